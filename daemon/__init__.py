@@ -1,0 +1,1 @@
+"""PenguinMails Webhooks: from a committed row to a signed, retried, recorded POST."""

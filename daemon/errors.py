@@ -1,0 +1,41 @@
+"""
+What callers can be told: one tree of errors, each of which is one clear sentence.
+
+What an endpoint does to us is not here: that is a value, `model.Outcome`.
+"""
+
+
+class WebhookdError(Exception):
+    """The root. `str()` is one sentence for a person; it never carries a secret."""
+
+
+class ConfigError(WebhookdError):
+    """The configuration is wrong. `mistakes` holds every one of them, a line each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class UsageError(WebhookdError):
+    """The command was called in a way that cannot be meant."""
+
+
+class DatabaseUnavailableError(WebhookdError):
+    """PostgreSQL cannot be reached, or refuses us; `may_pass` says that waiting could help."""
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+class SchemaError(WebhookdError):
+    """The database's schema is not the one this program was made for."""
+
+
+class MigrationError(WebhookdError):
+    """A migration could not be applied; the message names its file and line."""
+
+
+class EmbeddedPostgresError(WebhookdError):
+    """The embedded PostgreSQL cannot be started here."""

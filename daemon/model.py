@@ -1,0 +1,164 @@
+"""
+The words of the house: ids and frozen values that the rooms hand to one another.
+
+Nothing here acts. A value says what was read, what happened, or what was decided.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+TenantId = NewType("TenantId", UUID)
+WebhookId = NewType("WebhookId", UUID)
+EventId = NewType("EventId", UUID)
+DeliveryId = NewType("DeliveryId", UUID)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """
+    A committed row of `webhook_events` that waits to be fanned out.
+
+    `only` names the one webhook that has not been served yet; None stands for every webhook.
+    """
+
+    id: EventId
+    tenant_id: TenantId
+    type: str
+    created_at: datetime
+    only: WebhookId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """
+    What decides whether a webhook wants an event; `event_filters` is JSON text or None.
+
+    `filter_error` is what the webhook's row says about its filter so far.
+    """
+
+    webhook_id: WebhookId
+    tenant_id: TenantId
+    event_types: tuple[str, ...] | None
+    event_filters: str | None
+    filter_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """
+    One leased attempt, with all that is needed to make it.
+
+    `leased_until` is the fence: a result is stored only while the row still bears it. `attempt`
+    counts from 1. `previous_secret` is set only while a rotation of the secret overlaps.
+    """
+
+    delivery_id: DeliveryId
+    webhook_id: WebhookId
+    tenant_id: TenantId
+    event_id: EventId
+    event_type: str
+    event_created_at: datetime
+    data: str | None
+    attempt: int
+    leased_until: datetime
+    endpoint_url: str
+    secret: str
+    previous_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One POST, ready to be sent: the body is already signed by the headers."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Fault(StrEnum):
+    """Why no answer came, in the one word that metrics and logs count by."""
+
+    REFUSED_TARGET = "refused_target"  # we may not call this URL or address
+    UNUSABLE = "unusable"  # the webhook's own URL or secret cannot be used
+    LOOKUP = "lookup"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    PROTOCOL = "protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What the receiver said, made safe to store: text without NUL or surrogates.
+
+    `body` holds at most the first 16 KiB; `truncated` says that there was more.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No answer, and why: `message` is for the customer and reveals nothing of our network."""
+
+    fault: Fault
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one POST, and how long it took from the lookup to the last byte we read."""
+
+    result: Answer | Failure
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """An endpoint's state, as the row of `webhooks` holds it."""
+
+    is_active: bool
+    is_failing: bool
+    consecutive_failures: int
+
+
+class NoticeKind(StrEnum):
+    """What the administrator is told; each at most once per transition."""
+
+    FAILING = "webhook_failing"
+    PAUSED = "webhook_paused"
+    GONE = "webhook_gone"  # answered 410, and was paused for it
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What one outcome means for its delivery.
+
+    `retry_in` is the wait until the next attempt; None ends the delivery. `error` is one sentence
+    for the customer, None on success. `gone` says that the endpoint asked never to be called again.
+    """
+
+    delivered: bool
+    status: int | None
+    error: str | None
+    retry_in: timedelta | None
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """One attempt that was made, and what it came to; `signature` is None when none was made."""
+
+    claim: Claim
+    outcome: Outcome
+    verdict: Verdict
+    signature: str | None
