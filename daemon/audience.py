@@ -1,0 +1,68 @@
+"""
+Who listens to what: the subscriptions of one tenant, sorted by event type once for many events.
+
+A tenant with a thousand webhooks must not cost a thousand comparisons an event: the types decide
+first, and once for each type; only filters on the data are looked at for every event.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from daemon.matching import Matcher
+from daemon.model import WebhookId
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The webhooks that take one event type: those that take all of it, and those that look."""
+
+    always: tuple[WebhookId, ...]
+    by_data: tuple[tuple[WebhookId, Matcher], ...]
+
+    @property
+    def depends_on_data(self) -> bool:
+        return bool(self.by_data)
+
+    def who_want(self, data: object) -> Iterable[WebhookId]:
+        """Those that want an event with this data (see `matching.parsed`)."""
+        yield from self.always
+        for webhook_id, matcher in self.by_data:
+            if matcher.meets(data):
+                yield webhook_id
+
+
+class Audience:
+    """The usable subscriptions of one tenant."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[tuple[WebhookId, Matcher]]] = defaultdict(list)
+        self._others: list[tuple[WebhookId, Matcher]] = []
+        self._known: dict[str, Listeners] = {}
+
+    def add(self, webhook_id: WebhookId, matcher: Matcher) -> None:
+        """Before the first `of`."""
+        names = matcher.named_types
+        if names is None:
+            self._others.append((webhook_id, matcher))
+        else:
+            for name in names:
+                self._by_name[name].append((webhook_id, matcher))
+
+    def of(self, event_type: str) -> Listeners:
+        """The webhooks whose types take this one."""
+        known = self._known.get(event_type)
+        if known is None:
+            known = self._known[event_type] = self._listeners(event_type)
+        return known
+
+    def _listeners(self, event_type: str) -> Listeners:
+        takers = [
+            (webhook_id, matcher)
+            for webhook_id, matcher in (*self._by_name.get(event_type, ()), *self._others)
+            if matcher.takes(event_type)
+        ]
+        return Listeners(
+            tuple(webhook_id for webhook_id, matcher in takers if not matcher.needs_data),
+            tuple(taker for taker in takers if taker[1].needs_data),
+        )
