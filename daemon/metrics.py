@@ -1,0 +1,216 @@
+"""
+What a daemon counts and measures of itself, for Prometheus.
+
+Nothing is labelled by endpoint or tenant: their number has no bound, and a scrape would pay for it.
+"""
+
+import collections
+import platform
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate
+
+import prometheus_client as prometheus
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from daemon.model import Answer, Attempted, Failure, Fault, NoticeKind, Outcome, Verdict
+
+RESULTS = ("success", "failed", "exhausted")
+CLASSES = ("2xx", "3xx", "4xx", "5xx", "other", "none")
+
+NETWORK_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+DELAY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
+DATABASE_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+Ages = Callable[[], Mapping[str, float]]
+
+
+class Metrics:
+    """All metrics of one daemon, in a registry of their own; not safe for several threads."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        # Times of creation double the page, and nobody reads them.
+        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=self._registry)
+        prometheus.Info("webhookd_build", "What is running.", registry=self._registry).info(
+            {"version": _version(), "python": platform.python_version()}
+        )
+        self._make_counters()
+        self._make_histograms()
+        self._make_gauges()
+
+    def render(self) -> bytes:
+        """Write everything in Prometheus' text format, for `content_type`."""
+        return prometheus.generate_latest(self._registry)
+
+    def fanned_out(self, *, events: int, deliveries: int) -> None:
+        """Count events that were looked at, and the deliveries that they made."""
+        self._events.inc(events)
+        self._deliveries.inc(deliveries)
+
+    def observe_claim(self, seconds: float) -> None:
+        self._claim_seconds.observe(seconds)
+
+    def observe_commit_to_send(self, seconds: float) -> None:
+        """Measure a first attempt: from its event's `created_at` until it was sent."""
+        # The application's clock may be ahead of ours.
+        self._commit_to_send_seconds.observe(max(0.0, seconds))
+
+    def observe_attempts(self, batch: Iterable[Attempted]) -> None:
+        """Count attempts that were made: their results, faults, classes of answers, durations."""
+        tally: collections.Counter[prometheus.Counter] = collections.Counter()
+        for attempted in batch:
+            outcome = attempted.outcome
+            tally[self._results[_result_of(attempted.verdict)]] += 1
+            tally[self._classes[_class_of(outcome)]] += 1
+            if isinstance(outcome.result, Failure):
+                tally[self._faults[outcome.result.fault]] += 1
+            self._attempt_seconds.observe(outcome.took_ms / 1000)
+        for counter, count in tally.items():
+            counter.inc(count)
+
+    def observe_settle(self, seconds: float, size: int) -> None:
+        """Measure one transaction that stored the results of `size` attempts."""
+        self._settle_seconds.observe(seconds)
+        self._settle_sizes.observe(size)
+
+    def lease_lost(self) -> None:
+        """Count a result that came too late: its delivery was somebody else's by then."""
+        self._leases_lost.inc()
+
+    def notice(self, kind: NoticeKind) -> None:
+        self._notices[kind].inc()
+
+    def swept(self, *, lag_seconds: float, due: int, in_flight: int) -> None:
+        """Set what a look at everything found; `lag_seconds` is that of the oldest due delivery."""
+        self._lag.set(lag_seconds)
+        self._due.set(due)
+        self._in_flight.set(in_flight)
+
+    def follow_loops(self, ages: Ages) -> None:
+        """Ask `ages`, at each scrape, for the seconds since each loop's last turn; call once."""
+        self._registry.register(_LoopAges(ages))
+
+    def _make_counters(self) -> None:
+        self._events = self._counter("events_fanned_out", "Events matched against webhooks.")
+        self._deliveries = self._counter("deliveries_created", "Deliveries made of events.")
+        self._leases_lost = self._counter("leases_lost", "Results too late to be stored.")
+        self._results = self._counters("attempts", "Attempts made.", "result", RESULTS)
+        self._faults = self._counters(
+            "attempt_faults", "Attempts that got no answer.", "fault", list(Fault)
+        )
+        self._classes = self._counters("responses", "Attempts by their answer.", "class", CLASSES)
+        self._notices = self._counters(
+            "notices", "Transitions of endpoints.", "kind", list(NoticeKind)
+        )
+
+    def _make_histograms(self) -> None:
+        self._attempt_seconds = self._histogram(
+            "attempt_seconds", "Attempts, from the lookup to the last byte read.", NETWORK_SECONDS
+        )
+        self._commit_to_send_seconds = self._histogram(
+            "commit_to_send_seconds",
+            "First attempts, from created_at of the event until sent.",
+            DELAY_SECONDS,
+        )
+        self._claim_seconds = self._histogram(
+            "claim_seconds", "Transactions that claim deliveries.", DATABASE_SECONDS
+        )
+        self._settle_seconds = self._histogram(
+            "settle_seconds", "Transactions that store results.", DATABASE_SECONDS
+        )
+        self._settle_sizes = self._histogram(
+            "settle_batch_size", "Results stored in one transaction.", BATCH_SIZES
+        )
+
+    def _make_gauges(self) -> None:
+        self._in_flight = self._gauge("in_flight", "Requests under way.")
+        self._lag = self._gauge("pending_lag_seconds", "How late the oldest due delivery is.")
+        self._due = self._gauge("endpoints_due", "Endpoints that have deliveries due.")
+
+    def _counter(self, name: str, told: str) -> prometheus.Counter:
+        return prometheus.Counter(f"webhookd_{name}", told, registry=self._registry)
+
+    def _counters(
+        self, name: str, told: str, label: str, values: Sequence[str]
+    ) -> dict[str, prometheus.Counter]:
+        """Bind every label value now: cheap to count later, and 0 rather than absent at first."""
+        family = prometheus.Counter(f"webhookd_{name}", told, [label], registry=self._registry)
+        return {value: family.labels(str(value)) for value in values}
+
+    def _gauge(self, name: str, told: str) -> prometheus.Gauge:
+        return prometheus.Gauge(f"webhookd_{name}", told, registry=self._registry)
+
+    def _histogram(self, name: str, told: str, bounds: Sequence[float]) -> "Histogram":
+        histogram = Histogram(f"webhookd_{name}", told, bounds)
+        self._registry.register(histogram)
+        return histogram
+
+
+class Histogram(Collector):
+    """A histogram without locks and labels; observing costs a fifth of prometheus_client's."""
+
+    def __init__(self, name: str, told: str, bounds: Sequence[float]) -> None:
+        """`bounds` are the buckets' upper ends, ascending; the last, infinity, is added."""
+        self._name = name
+        self._told = told
+        self._bounds = tuple(bounds)
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def collect(self) -> Iterable[Metric]:
+        ends = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
+        buckets = [(end, float(n)) for end, n in zip(ends, accumulate(self._counts), strict=True)]
+        yield HistogramMetricFamily(self._name, self._told, buckets=buckets, sum_value=self._sum)
+
+
+class _LoopAges(Collector):
+    def __init__(self, ages: Ages) -> None:
+        self._ages = ages
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._family()]  # or registering would ask for ages before any loop runs
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        for loop, seconds in self._ages().items():
+            family.add_metric([loop], seconds)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        told = "Since the loop last came round."
+        return GaugeMetricFamily("webhookd_loop_last_turn_seconds", told, labels=["loop"])
+
+
+def _result_of(verdict: Verdict) -> str:
+    if verdict.delivered:
+        return "success"
+    return "exhausted" if verdict.retry_in is None else "failed"
+
+
+def _class_of(outcome: Outcome) -> str:
+    match outcome.result:
+        case Answer(status) if 200 <= status <= 599:
+            return CLASSES[status // 100 - 2]
+        case Answer():
+            return "other"
+        case Failure():
+            return "none"
+
+
+def _version() -> str:
+    try:
+        return version("penguinmails-webhooks")
+    except PackageNotFoundError:  # run from a checkout
+        return "unknown"

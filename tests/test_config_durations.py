@@ -1,0 +1,46 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.config import format_duration, parse_duration
+
+
+@given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=999_999_999)))
+def test_a_duration_that_is_written_reads_back_to_the_millisecond(duration: timedelta) -> None:
+    millisecond = timedelta(milliseconds=1)
+
+    read = parse_duration(format_duration(duration))
+
+    assert read == duration // millisecond * millisecond
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5",
+        "s",
+        "5 s",
+        "-5s",
+        "1.5s",
+        "5S",
+        "1m1h",
+        "5s5s",
+        "\u0665s",
+        "1w",
+        "5s\n",
+        None,
+        5,
+        [],
+    ],
+)
+def test_what_is_not_a_duration_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="must be a duration like"):
+        parse_duration(text)
+
+
+def test_a_duration_beyond_what_time_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="and shorter"):
+        parse_duration("999999999d99h")

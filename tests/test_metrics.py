@@ -1,0 +1,245 @@
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from daemon.metrics import Histogram, Metrics
+from daemon.model import (
+    Answer,
+    Attempted,
+    Claim,
+    DeliveryId,
+    EventId,
+    Failure,
+    Fault,
+    NoticeKind,
+    Outcome,
+    TenantId,
+    Verdict,
+    WebhookId,
+)
+
+AN_ID = UUID(int=1)
+CLAIM = Claim(
+    delivery_id=DeliveryId(AN_ID),
+    webhook_id=WebhookId(AN_ID),
+    tenant_id=TenantId(AN_ID),
+    event_id=EventId(AN_ID),
+    event_type="email.sent",
+    event_created_at=datetime(2025, 11, 25, tzinfo=UTC),
+    data=None,
+    attempt=1,
+    leased_until=datetime(2025, 11, 25, tzinfo=UTC),
+    endpoint_url="https://example.com",
+    secret="whsec_x",
+)
+SOON = timedelta(minutes=1)
+
+
+def attempted(
+    result: int | Fault, retry_in: timedelta | None = None, took_ms: int = 40
+) -> Attempted:
+    if isinstance(result, Fault):
+        outcome = Outcome(Failure(result, "no"), took_ms)
+        return Attempted(CLAIM, outcome, Verdict(False, None, "no", retry_in), None)
+    outcome = Outcome(Answer(result, (), ""), took_ms)
+    delivered = 200 <= result <= 299
+    return Attempted(CLAIM, outcome, Verdict(delivered, result, None, retry_in), None)
+
+
+def scraped(metrics: Metrics) -> dict[str, float]:
+    """Every sample by its name and labels, as Prometheus reads it."""
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        sample.name + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): (
+            sample.value
+        )
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_every_promised_metric_is_there_from_the_start_at_zero() -> None:
+    metrics = Metrics()
+    metrics.follow_loops(lambda: {"fanout": 0.0})
+
+    samples = scraped(metrics)
+
+    promised = [
+        "webhookd_events_fanned_out_total",
+        "webhookd_deliveries_created_total",
+        *(f"webhookd_attempts_total result={each}" for each in ("success", "failed", "exhausted")),
+        *(f"webhookd_attempt_faults_total fault={fault.value}" for fault in Fault),
+        *(
+            f"webhookd_responses_total class={each}"
+            for each in ("2xx", "3xx", "4xx", "5xx", "none")
+        ),
+        *(f"webhookd_notices_total kind={kind.value}" for kind in NoticeKind),
+        "webhookd_attempt_seconds_count",
+        "webhookd_commit_to_send_seconds_count",
+        "webhookd_claim_seconds_count",
+        "webhookd_settle_seconds_count",
+        "webhookd_settle_batch_size_count",
+        "webhookd_leases_lost_total",
+        "webhookd_in_flight",
+        "webhookd_pending_lag_seconds",
+        "webhookd_endpoints_due",
+        "webhookd_loop_last_turn_seconds loop=fanout",
+    ]
+    assert {name: samples.get(name) for name in promised} == dict.fromkeys(promised, 0.0)
+
+
+def test_it_says_what_is_running() -> None:
+    samples = scraped(Metrics())
+
+    (build,) = [name for name in samples if name.startswith("webhookd_build_info")]
+    assert "python=3." in build
+    assert samples["process_open_fds"] > 0
+
+
+def test_nothing_is_written_twice() -> None:
+    text = Metrics().render().decode()
+
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    names = [line.rpartition(" ")[0] for line in lines]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if name.partition("{")[0].endswith("_created")] == []
+
+
+def test_attempts_are_counted_by_result_fault_and_class_of_answer() -> None:
+    metrics = Metrics()
+
+    metrics.observe_attempts(
+        [
+            attempted(200),
+            attempted(204, took_ms=6000),
+            attempted(302, SOON),
+            attempted(404, SOON),
+            attempted(503),
+            attempted(999, SOON),
+            attempted(Fault.TIMEOUT, SOON),
+            attempted(Fault.TIMEOUT, SOON),
+            attempted(Fault.TLS),
+        ]
+    )
+
+    samples = {name: value for name, value in scraped(metrics).items() if value}
+    attempts = {
+        name: n for name, n in samples.items() if "_total" in name and "process" not in name
+    }
+    assert attempts == {
+        "webhookd_attempts_total result=success": 2,
+        "webhookd_attempts_total result=failed": 5,
+        "webhookd_attempts_total result=exhausted": 2,
+        "webhookd_responses_total class=2xx": 2,
+        "webhookd_responses_total class=3xx": 1,
+        "webhookd_responses_total class=4xx": 1,
+        "webhookd_responses_total class=5xx": 1,
+        "webhookd_responses_total class=other": 1,
+        "webhookd_responses_total class=none": 3,
+        "webhookd_attempt_faults_total fault=timeout": 2,
+        "webhookd_attempt_faults_total fault=tls": 1,
+    }
+    assert samples["webhookd_attempt_seconds_count"] == 9
+    assert samples["webhookd_attempt_seconds_bucket le=0.05"] == 8
+    assert samples["webhookd_attempt_seconds_sum"] == pytest.approx(8 * 0.04 + 6)
+
+
+@pytest.mark.parametrize(
+    ("status", "label"),
+    [(199, "other"), (200, "2xx"), (299, "2xx"), (300, "3xx"), (599, "5xx"), (600, "other")],
+)
+def test_the_class_of_an_answer_changes_at_the_hundreds(status: int, label: str) -> None:
+    metrics = Metrics()
+
+    metrics.observe_attempts([attempted(status)])
+
+    assert scraped(metrics)[f"webhookd_responses_total class={label}"] == 1
+
+
+def test_what_the_loops_tell_arrives() -> None:
+    metrics = Metrics()
+
+    metrics.fanned_out(events=3, deliveries=7)
+    metrics.fanned_out(events=1, deliveries=0)
+    metrics.observe_claim(0.003)
+    metrics.observe_settle(0.02, 50)
+    metrics.observe_commit_to_send(-2.0)
+    metrics.lease_lost()
+    metrics.notice(NoticeKind.PAUSED)
+    metrics.swept(lag_seconds=1.5, due=4, in_flight=9)
+
+    samples = scraped(metrics)
+    told = {
+        "webhookd_events_fanned_out_total": 4,
+        "webhookd_deliveries_created_total": 7,
+        "webhookd_claim_seconds_sum": 0.003,
+        "webhookd_settle_seconds_sum": 0.02,
+        "webhookd_settle_batch_size_bucket le=50.0": 1,
+        "webhookd_settle_batch_size_bucket le=20.0": 0,
+        "webhookd_commit_to_send_seconds_sum": 0,
+        "webhookd_commit_to_send_seconds_count": 1,
+        "webhookd_leases_lost_total": 1,
+        "webhookd_notices_total kind=webhook_paused": 1,
+        "webhookd_notices_total kind=webhook_gone": 0,
+        "webhookd_pending_lag_seconds": 1.5,
+        "webhookd_endpoints_due": 4,
+        "webhookd_in_flight": 9,
+    }
+    assert {name: samples[name] for name in told} == told
+
+
+def test_the_age_of_loops_is_asked_for_at_each_scrape_and_not_before() -> None:
+    metrics = Metrics()
+    ages: dict[str, float] = {}
+    asked: list[None] = []
+
+    def answer() -> dict[str, float]:
+        asked.append(None)
+        return ages
+
+    metrics.follow_loops(answer)
+    before = list(asked)
+    ages |= {"fanout": 0.5, "sweep": 2.0}
+
+    samples = scraped(metrics)
+
+    assert before == []
+    assert samples["webhookd_loop_last_turn_seconds loop=fanout"] == 0.5
+    assert samples["webhookd_loop_last_turn_seconds loop=sweep"] == 2.0
+
+
+def test_two_daemons_in_one_process_count_apart() -> None:
+    ours, theirs = Metrics(), Metrics()
+
+    ours.lease_lost()
+
+    assert scraped(theirs)["webhookd_leases_lost_total"] == 0
+
+
+def test_the_content_type_is_that_of_the_text_format() -> None:
+    assert Metrics().content_type.startswith("text/plain; version=")
+
+
+def bucket_counts(values: Iterable[float], bounds: list[float]) -> dict[str, float]:
+    histogram = Histogram("test", "Test.", bounds)
+    for value in values:
+        histogram.observe(value)
+    (family,) = histogram.collect()
+    return {each.labels["le"]: each.value for each in family.samples if each.name == "test_bucket"}
+
+
+@given(
+    st.lists(st.floats(0, 20)),
+    st.lists(st.floats(0.1, 10), min_size=1, max_size=5, unique=True).map(sorted),
+)
+def test_a_bucket_counts_what_is_at_most_its_end(values: list[float], bounds: list[float]) -> None:
+    counted = bucket_counts([*values, *bounds], bounds)
+
+    seen = [*values, *bounds]
+    expected: dict[str, float] = {str(end): sum(v <= end for v in seen) for end in bounds}
+    assert counted == expected | {"+Inf": len(seen)}

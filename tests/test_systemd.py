@@ -1,0 +1,190 @@
+import configparser
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon import systemd
+from daemon.bundle import bundled
+from daemon.config import Config
+
+UNIT = "penguinmails-webhooks.service"
+ANALYZE = shutil.which("systemd-analyze")
+SPANS = {"min": 60, "s": 1, "": 1}
+
+
+@pytest.fixture
+def manager() -> Iterator[Callable[[str], socket.socket]]:
+    """systemd's end: a datagram socket that listens at a given address."""
+    listening: list[socket.socket] = []
+
+    def listen(address: str) -> socket.socket:
+        end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        listening.append(end)
+        end.bind(address)
+        return end
+
+    yield listen
+    for end in listening:
+        end.close()
+
+
+def test_states_arrive_at_the_socket_in_one_message(
+    tmp_path: Path, manager: Callable[[str], socket.socket]
+) -> None:
+    address = str(tmp_path / "notify")
+    end = manager(address)
+
+    told = systemd.notify("READY=1", "STATUS=ready\nSTOPPING=1", environ={"NOTIFY_SOCKET": address})
+
+    assert told
+    assert end.recv(4096) == b"READY=1\nSTATUS=ready STOPPING=1"
+
+
+def test_an_abstract_socket_is_reached(manager: Callable[[str], socket.socket]) -> None:
+    name = f"webhookd-test-{os.getpid()}"
+    end = manager("\0" + name)
+
+    systemd.notify("WATCHDOG=1", environ={"NOTIFY_SOCKET": "@" + name})
+
+    assert end.recv(4096) == b"WATCHDOG=1"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "vsock:2:1", "relative", "/nowhere/at/all", "/" + "x" * 200]
+)
+def test_without_a_socket_that_can_be_reached_nothing_is_told(address: str) -> None:
+    assert not systemd.notify("READY=1", environ={"NOTIFY_SOCKET": address})
+    assert not systemd.notify("READY=1", environ={})
+
+
+def test_a_manager_that_does_not_read_is_not_waited_for(
+    tmp_path: Path, manager: Callable[[str], socket.socket]
+) -> None:
+    address = str(tmp_path / "notify")
+    manager(address)
+    environ = {"NOTIFY_SOCKET": address}
+
+    told = [systemd.notify("WATCHDOG=1", environ=environ) for _ in range(2000)]
+
+    assert told[0]
+    assert not told[-1]
+
+
+def test_the_process_own_environment_is_what_counts_by_default(
+    tmp_path: Path, manager: Callable[[str], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = str(tmp_path / "notify")
+    end = manager(address)
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+
+    systemd.notify("READY=1")
+
+    assert end.recv(4096) == b"READY=1"
+
+
+@pytest.mark.parametrize(
+    ("environ", "interval"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, timedelta(seconds=30)),
+        ({"WATCHDOG_USEC": "500000", "WATCHDOG_PID": str(os.getpid())}, timedelta(seconds=0.5)),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "-5"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "\u0663"}, None),
+        ({}, None),
+    ],
+)
+def test_the_watchdogs_interval_is_read_when_it_is_meant_for_us(
+    environ: dict[str, str], interval: timedelta | None
+) -> None:
+    assert systemd.watchdog_interval(environ=environ) == interval
+
+
+@pytest.fixture
+def service() -> configparser.SectionProxy:
+    unit = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(bundled("systemd") / UNIT)
+    return unit["Service"]
+
+
+def seconds(span: str) -> int:
+    written = re.fullmatch(r"(\d+)(min|s|)", span)
+    assert written, span
+    return int(written[1]) * SPANS[written[2]]
+
+
+def test_the_unit_runs_the_daemon_without_an_embedded_database(
+    service: configparser.SectionProxy,
+) -> None:
+    assert service["Type"] == "notify"
+    assert service["ExecStart"].endswith("/webhookd run --no-embedded")
+    assert service["Restart"] == "always"
+    assert int(service["LimitNOFILE"]) >= 4 * Config().delivery.concurrency
+
+
+def test_the_unit_gives_the_daemon_time_to_drain(service: configparser.SectionProxy) -> None:
+    drain = Config().delivery.drain.total_seconds()
+
+    assert seconds(service["TimeoutStopSec"]) >= drain + 10
+    assert seconds(service["WatchdogSec"]) >= 10
+
+
+def test_the_units_user_is_the_one_that_sysusers_makes(
+    service: configparser.SectionProxy,
+) -> None:
+    text = (bundled("systemd") / "penguinmails-webhooks.sysusers.conf").read_text()
+
+    made = [line.split()[1] for line in text.splitlines() if line.startswith("u ")]
+
+    assert made == [service["User"]]
+
+
+@pytest.mark.parametrize(
+    ("directive", "value"),
+    [
+        ("MemoryDenyWriteExecute", "yes"),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("ProtectHome", "yes"),
+        ("PrivateTmp", "yes"),
+        ("PrivateDevices", "yes"),
+        ("ProtectKernelTunables", "yes"),
+        ("RestrictNamespaces", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX"),
+        ("SystemCallArchitectures", "native"),
+    ],
+)
+def test_the_unit_locks_the_daemon_in(
+    directive: str, value: str, service: configparser.SectionProxy
+) -> None:
+    assert service[directive] == value
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+def test_systemd_itself_finds_no_fault_with_the_unit(tmp_path: Path) -> None:
+    text = (bundled("systemd") / UNIT).read_text()
+    copy = tmp_path / UNIT  # with a program that exists
+    copy.write_text(re.sub(r"(?m)^(ExecStart=)\S+", r"\1/bin/true", text))
+
+    verdict = subprocess.run(
+        [str(ANALYZE), "verify", "--man=no", copy], capture_output=True, text=True, check=False
+    )
+    exposure = subprocess.run(
+        [str(ANALYZE), "security", "--offline=true", "--threshold=15", "--no-pager", copy],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert UNIT not in verdict.stderr, verdict.stderr
+    assert exposure.returncode == 0, exposure.stdout + exposure.stderr
