@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""
+Set up and run: `python3 dev.py demo | run | test | bench`, with any further arguments passed on.
+
+Needs Python 3.11 or later and its pip, nothing else. What is installed goes into `.venv`, once per
+change of `pyproject.toml`. This file itself is read by older Pythons too, so that they can say so.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this very line tells it
+    sys.exit("dev.py needs Python 3.11 or later, and this is %d.%d." % sys.version_info[:2])  # noqa: UP031
+
+ROOT = pathlib.Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+PYTHON = BIN / "python"
+STAMP = VENV / "installed-for"
+RECEIVERS = ROOT / "tests" / "receivers"
+
+CHECKS = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+    "lint-imports": ["lint-imports"],
+}
+USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
+
+  demo    the whole product on this machine: database, daemon, receiver, sample events
+  run     the command line itself, webhookd: `python3 dev.py run --help`
+  test    linters, types, import rules and tests; with arguments pytest alone, with those
+  bench   the benchmarks"""
+
+
+def main(command: str, arguments: list[str]) -> int:
+    prepare()
+    os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    if command == "run":
+        become([str(PYTHON), "-m", "daemon", *arguments])
+    if command == "demo":
+        become([str(PYTHON), "-m", "daemon", "demo", *arguments])
+    os.chdir(ROOT)
+    if command == "bench":
+        become([str(PYTHON), "-m", "tests.bench", *arguments])
+    return test(arguments)
+
+
+def become(command: list[str]) -> None:
+    """Replace this process, so that signals and the exit code are the program's own."""
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 - a shell is what this is to do without
+
+
+def prepare() -> None:
+    """Make `.venv` what `pyproject.toml` asks for; two runs at once take turns."""
+    if read(STAMP) == stamp():
+        return
+    for place in (ROOT, VENV):
+        if place.exists() and not os.access(place, os.W_OK):
+            sys.exit(
+                f"{place} cannot be written by this user, and there is something to install: "
+                "clone the repository into a folder of your own."
+            )
+    with alone():
+        if read(STAMP) != stamp():
+            install()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep other runs out, by a lock on the folder itself, which leaves no file behind."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another dev.py is installing here: waiting for it.")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def stamp() -> str:
+    """What a finished install writes: what for, and where and for which Python the venv is."""
+    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    return f"{digest}\n{ROOT}\n{python_version()}"
+
+
+def python_version() -> str:
+    """As `3.11`, of `.venv`; the system's Python may have become another since. Empty: none."""
+    question = "import sys; print('%d.%d' % sys.version_info[:2])"
+    with contextlib.suppress(OSError):
+        done = subprocess.run([PYTHON, "-c", question], capture_output=True, text=True, check=False)
+        return done.stdout
+    return ""
+
+
+def read(path: pathlib.Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text()
+    return ""
+
+
+def install() -> None:
+    """Make or renew `.venv`; what an interrupted run has left, which has no stamp, is cleared."""
+    say("Preparing .venv: once, about a minute.")
+    is_whole = read(STAMP).split("\n")[1:] == stamp().split("\n")[1:]
+    STAMP.unlink(missing_ok=True)
+    if not is_whole and call([sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)]):
+        sys.exit("Python could not make .venv: on Debian, apt-get install python3-venv.")
+    packages = ["-e", f"{ROOT}[embedded,dev]"]
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    if call([*pip(), "install", *quiet, *packages], env={**os.environ, "PIP_USER": "0"}):
+        sys.exit("pip could not install what pyproject.toml asks for: see its message above.")
+    STAMP.write_text(stamp())
+
+
+def pip() -> list[str]:
+    """The command that installs into `.venv`, with whichever pip this machine has."""
+    if has_module(sys.executable, "pip"):
+        return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    if has_module(sys.executable, "ensurepip"):
+        call([str(PYTHON), "-m", "ensurepip"])
+        return [str(PYTHON), "-m", "pip"]
+    sys.exit(
+        "This Python has no pip: install it first, on Debian with apt-get install python3-pip."
+    )
+
+
+def has_module(python: str, name: str) -> bool:
+    found = subprocess.run([python, "-c", f"import {name}"], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+def test(arguments: list[str]) -> int:
+    """Everything, or with arguments pytest alone; pytest's closing line is the last."""
+    with alone():
+        well = [has_receivers()]
+    if not arguments:
+        well += [passes(name, command) for name, command in CHECKS.items()]
+        say("pytest:")
+    code = call([str(PYTHON), "-m", "pytest", *arguments])
+    if arguments and code:
+        return code
+    return int(code != 0 or not all(well))
+
+
+def has_receivers() -> bool:
+    """Install what the JavaScript receivers of the tests need, once per change of their lock."""
+    lock = RECEIVERS / "package-lock.json"
+    mark = RECEIVERS / "node_modules" / ".installed-for"
+    if not lock.exists():
+        return True
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if read(mark) == digest:
+        return True
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    os.environ["NODE_USE_SYSTEM_CA"] = "1"  # as pip does: the network may have a CA of its own
+    if not passes("npm ci", command, cwd=RECEIVERS):
+        return False
+    mark.parent.mkdir(exist_ok=True)  # npm makes none when there is nothing to install
+    mark.write_text(digest)
+    return True
+
+
+def passes(name: str, command: list[str], cwd: pathlib.Path = ROOT) -> bool:
+    """Run a tool of `.venv`; one line tells verdict and time, its output follows if it failed."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    verdict = "failed" if done.returncode else "passed"
+    say(f"{name}: {verdict} in {time.monotonic() - began:.1f} s")
+    if done.returncode:
+        say(done.stdout.rstrip())
+    return done.returncode == 0
+
+
+def call(command: list[str], env: dict[str, str] | None = None) -> int:
+    """Run with the terminal ours; return the exit code, as a shell would for a signal."""
+    with subprocess.Popen(command, env=env) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # the terminal has interrupted it too, and it may have to tidy up
+            raise
+        except SystemExit:
+            process.terminate()
+            raise
+    return code if code >= 0 else 128 - code
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def terminated(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in {"demo", "run", "test", "bench"}:
+        asked = sys.argv[1:] in (["--help"], ["-h"], ["help"])
+        print(USAGE, file=sys.stdout if asked else sys.stderr)
+        sys.exit(0 if asked else 2)
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        sys.exit(main(sys.argv[1], sys.argv[2:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

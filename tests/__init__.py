@@ -1,0 +1,1 @@
+"""Everything that proves the daemon; `application`, `house`, `receiver` play the world around it."""

@@ -1,0 +1,72 @@
+"""
+One PostgreSQL for the whole run, and a database of its own for each test that asks for one.
+
+`WEBHOOKD_TEST_DATABASE_URL`, a superuser's URL, names another server to use instead of ours.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+import uvloop
+
+from tests.application import Application
+from tests.postgres import run_apart, temporary_database, temporary_server
+from tests.receiver import Receiver, receiving
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on the loop that the daemon runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A superuser's URL of the server that all tests of this run share."""
+    if given := os.environ.get("WEBHOOKD_TEST_DATABASE_URL"):
+        yield given
+        return
+    with temporary_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_url: str) -> Iterator[str]:
+    """The name of a database with all migrations applied and no rows in it, to be cloned."""
+    from daemon.store.migrations import migrate
+
+    with temporary_database(postgres_url) as url:
+        run_apart(migrate(url))
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture
+def database(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    """The URL of a migrated database that is this test's alone."""
+    with temporary_database(postgres_url, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(postgres_url: str) -> Iterator[str]:
+    """The URL of a database without a table that is this test's alone."""
+    with temporary_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def app(database: str) -> AsyncIterator[Application]:
+    """The main application, connected to this test's database."""
+    connection = await asyncpg.connect(database)
+    yield Application(connection)
+    await connection.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A customer's endpoint on loopback."""
+    async with receiving() as it:
+        yield it

@@ -1,0 +1,64 @@
+"""A PostgreSQL for tests, and databases in it that do not outlive what they are for."""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from daemon import embedded
+
+# A test's data need not outlive the machine; commits stay as synchronous as they are in earnest.
+HASTE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+@contextmanager
+def roomy_folder() -> Iterator[Path]:
+    """A temporary folder that `nobody`, as whom root's PostgreSQL runs, can enter too."""
+    folder = Path(tempfile.mkdtemp(prefix="webhookd-tests-"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def temporary_server() -> Iterator[str]:
+    """A superuser's URL of a server of our own; the loop that it needs stands still meanwhile."""
+    with roomy_folder() as folder, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        server = runner.run(embedded.start(folder / "postgres", settings=HASTE))
+        try:
+            yield server.url
+        finally:
+            runner.run(server.stop())
+
+
+@contextmanager
+def temporary_database(server: str, *, template: str = "template0") -> Iterator[str]:
+    """The URL of a clone of `template`, dropped at the end whoever is still connected."""
+    name = f"webhookd_test_{secrets.token_hex(6)}"
+    run_apart(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    try:
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
+    finally:
+        run_apart(_execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+async def _execute(url: str, query: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(query)
+    finally:
+        await connection.close()
+
+
+def run_apart(coroutine: Coroutine[object, object, object]) -> None:
+    """Run to the end on a loop of its own, which leaves the test's loop as it is."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(coroutine)
