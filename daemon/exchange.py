@@ -1,0 +1,230 @@
+"""
+HTTP/1.1 with one receiver: a request's bytes out, an answer back, and a bound on all that comes.
+
+It keeps no clock (the caller's deadline cancels it) and believes nothing: what a receiver says
+unasked, too long or wrongly ends the connection, never the process.
+"""
+
+import asyncio
+import select
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+BODY_KEPT = 16 * 1024
+# Interim answers, status line and headers together. Servers' own limits lie at 8 to 32 KiB.
+HEAD_LIMIT = 64 * 1024
+# With the framing of a body that we keep whole: chunk sizes, extensions, trailers.
+WIRE_LIMIT = HEAD_LIMIT + 4 * BODY_KEPT
+
+CLOSED_EARLY = "the receiver closed the connection without an answer"
+CLOSED_MIDWAY = "the receiver closed the connection in the middle of its answer"
+NOT_HTTP = "the receiver's answer is not valid HTTP"
+OTHER_PROTOCOL = "the receiver switched to another protocol"
+ENDLESS_HEAD = f"the head of the receiver's answer is over {HEAD_LIMIT >> 10} KiB"
+
+
+class ExchangeError(Exception):
+    """
+    No answer; `str()` is for the customer.
+
+    `heard` says that bytes had come back, `broken` that they were not HTTP.
+    """
+
+    def __init__(self, message: str, *, heard: bool, broken: bool = False) -> None:
+        super().__init__(message)
+        self.heard = heard
+        self.broken = broken
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """What came back, as bytes; `reusable` says that the connection may carry another request."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    truncated: bool
+    reusable: bool
+
+
+class Exchange:
+    """One request's answer as it comes in; `answer` is done when it is whole, or cannot be."""
+
+    __slots__ = (
+        "_body", "_head_done", "_headers", "_parser", "_status", "_until_eof", "_wire",
+        "answer", "spoilt", "truncated", "whole",
+    )  # fmt: skip
+
+    def __init__(self, answer: asyncio.Future["Exchange"]) -> None:
+        self.answer = answer
+        self.whole = False
+        self.truncated = False
+        self.spoilt = False  # nothing may follow on this connection
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_done = False
+        self._until_eof = False
+        self._status = 0
+        self._body = bytearray()
+        self._wire = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what came in, up to the bound."""
+        room = (WIRE_LIMIT if self._head_done else HEAD_LIMIT) - self._wire
+        self._wire += len(data)
+        try:
+            self._parser.feed_data(data[:room] if len(data) > room else data)
+        except httptools.HttpParserUpgrade:
+            self._fail(OTHER_PROTOCOL, broken=True)
+        except httptools.HttpParserError:
+            self.spoilt = True  # after a whole answer that is only a reason not to go on
+            self._fail(NOT_HTTP, broken=True)
+        if self.whole or self.truncated:
+            self._finish()
+        elif len(data) >= room:
+            self._overflow()
+
+    def end(self, *, reset: bool = False) -> None:
+        """Nothing more will come; after a `reset` not even an answer that ends with the stream."""
+        self.spoilt = True
+        if self._head_done and self._until_eof and not reset:
+            self._finish()
+        else:
+            self._fail(CLOSED_MIDWAY if self._wire else CLOSED_EARLY)
+
+    def result(self, *, reusable: bool) -> RawAnswer:
+        headers, body = tuple(self._headers), bytes(self._body)
+        return RawAnswer(self._status, headers, body, self.truncated, reusable)
+
+    # What the parser tells.
+
+    def on_message_begin(self) -> None:
+        if self.whole:
+            self.spoilt = True  # a second answer to one request
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_done:  # trailers are not kept
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 100:
+            raise httptools.HttpParserError("no such class of status")
+        if self._head_done or status < 200:
+            return  # of a second answer, or an interim one that the real one follows
+        self._status = status
+        self._head_done = True
+        self._until_eof = not any(map(_frames, self._headers))
+
+    def on_body(self, data: bytes) -> None:
+        if not self._head_done or self.whole or self.truncated:
+            return  # of an interim answer, a second one, or beyond what is kept
+        room = BODY_KEPT - len(self._body)
+        self._body += data[:room]
+        self.truncated = len(data) > room
+
+    def on_message_complete(self) -> None:
+        if not self._head_done:
+            self._headers.clear()
+        elif not self.whole:
+            self.whole = True
+            self.spoilt = self.spoilt or not self._parser.should_keep_alive()
+
+    def _overflow(self) -> None:
+        if self._head_done:
+            self.truncated = True
+            self._finish()
+        else:
+            self._fail(ENDLESS_HEAD, broken=True)
+
+    def _finish(self) -> None:
+        if not self.answer.done():
+            self.answer.set_result(self)
+
+    def _fail(self, message: str, *, broken: bool = False) -> None:
+        if not (self.whole or self.truncated or self.answer.done()):
+            heard = self._wire > 0
+            self.answer.set_exception(ExchangeError(message, heard=heard, broken=broken))
+
+
+def _frames(header: tuple[bytes, bytes]) -> bool:
+    """Whether this header tells where the body ends. (RFC 9112, section 6.3.)"""
+    name, value = header[0].lower(), header[1].lower()
+    return name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value)
+
+
+class Connection(asyncio.Protocol):
+    """A connection to a receiver; it carries one exchange after another."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._unread = select.poll()
+        self._exchange: Exchange | None = None
+
+    @property
+    def usable(self) -> bool:
+        """
+        Whether a request may be sent here.
+
+        The operating system is asked too: what came unasked and nobody has read yet, an end or
+        bytes that would pass for the next answer, speaks against it.
+        """
+        return (
+            self._transport is not None
+            and not self._transport.is_closing()
+            and not self._unread.poll(0)
+        )
+
+    async def ask(self, request: bytes) -> RawAnswer:
+        """
+        Send a request's bytes and wait for the answer; again only after one that was `reusable`.
+
+        Raises ExchangeError. Cancelling it closes the connection.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise ExchangeError(CLOSED_EARLY, heard=False)
+        exchange = Exchange(asyncio.get_running_loop().create_future())
+        self._exchange = exchange
+        self._transport.write(request)
+        try:
+            await exchange.answer
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        return exchange.result(reusable=self._may_go_on(exchange))
+
+    def close(self) -> None:
+        """End the connection at once: a receiver that does not read must not hold our memory."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        if self._exchange is None or self._exchange.answer.done():
+            # Unasked. Were the connection kept, this would be read as the next request's answer.
+            self.close()
+        else:
+            self._exchange.feed(data)
+
+    def eof_received(self) -> None:
+        if self._exchange is not None:
+            self._exchange.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._exchange is not None:
+            self._exchange.end(reset=exc is not None)
+
+    def _may_go_on(self, exchange: Exchange) -> bool:
+        return (
+            exchange.whole
+            and not exchange.spoilt
+            and self._transport is not None
+            and not self._transport.is_closing()
+            and self._transport.get_write_buffer_size() == 0  # it answered before we had finished
+        )

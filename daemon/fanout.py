@@ -1,0 +1,131 @@
+"""
+Fan-out: each committed event becomes one delivery for each webhook that wants it.
+
+Taking an event out of the inbox and making its deliveries is one transaction, so that no event is
+lost or doubled, whoever dies. It need not be durable by itself: when a crash of the server undoes
+it, the inbox has the event again.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from daemon.audience import Audience
+from daemon.bell import Bell
+from daemon.ids import new_delivery_id
+from daemon.matching import Matcher, Unusable, compile_subscription, parsed
+from daemon.metrics import Metrics
+from daemon.model import Event, EventId, Subscription, TenantId
+from daemon.store import deliveries, events, webhooks
+from daemon.store.database import Connection, Database
+from daemon.store.deliveries import NewDelivery
+from daemon.store.events import NOTHING_SEEN, Look
+
+log = structlog.get_logger()
+
+BATCH = 500
+INSERTED_AT_ONCE = 2000
+DATA_READ_AT_ONCE = 50  # an event may hold megabytes
+POLL_SECONDS = 1.0
+FULL_LOOK_SECONDS = 10.0
+ALL_LOCKED_SECONDS = 0.1  # a whole batch for webhooks that somebody holds: no need to hurry
+
+
+class Fanout:
+    """The loop; it rings `bell` for each webhook that got deliveries."""
+
+    name = "fanout"
+
+    def __init__(self, database: Database, bell: Bell, *, metrics: Metrics) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._bell = bell
+        self._metrics = metrics
+        self._seen = NOTHING_SEEN
+        self._full_look_at = 0.0
+
+    async def turn(self) -> float:
+        now = time.monotonic()
+        if now >= self._full_look_at:
+            self._seen = NOTHING_SEEN
+        try:
+            look, made = await self._fan_out()
+        except BaseException:
+            self._seen = NOTHING_SEEN  # what this look took is back in the inbox
+            raise
+        if look.count < BATCH:
+            if self._seen is NOTHING_SEEN:
+                self._full_look_at = now + FULL_LOOK_SECONDS
+            self._seen = look.seen
+        for webhook_id in {delivery.webhook_id for delivery in made}:
+            self._bell.ring(webhook_id, 0.0, look.at)
+        self._metrics.fanned_out(events=len(look.events), deliveries=len(made))
+        if look.count < BATCH:
+            return POLL_SECONDS
+        return 0.0 if made else ALL_LOCKED_SECONDS
+
+    async def _fan_out(self) -> tuple[Look, list[NewDelivery]]:
+        async with self._database.transaction(durable=False) as db:
+            look = await events.take(db, self._seen, limit=BATCH)
+            wanted = await self._wanted(db, look.events) if look.events else []
+            if not wanted:
+                return look, []
+            held = await webhooks.hold(db, list({new.webhook_id for new in wanted}))
+            made = [new for new in wanted if new.webhook_id in held]
+            if len(made) < len(wanted):
+                locked = [new for new in wanted if new.webhook_id not in held]
+                await events.put_back(db, [(new.event_id, new.webhook_id) for new in locked])
+            for start in range(0, len(made), INSERTED_AT_ONCE):
+                await deliveries.create(db, made[start : start + INSERTED_AT_ONCE])
+            return look, made
+
+    async def _wanted(self, db: Connection, found: Sequence[Event]) -> list[NewDelivery]:
+        tenants = list({event.tenant_id for event in found})
+        audiences: dict[TenantId, Audience] = defaultdict(Audience)
+        for subscription in await webhooks.subscriptions(db, tenants):
+            matcher = await _usable(db, subscription)
+            if matcher is not None:
+                audiences[subscription.tenant_id].add(subscription.webhook_id, matcher)
+        wanted: list[NewDelivery] = []
+        for start in range(0, len(found), DATA_READ_AT_ONCE):
+            some = found[start : start + DATA_READ_AT_ONCE]
+            data = await _data_where_needed(db, some, audiences)
+            for event in some:
+                wanted += _deliveries_of(event, audiences[event.tenant_id], data)
+            await asyncio.sleep(0)  # a batch for many webhooks is a long time for everybody else
+        return wanted
+
+
+async def _usable(db: Connection, subscription: Subscription) -> Matcher | None:
+    """The subscription's matcher; a filter that cannot be used is shown on the webhook, once."""
+    matcher = compile_subscription(subscription.event_types, subscription.event_filters)
+    reason = matcher.reason if isinstance(matcher, Unusable) else None
+    if reason != subscription.filter_error:
+        await webhooks.note_filter_error(db, subscription.webhook_id, reason)
+        if reason is not None:
+            webhook_id = str(subscription.webhook_id)
+            log.warning("webhook.filter_unusable", webhook_id=webhook_id, reason=reason)
+    return None if isinstance(matcher, Unusable) else matcher
+
+
+async def _data_where_needed(
+    db: Connection, found: Sequence[Event], audiences: Mapping[TenantId, Audience]
+) -> dict[EventId, object]:
+    needed = [e.id for e in found if audiences[e.tenant_id].of(e.type).depends_on_data]
+    if not needed:
+        return {}
+    read = await events.data_of(db, needed)
+    return {event_id: parsed(text) for event_id, text in read.items()}
+
+
+def _deliveries_of(
+    event: Event, audience: Audience, data: Mapping[EventId, object]
+) -> list[NewDelivery]:
+    return [
+        NewDelivery(new_delivery_id(), webhook_id, event.id, event.created_at)
+        for webhook_id in audience.of(event.type).who_want(data.get(event.id))
+        if event.only is None or event.only == webhook_id
+    ]

@@ -1,0 +1,219 @@
+"""
+The service: makes every part, hands each what it calls, starts them and stops them in order.
+
+Only here is anything constructed. Stopping goes from the front of the house to the back: claim no
+more, let what is in flight finish, store its results, give back what was not begun.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from aiohttp import web
+
+from daemon import systemd
+from daemon.admin.app import make_app, serve
+from daemon.admin.readiness import Readiness
+from daemon.bell import Bell
+from daemon.config import Config
+from daemon.delivery import Deliverer
+from daemon.errors import DatabaseUnavailableError, UsageError
+from daemon.fanout import Fanout
+from daemon.health import Limits
+from daemon.lanes import Lanes
+from daemon.listener import Listener
+from daemon.loops import Loop, Pulse, keep_turning, rest_until
+from daemon.metrics import Metrics
+from daemon.sender import Sender
+from daemon.settler import Settler
+from daemon.store import migrations
+from daemon.store.database import Database
+from daemon.sweeper import Sweeper
+from daemon.targets import EgressPolicy
+from daemon.worker import Worker
+
+log = structlog.get_logger()
+
+# A lease outlives the attempt by as long as the database may be away for a moment.
+LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
+# How long a database that is just starting is waited for.
+PATIENCE_SECONDS = 30.0
+LAST_RESULTS_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class House:
+    """The parts of a running daemon."""
+
+    sender: Sender
+    worker: Worker
+    settler: Settler
+    listener: Listener
+    readiness: Readiness
+    metrics: Metrics
+    pulse: Pulse
+    front: tuple[Loop, ...]  # what takes on new work; stops first
+
+
+class Service:
+    """One daemon. `run` is its whole life; `port` is where it serves once it runs."""
+
+    def __init__(self, config: Config, *, database_url: str) -> None:
+        self._config = config
+        self._database = Database(database_url, size=config.database.pool_size)
+        self._stop = asyncio.Event()
+        self.port = 0
+
+    def stop(self) -> None:
+        """Ask for a stop in good order; returns at once."""
+        self._stop.set()
+
+    async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
+        """
+        Run until `stop`.
+
+        Raises DatabaseUnavailableError, SchemaError or UsageError when it cannot begin; from then
+        on nothing that happens outside makes it raise.
+        """
+        if not await self._open_database():
+            return
+        try:
+            house = build(self._config, self._database)
+            try:
+                await self._live(house, on_ready)
+            finally:
+                await house.listener.close()
+                await house.sender.close()
+        finally:
+            await self._database.close(within=timedelta(seconds=2))
+
+    async def _open_database(self) -> bool:
+        """Wait for a database that may yet come; False when we are told to stop before it did."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + PATIENCE_SECONDS
+        while True:
+            try:
+                await self._database.open()
+                break
+            except DatabaseUnavailableError as error:
+                if not error.may_pass or loop.time() > give_up:
+                    raise
+                log.warning("database.awaited", reason=str(error))
+            await rest_until(self._stop, 1.0)
+            if self._stop.is_set():
+                return False
+        async with self._database.connection() as db:
+            await migrations.verify(db)
+        return True
+
+    async def _live(self, house: House, on_ready: Callable[[], None]) -> None:
+        runner = await self._serve(house)
+        try:
+            async with asyncio.TaskGroup() as group:
+                closing = asyncio.Event()
+                settling = group.create_task(
+                    keep_turning(house.settler, stop=closing, pulse=house.pulse)
+                )
+                front = [
+                    group.create_task(keep_turning(loop, stop=self._stop, pulse=house.pulse))
+                    for loop in house.front
+                ]
+                watchdog = group.create_task(_feed_watchdog(house.readiness))
+                log.info("service.started", port=self.port, schema=house.readiness.schema)
+                systemd.notify("READY=1")
+                on_ready()
+                await self._stop.wait()
+                await self._stop_in_order(house, front, settling, closing)
+                watchdog.cancel()
+        finally:
+            await runner.cleanup()
+        log.info("service.stopped")
+
+    async def _stop_in_order(
+        self,
+        house: House,
+        front: list[asyncio.Task[None]],
+        settling: asyncio.Task[None],
+        closing: asyncio.Event,
+    ) -> None:
+        log.info("service.stopping", in_flight=house.worker.in_flight)
+        systemd.notify("STOPPING=1")
+        house.readiness.stopping = True
+        house.worker.close()
+        for loop in house.front:
+            loop.wake.set()
+        await asyncio.wait(front)
+        await house.worker.drain(within=self._config.delivery.drain)
+        try:
+            async with asyncio.timeout(LAST_RESULTS_SECONDS):
+                await house.settler.emptied()
+        except TimeoutError:
+            log.warning("settle.results_left", count=house.settler.backlog)
+        closing.set()
+        house.settler.wake.set()
+        settling.cancel()
+        await asyncio.wait([settling])
+
+    async def _serve(self, house: House) -> web.AppRunner:
+        admin = self._config.admin
+        app = make_app(readiness=house.readiness, metrics=house.metrics)
+        try:
+            runner, self.port = await serve(app, host=admin.host, port=admin.port)
+        except OSError as error:
+            where = f"{admin.host}:{admin.port}"
+            reason = error.strerror or str(error)
+            raise UsageError(
+                f"admin.host, admin.port: cannot listen on {where}: {reason}"
+            ) from error
+        return runner
+
+
+def build(config: Config, database: Database) -> House:
+    """Every part, each with what it calls."""
+    delivery = config.delivery
+    metrics, pulse = Metrics(), Pulse()
+    metrics.follow_loops(pulse.ages)
+    lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
+    lanes = Lanes(slots=delivery.concurrency, widest=delivery.per_endpoint)
+    bell = Bell(lanes)
+    sender = Sender(egress_policy(config), timeout=delivery.timeout)
+    limits = Limits(delivery.failing_after, delivery.pause_after)
+    settler = Settler(database, lanes, bell, limits=limits, lease=lease, metrics=metrics)
+    deliverer = Deliverer(
+        sender, schedule=delivery.retry_schedule, settle=settler.add, metrics=metrics
+    )
+    worker = Worker(
+        database,
+        lanes,
+        bell,
+        make=deliverer.make,
+        backlog=lambda: settler.backlog,
+        lease=lease,
+        metrics=metrics,
+    )
+    fanout = Fanout(database, bell, metrics=metrics)
+    sweeper = Sweeper(database, lanes, bell, metrics=metrics)
+    listener = Listener(database, wake_fanout=fanout.wake, bell=bell)
+    readiness = Readiness(pulse, lag=lambda: sweeper.lag_seconds)
+    readiness.schema = migrations.known()[-1].name
+    front = (worker, fanout, sweeper, listener)
+    return House(sender, worker, settler, listener, readiness, metrics, pulse, front)
+
+
+def egress_policy(config: Config) -> EgressPolicy:
+    """The operator's egress settings as the rule that upholds them."""
+    egress = config.egress
+    return EgressPolicy(egress.allow_http, egress.allow_networks, egress.allow_ports)
+
+
+async def _feed_watchdog(readiness: Readiness) -> None:
+    """Tell systemd that we live, while our loops turn: a database that is away is not our death."""
+    interval = systemd.watchdog_interval()
+    if interval is None:
+        return
+    while True:
+        if readiness.turning:
+            systemd.notify("WATCHDOG=1")
+        await asyncio.sleep(interval.total_seconds() / 2)

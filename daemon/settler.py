@@ -1,0 +1,314 @@
+"""
+Settling: results go to the database in batches, each in one transaction with all that follows.
+
+The result, the next attempt, the endpoint's health and the notice of its transition become true
+together or not at all. A result that comes after its lease was lost changes nothing.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import asyncpg
+import orjson
+import structlog
+
+from daemon.bell import Bell
+from daemon.health import Limits, after_failure, after_success
+from daemon.ids import new_delivery_id
+from daemon.lanes import Lanes
+from daemon.metrics import Metrics
+from daemon.model import (
+    Answer,
+    Attempted,
+    DeliveryId,
+    Failure,
+    Health,
+    NoticeKind,
+    WebhookId,
+)
+from daemon.store import deliveries, notices, webhooks
+from daemon.store.database import UNAVAILABLE, Connection, Database
+from daemon.store.deliveries import Settlement
+from daemon.store.notices import Notice
+from daemon.store.webhooks import HealthChange
+
+log = structlog.get_logger()
+
+LARGEST_BATCH = 500
+# Under load a short wait makes one transaction of many; alone, a result is stored at once.
+LINGER_SECONDS = 0.02
+WORTH_A_TRANSACTION = 64
+HELD_SECONDS = 0.25
+
+PAUSED_REASONS = {NoticeKind.PAUSED: "failures", NoticeKind.GONE: "gone"}
+
+
+class Settler:
+    """
+    The loop that stores results, and rings `bell` for each next attempt.
+
+    What cannot be stored for want of a database is kept and tried again.
+    """
+
+    name = "settle"
+
+    def __init__(
+        self,
+        database: Database,
+        lanes: Lanes,
+        bell: Bell,
+        *,
+        limits: Limits,
+        lease: timedelta,
+        metrics: Metrics,
+    ) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._limits = limits
+        self._lease = lease
+        self._lanes = lanes
+        self._bell = bell
+        self._metrics = metrics
+        self._waiting: deque[Attempted] = deque()
+        # Results of webhooks that somebody else holds, older than any that wait.
+        self._held: list[Attempted] = []
+        self._prolonged_at = 0.0
+        self._storing = False
+        self._log = structlog.get_logger().bind()  # bound once: it is the one hot line of the house
+
+    @property
+    def backlog(self) -> int:
+        """How many results wait to be stored."""
+        return len(self._waiting) + len(self._held)
+
+    async def emptied(self) -> None:
+        """Wait until every result is stored that can be."""
+        while self._waiting or self._storing:
+            self.wake.set()
+            await asyncio.sleep(0.01)
+
+    def add(self, attempted: Attempted) -> None:
+        self._waiting.append(attempted)
+        self.wake.set()
+
+    async def turn(self) -> float:
+        if 0 < len(self._waiting) < WORTH_A_TRANSACTION <= self._lanes.in_flight:
+            await asyncio.sleep(LINGER_SECONDS)
+        batch, self._held = self._held, []
+        room = max(1, LARGEST_BATCH - len(batch))
+        batch += [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        if not batch:
+            return 1.0
+        self._storing = True
+        try:
+            await self._settle(batch)
+        except BaseException:
+            self._waiting.extendleft(reversed(batch))
+            raise
+        finally:
+            self._storing = False
+        if self._held:
+            await self._hold_on()
+            return HELD_SECONDS
+        return 0.0 if self._waiting else 1.0
+
+    async def _hold_on(self) -> None:
+        """Keep the leases of what is held from lapsing, or it would all be sent again."""
+        now = time.monotonic()
+        if now - self._prolonged_at < self._lease.total_seconds() / 4:
+            return
+        self._prolonged_at = now
+        claims = [attempted.claim for attempted in self._held]
+        async with self._database.connection() as db:
+            leases = await deliveries.prolong(db, claims, lease=self._lease)
+        self._held = [_under(leases, attempted) for attempted in self._held]
+
+    async def _settle(self, batch: Sequence[Attempted]) -> None:
+        try:
+            await self._store(batch)
+        except UNAVAILABLE:
+            raise
+        except asyncpg.IntegrityConstraintViolationError:
+            await self._store(batch)  # a webhook was deleted under our hands; now it is gone
+        except asyncpg.PostgresError:
+            # One result that cannot be stored must not hold up the others, nor be sent for ever.
+            for attempted in batch:
+                await self._store_alone(attempted)
+
+    async def _store_alone(self, attempted: Attempted) -> None:
+        try:
+            await self._store([attempted])
+        except UNAVAILABLE:
+            raise
+        except asyncpg.PostgresError:
+            log.exception("result.unstorable", delivery_id=str(attempted.claim.delivery_id))
+            await self._store([attempted], bare=True)
+
+    async def _store(self, batch: Sequence[Attempted], *, bare: bool = False) -> None:
+        began = time.perf_counter()
+        ids = list({attempted.claim.webhook_id for attempted in batch})
+        async with self._database.transaction() as db:
+            health = await webhooks.lock_health(db, ids)
+            free, held = await _apart(db, batch, health)
+            settlements = [_settlement_of(attempted, bare=bare) for attempted in free]
+            kept = await deliveries.settle(db, settlements, lease=self._lease)
+            ours = [attempted for attempted in free if attempted.claim.delivery_id in kept]
+            changes, told = consequences(ours, health, self._limits)
+            if changes:
+                await webhooks.change_health(db, changes)
+            if told:
+                await notices.write(db, told)
+        self._held += held
+        self._metrics.observe_settle(time.perf_counter() - began, len(free))
+        self._tell(free, kept, told)
+
+    def _tell(
+        self,
+        batch: Sequence[Attempted],
+        kept: dict[DeliveryId, datetime | None],
+        told: Sequence[Notice],
+    ) -> None:
+        self._metrics.observe_attempts(batch)
+        for attempted in batch:
+            claim, verdict = attempted.claim, attempted.verdict
+            if claim.delivery_id not in kept:
+                self._metrics.lease_lost()
+                log.warning("delivery.lease_lost", delivery_id=str(claim.delivery_id))
+                continue
+            if verdict.retry_in is not None:
+                due = kept[claim.delivery_id]
+                self._bell.ring(claim.webhook_id, verdict.retry_in.total_seconds(), due)
+            self._log.info("delivery.attempted", **_line(attempted))
+        for notice in told:
+            self._metrics.notice(notice.kind)
+            log.warning(
+                "endpoint.changed", kind=notice.kind.value, webhook_id=str(notice.webhook_id)
+            )
+
+
+def _under(leases: Mapping[DeliveryId, datetime], attempted: Attempted) -> Attempted:
+    """The same, under its new lease if it got one."""
+    lease = leases.get(attempted.claim.delivery_id)
+    if lease is None:
+        return attempted
+    return replace(attempted, claim=replace(attempted.claim, leased_until=lease))
+
+
+async def _apart(
+    db: Connection, batch: Sequence[Attempted], health: Mapping[WebhookId, Health]
+) -> tuple[list[Attempted], list[Attempted]]:
+    """
+    What can be settled now, and what must wait because somebody holds its webhook.
+
+    A webhook that is gone holds nothing up: its deliveries went with it.
+    """
+    missing = {a.claim.webhook_id for a in batch if a.claim.webhook_id not in health}
+    if not missing:
+        return list(batch), []
+    locked = await webhooks.existing(db, list(missing))
+    free = [attempted for attempted in batch if attempted.claim.webhook_id not in locked]
+    held = [attempted for attempted in batch if attempted.claim.webhook_id in locked]
+    return free, held
+
+
+def consequences(
+    batch: Sequence[Attempted], health: dict[WebhookId, Health], limits: Limits
+) -> tuple[list[HealthChange], list[Notice]]:
+    """What these attempts, in the order they ended, do to their endpoints; a pure fold."""
+    now = dict(health)
+    succeeded: set[WebhookId] = set()
+    failed: set[WebhookId] = set()
+    paused: dict[WebhookId, str] = {}
+    told: list[Notice] = []
+    for attempted in batch:
+        webhook_id = attempted.claim.webhook_id
+        if webhook_id not in now:
+            continue
+        if attempted.verdict.delivered:
+            succeeded.add(webhook_id)
+            now[webhook_id] = after_success(now[webhook_id])
+            continue
+        failed.add(webhook_id)
+        now[webhook_id], kind = after_failure(now[webhook_id], limits, gone=attempted.verdict.gone)
+        if kind is not None:
+            told.append(_notice_of(attempted, kind, now[webhook_id]))
+        if kind in PAUSED_REASONS:
+            paused[webhook_id] = PAUSED_REASONS[kind]
+    changes = [
+        HealthChange(
+            webhook_id,
+            now[webhook_id],
+            webhook_id in succeeded,
+            webhook_id in failed,
+            paused.get(webhook_id),
+        )
+        for webhook_id in sorted(succeeded | failed)
+    ]
+    return changes, told
+
+
+def _settlement_of(attempted: Attempted, *, bare: bool) -> Settlement:
+    headers: str | None = None
+    body: str | None = None
+    match attempted.outcome.result:
+        case Answer(headers=received, body=text) if not bare:
+            headers, body = _as_json(received), text
+        case Answer() | Failure():
+            pass
+        case _:
+            assert_never(attempted.outcome.result)
+    verdict = attempted.verdict
+    return Settlement(
+        claim=attempted.claim,
+        status="success" if verdict.delivered else "failed",
+        signature=attempted.signature,
+        status_code=verdict.status,
+        response_headers=headers,
+        response_body=body,
+        error="the result could not be stored as it came" if bare else verdict.error,
+        took_ms=attempted.outcome.took_ms,
+        retry_in=verdict.retry_in,
+        next_id=None if verdict.retry_in is None else new_delivery_id(),
+    )
+
+
+def _as_json(headers: Sequence[tuple[str, str]]) -> str:
+    """An object; repeated headers as one, as RFC 9110 section 5.3 allows to read them."""
+    merged: dict[str, str] = {}
+    for name, value in headers:
+        merged[name] = f"{merged[name]}, {value}" if name in merged else value
+    return orjson.dumps(merged).decode()
+
+
+def _notice_of(attempted: Attempted, kind: NoticeKind, health: Health) -> Notice:
+    data = {
+        "consecutiveFailures": health.consecutive_failures,
+        "statusCode": attempted.verdict.status,
+        "error": attempted.verdict.error,
+        "deliveryId": str(attempted.claim.delivery_id),
+    }
+    return Notice(
+        attempted.claim.tenant_id, attempted.claim.webhook_id, kind, orjson.dumps(data).decode()
+    )
+
+
+def _line(attempted: Attempted) -> dict[str, object]:
+    claim, verdict = attempted.claim, attempted.verdict
+    line: dict[str, object] = {
+        "event_id": str(claim.event_id),
+        "delivery_id": str(claim.delivery_id),
+        "webhook_id": str(claim.webhook_id),
+        "attempt": claim.attempt,
+        "status": verdict.status,
+        "took_ms": attempted.outcome.took_ms,
+    }
+    if verdict.error is not None:
+        line["error"] = verdict.error
+    if verdict.retry_in is not None:
+        line["retry_in_s"] = round(verdict.retry_in.total_seconds(), 3)
+    return line

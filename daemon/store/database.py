@@ -1,0 +1,154 @@
+"""
+The way to PostgreSQL: a pool whose queries end in bounded time, and what counts as its absence.
+
+A server that is stopped, restarting or out of reach is not an error of ours: the loops wait and
+try again, and no endpoint is charged for it.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from daemon.errors import DatabaseUnavailableError
+
+Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
+
+# What says "not now": the connection, the server's state or a rival's lock, never our statement.
+UNAVAILABLE = (
+    OSError,  # TimeoutError is one
+    DatabaseUnavailableError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ObjectInUseError,
+    asyncpg.LockNotAvailableError,
+)
+
+QUERY_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
+CHECK_SECONDS = 3.0
+
+# Every query of ours has an index made for it. A planner that has not yet seen the tables grow
+# would scan or sort a million rows for a claim of fifty, and keep that plan.
+PLANNING = """
+    -- What is written outside a durable transaction need not wait for the disk.
+    SET synchronous_commit = off;
+    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
+    SET enable_mergejoin = off; SET jit = off;
+    SET timezone = 'UTC'; SET default_transaction_isolation = 'read committed';
+    SET idle_in_transaction_session_timeout = '30s';
+"""
+
+# One message, one round trip.
+BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
+
+
+class Database:
+    """
+    A pool of connections; `connection` and `transaction` hand one out for a short while.
+
+    A statement outside a transaction is one of its own, and need not be durable.
+    """
+
+    def __init__(self, url: str, *, size: int) -> None:
+        self._url = url
+        self._size = size
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Connect once, so that what is wrong is told now. Raises DatabaseUnavailableError."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=self._size,
+                timeout=CONNECT_SECONDS,
+                command_timeout=QUERY_SECONDS,
+                max_inactive_connection_lifetime=300,
+                init=_prepare,
+                reset=_keep,
+                server_settings={"application_name": "webhookd"},
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            raise unusable(error) from error
+
+    async def close(self, *, within: timedelta) -> None:
+        """Close gently, then by force: a stopped server must not keep us."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await pool.close()
+        except (TimeoutError, *UNAVAILABLE):
+            pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self, *, within: float = QUERY_SECONDS) -> AsyncIterator[Connection]:
+        """A connection outside any transaction; raises one of UNAVAILABLE."""
+        if self._pool is None:
+            raise DatabaseUnavailableError("the database is not open")
+        async with self._pool.acquire(timeout=within) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self, *, durable: bool = True) -> AsyncIterator[Connection]:
+        """
+        A transaction that commits at the end of the block.
+
+        Not `durable` spares the wait for the disk: after a crash of the server what it wrote may be
+        gone as a whole, as if we had not got to it yet.
+        """
+        async with self.connection() as connection:
+            await connection.execute(BEGIN_DURABLE if durable else "BEGIN")
+            try:
+                yield connection
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")
+
+    def dedicated(self) -> Any:
+        """A connection of its own, for LISTEN: awaitable."""
+        return asyncpg.connect(
+            self._url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=CHECK_SECONDS,
+            server_settings={"application_name": "webhookd listen"},
+        )
+
+
+def unusable(error: BaseException) -> DatabaseUnavailableError:
+    """The sentence for a database that we cannot begin with."""
+    # Refused, starting up, too many clients: may pass. Wrong password, no such database: will not.
+    passing = (OSError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+    return DatabaseUnavailableError(
+        f"the database cannot be used: {reason(error)}", may_pass=isinstance(error, passing)
+    )
+
+
+def reason(error: BaseException) -> str:
+    """The database's complaint in one line, without the address's password."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()  # asyncio's own text speaks of system calls
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+async def _keep(connection: Connection) -> None:
+    """Give back as it is: the usual reset costs a round trip, and would undo PLANNING."""
+
+
+async def _prepare(connection: Connection) -> None:
+    await connection.execute(PLANNING)

@@ -1,0 +1,141 @@
+"""
+The schema's history: numbered plain SQL files, each applied once, in order, in its own transaction.
+
+The files can also be run by hand with `psql -f`; each ends by recording its own name, and the
+runner adds the checksum that keeps an applied file from being edited unnoticed.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from daemon.bundle import bundled
+from daemon.errors import MigrationError, SchemaError
+from daemon.store.database import CONNECT_SECONDS, Connection, reason, unusable
+
+LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
+LOCK_POLL_SECONDS = 0.1
+LOCK_PATIENCE_SECONDS = 60
+
+NEWER = "the database's schema is newer than this program ({}): upgrade webhookd"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: `name` is its stem, `0001_webhooks`."""
+
+    name: str
+    path: Path
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def known(folder: Path | None = None) -> list[Migration]:
+    """The migrations this program was made for, in order."""
+    files = sorted((folder or bundled("migrations")).glob("[0-9]*_*.sql"))
+    return [Migration(file.stem, file, file.read_text("utf-8")) for file in files]
+
+
+async def migrate(
+    url: str, *, dry_run: bool = False, folder: Path | None = None
+) -> list[Migration]:
+    """
+    Apply what is missing and return it; with `dry_run` only tell.
+
+    Any number may run at once: one applies, the others wait and find nothing to do. Raises
+    MigrationError, SchemaError or DatabaseUnavailableError.
+    """
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise unusable(error) from error
+    try:
+        await _lock(connection)
+        missing = await _missing(connection, known(folder))
+        if not dry_run:
+            for migration in missing:
+                await _apply(connection, migration)
+        return missing
+    finally:
+        await connection.close()  # and with it the lock
+
+
+async def verify(connection: Connection, migrations: Iterable[Migration] | None = None) -> None:
+    """Raise SchemaError, in one sentence, unless the schema is exactly the one we know."""
+    applied = {row["name"] for row in await _applied(connection)}
+    names = {m.name for m in (known() if migrations is None else migrations)}
+    if behind := sorted(names - applied):
+        raise SchemaError(
+            f"the database's schema lacks {', '.join(behind)}: run `webhookd migrate`"
+        )
+    if ahead := sorted(applied - names):
+        raise SchemaError(NEWER.format(", ".join(ahead)))
+
+
+async def _lock(connection: Connection) -> None:
+    # Polled: the waiting form would deadlock with CREATE INDEX CONCURRENTLY in a rival's migration.
+    try:
+        async with asyncio.timeout(LOCK_PATIENCE_SECONDS):
+            while not await connection.fetchval(  # noqa: ASYNC110  the event is not ours to await
+                "SELECT pg_try_advisory_lock($1)", LOCK
+            ):
+                await asyncio.sleep(LOCK_POLL_SECONDS)
+    except TimeoutError:
+        raise MigrationError(
+            f"another `webhookd migrate` has held the lock for {LOCK_PATIENCE_SECONDS} s"
+        ) from None
+
+
+async def _applied(connection: Connection) -> list[asyncpg.Record]:
+    if await connection.fetchval("SELECT to_regclass('webhookd_migrations')") is None:
+        return []
+    rows: list[asyncpg.Record] = await connection.fetch(
+        "SELECT name, sha256 FROM webhookd_migrations"
+    )
+    return rows
+
+
+async def _missing(connection: Connection, migrations: list[Migration]) -> list[Migration]:
+    applied = {row["name"]: row["sha256"] for row in await _applied(connection)}
+    for migration in migrations:
+        if applied.get(migration.name) not in (None, migration.sha256):
+            raise MigrationError(f"{migration.path.name} was edited after it was applied")
+    if ahead := sorted(applied.keys() - {m.name for m in migrations}):
+        raise SchemaError(NEWER.format(", ".join(ahead)))
+    by_hand = [m for m in migrations if m.name in applied and applied[m.name] is None]
+    for migration in by_hand:
+        await _record(connection, migration)
+    return [m for m in migrations if m.name not in applied]
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    try:
+        async with connection.transaction():
+            await connection.execute(migration.sql)
+            await _record(connection, migration)
+    except asyncpg.PostgresError as error:
+        raise MigrationError(f"{_place(migration, error)}: {reason(error)}") from error
+
+
+async def _record(connection: Connection, migration: Migration) -> None:
+    await connection.execute(
+        "UPDATE webhookd_migrations SET sha256 = $2 WHERE name = $1",
+        migration.name,
+        migration.sha256,
+    )
+
+
+def _place(migration: Migration, error: asyncpg.PostgresError) -> str:
+    """`0002_x.sql:17`: PostgreSQL counts characters from 1, people count lines."""
+    position = getattr(error, "position", None)
+    if position is None:
+        return migration.path.name
+    line = migration.sql.count("\n", 0, int(position) - 1) + 1
+    return f"{migration.path.name}:{line}"

@@ -1,0 +1,53 @@
+"""
+The sweeper: reads the truth about every lane, so that no lost wake-up can matter.
+
+It is also who knows how late the oldest due delivery is. It takes a fixed small share of its time,
+however long the truth takes to read.
+"""
+
+import asyncio
+import time
+
+from daemon.bell import Bell
+from daemon.lanes import Lanes
+from daemon.metrics import Metrics
+from daemon.store import deliveries
+from daemon.store.database import Database
+
+INTERVAL_SECONDS = 1.0
+LARGEST_SHARE = 0.05
+LONGEST_INTERVAL_SECONDS = 10.0
+
+
+class Sweeper:
+    """The loop; it rings `bell` for every endpoint that has something waiting."""
+
+    name = "sweep"
+
+    def __init__(self, database: Database, lanes: Lanes, bell: Bell, *, metrics: Metrics) -> None:
+        self.wake = asyncio.Event()
+        self.lag_seconds = 0.0
+        self._database = database
+        self._lanes = lanes
+        self._bell = bell
+        self._metrics = metrics
+
+    async def turn(self) -> float:
+        began = time.monotonic()
+        async with self._database.connection() as db:
+            waiting = await deliveries.sweep(db)
+        took = time.monotonic() - began
+        for endpoint in waiting:
+            self._bell.ring(
+                endpoint.webhook_id,
+                endpoint.upcoming.due_in,
+                endpoint.upcoming.at,
+                failing=endpoint.consecutive_failures > 0,
+            )
+        self._lanes.forget_idle()
+        self.lag_seconds = max([0.0, *(-endpoint.upcoming.due_in for endpoint in waiting)])
+        self._metrics.swept(
+            lag_seconds=self.lag_seconds, due=self._lanes.due, in_flight=self._lanes.in_flight
+        )
+        interval = max(INTERVAL_SECONDS, took / LARGEST_SHARE)
+        return min(interval, LONGEST_INTERVAL_SECONDS)

@@ -1,0 +1,95 @@
+"""The main application as the specification has it: it knows the tables, and nothing else of us."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import orjson
+
+SECRET = "whsec_" + "ab" * 32
+
+
+class Application:
+    """Speaks SQL to the daemon's database with the specification's own inserts."""
+
+    def __init__(self, connection: Any) -> None:
+        self.db = connection
+
+    async def tenant(self) -> UUID:
+        tenant_id = uuid4()
+        await self.db.execute("INSERT INTO tenants (id) VALUES ($1)", tenant_id)
+        return tenant_id
+
+    async def webhook(
+        self,
+        tenant_id: UUID,
+        url: str,
+        *,
+        types: list[str] | None = None,
+        filters: Any = None,
+        secret: str = SECRET,
+    ) -> UUID:
+        webhook_id = uuid4()
+        await self.db.execute(
+            "INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key, event_types,"
+            " event_filters) VALUES ($1, $2, 'a webhook', $3, $4, $5, $6)",
+            webhook_id,
+            tenant_id,
+            url,
+            secret,
+            types,
+            None if filters is None else orjson.dumps(filters).decode(),
+        )
+        return webhook_id
+
+    async def event(
+        self,
+        tenant_id: UUID,
+        data: Any = None,
+        *,
+        type: str = "email.opened",  # noqa: A002  the body's own word
+        text: str | None = None,
+        created_at: datetime | None = None,
+    ) -> UUID:
+        """`text` is the data as JSON text, for what Python cannot spell."""
+        event_id = uuid4()
+        await self.db.execute(
+            "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            event_id,
+            tenant_id,
+            type,
+            text if text is not None else orjson.dumps(data if data is not None else {}).decode(),
+            created_at or datetime.now(UTC),
+        )
+        return event_id
+
+    async def events(self, tenant_id: UUID, count: int) -> list[UUID]:
+        """Many at once, in one statement."""
+        ids = [uuid4() for _ in range(count)]
+        await self.db.execute(
+            "INSERT INTO webhook_events (id, tenant_id, event_type, event_data)"
+            """ SELECT id, $2, 'email.opened', '{"email_id": "msg_1"}' FROM unnest($1::uuid[]) id
+            """,
+            ids,
+            tenant_id,
+        )
+        return ids
+
+    async def deliveries(self, webhook_id: UUID) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self.db.fetch(
+            "SELECT * FROM webhook_deliveries WHERE webhook_id = $1 ORDER BY event_id,"
+            " attempt_number",
+            webhook_id,
+        )
+        return rows
+
+    async def health(self, webhook_id: UUID) -> asyncpg.Record:
+        return await self.db.fetchrow("SELECT * FROM webhooks WHERE id = $1", webhook_id)
+
+    async def notices(self, webhook_id: UUID) -> list[str]:
+        rows = await self.db.fetch(
+            "SELECT kind FROM webhook_notices WHERE webhook_id = $1 ORDER BY id", webhook_id
+        )
+        return [row["kind"] for row in rows]

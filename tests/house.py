@@ -1,0 +1,183 @@
+"""Daemons for tests: in this process, or as processes of their own that can be killed."""
+
+import asyncio
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from daemon.config import Config
+from daemon.service import Service
+
+PATIENCE_SECONDS = 30.0
+
+# Receivers stand on loopback; everything else is as it is delivered.
+OPEN_EGRESS = {
+    "allow_http": True,
+    "allow_networks": ["127.0.0.0/8"],
+    "allow_ports": ["1-65535"],
+}
+
+
+async def until(
+    condition: Callable[[], object] | Callable[[], Awaitable[object]],
+    *,
+    within: float = PATIENCE_SECONDS,
+    every: float = 0.01,
+) -> None:
+    """Wait for a condition, plain or awaitable; fails the test when it does not come true."""
+    async with asyncio.timeout(within):
+        while True:
+            holds = condition()
+            if asyncio.iscoroutine(holds):
+                holds = await holds
+            if holds:
+                return
+            await asyncio.sleep(every)
+
+
+def config(**sections: dict[str, Any]) -> Config:
+    """The defaults, open to loopback, on any free port; `sections` add to that."""
+    merged: dict[str, Any] = {"egress": OPEN_EGRESS, "admin": {"port": 0}}
+    for name, section in sections.items():
+        merged[name] = merged.get(name, {}) | section
+    return Config.model_validate(merged)
+
+
+@asynccontextmanager
+async def serving(database: str, **sections: dict[str, Any]) -> AsyncIterator[Service]:
+    """A daemon in this process, ready when the block begins, stopped in good order after it."""
+    service = Service(config(**sections), database_url=database)
+    ready = asyncio.Event()
+    life = asyncio.create_task(service.run(on_ready=ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait([life, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if life.done():
+        await life
+    try:
+        yield service
+    finally:
+        service.stop()
+        await life
+
+
+class Daemon:
+    """`webhookd run` as a process of its own."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process = process
+        self.port = port
+
+    async def ready(self) -> int:
+        """The status of /readyz, 0 when nobody answers."""
+        return (await self.readyz())[0]
+
+    async def readyz(self) -> tuple[int, Any]:
+        return await asyncio.to_thread(_get, f"http://127.0.0.1:{self.port}/readyz")
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
+
+    async def metric(self, name: str) -> float:
+        """The value of a metric that has no labels."""
+        page = await asyncio.to_thread(_text, f"http://127.0.0.1:{self.port}/metrics")
+        [line] = [line for line in page.splitlines() if line.startswith(f"{name} ")]
+        return float(line.split()[1])
+
+    async def kill(self) -> None:
+        """SIGKILL: no time for anything."""
+        self.process.kill()
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def daemon(
+    database: str,
+    folder: Path,
+    *,
+    settings: str = "",
+    port: int,
+    log: Path | None = None,
+    level: str = "warning",
+) -> AsyncIterator[Daemon]:
+    """Start one and wait until it is ready; killed at the end if it still runs."""
+    async with starting(
+        database, folder, settings=settings, port=port, log=log, level=level
+    ) as running:
+
+        async def is_ready() -> bool:
+            assert running.process.returncode is None, "the daemon ended before it was ready"
+            return await running.ready() == 200
+
+        await until(is_ready, every=0.05)
+        yield running
+
+
+@asynccontextmanager
+async def starting(
+    database: str,
+    folder: Path,
+    *,
+    settings: str = "",
+    port: int,
+    log: Path | None = None,
+    level: str = "warning",
+) -> AsyncIterator[Daemon]:
+    """Start one, ready or not; what it prints goes to the end of `log`."""
+    file = folder / f"config-{port}.toml"
+    file.write_text(
+        '[egress]\nallow_http = true\nallow_networks = ["127.0.0.0/8"]\n'
+        f'allow_ports = ["1-65535"]\n[admin]\nport = {port}\n[log]\nlevel = "{level}"\n{settings}'
+    )
+    output = None if log is None else log.open("ab")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
+        env=os.environ | {"WEBHOOKD_DATABASE__URL": database},
+        stdout=output,
+        stderr=output,
+    )
+    if output is not None:
+        output.close()
+    running = Daemon(process, port)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            await running.kill()
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _get(url: str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, orjson.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, orjson.loads(error.read())
+    except OSError:
+        return 0, None
+
+
+def _text(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        text: str = answer.read().decode()
+        return text

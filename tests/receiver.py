@@ -1,0 +1,125 @@
+"""A customer's endpoint on loopback: keeps every request, and answers as it is told."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httptools
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it came, with the receiver's clock (monotonic seconds)."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def event(self) -> Any:
+        return orjson.loads(self.body)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The path, which stands for the webhook, and the event's id."""
+        return (self.path, self.headers["webhook-id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to answer, and after how long."""
+
+    status: int = 200
+    after: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b"OK"
+
+    def wire(self) -> bytes:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        head = f"HTTP/1.1 {self.status} X\r\n{lines}Content-Length: {len(self.body)}\r\n\r\n"
+        return head.encode() + self.body
+
+
+class Receiver:
+    """`answer` decides each reply; `received` holds all requests in the order they came."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.answer: Callable[[Received], Reply] = lambda _: Reply()
+        self.open_now = 0
+        self.open_most = 0
+        self.url = ""
+
+    def at(self, path: str) -> list[Received]:
+        return [request for request in self.received if request.path == path]
+
+
+class _Conversation(asyncio.Protocol):
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._parser = httptools.HttpRequestParser(self)
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._path = ""
+        self._headers: dict[str, str] = {}
+        self._body = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._path += url.decode()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode().lower()] = value.decode()
+
+    def on_body(self, data: bytes) -> None:
+        self._body += data
+
+    def on_message_complete(self) -> None:
+        receiver = self._receiver
+        request = Received(self._path, self._headers, self._body, time.monotonic())
+        self._start_over()
+        receiver.received.append(request)
+        receiver.open_now += 1
+        receiver.open_most = max(receiver.open_most, receiver.open_now)
+        reply = receiver.answer(request)
+        if reply.after:
+            asyncio.get_running_loop().call_later(reply.after, self._reply, reply)
+        else:
+            self._reply(reply)
+
+    def _reply(self, reply: Reply) -> None:
+        self._receiver.open_now -= 1
+        if not self._transport.is_closing():
+            self._transport.write(reply.wire())
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver that listens, and closes all of its connections at the end."""
+    receiver = Receiver()
+    conversations: list[_Conversation] = []
+
+    def converse() -> _Conversation:
+        conversations.append(_Conversation(receiver))
+        return conversations[-1]
+
+    server = await asyncio.get_running_loop().create_server(converse, "127.0.0.1", 0, backlog=4096)
+    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield receiver
+    finally:
+        server.close()
+        for conversation in conversations:
+            conversation._transport.abort()
+        await server.wait_closed()
