@@ -1,0 +1,214 @@
+"""
+What `webhookd check` looks at, in the order in which one thing needs the other.
+
+Each look yields findings as it makes them, so that ten thousand webhooks take no memory and no
+patience; nothing is changed by looking.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from daemon import config, logs, service
+from daemon.cli.options import connected, database_of
+from daemon.config import Config
+from daemon.config.sources import CONFIG_VARIABLE, PLACES
+from daemon.errors import DatabaseUnavailableError, EmbeddedPostgresError, SchemaError
+from daemon.logs import without_secrets
+from daemon.matching import Unusable, compile_subscription
+from daemon.signing import standard_key
+from daemon.store import migrations
+from daemon.store.database import Connection
+from daemon.targets import EgressPolicy, Refusal, judge_url
+
+OLDEST_POSTGRESQL = 14
+
+
+class Mark(Enum):
+    """How a thing is; the value is what is printed before it."""
+
+    GOOD = "✓"
+    WRONG = "✗"
+    REMARK = "!"
+
+    @property
+    def colour(self) -> str:
+        return {"✓": "green", "✗": "bold red", "!": "yellow"}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; the ids are there when it is about one webhook."""
+
+    mark: Mark
+    subject: str
+    sentence: str
+    tenant_id: str | None = None
+    webhook_id: str | None = None
+
+    def as_json(self) -> dict[str, str]:
+        told = {"status": self.mark.name.lower(), "check": self.subject, "message": self.sentence}
+        if self.webhook_id is not None and self.tenant_id is not None:
+            told |= {"tenantId": self.tenant_id, "webhookId": self.webhook_id}
+        return told
+
+
+async def all_findings(path: Path | None) -> AsyncIterator[Finding]:
+    """Every check, until one fails that the others need. Raises ConfigError."""
+    loaded = config.load(path)
+    logs.configure(loaded.log.format, "error")
+    for finding in on_configuration(loaded, path):
+        yield finding
+    try:
+        async with database_of(loaded) as url, connected(url) as db:
+            async for finding in on_database(db, loaded):
+                yield finding
+    except (DatabaseUnavailableError, EmbeddedPostgresError) as error:
+        yield Finding(Mark.WRONG, "database", f"{loaded.database.place()}: {error}")
+
+
+async def on_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
+    version = on_version(db, loaded)
+    yield version
+    try:
+        await migrations.verify(db)
+    except SchemaError as error:
+        yield Finding(Mark.WRONG, "schema", str(error))
+        return
+    if version.mark is Mark.WRONG:
+        return
+    yield Finding(Mark.GOOD, "schema", f"up to date: {migrations.known()[-1].name}")
+    wrong = False
+    async for finding in on_permissions(db):
+        wrong |= finding.mark is Mark.WRONG
+        yield finding
+    if not wrong:
+        async for finding in on_webhooks(db, service.egress_policy(loaded)):
+            yield finding
+
+
+def on_configuration(loaded: Config, path: Path | None) -> Iterator[Finding]:
+    """Which file it was, and what is set in vain."""
+    named = path or os.environ.get(CONFIG_VARIABLE)
+    file = Path(named) if named else next((place for place in PLACES if place.exists()), None)
+    found = str(file) if file else "no file: defaults and environment alone"
+    yield Finding(Mark.GOOD, "configuration", found)
+    for warning in loaded.unused():
+        yield Finding(Mark.REMARK, "configuration", warning)
+
+
+def on_version(db: Connection, loaded: Config) -> Finding:
+    found = db.get_server_version()
+    shown = f"PostgreSQL {found.major}.{found.minor}, {loaded.database.place()}"
+    if found.major >= OLDEST_POSTGRESQL:
+        return Finding(Mark.GOOD, "database", shown)
+    return Finding(Mark.WRONG, "database", f"{shown}: must be {OLDEST_POSTGRESQL} or later")
+
+
+# What the daemon's own statements do to each table.
+NEEDED = {
+    "webhooks": ("SELECT", "UPDATE"),
+    "webhook_deliveries": ("SELECT", "INSERT", "UPDATE"),
+    "webhook_events": ("SELECT",),
+    "webhook_event_inbox": ("SELECT", "UPDATE", "DELETE"),
+    "webhook_notices": ("INSERT",),
+    "webhookd_migrations": ("SELECT",),
+}
+LACKING = """
+    SELECT needed.name, needed.privilege, to_regclass(needed.name) IS NULL AS unseen,
+           current_user::text AS role
+      FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
+     WHERE to_regclass(needed.name) IS NULL
+        OR NOT has_table_privilege(to_regclass(needed.name), needed.privilege)
+"""
+# Functions that may have been taken from PUBLIC. Those of triggers run whoever may call them.
+FUNCTIONS = ("pg_notify(text, text)", "pg_current_snapshot()")
+LACKING_FUNCTIONS = """
+    SELECT name, current_user::text AS role
+      FROM unnest($1::text[]) AS name
+     WHERE to_regprocedure(name) IS NULL
+        OR NOT has_function_privilege(to_regprocedure(name), 'EXECUTE')
+"""
+# Without its triggers a table still takes rows, and nobody hears of them.
+SILENT_TRIGGERS = """
+    SELECT wanted.name, wanted.on_table
+      FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
+                   ('webhook_deliveries_due', 'webhook_deliveries'),
+                   ('webhooks_resumed', 'webhooks'),
+                   ('webhooks_fresh_start', 'webhooks')) AS wanted (name, on_table)
+      LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)
+     WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
+"""
+
+
+async def on_permissions(db: Connection) -> AsyncIterator[Finding]:
+    """What the daemon's role may not do though the daemon does it."""
+    pairs = [(table, privilege) for table in NEEDED for privilege in NEEDED[table]]
+    wrong = [
+        f"role {row['role']} cannot see {row['name']}"
+        if row["unseen"]
+        else f"role {row['role']} lacks {row['privilege']} on {row['name']}"
+        for row in await db.fetch(LACKING, [table for table, _ in pairs], [p for _, p in pairs])
+    ]
+    wrong += [
+        f"role {row['role']} lacks EXECUTE on {row['name']}"
+        for row in await db.fetch(LACKING_FUNCTIONS, FUNCTIONS)
+    ]
+    wrong += [
+        f"the trigger {row['name']} on {row['on_table']} is disabled or missing"
+        for row in await db.fetch(SILENT_TRIGGERS)
+    ]
+    for sentence in dict.fromkeys(wrong):
+        yield Finding(Mark.WRONG, "permissions", sentence)
+    if not wrong:
+        role = await db.fetchval("SELECT current_user::text")
+        yield Finding(Mark.GOOD, "permissions", f"role {role} may do all that the daemon does")
+
+
+WEBHOOKS = """
+    SELECT id, tenant_id, endpoint_url, secret_key, event_types, event_filters, is_active
+      FROM webhooks
+     ORDER BY tenant_id, id
+"""
+
+
+async def on_webhooks(db: Connection, policy: EgressPolicy) -> AsyncIterator[Finding]:
+    """Each webhook that is not in order, then how many there are."""
+    active = paused = unfit = 0
+    async with db.transaction(readonly=True):
+        async for row in db.cursor(WEBHOOKS, prefetch=1000):
+            active, paused = active + row["is_active"], paused + (not row["is_active"])
+            found = list(on_webhook(row, policy))
+            unfit += any(finding.mark is Mark.WRONG for finding in found)
+            for finding in found:
+                yield finding
+    counted = f"{active} active, {paused} paused"
+    verdict = f"{unfit} cannot be delivered to" if unfit else "every active one is in order"
+    yield Finding(Mark.WRONG if unfit else Mark.GOOD, "webhooks", f"{counted}; {verdict}")
+
+
+def on_webhook(row: Any, policy: EgressPolicy) -> Iterator[Finding]:
+    """What would keep this webhook's deliveries from being made; of a paused one, a remark."""
+    wrong = Mark.WRONG if row["is_active"] else Mark.REMARK
+    judged = judge_url(row["endpoint_url"], policy)
+    if isinstance(judged, Refusal):
+        yield _about(row, wrong, f"{without_secrets(row['endpoint_url'])}: {judged.reason}")
+    if not row["secret_key"]:
+        yield _about(row, wrong, "there is no secret to sign with")
+    elif standard_key(row["secret_key"]) is None:
+        told = "the secret is not base64 after whsec_: no Standard Webhooks headers are sent"
+        yield _about(row, Mark.REMARK, told)
+    types = row["event_types"]
+    matcher = compile_subscription(None if types is None else tuple(types), row["event_filters"])
+    if isinstance(matcher, Unusable):
+        yield _about(row, wrong, f"no event matches: {matcher.reason}")
+
+
+def _about(row: Any, mark: Mark, sentence: str) -> Finding:
+    tenant_id, webhook_id = str(row["tenant_id"]), str(row["id"])
+    paused = "" if row["is_active"] else " (paused)"
+    told = f"{webhook_id} of tenant {tenant_id}{paused}: {sentence}"
+    return Finding(mark, "webhook", told, tenant_id, webhook_id)

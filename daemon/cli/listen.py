@@ -1,0 +1,82 @@
+"""`webhookd listen`: a receiver on this machine, to see what comes and whether it is genuine."""
+
+import asyncio
+import logging
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli import app
+from daemon.cli.options import SECRET_VARIABLE, JsonOption, secrets_given
+from daemon.errors import UsageError
+
+if TYPE_CHECKING:
+    from daemon.cli.receiver import Receiver
+
+
+@app.command()
+def listen(
+    *,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")
+    ] = 9000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The webhook's secret, to check signatures with; may be repeated. "
+            f"Better in ${SECRET_VARIABLE}: others can see arguments.",
+            show_default=False,
+            metavar="SECRET",
+        ),
+    ] = None,
+    forward_to: Annotated[
+        str | None,
+        typer.Option(
+            help="Pass each delivery on to this URL, and its answer back.",
+            show_default=False,
+            metavar="URL",
+        ),
+    ] = None,
+    status: Annotated[
+        int | None,
+        typer.Option(
+            min=200, max=599, help="What to answer, to play a failing endpoint.  [default: 200]"
+        ),
+    ] = None,
+    body: Annotated[bool, typer.Option("--body", help="Print each body, too.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """
+    Receive deliveries here, print each, and say whether its signature is valid.
+
+    Any path will do. Ctrl-C ends it.
+    """
+    from daemon.cli.receiver import Forward, Receiver
+
+    if forward_to is not None and status is not None:
+        raise UsageError("--status and --forward-to: the answer can come from one of them only")
+    receiver = Receiver(
+        secrets=secrets_given(secret or []),
+        status=status or 200,
+        forward=None if forward_to is None else Forward(forward_to),
+        print_bodies=body,
+        as_json=json,
+    )
+    # What else comes to the port is no fault of ours: aiohttp would print tracebacks of it.
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+    asyncio.run(_listen(receiver, host, port))
+
+
+async def _listen(receiver: "Receiver", host: str, port: int) -> None:
+    from daemon.cli.receiver import listening
+    from daemon.cli.stopping import stop_on_signals
+
+    stop_on_signals(receiver.stop)
+    async with listening(receiver, host, port) as url:
+        checks = "" if receiver.secrets else "; without --secret no signature is checked"
+        print(f"webhookd: listening on {url}, any path{checks}", file=sys.stderr, flush=True)
+        await receiver.stop.wait()
+    if receiver.unread:
+        raise BrokenPipeError

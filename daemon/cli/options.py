@@ -1,0 +1,112 @@
+"""What several commands take: the configuration, the database that it names, secrets to verify."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.errors import UsageError
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.store.database import Connection
+
+SECRET_VARIABLE = "WEBHOOK_SECRET"
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="The configuration file.", show_default=False, metavar="FILE"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def configured(path: Path | None) -> "Config":
+    """The configuration, with logs set up as it says. Raises ConfigError."""
+    from daemon import config, logs
+
+    loaded = config.load(path)
+    logs.configure(loaded.log.format, loaded.log.level)
+    for warning in loaded.unused():
+        print(f"webhookd: warning: {warning}", file=sys.stderr)
+    return loaded
+
+
+@asynccontextmanager
+async def database_of(
+    config: "Config", *, embedded: bool | None = None, migrated: bool = True
+) -> AsyncIterator[str]:
+    """
+    The URL of the configured database; without one, of the embedded PostgreSQL.
+
+    That is the one of a daemon which is running, and else one that we start; `embedded` True, as
+    the daemon itself asks, starts one whatever runs, and False refuses: then UsageError is raised.
+    The one that we start is `migrated` first.
+    """
+    if config.database.url is not None:
+        yield config.database.url.get_secret_value()
+        return
+    if embedded is False:
+        raise UsageError("database.url is not set, and --no-embedded refuses the embedded one")
+    from daemon import embedded as postgres
+    from daemon.store.migrations import migrate
+
+    data = postgres.default_data_dir()
+    if embedded is None and (url := postgres.running(data)):
+        _tell_place(f"the embedded PostgreSQL in {data}, which is running")
+        yield url
+        return
+    _tell_place(f"the embedded PostgreSQL in {data}")
+    server = await postgres.start(data)
+    try:
+        if migrated:
+            await migrate(server.url)
+        yield server.url
+    finally:
+        await server.stop()
+
+
+def _tell_place(place: str) -> None:
+    print(f"webhookd: no database.url is set: using {place}", file=sys.stderr)
+
+
+@asynccontextmanager
+async def connected(url: str) -> "AsyncIterator[Connection]":
+    """One connection for one command. Raises DatabaseUnavailableError, in its body as well."""
+    import asyncpg
+
+    from daemon.store.database import CONNECT_SECONDS, QUERY_SECONDS, unusable
+
+    trouble = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=CONNECT_SECONDS, command_timeout=QUERY_SECONDS
+        )
+    except (*trouble, ValueError) as error:
+        raise unusable(error) from error
+    try:
+        yield connection
+    except BrokenPipeError:  # that of our own output
+        raise
+    except trouble as error:
+        raise unusable(error) from error
+    finally:
+        connection.terminate()  # politeness to a server that hangs would hang as well
+
+
+def secrets_given(options: Sequence[str], *, needed: bool = False) -> list[str]:
+    """
+    The secrets to verify with: those of `--secret`, else that of the environment, else none.
+
+    Raises UsageError for an empty one, and for none at all when one is `needed`.
+    """
+    environment = os.environ.get(SECRET_VARIABLE)
+    secrets = list(options) or ([environment] if environment else [])
+    if not all(secrets):
+        raise UsageError("--secret: the secret is empty")
+    if needed and not secrets:
+        raise UsageError(f"--secret: give the webhook's secret, or set {SECRET_VARIABLE}")
+    return secrets

@@ -1,0 +1,289 @@
+"""
+The receiver of `webhookd listen`: takes a delivery, judges it, prints it, answers.
+
+Nothing that is sent to it makes it fail, grow, or print what is not a line of its own.
+"""
+
+import asyncio
+import base64
+import errno
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+from rich.text import Text
+from yarl import URL
+
+from daemon.cli.judgement import Judgement, Word, judge_both, judge_own, judge_standard
+from daemon.cli.screen import Screen, printable
+from daemon.errors import UsageError, WebhookdError
+
+LARGEST_BODY = 2 * 1024 * 1024
+ANSWER_KEPT = 64 * 1024  # a sender of webhooks reads less
+FORWARD_SECONDS = 30.0
+
+# RFC 9110, section 7.6.1: these are between two neighbours; the last three the client sets.
+NEIGHBOURS = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+NEIGHBOURS |= {"proxy-authenticate", "proxy-authorization", "proxy-connection"}
+NEIGHBOURS |= {"host", "content-length", "expect"}
+COLOURS = {
+    Word.VALID: "green",
+    Word.INVALID: "bold red",
+    Word.NOT_SIGNED: "red",
+    Word.NOT_CHECKED: "yellow",
+}
+
+
+class Forward:
+    """A local application that is to see the deliveries as well. Raises UsageError."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise UsageError("--forward-to: this is not a URL like http://localhost:3000/webhooks")
+        self.url = URL(url)
+        self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery as it came; the names of `headers` are lower-case."""
+
+    at: datetime
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def event_type(self) -> str:
+        return self.headers.get("x-penguinmails-event") or str(self._member("type") or "-")
+
+    @property
+    def event_id(self) -> str:
+        return str(self._member("id") or self.headers.get("webhook-id") or "-")
+
+    @property
+    def delivery_id(self) -> str:
+        return self.headers.get("x-penguinmails-delivery-id", "-")
+
+    def _member(self, name: str) -> object:
+        try:
+            parsed = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return parsed.get(name) if isinstance(parsed, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered; `trouble` says why the application could not be asked."""
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    trouble: str | None = None
+
+
+class Receiver:
+    """Takes deliveries. `stop` ends it; `unread` says that nobody reads what it prints any more."""
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str],
+        status: int,
+        forward: Forward | None,
+        print_bodies: bool,
+        as_json: bool,
+    ) -> None:
+        self.stop = asyncio.Event()
+        self.unread = False
+        self.secrets = secrets
+        self.session: aiohttp.ClientSession | None = None
+        self._status = status
+        self._forward = forward
+        self._print_bodies = print_bodies
+        self._as_json = as_json
+        self._screen = Screen()
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Take one request, and answer it."""
+        if request.method != "POST":
+            return web.Response(status=405, headers={"Allow": "POST"}, text="Deliveries are POST\n")
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            self._print_refusal(request)
+            return web.Response(status=413, text="The body is over 2 MiB\n")
+        delivery = Delivery(datetime.now(UTC), request.path_qs, _merged(request), body)
+        reply = await self._reply_to(delivery)
+        self._print(delivery, reply)
+        return web.Response(
+            status=reply.status,
+            body=reply.body,
+            headers={"Content-Type": reply.content_type} if reply.content_type else None,
+        )
+
+    async def _reply_to(self, delivery: Delivery) -> Reply:
+        if self._forward is None:
+            return Reply(self._status)
+        assert self.session is not None
+        headers = {n: v for n, v in delivery.headers.items() if n not in NEIGHBOURS}
+        try:
+            async with self.session.post(
+                self._forward.url, data=delivery.body, headers=headers, allow_redirects=False
+            ) as answer:
+                content = await _beginning_of(answer)
+                return Reply(answer.status, content, answer.headers.get("Content-Type"))
+        except TimeoutError:
+            return Reply(502, trouble=f"{self._forward.shown} gave no answer in time")
+        except (aiohttp.ClientError, OSError):
+            return Reply(502, trouble=f"{self._forward.shown} cannot be reached")
+        except ValueError:  # a header that may come, but may not go
+            return Reply(502, trouble="the delivery's headers cannot be passed on")
+
+    def _print(self, delivery: Delivery, reply: Reply) -> None:
+        now = time.time()
+        try:
+            if self._as_json:
+                record = record_of(delivery, reply, self.secrets, now=now)
+                print(json.dumps(record), flush=True)
+                return
+            verdict = judge_both(delivery.body, delivery.headers, self.secrets, now=now)
+            self._screen.show(line_of(delivery, reply, verdict))
+            if self._print_bodies:
+                self._screen.show(shown_body(delivery.body, pretty=self._screen.is_terminal))
+        except BrokenPipeError:
+            self.unread = True
+            self.stop.set()
+
+    def _print_refusal(self, request: web.Request) -> None:
+        if not self._as_json:
+            at = datetime.now().astimezone()
+            self._screen.show(
+                f"{at:%H:%M:%S}  refused with 413: the body for {printable(request.path)}"
+                " is over 2 MiB"
+            )
+
+
+@asynccontextmanager
+async def listening(receiver: Receiver, host: str, port: int) -> AsyncIterator[str]:
+    """Serve until the block ends; gives the URL. Raises WebhookdError when the port is taken."""
+    application = web.Application(client_max_size=LARGEST_BODY)
+    application.router.add_route("*", "/{path:.*}", receiver.receive)
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=1.0, auto_decompress=False
+    )
+    timeout = aiohttp.ClientTimeout(total=FORWARD_SECONDS)
+    await runner.setup()
+    try:
+        await _bind(runner, host, port)
+        bound = runner.addresses[0]
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        # Cookies of the application are nobody's business here.
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(
+            timeout=timeout,
+            cookie_jar=jar,
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        ) as receiver.session:
+            yield f"http://{shown}:{bound[1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def _bind(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        # asyncio's own text for a taken port repeats the address at length.
+        reason = os_reason(error)
+        raise WebhookdError(f"cannot listen on {host}:{port}: {reason}") from error
+
+
+def os_reason(error: OSError) -> str:
+    """`address already in use`, without what asyncio puts around it."""
+    known = error.errno is not None and error.errno in errno.errorcode
+    return (os.strerror(error.errno or 0) if known else error.strerror or str(error)).lower()
+
+
+def line_of(delivery: Delivery, reply: Reply, verdict: Judgement) -> Text:
+    """`14:30:15  valid  email.opened  → 200  evt_…  0192…`, and what there is to add."""
+    line = Text(f"{delivery.at.astimezone():%H:%M:%S}  ", style="dim")
+    line.append(f"{verdict.word:<11}  ", style=COLOURS[verdict.word])
+    line.append(f"{printable(delivery.event_type):<20}  ", style="bold")
+    line.append(f"→ {reply.status}", style="" if reply.status < 300 else "red")
+    line.append(f"  {printable(delivery.event_id)}  {printable(delivery.delivery_id)}", "dim")
+    for remark in (verdict.reason, reply.trouble):
+        if remark is not None:
+            line.append(f"  {remark}", style="yellow")
+    return line
+
+
+def record_of(
+    delivery: Delivery, reply: Reply, secrets: Sequence[str], *, now: float
+) -> dict[str, Any]:
+    """The delivery for a program; `bodyBase64` is there when the body is not UTF-8."""
+    body, headers = delivery.body, delivery.headers
+    verdict = judge_both(body, headers, secrets, now=now)
+    record = {
+        "receivedAt": delivery.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "path": delivery.path,
+        "type": delivery.event_type,
+        "eventId": delivery.event_id,
+        "deliveryId": delivery.delivery_id,
+        "signature": verdict.word,
+        "reason": verdict.reason,
+        "penguinMails": judge_own(body, headers, secrets).word,
+        "standardWebhooks": judge_standard(body, headers, secrets, now=now).word,
+        "answered": reply.status,
+        "trouble": reply.trouble,
+        "headers": dict(headers),
+    }
+    try:
+        return {**record, "body": body.decode()}
+    except UnicodeDecodeError:
+        return {**record, "bodyBase64": base64.b64encode(body).decode()}
+
+
+def shown_body(body: bytes, *, pretty: bool) -> str:
+    """The body as one line, or spread out for a person; one that is not JSON as it came."""
+    text = body.decode(errors="backslashreplace")
+    if pretty:
+        try:
+            spread = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return printable(text)
+        return "\n".join(f"    {printable(line)}" for line in spread.splitlines())
+    return printable(text)
+
+
+async def _beginning_of(answer: aiohttp.ClientResponse) -> bytes:
+    content = b""
+    async for part in answer.content.iter_chunked(ANSWER_KEPT):
+        content += part
+        if len(content) >= ANSWER_KEPT:
+            break
+    return content[:ANSWER_KEPT]
+
+
+def _merged(request: web.Request) -> dict[str, str]:
+    """Repeated headers as one, as RFC 9110 section 5.3 allows to read them."""
+    merged: dict[str, str] = {}
+    for name, value in request.headers.items():
+        lower = name.lower()
+        merged[lower] = f"{merged[lower]}, {value}" if lower in merged else value
+    return merged

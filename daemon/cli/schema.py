@@ -1,0 +1,32 @@
+"""`webhookd migrate`: the database's schema."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.cli import app
+from daemon.cli.options import ConfigOption, configured, database_of
+
+if TYPE_CHECKING:
+    from daemon.store.migrations import Migration
+
+
+@app.command()
+def migrate(
+    config: ConfigOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what is missing.")] = False,
+) -> None:
+    """Bring the database's schema up to date."""
+    missing = asyncio.run(_migrate(config, dry_run=dry_run))
+    for migration in missing:
+        print(f"{'missing' if dry_run else 'applied'} {migration.name}")
+    if not missing:
+        print("the schema is up to date")
+
+
+async def _migrate(config: ConfigOption, *, dry_run: bool) -> "list[Migration]":
+    from daemon.store.migrations import migrate
+
+    async with database_of(configured(config), migrated=False) as url:
+        return await migrate(url, dry_run=dry_run)

@@ -1,0 +1,192 @@
+"""`webhookd trigger`: one event, published just as the application publishes it."""
+
+import asyncio
+import difflib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID, uuid4
+
+import typer
+
+from daemon import samples
+from daemon.cli import app
+from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of
+from daemon.errors import UsageError, WebhookdError
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.store.database import Connection
+
+LONGEST_TYPE = 100
+TENANTS_NAMED = 10
+
+INSERT = """
+    INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)
+    VALUES ($1, $2, $3, $4, now())
+"""
+
+
+@app.command()
+def trigger(
+    event_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="One of the 13 types, such as email.opened.")
+    ],
+    tenant: Annotated[
+        UUID | None,
+        typer.Option(
+            help="Whose event it is; may be left out when there is only one tenant.",
+            show_default=False,
+            metavar="UUID",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="The event's data instead of sample data; - reads stdin.",
+            show_default=False,
+            metavar="JSON|@FILE|-",
+        ),
+    ] = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Publish a sample event, as the application would: one row in webhook_events."""
+    text = _data_of(event_type, data)
+    published = asyncio.run(_publish(configured(config), event_type, tenant, text))
+    print(published.as_json() if json else published.as_text())
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An event that is stored, and how many of its tenant's active webhooks want it."""
+
+    event_id: UUID
+    event_type: str
+    tenant_id: UUID
+    wanted_by: int
+    active: int
+
+    def as_text(self) -> str:
+        who = f"{self.wanted_by} of the tenant's {self.active} active webhooks"
+        return f"evt_{self.event_id.hex}  {self.event_type}, wanted by {who}"
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "id": f"evt_{self.event_id.hex}",
+                "type": self.event_type,
+                "tenantId": str(self.tenant_id),
+                "wantedBy": self.wanted_by,
+                "activeWebhooks": self.active,
+            }
+        )
+
+
+def _data_of(event_type: str, given: str | None) -> str:
+    """The data as JSON text. Raises UsageError."""
+    if not event_type or len(event_type) > LONGEST_TYPE or "\0" in event_type:
+        raise UsageError(f"TYPE: an event type has 1 to {LONGEST_TYPE} characters")
+    if given is not None:
+        return _checked(given)
+    try:
+        return json.dumps(samples.sample_of(event_type), ensure_ascii=False)
+    except KeyError:
+        raise UsageError(_unknown(event_type)) from None
+
+
+def _unknown(event_type: str) -> str:
+    names = [each.name for each in samples.EVENT_TYPES]
+    near = difflib.get_close_matches(event_type, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
+    shown = json.dumps(event_type, ensure_ascii=False)
+    return f"TYPE: {shown} is none of the 13 types; {hint} Another type needs --data"
+
+
+def _checked(given: str) -> str:
+    text = _read(given)
+    try:
+        json.loads(text)
+    except RecursionError:
+        raise UsageError("--data: the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise UsageError(f"--data: this is not JSON: {error}") from None
+    return text
+
+
+def _read(given: str) -> str:
+    """`given` itself, or what it names: `@file`, or `-` for stdin."""
+    try:
+        if given == "-":
+            return sys.stdin.buffer.read().decode()
+        if given.startswith("@"):
+            return Path(given[1:]).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError("--data: this is not UTF-8 text") from None
+    except OSError as error:
+        raise UsageError(f"--data: {given[1:]}: {error.strerror}") from None
+    return given
+
+
+async def _publish(
+    config: "Config", event_type: str, tenant_id: UUID | None, data: str
+) -> Published:
+    import asyncpg
+
+    from daemon.store.database import reason
+    from daemon.store.migrations import verify
+
+    async with database_of(config) as url, connected(url) as db:
+        await verify(db)
+        tenant_id = await _tenant(db, tenant_id)
+        event_id = uuid4()
+        try:
+            await db.execute(INSERT, event_id, tenant_id, event_type, data)
+        except asyncpg.DataError as error:  # what is JSON, but no jsonb: \u0000, a lone surrogate
+            raise UsageError(f"--data: PostgreSQL cannot store it: {reason(error)}") from None
+        wanted_by, active = await _audience(db, tenant_id, event_type, data)
+    return Published(event_id, event_type, tenant_id, wanted_by, active)
+
+
+async def _audience(
+    db: "Connection", tenant_id: UUID, event_type: str, data: str
+) -> tuple[int, int]:
+    """How many active webhooks want the event, and how many there are."""
+    from daemon.matching import Matcher, compile_subscription, parsed
+    from daemon.model import TenantId
+    from daemon.store.webhooks import subscriptions
+
+    value = parsed(data)
+    active = await subscriptions(db, [TenantId(tenant_id)])
+    wanted_by = 0
+    for subscription in active:
+        matcher = compile_subscription(subscription.event_types, subscription.event_filters)
+        wanted_by += isinstance(matcher, Matcher) and matcher.wants(event_type, value)
+    return wanted_by, len(active)
+
+
+async def _tenant(db: "Connection", given: UUID | None) -> UUID:
+    """The tenant that is meant. Raises UsageError when none is, or any of several may be."""
+    if given is not None:
+        if await db.fetchval("SELECT 1 FROM tenants WHERE id = $1", given) is None:
+            raise UsageError(f"--tenant: there is no tenant {given}")
+        return given
+    for query in (
+        "SELECT DISTINCT tenant_id FROM webhooks ORDER BY 1 LIMIT $1",
+        "SELECT id FROM tenants ORDER BY 1 LIMIT $1",
+    ):
+        found = [row[0] for row in await db.fetch(query, TENANTS_NAMED + 1)]
+        if len(found) == 1:
+            return UUID(str(found[0]))
+        if found:
+            raise UsageError(f"--tenant: there are several; name one of {_named(found)}")
+    raise WebhookdError(
+        "there is no tenant yet whose event it could be; the application makes them"
+    )
+
+
+def _named(tenants: list[UUID]) -> str:
+    names = ", ".join(str(tenant) for tenant in tenants[:TENANTS_NAMED])
+    return f"{names}, …" if len(tenants) > TENANTS_NAMED else names
