@@ -1,0 +1,126 @@
+"""What is shipped: a wheel that works alone, and migrations that psql can run."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from daemon.bundle import bundled
+from daemon.errors import MigrationError, SchemaError
+from daemon.store import migrations
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(pip, cwd=ROOT, check=True, capture_output=True)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_carries_migrations_example_configuration_and_unit(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert "daemon/bundled/migrations/0001_webhooks.sql" in names
+    assert "daemon/bundled/config.example.toml" in names
+    assert "daemon/bundled/systemd/penguinmails-webhooks.service" in names
+    assert not [name for name in names if name.startswith("tests/")]
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
+    wheel: Path, tmp_path: Path
+) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "v"], cwd=tmp_path, check=True)
+    python = tmp_path / "v/bin/python"
+    base = [sys.executable, "-I", "-m", "pip", "--python", str(python), "install", "-q"]
+    install = [*_pip(base), f"{wheel}[embedded]"]
+    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True)
+
+    demo = subprocess.run(
+        [tmp_path / "v/bin/webhookd", "demo", "--seconds", "5"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert demo.returncode == 0, demo.stderr
+    assert "email.opened" in demo.stdout
+
+
+def _pip(command: list[str]) -> list[str]:
+    """The environment under test has no pip of its own; the interpreter it was made from has."""
+    return [getattr(sys, "_base_executable", sys.executable), *command[1:]]
+
+
+async def test_psql_can_run_the_migrations_and_the_daemon_takes_them_as_its_own(
+    empty_database: str,
+) -> None:
+    connection = await asyncpg.connect(empty_database)
+    for migration in migrations.known():
+        await connection.execute(migration.sql)
+
+    missing = await migrations.migrate(empty_database)
+
+    assert missing == []
+    await migrations.verify(connection)
+    assert (
+        await connection.fetchval("SELECT count(*) FROM webhookd_migrations WHERE sha256 IS NULL")
+        == 0
+    )
+    await connection.close()
+
+
+async def test_migrating_twice_does_nothing_and_at_once_does_it_once(empty_database: str) -> None:
+    applied = await asyncio.gather(*(migrations.migrate(empty_database) for _ in range(4)))
+
+    assert sorted(len(names) for names in applied) == [0, 0, 0, len(migrations.known())]
+
+
+async def test_a_dry_run_changes_nothing(empty_database: str) -> None:
+    missing = await migrations.migrate(empty_database, dry_run=True)
+
+    assert missing == migrations.known()
+    assert await migrations.migrate(empty_database, dry_run=True) == missing
+
+
+async def test_a_mistake_in_a_migration_is_told_with_file_and_line(
+    empty_database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE a (\n    id INT,\n    b NOTYPE\n);\n")
+
+    with pytest.raises(MigrationError, match=r'^0001_first\.sql:3: type "notype" does not exist'):
+        await migrations.migrate(empty_database, folder=tmp_path)
+
+
+async def test_a_migration_edited_after_it_was_applied_is_refused(
+    empty_database: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "0001_webhooks.sql"
+    file.write_text((bundled("migrations") / "0001_webhooks.sql").read_text())
+    await migrations.migrate(empty_database, folder=tmp_path)
+    file.write_text(file.read_text() + "\n-- an afterthought\n")
+
+    with pytest.raises(MigrationError, match="was edited after it was applied"):
+        await migrations.migrate(empty_database, folder=tmp_path)
+
+
+async def test_a_schema_that_is_behind_or_ahead_is_told_in_one_sentence(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("INSERT INTO webhookd_migrations (name) VALUES ('9999_future')")
+    with pytest.raises(SchemaError, match="newer than this program"):
+        await migrations.verify(connection)
+    await connection.execute("DELETE FROM webhookd_migrations")
+    with pytest.raises(SchemaError, match="run `webhookd migrate`"):
+        await migrations.verify(connection)
+    await connection.close()
