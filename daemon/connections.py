@@ -67,6 +67,7 @@ class Connections:
     """Every connection of one daemon, by target; `take` and `give_back` are its whole use."""
 
     def __init__(self, policy: EgressPolicy, *, resolver: Resolver, tls: ssl.SSLContext) -> None:
+        self._loop = asyncio.get_running_loop()
         self._policy = policy
         self._resolver = resolver
         self._tls = tls
@@ -93,16 +94,15 @@ class Connections:
         Raises RefusedTargetError, LookupFailedError, ssl.SSLError or OSError; ConnectionError when
         the receiver hangs up during the TLS handshake.
         """
-        loop = asyncio.get_running_loop()
         addresses = (await self._judged(target))[:ADDRESSES_TRIED]
         sock = await aiohappyeyeballs.start_connection(
             [_address_info(address, target.port) for address in addresses],
             happy_eyeballs_delay=EYEBALLS_DELAY,
             interleave=1,
-            loop=loop,
+            loop=self._loop,
         )
         try:
-            _, connection = await loop.create_connection(
+            _, connection = await self._loop.create_connection(
                 Connection,
                 sock=sock,
                 ssl=self._tls if target.tls else None,
@@ -148,15 +148,16 @@ class Connections:
         return addresses
 
     def _close_idle(self) -> None:
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE_SECONDS
+        oldest = self._loop.time() - IDLE_SECONDS
         for key, kept in list(self._idle.items()):
             while kept and (kept[0][1] < oldest or not kept[0][0].usable):
                 kept.popleft()[0].close()
                 self._idle_in_all -= 1
             if not kept:
                 del self._idle[key]
-        self._sweep = loop.call_later(IDLE_SECONDS / 2, self._close_idle) if self._idle else None
+        self._sweep = None
+        if self._idle:
+            self._sweep = self._loop.call_later(IDLE_SECONDS / 2, self._close_idle)
 
 
 def _key(target: Target) -> tuple[bool, str, int]:

@@ -1,8 +1,8 @@
 """
 HTTP/1.1 with one receiver: a request's bytes out, an answer back, and a bound on all that comes.
 
-It keeps no clock (the caller's deadline cancels it) and believes nothing: what a receiver says
-unasked, too long or wrongly ends the connection, never the process.
+It believes nothing: what a receiver says unasked, too long, too late or wrongly ends the
+connection, never the process.
 """
 
 import asyncio
@@ -98,6 +98,11 @@ class Exchange:
         headers, body = tuple(self._headers), bytes(self._body)
         return RawAnswer(self._status, headers, body, self.truncated, reusable)
 
+    def expire(self) -> None:
+        """The deadline has come."""
+        if not self.answer.done():
+            self.answer.set_exception(TimeoutError())
+
     # What the parser tells.
 
     def on_message_begin(self) -> None:
@@ -159,6 +164,7 @@ class Connection(asyncio.Protocol):
     """A connection to a receiver; it carries one exchange after another."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unread = select.poll()
         self._exchange: Exchange | None = None
@@ -177,22 +183,27 @@ class Connection(asyncio.Protocol):
             and not self._unread.poll(0)
         )
 
-    async def ask(self, request: bytes) -> RawAnswer:
+    async def ask(self, request: bytes, *, deadline: float) -> RawAnswer:
         """
         Send a request's bytes and wait for the answer; again only after one that was `reusable`.
 
-        Raises ExchangeError. Cancelling it closes the connection.
+        `deadline` is on the loop's clock. Raises ExchangeError, or TimeoutError at the deadline;
+        then, and when it is cancelled, the connection is closed.
         """
         if self._transport is None or self._transport.is_closing():
             raise ExchangeError(CLOSED_EARLY, heard=False)
-        exchange = Exchange(asyncio.get_running_loop().create_future())
+        exchange = Exchange(self._loop.create_future())
         self._exchange = exchange
+        # A timer of the loop's own: asyncio.timeout would cost a tenth of the whole exchange.
+        timer = self._loop.call_at(deadline, exchange.expire)
         self._transport.write(request)
         try:
             await exchange.answer
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, TimeoutError):
             self.close()
             raise
+        finally:
+            timer.cancel()
         return exchange.result(reusable=self._may_go_on(exchange))
 
     def close(self) -> None:

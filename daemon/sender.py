@@ -25,6 +25,7 @@ from daemon.model import Answer, Failure, Fault, Outcome, Request
 from daemon.targets import EgressPolicy, Refusal, Target, judge_url
 
 HEADERS_KEPT = 100
+DECODER = codecs.getincrementaldecoder("utf-8")
 HEADER_VALUE_KEPT = 2048
 
 # What says that this machine is short of something: our own fault, and charged to nobody.
@@ -44,6 +45,7 @@ class Sender:
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._seconds = timeout.total_seconds()
         self._judge = lru_cache(maxsize=4096)(lambda url: judge_url(url, policy))
         self._connections = Connections(
@@ -58,36 +60,34 @@ class Sender:
 
         Raises OSError when this machine is out of sockets, ports or memory.
         """
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        result = await self._attempt(request)
-        return Outcome(result, took_ms=round((loop.time() - began) * 1000))
+        began = self._loop.time()
+        result = await self._attempt(request, began + self._seconds)
+        return Outcome(result, took_ms=round((self._loop.time() - began) * 1000))
 
     async def close(self) -> None:
         await self._connections.close()
 
-    async def _attempt(self, request: Request) -> Answer | Failure:
+    async def _attempt(self, request: Request, deadline: float) -> Answer | Failure:
         target = self._judge(request.url)
         if isinstance(target, Refusal):
             return Failure(Fault.REFUSED_TARGET, target.reason)
         try:
-            async with asyncio.timeout(self._seconds):
-                return await self._post(target, request)
+            return await self._post(target, wire_of(target, request), deadline)
         except TimeoutError:
             return Failure(Fault.TIMEOUT, f"no complete answer within {self._seconds:g} s")
 
-    async def _post(self, target: Target, request: Request) -> Answer | Failure:
-        wire = wire_of(target, request)
+    async def _post(self, target: Target, wire: bytes, deadline: float) -> Answer | Failure:
         kept = self._connections.take_idle(target)
         if kept is not None:
             try:
-                return await self._ask(target, kept, wire)
+                return await self._ask(target, kept, wire, deadline)
             except ExchangeError as error:
                 if error.heard:
                     return _failure_of(error)
                 # The receiver was just closing a kept connection: that is not its failure.
         try:
-            fresh = await self._connections.open(target)
+            async with asyncio.timeout_at(deadline):
+                fresh = await self._connections.open(target)
         except TimeoutError:
             raise  # the deadline's; as an OSError it would be taken for the network's below
         except (RefusedTargetError, LookupFailedError, OSError) as error:
@@ -95,13 +95,15 @@ class Sender:
                 raise
             return _failure_to_open(error, target)
         try:
-            return await self._ask(target, fresh, wire)
+            return await self._ask(target, fresh, wire, deadline)
         except ExchangeError as error:
             return _failure_of(error)
 
-    async def _ask(self, target: Target, connection: Connection, wire: bytes) -> Answer:
+    async def _ask(
+        self, target: Target, connection: Connection, wire: bytes, deadline: float
+    ) -> Answer:
         try:
-            raw = await connection.ask(wire)
+            raw = await connection.ask(wire, deadline=deadline)
         except ExchangeError:
             connection.close()
             raise
@@ -124,7 +126,7 @@ def wire_of(target: Target, request: Request) -> bytes:
 
 def answer_of(raw: RawAnswer) -> Answer:
     """The answer as text that PostgreSQL can store whatever the receiver sent."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder = DECODER("replace")
     return Answer(
         status=raw.status,
         headers=tuple(
@@ -167,7 +169,7 @@ def _failure_to_open(error: Exception, target: Target) -> Failure:
         case ssl.SSLError():
             reason = (error.reason or "no reason given").replace("_", " ").lower()
             return Failure(Fault.TLS, f"the TLS handshake failed: {reason}")
-        case ConnectionError() if target.tls and error.errno is None:
+        case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError() if target.tls:
             return Failure(Fault.TLS, "the connection was closed during the TLS handshake")
         case _:
             return Failure(Fault.CONNECT, f"could not connect: {_reason(error)}")

@@ -66,7 +66,7 @@ FORBIDDEN_V6 = (
 URL_SHAPE = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[^\[\]/?#]*\]|[^\[\]/?#:]*)(?::(?P<port>[^/?#]*))?"
     r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?:#.*)?",
-    re.IGNORECASE | re.ASCII,  # in Unicode the letter ſ would pass for the s of https
+    re.IGNORECASE | re.ASCII,  # else a Unicode look-alike passes for the s of https
 )
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 DECIMAL_OCTET = r"(?:0|[1-9][0-9]{0,2})"

@@ -60,6 +60,7 @@ class Worker:
         self._mean_bytes = 1024.0
         self._unmade: list[Claim] = []
         self._stopping = False
+        self._loop = asyncio.get_running_loop()
 
     async def turn(self) -> float:
         if self._lanes.in_flight >= BUSY_IN_FLIGHT:
@@ -135,7 +136,7 @@ class Worker:
         size = len(claim.data or "")
         self._bytes += size
         self._mean_bytes += 0.05 * (max(size, 1024) - self._mean_bytes)
-        task = asyncio.create_task(self._run(claim, size))
+        task = self._loop.create_task(self._run(claim, size))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -147,6 +148,8 @@ class Worker:
         except asyncio.CancelledError:
             self._unmade.append(claim)
             raise
+        except OSError as error:  # no socket, port or memory left: nobody's fault but ours
+            log.warning("delivery.postponed", delivery_id=str(claim.delivery_id), reason=str(error))
         except Exception:  # our own fault: the lease lapses, no attempt is spent
             log.exception("delivery.failed", delivery_id=str(claim.delivery_id))
         finally:
