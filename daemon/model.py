@@ -63,6 +63,7 @@ class Claim:
     event_created_at: datetime
     data: str | None
     attempt: int
+    claimed_at: datetime
     leased_until: datetime
     endpoint_url: str
     secret: str

@@ -156,7 +156,7 @@ class Settler:
             health = await webhooks.lock_health(db, ids)
             free, held = await _apart(db, batch, health)
             settlements = [_settlement_of(attempted, bare=bare) for attempted in free]
-            kept = await deliveries.settle(db, settlements, lease=self._lease)
+            kept = await deliveries.settle(db, settlements)
             ours = [attempted for attempted in free if attempted.claim.delivery_id in kept]
             changes, told = consequences(ours, health, self._limits)
             if changes:

@@ -1,1 +1,1 @@
-"""Everything that proves the daemon; `application`, `house`, `receiver` play the world around it."""
+"""Everything that proves the daemon; `application` and `receiver` play the world around it."""

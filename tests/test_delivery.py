@@ -329,7 +329,7 @@ async def test_one_unusable_webhook_fails_with_its_reason_and_others_go_on(
         await app.event(tenant)
         await until(lambda: settled(app, good, "success", 1))
         for webhook in bad.values():
-            await until(lambda webhook=webhook: settled(app, webhook, "failed", 1))  # type: ignore[misc]
+            await until(lambda webhook=webhook: settled(app, webhook, "failed", 1))
 
     errors = {name: (await app.deliveries(it))[0]["error_message"] for name, it in bad.items()}
     assert errors == {

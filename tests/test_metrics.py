@@ -33,6 +33,7 @@ CLAIM = Claim(
     event_created_at=datetime(2025, 11, 25, tzinfo=UTC),
     data=None,
     attempt=1,
+    claimed_at=datetime(2025, 11, 25, tzinfo=UTC),
     leased_until=datetime(2025, 11, 25, tzinfo=UTC),
     endpoint_url="https://example.com",
     secret="whsec_x",

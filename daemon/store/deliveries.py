@@ -139,7 +139,7 @@ async def claim(
     for row in rows:
         if row["id"] is not None:
             catch = catches[row["webhook_id"]]
-            catch.claims.append(_claim_of(row))
+            catch.claims.append(_claim_of(row, lease))
             due = row["next_retry_at"]
             catch.last_due = due if catch.last_due is None else max(catch.last_due, due)
     return catches
@@ -150,7 +150,7 @@ def _catch_of(row: Any) -> Catch:
     return Catch([], None, None if at is None else Upcoming(at, row["due_in"]))
 
 
-def _claim_of(row: Any) -> Claim:
+def _claim_of(row: Any, lease: timedelta) -> Claim:
     return Claim(
         delivery_id=DeliveryId(row["id"]),
         webhook_id=WebhookId(row["webhook_id"]),
@@ -160,6 +160,7 @@ def _claim_of(row: Any) -> Claim:
         event_created_at=row["event_created_at"],
         data=row["data"],
         attempt=row["attempt_number"],
+        claimed_at=row["leased_until"] - lease,
         leased_until=row["leased_until"],
         endpoint_url=row["endpoint_url"],
         secret=row["secret_key"],
@@ -231,16 +232,16 @@ SETTLE = """
         SELECT *
           FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::int[],
                       $6::text[], $7::text[], $8::text[], $9::int[], $10::timestamptz[],
-                      $11::interval[], $12::uuid[])
+                      $11::interval[], $12::uuid[], $13::timestamptz[])
                AS r (id, leased_until, status, signature, status_code, response_headers,
                      response_body, error_message, duration_ms, event_created_at,
-                     retry_in, next_id)
+                     retry_in, next_id, attempted_at)
     ), settled AS (
         UPDATE webhook_deliveries AS d
            SET status = r.status, signature = r.signature, status_code = r.status_code,
                response_headers = r.response_headers::jsonb, response_body = r.response_body,
                error_message = r.error_message, duration_ms = r.duration_ms,
-               attempted_at = d.leased_until - $13::interval,  -- when it was claimed
+               attempted_at = r.attempted_at,
                event_created_at = r.event_created_at,
                next_retry_at = NULL, leased_until = NULL
           FROM result AS r
@@ -261,7 +262,7 @@ SETTLE = """
 
 
 async def settle(
-    db: Connection, settlements: Sequence[Settlement], *, lease: timedelta
+    db: Connection, settlements: Sequence[Settlement]
 ) -> dict[DeliveryId, datetime | None]:
     """
     Store what came of the attempts and make the next ones, in one statement.
@@ -283,7 +284,7 @@ async def settle(
         [s.claim.event_created_at for s in settlements],
         [s.retry_in for s in settlements],
         [s.next_id for s in settlements],
-        lease,
+        [s.claim.claimed_at for s in settlements],
     )
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
 

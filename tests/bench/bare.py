@@ -26,11 +26,21 @@ AT_ONCE = 64
 
 def request_to(url: str) -> Request:
     """A delivery's request, signed once."""
-    nobody = UUID(int=0)
+    nobody, now = UUID(int=0), datetime.now(UTC)
     claim = Claim(
-        DeliveryId(nobody), WebhookId(nobody), TenantId(nobody), EventId(nobody),
-        "email.opened", datetime.now(UTC), EVENT_DATA, 1, datetime.now(UTC), url, SECRET,
-    )  # fmt: skip
+        delivery_id=DeliveryId(nobody),
+        webhook_id=WebhookId(nobody),
+        tenant_id=TenantId(nobody),
+        event_id=EventId(nobody),
+        event_type="email.opened",
+        event_created_at=now,
+        data=EVENT_DATA,
+        attempt=1,
+        claimed_at=now,
+        leased_until=now,
+        endpoint_url=url,
+        secret=SECRET,
+    )
     made = request_for(claim, timestamp=0)
     assert not isinstance(made, Failure)
     return made[0]
