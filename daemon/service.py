@@ -40,6 +40,7 @@ log = structlog.get_logger()
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
 # How long a database that is just starting is waited for.
 PATIENCE_SECONDS = 30.0
+LAST_TURN_SECONDS = 2.0
 LAST_RESULTS_SECONDS = 5.0
 
 
@@ -144,7 +145,10 @@ class Service:
         house.worker.close()
         for loop in house.front:
             loop.wake.set()
-        await asyncio.wait(front)
+        # A turn is a few milliseconds, unless the database stands still.
+        _, stuck = await asyncio.wait(front, timeout=LAST_TURN_SECONDS)
+        for task in stuck:
+            task.cancel()
         await house.worker.drain(within=self._config.delivery.drain)
         try:
             async with asyncio.timeout(LAST_RESULTS_SECONDS):

@@ -166,6 +166,8 @@ class Settler:
         self._held += held
         self._metrics.observe_settle(time.perf_counter() - began, len(free))
         self._tell(free, kept, told)
+        if self._lanes.due:
+            self._bell.wake.set()  # stored results leave room for new attempts
 
     def _tell(
         self,

@@ -29,7 +29,7 @@ LINGER_SECONDS = 0.005
 # What the bodies in flight may take; the last claim may go over it.
 BYTES_IN_FLIGHT = 64 * 1024 * 1024
 LARGEST_CLAIM = 256
-RESULTS_WAITING = 5000
+GIVE_BACK_SECONDS = 2.0
 
 
 class Worker:
@@ -94,13 +94,17 @@ class Worker:
         await self._give_back()
 
     def _room(self) -> int:
-        """How many attempts may be begun now, for the memory and the results that wait."""
-        if self._backlog() > RESULTS_WAITING:
-            return 0
+        """
+        How many attempts may be begun now, for the memory and the results that wait.
+
+        A result that is not stored yet takes a place like a request under way: whatever is killed,
+        no more than that is made twice.
+        """
+        by_place = self._lanes.slots - self._lanes.in_flight - self._backlog()
         by_memory = int((BYTES_IN_FLIGHT - self._bytes) / self._mean_bytes)
         if self._lanes.in_flight == 0:
             by_memory = max(1, by_memory)
-        return min(LARGEST_CLAIM, by_memory)
+        return min(LARGEST_CLAIM, by_memory, by_place)
 
     async def _claim(self, turns: Sequence[Turn]) -> list[Claim]:
         began = time.perf_counter()
@@ -163,7 +167,10 @@ class Worker:
         if not self._unmade:
             return
         try:
-            async with self._database.transaction() as db:
+            async with (
+                asyncio.timeout(GIVE_BACK_SECONDS),
+                self._database.transaction() as db,
+            ):
                 await deliveries.release(db, self._unmade)
         except UNAVAILABLE:
             log.warning("worker.leases_left", count=len(self._unmade))  # they lapse by themselves

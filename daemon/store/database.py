@@ -25,6 +25,7 @@ UNAVAILABLE = (
     DatabaseUnavailableError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # how a connection that dies in mid-sentence can show
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
@@ -66,9 +67,9 @@ class Database:
     async def open(self) -> None:
         """Connect once, so that what is wrong is told now. Raises DatabaseUnavailableError."""
         try:
-            self._pool = await asyncpg.create_pool(
+            pool = await asyncpg.create_pool(
                 self._url,
-                min_size=1,
+                min_size=0,  # a floor would be restored behind our back, a traceback each time
                 max_size=self._size,
                 timeout=CONNECT_SECONDS,
                 command_timeout=QUERY_SECONDS,
@@ -77,8 +78,10 @@ class Database:
                 reset=_keep,
                 server_settings={"application_name": "webhookd"},
             )
+            await pool.fetchval("SELECT 1")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             raise unusable(error) from error
+        self._pool = pool
 
     async def close(self, *, within: timedelta) -> None:
         """Close gently, then by force: a stopped server must not keep us."""
@@ -97,7 +100,12 @@ class Database:
         if self._pool is None:
             raise DatabaseUnavailableError("the database is not open")
         async with self._pool.acquire(timeout=within) as connection:
-            yield connection
+            try:
+                yield connection
+            except (TimeoutError, asyncio.CancelledError):
+                # Its query may still run, and giving it back would wait for the end of that.
+                connection.terminate()
+                raise
 
     @asynccontextmanager
     async def transaction(self, *, durable: bool = True) -> AsyncIterator[Connection]:
