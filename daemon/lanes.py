@@ -12,7 +12,7 @@ Times are seconds on the caller's clock; `since` is the database's and only hand
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import heapify, heappop, heappush
@@ -99,6 +99,7 @@ class Lanes:
         self._lanes: dict[WebhookId, Lane] = {}
         self._ready: tuple[OrderedDict[WebhookId, None], ...] = (OrderedDict(), OrderedDict())
         self._calendar: list[tuple[float, WebhookId]] = []
+        self._blocked: frozenset[WebhookId] = frozenset()
 
     def hear(
         self,
@@ -177,6 +178,16 @@ class Lanes:
         lane.window = min(self.widest, lane.window + 1) if delivered else max(1.0, lane.window / 2)
         self._place(lane, now)
 
+    def block(self, webhook_ids: Iterable[WebhookId], *, now: float) -> None:
+        """Begin nothing for these, and for these alone: their results cannot be stored now."""
+        before, self._blocked = self._blocked, frozenset(webhook_ids)
+        for webhook_id in self._blocked:
+            for line in self._ready:
+                line.pop(webhook_id, None)
+        for lane in map(self._lanes.get, before - self._blocked):
+            if lane is not None:
+                self._place(lane, now)
+
     def next_due_in(self, *, now: float) -> float | None:
         """Seconds until a lane comes due that is not due yet; None when none is known."""
         return max(0.0, self._calendar[0][0] - now) if self._calendar else None
@@ -203,7 +214,7 @@ class Lanes:
 
     def _place(self, lane: Lane, now: float) -> None:
         """Into the line when it is due and has room; into the calendar when it is due later."""
-        if lane.asked or lane.known.due_at == inf:
+        if lane.asked or lane.known.due_at == inf or lane.webhook_id in self._blocked:
             return
         if lane.known.due_at > now:
             self._note(lane)

@@ -83,8 +83,8 @@ class Settler:
 
     @property
     def backlog(self) -> int:
-        """How many results wait to be stored."""
-        return len(self._waiting) + len(self._held)
+        """How many results wait to be stored, but for those of webhooks that somebody holds."""
+        return len(self._waiting)
 
     async def emptied(self) -> None:
         """Wait until every result is stored that can be."""
@@ -112,6 +112,8 @@ class Settler:
             raise
         finally:
             self._storing = False
+        held = {attempted.claim.webhook_id for attempted in self._held}
+        self._lanes.block(held, now=time.monotonic())
         if self._held:
             await self._hold_on()
             return HELD_SECONDS

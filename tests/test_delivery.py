@@ -425,3 +425,27 @@ async def test_results_wait_for_a_webhook_that_somebody_holds_and_are_not_sent_a
 
     assert row["status"] == "pending_retry"
     assert len(receiver.at("/held")) == 1
+
+
+async def test_a_webhook_that_somebody_holds_does_not_take_all_places(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    held = await app.webhook(tenant, receiver.url + "/held", types=["held"])
+    free = await app.webhook(tenant, receiver.url + "/free", types=["free"])
+    for _ in range(200):
+        await app.event(tenant, type="held")
+    person = await asyncpg.connect(database)
+    transaction = person.transaction()
+    async with serving(database, delivery={"concurrency": 16}):
+        await until(lambda: settled(app, held, "success", 1))
+        await transaction.start()
+        await person.execute("UPDATE webhooks SET name = 'x' WHERE id = $1", held)
+        for _ in range(100):
+            await app.event(tenant, type="free")
+        await until(lambda: settled(app, free, "success", 100), within=10)
+        await transaction.commit()
+        await until(lambda: settled(app, held, "success", 200))
+    await person.close()
+
+    assert len(receiver.at("/held")) == 200
