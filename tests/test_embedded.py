@@ -307,27 +307,35 @@ async def test_a_killed_postmaster_starts_again_on_the_same_port_with_its_data(d
         assert await ask(second.url, "SELECT answer FROM kept") == 42
 
 
+@asynccontextmanager
+async def frozen(pid: int) -> AsyncIterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 async def test_a_start_waits_for_the_orphans_of_a_killed_postmaster(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await embedded.start(data, settings=HASTE)
     client = await asyncpg.connect(first.url)
     orphan = client.get_server_pid()
-    os.kill(orphan, signal.SIGSTOP)
-    os.kill(first.pid, signal.SIGKILL)
-    await first.stop()
-    monkeypatch.setattr(cluster, "ORPHANS_SECONDS", 0.1)
-    with pytest.raises(EmbeddedPostgresError, match=f"of an earlier PostgreSQL still use {data}"):
-        await embedded.start(data, settings=HASTE)
-    monkeypatch.undo()
+    async with frozen(orphan):
+        os.kill(first.pid, signal.SIGKILL)
+        await first.stop()
+        client.terminate()
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster, "ORPHANS_SECONDS", 0.1)
+            with pytest.raises(EmbeddedPostgresError, match=f"an earlier .* still use {data}"):
+                await embedded.start(data, settings=HASTE)
+        starting = asyncio.create_task(embedded.start(data, settings=HASTE))
 
-    starting = asyncio.create_task(embedded.start(data, settings=HASTE))
-    os.kill(orphan, signal.SIGCONT)
     second = await starting
 
     assert is_gone(orphan)
     await second.stop()
-    client.terminate()
 
 
 async def test_waiting_tells_that_the_server_has_ended_by_itself(data: Path) -> None:
@@ -388,17 +396,17 @@ async def test_a_start_that_is_cancelled_while_the_server_comes_up_ends_the_serv
         return await never.wait()
 
     monkeypatch.setattr(server, "_has_database", stuck)
+    before = set(psutil.Process().children())
     starting = asyncio.create_task(embedded.start(data, settings=HASTE))
     await probed.wait()
-    await until(lambda: bool(psutil.Process().children()))
-    children = psutil.Process().children()
+    begun = set(psutil.Process().children()) - before
 
     starting.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert children
-    assert all(is_gone(child.pid) for child in children)
+    assert begun
+    assert all(is_gone(process.pid) for process in begun)
     assert not (data / "socket").is_symlink()
 
 
