@@ -1,0 +1,77 @@
+"""Certificates for receivers under test, and an authority that nobody else trusts."""
+
+import ssl
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+DAY = timedelta(days=1)
+
+
+class Authority:
+    """Signs certificates for receivers, good or bad."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _named("An authority for tests")
+        self._certificate = (
+            _unsigned(self._name, self._name, self._key, until=datetime.now(UTC) + DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def trusted(self) -> ssl.SSLContext:
+        """For the sender: trusts this authority and no other."""
+        context = ssl.create_default_context(
+            cadata=self._certificate.public_bytes(Encoding.PEM).decode()
+        )
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    def server(
+        self, host: str, *, until: datetime | None = None, self_signed: bool = False
+    ) -> ssl.SSLContext:
+        """For a receiver that bears `host`, valid for a day or `until`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer, signer = (_named(host), key) if self_signed else (self._name, self._key)
+        certificate = (
+            _unsigned(_named(host), issuer, key, until=until or datetime.now(UTC) + DAY)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .sign(signer, hashes.SHA256())
+        )
+        return _serving(certificate, key)
+
+
+def _named(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+
+def _unsigned(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, until: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(until - 2 * DAY)
+        .not_valid_after(until)
+    )
+
+
+def _serving(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        chain = Path(folder) / "chain.pem"
+        chain.write_bytes(
+            certificate.public_bytes(Encoding.PEM)
+            + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        context.load_cert_chain(chain)
+    return context

@@ -1,0 +1,17 @@
+"""The database goes away and comes back; short forms."""
+
+from pathlib import Path
+
+from tests.faults import outages
+
+
+async def test_a_database_that_is_killed_under_load_costs_nothing(folder: Path) -> None:
+    report = await outages.killed(folder, outages=2, pairs=1000)
+
+    assert report.broken == []
+
+
+async def test_a_database_that_stands_still_under_load_costs_nothing(folder: Path) -> None:
+    report = await outages.stopped(folder, seconds=6, pairs=1000)
+
+    assert report.broken == []

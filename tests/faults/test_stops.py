@@ -1,0 +1,31 @@
+"""The daemon is told to stop; short forms."""
+
+from pathlib import Path
+
+from tests.faults import stops
+
+
+async def test_stopping_under_load_doubles_nothing_and_leaves_nothing_leased(
+    database: str, folder: Path
+) -> None:
+    report = await stops.under_load(database, folder, rounds=2)
+
+    assert report.broken == []
+
+
+async def test_what_the_drain_interrupts_is_given_back_unspent(database: str, folder: Path) -> None:
+    report = await stops.held_by_the_receiver(database, folder)
+
+    assert report.broken == []
+
+
+async def test_a_second_signal_stops_at_once(database: str, folder: Path) -> None:
+    report = await stops.twice(database, folder)
+
+    assert report.broken == []
+
+
+async def test_stopping_does_not_wait_for_a_database_that_stands_still(folder: Path) -> None:
+    report = await stops.without_database(folder, drain_seconds=1)
+
+    assert report.broken == []

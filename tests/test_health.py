@@ -1,0 +1,116 @@
+"""An endpoint's health is a count of failures in a row, and each transition is told once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.health import Limits, after_failure, after_success
+from daemon.model import Health, NoticeKind
+
+NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)
+LIMITS = Limits()
+
+healths = st.builds(Health, st.booleans(), st.booleans(), st.integers(0, 200))
+limits = st.builds(Limits, st.integers(1, 20), st.integers(1, 120))
+
+
+def fail(health: Health, times: int, limits: Limits = LIMITS) -> tuple[Health, list[NoticeKind]]:
+    """Fail so many times; the health after it, and what was told on the way."""
+    told = []
+    for _ in range(times):
+        health, kind = after_failure(health, limits, gone=False)
+        told += [kind] if kind else []
+    return health, told
+
+
+@pytest.mark.parametrize(
+    ("failures", "health", "told"),
+    [
+        (4, Health(True, False, 4), []),
+        (5, Health(True, True, 5), [NoticeKind.FAILING]),
+        (99, Health(True, True, 99), [NoticeKind.FAILING]),
+        (100, Health(False, True, 100), [NoticeKind.FAILING, NoticeKind.PAUSED]),
+        (150, Health(False, True, 150), [NoticeKind.FAILING, NoticeKind.PAUSED]),
+    ],
+)
+def test_failures_in_a_row_make_an_endpoint_failing_then_pause_it(
+    failures: int, health: Health, told: list[NoticeKind]
+) -> None:
+    assert fail(NEW, failures) == (health, told)
+
+
+def test_a_success_forgets_every_failure_so_that_the_next_transition_is_told_again() -> None:
+    failing, _ = fail(NEW, 30)
+    again, told = fail(after_success(failing), 5)
+
+    assert after_success(failing) == NEW
+    assert again == Health(True, True, 5)
+    assert told == [NoticeKind.FAILING]
+
+
+def test_a_success_does_not_resume_what_is_paused() -> None:
+    assert after_success(Health(False, True, 100)) == Health(False, False, 0)
+
+
+@pytest.mark.parametrize("failures", [0, 4, 50, 99])
+def test_gone_pauses_at_once(failures: int) -> None:
+    health, _ = fail(NEW, failures)
+
+    paused, kind = after_failure(health, LIMITS, gone=True)
+
+    assert not paused.is_active
+    assert paused.consecutive_failures == failures + 1
+    assert kind is NoticeKind.GONE
+
+
+def test_gone_is_told_once() -> None:
+    paused, _ = after_failure(NEW, LIMITS, gone=True)
+
+    assert after_failure(paused, LIMITS, gone=True) == (Health(False, False, 2), None)
+
+
+@given(health=healths, limits=limits, gone=st.booleans())
+def test_one_failure_counts_one_and_never_heals(health: Health, limits: Limits, gone: bool) -> None:
+    after, kind = after_failure(health, limits, gone=gone)
+
+    assert after.consecutive_failures == health.consecutive_failures + 1
+    assert after.is_failing >= health.is_failing
+    assert after.is_active <= health.is_active
+    assert after.is_failing or after.consecutive_failures < limits.failing_after
+    assert not after.is_active or after.consecutive_failures < limits.pause_after
+    assert health.is_active or kind is None
+
+
+@given(health=healths, limits=limits, gone=st.booleans())
+def test_what_is_told_is_what_changed(health: Health, limits: Limits, gone: bool) -> None:
+    after, kind = after_failure(health, limits, gone=gone)
+
+    paused = health.is_active and not after.is_active
+    assert (kind in {NoticeKind.PAUSED, NoticeKind.GONE}) == paused
+    assert kind is not NoticeKind.GONE or gone
+    if kind is NoticeKind.FAILING:
+        assert after.is_failing
+        assert not health.is_failing
+
+
+@given(outcomes=st.lists(st.booleans(), max_size=300), limits=limits)
+def test_each_transition_is_told_once_whatever_happens(
+    outcomes: list[bool], limits: Limits
+) -> None:
+    health, told = NEW, []
+    for succeeded in outcomes:
+        before = health
+        if succeeded:
+            health, kind = after_success(health), None
+        else:
+            health, kind = after_failure(health, limits, gone=False)
+        told.append(kind)
+        became_failing = health.is_failing and not before.is_failing and health.is_active
+        assert (kind is NoticeKind.FAILING) == became_failing
+
+    assert told.count(NoticeKind.PAUSED) == (not health.is_active)
+
+
+@given(health=healths)
+def test_a_success_changes_nothing_but_the_failures(health: Health) -> None:
+    assert after_success(health) == Health(health.is_active, False, 0)

@@ -1,0 +1,127 @@
+"""Never earlier than the schedule, never more than a tenth later, and never for ever."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.retry import LATEST, retry_after, wait_after
+
+SCHEDULE = [timedelta(minutes=n) for n in (1, 5, 15, 60, 1440)]
+NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
+
+schedules = st.lists(
+    st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(days=30)), max_size=8
+)
+rolls = st.floats(0, 1, exclude_max=True)
+
+
+def test_the_waits_of_the_contract_follow_one_another() -> None:
+    waits = [wait_after(attempt, SCHEDULE, roll=0.0) for attempt in range(1, 8)]
+
+    assert waits == [*SCHEDULE, None, None]
+
+
+@given(schedule=schedules, roll=rolls, data=st.data())
+def test_a_wait_is_never_shorter_than_scheduled_and_at_most_a_tenth_longer(
+    schedule: list[timedelta], roll: float, data: st.DataObject
+) -> None:
+    attempt = data.draw(st.integers(1, len(schedule) + 2))
+
+    wait = wait_after(attempt, schedule, roll=roll)
+
+    if attempt > len(schedule):
+        assert wait is None
+    else:
+        assert wait is not None
+        assert schedule[attempt - 1] <= wait <= schedule[attempt - 1] * 1.1
+
+
+@given(roll=rolls, other=rolls)
+def test_a_higher_roll_never_makes_a_wait_shorter(roll: float, other: float) -> None:
+    low, high = sorted([roll, other])
+    shorter, longer = (wait_after(1, SCHEDULE, roll=each) for each in (low, high))
+
+    assert shorter is not None
+    assert longer is not None
+    assert shorter <= longer
+
+
+@given(
+    asked=st.timedeltas(min_value=timedelta(), max_value=timedelta(days=10_000)),
+    attempt=st.integers(1, 5),
+    roll=rolls,
+)
+def test_a_receiver_may_lengthen_a_wait_to_the_longest_step_and_shorten_none(
+    asked: timedelta, attempt: int, roll: float
+) -> None:
+    wait = wait_after(attempt, SCHEDULE, roll=roll, asked=asked)
+
+    assert wait is not None
+    least = max(SCHEDULE[attempt - 1], min(asked, SCHEDULE[-1]))
+    assert least <= wait <= least * (1 + LATEST)
+
+
+def test_a_receiver_cannot_ask_for_another_attempt() -> None:
+    assert wait_after(6, SCHEDULE, roll=0.0, asked=timedelta(seconds=1)) is None
+    assert wait_after(1, [], roll=0.0, asked=timedelta(seconds=1)) is None
+
+
+def test_the_longest_step_bounds_a_request_wherever_it_stands() -> None:
+    schedule = [timedelta(hours=2), timedelta(minutes=1)]
+
+    assert wait_after(2, schedule, roll=0.0, asked=timedelta(days=1)) == timedelta(hours=2)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("120", 120),
+        (" 120 ", 120),
+        ("00120", 120),
+        ("000000000000120", 120),
+        ("9" * 400, 999_999_999),
+        ("9" * 10_000, 999_999_999),
+        ("0" * 10_000, 0),
+        ("Tue, 25 Nov 2025 14:31:00 GMT", 60),
+        ("Tuesday, 25-Nov-25 14:31:00 GMT", 60),
+        ("Tue Nov 25 14:31:00 2025", 60),
+        ("Tue, 25 Nov 2025 15:31:00 +0100", 60),
+        ("Tue, 25 Nov 2025 14:29:00 GMT", 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: int) -> None:
+    assert retry_after(value, now=NOW) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", "soon", "-1", "+1", "1.5", "1e3", "0x10", "٣", "²", "12 s", "1,2", "NaN",
+     "Tue, 99 Nov 2025 14:31:00 GMT", "Tue, 25 Nov 2025 99:31:00 GMT", "Tue, 25 Nov 99999 1:1:1 Z",
+     "Tue, 25 Nov 2025 14:31:00 +9999", "\x00", "\ud800"],
+)  # fmt: skip
+def test_what_retry_after_says_in_no_known_way_is_not_heard(value: str) -> None:
+    assert retry_after(value, now=NOW) is None
+
+
+@given(value=st.one_of(st.text(), st.from_regex(r"\w{3}, \d+ \w{3} \d+ \d+:\d+:\d+ [-+]?\w+")))
+def test_no_text_makes_retry_after_raise_or_ask_for_less_than_nothing(value: str) -> None:
+    asked = retry_after(value, now=NOW)
+
+    assert asked is None or asked >= timedelta()
+
+
+@given(seconds=st.integers(0, 10**9 - 1))
+def test_every_number_of_seconds_is_read_as_it_is(seconds: int) -> None:
+    assert retry_after(str(seconds), now=NOW) == timedelta(seconds=seconds)
+
+
+@given(wait=st.integers(0, 10**9))
+def test_every_date_is_read_as_the_wait_until_then(wait: int) -> None:
+    until = NOW + timedelta(seconds=wait)
+
+    assert retry_after(format_datetime(until, usegmt=True), now=NOW) == timedelta(seconds=wait)

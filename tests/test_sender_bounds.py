@@ -1,0 +1,184 @@
+"""However long an answer is, and however strange: little of it is kept, and can be stored."""
+
+import gzip
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from daemon.exchange import BODY_KEPT
+from daemon.model import Answer, Failure, Outcome
+from daemon.sender import HEADERS_KEPT
+from daemon.verdict import judge
+from tests.application import Application
+from tests.hostile import CHUNKED, HTTP, hostile, saying, saying_for_ever, saying_once
+from tests.house import until
+from tests.sending import ENDLESS_HEAD, answer_of, outcome_of, sending, to
+
+ENDLESS_BODIES = {
+    "a body that ends with the connection": (HTTP + b"200 OK\r\n\r\n", b"x" * 4096),
+    "a body of a declared length": (
+        HTTP + b"200 OK\r\nContent-Length: 1" + b"0" * 15 + b"\r\n\r\n",
+        b"x" * 4096,
+    ),
+    "chunks": (CHUNKED, b"1000\r\n" + b"x" * 4096 + b"\r\n"),
+    "a gzip bomb": (
+        HTTP + b"200 OK\r\nContent-Encoding: gzip\r\n\r\n",
+        gzip.compress(bytes(10_000_000)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("beginning", "again"), ENDLESS_BODIES.values(), ids=ENDLESS_BODIES)
+async def test_of_an_endless_body_the_first_16_kib_are_kept_and_the_connection_is_closed(
+    beginning: bytes, again: bytes
+) -> None:
+    async with sending() as sender, hostile(saying_for_ever(beginning, again)) as receiver:
+        outcome = await sender.send(to(receiver.url))
+        await until(lambda: receiver.open_now == 0)
+
+    answer = outcome.result
+    assert isinstance(answer, Answer)
+    assert answer.status == 200
+    assert answer.truncated
+    assert BODY_KEPT - 4 <= len(answer.body) <= BODY_KEPT
+    assert outcome.took_ms < 4000
+
+
+async def test_a_body_is_never_decompressed() -> None:
+    packed = gzip.compress(bytes(1000))
+    answer = await answer_of(
+        saying_once(HTTP + b"200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed)
+    )
+
+    assert len(answer.body) <= len(packed)
+
+
+ENDLESS_HEADS = {
+    "interim answers": (b"", (HTTP + b"103 Early Hints\r\n\r\n") * 100),
+    "headers": (HTTP + b"200 OK\r\n", b"X: a\r\n" * 500),
+    "one header": (HTTP + b"200 OK\r\nX: ", b"a" * 4096),
+    "a header's name": (HTTP + b"200 OK\r\n", b"a" * 4096),
+    "a reason phrase": (HTTP + b"200 ", b"a" * 4096),
+}
+
+
+@pytest.mark.parametrize(("beginning", "again"), ENDLESS_HEADS.values(), ids=ENDLESS_HEADS)
+async def test_an_endless_head_is_a_failure(beginning: bytes, again: bytes) -> None:
+    async with sending() as sender, hostile(saying_for_ever(beginning, again)) as receiver:
+        outcome = await sender.send(to(receiver.url))
+        await until(lambda: receiver.open_now == 0)
+
+    assert outcome.result == ENDLESS_HEAD
+    assert outcome.took_ms < 4000
+
+
+@pytest.mark.parametrize(
+    ("beginning", "again"),
+    [
+        (CHUNKED, b"1\r\nx\r\n" * 500),
+        (CHUNKED + b"1;", b"e" * 4096),
+        (CHUNKED + b"2\r\nOK\r\n0\r\n", b"Trailer: 1\r\n" * 400),
+    ],
+    ids=["chunks of one byte", "a chunk's extension", "trailers"],
+)
+async def test_endless_framing_of_a_body_ends_the_answer_there(
+    beginning: bytes, again: bytes
+) -> None:
+    answer = await answer_of(saying_for_ever(beginning, again))
+
+    assert (answer.status, answer.truncated) == (200, True)
+
+
+async def test_a_body_of_16_kib_is_whole_and_one_more_byte_is_cut_off() -> None:
+    whole = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * BODY_KEPT))
+    cut = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (BODY_KEPT + 1)))
+
+    assert (len(whole.body), whole.truncated) == (BODY_KEPT, False)
+    assert (len(cut.body), cut.truncated) == (BODY_KEPT, True)
+
+
+@pytest.mark.parametrize("character", ["é", "€", "😀"])
+async def test_a_body_is_never_cut_in_the_middle_of_a_character(character: str) -> None:
+    text = "x" + character * BODY_KEPT
+    answer = await answer_of(saying_for_ever(HTTP + b"200 OK\r\n\r\n", text.encode()))
+
+    assert answer.truncated
+    assert text.startswith(answer.body)
+
+
+async def test_a_header_value_is_never_cut_in_the_middle_of_a_character() -> None:
+    value = "x" + "é" * 3000
+    answer = await answer_of(
+        saying_once(HTTP + b"200 OK\r\nX: " + value.encode() + b"\r\nContent-Length: 0\r\n\r\n")
+    )
+
+    assert answer.headers[0] == ("x", value[:2048])
+
+
+async def test_header_values_are_read_as_utf_8_or_else_as_latin_1() -> None:
+    headers = b"A: \xf0\x9f\x98\x80\r\nB: \xe9\r\nC: \xed\xa0\x80\r\nD: a\tb\r\nE:\r\n"
+    answer = await answer_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\n"))
+
+    assert answer.headers == (
+        ("a", "😀"), ("b", "é"), ("c", "í\xa0\x80"), ("d", "a\tb"), ("e", ""),
+    )  # fmt: skip
+
+
+async def test_of_very_many_headers_the_first_are_kept() -> None:
+    headers = b"".join(b"X-%d: 1\r\n" % n for n in range(900))
+    answer = await answer_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\nOK"))
+
+    assert answer.body == "OK"
+    assert [name for name, _ in answer.headers] == [f"x-{n}" for n in range(HEADERS_KEPT)]
+
+
+async def test_trailers_are_no_headers() -> None:
+    answer = await answer_of(saying(CHUNKED + b"2\r\nOK\r\n0\r\nRetry-After: 1\r\nX: 9\r\n\r\n"))
+
+    assert answer.headers == (("transfer-encoding", "chunked"),)
+
+
+NASTY = [
+    HTTP + b"200 OK\r\n\r\n" + bytes(range(256)) * 4,
+    HTTP + b"200 OK\r\n\r\n\x00\x00\xed\xa0\x80\xed\xbf\xbf\xff\xfe\xf4\x90\x80\x80\\u0000",
+    HTTP + b"200 OK\r\n\r\n" + "é😀\ufffe\uffff\u2028".encode() * 4000,
+    HTTP + b"200 OK\r\n\r\n" + b"x" + "😀".encode() * 5000,
+    HTTP + b"200 \x00\xff\xed\xa0\x80\r\nContent-Length: 0\r\n\r\n",
+    HTTP + b"200 OK\r\nX: \xed\xa0\x80\\u0000\r\nY: \xff\xfe\r\nZ: \xf4\x90\x80\x80\r\n\r\n",
+    HTTP + b"200 OK\r\nX: " + b"\xe2\x82" * 3000 + b"\r\n\r\n",
+    HTTP + b"200 OK\r\n" + b"X: 1\r\n" * 5000 + b"\r\n",
+    HTTP + b"302 Found\r\nLocation: http://\xff\xed\xa0\x80/\xf0\x9f\x98\x80\r\n\r\n",
+    HTTP + b"503 No\r\nRetry-After: \xff\r\n\r\n",
+    HTTP + b"999 \xff\r\n\r\n\x00",
+    b"\x00" * 100,
+]
+
+
+async def test_every_outcome_can_be_stored(app: Application) -> None:
+    webhook = await app.webhook(await app.tenant(), "https://receiver.test/")
+    outcomes = [await outcome_of(saying_once(wire)) for wire in NASTY]
+
+    for outcome in outcomes:
+        await store(app, webhook, outcome)
+
+    assert await app.db.fetchval("SELECT count(*) FROM webhook_deliveries") == len(NASTY)
+    assert {type(outcome.result) for outcome in outcomes} == {Answer, Failure}
+
+
+async def store(app: Application, webhook: object, outcome: Outcome) -> None:
+    verdict = judge(1, outcome, [timedelta(minutes=1)], roll=0.0, now=datetime.now(UTC))
+    answer = outcome.result if isinstance(outcome.result, Answer) else Answer(0, (), "")
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, status, status_code,"
+        " response_headers, response_body, error_message, duration_ms)"
+        " VALUES ($1, $2, 'failed', $3, $4, $5, $6, $7)",
+        webhook,
+        uuid4(),
+        verdict.status,
+        orjson.dumps(dict(answer.headers)).decode(),
+        answer.body,
+        verdict.error,
+        outcome.took_ms,
+    )

@@ -1,0 +1,256 @@
+"""Connections are used again where that is safe, and closed in every other case."""
+
+import asyncio
+import socket
+from itertools import product
+
+import pytest
+
+from daemon import connections
+from daemon.model import Answer, Request
+from daemon.sender import Sender
+from tests.certificates import Authority
+from tests.hostile import HTTP, OK, SLOW, Hostile, Visit, deaf, hostile, saying, saying_once
+from tests.house import until
+from tests.sending import (
+    CUT_OFF,
+    LARGE,
+    NO_ANSWER,
+    Names,
+    Unanswered,
+    leaving_nothing,
+    sending,
+    to,
+    twice,
+)
+
+
+async def test_after_a_success_the_next_request_takes_the_same_connection() -> None:
+    first, second, visits = await twice(saying(OK))
+
+    assert first.result == second.result
+    assert visits == 1
+
+
+NOT_KEPT = {
+    "a failure": HTTP + b"500 No\r\nContent-Length: 0\r\n\r\n",
+    "a redirect": HTTP + b"302 No\r\nContent-Length: 0\r\n\r\n",
+    "Connection: close": OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+    "HTTP/1.0": OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "bytes after the body": OK + b"x",
+    "an answer too many": OK + OK,
+    "a body that was cut off": HTTP + b"200 OK\r\nContent-Length: 99999\r\n\r\n" + b"x" * 99999,
+    "a 204 with a body": HTTP + b"204 No Content\r\nContent-Length: 5\r\n\r\nhello",
+}
+
+
+@pytest.mark.parametrize("wire", NOT_KEPT.values(), ids=NOT_KEPT)
+async def test_a_connection_is_not_kept_after(wire: bytes) -> None:
+    first, second, visits = await twice(saying(wire))
+
+    assert first.result == second.result
+    assert visits == 2
+
+
+async def test_an_answer_before_the_request_is_read_counts_and_ends_the_connection() -> None:
+    async def script(visit: Visit) -> None:
+        await visit.head()
+        await visit.say(OK)
+        await visit.left()
+
+    async with sending() as sender, hostile(script) as receiver:
+        first = await sender.send(to(receiver.url, LARGE * 8))
+        second = await sender.send(to(receiver.url))
+
+    assert isinstance(first.result, Answer)
+    assert first.result == second.result
+    assert len(receiver.visits) == 2
+
+
+async def test_a_kept_connection_that_the_receiver_closed_is_not_used_again() -> None:
+    async with sending() as sender, hostile(saying_once(OK)) as receiver:
+        outcomes = [await sender.send(to(receiver.url)) for _ in range(20)]
+
+    assert {outcome.result for outcome in outcomes} == {outcomes[0].result}
+    assert len(receiver.requests) == 20
+
+
+async def test_a_request_that_a_closing_connection_swallowed_is_sent_once_more() -> None:
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await visit.say(OK)
+        await visit.request()
+
+    first, second, visits = await twice(script)
+
+    assert isinstance(first.result, Answer)
+    assert first.result == second.result
+    assert visits == 2
+
+
+async def test_a_request_is_never_sent_a_third_time() -> None:
+    async def script(visit: Visit) -> None:
+        if visit.number == 1:
+            await visit.request()
+            await visit.say(OK)
+        await visit.request()
+
+    async with sending() as sender, hostile(script) as receiver:
+        await sender.send(to(receiver.url))
+        outcome = await sender.send(to(receiver.url))
+
+    assert outcome.result == NO_ANSWER
+    assert len(receiver.requests) == 3
+
+
+async def test_a_request_is_not_sent_again_when_any_byte_came_back() -> None:
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await visit.say(OK)
+        await visit.request()
+        await visit.say(b"H")
+
+    async with sending() as sender, hostile(script) as receiver:
+        await sender.send(to(receiver.url))
+        outcome = await sender.send(to(receiver.url))
+
+    assert outcome.result == CUT_OFF
+    assert len(receiver.requests) == 2
+
+
+async def test_a_request_on_a_fresh_connection_is_not_sent_again() -> None:
+    async with sending() as sender, hostile(saying_once(b"")) as receiver:
+        outcome = await sender.send(to(receiver.url))
+
+    assert outcome.result == NO_ANSWER
+    assert len(receiver.requests) == 1
+
+
+async def test_bytes_that_nobody_asked_for_end_a_kept_connection() -> None:
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await visit.say(OK)
+        if visit.number == 1:
+            await asyncio.sleep(0.01)
+            await visit.say(HTTP + b"500 Unasked\r\nContent-Length: 0\r\n\r\n")
+        await visit.left()
+
+    async with sending() as sender, hostile(script) as receiver:
+        await sender.send(to(receiver.url))
+        await until(lambda: receiver.open_now == 0)
+        outcome = await sender.send(to(receiver.url))
+
+    assert isinstance(outcome.result, Answer)
+    assert outcome.result.status == 200
+    assert len(receiver.visits) == 2
+
+
+async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+
+        async def answer_a_visit() -> socket.socket:
+            visit, _ = await loop.sock_accept(listening)
+            await loop.sock_sendall(visit, OK)
+            return visit
+
+        async with sending() as sender:
+            request = to(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+            first, kept = await asyncio.gather(sender.send(request), answer_a_visit())
+            answering = asyncio.create_task(answer_a_visit())
+            kept.send(HTTP + b"500 Unasked\r\nContent-Length: 0\r\n\r\n")
+            second = await sender.send(request)  # before the loop could look what came
+            answering.cancel()
+
+    assert second.result == first.result
+    for visit in (kept, answering.result()):
+        visit.close()
+
+
+async def test_a_connection_is_not_kept_for_longer_than_receivers_keep_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.05)
+    async with sending() as sender, hostile(saying(OK)) as receiver:
+        await sender.send(to(receiver.url))
+        await until(lambda: receiver.open_now == 0, within=2)
+
+
+async def test_a_connection_that_was_idle_for_too_long_is_not_used_before_it_is_swept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with sending() as sender, hostile(saying(OK)) as receiver:
+        await sender.send(to(receiver.url))
+        monkeypatch.setattr(connections, "IDLE_SECONDS", 0.0)
+        await sender.send(to(receiver.url))
+
+    assert len(receiver.visits) == 2
+
+
+@pytest.mark.parametrize("bound", ["IDLE_PER_TARGET", "IDLE_IN_ALL"])
+async def test_only_so_many_connections_are_kept(
+    bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, bound, 3)
+    async with sending() as sender, hostile(saying(OK)) as receiver:
+        await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(10)))
+        await until(lambda: receiver.open_now == 3)
+        await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(3)))
+
+    assert len(receiver.visits) == 10
+
+
+async def test_a_cancelled_request_leaves_nothing_behind() -> None:
+    authority = Authority()
+    names = Names(receiver=["127.0.0.1"])
+    async with leaving_nothing(), sending(resolver=names, tls=authority.trusted()) as sender:
+        for script in SLOW.values():
+            for scheme in ("http", "https"):  # of which the second never gets past its handshake
+                async with hostile(script) as receiver:
+                    url = f"{scheme}://receiver.test:{receiver.port}/"
+                    await cancelled(sender, to(url, LARGE), receiver)
+
+
+async def cancelled(sender: Sender, request: Request, receiver: Hostile) -> None:
+    sending_it = asyncio.create_task(sender.send(request))
+    await until(lambda: receiver.open_now == 1, every=0)
+    sending_it.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending_it
+    if receiver.script is not deaf:
+        await until(lambda: receiver.open_now == 0)
+
+
+async def test_a_request_cancelled_at_any_moment_leaves_nothing_behind() -> None:
+    """However many turns of the loop it was given before."""
+    authority = Authority()
+    names = Names(receiver=["127.0.0.1"])
+    server = authority.server("receiver.test")
+    async with leaving_nothing(), sending(resolver=names, tls=authority.trusted()) as sender:
+        for tls, turns in product((None, server), range(30)):
+            async with hostile(saying(OK), tls=tls) as receiver:
+                url = f"http{'s' if tls else ''}://receiver.test:{receiver.port}/"
+                sending_it = asyncio.create_task(sender.send(to(url)))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                sending_it.cancel()
+                await asyncio.wait([sending_it])
+
+
+async def test_a_cancelled_lookup_leaves_nothing_behind() -> None:
+    names = Unanswered()
+    async with leaving_nothing(), sending(resolver=names) as sender:
+        sending_it = asyncio.create_task(sender.send(to("http://receiver.test/")))
+        await names.waiting.wait()
+        sending_it.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending_it
+
+
+async def test_closing_the_sender_closes_what_it_kept() -> None:
+    async with hostile(saying(OK)) as receiver:
+        async with sending() as sender:
+            await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(10)))
+            assert receiver.open_now == 10
+        await until(lambda: receiver.open_now == 0)

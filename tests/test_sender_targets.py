@@ -1,0 +1,156 @@
+"""No address that is forbidden is ever connected to, whatever a name leads to."""
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+
+import aiohappyeyeballs
+import pytest
+
+from daemon import connections
+from daemon.connections import LookupFailedError
+from daemon.model import Answer, Failure, Fault
+from daemon.sender import OUR_OWN_SHORTAGE
+from tests.hostile import OK, hostile, saying, saying_once
+from tests.sending import NOBODY, Names, sending, to
+
+
+@pytest.fixture
+def no_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection in this test fails it, and no packet leaves."""
+
+    async def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError(f"a connection was attempted: {args}")
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", refuse)
+
+
+@pytest.mark.usefixtures("no_connects")
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["10.0.0.1"],
+        ["127.0.0.1"],
+        ["93.184.216.34", "169.254.169.254"],
+        ["169.254.169.254", "93.184.216.34"],
+        ["2606:4700::1111", "::1"],
+        ["93.184.216.34", "fe80::1%2"],
+        ["93.184.216.34", "::ffff:10.0.0.1"],
+        ["93.184.216.34"] * 20 + ["192.168.0.1"],
+    ],
+)
+async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[str]) -> None:
+    async with sending(NOBODY, resolver=Names(receiver=addresses)) as sender:
+        outcome = await sender.send(to("http://receiver.test/"))
+
+    assert outcome.result == Failure(Fault.REFUSED_TARGET, "the host's address is not public")
+
+
+@pytest.mark.usefixtures("no_connects")
+@pytest.mark.parametrize("address", ["127.1", "0x7f000001", "2130706433", "", "localhost", "1"])
+async def test_what_a_resolver_gives_that_is_no_address_is_refused(address: str) -> None:
+    async with sending(resolver=Names(receiver=[address])) as sender:
+        outcome = await sender.send(to("http://receiver.test/"))
+
+    assert outcome.result == Failure(Fault.REFUSED_TARGET, "the host has no usable address")
+
+
+@pytest.mark.usefixtures("no_connects")
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:7f00:1]", "localhost", "0x7f.1"])
+async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
+    names = Names()
+    async with sending(NOBODY, resolver=names) as sender:
+        outcome = await sender.send(to(f"http://{host}/"))
+
+    assert isinstance(outcome.result, Failure)
+    assert outcome.result.fault is Fault.REFUSED_TARGET
+    assert names.asked == []
+
+
+async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
+    closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    names = Names(receiver=["127.0.0.1"])
+    async with sending(resolver=names) as sender, hostile(saying_once(closing)) as receiver:
+        url = f"http://receiver.test:{receiver.port}/"
+        allowed = await sender.send(to(url))
+        names.answers["receiver.test"] = ["10.0.0.1"]
+        refused = await sender.send(to(url))
+
+    assert isinstance(allowed.result, Answer)
+    assert refused.result == Failure(Fault.REFUSED_TARGET, "the host's address is not public")
+    assert names.asked == ["receiver.test", "receiver.test"]
+
+
+async def test_each_name_has_connections_of_its_own() -> None:
+    names = Names(one=["127.0.0.1"], two=["127.0.0.1"])
+    async with sending(resolver=names) as sender, hostile(saying(OK)) as receiver:
+        await sender.send(to(f"http://one.test:{receiver.port}/"))
+        await sender.send(to(f"http://two.test:{receiver.port}/"))
+
+    assert names.asked == ["one.test", "two.test"]
+    assert len(receiver.visits) == 2
+
+
+async def test_an_address_that_does_not_answer_gives_way_to_the_next() -> None:
+    names = Names(receiver=["127.0.0.2", "127.0.0.1"])
+    async with sending(resolver=names) as sender, hostile(saying(OK)) as receiver:
+        outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
+
+    assert isinstance(outcome.result, Answer)
+
+
+async def test_the_reason_for_many_refused_connections_names_no_address() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        names = Names(receiver=[f"127.0.0.{n}" for n in range(1, 200)])
+        async with sending(resolver=names) as sender:
+            outcome = await sender.send(to(f"http://receiver.test:{bound.getsockname()[1]}/"))
+
+    assert outcome.result == Failure(Fault.CONNECT, "could not connect: connection refused")
+
+
+async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+
+    async def start_connection(infos: Sequence[object], **_: object) -> None:
+        tried.extend(infos)
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "no")
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
+    names = Names(receiver=[f"127.0.{n}.1" for n in range(256)])
+    async with sending(resolver=names) as sender:
+        await sender.send(to("http://receiver.test/"))
+
+    assert len(tried) == connections.ADDRESSES_TRIED
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ([], "it has no address"),
+        (LookupFailedError("Domain name not found"), "Domain name not found"),
+    ],
+)
+async def test_a_name_without_an_address_is_a_failed_lookup(
+    found: list[str] | Exception, reason: str
+) -> None:
+    async with sending(resolver=Names(receiver=found)) as sender:
+        outcome = await sender.send(to("http://receiver.test/"))
+
+    assert outcome.result == Failure(
+        Fault.LOOKUP, f"the name receiver.test could not be looked up: {reason}"
+    )
+
+
+@pytest.mark.parametrize("number", sorted(OUR_OWN_SHORTAGE), ids=errno.errorcode.get)
+async def test_a_shortage_of_our_own_is_no_outcome_but_an_error(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start_connection(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
+    async with sending(resolver=Names(receiver=["127.0.0.1"])) as sender:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            await sender.send(to("http://receiver.test/"))

@@ -1,0 +1,125 @@
+"""Only 200 to 299 is a success; everything else is a failed attempt with a sentence for it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.model import Answer, Failure, Fault, Outcome, Verdict
+from daemon.retry import LATEST
+from daemon.verdict import judge
+
+SCHEDULE = [timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1)]
+NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
+
+header_text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"))
+headers = st.lists(
+    st.tuples(
+        st.sampled_from(["retry-after", "location", "content-type", "x"]),
+        header_text | st.integers(0, 10**12).map(str),
+    ),
+    max_size=5,
+).map(tuple)
+answers = st.builds(Answer, st.integers(100, 999), headers, header_text, st.booleans())
+failures = st.builds(Failure, st.sampled_from(Fault), st.text(min_size=1))
+outcomes = st.builds(Outcome, answers | failures, st.integers(0, 6000))
+rolls = st.floats(0, 1, exclude_max=True)
+
+
+def verdict_on(status: int, *headers: tuple[str, str], attempt: int = 1) -> Verdict:
+    outcome = Outcome(Answer(status, headers, ""), took_ms=1)
+    return judge(attempt, outcome, SCHEDULE, roll=0.0, now=NOW)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 250, 299])
+def test_a_2xx_delivers(status: int) -> None:
+    assert verdict_on(status) == Verdict(
+        delivered=True, status=status, error=None, retry_in=None, gone=False
+    )
+
+
+@pytest.mark.parametrize("status", [100, 199, 300, 301, 304, 400, 401, 404, 418, 500, 599, 999])
+def test_any_other_status_fails_and_is_tried_again(status: int) -> None:
+    verdict = verdict_on(status)
+
+    assert not verdict.delivered
+    assert verdict.status == status
+    assert verdict.retry_in == SCHEDULE[0]
+    assert not verdict.gone
+
+
+def test_410_says_that_the_endpoint_is_gone() -> None:
+    assert verdict_on(410).gone
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "error"),
+    [
+        (500, (), "the receiver answered 500 Internal Server Error"),
+        (404, (), "the receiver answered 404 Not Found"),
+        (299 + 300, (), "the receiver answered 599"),
+        (999, (), "the receiver answered 999"),
+        (304, (), "the receiver answered 304 Not Modified"),
+        (302, (), "the receiver answered 302 Found"),
+        (302, (("location", ""),), "the receiver answered 302 Found"),
+        (
+            308,
+            (("location", "https://b.example/"), ("location", "https://c.example/")),
+            (
+                "the receiver answered 308 Permanent Redirect and redirects to"
+                " https://b.example/; redirects are not followed"
+            ),
+        ),
+        (404, (("location", "/x"),), "the receiver answered 404 Not Found"),
+    ],
+)
+def test_the_error_is_a_sentence_for_the_customer(
+    status: int, headers: tuple[tuple[str, str], ...], error: str
+) -> None:
+    assert verdict_on(status, *headers).error == error
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_lengthens_the_wait_of_a_429_or_503(status: int) -> None:
+    assert verdict_on(status, ("retry-after", "120")).retry_in == timedelta(minutes=2)
+    assert verdict_on(status, ("retry-after", "1")).retry_in == SCHEDULE[0]
+    assert verdict_on(status, ("retry-after", "999999")).retry_in == timedelta(hours=1)
+    assert verdict_on(
+        status, ("retry-after", "Tue, 25 Nov 2025 14:33:00 GMT")
+    ).retry_in == timedelta(minutes=3)
+
+
+@pytest.mark.parametrize("status", [301, 404, 500, 502, 504])
+def test_retry_after_is_not_heard_from_any_other_status(status: int) -> None:
+    assert verdict_on(status, ("retry-after", "120")).retry_in == SCHEDULE[0]
+
+
+def test_the_attempt_after_the_last_wait_ends_the_delivery() -> None:
+    assert verdict_on(503, ("retry-after", "120"), attempt=3).retry_in == SCHEDULE[2]
+    assert verdict_on(503, ("retry-after", "120"), attempt=4).retry_in is None
+
+
+@given(outcome=outcomes, attempt=st.integers(1, 6), roll=rolls)
+def test_a_verdict_hangs_together(outcome: Outcome, attempt: int, roll: float) -> None:
+    verdict = judge(attempt, outcome, SCHEDULE, roll=roll, now=NOW)
+
+    answer = outcome.result if isinstance(outcome.result, Answer) else None
+    assert verdict.delivered == (answer is not None and 200 <= answer.status < 300)
+    assert verdict.status == (answer.status if answer else None)
+    assert (verdict.error is None) == verdict.delivered
+    assert verdict.gone == (answer is not None and answer.status == 410)
+    assert (verdict.retry_in is None) == (verdict.delivered or attempt > len(SCHEDULE))
+    if verdict.retry_in is not None:
+        least = SCHEDULE[attempt - 1]
+        assert least <= verdict.retry_in <= max(SCHEDULE) * (1 + LATEST)
+
+
+@given(failure=failures, attempt=st.integers(1, 6), roll=rolls)
+def test_a_failure_keeps_its_own_words_and_the_schedule(
+    failure: Failure, attempt: int, roll: float
+) -> None:
+    verdict = judge(attempt, Outcome(failure, 1), SCHEDULE, roll=roll, now=NOW)
+
+    assert verdict.error == failure.message
+    assert verdict.retry_in is None or verdict.retry_in <= SCHEDULE[attempt - 1] * (1 + LATEST)
