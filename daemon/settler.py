@@ -78,17 +78,17 @@ class Settler:
         # Results of webhooks that somebody else holds, older than any that wait.
         self._held: list[Attempted] = []
         self._prolonged_at = 0.0
-        self._storing = False
+        self._storing = 0
         self._log = structlog.get_logger().bind()  # bound once: it is the one hot line of the house
 
     @property
     def backlog(self) -> int:
         """How many results wait to be stored, but for those of webhooks that somebody holds."""
-        return len(self._waiting)
+        return len(self._waiting) + self._storing
 
     async def emptied(self) -> None:
         """Wait until every result is stored that can be."""
-        while self._waiting or self._storing:
+        while self.backlog:
             self.wake.set()
             await asyncio.sleep(0.01)
 
@@ -104,14 +104,14 @@ class Settler:
         batch += [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
         if not batch:
             return 1.0
-        self._storing = True
+        self._storing = len(batch)
         try:
             await self._settle(batch)
         except BaseException:
             self._waiting.extendleft(reversed(batch))
             raise
         finally:
-            self._storing = False
+            self._storing = 0
         held = {attempted.claim.webhook_id for attempted in self._held}
         self._lanes.block(held, now=time.monotonic())
         if self._held:

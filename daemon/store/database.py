@@ -45,7 +45,8 @@ PLANNING = """
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
     SET enable_mergejoin = off; SET jit = off;
     SET timezone = 'UTC'; SET default_transaction_isolation = 'read committed';
-    SET idle_in_transaction_session_timeout = '30s';
+    -- A daemon that stands still in the middle of a transaction must not hold its locks for long.
+    SET idle_in_transaction_session_timeout = '5s';
 """
 
 # One message, one round trip.
@@ -119,6 +120,8 @@ class Database:
             await connection.execute(BEGIN_DURABLE if durable else "BEGIN")
             try:
                 yield connection
+            except (TimeoutError, asyncio.CancelledError):
+                raise  # and the connection ends, and with it the transaction
             except BaseException:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")
