@@ -17,12 +17,15 @@ BODY_KEPT = 16 * 1024
 HEAD_LIMIT = 64 * 1024
 # With the framing of a body that we keep whole: chunk sizes, extensions, trailers.
 WIRE_LIMIT = HEAD_LIMIT + 4 * BODY_KEPT
+# Headers, chunks, interim answers: each costs us a call, however few its bytes. Without this bound
+# a hundred receivers that answer in crumbs could hold the loop for half a second.
+PIECES_LIMIT = 1000
 
 CLOSED_EARLY = "the receiver closed the connection without an answer"
 CLOSED_MIDWAY = "the receiver closed the connection in the middle of its answer"
 NOT_HTTP = "the receiver's answer is not valid HTTP"
 OTHER_PROTOCOL = "the receiver switched to another protocol"
-ENDLESS_HEAD = f"the head of the receiver's answer is over {HEAD_LIMIT >> 10} KiB"
+ENDLESS_HEAD = "the head of the receiver's answer is too long"
 
 
 class ExchangeError(Exception):
@@ -53,7 +56,7 @@ class Exchange:
     """One request's answer as it comes in; `answer` is done when it is whole, or cannot be."""
 
     __slots__ = (
-        "_body", "_head_done", "_headers", "_parser", "_status", "_until_eof", "_wire",
+        "_body", "_head_done", "_headers", "_parser", "_pieces", "_status", "_until_eof", "_wire",
         "answer", "spoilt", "truncated", "whole",
     )  # fmt: skip
 
@@ -69,6 +72,7 @@ class Exchange:
         self._status = 0
         self._body = bytearray()
         self._wire = 0
+        self._pieces = 0
 
     def feed(self, data: bytes) -> None:
         """Take what came in, up to the bound."""
@@ -80,10 +84,11 @@ class Exchange:
             self._fail(OTHER_PROTOCOL, broken=True)
         except httptools.HttpParserError:
             self.spoilt = True  # after a whole answer that is only a reason not to go on
-            self._fail(NOT_HTTP, broken=True)
+            if self._pieces < PIECES_LIMIT:
+                self._fail(NOT_HTTP, broken=True)
         if self.whole or self.truncated:
             self._finish()
-        elif len(data) >= room:
+        elif len(data) >= room or self._pieces >= PIECES_LIMIT:
             self._overflow()
 
     def end(self, *, reset: bool = False) -> None:
@@ -107,9 +112,10 @@ class Exchange:
 
     def on_message_begin(self) -> None:
         if self.whole:
-            self.spoilt = True  # a second answer to one request
+            raise httptools.HttpParserError("a second answer to one request")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._count()
         if not self._head_done:  # trailers are not kept
             self._headers.append((name, value))
 
@@ -124,6 +130,7 @@ class Exchange:
         self._until_eof = not any(map(_frames, self._headers))
 
     def on_body(self, data: bytes) -> None:
+        self._count()
         if not self._head_done or self.whole or self.truncated:
             return  # of an interim answer, a second one, or beyond what is kept
         room = BODY_KEPT - len(self._body)
@@ -131,11 +138,17 @@ class Exchange:
         self.truncated = len(data) > room
 
     def on_message_complete(self) -> None:
+        self._count()
         if not self._head_done:
             self._headers.clear()
         elif not self.whole:
             self.whole = True
             self.spoilt = self.spoilt or not self._parser.should_keep_alive()
+
+    def _count(self) -> None:
+        self._pieces += 1
+        if self._pieces >= PIECES_LIMIT:
+            raise httptools.HttpParserError("too many pieces")
 
     def _overflow(self) -> None:
         if self._head_done:

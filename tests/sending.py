@@ -22,7 +22,7 @@ LARGE = b"x" * 5_000_000
 
 
 class Names:
-    """A resolver of our own: each lookup of a name takes the next of its answers."""
+    """A resolver of our own: it knows `answers`, and keeps in `asked` what it was asked for."""
 
     def __init__(self, **answers: Sequence[str] | Exception) -> None:
         self.answers = {f"{name}.test": answer for name, answer in answers.items()}

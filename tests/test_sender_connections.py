@@ -10,7 +10,7 @@ from daemon import connections
 from daemon.model import Answer, Request
 from daemon.sender import Sender
 from tests.certificates import Authority
-from tests.hostile import HTTP, OK, SLOW, Hostile, Visit, deaf, hostile, saying, saying_once
+from tests.hostile import HTTP, OK, SLOW, Hostile, Visit, deaf, hostile, saying, saying_once, silent
 from tests.house import until
 from tests.sending import (
     CUT_OFF,
@@ -152,6 +152,7 @@ async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request(
 
         async def answer_a_visit() -> socket.socket:
             visit, _ = await loop.sock_accept(listening)
+            await loop.sock_recv(visit, 65536)
             await loop.sock_sendall(visit, OK)
             return visit
 
@@ -163,6 +164,7 @@ async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request(
             second = await sender.send(request)  # before the loop could look what came
             answering.cancel()
 
+    assert isinstance(first.result, Answer)
     assert second.result == first.result
     for visit in (kept, answering.result()):
         visit.close()
@@ -229,13 +231,14 @@ async def test_a_request_cancelled_at_any_moment_leaves_nothing_behind() -> None
     server = authority.server("receiver.test")
     async with leaving_nothing(), sending(resolver=names, tls=authority.trusted()) as sender:
         for tls, turns in product((None, server), range(30)):
-            async with hostile(saying(OK), tls=tls) as receiver:
+            async with hostile(silent, tls=tls) as receiver:
                 url = f"http{'s' if tls else ''}://receiver.test:{receiver.port}/"
                 sending_it = asyncio.create_task(sender.send(to(url)))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 sending_it.cancel()
                 await asyncio.wait([sending_it])
+                await until(lambda: receiver.open_now == 0)
 
 
 async def test_a_cancelled_lookup_leaves_nothing_behind() -> None:

@@ -48,7 +48,7 @@ async def test_whoever_takes_too_long_is_left_at_the_deadline(body: bytes) -> No
         )
 
     assert {outcome.result for outcome in outcomes} == {TOO_LATE}
-    assert all(490 <= outcome.took_ms < 1000 for outcome in outcomes), outcomes
+    assert all(490 <= outcome.took_ms < 3000 for outcome in outcomes), outcomes
 
 
 async def outcome_of_waiting_for(script: Script, body: bytes) -> Outcome:
@@ -65,7 +65,7 @@ async def test_a_lookup_that_never_ends_is_left_at_the_deadline() -> None:
         outcome = await sender.send(to("http://receiver.test/"))
 
     assert outcome.result == Failure(Fault.TIMEOUT, "no complete answer within 0.2 s")
-    assert 190 <= outcome.took_ms < 1000
+    assert 190 <= outcome.took_ms < 3000
 
 
 async def test_a_connection_that_never_opens_is_left_at_the_deadline() -> None:

@@ -9,7 +9,7 @@ import aiohappyeyeballs
 import pytest
 
 from daemon import connections
-from daemon.connections import LookupFailedError
+from daemon.connections import CaresResolver, LookupFailedError
 from daemon.model import Answer, Failure, Fault
 from daemon.sender import OUR_OWN_SHORTAGE
 from tests.hostile import OK, hostile, saying, saying_once
@@ -154,3 +154,13 @@ async def test_a_shortage_of_our_own_is_no_outcome_but_an_error(
     async with sending(resolver=Names(receiver=["127.0.0.1"])) as sender:
         with pytest.raises(OSError, match=os.strerror(number)):
             await sender.send(to("http://receiver.test/"))
+
+
+async def test_the_resolver_of_the_system_reads_the_hosts_file() -> None:
+    resolver = CaresResolver()
+
+    found = await resolver.addresses("localhost")
+    await resolver.close()
+
+    assert found
+    assert set(found) <= {"127.0.0.1", "::1"}
