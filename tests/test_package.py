@@ -13,6 +13,7 @@ import pytest
 from daemon.bundle import bundled
 from daemon.errors import MigrationError, SchemaError
 from daemon.store import migrations
+from daemon.store.database import reason
 
 ROOT = Path(__file__).parents[1]
 
@@ -124,3 +125,21 @@ async def test_a_schema_that_is_behind_or_ahead_is_told_in_one_sentence(database
     with pytest.raises(SchemaError, match="run `webhookd migrate`"):
         await migrations.verify(connection)
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (asyncpg.InterfaceError("closed\nand more"), "closed"),
+        (asyncpg.PostgresError(), "PostgresError"),
+        (
+            ConnectionRefusedError(111, "Connect call failed ('10.0.0.1', 5432)"),
+            "connection refused",
+        ),
+        (TimeoutError(), "no answer in time"),
+    ],
+)
+def test_the_database_s_complaint_is_one_line_without_addresses(
+    error: BaseException, told: str
+) -> None:
+    assert reason(error) == told

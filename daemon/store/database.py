@@ -153,7 +153,10 @@ def reason(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()  # asyncio's own text speaks of system calls
-    text = str(error).strip().splitlines()
+    try:
+        text = str(error).strip().splitlines()
+    except IndexError:  # asyncpg's errors cannot be printed without a message
+        text = []
     return text[0] if text else type(error).__name__
 
 
