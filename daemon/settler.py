@@ -114,6 +114,8 @@ class Settler:
             self._storing = 0
         held = {attempted.claim.webhook_id for attempted in self._held}
         self._lanes.block(held, now=time.monotonic())
+        if self._lanes.due:
+            self._bell.wake.set()  # stored results, or a lock let go, leave room for attempts
         if self._held:
             await self._hold_on()
             return HELD_SECONDS
@@ -168,8 +170,6 @@ class Settler:
         self._held += held
         self._metrics.observe_settle(time.perf_counter() - began, len(free))
         self._tell(free, kept, told)
-        if self._lanes.due:
-            self._bell.wake.set()  # stored results leave room for new attempts
 
     def _tell(
         self,

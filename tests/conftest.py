@@ -6,6 +6,7 @@ One PostgreSQL for the whole run, and a database of its own for each test that a
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -16,6 +17,11 @@ import uvloop
 from tests.application import Application
 from tests.postgres import run_apart, temporary_database, temporary_server
 from tests.receiver import Receiver, receiving
+
+
+def pytest_configure() -> None:
+    """Whoever runs us in the background has SIGINT ignored, and so would every child of ours."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -8,7 +8,7 @@ try again, and no endpoint is charged for it.
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -105,7 +105,8 @@ class Database:
                 yield connection
             except (TimeoutError, asyncio.CancelledError):
                 # Its query may still run, and giving it back would wait for the end of that.
-                connection.terminate()
+                with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
+                    connection.terminate()
                 raise
 
     @asynccontextmanager

@@ -75,16 +75,16 @@ class House:
         )
 
     async def deliver(self, count: int) -> dict[str, float]:
-        """Insert `count` events in one statement and wait until all are received and recorded."""
+        """Commit `count` events at once; from then until all are received and recorded."""
         before = self.tally.count
         cpu, database_cpu = _cpu(self.daemon), _cpu_of_all(self.postgres)
-        began = time.perf_counter()
         await self.db.execute(
             "INSERT INTO webhook_events (id, tenant_id, event_type, event_data)"
             " SELECT gen_random_uuid(), $1, 'type.' || (n % $2::int), $3::text::jsonb"
             " FROM generate_series(1, $4::int) AS n",
             self.tenant, ENDPOINTS, EVENT_DATA, count,
         )  # fmt: skip
+        began = time.perf_counter()
         await self.tally.reach(before + count)
         await self._all_recorded()
         return {
