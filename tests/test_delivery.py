@@ -449,3 +449,19 @@ async def test_a_webhook_that_somebody_holds_does_not_take_all_places(
     await person.close()
 
     assert len(receiver.at("/held")) == 200
+
+
+async def test_the_application_s_role_needs_no_right_on_the_daemon_s_own_tables(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    role = f"application_{tenant.hex}"
+    await app.db.execute(f"CREATE ROLE {role}; GRANT INSERT ON webhook_events, webhooks TO {role}")
+    await app.db.execute(f"SET ROLE {role}")
+    webhook = await app.webhook(tenant, receiver.url)
+    await app.event(tenant)
+    await app.db.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
+    async with serving(database):
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    assert len(receiver.received) == 1
