@@ -8,16 +8,21 @@ of which any address is forbidden is not connected to at all.
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import aiodns
 import aiohappyeyeballs
 
+from daemon import proxy
+from daemon.errors import PostponedError
 from daemon.exchange import Connection
-from daemon.targets import EgressPolicy, Refusal, Target, judge_address
+from daemon.model import ClientCertificate, Refusal
+from daemon.proxy import Proxy
+from daemon.targets import EgressPolicy, Target, judge_address
+from daemon.tls import TlsContexts
 
 # Shorter than the 5 s after which Node.js closes an idle connection under our hands.
 IDLE_SECONDS = 4.0
@@ -27,13 +32,32 @@ ADDRESSES_TRIED = 8  # a name with a thousand addresses must not make us knock a
 EYEBALLS_DELAY = 0.25  # RFC 8305, section 5
 # c-ares waits 0.25 s at least for a first answer and twice as long each time: 3.75 s in all.
 LOOKUP_TRIES = 4
+# For the way to the proxy: less than an attempt has, so that it is seen whose fault it is.
+PROXY_SECONDS = 2.0
 # ares.h; pycares has no name for it. To sort them by RFC 6724, c-ares calls connect() on every
 # address, if only a UDP socket's: no packet leaves, but nothing is to touch what is not judged yet.
 ARES_AI_NOSORT = 1 << 7
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom a connection leads to, and as whom we show ourselves there."""
+
+    target: Target
+    client: ClientCertificate | None = None
+
+    @property
+    def key(self) -> tuple[bool, str, int, ClientCertificate | None]:
+        """What connections must have in common to stand in for one another."""
+        return (self.target.tls, self.target.host, self.target.port, self.client)
+
+
 class RefusedTargetError(Exception):
     """The host's address may not be called; `str()` is the reason for the customer."""
+
+
+class UnreachableError(Exception):
+    """The receiver does not let itself be connected to; `str()` is for the customer."""
 
 
 class LookupFailedError(Exception):
@@ -65,6 +89,8 @@ class CaresResolver:
                 host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=ARES_AI_NOSORT
             )
         except aiodns.error.DNSError as error:
+            if error.args[0] == aiodns.error.ARES_ECONNREFUSED:
+                raise PostponedError("our own name servers cannot be reached") from error
             reason = error.args[1] if len(error.args) > 1 else "no answer"
             raise LookupFailedError(str(reason)) from error
         return list(dict.fromkeys(_printed(node.addr[0]) for node in found.nodes))
@@ -74,20 +100,33 @@ class CaresResolver:
 
 
 class Connections:
-    """Every connection of one daemon, by target; `take` and `give_back` are its whole use."""
+    """
+    Every connection of one daemon; `take_idle`, `open` and `give_back` are its whole use.
 
-    def __init__(self, policy: EgressPolicy, *, resolver: Resolver, tls: ssl.SSLContext) -> None:
+    They are kept by target and client certificate: a receiver that knows a webhook by its
+    certificate must not take another webhook for it.
+    """
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        resolver: Resolver,
+        tls: TlsContexts,
+        proxy: Proxy | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._policy = policy
         self._resolver = resolver
         self._tls = tls
-        self._idle: dict[tuple[bool, str, int], deque[tuple[Connection, float]]] = {}
+        self._proxy = proxy
+        self._idle: dict[tuple[Any, ...], deque[tuple[Connection, float]]] = {}
         self._idle_in_all = 0
         self._sweep: asyncio.TimerHandle | None = None
 
-    def take_idle(self, target: Target) -> Connection | None:
+    def take_idle(self, peer: Peer) -> Connection | None:
         """A kept connection that still seems usable; the youngest, so that the others age."""
-        kept = self._idle.get(_key(target))
+        kept = self._idle.get(peer.key)
         oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
         while kept:
             connection, since = kept.pop()
@@ -97,25 +136,26 @@ class Connections:
             connection.close()
         return None
 
-    async def open(self, target: Target) -> Connection:
+    async def open(self, peer: Peer) -> Connection:
         """
         A fresh connection, TLS included.
 
-        Raises RefusedTargetError, LookupFailedError, ssl.SSLError or OSError; ConnectionError when
-        the receiver hangs up during the TLS handshake.
+        Raises RefusedTargetError, LookupFailedError, UnreachableError, UnusableCertificateError,
+        ssl.SSLError or OSError; ConnectionError when the receiver hangs up during the TLS
+        handshake; PostponedError when it is the resolver or the proxy that fails.
         """
+        target = peer.target
+        context = self._tls.of(peer.client) if target.tls else None
         addresses = (await self._judged(target))[:ADDRESSES_TRIED]
-        sock = await aiohappyeyeballs.start_connection(
-            [_address_info(address, target.port) for address in addresses],
-            happy_eyeballs_delay=EYEBALLS_DELAY,
-            interleave=1,
-            loop=self._loop,
-        )
+        if self._proxy is None:
+            sock = await self._connect(addresses, target.port)
+        else:
+            sock = await self._through(self._proxy, addresses, target.port)
         try:
             _, connection = await self._loop.create_connection(
                 Connection,
                 sock=sock,
-                ssl=self._tls if target.tls else None,
+                ssl=context,
                 server_hostname=target.host if target.tls else None,
             )
         except BaseException:
@@ -123,9 +163,45 @@ class Connections:
             raise
         return connection
 
-    def give_back(self, target: Target, connection: Connection) -> None:
-        """Keep the connection for the next request to the same target."""
-        kept = self._idle.setdefault(_key(target), deque())
+    async def _connect(self, addresses: Sequence[str], port: int) -> socket.socket:
+        return await aiohappyeyeballs.start_connection(
+            [_address_info(address, port) for address in addresses],
+            happy_eyeballs_delay=EYEBALLS_DELAY,
+            interleave=1,
+            loop=self._loop,
+        )
+
+    async def _through(self, via: Proxy, addresses: Sequence[str], port: int) -> socket.socket:
+        """A way through the proxy to the first of the addresses that it can reach."""
+        for address in addresses:
+            sock = await self._connect_to_proxy(via)
+            try:
+                await proxy.tunnel(sock, via, address, port)
+            except proxy.UnreachableError:
+                sock.close()
+            except proxy.ForbiddenError:
+                sock.close()
+                raise RefusedTargetError("the host is not allowed here") from None
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise UnreachableError("the receiver cannot be reached")
+
+    async def _connect_to_proxy(self, via: Proxy) -> socket.socket:
+        """To the proxy, which the operator chose: its address is judged by nobody."""
+        try:
+            async with asyncio.timeout(PROXY_SECONDS):
+                literal = _is_literal(via.host)
+                addresses = [via.host] if literal else await self._resolver.addresses(via.host)
+                return await self._connect(addresses[:ADDRESSES_TRIED], via.port)
+        except (LookupFailedError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            raise proxy.ProxyError("the egress proxy cannot be reached") from error
+
+    def give_back(self, peer: Peer, connection: Connection) -> None:
+        """Keep the connection for the next request to the same peer."""
+        kept = self._idle.setdefault(peer.key, deque())
         if len(kept) >= IDLE_PER_TARGET or self._idle_in_all >= IDLE_IN_ALL:
             connection.close()
             return
@@ -168,10 +244,6 @@ class Connections:
         self._sweep = None
         if self._idle:
             self._sweep = self._loop.call_later(IDLE_SECONDS / 2, self._close_idle)
-
-
-def _key(target: Target) -> tuple[bool, str, int]:
-    return (target.tls, target.host, target.port)
 
 
 def _printed(address: bytes | str) -> str:

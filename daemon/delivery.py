@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from daemon import payload, signing
+from daemon.credentials import concealed, credentials_of
 from daemon.metrics import Metrics
-from daemon.model import Attempted, Claim, Failure, Fault, Outcome, Request
+from daemon.model import Attempted, Claim, Credentials, Failure, Outcome, Request
 from daemon.sender import Sender
+from daemon.vault import Vault
 from daemon.verdict import judge
 
 
@@ -23,27 +25,33 @@ class Deliverer:
     def __init__(
         self,
         sender: Sender,
+        vault: Vault,
         *,
         schedule: Sequence[timedelta],
         settle: Callable[[Attempted], None],
         metrics: Metrics,
     ) -> None:
         self._sender = sender
+        self._vault = vault
         self._schedule = tuple(schedule)
         self._settle = settle
         self._metrics = metrics
 
     async def make(self, claim: Claim) -> Attempted:
-        """Make the attempt. When cancelled nothing is settled: the lease is all that is left."""
+        """
+        Make the attempt. When cancelled nothing is settled: the lease is all that is left.
+
+        Raises PostponedError when it cannot be made for a reason that is ours.
+        """
         now = time.time()
         if claim.attempt == 1:
             self._metrics.observe_commit_to_send(now - claim.event_created_at.timestamp())
-        prepared = request_for(claim, timestamp=int(now))
-        if isinstance(prepared, Failure):
-            signature, outcome = None, Outcome(prepared, took_ms=0)
+        credentials = credentials_of(claim.secrets, self._vault)
+        if isinstance(credentials, Failure):
+            signature, outcome = None, Outcome(credentials, took_ms=0)
         else:
-            request, signature = prepared
-            outcome = await self._sender.send(request)
+            request, signature = request_for(claim, credentials, timestamp=int(now))
+            outcome = concealed(await self._sender.send(request), credentials)
         verdict = judge(
             claim.attempt,
             outcome,
@@ -56,10 +64,8 @@ class Deliverer:
         return attempted
 
 
-def request_for(claim: Claim, *, timestamp: int) -> tuple[Request, str] | Failure:
-    """The signed request of this attempt and its signature, or why there can be none."""
-    if not claim.secret:
-        return Failure(Fault.UNUSABLE, "the webhook has no secret to sign with")
+def request_for(claim: Claim, credentials: Credentials, *, timestamp: int) -> tuple[Request, str]:
+    """The signed request of this attempt, and its signature."""
     body = payload.body_of(claim.event_id, claim.event_type, claim.event_created_at, claim.data)
     headers = signing.headers_for(
         body=body,
@@ -67,8 +73,9 @@ def request_for(claim: Claim, *, timestamp: int) -> tuple[Request, str] | Failur
         event_type=claim.event_type,
         delivery_id=claim.delivery_id,
         timestamp=timestamp,
-        secret=claim.secret,
-        previous_secret=claim.previous_secret,
+        secret=credentials.secret,
+        previous_secret=credentials.previous_secret,
     )
     signature = dict(headers)["X-PenguinMails-Signature"]
-    return Request(claim.endpoint_url, headers, body), signature
+    headers += credentials.headers
+    return Request(claim.endpoint_url, headers, body, credentials.client), signature

@@ -39,3 +39,19 @@ class MigrationError(WebhookdError):
 
 class EmbeddedPostgresError(WebhookdError):
     """The embedded PostgreSQL cannot be started here."""
+
+
+class PostponedError(WebhookdError):
+    """
+    An attempt cannot be made now for a reason that is ours; it is spent on nobody's account.
+
+    `alone` says that it concerns the one webhook and no other.
+    """
+
+    alone = False
+
+
+class UnreadableSecretError(PostponedError):
+    """A sealed secret cannot be opened."""
+
+    alone = True

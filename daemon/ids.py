@@ -1,6 +1,7 @@
-"""Ids for new deliveries: ordered by time, so that rows made together lie together in the index."""
+"""What is new and must be like nothing else: ids of deliveries, and secrets."""
 
 import random
+import secrets
 import time
 from uuid import UUID
 
@@ -8,7 +9,16 @@ from daemon.model import DeliveryId
 
 
 def new_delivery_id() -> DeliveryId:
-    """A UUID of version 7 (RFC 9562, section 5.7)."""
+    """
+    A UUID of version 7 (RFC 9562, section 5.7).
+
+    Ordered by time, so that rows made together lie together in the index.
+    """
     number = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
     number = number & ~(0xF << 76) | 0x7 << 76
     return DeliveryId(UUID(int=number & ~(0x3 << 62) | 0x2 << 62))
+
+
+def new_secret() -> str:
+    """As in the specification: `whsec_` and 32 random bytes in hex, which are good base64 too."""
+    return f"whsec_{secrets.token_hex(32)}"

@@ -64,6 +64,7 @@ class Lane:
     asked: bool = False
     in_flight: int = 0
     mean_ms: float = 0.0
+    rests_until: float = -inf
     noted_at: float = inf  # the time under which it stands in the calendar
 
     @property
@@ -76,6 +77,10 @@ class Lane:
         window = int(self.window)
         free = window - self.in_flight
         return free if free >= max(1, window // 4) else 0
+
+    @property
+    def due_at(self) -> float:
+        return max(self.known.due_at, self.rests_until)
 
     @property
     def noted(self) -> bool:
@@ -188,6 +193,13 @@ class Lanes:
             if lane is not None:
                 self._place(lane, now)
 
+    def rest(self, webhook_id: WebhookId, *, until: float) -> None:
+        """Begin nothing for this one, which is in flight, before `until`, whatever is heard."""
+        lane = self._lanes[webhook_id]
+        lane.rests_until = until
+        for line in self._ready:
+            line.pop(webhook_id, None)
+
     def next_due_in(self, *, now: float) -> float | None:
         """Seconds until a lane comes due that is not due yet; None when none is known."""
         return max(0.0, self._calendar[0][0] - now) if self._calendar else None
@@ -216,7 +228,7 @@ class Lanes:
         """Into the line when it is due and has room; into the calendar when it is due later."""
         if lane.asked or lane.known.due_at == inf or lane.webhook_id in self._blocked:
             return
-        if lane.known.due_at > now:
+        if lane.due_at > now:
             self._note(lane)
         elif lane.room > 0:
             here, other = self._ready[::-1] if lane.slow else self._ready
@@ -224,8 +236,8 @@ class Lanes:
             here.setdefault(lane.webhook_id)
 
     def _note(self, lane: Lane) -> None:
-        if lane.known.due_at < lane.noted_at:  # an earlier note will do for a later time
-            lane.noted_at = lane.known.due_at
+        if lane.due_at < lane.noted_at:  # an earlier note will do for a later time
+            lane.noted_at = lane.due_at
             heappush(self._calendar, (lane.noted_at, lane.webhook_id))
 
     def _read_calendar(self, now: float) -> None:

@@ -85,6 +85,15 @@ class Metrics:
         """Count a result that came too late: its delivery was somebody else's by then."""
         self._leases_lost.inc()
 
+    def postponed(self) -> None:
+        """Count an attempt that a fault of our own has put off; it is spent on nobody's account."""
+        self._postponed.inc()
+
+    def counted_secrets(self, *, plain: int, unreadable: int) -> None:
+        """Set how many webhooks have secrets that lie plain, or that no key of ours opens."""
+        self._plain.set(plain)
+        self._unreadable.set(unreadable)
+
     def notice(self, kind: NoticeKind) -> None:
         self._notices[kind].inc()
 
@@ -102,6 +111,7 @@ class Metrics:
         self._events = self._counter("events_fanned_out", "Events matched against webhooks.")
         self._deliveries = self._counter("deliveries_created", "Deliveries made of events.")
         self._leases_lost = self._counter("leases_lost", "Results too late to be stored.")
+        self._postponed = self._counter("postponed", "Attempts put off for a fault of our own.")
         self._results = self._counters("attempts", "Attempts made.", "result", RESULTS)
         self._faults = self._counters(
             "attempt_faults", "Attempts that got no answer.", "fault", list(Fault)
@@ -134,6 +144,10 @@ class Metrics:
         self._in_flight = self._gauge("in_flight", "Requests under way.")
         self._lag = self._gauge("pending_lag_seconds", "How late the oldest due delivery is.")
         self._due = self._gauge("endpoints_due", "Endpoints that have deliveries due.")
+        self._plain = self._gauge("webhooks_unsealed", "Webhooks whose secrets may lie plain.")
+        self._unreadable = self._gauge(
+            "webhooks_unreadable", "Webhooks whose secrets no master key of ours opens."
+        )
 
     def _counter(self, name: str, told: str) -> prometheus.Counter:
         return prometheus.Counter(f"webhookd_{name}", told, registry=self._registry)

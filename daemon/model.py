@@ -4,7 +4,7 @@ The words of the house: ids and frozen values that the rooms hand to one another
 Nothing here acts. A value says what was read, what happened, or what was decided.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
@@ -14,6 +14,13 @@ TenantId = NewType("TenantId", UUID)
 WebhookId = NewType("WebhookId", UUID)
 EventId = NewType("EventId", UUID)
 DeliveryId = NewType("DeliveryId", UUID)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not, in words a customer understands."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,30 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSecrets:
+    """
+    A webhook's secrets as its row holds them, each sealed or plain.
+
+    `previous` is there while a rotation overlaps, `custom_headers` is JSON text, and `sealed_with`
+    names the key that all of them are known to lie under.
+    """
+
+    webhook_id: WebhookId
+    current: str = field(repr=False)
+    previous: str | None = field(default=None, repr=False)
+    custom_headers: str | None = field(default=None, repr=False)
+    client_certificate: str | None = None
+    client_key: str | None = field(default=None, repr=False)
+    sealed_with: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """
     One leased attempt, with all that is needed to make it.
 
     `leased_until` is the fence: a result is stored only while the row still bears it. `attempt`
-    counts from 1. `previous_secret` is set only while a rotation of the secret overlaps.
+    counts from 1.
     """
 
     delivery_id: DeliveryId
@@ -66,8 +91,25 @@ class Claim:
     claimed_at: datetime
     leased_until: datetime
     endpoint_url: str
-    secret: str
-    previous_secret: str | None = None
+    secrets: StoredSecrets
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """With which a webhook shows the receiver who calls: a chain and its key, both in PEM."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a webhook's requests are signed with, and what they carry beside: all of it open."""
+
+    secret: str = field(repr=False)
+    previous_secret: str | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    client: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +117,9 @@ class Request:
     """One POST, ready to be sent: the body is already signed by the headers."""
 
     url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    client: ClientCertificate | None = None
 
 
 class Fault(StrEnum):

@@ -10,6 +10,7 @@ import codecs
 import errno
 import os
 import ssl
+from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 
@@ -17,12 +18,17 @@ from daemon.connections import (
     CaresResolver,
     Connections,
     LookupFailedError,
+    Peer,
     RefusedTargetError,
     Resolver,
+    UnreachableError,
 )
+from daemon.errors import PostponedError
 from daemon.exchange import Connection, ExchangeError, RawAnswer
-from daemon.model import Answer, Failure, Fault, Outcome, Request
-from daemon.targets import EgressPolicy, Refusal, Target, judge_url
+from daemon.model import Answer, Failure, Fault, Outcome, Refusal, Request
+from daemon.proxy import Proxy
+from daemon.targets import EgressPolicy, Target, judge_url
+from daemon.tls import TlsContexts, UnusableCertificateError, verifying_context
 
 HEADERS_KEPT = 100
 DECODER = codecs.getincrementaldecoder("utf-8")
@@ -31,6 +37,14 @@ HEADER_VALUE_KEPT = 2048
 # What says that this machine is short of something: our own fault, and charged to nobody.
 OUR_OWN_SHORTAGE = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+)
+
+OPENING_FAILED = (
+    RefusedTargetError,
+    UnusableCertificateError,
+    LookupFailedError,
+    UnreachableError,
+    OSError,
 )
 
 
@@ -42,8 +56,9 @@ class Sender:
         policy: EgressPolicy,
         *,
         timeout: timedelta,
+        proxy: Proxy | None = None,
         resolver: Resolver | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] = verifying_context,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._seconds = timeout.total_seconds()
@@ -51,14 +66,16 @@ class Sender:
         self._connections = Connections(
             policy,
             resolver=resolver or CaresResolver(),
-            tls=tls or verifying_context(),
+            tls=TlsContexts(tls),
+            proxy=proxy,
         )
 
     async def send(self, request: Request) -> Outcome:
         """
         One POST. Cancelling it closes its connection; nothing else is left behind.
 
-        Raises OSError when this machine is out of sockets, ports or memory.
+        Raises PostponedError for what is our own fault: this machine is out of sockets, ports or
+        memory, its name servers cannot be reached, or the egress proxy fails.
         """
         began = self._loop.time()
         result = await self._attempt(request, began + self._seconds)
@@ -72,35 +89,34 @@ class Sender:
         if isinstance(target, Refusal):
             return Failure(Fault.REFUSED_TARGET, target.reason)
         try:
-            return await self._post(target, wire_of(target, request), deadline)
+            peer = Peer(target, request.client)
+            return await self._post(peer, wire_of(target, request), deadline)
         except TimeoutError:
             return Failure(Fault.TIMEOUT, f"no complete answer within {self._seconds:g} s")
 
-    async def _post(self, target: Target, wire: bytes, deadline: float) -> Answer | Failure:
-        kept = self._connections.take_idle(target)
+    async def _post(self, peer: Peer, wire: bytes, deadline: float) -> Answer | Failure:
+        kept = self._connections.take_idle(peer)
         if kept is not None:
             try:
-                return await self._ask(target, kept, wire, deadline)
+                return await self._ask(peer, kept, wire, deadline)
             except ExchangeError as error:
                 if error.heard:
                     return _failure_of(error)
                 # The receiver was just closing a kept connection: that is not its failure.
         try:
             async with asyncio.timeout_at(deadline):
-                fresh = await self._connections.open(target)
+                fresh = await self._connections.open(peer)
         except TimeoutError:
             raise  # the deadline's; as an OSError it would be taken for the network's below
-        except (RefusedTargetError, LookupFailedError, OSError) as error:
-            if getattr(error, "errno", None) in OUR_OWN_SHORTAGE:
-                raise
-            return _failure_to_open(error, target)
+        except OPENING_FAILED as error:
+            return _failure_to_open(error, peer.target)
         try:
-            return await self._ask(target, fresh, wire, deadline)
+            return await self._ask(peer, fresh, wire, deadline)
         except ExchangeError as error:
             return _failure_of(error)
 
     async def _ask(
-        self, target: Target, connection: Connection, wire: bytes, deadline: float
+        self, peer: Peer, connection: Connection, wire: bytes, deadline: float
     ) -> Answer:
         try:
             raw = await connection.ask(wire, deadline=deadline)
@@ -108,7 +124,7 @@ class Sender:
             connection.close()
             raise
         if raw.reusable and 200 <= raw.status < 300:
-            self._connections.give_back(target, connection)
+            self._connections.give_back(peer, connection)
         else:
             connection.close()  # an endpoint in trouble gets a new connection the next time
         return answer_of(raw)
@@ -146,29 +162,28 @@ def clean(text: bytes) -> str:
         return text.decode("latin-1").replace("\x00", "\ufffd")
 
 
-def verifying_context() -> ssl.SSLContext:
-    """TLS 1.2 or newer, the system's authorities, names checked."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 def _failure_of(error: ExchangeError) -> Failure:
     return Failure(Fault.PROTOCOL if error.broken else Fault.DISCONNECTED, str(error))
 
 
 def _failure_to_open(error: Exception, target: Target) -> Failure:
+    """What the customer is told. Raises PostponedError for a shortage of our own."""
     match error:
         case RefusedTargetError():
             return Failure(Fault.REFUSED_TARGET, str(error))
+        case UnusableCertificateError():
+            return Failure(Fault.UNUSABLE, str(error))
         case LookupFailedError():
             return Failure(Fault.LOOKUP, f"the name {target.host} could not be looked up: {error}")
+        case UnreachableError():
+            return Failure(Fault.CONNECT, f"could not connect: {error}")
         case ssl.SSLCertVerificationError():
             return Failure(Fault.TLS, f"the TLS certificate is not valid: {error.verify_message}")
         case ssl.SSLError():
             reason = (error.reason or "no reason given").replace("_", " ").lower()
             return Failure(Fault.TLS, f"the TLS handshake failed: {reason}")
+        case OSError() if error.errno in OUR_OWN_SHORTAGE:
+            raise PostponedError(f"this machine is short: {_reason(error)}") from error
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError() if target.tls:
             return Failure(Fault.TLS, "the connection was closed during the TLS handshake")
         case _:

@@ -18,6 +18,7 @@ from daemon.admin.app import make_app, serve
 from daemon.admin.readiness import Readiness
 from daemon.bell import Bell
 from daemon.config import Config
+from daemon.custodian import Custodian
 from daemon.delivery import Deliverer
 from daemon.errors import DatabaseUnavailableError, UsageError
 from daemon.fanout import Fanout
@@ -26,12 +27,14 @@ from daemon.lanes import Lanes
 from daemon.listener import Listener
 from daemon.loops import Loop, Pulse, keep_turning, rest_until
 from daemon.metrics import Metrics
+from daemon.proxy import Proxy
 from daemon.sender import Sender
 from daemon.settler import Settler
 from daemon.store import migrations
 from daemon.store.database import Database
 from daemon.sweeper import Sweeper
 from daemon.targets import EgressPolicy
+from daemon.vault import Vault
 from daemon.worker import Worker
 
 log = structlog.get_logger()
@@ -49,9 +52,11 @@ class House:
     """The parts of a running daemon."""
 
     sender: Sender
+    vault: Vault
     worker: Worker
     settler: Settler
     listener: Listener
+    custodian: Custodian
     readiness: Readiness
     metrics: Metrics
     pulse: Pulse
@@ -65,11 +70,22 @@ class Service:
         self._config = config
         self._database = Database(database_url, size=config.database.pool_size)
         self._stop = asyncio.Event()
+        self._house: House | None = None
         self.port = 0
 
     def stop(self) -> None:
         """Ask for a stop in good order; returns at once."""
         self._stop.set()
+
+    def reload(self, config: Config) -> None:
+        """Take other master keys; what else has changed in `config` waits for the next start."""
+        waiting = config.differences(self._config, besides="security.master_keys")
+        if waiting:
+            log.warning("service.restart_needed", settings=waiting)
+        if self._house is not None:
+            self._house.vault.use(master_keys(config))
+            self._house.custodian.keys_changed()
+            log.info("service.reloaded", keys=self._house.vault.key_ids)
 
     async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """
@@ -81,7 +97,7 @@ class Service:
         if not await self._open_database():
             return
         try:
-            house = build(self._config, self._database)
+            house = self._house = build(self._config, self._database)
             try:
                 await self._live(house, on_ready)
             finally:
@@ -182,11 +198,12 @@ def build(config: Config, database: Database) -> House:
     lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
     lanes = Lanes(slots=delivery.concurrency, widest=delivery.per_endpoint)
     bell = Bell(lanes)
-    sender = Sender(egress_policy(config), timeout=delivery.timeout)
+    sender = Sender(egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config))
+    vault = Vault(master_keys(config))
     limits = Limits(delivery.failing_after, delivery.pause_after)
     settler = Settler(database, lanes, bell, limits=limits, lease=lease, metrics=metrics)
     deliverer = Deliverer(
-        sender, schedule=delivery.retry_schedule, settle=settler.add, metrics=metrics
+        sender, vault, schedule=delivery.retry_schedule, settle=settler.add, metrics=metrics
     )
     worker = Worker(
         database,
@@ -202,14 +219,26 @@ def build(config: Config, database: Database) -> House:
     listener = Listener(database, wake_fanout=fanout.wake, bell=bell)
     readiness = Readiness(pulse, lag=lambda: sweeper.lag_seconds)
     readiness.schema = migrations.known()[-1].name
-    front = (worker, fanout, sweeper, listener)
-    return House(sender, worker, settler, listener, readiness, metrics, pulse, front)
+    custodian = Custodian(database, vault, metrics=metrics)
+    front = (worker, fanout, sweeper, listener, custodian)
+    return House(
+        sender, vault, worker, settler, listener, custodian, readiness, metrics, pulse, front
+    )
 
 
 def egress_policy(config: Config) -> EgressPolicy:
     """The operator's egress settings as the rule that upholds them."""
     egress = config.egress
     return EgressPolicy(egress.allow_http, egress.allow_networks, egress.allow_ports)
+
+
+def egress_proxy(config: Config) -> Proxy | None:
+    url = config.egress.proxy
+    return None if url is None else Proxy.from_url(url.get_secret_value())
+
+
+def master_keys(config: Config) -> list[str]:
+    return [key.get_secret_value() for key in config.security.master_keys]
 
 
 async def _feed_watchdog(readiness: Readiness) -> None:

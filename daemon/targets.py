@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 import idna
 
+from daemon.model import Refusal
+
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
@@ -101,13 +103,6 @@ class Target:
     port: int
     host_header: str
     path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why not, in words a customer understands."""
-
-    reason: str
 
 
 def judge_url(url: str, policy: EgressPolicy) -> Target | Refusal:

@@ -13,6 +13,7 @@ from datetime import timedelta
 import structlog
 
 from daemon.bell import Bell
+from daemon.errors import PostponedError
 from daemon.lanes import NOTHING, Known, Lanes, Turn
 from daemon.metrics import Metrics
 from daemon.model import Attempted, Claim
@@ -30,6 +31,8 @@ LINGER_SECONDS = 0.005
 BYTES_IN_FLIGHT = 64 * 1024 * 1024
 LARGEST_CLAIM = 256
 GIVE_BACK_SECONDS = 2.0
+# For a fault of our own that ails every attempt: time for it to pass, and no more.
+HOLD_OFF_SECONDS = 1.0
 
 
 class Worker:
@@ -59,13 +62,18 @@ class Worker:
         self._bytes = 0
         self._mean_bytes = 1024.0
         self._unmade: list[Claim] = []
+        self._held_off_until = 0.0
         self._stopping = False
         self._loop = asyncio.get_running_loop()
 
     async def turn(self) -> float:
+        if self._unmade:
+            await self._give_back()
         if self._lanes.in_flight >= BUSY_IN_FLIGHT:
             await asyncio.sleep(LINGER_SECONDS)
         now = time.monotonic()
+        if now < self._held_off_until:
+            return self._held_off_until - now
         turns = self._lanes.turns(now=now, room=self._room())
         if not turns:
             soon = self._lanes.next_due_in(now=now)
@@ -152,8 +160,9 @@ class Worker:
         except asyncio.CancelledError:
             self._unmade.append(claim)
             raise
-        except OSError as error:  # no socket, port or memory left: nobody's fault but ours
-            log.warning("delivery.postponed", delivery_id=str(claim.delivery_id), reason=str(error))
+        except PostponedError as error:  # nobody's fault but ours
+            self._postpone(claim, error)
+            delivered = not error.alone  # what ails us all must not narrow this lane
         except Exception:  # our own fault: the lease lapses, no attempt is spent
             log.exception("delivery.failed", delivery_id=str(claim.delivery_id))
         finally:
@@ -163,14 +172,31 @@ class Worker:
             if self._lanes.due:
                 self.wake.set()
 
+    def _postpone(self, claim: Claim, error: PostponedError) -> None:
+        """Make the attempt later: this webhook's when its lease lapses, else all of them soon."""
+        self._metrics.postponed()
+        log.warning(
+            "delivery.postponed",
+            delivery_id=str(claim.delivery_id),
+            webhook_id=str(claim.webhook_id),
+            reason=str(error),
+        )
+        now = time.monotonic()
+        if error.alone:
+            self._lanes.rest(claim.webhook_id, until=now + self._lease.total_seconds())
+        else:
+            self._unmade.append(claim)
+            self._held_off_until = now + HOLD_OFF_SECONDS
+
     async def _give_back(self) -> None:
         if not self._unmade:
             return
+        unmade, self._unmade = self._unmade, []
         try:
             async with (
                 asyncio.timeout(GIVE_BACK_SECONDS),
                 self._database.transaction() as db,
             ):
-                await deliveries.release(db, self._unmade)
+                await deliveries.release(db, unmade)
         except UNAVAILABLE:
-            log.warning("worker.leases_left", count=len(self._unmade))  # they lapse by themselves
+            log.warning("worker.leases_left", count=len(unmade))  # they lapse by themselves

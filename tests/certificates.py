@@ -8,7 +8,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from daemon.model import ClientCertificate
 
 DAY = timedelta(days=1)
 
@@ -25,11 +32,26 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
 
+    @property
+    def pem(self) -> str:
+        """The authority's own certificate."""
+        return self._certificate.public_bytes(Encoding.PEM).decode()
+
+    def client(self, name: str, *, pass_phrase: bytes | None = None) -> ClientCertificate:
+        """For a sender that shows who it is."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _unsigned(_named(name), self._name, key, until=datetime.now(UTC) + DAY).sign(
+            self._key, hashes.SHA256()
+        )
+        sealing = BestAvailableEncryption(pass_phrase) if pass_phrase else NoEncryption()
+        return ClientCertificate(
+            certificate.public_bytes(Encoding.PEM).decode(),
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing).decode(),
+        )
+
     def trusted(self) -> ssl.SSLContext:
         """For the sender: trusts this authority and no other."""
-        context = ssl.create_default_context(
-            cadata=self._certificate.public_bytes(Encoding.PEM).decode()
-        )
+        context = ssl.create_default_context(cadata=self.pem)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 

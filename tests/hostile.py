@@ -67,6 +67,12 @@ class Visit:
         while await self._reader.read(65536):
             pass
 
+    @property
+    def peer_name(self) -> str:
+        """The common name in the certificate that the sender showed."""
+        certificate: Any = self._writer.get_extra_info("peercert")
+        return str(dict(pair for part in certificate["subject"] for pair in part)["commonName"])
+
     def hang_up(self) -> None:
         self._writer.close()
 

@@ -70,6 +70,11 @@ async def serving(database: str, **sections: dict[str, Any]) -> AsyncIterator[Se
         await life
 
 
+async def metrics_of(service: Service) -> str:
+    """The page at /metrics."""
+    return await asyncio.to_thread(_text, f"http://127.0.0.1:{service.port}/metrics")
+
+
 class Daemon:
     """`webhookd run` as a process of its own."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -43,7 +44,10 @@ class Names:
 async def sending(
     policy: EgressPolicy = LOOPBACK, *, seconds: float = 5.0, **parts: Any
 ) -> AsyncIterator[Sender]:
+    """`tls` is a context, or what makes one."""
     parts = {"resolver": Names()} | parts
+    if isinstance(context := parts.get("tls"), ssl.SSLContext):
+        parts["tls"] = lambda: context
     sender = Sender(policy, timeout=timedelta(seconds=seconds), **parts)
     try:
         yield sender

@@ -24,7 +24,7 @@ from tests.commandline import Running, environment, running, webhookd
 from tests.postgres import HASTE, roomy_folder
 from tests.receiver import Receiver, Reply
 
-COMMANDS = ("run", "demo", "migrate", "check", "trigger", "listen", "verify")
+COMMANDS = ("run", "demo", "migrate", "check", "trigger", "listen", "verify", "rotate-secret")
 # A secret that no output may show, in whatever way the command is called.
 CANARY = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnkh"
 BODY = b'{"id":"evt_1","type":"email.opened","created_at":"2025-11-25T14:30:00Z","data":{}}'

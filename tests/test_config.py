@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -61,9 +62,10 @@ def test_the_example_file_loads_to_exactly_the_defaults() -> None:
 
 
 def test_the_example_file_lists_every_key_that_acts_and_no_other() -> None:
-    text = bundled("config.example.toml").read_text().replace("# url = ", "url = ")
+    text = bundled("config.example.toml").read_text()
+    without_default = re.compile(r"^# (?=(?:url|proxy|master_keys) = )", re.MULTILINE)
 
-    tables = tomllib.loads(text)
+    tables = tomllib.loads(without_default.sub("", text))
 
     listed = {f"{section}.{key}" for section, table in tables.items() for key in table}
     assert listed == keys().keys() - set(LATER)
@@ -422,14 +424,15 @@ def test_secrets_show_neither_in_repr_nor_in_dumps() -> None:
         f"""
         database.url = "postgresql://u:{CANARY}@h/d"
         admin.tokens = ["{CANARY}"]
-        security.master_keys = "{CANARY}"
+        security.master_keys = "{CANARY * 6}"
+        egress.proxy = "http://u:{CANARY}@h:3128"
         notifications.smtp_url = "smtps://u:{CANARY}@h:465"
         """
     )
 
     shown = f"{config!r} {config} {config.model_dump()} {config.model_dump_json()}"
     assert CANARY not in shown + repr(config.unused())
-    assert config.security.master_keys[0].get_secret_value() == CANARY
+    assert config.security.master_keys[0].get_secret_value() == CANARY * 6
 
 
 @pytest.mark.parametrize(
@@ -459,14 +462,12 @@ to = "ops@example.com"
 [retention]
 events = "90d"
 """,
-        WEBHOOKD_SECURITY__MASTER_KEYS="k1,k2",
     )
 
     told = config.unused()
     assert [each.split(": ")[1] for each in told] == [
         "admin.tokens",
         "admin.allowed_hosts",
-        "security.master_keys",
         "notifications.smtp_url",
         "notifications.from",
         "notifications.to",
@@ -474,7 +475,6 @@ events = "90d"
     ]
     assert told[0] == "config.toml:3: admin.tokens: is set, but this version does not use it yet"
     assert config.notifications.to == ("ops@example.com",)
-    assert len(config.security.master_keys) == 2
 
 
 @pytest.mark.parametrize(
@@ -485,6 +485,8 @@ events = "90d"
         "admin.tokens = [5]",
         "admin.allowed_hosts = ['http://x/']",
         "security.master_keys = [1]",
+        "security.master_keys = ['a short one']",
+        "egress.proxy = 'socks5://h:1080'",
         "notifications.smtp_url = 'http://h'",
         "notifications.smtp_url = 'smtp://u@'",
         "notifications.from = 'nobody'",

@@ -19,6 +19,7 @@ from daemon.model import (
     Health,
     NoticeKind,
     Outcome,
+    StoredSecrets,
     TenantId,
     Verdict,
     WebhookId,
@@ -46,7 +47,7 @@ def attempted(webhook_id: WebhookId, status: int | None, number: int = 0) -> Att
         claimed_at=NOW,
         leased_until=NOW,
         endpoint_url="https://receiver.test/",
-        secret="whsec_",
+        secrets=StoredSecrets(webhook_id, "whsec_"),
     )
     delivered = status is not None and 200 <= status < 300
     verdict = Verdict(

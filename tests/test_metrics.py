@@ -18,6 +18,7 @@ from daemon.model import (
     Fault,
     NoticeKind,
     Outcome,
+    StoredSecrets,
     TenantId,
     Verdict,
     WebhookId,
@@ -36,7 +37,7 @@ CLAIM = Claim(
     claimed_at=datetime(2025, 11, 25, tzinfo=UTC),
     leased_until=datetime(2025, 11, 25, tzinfo=UTC),
     endpoint_url="https://example.com",
-    secret="whsec_x",
+    secrets=StoredSecrets(WebhookId(AN_ID), "whsec_x"),
 )
 SOON = timedelta(minutes=1)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daemon.model import Answer, Failure, Fault, Outcome
-from daemon.sender import verifying_context
+from daemon.tls import verifying_context
 from tests.certificates import Authority
 from tests.hostile import (
     HTTP,

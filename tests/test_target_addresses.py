@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from daemon.model import Refusal
 from daemon.targets import (
     GLOBAL_V6,
-    Refusal,
     judge_address,
 )
 from tests.target_corpus import (

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from daemon.model import Refusal
 from daemon.targets import (
     GLOBAL_V6,
     EgressPolicy,
-    Refusal,
     Target,
     judge_address,
     judge_url,

@@ -47,4 +47,14 @@ def _complain(message: str) -> None:
 
 def _register() -> None:
     """Import the commands: each registers itself, and imports what is heavy when it runs."""
-    from daemon.cli import check, demo, listen, root, schema, serve, trigger, verify  # noqa: F401
+    from daemon.cli import (  # noqa: F401
+        check,
+        demo,
+        listen,
+        root,
+        rotate,
+        schema,
+        serve,
+        trigger,
+        verify,
+    )

@@ -16,13 +16,23 @@ from daemon import config, logs, service
 from daemon.cli.options import connected, database_of
 from daemon.config import Config
 from daemon.config.sources import CONFIG_VARIABLE, PLACES
-from daemon.errors import DatabaseUnavailableError, EmbeddedPostgresError, SchemaError
+from daemon.credentials import credentials_of
+from daemon.errors import (
+    DatabaseUnavailableError,
+    EmbeddedPostgresError,
+    SchemaError,
+    UnreadableSecretError,
+)
 from daemon.logs import without_secrets
 from daemon.matching import Unusable, compile_subscription
+from daemon.model import Credentials, Failure, Refusal, StoredSecrets, WebhookId
 from daemon.signing import standard_key
 from daemon.store import migrations
 from daemon.store.database import Connection
-from daemon.targets import EgressPolicy, Refusal, judge_url
+from daemon.store.secrets import count_by_key
+from daemon.targets import EgressPolicy, judge_url
+from daemon.tls import UnusableCertificateError, load_client, verifying_context
+from daemon.vault import Vault
 
 OLDEST_POSTGRESQL = 14
 
@@ -86,7 +96,10 @@ async def on_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
         wrong |= finding.mark is Mark.WRONG
         yield finding
     if not wrong:
-        async for finding in on_webhooks(db, service.egress_policy(loaded)):
+        vault = Vault(service.master_keys(loaded))
+        async for finding in on_secrets(db, vault):
+            yield finding
+        async for finding in on_webhooks(db, service.egress_policy(loaded), vault):
             yield finding
 
 
@@ -138,6 +151,7 @@ SILENT_TRIGGERS = """
       FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
                    ('webhook_deliveries_due', 'webhook_deliveries'),
                    ('webhooks_resumed', 'webhooks'),
+                   ('webhooks_secret_written', 'webhooks'),
                    ('webhooks_fresh_start', 'webhooks')) AS wanted (name, on_table)
       LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)
      WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
@@ -168,20 +182,39 @@ async def on_permissions(db: Connection) -> AsyncIterator[Finding]:
         yield Finding(Mark.GOOD, "permissions", f"role {role} may do all that the daemon does")
 
 
+async def on_secrets(db: Connection, vault: Vault) -> AsyncIterator[Finding]:
+    """Under which master keys the webhooks' secrets lie."""
+    by_key = await count_by_key(db)
+    plain = by_key.pop("", 0)
+    newest = by_key.pop(vault.newest, 0) if vault.newest is not None else 0
+    older = sum(by_key.pop(key, 0) for key in vault.key_ids)
+    unreadable = sum(by_key.values())
+    if vault.newest is None and not unreadable:
+        told = "no security.master_keys are set: webhooks' secrets lie plain in the database"
+        yield Finding(Mark.REMARK, "secrets", told)
+        return
+    told = f"{newest} webhooks sealed under the newest key, {older} under older ones, {plain} plain"
+    yield Finding(Mark.GOOD, "secrets", told)
+    if unreadable:
+        told = f"those of {unreadable} webhooks cannot be opened with security.master_keys"
+        yield Finding(Mark.WRONG, "secrets", told)
+
+
 WEBHOOKS = """
-    SELECT id, tenant_id, endpoint_url, secret_key, event_types, event_filters, is_active
+    SELECT id, tenant_id, endpoint_url, event_types, event_filters, is_active,
+           secret_key, previous_secret_key, custom_headers, client_certificate, client_key
       FROM webhooks
      ORDER BY tenant_id, id
 """
 
 
-async def on_webhooks(db: Connection, policy: EgressPolicy) -> AsyncIterator[Finding]:
+async def on_webhooks(db: Connection, policy: EgressPolicy, vault: Vault) -> AsyncIterator[Finding]:
     """Each webhook that is not in order, then how many there are."""
     active = paused = unfit = 0
     async with db.transaction(readonly=True):
         async for row in db.cursor(WEBHOOKS, prefetch=1000):
             active, paused = active + row["is_active"], paused + (not row["is_active"])
-            found = list(on_webhook(row, policy))
+            found = list(on_webhook(row, policy, vault))
             unfit += any(finding.mark is Mark.WRONG for finding in found)
             for finding in found:
                 yield finding
@@ -190,21 +223,43 @@ async def on_webhooks(db: Connection, policy: EgressPolicy) -> AsyncIterator[Fin
     yield Finding(Mark.WRONG if unfit else Mark.GOOD, "webhooks", f"{counted}; {verdict}")
 
 
-def on_webhook(row: Any, policy: EgressPolicy) -> Iterator[Finding]:
+def on_webhook(row: Any, policy: EgressPolicy, vault: Vault) -> Iterator[Finding]:
     """What would keep this webhook's deliveries from being made; of a paused one, a remark."""
     wrong = Mark.WRONG if row["is_active"] else Mark.REMARK
     judged = judge_url(row["endpoint_url"], policy)
     if isinstance(judged, Refusal):
         yield _about(row, wrong, f"{without_secrets(row['endpoint_url'])}: {judged.reason}")
-    if not row["secret_key"]:
-        yield _about(row, wrong, "there is no secret to sign with")
-    elif standard_key(row["secret_key"]) is None:
-        told = "the secret is not base64 after whsec_: no Standard Webhooks headers are sent"
-        yield _about(row, Mark.REMARK, told)
+    yield from _on_credentials(row, vault, wrong)
     types = row["event_types"]
     matcher = compile_subscription(None if types is None else tuple(types), row["event_filters"])
     if isinstance(matcher, Unusable):
         yield _about(row, wrong, f"no event matches: {matcher.reason}")
+
+
+def _on_credentials(row: Any, vault: Vault, wrong: Mark) -> Iterator[Finding]:
+    try:
+        found = credentials_of(_stored(row), vault)
+        if isinstance(found, Credentials) and found.client is not None:
+            load_client(verifying_context(), found.client)
+    except (UnreadableSecretError, UnusableCertificateError) as error:
+        yield _about(row, wrong, str(error))
+        return
+    if isinstance(found, Failure):
+        yield _about(row, wrong, found.message)
+    elif standard_key(found.secret) is None:
+        told = "the secret is not base64 after whsec_: no Standard Webhooks headers are sent"
+        yield _about(row, Mark.REMARK, told)
+
+
+def _stored(row: Any) -> StoredSecrets:
+    return StoredSecrets(
+        WebhookId(row["id"]),
+        row["secret_key"],
+        row["previous_secret_key"],
+        row["custom_headers"],
+        row["client_certificate"],
+        row["client_key"],
+    )
 
 
 def _about(row: Any, mark: Mark, sentence: str) -> Finding:

@@ -15,7 +15,10 @@ SECRET = re.compile(r"whsec_[^\s'\")]+")
 QUOTED = re.compile(r"^'(?:[^']*/ )?([^']+)': (?:Input )?")
 
 # As one meets them, not as the alphabet has them.
-ORDER = ("demo", "run", "migrate", "check", "trigger", "listen", "verify", "retry", "replay")
+ORDER = (
+    "demo", "run", "migrate", "check", "trigger", "listen", "verify", "rotate-secret", "retry",
+    "replay",
+)  # fmt: skip
 
 
 class Commands(TyperGroup):

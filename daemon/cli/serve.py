@@ -1,20 +1,25 @@
 """`webhookd run`: the daemon."""
 
 import asyncio
+import ctypes
 import gc
 import os
 import resource
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daemon.cli import app
 from daemon.cli.options import ConfigOption, configured, database_of
+from daemon.errors import ConfigError
 
 if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.service import Service
+
+PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 @app.command()
@@ -29,17 +34,35 @@ def run(
 
     loaded = configured(config)
     allow_open_files()
+    leave_no_core()
     spare_the_collector()
-    uvloop.run(_run(loaded, embedded=not no_embedded))
+    uvloop.run(_run(loaded, config, embedded=not no_embedded))
 
 
-async def _run(config: "Config", *, embedded: bool) -> None:
+async def _run(config: "Config", path: Path | None, *, embedded: bool) -> None:
     from daemon.service import Service
 
     async with database_of(config, embedded=embedded) as url:
         service = Service(config, database_url=url)
         stop_on_signals(service)
+        reload_on_signal(service, path)
         await service.run()
+
+
+def reload_on_signal(service: "Service", path: Path | None) -> None:
+    """SIGHUP reads the configuration again; one with mistakes changes nothing."""
+
+    def read_again() -> None:
+        import structlog
+
+        from daemon import config
+
+        try:
+            service.reload(config.load(path))
+        except ConfigError as error:
+            structlog.get_logger().error("service.reload_refused", mistakes=error.mistakes)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, read_again)
 
 
 def stop_on_signals(service: "Service") -> None:
@@ -56,6 +79,13 @@ def stop_on_signals(service: "Service") -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+
+
+def leave_no_core() -> None:
+    """The memory holds every customer's secret: a crash must not write it to a disk or a pipe."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A limit of 0 does not hold for a pipe in core_pattern; a process that is not dumpable does.
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def spare_the_collector() -> None:

@@ -27,7 +27,6 @@ from daemon.config.durations import format_duration, parse_duration
 LATER = (
     "admin.tokens",
     "admin.allowed_hosts",
-    "security.master_keys",
     "notifications.smtp_url",
     "notifications.from",
     "notifications.to",
@@ -51,12 +50,14 @@ def within(least: str, most: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def plain(what: str) -> AfterValidator:
+def plain(what: str, *, at_least: int = 1) -> AfterValidator:
     """Check a secret that travels in one line: visible ASCII only. Says nothing of its content."""
 
     def check(secret: SecretStr) -> SecretStr:
         if not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
             raise ValueError(f"{what} is empty, or has spaces or characters that are not ASCII")
+        if len(secret.get_secret_value()) < at_least:
+            raise ValueError(f"{what} has fewer than {at_least} characters: `openssl rand -hex 32`")
         return secret
 
     return AfterValidator(check)
@@ -253,6 +254,9 @@ class Egress(Section):
     )
     """Ports that may be called, as (lowest, highest) pairs."""
 
+    proxy: Annotated[SecretStr, url_of("http", needs_host=True)] | None = None
+    """http://user:password@host:port of an HTTP proxy (CONNECT) for all requests; None is none."""
+
 
 class Admin(Section):
     """Where health, metrics and the API are served, and to whom."""
@@ -278,7 +282,8 @@ class Security(Section):
     """Secrets at rest."""
 
     master_keys: Annotated[
-        tuple[Annotated[SecretStr, plain("a master key")], ...], BeforeValidator(_one_or_many)
+        tuple[Annotated[SecretStr, plain("a master key", at_least=32)], ...],
+        BeforeValidator(_one_or_many),
     ] = ()
     """Keys that encrypt webhooks' secrets, the newest first; none leaves them as they are."""
 
@@ -333,6 +338,14 @@ class Config(Section):
     def origin(self, key: str) -> str | None:
         """Say where `"database.url"` was set: `config.toml:3`, a variable, a file, or None."""
         return self._origins.get(key)
+
+    def differences(self, other: "Config", *, besides: str) -> list[str]:
+        """Name the keys, `"delivery.timeout"`, that are set otherwise in `other`, but for one."""
+        return [key for key in keys() if key != besides and self._at(key) != other._at(key)]
+
+    def _at(self, key: str) -> object:
+        section, name = key.split(".")
+        return getattr(getattr(self, section), f"{name}_" if name == "from" else name)
 
     def unused(self) -> list[str]:
         """Warn, one line each, of settings that are set but that this version does not act on."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.lanes import Turn
-from daemon.model import Claim, DeliveryId, EventId, TenantId, WebhookId
+from daemon.model import Claim, DeliveryId, EventId, StoredSecrets, TenantId, WebhookId
 from daemon.store.database import Connection
 
 
@@ -68,7 +68,8 @@ CLAIM = """
     -- MATERIALIZED fixes the rows first; a bare sub-select may run twice and lease too many.
     WITH lane AS MATERIALIZED (
         SELECT w.id, turn.room, coalesce(turn.since, '-infinity') AS since,
-               w.tenant_id, w.endpoint_url, w.secret_key,
+               w.tenant_id, w.endpoint_url, w.secret_key, w.custom_headers,
+               w.client_certificate, w.client_key,
                CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
                    AS previous_secret
           FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS turn (webhook_id, room, since)
@@ -89,9 +90,11 @@ CLAIM = """
            SET leased_until = now() + $4
           FROM due
          WHERE d.id = due.delivery_id
-     RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret
+     RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret,
+               due.custom_headers, due.client_certificate, due.client_key
     )
     SELECT d.webhook_id, d.id, d.tenant_id, d.endpoint_url, d.secret_key, d.previous_secret,
+           d.custom_headers, d.client_certificate, d.client_key,
            d.event_id, coalesce(d.event_type, '') AS event_type, d.attempt_number,
            d.next_retry_at, d.leased_until,
            -- A row that the application inserted knows its event by id alone, if there is one.
@@ -108,7 +111,10 @@ CLAIM = """
              WHERE d.event_created_at IS NULL AND id = d.event_id) AS e ON true
     UNION ALL
     -- And a row for each lane: what comes due there next.
-    SELECT lane.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, upcoming.next_retry_at, NULL,
+    SELECT lane.id, NULL, NULL, NULL, NULL, NULL,
+           NULL, NULL, NULL,
+           NULL, NULL, NULL,
+           upcoming.next_retry_at, NULL,
            NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8
       FROM lane
       LEFT JOIN LATERAL (
@@ -163,8 +169,14 @@ def _claim_of(row: Any, lease: timedelta) -> Claim:
         claimed_at=row["leased_until"] - lease,
         leased_until=row["leased_until"],
         endpoint_url=row["endpoint_url"],
-        secret=row["secret_key"],
-        previous_secret=row["previous_secret"],
+        secrets=StoredSecrets(
+            WebhookId(row["webhook_id"]),
+            row["secret_key"],
+            row["previous_secret"],
+            row["custom_headers"],
+            row["client_certificate"],
+            row["client_key"],
+        ),
     )
 
 

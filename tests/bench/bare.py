@@ -17,7 +17,16 @@ import aiohttp
 import uvloop
 
 from daemon.delivery import request_for
-from daemon.model import Claim, DeliveryId, EventId, Failure, Request, TenantId, WebhookId
+from daemon.model import (
+    Claim,
+    Credentials,
+    DeliveryId,
+    EventId,
+    Request,
+    StoredSecrets,
+    TenantId,
+    WebhookId,
+)
 from daemon.sender import Sender
 from tests.bench.sample import EGRESS, EVENT_DATA, SECRET
 
@@ -39,11 +48,10 @@ def request_to(url: str) -> Request:
         claimed_at=now,
         leased_until=now,
         endpoint_url=url,
-        secret=SECRET,
+        secrets=StoredSecrets(WebhookId(nobody), SECRET),
     )
-    made = request_for(claim, timestamp=0)
-    assert not isinstance(made, Failure)
-    return made[0]
+    request, _ = request_for(claim, Credentials(SECRET), timestamp=0)
+    return request
 
 
 async def drive(send: Callable[[], Awaitable[object]], count: int) -> dict[str, float]:

@@ -1,0 +1,126 @@
+"""
+The custodian: seals secrets that lie plain, moves what lies under an older key to the newest, and
+removes previous secrets when their overlap has ended.
+
+What lies under an older key is moved once after each change of the keys. Two daemons in the midst
+of such a change, each with another newest key, would otherwise take it from each other for ever.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import orjson
+import structlog
+
+from daemon.credentials import client_key_place, header_place, secret_place
+from daemon.errors import UnreadableSecretError
+from daemon.metrics import Metrics
+from daemon.model import StoredSecrets
+from daemon.store import secrets
+from daemon.store.database import Database
+from daemon.store.secrets import UNREADABLE
+from daemon.vault import Vault
+
+log = structlog.get_logger()
+
+AT_ONCE = 100
+REST_SECONDS = 1.0
+COUNTED_EVERY_TURNS = 60
+PLAIN = ""
+
+
+class Custodian:
+    """The loop; call `keys_changed` when the vault was given other keys."""
+
+    name = "custodian"
+
+    def __init__(self, database: Database, vault: Vault, *, metrics: Metrics) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._vault = vault
+        self._metrics = metrics
+        self._turns = 0
+        self._moving = True
+        self._new_keys = True
+
+    def keys_changed(self) -> None:
+        self._new_keys = True
+        self.wake.set()
+
+    async def turn(self) -> float:
+        if self._new_keys:
+            self._new_keys, self._moving, self._turns = False, True, 0
+            async with self._database.transaction() as db:
+                await secrets.try_unreadable_again(db)
+        if self._vault.newest is not None and await self._seal(self._vault.newest) == AT_ONCE:
+            return 0.0
+        async with self._database.transaction() as db:
+            await secrets.forget_expired(db)
+            if self._turns % COUNTED_EVERY_TURNS == 0:
+                await self._count(await secrets.count_by_key(db))
+        self._turns += 1
+        return REST_SECONDS
+
+    async def _seal(self, newest: str) -> int:
+        """Seal some of what is not under the newest key; how many were looked at."""
+        older = [key for key in self._vault.key_ids if key != newest]
+        async with self._database.transaction() as db:
+            found = await secrets.lock_sealed_with(
+                db, [PLAIN, *older] if self._moving else [PLAIN], limit=AT_ONCE
+            )
+            if found:
+                await secrets.write(db, [sealed(each, self._vault) for each in found])
+        self._moving = self._moving and len(found) == AT_ONCE
+        if found:
+            log.info("secrets.sealed", count=len(found), key=newest)
+        return len(found)
+
+    async def _count(self, by_key: dict[str, int]) -> None:
+        known = {PLAIN, *self._vault.key_ids}
+        unreadable = sum(count for key, count in by_key.items() if key not in known)
+        self._metrics.counted_secrets(plain=by_key.get(PLAIN, 0), unreadable=unreadable)
+        if unreadable:
+            log.error("secrets.unreadable", webhooks=unreadable, keys=_strange(by_key, known))
+
+
+def sealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
+    """All of it under the newest key; or as it was, marked, when any of it cannot be opened."""
+    assert vault.newest is not None
+    webhook_id = stored.webhook_id
+
+    def again(text: str, place: str) -> str:
+        return vault.seal(vault.open(text, place=place), place=place)
+
+    try:
+        return replace(
+            stored,
+            current=again(stored.current, secret_place(webhook_id)),
+            previous=stored.previous and again(stored.previous, secret_place(webhook_id)),
+            custom_headers=_sealed_headers(stored, vault),
+            client_key=stored.client_key and again(stored.client_key, client_key_place(webhook_id)),
+            sealed_with=vault.newest,
+        )
+    except UnreadableSecretError as error:
+        log.warning("secret.unreadable", webhook_id=str(webhook_id), reason=str(error))
+        return replace(stored, sealed_with=UNREADABLE)
+
+
+def _sealed_headers(stored: StoredSecrets, vault: Vault) -> str | None:
+    """Every value that is a text; what is of another shape is left for its user to mend."""
+    headers = orjson.loads(stored.custom_headers or "null")
+    if not isinstance(headers, dict):
+        return stored.custom_headers
+    return orjson.dumps(
+        {
+            name: vault.seal(vault.open(value, place=place), place=place)
+            if isinstance(value, str)
+            else value
+            for name, value in headers.items()
+            for place in [header_place(stored.webhook_id, name)]
+        }
+    ).decode()
+
+
+def _strange(by_key: dict[str, int], known: set[str]) -> Sequence[str]:
+    return sorted(set(by_key) - known)

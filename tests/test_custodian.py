@@ -1,0 +1,232 @@
+"""Secrets at rest, in a daemon that runs: sealed on the next occasion, under another key, gone."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from daemon import signing
+from daemon.config import Config
+from daemon.store.secrets import UNREADABLE
+from daemon.vault import Vault
+from tests.application import SECRET, Application
+from tests.commandline import webhookd
+from tests.house import config, serving, until
+from tests.receiver import Receiver
+from tests.test_delivery import settled
+
+OLD, NEW = "old-" * 10, "new-" * 10
+OLD_ID, NEW_ID = Vault([OLD]).newest, Vault([NEW]).newest
+
+
+def keys(*settings: str) -> dict[str, Any]:
+    return {"security": {"master_keys": list(settings)}}
+
+
+def configured(database: str, *settings: str) -> Config:
+    return config(**keys(*settings))
+
+
+async def under(app: Application, key: str | None, webhook: UUID) -> bool:
+    found: str = await app.db.fetchval("SELECT sealed_with FROM webhooks WHERE id = $1", webhook)
+    return found == key
+
+
+async def test_what_the_application_wrote_plain_is_sealed_and_goes_on_working(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    await app.db.execute(
+        "UPDATE webhooks SET custom_headers = $2 WHERE id = $1",
+        webhook,
+        '{"Authorization": "Bearer t0k3n"}',
+    )
+    async with serving(database, **keys(NEW)):
+        await until(lambda: under(app, NEW_ID, webhook))
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    row = await app.health(webhook)
+    [request] = receiver.received
+    assert row["secret_key"].startswith(f"sealed:1:{NEW_ID}:")
+    assert "t0k3n" not in row["custom_headers"]
+    assert list(orjson.loads(row["custom_headers"])) == ["Authorization"]
+    assert request.headers["authorization"] == "Bearer t0k3n"
+    assert request.headers["x-penguinmails-signature"] == signing.sign(request.body, SECRET)
+
+
+async def test_a_secret_that_the_application_changes_is_sealed_again(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    async with serving(database, **keys(NEW)):
+        await until(lambda: under(app, NEW_ID, webhook))
+        await app.db.execute("UPDATE webhooks SET secret_key = 'whsec_bmV3' WHERE id = $1", webhook)
+        await until(lambda: under(app, NEW_ID, webhook))
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    [request] = receiver.received
+    assert (await app.health(webhook))["secret_key"].startswith("sealed:")
+    assert request.headers["x-penguinmails-signature"] == signing.sign(request.body, "whsec_bmV3")
+
+
+async def test_without_master_keys_secrets_stay_as_they_were_written(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    async with serving(database):
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    assert (await app.health(webhook))["secret_key"] == SECRET
+
+
+async def test_the_master_key_changes_while_the_daemon_runs(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhooks = [await app.webhook(tenant, f"{receiver.url}/{n}") for n in range(250)]
+    async with serving(database, **keys(OLD)) as service:
+
+        async def all_under(key: str | None) -> bool:
+            found: int = await app.db.fetchval(
+                "SELECT count(*) FROM webhooks WHERE sealed_with = $1", key
+            )
+            return found == len(webhooks)
+
+        await until(lambda: all_under(OLD_ID))
+        service.reload(configured(database, NEW, OLD))
+        await until(lambda: all_under(NEW_ID))
+        service.reload(configured(database, NEW))
+        await app.event(tenant)
+        await until(lambda: len(receiver.received) == len(webhooks))
+
+    signatures = {
+        request.headers["x-penguinmails-signature"] == signing.sign(request.body, SECRET)
+        for request in receiver.received
+    }
+    assert signatures == {True}
+
+
+async def test_what_no_key_opens_is_put_off_uncharged_and_goes_on_once_the_key_is_back(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    await app.db.execute(
+        "UPDATE webhooks SET secret_key = $2, sealed_with = $3 WHERE id = $1",
+        webhook,
+        Vault([OLD]).seal(SECRET, place=f"{webhook}/secret"),
+        OLD_ID,
+    )
+    async with serving(database, **keys(NEW)):
+        await app.event(tenant)
+        other = await app.webhook(tenant, receiver.url + "/other")
+        await app.event(tenant)
+        await until(lambda: settled(app, other, "success", 1))
+        row = await app.health(webhook)
+        assert (row["consecutive_failures"], receiver.at("/")) == (0, [])
+    async with serving(database, **keys(NEW, OLD)):
+        # A stop gives back what was put off; its lease need not lapse.
+        await app.db.execute("UPDATE webhook_deliveries SET leased_until = NULL")
+        await until(lambda: settled(app, webhook, "success", 2))
+
+    assert {row["attempt_number"] for row in await app.deliveries(webhook)} == {1}
+
+
+async def test_a_sealed_secret_copied_from_another_row_is_marked_and_never_used(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    victim = await app.webhook(tenant, receiver.url + "/victim", types=["never"])
+    thief = await app.webhook(tenant, receiver.url + "/thief")
+    async with serving(database, **keys(NEW)):
+        await until(lambda: under(app, NEW_ID, victim))
+        await app.db.execute(
+            "UPDATE webhooks SET secret_key = (SELECT secret_key FROM webhooks WHERE id = $1)"
+            " WHERE id = $2",
+            victim,
+            thief,
+        )
+        await app.event(tenant)
+        await until(lambda: under(app, UNREADABLE, thief))
+
+    assert receiver.received == []
+
+
+async def test_while_a_rotation_overlaps_both_secrets_sign_and_then_the_old_one_is_gone(
+    app: Application, database: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    env = {"DATABASE_URL": database, "WEBHOOKD_SECURITY__MASTER_KEYS": NEW}
+    async with serving(database, **keys(NEW)):
+        await until(lambda: under(app, NEW_ID, webhook))
+
+        rotated = await webhookd("rotate-secret", str(webhook), "--json", folder=tmp_path, env=env)
+
+        new = orjson.loads(rotated.out)["secretKey"]
+        await app.event(tenant)
+        await until(lambda: len(receiver.received) == 1)
+        await app.db.execute(
+            "UPDATE webhooks SET previous_secret_expires_at = now() WHERE id = $1", webhook
+        )
+
+        async def forgotten() -> bool:
+            return (await app.health(webhook))["previous_secret_key"] is None
+
+        await until(forgotten)
+        await app.event(tenant)
+        await until(lambda: len(receiver.received) == 2)
+
+    during, after = receiver.received
+    assert during.headers["x-penguinmails-signature"] == signing.sign(during.body, new)
+    assert during.headers["x-penguinmails-signature-previous"] == signing.sign(during.body, SECRET)
+    assert len(during.headers["webhook-signature"].split()) == 2
+    assert after.headers["x-penguinmails-signature"] == signing.sign(after.body, new)
+    assert "x-penguinmails-signature-previous" not in after.headers
+    assert len(after.headers["webhook-signature"].split()) == 1
+
+
+async def test_rotating_without_an_overlap_ends_the_old_secret_at_once(
+    app: Application, database: str, tmp_path: Path
+) -> None:
+    webhook = await app.webhook(await app.tenant(), "https://example.com/")
+
+    ended = await webhookd(
+        *("rotate-secret", str(webhook), "--overlap", "0s"),
+        folder=tmp_path,
+        env={"DATABASE_URL": database},
+    )
+
+    row = await app.health(webhook)
+    assert ended.code == 0
+    assert ended.out.splitlines()[0] == row["secret_key"] != SECRET
+    assert signing.standard_key(row["secret_key"]) is not None
+    assert (row["previous_secret_key"], row["previous_secret_expires_at"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ((str(uuid4()),), 1, "there is no webhook"),
+        (("not-an-id",), 2, "WEBHOOK"),
+        ((str(uuid4()), "--overlap", "31d"), 2, "--overlap: 31d is not between 0s and 30d"),
+        ((str(uuid4()), "--overlap", "soon"), 2, "--overlap: "),
+    ],
+)
+async def test_a_rotation_that_cannot_be_is_told_in_one_line(
+    database: str, tmp_path: Path, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    ended = await webhookd(
+        "rotate-secret", *arguments, folder=tmp_path, env={"DATABASE_URL": database}
+    )
+
+    assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
+    assert told in ended.err

@@ -1,0 +1,101 @@
+"""Which headers a customer may add to our requests."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.headers import LONGEST_VALUE, MOST_HEADERS, RESERVED, judge_headers
+from daemon.model import Refusal
+
+TCHAR = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+ACCEPTED = {
+    "a bearer token": {"Authorization": "Bearer abc.def-ghi_jkl~mno+/=="},
+    "basic authentication": {"Authorization": "Basic dXNlcjpwYXNz"},
+    "an API key": {"X-API-Key": "k3y"},
+    "an empty value": {"X-Empty": ""},
+    "blanks inside": {"X-Sentence": "two  words\tand a tab"},
+    "a cookie": {"Cookie": "a=b; c=d"},
+    "every character of a token": {TCHAR: "x"},
+    "a longest value": {"X": "v" * LONGEST_VALUE},
+    "as many as there may be": {f"X-{n}": "v" for n in range(MOST_HEADERS)},
+    "none": {},
+}
+
+REFUSED: dict[str, dict[str, object]] = {
+    "an empty name": {"": "x"},
+    "a blank in the name": {"X A": "x"},
+    "a colon in the name": {"X:": "x"},
+    "a newline in the name": {"X\r\nY": "x"},
+    "a newline at the name's end": {"X\n": "x"},
+    "a name that is not ASCII": {"X-É": "x"},
+    "a name of look-alikes": {"\uff28ost": "x"},
+    "a long name": {"X" * 129: "x"},
+    "a newline in the value": {"X": "a\r\nY: b"},
+    "a bare line feed": {"X": "a\nb"},
+    "a newline at the value's end": {"X": "a\n"},
+    "a NUL": {"X": "a\x00b"},
+    "a control character": {"X": "a\x1bb"},
+    "a DEL": {"X": "a\x7fb"},
+    "a blank at the beginning": {"X": " a"},
+    "a blank at the end": {"X": "a "},
+    "nothing but a blank": {"X": " "},
+    "a value that is not ASCII": {"X": "é"},
+    "a number": {"X": 5},
+    "null": {"X": None},
+    "a list": {"X": ["a"]},
+    "a long value": {"X": "v" * (LONGEST_VALUE + 1)},
+    "one too many": {f"X-{n}": "v" for n in range(MOST_HEADERS + 1)},
+    "the same name twice": {"X-Key": "a", "x-key": "b"},
+    "too much in all": {f"X-{n}": "v" * LONGEST_VALUE for n in range(5)},
+}
+
+
+@pytest.mark.parametrize("headers", ACCEPTED.values(), ids=ACCEPTED)
+def test_a_customer_may_send(headers: dict[str, str]) -> None:
+    assert judge_headers(headers) == tuple(headers.items())
+
+
+@pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED)
+def test_a_customer_may_not_send(headers: dict[str, object]) -> None:
+    assert isinstance(judge_headers(headers), Refusal)
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        RESERVED
+        | {
+            "webhook-id",
+            "webhook-anything",
+            "x-penguinmails-signature",
+            "x-forwarded-for",
+            "proxy-authorization",
+            "x-aws-ec2-metadata-token",
+        }
+    ),
+)
+@pytest.mark.parametrize("spelling", [str.lower, str.upper, str.title])
+def test_what_is_ours_or_frames_the_message_is_reserved(name: str, spelling: object) -> None:
+    assert callable(spelling)
+    spelled = spelling(name)
+
+    assert judge_headers({spelled: "x"}) == Refusal(f"the header {spelled} is reserved")
+
+
+def test_a_refusal_never_shows_a_value() -> None:
+    shown = [judge_headers({"X-Key": f"c4n4ry{end}"}) for end in ("\n", "é", "x" * 5000)]
+
+    assert "c4n4ry" not in repr(shown)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text(max_size=8) | st.integers(), max_size=4))
+def test_whatever_passes_stands_on_one_line_of_its_own(headers: dict[str, object]) -> None:
+    judged = judge_headers(headers)
+
+    if not isinstance(judged, Refusal):
+        for name, value in judged:
+            line = f"{name}: {value}".encode("ascii")
+            assert line.splitlines() == [line]
+            assert name == name.strip()
+            assert value == value.strip()

@@ -1,0 +1,164 @@
+"""Through an egress proxy: what was judged is reached, and its faults are charged to nobody."""
+
+from base64 import b64encode
+
+import pytest
+
+from daemon.errors import PostponedError
+from daemon.model import Answer, Failure, Fault
+from daemon.proxy import Proxy
+from daemon.service import Service
+from tests.application import Application
+from tests.certificates import Authority
+from tests.egress_proxy import EgressProxy, proxying
+from tests.hostile import OK, hostile, saying
+from tests.house import free_port, metrics_of, serving, until
+from tests.receiver import Receiver
+from tests.sending import NOBODY, Names, sending, to
+from tests.test_delivery import settled
+
+CREDENTIALS = b64encode(b"someone:p@ss").decode()
+
+
+def through(proxy: EgressProxy) -> Proxy:
+    return Proxy.from_url(proxy.url)
+
+
+async def test_a_request_goes_through_the_proxy_to_the_very_address_that_was_judged() -> None:
+    names = Names(receiver=["127.0.0.1"])
+    async with (
+        proxying() as proxy,
+        hostile(saying(OK)) as receiver,
+        sending(proxy=through(proxy), resolver=names) as sender,
+    ):
+        outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/hook"))
+
+    [asked] = proxy.asked
+    [request] = receiver.requests
+    assert outcome.result == Answer(200, (("content-length", "2"),), "OK")
+    assert asked.splitlines()[0] == f"CONNECT 127.0.0.1:{receiver.port} HTTP/1.1"
+    assert f"Proxy-Authorization: Basic {CREDENTIALS}" in asked
+    assert f"Host: receiver.test:{receiver.port}".encode() in request
+    assert b"roxy" not in request
+
+
+async def test_tls_is_with_the_receiver_and_not_with_the_proxy() -> None:
+    authority = Authority()
+    names = Names(receiver=["127.0.0.1"])
+    async with (
+        proxying() as proxy,
+        hostile(saying(OK), tls=authority.server("receiver.test")) as receiver,
+        sending(proxy=through(proxy), resolver=names, tls=authority.trusted()) as sender,
+    ):
+        outcome = await sender.send(to(f"https://receiver.test:{receiver.port}/"))
+
+    assert isinstance(outcome.result, Answer)
+    assert "receiver.test" not in proxy.asked[0]
+
+
+async def test_the_proxy_is_never_asked_for_a_forbidden_address() -> None:
+    names = Names(receiver=["93.184.216.34", "10.0.0.1"])
+    async with (
+        proxying() as proxy,
+        sending(NOBODY, proxy=through(proxy), resolver=names) as sender,
+    ):
+        outcome = await sender.send(to("http://receiver.test/"))
+
+    assert isinstance(outcome.result, Failure)
+    assert outcome.result.fault is Fault.REFUSED_TARGET
+    assert proxy.asked == []
+
+
+async def test_an_address_that_the_proxy_cannot_reach_gives_way_to_the_next() -> None:
+    async with proxying() as proxy, hostile(saying(OK)) as receiver:
+        proxy.answer = lambda head: (
+            b"HTTP/1.1 504 No\r\n\r\n" if head.startswith("CONNECT 127.0.0.9:") else None
+        )
+        names = Names(receiver=["127.0.0.9", "127.0.0.1"])
+        async with sending(proxy=through(proxy), resolver=names) as sender:
+            outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
+
+    assert isinstance(outcome.result, Answer)
+    assert len(proxy.asked) == 2
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_what_the_proxy_cannot_reach_is_the_endpoint_s_failure(status: int) -> None:
+    async with proxying() as proxy:
+        proxy.answer = lambda _: f"HTTP/1.1 {status} No\r\n\r\n".encode()
+        async with sending(proxy=through(proxy)) as sender:
+            outcome = await sender.send(to("http://127.0.0.1:81/"))
+
+    assert outcome.result == Failure(
+        Fault.CONNECT, "could not connect: the receiver cannot be reached"
+    )
+
+
+async def test_what_the_proxy_s_rules_forbid_is_a_refused_target() -> None:
+    async with proxying() as proxy:
+        proxy.answer = lambda _: b"HTTP/1.1 403 Forbidden\r\n\r\n"
+        async with sending(proxy=through(proxy)) as sender:
+            outcome = await sender.send(to("http://127.0.0.1:81/"))
+
+    assert outcome.result == Failure(Fault.REFUSED_TARGET, "the host is not allowed here")
+
+
+OWN_FAULTS = {
+    "wants other credentials": b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+    "fails": b"HTTP/1.1 500 Oops\r\n\r\n",
+    "knows no CONNECT": b"HTTP/1.1 405 Method Not Allowed\r\n\r\n",
+    "redirects": b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n",
+    "speaks something else": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    "hangs up": b"",
+    "hangs up in the middle": b"HTTP/1.1 200 OK\r\n",
+    "says more than there can be": b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\nforged",
+    "never comes to the end of its head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000,
+}
+
+
+@pytest.mark.parametrize("answer", OWN_FAULTS.values(), ids=OWN_FAULTS)
+async def test_nobody_is_charged_when_the_proxy(answer: bytes) -> None:
+    async with proxying() as proxy:
+        proxy.answer = lambda _: answer
+        async with sending(proxy=through(proxy)) as sender:
+            with pytest.raises(PostponedError, match="the egress proxy") as raised:
+                await sender.send(to("http://127.0.0.1:81/"))
+
+    assert "p@ss" not in str(raised.value)
+
+
+async def test_nobody_is_charged_when_the_proxy_is_down() -> None:
+    async with sending(proxy=Proxy("127.0.0.1", free_port())) as sender:
+        with pytest.raises(PostponedError, match="the egress proxy cannot be reached"):
+            await sender.send(to("http://127.0.0.1:81/"))
+
+
+async def test_a_proxy_that_is_found_by_name_but_is_not_there_is_our_fault_too() -> None:
+    names = Names(proxy=[])
+    async with sending(proxy=Proxy("proxy.test", 3128), resolver=names) as sender:
+        with pytest.raises(PostponedError, match="the egress proxy cannot be reached"):
+            await sender.send(to("http://127.0.0.1:81/"))
+
+
+async def postponed(service: Service) -> bool:
+    return "webhookd_postponed_total 0.0" not in await metrics_of(service)
+
+
+async def test_while_the_proxy_is_down_no_attempt_is_spent_and_all_go_once_it_is_back(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    port = free_port()
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    egress = {"proxy": f"http://127.0.0.1:{port}"}
+    async with serving(database, egress=egress) as service:
+        await app.events(tenant, 50)
+        await until(lambda: postponed(service))
+        async with proxying(port=port) as proxy:
+            await until(lambda: settled(app, webhook, "success", 50))
+            assert proxy.asked
+
+    rows = await app.deliveries(webhook)
+    assert {row["attempt_number"] for row in rows} == {1}
+    assert len(receiver.received) == 50
+    assert (await app.health(webhook))["last_failure_at"] is None
