@@ -45,13 +45,13 @@ class PostponedError(WebhookdError):
     """
     An attempt cannot be made now for a reason that is ours; it is spent on nobody's account.
 
-    `alone` says that it concerns the one webhook and no other.
+    `rest_seconds` is how long to leave its endpoint alone.
     """
 
-    alone = False
+    rest_seconds = 2.0
 
 
 class UnreadableSecretError(PostponedError):
-    """A sealed secret cannot be opened."""
+    """A sealed secret cannot be opened: somebody has to do something first."""
 
-    alone = True
+    rest_seconds = 30.0

@@ -1,5 +1,6 @@
 """Judging: what the outcome of one attempt means for its delivery."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -10,6 +11,9 @@ from daemon.retry import retry_after, wait_after
 
 GONE = 410
 MAY_ASK_FOR_TIME = frozenset({429, 503})
+
+BEHIND_PATH = re.compile(r"([?#]).*", re.DOTALL)
+USERINFO = re.compile(r"[/\\]{2}[^/\\]*@")
 
 
 def judge(
@@ -60,8 +64,13 @@ def _complaint(answer: Answer) -> str:
     said = f"the receiver answered {_named(answer.status)}"
     where = next((value for name, value in answer.headers if name == "location"), None)
     if 300 <= answer.status < 400 and where:
-        return f"{said} and redirects to {where}; redirects are not followed"
+        return f"{said} and redirects to {_shown(where)}; redirects are not followed"
     return said
+
+
+def _shown(location: str) -> str:
+    """Without what may let somebody in: this sentence is logged, mailed and shown."""
+    return USERINFO.sub("//", BEHIND_PATH.sub(r"\1…", location))
 
 
 def _named(status: int) -> str:

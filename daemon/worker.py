@@ -31,8 +31,6 @@ LINGER_SECONDS = 0.005
 BYTES_IN_FLIGHT = 64 * 1024 * 1024
 LARGEST_CLAIM = 256
 GIVE_BACK_SECONDS = 2.0
-# For a fault of our own that ails every attempt: time for it to pass, and no more.
-HOLD_OFF_SECONDS = 1.0
 
 
 class Worker:
@@ -62,7 +60,6 @@ class Worker:
         self._bytes = 0
         self._mean_bytes = 1024.0
         self._unmade: list[Claim] = []
-        self._held_off_until = 0.0
         self._stopping = False
         self._loop = asyncio.get_running_loop()
 
@@ -72,8 +69,6 @@ class Worker:
         if self._lanes.in_flight >= BUSY_IN_FLIGHT:
             await asyncio.sleep(LINGER_SECONDS)
         now = time.monotonic()
-        if now < self._held_off_until:
-            return self._held_off_until - now
         turns = self._lanes.turns(now=now, room=self._room())
         if not turns:
             soon = self._lanes.next_due_in(now=now)
@@ -162,7 +157,6 @@ class Worker:
             raise
         except PostponedError as error:  # nobody's fault but ours
             self._postpone(claim, error)
-            delivered = not error.alone  # what ails us all must not narrow this lane
         except Exception:  # our own fault: the lease lapses, no attempt is spent
             log.exception("delivery.failed", delivery_id=str(claim.delivery_id))
         finally:
@@ -173,7 +167,11 @@ class Worker:
                 self.wake.set()
 
     def _postpone(self, claim: Claim, error: PostponedError) -> None:
-        """Make the attempt later: this webhook's when its lease lapses, else all of them soon."""
+        """
+        Give the attempt back unspent, and let its lane rest.
+
+        Only that one: another lane may not need what has failed, a name server or a certain key.
+        """
         self._metrics.postponed()
         log.warning(
             "delivery.postponed",
@@ -181,12 +179,8 @@ class Worker:
             webhook_id=str(claim.webhook_id),
             reason=str(error),
         )
-        now = time.monotonic()
-        if error.alone:
-            self._lanes.rest(claim.webhook_id, until=now + self._lease.total_seconds())
-        else:
-            self._unmade.append(claim)
-            self._held_off_until = now + HOLD_OFF_SECONDS
+        self._unmade.append(claim)
+        self._lanes.rest(claim.webhook_id, until=time.monotonic() + error.rest_seconds)
 
     async def _give_back(self) -> None:
         if not self._unmade:

@@ -71,6 +71,14 @@ def test_410_says_that_the_endpoint_is_gone() -> None:
                 " https://b.example/; redirects are not followed"
             ),
         ),
+        (
+            302,
+            (("location", "https://u:c4n4ry@b.example/in?token=c4n4ry#c4n4ry"),),
+            (
+                "the receiver answered 302 Found and redirects to https://b.example/in?…;"
+                " redirects are not followed"
+            ),
+        ),
         (404, (("location", "/x"),), "the receiver answered 404 Not Found"),
     ],
 )

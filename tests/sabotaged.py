@@ -1,0 +1,20 @@
+"""`webhookd` with a fault of its own: signing breaks down, with secrets in every frame above it."""
+
+from typing import Any
+
+from daemon import signing
+from daemon.cli import main
+
+whole = signing.headers_for
+
+
+def breaking(**parts: Any) -> Any:
+    if parts["event_type"] == "sabotage":
+        secrets_at_hand = dict(parts)
+        raise KeyError(sorted(secrets_at_hand).index("nothing that is there"))
+    return whole(**parts)
+
+
+if __name__ == "__main__":
+    signing.headers_for = breaking
+    main()

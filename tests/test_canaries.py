@@ -1,0 +1,264 @@
+"""Nothing that is secret is ever told: canaries in every secret, and everything made to fail."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import aiohttp
+import pytest
+
+from daemon.vault import Vault
+from tests.application import Application
+from tests.commandline import Running, environment, running, webhookd
+from tests.hostile import HTTP, hanging_up, hostile, resetting, saying, saying_once
+from tests.house import free_port, until
+from tests.receiver import Received, Receiver, Reply
+
+CANARY = "c4n4ry"  # in each secret, with a word that says which
+MASTER_KEY = f"{CANARY}-master-key-of-32-characters-or-more"
+LOST_KEY = f"{CANARY}-lost-key-of-32-characters-or-more"
+SECRET = f"whsec_{CANARY}secret"
+HEADERS = {
+    "Authorization": f"Bearer {CANARY}-bearer",
+    "X-Key": f"{CANARY}-key",
+    # someone:c4n4ry-basic
+    "X-Basic": "Basic c29tZW9uZTpjNG40cnktYmFzaWM=",
+}
+QUERY = f"?token={CANARY}-query"
+
+
+def settings(port: int) -> str:
+    return f"""
+[egress]
+allow_http = true
+allow_networks = ["127.0.0.0/8"]
+allow_ports = ["1-65535"]
+[delivery]
+retry_schedule = ["100ms", "100ms"]
+failing_after = 1
+pause_after = 2
+[admin]
+port = {port}
+tokens = ["{CANARY}-token"]
+[security]
+master_keys = ["{MASTER_KEY}"]
+[notifications]
+smtp_url = "smtp://someone:{CANARY}-smtp@127.0.0.1:1"
+[log]
+format = "json"
+level = "debug"
+"""
+
+
+def answering(request: Received) -> Reply:
+    """Say everything back, and lead elsewhere with a secret of the receiver's own."""
+    if request.path.startswith("/redirect"):
+        return Reply(302, headers={"Location": f"https://example.com/login{QUERY}"})
+    echo = " ".join(request.headers.values())
+    headers = {"X-Echo": echo, "Set-Cookie": f"{CANARY}-cookie"}
+    return Reply(500, headers=headers, body=echo.encode())
+
+
+async def make_everything_fail(app: Application, receiver: Receiver, places: list[str]) -> UUID:
+    """A tenant whose every webhook fails, each in its own way."""
+    tenant = await app.tenant()
+    lost = await app.webhook(tenant, f"{receiver.url}/lost{QUERY}", secret=SECRET)
+    sealed = Vault([LOST_KEY]).seal(SECRET, place=f"{lost}/secret")
+    await app.db.execute("UPDATE webhooks SET secret_key = $2 WHERE id = $1", lost, sealed)
+    urls = [
+        f"{receiver.url}/echo{QUERY}",
+        f"{receiver.url}/redirect{QUERY}",
+        f"http://someone:{CANARY}-user@127.0.0.1/{QUERY}",
+        f"http://10.0.0.1/{QUERY}",
+        f"http://127.0.0.1:{free_port()}/{QUERY}",
+        *(place + QUERY for place in places),
+        places[0].replace("http:", "https:") + QUERY,
+    ]
+    for url in urls:
+        webhook = await app.webhook(tenant, url, secret=SECRET)
+        await app.db.execute(
+            "UPDATE webhooks SET custom_headers = $2 WHERE id = $1", webhook, json.dumps(HEADERS)
+        )
+    await app.db.execute(
+        "UPDATE webhooks SET custom_headers = $2 WHERE id = $1",
+        await app.webhook(tenant, receiver.url, secret=SECRET),
+        json.dumps({"X-Key": f"{CANARY}\n"}),
+    )
+    await app.db.execute(
+        "UPDATE webhooks SET client_certificate = $2, client_key = $3 WHERE id = $1",
+        await app.webhook(tenant, f"https://127.0.0.1:1/{QUERY}", secret=SECRET),
+        *("a certificate", f"{CANARY}-client-key"),
+    )
+    await app.webhook(tenant, receiver.url, secret=SECRET, filters={"filters": f"{CANARY}-filter"})
+    return tenant
+
+
+async def pages(port: int) -> str:
+    """Everything that the daemon serves."""
+    told = ""
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+        for path in ("/healthz", "/readyz", "/metrics", f"/nothing{QUERY}"):
+            async with client.get(path, headers=HEADERS) as answer:
+                told += await answer.text()
+    return told
+
+
+async def told_to_customers(app: Application) -> str:
+    """What stands in the rows, but for what was written there as a secret or an event."""
+    queries = (
+        "SELECT error_message, response_body, response_headers->>'x-echo' FROM webhook_deliveries",
+        "SELECT kind, data::text FROM webhook_notices",
+        "SELECT filter_error, paused_reason FROM webhooks",
+    )
+    return "".join([str(await app.db.fetch(query)) for query in queries])
+
+
+async def logged(daemon: Running, *events: str) -> None:
+    for event in events:
+        await daemon.line(lambda line, event=event: f'"{event}"' in line, err=True)  # type: ignore[misc]
+
+
+async def test_no_secret_is_told_whatever_fails(
+    app: Application, database: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    port = free_port()
+    (tmp_path / "config.toml").write_text(settings(port))
+    receiver.answer = answering
+    env = {"DATABASE_URL": database}
+    garbage = HTTP + b"200 " + CANARY.encode() + b"\x00\r\nX: \xff\xfe\x00\r\n\r\n"
+    async with (
+        hostile(hanging_up) as one,
+        hostile(resetting) as two,
+        hostile(saying_once(CANARY.encode() * 10)) as three,
+        hostile(saying(garbage)) as four,
+        running(
+            *("run", "--no-embedded"),
+            folder=tmp_path,
+            env=env,
+            python=("-m", "tests.sabotaged"),
+        ) as daemon,
+    ):
+        tenant = await make_everything_fail(app, receiver, [x.url for x in (one, two, three, four)])
+        await logged(daemon, "service.started")
+        await until(lambda: every_secret_is_sealed(app))
+        await app.event(tenant, {"password": f"{CANARY}-data"})
+        await app.event(tenant, type="sabotage")
+        await logged(daemon, "delivery.failed", "delivery.postponed", "endpoint.changed")
+        await until(lambda: every_endpoint_ended(app))
+        served = await pages(port)
+        checked = await webhookd("check", folder=tmp_path, env=env)
+        as_json = await webhookd("check", "--json", folder=tmp_path, env=env)
+        (tmp_path / "config.toml").write_text(f"security.master_keys = ['{CANARY}']\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        await logged(daemon, "service.reload_refused")
+        await app.db.execute("ALTER TABLE webhook_deliveries RENAME TO elsewhere")
+        await logged(daemon, "loop.failed")
+        await app.db.execute("ALTER TABLE elsewhere RENAME TO webhook_deliveries")
+        await until(lambda: lost_its_database(app, daemon))
+        assert await daemon.stop(signal.SIGTERM) == 0
+
+    everything = [
+        *(daemon.out + daemon.err),
+        *(served, checked.out, checked.err, as_json.out, as_json.err),
+        await told_to_customers(app),
+    ]
+    password = urlsplit(database).password
+    assert checked.code == 1
+    for secret in (CANARY, "c29tZW9uZTpj", password):
+        assert secret
+        assert [text for text in everything if secret in text] == []
+
+
+async def lost_its_database(app: Application, daemon: Running) -> bool:
+    await app.db.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return any('"database.lost"' in line for line in daemon.err)
+
+
+async def every_secret_is_sealed(app: Application) -> bool:
+    left: int = await app.db.fetchval("SELECT count(*) FROM webhooks WHERE sealed_with = ''")
+    return left == 0
+
+
+async def every_endpoint_ended(app: Application) -> bool:
+    """All were tried twice and paused, but for the one that cannot be tried without its key."""
+    left: int = await app.db.fetchval(
+        "SELECT count(*) FROM webhooks WHERE is_active AND filter_error IS NULL"
+        " AND endpoint_url NOT LIKE '%/lost%'"
+    )
+    return left == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--no-embedded"),
+        ("check",),
+        ("migrate",),
+        ("trigger", "email.opened"),
+        ("rotate-secret", "00000000-0000-0000-0000-000000000000"),
+    ],
+)
+async def test_no_secret_is_told_by_a_command_that_cannot_begin(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    password = f"{CANARY}-password"
+    configurations = [
+        f"database.url = 'postgresql://me:{password}@127.0.0.1:1/nowhere'",
+        f"database.url = 'postgresql://me:{password}#x@127.0.0.1:1/nowhere'",
+        f"security.master_keys = ['{CANARY}']",
+        f"egress.proxy = 'http://me:{password}@'",
+        f"egress.proxy = 'ftp://me:{password}@h'",
+        f"{CANARY} = ['{CANARY}",
+    ]
+    for text in configurations[:1] if arguments[0] == "run" else configurations:
+        (tmp_path / "config.toml").write_text(text)
+
+        async with running(*arguments, folder=tmp_path) as command:
+            if arguments[0] == "run":  # it waits for a database that may yet come
+                await command.line(lambda line: "database.awaited" in line, err=True)
+                command.process.kill()
+            await command.wait()
+
+        assert password not in "".join(command.out + command.err)
+
+
+def test_a_crash_leaves_no_core(database: str, tmp_path: Path) -> None:
+    unlimited = ["sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh"]
+    port = free_port()
+    env = environment({"DATABASE_URL": database, "WEBHOOKD_ADMIN__PORT": str(port)})
+    if not dumps_core([*unlimited, sys.executable, "-c", "import os; os.abort()"], tmp_path, env):
+        pytest.skip("processes leave no core here, whatever they do")
+
+    daemon = subprocess.Popen(
+        [*unlimited, sys.executable, "-m", "daemon", "run", "--no-embedded"],
+        cwd=tmp_path,
+        env=env,
+        stderr=subprocess.PIPE,
+    )
+    assert daemon.stderr is not None
+    while b"service.started" not in daemon.stderr.readline():
+        pass
+    os.kill(daemon.pid, signal.SIGABRT)
+    _, status = os.waitpid(daemon.pid, 0)
+    daemon.returncode = -os.WTERMSIG(status)
+    daemon.stderr.close()
+
+    assert os.WTERMSIG(status) == signal.SIGABRT
+    assert not os.WCOREDUMP(status)
+
+
+def dumps_core(command: list[str], folder: Path, env: dict[str, Any]) -> bool:
+    pid = os.posix_spawn(
+        "/usr/bin/env", ["env", "-C", str(folder), *command], env | {"PWD": str(folder)}
+    )
+    _, status = os.waitpid(pid, 0)
+    return os.WCOREDUMP(status)
