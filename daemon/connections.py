@@ -21,6 +21,7 @@ from daemon.errors import PostponedError
 from daemon.exchange import Connection
 from daemon.model import ClientCertificate, Refusal
 from daemon.proxy import Proxy
+from daemon.stopwatch import Stopwatch
 from daemon.targets import EgressPolicy, Target, judge_address
 from daemon.tls import TlsContexts
 
@@ -136,7 +137,7 @@ class Connections:
             connection.close()
         return None
 
-    async def open(self, peer: Peer) -> Connection:
+    async def open(self, peer: Peer, watch: Stopwatch) -> Connection:
         """
         A fresh connection, TLS included.
 
@@ -146,11 +147,15 @@ class Connections:
         """
         target = peer.target
         context = self._tls.of(peer.client) if target.tls else None
+        watch.enter("lookup")
         addresses = (await self._judged(target))[:ADDRESSES_TRIED]
+        watch.enter("connect")
         if self._proxy is None:
             sock = await self._connect(addresses, target.port)
         else:
             sock = await self._through(self._proxy, addresses, target.port)
+        if target.tls:
+            watch.enter("tls")
         try:
             _, connection = await self._loop.create_connection(
                 Connection,

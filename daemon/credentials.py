@@ -14,6 +14,7 @@ import orjson
 
 from daemon.headers import judge_headers
 from daemon.model import (
+    HIDDEN,
     Answer,
     ClientCertificate,
     Credentials,
@@ -25,7 +26,6 @@ from daemon.model import (
 )
 from daemon.vault import Vault
 
-HIDDEN = "[hidden]"
 # Shorter ones would tear holes into an answer that holds them by chance.
 SHORTEST_HIDDEN = 8
 

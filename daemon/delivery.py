@@ -77,5 +77,5 @@ def request_for(claim: Claim, credentials: Credentials, *, timestamp: int) -> tu
         previous_secret=credentials.previous_secret,
     )
     signature = dict(headers)["X-PenguinMails-Signature"]
-    headers += credentials.headers
-    return Request(claim.endpoint_url, headers, body, credentials.client), signature
+    request = Request(claim.endpoint_url, headers, body, credentials.headers, credentials.client)
+    return request, signature

@@ -10,6 +10,9 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
+# What stands where something is that nobody may see.
+HIDDEN = "[hidden]"
+
 TenantId = NewType("TenantId", UUID)
 WebhookId = NewType("WebhookId", UUID)
 EventId = NewType("EventId", UUID)
@@ -119,6 +122,8 @@ class Request:
     url: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
+    # The webhook's own headers: sent like the others, and shown to nobody.
+    private_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     client: ClientCertificate | None = None
 
 
@@ -158,11 +163,28 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """
+    The request's head as it was sent, but for secrets, and where the time went.
+
+    `stages` has milliseconds for those of lookup, connect, tls and answer that there were.
+    """
+
+    head: str
+    stages: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one POST, and how long it took from the lookup to the last byte we read."""
+    """
+    What came of one POST, and how long it took from the lookup to the last byte we read.
+
+    There is no trace of what was never sent.
+    """
 
     result: Answer | Failure
     took_ms: int
+    trace: Trace | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

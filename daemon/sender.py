@@ -25,8 +25,9 @@ from daemon.connections import (
 )
 from daemon.errors import PostponedError
 from daemon.exchange import Connection, ExchangeError, RawAnswer
-from daemon.model import Answer, Failure, Fault, Outcome, Refusal, Request
+from daemon.model import HIDDEN, Answer, Failure, Fault, Outcome, Refusal, Request, Trace
 from daemon.proxy import Proxy
+from daemon.stopwatch import Stopwatch
 from daemon.targets import EgressPolicy, Target, judge_url
 from daemon.tls import TlsContexts, UnusableCertificateError, verifying_context
 
@@ -77,24 +78,30 @@ class Sender:
         Raises PostponedError for what is our own fault: this machine is out of sockets, ports or
         memory, its name servers cannot be reached, or the egress proxy fails.
         """
-        began = self._loop.time()
-        result = await self._attempt(request, began + self._seconds)
-        return Outcome(result, took_ms=round((self._loop.time() - began) * 1000))
+        watch = Stopwatch(self._loop.time)
+        target = self._judge(request.url)
+        if isinstance(target, Refusal):
+            return Outcome(Failure(Fault.REFUSED_TARGET, target.reason), took_ms=0)
+        result = await self._attempt(target, request, watch)
+        head = head_of(target, request, open_to_all=True)
+        return Outcome(result, watch.total_ms(), Trace(head, watch.stages_ms()))
 
     async def close(self) -> None:
         await self._connections.close()
 
-    async def _attempt(self, request: Request, deadline: float) -> Answer | Failure:
-        target = self._judge(request.url)
-        if isinstance(target, Refusal):
-            return Failure(Fault.REFUSED_TARGET, target.reason)
+    async def _attempt(
+        self, target: Target, request: Request, watch: Stopwatch
+    ) -> Answer | Failure:
+        peer, wire = Peer(target, request.client), wire_of(target, request)
         try:
-            peer = Peer(target, request.client)
-            return await self._post(peer, wire_of(target, request), deadline)
+            return await self._post(peer, wire, watch, watch.began + self._seconds)
         except TimeoutError:
             return Failure(Fault.TIMEOUT, f"no complete answer within {self._seconds:g} s")
 
-    async def _post(self, peer: Peer, wire: bytes, deadline: float) -> Answer | Failure:
+    async def _post(
+        self, peer: Peer, wire: bytes, watch: Stopwatch, deadline: float
+    ) -> Answer | Failure:
+        watch.enter("answer")
         kept = self._connections.take_idle(peer)
         if kept is not None:
             try:
@@ -105,11 +112,12 @@ class Sender:
                 # The receiver was just closing a kept connection: that is not its failure.
         try:
             async with asyncio.timeout_at(deadline):
-                fresh = await self._connections.open(peer)
+                fresh = await self._connections.open(peer, watch)
         except TimeoutError:
             raise  # the deadline's; as an OSError it would be taken for the network's below
         except OPENING_FAILED as error:
             return _failure_to_open(error, peer.target)
+        watch.enter("answer")
         try:
             return await self._ask(peer, fresh, wire, deadline)
         except ExchangeError as error:
@@ -132,12 +140,22 @@ class Sender:
 
 def wire_of(target: Target, request: Request) -> bytes:
     """The request's bytes; header names and values have been judged before they came here."""
-    headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
-    head = (
-        f"POST {target.path} HTTP/1.1\r\nHost: {target.host_header}\r\nAccept: */*\r\n"
-        f"Accept-Encoding: identity\r\nContent-Length: {len(request.body)}\r\n{headers}\r\n"
+    return head_of(target, request).encode("latin-1") + request.body
+
+
+def head_of(target: Target, request: Request, *, open_to_all: bool = False) -> str:
+    """Request line and headers, as sent; what is secret in them is hidden if `open_to_all`."""
+    lines = [f"{name}: {value}\r\n" for name, value in request.headers]
+    for name, value in request.private_headers:
+        lines.append(f"{name}: {HIDDEN if open_to_all else value}\r\n")
+    path = target.path
+    if open_to_all and "?" in path:
+        path = f"{path.partition('?')[0]}?…"
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: {target.host_header}\r\nAccept: */*\r\n"
+        f"Accept-Encoding: identity\r\nContent-Length: {len(request.body)}\r\n"
+        f"{''.join(lines)}\r\n"
     )
-    return head.encode("latin-1") + request.body
 
 
 def answer_of(raw: RawAnswer) -> Answer:

@@ -29,6 +29,7 @@ from daemon.model import (
     Failure,
     Health,
     NoticeKind,
+    Trace,
     WebhookId,
 )
 from daemon.store import deliveries, notices, webhooks
@@ -278,7 +279,14 @@ def _settlement_of(attempted: Attempted, *, bare: bool) -> Settlement:
         took_ms=attempted.outcome.took_ms,
         retry_in=verdict.retry_in,
         next_id=None if verdict.retry_in is None else new_delivery_id(),
+        trace=None
+        if bare or attempted.outcome.trace is None
+        else _trace_of(attempted.outcome.trace),
     )
+
+
+def _trace_of(trace: Trace) -> str:
+    return orjson.dumps({"head": trace.head, "stagesMs": dict(trace.stages)}).decode()
 
 
 def _as_json(headers: Sequence[tuple[str, str]]) -> str:

@@ -29,7 +29,7 @@ def demanding(authority: Authority, host: str = "receiver.test") -> ssl.SSLConte
 
 
 def request(receiver: Hostile, client: ClientCertificate | None) -> Request:
-    return Request(f"https://receiver.test:{receiver.port}/", (), b"{}", client)
+    return Request(f"https://receiver.test:{receiver.port}/", (), b"{}", client=client)
 
 
 async def outcome_with(authority: Authority, client: ClientCertificate | None) -> Outcome:

@@ -465,3 +465,25 @@ async def test_the_application_s_role_needs_no_right_on_the_daemon_s_own_tables(
         await until(lambda: settled(app, webhook, "success", 1))
 
     assert len(receiver.received) == 1
+
+
+async def test_the_request_is_kept_as_it_was_sent_without_what_is_secret(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook?token=c4n4ry")
+    await app.db.execute(
+        """UPDATE webhooks SET custom_headers = '{"X-Key": "c4n4ry"}' WHERE id = $1""", webhook
+    )
+    async with serving(database):
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    [row] = await app.deliveries(webhook)
+    [request] = receiver.received
+    trace = orjson.loads(row["trace"])
+    line, *headers = trace["head"].rstrip().split("\r\n")
+    shown = {name.lower(): value for name, _, value in (each.partition(": ") for each in headers)}
+    assert line == "POST /hook?… HTTP/1.1"
+    assert request.headers | {"x-key": "[hidden]"} == shown
+    assert set(trace["stagesMs"]) == {"lookup", "connect", "answer"}

@@ -18,7 +18,8 @@ from uuid import UUID
 
 from structlog.typing import EventDict
 
-HIDDEN = "[hidden]"
+from daemon.model import HIDDEN
+
 DEEPEST = 5  # levels of nesting that are written; also what ends a circle
 
 _SECRET_KEY = re.compile(

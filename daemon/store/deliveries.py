@@ -223,8 +223,8 @@ class Settlement:
     """
     What one attempt came to, ready to be stored.
 
-    `next_id` and `retry_in` are set together when another attempt follows; `response_headers` is
-    JSON text. Times are the database's: the wait counts from the transaction that settles.
+    `next_id` and `retry_in` are set together when another attempt follows; `response_headers` and
+    `trace` are JSON text. Times are the database's: the wait counts from the settling transaction.
     """
 
     claim: Claim
@@ -237,6 +237,7 @@ class Settlement:
     took_ms: int
     retry_in: timedelta | None
     next_id: DeliveryId | None
+    trace: str | None
 
 
 SETTLE = """
@@ -244,16 +245,16 @@ SETTLE = """
         SELECT *
           FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::int[],
                       $6::text[], $7::text[], $8::text[], $9::int[], $10::timestamptz[],
-                      $11::interval[], $12::uuid[], $13::timestamptz[])
+                      $11::interval[], $12::uuid[], $13::timestamptz[], $14::text[])
                AS r (id, leased_until, status, signature, status_code, response_headers,
                      response_body, error_message, duration_ms, event_created_at,
-                     retry_in, next_id, attempted_at)
+                     retry_in, next_id, attempted_at, trace)
     ), settled AS (
         UPDATE webhook_deliveries AS d
            SET status = r.status, signature = r.signature, status_code = r.status_code,
                response_headers = r.response_headers::jsonb, response_body = r.response_body,
                error_message = r.error_message, duration_ms = r.duration_ms,
-               attempted_at = r.attempted_at,
+               attempted_at = r.attempted_at, trace = r.trace::json,
                event_created_at = r.event_created_at,
                next_retry_at = NULL, leased_until = NULL
           FROM result AS r
@@ -297,6 +298,7 @@ async def settle(
         [s.retry_in for s in settlements],
         [s.next_id for s in settlements],
         [s.claim.claimed_at for s in settlements],
+        [s.trace for s in settlements],
     )
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
 
