@@ -8,6 +8,7 @@ of which any address is forbidden is not connected to at all.
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from daemon.errors import PostponedError
 from daemon.exchange import Connection
 from daemon.model import ClientCertificate, Refusal
 from daemon.proxy import Proxy
+from daemon.secured import Secured
 from daemon.stopwatch import Stopwatch
 from daemon.targets import EgressPolicy, Target, judge_address
 from daemon.tls import TlsContexts
@@ -157,14 +159,23 @@ class Connections:
         if target.tls:
             watch.enter("tls")
         try:
-            _, connection = await self._loop.create_connection(
-                Connection,
-                sock=sock,
-                ssl=context,
-                server_hostname=target.host if target.tls else None,
-            )
+            if context is None:
+                _, connection = await self._loop.create_connection(Connection, sock=sock)
+                return connection
+            return await self._secured(sock, context, target.host)
         except BaseException:
             sock.close()
+            raise
+
+    async def _secured(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> Connection:
+        connection = Connection()
+        _, secured = await self._loop.create_connection(
+            lambda: Secured(connection, context, host), sock=sock
+        )
+        try:
+            await secured.ready
+        except BaseException:
+            secured.abort()
             raise
         return connection
 

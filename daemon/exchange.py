@@ -7,6 +7,7 @@ connection, never the process.
 
 import asyncio
 import select
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -108,6 +109,11 @@ class Exchange:
         if not self.answer.done():
             self.answer.set_exception(TimeoutError())
 
+    def refuse(self, message: str) -> None:
+        """What comes is not worth reading."""
+        self.spoilt = True
+        self._fail(message, broken=True)
+
     # What the parser tells.
 
     def on_message_begin(self) -> None:
@@ -127,7 +133,7 @@ class Exchange:
             return  # of a second answer, or an interim one that the real one follows
         self._status = status
         self._head_done = True
-        self._until_eof = not any(map(_frames, self._headers))
+        self._until_eof = not _framed(self._headers)
 
     def on_body(self, data: bytes) -> None:
         self._count()
@@ -167,10 +173,16 @@ class Exchange:
             self.answer.set_exception(ExchangeError(message, heard=heard, broken=broken))
 
 
-def _frames(header: tuple[bytes, bytes]) -> bool:
-    """Whether this header tells where the body ends. (RFC 9112, section 6.3.)"""
-    name, value = header[0].lower(), header[1].lower()
-    return name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value)
+def _framed(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether they tell where the body ends. (RFC 9112, section 6.3: the last coding decides.)"""
+    framed = False
+    for name, value in headers:
+        match name.lower():
+            case b"content-length":
+                framed = True
+            case b"transfer-encoding":
+                framed = value.lower().rpartition(b",")[2].strip() == b"chunked"
+    return framed
 
 
 class Connection(asyncio.Protocol):
@@ -243,6 +255,11 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._exchange is not None:
             self._exchange.end(reset=exc is not None)
+
+    def overwhelmed(self, message: str) -> None:
+        """More has come than any answer takes, and it was none."""
+        if self._exchange is not None:
+            self._exchange.refuse(message)
 
     def _may_go_on(self, exchange: Exchange) -> bool:
         return (

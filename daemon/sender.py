@@ -27,6 +27,7 @@ from daemon.errors import PostponedError
 from daemon.exchange import Connection, ExchangeError, RawAnswer
 from daemon.model import HIDDEN, Answer, Failure, Fault, Outcome, Refusal, Request, Trace
 from daemon.proxy import Proxy
+from daemon.secured import CostlyHandshakeError
 from daemon.stopwatch import Stopwatch
 from daemon.targets import EgressPolicy, Target, judge_url
 from daemon.tls import TlsContexts, UnusableCertificateError, verifying_context
@@ -202,6 +203,8 @@ def _failure_to_open(error: Exception, target: Target) -> Failure:
             return Failure(Fault.TLS, f"the TLS handshake failed: {reason}")
         case OSError() if error.errno in OUR_OWN_SHORTAGE:
             raise PostponedError(f"this machine is short: {_reason(error)}") from error
+        case CostlyHandshakeError():
+            return Failure(Fault.TLS, f"the TLS handshake failed: {error}")
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError() if target.tls:
             return Failure(Fault.TLS, "the connection was closed during the TLS handshake")
         case _:

@@ -2,6 +2,7 @@
 
 import ssl
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from daemon.model import ClientCertificate
+from daemon.tls import verifying_context
 
 DAY = timedelta(days=1)
 
@@ -50,15 +52,24 @@ class Authority:
         )
 
     def trusted(self) -> ssl.SSLContext:
-        """For the sender: trusts this authority and no other."""
-        context = ssl.create_default_context(cadata=self.pem)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        """For the sender: the very context it has, which trusts this authority as well."""
+        context = verifying_context()
+        context.load_verify_locations(cadata=self.pem)
         return context
 
     def server(
-        self, host: str, *, until: datetime | None = None, self_signed: bool = False
+        self,
+        host: str,
+        *,
+        until: datetime | None = None,
+        self_signed: bool = False,
+        padded_with: int = 0,
     ) -> ssl.SSLContext:
-        """For a receiver that bears `host`, valid for a day or `until`."""
+        """
+        For a receiver that bears `host`, valid for a day or `until`.
+
+        It sends `padded_with` certificates more than anybody needs.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         issuer, signer = (_named(host), key) if self_signed else (self._name, self._key)
         certificate = (
@@ -66,7 +77,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .sign(signer, hashes.SHA256())
         )
-        return _serving(certificate, key)
+        return _serving([certificate, *[self._certificate] * padded_with], key)
 
 
 def _named(text: str) -> x509.Name:
@@ -87,12 +98,14 @@ def _unsigned(
     )
 
 
-def _serving(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+def _serving(
+    certificates: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         chain = Path(folder) / "chain.pem"
         chain.write_bytes(
-            certificate.public_bytes(Encoding.PEM)
+            b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
             + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )
         context.load_cert_chain(chain)

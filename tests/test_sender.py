@@ -22,11 +22,13 @@ from tests.hostile import (
 )
 from tests.sending import (
     CUT_OFF,
+    LARGE,
     NO_ANSWER,
     NOT_HTTP,
     SWITCHED,
     answer_of,
     failure_of,
+    outcome_of,
     sending,
     to,
 )
@@ -87,6 +89,10 @@ async def test_a_redirect_is_not_followed_and_the_error_names_where_it_led() -> 
     assert len(receiver.visits) == 1
 
 
+def _with(headers: bytes) -> bytes:
+    return OK.replace(b"\r\n\r\n", b"\r\n" + headers + b"\r\n\r\n")
+
+
 GOOD = {
     "interim answers before it": (
         HTTP + b"100 Continue\r\n\r\n" + HTTP + b"103 E\r\nA: b\r\n\r\n" + OK
@@ -95,13 +101,33 @@ GOOD = {
         HTTP + b"199 X\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20000 + OK
     ),
     "empty lines before it": b"\r\n\r\n" + OK,
+    "an interim answer of a hundred headers before it": (
+        HTTP + b"103 E\r\n" + b"Link: x\r\n" * 100 + b"\r\n" + OK
+    ),
     "no reason phrase": OK.replace(b" OK", b""),
-    "a hostile reason phrase": OK.replace(b" OK", b" \x00\xff\xed\xa0\x80\x1b[2J"),
+    "an empty reason phrase": OK.replace(b" OK", b" "),
+    "a hostile reason phrase": OK.replace(b" OK", b" \x00\xff\xed\xa0\x80\x1b[2J\x7f\t"),
+    "a reason phrase of 60 KB": OK.replace(b" OK", b" " + b"x" * 60_000),
     "HTTP/1.0": OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "HTTP/2.0 in words": OK.replace(b"HTTP/1.1", b"HTTP/2.0"),
+    "a Content-Length short of its body": OK + b"NO",
+    "a Content-Length with zeros and spaces": OK.replace(b": 2", b":\t 0002\t "),
+    "the same header three times": _with(b"X: 1\r\nx: 2\r\nX: 1"),
+    "invalid UTF-8 in a header": _with(b"X: \xff\xfe\xed\xa0\x80"),
+    "an upgrade that is only offered": _with(b"Upgrade: h2c\r\nConnection: Upgrade"),
     "chunks": CHUNKED + b"1\r\nO\r\n1;ext=1\r\nK\r\n0\r\nTrailer: 1\r\n\r\n",
     "an end at the end of the connection": HTTP + b"200 OK\r\n\r\nOK",
     "HTTP/1.0 that ends with the connection": b"HTTP/1.0 200 OK\r\n\r\nOK",
     "a coding that ends with the connection": HTTP + b"200 OK\r\nTransfer-Encoding: gzip\r\n\r\nOK",
+    "chunks that are not the last coding": (
+        HTTP + b"200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\nOK"
+    ),
+    "chunks after another coding": (
+        HTTP + b"200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: Chunked\r\n\r\n"
+        b"2\r\nOK\r\n0\r\n\r\n"
+    ),
+    "a coding that is unknown": HTTP + b"200 OK\r\nTransfer-Encoding: xchunked\r\n\r\nOK",
+    "a chunk's size of 30,000 digits": CHUNKED + b"0" * 30_000 + b"2\r\nOK\r\n0\r\n\r\n",
     "bytes after its body": OK + b"and more",
     "a second answer behind it": OK + HTTP + b"500 No\r\nContent-Length: 1\r\n\r\n!",
 }
@@ -124,10 +150,22 @@ async def test_an_answer_is_read_a_byte_at_a_time() -> None:
     assert (answer.status, answer.body) == (200, "OK")
 
 
-async def test_a_204_with_a_body_is_a_success_without_one() -> None:
-    answer = await answer_of(saying(HTTP + b"204 No Content\r\nContent-Length: 5\r\n\r\nhello"))
+BODILESS = {
+    "of a declared length": b"Content-Length: 5\r\n\r\nhello",
+    "in chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "of no declared length": b"\r\n" + b"x" * 50_000,
+    "that does not come": b"Content-Length: 5\r\n\r\n",
+}
 
-    assert (answer.status, answer.body) == (204, "")
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("body", BODILESS.values(), ids=BODILESS)
+async def test_a_status_without_a_body_is_an_answer_even_with_a_body(
+    status: int, body: bytes
+) -> None:
+    answer = await answer_of(saying(HTTP + f"{status} No\r\n".encode() + body))
+
+    assert (answer.status, answer.body) == (status, "")
 
 
 async def test_an_upgrade_that_is_only_offered_is_an_answer() -> None:
@@ -143,43 +181,88 @@ WRONG = {
     "a Content-Length with a sign": (OK.replace(b": 2", b": +2"), NOT_HTTP),
     "a Content-Length that is no number": (OK.replace(b": 2", b": two"), NOT_HTTP),
     "a Content-Length that is empty": (OK.replace(b": 2", b":"), NOT_HTTP),
+    "a Content-Length in hexadecimal": (OK.replace(b": 2", b": 0x2"), NOT_HTTP),
+    "a Content-Length with a fraction": (OK.replace(b": 2", b": 2.0"), NOT_HTTP),
+    "a Content-Length of other digits": (OK.replace(b": 2", ": \uff12".encode()), NOT_HTTP),
+    "a Content-Length twice in one header": (OK.replace(b": 2", b": 2, 2"), NOT_HTTP),
+    "a Content-Length of 64 bits": (OK.replace(b": 2", b": 18446744073709551615"), CUT_OFF),
     "a Content-Length beyond 64 bits": (OK.replace(b": 2", b": " + b"9" * 30), NOT_HTTP),
     "a Content-Length beyond the body": (OK.replace(b": 2", b": 3"), CUT_OFF),
-    "two Content-Lengths": (
-        OK.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n"),
-        NOT_HTTP,
-    ),
+    "two Content-Lengths": (_with(b"Content-Length: 3"), NOT_HTTP),
+    "two equal Content-Lengths": (_with(b"Content-Length: 2"), NOT_HTTP),
     "Content-Length and chunks": (
         CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\n") + b"2\r\nOK\r\n0\r\n\r\n",
         NOT_HTTP,
     ),
+    "chunks after a Content-Length": (_with(b"Transfer-Encoding: chunked"), NOT_HTTP),
+    "a Content-Length and another coding": (_with(b"Transfer-Encoding: identity"), NOT_HTTP),
     "a chunk size that is no number": (CHUNKED + b"zz\r\nOK\r\n0\r\n\r\n", NOT_HTTP),
     "a chunk size that is negative": (CHUNKED + b"-1\r\nOK\r\n0\r\n\r\n", NOT_HTTP),
     "a chunk size beyond 64 bits": (CHUNKED + b"f" * 17 + b"\r\nOK\r\n0\r\n\r\n", NOT_HTTP),
+    "a chunk size of 64 bits": (CHUNKED + b"f" * 16 + b"\r\nOK\r\n0\r\n\r\n", CUT_OFF),
+    "a chunk size that is empty": (CHUNKED + b"\r\nOK\r\n0\r\n\r\n", NOT_HTTP),
+    "a chunk size in C": (CHUNKED + b"0x2\r\nOK\r\n0\r\n\r\n", NOT_HTTP),
+    "a chunk size without its CRLF": (CHUNKED + b"2OK\r\n0\r\n\r\n", NOT_HTTP),
+    "a chunk without its CRLF": (CHUNKED + b"2\r\nOK0\r\n\r\n", NOT_HTTP),
+    "chunks with bare LF": (CHUNKED + b"2\nOK\n0\n\n", NOT_HTTP),
+    "NUL in a chunk's extension": (CHUNKED + b"2;\x00\r\nOK\r\n0\r\n\r\n", NOT_HTTP),
+    "NUL in a trailer": (CHUNKED + b"2\r\nOK\r\n0\r\nX: \x00\r\n\r\n", NOT_HTTP),
+    "a Content-Length in a trailer": (
+        CHUNKED + b"2\r\nOK\r\n0\r\nContent-Length: 5\r\n\r\n",
+        NOT_HTTP,
+    ),
     "a chunk longer than its size": (CHUNKED + b"1\r\nOK\r\n0\r\n\r\n", NOT_HTTP),
     "chunks without an end": (CHUNKED + b"2\r\nOK\r\n", CUT_OFF),
+    "chunks without their last line": (CHUNKED + b"2\r\nOK\r\n0\r\n", CUT_OFF),
+    "a status of 20": (HTTP + b"20 X\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
+    "a status of 2OO": (HTTP + b"2OO X\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
+    "no status": (HTTP + b"\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
     "a status of 99": (HTTP + b"99 X\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
     "a status of 099": (HTTP + b"099 X\r\n\r\n" + b"x" * 20000, NOT_HTTP),
     "a status of 000": (HTTP + b"000 X\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
     "a status of 1000": (HTTP + b"1000 X\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
     "a status of -200": (HTTP + b"-200 X\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
     "an upgrade": (HTTP + b"101 S\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", SWITCHED),
+    "an upgrade with a body": (
+        HTTP + b"101 S\r\nUpgrade: x\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nOK",
+        SWITCHED,
+    ),
     "an upgrade to nothing": (HTTP + b"101 Switching\r\n\r\n" + OK, NOT_HTTP),
-    "NUL in a header": (OK.replace(b"\r\n\r\n", b"\r\nX: a\x00b\r\n\r\n"), NOT_HTTP),
-    "ESC in a header": (OK.replace(b"\r\n\r\n", b"\r\nX: a\x1bb\r\n\r\n"), NOT_HTTP),
-    "a space in a header's name": (OK.replace(b"\r\n\r\n", b"\r\nX Y: a\r\n\r\n"), NOT_HTTP),
-    "a header without a name": (OK.replace(b"\r\n\r\n", b"\r\n: a\r\n\r\n"), NOT_HTTP),
-    "a header without a colon": (OK.replace(b"\r\n\r\n", b"\r\nX\r\n\r\n"), NOT_HTTP),
-    "a header in two lines": (OK.replace(b"\r\n\r\n", b"\r\nX: a\r\n b\r\n\r\n"), NOT_HTTP),
+    "a body of a 100": (HTTP + b"100 C\r\nContent-Length: 5\r\n\r\nhello" + OK, NOT_HTTP),
+    "a reason phrase in two lines": (OK.replace(b" OK", b" a\r\n b"), NOT_HTTP),
+    "CR in the reason phrase": (OK.replace(b" OK", b" a\rb"), NOT_HTTP),
+    "LF in the reason phrase": (OK.replace(b" OK", b" a\nX: b"), NOT_HTTP),
+    "CR in a header": (_with(b"X: a\rb"), NOT_HTTP),
+    "LF in a header": (_with(b"X: a\nY: b"), NOT_HTTP),
+    "NUL in a header's name": (_with(b"X\x00: a"), NOT_HTTP),
+    "invalid UTF-8 in a header's name": (_with(b"\xff\xfe: a"), NOT_HTTP),
+    "a space after a header's name": (_with(b"X : a"), NOT_HTTP),
+    "NUL in a header": (_with(b"X: a\x00b"), NOT_HTTP),
+    "ESC in a header": (_with(b"X: a\x1bb"), NOT_HTTP),
+    "a space in a header's name": (_with(b"X Y: a"), NOT_HTTP),
+    "a header without a name": (_with(b": a"), NOT_HTTP),
+    "a header without a colon": (_with(b"X"), NOT_HTTP),
+    "a header in two lines": (_with(b"X: a\r\n b"), NOT_HTTP),
     "an interim answer and no other": (HTTP + b"103 E\r\n\r\n", CUT_OFF),
     "half a status line": (b"HTTP/1", CUT_OFF),
     "half a head": (HTTP + b"200 OK\r\nContent-Le", CUT_OFF),
     "HTTP/0.9": (b"<html>OK</html>", NOT_HTTP),
     "HTTP/2": (b"HTTP/2 200\r\n\r\n", NOT_HTTP),
     "HTTP/2's frames": (b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", NOT_HTTP),
+    "HTTP/2's preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", NOT_HTTP),
+    "HTTP/1.2": (OK.replace(b"1.1", b"1.2"), NOT_HTTP),
+    "HTTP/3.0": (OK.replace(b"1.1", b"3.0"), NOT_HTTP),
+    "HTTP/11": (OK.replace(b"1.1", b"11"), NOT_HTTP),
+    "bare LF": (OK.replace(b"\r\n", b"\n"), NOT_HTTP),
+    "bare CR": (OK.replace(b"\r\n", b"\r"), NOT_HTTP),
+    "a request": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", NOT_HTTP),
+    "TLS": (b"\x15\x03\x01\x00\x02\x02\x28", NOT_HTTP),
+    "SMTP": (b"220 receiver.test ESMTP\r\n", NOT_HTTP),
+    "empty lines": (b"\r\n" * 100, CUT_OFF),
     "ICY": (b"ICY 200 OK\r\n\r\n", NOT_HTTP),
     "SSH": (b"SSH-2.0-OpenSSH_9.2\r\n", NOT_HTTP),
     "garbage": (bytes(range(256)), NOT_HTTP),
+    "NULs": (b"\x00" * 1000, NOT_HTTP),
     "nothing": (b"", NO_ANSWER),
 }
 
@@ -210,6 +293,27 @@ RESETS = {
 @pytest.mark.parametrize(("beginning", "failure"), RESETS.values(), ids=RESETS)
 async def test_a_reset_is_a_failure(beginning: bytes, failure: Failure) -> None:
     assert await failure_of(resetting_after(beginning)) == failure
+
+
+async def resetting_in_the_body(visit: Visit) -> None:
+    await visit.head()
+    visit.reset()
+
+
+async def hanging_up_in_the_body(visit: Visit) -> None:
+    await visit.head()
+
+
+@pytest.mark.parametrize("body", [b"{}", LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(
+    "script", [resetting_in_the_body, hanging_up_in_the_body], ids=["a reset", "an end"]
+)
+async def test_it_is_a_failure_to_end_a_request_in_its_body_with(
+    script: Script, body: bytes
+) -> None:
+    outcome = await outcome_of(script, body=body)
+
+    assert outcome.result == NO_ANSWER
 
 
 async def test_a_reset_after_a_whole_answer_changes_nothing() -> None:

@@ -10,7 +10,21 @@ from daemon import connections
 from daemon.model import Answer, Request
 from daemon.sender import Sender
 from tests.certificates import Authority
-from tests.hostile import HTTP, OK, SLOW, Hostile, Visit, deaf, hostile, saying, saying_once, silent
+from tests.hostile import (
+    HTTP,
+    OK,
+    SLOW,
+    UNAWARE,
+    Hostile,
+    Script,
+    Visit,
+    cutting_after,
+    hostile,
+    resetting_after,
+    saying,
+    saying_once,
+    silent,
+)
 from tests.house import until
 from tests.sending import (
     CUT_OFF,
@@ -67,19 +81,40 @@ async def test_an_answer_before_the_request_is_read_counts_and_ends_the_connecti
     assert len(receiver.visits) == 2
 
 
-async def test_a_kept_connection_that_the_receiver_closed_is_not_used_again() -> None:
-    async with sending() as sender, hostile(saying_once(OK)) as receiver:
-        outcomes = [await sender.send(to(receiver.url)) for _ in range(20)]
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "script",
+    [saying_once(OK), resetting_after(OK), cutting_after(OK)],
+    ids=["in good order", "with a reset", "without a closing alert"],
+)
+async def test_a_kept_connection_that_the_receiver_closed_is_not_used_again(
+    script: Script, scheme: str
+) -> None:
+    authority = Authority()
+    names = Names(receiver=["127.0.0.1"])
+    server = authority.server("receiver.test") if scheme == "https" else None
+    async with (
+        sending(resolver=names, tls=authority.trusted()) as sender,
+        hostile(script, tls=server) as receiver,
+    ):
+        url = f"{scheme}://receiver.test:{receiver.port}/"
+        outcomes = [await sender.send(to(url)) for _ in range(20)]
 
+    assert isinstance(outcomes[0].result, Answer)
     assert {outcome.result for outcome in outcomes} == {outcomes[0].result}
     assert len(receiver.requests) == 20
 
 
-async def test_a_request_that_a_closing_connection_swallowed_is_sent_once_more() -> None:
+@pytest.mark.parametrize("reset", [False, True], ids=["an end", "a reset"])
+async def test_a_request_that_a_closing_connection_swallowed_is_sent_once_more(
+    reset: bool,
+) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.say(OK)
         await visit.request()
+        if reset:
+            visit.reset()
 
     first, second, visits = await twice(script)
 
@@ -220,7 +255,7 @@ async def cancelled(sender: Sender, request: Request, receiver: Hostile) -> None
     sending_it.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending_it
-    if receiver.script is not deaf:
+    if receiver.script not in UNAWARE:
         await until(lambda: receiver.open_now == 0)
 
 

@@ -1,6 +1,9 @@
 """Nothing is said to a receiver that cannot prove its name."""
 
+import asyncio
+import re
 import ssl
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,18 +12,37 @@ from daemon.model import Answer, Failure, Fault, Outcome
 from daemon.tls import verifying_context
 from tests.certificates import Authority
 from tests.hostile import (
+    CRUMB,
     HTTP,
+    MESSAGE_BEGUN,
     OK,
+    SLOW,
+    SLOW_HANDSHAKES,
     Hostile,
     Script,
     Visit,
+    cutting_after,
+    echoing,
     hanging_up,
+    hanging_up_after_hearing,
     hostile,
+    meeting_with,
     resetting,
+    resetting_after,
     saying,
-    silent,
+    saying_once,
 )
-from tests.sending import LARGE, TOO_LATE, Names, leaving_nothing, sending, to
+from tests.sending import (
+    CUT_OFF,
+    LARGE,
+    NO_ANSWER,
+    NOT_HTTP,
+    TOO_LATE,
+    Names,
+    leaving_nothing,
+    sending,
+    to,
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,33 +142,192 @@ async def speaking_plainly(visit: Visit) -> None:
     await visit.left()
 
 
-TLS_FAULTS = {
-    "plain HTTP": (
-        speaking_plainly,
-        Failure(Fault.TLS, "the TLS handshake failed: wrong version number"),
-    ),
-    "an end": (
-        hanging_up,
-        Failure(Fault.TLS, "the connection was closed during the TLS handshake"),
-    ),
-    "a reset": (
-        resetting,
-        Failure(Fault.TLS, "the connection was closed during the TLS handshake"),
-    ),
-    "silence": (silent, TOO_LATE),
+def alert(number: int, *, fatal: bool = True) -> bytes:
+    return bytes([21, 3, 1, 0, 2, 2 if fatal else 1, number])
+
+
+OLD_HELLO = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02" + b"r" * 32 + b"\x00\xc0\x13\x00"
+HALF_A_HELLO = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + b"r" * 16
+
+NO_HANDSHAKES = {
+    "plain HTTP": speaking_plainly,
+    "SSH": meeting_with(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "garbage": meeting_with(bytes(range(256))),
+    "NULs": meeting_with(bytes(1000)),
+    "its own hello": echoing,
+    "TLS 1.1": meeting_with(OLD_HELLO),
+    "the alert of one that is too old": meeting_with(alert(70)),
+    "the alert of one that finds nothing in common": meeting_with(alert(40)),
+    "an alert that nobody knows": meeting_with(alert(238)),
+    "a closing alert": meeting_with(alert(0, fatal=False)),
+    "warnings without an end": meeting_with(b"", again=alert(90, fatal=False) * 1000),
+    "changes of cipher without an end": meeting_with(b"", again=b"\x14\x03\x03\0\x01\x01" * 1000),
+    "empty records without an end": meeting_with(b"", again=b"\x16\x03\x03\0\0" * 1000),
+    "a message in crumbs": meeting_with(MESSAGE_BEGUN, again=CRUMB * 1000),
+    "a record of 64 KB": meeting_with(b"\x16\x03\x03\xff\xff", again=b"x" * 4096),
+    "a message of 16 MB": meeting_with(b"\x16\x03\x03\x40\0\x02\xff\xff\xff" + b"x" * 16380),
+    "data that nobody can read yet": meeting_with(b"\x17\x03\x03\0\x10" + b"x" * 16),
 }
 
 
-@pytest.mark.parametrize(("script", "failure"), TLS_FAULTS.values(), ids=TLS_FAULTS)
+@pytest.mark.parametrize("script", NO_HANDSHAKES.values(), ids=NO_HANDSHAKES)
+async def test_it_is_no_handshake_to_be_met_with(script: Script, authority: Authority) -> None:
+    async with leaving_nothing():
+        outcome, receiver = await outcome_over_tls(script, server=None, trusted=authority.trusted())
+
+    assert isinstance(outcome.result, Failure)
+    assert outcome.result.fault is Fault.TLS
+    assert re.fullmatch("the [A-Za-z]+ [A-Za-z0-9: ]+", outcome.result.message)
+    assert receiver.requests == []
+
+
+ENDED = Failure(Fault.TLS, "the connection was closed during the TLS handshake")
+
+
+async def ending_in_its_hello(visit: Visit) -> None:
+    await visit.hear()
+    await visit.say(HALF_A_HELLO)
+
+
+async def resetting_in_its_hello(visit: Visit) -> None:
+    await ending_in_its_hello(visit)
+    visit.reset()
+
+
+ENDS_OF_HANDSHAKES = {
+    "an end": hanging_up,
+    "a reset": resetting,
+    "an end after the hello": hanging_up_after_hearing(reset=False),
+    "a reset after the hello": hanging_up_after_hearing(reset=True),
+    "an end in its own hello": ending_in_its_hello,
+    "a reset in its own hello": resetting_in_its_hello,
+}
+
+
+@pytest.mark.parametrize("script", ENDS_OF_HANDSHAKES.values(), ids=ENDS_OF_HANDSHAKES)
 async def test_it_is_a_failure_to_meet_a_handshake_with(
+    script: Script, authority: Authority
+) -> None:
+    async with leaving_nothing():
+        outcome, _ = await outcome_over_tls(script, server=None, trusted=authority.trusted())
+
+    assert outcome.result == ENDED
+
+
+WRONG = {
+    "an end": (hanging_up, NO_ANSWER),
+    "a reset": (resetting, NO_ANSWER),
+    "an end before the answer": (saying_once(b""), NO_ANSWER),
+    "a reset before the answer": (resetting_after(b""), NO_ANSWER),
+    "a stream cut off before the answer": (cutting_after(b""), NO_ANSWER),
+    "an end in the head": (saying_once(OK[:20]), CUT_OFF),
+    "a reset in the head": (resetting_after(OK[:20]), CUT_OFF),
+    "a stream cut off in the head": (cutting_after(OK[:20]), CUT_OFF),
+    "an end in the body": (saying_once(OK[:-1]), CUT_OFF),
+    "a reset in the body": (resetting_after(OK[:-1]), CUT_OFF),
+    "a stream cut off in the body": (cutting_after(OK[:-1]), CUT_OFF),
+    "a reset in a body without a length": (resetting_after(HTTP + b"200 OK\r\n\r\nOK"), CUT_OFF),
+    "garbage": (saying_once(bytes(range(256))), NOT_HTTP),
+}
+
+
+@pytest.mark.parametrize(("script", "failure"), WRONG.values(), ids=WRONG)
+async def test_it_is_a_failure_to_follow_a_handshake_with(
     script: Script, failure: Failure, authority: Authority
 ) -> None:
     async with leaving_nothing():
         outcome, _ = await outcome_over_tls(
-            script, server=None, trusted=authority.trusted(), seconds=0.5
+            script, server=authority.server("receiver.test"), trusted=authority.trusted()
         )
 
     assert outcome.result == failure
+
+
+GOOD = {
+    "an end": saying_once(OK),
+    "a reset": resetting_after(OK),
+    "a stream cut off": cutting_after(OK),
+    "a body that ends with the connection": saying_once(HTTP + b"200 OK\r\n\r\nOK"),
+    # RFC 9112, section 9.8, takes this for incomplete. But there are servers that always close
+    # so, the status is beyond doubt, and a failure would be sent again and again.
+    "a body that ends with a stream cut off": cutting_after(HTTP + b"200 OK\r\n\r\nOK"),
+}
+
+
+@pytest.mark.parametrize("script", GOOD.values(), ids=GOOD)
+async def test_an_answer_over_tls_counts_whatever_follows_it(
+    script: Script, authority: Authority
+) -> None:
+    outcome, _ = await outcome_over_tls(
+        script, server=authority.server("receiver.test"), trusted=authority.trusted()
+    )
+
+    assert isinstance(outcome.result, Answer)
+    assert (outcome.result.status, outcome.result.body) == (200, "OK")
+
+
+async def test_whoever_never_finishes_a_handshake_is_left_at_the_deadline(
+    authority: Authority,
+) -> None:
+    async with leaving_nothing():
+        outcomes = await asyncio.gather(
+            *(
+                outcome_over_tls(script, server=None, trusted=authority.trusted(), seconds=0.5)
+                for script in SLOW_HANDSHAKES.values()
+            )
+        )
+
+    assert {outcome.result for outcome, _ in outcomes} == {TOO_LATE}
+    assert all(490 <= outcome.took_ms < 3000 for outcome, _ in outcomes), outcomes
+
+
+async def test_whoever_is_slow_over_tls_is_left_at_the_deadline(authority: Authority) -> None:
+    names = Names(receiver=["127.0.0.1"])
+    server = authority.server("receiver.test")
+    async with leaving_nothing(), AsyncExitStack() as stack:
+        sender = await stack.enter_async_context(
+            sending(seconds=0.5, tls=authority.trusted(), resolver=names)
+        )
+        receivers = [
+            await stack.enter_async_context(hostile(script, tls=server)) for script in SLOW.values()
+        ]
+        outcomes = await asyncio.gather(
+            *(sender.send(to(f"https://receiver.test:{each.port}/", LARGE)) for each in receivers)
+        )
+
+    assert {outcome.result for outcome in outcomes} == {TOO_LATE}
+    assert all(490 <= outcome.took_ms < 3000 for outcome in outcomes), outcomes
+
+
+async def test_a_receiver_may_send_more_certificates_than_it_needs(authority: Authority) -> None:
+    outcome, _ = await outcome_over_tls(
+        saying(OK),
+        server=authority.server("receiver.test", padded_with=40),  # some 16 KB
+        trusted=authority.trusted(),
+    )
+
+    assert isinstance(outcome.result, Answer)
+
+
+async def test_no_numbers_are_reckoned_with_that_take_a_tenth_of_a_second(
+    authority: Authority,
+) -> None:
+    """Who chooses 8,192 bits to agree on a key holds our loop for as long as we reckon."""
+    server = authority.server("receiver.test")
+    server.minimum_version = ssl.TLSVersion.TLSv1_3
+    server.set_ecdh_curve("ffdhe8192")
+
+    outcome, _ = await outcome_over_tls(saying(OK), server=server, trusted=authority.trusted())
+
+    assert isinstance(outcome.result, Failure)
+    assert outcome.result.fault is Fault.TLS
+
+
+def test_no_cipher_lets_a_receiver_choose_the_numbers_to_reckon_with() -> None:
+    """With TLS 1.2 they may have 10,000 bits, which takes a second."""
+    exchanges = {cipher["kea"] for cipher in verifying_context().get_ciphers()}
+
+    assert exchanges <= {"kx-ecdhe", "kx-any"}  # any: TLS 1.3, whose groups are chosen apart
 
 
 async def test_tls_is_at_least_1_2_with_names_checked_and_http_1_1_alone() -> None:

@@ -1,0 +1,205 @@
+"""
+TLS over one connection to a receiver, and a bound on all that it costs.
+
+It believes nothing either: records that carry no answer (requests for a handshake, tickets, changes
+of the key) cost us more than whoever sends them, and OpenSSL takes them without an end.
+"""
+
+import asyncio
+import ssl
+from typing import cast
+
+from daemon.exchange import Connection
+
+# Certificates and all. Servers send 2 to 8 KiB.
+HANDSHAKE_LIMIT = 32 * 1024
+# What may come, since the last request, beyond what it carries: heads of records, tickets.
+OVERHEAD_LIMIT = 16 * 1024
+# A record counts for so many bytes more: thousands of short ones would cost us milliseconds.
+RECORD_COST = 64
+VERSIONS = (b"\x03\x00", b"\x03\x01", b"\x03\x02", b"\x03\x03")
+# No record is longer, and no more than this goes to OpenSSL before the bounds are looked at.
+PIECE = 16 * 1024
+
+RECORDS = range(20, 24)
+HANDSHAKE = 22
+REQUEST_FOR_HELLO = b"\x00"
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+FINITE_FIELD = b"\x00\x33\x00\x02\x01"  # the extension key_share with a group from 256 on
+
+TOO_LARGE = "the receiver wants keys that take too long to reckon"
+TOO_MUCH = "the receiver sends TLS records without an end"
+
+
+class CostlyHandshakeError(ConnectionError):
+    """The handshake would cost more than any honest one; `str()` is for the customer."""
+
+
+class Greeting:
+    """
+    What a server says in the clear until it has said hello; read before OpenSSL reads it.
+
+    Asked for a key of 8,192 bits it would reckon for a seventh of a second, and Python before 3.15
+    cannot tell it not to offer such. (RFC 8446, sections 4.1.3, 4.2.8 and 5.1.)
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+        self.refused = ""  # why, for the customer
+        self._held = bytearray()
+        self._messages = bytearray()
+
+    def read(self, data: bytes) -> bytes:
+        """What of it all may be passed on: whole records, or everything once it is no greeting."""
+        self._held += data
+        at = 0
+        while not (self.over or self.refused) and len(self._held) - at >= 5:
+            kind, major, length = self._held[at], self._held[at + 1], self._held[at + 3 : at + 5]
+            end = at + 5 + int.from_bytes(length)
+            if kind not in RECORDS or major != 3:
+                self.over = True  # OpenSSL knows best what is wrong with it
+            elif end > len(self._held):
+                break
+            else:
+                if kind == HANDSHAKE:
+                    self._messages += self._held[at + 5 : end]
+                    self._look()
+                at = end
+        if self.over:
+            at = len(self._held)
+        passed = bytes(self._held[:at])
+        del self._held[:at]
+        return passed
+
+    def _look(self) -> None:
+        hello = bytes(self._messages)
+        if hello[:1] == REQUEST_FOR_HELLO:
+            self.refused = TOO_MUCH  # to say hello is what we are about; OpenSSL would skip it
+        elif len(hello) >= 4 and len(hello) >= 4 + int.from_bytes(hello[1:4]):
+            self.over = True
+            if hello[6:38] == RETRY and FINITE_FIELD in hello:
+                self.refused = TOO_LARGE
+
+
+class Secured(asyncio.Protocol):
+    """Stands between the network and a `Connection`, which takes it for its transport."""
+
+    def __init__(self, above: Connection, context: ssl.SSLContext, host: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._above = above
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._raw: asyncio.Transport | None = None
+        self._open = False
+        self._room = HANDSHAKE_LIMIT
+        self._unsent = b""
+        self._greeting = Greeting()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+
+    # What the network tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._raw = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self._go_on()
+
+    def data_received(self, data: bytes) -> None:
+        for at in range(0, len(data), PIECE):
+            if self.is_closing():
+                return
+            piece = data[at : at + PIECE]
+            self._room -= len(piece) + RECORD_COST * _records_in(piece)
+            self._incoming.write(piece if self._greeting.over else self._greeting.read(piece))
+            if self._greeting.refused:
+                self._end(CostlyHandshakeError(self._greeting.refused))
+                return
+            self._go_on()
+            if self._room < 0:
+                self._overflow()
+
+    def eof_received(self) -> None:
+        if self._open:  # with or without TLS's closing alert: there are servers that send none
+            self._above.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._open:
+            self._above.connection_lost(exc)
+        elif not self.ready.done():
+            self.ready.set_exception(exc or ConnectionResetError())
+
+    # What the connection asks of its transport.
+
+    def write(self, data: bytes) -> None:
+        self._room = OVERHEAD_LIMIT
+        self._unsent = data
+        self._go_on()
+
+    def abort(self) -> None:
+        if self._raw is not None:
+            self._raw.abort()
+
+    def is_closing(self) -> bool:
+        return self._raw is None or self._raw.is_closing()
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self._raw is None else self._raw.get_write_buffer_size() + len(self._unsent)
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default if self._raw is None else self._raw.get_extra_info(name, default)
+
+    def _go_on(self) -> None:
+        """Do whatever can be done with what has come so far."""
+        try:
+            if not self._open:
+                self._tls.do_handshake()
+                self._opened()
+            if self._unsent:
+                self._tls.write(self._unsent)
+                self._unsent = b""
+            while data := self._tls.read(PIECE):
+                self._room += len(data)
+                self._above.data_received(data)
+                if self.is_closing():
+                    return
+            self._above.eof_received()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError as error:
+            self._flush()  # the alert that says why
+            self._failed(error)
+
+    def _opened(self) -> None:
+        self._open = True
+        self._room = OVERHEAD_LIMIT
+        self._above.connection_made(cast("asyncio.Transport", self))
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self._raw is not None and not self._raw.is_closing():
+            self._raw.write(self._outgoing.read())
+
+    def _failed(self, error: ssl.SSLError) -> None:
+        if self._open:
+            self._above.connection_lost(error)
+            self.abort()
+        else:
+            if not self.ready.done():
+                gone = isinstance(error, ssl.SSLZeroReturnError)
+                self.ready.set_exception(ConnectionResetError() if gone else error)
+            if self._raw is not None:
+                self._raw.close()
+
+    def _overflow(self) -> None:
+        self._end(CostlyHandshakeError(TOO_MUCH))
+
+    def _end(self, error: CostlyHandshakeError) -> None:
+        if self._open:
+            self._above.overwhelmed(str(error))
+        elif not self.ready.done():
+            self.ready.set_exception(error)
+        self.abort()
+
+
+def _records_in(data: bytes) -> int:
+    """About how many begin here: their heads hold a version, and little else looks like one."""
+    return sum(map(data.count, VERSIONS))
