@@ -9,6 +9,8 @@ from daemon.model import Health, NoticeKind
 
 NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)
 LIMITS = Limits()
+ALL = [NoticeKind.FAILING, NoticeKind.HALF_WAY, NoticeKind.NEARLY_PAUSED, NoticeKind.PAUSED]
+WARNINGS = {NoticeKind.HALF_WAY, NoticeKind.NEARLY_PAUSED}
 
 healths = st.builds(Health, st.booleans(), st.booleans(), st.integers(0, 200))
 limits = st.builds(Limits, st.integers(1, 20), st.integers(1, 120))
@@ -28,15 +30,50 @@ def fail(health: Health, times: int, limits: Limits = LIMITS) -> tuple[Health, l
     [
         (4, Health(True, False, 4), []),
         (5, Health(True, True, 5), [NoticeKind.FAILING]),
-        (99, Health(True, True, 99), [NoticeKind.FAILING]),
-        (100, Health(False, True, 100), [NoticeKind.FAILING, NoticeKind.PAUSED]),
-        (150, Health(False, True, 150), [NoticeKind.FAILING, NoticeKind.PAUSED]),
+        (49, Health(True, True, 49), ALL[:1]),
+        (50, Health(True, True, 50), ALL[:2]),
+        (89, Health(True, True, 89), ALL[:2]),
+        (90, Health(True, True, 90), ALL[:3]),
+        (99, Health(True, True, 99), ALL[:3]),
+        (100, Health(False, True, 100), ALL),
+        (150, Health(False, True, 150), ALL),
     ],
 )
 def test_failures_in_a_row_make_an_endpoint_failing_then_pause_it(
     failures: int, health: Health, told: list[NoticeKind]
 ) -> None:
     assert fail(NEW, failures) == (health, told)
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (Limits(1, 1), {1: NoticeKind.PAUSED}),
+        (Limits(1, 2), {1: NoticeKind.FAILING, 2: NoticeKind.PAUSED}),
+        (Limits(2, 2), {1: NoticeKind.HALF_WAY, 2: NoticeKind.PAUSED}),
+        (Limits(1, 5), {1: NoticeKind.FAILING, 3: NoticeKind.HALF_WAY, 5: NoticeKind.PAUSED}),
+        (Limits(3, 5), {3: NoticeKind.FAILING, 5: NoticeKind.PAUSED}),
+        (
+            Limits(5, 10),
+            {5: NoticeKind.FAILING, 9: NoticeKind.NEARLY_PAUSED, 10: NoticeKind.PAUSED},
+        ),
+        (Limits(9, 10), {5: NoticeKind.HALF_WAY, 9: NoticeKind.FAILING, 10: NoticeKind.PAUSED}),
+        (
+            Limits(11, 11),
+            {6: NoticeKind.HALF_WAY, 10: NoticeKind.NEARLY_PAUSED, 11: NoticeKind.PAUSED},
+        ),
+    ],
+)
+def test_where_limits_coincide_the_graver_is_told_alone(
+    limits: Limits, told: dict[int, NoticeKind]
+) -> None:
+    health, found = NEW, {}
+    for number in range(1, 20):
+        health, kind = after_failure(health, limits, gone=False)
+        if kind is not None:
+            found[number] = kind
+
+    assert found == told
 
 
 def test_a_success_forgets_every_failure_so_that_the_next_transition_is_told_again() -> None:
@@ -91,6 +128,34 @@ def test_what_is_told_is_what_changed(health: Health, limits: Limits, gone: bool
     if kind is NoticeKind.FAILING:
         assert after.is_failing
         assert not health.is_failing
+
+
+@given(health=healths, limits=limits, gone=st.booleans())
+def test_a_warning_comes_at_its_number_of_failures_and_before_the_pause(
+    health: Health, limits: Limits, gone: bool
+) -> None:
+    after, kind = after_failure(health, limits, gone=gone)
+
+    number = after.consecutive_failures
+    if kind in WARNINGS:
+        assert after.is_active
+        assert after.is_failing == health.is_failing
+        assert number == (limits.half_way if kind is NoticeKind.HALF_WAY else limits.nearly)
+    elif number in {limits.half_way, limits.nearly} and health.is_active:
+        assert kind is not None
+
+
+@given(limits=limits)
+def test_half_and_nine_tenths_are_reached_and_not_yet_exceeded(limits: Limits) -> None:
+    assert 0 <= 2 * limits.half_way - limits.pause_after < 2
+    assert 0 <= 10 * limits.nearly - 9 * limits.pause_after < 10
+
+
+@given(failures=st.integers(0, 200), limits=limits)
+def test_no_run_of_failures_is_told_the_same_twice(failures: int, limits: Limits) -> None:
+    _, told = fail(NEW, failures, limits)
+
+    assert len(told) == len(set(told))
 
 
 @given(outcomes=st.lists(st.booleans(), max_size=300), limits=limits)

@@ -140,7 +140,7 @@ class Play:
             self._last_notice = row["id"]
             endpoint, kind = self._by_id[row["webhook_id"]], NoticeKind(row["kind"])
             self._stage.show_change(endpoint, kind, row["failures"])
-            if kind is not NoticeKind.FAILING:
+            if kind in {NoticeKind.PAUSED, NoticeKind.GONE}:
                 paused.append(endpoint)
         self._witness.paused += [endpoint.name for endpoint in paused]
         return paused

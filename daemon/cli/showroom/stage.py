@@ -87,6 +87,8 @@ class Stage:
         match kind:
             case NoticeKind.FAILING:
                 self._turn("▲", "yellow", endpoint, f"is FAILING: {row}")
+            case NoticeKind.HALF_WAY | NoticeKind.NEARLY_PAUSED:
+                self._turn("▲", "yellow", endpoint, f"will soon be PAUSED: {row}")
             case NoticeKind.PAUSED:
                 self._turn("■", "red", endpoint, f"is PAUSED: {row}; what is pending waits")
             case NoticeKind.GONE:

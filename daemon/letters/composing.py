@@ -1,0 +1,106 @@
+"""From a notice to the bytes of a mail."""
+
+import email.policy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.header import Header
+from email.headerregistry import Address
+from email.message import EmailMessage
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from daemon.health import Limits
+from daemon.letters.wording import Words, meanwhile, moment, place, words_of
+from daemon.logs import one_line
+from daemon.model import DueNotice, Letter, PastAttempt
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """What all letters have in common; `console_url` has no slash at its end."""
+
+    sender: Address
+    limits: Limits
+    console_url: str | None = None
+
+
+def compose(
+    notice: DueNotice, head: Letterhead, *, to: Sequence[Address], operators: bool
+) -> Letter:
+    """
+    The letter to these addresses; `operators` are told the SQL that resumes, too.
+
+    The same notice has the same Message-ID whenever it is composed, so that a letter which was
+    taken over twice can be known for one.
+    """
+    words = words_of(notice, head.limits)
+    told = _told(words, notice, head, operators=operators)
+    message = EmailMessage(policy=email.policy.SMTP)
+    message["From"] = head.sender
+    message["To"] = to
+    # Encoded here: the library's own folding loses blanks between words of several scripts.
+    message.set_raw("Subject", Header(words.subject, "utf-8", header_name="Subject").encode())
+    message["Date"] = notice.leased_at
+    message["Message-ID"] = f"<notice-{notice.id}-{notice.webhook_id}@{head.sender.domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834
+    message["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
+    text, html = (
+        _TEMPLATES.get_template(f"notice.{kind}").render(told) for kind in ("txt", "html")
+    )
+    message.set_content(text, cte="quoted-printable")
+    message.add_alternative(html, subtype="html", cte="quoted-printable")
+    recipients = tuple(address.addr_spec for address in to)
+    return Letter(head.sender.addr_spec, recipients, message.as_bytes())
+
+
+def _told(
+    words: Words, notice: DueNotice, head: Letterhead, *, operators: bool
+) -> dict[str, object]:
+    """What the templates fill in, all of it plain text."""
+    console = head.console_url
+    return {
+        "subject": words.subject,
+        "happened": words.happened,
+        "next": words.next,
+        "meanwhile": meanwhile(notice),
+        "reason": one_line(notice.reason or ""),
+        "facts": _facts(notice),
+        "attempts": [_row(attempt) for attempt in notice.attempts],
+        "link": None if console is None else f"{console}/webhooks/{notice.webhook_id}",
+        "api": f"POST /api/webhooks/{notice.webhook_id}/resume" if words.resume else None,
+        "sql": _resuming(notice) if words.resume and operators else None,
+    }
+
+
+def _facts(notice: DueNotice) -> list[tuple[str, str]]:
+    return [
+        ("Webhook", one_line(notice.webhook_name)),
+        ("Endpoint", place(notice.endpoint_url)),
+        ("Id", str(notice.webhook_id)),
+        ("Tenant", str(notice.tenant_id)),
+        ("Failures", f"{notice.failures} in a row"),
+        ("Noticed", moment(notice.created_at)),
+    ]
+
+
+def _row(attempt: PastAttempt) -> dict[str, str]:
+    return {
+        "at": moment(attempt.at),
+        "status": "no answer" if attempt.status is None else str(attempt.status),
+        "took": "" if attempt.took_ms is None else f"{attempt.took_ms} ms",
+        "error": one_line(attempt.error or "delivered"),
+    }
+
+
+def _resuming(notice: DueNotice) -> str:
+    return f"UPDATE webhooks SET is_active = true WHERE id = '{notice.webhook_id}';"  # noqa: S608

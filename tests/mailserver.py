@@ -1,0 +1,124 @@
+"""A real mail server on loopback, in a thread of its own, with a mailbox to look into."""
+
+import asyncio
+import email
+import email.policy
+import ssl
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+
+from tests.house import free_port
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A letter as it arrived: the envelope, and the message parsed."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    message: EmailMessage
+    raw: bytes
+
+    @property
+    def subject(self) -> str:
+        return str(self.message["Subject"])
+
+    def body(self, kind: str) -> str:
+        """The text of the `plain` or `html` part."""
+        part = self.message.get_body((kind,))
+        assert part is not None
+        content: str = part.get_content()
+        return content.replace("\r\n", "\n")
+
+
+class MailHost:
+    """
+    The server as its postmaster sees it.
+
+    `refusals` answers recipients, `answer` every letter; while `open` is false it takes letters in
+    and says nothing to them.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.mails: list[Mail] = []
+        self.refusals: dict[str, str] = {}
+        self.answer = "250 taken"
+        self.open = True
+        self.begun = 0
+        self.logins: list[tuple[bytes, bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def to(self, address: str) -> list[Mail]:
+        return [mail for mail in self.mails if address in mail.recipients]
+
+    async def handle_RCPT(  # noqa: N802  aiosmtpd's own names
+        self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        if address in self.refusals:
+            return self.refusals[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802
+        self.begun += 1
+        while not self.open:  # noqa: ASYNC110  it is opened in another thread
+            await asyncio.sleep(0.005)
+        if not self.answer.startswith("250"):
+            return self.answer
+        raw = envelope.content
+        assert isinstance(raw, bytes)
+        message = email.message_from_bytes(raw, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        assert isinstance(envelope.mail_from, str)
+        self.mails.append(Mail(envelope.mail_from, tuple(envelope.rcpt_tos), message, raw))
+        return self.answer
+
+    def authenticate(
+        self, _server: Any, _session: Any, _envelope: Any, _method: str, data: LoginPassword
+    ) -> AuthResult:
+        self.logins.append((data.login, data.password))
+        success = data == LoginPassword(b"hooks@example.com", b"p/w")
+        return AuthResult(success=success, handled=success)
+
+
+@contextmanager
+def mail_host(
+    host: MailHost | None = None,
+    *,
+    starttls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None,
+    login: bool = False,
+) -> Iterator[MailHost]:
+    """Serve, on the port of a `host` that was there before; `login` demands one."""
+    host = host or MailHost(free_port())
+    with warnings.catch_warnings():
+        # That a password needs TLS, it says in a warning; on loopback this is what is tested.
+        warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
+        server = Controller(
+            host,
+            hostname="127.0.0.1",
+            port=host.port,
+            ssl_context=tls,
+            tls_context=starttls,
+            require_starttls=starttls is not None and login,
+            authenticator=host.authenticate,
+            auth_required=login,
+            auth_require_tls=starttls is not None,
+        )
+        server.start()
+        try:
+            yield host
+        finally:
+            host.open = True  # or the server would wait for a letter that it holds
+            server.stop()

@@ -1,0 +1,70 @@
+"""An address is taken only if every mail server would take it."""
+
+from email.headerregistry import Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.mailboxes import mailbox
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("ops@example.com", Address("", "ops", "example.com")),
+        ("root@localhost", Address("", "root", "localhost")),
+        (" Ops <ops+hooks@example.com> ", Address("Ops", "ops+hooks", "example.com")),
+        ('"Ops, Team" <ops@example.com>', Address("Ops, Team", "ops", "example.com")),
+        ("Ops שלום <ops@münchen.example>", Address("Ops שלום", "ops", "xn--mnchen-3ya.example")),
+        ("o'neil@EXAMPLE.com", Address("", "o'neil", "EXAMPLE.com")),
+    ],
+)
+def test_an_address_is_read_with_and_without_a_name(text: str, read: Address) -> None:
+    assert mailbox(text) == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ops",
+        "@example.com",
+        "ops@",
+        "ops@exa mple.com",
+        "ops@-example.com",
+        "ops@example..com",
+        ".ops@example.com",
+        "ops@example.com, eve@example.com",
+        "ops@example.com eve@example.com",
+        "ops@example.com\r\nBcc: eve@example.com",
+        "Ops\r\nBcc: eve@example.com <ops@example.com>",
+        "Ops <ops@example.com> <eve@example.com>",
+        "Ops <eve@example.com>ops@example.com",
+        "alice@example.org)bob@evil.example",  # CVE-2023-27043
+        '"o p s"@example.com',
+        "öps@example.com",
+        "ops@[127.0.0.1]",
+        "ops:eve@example.com;",
+        f"{'o' * 65}@example.com",
+        f"ops@{'e' * 64}.com",
+        f"ops@{'example.' * 40}com",
+        "ops@\u2028.example",
+    ],
+)
+def test_what_not_every_mail_server_takes_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^is not a mail address"):
+        mailbox(text)
+
+
+@given(st.text() | st.from_regex(r"[\w<>\"@., \r\n()-]{0,40}", fullmatch=True))
+def test_what_is_taken_is_one_address_in_ascii_and_on_one_line(text: str) -> None:
+    try:
+        read = mailbox(text)
+    except ValueError:
+        return
+
+    assert read.addr_spec.isascii()
+    assert read.addr_spec.isprintable()
+    assert not set(read.addr_spec) & set(' ,;<>()"')
+    assert read.display_name.isprintable()
