@@ -1,0 +1,109 @@
+"""Rows of every age and state, for tests of what is kept and what is not."""
+
+from uuid import UUID, uuid4
+
+from tests.application import Application
+
+OLD = "now() - interval '400 days'"
+
+
+async def stored_event(
+    app: Application, tenant: UUID, *, at: str = OLD, data: str | None = "{}", waiting: bool = False
+) -> UUID:
+    """An event of that time, an SQL expression; fanned out, unless it is still `waiting`."""
+    event_id = uuid4()
+    await app.db.execute(
+        "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
+        f" VALUES ($1, $2, 'email.opened', $3, {at})",
+        event_id,
+        tenant,
+        data,
+    )
+    if not waiting:
+        await app.db.execute("DELETE FROM webhook_event_inbox WHERE event_id = $1", event_id)
+    return event_id
+
+
+async def stored_delivery(
+    app: Application, webhook: UUID, *, at: str = OLD, status: str = "success", **columns: object
+) -> UUID:
+    """A delivery that was attempted at that time, an SQL expression."""
+    values: dict[str, object] = {
+        "id": uuid4(),
+        "webhook_id": webhook,
+        "event_id": uuid4(),
+        "payload": "{}",
+        "status": status,
+        "response_body": "OK",
+        **columns,
+    }
+    places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+    # Far off: a daemon that looks on has nothing to send. A row of the daemon's own knows its
+    # event's time.
+    own = {"next_retry_at": "now() + interval '1 day'", "event_created_at": "now()"}
+    own = {name: value for name, value in own.items() if name not in columns}
+    await app.db.execute(
+        f"INSERT INTO webhook_deliveries ({', '.join([*values, 'attempted_at', *own])})"
+        f" VALUES ({', '.join([places, at, *own.values()])})",
+        *values.values(),
+    )
+    return UUID(str(values["id"]))
+
+
+async def many_deliveries(
+    app: Application, webhook: UUID, count: int, *, at: str = OLD, status: str = "success"
+) -> None:
+    """So many in one statement; the time may depend on `n`, which counts them."""
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, payload, status, attempted_at,"
+        " event_created_at, next_retry_at)"
+        f" SELECT $1, gen_random_uuid(), '{{}}', $3, {at}, now(), now() + interval '1 day'"
+        " FROM generate_series(1, $2::int) AS n",
+        webhook,
+        count,
+        status,
+    )
+
+
+async def many_events(app: Application, tenant: UUID, count: int, *, at: str = OLD) -> None:
+    """So many events that were fanned out long ago."""
+    await app.db.execute(
+        "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
+        f" SELECT gen_random_uuid(), $1, 'email.opened', '{{}}', {at}"
+        " FROM generate_series(1, $2::int) AS n",
+        tenant,
+        count,
+    )
+    await app.db.execute("TRUNCATE webhook_event_inbox")
+
+
+async def stored_notice(app: Application, webhook: UUID, *, at: str = OLD) -> None:
+    await app.db.execute(
+        "INSERT INTO webhook_notices (tenant_id, webhook_id, kind, data, created_at)"
+        f" SELECT tenant_id, id, 'webhook_failing', '{{}}', {at} FROM webhooks WHERE id = $1",
+        webhook,
+    )
+
+
+async def stored_replay(
+    app: Application, webhook: UUID, *, at: str = OLD, finished: str = OLD, status: str
+) -> UUID:
+    replay_id = uuid4()
+    await app.db.execute(
+        "INSERT INTO webhook_replays (id, tenant_id, webhook_id, source, from_time, to_time,"
+        " status, total, created_at, finished_at)"
+        f" SELECT $2, tenant_id, id, 'events', now(), now(), $3, 0, {at}, {finished}"
+        " FROM webhooks WHERE id = $1",
+        webhook,
+        replay_id,
+        status,
+    )
+    return replay_id
+
+
+async def ids_in(app: Application, table: str) -> set[UUID]:
+    return {row["id"] for row in await app.db.fetch(f"SELECT id FROM {table}")}
+
+
+async def count_in(app: Application, table: str) -> int:
+    return int(await app.db.fetchval(f"SELECT count(*) FROM {table}"))
