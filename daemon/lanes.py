@@ -204,6 +204,13 @@ class Lanes:
         """Seconds until a lane comes due that is not due yet; None when none is known."""
         return max(0.0, self._calendar[0][0] - now) if self._calendar else None
 
+    def half_free(self, webhook_id: WebhookId) -> int:
+        """How many more attempts may be in flight for this endpoint until half its window is."""
+        lane = self._lanes.get(webhook_id)
+        if lane is None:
+            return int(min(self.widest, FIRST_WINDOW)) // 2
+        return int(lane.window) // 2 - lane.in_flight
+
     @property
     def due(self) -> int:
         """How many lanes wait for their turn."""

@@ -259,6 +259,17 @@ def test_a_wide_lane_waits_until_a_quarter_of_its_window_is_free() -> None:
     assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [2]
 
 
+def test_until_half_of_a_window_is_taken_the_rest_of_that_half_is_free() -> None:
+    lanes = lanes_of(widest=10)
+    unknown = lanes.half_free(A)
+    widen(lanes, A)
+    wide = lanes.half_free(A)
+    ring(lanes, A)
+    take(lanes, room=7)
+
+    assert (unknown, wide, lanes.half_free(A)) == (1, 5, -2)
+
+
 # Slow lanes.
 
 

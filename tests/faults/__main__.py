@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 
 from daemon.store.migrations import migrate
-from tests.faults import daemons, old_transaction, outages, sick, starts, stops
+from tests.faults import daemons, old_transaction, outages, replays, sick, starts, stops
 from tests.faults.report import Report
 from tests.postgres import roomy_folder, run_apart, temporary_database, temporary_server
 
@@ -94,6 +94,14 @@ SCENARIOS = {
     "old-transaction": Scenario(
         "a transaction left open during 50,000 deliveries",
         partial(old_transaction.held_open, deliveries=50_000, measured=5000),
+    ),
+    "replay": Scenario(
+        "100,000 events replayed to one webhook, and new events beside it",
+        partial(replays.beside_live, events=100_000),
+    ),
+    "killed-replay": Scenario(
+        "kill -9 in the middle of a replay of 20,000 events, three times, leases waited for",
+        partial(replays.killed, events=20_000, rounds=3, wait_for_leases=True),
     ),
     "migration-race": Scenario(
         "eight `webhookd migrate` at once",

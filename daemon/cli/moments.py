@@ -1,0 +1,42 @@
+"""Moments as people type them: a time, a day, or how long ago."""
+
+import re
+from datetime import UTC, datetime
+
+from daemon.errors import UsageError
+
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+ACCEPTED = 'a time like "2025-11-20T14:00:00Z", a day like "2025-11-20", or how long ago like "2h"'
+
+
+def moment(option: str, text: str, *, now: datetime) -> datetime:
+    """
+    RFC 3339, a day (where it begins in UTC), or a duration, counted back from `now`.
+
+    Raises UsageError, which names the option.
+    """
+    from daemon.config import parse_duration
+
+    try:
+        if not DAY.match(text):
+            return now - parse_duration(text)
+        read = datetime.fromisoformat(text)
+        if DAY.fullmatch(text):
+            return read.replace(tzinfo=UTC)
+        if read.tzinfo is not None:
+            return read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise UsageError(f"{option}: must be {ACCEPTED}")
+
+
+def window(from_: str | None, to: str | None) -> tuple[datetime, datetime | None]:
+    """What `--from` and `--to` say; None is until now. Raises UsageError."""
+    if from_ is None:
+        raise UsageError(f"--from: is needed: {ACCEPTED}")
+    now = datetime.now(UTC)
+    since = moment("--from", from_, now=now)
+    until = None if to is None else moment("--to", to, now=now)
+    if since >= (now if until is None else until):
+        raise UsageError("--from: must be before --to, which is now unless it is given")
+    return since, until

@@ -1,0 +1,138 @@
+"""
+The replayer: what is to be sent again is made bit by bit, in what room new events leave.
+
+The replays are rows; every daemon takes part in all of them, one look at one replay a turn. What it
+remembers of them, how fast each may go, is worth nothing when it dies.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from daemon.bell import Bell
+from daemon.choice import Choice
+from daemon.lanes import Lanes
+from daemon.matching import Unusable
+from daemon.metrics import Metrics
+from daemon.model import ReplayId
+from daemon.pacing import MOST_READ, NOTHING, SLOT_SHARE, Outstanding, Pace, Piece, piece_of
+from daemon.store import chunks
+from daemon.store.candidates import DATA_READ_AT_ONCE, wanted_among
+from daemon.store.chunks import Job
+from daemon.store.database import Connection, Database
+
+log = structlog.get_logger()
+
+LISTED_EVERY_SECONDS = 1.0
+MOST_AT_A_TIME = 200
+# Between two turns that have made something: then others have the event loop and the database.
+BREATH_SECONDS = 0.01
+# One whose turn ends in a fault must not be the first again.
+SET_ASIDE_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Known:
+    """What this daemon remembers of a replay: `since` is where what is outstanding begins."""
+
+    look_at: float
+    pace: Pace = field(default_factory=Pace)
+    since: datetime | None = None
+    in_flight: int = 0
+
+
+class Replayer:
+    """The loop; it rings `bell` for each webhook that it has made deliveries for."""
+
+    name = "replayer"
+
+    def __init__(self, database: Database, lanes: Lanes, bell: Bell, *, metrics: Metrics) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._lanes = lanes
+        self._bell = bell
+        self._metrics = metrics
+        self._known: dict[ReplayId, Known] = {}
+        self._list_at = 0.0
+
+    async def turn(self) -> float:
+        now = time.monotonic()
+        if now >= self._list_at:
+            await self._list(now)
+        if not self._known:
+            return LISTED_EVERY_SECONDS
+        replay_id, known = min(self._known.items(), key=lambda each: each[1].look_at)
+        if known.look_at > now:
+            return min(known.look_at, self._list_at) - now
+        known.look_at = now + SET_ASIDE_SECONDS
+        made = await self._look(replay_id, known)
+        known.look_at = time.monotonic() + known.pace.rest
+        return BREATH_SECONDS if made else 0.0
+
+    async def _list(self, now: float) -> None:
+        async with self._database.connection() as db:
+            running = await chunks.running(db, limit=MOST_AT_A_TIME)
+        self._known = {each: self._known.get(each) or Known(now) for each in running}
+        self._list_at = now + LISTED_EVERY_SECONDS
+
+    async def _look(self, replay_id: ReplayId, known: Known) -> bool:
+        """Make a replay's next piece, if there is room for one; whether there was."""
+        # Need not be durable: what a crash undoes, its place with it, is made again.
+        async with self._database.transaction(durable=False) as db:
+            job = await chunks.lock(db, replay_id)
+            if job is None or isinstance(job.choice, Unusable):
+                known.pace.waited()
+                return False
+            seen = await chunks.outstanding(db, job, since=known.since)
+            known.in_flight = seen.pending - seen.waiting
+            piece = await self._next_piece(db, job, known, seen)
+            if piece.reached is None:
+                known.pace.waited()
+                return False
+            made = await chunks.make(db, job, piece)
+        known.since = seen.oldest or made.due
+        known.in_flight += made.count
+        known.pace.made(piece)
+        if made.count:
+            self._metrics.replayed(made.count)
+            self._bell.ring(job.webhook_id, 0.0, made.due, failing=job.failing)
+        return True
+
+    async def _next_piece(self, db: Connection, job: Job, known: Known, seen: Outstanding) -> Piece:
+        """What there is room for now; with the end of it all, the replay is completed."""
+        room = known.pace.room(
+            seen,
+            free=self._lanes.half_free(job.webhook_id),
+            slots=self._slots_left(known),
+            failing=job.failing,
+        )
+        if room == 0:
+            return NOTHING
+        assert isinstance(job.choice, Choice)
+        most_read = DATA_READ_AT_ONCE if job.choice.needs_data else MOST_READ
+        found = await chunks.next_candidates(db, job, limit=known.pace.to_read(room, most_read))
+        if not found and seen.pending == 0:
+            await _complete(db, job)
+        return piece_of(found, await wanted_among(db, found, job.choice), most=room)
+
+    def _slots_left(self, known: Known) -> int:
+        """What other replays leave of the share that all of them may hold together."""
+        others = sum(each.in_flight for each in self._known.values()) - known.in_flight
+        return max(1, int(self._lanes.slots * SLOT_SHARE)) - others
+
+
+async def _complete(db: Connection, job: Job) -> None:
+    seen = await chunks.outstanding(db, job, since=None)
+    if seen.pending:  # the clock was set back: some of it lies before where we looked
+        return
+    made, total = await chunks.complete(db, job)
+    log.info(
+        "replay.completed",
+        replay_id=str(job.id),
+        webhook_id=str(job.webhook_id),
+        made=made,
+        total=total,
+    )

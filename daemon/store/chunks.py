@@ -1,0 +1,192 @@
+"""
+A replay's next piece: its row is locked, what comes next is read, deliveries are made.
+
+The rule: what is made and up to where the replay has gone change in one transaction, under the lock
+of its row, so that nothing is skipped or made twice, however many daemons take part and die.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from daemon.choice import Choice
+from daemon.ids import new_delivery_id
+from daemon.matching import Unusable
+from daemon.model import ReplayId, TenantId, WebhookId
+from daemon.pacing import Candidate, Outstanding, Piece, Position
+from daemon.store import candidates
+from daemon.store.database import Connection
+from daemon.store.replays import Source, choice_of
+
+RUNNING = """
+    SELECT r.id
+      FROM webhook_replays AS r
+      JOIN webhooks AS w ON w.id = r.webhook_id AND w.is_active
+     WHERE r.status = 'running'
+     ORDER BY r.created_at
+     LIMIT $1
+"""
+
+
+async def running(db: Connection, *, limit: int) -> list[ReplayId]:
+    """The oldest replays that can go on: those of paused webhooks wait."""
+    return [ReplayId(row["id"]) for row in await db.fetch(RUNNING, limit)]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A replay as it stands, locked; `choice` may be unusable, and then it waits."""
+
+    id: ReplayId
+    tenant_id: TenantId
+    webhook_id: WebhookId
+    source: Source
+    choice: Choice | Unusable
+    gone_to: Position
+    before: datetime
+    failing: bool
+
+
+LOCK = """
+    -- The webhook's row too, or inserting for it could wait for whoever is just deleting it.
+    SELECT r.id, r.tenant_id, r.webhook_id, r.source, r.event_types AS asked, r.to_time,
+           r.cursor_time, r.cursor_id, w.event_types, w.event_filters, w.consecutive_failures
+      FROM webhook_replays AS r
+      JOIN webhooks AS w ON w.id = r.webhook_id
+     WHERE r.id = $1 AND r.status = 'running' AND w.is_active
+       FOR NO KEY UPDATE OF r SKIP LOCKED
+       FOR KEY SHARE OF w SKIP LOCKED
+"""
+
+
+async def lock(db: Connection, replay_id: ReplayId) -> Job | None:
+    """Hold a replay until the transaction ends; None: another does, it waits, or it is over."""
+    await candidates.read_in_order(db)
+    row = await db.fetchrow(LOCK, replay_id)
+    return None if row is None else _job(row)
+
+
+def _job(row: Any) -> Job:
+    source = Source(row["source"])
+    return Job(
+        id=ReplayId(row["id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        webhook_id=WebhookId(row["webhook_id"]),
+        source=source,
+        choice=choice_of(source, row["asked"], row["event_types"], row["event_filters"]),
+        gone_to=Position(row["cursor_time"], row["cursor_id"]),
+        before=row["to_time"],
+        failing=row["consecutive_failures"] > 0,
+    )
+
+
+OUTSTANDING = """
+    -- In order for the sake of the index that has it so, and not all that is pending: see `lock`.
+    SELECT count(*) AS pending, min(next_retry_at) AS oldest,
+           count(*) FILTER (WHERE leased_until IS NULL OR leased_until < now()) AS waiting
+      FROM (SELECT next_retry_at, leased_until
+              FROM webhook_deliveries
+             WHERE replay_id = $1 AND status = 'pending_retry'
+               AND next_retry_at >= coalesce($2, '-infinity'::timestamptz)
+             ORDER BY next_retry_at) AS made
+"""
+
+
+async def outstanding(db: Connection, job: Job, *, since: datetime | None) -> Outstanding:
+    """
+    What the replay has made that is not over; call with its row locked.
+
+    `since` spares the look from wading through what was done before; None looks from the start.
+    """
+    row = await db.fetchrow(OUTSTANDING, job.id, since)
+    return Outstanding(row["pending"], row["waiting"], row["oldest"])
+
+
+async def next_candidates(db: Connection, job: Job, *, limit: int) -> list[Candidate]:
+    """What the replay comes by next."""
+    if job.source is Source.EXHAUSTED:
+        return await candidates.exhausted(
+            db, job.webhook_id, after=job.gone_to, before=job.before, limit=limit
+        )
+    return await candidates.events(
+        db, job.tenant_id, after=job.gone_to, before=job.before, limit=limit
+    )
+
+
+FROM_EVENTS = """
+    -- The time of the statement, not of the transaction: what is made later under the lock is due
+    -- later, so that a look may begin where the one before it left off.
+    WITH made AS (
+        INSERT INTO webhook_deliveries
+               (id, webhook_id, event_id, event_type, payload, event_created_at, next_retry_at,
+                replay_id)
+        SELECT new.id, $2, e.id, coalesce(e.event_type, ''), e.event_data, e.created_at,
+               statement_timestamp(), $1
+          FROM unnest($3::uuid[], $4::uuid[]) AS new (id, event_id)
+          JOIN webhook_events AS e ON e.id = new.event_id
+     RETURNING id
+    )
+    UPDATE webhook_replays AS r
+       SET cursor_time = $5, cursor_id = $6, made = r.made + new.count,
+           -- Something may have been committed since it was counted.
+           total = greatest(r.total, r.made + new.count)
+      FROM (SELECT count(*) AS count FROM made) AS new
+     WHERE r.id = $1
+ RETURNING new.count, statement_timestamp() AS due
+"""
+FROM_EXHAUSTED = """
+    WITH made AS (
+        INSERT INTO webhook_deliveries
+               (id, webhook_id, event_id, event_type, payload, event_created_at, next_retry_at,
+                replay_id, attempt_number)
+        SELECT new.id, $2, d.event_id, d.event_type, d.payload, d.event_created_at,
+               statement_timestamp(), $1,
+               (SELECT max(attempt_number) FROM webhook_deliveries
+                 WHERE event_id = d.event_id AND webhook_id = $2) + 1
+          FROM unnest($3::uuid[], $4::uuid[]) AS new (id, last_id)
+          JOIN webhook_deliveries AS d ON d.id = new.last_id
+     RETURNING id
+    )
+    UPDATE webhook_replays AS r
+       SET cursor_time = $5, cursor_id = $6, made = r.made + new.count,
+           total = greatest(r.total, r.made + new.count)
+      FROM (SELECT count(*) AS count FROM made) AS new
+     WHERE r.id = $1
+ RETURNING new.count, statement_timestamp() AS due
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How many deliveries were made, and since when they are due."""
+
+    count: int
+    due: datetime
+
+
+async def make(db: Connection, job: Job, piece: Piece) -> Made:
+    """Make the piece's deliveries, and go up to its end; call with the replay's row locked."""
+    assert piece.reached is not None
+    row = await db.fetchrow(
+        FROM_EXHAUSTED if job.source is Source.EXHAUSTED else FROM_EVENTS,
+        job.id,
+        job.webhook_id,
+        [new_delivery_id() for _ in piece.ids],
+        piece.ids,
+        piece.reached.at,
+        piece.reached.id,
+    )
+    return Made(row["count"], row["due"])
+
+
+COMPLETE = """
+    UPDATE webhook_replays SET status = 'completed', finished_at = now()
+     WHERE id = $1
+ RETURNING made, total
+"""
+
+
+async def complete(db: Connection, job: Job) -> tuple[int, int]:
+    """The replay is over; how many it has made, and how many it was to make."""
+    row = await db.fetchrow(COMPLETE, job.id)
+    return row["made"], row["total"]

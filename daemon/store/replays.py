@@ -1,0 +1,301 @@
+"""
+Replays as people ask for them: counted, begun, looked at, cancelled.
+
+A replay is a row that says what is to be sent again and up to where it has gone; how it goes on is
+in `chunks`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from daemon.choice import Choice, choice_of_deliveries, choice_of_events
+from daemon.errors import UnusableFilterError
+from daemon.matching import Unusable
+from daemon.model import ReplayId, TenantId, WebhookId
+from daemon.pacing import Position
+from daemon.store import candidates
+from daemon.store.database import Connection
+
+READ_AT_ONCE = 500
+# Behind every id of the moment before: what is of `from_time` itself is still to come.
+LAST_ID = UUID(int=2**128 - 1)
+MOMENT = timedelta(microseconds=1)
+
+
+class Source(StrEnum):
+    """What a replay goes through."""
+
+    EVENTS = "events"  # the tenant's stored events that the webhook wants
+    EXHAUSTED = "exhausted"  # the webhook's deliveries that were given up
+
+
+class Status(StrEnum):
+    """A replay runs until all of it was made once; it waits while its webhook is paused."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    What is to be sent again: of `from_time` and later, before `to_time` (None: until now).
+
+    `event_types` may hold wildcards; None takes all. A tenant of None is everybody.
+    """
+
+    tenant_id: TenantId | None
+    webhook_id: WebhookId
+    source: Source
+    from_time: datetime
+    to_time: datetime | None = None
+    event_types: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """What is wanted, with its tenant, and with times that end before now."""
+
+    tenant_id: TenantId
+    webhook_id: WebhookId
+    source: Source
+    from_time: datetime
+    to_time: datetime
+    event_types: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many a replay would send."""
+
+    wanted: Bounded
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """
+    A replay and how far it is: `sent` of `total` were made once, whatever came of it.
+
+    `begun` says that a daemon has taken it up, `paused` that it waits for its webhook's resumption.
+    """
+
+    id: ReplayId
+    tenant_id: TenantId
+    webhook_id: WebhookId
+    source: Source
+    from_time: datetime
+    to_time: datetime
+    event_types: tuple[str, ...] | None
+    status: Status
+    total: int
+    sent: int
+    created_at: datetime
+    finished_at: datetime | None
+    begun: bool
+    paused: bool
+
+
+BOUND = """
+    -- What is still to come is not replayed, or a replay would never end. The other bound is the
+    -- first day that every calendar of ours can hold.
+    SELECT tenant_id, event_types, event_filters,
+           greatest($3, '0001-01-02 00:00:00+00'::timestamptz) AS from_time,
+           least($4, now()) AS to_time
+      FROM webhooks
+     WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2)
+"""
+
+
+async def count(db: Connection, wanted: Wanted) -> Counted | None:
+    """
+    Count what a replay would send, and change nothing; None: the tenant has no such webhook.
+
+    Call outside a transaction: it takes many short ones for a webhook that filters by data. Raises
+    UnusableFilterError.
+    """
+    row = await db.fetchrow(
+        BOUND, wanted.webhook_id, wanted.tenant_id, wanted.from_time, wanted.to_time
+    )
+    if row is None:
+        return None
+    choice = choice_of(wanted.source, wanted.event_types, row["event_types"], row["event_filters"])
+    if isinstance(choice, Unusable):
+        raise UnusableFilterError(f"the webhook wants no event: {choice.reason}")
+    bounded = Bounded(
+        TenantId(row["tenant_id"]),
+        wanted.webhook_id,
+        wanted.source,
+        row["from_time"],
+        row["to_time"],
+        wanted.event_types,
+    )
+    return Counted(bounded, await _count(db, bounded, choice))
+
+
+def choice_of(
+    source: Source,
+    asked: Sequence[str] | None,
+    event_types: Sequence[str] | None,
+    event_filters: str | None,
+) -> Choice | Unusable:
+    """What a replay that was `asked` for these types sends to a webhook with this subscription."""
+    types = None if asked is None else tuple(asked)
+    if source is Source.EXHAUSTED:
+        return choice_of_deliveries(types)
+    return choice_of_events(
+        types, None if event_types is None else tuple(event_types), event_filters
+    )
+
+
+async def _count(db: Connection, wanted: Bounded, choice: Choice) -> int:
+    if choice.needs_data:
+        return await _count_by_data(db, wanted, choice)
+    since, before = wanted.from_time, wanted.to_time
+    if wanted.source is Source.EXHAUSTED:
+        by_type = await candidates.exhausted_by_type(
+            db, wanted.webhook_id, since=since, before=before
+        )
+    else:
+        by_type = await candidates.events_by_type(db, wanted.tenant_id, since=since, before=before)
+    return sum(number for event_type, number in by_type.items() if choice.takes(event_type))
+
+
+async def _count_by_data(db: Connection, wanted: Bounded, choice: Choice) -> int:
+    total, after = 0, Position(wanted.from_time - MOMENT, LAST_ID)
+    while True:
+        async with db.transaction():
+            await candidates.read_in_order(db)
+            page = await candidates.events(
+                db, wanted.tenant_id, after=after, before=wanted.to_time, limit=READ_AT_ONCE
+            )
+        total += len(await candidates.wanted_among(db, page, choice))
+        if len(page) < READ_AT_ONCE:
+            return total
+        after = page[-1].position
+
+
+CREATE = """
+    INSERT INTO webhook_replays
+           (tenant_id, webhook_id, source, from_time, to_time, event_types, total,
+            cursor_time, cursor_id)
+    SELECT tenant_id, id, $3, $4, $5, $6, $7, $8, $9
+      FROM webhooks
+     WHERE id = $1 AND tenant_id = $2
+ RETURNING id
+"""
+
+
+async def create(db: Connection, counted: Counted) -> ReplayId | None:
+    """Begin a replay of what was counted; None: its webhook is gone."""
+    wanted = counted.wanted
+    created = await db.fetchval(
+        CREATE,
+        wanted.webhook_id,
+        wanted.tenant_id,
+        wanted.source.value,
+        wanted.from_time,
+        wanted.to_time,
+        wanted.event_types,
+        counted.total,
+        wanted.from_time - MOMENT,
+        LAST_ID,
+    )
+    return None if created is None else ReplayId(created)
+
+
+GET = """
+    SELECT r.id, r.tenant_id, r.webhook_id, source, from_time, to_time, r.event_types, status,
+           total, r.created_at, finished_at, NOT w.is_active AS paused,
+           status <> 'running' OR cursor_id <> $3 AS begun,
+           -- A delivery that waits for its first attempt still is one of the index of its replay.
+           CASE WHEN status = 'completed' THEN made
+                ELSE made - (SELECT count(*) FROM webhook_deliveries
+                              WHERE replay_id = r.id AND status = 'pending_retry') END AS sent
+      FROM webhook_replays AS r
+      JOIN webhooks AS w ON w.id = r.webhook_id
+     WHERE r.id = ANY ($1::uuid[]) AND ($2::uuid IS NULL OR r.tenant_id = $2)
+     ORDER BY r.created_at DESC
+"""
+
+
+async def get(db: Connection, tenant_id: TenantId | None, replay_id: ReplayId) -> Replay | None:
+    """How far a replay is; None: the tenant has none of this id. A tenant of None is everybody."""
+    row = await db.fetchrow(GET, [replay_id], tenant_id, LAST_ID)
+    return None if row is None else _replay(row)
+
+
+NEWEST = "SELECT id FROM webhook_replays WHERE webhook_id = $1 ORDER BY created_at DESC LIMIT $2"
+
+
+async def list_for(
+    db: Connection, tenant_id: TenantId | None, webhook_id: WebhookId, *, limit: int = 50
+) -> list[Replay]:
+    """A webhook's replays, newest first; none if it is another tenant's."""
+    newest = [row["id"] for row in await db.fetch(NEWEST, webhook_id, limit)]
+    return [_replay(row) for row in await db.fetch(GET, newest, tenant_id, LAST_ID)]
+
+
+def _replay(row: Any) -> Replay:
+    types = row["event_types"]
+    return Replay(
+        id=ReplayId(row["id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        webhook_id=WebhookId(row["webhook_id"]),
+        source=Source(row["source"]),
+        from_time=row["from_time"],
+        to_time=row["to_time"],
+        event_types=None if types is None else tuple(types),
+        status=Status(row["status"]),
+        total=row["total"],
+        sent=row["sent"],
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
+        begun=row["begun"],
+        paused=row["paused"],
+    )
+
+
+CANCEL = """
+    UPDATE webhook_replays
+       SET status = 'cancelled', finished_at = now()
+     WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) AND status = 'running'
+"""
+TAKE_BACK = """
+    -- A statement of its own: it sees what was made while the one before it waited for the lock.
+    -- What bears a lease, lapsed or not, was begun, and what is locked is just being claimed.
+    WITH unbegun AS MATERIALIZED (
+        SELECT id
+          FROM webhook_deliveries
+         WHERE replay_id = $1 AND status = 'pending_retry' AND leased_until IS NULL
+         ORDER BY next_retry_at
+           FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM webhook_deliveries AS d
+         USING unbegun
+         WHERE d.id = unbegun.id
+     RETURNING d.id
+    )
+    UPDATE webhook_replays
+       SET made = made - (SELECT count(*) FROM gone)
+     WHERE id = $1
+"""
+
+
+async def cancel(db: Connection, tenant_id: TenantId | None, replay_id: ReplayId) -> Replay | None:
+    """
+    Stop a replay, and take back what it made and nobody has begun; one that is over stays so.
+
+    Call in a transaction. What is in flight goes on. Returns what has become of it; None: the
+    tenant has none of this id.
+    """
+    cancelled = await db.execute(CANCEL, replay_id, tenant_id)
+    if cancelled == "UPDATE 1":
+        await candidates.read_in_order(db)
+        await db.execute(TAKE_BACK, replay_id)
+    return await get(db, tenant_id, replay_id)

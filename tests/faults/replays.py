@@ -1,0 +1,199 @@
+"""Replays: new events do not wait for them, and whoever dies nothing of them is skipped."""
+
+import asyncio
+import gc
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from daemon.store.replays import Status
+from tests import house
+from tests.faults.daemons import LEASE_SECONDS
+from tests.faults.report import Report
+from tests.faults.stage import Stage, faults_logged, stage
+from tests.receiver import Received, Reply
+from tests.replaying import begin, look, on_the_wire, over, store_events, wanted
+
+PROMISED_MS = 100.0
+PACE_SECONDS = 0.02
+WARM_UP = 50
+APART = timedelta(milliseconds=10)
+
+
+class Arrivals:
+    """When each event came first, and how often; requests themselves are not kept."""
+
+    def __init__(self, it: Stage, *, answer_after: float) -> None:
+        self.first: dict[str, float] = {}
+        self.times: Counter[str] = Counter()
+        self._kept = it.receiver.received
+        self._reply = Reply(after=answer_after)
+        it.receiver.answer = self._note
+
+    def _note(self, request: Received) -> Reply:
+        self._kept.clear()
+        event = request.headers["webhook-id"]
+        self.first.setdefault(event, request.at)
+        self.times[event] += 1
+        return self._reply
+
+
+class Trickle:
+    """Single events, by turns for the webhook that is replayed to and for others."""
+
+    def __init__(self, it: Stage, arrivals: Arrivals, same: UUID) -> None:
+        self._it = it
+        self._arrivals = arrivals
+        self._same = same
+
+    async def ms(self, *, until: asyncio.Event, most: int) -> tuple[list[float], list[float]]:
+        """From commit to receipt, in ms: to the same webhook, and to others."""
+        committed: list[dict[str, float]] = [{}, {}]
+        async with self._it.application() as app:
+            for number in range(most):
+                tenants = [self._same, self._it.tenants[number % len(self._it.tenants)]]
+                for which, tenant in enumerate(tenants):
+                    event = await app.event(tenant)
+                    committed[which][f"evt_{event.hex}"] = time.monotonic()
+                    await asyncio.sleep(PACE_SECONDS)
+                if until.is_set():
+                    break
+        first = self._arrivals.first
+        await house.until(lambda: all(each.keys() <= first.keys() for each in committed))
+        same, others = [
+            [(first[event] - at) * 1000 for event, at in each.items()] for each in committed
+        ]
+        return same, others
+
+
+async def beside_live(
+    database: str,
+    folder: Path,
+    *,
+    events: int,
+    answer_after: float = 0.0,
+    samples: int = 500,
+    promised_ms: float | None = PROMISED_MS,
+) -> Report:
+    """
+    A replay of so many events, and a trickle of new ones beside it.
+
+    Their delays are held against those of a trickle before it; `promised_ms` None only tells them.
+    """
+    report = Report()
+    log = folder / "replay.log"
+    async with (
+        stage(database, tenants=10, webhooks=1) as it,
+        it.application() as app,
+        house.daemon(database, folder, port=house.free_port(), log=log) as one,
+        no_collecting(),
+    ):
+        arrivals = Arrivals(it, answer_after=answer_after)
+        tenant = await app.tenant()
+        webhook = await app.webhook(tenant, f"{it.receiver.url}/replayed")
+        stored = on_the_wire(await store_events(app, tenant, events, apart=APART))
+        trickle = Trickle(it, arrivals, tenant)
+        await trickle.ms(until=asyncio.Event(), most=WARM_UP)  # connections, plans, windows
+        alone = await trickle.ms(until=asyncio.Event(), most=samples)
+        ended = asyncio.Event()
+        began = time.monotonic()
+        replay = await begin(app, wanted(webhook))
+        live = asyncio.create_task(trickle.ms(until=ended, most=100_000))
+        while (await look(app, replay.id)).status is Status.RUNNING:
+            await asyncio.sleep(0.25)
+        took = time.monotonic() - began
+        ended.set()
+        beside = await live
+        report.note("a second", True, f"{events / took:.0f}, {took:.1f} s in all")
+        for name, before, during in zip(("the same", "others"), alone, beside, strict=True):
+            delay = quantile(during, 0.95) - quantile(before, 0.5)
+            report.note(
+                f"new events for {name} come as soon as without",
+                promised_ms is None or delay <= promised_ms,
+                f"without {told(before)}; beside {told(during)}",
+            )
+        known = events + len(alone[0]) + WARM_UP
+        report.note("counted before", replay.total == known, f"{replay.total} of {known}")
+        missing = set(stored) - arrivals.times.keys()
+        doubled = sum(arrivals.times[event] > 1 for event in stored)
+        report.note(
+            "all of it was sent, and once",
+            not missing and not doubled,
+            f"{len(missing)} missing, {doubled} doubled",
+        )
+        report.note("the daemon is ready", await one.ready() == 200)
+    report.note("no fault of ours in the logs", not faults_logged([log]), faults_logged([log])[:3])
+    return report
+
+
+async def killed(
+    database: str, folder: Path, *, events: int, rounds: int = 1, wait_for_leases: bool
+) -> Report:
+    """
+    kill -9 in the middle of a replay, then a restart; doubled is only what was in flight.
+
+    Without `wait_for_leases` the dead daemon's leases are made to lapse, else they are waited for.
+    """
+    report = Report()
+    log = folder / "killed-replay.log"
+    in_flight: set[str] = set()
+    async with stage(database, tenants=1, webhooks=1) as it, it.application() as app:
+        arrivals = Arrivals(it, answer_after=0.005)
+        webhook = await app.db.fetchval("SELECT id FROM webhooks")
+        stored = on_the_wire(await store_events(app, it.tenants[0], events, apart=APART))
+        replay = await begin(app, wanted(webhook))
+        port = house.free_port()
+        for number in range(rounds):
+            share = events * (number + 1) // (rounds + 1)
+            async with house.daemon(database, folder, port=port, log=log) as one:
+                await house.until(lambda n=share: len(arrivals.first) >= n, within=300)
+                await one.kill()
+            await it.forget_daemon()
+            unsettled = arrivals.first.keys() - {event for _, event in await it.stored()}
+            in_flight |= unsettled
+            standing = await look(app, replay.id)
+            report.note(
+                f"killed in the middle, {number + 1}",
+                standing.status is Status.RUNNING,
+                f"{standing.sent} of {standing.total} sent, {len(unsettled)} without a result",
+            )
+            if not wait_for_leases:
+                await it.lapse_leases()
+        async with house.daemon(database, folder, port=port, log=log):
+            ended = await over(app, replay.id, within=300 + LEASE_SECONDS)
+        missing = set(stored) - arrivals.times.keys()
+        doubled = {event for event, times in arrivals.times.items() if times > 1}
+        report.note("nothing skipped", not missing, f"{len(stored)}, {len(missing)} missing")
+        report.note("only what was in flight came twice", doubled <= in_flight, len(doubled))
+        tally = await it.tally()
+        report.note("every event made once", tally.success == events == ended.sent, tally)
+        report.note("nothing left", tally.pending == tally.leased == tally.failed == 0, tally)
+    report.note("no fault of ours in the logs", not faults_logged([log]), faults_logged([log])[:3])
+    return report
+
+
+def told(ms: list[float]) -> str:
+    return (
+        f"median {statistics.median(ms):.1f} ms, p95 {quantile(ms, 0.95):.1f},"
+        f" most {max(ms):.1f} ({len(ms)})"
+    )
+
+
+def quantile(values: list[float], share: float) -> float:
+    return sorted(values)[int((len(values) - 1) * share)]
+
+
+@asynccontextmanager
+async def no_collecting() -> AsyncIterator[None]:
+    """Our own garbage must not be charged to the daemon."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

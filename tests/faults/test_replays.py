@@ -1,0 +1,19 @@
+"""Replays, and what may happen meanwhile; short forms."""
+
+from pathlib import Path
+
+from tests.faults import replays
+
+
+async def test_new_events_go_on_beside_a_replay(database: str, folder: Path) -> None:
+    report = await replays.beside_live(database, folder, events=2000, samples=20, promised_ms=None)
+
+    assert report.broken == []
+
+
+async def test_a_daemon_killed_in_the_middle_of_a_replay_skips_nothing(
+    database: str, folder: Path
+) -> None:
+    report = await replays.killed(database, folder, events=600, wait_for_leases=False)
+
+    assert report.broken == []

@@ -1,0 +1,52 @@
+"""A replay sends what was asked for and what the webhook wants, and nothing else."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.choice import Choice, choice_of_deliveries, choice_of_events
+from daemon.matching import Unusable
+from tests.test_audience import TYPES, compiled, data, names, subscriptions
+
+asked_types = st.none() | st.lists(names, max_size=3)
+
+
+@given(asked=asked_types, subscription=subscriptions, event_type=st.sampled_from(TYPES), value=data)
+def test_an_event_is_chosen_when_it_was_asked_for_and_the_webhook_wants_it(
+    asked: list[str] | None,
+    subscription: tuple[list[str] | None, object],
+    event_type: str,
+    value: object,
+) -> None:
+    event_types, filters = subscription
+    wants = compiled(event_types, filters).wants(event_type, value)
+    named = compiled(asked, None).takes(event_type)
+
+    choice = choice_of_events(
+        None if asked is None else tuple(asked),
+        None if event_types is None else tuple(event_types),
+        None if filters is None else json.dumps(filters),
+    )
+
+    assert isinstance(choice, Choice)
+    assert (choice.takes(event_type) and choice.meets(value)) == (wants and named)
+    assert choice.needs_data or choice.meets(value)
+
+
+@given(asked=asked_types, event_type=st.sampled_from(TYPES))
+def test_of_deliveries_only_the_types_that_were_asked_for_decide(
+    asked: list[str] | None, event_type: str
+) -> None:
+    choice = choice_of_deliveries(None if asked is None else tuple(asked))
+
+    assert not choice.needs_data
+    assert choice.meets({"any": "data"})
+    assert choice.takes(event_type) == compiled(asked, None).takes(event_type)
+
+
+def test_a_filter_that_cannot_be_understood_chooses_nothing_and_says_why() -> None:
+    choice = choice_of_events(("*",), None, '{"colour": "blue"}')
+
+    assert isinstance(choice, Unusable)
+    assert "colour" in choice.reason

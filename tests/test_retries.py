@@ -1,0 +1,178 @@
+"""A delivery once more, because a person asked: one attempt, at once, whatever became of others."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from daemon.model import DeliveryId, TenantId, WebhookId
+from daemon.store.retries import Paused, Retried, retry_now
+from tests.application import Application
+from tests.house import serving, until
+from tests.receiver import Receiver, Reply
+from tests.test_delivery import settled
+
+LATER = timedelta(hours=1)
+
+
+async def retry(
+    app: Application, delivery: UUID, *, tenant: UUID | None = None
+) -> Retried | Paused | None:
+    async with app.db.transaction():
+        return await retry_now(
+            app.db, None if tenant is None else TenantId(tenant), DeliveryId(delivery)
+        )
+
+
+async def delivery_of(app: Application, webhook: UUID, **columns: object) -> UUID:
+    """A row as the daemon leaves it; by default one that waits for an hour."""
+    values: dict[str, object] = {
+        "webhook_id": webhook,
+        "event_id": uuid4(),
+        "event_type": "email.opened",
+        "payload": '{"n": 1}',
+        "status": "pending_retry",
+        "attempt_number": 2,
+        "next_retry_at": datetime.now(UTC) + LATER,
+        "event_created_at": datetime(2025, 1, 1, tzinfo=UTC),
+    } | columns
+    places = ", ".join(f"${number + 1}" for number in range(len(values)))
+    row = await app.db.fetchrow(
+        f"INSERT INTO webhook_deliveries ({', '.join(values)}) VALUES ({places}) RETURNING id",
+        *values.values(),
+    )
+    return UUID(str(row["id"]))
+
+
+@pytest.fixture
+async def webhook(app: Application, receiver: Receiver) -> UUID:
+    return await app.webhook(await app.tenant(), receiver.url + "/hook")
+
+
+@pytest.mark.parametrize(("status", "number"), [("failed", 6), ("success", 1)])
+async def test_what_is_over_is_followed_by_one_more_attempt_with_the_same_bytes(
+    app: Application, database: str, receiver: Receiver, status: str, number: int
+) -> None:
+    final = status == "failed"
+    receiver.answer = lambda _: Reply(500 if final and len(receiver.received) <= 6 else 200)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    async with serving(database, delivery={"retry_schedule": ["10ms"] * 5}):
+        await app.event(tenant, text='{"b": 1.0, "a": 1}')
+        await until(lambda: settled(app, webhook, status, number))
+        first = (await app.deliveries(webhook))[0]
+        retried = await retry(app, first["id"])
+        assert isinstance(retried, Retried)
+        await until(lambda: len(receiver.received) == number + 1)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    last = (await app.deliveries(webhook))[-1]
+    assert (last["id"], last["attempt_number"]) == (retried.delivery_id, number + 1)
+    assert last["status"] == "success"
+    assert len({request.body for request in receiver.received}) == 1
+    assert receiver.received[-1].headers["x-penguinmails-delivery-id"] == str(last["id"])
+
+
+async def test_an_attempt_that_waits_is_brought_forward(
+    app: Application, database: str, receiver: Receiver, webhook: UUID
+) -> None:
+    event = uuid4()
+    failed = await delivery_of(
+        app, webhook, event_id=event, status="failed", attempt_number=1, next_retry_at=None
+    )
+    waiting = await delivery_of(app, webhook, event_id=event)
+    async with serving(database):
+        retried = await retry(app, failed)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    assert retried == Retried(DeliveryId(waiting), WebhookId(webhook))
+    assert len(await app.deliveries(webhook)) == 2
+    assert len(receiver.received) == 1
+
+
+async def test_an_attempt_that_is_under_way_is_left_alone(app: Application, webhook: UUID) -> None:
+    due, lease = datetime(2025, 1, 1, tzinfo=UTC), datetime.now(UTC) + LATER
+    flying = await delivery_of(app, webhook, next_retry_at=due, leased_until=lease)
+
+    retried = await retry(app, flying)
+
+    [row] = await app.deliveries(webhook)
+    assert retried == Retried(DeliveryId(flying), WebhookId(webhook))
+    assert (row["next_retry_at"], row["leased_until"]) == (due, lease)
+
+
+async def test_an_attempt_that_is_due_keeps_its_place(app: Application, webhook: UUID) -> None:
+    due = datetime(2025, 1, 1, tzinfo=UTC)
+    waiting = await delivery_of(app, webhook, next_retry_at=due)
+
+    await retry(app, waiting)
+
+    assert (await app.deliveries(webhook))[0]["next_retry_at"] == due
+
+
+async def test_a_paused_webhook_s_delivery_is_not_touched(app: Application, webhook: UUID) -> None:
+    delivery = await delivery_of(app, webhook)
+    before = await app.deliveries(webhook)
+    await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
+
+    retried = await retry(app, delivery)
+
+    assert retried == Paused(WebhookId(webhook))
+    assert await app.deliveries(webhook) == before
+
+
+async def test_another_tenant_s_delivery_is_none(app: Application, webhook: UUID) -> None:
+    delivery = await delivery_of(app, webhook)
+    tenant = await app.db.fetchval("SELECT tenant_id FROM webhooks WHERE id = $1", webhook)
+
+    assert await retry(app, uuid4()) is None
+    assert await retry(app, delivery, tenant=await app.tenant()) is None
+    assert await retry(app, delivery, tenant=tenant) is not None
+
+
+async def test_two_who_retry_at_once_get_the_same_attempt(
+    app: Application, database: str, webhook: UUID
+) -> None:
+    event = uuid4()
+    chain = [
+        await delivery_of(
+            app, webhook, event_id=event, status="failed", attempt_number=n, next_retry_at=None
+        )
+        for n in (1, 2, 3)
+    ]
+    other = Application(await asyncpg.connect(database))
+    first = app.db.transaction()
+    await first.start()
+    ours = await retry_now(app.db, None, DeliveryId(chain[0]))
+    waiting = asyncio.create_task(retry(other, chain[2]))
+    await until(lambda: _somebody_waits(database))
+    await first.commit()
+    theirs = await waiting
+    await other.db.close()
+
+    assert ours == theirs
+    assert len(await app.deliveries(webhook)) == 4
+
+
+async def _somebody_waits(database: str) -> bool:
+    witness = await asyncpg.connect(database)
+    try:
+        return bool(
+            await witness.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        )
+    finally:
+        await witness.close()
+
+
+async def test_every_daemon_is_told(app: Application, database: str, webhook: UUID) -> None:
+    told: list[object] = []
+    listener = await asyncpg.connect(database)
+    await listener.add_listener("webhookd_due", lambda *heard: told.append(heard[3]))
+    for status in ("pending_retry", "failed"):
+        await retry(app, await delivery_of(app, webhook, status=status))
+    await until(lambda: len(told) == 2)
+    await listener.close()
+
+    assert told == [str(webhook)] * 2
