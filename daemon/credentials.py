@@ -85,6 +85,41 @@ def _client_of(stored: StoredSecrets, vault: Vault) -> ClientCertificate | None:
     return ClientCertificate(stored.client_certificate, key)
 
 
+def sealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
+    """
+    The same secrets, all under the vault's newest key; plain when it has none.
+
+    Raises UnreadableSecretError when one of them cannot be opened.
+    """
+    if vault.newest is None:
+        return stored
+
+    def again(text: str | None, place: str) -> str | None:
+        return text and vault.seal(vault.open(text, place=place), place=place)
+
+    place = secret_place(stored.webhook_id)
+    return replace(
+        stored,
+        current=again(stored.current, place) or "",
+        previous=again(stored.previous, place),
+        custom_headers=_sealed_headers(stored, vault),
+        client_key=again(stored.client_key, client_key_place(stored.webhook_id)),
+        sealed_with=vault.newest,
+    )
+
+
+def _sealed_headers(stored: StoredSecrets, vault: Vault) -> str | None:
+    """Every value that is a text; what is of another shape is left for its user to mend."""
+    headers = orjson.loads(stored.custom_headers or "null")
+    if not isinstance(headers, dict):
+        return stored.custom_headers
+    for name, value in headers.items():
+        if isinstance(value, str):
+            place = header_place(stored.webhook_id, name)
+            headers[name] = vault.seal(vault.open(value, place=place), place=place)
+    return orjson.dumps(headers).decode()
+
+
 def concealed(outcome: Outcome, credentials: Credentials) -> Outcome:
     """The same, without the webhook's own secrets if the receiver sent any of them back."""
     answer = outcome.result

@@ -10,10 +10,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-import orjson
 import structlog
 
-from daemon.credentials import client_key_place, header_place, secret_place
+from daemon.credentials import sealed
 from daemon.errors import UnreadableSecretError
 from daemon.metrics import Metrics
 from daemon.model import StoredSecrets
@@ -70,7 +69,7 @@ class Custodian:
                 db, [PLAIN, *older] if self._moving else [PLAIN], limit=AT_ONCE
             )
             if found:
-                await secrets.write(db, [sealed(each, self._vault) for each in found])
+                await secrets.write(db, [_sealed(each, self._vault) for each in found])
         self._moving = self._moving and len(found) == AT_ONCE
         if found:
             log.info("secrets.sealed", count=len(found), key=newest)
@@ -84,42 +83,13 @@ class Custodian:
             log.error("secrets.unreadable", webhooks=unreadable, keys=_strange(by_key, known))
 
 
-def sealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
+def _sealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
     """All of it under the newest key; or as it was, marked, when any of it cannot be opened."""
-    assert vault.newest is not None
-    webhook_id = stored.webhook_id
-
-    def again(text: str, place: str) -> str:
-        return vault.seal(vault.open(text, place=place), place=place)
-
     try:
-        return replace(
-            stored,
-            current=again(stored.current, secret_place(webhook_id)),
-            previous=stored.previous and again(stored.previous, secret_place(webhook_id)),
-            custom_headers=_sealed_headers(stored, vault),
-            client_key=stored.client_key and again(stored.client_key, client_key_place(webhook_id)),
-            sealed_with=vault.newest,
-        )
+        return sealed(stored, vault)
     except UnreadableSecretError as error:
-        log.warning("secret.unreadable", webhook_id=str(webhook_id), reason=str(error))
+        log.warning("secret.unreadable", webhook_id=str(stored.webhook_id), reason=str(error))
         return replace(stored, sealed_with=UNREADABLE)
-
-
-def _sealed_headers(stored: StoredSecrets, vault: Vault) -> str | None:
-    """Every value that is a text; what is of another shape is left for its user to mend."""
-    headers = orjson.loads(stored.custom_headers or "null")
-    if not isinstance(headers, dict):
-        return stored.custom_headers
-    return orjson.dumps(
-        {
-            name: vault.seal(vault.open(value, place=place), place=place)
-            if isinstance(value, str)
-            else value
-            for name, value in headers.items()
-            for place in [header_place(stored.webhook_id, name)]
-        }
-    ).decode()
 
 
 def _strange(by_key: dict[str, int], known: set[str]) -> Sequence[str]:

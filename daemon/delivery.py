@@ -43,14 +43,26 @@ class Deliverer:
 
         Raises PostponedError when it cannot be made for a reason that is ours.
         """
-        now = time.time()
-        if claim.attempt == 1:
-            self._metrics.observe_commit_to_send(now - claim.event_created_at.timestamp())
+        if claim.attempt == 1 and not claim.replayed:
+            age = time.time() - claim.event_created_at.timestamp()
+            self._metrics.observe_commit_to_send(age)
+        attempted = await self.try_out(claim)
+        self._settle(attempted)
+        return attempted
+
+    async def try_out(self, claim: Claim, *, message_id: str | None = None) -> Attempted:
+        """
+        The same, but that nothing comes of it: it is neither stored nor counted.
+
+        `message_id` replaces the event's own. Raises PostponedError.
+        """
         credentials = credentials_of(claim.secrets, self._vault)
         if isinstance(credentials, Failure):
             signature, outcome = None, Outcome(credentials, took_ms=0)
         else:
-            request, signature = request_for(claim, credentials, timestamp=int(now))
+            request, signature = request_for(
+                claim, credentials, timestamp=int(time.time()), message_id=message_id
+            )
             outcome = concealed(await self._sender.send(request), credentials)
         verdict = judge(
             claim.attempt,
@@ -59,17 +71,21 @@ class Deliverer:
             roll=random.random(),  # noqa: S311  jitter keeps no secret
             now=datetime.now(UTC),
         )
-        attempted = Attempted(claim, outcome, verdict, signature)
-        self._settle(attempted)
-        return attempted
+        return Attempted(claim, outcome, verdict, signature)
 
 
-def request_for(claim: Claim, credentials: Credentials, *, timestamp: int) -> tuple[Request, str]:
+def request_for(
+    claim: Claim, credentials: Credentials, *, timestamp: int, message_id: str | None = None
+) -> tuple[Request, str]:
     """The signed request of this attempt, and its signature."""
-    body = payload.body_of(claim.event_id, claim.event_type, claim.event_created_at, claim.data)
+    message_id = message_id or signing.message_id_of(claim.event_id)
+    body = payload.body_of(
+        *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
+        public_id=message_id,
+    )
     headers = signing.headers_for(
         body=body,
-        message_id=signing.message_id_of(claim.event_id),
+        message_id=message_id,
         event_type=claim.event_type,
         delivery_id=claim.delivery_id,
         timestamp=timestamp,

@@ -41,6 +41,18 @@ class EmbeddedPostgresError(WebhookdError):
     """The embedded PostgreSQL cannot be started here."""
 
 
+class UnusableFilterError(WebhookdError):
+    """A webhook's filter is not of a shape that we know, so that it wants nothing."""
+
+
+class MailError(WebhookdError):
+    """A mail server cannot be used, or takes no letter; `for_good`: waiting would not help."""
+
+    def __init__(self, message: str, *, for_good: bool = False) -> None:
+        super().__init__(message)
+        self.for_good = for_good
+
+
 class PostponedError(WebhookdError):
     """
     An attempt cannot be made now for a reason that is ours; it is spent on nobody's account.

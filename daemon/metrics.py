@@ -20,6 +20,7 @@ from daemon.model import Answer, Attempted, Failure, Fault, NoticeKind, Outcome,
 
 RESULTS = ("success", "failed", "exhausted")
 CLASSES = ("2xx", "3xx", "4xx", "5xx", "other", "none")
+CLEARED = ("deliveries", "events", "replays", "notices")
 
 NETWORK_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 DELAY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
@@ -89,6 +90,14 @@ class Metrics:
         """Count an attempt that a fault of our own has put off; it is spent on nobody's account."""
         self._postponed.inc()
 
+    def replayed(self, count: int) -> None:
+        """Count deliveries that replays have made."""
+        self._replayed.inc(count)
+
+    def rows_deleted(self, table: str, count: int) -> None:
+        """Count rows that were deleted for their age from one of the tables `CLEARED`."""
+        self._rows_deleted[table].inc(count)
+
     def counted_secrets(self, *, plain: int, unreadable: int) -> None:
         """Set how many webhooks have secrets that lie plain, or that no key of ours opens."""
         self._plain.set(plain)
@@ -96,6 +105,14 @@ class Metrics:
 
     def notice(self, kind: NoticeKind) -> None:
         self._notices[kind].inc()
+
+    def mail_sent(self) -> None:
+        """Count a notice that a mail server has taken over."""
+        self._mails_sent.inc()
+
+    def mail_failed(self) -> None:
+        """Count a try to mail a notice that came to nothing."""
+        self._mails_failed.inc()
 
     def swept(self, *, lag_seconds: float, due: int, in_flight: int) -> None:
         """Set what a look at everything found; `lag_seconds` is that of the oldest due delivery."""
@@ -112,9 +129,15 @@ class Metrics:
         self._deliveries = self._counter("deliveries_created", "Deliveries made of events.")
         self._leases_lost = self._counter("leases_lost", "Results too late to be stored.")
         self._postponed = self._counter("postponed", "Attempts put off for a fault of our own.")
+        self._mails_sent = self._counter("mails_sent", "Notices that were mailed.")
+        self._mails_failed = self._counter("mails_failed", "Tries to mail a notice that failed.")
+        self._replayed = self._counter("replayed_deliveries", "Deliveries made by replays.")
         self._results = self._counters("attempts", "Attempts made.", "result", RESULTS)
         self._faults = self._counters(
             "attempt_faults", "Attempts that got no answer.", "fault", list(Fault)
+        )
+        self._rows_deleted = self._counters(
+            "rows_deleted", "Rows deleted for their age.", "table", CLEARED
         )
         self._classes = self._counters("responses", "Attempts by their answer.", "class", CLASSES)
         self._notices = self._counters(

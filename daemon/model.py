@@ -17,6 +17,8 @@ TenantId = NewType("TenantId", UUID)
 WebhookId = NewType("WebhookId", UUID)
 EventId = NewType("EventId", UUID)
 DeliveryId = NewType("DeliveryId", UUID)
+NoticeId = NewType("NoticeId", int)
+ReplayId = NewType("ReplayId", UUID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Claim:
     One leased attempt, with all that is needed to make it.
 
     `leased_until` is the fence: a result is stored only while the row still bears it. `attempt`
-    counts from 1.
+    counts from 1, and again from there when the event is `replayed`.
     """
 
     delivery_id: DeliveryId
@@ -95,6 +97,7 @@ class Claim:
     leased_until: datetime
     endpoint_url: str
     secrets: StoredSecrets
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +200,60 @@ class Health:
 
 
 class NoticeKind(StrEnum):
-    """What the administrator is told; each at most once per transition."""
+    """What the administrator is told; each at most once per transition, or per run of failures."""
 
     FAILING = "webhook_failing"
+    HALF_WAY = "webhook_half_way"  # to being paused
+    NEARLY_PAUSED = "webhook_nearly_paused"
     PAUSED = "webhook_paused"
     GONE = "webhook_gone"  # answered 410, and was paused for it
+
+
+@dataclass(frozen=True, slots=True)
+class PastAttempt:
+    """An attempt that was made, as a letter tells of it; `error` is None on success."""
+
+    at: datetime
+    status: int | None
+    took_ms: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueNotice:
+    """
+    A leased notice, with all that its letter tells.
+
+    `leased_until` is the fence. `failures` and `reason` are from when it was written, `attempts`,
+    newest first, from before that; what is told of the webhook is as it was at `leased_at`.
+    """
+
+    id: NoticeId
+    kind: NoticeKind
+    tenant_id: TenantId
+    webhook_id: WebhookId
+    created_at: datetime
+    tries: int
+    leased_at: datetime
+    leased_until: datetime
+    failures: int
+    reason: str | None
+    webhook_name: str
+    endpoint_url: str
+    notification_email: str | None
+    is_active: bool
+    consecutive_failures: int
+    last_success_at: datetime | None
+    attempts: tuple[PastAttempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail as it goes to a mail server: bare addresses, and an RFC 5322 message in ASCII."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    message: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,66 +1,33 @@
 """
-The service: makes every part, hands each what it calls, starts them and stops them in order.
+The service: the life of a daemon, from the wait for its database to a stop in good order.
 
-Only here is anything constructed. Stopping goes from the front of the house to the back: claim no
-more, let what is in flight finish, store its results, give back what was not begun.
+Stopping goes from the front of the house to the back: claim no more, let what is in flight finish,
+store its results, give back what was not begun.
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 from aiohttp import web
 
 from daemon import systemd
-from daemon.admin.app import make_app, serve
+from daemon.admin.app import serve
 from daemon.admin.readiness import Readiness
-from daemon.bell import Bell
 from daemon.config import Config
-from daemon.custodian import Custodian
-from daemon.delivery import Deliverer
 from daemon.errors import DatabaseUnavailableError, UsageError
-from daemon.fanout import Fanout
-from daemon.health import Limits
-from daemon.lanes import Lanes
-from daemon.listener import Listener
-from daemon.loops import Loop, Pulse, keep_turning, rest_until
-from daemon.metrics import Metrics
-from daemon.proxy import Proxy
-from daemon.sender import Sender
-from daemon.settler import Settler
+from daemon.house import House, app_of, build, master_keys
+from daemon.loops import keep_turning, rest_until
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.sweeper import Sweeper
-from daemon.targets import EgressPolicy
-from daemon.vault import Vault
-from daemon.worker import Worker
 
 log = structlog.get_logger()
 
-# A lease outlives the attempt by as long as the database may be away for a moment.
-LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
 # How long a database that is just starting is waited for.
 PATIENCE_SECONDS = 30.0
 LAST_TURN_SECONDS = 2.0
 LAST_RESULTS_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class House:
-    """The parts of a running daemon."""
-
-    sender: Sender
-    vault: Vault
-    worker: Worker
-    settler: Settler
-    listener: Listener
-    custodian: Custodian
-    readiness: Readiness
-    metrics: Metrics
-    pulse: Pulse
-    front: tuple[Loop, ...]  # what takes on new work; stops first
 
 
 class Service:
@@ -101,6 +68,8 @@ class Service:
             try:
                 await self._live(house, on_ready)
             finally:
+                if house.notifier is not None:
+                    await house.notifier.close()
                 await house.listener.close()
                 await house.sender.close()
         finally:
@@ -178,7 +147,7 @@ class Service:
 
     async def _serve(self, house: House) -> web.AppRunner:
         admin = self._config.admin
-        app = make_app(readiness=house.readiness, metrics=house.metrics)
+        app = app_of(self._config, self._database, house)
         try:
             runner, self.port = await serve(app, host=admin.host, port=admin.port)
         except OSError as error:
@@ -188,57 +157,6 @@ class Service:
                 f"admin.host, admin.port: cannot listen on {where}: {reason}"
             ) from error
         return runner
-
-
-def build(config: Config, database: Database) -> House:
-    """Every part, each with what it calls."""
-    delivery = config.delivery
-    metrics, pulse = Metrics(), Pulse()
-    metrics.follow_loops(pulse.ages)
-    lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
-    lanes = Lanes(slots=delivery.concurrency, widest=delivery.per_endpoint)
-    bell = Bell(lanes)
-    sender = Sender(egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config))
-    vault = Vault(master_keys(config))
-    limits = Limits(delivery.failing_after, delivery.pause_after)
-    settler = Settler(database, lanes, bell, limits=limits, lease=lease, metrics=metrics)
-    deliverer = Deliverer(
-        sender, vault, schedule=delivery.retry_schedule, settle=settler.add, metrics=metrics
-    )
-    worker = Worker(
-        database,
-        lanes,
-        bell,
-        make=deliverer.make,
-        backlog=lambda: settler.backlog,
-        lease=lease,
-        metrics=metrics,
-    )
-    fanout = Fanout(database, bell, metrics=metrics)
-    sweeper = Sweeper(database, lanes, bell, metrics=metrics)
-    listener = Listener(database, wake_fanout=fanout.wake, bell=bell)
-    readiness = Readiness(pulse, lag=lambda: sweeper.lag_seconds)
-    readiness.schema = migrations.known()[-1].name
-    custodian = Custodian(database, vault, metrics=metrics)
-    front = (worker, fanout, sweeper, listener, custodian)
-    return House(
-        sender, vault, worker, settler, listener, custodian, readiness, metrics, pulse, front
-    )
-
-
-def egress_policy(config: Config) -> EgressPolicy:
-    """The operator's egress settings as the rule that upholds them."""
-    egress = config.egress
-    return EgressPolicy(egress.allow_http, egress.allow_networks, egress.allow_ports)
-
-
-def egress_proxy(config: Config) -> Proxy | None:
-    url = config.egress.proxy
-    return None if url is None else Proxy.from_url(url.get_secret_value())
-
-
-def master_keys(config: Config) -> list[str]:
-    return [key.get_secret_value() for key in config.security.master_keys]
 
 
 async def _feed_watchdog(readiness: Readiness) -> None:

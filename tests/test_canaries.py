@@ -50,6 +50,8 @@ tokens = ["{CANARY}-token"]
 master_keys = ["{MASTER_KEY}"]
 [notifications]
 smtp_url = "smtp://someone:{CANARY}-smtp@127.0.0.1:1"
+from = "hooks@example.com"
+to = "ops@example.com"
 [log]
 format = "json"
 level = "debug"
@@ -113,7 +115,7 @@ async def told_to_customers(app: Application) -> str:
     """What stands in the rows, but for what was written there as a secret or an event."""
     queries = (
         "SELECT error_message, response_body, response_headers->>'x-echo' FROM webhook_deliveries",
-        "SELECT kind, data::text FROM webhook_notices",
+        "SELECT kind, data::text, last_error FROM webhook_notices",
         "SELECT filter_error, paused_reason FROM webhooks",
     )
     return "".join([str(await app.db.fetch(query)) for query in queries])
@@ -150,6 +152,7 @@ async def test_no_secret_is_told_whatever_fails(
         await app.event(tenant, {"password": f"{CANARY}-data"})
         await app.event(tenant, type="sabotage")
         await logged(daemon, "delivery.failed", "delivery.postponed", "endpoint.changed")
+        await logged(daemon, "notice.not_mailed")
         await until(lambda: every_endpoint_ended(app))
         served = await pages(port)
         checked = await webhookd("check", folder=tmp_path, env=env)

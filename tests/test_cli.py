@@ -21,12 +21,17 @@ from daemon import cli, embedded, signing
 from daemon.cli.verify import complaint_of
 from tests.application import SECRET, Application
 from tests.commandline import Running, environment, running, webhookd
+from tests.mailserver import mail_host
 from tests.postgres import HASTE, roomy_folder
 from tests.receiver import Receiver, Reply
 
-COMMANDS = ("run", "demo", "migrate", "check", "trigger", "listen", "verify", "rotate-secret")
+COMMANDS = (
+    "run", "demo", "migrate", "check", "trigger", "listen", "verify", "rotate-secret", "retry",
+    "replay", "forget",
+)  # fmt: skip
 # A secret that no output may show, in whatever way the command is called.
 CANARY = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnkh"
+ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 BODY = b'{"id":"evt_1","type":"email.opened","created_at":"2025-11-25T14:30:00Z","data":{}}'
 
 
@@ -91,6 +96,17 @@ async def test_the_version_is_one_line(tmp_path: Path) -> None:
         (["trigger", "x.y", "--data", "@missing.json"], "missing.json: No such file"),
         (["trigger", "email.sent", "--tenant", "7"], "--tenant: "),
         (["demo", "--seconds", "soon"], "--seconds: "),
+        (["retry"], "either a delivery, or --webhook"),
+        (["retry", ID, "--webhook", ID], "either a delivery, or --webhook"),
+        (["retry", ID, "--from", "2h"], "go with --webhook alone"),
+        (["retry", "--webhook", ID], "--from: is needed"),
+        (["replay"], "one of --webhook, --status and --cancel"),
+        (["replay", "--status", ID, "--cancel", ID], "one of --webhook, --status and --cancel"),
+        (["replay", "--cancel", ID, "--dry-run"], "no other option of a replay"),
+        (["replay", "--webhook", ID, "--from", "yesterday"], "--from: must be a time like"),
+        (["replay", "--webhook", ID, "--from", "2025-11-20T14:00:00"], "--from: must be a time"),
+        (["replay", "--webhook", ID, "--from", "1h", "--to", "2h"], "must be before --to"),
+        (["replay", "--webhook", ID, "--from", "2999-01-01"], "must be before --to"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -471,6 +487,23 @@ async def test_each_webhook_that_cannot_be_delivered_to_is_named_without_its_sec
     assert "user name or password" in about(paused, "remark")
     assert "4 active, 1 paused; 4 cannot be delivered to" in said["wrong"][-1]
     assert CANARY not in str(said)
+
+
+async def test_a_mail_server_is_greeted_and_given_no_mail(tmp_path: Path, database: str) -> None:
+    settings = {"WEBHOOKD_NOTIFICATIONS__FROM": "hooks@example.com"}
+    with mail_host(login=True) as host:
+        url = f"smtp://hooks%40example.com:p%2Fw@127.0.0.1:{host.port}"
+        wrong = url.replace("p%2Fw", CANARY)
+        good = await checked(tmp_path, database, **settings, WEBHOOKD_NOTIFICATIONS__SMTP_URL=url)
+        bad = await checked(tmp_path, database, **settings, WEBHOOKD_NOTIFICATIONS__SMTP_URL=wrong)
+
+    assert good[0] == 0
+    assert f"mail: smtp://127.0.0.1:{host.port} lets us in" in good[1]["good"]
+    assert any("notifications.to names nobody" in line for line in good[1]["remark"])
+    assert bad[0] == 1
+    assert bad[1]["wrong"] == [f"mail: smtp://127.0.0.1:{host.port} refuses the login (535)"]
+    assert CANARY not in str(bad)
+    assert host.mails == []
 
 
 async def test_ten_thousand_webhooks_are_checked_in_a_moment(

@@ -63,7 +63,9 @@ def test_the_example_file_loads_to_exactly_the_defaults() -> None:
 
 def test_the_example_file_lists_every_key_that_acts_and_no_other() -> None:
     text = bundled("config.example.toml").read_text()
-    without_default = re.compile(r"^# (?=(?:url|proxy|master_keys) = )", re.MULTILINE)
+    without_default = re.compile(
+        r"^# (?=(?:url|proxy|master_keys|smtp_url|from|console_url) = )", re.MULTILINE
+    )
 
     tables = tomllib.loads(without_default.sub("", text))
 
@@ -427,6 +429,7 @@ def test_secrets_show_neither_in_repr_nor_in_dumps() -> None:
         security.master_keys = "{CANARY * 6}"
         egress.proxy = "http://u:{CANARY}@h:3128"
         notifications.smtp_url = "smtps://u:{CANARY}@h:465"
+        notifications.from = "hooks@example.com"
         """
     )
 
@@ -449,32 +452,55 @@ def test_database_urls_that_the_driver_takes_are_taken(url: str) -> None:
     assert loaded(DATABASE_URL=url).origin("database.url") == "DATABASE_URL"
 
 
-def test_settings_for_later_are_accepted_and_named_as_unused() -> None:
+def test_settings_for_later_are_accepted_and_named_as_unused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = ("admin.tokens", "admin.allowed_hosts", "retention.events")
+    monkeypatch.setattr("daemon.config.sections.LATER", later)
     config = loaded(
         """
 [admin]
 tokens = ["one", "two"]
-allowed_hosts = ["hooks.example.com", "[::1]:8484"]
-[notifications]
-smtp_url = "smtp://mail.example.com"
-from = "PenguinMails <hooks@example.com>"
-to = "ops@example.com"
 [retention]
 events = "90d"
+deliveries = "30d"
 """,
     )
 
-    told = config.unused()
-    assert [each.split(": ")[1] for each in told] == [
-        "admin.tokens",
-        "admin.allowed_hosts",
-        "notifications.smtp_url",
-        "notifications.from",
-        "notifications.to",
-        "retention.events",
+    assert config.unused() == [
+        "config.toml:3: admin.tokens: is set, but this version does not use it yet",
+        "config.toml:5: retention.events: is set, but this version does not use it yet",
     ]
-    assert told[0] == "config.toml:3: admin.tokens: is set, but this version does not use it yet"
-    assert config.notifications.to == ("ops@example.com",)
+
+
+def test_retention_is_a_duration_of_a_second_or_more() -> None:
+    kept = loaded("[retention]\nevents = '1s'\ndeliveries = '36500d'").retention
+
+    assert kept.events == timedelta(seconds=1)
+    assert kept.deliveries == timedelta(days=36500)
+
+
+def test_notifications_take_one_address_or_many_and_a_page() -> None:
+    one = loaded(
+        """
+        [notifications]
+        smtp_url = "smtps://hooks%40example.com:p%2Fw@mail.example.com"
+        from = "PenguinMails <hooks@example.com>"
+        to = "ops@example.com"
+        console_url = "https://hooks.example.com/console/"
+        """
+    ).notifications
+    many = loaded(WEBHOOKD_NOTIFICATIONS__TO="ops@example.com, Eve <eve@example.com>").notifications
+
+    assert one.to == ("ops@example.com",)
+    assert one.console_url == "https://hooks.example.com/console"
+    assert many.to == ("ops@example.com", "Eve <eve@example.com>")
+
+
+def test_mail_without_a_sender_is_a_mistake() -> None:
+    assert mistakes("[notifications]\nsmtp_url = 'smtp://h'") == [
+        "config.toml:1: notifications: smtp_url is set, but not from: mail needs a sender's address"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -489,8 +515,18 @@ events = "90d"
         "egress.proxy = 'socks5://h:1080'",
         "notifications.smtp_url = 'http://h'",
         "notifications.smtp_url = 'smtp://u@'",
+        "notifications.smtp_url = 'smtp://one,two'",
+        "notifications.smtp_url = 'smtp://h/path'",
+        "notifications.smtp_url = 'smtp://h?starttls=no'",
         "notifications.from = 'nobody'",
         "notifications.from_ = 'a@b'",
+        "notifications.to = ['a@b, c@d']",
+        "notifications.to = ['post@ü b']",
+        "notifications.console_url = 'hooks.example.com'",
+        "notifications.console_url = 'https://'",
+        "notifications.console_url = 'javascript:alert(1)'",
+        "notifications.console_url = 'https://user@h'",
+        "notifications.console_url = 'https://h/?q'",
         "notifications.to = ['a@b', \"a@b\\nBcc: c@d\"]",
         "retention.events = '0s'",
         "retention.deliveries = 30",

@@ -118,7 +118,7 @@ async def test_the_whole_schedule_makes_six_attempts_then_gives_up(
     assert (await app.health(webhook))["consecutive_failures"] == 6
 
 
-async def test_an_endpoint_fails_at_five_and_is_paused_at_the_limit_with_one_notice_each(
+async def test_an_endpoint_fails_at_five_and_is_paused_at_the_limit_with_one_notice_each_step(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     receiver.answer = lambda _: Reply(503)
@@ -130,7 +130,12 @@ async def test_an_endpoint_fails_at_five_and_is_paused_at_the_limit_with_one_not
         await until(lambda: _idle(app))
 
     health = await app.health(webhook)
-    assert await app.notices(webhook) == ["webhook_failing", "webhook_paused"]
+    assert await app.notices(webhook) == [
+        "webhook_failing",
+        "webhook_half_way",
+        "webhook_nearly_paused",
+        "webhook_paused",
+    ]
     assert not health["is_active"]
     assert health["is_failing"]
     assert health["consecutive_failures"] >= 100

@@ -74,6 +74,7 @@ def test_every_promised_metric_is_there_from_the_start_at_zero() -> None:
     promised = [
         "webhookd_events_fanned_out_total",
         "webhookd_deliveries_created_total",
+        "webhookd_replayed_deliveries_total",
         *(f"webhookd_attempts_total result={each}" for each in ("success", "failed", "exhausted")),
         *(f"webhookd_attempt_faults_total fault={fault.value}" for fault in Fault),
         *(
@@ -168,10 +169,12 @@ def test_what_the_loops_tell_arrives() -> None:
 
     metrics.fanned_out(events=3, deliveries=7)
     metrics.fanned_out(events=1, deliveries=0)
+    metrics.replayed(5)
     metrics.observe_claim(0.003)
     metrics.observe_settle(0.02, 50)
     metrics.observe_commit_to_send(-2.0)
     metrics.lease_lost()
+    metrics.rows_deleted("deliveries", 500)
     metrics.notice(NoticeKind.PAUSED)
     metrics.swept(lag_seconds=1.5, due=4, in_flight=9)
 
@@ -179,6 +182,7 @@ def test_what_the_loops_tell_arrives() -> None:
     told = {
         "webhookd_events_fanned_out_total": 4,
         "webhookd_deliveries_created_total": 7,
+        "webhookd_replayed_deliveries_total": 5,
         "webhookd_claim_seconds_sum": 0.003,
         "webhookd_settle_seconds_sum": 0.02,
         "webhookd_settle_batch_size_bucket le=50.0": 1,
@@ -186,6 +190,8 @@ def test_what_the_loops_tell_arrives() -> None:
         "webhookd_commit_to_send_seconds_sum": 0,
         "webhookd_commit_to_send_seconds_count": 1,
         "webhookd_leases_lost_total": 1,
+        "webhookd_rows_deleted_total table=deliveries": 500,
+        "webhookd_rows_deleted_total table=events": 0,
         "webhookd_notices_total kind=webhook_paused": 1,
         "webhookd_notices_total kind=webhook_gone": 0,
         "webhookd_pending_lag_seconds": 1.5,

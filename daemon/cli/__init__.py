@@ -50,7 +50,10 @@ def _register() -> None:
     from daemon.cli import (  # noqa: F401
         check,
         demo,
+        forget,
         listen,
+        replay,
+        retry,
         root,
         rotate,
         schema,

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from daemon import config, logs, service
+from daemon import config, house, logs
 from daemon.cli.options import connected, database_of
 from daemon.config import Config
 from daemon.config.sources import CONFIG_VARIABLE, PLACES
@@ -20,6 +20,7 @@ from daemon.credentials import credentials_of
 from daemon.errors import (
     DatabaseUnavailableError,
     EmbeddedPostgresError,
+    MailError,
     SchemaError,
     UnreadableSecretError,
 )
@@ -72,6 +73,8 @@ async def all_findings(path: Path | None) -> AsyncIterator[Finding]:
     logs.configure(loaded.log.format, "error")
     for finding in on_configuration(loaded, path):
         yield finding
+    async for finding in on_mail(loaded):
+        yield finding
     try:
         async with database_of(loaded) as url, connected(url) as db:
             async for finding in on_database(db, loaded):
@@ -96,10 +99,10 @@ async def on_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
         wrong |= finding.mark is Mark.WRONG
         yield finding
     if not wrong:
-        vault = Vault(service.master_keys(loaded))
+        vault = Vault(house.master_keys(loaded))
         async for finding in on_secrets(db, vault):
             yield finding
-        async for finding in on_webhooks(db, service.egress_policy(loaded), vault):
+        async for finding in on_webhooks(db, house.egress_policy(loaded), vault):
             yield finding
 
 
@@ -113,6 +116,23 @@ def on_configuration(loaded: Config, path: Path | None) -> Iterator[Finding]:
         yield Finding(Mark.REMARK, "configuration", warning)
 
 
+async def on_mail(loaded: Config) -> AsyncIterator[Finding]:
+    """Whether the mail server lets us in; no mail is sent."""
+    mailer = house.configured_mailer(loaded)
+    if mailer is None:
+        return
+    try:
+        async with mailer.session():
+            pass
+    except MailError as error:
+        yield Finding(Mark.WRONG, "mail", str(error))
+    else:
+        yield Finding(Mark.GOOD, "mail", f"{mailer.server} lets us in")
+    if not loaded.notifications.to:
+        told = "notifications.to names nobody: who has no notification_email is not told"
+        yield Finding(Mark.REMARK, "mail", told)
+
+
 def on_version(db: Connection, loaded: Config) -> Finding:
     found = db.get_server_version()
     shown = f"PostgreSQL {found.major}.{found.minor}, {loaded.database.place()}"
@@ -124,10 +144,11 @@ def on_version(db: Connection, loaded: Config) -> Finding:
 # What the daemon's own statements do to each table.
 NEEDED = {
     "webhooks": ("SELECT", "UPDATE"),
-    "webhook_deliveries": ("SELECT", "INSERT", "UPDATE"),
-    "webhook_events": ("SELECT",),
+    "webhook_deliveries": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_events": ("SELECT", "UPDATE", "DELETE"),
     "webhook_event_inbox": ("SELECT", "UPDATE", "DELETE"),
-    "webhook_notices": ("INSERT",),
+    "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
 LACKING = """

@@ -17,7 +17,7 @@ QUOTED = re.compile(r"^'(?:[^']*/ )?([^']+)': (?:Input )?")
 # As one meets them, not as the alphabet has them.
 ORDER = (
     "demo", "run", "migrate", "check", "trigger", "listen", "verify", "rotate-secret", "retry",
-    "replay",
+    "replay", "forget",
 )  # fmt: skip
 
 

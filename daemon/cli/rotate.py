@@ -68,9 +68,9 @@ def _overlap_of(text: str) -> timedelta:
 
 async def _rotate(config: "Config", webhook: UUID, overlap: timedelta) -> NewSecret:
     from daemon.credentials import secret_place
+    from daemon.house import master_keys
     from daemon.ids import new_secret
     from daemon.model import WebhookId
-    from daemon.service import master_keys
     from daemon.store.migrations import verify
     from daemon.store.secrets import rotate
     from daemon.vault import Vault

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -22,17 +21,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from daemon.config.durations import format_duration, parse_duration
+from daemon.mailboxes import mailbox
 
 # Part of the contract, but nothing here acts on them yet: they are checked, and `unused` says so.
-LATER = (
-    "admin.tokens",
-    "admin.allowed_hosts",
-    "notifications.smtp_url",
-    "notifications.from",
-    "notifications.to",
-    "retention.events",
-    "retention.deliveries",
-)
+LATER: tuple[str, ...] = ()
 
 ENCODE = "in a user name or password write : / ? # [ ] @ % as %3A %2F %3F %23 %5B %5D %40 %25"
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
@@ -139,12 +131,27 @@ def _host_header(text: str) -> str:
 
 
 def _mail_address(text: str) -> str:
-    address = parseaddr(text)[1]
-    if not text.isprintable() or not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
+    try:
+        mailbox(text)
+    except ValueError:
         raise ValueError(
             f'{text!r} is not an address like "ops@example.com" or "Ops <ops@example.com>"'
-        )
+        ) from None
     return text
+
+
+def _mail_server(secret: SecretStr) -> SecretStr:
+    parts = urlsplit(secret.get_secret_value())
+    if parts.path.strip("/") or parts.query or "," in parts.netloc:
+        raise ValueError("must name one host, and nothing behind it")
+    return secret
+
+
+def _page(url: str) -> str:
+    """Check the address of a page, under which others lie; without the slash at its end."""
+    if not re.fullmatch(r"https?://[^\s/?#@\\\"'<>]+(/[^\s?#\\\"'<>]*)?", url):
+        raise ValueError("must be a URL like https://hooks.example.com, without user, ? and #")
+    return url.rstrip("/")
 
 
 def _lower(text: object) -> object:
@@ -291,24 +298,40 @@ class Security(Section):
 class Notifications(Section):
     """Mail to the administrator."""
 
-    smtp_url: Annotated[SecretStr, url_of("smtp", "smtps", needs_host=True)] | None = None
+    smtp_url: (
+        Annotated[
+            SecretStr,
+            url_of("smtp", "smtps", needs_host=True),
+            AfterValidator(_mail_server),
+        ]
+        | None
+    ) = None
     """smtp://user:password@host:port or smtps://…; None sends no mail."""
 
     from_: MailAddress | None = Field(default=None, alias="from")
     """The sender's address."""
 
     to: Annotated[tuple[MailAddress, ...], BeforeValidator(_one_or_many)] = ()
-    """The administrators' addresses."""
+    """The administrators' addresses, for webhooks that have none of their own."""
+
+    console_url: Annotated[str, AfterValidator(_page)] | None = None
+    """Where the console is, for links in the mails; None makes none."""
+
+    @model_validator(mode="after")
+    def _mail_needs_a_sender(self) -> "Notifications":
+        if self.smtp_url is not None and self.from_ is None:
+            raise ValueError("smtp_url is set, but not from: mail needs a sender's address")
+        return self
 
 
 class Retention(Section):
     """How long rows are kept."""
 
     events: Annotated[Duration, within("1s", "36500d")] = timedelta(days=90)
-    """Age at which events are removed."""
+    """Age at which events are deleted that nothing waits for."""
 
     deliveries: Annotated[Duration, within("1s", "36500d")] = timedelta(days=30)
-    """Age at which finished deliveries are removed."""
+    """Age, since the attempt, at which deliveries are deleted that are over."""
 
 
 class Log(Section):

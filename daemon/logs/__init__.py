@@ -13,10 +13,10 @@ import structlog
 from structlog.typing import EventDict
 
 from daemon.logs.output import Output, Render
-from daemon.logs.redaction import without_secrets
+from daemon.logs.redaction import one_line, without_secrets
 from daemon.logs.rendering import console, to_json
 
-__all__ = ["configure", "without_secrets"]
+__all__ = ["configure", "one_line", "without_secrets"]
 
 # Loggers that are in use already hold this output and this list; so they follow `configure` too,
 # all but its level.

@@ -33,6 +33,11 @@ _GOOD_HOST = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _BEHIND_HOST = re.compile(r"[/?#]")
 _BEHIND_PATH = re.compile(r"[?#]")
 
+# What ends a line, controls a terminal, turns the direction of text; lone surrogates.
+_UNPRINTABLE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
+)
+
 _AS_TEXT = (UUID, StrEnum, PurePath, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 
 _SCALARS: set[type] = {NoneType, bool, int, float, str, datetime, UUID}
@@ -41,6 +46,12 @@ _SCALARS: set[type] = {NoneType, bool, int, float, str, datetime, UUID}
 def without_secrets(text: str) -> str:
     """Take user, password, query and fragment out of every URL in `text`."""
     return _URL.sub(_plain_url, text) if "://" in text else text
+
+
+def one_line(text: str, *, longest: int = 300) -> str:
+    """Somebody else's words: printable, on one line, of bounded length, without URLs' secrets."""
+    line = " ".join(_UNPRINTABLE.sub(" ", without_secrets(text)).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def is_flat(fields: EventDict) -> bool:

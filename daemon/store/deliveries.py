@@ -103,6 +103,7 @@ CLAIM = """
                     CASE WHEN e.created_at BETWEEN '0001-01-02' AND '9999-12-30'
                          THEN e.created_at END,
                     d.attempted_at, now()) AS event_created_at,
+           d.replay_id IS NOT NULL AS replayed,
            NULL::float8 AS due_in
       FROM leased AS d
       LEFT JOIN LATERAL (
@@ -115,7 +116,7 @@ CLAIM = """
            NULL, NULL, NULL,
            NULL, NULL, NULL,
            upcoming.next_retry_at, NULL,
-           NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8
+           NULL, NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8
       FROM lane
       LEFT JOIN LATERAL (
             SELECT next_retry_at
@@ -177,6 +178,7 @@ def _claim_of(row: Any, lease: timedelta) -> Claim:
             row["client_certificate"],
             row["client_key"],
         ),
+        replayed=row["replayed"],
     )
 
 

@@ -1,0 +1,30 @@
+"""Every operation of the API, in the order in which it is documented."""
+
+from daemon.admin.access import Access
+from daemon.admin.deliveries import DeliveryDesk
+from daemon.admin.operations import Operation
+from daemon.admin.replays import ReplayDesk
+from daemon.admin.tokens import TokenDesk
+from daemon.admin.trials import TrialDesk
+from daemon.admin.webhooks import WebhookDesk
+from daemon.delivery import Deliverer
+from daemon.store.database import Database
+from daemon.targets import EgressPolicy
+from daemon.vault import Vault
+
+
+def operations(
+    *,
+    database: Database,
+    deliverer: Deliverer,
+    vault: Vault,
+    policy: EgressPolicy,
+    access: Access,
+) -> list[Operation]:
+    return [
+        *WebhookDesk(database, vault, policy).operations(),
+        *TrialDesk(database, deliverer).operations(),
+        *DeliveryDesk(database).operations(),
+        *ReplayDesk(database).operations(),
+        *TokenDesk(access).operations(),
+    ]

@@ -1,0 +1,192 @@
+"""Deliveries and events over HTTP: what was sent, what came back, and once more, please."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from daemon import signing
+from daemon.admin import schemas, views
+from daemon.admin.operations import Call, Link, Operation, Reply
+from daemon.admin.problems import Problem, not_found
+from daemon.model import DeliveryId, EventId, TenantId, WebhookId
+from daemon.samples import EVENT_TYPES, sample_of
+from daemon.store import catalogue, history, retries
+from daemon.store.database import Connection, Database
+from daemon.store.history import EventEntry, Place, Which
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDesk:
+    """What is done with deliveries and events."""
+
+    database: Database
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation(
+                *("GET", "/api/webhooks/{id}/deliveries", "listDeliveries", "Deliveries"),
+                summary="List a webhook's attempts, newest first",
+                handle=self.page,
+                query=schemas.DeliveriesQuery,
+                replies={200: ("A page of attempts.", schemas.Deliveries)},
+            ),
+            Operation(
+                *("GET", "/api/deliveries/{id}", "getDelivery", "Deliveries"),
+                summary="Look at one attempt in full",
+                description="The request as it was sent, the answer as it is kept, the siblings.",
+                handle=self.get,
+                id_name="delivery",
+                replies={200: ("The attempt.", schemas.DeliveryInFull)},
+            ),
+            Operation(
+                *("POST", "/api/deliveries/{id}/retry", "retryDelivery", "Deliveries"),
+                summary="Deliver once more, now",
+                description=(
+                    "An attempt that waits is brought forward; else a new one follows the last."
+                    " A paused webhook is a 409."
+                ),
+                handle=self.retry,
+                id_name="delivery",
+                replies={202: ("The attempt that is now due.", schemas.RetryStarted)},
+                problems=(409,),
+                links={"look": Link("getDelivery")},
+            ),
+            Operation(
+                *("GET", "/api/events", "listEvents", "Events"),
+                summary="List stored events, newest first",
+                handle=self.events,
+                query=schemas.EventsQuery,
+                replies={200: ("A page of events.", schemas.Events)},
+            ),
+            Operation(
+                *("GET", "/api/events/{id}", "getEvent", "Events"),
+                summary="Look at an event and its deliveries",
+                description="The id is a UUID, or `evt_…` as receivers know it.",
+                handle=self.event,
+                id_name="event",
+                replies={200: ("The event.", schemas.EventInFull)},
+            ),
+            Operation(
+                *("GET", "/api/event-types", "listEventTypes", "Events"),
+                summary="The 13 types of events, with samples",
+                handle=self.event_types,
+                replies={200: ("All types.", schemas.EventTypes)},
+            ),
+        ]
+
+    async def page(self, call: Call) -> Reply:
+        query: schemas.DeliveriesQuery = call.query
+        webhook_id = WebhookId(call.id)
+        which = Which(query.event_type, query.status, query.from_, query.to)
+        async with self.database.connection() as db:
+            await _check_webhook(db, call.tenant, webhook_id)
+            before = query.before
+            if isinstance(before, UUID):
+                place = await history.place_of_attempt(db, webhook_id, before)
+            else:
+                place = _place_at(before)
+            if place is None:
+                raise Problem(404, "before: there is no such delivery of this webhook")
+            found = await history.attempts(
+                db, webhook_id, which, before=place, limit=query.limit + 1
+            )
+        shown = found[: query.limit]
+        more = str(shown[-1].id) if len(found) > query.limit else None
+        listed = [views.delivery(each) for each in shown]
+        return Reply(200, schemas.Deliveries(deliveries=listed, next=more))
+
+    async def get(self, call: Call) -> Reply:
+        async with self.database.connection() as db:
+            found = await history.attempt_in_full(db, call.tenant, DeliveryId(call.id))
+            if found is None:
+                raise not_found("delivery")
+            siblings = await history.attempts_for_event(
+                db,
+                call.tenant,
+                found.attempt.event_id,
+                webhook_id=found.attempt.webhook_id,
+            )
+        return Reply(200, views.delivery_in_full(found, siblings))
+
+    async def retry(self, call: Call) -> Reply:
+        async with self.database.transaction() as db:
+            retried = await retries.retry_now(db, call.tenant, DeliveryId(call.id))
+        match retried:
+            case None:
+                raise not_found("delivery")
+            case retries.Paused():
+                raise Problem(409, "the webhook is paused: resume it first")
+            case retries.Retried():
+                return Reply(202, schemas.RetryStarted(id=retried.delivery_id))
+
+    async def events(self, call: Call) -> Reply:
+        query: schemas.EventsQuery = call.query
+        which = Which(query.type, None, query.from_, query.to)
+        async with self.database.connection() as db:
+            place = await self._event_place(db, call.tenant, query.before)
+            found = await history.events(
+                db, call.tenant, which, before=place, limit=query.limit + 1
+            )
+        shown = found[: query.limit]
+        more = str(shown[-1].id) if len(found) > query.limit else None
+        listed = [schemas.Event(**_members(each)) for each in shown]
+        return Reply(200, schemas.Events(events=listed, next=more))
+
+    async def event(self, call: Call) -> Reply:
+        event_id = EventId(call.id)
+        async with self.database.connection() as db:
+            found = await history.event(db, call.tenant, event_id)
+            if found is None:
+                raise not_found("event")
+            attempts = await history.attempts_for_event(db, call.tenant, event_id)
+        data = None if found.data is None else orjson.loads(found.data)
+        deliveries = [views.delivery(each) for each in attempts]
+        return Reply(200, schemas.EventInFull(**_members(found), data=data, deliveries=deliveries))
+
+    async def event_types(self, _: Call) -> Reply:
+        return Reply(
+            200,
+            schemas.EventTypes(
+                event_types=[
+                    schemas.EventType(
+                        name=each.name,
+                        description=each.description,
+                        fields=list(each.fields),
+                        sample=sample_of(each.name),
+                    )
+                    for each in EVENT_TYPES
+                ]
+            ),
+        )
+
+    async def _event_place(
+        self, db: Connection, tenant: TenantId, before: UUID | datetime | None
+    ) -> Place:
+        if not isinstance(before, UUID):
+            return _place_at(before)
+        found = await history.event(db, tenant, EventId(before))
+        if found is None or found.created_at is None:
+            raise Problem(404, "before: there is no such event")
+        return Place(found.created_at, before)
+
+
+async def _check_webhook(db: Connection, tenant: TenantId, webhook_id: WebhookId) -> None:
+    if await catalogue.get(db, tenant, webhook_id) is None:
+        raise not_found("webhook")
+
+
+def _place_at(before: datetime | None) -> Place:
+    """What is of the very moment is not older than it."""
+    return Place() if before is None else Place(before, history.FIRST_ID)
+
+
+def _members(entry: EventEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "message_id": signing.message_id_of(entry.id),
+        "type": entry.type,
+        "created_at": entry.created_at,
+    }

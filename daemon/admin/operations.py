@@ -1,0 +1,234 @@
+"""
+What the API can be asked: each operation says once what it takes and gives, and is served and
+documented from that.
+
+A request is judged here before its handler sees it: the caller, the ids, the query, the body.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from daemon.admin.access import Access, Caller
+from daemon.admin.problems import Mistake, Problem, not_found
+from daemon.model import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A status and what goes with it; None is an empty answer."""
+
+    status: int
+    body: BaseModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, judged: handlers need look at nothing else."""
+
+    caller: Caller
+    tenant: TenantId
+    id: UUID
+    body: Any
+    query: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What may be asked next: that operation with this answer's member as its `id`."""
+
+    operation: str
+    member: str = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`replies` says of each status what it means and what comes with it."""
+
+    method: str
+    path: str
+    name: str
+    tag: str
+    summary: str
+    handle: Callable[[Call], Awaitable[Reply]]
+    replies: Mapping[int, tuple[str, type[BaseModel] | None]]
+    body: type[BaseModel] | None = None
+    body_optional: bool = False
+    query: type[BaseModel] | None = None
+    problems: Sequence[int] = ()
+    description: str = ""
+    id_name: str = "webhook"
+    operator_only: bool = False
+    links: Mapping[str, Link] = field(default_factory=dict)
+
+    @property
+    def takes_id(self) -> bool:
+        return "{id}" in self.path
+
+
+NOBODY = UUID(int=0)
+
+
+def serve(app: web.Application, operations: Sequence[Operation], access: Access) -> None:
+    """Add a route for each."""
+    for operation in operations:
+        app.router.add_route(operation.method, operation.path, _route(operation, access))
+
+
+def _route(
+    operation: Operation, access: Access
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        caller = access.caller(request)
+        call = Call(
+            caller=caller,
+            tenant=_tenant_for(operation, caller),
+            id=_id_of(operation, request),
+            query=_query_of(operation, request),
+            body=await _body_of(operation, request),
+        )
+        reply = await operation.handle(call)
+        return _response(reply)
+
+    return answer
+
+
+def _response(reply: Reply) -> web.Response:
+    headers = {"Cache-Control": "no-store"}
+    if reply.body is None:
+        return web.Response(status=reply.status, headers=headers)
+    return web.Response(
+        body=reply.body.model_dump_json(by_alias=True).encode(),
+        status=reply.status,
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def _tenant_for(operation: Operation, caller: Caller) -> TenantId:
+    if operation.operator_only:
+        if not caller.is_operator:
+            raise Problem(403, "only an operator's token may do this")
+        return TenantId(NOBODY)
+    if caller.tenant_id is None:
+        raise Problem(400, "name the tenant in X-Tenant-ID: an operator's token is for every one")
+    return caller.tenant_id
+
+
+def _id_of(operation: Operation, request: web.Request) -> UUID:
+    if not operation.takes_id:
+        return NOBODY
+    text = request.match_info["id"]
+    try:
+        # An event's id may also be given as its receivers know it.
+        return UUID(text.removeprefix("evt_") if operation.id_name == "event" else text)
+    except ValueError:
+        raise not_found(operation.id_name) from None
+
+
+def _query_of(operation: Operation, request: web.Request) -> BaseModel | None:
+    given = dict(request.query)
+    if len(given) < len(request.query):
+        raise Problem(422, "a query parameter is there twice")
+    if operation.query is None:
+        if given:
+            raise Problem(422, f"{next(iter(given))!r} is no query parameter here")
+        return None
+    try:
+        return operation.query.model_validate(given)
+    except ValidationError as invalid:
+        raise _told(invalid, lambda path: str(path[0]) if path else "query") from None
+
+
+async def _body_of(operation: Operation, request: web.Request) -> BaseModel | None:
+    model = operation.body
+    if model is None:
+        return None
+    raw = await request.read()
+    if not raw and operation.body_optional:
+        return model()
+    media_type = request.content_type.lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise Problem(415, "the body must be application/json")
+    value = _parsed(raw)
+    try:
+        return model.model_validate_json(raw, strict=True)
+    except ValidationError as invalid:
+        raise _told(invalid, lambda path: _pointer(path, value)) from None
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    """Raises Problem for what is no object, or could not be stored."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Problem(422, "the body must be a JSON object")
+    if _holds_nul(value):
+        raise Problem(422, "the body holds a NUL character (\\u0000), which cannot be stored")
+    return value
+
+
+def _holds_nul(value: object) -> bool:
+    """PostgreSQL's text and jsonb have everything that JSON has, but for this."""
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(map(_holds_nul, value))
+        case dict():
+            return any("\0" in key or _holds_nul(each) for key, each in value.items())
+        case _:
+            return False
+
+
+def _told(invalid: ValidationError, place: Callable[[tuple[Any, ...]], str]) -> Problem:
+    # Neither inputs nor context: both may hold a secret.
+    mistakes: dict[str, Mistake] = {}
+    for error in invalid.errors(include_url=False, include_input=False, include_context=False):
+        pointer = place(error["loc"])
+        mistakes.setdefault(pointer, Mistake(pointer, _sentence(error)))
+    first = next(iter(mistakes.values()))
+    named = first.pointer.removeprefix("#/")
+    sentence = f"{named}: {first.detail}" if named else first.detail
+    return Problem(422, sentence, mistakes=list(mistakes.values()))
+
+
+def _sentence(error: Any) -> str:
+    match error["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "is not a member that is known here"
+        case _:
+            message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+            return message[:1].lower() + message[1:]
+
+
+def _pointer(path: tuple[Any, ...], body: object) -> str:
+    """
+    RFC 6901, as a URI fragment, to what is there or is missing.
+
+    Where a member may have several shapes, pydantic's path names the shape too; that is left out.
+    """
+    parts: list[str] = []
+    for part in path:
+        if isinstance(body, list) and isinstance(part, int) and part < len(body):
+            body = body[part]
+        elif isinstance(body, dict) and (part in body or part == path[-1]):
+            body = body.get(part)
+        else:
+            continue
+        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
+    return "#/" + "/".join(parts) if parts else "#"
+
+
+def given(body: BaseModel) -> dict[str, Any]:
+    """The members of a body that the caller wrote, null among them."""
+    return {name: getattr(cast("Any", body), name) for name in body.model_fields_set}

@@ -1,0 +1,141 @@
+"""Replays over HTTP: count, begin, look, cancel; exhausted deliveries are replayed like events."""
+
+from dataclasses import dataclass
+
+from daemon.admin import schemas
+from daemon.admin.operations import Call, Link, Operation, Reply
+from daemon.admin.problems import Mistake, Problem, not_found
+from daemon.errors import UnusableFilterError
+from daemon.model import ReplayId, TenantId, WebhookId
+from daemon.store import replays
+from daemon.store.database import Database
+from daemon.store.replays import Counted, Source, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayDesk:
+    """What is done with replays."""
+
+    database: Database
+
+    def operations(self) -> list[Operation]:
+        begun = {"look": Link("getReplay"), "cancel": Link("cancelReplay")}
+        return [
+            Operation(
+                *("POST", "/api/replays", "startReplay", "Replays"),
+                summary="Send stored events again",
+                description=(
+                    "To recover from downtime, to fill a new webhook, or to send what came while"
+                    " one was paused: the events of the time that the webhook wants go out again"
+                    " under the same ids, beside what is new. `dryRun` counts and sends nothing."
+                ),
+                handle=self.start,
+                body=schemas.NewReplay,
+                replies={
+                    200: ("A dry run: how many it would be.", schemas.ReplayCount),
+                    202: ("Begun.", schemas.Replay),
+                },
+                problems=(413, 415),
+                links=begun,
+            ),
+            Operation(
+                *("GET", "/api/replays/{id}", "getReplay", "Replays"),
+                summary="See how far a replay is",
+                handle=self.get,
+                id_name="replay",
+                replies={200: ("The replay.", schemas.Replay)},
+            ),
+            Operation(
+                *("POST", "/api/replays/{id}/cancel", "cancelReplay", "Replays"),
+                summary="Cancel a replay",
+                description="What is under way goes on; nothing more is begun.",
+                handle=self.cancel,
+                id_name="replay",
+                replies={200: ("What has become of it.", schemas.Replay)},
+            ),
+            Operation(
+                *("POST", "/api/webhooks/{id}/retry-failed", "retryFailed", "Deliveries"),
+                summary="Deliver again what was given up in a time",
+                description="A replay of the exhausted deliveries, bit by bit beside what is new.",
+                handle=self.retry_failed,
+                body=schemas.Window,
+                replies={202: ("How many, and the replay.", schemas.RetriesStarted)},
+                problems=(413, 415),
+                links={"look": Link("getReplay", member="replayId")},
+            ),
+        ]
+
+    async def start(self, call: Call) -> Reply:
+        body: schemas.NewReplay = call.body
+        wanted = Wanted(
+            call.tenant,
+            WebhookId(body.webhook_id),
+            Source.EVENTS,
+            body.from_,
+            body.to,
+            tuple(body.event_types) if body.event_types else None,
+        )
+        counted = await self._counted(wanted)
+        if body.dry_run:
+            return Reply(200, schemas.ReplayCount(total=counted.total))
+        return Reply(202, await self._begun(call.tenant, counted))
+
+    async def get(self, call: Call) -> Reply:
+        return Reply(200, await self._shown(call.tenant, ReplayId(call.id)))
+
+    async def cancel(self, call: Call) -> Reply:
+        async with self.database.transaction() as db:
+            replay = await replays.cancel(db, call.tenant, ReplayId(call.id))
+        return Reply(200, _view(replay))
+
+    async def retry_failed(self, call: Call) -> Reply:
+        body: schemas.Window = call.body
+        webhook_id = WebhookId(call.id)
+        wanted = Wanted(call.tenant, webhook_id, Source.EXHAUSTED, body.from_, body.to)
+        counted = await self._counted(wanted)
+        replay = await self._begun(call.tenant, counted) if counted.total else None
+        return Reply(
+            202,
+            schemas.RetriesStarted(
+                count=counted.total, replay_id=None if replay is None else replay.id
+            ),
+        )
+
+    async def _counted(self, wanted: Wanted) -> Counted:
+        try:
+            async with self.database.connection() as db:
+                counted = await replays.count(db, wanted)
+        except UnusableFilterError as error:
+            raise Problem(409, str(error), mistakes=[Mistake("#/webhookId", str(error))]) from None
+        if counted is None:
+            raise not_found("webhook")
+        return counted
+
+    async def _begun(self, tenant: TenantId, counted: Counted) -> schemas.Replay:
+        async with self.database.transaction() as db:
+            replay_id = await replays.create(db, counted)
+        if replay_id is None:
+            raise not_found("webhook")
+        return await self._shown(tenant, replay_id)
+
+    async def _shown(self, tenant: TenantId, replay_id: ReplayId) -> schemas.Replay:
+        async with self.database.connection() as db:
+            return _view(await replays.get(db, tenant, replay_id))
+
+
+def _view(replay: replays.Replay | None) -> schemas.Replay:
+    if replay is None:
+        raise not_found("replay")
+    return schemas.Replay(
+        id=replay.id,
+        webhook_id=replay.webhook_id,
+        source=replay.source.value,
+        from_=replay.from_time,
+        to=replay.to_time,
+        event_types=None if replay.event_types is None else list(replay.event_types),
+        status=replay.status.value,
+        total=replay.total,
+        sent=replay.sent,
+        created_at=replay.created_at,
+        finished_at=replay.finished_at,
+    )

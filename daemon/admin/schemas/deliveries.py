@@ -1,0 +1,70 @@
+"""Attempts, in lists and in full."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import (
+    Field,
+)
+
+from daemon.admin.schemas.shapes import Given, Moment, Taken, Text
+from daemon.admin.schemas.trials import ReceivedResponse, SentRequest, Timing
+
+DeliveryStatus = Literal["pending_retry", "success", "failed"]
+
+
+class Delivery(Given):
+    """One attempt."""
+
+    id: UUID
+    webhook_id: UUID
+    event_id: UUID
+    message_id: str
+    """The event's id as the receiver knows it."""
+    event_type: str
+    status: str
+    status_code: int | None
+    attempt_number: int
+    attempted_at: datetime | None
+    next_retry_at: datetime | None
+    duration_ms: int | None
+    error_message: str | None
+    replay_id: UUID | None
+
+
+class Deliveries(Given):
+    """A page of attempts, newest first."""
+
+    deliveries: list[Delivery]
+    next: str | None
+    """For `before`, when there are more."""
+
+
+class DeliveriesQuery(Taken):
+    """Which attempts."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    status: DeliveryStatus | None = None
+    event_type: Annotated[Text, Field(max_length=100)] | None = None
+    before: UUID | Moment | None = None
+    """An attempt's id, or a time: only what is older."""
+    from_: Annotated[Moment | None, Field(alias="from")] = None
+    to: Moment | None = None
+
+
+class DeliveryInFull(Delivery):
+    """One attempt with all that is kept of it."""
+
+    signature: str | None
+    timing: Timing
+    request: SentRequest | None
+    response: ReceivedResponse | None
+    siblings: list[Delivery]
+    """The other attempts for the same event and webhook."""
+
+
+class RetryStarted(Given):
+    """The attempt that is now due."""
+
+    id: UUID

@@ -1,0 +1,150 @@
+"""What all shapes are made of: texts, times and names as the API takes them, and two bases."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
+from pydantic.alias_generators import to_camel
+
+from daemon.headers import LONGEST_VALUE
+
+MOST_TYPES = 100
+NO_MOMENT = "must be a time with its zone, such as 2025-11-25T14:30:00Z"
+LONGEST_PEM = 64 * 1024
+# Section 5.6, with the upper-case letters that everybody writes and the lower-case ones it allows.
+RFC_3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def _moment(given: object) -> datetime:
+    """In UTC; what a zone carries out of the calendar is at its nearer end. Raises ValueError."""
+    if not isinstance(given, str) or not RFC_3339.fullmatch(given):
+        raise ValueError(NO_MOMENT)
+    try:
+        at = datetime.fromisoformat(given.upper())
+    except ValueError:
+        raise ValueError(NO_MOMENT) from None
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return at.replace(tzinfo=UTC)
+
+
+def _whole(given: object) -> object:
+    """To JSON Schema 60.0 is an integer."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+def shaped(pattern: str, sentence: str, **more: Any) -> tuple[AfterValidator, Any]:
+    """A text of this pattern (ECMA 262 and Python alike), and what is said of any other."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.search(text):
+            raise ValueError(sentence)
+        return text
+
+    return AfterValidator(check), Field(json_schema_extra={"pattern": pattern, **more})
+
+
+ORDINARY_URL = (
+    r"^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,10}(:8?443)?(/[A-Za-z0-9._~/-]*)?$"
+)
+
+# PostgreSQL stores every character but NUL.
+Text = Annotated[str, *shaped(r"^[^\x00]*$", "has a NUL character, which cannot be stored")]
+Name = Annotated[Text, Field(min_length=1, max_length=255)]
+EndpointUrl = Annotated[
+    str,
+    Field(
+        min_length=1,
+        json_schema_extra={
+            # International names and more are taken too: the egress rules judge.
+            "pattern": ORDINARY_URL,
+            "examples": ["https://example.com/webhooks/penguinmails"],
+        },
+    ),
+]
+EventTypePattern = Annotated[
+    str,
+    Field(min_length=1, max_length=100, description="A type, or a wildcard: `email.*`, `*`."),
+    *shaped(
+        r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?|\*)$",
+        "is neither an event type, such as email.opened, nor a wildcard, such as email.*",
+    ),
+]
+EventTypePatterns = Annotated[list[EventTypePattern], Field(max_length=MOST_TYPES)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment, json_schema_input_type=AwareDatetime)]
+MailAddress = Annotated[
+    str,
+    *shaped(
+        # The lengths are those of RFC 5321, section 4.5.3.1.
+        r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}$",
+        "is not a mail address, such as ops@example.com",
+    ),
+]
+# These two are judged together, by the rules of `headers`.
+HeaderName = Annotated[
+    str, Field(json_schema_extra={"pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"})
+]
+HeaderValue = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "pattern": r"^([!-~]([\t -~]*[!-~])?)?$",
+            "maxLength": LONGEST_VALUE,
+        }
+    ),
+]
+Overlap = Annotated[
+    str,
+    *shaped(
+        r"^((0|[1-9][0-9]{0,5})s|(0|[1-9][0-9]{0,3})m|(0|[1-9][0-9]?|[1-6][0-9]{2})h"
+        r"|([0-9]|[12][0-9]|30)d)$",
+        "must be a duration from 0s to 30d, such as 24h",
+        examples=["24h"],
+    ),
+]
+Lifetime = Annotated[int, Field(ge=60, le=86_400), BeforeValidator(_whole)]
+LifetimeInWords = Annotated[
+    str,
+    *shaped(
+        r"^(([1-9]|1[0-9]|2[0-4])h|([1-9]|[1-9][0-9]|[1-9][0-9]{2}|1[0-3][0-9]{2})m)$",
+        "must be from a minute to a day: seconds, or a duration such as 15m",
+        examples=["15m"],
+    ),
+]
+
+
+class Taken(BaseModel):
+    """What a request's body may hold: these members and no other."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Given(BaseModel):
+    """What an answer holds."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        # A member that is always there is required, null or not.
+        json_schema_serialization_defaults_required=True,
+    )

@@ -1,0 +1,21 @@
+"""Tokens for tenants."""
+
+from datetime import datetime
+from uuid import UUID
+
+from daemon.admin.schemas.shapes import Given, Lifetime, LifetimeInWords, Taken
+
+
+class NewTenantToken(Taken):
+    """Whose token, and for how long: seconds, or a duration such as 15m."""
+
+    tenant_id: UUID
+    expires_in: Lifetime | LifetimeInWords = 3600
+
+
+class TenantTokenMade(Given):
+    """A token that acts for one tenant, and until when."""
+
+    token: str
+    tenant_id: UUID
+    expires_at: datetime

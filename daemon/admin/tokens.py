@@ -1,0 +1,43 @@
+"""Tokens for tenants: an operator lends one, for a while, to whoever acts for a tenant."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from daemon.admin import schemas
+from daemon.admin.access import Access
+from daemon.admin.operations import Call, Operation, Reply
+from daemon.config import parse_duration
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDesk:
+    """What is done with tokens."""
+
+    access: Access
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation(
+                *("POST", "/api/tenant-tokens", "addTenantToken", "Tokens"),
+                summary="Make a short-lived token for one tenant",
+                description="Operators only. It ends by itself, and with the operator's token.",
+                handle=self.add,
+                body=schemas.NewTenantToken,
+                replies={201: ("The token, shown this once.", schemas.TenantTokenMade)},
+                problems=(413, 415),
+                operator_only=True,
+            )
+        ]
+
+    async def add(self, call: Call) -> Reply:
+        body: schemas.NewTenantToken = call.body
+        given = body.expires_in
+        lifetime = parse_duration(given) if isinstance(given, str) else timedelta(seconds=given)
+        token = self.access.tenant_token(body.tenant_id, lifetime=lifetime)
+        expires_at = datetime.fromtimestamp(token.expires_at, UTC)
+        return Reply(
+            201,
+            schemas.TenantTokenMade(
+                token=token.text, tenant_id=body.tenant_id, expires_at=expires_at
+            ),
+        )

@@ -1,0 +1,149 @@
+"""Test events: sent at once through the same door as every delivery, and without consequences."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import orjson
+
+from daemon import payload
+from daemon.admin import schemas, views
+from daemon.admin.operations import Call, Operation, Reply
+from daemon.admin.problems import Problem, not_found
+from daemon.delivery import Deliverer
+from daemon.model import Attempted, Claim, DeliveryId, EventId, TenantId, WebhookId
+from daemon.samples import sample_of
+from daemon.store import catalogue, history
+from daemon.store.catalogue import WebhookEntry
+from daemon.store.database import Database
+
+AT_ONCE = 16  # people's tests must not take the sockets of what they test for
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An event to be tried: its data is JSON text, and where it comes from is told."""
+
+    message_id: str
+    event_type: str
+    data: str
+    data_from: str
+
+
+class TrialDesk:
+    """What is done to try out a webhook."""
+
+    def __init__(self, database: Database, deliverer: Deliverer) -> None:
+        self._database = database
+        self._deliverer = deliverer
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation(
+                *("POST", "/api/webhooks/{id}/test", "testWebhook", "Webhooks"),
+                summary="Send a test event now",
+                description=(
+                    "Through the same sender and guard as every delivery. It touches no counters"
+                    " and is never retried. A receiver that does not take it is a 400, with what"
+                    " came of it."
+                ),
+                handle=self.test,
+                body=schemas.TestEvent,
+                body_optional=True,
+                replies={200: ("The receiver took it.", schemas.TestResult)},
+                problems=(413, 415),
+            )
+        ]
+
+    async def test(self, call: Call) -> Reply:
+        wanted: schemas.TestEvent = call.body
+        async with self._database.connection() as db:
+            entry = await catalogue.get(db, call.tenant, WebhookId(call.id))
+        if entry is None:
+            raise not_found("webhook")
+        trial = await self._trial(call.tenant, wanted)
+        claim = _claim_of(entry, trial)
+        async with self._room:
+            attempted = await self._deliverer.try_out(claim, message_id=trial.message_id)
+        return _told(attempted, trial)
+
+    async def _trial(self, tenant: TenantId, wanted: schemas.TestEvent) -> Trial:
+        message_id = f"evt_test_{uuid4().hex}"
+        if not wanted.sample:
+            async with self._database.connection() as db:
+                found = await history.latest_fitting(
+                    db,
+                    tenant,
+                    wanted.event_type,
+                    campaign_id=wanted.campaign_id,
+                    contact_id=wanted.contact_id,
+                )
+            if found is not None and found.data is not None:
+                return Trial(message_id, wanted.event_type, found.data, "event")
+        sample = orjson.dumps(sample_of(wanted.event_type)).decode()
+        return Trial(message_id, wanted.event_type, sample, "sample")
+
+
+def _claim_of(entry: WebhookEntry, trial: Trial) -> Claim:
+    """As of an attempt that nobody will ever claim."""
+    now = datetime.now(UTC)
+    # To the second, as the specification's example has it.
+    created_at = datetime.fromtimestamp(int(time.time()), UTC)
+    return Claim(
+        delivery_id=DeliveryId(uuid4()),
+        webhook_id=entry.id,
+        tenant_id=entry.tenant_id,
+        event_id=EventId(uuid4()),
+        event_type=trial.event_type,
+        event_created_at=created_at,
+        data=trial.data,
+        attempt=1,
+        claimed_at=now,
+        leased_until=now,
+        endpoint_url=entry.settings.endpoint_url,
+        secrets=entry.secrets,
+    )
+
+
+def _told(attempted: Attempted, trial: Trial) -> Reply:
+    claim, verdict = attempted.claim, attempted.verdict
+    body = payload.body_of(
+        *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
+        public_id=trial.message_id,
+    )
+    request, response, timing = views.outcome_of_test(attempted, body)
+    if not verdict.delivered:
+        raise Problem(
+            400,
+            verdict.error or "the test failed",
+            more={
+                "success": False,
+                "eventId": trial.message_id,
+                "eventType": trial.event_type,
+                "dataFrom": trial.data_from,
+                "statusCode": verdict.status,
+                "durationMs": attempted.outcome.took_ms,
+                "timing": timing.model_dump(by_alias=True),
+                "request": None if request is None else request.model_dump(by_alias=True),
+                "response": None if response is None else response.model_dump(by_alias=True),
+            },
+        )
+    assert verdict.status is not None
+    assert response is not None
+    return Reply(
+        200,
+        schemas.TestResult(
+            success=True,
+            event_id=trial.message_id,
+            event_type=trial.event_type,
+            data_from="event" if trial.data_from == "event" else "sample",
+            status_code=verdict.status,
+            duration_ms=attempted.outcome.took_ms,
+            timing=timing,
+            request=request,
+            response=response,
+        ),
+    )

@@ -1,0 +1,318 @@
+"""Webhooks over HTTP: make, look at, change, pause, resume, rotate, remove."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from daemon.admin import schemas, views
+from daemon.admin.operations import Call, Link, Operation, Reply, given
+from daemon.admin.problems import Mistake, Problem, not_found
+from daemon.config import parse_duration
+from daemon.credentials import header_place, sealed, secret_place
+from daemon.headers import judge_headers
+from daemon.ids import new_secret
+from daemon.matching import Unusable, compile_subscription
+from daemon.model import ClientCertificate, Refusal, StoredSecrets, WebhookId
+from daemon.samples import EVENT_TYPES
+from daemon.store import catalogue, secrets
+from daemon.store.catalogue import NoSuchTenantError, Settings, WebhookEntry
+from daemon.store.database import Database
+from daemon.targets import EgressPolicy, judge_url
+from daemon.tls import UnusableCertificateError, load_client, verifying_context
+from daemon.vault import Vault
+
+TYPE_NAMES = [each.name for each in EVENT_TYPES]
+REMOVED_AT_ONCE = 2000
+
+NEXT = {
+    "get": Link("getWebhook"),
+    "change": Link("changeWebhook"),
+    "test": Link("testWebhook"),
+    "deliveries": Link("listDeliveries"),
+    "remove": Link("removeWebhook"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDesk:
+    """What is done with webhooks."""
+
+    database: Database
+    vault: Vault
+    policy: EgressPolicy
+
+    def operations(self) -> list[Operation]:
+        one = {200: ("The webhook.", schemas.Webhook)}
+        return [
+            Operation(
+                *("POST", "/api/webhooks", "addWebhook", "Webhooks"),
+                summary="Make a webhook",
+                handle=self.add,
+                body=schemas.NewWebhook,
+                replies={201: ("Made; the secret is shown this once.", schemas.NewlyMadeWebhook)},
+                problems=(413, 415),
+                links=NEXT,
+            ),
+            Operation(
+                *("GET", "/api/webhooks", "listWebhooks", "Webhooks"),
+                summary="List webhooks",
+                handle=self.page,
+                query=schemas.WebhooksQuery,
+                replies={200: ("A page of webhooks, by name.", schemas.Webhooks)},
+            ),
+            Operation(
+                *("GET", "/api/webhooks/{id}", "getWebhook", "Webhooks"),
+                summary="Look at a webhook",
+                handle=self.get,
+                replies=one,
+            ),
+            Operation(
+                *("PATCH", "/api/webhooks/{id}", "changeWebhook", "Webhooks"),
+                summary="Change a webhook",
+                description="In force with the next attempt that is begun.",
+                handle=self.change,
+                body=schemas.WebhookChange,
+                replies=one,
+                problems=(413, 415),
+            ),
+            Operation(
+                *("DELETE", "/api/webhooks/{id}", "removeWebhook", "Webhooks"),
+                summary="Remove a webhook and all of its deliveries",
+                handle=self.remove,
+                replies={204: ("Removed.", None)},
+            ),
+            Operation(
+                *("POST", "/api/webhooks/{id}/pause", "pauseWebhook", "Webhooks"),
+                summary="Pause a webhook",
+                description="What is pending waits; what comes meanwhile can be replayed.",
+                handle=self.pause,
+                replies=one,
+            ),
+            Operation(
+                *("POST", "/api/webhooks/{id}/resume", "resumeWebhook", "Webhooks"),
+                summary="Resume a webhook",
+                description="It begins afresh: its failures are forgotten.",
+                handle=self.resume,
+                replies=one,
+            ),
+            Operation(
+                *("POST", "/api/webhooks/{id}/rotate-secret", "rotateSecret", "Webhooks"),
+                summary="Give a webhook a new secret",
+                description="Requests are signed with both until the overlap ends.",
+                handle=self.rotate,
+                body=schemas.Rotation,
+                body_optional=True,
+                replies={200: ("The new secret, shown this once.", schemas.RotatedSecret)},
+                problems=(413, 415),
+            ),
+        ]
+
+    async def add(self, call: Call) -> Reply:
+        body: schemas.NewWebhook = call.body
+        settings = Settings(
+            name=body.name,
+            description=body.description,
+            endpoint_url=body.endpoint_url,
+            event_types=_tuple(body.event_types),
+            event_filters=_filters(body.event_filters),
+            notification_email=body.notification_email,
+        )
+        self._check(settings)
+        secret = new_secret()
+        stored = StoredSecrets(
+            WebhookId(uuid4()), secret, custom_headers=_judged(body.custom_headers)
+        )
+        stored = sealed(_with_certificate(stored, body.client_certificate), self.vault)
+        try:
+            async with self.database.transaction() as db:
+                entry = await catalogue.add(
+                    db, call.tenant, settings, stored, is_active=body.is_active
+                )
+        except NoSuchTenantError:
+            raise not_found("tenant") from None
+        shown = views.members_of(entry) | {"warnings": _warnings(settings)}
+        return Reply(201, schemas.NewlyMadeWebhook(**shown, secret_key=secret))
+
+    async def page(self, call: Call) -> Reply:
+        query: schemas.WebhooksQuery = call.query
+        after = None if query.after is None else WebhookId(query.after)
+        async with self.database.connection() as db:
+            found = await catalogue.page(db, call.tenant, after=after, limit=query.limit + 1)
+        shown = found[: query.limit]
+        more = str(shown[-1].id) if len(found) > query.limit else None
+        return Reply(
+            200, schemas.Webhooks(webhooks=[views.webhook(each) for each in shown], next=more)
+        )
+
+    async def get(self, call: Call) -> Reply:
+        async with self.database.connection() as db:
+            entry = await catalogue.get(db, call.tenant, WebhookId(call.id))
+        return Reply(200, views.webhook(_there(entry)))
+
+    async def change(self, call: Call) -> Reply:
+        changes = given(call.body)
+        async with self.database.transaction() as db:
+            entry = _there(await catalogue.lock(db, call.tenant, WebhookId(call.id)))
+            settings = _changed(entry.settings, changes)
+            self._check(settings)
+            stored = self._changed_secrets(entry.secrets, changes)
+            entry = await catalogue.change(db, settings, stored)
+        return Reply(200, views.webhook(entry, warnings=_warnings(settings)))
+
+    async def pause(self, call: Call) -> Reply:
+        return await self._set_active(call, active=False)
+
+    async def resume(self, call: Call) -> Reply:
+        return await self._set_active(call, active=True)
+
+    async def remove(self, call: Call) -> Reply:
+        """Its deliveries go first and bit by bit: a million of them are no one statement's work."""
+        webhook_id = WebhookId(call.id)
+        async with self.database.transaction() as db:
+            _there(await catalogue.set_active(db, call.tenant, webhook_id, active=False))
+        while await self._remove_some(webhook_id):
+            pass
+        async with self.database.transaction() as db:
+            await catalogue.remove(db, call.tenant, webhook_id)
+        return Reply(204)
+
+    async def rotate(self, call: Call) -> Reply:
+        overlap = parse_duration(call.body.overlap)
+        secret, webhook_id = new_secret(), WebhookId(call.id)
+        stored = secret
+        if self.vault.newest is not None:
+            stored = self.vault.seal(secret, place=secret_place(webhook_id))
+        async with self.database.transaction() as db:
+            _there(await catalogue.lock(db, call.tenant, webhook_id))
+            rotated = await secrets.rotate(db, webhook_id, stored, overlap=overlap)
+            assert rotated is not None
+        return Reply(
+            200,
+            schemas.RotatedSecret(
+                id=webhook_id,
+                secret_key=secret,
+                previous_secret_expires_at=rotated.overlap_until,
+            ),
+        )
+
+    def _check(self, settings: Settings) -> None:
+        """Raises Problem for what could never work."""
+        judged = judge_url(settings.endpoint_url, self.policy)
+        if isinstance(judged, Refusal):
+            raise _at_fault("endpointUrl", judged.reason)
+        matcher = compile_subscription(settings.event_types, settings.event_filters)
+        if isinstance(matcher, Unusable):
+            raise _at_fault("eventFilters", matcher.reason)
+
+    async def _set_active(self, call: Call, *, active: bool) -> Reply:
+        async with self.database.transaction() as db:
+            entry = await catalogue.set_active(db, call.tenant, WebhookId(call.id), active=active)
+        return Reply(200, views.webhook(_there(entry)))
+
+    async def _remove_some(self, webhook_id: WebhookId) -> int:
+        async with self.database.transaction(durable=False) as db:
+            return await catalogue.remove_some_deliveries(db, webhook_id, limit=REMOVED_AT_ONCE)
+
+    def _changed_secrets(self, stored: StoredSecrets, changes: dict[str, Any]) -> StoredSecrets:
+        if "custom_headers" in changes:
+            merged = self._merged(stored, changes["custom_headers"])
+            stored = replace(stored, custom_headers=_judged(merged))
+        if "client_certificate" in changes:
+            stored = _with_certificate(stored, changes["client_certificate"])
+        return sealed(stored, self.vault)
+
+    def _merged(
+        self, stored: StoredSecrets, changes: dict[str, str | None] | None
+    ) -> dict[str, str] | None:
+        if changes is None:
+            return None
+        headers: Any = orjson.loads(stored.custom_headers or "{}")
+        headers = headers if isinstance(headers, dict) else {}
+        opened = {
+            name: self.vault.open(str(value), place=header_place(stored.webhook_id, name))
+            for name, value in headers.items()
+            if name.lower() not in {each.lower() for each in changes}
+        }
+        return opened | {name: value for name, value in changes.items() if value is not None}
+
+
+def _there(entry: WebhookEntry | None) -> WebhookEntry:
+    if entry is None:
+        raise not_found("webhook")
+    return entry
+
+
+def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
+    members = {
+        name: value for name, value in changes.items() if name in Settings.__dataclass_fields__
+    }
+    if "event_types" in members:
+        members["event_types"] = _tuple(members["event_types"])
+    if "event_filters" in members:
+        members["event_filters"] = _filters(members["event_filters"])
+    return replace(settings, **members)
+
+
+def _with_certificate(
+    stored: StoredSecrets, taken: schemas.ClientCertificateTaken | None
+) -> StoredSecrets:
+    """Raises Problem for one that cannot be used."""
+    if taken is None:
+        return replace(stored, client_certificate=None, client_key=None)
+    try:
+        load_client(verifying_context(), ClientCertificate(taken.certificate, taken.key))
+    except UnusableCertificateError as error:
+        raise _at_fault("clientCertificate", str(error)) from None
+    return replace(stored, client_certificate=taken.certificate, client_key=taken.key)
+
+
+def _judged(headers: dict[str, str] | None) -> str | None:
+    """As JSON text. Raises Problem for headers that cannot be sent."""
+    if not headers:
+        return None
+    judged = judge_headers(headers)
+    if isinstance(judged, Refusal):
+        raise _at_fault("customHeaders", judged.reason)
+    return orjson.dumps(dict(judged)).decode()
+
+
+def _at_fault(member: str, reason: str) -> Problem:
+    return Problem(422, f"{member}: {reason}", mistakes=[Mistake(f"#/{member}", reason)])
+
+
+def _warnings(settings: Settings) -> list[str]:
+    """Types that no event of ours will have: the application may know others, or it is a slip."""
+    return [
+        f"eventTypes: {name} is none of the {len(TYPE_NAMES)} event types{_meant(name)}"
+        for name in settings.event_types or ()
+        if not any(_takes(name, known) for known in TYPE_NAMES)
+    ]
+
+
+def _takes(pattern: str, name: str) -> bool:
+    return pattern in ("*", name) or (
+        pattern.endswith(".*") and name.startswith(pattern.removesuffix("*"))
+    )
+
+
+def _meant(name: str) -> str:
+    near: Sequence[str] = difflib.get_close_matches(name, TYPE_NAMES, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _tuple(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
+
+
+def _filters(filters: schemas.EventFilters | None) -> str | None:
+    """As JSON text; a member that is null filters nothing, as one that is left out."""
+    if filters is None:
+        return None
+    members = filters.model_dump(mode="json", exclude_unset=True)
+    return orjson.dumps(
+        {name: value for name, value in members.items() if value is not None}
+    ).decode()

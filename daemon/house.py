@@ -1,0 +1,166 @@
+"""
+The house: every part of a daemon, made from the configuration and handed what it calls.
+
+Only here is anything constructed.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aiohttp import web
+
+from daemon.admin import api
+from daemon.admin.access import Access
+from daemon.admin.app import add_api, make_app
+from daemon.admin.readiness import Readiness
+from daemon.bell import Bell
+from daemon.config import Config
+from daemon.custodian import Custodian
+from daemon.delivery import Deliverer
+from daemon.fanout import Fanout
+from daemon.health import Limits
+from daemon.janitor import Janitor
+from daemon.lanes import Lanes
+from daemon.letters import Letterhead
+from daemon.listener import Listener
+from daemon.loops import Loop, Pulse
+from daemon.mailboxes import mailbox
+from daemon.mailer import Mailer, MailServer
+from daemon.metrics import Metrics
+from daemon.notifier import Notifier
+from daemon.proxy import Proxy
+from daemon.replayer import Replayer
+from daemon.sender import Sender
+from daemon.settler import Settler
+from daemon.store import migrations
+from daemon.store.database import Database
+from daemon.sweeper import Sweeper
+from daemon.targets import EgressPolicy
+from daemon.vault import Vault
+from daemon.worker import Worker
+
+# A lease outlives the attempt by as long as the database may be away for a moment.
+LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
+
+
+@dataclass(slots=True)
+class House:
+    """The parts of a running daemon."""
+
+    sender: Sender
+    vault: Vault
+    deliverer: Deliverer
+    worker: Worker
+    settler: Settler
+    listener: Listener
+    custodian: Custodian
+    notifier: Notifier | None
+    readiness: Readiness
+    metrics: Metrics
+    pulse: Pulse
+    front: tuple[Loop, ...]  # what takes on new work; stops first
+
+
+def build(config: Config, database: Database) -> House:
+    """Every part, each with what it calls."""
+    delivery = config.delivery
+    metrics, pulse = Metrics(), Pulse()
+    metrics.follow_loops(pulse.ages)
+    lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
+    lanes = Lanes(slots=delivery.concurrency, widest=delivery.per_endpoint)
+    bell = Bell(lanes)
+    sender = Sender(egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config))
+    vault = Vault(master_keys(config))
+    limits = Limits(delivery.failing_after, delivery.pause_after)
+    settler = Settler(database, lanes, bell, limits=limits, lease=lease, metrics=metrics)
+    deliverer = Deliverer(
+        sender, vault, schedule=delivery.retry_schedule, settle=settler.add, metrics=metrics
+    )
+    worker = Worker(
+        database,
+        lanes,
+        bell,
+        make=deliverer.make,
+        backlog=lambda: settler.backlog,
+        lease=lease,
+        metrics=metrics,
+    )
+    fanout = Fanout(database, bell, metrics=metrics)
+    sweeper = Sweeper(database, lanes, bell, metrics=metrics)
+    listener = Listener(database, wake_fanout=fanout.wake, bell=bell)
+    readiness = Readiness(pulse, lag=lambda: sweeper.lag_seconds)
+    readiness.schema = migrations.known()[-1].name
+    custodian = Custodian(database, vault, metrics=metrics)
+    replayer = Replayer(database, lanes, bell, metrics=metrics)
+    notifier = _notifier(config, database, limits, metrics)
+    kept = config.retention
+    janitor = Janitor(database, deliveries=kept.deliveries, events=kept.events, metrics=metrics)
+    front: tuple[Loop, ...] = (worker, fanout, sweeper, listener, custodian, replayer, janitor)
+    if notifier is not None:
+        front = (*front, notifier)
+    return House(
+        sender=sender,
+        vault=vault,
+        deliverer=deliverer,
+        worker=worker,
+        settler=settler,
+        listener=listener,
+        custodian=custodian,
+        notifier=notifier,
+        readiness=readiness,
+        metrics=metrics,
+        pulse=pulse,
+        front=front,
+    )
+
+
+def app_of(config: Config, database: Database, house: House) -> web.Application:
+    """What the house serves: the API with it, once there are operators."""
+    app = make_app(readiness=house.readiness, metrics=house.metrics)
+    admin = config.admin
+    if not admin.tokens:
+        return app
+    tokens = [token.get_secret_value() for token in admin.tokens]
+    access = Access(tokens, allowed_hosts=admin.allowed_hosts)
+    operations = api.operations(
+        database=database,
+        deliverer=house.deliverer,
+        vault=house.vault,
+        policy=egress_policy(config),
+        access=access,
+    )
+    add_api(app, operations, access)
+    return app
+
+
+def _notifier(
+    config: Config, database: Database, limits: Limits, metrics: Metrics
+) -> Notifier | None:
+    """None when there is no mail server to give letters to."""
+    notifications = config.notifications
+    mailer = configured_mailer(config)
+    if mailer is None or notifications.from_ is None:
+        return None
+    head = Letterhead(mailbox(notifications.from_), limits, notifications.console_url)
+    to = [mailbox(each) for each in notifications.to]
+    return Notifier(database, mailer, head, to=to, metrics=metrics)
+
+
+def configured_mailer(config: Config) -> Mailer | None:
+    url = config.notifications.smtp_url
+    return None if url is None else Mailer(MailServer.from_url(url.get_secret_value()))
+
+
+def egress_policy(config: Config) -> EgressPolicy:
+    """The operator's egress settings as the rule that upholds them."""
+    egress = config.egress
+    return EgressPolicy(egress.allow_http, egress.allow_networks, egress.allow_ports)
+
+
+def egress_proxy(config: Config) -> Proxy | None:
+    url = config.egress.proxy
+    return None if url is None else Proxy.from_url(url.get_secret_value())
+
+
+def master_keys(config: Config) -> list[str]:
+    return [key.get_secret_value() for key in config.security.master_keys]

@@ -1,0 +1,261 @@
+"""
+What has happened, for people to look at: events, and the attempts to deliver them.
+
+Every statement names the tenant: what is another's is not there. Newest first, and a page goes on
+where the last one ended, so that what comes meanwhile shifts nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from daemon.model import DeliveryId, EventId, TenantId, WebhookId
+from daemon.store.database import Connection
+
+FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
+LAST_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page begins: what is older than this time, or as old and has a lesser id."""
+
+    at: datetime = LAST_TIME
+    id: UUID = LAST_ID
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One row of `webhook_deliveries`, as a list shows it."""
+
+    id: DeliveryId
+    webhook_id: WebhookId
+    event_id: EventId
+    event_type: str
+    status: str
+    status_code: int | None
+    attempt_number: int
+    attempted_at: datetime | None
+    next_retry_at: datetime | None
+    duration_ms: int | None
+    error: str | None
+    replay_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptInFull:
+    """The same with all that is kept of it; data, headers and trace are JSON text."""
+
+    attempt: Attempt
+    endpoint_url: str
+    data: str | None
+    event_created_at: datetime
+    signature: str | None
+    response_headers: str | None
+    response_body: str | None
+    trace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """What a list is narrowed to; None takes all."""
+
+    type: str | None = None
+    status: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        id=DeliveryId(row["id"]),
+        webhook_id=WebhookId(row["webhook_id"]),
+        event_id=EventId(row["event_id"]),
+        event_type=row["event_type"],
+        status=row["status"],
+        status_code=row["status_code"],
+        attempt_number=row["attempt_number"],
+        attempted_at=row["attempted_at"],
+        next_retry_at=row["next_retry_at"],
+        duration_ms=row["duration_ms"],
+        error=row["error_message"],
+        replay_id=row["replay_id"],
+    )
+
+
+ATTEMPTS = """
+    SELECT d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type, d.status,
+           d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
+           d.error_message, d.replay_id
+      FROM webhook_deliveries AS d
+     WHERE d.webhook_id = $1
+       AND d.attempted_at <= $2 AND (d.attempted_at, d.id) < ($2, $3)
+       AND ($4::text IS NULL OR d.event_type = $4)
+       AND ($5::text IS NULL OR d.status = $5)
+       AND ($6::timestamptz IS NULL OR d.attempted_at >= $6)
+       AND ($7::timestamptz IS NULL OR d.attempted_at < $7)
+     ORDER BY d.attempted_at DESC, d.id DESC
+     LIMIT $8
+"""
+
+
+async def attempts(
+    db: Connection, webhook_id: WebhookId, which: Which, *, before: Place, limit: int
+) -> list[Attempt]:
+    """A webhook's attempts; whose webhook it is, the caller has seen to."""
+    rows = await db.fetch(
+        ATTEMPTS,
+        *(webhook_id, before.at, before.id),
+        *(which.type, which.status, which.since, which.until, limit),
+    )
+    return [_attempt(row) for row in rows]
+
+
+ATTEMPT_PLACE = "SELECT attempted_at FROM webhook_deliveries WHERE id = $1 AND webhook_id = $2"
+
+
+async def place_of_attempt(
+    db: Connection, webhook_id: WebhookId, delivery_id: UUID
+) -> Place | None:
+    """Where the page after this attempt begins."""
+    at = await db.fetchval(ATTEMPT_PLACE, delivery_id, webhook_id)
+    return None if at is None else Place(at, delivery_id)
+
+
+IN_FULL = """
+    SELECT d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type, d.status,
+           d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
+           d.error_message, d.replay_id,
+           w.endpoint_url, d.signature, d.response_headers, d.response_body, d.trace,
+           CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END AS data,
+           coalesce(d.event_created_at, e.created_at, d.attempted_at, now()) AS event_created_at
+      FROM webhook_deliveries AS d
+      JOIN webhooks AS w ON w.id = d.webhook_id AND w.tenant_id = $2
+      LEFT JOIN webhook_events AS e ON e.id = d.event_id
+     WHERE d.id = $1
+"""
+
+
+async def attempt_in_full(
+    db: Connection, tenant_id: TenantId, delivery_id: DeliveryId
+) -> AttemptInFull | None:
+    row = await db.fetchrow(IN_FULL, delivery_id, tenant_id)
+    if row is None:
+        return None
+    return AttemptInFull(
+        attempt=_attempt(row),
+        endpoint_url=row["endpoint_url"],
+        data=row["data"],
+        event_created_at=row["event_created_at"],
+        signature=row["signature"],
+        response_headers=row["response_headers"],
+        response_body=row["response_body"],
+        trace=row["trace"],
+    )
+
+
+OF_EVENT = """
+    SELECT d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type, d.status,
+           d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
+           d.error_message, d.replay_id
+      FROM webhook_deliveries AS d
+      JOIN webhooks AS w ON w.id = d.webhook_id AND w.tenant_id = $2
+     WHERE d.event_id = $1 AND ($3::uuid IS NULL OR d.webhook_id = $3)
+     ORDER BY d.attempted_at DESC, d.id DESC
+     LIMIT $4
+"""
+
+
+async def attempts_for_event(
+    db: Connection,
+    tenant_id: TenantId,
+    event_id: EventId,
+    *,
+    webhook_id: WebhookId | None = None,
+    limit: int = 200,
+) -> list[Attempt]:
+    """Every attempt to deliver this event, or those to one webhook."""
+    rows = await db.fetch(OF_EVENT, event_id, tenant_id, webhook_id, limit)
+    return [_attempt(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class EventEntry:
+    """One row of `webhook_events`; `data` is JSON text, and None in lists."""
+
+    id: EventId
+    type: str
+    created_at: datetime | None
+    data: str | None = None
+
+
+EVENTS = """
+    SELECT id, coalesce(event_type, '') AS event_type, created_at
+      FROM webhook_events
+     WHERE tenant_id = $1
+       AND created_at <= $2 AND (created_at, id) < ($2, $3)
+       AND ($4::text IS NULL OR event_type = $4)
+       AND ($5::timestamptz IS NULL OR created_at >= $5)
+       AND ($6::timestamptz IS NULL OR created_at < $6)
+     ORDER BY created_at DESC, id DESC
+     LIMIT $7
+"""
+
+
+async def events(
+    db: Connection, tenant_id: TenantId, which: Which, *, before: Place, limit: int
+) -> list[EventEntry]:
+    rows = await db.fetch(
+        EVENTS,
+        *(tenant_id, before.at, before.id, which.type, which.since, which.until, limit),
+    )
+    return [EventEntry(EventId(r["id"]), r["event_type"], r["created_at"]) for r in rows]
+
+
+EVENT = """
+    SELECT id, coalesce(event_type, '') AS event_type, created_at, event_data
+      FROM webhook_events
+     WHERE id = $1 AND tenant_id = $2
+"""
+
+
+async def event(db: Connection, tenant_id: TenantId, event_id: EventId) -> EventEntry | None:
+    row = await db.fetchrow(EVENT, event_id, tenant_id)
+    if row is None:
+        return None
+    return EventEntry(EventId(row["id"]), row["event_type"], row["created_at"], row["event_data"])
+
+
+LATEST_FITTING = """
+    -- Ten thousand are enough to look through for a test; who has more has newer ones that fit.
+    SELECT id, event_type, created_at, event_data
+      FROM (SELECT id, event_type, created_at, event_data
+              FROM webhook_events
+             WHERE tenant_id = $1 AND event_type = $2
+             ORDER BY created_at DESC
+             LIMIT 10000) AS latest
+     WHERE ($3::text IS NULL OR $3 IN (
+                event_data->>'campaign_id', event_data->>'campaignId',
+                event_data #>> '{campaign,id}'))
+       AND ($4::text IS NULL OR $4 IN (
+                event_data->>'contact_id', event_data->>'contactId',
+                event_data #>> '{contact,id}', event_data #>> '{contact,email}'))
+     ORDER BY created_at DESC
+     LIMIT 1
+"""
+
+
+async def latest_fitting(
+    db: Connection,
+    tenant_id: TenantId,
+    event_type: str,
+    *,
+    campaign_id: str | None = None,
+    contact_id: str | None = None,
+) -> EventEntry | None:
+    """The latest event of this type about this campaign and this contact."""
+    row = await db.fetchrow(LATEST_FITTING, tenant_id, event_type, campaign_id, contact_id)
+    if row is None:
+        return None
+    return EventEntry(EventId(row["id"]), row["event_type"], row["created_at"], row["event_data"])

@@ -1,0 +1,256 @@
+"""Deliveries and events over HTTP: the request inspector, and once more, please."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from daemon import signing
+from daemon.samples import EVENT_TYPES
+from tests.api import Caller, serving_api
+from tests.application import SECRET, Application
+from tests.house import until
+from tests.receiver import Receiver, Reply
+from tests.test_delivery import settled
+
+ONCE: dict[str, Any] = {"delivery": {"retry_schedule": []}}
+
+
+@pytest.fixture
+async def tenant(app: Application) -> UUID:
+    return await app.tenant()
+
+
+@pytest.fixture
+async def api(database: str, tenant: UUID) -> AsyncIterator[Caller]:
+    async with serving_api(database, tenant, **ONCE) as caller:
+        yield caller
+
+
+async def one_delivered(
+    api: Caller,
+    app: Application,
+    tenant: UUID,
+    receiver: Receiver,
+    *,
+    status: str = "success",
+    path: str = "/hook",
+) -> tuple[UUID, Any]:
+    """A webhook and its one delivery in full."""
+    webhook = await app.webhook(tenant, receiver.url + path)
+    await app.event(tenant, {"n": 1.0, "text": "quote ' and \\ é 😀"})
+    await until(lambda: settled(app, webhook, status, 1))
+    listed = await api.get(f"/api/webhooks/{webhook}/deliveries")
+    return webhook, (await api.get(f"/api/deliveries/{listed.json['deliveries'][0]['id']}")).json
+
+
+async def test_an_attempt_is_shown_in_full_as_it_went_over_the_wire(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(200, headers={"Content-Type": "text/plain"}, body=b"OK")
+
+    path = "/hook?key=c4n4ry"
+    webhook, shown = await one_delivered(api, app, tenant, receiver, path=path)
+
+    [request] = receiver.received
+    headers = {name.lower(): value for name, value in shown["request"]["headers"].items()}
+    assert shown["webhookId"] == str(webhook)
+    assert (shown["status"], shown["statusCode"], shown["attemptNumber"]) == ("success", 200, 1)
+    assert headers == request.headers
+    assert shown["request"]["body"].encode() == request.body
+    assert shown["request"]["url"] == receiver.url + "/hook?…"
+    assert shown["signature"] == signing.sign(request.body, SECRET)
+    assert shown["response"]["statusCode"] == 200
+    assert shown["response"]["headers"]["content-type"] == "text/plain"
+    assert shown["response"]["body"] == "OK"
+    assert shown["messageId"] == request.headers["webhook-id"]
+    assert shown["timing"]["totalMs"] == shown["durationMs"]
+    assert shown["timing"]["tlsMs"] is None
+    assert shown["timing"]["connectMs"] is not None
+    assert "c4n4ry" not in str(shown)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_the_curl_command_sends_the_very_same_signed_request(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    _, shown = await one_delivered(api, app, tenant, receiver)
+
+    curl = await asyncio.create_subprocess_shell(shown["request"]["curl"] + " -s -o /dev/null")
+    assert await asyncio.wait_for(curl.wait(), 10) == 0
+
+    sent, again = receiver.received
+    assert again.body == sent.body
+    ours = ("content-type", "user-agent", "x-penguinmails-signature", "webhook-signature")
+    assert {name: again.headers[name] for name in ours} == {n: sent.headers[n] for n in ours}
+
+
+async def test_attempts_are_listed_newest_first_a_page_at_a_time(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    webhook = await app.webhook(tenant, receiver.url)
+    await app.events(tenant, 7)
+    await until(lambda: settled(app, webhook, "success", 7))
+
+    pages, before = [], None
+    while True:
+        query = {"limit": 3} | ({"before": before} if before else {})
+        page = (await api.get(f"/api/webhooks/{webhook}/deliveries", **query)).json
+        pages.append([each["id"] for each in page["deliveries"]])
+        if (before := page["next"]) is None:
+            break
+
+    rows = await app.db.fetch(
+        "SELECT id FROM webhook_deliveries ORDER BY attempted_at DESC, id DESC"
+    )
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert [each for page in pages for each in page] == [str(row["id"]) for row in rows]
+
+
+async def test_attempts_are_narrowed_by_status_type_and_time(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] == 1 else 200)
+    webhook = await app.webhook(tenant, receiver.url)
+    await app.event(tenant, {"n": 1})
+    await app.event(tenant, {"n": 2}, type="email.clicked")
+    await until(lambda: settled(app, webhook, "failed", 1))
+    await until(lambda: settled(app, webhook, "success", 1))
+    now = datetime.now(UTC)
+    earlier, later = (now - timedelta(hours=1)).isoformat(), (now + timedelta(hours=1)).isoformat()
+
+    async def found(**query: Any) -> list[str]:
+        answer = await api.get(f"/api/webhooks/{webhook}/deliveries", **query)
+        assert answer.status == 200, answer
+        return sorted(each["eventType"] for each in answer.json["deliveries"])
+
+    assert await found(status="failed") == ["email.opened"]
+    assert await found(status="pending_retry") == []
+    assert await found(eventType="email.clicked") == ["email.clicked"]
+    assert await found(**{"from": earlier, "to": later}) == ["email.clicked", "email.opened"]
+    assert await found(before=earlier) == []
+    assert await found(**{"from": later}) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"status": "done"},
+        {"limit": 500},
+        {"before": "yesterday"},
+        {"from": "2025-11-25"},
+        {"from": "2025-11-25T14:30:00"},
+        {"page": 2},
+    ],
+)
+async def test_a_list_is_not_narrowed_by_what_makes_no_sense(
+    api: Caller, app: Application, tenant: UUID, query: dict[str, Any]
+) -> None:
+    webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
+
+    assert (await api.get(f"/api/webhooks/{webhook}/deliveries", **query)).status == 422
+
+
+async def test_a_page_cannot_begin_where_nothing_is(
+    api: Caller, app: Application, tenant: UUID
+) -> None:
+    webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
+
+    for path in (f"/api/webhooks/{webhook}/deliveries", "/api/events"):
+        assert (await api.get(path, before=uuid4())).status == 404
+
+
+async def test_an_exhausted_delivery_is_made_once_more_with_the_same_event(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(500)
+    webhook, shown = await one_delivered(api, app, tenant, receiver, status="failed")
+    receiver.answer = lambda _: Reply()
+
+    retried = await api.post(f"/api/deliveries/{shown['id']}/retry")
+    await until(lambda: settled(app, webhook, "success", 1))
+
+    again = (await api.get(f"/api/deliveries/{retried.json['id']}")).json
+    first, second = receiver.received
+    assert retried.status == 202
+    assert (again["status"], again["attemptNumber"]) == ("success", 2)
+    assert second.body == first.body
+    assert [each["id"] for each in again["siblings"]] == [shown["id"]]
+
+
+async def test_a_retry_of_a_paused_webhook_s_delivery_is_a_conflict(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    webhook, shown = await one_delivered(api, app, tenant, receiver)
+    await api.post(f"/api/webhooks/{webhook}/pause")
+
+    answer = await api.post(f"/api/deliveries/{shown['id']}/retry")
+
+    assert (answer.status, answer.error) == (409, "the webhook is paused: resume it first")
+
+
+async def test_the_guard_stands_before_a_manual_retry_too(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    webhook, shown = await one_delivered(api, app, tenant, receiver)
+    await app.db.execute("UPDATE webhooks SET endpoint_url = 'http://169.254.169.254/latest'")
+
+    retried = await api.post(f"/api/deliveries/{shown['id']}/retry")
+    await until(lambda: settled(app, webhook, "failed", 1))
+
+    again = (await api.get(f"/api/deliveries/{retried.json['id']}")).json
+    assert again["errorMessage"] == "the host's address is not public"
+    assert (again["request"], again["response"]) == (None, None)
+
+
+async def test_events_are_shown_with_their_deliveries(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    one, two = [await app.webhook(tenant, f"{receiver.url}/{n}") for n in range(2)]
+    event = await app.event(tenant, {"n": 1})
+    await until(lambda: settled(app, one, "success", 1))
+    await until(lambda: settled(app, two, "success", 1))
+
+    listed = await api.get("/api/events")
+    shown = await api.get(f"/api/events/{event}")
+    as_known = await api.get(f"/api/events/evt_{event.hex}")
+
+    assert [each["id"] for each in listed.json["events"]] == [str(event)]
+    assert shown.json["data"] == {"n": 1}
+    assert {each["webhookId"] for each in shown.json["deliveries"]} == {str(one), str(two)}
+    assert as_known.json == shown.json
+
+
+async def test_events_are_listed_newest_first_by_type_and_time(
+    api: Caller, app: Application, tenant: UUID
+) -> None:
+    at = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
+    types = ["email.opened", "email.clicked", "email.opened", "email.sent"]
+    events = [
+        await app.event(tenant, type=name, created_at=at + timedelta(minutes=n))
+        for n, name in enumerate(types)
+    ]
+
+    async def found(**query: Any) -> list[UUID]:
+        answer = await api.get("/api/events", **query)
+        return [UUID(each["id"]) for each in answer.json["events"]]
+
+    assert await found() == events[::-1]
+    assert await found(type="email.opened") == [events[2], events[0]]
+    assert await found(limit=2) == [events[3], events[2]]
+    assert await found(before=events[2]) == [events[1], events[0]]
+    assert await found(**{"from": "2025-11-25T14:31:00Z", "to": "2025-11-25T14:33:00Z"}) == [
+        events[2],
+        events[1],
+    ]
+
+
+async def test_the_13_types_are_told_with_samples(api: Caller) -> None:
+    told = (await api.get("/api/event-types")).json["eventTypes"]
+
+    assert [each["name"] for each in told] == [each.name for each in EVENT_TYPES]
+    assert all(set(each["fields"]) <= set(each["sample"]) for each in told)

@@ -1,0 +1,82 @@
+"""docs/api.md: every command in it is run, in order, as a reader would."""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+
+from tests.api import OPERATOR, serving_api
+from tests.application import Application
+from tests.house import until
+from tests.receiver import Receiver
+from tests.test_delivery import settled
+
+GUIDE = Path(__file__).parents[1] / "docs/api.md"
+
+
+def commands() -> list[str]:
+    return re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+
+async def run(command: str, world: dict[str, str]) -> Any:
+    process = await asyncio.create_subprocess_shell(
+        command,
+        env=world | {"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, err) == (0, b""), command
+    return orjson.loads(out) if out else None
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_every_command_of_the_guide_does_what_it_says(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    steps = iter(commands())
+    async with serving_api(database, tenant) as operator:
+        world = {
+            "API": operator.url("").rstrip("/"),
+            "TOKEN": OPERATOR,
+            "TENANT": str(tenant),
+            "RECEIVER": receiver.url,
+        }
+
+        async def step() -> Any:
+            answer = await run(next(steps), world)
+            assert answer is None or "error" not in answer, answer
+            return answer
+
+        world["WEBHOOK"] = (await step())["id"]
+        world["TENANT_TOKEN"] = (await step())["token"]
+        assert (await step())["success"] is True
+        assert (await step())["customHeaders"] == {"Authorization": "[hidden]"}
+        world["EVENT"] = str(await app.event(tenant, {"n": 1}))
+        await until(lambda: settled(app, UUID(world["WEBHOOK"]), "success", 1))
+        world["DELIVERY"] = (await step())["deliveries"][0]["id"]
+        assert (await step())["request"]["curl"].startswith("curl -X POST")
+        assert UUID((await step())["id"])  # type: ignore[truthy-bool]
+        assert (await step())["count"] == 0
+        assert (await step())["total"] == 1
+        world["REPLAY"] = (await step())["id"]
+        assert (await step())["total"] == 1
+        assert (await step())["status"] in {"cancelled", "completed"}
+        assert [each["id"] for each in (await step())["events"]] == [world["EVENT"]]
+        assert (await step())["deliveries"] != []
+        assert (await step())["secretKey"].startswith("whsec_")
+        assert (await step())["isActive"] is False
+        assert (await step())["isActive"] is True
+        assert await step() is None
+
+    assert list(steps) == []
+    assert {request.headers.get("authorization") for request in receiver.received} == {
+        None,
+        "Bearer the-receiver-s-own",
+    }

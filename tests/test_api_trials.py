@@ -1,0 +1,211 @@
+"""Test events over HTTP: the real sender, the real guard, the real outcome, and no consequences."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from daemon import signing
+from daemon.samples import EVENT_TYPES, sample_of
+from tests.api import Caller, serving_api
+from tests.application import Application
+from tests.hostile import HTTP, hostile, saying, silent
+from tests.house import free_port
+from tests.receiver import Receiver, Reply
+
+
+@pytest.fixture
+async def tenant(app: Application) -> UUID:
+    return await app.tenant()
+
+
+@pytest.fixture
+async def api(database: str, tenant: UUID) -> AsyncIterator[Caller]:
+    async with serving_api(database, tenant) as caller:
+        yield caller
+
+
+async def tried(api: Caller, url: str, body: Any = None) -> Any:
+    """What came of a test of a new webhook there."""
+    made = await api.webhook(url)
+    answer = await api.post(f"/api/webhooks/{made['id']}/test", body)
+    return answer.status, answer.json, made
+
+
+async def test_a_test_event_is_sent_at_once_and_tells_what_came_of_it(
+    api: Caller, receiver: Receiver
+) -> None:
+    status, told, made = await tried(api, receiver.url + "/hook")
+
+    [request] = receiver.received
+    event = request.event
+    assert (status, told["success"], told["statusCode"]) == (200, True, 200)
+    assert event["id"].startswith("evt_test_")
+    assert list(event) == ["id", "type", "created_at", "data"]
+    assert (event["type"], event["data"]) == ("email.opened", sample_of("email.opened"))
+    assert (told["eventId"], told["dataFrom"]) == (event["id"], "sample")
+    assert request.headers["webhook-id"] == event["id"]
+    assert request.headers["x-penguinmails-signature"] == signing.sign(
+        request.body, made["secretKey"]
+    )
+    assert told["request"]["body"].encode() == request.body
+    assert told["request"]["url"] == receiver.url + "/hook"
+    assert told["response"] == {
+        "statusCode": 200,
+        "headers": {"content-length": "2"},
+        "body": "OK",
+    }
+    assert told["durationMs"] == told["timing"]["totalMs"]
+
+
+@pytest.mark.parametrize("name", [each.name for each in EVENT_TYPES])
+async def test_any_of_the_13_types_can_be_tested(
+    api: Caller, receiver: Receiver, name: str
+) -> None:
+    status, told, _ = await tried(api, receiver.url, {"eventType": name})
+
+    assert (status, told["eventType"]) == (200, name)
+    assert receiver.received[0].headers["x-penguinmails-event"] == name
+
+
+async def test_another_type_is_refused(api: Caller, receiver: Receiver) -> None:
+    status, told, _ = await tried(api, receiver.url, {"eventType": "email.opend"})
+
+    assert status == 422
+    assert told["errors"][0]["pointer"] == "#/eventType"
+    assert receiver.received == []
+
+
+async def test_the_data_are_those_of_the_latest_event_that_fits(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    made = await api.webhook(receiver.url, isActive=False)
+    stored: list[dict[str, Any]] = [
+        {"n": 1, "campaign_id": "camp_1", "contact": {"id": "c_1", "email": "a@b"}},
+        {"n": 2, "campaignId": "camp_1", "contactId": "c_2"},
+        {"n": 3, "campaign": {"id": "camp_2"}, "contact_id": "c_1"},
+        {"n": 4},
+    ]
+    for data in stored:
+        await app.event(tenant, data)
+    await app.event(await app.tenant(), {"n": 5, "campaign_id": "camp_1"})
+    wishes = [
+        {},
+        {"campaignId": "camp_1"},
+        {"campaignId": "camp_2"},
+        {"contactId": "c_1"},
+        {"contactId": "c_1", "campaignId": "camp_1"},
+        {"contactId": "a@b"},
+        {"contactId": "nobody"},
+        {"sample": True},
+    ]
+
+    told = [
+        (await api.post(f"/api/webhooks/{made['id']}/test", wish)).json["dataFrom"]
+        for wish in wishes
+    ]
+
+    sent = [request.event["data"].get("n") for request in receiver.received]
+    assert sent == [4, 2, 3, 3, 1, 1, None, None]
+    assert told == ["event"] * 6 + ["sample"] * 2
+
+
+FAILING = {
+    "answers 500": (Reply(500, body=b"oops"), "the receiver answered 500 Internal Server Error"),
+    "answers 410": (Reply(410), "the receiver answered 410 Gone"),
+    "redirects": (
+        Reply(302, headers={"Location": "https://example.com/?t=c4n4ry"}),
+        "redirects to https://example.com/?…",
+    ),
+}
+
+
+@pytest.mark.parametrize(("reply", "told"), FAILING.values(), ids=FAILING)
+async def test_it_is_a_400_with_the_reason_when_the_receiver(
+    api: Caller, app: Application, receiver: Receiver, reply: Reply, told: str
+) -> None:
+    receiver.answer = lambda _: reply
+
+    status, answer, made = await tried(api, receiver.url)
+
+    row = await app.health(UUID(made["id"]))
+    assert (status, answer["success"], answer["statusCode"]) == (400, False, reply.status)
+    assert told in answer["error"]
+    assert (row["consecutive_failures"], row["is_failing"], row["is_active"]) == (0, False, True)
+    assert (row["last_failure_at"], row["last_success_at"]) == (None, None)
+    assert await app.deliveries(UUID(made["id"])) == []
+
+
+async def test_a_receiver_that_says_nothing_is_a_400_after_the_timeout(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    async with (
+        hostile(silent) as receiver,
+        serving_api(database, tenant, delivery={"timeout": "300ms"}) as api,
+    ):
+        status, told, _ = await tried(api, receiver.url)
+
+    assert status == 400
+    assert told["error"] == "no complete answer within 0.3 s"
+
+
+async def test_a_hostile_answer_is_shown_as_text(api: Caller) -> None:
+    wire = HTTP + b"200 \xff\xfe\x01\r\nX-A: \xff\x01\r\nContent-Length: 3\r\n\r\n\xff\x00\xfe"
+    async with hostile(saying(wire)) as receiver:
+        status, told, _ = await tried(api, receiver.url)
+
+    assert status in {200, 400}
+    assert told["success"] == (status == 200)
+
+
+# The guard
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://10.0.0.1/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://localhost/",
+        "https://0x7f.1/",
+        "http://93.184.216.34/",
+        "https://93.184.216.34:22/",
+    ],
+)
+async def test_the_guard_stands_before_a_test_too(
+    app: Application, database: str, tenant: UUID, url: str
+) -> None:
+    # Written by the application, which nothing keeps from writing this.
+    webhook = await app.webhook(tenant, url)
+    egress = {"allow_networks": [], "allow_ports": ["443"], "allow_http": False}
+    async with serving_api(database, tenant, egress=egress) as api:
+        answer = await api.post(f"/api/webhooks/{webhook}/test")
+        refused = await api.patch(f"/api/webhooks/{webhook}", {"endpointUrl": url})
+
+    assert answer.status == 400
+    assert refused.status == 422
+    assert answer.error == refused.json["errors"][0]["detail"]
+    assert (answer.json["request"], answer.json["response"]) == (None, None)
+
+
+async def test_a_test_that_we_cannot_make_is_our_own_fault(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
+    egress = {"proxy": f"http://127.0.0.1:{free_port()}"}
+    async with serving_api(database, tenant, egress=egress) as api:
+        answer = await api.post(f"/api/webhooks/{webhook}/test")
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert "the egress proxy cannot be reached" in answer.error
+
+
+async def test_a_paused_webhook_can_be_tested(api: Caller, receiver: Receiver) -> None:
+    made = await api.webhook(receiver.url, isActive=False)
+
+    answer = await api.post(f"/api/webhooks/{made['id']}/test")
+
+    assert answer.status == 200

@@ -1,0 +1,406 @@
+"""Webhooks over HTTP: made, looked at, changed, paused, rotated, removed."""
+
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from daemon import signing
+from daemon.vault import Vault
+from tests.api import Answered, Caller, serving_api
+from tests.application import Application
+from tests.certificates import Authority
+from tests.house import until
+from tests.receiver import Receiver
+from tests.test_delivery import settled
+
+URL = "http://127.0.0.1:9/hook"
+# The specification's own example.
+SPECIFIED = {
+    "name": "CRM Contact Sync",
+    "endpointUrl": "https://127.0.0.1/webhooks/penguinmails",
+    "description": "Sync email engagement to CRM",
+    "eventTypes": ["email.opened", "email.clicked", "email.bounced"],
+    "eventFilters": {"campaign_ids": ["camp_def456"]},
+}
+
+
+@pytest.fixture
+async def tenant(app: Application) -> UUID:
+    return await app.tenant()
+
+
+@pytest.fixture
+async def api(database: str, tenant: UUID) -> AsyncIterator[Caller]:
+    async with serving_api(database, tenant) as caller:
+        yield caller
+
+
+async def test_a_webhook_is_made_as_in_the_specification(api: Caller) -> None:
+    made = await api.post("/api/webhooks", SPECIFIED)
+
+    assert made.status == 201
+    assert {name: made.json[name] for name in SPECIFIED} == SPECIFIED
+    assert UUID(made.json["id"]).version == 4
+    assert made.json["secretKey"].startswith("whsec_")
+    assert signing.standard_key(made.json["secretKey"]) is not None
+    assert (made.json["isActive"], made.json["consecutiveFailures"]) == (True, 0)
+
+
+async def test_the_secret_is_shown_once_and_signs_what_is_sent(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    made = await api.webhook(receiver.url)
+    again = await api.get(f"/api/webhooks/{made['id']}")
+    listed = await api.get("/api/webhooks")
+
+    await app.event(tenant)
+    await until(lambda: settled(app, UUID(made["id"]), "success", 1))
+
+    [request] = receiver.received
+    assert made["secretKey"] not in again.text + listed.text
+    assert "secretKey" not in again.json
+    assert request.headers["x-penguinmails-signature"] == signing.sign(
+        request.body, made["secretKey"]
+    )
+
+
+WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no name": ({"endpointUrl": URL}, "#/name", "is missing"),
+    "no URL": ({"name": "x"}, "#/endpointUrl", "is missing"),
+    "an empty name": ({"name": "", "endpointUrl": URL}, "#/name", "at least 1"),
+    "a long name": ({"name": "x" * 256, "endpointUrl": URL}, "#/name", "at most 255"),
+    "a member unknown": (
+        {"name": "x", "endpointUrl": URL, "url": URL},
+        "#/url",
+        "not a member that is known",
+    ),
+    "a snake": ({"name": "x", "endpoint_url": URL}, "#/endpointUrl", "is missing"),
+    "the secret chosen": (
+        {"name": "x", "endpointUrl": URL, "secretKey": "whsec_x"},
+        "#/secretKey",
+        "not a member that is known",
+    ),
+    "a URL within": (
+        {"name": "x", "endpointUrl": "http://169.254.169.254/latest"},
+        "#/endpointUrl",
+        "the host's address is not public",
+    ),
+    "a URL of another kind": (
+        {"name": "x", "endpointUrl": "gopher://127.0.0.1/"},
+        "#/endpointUrl",
+        "not of the form https://host/path",
+    ),
+    "a number for a name": ({"name": 5, "endpointUrl": URL}, "#/name", "valid string"),
+    "a type that is no type": (
+        {"name": "x", "endpointUrl": URL, "eventTypes": ["email.opened", "e mail"]},
+        "#/eventTypes/1",
+        "is neither an event type",
+    ),
+    "a wildcard within": (
+        {"name": "x", "endpointUrl": URL, "eventTypes": ["*.opened"]},
+        "#/eventTypes/0",
+        "is neither an event type",
+    ),
+    "a filter of no shape": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": 5}},
+        "#/eventFilters/filters",
+        "should be an object",
+    ),
+    "a reserved header": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"Host": "inside"}},
+        "#/customHeaders",
+        "the header Host is reserved",
+    ),
+    "a split header": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "a\r\nY: b"}},
+        "#/customHeaders",
+        "the value of the header X is not printable",
+    ),
+    "no certificate": (
+        {
+            "name": "x",
+            "endpointUrl": URL,
+            "clientCertificate": {"certificate": "x", "key": "c4n4ry"},
+        },
+        "#/clientCertificate",
+        "cannot be used",
+    ),
+    "no mail address": (
+        {"name": "x", "endpointUrl": URL, "notificationEmail": "a@b\nBcc: c@d"},
+        "#/notificationEmail",
+        "is not a mail address",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "pointer", "told"), WRONG.values(), ids=WRONG)
+async def test_a_webhook_is_not_made_with(
+    api: Caller, body: dict[str, Any], pointer: str, told: str
+) -> None:
+    answer = await api.post("/api/webhooks", body)
+    listed = await api.get("/api/webhooks")
+
+    assert answer.status == 422
+    assert pointer in answer.pointers
+    assert told in answer.text
+    assert "c4n4ry" not in answer.text
+    assert listed.json["webhooks"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "status", "told"),
+    [
+        (b"{", "application/json", 400, "not JSON"),
+        (b"\xff", "application/json", 400, "not JSON"),
+        (b"[]", "application/json", 422, "must be a JSON object"),
+        (b'"x"', "application/json", 422, "must be a JSON object"),
+        (b"", "application/json", 400, "not JSON"),
+        (b"{}", "text/plain", 415, "must be application/json"),
+        (b"name=x", "application/x-www-form-urlencoded", 415, "must be application/json"),
+        (b'{"name":"\\u0000","endpointUrl":"x"}', "application/json", 422, "NUL"),
+        (b'{"name":"\\ud800","endpointUrl":"x"}', "application/json", 400, "not JSON"),
+        (b" " * (1024 * 1024 + 1), "application/json", 413, "larger than 1 MiB"),
+        (b"[" * 100_000, "application/json", 400, "not JSON"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_told_apart(
+    api: Caller, body: bytes, media_type: str, status: int, told: str
+) -> None:
+    answer = await api.call(
+        "POST", "/api/webhooks", data=io.BytesIO(body), headers={"Content-Type": media_type}
+    )
+
+    assert answer.status == status
+    assert told in answer.error
+
+
+async def test_a_type_that_nothing_will_have_is_taken_with_a_warning(api: Caller) -> None:
+    made = await api.webhook(URL, eventTypes=["email.*", "email.opend", "our.own"])
+
+    assert made["warnings"] == [
+        "eventTypes: email.opend is none of the 13 event types; did you mean email.opened?",
+        "eventTypes: our.own is none of the 13 event types",
+    ]
+
+
+async def test_only_what_is_given_changes(api: Caller) -> None:
+    made = await api.webhook(
+        URL, description="before", eventTypes=["email.*"], eventFilters={"campaign_ids": ["a"]}
+    )
+
+    renamed = await api.patch(f"/api/webhooks/{made['id']}", {"name": "another"})
+    cleared = await api.patch(
+        f"/api/webhooks/{made['id']}",
+        {"description": None, "eventTypes": None, "eventFilters": None},
+    )
+
+    kept = {"description": "before", "eventTypes": ["email.*"], "endpointUrl": URL}
+    assert renamed.json["name"] == "another"
+    assert {name: renamed.json[name] for name in kept} == kept
+    assert cleared.json["name"] == "another"
+    assert [cleared.json[name] for name in ("description", "eventTypes", "eventFilters")] == [
+        None,
+        None,
+        None,
+    ]
+    assert renamed.json["updatedAt"] > made["updatedAt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"name": None}, "#/name"),
+        ({"name": ""}, "#/name"),
+        ({"endpointUrl": None}, "#/endpointUrl"),
+        ({"endpointUrl": "http://10.0.0.1/"}, "#/endpointUrl"),
+        ({"isActive": False}, "#/isActive"),
+        ({"eventFilters": {"x": 1}}, "#/eventFilters/x"),
+        ({"customHeaders": {"Host": "x"}}, "#/customHeaders"),
+    ],
+)
+async def test_a_change_to_what_cannot_be_is_refused_and_changes_nothing(
+    api: Caller, change: dict[str, Any], pointer: str
+) -> None:
+    made = await api.webhook(URL)
+
+    answer = await api.patch(f"/api/webhooks/{made['id']}", change)
+
+    after = await api.get(f"/api/webhooks/{made['id']}")
+    assert (answer.status, answer.pointers) == (422, [pointer])
+    assert after.json == {name: made[name] for name in after.json}
+
+
+async def test_headers_are_merged_by_name_and_their_values_never_shown(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    made = await api.webhook(
+        receiver.url, customHeaders={"Authorization": "Bearer c4n4ry", "X-A": "c4n4ry-a"}
+    )
+    changed = await api.patch(
+        f"/api/webhooks/{made['id']}",
+        {"customHeaders": {"x-a": None, "X-B": "c4n4ry-b"}},
+    )
+    await app.event(tenant)
+    await until(lambda: settled(app, UUID(made["id"]), "success", 1))
+    removed = await api.patch(f"/api/webhooks/{made['id']}", {"customHeaders": None})
+
+    [request] = receiver.received
+    assert made["customHeaders"] == {"Authorization": "[hidden]", "X-A": "[hidden]"}
+    assert changed.json["customHeaders"] == {"Authorization": "[hidden]", "X-B": "[hidden]"}
+    assert removed.json["customHeaders"] is None
+    assert request.headers["authorization"] == "Bearer c4n4ry"
+    assert request.headers["x-b"] == "c4n4ry-b"
+    assert "x-a" not in request.headers
+
+
+async def test_a_certificate_is_kept_and_never_shown(api: Caller, app: Application) -> None:
+    client = Authority().client("a-webhook")
+    made = await api.webhook(
+        URL, clientCertificate={"certificate": client.certificate, "key": client.key}
+    )
+
+    row = await app.health(UUID(made["id"]))
+    removed = await api.patch(f"/api/webhooks/{made['id']}", {"clientCertificate": None})
+
+    assert made["hasClientCertificate"] is True
+    assert (row["client_certificate"], row["client_key"]) == (client.certificate, client.key)
+    assert removed.json["hasClientCertificate"] is False
+
+
+async def test_secrets_are_sealed_before_they_reach_the_database(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    key = "k" * 32
+    async with serving_api(database, tenant, security={"master_keys": [key]}) as api:
+        made = await api.webhook(URL, customHeaders={"X-Key": "c4n4ry"}, isActive=False)
+        row = await app.health(UUID(made["id"]))
+        changed = await api.patch(f"/api/webhooks/{made['id']}", {"customHeaders": {"X-2": "v"}})
+
+    opened = Vault([key]).open(row["secret_key"], place=f"{made['id']}/secret")
+    assert opened == made["secretKey"]
+    assert "c4n4ry" not in str(dict(row))
+    assert changed.json["customHeaders"] == {"X-Key": "[hidden]", "X-2": "[hidden]"}
+
+
+async def test_a_paused_webhook_gets_nothing_until_it_is_resumed(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    made = await api.webhook(receiver.url)
+    webhook = UUID(made["id"])
+    paused = await api.post(f"/api/webhooks/{webhook}/pause")
+    await app.db.execute(
+        "UPDATE webhooks SET consecutive_failures = 7, is_failing = true WHERE id = $1", webhook
+    )
+    await app.event(tenant)
+    other = await api.webhook(receiver.url + "/other")
+    await app.event(tenant)
+    await until(lambda: settled(app, UUID(other["id"]), "success", 1))
+    resumed = await api.post(f"/api/webhooks/{webhook}/resume")
+    await app.event(tenant)
+    await until(lambda: settled(app, webhook, "success", 1))
+
+    assert (paused.json["isActive"], resumed.json["isActive"]) == (False, True)
+    assert (resumed.json["consecutiveFailures"], resumed.json["isFailing"]) == (0, False)
+    assert len(receiver.at("/")) == 1
+
+
+async def test_a_webhook_may_be_made_paused(api: Caller) -> None:
+    assert (await api.webhook(URL, isActive=False))["isActive"] is False
+
+
+async def test_a_rotated_secret_signs_beside_the_old_one(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    made = await api.webhook(receiver.url)
+    rotated = await api.post(f"/api/webhooks/{made['id']}/rotate-secret", {"overlap": "1h"})
+    await app.event(tenant)
+    await until(lambda: settled(app, UUID(made["id"]), "success", 1))
+
+    [request] = receiver.received
+    shown = await api.get(f"/api/webhooks/{made['id']}")
+    assert rotated.status == 200
+    assert request.headers["x-penguinmails-signature"] == signing.sign(
+        request.body, rotated.json["secretKey"]
+    )
+    assert request.headers["x-penguinmails-signature-previous"] == signing.sign(
+        request.body, made["secretKey"]
+    )
+    assert shown.json["previousSecretExpiresAt"] == rotated.json["previousSecretExpiresAt"]
+
+
+@pytest.mark.parametrize("overlap", ["-1s", "31d", "soon", "", 5, None])
+async def test_an_overlap_is_from_none_to_thirty_days(api: Caller, overlap: object) -> None:
+    made = await api.webhook(URL)
+
+    answer = await api.post(f"/api/webhooks/{made['id']}/rotate-secret", {"overlap": overlap})
+
+    assert (answer.status, answer.pointers) == (422, ["#/overlap"])
+
+
+async def test_a_removed_webhook_is_gone_with_its_deliveries(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    made = await api.webhook(receiver.url)
+    webhook = UUID(made["id"])
+    await app.events(tenant, 50)
+    await until(lambda: settled(app, webhook, "success", 50))
+
+    removed = await api.delete(f"/api/webhooks/{webhook}")
+    again = await api.delete(f"/api/webhooks/{webhook}")
+
+    assert (removed.status, removed.text, again.status) == (204, "", 404)
+    assert await app.deliveries(webhook) == []
+
+
+async def test_webhooks_are_listed_by_name_a_page_at_a_time(api: Caller) -> None:
+    for name in ("c", "a", "b", "a"):
+        await api.webhook(URL, name=name)
+
+    first = await api.get("/api/webhooks", limit=3)
+    second = await api.get("/api/webhooks", limit=3, after=first.json["next"])
+
+    assert [each["name"] for each in first.json["webhooks"]] == ["a", "a", "b"]
+    assert [each["name"] for each in second.json["webhooks"]] == ["c"]
+    assert second.json["next"] is None
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 201}, {"limit": "x"}, {"after": "x"}, {"offset": 1}]
+)
+async def test_a_query_that_is_not_understood_is_refused(
+    api: Caller, query: dict[str, object]
+) -> None:
+    assert (await api.get("/api/webhooks", **query)).status == 422
+
+
+@pytest.mark.parametrize("name", ["nothing", str(uuid4()), "x" * 300, "%00"])
+async def test_what_is_not_there_is_a_404(api: Caller, name: str) -> None:
+    answer: Answered = await api.get(f"/api/webhooks/{name}")
+
+    assert (answer.status, answer.error) == (404, "there is no such webhook")
+
+
+async def test_hostile_names_come_back_as_they_were_given(api: Caller) -> None:
+    name = "<script>alert(1)</script> \u202e 😀 ' ; DROP TABLE webhooks; --"
+
+    made = await api.webhook(URL, name=name)
+
+    assert (await api.get(f"/api/webhooks/{made['id']}")).json["name"] == name
+
+
+async def test_a_filter_written_over_http_is_the_one_that_filters(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    filters = {"filters": {"contact.id": ["c1", 5, None], "ratio": 1e2}}
+    made = await api.webhook(receiver.url, eventFilters=filters)
+    wanted = await app.event(tenant, {"contact": {"id": 5}, "ratio": 100})
+    await app.event(tenant, {"contact": {"id": 6}, "ratio": 100})
+    await until(lambda: settled(app, UUID(made["id"]), "success", 1))
+
+    [row] = await app.deliveries(UUID(made["id"]))
+    assert row["event_id"] == wanted
+    assert made["eventFilters"] == orjson.loads(orjson.dumps(filters))

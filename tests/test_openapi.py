@@ -1,0 +1,131 @@
+"""The API's description, held against what is served."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from daemon import sender
+from daemon.admin import openapi, schemas
+from daemon.connections import LookupFailedError
+from daemon.samples import EVENT_TYPES
+from tests.api import OPERATOR, serving_api
+from tests.application import Application
+from tests.certificates import Authority
+from tests.commandline import ROOT
+from tests.hostile import OK, hostile, saying
+from tests.sending import Names
+from tests.test_api_access import OPERATIONS
+
+# The contract's section 7.
+CALLS = {
+    "POST /api/webhooks", "GET /api/webhooks", "GET /api/webhooks/{id}",
+    "PATCH /api/webhooks/{id}", "DELETE /api/webhooks/{id}", "POST /api/webhooks/{id}/pause",
+    "POST /api/webhooks/{id}/resume", "POST /api/webhooks/{id}/rotate-secret",
+    "POST /api/webhooks/{id}/test", "GET /api/webhooks/{id}/deliveries",
+    "GET /api/deliveries/{id}", "POST /api/deliveries/{id}/retry",
+    "POST /api/webhooks/{id}/retry-failed", "POST /api/replays", "GET /api/replays/{id}",
+    "POST /api/replays/{id}/cancel", "GET /api/events", "GET /api/events/{id}",
+    "GET /api/event-types", "POST /api/tenant-tokens",
+}  # fmt: skip
+
+
+def test_every_call_of_the_contract_is_described_and_no_other() -> None:
+    paths = openapi.document(OPERATIONS)["paths"]
+
+    found = {f"{method.upper()} {path}" for path, each in paths.items() for method in each}
+    assert found == CALLS
+
+
+def test_every_link_leads_to_an_operation_that_is_there() -> None:
+    names = {operation.name for operation in OPERATIONS}
+
+    assert {link.operation for each in OPERATIONS for link in each.links.values()} <= names
+
+
+def test_the_types_of_test_events_are_the_13() -> None:
+    described = schemas.TestEvent.model_json_schema()["properties"]["eventType"]["enum"]
+
+    assert described == [each.name for each in EVENT_TYPES]
+
+
+async def test_the_reference_is_a_page_that_needs_nothing_from_elsewhere(
+    app: Application, database: str
+) -> None:
+    async with serving_api(database, await app.tenant()) as operator:
+        page = await operator.with_headers(Authorization=None).get("/docs")
+        description = await operator.with_headers(Authorization=None).get("/openapi.json")
+
+    assert (page.status, description.status) == (200, 200)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert description.json["openapi"] == "3.1.0"
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert re.findall(r"(?:src|href)=[\"']?(?:https?:)?//", page.text) == []
+    assert "<script" not in page.text
+    for operation in OPERATIONS:
+        assert f'id="{operation.name}"' in page.text
+
+
+# A port that the description allows for, on an address that is hardly anybody's.
+PLACE = ("127.8.4.43", 8443)
+
+
+class OneName(Names):
+    """A resolver that knows the receiver, and asks nobody for any other name."""
+
+    async def addresses(self, host: str) -> list[str]:
+        if host not in self.answers:
+            raise LookupFailedError("it is not there")
+        return await super().addresses(host)
+
+
+@pytest.fixture
+async def receiver_url(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[tuple[str, Authority]]:
+    """An ordinary https URL that answers, for a daemon in this process; and who vouches for it."""
+    authority = Authority()
+    (tmp_path / "authority.pem").write_text(authority.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    monkeypatch.setattr(sender, "CaresResolver", lambda: OneName(receiver=[PLACE[0]]))
+    context = authority.server("receiver.test")
+    async with hostile(saying(OK), tls=context, at=PLACE):
+        yield "https://receiver.test:8443/hook", authority
+
+
+@pytest.mark.timeout(300)
+async def test_schemathesis_finds_nothing_with_all_of_its_checks(
+    app: Application, database: str, receiver_url: tuple[str, Authority], tmp_path: Path
+) -> None:
+    tenant = await app.tenant()
+    for n in range(20):
+        await app.event(tenant, {"n": n})
+    url, authority = receiver_url
+    client = authority.client("a-webhook")
+    async with serving_api(database, tenant, log={"level": "error"}) as operator:
+        process = await asyncio.create_subprocess_exec(
+            *(Path(sys.executable).with_name("schemathesis"), "run", operator.url("/openapi.json")),
+            *("--header", f"Authorization: Bearer {OPERATOR}"),
+            *("--header", f"X-Tenant-ID: {tenant}"),
+            *("--checks", "all", "--max-examples", "10", "--seed", "1", "--no-color"),
+            cwd=tmp_path,
+            env=os.environ
+            | {
+                "SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks",
+                "PYTHONPATH": str(ROOT),
+                "WEBHOOKD_TEST_RECEIVER": url,
+                "WEBHOOKD_TEST_CERTIFICATE": client.certificate,
+                "WEBHOOKD_TEST_KEY": client.key,
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told, _ = await asyncio.wait_for(process.communicate(), 280)
+
+    assert process.returncode == 0, told.decode()
+    phases = re.findall(r"✅ (Examples|Coverage|Fuzzing|Stateful)\n", told.decode())
+    assert len(phases) == 4, told.decode()
