@@ -4,7 +4,6 @@ import asyncio
 import email
 import email.policy
 import ssl
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,23 +101,20 @@ def mail_host(
 ) -> Iterator[MailHost]:
     """Serve, on the port of a `host` that was there before; `login` demands one."""
     host = host or MailHost(free_port())
-    with warnings.catch_warnings():
-        # That a password needs TLS, it says in a warning; on loopback this is what is tested.
-        warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
-        server = Controller(
-            host,
-            hostname="127.0.0.1",
-            port=host.port,
-            ssl_context=tls,
-            tls_context=starttls,
-            require_starttls=starttls is not None and login,
-            authenticator=host.authenticate,
-            auth_required=login,
-            auth_require_tls=starttls is not None,
-        )
-        server.start()
-        try:
-            yield host
-        finally:
-            host.open = True  # or the server would wait for a letter that it holds
-            server.stop()
+    server = Controller(
+        host,
+        hostname="127.0.0.1",
+        port=host.port,
+        ssl_context=tls,
+        tls_context=starttls,
+        require_starttls=starttls is not None and login,
+        authenticator=host.authenticate,
+        auth_required=login,
+        auth_require_tls=starttls is not None,
+    )
+    server.start()
+    try:
+        yield host
+    finally:
+        host.open = True  # or the server would wait for a letter that it holds
+        server.stop()

@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 
 from daemon.bundle import bundled
 from daemon.config import Config, Database, Delivery, Egress, load
-from daemon.config.sections import LATER, keys
+from daemon.config.sections import keys
 from daemon.errors import ConfigError
 
 CANARY = "c4n4ry"
@@ -58,10 +58,9 @@ def test_the_example_file_loads_to_exactly_the_defaults() -> None:
     config = load(bundled("config.example.toml"), environ={})
 
     assert config.model_dump() == Config().model_dump()
-    assert config.unused() == []
 
 
-def test_the_example_file_lists_every_key_that_acts_and_no_other() -> None:
+def test_the_example_file_lists_every_key_and_no_other() -> None:
     text = bundled("config.example.toml").read_text()
     without_default = re.compile(
         r"^# (?=(?:url|proxy|master_keys|smtp_url|from|console_url) = )", re.MULTILINE
@@ -70,7 +69,7 @@ def test_the_example_file_lists_every_key_that_acts_and_no_other() -> None:
     tables = tomllib.loads(without_default.sub("", text))
 
     listed = {f"{section}.{key}" for section, table in tables.items() for key in table}
-    assert listed == keys().keys() - set(LATER)
+    assert listed == keys().keys()
 
 
 def test_every_key_says_what_it_is_for() -> None:
@@ -434,7 +433,7 @@ def test_secrets_show_neither_in_repr_nor_in_dumps() -> None:
     )
 
     shown = f"{config!r} {config} {config.model_dump()} {config.model_dump_json()}"
-    assert CANARY not in shown + repr(config.unused())
+    assert CANARY not in shown
     assert config.security.master_keys[0].get_secret_value() == CANARY * 6
 
 
@@ -450,27 +449,6 @@ def test_secrets_show_neither_in_repr_nor_in_dumps() -> None:
 )
 def test_database_urls_that_the_driver_takes_are_taken(url: str) -> None:
     assert loaded(DATABASE_URL=url).origin("database.url") == "DATABASE_URL"
-
-
-def test_settings_for_later_are_accepted_and_named_as_unused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    later = ("admin.tokens", "admin.allowed_hosts", "retention.events")
-    monkeypatch.setattr("daemon.config.sections.LATER", later)
-    config = loaded(
-        """
-[admin]
-tokens = ["one", "two"]
-[retention]
-events = "90d"
-deliveries = "30d"
-""",
-    )
-
-    assert config.unused() == [
-        "config.toml:3: admin.tokens: is set, but this version does not use it yet",
-        "config.toml:5: retention.events: is set, but this version does not use it yet",
-    ]
 
 
 def test_retention_is_a_duration_of_a_second_or_more() -> None:
@@ -532,7 +510,7 @@ def test_mail_without_a_sender_is_a_mistake() -> None:
         "retention.deliveries = 30",
     ],
 )
-def test_settings_for_later_must_have_the_right_shape_already(toml: str) -> None:
+def test_each_setting_must_have_its_shape(toml: str) -> None:
     (told,) = mistakes(toml)
 
     assert told.startswith("config.toml:1: ")

@@ -492,3 +492,23 @@ async def test_the_request_is_kept_as_it_was_sent_without_what_is_secret(
     assert line == "POST /hook?… HTTP/1.1"
     assert request.headers | {"x-key": "[hidden]"} == shown
     assert set(trace["stagesMs"]) == {"lookup", "connect", "answer"}
+
+
+async def test_an_inserted_row_without_a_payload_has_its_event_s_data_at_every_attempt(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    replies = iter([Reply(500), Reply(500), Reply()])
+    receiver.answer = lambda _: next(replies)
+    tenant = await app.tenant()
+    event = await app.event(tenant, {"n": 1})
+    webhook = await app.webhook(tenant, receiver.url, types=["never"])
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, status,"
+        " next_retry_at) VALUES ($1, $2, $3, 'email.opened', 'pending_retry', now())",
+        *(uuid4(), webhook, event),
+    )
+    async with serving(database, delivery=SHORT):
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    assert len({request.body for request in receiver.received}) == 1
+    assert receiver.received[0].event["data"] == {"n": 1}

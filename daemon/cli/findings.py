@@ -71,8 +71,7 @@ async def all_findings(path: Path | None) -> AsyncIterator[Finding]:
     """Every check, until one fails that the others need. Raises ConfigError."""
     loaded = config.load(path)
     logs.configure(loaded.log.format, "error")
-    for finding in on_configuration(loaded, path):
-        yield finding
+    yield on_configuration(path)
     async for finding in on_mail(loaded):
         yield finding
     try:
@@ -106,14 +105,12 @@ async def on_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
             yield finding
 
 
-def on_configuration(loaded: Config, path: Path | None) -> Iterator[Finding]:
-    """Which file it was, and what is set in vain."""
+def on_configuration(path: Path | None) -> Finding:
+    """Which file it was."""
     named = path or os.environ.get(CONFIG_VARIABLE)
     file = Path(named) if named else next((place for place in PLACES if place.exists()), None)
     found = str(file) if file else "no file: defaults and environment alone"
-    yield Finding(Mark.GOOD, "configuration", found)
-    for warning in loaded.unused():
-        yield Finding(Mark.REMARK, "configuration", warning)
+    return Finding(Mark.GOOD, "configuration", found)
 
 
 async def on_mail(loaded: Config) -> AsyncIterator[Finding]:

@@ -30,8 +30,6 @@ def configured(path: Path | None) -> "Config":
 
     loaded = config.load(path)
     logs.configure(loaded.log.format, loaded.log.level)
-    for warning in loaded.unused():
-        print(f"webhookd: warning: {warning}", file=sys.stderr)
     return loaded
 
 

@@ -23,9 +23,6 @@ from pydantic.fields import FieldInfo
 from daemon.config.durations import format_duration, parse_duration
 from daemon.mailboxes import mailbox
 
-# Part of the contract, but nothing here acts on them yet: they are checked, and `unused` says so.
-LATER: tuple[str, ...] = ()
-
 ENCODE = "in a user name or password write : / ? # [ ] @ % as %3A %2F %3F %23 %5B %5D %40 %25"
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 
@@ -369,14 +366,6 @@ class Config(Section):
     def _at(self, key: str) -> object:
         section, name = key.split(".")
         return getattr(getattr(self, section), f"{name}_" if name == "from" else name)
-
-    def unused(self) -> list[str]:
-        """Warn, one line each, of settings that are set but that this version does not act on."""
-        return [
-            f"{origin}: {key}: is set, but this version does not use it yet"
-            for key in LATER
-            if (origin := self.origin(key)) is not None
-        ]
 
 
 def keys() -> dict[str, FieldInfo]:

@@ -109,7 +109,8 @@ CLAIM = """
       LEFT JOIN LATERAL (
             SELECT event_data, created_at
               FROM webhook_events
-             WHERE d.event_created_at IS NULL AND id = d.event_id) AS e ON true
+             WHERE (d.event_created_at IS NULL OR d.payload IS NULL) AND id = d.event_id) AS e
+             ON true
     UNION ALL
     -- And a row for each lane: what comes due there next.
     SELECT lane.id, NULL, NULL, NULL, NULL, NULL,

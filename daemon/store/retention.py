@@ -141,7 +141,8 @@ DELETE_EVENTS = """
              WHERE e.id = ANY ($1::uuid[])
                -- An attempt that the application inserted looks its event up. Not EXISTS: that may
                -- become a join which reads all that is pending.
-               AND (SELECT bool_or(d.status = 'pending_retry' AND d.event_created_at IS NULL)
+               AND (SELECT bool_or(d.status = 'pending_retry'
+                                   AND (d.event_created_at IS NULL OR d.payload IS NULL))
                       FROM webhook_deliveries AS d
                      WHERE d.event_id = e.id) IS NOT TRUE
                FOR UPDATE SKIP LOCKED))
