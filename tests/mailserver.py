@@ -3,6 +3,7 @@
 import asyncio
 import email
 import email.policy
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,12 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from tests.house import free_port
+
+# What it says of itself is not the daemon's log, and comes from another thread.
+logging.getLogger("mail.log").propagate = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,13 @@ class MailHost:
         return AuthResult(success=success, handled=success)
 
 
+class _Controller(Controller):
+    def factory(self) -> SMTP:
+        # Told no loop, it looks for one under warning filters of its own; those are not the
+        # thread's but the process's, and may be what another thread then goes on with.
+        return SMTP(self.handler, loop=self.loop, **self.SMTP_kwargs)
+
+
 @contextmanager
 def mail_host(
     host: MailHost | None = None,
@@ -101,7 +112,7 @@ def mail_host(
 ) -> Iterator[MailHost]:
     """Serve, on the port of a `host` that was there before; `login` demands one."""
     host = host or MailHost(free_port())
-    server = Controller(
+    server = _Controller(
         host,
         hostname="127.0.0.1",
         port=host.port,

@@ -332,6 +332,29 @@ def test_the_standard_library_logs_through_the_same_renderer() -> None:
     assert CANARY not in stream.getvalue()
 
 
+def test_the_standard_library_passes_by_whoever_filters_our_own_lines() -> None:
+    stream = io.StringIO()
+    logger_to(stream)
+    processors = structlog.get_config()["processors"]
+    processors.insert(0, lambda *_: {"event": "filtered"})
+
+    logging.getLogger("asyncio").warning("slow")
+
+    processors.pop(0)
+    assert json.loads(stream.getvalue())["event"] == "slow"
+
+
+@pytest.mark.parametrize(
+    "text", ["a\r\nb\x00\x1b[31m\u2028c\u202ed\ud800", "a" * 500, "", "  a  b "]
+)
+def test_somebody_else_s_words_come_on_one_printable_line(text: str) -> None:
+    line = logs.one_line(f"{text} https://u:{CANARY}@h/?{CANARY}", longest=50)
+
+    assert line.isprintable()
+    assert len(line) <= 50
+    assert CANARY not in line
+
+
 async def test_asyncios_own_complaints_arrive_too() -> None:
     stream = io.StringIO()
     logger_to(stream)

@@ -69,4 +69,5 @@ class _Bridge(logging.Handler):
         fields: EventDict = {"event": message, "logger": record.name}
         if record.exc_info:
             fields["exc_info"] = record.exc_info
-        _OUTPUT.write(_RENDER[0](None, record.levelname.lower(), fields))
+        # The last: others may stand before it, as the demo's filter does.
+        _OUTPUT.write(_RENDER[-1](None, record.levelname.lower(), fields))
