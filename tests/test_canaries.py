@@ -78,6 +78,7 @@ async def make_everything_fail(app: Application, receiver: Receiver, places: lis
         f"{receiver.url}/redirect{QUERY}",
         f"http://someone:{CANARY}-user@127.0.0.1/{QUERY}",
         f"http://10.0.0.1/{QUERY}",
+        f"http://10.0.0.1/<'x>{QUERY}",
         f"http://127.0.0.1:{free_port()}/{QUERY}",
         *(place + QUERY for place in places),
         places[0].replace("http:", "https:") + QUERY,

@@ -246,7 +246,9 @@ def on_webhook(row: Any, policy: EgressPolicy, vault: Vault) -> Iterator[Finding
     wrong = Mark.WRONG if row["is_active"] else Mark.REMARK
     judged = judge_url(row["endpoint_url"], policy)
     if isinstance(judged, Refusal):
-        yield _about(row, wrong, f"{without_secrets(row['endpoint_url'])}: {judged.reason}")
+        # Up to the query first: a URL as bad as this one may not look like one to its end.
+        shown = without_secrets(row["endpoint_url"].partition("?")[0])
+        yield _about(row, wrong, f"{shown}: {judged.reason}")
     yield from _on_credentials(row, vault, wrong)
     types = row["event_types"]
     matcher = compile_subscription(None if types is None else tuple(types), row["event_filters"])
