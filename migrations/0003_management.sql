@@ -4,7 +4,8 @@ ALTER TABLE webhook_deliveries
     -- The request as it was sent and where its time went; JSON rather than JSONB, for it is read
     -- whole and seldom, and written with every attempt.
     ADD COLUMN trace     JSON,
-    -- The replay that made this attempt, and those that follow it.
+    -- The replay that made this attempt; those that follow it bear none, so that what is pending
+    -- with it is what the replay has under way.
     ADD COLUMN replay_id UUID;
 
 -- An event's deliveries, and the attempts that belong together.
