@@ -1,5 +1,6 @@
 """Secrets at rest, in a daemon that runs: sealed on the next occasion, under another key, gone."""
 
+import signal
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,8 +13,8 @@ from daemon.config import Config
 from daemon.store.secrets import UNREADABLE
 from daemon.vault import Vault
 from tests.application import SECRET, Application
-from tests.commandline import webhookd
-from tests.house import config, serving, until
+from tests.commandline import running, webhookd
+from tests.house import config, free_port, serving, until
 from tests.receiver import Receiver
 from tests.test_delivery import settled
 
@@ -230,3 +231,22 @@ async def test_a_rotation_that_cannot_be_is_told_in_one_line(
 
     assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
     assert told in ended.err
+
+
+async def test_a_running_daemon_reads_its_master_keys_again_at_sighup(
+    app: Application, database: str, tmp_path: Path
+) -> None:
+    webhook = await app.webhook(await app.tenant(), "https://example.com/")
+    settings = f"admin.port = {free_port()}\nsecurity.master_keys = "
+    (tmp_path / "config.toml").write_text(f"{settings}['{OLD}']\n")
+    env = {"DATABASE_URL": database, "WEBHOOKD_LOG__FORMAT": "json"}
+    async with running("run", "--no-embedded", folder=tmp_path, env=env) as daemon:
+        await until(lambda: under(app, OLD_ID, webhook))
+        (tmp_path / "config.toml").write_text(f"{settings}['{NEW}', '{OLD}']\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        await until(lambda: under(app, NEW_ID, webhook))
+        assert await daemon.stop(signal.SIGTERM) == 0
+
+    told = "".join(daemon.err)
+    assert '"service.reloaded"' in told
+    assert "restart_needed" not in told
