@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from tests.application import Application
-from tests.postgres import run_apart, temporary_database, temporary_server
+from tests.postgres import Stock, run_apart, temporary_database, temporary_server
 from tests.receiver import Receiver, receiving
 
 
@@ -49,10 +49,17 @@ def migrated_template(postgres_url: str) -> Iterator[str]:
         yield urlsplit(url).path.removeprefix("/")
 
 
+@pytest.fixture(scope="session")
+def migrated_databases(postgres_url: str, migrated_template: str) -> Iterator[Stock]:
+    stock = Stock(postgres_url, migrated_template)
+    yield stock
+    stock.close()
+
+
 @pytest.fixture
-def database(postgres_url: str, migrated_template: str) -> Iterator[str]:
+def database(migrated_databases: Stock) -> Iterator[str]:
     """The URL of a migrated database that is this test's alone."""
-    with temporary_database(postgres_url, template=migrated_template) as url:
+    with migrated_databases.database() as url:
         yield url
 
 

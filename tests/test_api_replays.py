@@ -91,15 +91,31 @@ async def test_a_replay_of_a_paused_webhook_waits_and_can_be_cancelled(
     await until(lambda: fanned_out(app))
     made = await api.webhook(receiver.url, isActive=False)
     begun = await api.post("/api/replays", {"webhookId": made["id"], "from": BEGINNING})
+    listed = await api.get(f"/api/webhooks/{made['id']}/replays")
 
     cancelled = await api.post(f"/api/replays/{begun.json['id']}/cancel")
     await api.post(f"/api/webhooks/{made['id']}/resume")
     again = await api.post(f"/api/replays/{begun.json['id']}/cancel")
 
+    assert listed.json == {"replays": [begun.json]}
+    assert (begun.json["begun"], begun.json["paused"]) == (False, True)
     assert (cancelled.status, cancelled.json["status"]) == (200, "cancelled")
+    assert cancelled.json["paused"] is False
     assert cancelled.json["finishedAt"] is not None
     assert again.json == cancelled.json
     assert await app.deliveries(UUID(made["id"])) == []
+
+
+async def test_the_newest_replays_are_listed_first(
+    api: Caller, app: Application, tenant: UUID
+) -> None:
+    made = await api.webhook("http://127.0.0.1:9/", isActive=False)
+    wish = {"webhookId": made["id"], "from": BEGINNING}
+    ids = [(await api.post("/api/replays", wish)).json["id"] for _ in range(3)]
+
+    listed = await api.get(f"/api/webhooks/{made['id']}/replays", limit=2)
+
+    assert [each["id"] for each in listed.json["replays"]] == [ids[2], ids[1]]
 
 
 async def test_what_was_given_up_is_delivered_once_more_and_only_that(

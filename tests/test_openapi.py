@@ -21,7 +21,7 @@ from tests.hostile import OK, hostile, saying
 from tests.sending import Names
 from tests.test_api_access import OPERATIONS
 
-# The contract's section 7.
+# The contract's section 7, and the list that a page of replays needs.
 CALLS = {
     "POST /api/webhooks", "GET /api/webhooks", "GET /api/webhooks/{id}",
     "PATCH /api/webhooks/{id}", "DELETE /api/webhooks/{id}", "POST /api/webhooks/{id}/pause",
@@ -30,7 +30,7 @@ CALLS = {
     "GET /api/deliveries/{id}", "POST /api/deliveries/{id}/retry",
     "POST /api/webhooks/{id}/retry-failed", "POST /api/replays", "GET /api/replays/{id}",
     "POST /api/replays/{id}/cancel", "GET /api/events", "GET /api/events/{id}",
-    "GET /api/event-types", "POST /api/tenant-tokens",
+    "GET /api/event-types", "POST /api/tenant-tokens", "GET /api/webhooks/{id}/replays",
 }  # fmt: skip
 
 

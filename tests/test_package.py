@@ -43,8 +43,8 @@ def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
 ) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "v"], cwd=tmp_path, check=True)
     python = tmp_path / "v/bin/python"
-    base = [sys.executable, "-I", "-m", "pip", "--python", str(python), "install", "-q"]
-    install = [*_pip(base), f"{wheel}[embedded]"]
+    base = [sys.executable, "-I", "-m", "pip", "--python", str(python), "install"]
+    install = [*_pip(base), "-q", "--no-compile", f"{wheel}[embedded]"]
     subprocess.run(install, cwd=tmp_path, check=True, capture_output=True)
 
     demo = subprocess.run(

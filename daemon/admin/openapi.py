@@ -1,6 +1,7 @@
 """The API's description, OpenAPI 3.1, made from the operations and the models that serve it."""
 
 from collections.abc import Sequence
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -63,6 +64,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 Names = dict[Any, Any]  # of (model, mode) to a reference
+Models = tuple[tuple[type[BaseModel], JsonSchemaMode], ...]
 
 
 def _schemas(operations: Sequence[Operation]) -> tuple[Names, dict[str, Any]]:
@@ -73,9 +75,12 @@ def _schemas(operations: Sequence[Operation]) -> tuple[Names, dict[str, Any]]:
         models += [
             (model, "serialization") for _, model in operation.replies.values() if model is not None
         ]
-    names, definitions = models_json_schema(
-        list(dict.fromkeys(models)), by_alias=True, ref_template=REFERENCE
-    )
+    return _schemas_of(tuple(dict.fromkeys(models)))
+
+
+@cache  # it takes longer than all else that a start does
+def _schemas_of(models: Models) -> tuple[Names, dict[str, Any]]:
+    names, definitions = models_json_schema(models, by_alias=True, ref_template=REFERENCE)
     return dict(names), _closed(definitions["$defs"])
 
 

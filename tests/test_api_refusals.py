@@ -1,0 +1,201 @@
+"""What the API refuses of webhooks, and how it says so; one daemon hears it all."""
+
+import io
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from tests.api import Answered, Caller, serving_api
+from tests.application import Application
+from tests.postgres import temporary_database
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+URL = "http://127.0.0.1:9/hook"
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    with temporary_database(postgres_url, template=migrated_template) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(shared_database: str) -> AsyncIterator[Caller]:
+    connection = await asyncpg.connect(shared_database)
+    tenant = await Application(connection).tenant()
+    await connection.close()
+    async with serving_api(shared_database, tenant, log={"level": "error"}) as caller:
+        yield caller
+
+
+WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
+    "no name": ({"endpointUrl": URL}, "#/name", "is missing"),
+    "no URL": ({"name": "x"}, "#/endpointUrl", "is missing"),
+    "an empty name": ({"name": "", "endpointUrl": URL}, "#/name", "at least 1"),
+    "a long name": ({"name": "x" * 256, "endpointUrl": URL}, "#/name", "at most 255"),
+    "a member unknown": (
+        {"name": "x", "endpointUrl": URL, "url": URL},
+        "#/url",
+        "not a member that is known",
+    ),
+    "a snake": ({"name": "x", "endpoint_url": URL}, "#/endpointUrl", "is missing"),
+    "the secret chosen": (
+        {"name": "x", "endpointUrl": URL, "secretKey": "whsec_x"},
+        "#/secretKey",
+        "not a member that is known",
+    ),
+    "a URL within": (
+        {"name": "x", "endpointUrl": "http://169.254.169.254/latest"},
+        "#/endpointUrl",
+        "the host's address is not public",
+    ),
+    "a URL of another kind": (
+        {"name": "x", "endpointUrl": "gopher://127.0.0.1/"},
+        "#/endpointUrl",
+        "not of the form https://host/path",
+    ),
+    "a number for a name": ({"name": 5, "endpointUrl": URL}, "#/name", "valid string"),
+    "a type that is no type": (
+        {"name": "x", "endpointUrl": URL, "eventTypes": ["email.opened", "e mail"]},
+        "#/eventTypes/1",
+        "is neither an event type",
+    ),
+    "a wildcard within": (
+        {"name": "x", "endpointUrl": URL, "eventTypes": ["*.opened"]},
+        "#/eventTypes/0",
+        "is neither an event type",
+    ),
+    "a filter of no shape": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": 5}},
+        "#/eventFilters/filters",
+        "should be an object",
+    ),
+    "a reserved header": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"Host": "inside"}},
+        "#/customHeaders",
+        "the header Host is reserved",
+    ),
+    "a split header": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "a\r\nY: b"}},
+        "#/customHeaders",
+        "the value of the header X is not printable",
+    ),
+    "no certificate": (
+        {
+            "name": "x",
+            "endpointUrl": URL,
+            "clientCertificate": {"certificate": "x", "key": "c4n4ry"},
+        },
+        "#/clientCertificate",
+        "cannot be used",
+    ),
+    "no mail address": (
+        {"name": "x", "endpointUrl": URL, "notificationEmail": "a@b\nBcc: c@d"},
+        "#/notificationEmail",
+        "is not a mail address",
+    ),
+    "a mail address that no server takes": (
+        {"name": "x", "endpointUrl": URL, "notificationEmail": "ops@-example.com"},
+        "#/notificationEmail",
+        "is not a mail address",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "pointer", "told"), WRONG.values(), ids=WRONG)
+async def test_a_webhook_is_not_made_with(
+    api: Caller, body: dict[str, Any], pointer: str, told: str
+) -> None:
+    before = await api.get("/api/webhooks", limit=200)
+
+    answer = await api.post("/api/webhooks", body)
+
+    after = await api.get("/api/webhooks", limit=200)
+
+    assert answer.status == 422
+    assert pointer in answer.pointers
+    assert told in answer.text
+    assert "c4n4ry" not in answer.text
+    assert after.json == before.json
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "status", "told"),
+    [
+        (b"{", "application/json", 400, "not JSON"),
+        (b"\xff", "application/json", 400, "not JSON"),
+        (b"[]", "application/json", 422, "must be a JSON object"),
+        (b'"x"', "application/json", 422, "must be a JSON object"),
+        (b"", "application/json", 400, "not JSON"),
+        (b"{}", "text/plain", 415, "must be application/json"),
+        (b"name=x", "application/x-www-form-urlencoded", 415, "must be application/json"),
+        (b'{"name":"\\u0000","endpointUrl":"x"}', "application/json", 422, "NUL"),
+        (b'{"name":"\\ud800","endpointUrl":"x"}', "application/json", 400, "not JSON"),
+        (b" " * (1024 * 1024 + 1), "application/json", 413, "larger than 1 MiB"),
+        (b"[" * 100_000, "application/json", 400, "not JSON"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_told_apart(
+    api: Caller, body: bytes, media_type: str, status: int, told: str
+) -> None:
+    answer = await api.call(
+        "POST", "/api/webhooks", data=io.BytesIO(body), headers={"Content-Type": media_type}
+    )
+
+    assert answer.status == status
+    assert told in answer.error
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"name": None}, "#/name"),
+        ({"name": ""}, "#/name"),
+        ({"endpointUrl": None}, "#/endpointUrl"),
+        ({"endpointUrl": "http://10.0.0.1/"}, "#/endpointUrl"),
+        ({"isActive": None}, "#/isActive"),
+        ({"secretKey": "whsec_x"}, "#/secretKey"),
+        ({"eventFilters": {"x": 1}}, "#/eventFilters/x"),
+        ({"customHeaders": {"Host": "x"}}, "#/customHeaders"),
+    ],
+)
+async def test_a_change_to_what_cannot_be_is_refused_and_changes_nothing(
+    api: Caller, change: dict[str, Any], pointer: str
+) -> None:
+    made = await api.webhook(URL)
+
+    answer = await api.patch(f"/api/webhooks/{made['id']}", change)
+
+    after = await api.get(f"/api/webhooks/{made['id']}")
+    assert (answer.status, answer.pointers) == (422, [pointer])
+    assert after.json == {name: made[name] for name in after.json}
+
+
+@pytest.mark.parametrize("overlap", ["-1s", "31d", "soon", "", 5, None])
+async def test_an_overlap_is_from_none_to_thirty_days(api: Caller, overlap: object) -> None:
+    made = await api.webhook(URL)
+
+    answer = await api.post(f"/api/webhooks/{made['id']}/rotate-secret", {"overlap": overlap})
+
+    assert (answer.status, answer.pointers) == (422, ["#/overlap"])
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 201}, {"limit": "x"}, {"after": "x"}, {"offset": 1}]
+)
+async def test_a_query_that_is_not_understood_is_refused(
+    api: Caller, query: dict[str, object]
+) -> None:
+    assert (await api.get("/api/webhooks", **query)).status == 422
+
+
+@pytest.mark.parametrize("name", ["nothing", str(uuid4()), "x" * 300, "%00"])
+async def test_what_is_not_there_is_a_404(api: Caller, name: str) -> None:
+    answer: Answered = await api.get(f"/api/webhooks/{name}")
+
+    assert (answer.status, answer.error) == (404, "there is no such webhook")
