@@ -26,7 +26,7 @@ def mailbox(text: str) -> Address:
     local, _, domain = address.rpartition("@")
     domain = _ascii(domain)
     if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
-        raise ValueError('is not a mail address like "ops@example.com"')
+        raise ValueError("is not a mail address, such as ops@example.com")
     if len(local) + 1 + len(domain) > LONGEST or not name.isprintable():
         raise ValueError("is not a mail address: it is too long, or its name is not printable")
     return Address(name, local, domain)

@@ -7,7 +7,7 @@ from daemon.admin.operations import Call, Link, Operation, Reply
 from daemon.admin.problems import Mistake, Problem, not_found
 from daemon.errors import UnusableFilterError
 from daemon.model import ReplayId, TenantId, WebhookId
-from daemon.store import replays
+from daemon.store import catalogue, replays
 from daemon.store.database import Database
 from daemon.store.replays import Counted, Source, Wanted
 
@@ -37,6 +37,13 @@ class ReplayDesk:
                 },
                 problems=(413, 415),
                 links=begun,
+            ),
+            Operation(
+                *("GET", "/api/webhooks/{id}/replays", "listReplays", "Replays"),
+                summary="List a webhook's replays, newest first",
+                handle=self.page,
+                query=schemas.ReplaysQuery,
+                replies={200: ("The newest replays.", schemas.Replays)},
             ),
             Operation(
                 *("GET", "/api/replays/{id}", "getReplay", "Replays"),
@@ -79,6 +86,15 @@ class ReplayDesk:
         if body.dry_run:
             return Reply(200, schemas.ReplayCount(total=counted.total))
         return Reply(202, await self._begun(call.tenant, counted))
+
+    async def page(self, call: Call) -> Reply:
+        query: schemas.ReplaysQuery = call.query
+        webhook_id = WebhookId(call.id)
+        async with self.database.connection() as db:
+            if await catalogue.get(db, call.tenant, webhook_id) is None:
+                raise not_found("webhook")
+            found = await replays.list_for(db, call.tenant, webhook_id, limit=query.limit)
+        return Reply(200, schemas.Replays(replays=[_view(each) for each in found]))
 
     async def get(self, call: Call) -> Reply:
         return Reply(200, await self._shown(call.tenant, ReplayId(call.id)))
@@ -134,6 +150,8 @@ def _view(replay: replays.Replay | None) -> schemas.Replay:
         to=replay.to_time,
         event_types=None if replay.event_types is None else list(replay.event_types),
         status=replay.status.value,
+        begun=replay.begun,
+        paused=replay.paused,
         total=replay.total,
         sent=replay.sent,
         created_at=replay.created_at,

@@ -160,6 +160,9 @@ class WebhookDesk:
             settings = _changed(entry.settings, changes)
             self._check(settings)
             stored = self._changed_secrets(entry.secrets, changes)
+            active = changes.get("is_active", entry.is_active)
+            if active != entry.is_active:
+                await catalogue.set_active(db, call.tenant, entry.id, active=active)
             entry = await catalogue.change(db, settings, stored)
         return Reply(200, views.webhook(entry, warnings=_warnings(settings)))
 

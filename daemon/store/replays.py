@@ -211,7 +211,7 @@ async def create(db: Connection, counted: Counted) -> ReplayId | None:
 
 GET = """
     SELECT r.id, r.tenant_id, r.webhook_id, source, from_time, to_time, r.event_types, status,
-           total, r.created_at, finished_at, NOT w.is_active AS paused,
+           total, r.created_at, finished_at, status = 'running' AND NOT w.is_active AS paused,
            status <> 'running' OR cursor_id <> $3 AS begun,
            -- A delivery that waits for its first attempt still is one of the index of its replay.
            CASE WHEN status = 'completed' THEN made

@@ -16,7 +16,15 @@ from daemon.admin.schemas.events import (
     EventTypes,
 )
 from daemon.admin.schemas.problems import MistakeTold, ProblemTold
-from daemon.admin.schemas.replays import NewReplay, Replay, ReplayCount, RetriesStarted, Window
+from daemon.admin.schemas.replays import (
+    NewReplay,
+    Replay,
+    ReplayCount,
+    Replays,
+    ReplaysQuery,
+    RetriesStarted,
+    Window,
+)
 from daemon.admin.schemas.tokens import NewTenantToken, TenantTokenMade
 from daemon.admin.schemas.trials import ReceivedResponse, SentRequest, TestEvent, TestResult, Timing
 from daemon.admin.schemas.webhooks import (
@@ -54,6 +62,8 @@ __all__ = [
     "ReceivedResponse",
     "Replay",
     "ReplayCount",
+    "Replays",
+    "ReplaysQuery",
     "RetriesStarted",
     "RetryStarted",
     "RotatedSecret",

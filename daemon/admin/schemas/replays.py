@@ -44,10 +44,27 @@ class Replay(Given):
     event_types: list[str] | None
     status: str
     """`running`, `completed` or `cancelled`."""
+    begun: bool
+    """Whether a daemon has taken it up."""
+    paused: bool
+    """Whether it waits for its webhook to be resumed."""
     total: int
     sent: int
+    """Made once, whatever came of it."""
     created_at: datetime
     finished_at: datetime | None
+
+
+class Replays(Given):
+    """A webhook's replays, newest first."""
+
+    replays: list[Replay]
+
+
+class ReplaysQuery(Taken):
+    """How many of the newest."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class RetriesStarted(Given):

@@ -91,6 +91,8 @@ class WebhookChange(Taken):
     description: Annotated[Text, Field(max_length=10_000)] | None = None
     event_types: EventTypePatterns | None = None
     event_filters: EventFilters | None = None
+    is_active: bool = True
+    """As pausing and resuming do."""
     custom_headers: (
         Annotated[dict[HeaderName, HeaderValue | None], Field(max_length=MOST_HEADERS)] | None
     ) = None
