@@ -26,12 +26,15 @@ from daemon.secured import Secured
 from daemon.stopwatch import Stopwatch
 from daemon.targets import EgressPolicy, Target, judge_address
 from daemon.tls import TlsContexts
+from daemon.turns import Turns
 
 # Shorter than the 5 s after which Node.js closes an idle connection under our hands.
 IDLE_SECONDS = 4.0
 IDLE_PER_TARGET = 512
 IDLE_IN_ALL = 2048
 ADDRESSES_TRIED = 8  # a name with a thousand addresses must not make us knock a thousand times
+# To judge a thousand takes a hundredth of a second.
+ADDRESSES_JUDGED = 1024
 EYEBALLS_DELAY = 0.25  # RFC 8305, section 5
 # c-ares waits 0.25 s at least for a first answer and twice as long each time: 3.75 s in all.
 LOOKUP_TRIES = 4
@@ -123,6 +126,7 @@ class Connections:
         self._resolver = resolver
         self._tls = tls
         self._proxy = proxy
+        self._turns = Turns()
         self._idle: dict[tuple[Any, ...], deque[tuple[Connection, float]]] = {}
         self._idle_in_all = 0
         self._sweep: asyncio.TimerHandle | None = None
@@ -170,7 +174,7 @@ class Connections:
     async def _secured(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> Connection:
         connection = Connection()
         _, secured = await self._loop.create_connection(
-            lambda: Secured(connection, context, host), sock=sock
+            lambda: Secured(connection, context, host, turns=self._turns), sock=sock
         )
         try:
             await secured.ready
@@ -241,6 +245,8 @@ class Connections:
     async def _judged(self, target: Target) -> list[str]:
         literal = _is_literal(target.host)
         addresses = [target.host] if literal else await self._resolver.addresses(target.host)
+        if len(addresses) > ADDRESSES_JUDGED:
+            raise LookupFailedError("it has too many addresses")
         for address in addresses:
             refusal = judge_address(address, self._policy)
             if isinstance(refusal, Refusal):

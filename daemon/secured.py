@@ -7,9 +7,11 @@ of the key) cost us more than whoever sends them, and OpenSSL takes them without
 
 import asyncio
 import ssl
+from functools import partial
 from typing import cast
 
 from daemon.exchange import Connection
+from daemon.turns import Turns
 
 # Certificates and all. Servers send 2 to 8 KiB.
 HANDSHAKE_LIMIT = 32 * 1024
@@ -82,11 +84,18 @@ class Greeting:
 
 
 class Secured(asyncio.Protocol):
-    """Stands between the network and a `Connection`, which takes it for its transport."""
+    """
+    Stands between the network and a `Connection`, which takes it for its transport.
 
-    def __init__(self, above: Connection, context: ssl.SSLContext, host: str) -> None:
+    What it reckons it reckons in `turns`; while that waits, nothing more is read.
+    """
+
+    def __init__(
+        self, above: Connection, context: ssl.SSLContext, host: str, *, turns: Turns
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._above = above
+        self._turns = turns
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._raw: asyncio.Transport | None = None
@@ -100,9 +109,21 @@ class Secured(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._raw = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
-        self._go_on()
+        if not self._turns.now(self._go_on):
+            self._turns.later(self._go_on)
 
     def data_received(self, data: bytes) -> None:
+        if not self._turns.now(partial(self._take, data)):
+            assert self._raw is not None
+            self._raw.pause_reading()
+            self._turns.later(partial(self._take_up, data))
+
+    def _take_up(self, data: bytes) -> None:
+        if self._raw is not None and not self.is_closing():
+            self._raw.resume_reading()
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
         for at in range(0, len(data), PIECE):
             if self.is_closing():
                 return

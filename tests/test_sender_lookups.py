@@ -92,6 +92,7 @@ ITSELF = b"\xc0\x0c"
 UNKNOWN: dict[str, Told] = {
     "does not exist": NO_SUCH_NAME,
     "has no address": [],
+    "has thousands of addresses": [f"127.{n >> 8}.{n & 255}.1" for n in range(2000)],
     "is an alias of nothing": ["other.test"],
     "its server fails on": SERVER_FAILED,
     "its server refuses to tell": REFUSED,
