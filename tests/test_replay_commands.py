@@ -163,7 +163,7 @@ async def test_a_replay_is_watched_until_it_is_done(
     assert re.fullmatch(r"replay [0-9a-f-]{36}: 50 events", begun)
     assert ended == "completed: 50 of 50 sent"
     assert (report["status"], report["total"], report["sent"]) == ("completed", 50, 50)
-    assert (report["webhookId"], report["from"]) == (str(webhook), f"{DAY}T00:00:00+00:00")
+    assert (report["webhookId"], report["from"]) == (str(webhook), f"{DAY}T00:00:00Z")
     assert len(receiver.received) == 100
 
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from daemon.admin import schemas
+from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply
 from daemon.admin.problems import Mistake, Problem, not_found
 from daemon.errors import UnusableFilterError
 from daemon.model import ReplayId, TenantId, WebhookId
 from daemon.store import catalogue, replays
 from daemon.store.database import Database
-from daemon.store.replays import Counted, Source, Wanted
+from daemon.store.replays import Counted, Replay, Source, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class ReplayDesk:
             if await catalogue.get(db, call.tenant, webhook_id) is None:
                 raise not_found("webhook")
             found = await replays.list_for(db, call.tenant, webhook_id, limit=query.limit)
-        return Reply(200, schemas.Replays(replays=[_view(each) for each in found]))
+        return Reply(200, schemas.Replays(replays=[views.replay(each) for each in found]))
 
     async def get(self, call: Call) -> Reply:
         return Reply(200, await self._shown(call.tenant, ReplayId(call.id)))
@@ -102,7 +102,7 @@ class ReplayDesk:
     async def cancel(self, call: Call) -> Reply:
         async with self.database.transaction() as db:
             replay = await replays.cancel(db, call.tenant, ReplayId(call.id))
-        return Reply(200, _view(replay))
+        return Reply(200, _there(replay))
 
     async def retry_failed(self, call: Call) -> Reply:
         body: schemas.Window = call.body
@@ -136,24 +136,10 @@ class ReplayDesk:
 
     async def _shown(self, tenant: TenantId, replay_id: ReplayId) -> schemas.Replay:
         async with self.database.connection() as db:
-            return _view(await replays.get(db, tenant, replay_id))
+            return _there(await replays.get(db, tenant, replay_id))
 
 
-def _view(replay: replays.Replay | None) -> schemas.Replay:
+def _there(replay: Replay | None) -> schemas.Replay:
     if replay is None:
         raise not_found("replay")
-    return schemas.Replay(
-        id=replay.id,
-        webhook_id=replay.webhook_id,
-        source=replay.source.value,
-        from_=replay.from_time,
-        to=replay.to_time,
-        event_types=None if replay.event_types is None else list(replay.event_types),
-        status=replay.status.value,
-        begun=replay.begun,
-        paused=replay.paused,
-        total=replay.total,
-        sent=replay.sent,
-        created_at=replay.created_at,
-        finished_at=replay.finished_at,
-    )
+    return views.replay(replay)

@@ -12,6 +12,7 @@ from daemon.admin import schemas
 from daemon.model import HIDDEN, Answer, Attempted
 from daemon.store.catalogue import WebhookEntry
 from daemon.store.history import Attempt, AttemptInFull
+from daemon.store.replays import Replay
 
 UNSENT_BY_CURL = {"content-length", "host", "accept", "accept-encoding"}
 
@@ -142,6 +143,24 @@ def outcome_of_test(
             status_code=answer.status, headers=dict(answer.headers), body=answer.body
         )
     return request, response, timing(stages, outcome.took_ms)
+
+
+def replay(found: Replay) -> schemas.Replay:
+    return schemas.Replay(
+        id=found.id,
+        webhook_id=found.webhook_id,
+        source=found.source.value,
+        from_=found.from_time,
+        to=found.to_time,
+        event_types=None if found.event_types is None else list(found.event_types),
+        status=found.status.value,
+        begun=found.begun,
+        paused=found.paused,
+        total=found.total,
+        sent=found.sent,
+        created_at=found.created_at,
+        finished_at=found.finished_at,
+    )
 
 
 def _header_names(custom_headers: str | None) -> dict[str, str] | None:

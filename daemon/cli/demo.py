@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli import app
+from daemon.cli.options import switch
 
 if TYPE_CHECKING:
     from daemon.embedded import EmbeddedPostgres
@@ -24,10 +25,15 @@ HASTE = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 def demo(
     seconds: Annotated[
         float | None,
-        typer.Option(min=0.5, help="Stop after so many seconds of deliveries.", show_default=False),
+        typer.Option(
+            min=0.5,
+            help="Stop after so many seconds of deliveries.",
+            show_default=False,
+            metavar="N",
+        ),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show all that the daemon logs, not warnings alone.")
+        bool, switch("--verbose", "Show all that the daemon logs, not warnings alone.")
     ] = False,
 ) -> None:
     """

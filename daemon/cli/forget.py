@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, JsonOption, configured, database_of
+from daemon.cli.options import ConfigOption, JsonOption, configured, database_of, switch
 from daemon.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def forget(
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--everything", help="Erase all of the tenant's, webhooks included.")
+        bool, switch("--everything", "Erase all of the tenant's, webhooks included.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and erase nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, switch("--dry-run", "Count, and erase nothing.")] = False,
+    yes: Annotated[bool, switch("--yes", "Do not ask.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import SECRET_VARIABLE, JsonOption, secrets_given
+from daemon.cli.options import SECRET_VARIABLE, JsonOption, secrets_given, switch
 from daemon.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 def listen(
     *,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, help="The port to listen on; 0 takes a free one.", metavar="PORT"
+        ),
     ] = 9000,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The address to listen on.", metavar="ADDRESS")
+    ] = "127.0.0.1",
     secret: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,10 +47,13 @@ def listen(
     status: Annotated[
         int | None,
         typer.Option(
-            min=200, max=599, help="What to answer, to play a failing endpoint.  [default: 200]"
+            min=200,
+            max=599,
+            help="What to answer, to play a failing endpoint; 200 unless given.",
+            metavar="STATUS",
         ),
     ] = None,
-    body: Annotated[bool, typer.Option("--body", help="Print each body, too.")] = False,
+    body: Annotated[bool, switch("--body", "Print each body, too.")] = False,
     json: JsonOption = False,
 ) -> None:
     """

@@ -1,12 +1,31 @@
-"""Moments as people type them: a time, a day, or how long ago."""
+"""Moments as people type them: a time, a day, or how long ago; and the options that take them."""
 
 import re
 from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from daemon.errors import UsageError
 
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ACCEPTED = 'a time like "2025-11-20T14:00:00Z", a day like "2025-11-20", or how long ago like "2h"'
+
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Of this time and later: 2025-11-20T14:00:00Z, 2025-11-20, or 2h (ago).",
+        show_default=False,
+        metavar="TIME",
+    ),
+]
+ToOption = Annotated[
+    str | None,
+    typer.Option(
+        help="And before this one: now, unless it is given.", show_default=False, metavar="TIME"
+    ),
+]
 
 
 def moment(option: str, text: str, *, now: datetime) -> datetime:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
 SECRET_VARIABLE = "WEBHOOK_SECRET"
 
+
+def switch(name: str, told: str) -> Any:
+    """An option that takes no value."""
+    return typer.Option(name, help=told, metavar="")
+
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="The configuration file.", show_default=False, metavar="FILE"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+JsonOption = Annotated[bool, switch("--json", "Print JSON, for programs.")]
 
 
 def configured(path: Path | None) -> "Config":

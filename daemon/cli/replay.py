@@ -9,8 +9,8 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.moments import window
-from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of
+from daemon.cli.moments import FromOption, ToOption, window
+from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of, switch
 from daemon.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
@@ -33,21 +33,8 @@ def replay(
         UUID | None,
         typer.Option(help="The webhook to send to.", show_default=False, metavar="UUID"),
     ] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="Events of this time and later: 2025-11-20T14:00:00Z, 2025-11-20, or 2h (ago).",
-            show_default=False,
-            metavar="TIME",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            help="And before this one.  [default: now]", show_default=False, metavar="TIME"
-        ),
-    ] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     type_: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,10 +45,8 @@ def replay(
             metavar="TYPE",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and send nothing.")] = False,
-    no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Begin, and do not wait for the end.")
-    ] = False,
+    dry_run: Annotated[bool, switch("--dry-run", "Count, and send nothing.")] = False,
+    no_wait: Annotated[bool, switch("--no-wait", "Begin, and do not wait for the end.")] = False,
     status: Annotated[
         UUID | None,
         typer.Option(
@@ -222,24 +207,12 @@ def _tell_end(replay: "Replay", *, watched: bool, as_json: bool) -> int:
 
 
 def _as_text(replay: "Replay") -> str:
-    paused = replay.paused and replay.finished_at is None
-    waits = "; it waits for its webhook to be resumed" if paused else ""
+    waits = "; it waits for its webhook to be resumed" if replay.paused else ""
     return f"{replay.status.value}: {replay.sent:,} of {replay.total:,} sent{waits}"
 
 
 def _as_json(replay: "Replay") -> str:
-    return json.dumps(
-        {
-            "id": str(replay.id),
-            "webhookId": str(replay.webhook_id),
-            "source": replay.source.value,
-            "from": replay.from_time.isoformat(),
-            "to": replay.to_time.isoformat(),
-            "eventTypes": replay.event_types,
-            "status": replay.status.value,
-            "total": replay.total,
-            "sent": replay.sent,
-            "createdAt": replay.created_at.isoformat(),
-            "finishedAt": None if replay.finished_at is None else replay.finished_at.isoformat(),
-        }
-    )
+    """As the API tells it."""
+    from daemon.admin import views
+
+    return views.replay(replay).model_dump_json(by_alias=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.moments import window
+from daemon.cli.moments import FromOption, ToOption, window
 from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of
 from daemon.errors import UsageError, WebhookdError
 
@@ -53,32 +53,18 @@ def retry(
     *,
     delivery: Annotated[
         UUID | None,
-        typer.Argument(metavar="[DELIVERY]", help="Any attempt's id.", show_default=False),
+        typer.Argument(metavar="DELIVERY", help="Any attempt's id.", show_default=False),
     ] = None,
     webhook: Annotated[
         UUID | None,
         typer.Option(
-            help="Instead: all deliveries to this webhook that were given up.",
+            help="Instead: all deliveries to this webhook that were given up in a time.",
             show_default=False,
             metavar="UUID",
         ),
     ] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="Those whose last attempt was at this time or later: 2025-11-20T14:00:00Z,"
-            " 2025-11-20, or 2h (ago).",
-            show_default=False,
-            metavar="TIME",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            help="And before this one.  [default: now]", show_default=False, metavar="TIME"
-        ),
-    ] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:

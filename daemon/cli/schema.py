@@ -3,10 +3,8 @@
 import asyncio
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, configured, database_of
+from daemon.cli.options import ConfigOption, configured, database_of, switch
 
 if TYPE_CHECKING:
     from daemon.store.migrations import Migration
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 @app.command()
 def migrate(
     config: ConfigOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what is missing.")] = False,
+    dry_run: Annotated[bool, switch("--dry-run", "Only list what is missing.")] = False,
 ) -> None:
     """Bring the database's schema up to date."""
     missing = asyncio.run(_migrate(config, dry_run=dry_run))

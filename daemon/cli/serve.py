@@ -9,10 +9,8 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, configured, database_of
+from daemon.cli.options import ConfigOption, configured, database_of, switch
 from daemon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ PR_SET_DUMPABLE = 4  # linux/prctl.h
 def run(
     config: ConfigOption = None,
     no_embedded: Annotated[
-        bool, typer.Option("--no-embedded", help="Refuse to run without a configured database.")
+        bool, switch("--no-embedded", "Refuse to run without a configured database.")
     ] = False,
 ) -> None:
     """Run the daemon until it is told to stop (SIGTERM or Ctrl-C; a second one stops at once)."""
