@@ -536,6 +536,7 @@ async def test_what_the_daemons_role_may_not_do_is_named(
     try:
         url = re.sub("//[^@]*@", f"//{role}:x@", database)
         code, said = await checked(tmp_path, url)
+        _, with_api = await checked(tmp_path, url, WEBHOOKD_ADMIN__TOKENS=f'["{"t" * 20}"]')
     finally:
         await app.db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
@@ -544,6 +545,10 @@ async def test_what_the_daemons_role_may_not_do_is_named(
     assert f"permissions: role {role} lacks INSERT on webhook_deliveries" in said["wrong"]
     assert any("trigger webhook_events_arrived" in line for line in said["wrong"])
     assert not any("SELECT on webhooks" in line for line in said["wrong"])
+    assert set(with_api["wrong"]) - set(said["wrong"]) == {
+        f"permissions: role {role} lacks {privilege} on webhooks"
+        for privilege in ("INSERT", "DELETE")
+    }
     assert name in said["good"][1]
 
 

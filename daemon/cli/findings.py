@@ -94,7 +94,7 @@ async def on_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
         return
     yield Finding(Mark.GOOD, "schema", f"up to date: {migrations.known()[-1].name}")
     wrong = False
-    async for finding in on_permissions(db):
+    async for finding in on_permissions(db, loaded):
         wrong |= finding.mark is Mark.WRONG
         yield finding
     if not wrong:
@@ -148,6 +148,7 @@ NEEDED = {
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
+NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]
 LACKING = """
     SELECT needed.name, needed.privilege, to_regclass(needed.name) IS NULL AS unseen,
            current_user::text AS role
@@ -176,9 +177,11 @@ SILENT_TRIGGERS = """
 """
 
 
-async def on_permissions(db: Connection) -> AsyncIterator[Finding]:
+async def on_permissions(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
     """What the daemon's role may not do though the daemon does it."""
     pairs = [(table, privilege) for table in NEEDED for privilege in NEEDED[table]]
+    if loaded.admin.tokens:
+        pairs += NEEDED_BY_API
     wrong = [
         f"role {row['role']} cannot see {row['name']}"
         if row["unseen"]
