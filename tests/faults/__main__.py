@@ -103,6 +103,10 @@ SCENARIOS = {
         "kill -9 in the middle of a replay of 20,000 events, three times, leases waited for",
         partial(replays.killed, events=20_000, rounds=3, wait_for_leases=True),
     ),
+    "cancelled-replay": Scenario(
+        "a replay of 20,000 events cancelled in the middle, five times",
+        partial(replays.cancelled, events=20_000, rounds=5),
+    ),
     "migration-race": Scenario(
         "eight `webhookd migrate` at once",
         partial(starts.migration_race, runners=8),

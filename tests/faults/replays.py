@@ -17,11 +17,13 @@ from tests.faults.daemons import LEASE_SECONDS
 from tests.faults.report import Report
 from tests.faults.stage import Stage, faults_logged, stage
 from tests.receiver import Received, Reply
-from tests.replaying import begin, look, on_the_wire, over, store_events, wanted
+from tests.replaying import begin, cancel, look, on_the_wire, over, store_events, wanted
 
 PROMISED_MS = 100.0
 PACE_SECONDS = 0.02
 WARM_UP = 50
+# After a cancel: whatever still came would come by then.
+LISTENED_SECONDS = 2.0
 APART = timedelta(milliseconds=10)
 
 
@@ -172,6 +174,44 @@ async def killed(
         report.note("only what was in flight came twice", doubled <= in_flight, len(doubled))
         tally = await it.tally()
         report.note("every event made once", tally.success == events == ended.sent, tally)
+        report.note("nothing left", tally.pending == tally.leased == tally.failed == 0, tally)
+    report.note("no fault of ours in the logs", not faults_logged([log]), faults_logged([log])[:3])
+    return report
+
+
+async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1) -> Report:
+    """A replay is cancelled in its middle: what follows, and for how long."""
+    report = Report()
+    log = folder / "cancelled-replay.log"
+    async with (
+        stage(database, tenants=1, webhooks=1) as it,
+        it.application() as app,
+        house.daemon(database, folder, port=house.free_port(), log=log),
+    ):
+        webhook = await app.db.fetchval("SELECT id FROM webhooks")
+        await store_events(app, it.tenants[0], events, apart=APART)
+        for number in range(1, rounds + 1):
+            arrivals = Arrivals(it, answer_after=0.005)
+            replay = await begin(app, wanted(webhook))
+            await house.until(lambda seen=arrivals: len(seen.first) >= events // 2, within=300)
+            asked = time.monotonic()
+            left = await cancel(app, replay.id)
+            took_ms = (time.monotonic() - asked) * 1000
+            await asyncio.sleep(LISTENED_SECONDS)
+            after = [at - asked for at in arrivals.first.values() if at > asked]
+            report.note(
+                f"cancel {number} ends it within a second",
+                max(after, default=0.0) < 1.0,
+                f"asked for {took_ms:.0f} ms; {len(after)} requests began after that, the last one"
+                f" {max(after, default=0.0) * 1000:.0f} ms after",
+            )
+            now = await look(app, replay.id)
+            report.note(
+                "what was begun was sent, and is all that was",
+                now.status is Status.CANCELLED and now.sent == len(arrivals.first) < events,
+                f"{left.sent} sent when it was cancelled, {now.sent} in the end, of {events}",
+            )
+        tally = await it.tally()
         report.note("nothing left", tally.pending == tally.leased == tally.failed == 0, tally)
     report.note("no fault of ours in the logs", not faults_logged([log]), faults_logged([log])[:3])
     return report
