@@ -5,6 +5,7 @@ Field names are those of the specification's example payload (`email_id`, not `e
 the application stores is sent as it is; these are only what a customer may expect and try out.
 """
 
+import difflib
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -165,3 +166,18 @@ _SAMPLES: Mapping[str, dict[str, Any]] = MappingProxyType(
 def sample_of(event_type: str) -> dict[str, Any]:
     """Sample data of one of the 13 types, the caller's own copy. Raises KeyError for another."""
     return deepcopy(_SAMPLES[event_type])
+
+
+def takes_any(pattern: str) -> bool:
+    """Whether one of the types is of this name, or matches this wildcard."""
+    prefix = pattern.removesuffix("*") if pattern.endswith(".*") else None
+    return pattern == "*" or any(
+        each.name == pattern if prefix is None else each.name.startswith(prefix)
+        for each in EVENT_TYPES
+    )
+
+
+def nearest(name: str) -> str | None:
+    """The type that somebody may have meant who wrote this."""
+    near = difflib.get_close_matches(name, [each.name for each in EVENT_TYPES], n=1, cutoff=0.5)
+    return near[0] if near else None

@@ -35,7 +35,7 @@ class Answered:
 
     @property
     def pointers(self) -> list[str]:
-        return [each["pointer"] for each in self.json["errors"]]
+        return [each.get("pointer") or each["parameter"] for each in self.json["errors"]]
 
 
 class Caller:

@@ -1,12 +1,16 @@
-"""What no schema can tell who tries the API out: a URL that answers, a real certificate."""
+"""
+What no schema can tell who tries the API out: a URL that answers, a real certificate, and times of
+which one comes before the other.
+"""
 
 import os
 import re
 from typing import Any
 
 import schemathesis
+from pydantic import TypeAdapter, ValidationError
 
-from daemon.admin.schemas.shapes import LONGEST_PEM, ORDINARY_URL
+from daemon.admin.schemas.shapes import LONGEST_PEM, ORDINARY_URL, Moment
 
 URL = os.environ["WEBHOOKD_TEST_RECEIVER"]
 CERTIFICATE = os.environ["WEBHOOKD_TEST_CERTIFICATE"]
@@ -30,6 +34,16 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         and all(map(_is_text, certificate.values()))
     ):
         body["clientCertificate"] = {"certificate": CERTIFICATE, "key": KEY}
+    for name, moment in (("from", "2020-01-01T00:00:00Z"), ("to", "2021-01-01T00:00:00Z")):
+        if _is_moment(body.get(name)):
+            body[name] = moment
+
+
+def _is_moment(value: object) -> bool:
+    try:
+        return TypeAdapter(Moment).validate_python(value) is not None
+    except ValidationError:
+        return False
 
 
 def _is_text(value: object) -> bool:

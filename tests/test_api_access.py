@@ -162,7 +162,9 @@ async def test_a_tenant_s_token_carries_its_tenant_and_no_other(
     assert (as_other.status, lending.status) == (403, 403)
 
 
-@pytest.mark.parametrize("expires_in", [0, -1, 59, 86_401, 10**18, "1s", "2d", "soon", None, True])
+@pytest.mark.parametrize(
+    "expires_in", [0, -1, 59, 60.5, 86_401, 10**18, "1s", "2d", "soon", None, True]
+)
 async def test_a_tenant_s_token_lives_from_a_minute_to_a_day(
     app: Application, database: str, expires_in: object
 ) -> None:
@@ -173,6 +175,18 @@ async def test_a_tenant_s_token_lives_from_a_minute_to_a_day(
         )
 
     assert (answer.status, answer.pointers) == (422, ["#/expiresIn"])
+
+
+async def test_a_tenant_that_is_not_there_has_no_token_and_no_webhooks(
+    app: Application, database: str
+) -> None:
+    async with serving_api(database, uuid4()) as operator:
+        lent_to_nobody = await operator.post("/api/tenant-tokens", {"tenantId": str(uuid4())})
+        listed = await operator.get("/api/webhooks")
+
+    assert [(each.status, each.error) for each in (lent_to_nobody, listed)] == [
+        (404, "there is no such tenant")
+    ] * 2
 
 
 def token_for(access: Access, tenant: UUID, lifetime: timedelta = timedelta(hours=1)) -> str:

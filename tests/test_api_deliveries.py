@@ -133,7 +133,35 @@ async def test_attempts_are_narrowed_by_status_type_and_time(
     assert await found(eventType="email.clicked") == ["email.clicked"]
     assert await found(**{"from": earlier, "to": later}) == ["email.clicked", "email.opened"]
     assert await found(before=earlier) == []
+    assert await found(before=earlier.replace("+", " ")) == []
     assert await found(**{"from": later}) == []
+
+
+async def test_what_was_given_up_can_be_told_from_what_was_only_a_failed_attempt(
+    database: str, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] < 3 else 200)
+    webhook = await app.webhook(tenant, receiver.url)
+    async with serving_api(database, tenant, delivery={"retry_schedule": ["10ms"]}) as api:
+        for n in range(5):
+            await app.event(tenant, {"n": n})
+        await until(lambda: settled(app, webhook, "failed", 6))
+        await until(lambda: settled(app, webhook, "success", 2))
+
+        async def found(status: str) -> list[Any]:
+            answer = await api.get(f"/api/webhooks/{webhook}/deliveries", status=status)
+            return list(answer.json["deliveries"])
+
+        given_up, failed, taken = [await found(s) for s in ("exhausted", "failed", "success")]
+        in_full = (await api.get(f"/api/deliveries/{given_up[0]['id']}")).json
+
+    assert {(each["attemptNumber"], each["exhausted"]) for each in given_up} == {(2, True)}
+    assert sorted((each["attemptNumber"], each["exhausted"]) for each in failed) == [
+        *[(1, False)] * 3,
+        *[(2, True)] * 3,
+    ]
+    assert [each["exhausted"] for each in taken] == [False, False]
+    assert (in_full["exhausted"], in_full["siblings"][0]["exhausted"]) == (True, False)
 
 
 @pytest.mark.parametrize(

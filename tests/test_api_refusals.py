@@ -36,18 +36,27 @@ async def api(shared_database: str) -> AsyncIterator[Caller]:
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "no name": ({"endpointUrl": URL}, "#/name", "is missing"),
     "no URL": ({"name": "x"}, "#/endpointUrl", "is missing"),
-    "an empty name": ({"name": "", "endpointUrl": URL}, "#/name", "at least 1"),
+    "an empty name": ({"name": "", "endpointUrl": URL}, "#/name", "too short"),
     "a long name": ({"name": "x" * 256, "endpointUrl": URL}, "#/name", "at most 255"),
     "a member unknown": (
         {"name": "x", "endpointUrl": URL, "url": URL},
         "#/url",
-        "not a member that is known",
+        "is not known here",
     ),
-    "a snake": ({"name": "x", "endpoint_url": URL}, "#/endpointUrl", "is missing"),
+    "a snake": (
+        {"name": "x", "endpoint_url": URL},
+        "#/endpoint_url",
+        "endpoint_url: is not known here; did you mean endpointUrl?",
+    ),
+    "a camel in a filter": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"campaignIds": ["a"]}},
+        "#/eventFilters/campaignIds",
+        "did you mean campaign_ids?",
+    ),
     "the secret chosen": (
         {"name": "x", "endpointUrl": URL, "secretKey": "whsec_x"},
         "#/secretKey",
-        "not a member that is known",
+        "is not known here",
     ),
     "a URL within": (
         {"name": "x", "endpointUrl": "http://169.254.169.254/latest"},
@@ -59,7 +68,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "#/endpointUrl",
         "not of the form https://host/path",
     ),
-    "a number for a name": ({"name": 5, "endpointUrl": URL}, "#/name", "valid string"),
+    "a number for a name": ({"name": 5, "endpointUrl": URL}, "#/name", "must be a text"),
     "a type that is no type": (
         {"name": "x", "endpointUrl": URL, "eventTypes": ["email.opened", "e mail"]},
         "#/eventTypes/1",
@@ -73,7 +82,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a filter of no shape": (
         {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": 5}},
         "#/eventFilters/filters",
-        "should be an object",
+        "must be an object",
     ),
     "a reserved header": (
         {"name": "x", "endpointUrl": URL, "customHeaders": {"Host": "inside"}},
@@ -131,7 +140,7 @@ async def test_a_webhook_is_not_made_with(
         (b"\xff", "application/json", 400, "not JSON"),
         (b"[]", "application/json", 422, "must be a JSON object"),
         (b'"x"', "application/json", 422, "must be a JSON object"),
-        (b"", "application/json", 400, "not JSON"),
+        (b"", "application/json", 400, "is empty"),
         (b"{}", "text/plain", 415, "must be application/json"),
         (b"name=x", "application/x-www-form-urlencoded", 415, "must be application/json"),
         (b'{"name":"\\u0000","endpointUrl":"x"}', "application/json", 422, "NUL"),
@@ -176,6 +185,17 @@ async def test_a_change_to_what_cannot_be_is_refused_and_changes_nothing(
     assert after.json == {name: made[name] for name in after.json}
 
 
+async def test_what_takes_no_body_takes_none(api: Caller) -> None:
+    made = await api.webhook(URL)
+    path = f"/api/webhooks/{made['id']}/pause"
+
+    with_one = await api.post(path, {"reason": "holidays"})
+    with_an_empty_one = await api.post(path, {})
+
+    assert (with_one.status, with_one.error) == (422, "this takes no body")
+    assert with_an_empty_one.status == 200
+
+
 @pytest.mark.parametrize("overlap", ["-1s", "31d", "soon", "", 5, None])
 async def test_an_overlap_is_from_none_to_thirty_days(api: Caller, overlap: object) -> None:
     made = await api.webhook(URL)
@@ -186,12 +206,22 @@ async def test_an_overlap_is_from_none_to_thirty_days(api: Caller, overlap: obje
 
 
 @pytest.mark.parametrize(
-    "query", [{"limit": 0}, {"limit": 201}, {"limit": "x"}, {"after": "x"}, {"offset": 1}]
+    ("query", "told"),
+    [
+        ({"limit": 0}, "limit: must be at least 1"),
+        ({"limit": 201}, "limit: must be at most 200"),
+        ({"limit": "x"}, "limit: must be a whole number"),
+        ({"after": "x"}, "after: must be a UUID"),
+        ({"offset": 1}, "offset: is not known here"),
+    ],
 )
 async def test_a_query_that_is_not_understood_is_refused(
-    api: Caller, query: dict[str, object]
+    api: Caller, query: dict[str, object], told: str
 ) -> None:
-    assert (await api.get("/api/webhooks", **query)).status == 422
+    answer = await api.get("/api/webhooks", **query)
+
+    assert (answer.status, answer.error) == (422, told)
+    assert answer.json["errors"][0]["parameter"] == next(iter(query))
 
 
 @pytest.mark.parametrize("name", ["nothing", str(uuid4()), "x" * 300, "%00"])

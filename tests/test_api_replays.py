@@ -81,7 +81,26 @@ async def test_a_replay_is_narrowed_by_type_and_time(
     assert await total(eventTypes=["campaign.*"]) == 0
     window = {"from": "2025-11-25T15:00:00Z", "to": "2025-11-25T17:00:00Z"}
     assert await total(**window) == 2
-    assert await total(**{"from": "2025-11-25T17:00:00Z", "to": "2025-11-25T15:00:00Z"}) == 0
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"from": "2025-11-25T17:00:00Z", "to": "2025-11-25T15:00:00Z"},
+        {"from": "2025-11-25T17:00:00Z", "to": "2025-11-25T17:00:00Z"},
+        {"from": "3025-11-25T17:00:00Z"},
+    ],
+)
+@pytest.mark.parametrize("way", ["/api/replays", "/api/webhooks/{id}/retry-failed"])
+async def test_a_window_that_nothing_can_be_in_is_refused(
+    api: Caller, way: str, window: dict[str, str]
+) -> None:
+    made = await api.webhook("http://127.0.0.1:9/", isActive=False)
+    webhook = {"webhookId": made["id"]} if way == "/api/replays" else {}
+
+    answer = await api.post(way.format(id=made["id"]), window | webhook)
+
+    assert (answer.status, answer.pointers) == (422, ["#/from"])
 
 
 async def test_a_replay_of_a_paused_webhook_waits_and_can_be_cancelled(

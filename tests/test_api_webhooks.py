@@ -67,12 +67,19 @@ async def test_the_secret_is_shown_once_and_signs_what_is_sent(
 
 
 async def test_a_type_that_nothing_will_have_is_taken_with_a_warning(api: Caller) -> None:
-    made = await api.webhook(URL, eventTypes=["email.*", "email.opend", "our.own"])
+    made = await api.webhook(
+        URL,
+        eventTypes=["email.*", "email.opend", "our.own"],
+        eventFilters={"event_types": ["*", "our.other"]},
+    )
 
+    again = await api.get(f"/api/webhooks/{made['id']}")
     assert made["warnings"] == [
         "eventTypes: email.opend is none of the 13 event types; did you mean email.opened?",
         "eventTypes: our.own is none of the 13 event types",
+        "eventFilters.event_types: our.other is none of the 13 event types",
     ]
+    assert again.json["warnings"] == made["warnings"]
 
 
 async def test_only_what_is_given_changes(api: Caller) -> None:

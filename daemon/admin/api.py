@@ -26,5 +26,5 @@ def operations(
         *TrialDesk(database, deliverer).operations(),
         *DeliveryDesk(database).operations(),
         *ReplayDesk(database).operations(),
-        *TokenDesk(access).operations(),
+        *TokenDesk(database, access).operations(),
     ]

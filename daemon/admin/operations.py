@@ -15,7 +15,8 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from daemon.admin.access import Access, Caller
-from daemon.admin.problems import Mistake, Problem, not_found
+from daemon.admin.mistakes import in_body, in_query
+from daemon.admin.problems import Problem, not_found
 from daemon.model import TenantId
 
 
@@ -137,19 +138,21 @@ def _query_of(operation: Operation, request: web.Request) -> BaseModel | None:
         raise Problem(422, "a query parameter is there twice")
     if operation.query is None:
         if given:
-            raise Problem(422, f"{next(iter(given))!r} is no query parameter here")
+            raise Problem(422, "this takes no query parameters")
         return None
     try:
         return operation.query.model_validate(given)
     except ValidationError as invalid:
-        raise _told(invalid, lambda path: str(path[0]) if path else "query") from None
+        raise in_query(invalid) from None
 
 
 async def _body_of(operation: Operation, request: web.Request) -> BaseModel | None:
     model = operation.body
-    if model is None:
-        return None
     raw = await request.read()
+    if model is None:
+        if raw.strip() not in (b"", b"{}"):
+            raise Problem(422, "this takes no body")
+        return None
     if not raw and operation.body_optional:
         return model()
     media_type = request.content_type.lower()
@@ -159,11 +162,13 @@ async def _body_of(operation: Operation, request: web.Request) -> BaseModel | No
     try:
         return model.model_validate_json(raw, strict=True)
     except ValidationError as invalid:
-        raise _told(invalid, lambda path: _pointer(path, value)) from None
+        raise in_body(invalid, model, value) from None
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
     """Raises Problem for what is no object, or could not be stored."""
+    if not raw:
+        raise Problem(400, "the body is empty: it must be a JSON object")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -186,47 +191,6 @@ def _holds_nul(value: object) -> bool:
             return any("\0" in key or _holds_nul(each) for key, each in value.items())
         case _:
             return False
-
-
-def _told(invalid: ValidationError, place: Callable[[tuple[Any, ...]], str]) -> Problem:
-    # Neither inputs nor context: both may hold a secret.
-    mistakes: dict[str, Mistake] = {}
-    for error in invalid.errors(include_url=False, include_input=False, include_context=False):
-        pointer = place(error["loc"])
-        mistakes.setdefault(pointer, Mistake(pointer, _sentence(error)))
-    first = next(iter(mistakes.values()))
-    named = first.pointer.removeprefix("#/")
-    sentence = f"{named}: {first.detail}" if named else first.detail
-    return Problem(422, sentence, mistakes=list(mistakes.values()))
-
-
-def _sentence(error: Any) -> str:
-    match error["type"]:
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is not a member that is known here"
-        case _:
-            message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-            return message[:1].lower() + message[1:]
-
-
-def _pointer(path: tuple[Any, ...], body: object) -> str:
-    """
-    RFC 6901, as a URI fragment, to what is there or is missing.
-
-    Where a member may have several shapes, pydantic's path names the shape too; that is left out.
-    """
-    parts: list[str] = []
-    for part in path:
-        if isinstance(body, list) and isinstance(part, int) and part < len(body):
-            body = body[part]
-        elif isinstance(body, dict) and (part in body or part == path[-1]):
-            body = body.get(part)
-        else:
-            continue
-        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
-    return "#/" + "/".join(parts) if parts else "#"
 
 
 def given(body: BaseModel) -> dict[str, Any]:

@@ -23,10 +23,14 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One member at fault: where (a JSON pointer, or a parameter's name), and what is wrong."""
+    """What is at fault: a member of the body, by a JSON pointer, or a parameter, by its name."""
 
-    pointer: str
+    place: str
     detail: str
+
+    def as_member(self) -> dict[str, str]:
+        kind = "pointer" if self.place.startswith("#") else "parameter"
+        return {kind: self.place, "detail": self.detail}
 
 
 class Problem(Exception):  # noqa: N818  the RFC's own word
@@ -58,9 +62,7 @@ class Problem(Exception):  # noqa: N818  the RFC's own word
             **self.more,
         }
         if self.mistakes:
-            document["errors"] = [
-                {"pointer": each.pointer, "detail": each.detail} for each in self.mistakes
-            ]
+            document["errors"] = [each.as_member() for each in self.mistakes]
         return web.Response(
             body=orjson.dumps(document),
             status=self.status,

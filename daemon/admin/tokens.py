@@ -6,13 +6,17 @@ from datetime import UTC, datetime, timedelta
 from daemon.admin import schemas
 from daemon.admin.access import Access
 from daemon.admin.operations import Call, Operation, Reply
-from daemon.config import parse_duration
+from daemon.admin.problems import not_found
+from daemon.model import TenantId
+from daemon.store import catalogue
+from daemon.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class TokenDesk:
     """What is done with tokens."""
 
+    database: Database
     access: Access
 
     def operations(self) -> list[Operation]:
@@ -31,8 +35,10 @@ class TokenDesk:
 
     async def add(self, call: Call) -> Reply:
         body: schemas.NewTenantToken = call.body
-        given = body.expires_in
-        lifetime = parse_duration(given) if isinstance(given, str) else timedelta(seconds=given)
+        async with self.database.connection() as db:
+            if not await catalogue.knows_tenant(db, TenantId(body.tenant_id)):
+                raise not_found("tenant")
+        lifetime = timedelta(seconds=body.expires_in)
         token = self.access.tenant_token(body.tenant_id, lifetime=lifetime)
         expires_at = datetime.fromtimestamp(token.expires_at, UTC)
         return Reply(

@@ -10,15 +10,16 @@ import orjson
 from daemon import payload, signing
 from daemon.admin import schemas
 from daemon.model import HIDDEN, Answer, Attempted
-from daemon.store.catalogue import WebhookEntry
+from daemon.samples import EVENT_TYPES, nearest, takes_any
+from daemon.store.catalogue import Settings, WebhookEntry
 from daemon.store.history import Attempt, AttemptInFull
 from daemon.store.replays import Replay
 
 UNSENT_BY_CURL = {"content-length", "host", "accept", "accept-encoding"}
 
 
-def webhook(entry: WebhookEntry, *, warnings: Sequence[str] = ()) -> schemas.Webhook:
-    return schemas.Webhook(**members_of(entry), warnings=list(warnings))
+def webhook(entry: WebhookEntry) -> schemas.Webhook:
+    return schemas.Webhook(**members_of(entry))
 
 
 def members_of(entry: WebhookEntry) -> dict[str, Any]:
@@ -44,7 +45,29 @@ def members_of(entry: WebhookEntry) -> dict[str, Any]:
         "previous_secret_expires_at": entry.previous_secret_expires_at,
         "created_at": entry.created_at,
         "updated_at": entry.updated_at,
+        "warnings": _warnings(settings),
     }
+
+
+def _warnings(settings: Settings) -> list[str]:
+    """Types that no event of ours will have: the application may know others, or it is a slip."""
+    filters = _json(settings.event_filters)
+    in_filters = filters.get("event_types") if isinstance(filters, dict) else None
+    named = {
+        "eventTypes": settings.event_types,
+        "eventFilters.event_types": in_filters if isinstance(in_filters, list) else None,
+    }
+    return [
+        f"{member}: {name} is none of the {len(EVENT_TYPES)} event types{_meant(name)}"
+        for member, names in named.items()
+        for name in names or ()
+        if isinstance(name, str) and not takes_any(name)
+    ]
+
+
+def _meant(name: str) -> str:
+    near = nearest(name)
+    return f"; did you mean {near}?" if near else ""
 
 
 def delivery(attempt: Attempt) -> schemas.Delivery:
@@ -79,6 +102,7 @@ def _attempt_members(attempt: Attempt) -> dict[str, Any]:
         "duration_ms": attempt.duration_ms,
         "error_message": attempt.error,
         "replay_id": attempt.replay_id,
+        "exhausted": attempt.exhausted,
     }
 
 

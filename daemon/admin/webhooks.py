@@ -1,7 +1,6 @@
 """Webhooks over HTTP: make, look at, change, pause, resume, rotate, remove."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -17,7 +16,6 @@ from daemon.headers import judge_headers
 from daemon.ids import new_secret
 from daemon.matching import Unusable, compile_subscription
 from daemon.model import ClientCertificate, Refusal, StoredSecrets, WebhookId
-from daemon.samples import EVENT_TYPES
 from daemon.store import catalogue, secrets
 from daemon.store.catalogue import NoSuchTenantError, Settings, WebhookEntry
 from daemon.store.database import Database
@@ -25,7 +23,6 @@ from daemon.targets import EgressPolicy, judge_url
 from daemon.tls import UnusableCertificateError, load_client, verifying_context
 from daemon.vault import Vault
 
-TYPE_NAMES = [each.name for each in EVENT_TYPES]
 REMOVED_AT_ONCE = 2000
 
 NEXT = {
@@ -134,7 +131,7 @@ class WebhookDesk:
                 )
         except NoSuchTenantError:
             raise not_found("tenant") from None
-        shown = views.members_of(entry) | {"warnings": _warnings(settings)}
+        shown = views.members_of(entry)
         return Reply(201, schemas.NewlyMadeWebhook(**shown, secret_key=secret))
 
     async def page(self, call: Call) -> Reply:
@@ -142,6 +139,9 @@ class WebhookDesk:
         after = None if query.after is None else WebhookId(query.after)
         async with self.database.connection() as db:
             found = await catalogue.page(db, call.tenant, after=after, limit=query.limit + 1)
+            # Or a slip in X-Tenant-ID would look like a tenant without webhooks.
+            if not found and not await catalogue.knows_tenant(db, call.tenant):
+                raise not_found("tenant")
         shown = found[: query.limit]
         more = str(shown[-1].id) if len(found) > query.limit else None
         return Reply(
@@ -164,7 +164,7 @@ class WebhookDesk:
             if active != entry.is_active:
                 await catalogue.set_active(db, call.tenant, entry.id, active=active)
             entry = await catalogue.change(db, settings, stored)
-        return Reply(200, views.webhook(entry, warnings=_warnings(settings)))
+        return Reply(200, views.webhook(entry))
 
     async def pause(self, call: Call) -> Reply:
         return await self._set_active(call, active=False)
@@ -285,26 +285,6 @@ def _judged(headers: dict[str, str] | None) -> str | None:
 
 def _at_fault(member: str, reason: str) -> Problem:
     return Problem(422, f"{member}: {reason}", mistakes=[Mistake(f"#/{member}", reason)])
-
-
-def _warnings(settings: Settings) -> list[str]:
-    """Types that no event of ours will have: the application may know others, or it is a slip."""
-    return [
-        f"eventTypes: {name} is none of the {len(TYPE_NAMES)} event types{_meant(name)}"
-        for name in settings.event_types or ()
-        if not any(_takes(name, known) for known in TYPE_NAMES)
-    ]
-
-
-def _takes(pattern: str, name: str) -> bool:
-    return pattern in ("*", name) or (
-        pattern.endswith(".*") and name.startswith(pattern.removesuffix("*"))
-    )
-
-
-def _meant(name: str) -> str:
-    near: Sequence[str] = difflib.get_close_matches(name, TYPE_NAMES, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _tuple(names: Iterable[str] | None) -> tuple[str, ...] | None:

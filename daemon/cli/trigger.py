@@ -1,7 +1,6 @@
 """`webhookd trigger`: one event, published just as the application publishes it."""
 
 import asyncio
-import difflib
 import json
 import sys
 from dataclasses import dataclass
@@ -98,9 +97,9 @@ def _data_of(event_type: str, given: str | None) -> str:
 
 
 def _unknown(event_type: str) -> str:
-    names = [each.name for each in samples.EVENT_TYPES]
-    near = difflib.get_close_matches(event_type, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
+    near = samples.nearest(event_type)
+    names = ", ".join(each.name for each in samples.EVENT_TYPES)
+    hint = f"did you mean {near}?" if near else f"there are {names}."
     shown = json.dumps(event_type, ensure_ascii=False)
     return f"TYPE: {shown} is none of the 13 types; {hint} Another type needs --data"
 

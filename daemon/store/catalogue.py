@@ -122,6 +122,17 @@ async def add(
     return _entry(row)
 
 
+KNOWS_TENANT = "SELECT EXISTS (SELECT FROM tenants WHERE id = $1)"
+
+
+async def knows_tenant(db: Connection, tenant_id: TenantId) -> bool:
+    """Whether there is one; call outside a transaction."""
+    try:
+        return bool(await db.fetchval(KNOWS_TENANT, tenant_id))
+    except asyncpg.InsufficientPrivilegeError:
+        return True  # the application's table need not be open to us
+
+
 GET = "SELECT * FROM webhooks WHERE id = $1 AND tenant_id = $2"
 
 

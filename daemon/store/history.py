@@ -41,6 +41,8 @@ class Attempt:
     duration_ms: int | None
     error: str | None
     replay_id: UUID | None
+    exhausted: bool
+    """It failed, no other follows, and nothing of its event was delivered or waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +83,43 @@ def _attempt(row: Any) -> Attempt:
         duration_ms=row["duration_ms"],
         error=row["error_message"],
         replay_id=row["replay_id"],
+        exhausted=row["exhausted"],
     )
 
 
-ATTEMPTS = """
+# Of a row d of webhook_deliveries.
+EXHAUSTED = """
+    (d.status = 'failed' AND NOT EXISTS (
+         SELECT
+           FROM webhook_deliveries AS other
+          WHERE other.event_id = d.event_id AND other.webhook_id = d.webhook_id
+            AND (other.status <> 'failed'
+                 OR (other.attempted_at, other.id) > (d.attempted_at, d.id))))"""
+ATTEMPT = (
+    """
     SELECT d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type, d.status,
            d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
-           d.error_message, d.replay_id
+           d.error_message, d.replay_id, """
+    + EXHAUSTED
+    + " AS exhausted"
+)
+ATTEMPTS = (
+    ATTEMPT
+    + """
       FROM webhook_deliveries AS d
      WHERE d.webhook_id = $1
        AND d.attempted_at <= $2 AND (d.attempted_at, d.id) < ($2, $3)
        AND ($4::text IS NULL OR d.event_type = $4)
-       AND ($5::text IS NULL OR d.status = $5)
+       AND ($5::text IS NULL OR d.status = CASE $5 WHEN 'exhausted' THEN 'failed' ELSE $5 END)
+       AND ($5 IS DISTINCT FROM 'exhausted' OR """
+    + EXHAUSTED
+    + """)
        AND ($6::timestamptz IS NULL OR d.attempted_at >= $6)
        AND ($7::timestamptz IS NULL OR d.attempted_at < $7)
      ORDER BY d.attempted_at DESC, d.id DESC
      LIMIT $8
 """
+)
 
 
 async def attempts(
@@ -123,10 +145,9 @@ async def place_of_attempt(
     return None if at is None else Place(at, delivery_id)
 
 
-IN_FULL = """
-    SELECT d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type, d.status,
-           d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
-           d.error_message, d.replay_id,
+IN_FULL = (
+    ATTEMPT
+    + """,
            w.endpoint_url, d.signature, d.response_headers, d.response_body, d.trace,
            CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END AS data,
            coalesce(d.event_created_at, e.created_at, d.attempted_at, now()) AS event_created_at
@@ -135,6 +156,7 @@ IN_FULL = """
       LEFT JOIN webhook_events AS e ON e.id = d.event_id
      WHERE d.id = $1
 """
+)
 
 
 async def attempt_in_full(
@@ -155,16 +177,16 @@ async def attempt_in_full(
     )
 
 
-OF_EVENT = """
-    SELECT d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type, d.status,
-           d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
-           d.error_message, d.replay_id
+OF_EVENT = (
+    ATTEMPT
+    + """
       FROM webhook_deliveries AS d
       JOIN webhooks AS w ON w.id = d.webhook_id AND w.tenant_id = $2
      WHERE d.event_id = $1 AND ($3::uuid IS NULL OR d.webhook_id = $3)
      ORDER BY d.attempted_at DESC, d.id DESC
      LIMIT $4
 """
+)
 
 
 async def attempts_for_event(

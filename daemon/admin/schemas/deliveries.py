@@ -11,7 +11,8 @@ from pydantic import (
 from daemon.admin.schemas.shapes import Given, Moment, Taken, Text
 from daemon.admin.schemas.trials import ReceivedResponse, SentRequest, Timing
 
-DeliveryStatus = Literal["pending_retry", "success", "failed"]
+# The last one is a part of `failed`.
+DeliveryStatus = Literal["pending_retry", "success", "failed", "exhausted"]
 
 
 class Delivery(Given):
@@ -31,6 +32,8 @@ class Delivery(Given):
     duration_ms: int | None
     error_message: str | None
     replay_id: UUID | None
+    exhausted: bool
+    """Whether it was given up: it failed, no other follows, nothing of its event was delivered."""
 
 
 class Deliveries(Given):
@@ -46,6 +49,7 @@ class DeliveriesQuery(Taken):
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     status: DeliveryStatus | None = None
+    """`pending_retry` is still to be made; `exhausted` are those of `failed` that were given up."""
     event_type: Annotated[Text, Field(max_length=100)] | None = None
     before: UUID | Moment | None = None
     """An attempt's id, or a time: only what is older."""

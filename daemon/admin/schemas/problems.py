@@ -8,9 +8,14 @@ from daemon.admin.schemas.shapes import Given
 
 
 class MistakeTold(Given):
-    """One member at fault."""
+    """A member of the body at fault, or a parameter."""
 
-    pointer: str
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    pointer: str | None = None
+    """A JSON pointer into the body (RFC 6901), such as `#/name`."""
+    parameter: str | None = None
+    """The name of a parameter of the query."""
     detail: str
 
 

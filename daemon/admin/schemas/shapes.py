@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from daemon.config import parse_duration
 from daemon.headers import LONGEST_VALUE
 from daemon.mailboxes import LONGEST as LONGEST_MAILBOX
 from daemon.mailboxes import mailbox
@@ -21,9 +22,15 @@ from daemon.mailboxes import mailbox
 MOST_TYPES = 100
 NO_MOMENT = "must be a time with its zone, such as 2025-11-25T14:30:00Z"
 LONGEST_PEM = 64 * 1024
+OVERLAP = (
+    r"^((0|[1-9][0-9]{0,5})s|(0|[1-9][0-9]{0,3})m|(0|[1-9][0-9]?|[1-6][0-9]{2})h"
+    r"|([0-9]|[12][0-9]|30)d)$"
+)
+LIFETIME = r"^(([1-9]|1[0-9]|2[0-4])h|([1-9]|[1-9][0-9]|[1-9][0-9]{2}|1[0-3][0-9]{2})m)$"
+SHORTEST_LIFE, LONGEST_LIFE = 60, 86_400
 # Section 5.6, with the upper-case letters that everybody writes and the lower-case ones it allows.
 RFC_3339 = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+ -]\d{2}:\d{2})", re.ASCII
 )
 
 
@@ -31,8 +38,10 @@ def _moment(given: object) -> datetime:
     """In UTC; what a zone carries out of the calendar is at its nearer end. Raises ValueError."""
     if not isinstance(given, str) or not RFC_3339.fullmatch(given):
         raise ValueError(NO_MOMENT)
+    # In a query an unescaped plus is a space.
+    text = re.sub(r" (\d{2}:\d{2})$", r"+\1", given.upper())
     try:
-        at = datetime.fromisoformat(given.upper())
+        at = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(NO_MOMENT) from None
     try:
@@ -46,9 +55,22 @@ def _mailed_to(text: str) -> str:
     return text
 
 
-def _whole(given: object) -> object:
-    """To JSON Schema 60.0 is an integer."""
-    return int(given) if isinstance(given, float) and given.is_integer() else given
+def _overlap(given: object) -> str:
+    if not isinstance(given, str) or not re.fullmatch(OVERLAP, given):
+        raise ValueError("must be a duration from 0s to 30d, such as 24h")
+    return given
+
+
+def _lifetime_seconds(given: object) -> int:
+    """Of seconds, to JSON Schema also as 60.0, or of a duration in words."""
+    seconds: object = given
+    if isinstance(given, float) and given.is_integer():
+        seconds = int(given)
+    elif isinstance(given, str) and re.fullmatch(LIFETIME, given):
+        seconds = int(parse_duration(given).total_seconds())
+    if type(seconds) is not int or not SHORTEST_LIFE <= seconds <= LONGEST_LIFE:
+        raise ValueError("must be from a minute to a day: seconds, or a duration such as 1h")
+    return seconds
 
 
 def shaped(pattern: str, sentence: str, **more: Any) -> tuple[AfterValidator, Any]:
@@ -122,20 +144,15 @@ HeaderValue = Annotated[
 ]
 Overlap = Annotated[
     str,
-    *shaped(
-        r"^((0|[1-9][0-9]{0,5})s|(0|[1-9][0-9]{0,3})m|(0|[1-9][0-9]?|[1-6][0-9]{2})h"
-        r"|([0-9]|[12][0-9]|30)d)$",
-        "must be a duration from 0s to 30d, such as 24h",
-        examples=["24h"],
-    ),
+    BeforeValidator(_overlap),
+    Field(json_schema_extra={"pattern": OVERLAP, "examples": ["24h"]}),
 ]
-Lifetime = Annotated[int, Field(ge=60, le=86_400), BeforeValidator(_whole)]
-LifetimeInWords = Annotated[
-    str,
-    *shaped(
-        r"^(([1-9]|1[0-9]|2[0-4])h|([1-9]|[1-9][0-9]|[1-9][0-9]{2}|1[0-3][0-9]{2})m)$",
-        "must be from a minute to a day: seconds, or a duration such as 15m",
-        examples=["15m"],
+LifetimeSeconds = Annotated[
+    int,
+    BeforeValidator(
+        _lifetime_seconds,
+        json_schema_input_type=Annotated[int, Field(ge=SHORTEST_LIFE, le=LONGEST_LIFE)]
+        | Annotated[str, Field(json_schema_extra={"pattern": LIFETIME, "examples": ["15m"]})],
     ),
 ]
 

@@ -3,14 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from daemon.admin.schemas.shapes import Given, Lifetime, LifetimeInWords, Taken
+from daemon.admin.schemas.shapes import Given, LifetimeSeconds, Taken
 
 
 class NewTenantToken(Taken):
     """Whose token, and for how long: seconds, or a duration such as 15m."""
 
     tenant_id: UUID
-    expires_in: Lifetime | LifetimeInWords = 3600
+    expires_in: LifetimeSeconds = 3600
 
 
 class TenantTokenMade(Given):

@@ -128,7 +128,7 @@ class Webhook(Given):
     """Until when requests are signed with the previous secret too."""
     created_at: datetime | None
     updated_at: datetime | None
-    warnings: list[str] = Field(default_factory=list)
+    warnings: list[str]
     """What is not wrong and yet perhaps not meant."""
 
 
