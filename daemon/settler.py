@@ -76,7 +76,7 @@ class Settler:
         self._bell = bell
         self._metrics = metrics
         self._waiting: deque[Attempted] = deque()
-        # Results of webhooks that somebody else holds, older than any that wait.
+        # Results whose rows or webhooks somebody else holds, older than any that wait.
         self._held: list[Attempted] = []
         self._prolonged_at = 0.0
         self._storing = 0
@@ -163,12 +163,15 @@ class Settler:
             settlements = [_settlement_of(attempted, bare=bare) for attempted in free]
             kept = await deliveries.settle(db, settlements)
             ours = [attempted for attempted in free if attempted.claim.delivery_id in kept]
+            missed = [a.claim for a in free if a.claim.delivery_id not in kept]
+            locked = await deliveries.still_leased(db, missed)
             changes, told = consequences(ours, health, self._limits)
             if changes:
                 await webhooks.change_health(db, changes)
             if told:
                 await notices.write(db, told)
-        self._held += held
+        self._held += held + [a for a in free if a.claim.delivery_id in locked]
+        free = [attempted for attempted in free if attempted.claim.delivery_id not in locked]
         self._metrics.observe_settle(time.perf_counter() - began, len(free))
         self._tell(free, kept, told)
 

@@ -456,6 +456,33 @@ async def test_a_webhook_that_somebody_holds_does_not_take_all_places(
     assert len(receiver.at("/held")) == 200
 
 
+async def test_results_wait_for_rows_that_somebody_holds_and_hold_up_nobody(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda request: Reply(after=0.3 if request.path == "/held" else 0.0)
+    tenant = await app.tenant()
+    held = await app.webhook(tenant, receiver.url + "/held", types=["held"])
+    free = await app.webhook(tenant, receiver.url + "/free", types=["free"])
+    person = await asyncpg.connect(database)
+    async with serving(database):
+        await app.event(tenant, type="held")
+        await until(lambda: len(receiver.at("/held")) == 1)
+        transaction = person.transaction()
+        await transaction.start()
+        await person.execute("UPDATE webhook_deliveries SET error_message = 'seen by support'")
+        await until(lambda: receiver.open_now == 0)
+        for n in range(5):
+            await app.event(tenant, type="free")
+            await until(lambda n=n: settled(app, free, "success", n + 1), within=5)
+        [row] = await app.deliveries(held)
+        await transaction.commit()
+        await until(lambda: settled(app, held, "success", 1), within=5)
+    await person.close()
+
+    assert row["status"] == "pending_retry"
+    assert len(receiver.at("/held")) == 1
+
+
 async def test_the_application_s_role_needs_no_right_on_the_daemon_s_own_tables(
     app: Application, database: str, receiver: Receiver
 ) -> None:
@@ -512,3 +539,24 @@ async def test_an_inserted_row_without_a_payload_has_its_event_s_data_at_every_a
 
     assert len({request.body for request in receiver.received}) == 1
     assert receiver.received[0].event["data"] == {"n": 1}
+
+
+async def test_what_was_inserted_without_a_payload_outlives_its_event(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(500)
+    tenant = await app.tenant()
+    event = await app.event(tenant, {"n": 1})
+    webhook = await app.webhook(tenant, receiver.url, types=["never"])
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, status,"
+        " next_retry_at) VALUES ($1, $2, $3, 'email.opened', 'pending_retry', now())",
+        *(uuid4(), webhook, event),
+    )
+    async with serving(database, delivery={"retry_schedule": ["1s"]}):
+        await until(lambda: settled(app, webhook, "failed", 1))
+        await app.db.execute("DELETE FROM webhook_events")
+        await until(lambda: settled(app, webhook, "failed", 2))
+
+    assert len({request.body for request in receiver.received}) == 1
+    assert [row["payload"] for row in await app.deliveries(webhook)] == ['{"n": 1}'] * 2

@@ -173,7 +173,8 @@ CHANGE = """
     UPDATE webhooks
        SET name = $2, description = $3, endpoint_url = $4, event_types = $5, event_filters = $6,
            notification_email = $7, custom_headers = $8, client_certificate = $9,
-           client_key = $10, sealed_with = $11, filter_error = NULL, updated_at = now()
+           client_key = $10, sealed_with = $11, secret_key = $12, previous_secret_key = $13,
+           filter_error = NULL, updated_at = now()
      WHERE id = $1
  RETURNING *
 """
@@ -190,6 +191,8 @@ async def change(db: Connection, settings: Settings, secrets: StoredSecrets) -> 
             secrets.client_certificate,
             secrets.client_key,
             secrets.sealed_with,
+            secrets.current,
+            secrets.previous,
         )
     )
 
@@ -213,8 +216,10 @@ async def set_active(
 
 
 REMOVE_SOME = """
+    -- What somebody holds goes with the webhook itself: whoever settles waits for nobody either.
     DELETE FROM webhook_deliveries
-     WHERE id = ANY (ARRAY(SELECT id FROM webhook_deliveries WHERE webhook_id = $1 LIMIT $2))
+     WHERE id = ANY (ARRAY(SELECT id FROM webhook_deliveries WHERE webhook_id = $1 LIMIT $2
+                              FOR UPDATE SKIP LOCKED))
 """
 
 

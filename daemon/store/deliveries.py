@@ -252,6 +252,12 @@ SETTLE = """
                AS r (id, leased_until, status, signature, status_code, response_headers,
                      response_body, error_message, duration_ms, event_created_at,
                      retry_in, next_id, attempted_at, trace)
+    ), mine AS MATERIALIZED (
+        -- Somebody's open transaction on one row must not hold up all the others.
+        SELECT r.*
+          FROM result AS r
+          JOIN webhook_deliveries AS d ON d.id = r.id AND d.leased_until = r.leased_until
+           FOR UPDATE OF d SKIP LOCKED
     ), settled AS (
         UPDATE webhook_deliveries AS d
            SET status = r.status, signature = r.signature, status_code = r.status_code,
@@ -259,9 +265,13 @@ SETTLE = """
                error_message = r.error_message, duration_ms = r.duration_ms,
                attempted_at = r.attempted_at, trace = r.trace::json,
                event_created_at = r.event_created_at,
-               next_retry_at = NULL, leased_until = NULL
-          FROM result AS r
-         WHERE d.id = r.id AND d.leased_until = r.leased_until
+               next_retry_at = NULL, leased_until = NULL,
+               -- What the application inserted without is kept as it was sent: the event may go.
+               payload = CASE WHEN d.payload IS NOT NULL THEN d.payload
+                              ELSE (SELECT event_data FROM webhook_events AS e
+                                     WHERE e.id = d.event_id) END
+          FROM mine AS r
+         WHERE d.id = r.id
      RETURNING d.id, d.webhook_id, d.event_id, d.event_type, d.payload, d.attempt_number,
                r.event_created_at, r.next_id, clock_timestamp() + r.retry_in AS next_at
     ), next_attempt AS (
@@ -284,7 +294,8 @@ async def settle(
     Store what came of the attempts and make the next ones, in one statement.
 
     Returns, for those that were still held under their lease, when the next attempt is due. What
-    is missing was taken over by somebody else after our lease lapsed, or its webhook is gone.
+    is missing was taken over by somebody else after our lease lapsed, or its webhook is gone, or
+    its row is locked: `still_leased` tells.
     """
     rows = await db.fetch(
         SETTLE,
@@ -304,6 +315,23 @@ async def settle(
         [s.trace for s in settlements],
     )
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
+
+
+STILL_LEASED = """
+    SELECT d.id
+      FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
+      JOIN webhook_deliveries AS d ON d.id = held.id AND d.leased_until = held.leased_until
+"""
+
+
+async def still_leased(db: Connection, claims: Sequence[Claim]) -> set[DeliveryId]:
+    """Those that bear their lease although they were not settled: somebody holds their rows."""
+    if not claims:
+        return set()
+    rows = await db.fetch(
+        STILL_LEASED, [c.delivery_id for c in claims], [c.leased_until for c in claims]
+    )
+    return {DeliveryId(row["id"]) for row in rows}
 
 
 SWEEP = """
