@@ -87,8 +87,8 @@ class Pace:
         """
         How many may be added now.
 
-        `free` is how far the endpoint's lane is from being half full; `slots` are those that other
-        replays leave of the share of all. An endpoint that is `failing` is sent one at a time.
+        `free` is how far the endpoint's lane is from being half full; `slots` is this replay's part
+        of those that all of them may hold. An endpoint that is `failing` is sent one at a time.
         """
         if seen.waiting:
             self._size = max(1, self._size // 2)
@@ -97,9 +97,9 @@ class Pace:
         if self._added >= self._size:  # all of it was taken by this look: it can bear more
             self._size = min(MOST_AT_ONCE, self._size * 2)
         self._added = 0
-        most = 1 if failing else MOST_OUTSTANDING
+        most = 1 if failing else min(MOST_OUTSTANDING, slots)
         least = 0 if seen.pending else 1  # or an endpoint that is always busy would never have any
-        return max(0, min(self._size, most - seen.pending, max(least, free), slots))
+        return max(0, min(self._size, most - seen.pending, max(least, free)))
 
     def to_read(self, room: int, most: int = MOST_READ) -> int:
         """How many candidates to read to fill the room, going by how many were wanted last."""

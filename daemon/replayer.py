@@ -27,7 +27,7 @@ from daemon.store.database import Connection, Database
 log = structlog.get_logger()
 
 LISTED_EVERY_SECONDS = 1.0
-MOST_AT_A_TIME = 200
+MOST_AT_A_TIME = 100
 # Between two turns that have made something: then others have the event loop and the database.
 BREATH_SECONDS = 0.01
 # One whose turn ends in a fault must not be the first again.
@@ -41,7 +41,6 @@ class Known:
     look_at: float
     pace: Pace = field(default_factory=Pace)
     since: datetime | None = None
-    in_flight: int = 0
 
 
 class Replayer:
@@ -87,14 +86,12 @@ class Replayer:
                 known.pace.waited()
                 return False
             seen = await chunks.outstanding(db, job, since=known.since)
-            known.in_flight = seen.pending - seen.waiting
             piece = await self._next_piece(db, job, known, seen)
             if piece.reached is None:
                 known.pace.waited()
                 return False
             made = await chunks.make(db, job, piece)
         known.since = seen.oldest or made.due
-        known.in_flight += made.count
         known.pace.made(piece)
         if made.count:
             self._metrics.replayed(made.count)
@@ -106,7 +103,7 @@ class Replayer:
         room = known.pace.room(
             seen,
             free=self._lanes.half_free(job.webhook_id),
-            slots=self._slots_left(known),
+            slots=self._slots_of_each(),
             failing=job.failing,
         )
         if room == 0:
@@ -118,10 +115,9 @@ class Replayer:
             await _complete(db, job)
         return piece_of(found, await wanted_among(db, found, job.choice), most=room)
 
-    def _slots_left(self, known: Known) -> int:
-        """What other replays leave of the share that all of them may hold together."""
-        others = sum(each.in_flight for each in self._known.values()) - known.in_flight
-        return max(1, int(self._lanes.slots * SLOT_SHARE)) - others
+    def _slots_of_each(self) -> int:
+        """An equal part of what all replays may hold together."""
+        return max(1, int(self._lanes.slots * SLOT_SHARE) // len(self._known))
 
 
 async def _complete(db: Connection, job: Job) -> None:

@@ -217,7 +217,7 @@ async def test_that_no_daemon_runs_or_the_webhook_is_paused_is_said_once(
     await store_events(app, await tenant_of(app, webhook), 9)
     arguments = ("replay", "--webhook", str(webhook), "--from", DAY)
     async with running(*arguments, folder=tmp_path, env=env) as watching:
-        await watching.line(lambda line: "no daemon has taken the replay up" in line, err=True)
+        await watching.line(lambda line: "not begun yet: no daemon runs" in line, err=True)
         await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
         await watching.line(lambda line: "the webhook is paused" in line, err=True)
         await app.db.execute("UPDATE webhooks SET is_active = true WHERE id = $1", webhook)

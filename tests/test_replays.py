@@ -586,3 +586,42 @@ async def test_a_window_of_exhausted_deliveries_goes_by_their_last_attempt(
 
     assert counted == 2
     assert received(receiver) == on_the_wire([UUID(int=1), UUID(int=2)])
+
+
+async def test_a_replay_to_slow_endpoints_leaves_others_their_part(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda request: Reply(after=1.0 if request.path == "/slow" else 0.0)
+    one, other = await app.tenant(), await app.tenant()
+    await store_events(app, one, 500)
+    await store_events(app, other, 20)
+    slow = [await app.webhook(one, receiver.url + "/slow") for _ in range(3)]
+    quick = await app.webhook(other, receiver.url + "/quick")
+    async with serving(database, delivery={"concurrency": 32}):
+        ahead = [await begin(app, wanted(webhook)) for webhook in slow]
+        await until(lambda: receiver.open_now >= 6)
+        await over(app, (await begin(app, wanted(quick))).id)
+        most = receiver.open_now
+        standing = {(await look(app, each.id)).status for each in ahead}
+
+    assert len(receiver.at("/quick")) == 20
+    assert standing == {Status.RUNNING}
+    assert most <= 8  # a quarter of the places
+
+
+async def test_hundreds_of_replays_that_get_nowhere_hide_no_other(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    one, other = await app.tenant(), await app.tenant()
+    await store_events(app, one, 5)
+    await store_events(app, other, 5)
+    for _ in range(220):
+        stuck = await app.webhook(one, receiver.url + "/stuck")
+        await begin(app, wanted(stuck))
+    await app.db.execute("""UPDATE webhooks SET event_filters = '{"filters": 5}'""")
+    quick = await app.webhook(other, receiver.url + "/quick")
+    async with serving(database):
+        ended = await over(app, (await begin(app, wanted(quick))).id)
+
+    assert (ended.status, ended.sent) == (Status.COMPLETED, 5)
+    assert receiver.at("/stuck") == []

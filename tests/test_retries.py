@@ -1,6 +1,7 @@
 """A delivery once more, because a person asked: one attempt, at once, whatever became of others."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -8,10 +9,12 @@ import asyncpg
 import pytest
 
 from daemon.model import DeliveryId, TenantId, WebhookId
+from daemon.store.replays import Source
 from daemon.store.retries import Paused, Retried, retry_now
 from tests.application import Application
 from tests.house import serving, until
 from tests.receiver import Receiver, Reply
+from tests.replaying import begin, cancel, over, store_events, wanted
 from tests.test_delivery import settled
 
 LATER = timedelta(hours=1)
@@ -176,3 +179,67 @@ async def test_every_daemon_is_told(app: Application, database: str, webhook: UU
     await listener.close()
 
     assert told == [str(webhook)] * 2
+
+
+async def test_to_delete_a_webhook_does_not_collide_with_retries_of_its_deliveries(
+    app: Application, database: str, webhook: UUID
+) -> None:
+    failed = [
+        await delivery_of(app, webhook, status="failed", next_retry_at=None) for _ in range(600)
+    ]
+
+    async def retry_some(mine: list[UUID]) -> None:
+        person = await asyncpg.connect(database)
+        for delivery in mine:
+            async with person.transaction():
+                await retry_now(person, None, DeliveryId(delivery))
+        await person.close()
+
+    retrying = [asyncio.create_task(retry_some(failed[n::6])) for n in range(6)]
+    await until(lambda: some_are_retried(app, webhook))
+    deleted = await app.db.execute("DELETE FROM webhooks WHERE id = $1", webhook)
+    await asyncio.gather(*retrying)
+
+    assert deleted == "DELETE 1"
+    assert await app.deliveries(webhook) == []
+
+
+async def some_are_retried(app: Application, webhook: UUID) -> bool:
+    return len(await app.deliveries(webhook)) > 650
+
+
+async def test_a_retry_that_a_replay_s_attempt_stands_for_survives_the_replay(
+    app: Application, webhook: UUID
+) -> None:
+    tenant = await app.db.fetchval("SELECT tenant_id FROM webhooks WHERE id = $1", webhook)
+    [event] = await store_events(app, tenant, 1)
+    failed = await delivery_of(
+        app, webhook, event_id=event, status="failed", attempt_number=1, next_retry_at=None
+    )
+    replay = await begin(app, wanted(webhook))
+    waiting = await delivery_of(
+        app, webhook, event_id=event, replay_id=replay.id, next_retry_at=datetime.now(UTC)
+    )
+
+    retried = await retry(app, failed)
+    await cancel(app, replay.id)
+
+    assert retried == Retried(DeliveryId(waiting), WebhookId(webhook))
+    assert waiting in {row["id"] for row in await app.deliveries(webhook)}
+
+
+async def test_two_who_retry_all_that_was_given_up_send_each_of_it_once(
+    app: Application, database: str, receiver: Receiver, webhook: UUID
+) -> None:
+    for n in range(200):
+        at = datetime.now(UTC) - timedelta(minutes=300 - n)
+        await delivery_of(app, webhook, status="failed", next_retry_at=None, attempted_at=at)
+    everything = wanted(webhook, source=Source.EXHAUSTED)
+
+    async with serving(database), serving(database):
+        both = [await begin(app, everything) for _ in range(2)]
+        for each in both:
+            await over(app, each.id)
+
+    assert len(receiver.received) == 200
+    assert max(Counter(r.headers["webhook-id"] for r in receiver.received).values()) == 1

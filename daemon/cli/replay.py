@@ -185,7 +185,7 @@ def _why_it_waits(replay: "Replay", *, patience_is_over: bool) -> str | None:
     if replay.paused:
         return "the webhook is paused: the replay waits until it is resumed"
     if patience_is_over and not replay.begun:
-        return "no daemon has taken the replay up yet: it waits until one runs"
+        return "not begun yet: no daemon runs, or another replay of the webhook goes first"
     return None
 
 

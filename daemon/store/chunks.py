@@ -14,22 +14,28 @@ from daemon.ids import new_delivery_id
 from daemon.matching import Unusable
 from daemon.model import ReplayId, TenantId, WebhookId
 from daemon.pacing import Candidate, Outstanding, Piece, Position
-from daemon.store import candidates
+from daemon.store import candidates, chains
 from daemon.store.database import Connection
 from daemon.store.replays import Source, choice_of
 
 RUNNING = """
-    SELECT r.id
-      FROM webhook_replays AS r
-      JOIN webhooks AS w ON w.id = r.webhook_id AND w.is_active
-     WHERE r.status = 'running'
-     ORDER BY r.created_at
+    -- Several of one webhook share its places and gain nothing side by side. Of each tenant's the
+    -- first comes before anybody's second, and where all is equal chance decides: however many are
+    -- asked for, and whatever keeps some of them from going on, every one has its turn.
+    SELECT id
+      FROM (SELECT id, row_number() OVER (PARTITION BY tenant_id ORDER BY created_at) AS place
+              FROM (SELECT DISTINCT ON (r.webhook_id) r.id, r.tenant_id, r.created_at
+                      FROM webhook_replays AS r
+                      JOIN webhooks AS w ON w.id = r.webhook_id AND w.is_active
+                     WHERE r.status = 'running'
+                     ORDER BY r.webhook_id, r.created_at) AS oldest) AS placed
+     ORDER BY place, random()
      LIMIT $1
 """
 
 
 async def running(db: Connection, *, limit: int) -> list[ReplayId]:
-    """The oldest replays that can go on: those of paused webhooks wait."""
+    """Replays that can go on, one of a webhook: those of paused webhooks wait."""
     return [ReplayId(row["id"]) for row in await db.fetch(RUNNING, limit)]
 
 
@@ -63,7 +69,12 @@ async def lock(db: Connection, replay_id: ReplayId) -> Job | None:
     """Hold a replay until the transaction ends; None: another does, it waits, or it is over."""
     await candidates.read_in_order(db)
     row = await db.fetchrow(LOCK, replay_id)
-    return None if row is None else _job(row)
+    if row is None:
+        return None
+    job = _job(row)
+    if job.source is Source.EXHAUSTED and not await chains.try_to_hold(db, job.webhook_id):
+        return None
+    return job
 
 
 def _job(row: Any) -> Job:
@@ -124,6 +135,8 @@ FROM_EVENTS = """
                statement_timestamp(), $1
           FROM unnest($3::uuid[], $4::uuid[]) AS new (id, event_id)
           JOIN webhook_events AS e ON e.id = new.event_id
+           -- Who erases an event waits, and then sees what we made of it.
+           FOR KEY SHARE OF e
      RETURNING id
     )
     UPDATE webhook_replays AS r
@@ -145,6 +158,7 @@ FROM_EXHAUSTED = """
                  WHERE event_id = d.event_id AND webhook_id = $2) + 1
           FROM unnest($3::uuid[], $4::uuid[]) AS new (id, last_id)
           JOIN webhook_deliveries AS d ON d.id = new.last_id
+           FOR KEY SHARE OF d
      RETURNING id
     )
     UPDATE webhook_replays AS r

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from daemon.ids import new_delivery_id
 from daemon.model import DeliveryId, TenantId, WebhookId
+from daemon.store import chains
 from daemon.store.database import Connection
 
 
@@ -28,36 +29,33 @@ class Paused:
     webhook_id: WebhookId
 
 
-LOCK_CHAIN = """
-    -- The chain's oldest row stands for all of it: whoever retries another attempt of it waits
-    -- here, and then sees what we made. It is settled as a rule, so that nobody else wants it.
-    SELECT w.id, w.is_active, asked.event_id
-      FROM webhook_deliveries AS asked
-      JOIN webhooks AS w ON w.id = asked.webhook_id
-      CROSS JOIN LATERAL (
-            SELECT id
-              FROM webhook_deliveries
-             WHERE event_id = asked.event_id AND webhook_id = asked.webhook_id
-             ORDER BY attempt_number, id
-             LIMIT 1
-               FOR NO KEY UPDATE) AS oldest
-     WHERE asked.id = $1 AND ($2::uuid IS NULL OR w.tenant_id = $2)
+ASKED = """
+    -- The webhook first: to delete it is to lock it before its deliveries.
+    SELECT w.id, w.is_active, d.event_id
+      FROM webhook_deliveries AS d
+      JOIN webhooks AS w ON w.id = d.webhook_id
+     WHERE d.id = $1 AND ($2::uuid IS NULL OR w.tenant_id = $2)
+       FOR KEY SHARE OF w
 """
 
 PENDING = """
     -- MATERIALIZED, or the planner may look through all that is pending for the webhook.
     WITH chain AS MATERIALIZED (
-        SELECT id, status, next_retry_at
+        SELECT id, status, next_retry_at, leased_until
           FROM webhook_deliveries
          WHERE event_id = $1 AND webhook_id = $2
     )
-    SELECT id FROM chain WHERE status = 'pending_retry' ORDER BY next_retry_at LIMIT 1
+    SELECT id, leased_until >= now() AS under_way
+      FROM chain
+     WHERE status = 'pending_retry'
+     ORDER BY next_retry_at
+     LIMIT 1
 """
 
 HASTEN = """
-    -- One that is leased is being made right now.
+    -- No longer a replay's, which would take it back when it is cancelled.
     UPDATE webhook_deliveries
-       SET next_retry_at = least(next_retry_at, now())
+       SET next_retry_at = least(next_retry_at, now()), replay_id = NULL
      WHERE id = $1 AND status = 'pending_retry'
        AND (leased_until IS NULL OR leased_until < now())
 """
@@ -70,6 +68,8 @@ REPEAT = """
              WHERE event_id = d.event_id AND webhook_id = d.webhook_id) + 1
       FROM webhook_deliveries AS d
      WHERE d.id = $1
+       -- Who erases it waits, and then sees what we made.
+       FOR KEY SHARE OF d
 """
 
 # Every daemon is told: a row that carries its event's time does not fire the trigger.
@@ -85,18 +85,28 @@ async def retry_now(
     Where an attempt of it waits already, that one is brought forward; else a new one follows the
     last, with the same event id and body. A tenant of None is everybody.
     """
-    chain = await db.fetchrow(LOCK_CHAIN, delivery_id, tenant_id)
-    if chain is None:
+    asked = await db.fetchrow(ASKED, delivery_id, tenant_id)
+    if asked is None:
         return None
-    webhook_id = WebhookId(chain["id"])
-    if not chain["is_active"]:
+    webhook_id = WebhookId(asked["id"])
+    if not asked["is_active"]:
         return Paused(webhook_id)
-    pending: UUID | None = await db.fetchval(PENDING, chain["event_id"], webhook_id)
-    if pending is not None:
-        await db.execute(HASTEN, pending)
-        retried = DeliveryId(pending)
-    else:
-        retried = new_delivery_id()
-        await db.execute(REPEAT, delivery_id, retried)
+    await chains.hold(db, webhook_id)
+    due = await _brought_forward(db, asked["event_id"], webhook_id)
+    if due is None:
+        due = new_delivery_id()
+        if await db.execute(REPEAT, delivery_id, due) == "INSERT 0 0":
+            return None  # it has just been deleted
     await db.execute(RING, webhook_id)
-    return Retried(retried, webhook_id)
+    return Retried(due, webhook_id)
+
+
+async def _brought_forward(
+    db: Connection, event_id: UUID, webhook_id: WebhookId
+) -> DeliveryId | None:
+    """The attempt that waits, due now or under way; None: there is none."""
+    # It may be settled between our looks: then there is another one, or none.
+    while (found := await db.fetchrow(PENDING, event_id, webhook_id)) is not None:
+        if found["under_way"] or await db.execute(HASTEN, found["id"]) == "UPDATE 1":
+            return DeliveryId(found["id"])
+    return None
