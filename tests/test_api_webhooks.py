@@ -1,6 +1,7 @@
 """Webhooks over HTTP: made, looked at, changed, paused, rotated, removed."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -155,6 +156,38 @@ async def test_secrets_are_sealed_before_they_reach_the_database(
     assert opened == made["secretKey"]
     assert "c4n4ry" not in str(dict(row))
     assert changed.json["customHeaders"] == {"X-Key": "[hidden]", "X-2": "[hidden]"}
+
+
+@pytest.mark.parametrize("change", [{"name": "another"}, {"customHeaders": {"X-Key": "c4n4ry"}}])
+async def test_a_change_leaves_no_secret_plain_that_the_application_wrote(
+    app: Application, database: str, tenant: UUID, change: dict[str, Any]
+) -> None:
+    async with serving_api(database, tenant, security={"master_keys": ["k" * 32]}) as api:
+        for _ in range(3):
+            webhook = await app.webhook(tenant, URL)
+            changed = await api.patch(f"/api/webhooks/{webhook}", change)
+            assert changed.status == 200
+        await until(lambda: nothing_lies_plain(app))
+
+
+async def nothing_lies_plain(app: Application) -> bool:
+    rows = await app.db.fetch("SELECT secret_key, custom_headers FROM webhooks")
+    return all(row["secret_key"].startswith("sealed:") for row in rows) and not any(
+        "c4n4ry" in (row["custom_headers"] or "") for row in rows
+    )
+
+
+async def test_a_webhook_whose_secret_cannot_be_opened_can_still_be_changed(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    webhook = await app.webhook(tenant, URL)
+    async with serving_api(database, tenant, security={"master_keys": ["k" * 32]}):
+        await until(lambda: nothing_lies_plain(app))
+
+    async with serving_api(database, tenant, security={"master_keys": ["o" * 32]}) as api:
+        renamed = await api.patch(f"/api/webhooks/{webhook}", {"name": "x", "isActive": False})
+
+    assert (renamed.status, renamed.json["isActive"]) == (200, False)
 
 
 async def test_a_paused_webhook_gets_nothing_until_it_is_resumed(

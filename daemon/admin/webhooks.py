@@ -24,6 +24,7 @@ from daemon.tls import UnusableCertificateError, load_client, verifying_context
 from daemon.vault import Vault
 
 REMOVED_AT_ONCE = 2000
+SECRETS = {"custom_headers", "client_certificate"}
 
 NEXT = {
     "get": Link("getWebhook"),
@@ -159,11 +160,13 @@ class WebhookDesk:
             entry = _there(await catalogue.lock(db, call.tenant, WebhookId(call.id)))
             settings = _changed(entry.settings, changes)
             self._check(settings)
-            stored = self._changed_secrets(entry.secrets, changes)
+            if SECRETS & changes.keys():
+                stored = self._changed_secrets(entry.secrets, changes)
+                await catalogue.change_secrets(db, stored)
             active = changes.get("is_active", entry.is_active)
             if active != entry.is_active:
                 await catalogue.set_active(db, call.tenant, entry.id, active=active)
-            entry = await catalogue.change(db, settings, stored)
+            entry = await catalogue.change(db, entry.id, settings)
         return Reply(200, views.webhook(entry))
 
     async def pause(self, call: Call) -> Reply:

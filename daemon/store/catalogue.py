@@ -172,28 +172,37 @@ async def page(
 CHANGE = """
     UPDATE webhooks
        SET name = $2, description = $3, endpoint_url = $4, event_types = $5, event_filters = $6,
-           notification_email = $7, custom_headers = $8, client_certificate = $9,
-           client_key = $10, sealed_with = $11, secret_key = $12, previous_secret_key = $13,
-           filter_error = NULL, updated_at = now()
+           notification_email = $7, filter_error = NULL, updated_at = now()
      WHERE id = $1
  RETURNING *
 """
 
 
-async def change(db: Connection, settings: Settings, secrets: StoredSecrets) -> WebhookEntry:
-    """Write what `lock` locked; the signing secrets stay as they are."""
-    return _entry(
-        await db.fetchrow(
-            CHANGE,
-            secrets.webhook_id,
-            *_of(settings),
-            secrets.custom_headers,
-            secrets.client_certificate,
-            secrets.client_key,
-            secrets.sealed_with,
-            secrets.current,
-            secrets.previous,
-        )
+async def change(db: Connection, webhook_id: WebhookId, settings: Settings) -> WebhookEntry:
+    """Write what `lock` locked, but for what is secret."""
+    return _entry(await db.fetchrow(CHANGE, webhook_id, *_of(settings)))
+
+
+CHANGE_SECRETS = """
+    -- All of them at once: they lie under one key, or plain.
+    UPDATE webhooks
+       SET secret_key = $2, previous_secret_key = $3, custom_headers = $4,
+           client_certificate = $5, client_key = $6, sealed_with = $7
+     WHERE id = $1
+"""
+
+
+async def change_secrets(db: Connection, secrets: StoredSecrets) -> None:
+    """Write the secrets of what `lock` locked."""
+    await db.execute(
+        CHANGE_SECRETS,
+        secrets.webhook_id,
+        secrets.current,
+        secrets.previous,
+        secrets.custom_headers,
+        secrets.client_certificate,
+        secrets.client_key,
+        secrets.sealed_with,
     )
 
 
