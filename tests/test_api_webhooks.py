@@ -261,6 +261,31 @@ async def test_a_rotated_secret_signs_beside_the_old_one(
     assert shown.json["previousSecretExpiresAt"] == rotated.json["previousSecretExpiresAt"]
 
 
+async def test_a_second_rotation_does_not_end_the_secret_that_receivers_go_by(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    made = await api.webhook(receiver.url)
+    path = f"/api/webhooks/{made['id']}/rotate-secret"
+    first = await api.post(path, {"overlap": "1h"})
+    second = await api.post(path)
+    replaced = await api.post(path, {"replace": True})
+    await app.event(tenant)
+    await until(lambda: settled(app, UUID(made["id"]), "success", 1))
+    ended = await api.post(path, {"overlap": "0s"})
+
+    [request] = receiver.received
+    assert [each.status for each in (first, second, replaced, ended)] == [200, 409, 200, 200]
+    assert "a rotation is under way until" in second.error
+    assert request.headers["x-penguinmails-signature"] == signing.sign(
+        request.body, replaced.json["secretKey"]
+    )
+    assert request.headers["x-penguinmails-signature-previous"] == signing.sign(
+        request.body, made["secretKey"]
+    )
+    assert replaced.json["previousSecretExpiresAt"] == first.json["previousSecretExpiresAt"]
+    assert ended.json["previousSecretExpiresAt"] is None
+
+
 async def test_a_removed_webhook_is_gone_with_its_deliveries(
     api: Caller, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:

@@ -100,12 +100,15 @@ class WebhookDesk:
             Operation(
                 *("POST", "/api/webhooks/{id}/rotate-secret", "rotateSecret", "Webhooks"),
                 summary="Give a webhook a new secret",
-                description="Requests are signed with both until the overlap ends.",
+                description=(
+                    "Requests are signed with both until the overlap ends. While it lasts another"
+                    " rotation is a 409, unless it replaces the new secret or gives no overlap."
+                ),
                 handle=self.rotate,
                 body=schemas.Rotation,
                 body_optional=True,
                 replies={200: ("The new secret, shown this once.", schemas.RotatedSecret)},
-                problems=(413, 415),
+                problems=(409, 413, 415),
             ),
         ]
 
@@ -194,8 +197,12 @@ class WebhookDesk:
             stored = self.vault.seal(secret, place=secret_place(webhook_id))
         async with self.database.transaction() as db:
             _there(await catalogue.lock(db, call.tenant, webhook_id))
-            rotated = await secrets.rotate(db, webhook_id, stored, overlap=overlap)
-            assert rotated is not None
+            rotated = await secrets.rotate(
+                db, webhook_id, stored, overlap=overlap, replace=call.body.replace
+            )
+        if isinstance(rotated, secrets.UnderWay):
+            raise Problem(409, str(rotated))
+        assert rotated is not None
         return Reply(
             200,
             schemas.RotatedSecret(

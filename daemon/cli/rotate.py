@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of
+from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of, switch
 from daemon.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
@@ -46,11 +46,15 @@ def rotate_secret(
             metavar="DURATION",
         ),
     ] = "24h",
+    replace: Annotated[
+        bool,
+        switch("--replace", "Replace the new secret of a rotation that is under way."),
+    ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Give a webhook a new secret, and print it: it is shown this once."""
-    made = asyncio.run(_rotate(configured(config), webhook, _overlap_of(overlap)))
+    made = asyncio.run(_rotate(configured(config), webhook, _overlap_of(overlap), replace=replace))
     print(made.as_json() if json else made.as_text())
 
 
@@ -66,20 +70,25 @@ def _overlap_of(text: str) -> timedelta:
     return overlap
 
 
-async def _rotate(config: "Config", webhook: UUID, overlap: timedelta) -> NewSecret:
+async def _rotate(
+    config: "Config", webhook: UUID, overlap: timedelta, *, replace: bool
+) -> NewSecret:
     from daemon.credentials import secret_place
     from daemon.house import master_keys
     from daemon.ids import new_secret
     from daemon.model import WebhookId
     from daemon.store.migrations import verify
-    from daemon.store.secrets import rotate
+    from daemon.store.secrets import UnderWay, rotate
     from daemon.vault import Vault
 
     secret, vault = new_secret(), Vault(master_keys(config))
     stored = secret if vault.newest is None else vault.seal(secret, place=secret_place(webhook))
     async with database_of(config) as url, connected(url) as db:
         await verify(db)
-        rotated = await rotate(db, WebhookId(webhook), stored, overlap=overlap)
+        async with db.transaction():
+            rotated = await rotate(db, WebhookId(webhook), stored, overlap=overlap, replace=replace)
+    if isinstance(rotated, UnderWay):
+        raise WebhookdError(str(rotated))
     if rotated is None:
         raise WebhookdError(f"there is no webhook {webhook}")
     return NewSecret(secret, rotated.overlap_until)

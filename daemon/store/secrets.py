@@ -92,11 +92,23 @@ async def count_by_key(db: Connection) -> dict[str, int]:
     return dict(await db.fetch(COUNT_BY_KEY))
 
 
+LOCK_OVERLAP = """
+    SELECT CASE WHEN previous_secret_expires_at > now() THEN previous_secret_expires_at END AS until
+      FROM webhooks
+     WHERE id = $1
+       FOR NO KEY UPDATE
+"""
 ROTATE = """
     UPDATE webhooks
        SET previous_secret_key = CASE WHEN $3 > interval '0' THEN secret_key END,
            previous_secret_expires_at = CASE WHEN $3 > interval '0' THEN now() + $3 END,
            secret_key = $2, sealed_with = '', updated_at = now()
+     WHERE id = $1
+ RETURNING previous_secret_expires_at
+"""
+REPLACE = """
+    UPDATE webhooks
+       SET secret_key = $2, sealed_with = '', updated_at = now()
      WHERE id = $1
  RETURNING previous_secret_expires_at
 """
@@ -109,9 +121,35 @@ class Rotated:
     overlap_until: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Nothing was changed: the overlap of an earlier rotation lasts until then."""
+
+    until: datetime
+
+    def __str__(self) -> str:
+        return (
+            f"a rotation is under way until {self.until:%Y-%m-%dT%H:%M:%SZ}: another one would end"
+            " the secret that receivers may still go by; replace the new one, or give an overlap"
+            " of 0s to end both"
+        )
+
+
 async def rotate(
-    db: Connection, webhook_id: WebhookId, secret: str, *, overlap: timedelta
-) -> Rotated | None:
-    """Put `secret`, plain or sealed, in the current one's place; None when there is no webhook."""
-    row = await db.fetchrow(ROTATE, webhook_id, secret, overlap)
-    return None if row is None else Rotated(row["previous_secret_expires_at"])
+    db: Connection, webhook_id: WebhookId, secret: str, *, overlap: timedelta, replace: bool = False
+) -> Rotated | UnderWay | None:
+    """
+    Put `secret`, plain or sealed, in the current one's place; None when there is no webhook.
+
+    Call in a transaction. While an overlap lasts only one without any is begun: it ends both, the
+    old secret and the new one. To `replace` is to give up the new one alone.
+    """
+    locked = await db.fetchrow(LOCK_OVERLAP, webhook_id)
+    if locked is None:
+        return None
+    until: datetime | None = locked["until"]
+    if until is not None and replace:
+        return Rotated(await db.fetchval(REPLACE, webhook_id, secret))
+    if until is not None and overlap:
+        return UnderWay(until)
+    return Rotated(await db.fetchval(ROTATE, webhook_id, secret, overlap))

@@ -157,6 +157,8 @@ class Rotation(Taken):
     """How long the previous secret is to sign too."""
 
     overlap: Overlap = "24h"
+    replace: bool = False
+    """Replace the new secret of a rotation that is under way; the old one goes on as it was to."""
 
 
 class RotatedSecret(Given):
