@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 # How long a database that is just starting is waited for.
 PATIENCE_SECONDS = 30.0
+API_CONNECTIONS = 4
 LAST_TURN_SECONDS = 2.0
 LAST_RESULTS_SECONDS = 5.0
 
@@ -36,6 +37,8 @@ class Service:
     def __init__(self, config: Config, *, database_url: str) -> None:
         self._config = config
         self._database = Database(database_url, size=config.database.pool_size)
+        # The API's own: whatever people ask for, deliveries wait for none of it.
+        self._desk = Database(database_url, size=API_CONNECTIONS)
         self._stop = asyncio.Event()
         self._house: House | None = None
         self.port = 0
@@ -73,6 +76,7 @@ class Service:
                 await house.listener.close()
                 await house.sender.close()
         finally:
+            await self._desk.close(within=timedelta(seconds=2))
             await self._database.close(within=timedelta(seconds=2))
 
     async def _open_database(self) -> bool:
@@ -92,6 +96,8 @@ class Service:
                 return False
         async with self._database.connection() as db:
             await migrations.verify(db)
+        if self._config.admin.tokens:
+            await self._desk.open()
         return True
 
     async def _live(self, house: House, on_ready: Callable[[], None]) -> None:
@@ -147,7 +153,7 @@ class Service:
 
     async def _serve(self, house: House) -> web.AppRunner:
         admin = self._config.admin
-        app = app_of(self._config, self._database, house)
+        app = app_of(self._config, self._desk, house)
         try:
             runner, self.port = await serve(app, host=admin.host, port=admin.port)
         except OSError as error:

@@ -1,12 +1,15 @@
 """Replays over HTTP: counted, begun, followed, cancelled; and what was given up, once more."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
+from daemon.service import API_CONNECTIONS
 from tests.api import Caller, serving_api
 from tests.application import Application
 from tests.house import until
@@ -204,3 +207,35 @@ async def test_a_wish_that_makes_no_sense_is_refused(
 
     assert answer.status == status
     assert pointer is None or pointer in answer.pointers
+
+
+async def test_whatever_people_ask_for_holds_up_no_delivery(
+    api: Caller, app: Application, database: str, tenant: UUID, receiver: Receiver
+) -> None:
+    made = await api.webhook(receiver.url)
+    begun = await api.post("/api/replays", {"webhookId": made["id"], "from": BEGINNING})
+    await until(lambda: completed(api, begun.json["id"]))
+    person = await asyncpg.connect(database)
+    transaction = person.transaction()
+    await transaction.start()
+    await person.execute("LOCK TABLE webhook_replays")
+    asking = [asyncio.create_task(api.get(f"/api/replays/{begun.json['id']}")) for _ in range(20)]
+    await until(lambda: waiting_for_locks(app, API_CONNECTIONS))
+    for n in range(5):
+        await app.event(tenant, {"n": n})
+        await until(lambda n=n: settled(app, UUID(made["id"]), "success", n + 1), within=5)
+    unanswered = [task for task in asking if not task.done()]
+    await transaction.rollback()
+    answers = await asyncio.gather(*asking)
+    await person.close()
+
+    assert len(unanswered) == 20
+    assert {answer.status for answer in answers} == {200}
+
+
+async def waiting_for_locks(app: Application, count: int) -> bool:
+    waiting = await app.db.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(waiting >= count)

@@ -1,6 +1,7 @@
 """Replays over HTTP: count, begin, look, cancel; exhausted deliveries are replayed like events."""
 
-from dataclasses import dataclass
+import asyncio
+from weakref import WeakValueDictionary
 
 from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply
@@ -11,12 +12,19 @@ from daemon.store import catalogue, replays
 from daemon.store.database import Database
 from daemon.store.replays import Counted, Replay, Source, Wanted
 
+# A webhook that filters by data has every event of the window read.
+COUNTS_AT_ONCE = 2
+COUNT_SECONDS = 60.0
 
-@dataclass(frozen=True, slots=True)
+
 class ReplayDesk:
     """What is done with replays."""
 
-    database: Database
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._counts = asyncio.Semaphore(COUNTS_AT_ONCE)
+        # One count at a time for each tenant, or a single one could have them all.
+        self._lines: WeakValueDictionary[TenantId, asyncio.Lock] = WeakValueDictionary()
 
     def operations(self) -> list[Operation]:
         begun = {"look": Link("getReplay"), "cancel": Link("cancelReplay")}
@@ -90,7 +98,7 @@ class ReplayDesk:
     async def page(self, call: Call) -> Reply:
         query: schemas.ReplaysQuery = call.query
         webhook_id = WebhookId(call.id)
-        async with self.database.connection() as db:
+        async with self._database.connection() as db:
             if await catalogue.get(db, call.tenant, webhook_id) is None:
                 raise not_found("webhook")
             found = await replays.list_for(db, call.tenant, webhook_id, limit=query.limit)
@@ -100,7 +108,7 @@ class ReplayDesk:
         return Reply(200, await self._shown(call.tenant, ReplayId(call.id)))
 
     async def cancel(self, call: Call) -> Reply:
-        async with self.database.transaction() as db:
+        async with self._database.transaction() as db:
             replay = await replays.cancel(db, call.tenant, ReplayId(call.id))
         return Reply(200, _there(replay))
 
@@ -119,8 +127,7 @@ class ReplayDesk:
 
     async def _counted(self, wanted: Wanted) -> Counted:
         try:
-            async with self.database.connection() as db:
-                counted = await replays.count(db, wanted)
+            counted = await self._count(wanted)
         except UnusableFilterError as error:
             raise Problem(409, str(error), mistakes=[Mistake("#/webhookId", str(error))]) from None
         if counted is None:
@@ -130,15 +137,26 @@ class ReplayDesk:
             raise Problem(422, f"from: {reason}", mistakes=[Mistake("#/from", reason)])
         return counted
 
+    async def _count(self, wanted: Wanted) -> Counted | None:
+        assert wanted.tenant_id is not None
+        line = self._lines.setdefault(wanted.tenant_id, asyncio.Lock())
+        async with line, self._counts:
+            try:
+                async with asyncio.timeout(COUNT_SECONDS), self._database.connection() as db:
+                    return await replays.count(db, wanted)
+            except TimeoutError:
+                sentence = f"it takes more than {COUNT_SECONDS:.0f} s to count: narrow the time"
+                raise Problem(503, sentence) from None
+
     async def _begun(self, tenant: TenantId, counted: Counted) -> schemas.Replay:
-        async with self.database.transaction() as db:
+        async with self._database.transaction() as db:
             replay_id = await replays.create(db, counted)
         if replay_id is None:
             raise not_found("webhook")
         return await self._shown(tenant, replay_id)
 
     async def _shown(self, tenant: TenantId, replay_id: ReplayId) -> schemas.Replay:
-        async with self.database.connection() as db:
+        async with self._database.connection() as db:
             return _there(await replays.get(db, tenant, replay_id))
 
 

@@ -191,7 +191,7 @@ class Database(Section):
     """postgresql://user:password@host:port/name; None means the embedded one."""
 
     pool_size: Annotated[Count, Field(ge=2, le=200)] = 8
-    """Connections that this daemon opens at most."""
+    """Connections for deliveries, at most; the API has four more, and one listens."""
 
     def place(self) -> str:
         """Name the database for people: `postgresql://host:port/name`, no user, no password."""
