@@ -11,6 +11,7 @@ import pytest
 
 from daemon import signing
 from daemon.samples import EVENT_TYPES
+from daemon.store import history
 from tests.api import Caller, serving_api
 from tests.application import SECRET, Application
 from tests.house import until
@@ -109,6 +110,41 @@ async def test_attempts_are_listed_newest_first_a_page_at_a_time(
     )
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [each for page in pages for each in page] == [str(row["id"]) for row in rows]
+
+
+async def walked(api: Caller, path: str, member: str, **query: Any) -> tuple[list[Any], int]:
+    """Everything, page by page; and how many pages it were."""
+    found, pages, before = [], 0, None
+    while pages == 0 or before is not None:
+        page = (await api.get(path, **query, **({"before": before} if before else {}))).json
+        found += page[member]
+        before, pages = page["next"], pages + 1
+    return found, pages
+
+
+async def test_what_is_rare_is_found_without_looking_at_everything_at_once(
+    api: Caller,
+    app: Application,
+    tenant: UUID,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history, "LOOKED_AT_ONCE", 10)
+    receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] in (0, 7) else 200)
+    webhook = await app.webhook(tenant, receiver.url)
+    for n in range(35):
+        await app.event(tenant, {"n": n}, type="email.bounced" if n == 3 else "email.opened")
+    await until(lambda: settled(app, webhook, "success", 33))
+    await until(lambda: settled(app, webhook, "failed", 2))
+
+    path = f"/api/webhooks/{webhook}/deliveries"
+    failed, pages = await walked(api, path, "deliveries", status="failed")
+    waiting, _ = await walked(api, path, "deliveries", status="pending_retry")
+    events, _ = await walked(api, "/api/events", "events", type="email.bounced")
+
+    assert (len(failed), pages) == (2, 4)
+    assert waiting == []
+    assert len(events) == 1
 
 
 async def test_attempts_are_narrowed_by_status_type_and_time(

@@ -1,9 +1,8 @@
 """Deliveries and events over HTTP: what was sent, what came back, and once more, please."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -83,20 +82,12 @@ class DeliveryDesk:
         which = Which(query.event_type, query.status, query.from_, query.to)
         async with self.database.connection() as db:
             await _check_webhook(db, call.tenant, webhook_id)
-            before = query.before
-            if isinstance(before, UUID):
-                place = await history.place_of_attempt(db, webhook_id, before)
-            else:
-                place = _place_at(before)
-            if place is None:
-                raise Problem(404, "before: there is no such delivery of this webhook")
-            found = await history.attempts(
-                db, webhook_id, which, before=place, limit=query.limit + 1
+            place = await self._attempt_place(db, webhook_id, query.before)
+            found, more = await history.attempts(
+                db, webhook_id, which, before=place, limit=query.limit
             )
-        shown = found[: query.limit]
-        more = str(shown[-1].id) if len(found) > query.limit else None
-        listed = [views.delivery(each) for each in shown]
-        return Reply(200, schemas.Deliveries(deliveries=listed, next=more))
+        listed = [views.delivery(each) for each in found]
+        return Reply(200, schemas.Deliveries(deliveries=listed, next=_cursor(more)))
 
     async def get(self, call: Call) -> Reply:
         async with self.database.connection() as db:
@@ -127,13 +118,11 @@ class DeliveryDesk:
         which = Which(query.type, None, query.from_, query.to)
         async with self.database.connection() as db:
             place = await self._event_place(db, call.tenant, query.before)
-            found = await history.events(
-                db, call.tenant, which, before=place, limit=query.limit + 1
+            found, more = await history.events(
+                db, call.tenant, which, before=place, limit=query.limit
             )
-        shown = found[: query.limit]
-        more = str(shown[-1].id) if len(found) > query.limit else None
-        listed = [schemas.Event(**_members(each)) for each in shown]
-        return Reply(200, schemas.Events(events=listed, next=more))
+        listed = [schemas.Event(**_members(each)) for each in found]
+        return Reply(200, schemas.Events(events=listed, next=_cursor(more)))
 
     async def event(self, call: Call) -> Reply:
         event_id = EventId(call.id)
@@ -162,15 +151,27 @@ class DeliveryDesk:
             ),
         )
 
-    async def _event_place(
-        self, db: Connection, tenant: TenantId, before: UUID | datetime | None
+    async def _attempt_place(
+        self, db: Connection, webhook_id: WebhookId, before: schemas.Before | None
     ) -> Place:
-        if not isinstance(before, UUID):
-            return _place_at(before)
-        found = await history.event(db, tenant, EventId(before))
+        if before is None or before.at is not None:
+            return _place(before)
+        assert before.id is not None
+        place = await history.place_of_attempt(db, webhook_id, before.id)
+        if place is None:
+            raise Problem(404, "before: there is no such delivery of this webhook")
+        return place
+
+    async def _event_place(
+        self, db: Connection, tenant: TenantId, before: schemas.Before | None
+    ) -> Place:
+        if before is None or before.at is not None:
+            return _place(before)
+        assert before.id is not None
+        found = await history.event(db, tenant, EventId(before.id))
         if found is None or found.created_at is None:
             raise Problem(404, "before: there is no such event")
-        return Place(found.created_at, before)
+        return Place(found.created_at, before.id)
 
 
 async def _check_webhook(db: Connection, tenant: TenantId, webhook_id: WebhookId) -> None:
@@ -178,9 +179,18 @@ async def _check_webhook(db: Connection, tenant: TenantId, webhook_id: WebhookId
         raise not_found("webhook")
 
 
-def _place_at(before: datetime | None) -> Place:
+def _place(before: schemas.Before | None) -> Place:
     """What is of the very moment is not older than it."""
-    return Place() if before is None else Place(before, history.FIRST_ID)
+    if before is None or before.at is None:
+        return Place()
+    return Place(before.at, before.id or history.FIRST_ID)
+
+
+def _cursor(place: Place | None) -> str | None:
+    """A place as `before` takes it."""
+    if place is None:
+        return None
+    return f"{place.at.astimezone(UTC).isoformat().removesuffix('+00:00')}Z_{place.id}"
 
 
 def _members(entry: EventEntry) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from daemon.model import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store.database import Connection
 
 FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
+# For one page: what is asked for may be rare, or nowhere.
+LOOKED_AT_ONCE = 20_000
 LAST_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -104,34 +106,62 @@ ATTEMPT = (
     + " AS exhausted"
 )
 ATTEMPTS = (
-    ATTEMPT
+    ATTEMPT  # noqa: S608  made of constants alone
     + """
-      FROM webhook_deliveries AS d
-     WHERE d.webhook_id = $1
-       AND d.attempted_at <= $2 AND (d.attempted_at, d.id) < ($2, $3)
-       AND ($4::text IS NULL OR d.event_type = $4)
+      FROM (SELECT *
+              FROM webhook_deliveries
+             WHERE webhook_id = $1
+               AND attempted_at <= $2 AND (attempted_at, id) < ($2, $3)
+               -- An OR would be no bound of the index.
+               AND attempted_at >= coalesce($6, '-infinity'::timestamptz)
+               AND attempted_at < coalesce($7, 'infinity'::timestamptz)
+             ORDER BY attempted_at DESC, id DESC
+             LIMIT $8) AS d
+     WHERE ($4::text IS NULL OR d.event_type = $4)
        AND ($5::text IS NULL OR d.status = CASE $5 WHEN 'exhausted' THEN 'failed' ELSE $5 END)
        AND ($5 IS DISTINCT FROM 'exhausted' OR """
     + EXHAUSTED
     + """)
-       AND ($6::timestamptz IS NULL OR d.attempted_at >= $6)
-       AND ($7::timestamptz IS NULL OR d.attempted_at < $7)
      ORDER BY d.attempted_at DESC, d.id DESC
-     LIMIT $8
+     LIMIT $9
 """
 )
+ATTEMPTS_LOOKED_AT = """
+    SELECT attempted_at AS at, id
+      FROM webhook_deliveries
+     WHERE webhook_id = $1
+       AND attempted_at <= $2 AND (attempted_at, id) < ($2, $3)
+       AND attempted_at >= coalesce($4, '-infinity'::timestamptz)
+       AND attempted_at < coalesce($5, 'infinity'::timestamptz)
+     ORDER BY attempted_at DESC, id DESC
+    OFFSET $6 LIMIT 1
+"""
 
 
 async def attempts(
     db: Connection, webhook_id: WebhookId, which: Which, *, before: Place, limit: int
-) -> list[Attempt]:
-    """A webhook's attempts; whose webhook it is, the caller has seen to."""
+) -> tuple[list[Attempt], Place | None]:
+    """
+    A page of a webhook's attempts, and where the next one begins, if there may be more.
+
+    Whose webhook it is, the caller has seen to. A page may be short, even empty, and yet not the
+    last: no more than so many rows are looked at for it.
+    """
     rows = await db.fetch(
         ATTEMPTS,
         *(webhook_id, before.at, before.id),
-        *(which.type, which.status, which.since, which.until, limit),
+        *(which.type, which.status, which.since, which.until, LOOKED_AT_ONCE, limit + 1),
     )
-    return [_attempt(row) for row in rows]
+    found = [_attempt(row) for row in rows[:limit]]
+    if len(rows) > limit:
+        return found, Place(rows[limit - 1]["attempted_at"], rows[limit - 1]["id"])
+    if which.type is None and which.status is None:
+        return found, None
+    end = await db.fetchrow(
+        ATTEMPTS_LOOKED_AT,
+        *(webhook_id, before.at, before.id, which.since, which.until, LOOKED_AT_ONCE - 1),
+    )
+    return found, None if end is None else Place(end["at"], end["id"])
 
 
 ATTEMPT_PLACE = "SELECT attempted_at FROM webhook_deliveries WHERE id = $1 AND webhook_id = $2"
@@ -214,25 +244,49 @@ class EventEntry:
 
 EVENTS = """
     SELECT id, coalesce(event_type, '') AS event_type, created_at
+      FROM (SELECT id, event_type, created_at
+              FROM webhook_events
+             WHERE tenant_id = $1
+               AND created_at <= $2 AND (created_at, id) < ($2, $3)
+               AND created_at >= coalesce($5, '-infinity'::timestamptz)
+               AND created_at < coalesce($6, 'infinity'::timestamptz)
+             ORDER BY created_at DESC, id DESC
+             LIMIT $7) AS looked_at
+     WHERE ($4::text IS NULL OR event_type = $4)
+     ORDER BY created_at DESC, id DESC
+     LIMIT $8
+"""
+EVENTS_LOOKED_AT = """
+    SELECT created_at AS at, id
       FROM webhook_events
      WHERE tenant_id = $1
        AND created_at <= $2 AND (created_at, id) < ($2, $3)
-       AND ($4::text IS NULL OR event_type = $4)
-       AND ($5::timestamptz IS NULL OR created_at >= $5)
-       AND ($6::timestamptz IS NULL OR created_at < $6)
+       AND created_at >= coalesce($4, '-infinity'::timestamptz)
+       AND created_at < coalesce($5, 'infinity'::timestamptz)
      ORDER BY created_at DESC, id DESC
-     LIMIT $7
+    OFFSET $6 LIMIT 1
 """
 
 
 async def events(
     db: Connection, tenant_id: TenantId, which: Which, *, before: Place, limit: int
-) -> list[EventEntry]:
+) -> tuple[list[EventEntry], Place | None]:
+    """A page of a tenant's events, and where the next one begins: see `attempts`."""
     rows = await db.fetch(
         EVENTS,
-        *(tenant_id, before.at, before.id, which.type, which.since, which.until, limit),
+        *(tenant_id, before.at, before.id, which.type, which.since, which.until),
+        *(LOOKED_AT_ONCE, limit + 1),
     )
-    return [EventEntry(EventId(r["id"]), r["event_type"], r["created_at"]) for r in rows]
+    found = [EventEntry(EventId(r["id"]), r["event_type"], r["created_at"]) for r in rows[:limit]]
+    if len(rows) > limit:
+        return found, Place(rows[limit - 1]["created_at"], rows[limit - 1]["id"])
+    if which.type is None:
+        return found, None
+    end = await db.fetchrow(
+        EVENTS_LOOKED_AT,
+        *(tenant_id, before.at, before.id, which.since, which.until, LOOKED_AT_ONCE - 1),
+    )
+    return found, None if end is None else Place(end["at"], end["id"])
 
 
 EVENT = """

@@ -25,6 +25,7 @@ from daemon.admin.schemas.replays import (
     RetriesStarted,
     Window,
 )
+from daemon.admin.schemas.shapes import Before
 from daemon.admin.schemas.tokens import NewTenantToken, TenantTokenMade
 from daemon.admin.schemas.trials import ReceivedResponse, SentRequest, TestEvent, TestResult, Timing
 from daemon.admin.schemas.webhooks import (
@@ -41,6 +42,7 @@ from daemon.admin.schemas.webhooks import (
 )
 
 __all__ = [
+    "Before",
     "ClientCertificateTaken",
     "Deliveries",
     "DeliveriesQuery",

@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from daemon.admin.schemas.shapes import Given, Moment, Taken, Text
+from daemon.admin.schemas.shapes import Given, Moment, PlaceTaken, Taken, Text
 from daemon.admin.schemas.trials import ReceivedResponse, SentRequest, Timing
 
 # The last one is a part of `failed`.
@@ -41,7 +41,7 @@ class Deliveries(Given):
 
     deliveries: list[Delivery]
     next: str | None
-    """For `before`, when there are more."""
+    """For `before`, when there may be more: a page that is narrowed can be short, even empty."""
 
 
 class DeliveriesQuery(Taken):
@@ -51,8 +51,8 @@ class DeliveriesQuery(Taken):
     status: DeliveryStatus | None = None
     """`pending_retry` is still to be made; `exhausted` are those of `failed` that were given up."""
     event_type: Annotated[Text, Field(max_length=100)] | None = None
-    before: UUID | Moment | None = None
-    """An attempt's id, or a time: only what is older."""
+    before: PlaceTaken | None = None
+    """`next` of the page before, an attempt's id, or a time: only what is older."""
     from_: Annotated[Moment | None, Field(alias="from")] = None
     to: Moment | None = None
 

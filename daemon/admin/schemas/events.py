@@ -9,7 +9,7 @@ from pydantic import (
 )
 
 from daemon.admin.schemas.deliveries import Delivery
-from daemon.admin.schemas.shapes import Given, Moment, Taken, Text
+from daemon.admin.schemas.shapes import Given, Moment, PlaceTaken, Taken, Text
 
 
 class Event(Given):
@@ -34,7 +34,7 @@ class EventsQuery(Taken):
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     type: Annotated[Text, Field(max_length=100)] | None = None
-    before: UUID | Moment | None = None
+    before: PlaceTaken | None = None
     from_: Annotated[Moment | None, Field(alias="from")] = None
     to: Moment | None = None
 

@@ -1,8 +1,10 @@
 """What all shapes are made of: texts, times and names as the API takes them, and two bases."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +23,7 @@ from daemon.mailboxes import mailbox
 
 MOST_TYPES = 100
 NO_MOMENT = "must be a time with its zone, such as 2025-11-25T14:30:00Z"
+NO_PLACE = "must be `next` of another page, an id, or a time with its zone"
 LONGEST_PEM = 64 * 1024
 OVERLAP = (
     r"^((0|[1-9][0-9]{0,5})s|(0|[1-9][0-9]{0,3})m|(0|[1-9][0-9]?|[1-6][0-9]{2})h"
@@ -48,6 +51,28 @@ def _moment(given: object) -> datetime:
         return at.astimezone(UTC)
     except OverflowError:
         return at.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Where a page begins: at a time, behind a row of it, or behind the row of an id alone."""
+
+    at: datetime | None = None
+    id: UUID | None = None
+
+
+def _before(given: str) -> Before:
+    moment, _, row = given.rpartition("_")
+    try:
+        if moment:
+            return Before(_moment(moment), UUID(row))
+        return Before(id=UUID(given))
+    except ValueError:
+        pass
+    try:
+        return Before(at=_moment(given))
+    except ValueError:
+        raise ValueError(NO_PLACE) from None
 
 
 def _mailed_to(text: str) -> str:
@@ -85,6 +110,10 @@ def shaped(pattern: str, sentence: str, **more: Any) -> tuple[AfterValidator, An
     return AfterValidator(check), Field(json_schema_extra={"pattern": pattern, **more})
 
 
+PLACE = (
+    r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}"
+    r"(\.[0-9]{6})?Z_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+)
 ORDINARY_URL = (
     r"^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,10}(:8?443)?(/[A-Za-z0-9._~/-]*)?$"
 )
@@ -117,6 +146,15 @@ EventTypePattern = Annotated[
 ]
 EventTypePatterns = Annotated[list[EventTypePattern], Field(max_length=MOST_TYPES)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment, json_schema_input_type=AwareDatetime)]
+PlaceTaken = Annotated[
+    Any,
+    BeforeValidator(
+        _before,
+        json_schema_input_type=UUID
+        | AwareDatetime
+        | Annotated[str, Field(json_schema_extra={"pattern": PLACE})],
+    ),
+]
 MailAddress = Annotated[
     str,
     AfterValidator(_mailed_to),
