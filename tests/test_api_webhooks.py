@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
@@ -311,6 +311,9 @@ async def test_webhooks_are_listed_by_name_a_page_at_a_time(api: Caller) -> None
     assert [each["name"] for each in first.json["webhooks"]] == ["a", "a", "b"]
     assert [each["name"] for each in second.json["webhooks"]] == ["c"]
     assert second.json["next"] is None
+    assert (
+        await api.get("/api/webhooks", after=uuid4())
+    ).error == "after: there is no such webhook"
 
 
 async def test_hostile_names_come_back_as_they_were_given(api: Caller) -> None:

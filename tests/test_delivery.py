@@ -560,3 +560,20 @@ async def test_what_was_inserted_without_a_payload_outlives_its_event(
 
     assert len({request.body for request in receiver.received}) == 1
     assert [row["payload"] for row in await app.deliveries(webhook)] == ['{"n": 1}'] * 2
+
+
+async def test_a_row_that_names_another_tenant_s_event_does_not_send_its_data(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    event = await app.event(await app.tenant(), {"whose": "another's"})
+    webhook = await app.webhook(await app.tenant(), receiver.url)
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, status,"
+        " next_retry_at) VALUES ($1, $2, $3, 'email.opened', 'pending_retry', now())",
+        *(uuid4(), webhook, event),
+    )
+    async with serving(database):
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    assert receiver.received[0].event["data"] is None
+    assert [row["payload"] for row in await app.deliveries(webhook)] == [None]

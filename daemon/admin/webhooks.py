@@ -142,6 +142,8 @@ class WebhookDesk:
         query: schemas.WebhooksQuery = call.query
         after = None if query.after is None else WebhookId(query.after)
         async with self.database.connection() as db:
+            if after is not None and await catalogue.get(db, call.tenant, after) is None:
+                raise Problem(404, "after: there is no such webhook")
             found = await catalogue.page(db, call.tenant, after=after, limit=query.limit + 1)
             # Or a slip in X-Tenant-ID would look like a tenant without webhooks.
             if not found and not await catalogue.knows_tenant(db, call.tenant):

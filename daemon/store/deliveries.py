@@ -109,7 +109,8 @@ CLAIM = """
       LEFT JOIN LATERAL (
             SELECT event_data, created_at
               FROM webhook_events
-             WHERE (d.event_created_at IS NULL OR d.payload IS NULL) AND id = d.event_id) AS e
+             WHERE (d.event_created_at IS NULL OR d.payload IS NULL)
+               AND id = d.event_id AND tenant_id = d.tenant_id) AS e
              ON true
     UNION ALL
     -- And a row for each lane: what comes due there next.
@@ -248,10 +249,10 @@ SETTLE = """
         SELECT *
           FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::int[],
                       $6::text[], $7::text[], $8::text[], $9::int[], $10::timestamptz[],
-                      $11::interval[], $12::uuid[], $13::timestamptz[], $14::text[])
+                      $11::interval[], $12::uuid[], $13::timestamptz[], $14::text[], $15::uuid[])
                AS r (id, leased_until, status, signature, status_code, response_headers,
                      response_body, error_message, duration_ms, event_created_at,
-                     retry_in, next_id, attempted_at, trace)
+                     retry_in, next_id, attempted_at, trace, tenant_id)
     ), mine AS MATERIALIZED (
         -- Somebody's open transaction on one row must not hold up all the others.
         SELECT r.*
@@ -268,8 +269,8 @@ SETTLE = """
                next_retry_at = NULL, leased_until = NULL,
                -- What the application inserted without is kept as it was sent: the event may go.
                payload = CASE WHEN d.payload IS NOT NULL THEN d.payload
-                              ELSE (SELECT event_data FROM webhook_events AS e
-                                     WHERE e.id = d.event_id) END
+                              ELSE (SELECT e.event_data FROM webhook_events AS e
+                                     WHERE e.id = d.event_id AND e.tenant_id = r.tenant_id) END
           FROM mine AS r
          WHERE d.id = r.id
      RETURNING d.id, d.webhook_id, d.event_id, d.event_type, d.payload, d.attempt_number,
@@ -313,6 +314,7 @@ async def settle(
         [s.next_id for s in settlements],
         [s.claim.claimed_at for s in settlements],
         [s.trace for s in settlements],
+        [s.claim.tenant_id for s in settlements],
     )
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
 

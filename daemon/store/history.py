@@ -183,7 +183,7 @@ IN_FULL = (
            coalesce(d.event_created_at, e.created_at, d.attempted_at, now()) AS event_created_at
       FROM webhook_deliveries AS d
       JOIN webhooks AS w ON w.id = d.webhook_id AND w.tenant_id = $2
-      LEFT JOIN webhook_events AS e ON e.id = d.event_id
+      LEFT JOIN webhook_events AS e ON e.id = d.event_id AND e.tenant_id = w.tenant_id
      WHERE d.id = $1
 """
 )
