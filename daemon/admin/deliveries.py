@@ -1,7 +1,6 @@
 """Deliveries and events over HTTP: what was sent, what came back, and once more, please."""
 
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 import orjson
@@ -187,10 +186,7 @@ def _place(before: schemas.Before | None) -> Place:
 
 
 def _cursor(place: Place | None) -> str | None:
-    """A place as `before` takes it."""
-    if place is None:
-        return None
-    return f"{place.at.astimezone(UTC).isoformat().removesuffix('+00:00')}Z_{place.id}"
+    return None if place is None else str(schemas.Before(place.at, place.id))
 
 
 def _members(entry: EventEntry) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,6 +24,9 @@ from daemon.mailboxes import mailbox
 MOST_TYPES = 100
 NO_MOMENT = "must be a time with its zone, such as 2025-11-25T14:30:00Z"
 NO_PLACE = "must be `next` of another page, an id, or a time with its zone"
+PLACE = r"^-?[0-9]{1,18}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 LONGEST_PEM = 64 * 1024
 OVERLAP = (
     r"^((0|[1-9][0-9]{0,5})s|(0|[1-9][0-9]{0,3})m|(0|[1-9][0-9]?|[1-6][0-9]{2})h"
@@ -60,12 +63,17 @@ class Before:
     at: datetime | None = None
     id: UUID | None = None
 
+    def __str__(self) -> str:
+        """As `next` has it, and `before` takes it; both must be there."""
+        assert self.at is not None
+        return f"{(self.at - EPOCH) // MICROSECOND}_{self.id}"
+
 
 def _before(given: str) -> Before:
-    moment, _, row = given.rpartition("_")
     try:
-        if moment:
-            return Before(_moment(moment), UUID(row))
+        if re.fullmatch(PLACE, given):
+            microseconds, _, row = given.partition("_")
+            return Before(_after_epoch(int(microseconds)), UUID(row))
         return Before(id=UUID(given))
     except ValueError:
         pass
@@ -73,6 +81,13 @@ def _before(given: str) -> Before:
         return Before(at=_moment(given))
     except ValueError:
         raise ValueError(NO_PLACE) from None
+
+
+def _after_epoch(microseconds: int) -> datetime:
+    try:
+        return EPOCH + microseconds * MICROSECOND
+    except OverflowError:
+        return LATEST if microseconds > 0 else EARLIEST
 
 
 def _mailed_to(text: str) -> str:
@@ -110,10 +125,6 @@ def shaped(pattern: str, sentence: str, **more: Any) -> tuple[AfterValidator, An
     return AfterValidator(check), Field(json_schema_extra={"pattern": pattern, **more})
 
 
-PLACE = (
-    r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}"
-    r"(\.[0-9]{6})?Z_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-)
 ORDINARY_URL = (
     r"^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,10}(:8?443)?(/[A-Za-z0-9._~/-]*)?$"
 )
