@@ -583,6 +583,15 @@ def folder() -> Iterator[Path]:
         yield room
 
 
+def at_home(data: Path) -> tuple[str, str]:
+    """Python's arguments for a `webhookd` whose embedded PostgreSQL lies in `data`."""
+    program = (
+        "import pathlib; from daemon import cli, embedded;"
+        f"embedded.default_data_dir = lambda: pathlib.Path({str(data)!r}); cli.main()"
+    )
+    return "-c", program
+
+
 async def test_commands_find_the_embedded_postgresql_of_a_daemon_that_runs(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -590,14 +599,10 @@ async def test_commands_find_the_embedded_postgresql_of_a_daemon_that_runs(
     before = embedded.running(data)
     server = await embedded.start(data, settings=HASTE)
     during = embedded.running(data)
-    at_home = (
-        "import pathlib, sys; from daemon import cli, embedded;"
-        f"embedded.default_data_dir = lambda: pathlib.Path({str(data)!r}); cli.main()"
-    )
-    migrated = await webhookd("migrate", folder=tmp_path, python=("-c", at_home))
+    migrated = await webhookd("migrate", folder=tmp_path, python=at_home(data))
     connection = await asyncpg.connect(during)
     await connection.execute("INSERT INTO tenants DEFAULT VALUES")
-    triggered = await webhookd("trigger", "email.sent", folder=tmp_path, python=("-c", at_home))
+    triggered = await webhookd("trigger", "email.sent", folder=tmp_path, python=at_home(data))
     stored = await connection.fetchval("SELECT count(*) FROM webhook_events")
     await connection.close()
     stale = (data / "cluster" / "postmaster.pid").read_text()
@@ -607,6 +612,21 @@ async def test_commands_find_the_embedded_postgresql_of_a_daemon_that_runs(
     assert (before, during, embedded.running(data)) == (None, server.url, None)
     assert (migrated.code, triggered.code, stored) == (0, 0, 1)
     assert f"the embedded PostgreSQL in {data}, which is running" in triggered.err
+
+
+async def test_an_embedded_database_that_has_no_tenant_gets_one_that_later_events_share(
+    folder: Path, tmp_path: Path
+) -> None:
+    home = at_home(folder / "postgres")
+
+    first = await webhookd("trigger", "email.sent", "--json", folder=tmp_path, python=home)
+    second = await webhookd("trigger", "email.sent", "--json", folder=tmp_path, python=home)
+
+    assert (first.code, second.code) == (0, 0)
+    tenant = json.loads(first.out)["tenantId"]
+    assert f"webhookd: there was no tenant yet: made {tenant}\n" in first.err
+    assert json.loads(second.out)["tenantId"] == tenant
+    assert "no tenant" not in second.err
 
 
 def test_the_environment_of_these_tests_holds_nothing_of_the_callers() -> None:

@@ -139,7 +139,7 @@ async def _publish(
 
     async with database_of(config) as url, connected(url) as db:
         await verify(db)
-        tenant_id = await _tenant(db, tenant_id)
+        tenant_id = await _tenant(db, tenant_id, ours=config.database.url is None)
         event_id = uuid4()
         try:
             await db.execute(INSERT, event_id, tenant_id, event_type, data)
@@ -166,8 +166,12 @@ async def _audience(
     return wanted_by, len(active)
 
 
-async def _tenant(db: "Connection", given: UUID | None) -> UUID:
-    """The tenant that is meant. Raises UsageError when none is, or any of several may be."""
+async def _tenant(db: "Connection", given: UUID | None, *, ours: bool) -> UUID:
+    """
+    The tenant that is meant; a first one, if there is none and the database is `ours`, embedded.
+
+    Raises UsageError when none is meant, or any of several may be.
+    """
     if given is not None:
         if await db.fetchval("SELECT 1 FROM tenants WHERE id = $1", given) is None:
             raise UsageError(f"--tenant: there is no tenant {given}")
@@ -181,9 +185,18 @@ async def _tenant(db: "Connection", given: UUID | None) -> UUID:
             return UUID(str(found[0]))
         if found:
             raise UsageError(f"--tenant: there are several; name one of {_named(found)}")
+    if ours:
+        return await _first_tenant(db)
     raise WebhookdError(
         "there is no tenant yet whose event it could be; the application makes them"
     )
+
+
+async def _first_tenant(db: "Connection") -> UUID:
+    """Make one where no application does."""
+    made = UUID(str(await db.fetchval("INSERT INTO tenants DEFAULT VALUES RETURNING id")))
+    print(f"webhookd: there was no tenant yet: made {made}", file=sys.stderr)
+    return made
 
 
 def _named(tenants: list[UUID]) -> str:
