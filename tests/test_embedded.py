@@ -180,6 +180,26 @@ async def test_only_the_password_opens_it_and_only_we_can_read_that(data: Path) 
         assert mode(started.socket_dir) == 0o700
 
 
+async def test_while_it_runs_psql_finds_it_by_a_service_file_that_is_ours_alone(data: Path) -> None:
+    psql = (await binaries.find(None, major=None)) / "psql"
+    file = data / "pg_service.conf"
+
+    async with running(data):
+        command = [str(psql), "service=webhookd", "-Atc", "SELECT current_user"]
+        answered = await asyncio.to_thread(
+            subprocess.run,
+            command,
+            env={"PGSERVICEFILE": str(file)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert mode(file) == 0o600
+
+    assert (answered.stdout, answered.stderr) == ("webhookd\n", "")
+    assert not file.exists()
+
+
 async def test_the_socket_answers_and_its_path_is_short_however_long_the_data_s_is(
     room: Path,
 ) -> None:

@@ -1,9 +1,10 @@
 """
 The folder where PostgreSQL keeps its data: ours alone, whole or absent, used by one at a time.
 
-It holds `cluster` (PostgreSQL's own), `password` (the superuser's), `server.log` and the log
-before it, `lock` (held by the one who uses the folder) and `alive` (held by every process of
-PostgreSQL, so that a new one can wait for the orphans of one that was killed).
+It holds `cluster` (PostgreSQL's own), `password` (the superuser's), `pg_service.conf` (how psql
+connects, while a server runs), `server.log` and the log before it, `lock` (held by the one who uses
+the folder) and `alive` (held by every process of PostgreSQL, so that a new one can wait for the
+orphans of one that was killed).
 """
 
 import asyncio

@@ -24,6 +24,7 @@ ROLE = DATABASE = "webhookd"
 DEFAULTS = {"timezone": "UTC", "log_timezone": "UTC", "password_encryption": "scram-sha-256"}
 START_SECONDS = 120  # recovery after a crash may replay much
 PORT_ATTEMPTS = 20
+SERVICE_FILE = "pg_service.conf"
 SOCKET_PATH_BYTES = 107
 
 
@@ -112,6 +113,7 @@ async def start(
             data = cluster.own_folder(data, account)
             held.enter_context(cluster.locked(data))
             sockets = held.enter_context(_socket_folder(data, account))
+            held.callback((data / SERVICE_FILE).unlink, missing_ok=True)
             async with cluster.after_orphans(data) as alive:
                 plan = await _prepare(Launch(account, alive), data, sockets, settings, bin_dir)
                 process, port = await _serve(plan, port)
@@ -193,11 +195,19 @@ async def _try_port(plan: _Plan, port: int) -> Process | None:
         process = await plan.launch.start(plan.command(port), output)
     try:
         if await _answers(process, plan, port):
+            _write_service(plan, port)
             return process
     except BaseException:
         await end(process)
         raise
     return None
+
+
+def _write_service(plan: _Plan, port: int) -> None:
+    """`PGSERVICEFILE=… psql service=webhookd` connects, and no password is among arguments."""
+    address = f"host=127.0.0.1\nport={port}\ndbname={DATABASE}\n"
+    with cluster.open_private(plan.data / SERVICE_FILE, "w") as file:
+        file.write(f"[{DATABASE}]\n{address}user={ROLE}\npassword={plan.password}\n")
 
 
 def _free_port() -> int:
