@@ -70,7 +70,8 @@ def locked(data: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise EmbeddedPostgresError(
-                f"{data} is in use by another embedded PostgreSQL (started by process {holder})"
+                f"{data} is in use by another webhookd (process {holder}): "
+                "to share one database, give both its database.url"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
