@@ -47,6 +47,11 @@ class Service:
         """Ask for a stop in good order; returns at once."""
         self._stop.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stop.is_set()
+
     def reload(self, config: Config) -> None:
         """Take other master keys; what else has changed in `config` waits for the next start."""
         waiting = config.differences(self._config, besides="security.master_keys")

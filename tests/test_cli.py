@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -612,6 +613,41 @@ async def test_commands_find_the_embedded_postgresql_of_a_daemon_that_runs(
     assert (before, during, embedded.running(data)) == (None, server.url, None)
     assert (migrated.code, triggered.code, stored) == (0, 0, 1)
     assert f"the embedded PostgreSQL in {data}, which is running" in triggered.err
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+async def test_a_daemon_whose_embedded_postgresql_ends_says_so_and_ends(
+    folder: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    data = folder / "postgres"
+    env = {"WEBHOOKD_ADMIN__PORT": "0"}
+    async with running("run", folder=tmp_path, env=env, python=at_home(data)) as daemon:
+        await daemon.line(lambda line: "service.started" in line, err=True)
+
+        os.kill(int((data / "cluster" / "postmaster.pid").read_text().split()[0]), how)
+        code = await daemon.wait()
+
+    assert code == 1
+    assert daemon.err[-1] == "webhookd: the embedded PostgreSQL has ended"
+    assert sum("embedded.ended" in line for line in daemon.err) == 1
+    assert any("service.stopped" in line for line in daemon.err)
+
+
+async def test_a_daemon_that_is_stopped_with_its_embedded_postgresql_ends_well(
+    folder: Path, tmp_path: Path
+) -> None:
+    data = folder / "postgres"
+    env = {"WEBHOOKD_ADMIN__PORT": "0"}
+    async with running("run", folder=tmp_path, env=env, python=at_home(data)) as daemon:
+        await daemon.line(lambda line: "service.started" in line, err=True)
+        postmaster = int((data / "cluster" / "postmaster.pid").read_text().split()[0])
+
+        daemon.process.send_signal(signal.SIGTERM)
+        os.kill(postmaster, signal.SIGTERM)  # as systemd, which tells every process of a unit
+        code = await daemon.wait()
+
+    assert code == 0
+    assert not any("embedded.ended" in line for line in daemon.err)
 
 
 async def test_an_embedded_database_that_has_no_tenant_gets_one_that_later_events_share(

@@ -13,6 +13,7 @@ from daemon.errors import UsageError
 
 if TYPE_CHECKING:
     from daemon.config import Config
+    from daemon.embedded import EmbeddedPostgres
     from daemon.store.database import Connection
 
 SECRET_VARIABLE = "WEBHOOK_SECRET"
@@ -40,35 +41,39 @@ def configured(path: Path | None) -> "Config":
 
 
 @asynccontextmanager
-async def database_of(
-    config: "Config", *, embedded: bool | None = None, migrated: bool = True
-) -> AsyncIterator[str]:
+async def database_of(config: "Config", *, migrated: bool = True) -> AsyncIterator[str]:
     """
     The URL of the configured database; without one, of the embedded PostgreSQL.
 
-    That is the one of a daemon which is running, and else one that we start; `embedded` True, as
-    the daemon itself asks, starts one whatever runs, and False refuses: then UsageError is raised.
-    The one that we start is `migrated` first.
+    That is the one of a daemon which is running, and else one that we start, `migrated` first.
     """
     if config.database.url is not None:
         yield config.database.url.get_secret_value()
         return
-    if embedded is False:
-        raise UsageError("database.url is not set, and --no-embedded refuses the embedded one")
-    from daemon import embedded as postgres
-    from daemon.store.migrations import migrate
+    from daemon import embedded
 
-    data = postgres.default_data_dir()
-    if embedded is None and (url := postgres.running(data)):
+    data = embedded.default_data_dir()
+    if url := embedded.running(data):
         _tell_place(f"the embedded PostgreSQL in {data}, which is running")
         yield url
         return
+    async with embedded_postgres(migrated=migrated) as server:
+        yield server.url
+
+
+@asynccontextmanager
+async def embedded_postgres(*, migrated: bool = True) -> "AsyncIterator[EmbeddedPostgres]":
+    """One of our own, started whatever runs, `migrated` first. Raises EmbeddedPostgresError."""
+    from daemon import embedded
+    from daemon.store.migrations import migrate
+
+    data = embedded.default_data_dir()
     _tell_place(f"the embedded PostgreSQL in {data}")
-    server = await postgres.start(data)
+    server = await embedded.start(data)
     try:
         if migrated:
             await migrate(server.url)
-        yield server.url
+        yield server
     finally:
         await server.stop()
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, configured, database_of, switch
-from daemon.errors import ConfigError
+from daemon.cli.options import ConfigOption, configured, embedded_postgres, switch
+from daemon.errors import ConfigError, EmbeddedPostgresError, UsageError
 
 if TYPE_CHECKING:
     from daemon.config import Config
+    from daemon.embedded import EmbeddedPostgres
     from daemon.service import Service
 
 PR_SET_DUMPABLE = 4  # linux/prctl.h
@@ -38,13 +39,51 @@ def run(
 
 
 async def _run(config: "Config", path: Path | None, *, embedded: bool) -> None:
+    url = config.database.url
+    if url is not None:
+        await _service(config, path, url.get_secret_value()).run()
+        return
+    if not embedded:
+        raise UsageError("database.url is not set, and --no-embedded refuses the embedded one")
+    async with embedded_postgres() as server:
+        await run_upon(server, _service(config, path, server.url))
+
+
+def _service(config: "Config", path: Path | None, url: str) -> "Service":
     from daemon.service import Service
 
-    async with database_of(config, embedded=embedded) as url:
-        service = Service(config, database_url=url)
-        stop_on_signals(service)
-        reload_on_signal(service, path)
+    service = Service(config, database_url=url)
+    stop_on_signals(service)
+    reload_on_signal(service, path)
+    return service
+
+
+async def run_upon(server: "EmbeddedPostgres", service: "Service") -> None:
+    """
+    Run the service; a server of our own that ends before it is no outage to be waited for.
+
+    Then the service is stopped in good order, and EmbeddedPostgresError raised.
+    """
+    watching = asyncio.create_task(_outlived(server, service))
+    try:
         await service.run()
+    finally:
+        over = watching.done()
+        watching.cancel()
+    if over and watching.result():
+        raise EmbeddedPostgresError("the embedded PostgreSQL has ended")
+
+
+async def _outlived(server: "EmbeddedPostgres", service: "Service") -> bool:
+    """Stop the service when the server has ended; False if the service was to stop anyway."""
+    import structlog
+
+    code = await server.wait()
+    if service.stopping:
+        return False
+    structlog.get_logger().error("embedded.ended", exit_code=code, log=str(server.log))
+    service.stop()
+    return True
 
 
 def reload_on_signal(service: "Service", path: Path | None) -> None:
