@@ -118,7 +118,12 @@ class Service:
                     for loop in house.front
                 ]
                 watchdog = group.create_task(_feed_watchdog(house.readiness))
-                log.info("service.started", port=self.port, schema=house.readiness.schema)
+                log.info(
+                    "service.started",
+                    port=self.port,
+                    schema=house.readiness.schema,
+                    api="on" if self._config.admin.tokens else "off: admin.tokens is empty",
+                )
                 systemd.notify("READY=1")
                 on_ready()
                 await self._stop.wait()

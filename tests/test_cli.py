@@ -428,6 +428,26 @@ async def test_an_event_goes_the_whole_way_from_trigger_to_listen(
     assert SECRET not in "".join(listener.out + daemon.out + daemon.err)
 
 
+# run
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"), [('["' + "t" * 20 + '"]', "on"), ("[]", "off: admin.tokens is empty")]
+)
+async def test_a_daemon_says_at_its_start_whether_it_serves_the_api(
+    tmp_path: Path, database: str, tokens: str, told: str
+) -> None:
+    env = {
+        "DATABASE_URL": database,
+        "WEBHOOKD_ADMIN__PORT": "0",
+        "WEBHOOKD_ADMIN__TOKENS": tokens,
+    }
+    async with running("run", folder=tmp_path, env=env) as daemon:
+        line = await daemon.line(lambda line: "service.started" in line, err=True)
+
+    assert json.loads(line)["api"] == told
+
+
 # check
 
 
