@@ -481,6 +481,75 @@ async def test_what_is_in_order_is_said_to_be(
     assert "Nothing is wrong." in shown.out
 
 
+async def test_the_version_of_postgresql_is_told_as_it_tells_it_itself(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    version = (await app.db.fetchval("SHOW server_version")).split()[0]
+
+    _, said = await checked(tmp_path, database)
+
+    assert f"database: PostgreSQL {version}, " in "\n".join(said["good"])
+
+
+async def test_without_a_master_key_nothing_is_said_to_be_under_the_newest(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    webhook = await app.webhook(await app.tenant(), "https://example.com/hook")
+    await app.db.execute(
+        "UPDATE webhooks SET secret_key = 'sealed:0', sealed_with = 'cafe' WHERE id = $1", webhook
+    )
+
+    _, said = await checked(tmp_path, database)
+    _, keyed = await checked(tmp_path, database, WEBHOOKD_SECURITY__MASTER_KEYS="k" * 32)
+
+    assert (
+        "secrets: those of 1 webhooks are sealed, and no security.master_keys are set"
+        in (said["wrong"])
+    )
+    assert not any("newest" in line for line in said["good"])
+    assert any("newest" in line for line in keyed["good"])
+    assert any("cannot be opened with security.master_keys" in line for line in keyed["wrong"])
+
+
+async def test_an_operators_token_that_could_be_guessed_is_remarked_on(
+    tmp_path: Path, database: str
+) -> None:
+    tokens = json.dumps(["short", "also-short", "t" * 16])
+
+    code, said = await checked(tmp_path, database, WEBHOOKD_ADMIN__TOKENS=tokens)
+
+    assert code == 0
+    told = "admin: 2 of the 3 admin.tokens have fewer than 16 characters: they can be guessed"
+    assert told in said["remark"]
+    assert "short" not in str(said)
+
+
+async def test_active_webhooks_that_take_no_event_of_ours_are_remarked_on_a_few_by_name(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    slips = [
+        await app.webhook(tenant, "https://example.com/a", types=["email.openned", "x" * 5000])
+        for _ in range(12)
+    ]
+    others = [
+        await app.webhook(tenant, "https://example.com/b", types=types)
+        for types in (None, [], ["*"], ["contact.*"], ["nothing", "email.sent"])
+    ]
+    [paused] = [await app.webhook(tenant, "https://example.com/c", types=["emial.sent"])]
+    await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", paused)
+
+    code, said = await checked(tmp_path, database)
+
+    named = [line for line in said["remark"] if "none of the 13 event types" in line]
+    assert code == 0
+    assert len([line for line in named if any(str(each) in line for each in slips)]) == 10
+    assert not any(str(each) in line for each in [*others, paused] for line in named)
+    assert "email.openned; did you mean email.opened?" in named[0]
+    assert len(max(named, key=len)) < 400
+    assert named[-1] == "webhooks: 2 more take none of the 13 event types"
+
+
 async def test_each_webhook_that_cannot_be_delivered_to_is_named_without_its_secrets(
     tmp_path: Path, database: str, app: Application
 ) -> None:
@@ -531,8 +600,8 @@ async def test_ten_thousand_webhooks_are_checked_in_a_moment(
     tmp_path: Path, database: str, app: Application
 ) -> None:
     await app.db.execute(
-        "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key)"
-        " SELECT $1, 'one of many', 'https://example.com/' || n, 'whsec_YWJj'"
+        "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key, event_types)"
+        " SELECT $1, 'one of many', 'https://example.com/' || n, 'whsec_YWJj', '{no.such.type}'"
         " FROM generate_series(1, 10000) AS n",
         await app.tenant(),
     )

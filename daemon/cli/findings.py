@@ -6,7 +6,7 @@ patience; nothing is changed by looking.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -27,6 +27,7 @@ from daemon.errors import (
 from daemon.logs import without_secrets
 from daemon.matching import Unusable, compile_subscription
 from daemon.model import Credentials, Failure, Refusal, StoredSecrets, WebhookId
+from daemon.samples import EVENT_TYPES, nearest, takes_any
 from daemon.signing import standard_key
 from daemon.store import migrations
 from daemon.store.database import Connection
@@ -36,6 +37,10 @@ from daemon.tls import UnusableCertificateError, load_client, verifying_context
 from daemon.vault import Vault
 
 OLDEST_POSTGRESQL = 14
+SHORTEST_TOKEN = 16
+# So many are named of those that may be many; the others are counted.
+NAMED = 10
+LONGEST_NAME = 100
 
 
 class Mark(Enum):
@@ -72,6 +77,8 @@ async def all_findings(path: Path | None) -> AsyncIterator[Finding]:
     loaded = config.load(path)
     logs.configure(loaded.log.format, "error")
     yield on_configuration(path)
+    for finding in on_tokens(loaded):
+        yield finding
     async for finding in on_mail(loaded):
         yield finding
     try:
@@ -83,7 +90,7 @@ async def all_findings(path: Path | None) -> AsyncIterator[Finding]:
 
 
 async def on_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
-    version = on_version(db, loaded)
+    version = await on_version(db, loaded)
     yield version
     try:
         await migrations.verify(db)
@@ -113,6 +120,15 @@ def on_configuration(path: Path | None) -> Finding:
     return Finding(Mark.GOOD, "configuration", found)
 
 
+def on_tokens(loaded: Config) -> Iterator[Finding]:
+    """Whether the operators' tokens are long enough; not one of them is shown."""
+    tokens = loaded.admin.tokens
+    short = sum(len(token.get_secret_value()) < SHORTEST_TOKEN for token in tokens)
+    if short:
+        told = f"{short} of the {len(tokens)} admin.tokens have fewer than {SHORTEST_TOKEN} "
+        yield Finding(Mark.REMARK, "admin", f"{told}characters: they can be guessed")
+
+
 async def on_mail(loaded: Config) -> AsyncIterator[Finding]:
     """Whether the mail server lets us in; no mail is sent."""
     mailer = house.configured_mailer(loaded)
@@ -130,10 +146,10 @@ async def on_mail(loaded: Config) -> AsyncIterator[Finding]:
         yield Finding(Mark.REMARK, "mail", told)
 
 
-def on_version(db: Connection, loaded: Config) -> Finding:
-    found = db.get_server_version()
-    shown = f"PostgreSQL {found.major}.{found.minor}, {loaded.database.place()}"
-    if found.major >= OLDEST_POSTGRESQL:
+async def on_version(db: Connection, loaded: Config) -> Finding:
+    version = str(await db.fetchval("SHOW server_version")).partition(" ")[0]
+    shown = f"PostgreSQL {version}, {loaded.database.place()}"
+    if db.get_server_version().major >= OLDEST_POSTGRESQL:
         return Finding(Mark.GOOD, "database", shown)
     return Finding(Mark.WRONG, "database", f"{shown}: must be {OLDEST_POSTGRESQL} or later")
 
@@ -210,15 +226,22 @@ async def on_secrets(db: Connection, vault: Vault) -> AsyncIterator[Finding]:
     newest = by_key.pop(vault.newest, 0) if vault.newest is not None else 0
     older = sum(by_key.pop(key, 0) for key in vault.key_ids)
     unreadable = sum(by_key.values())
-    if vault.newest is None and not unreadable:
-        told = "no security.master_keys are set: webhooks' secrets lie plain in the database"
-        yield Finding(Mark.REMARK, "secrets", told)
+    if vault.newest is None:
+        yield _without_keys(unreadable)
         return
     told = f"{newest} webhooks sealed under the newest key, {older} under older ones, {plain} plain"
     yield Finding(Mark.GOOD, "secrets", told)
     if unreadable:
         told = f"those of {unreadable} webhooks cannot be opened with security.master_keys"
         yield Finding(Mark.WRONG, "secrets", told)
+
+
+def _without_keys(sealed: int) -> Finding:
+    if sealed:
+        told = f"those of {sealed} webhooks are sealed, and no security.master_keys are set"
+        return Finding(Mark.WRONG, "secrets", told)
+    told = "no security.master_keys are set: webhooks' secrets lie plain in the database"
+    return Finding(Mark.REMARK, "secrets", told)
 
 
 WEBHOOKS = """
@@ -231,7 +254,7 @@ WEBHOOKS = """
 
 async def on_webhooks(db: Connection, policy: EgressPolicy, vault: Vault) -> AsyncIterator[Finding]:
     """Each webhook that is not in order, then how many there are."""
-    active = paused = unfit = 0
+    active = paused = unfit = idle = 0
     async with db.transaction(readonly=True):
         async for row in db.cursor(WEBHOOKS, prefetch=1000):
             active, paused = active + row["is_active"], paused + (not row["is_active"])
@@ -239,6 +262,13 @@ async def on_webhooks(db: Connection, policy: EgressPolicy, vault: Vault) -> Asy
             unfit += any(finding.mark is Mark.WRONG for finding in found)
             for finding in found:
                 yield finding
+            if row["is_active"] and takes_nothing(row["event_types"]):
+                idle += 1
+                if idle <= NAMED:
+                    yield _about(row, Mark.REMARK, _idle(row["event_types"]))
+    if idle > NAMED:
+        told = f"{idle - NAMED} more take {NO_TYPE}"
+        yield Finding(Mark.REMARK, "webhooks", told)
     counted = f"{active} active, {paused} paused"
     verdict = f"{unfit} cannot be delivered to" if unfit else "every active one is in order"
     yield Finding(Mark.WRONG if unfit else Mark.GOOD, "webhooks", f"{counted}; {verdict}")
@@ -257,6 +287,21 @@ def on_webhook(row: Any, policy: EgressPolicy, vault: Vault) -> Iterator[Finding
     matcher = compile_subscription(None if types is None else tuple(types), row["event_filters"])
     if isinstance(matcher, Unusable):
         yield _about(row, wrong, f"no event matches: {matcher.reason}")
+
+
+NO_TYPE = f"none of the {len(EVENT_TYPES)} event types"
+
+
+def takes_nothing(names: Sequence[str | None] | None) -> bool:
+    """Whether these name types, and none of ours; those of the application's own are not wrong."""
+    return bool(names) and not any(name and takes_any(name) for name in names or ())
+
+
+def _idle(names: Sequence[str | None]) -> str:
+    first = next((name for name in names if name), "")[:LONGEST_NAME]
+    near = nearest(first)
+    hint = f"; did you mean {near}?" if near else ""
+    return f"it takes {NO_TYPE}, but {first}{hint}"
 
 
 def _on_credentials(row: Any, vault: Vault, wrong: Mark) -> Iterator[Finding]:
