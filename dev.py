@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-Set up and run: `python3 dev.py demo | run | test | bench`, with any further arguments passed on.
+Set up and run: `python3 dev.py demo | run | test | bench | faults`, further arguments passed on.
 
 Needs Python 3.11 or later and its pip, nothing else. What is installed goes into `.venv`, once per
 change of `pyproject.toml`. This file itself is read by older Pythons too, so that they can say so.
@@ -33,12 +33,14 @@ CHECKS = {
     "mypy": ["mypy"],
     "lint-imports": ["lint-imports"],
 }
+COMMANDS = {"demo", "run", "test", "bench", "faults"}
 USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
 
   demo    the whole product on this machine: database, daemon, receiver, sample events
   run     the command line itself, webhookd: `python3 dev.py run --help`
   test    linters, types, import rules and tests; with arguments pytest alone, with those
-  bench   the benchmarks"""
+  bench   the benchmarks
+  faults  the long forms of the fault tests: `python3 dev.py faults --help`"""
 
 
 def main(command: str, arguments: list[str]) -> int:
@@ -49,8 +51,8 @@ def main(command: str, arguments: list[str]) -> int:
     if command == "demo":
         become([str(PYTHON), "-m", "daemon", "demo", *arguments])
     os.chdir(ROOT)
-    if command == "bench":
-        become([str(PYTHON), "-m", "tests.bench", *arguments])
+    if command in {"bench", "faults"}:
+        become([str(PYTHON), "-m", f"tests.{command}", *arguments])
     return test(arguments)
 
 
@@ -210,7 +212,7 @@ def terminated(number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in {"demo", "run", "test", "bench"}:
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         asked = sys.argv[1:] in (["--help"], ["-h"], ["help"])
         print(USAGE, file=sys.stdout if asked else sys.stderr)
         sys.exit(0 if asked else 2)

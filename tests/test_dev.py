@@ -291,6 +291,25 @@ def test_the_program_takes_the_place_of_dev_py_where_it_was_called(
     assert process.returncode == 7
 
 
+@pytest.mark.parametrize("command", ["bench", "faults"])
+def test_what_lies_beside_the_tests_runs_in_the_checkout_and_takes_its_arguments(
+    project: Project, tmp_path: Path, command: str
+) -> None:
+    program = project.root / "tests" / command
+    program.mkdir(parents=True)
+    (program.parent / "__init__.py").touch()
+    (program / "__init__.py").touch()
+    (program / "__main__.py").write_text(DAEMON)
+    project.run("run")
+
+    code, printed = project.run(command, "replay", "--events", "5", cwd=tmp_path)
+
+    assert code == 7
+    told = json.loads(printed)
+    assert told["arguments"] == ["replay", "--events", "5"]
+    assert told["cwd"] == str(project.root)
+
+
 def test_all_checks_run_though_the_first_fails_and_pytest_has_the_last_word(
     project: Project,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.faults [NAME ...]`: every scenario at length, and a table of what was seen."""
+"""`python3 dev.py faults [NAME ...]`: every scenario at length, and a table of what was seen."""
 
 import argparse
 import asyncio
@@ -124,7 +124,7 @@ SCENARIOS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python3 dev.py faults", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="all of them, unless named")
     parser.add_argument("--list", action="store_true", help="tell the names, and do nothing")
     options = parser.parse_args()
