@@ -9,6 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from daemon.cli.screen import Screen
+from daemon.cli.showroom.stage import Stage
+from daemon.cli.showroom.tally import Counts, Witness
+from daemon.config import Delivery
 from daemon.samples import EVENT_TYPES
 from tests.commandline import running, webhookd
 from tests.postgres import roomy_folder
@@ -45,7 +49,10 @@ async def test_six_seconds_show_all_there_is_to_see(room: Path, tmp_path: Path) 
     assert any("200" in line and "at try 2" in line for line in deliveries)
     assert any("503" in line and "try 1, next in 1s" in line for line in deliveries)
     assert any("Old ERP is FAILING: 5 failed" in line for line in lines)
+    assert any("Old ERP is half way to being PAUSED: 6 failed" in line for line in lines)
+    assert any("Old ERP will soon be PAUSED: 11 failed" in line for line in lines)
     assert any("Old ERP is PAUSED: 12 failed" in line for line in lines)
+    assert re.search(r"paused +Old ERP$", ended.out, re.MULTILINE)
     assert any("VIP Desk" in line for line in deliveries)
     assert "in earnest after 1m, 5m, 15m, 1h" in ended.out
     assert re.search(rf"signatures +{len(deliveries)} valid$", ended.out, re.MULTILINE)
@@ -55,6 +62,21 @@ async def test_six_seconds_show_all_there_is_to_see(room: Path, tmp_path: Path) 
     assert "whsec_" not in ended.out
     assert max(map(len, lines)) <= 100
     assert left_in(room) == []
+
+
+def test_the_summary_tells_who_was_resumed_and_counts_as_people_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    counts = Counts(
+        events=1, types=1, deliveries=4, attempts=3, at_first_try=1, after_retries=1, waiting=1
+    )
+    witness = Witness(paused=["Old ERP", "Other ERP"], resumed=["Old ERP"])
+
+    Stage(Screen(), Delivery()).fall(counts, witness)
+
+    shown = capsys.readouterr().out
+    assert "Old ERP (and resumed), Other ERP" in shown
+    assert "1 after retries; 1 waits for a retry, 1 was given up" in " ".join(shown.split())
 
 
 async def test_an_interrupt_ends_it_with_the_summary(room: Path, tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ class Play:
         """As its owner would: mend it, then switch the webhook on again."""
         endpoint.habit = cast.steady
         self._stage.show_resumed(endpoint)
+        self._witness.resumed.append(endpoint.name)
         await db.execute(RESUME, endpoint.id)
 
     def _see(self, visit: Visit) -> None:

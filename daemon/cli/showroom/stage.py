@@ -87,7 +87,9 @@ class Stage:
         match kind:
             case NoticeKind.FAILING:
                 self._turn("▲", "yellow", endpoint, f"is FAILING: {row}")
-            case NoticeKind.HALF_WAY | NoticeKind.NEARLY_PAUSED:
+            case NoticeKind.HALF_WAY:
+                self._turn("▲", "yellow", endpoint, f"is half way to being PAUSED: {row}")
+            case NoticeKind.NEARLY_PAUSED:
                 self._turn("▲", "yellow", endpoint, f"will soon be PAUSED: {row}")
             case NoticeKind.PAUSED:
                 self._turn("■", "red", endpoint, f"is PAUSED: {row}; what is pending waits")
@@ -113,15 +115,24 @@ class Stage:
         self._fact(
             "",
             f"{counts.at_first_try} succeeded at the first try, {counts.after_retries} after"
-            f" retries; {counts.waiting} wait for a retry, {counts.given_up} were given up",
+            f" retries; {_verb(counts.waiting, 'waits', 'wait')} for a retry,"
+            f" {_verb(counts.given_up, 'was', 'were')} given up",
         )
         spoken = [f"{number} {word}" for word, number in witness.verdicts.items() if number]
         self._fact("signatures", ", ".join(spoken) or "none came")
-        self._fact("paused", ", ".join(witness.paused) or "no endpoint")
+        self._fact("paused", ", ".join(_paused(witness)) or "no endpoint")
         took = "nothing came"
         if witness.median_ms is not None:
             took = f"{witness.median_ms:.1f} ms, the median of {len(witness.latencies)}"
         self._fact("latency", f"{took}, from an event's insert to its first receipt")
+
+
+def _verb(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _paused(witness: Witness) -> list[str]:
+    return [f"{name} (and resumed)" if name in witness.resumed else name for name in witness.paused]
 
 
 def _waits(schedule: Sequence[timedelta]) -> str:

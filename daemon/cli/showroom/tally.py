@@ -42,11 +42,12 @@ async def count(db: Connection) -> Counts:
 
 @dataclass(slots=True)
 class Witness:
-    """What the endpoints saw, and who was paused."""
+    """What the endpoints saw, and who was paused, and resumed."""
 
     verdicts: dict[Word, int] = field(default_factory=lambda: dict.fromkeys(Word, 0))
     latencies: list[float] = field(default_factory=list)
     paused: list[str] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
 
     def note(self, visit: Visit) -> None:
         self.verdicts[visit.verdict.word] += 1
