@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -209,6 +210,32 @@ def test_the_last_attempts_stand_in_a_table() -> None:
     assert "  2025-11-25 13:30:00 UTC  200           12 ms  delivered" in lines
     assert page.text.index("123 ms") < page.text.index("no answer within 5 s")
     assert page.text.index("5000 ms") < page.text.index("delivered")
+
+
+def test_of_an_attempt_only_what_came_of_it_may_break_over_two_lines() -> None:
+    html = body(letter_of(NOTICE), "html")
+
+    rows = re.findall("<tr><td.*2025-.*</tr>", html)[-3:]
+    assert len(rows) == 3
+    for row in rows:
+        *short, told = re.findall("<td[^>]*>", row)
+        assert len(short) == 3
+        assert all("white-space: nowrap" in cell for cell in short)
+        assert "nowrap" not in told
+
+
+@pytest.mark.parametrize("kind", [NoticeKind.PAUSED, NoticeKind.GONE])
+def test_after_the_pause_it_says_how_to_replay_what_came_meanwhile(kind: NoticeKind) -> None:
+    paused = replace(NOTICE, kind=kind, is_active=False)
+    told, shown = plain(paused), Page(body(letter_of(paused), "html"))
+
+    for text in (told, shown.text):
+        assert "and can be replayed" in text
+        assert "POST /api/replays" in text
+        assert f'{{"webhookId": "{WEBHOOK}", "from": "2025-11-25T14:30:00Z"}}' in text
+        assert f"webhookd replay --webhook {WEBHOOK} --from 2025-11-25T14:30:00Z" in text
+    assert "webhookd replay" not in plain(paused, operators=False)
+    assert "replay" not in plain(NOTICE)
 
 
 def test_without_attempts_there_is_no_table_of_them() -> None:

@@ -38,7 +38,7 @@ def compose(
     notice: DueNotice, head: Letterhead, *, to: Sequence[Address], operators: bool
 ) -> Letter:
     """
-    The letter to these addresses; `operators` are told the SQL that resumes, too.
+    The letter to these addresses; `operators` are told the SQL and the command that help, too.
 
     The same notice has the same Message-ID whenever it is composed, so that a letter which was
     taken over twice can be known for one.
@@ -77,8 +77,8 @@ def _told(
         "facts": _facts(notice),
         "attempts": [_row(attempt) for attempt in notice.attempts],
         "link": None if console is None else f"{console}/webhooks/{notice.webhook_id}",
-        "api": f"POST /api/webhooks/{notice.webhook_id}/resume" if words.resume else None,
-        "sql": _resuming(notice) if words.resume and operators else None,
+        "resuming": _resuming(notice, operators=operators) if words.resume else [],
+        "replaying": _replaying(notice, operators=operators) if words.resume else [],
     }
 
 
@@ -102,5 +102,16 @@ def _row(attempt: PastAttempt) -> dict[str, str]:
     }
 
 
-def _resuming(notice: DueNotice) -> str:
-    return f"UPDATE webhooks SET is_active = true WHERE id = '{notice.webhook_id}';"  # noqa: S608
+def _resuming(notice: DueNotice, *, operators: bool) -> list[str]:
+    """The ways to resume it, a line each."""
+    api = f"POST /api/webhooks/{notice.webhook_id}/resume"
+    sql = f"UPDATE webhooks SET is_active = true WHERE id = '{notice.webhook_id}';"  # noqa: S608
+    return [api, sql] if operators else [api]
+
+
+def _replaying(notice: DueNotice, *, operators: bool) -> list[str]:
+    """The ways to have what came since the pause, a line each."""
+    since = f"{notice.created_at:%Y-%m-%dT%H:%M:%SZ}"
+    api = f'POST /api/replays {{"webhookId": "{notice.webhook_id}", "from": "{since}"}}'
+    command = f"webhookd replay --webhook {notice.webhook_id} --from {since}"
+    return [api, command] if operators else [api]

@@ -34,7 +34,7 @@ STEPS = {
 }
 RESTS = (
     "Nothing is sent to it until somebody resumes it. Attempts that wait are made then; events that"
-    " come before that are not delivered by themselves, and can be replayed."
+    " come before that are not delivered by themselves, and can be replayed: see below."
 )
 
 
