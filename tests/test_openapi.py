@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon import sender
-from daemon.admin import openapi, schemas
+from daemon.admin import openapi, pages, schemas
 from daemon.connections import LookupFailedError
 from daemon.samples import EVENT_TYPES
 from tests.api import OPERATOR, serving_api
@@ -68,6 +68,53 @@ async def test_the_reference_is_a_page_that_needs_nothing_from_elsewhere(
     assert "<script" not in page.text
     for operation in OPERATIONS:
         assert f'id="{operation.name}"' in page.text
+
+
+PAGE = pages.reference(openapi.document(OPERATIONS))
+
+
+def rows_of(name: str) -> dict[str, str]:
+    """The rows of an operation's or a shape's tables, by what stands first in them."""
+    article = re.search(rf'<article id="{name}">(.*?)</article>', PAGE, re.DOTALL)
+    assert article is not None
+    rows = re.findall("<tr>(.*?)</tr>", article[1], re.DOTALL)
+    return {re.sub("<[^>]*>", " ", row).split()[0]: " ".join(row.split()) for row in rows}
+
+
+def test_the_reference_links_every_shape_that_it_names() -> None:
+    members = rows_of("addWebhook")
+
+    assert '<a href="#EventFilters">EventFilters</a> or null' in members["eventFilters"]
+    assert 'list of <a href="#Delivery">Delivery</a>' in rows_of("Deliveries")["deliveries"]
+    assert "object of (string or null) or null" in rows_of("changeWebhook")["customHeaders"]
+    assert set(re.findall('href="#([^"]*)"', PAGE)) <= set(re.findall('id="([^"]*)"', PAGE))
+
+
+def test_the_reference_says_what_a_request_requires_and_what_an_answer_always_has() -> None:
+    assert "required" in rows_of("addWebhook")["endpointUrl"]
+    assert "required" in rows_of("ClientCertificateTaken")["key"]
+    assert "always" not in str(rows_of("addWebhook"))
+    assert "always" in rows_of("Webhook")["endpointUrl"]
+    assert "required" not in str(rows_of("Webhook"))
+
+
+def test_the_reference_tells_defaults_and_bounds_of_parameters_and_members() -> None:
+    assert "from 1 to 200; 50 unless given" in rows_of("listDeliveries")["limit"]
+    assert "from 1 to 255 characters" in rows_of("addWebhook")["name"]
+    assert "at most 10000 characters" in rows_of("addWebhook")["description"]
+    assert "at most 100 items" in rows_of("addWebhook")["eventTypes"]
+    assert "true unless given" in rows_of("addWebhook")["isActive"]
+    assert "from 60 to 86400" in rows_of("addTenantToken")["expiresIn"]
+
+
+def test_the_reference_lists_the_errors_of_each_operation() -> None:
+    document = openapi.document(OPERATIONS)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            errors = [status for status in operation["responses"] if status >= "400"]
+            told = rows_of(operation["operationId"])["Otherwise"]
+            assert re.findall("<code>([0-9]{3})</code>", told) == errors
+    assert '<a href="#ProblemTold">' in rows_of("addWebhook")["Otherwise"]
 
 
 # A port that the description allows for, on an address that is hardly anybody's.

@@ -54,7 +54,9 @@ class DeliveriesQuery(Taken):
     before: PlaceTaken | None = None
     """`next` of the page before, an attempt's id, or a time: only what is older."""
     from_: Annotated[Moment | None, Field(alias="from")] = None
+    """A time, included."""
     to: Moment | None = None
+    """A time, not included."""
 
 
 class DeliveryInFull(Delivery):

@@ -36,7 +36,9 @@ class EventsQuery(Taken):
     type: Annotated[Text, Field(max_length=100)] | None = None
     before: PlaceTaken | None = None
     from_: Annotated[Moment | None, Field(alias="from")] = None
+    """A time, included."""
     to: Moment | None = None
+    """A time, not included."""
 
 
 class EventInFull(Event):

@@ -11,6 +11,7 @@ class NewTenantToken(Taken):
 
     tenant_id: UUID
     expires_in: LifetimeSeconds = 3600
+    """From a minute to a day: seconds, or a duration such as 15m or 24h."""
 
 
 class TenantTokenMade(Given):

@@ -157,6 +157,7 @@ class Rotation(Taken):
     """How long the previous secret is to sign too."""
 
     overlap: Overlap = "24h"
+    """From 0s, which ends the previous one at once, to 30d."""
     replace: bool = False
     """Replace the new secret of a rotation that is under way; the old one goes on as it was to."""
 
