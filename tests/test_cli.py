@@ -106,6 +106,7 @@ async def test_the_version_is_one_line(tmp_path: Path) -> None:
         (["replay", "--cancel", ID, "--dry-run"], "no other option of a replay"),
         (["replay", "--webhook", ID, "--from", "yesterday"], "--from: must be a time like"),
         (["replay", "--webhook", ID, "--from", "2025-11-20T14:00:00"], "--from: must be a time"),
+        (["listen", "--delay", "soon"], "--delay: must be a duration"),
         (["replay", "--webhook", ID, "--from", "1h", "--to", "2h"], "must be before --to"),
         (["replay", "--webhook", ID, "--from", "2999-01-01"], "must be before --to"),
     ],
@@ -262,6 +263,35 @@ async def test_a_listener_plays_a_failing_endpoint_and_takes_only_post(tmp_path:
             got = answer.status
 
     assert (status, got) == (503, 405)
+
+
+async def test_a_listener_plays_a_slow_endpoint_and_says_who_did_not_wait_for_it(
+    tmp_path: Path,
+) -> None:
+    async with running("listen", "--port", "0", "--delay", "600ms", folder=tmp_path) as listener:
+        url = await url_of(listener)
+        began = time.monotonic()
+        status = await post(url, signed())
+        took = time.monotonic() - began
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(post(url, signed()), 0.2)
+        patient, hasty = await listener.lines(2)
+        code = await listener.stop()
+
+    assert (status, code) == (200, 0)
+    assert 0.6 <= took < 5
+    assert "did not wait" not in patient
+    assert "the sender did not wait for the answer" in hasty
+
+
+async def test_a_slow_endpoint_that_is_stopped_answers_at_once(tmp_path: Path) -> None:
+    async with running("listen", "--port", "0", "--delay", "1h", folder=tmp_path) as listener:
+        asked = asyncio.create_task(post(await url_of(listener), signed()))
+        await asyncio.sleep(0.3)
+        code = await listener.stop()
+
+        assert await asyncio.wait_for(asked, 5) == 200
+    assert code == 0
 
 
 async def test_what_a_stranger_sends_neither_fills_the_memory_nor_obeys_on_the_screen(

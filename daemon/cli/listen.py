@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,6 +54,9 @@ def listen(
             metavar="STATUS",
         ),
     ] = None,
+    delay: Annotated[
+        str, typer.Option(help="Wait before answering, to play a slow one.", metavar="DURATION")
+    ] = "0s",
     body: Annotated[bool, switch("--body", "Print each body, too.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -68,6 +72,7 @@ def listen(
     receiver = Receiver(
         secrets=secrets_given(secret or []),
         status=status or 200,
+        delay=_delay_of(delay),
         forward=None if forward_to is None else Forward(forward_to),
         print_bodies=body,
         as_json=json,
@@ -75,6 +80,15 @@ def listen(
     # What else comes to the port is no fault of ours: aiohttp would print tracebacks of it.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     asyncio.run(_listen(receiver, host, port))
+
+
+def _delay_of(text: str) -> timedelta:
+    from daemon.config import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--delay: {error}") from None
 
 
 async def _listen(receiver: "Receiver", host: str, port: int) -> None:

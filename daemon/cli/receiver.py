@@ -9,11 +9,10 @@ import base64
 import errno
 import json
 import os
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -104,6 +103,7 @@ class Receiver:
         *,
         secrets: Sequence[str],
         status: int,
+        delay: timedelta,
         forward: Forward | None,
         print_bodies: bool,
         as_json: bool,
@@ -113,6 +113,7 @@ class Receiver:
         self.secrets = secrets
         self.session: aiohttp.ClientSession | None = None
         self._status = status
+        self._delay = delay
         self._forward = forward
         self._print_bodies = print_bodies
         self._as_json = as_json
@@ -129,6 +130,9 @@ class Receiver:
             return web.Response(status=413, text="The body is over 2 MiB\n")
         delivery = Delivery(datetime.now(UTC), request.path_qs, _merged(request), body)
         reply = await self._reply_to(delivery)
+        await self._take_time()
+        if request.transport is None or request.transport.is_closing():
+            reply = replace(reply, trouble="the sender did not wait for the answer")
         self._print(delivery, reply)
         return web.Response(
             status=reply.status,
@@ -154,8 +158,14 @@ class Receiver:
         except ValueError:  # a header that may come, but may not go
             return Reply(502, trouble="the delivery's headers cannot be passed on")
 
+    async def _take_time(self) -> None:
+        """The delay that was asked for, but not past a stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._delay.total_seconds()):
+                await self.stop.wait()
+
     def _print(self, delivery: Delivery, reply: Reply) -> None:
-        now = time.time()
+        now = delivery.at.timestamp()
         try:
             if self._as_json:
                 record = record_of(delivery, reply, self.secrets, now=now)
