@@ -88,6 +88,7 @@ async def connected(url: str) -> "AsyncIterator[Connection]":
     import asyncpg
 
     from daemon.store.database import CONNECT_SECONDS, QUERY_SECONDS, unusable
+    from daemon.store.times import read_every_time
 
     trouble = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
     try:
@@ -97,6 +98,7 @@ async def connected(url: str) -> "AsyncIterator[Connection]":
     except (*trouble, ValueError) as error:
         raise unusable(error) from error
     try:
+        await read_every_time(connection)
         yield connection
     except BrokenPipeError:  # that of our own output
         raise

@@ -16,6 +16,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from daemon.errors import DatabaseUnavailableError
+from daemon.store.times import read_every_time
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
@@ -167,3 +168,4 @@ async def _keep(connection: Connection) -> None:
 
 async def _prepare(connection: Connection) -> None:
     await connection.execute(PLANNING)
+    await read_every_time(connection)

@@ -1,0 +1,132 @@
+"""Times that PostgreSQL has and Python has not: no row that holds one stops anything."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.store.database import Database
+from daemon.store.times import EARLIEST, LATEST, read, written
+from tests.api import serving_api
+from tests.application import Application
+from tests.house import serving, until
+from tests.receiver import Receiver
+
+ODD = ["infinity", "-infinity", "0044-03-15 BC", "12000-01-01", "4713-01-02 BC", "294276-12-30"]
+NOT_OURS = pytest.mark.parametrize("time", ODD)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_every_time_that_python_has_is_read_as_it_was_written(moment: datetime) -> None:
+    assert read(written(moment)) == moment
+
+
+def test_a_time_is_written_whatever_its_zone() -> None:
+    noon = datetime(2025, 11, 25, 12, tzinfo=UTC)
+    assert written(noon.astimezone(timezone(timedelta(hours=-7)))) == written(noon)
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(TypeError):
+        written(datetime(2025, 11, 25))  # noqa: DTZ001
+
+
+async def test_times_beyond_the_calendar_are_read_as_its_ends(database: str) -> None:
+    connections = Database(database, size=2)
+    await connections.open()
+    async with connections.connection() as db:
+        read = {time: await db.fetchval(f"SELECT '{time}'::timestamptz") for time in ODD}
+        both = await db.fetchval("SELECT $1::timestamptz[]", [EARLIEST, LATEST])
+        infinite = await db.fetchval(
+            "SELECT $1::timestamptz = '-infinity' AND $2::timestamptz = 'infinity'", *both
+        )
+    await connections.close(within=timedelta(seconds=5))
+    assert read == {time: EARLIEST if time[0] == "-" or "BC" in time else LATEST for time in ODD}
+    assert infinite
+
+
+async def delivery(app: Application, webhook: UUID, **columns: str) -> UUID:
+    """A row as the application may write one; values are SQL's literals."""
+    delivery_id = uuid4()
+    names = "".join(f", {name}" for name in columns)
+    values = "".join(f", '{value}'" for value in columns.values())
+    await app.db.execute(
+        f"INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, payload{names})"
+        f" VALUES ($1, $2, $3, 'email.opened', '{{}}'{values})",
+        *(delivery_id, webhook, uuid4()),
+    )
+    return delivery_id
+
+
+async def test_no_due_time_stops_the_loops(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant, other = await app.tenant(), await app.tenant()
+    webhook = await app.webhook(tenant, f"{receiver.url}/odd")
+    await app.webhook(other, f"{receiver.url}/other")
+    for time in ODD:
+        await delivery(app, webhook, next_retry_at=time)
+    async with serving(database):
+        await until(lambda: len(receiver.at("/odd")) == 3)  # those long due
+        for _ in range(3):
+            await app.event(other)
+        await until(lambda: len(receiver.at("/other")) == 3, within=5)
+
+
+async def test_what_is_of_any_time_is_delivered(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    webhook = await app.webhook(await app.tenant(), receiver.url)
+    for time in ODD:
+        await delivery(app, webhook, event_created_at=time)
+    async with serving(database):
+        await until(lambda: len(receiver.received) == len(ODD), within=10)
+    told = {request.event["created_at"] for request in receiver.received}
+    assert told == {"0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"}
+
+
+@NOT_OURS
+async def test_a_webhook_of_any_time_can_be_managed(
+    time: str, app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    columns = ("created_at", "updated_at", "last_success_at", "previous_secret_expires_at")
+    for column in columns:
+        await app.db.execute(f"UPDATE webhooks SET {column} = '{time}' WHERE id = $1", webhook)
+    async with serving_api(database, tenant) as api:
+        there = f"/api/webhooks/{webhook}"
+        answers = [
+            await api.get("/api/webhooks"),
+            await api.get(there),
+            await api.patch(there, {"name": "another"}),
+            await api.post(f"{there}/rotate-secret"),
+            await api.post(f"{there}/test", {"sample": True}),
+            await api.delete(there),
+        ]
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 200, 204]
+
+
+@NOT_OURS
+async def test_events_and_deliveries_of_any_time_can_be_seen(
+    time: str, app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant, event = await app.tenant(), uuid4()
+    async with serving_api(database, tenant) as api:
+        await app.db.execute(
+            "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
+            f" VALUES ($1, $2, 'email.opened', '{{}}', '{time}')",
+            *(event, tenant),
+        )
+        webhook = (await api.webhook(receiver.url, isActive=False))["id"]
+        for column in ("attempted_at", "next_retry_at", "event_created_at"):
+            row = await delivery(app, UUID(webhook), **{column: time, "status": "failed"})
+            for path in (f"/api/deliveries/{row}", f"/api/webhooks/{webhook}/deliveries"):
+                assert (await api.get(path)).status == 200
+            older = await api.get(f"/api/webhooks/{webhook}/deliveries", before=row)
+            assert older.status == 200
+        for path in (f"/api/events/{event}", "/api/events"):
+            assert (await api.get(path)).status == 200
+        assert (await api.get("/api/events", before=event)).status == 200
