@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from daemon.model import Health, NoticeKind
 
+MOST_FAILURES = 2**31 - 1  # a column's integer ends there; pauses come at a million at the latest
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -37,7 +39,7 @@ def after_failure(
     `gone` is the receiver's 410: it pauses at once. Attempts that were under way when the endpoint
     was paused still count, but lead nowhere. (Contract, section 4.)
     """
-    failures = health.consecutive_failures + 1
+    failures = min(health.consecutive_failures + 1, MOST_FAILURES)
     failing = health.is_failing or failures >= limits.failing_after
     active = health.is_active and not gone and failures < limits.pause_after
     after = Health(active, failing, failures)

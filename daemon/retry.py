@@ -23,6 +23,7 @@ def wait_after(
     receiver's Retry-After: it lengthens the wait, to at most the schedule's longest step. `roll`,
     in [0, 1), places the wait between that time and 5 % later. (Contract, section 4.)
     """
+    attempt = max(attempt, 1)  # the application may have written a row with any number
     if attempt > len(schedule):
         return None
     wait = schedule[attempt - 1]

@@ -179,3 +179,9 @@ def test_each_transition_is_told_once_whatever_happens(
 @given(health=healths)
 def test_a_success_changes_nothing_but_the_failures(health: Health) -> None:
     assert after_success(health) == Health(health.is_active, False, 0)
+
+
+def test_the_count_of_failures_ends_where_its_column_does() -> None:
+    health, _ = after_failure(Health(True, True, 2**31 - 1), LIMITS, gone=False)
+
+    assert health == Health(False, True, 2**31 - 1)

@@ -125,3 +125,9 @@ def test_every_date_is_read_as_the_wait_until_then(wait: int) -> None:
     until = NOW + timedelta(seconds=wait)
 
     assert retry_after(format_datetime(until, usegmt=True), now=NOW) == timedelta(seconds=wait)
+
+
+@pytest.mark.parametrize("attempt", [0, -1, -10, -(2**31)])
+def test_an_attempt_before_the_first_is_followed_as_the_first_is(attempt: int) -> None:
+    assert wait_after(attempt, SCHEDULE, roll=0.0) == SCHEDULE[0]
+    assert wait_after(attempt, [], roll=0.0) is None

@@ -64,7 +64,7 @@ REPEAT = """
     INSERT INTO webhook_deliveries
            (id, webhook_id, event_id, event_type, payload, event_created_at, attempt_number)
     SELECT $2, d.webhook_id, d.event_id, d.event_type, d.payload, d.event_created_at,
-           (SELECT max(attempt_number) FROM webhook_deliveries
+           (SELECT least(max(attempt_number), 2147483646) FROM webhook_deliveries
              WHERE event_id = d.event_id AND webhook_id = d.webhook_id) + 1
       FROM webhook_deliveries AS d
      WHERE d.id = $1
