@@ -65,9 +65,9 @@ def credentials_of(stored: StoredSecrets, vault: Vault) -> Credentials | Failure
 
 
 def _headers_of(stored: StoredSecrets, vault: Vault) -> tuple[tuple[str, str], ...] | Refusal:
-    headers = orjson.loads(stored.custom_headers or "{}")
-    if not isinstance(headers, dict):
-        return Refusal("they are not a JSON object")
+    headers = header_members(stored.custom_headers or "{}")
+    if headers is None:
+        return Refusal("they are not a JSON object of texts")
     return judge_headers(
         {
             name: vault.open(value, place=header_place(stored.webhook_id, name))
@@ -76,6 +76,16 @@ def _headers_of(stored: StoredSecrets, vault: Vault) -> tuple[tuple[str, str], .
             for name, value in headers.items()
         }
     )
+
+
+def header_members(custom_headers: str) -> dict[str, object] | None:
+    """What is in the column; None for what can be no headers, such as a number beyond doubles."""
+    try:
+        members = orjson.loads(custom_headers)
+        orjson.dumps(members)  # what is nested more deeply than this cannot be written back
+    except (ValueError, TypeError):
+        return None
+    return members if isinstance(members, dict) else None
 
 
 def _client_of(stored: StoredSecrets, vault: Vault) -> ClientCertificate | None:
@@ -110,8 +120,8 @@ def sealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
 
 def _sealed_headers(stored: StoredSecrets, vault: Vault) -> str | None:
     """Every value that is a text; what is of another shape is left for its user to mend."""
-    headers = orjson.loads(stored.custom_headers or "null")
-    if not isinstance(headers, dict):
+    headers = header_members(stored.custom_headers or "null")
+    if headers is None:
         return stored.custom_headers
     for name, value in headers.items():
         if isinstance(value, str):

@@ -18,7 +18,7 @@ from daemon.metrics import Metrics
 from daemon.model import StoredSecrets
 from daemon.store import secrets
 from daemon.store.database import Database
-from daemon.store.secrets import UNREADABLE
+from daemon.store.secrets import LONGEST_STORED, UNREADABLE
 from daemon.vault import Vault
 
 log = structlog.get_logger()
@@ -84,12 +84,17 @@ class Custodian:
 
 
 def _sealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
-    """All of it under the newest key; or as it was, marked, when any of it cannot be opened."""
+    """All of it under the newest key; or as it was, marked, when any of it cannot be."""
     try:
-        return sealed(stored, vault)
+        moved = sealed(stored, vault)
     except UnreadableSecretError as error:
-        log.warning("secret.unreadable", webhook_id=str(stored.webhook_id), reason=str(error))
-        return replace(stored, sealed_with=UNREADABLE)
+        reason = str(error)
+    else:
+        if max(len(moved.current), len(moved.previous or "")) <= LONGEST_STORED:
+            return moved
+        reason = f"sealed, a secret would be longer than {LONGEST_STORED} characters"
+    log.warning("secret.unreadable", webhook_id=str(stored.webhook_id), reason=reason)
+    return replace(stored, sealed_with=UNREADABLE)
 
 
 def _strange(by_key: dict[str, int], known: set[str]) -> Sequence[str]:

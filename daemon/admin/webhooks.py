@@ -11,7 +11,7 @@ from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply, given
 from daemon.admin.problems import Mistake, Problem, not_found
 from daemon.config import parse_duration
-from daemon.credentials import header_place, sealed, secret_place
+from daemon.credentials import header_members, header_place, sealed, secret_place
 from daemon.headers import judge_headers
 from daemon.ids import new_secret
 from daemon.matching import Unusable, compile_subscription
@@ -245,8 +245,7 @@ class WebhookDesk:
     ) -> dict[str, str] | None:
         if changes is None:
             return None
-        headers: Any = orjson.loads(stored.custom_headers or "{}")
-        headers = headers if isinstance(headers, dict) else {}
+        headers = header_members(stored.custom_headers or "{}") or {}
         opened = {
             name: self.vault.open(str(value), place=header_place(stored.webhook_id, name))
             for name, value in headers.items()

@@ -10,6 +10,8 @@ from daemon.store.database import Connection
 # In place of a key's id, on a row whose secrets cannot be opened: nobody looks at it again.
 UNREADABLE = "unreadable"
 
+LONGEST_STORED = 2048  # characters that the columns hold
+
 
 LOCK_SEALED_WITH = """
     SELECT id, secret_key, previous_secret_key, custom_headers, client_certificate, client_key,
