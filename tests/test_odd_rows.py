@@ -66,3 +66,171 @@ async def test_an_attempt_of_any_number_is_settled_and_can_be_made_again(
         await until(lambda: settled(app, webhook, "failed"), within=10)
         again = await api.post(f"/api/deliveries/{delivery}/retry")
     assert again.status == 202, again
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+ODD_HEADERS = {
+    "a number beyond doubles": '{"Authorization": 1e400}',
+    "a deep nest": f'{{"Authorization": {nested(1100)}}}',
+    "a nest that is read and not written": f'{{"Authorization": {nested(500)}}}',
+    "an array": '["Authorization"]',
+    "a text": '"Authorization"',
+    "a number": "5",
+}
+
+
+@pytest.mark.parametrize("headers", ODD_HEADERS.values(), ids=ODD_HEADERS)
+async def test_headers_of_an_odd_shape_fail_their_own_webhook_s_attempts_and_stop_nobody(
+    headers: str, app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant, other = await app.tenant(), await app.tenant()
+    webhook = await app.webhook(tenant, f"{receiver.url}/odd")
+    await app.db.execute("UPDATE webhooks SET custom_headers = $2 WHERE id = $1", webhook, headers)
+    plain = await app.webhook(other, f"{receiver.url}/well")
+    async with serving_api(database, tenant, security={"master_keys": ["k" * 32]}) as api:
+        await until(lambda: is_sealed(app, plain), within=10)
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "failed"), within=10)
+        [error] = {each["error_message"] for each in await app.deliveries(webhook)} - {None}
+        there = f"/api/webhooks/{webhook}"
+        answers = [
+            *(await api.get("/api/webhooks"), await api.get(there)),
+            await api.patch(there, {"name": "another"}),
+            await api.patch(there, {"customHeaders": {"X-Good": "yes"}}),
+            *(await api.post(f"{there}/test", {"sample": True}), await api.delete(there)),
+        ]
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 200, 204]
+    assert "the webhook's own headers cannot be sent: " in error
+    assert len(receiver.at("/odd")) == 1  # the test, once they were mended
+
+
+async def is_sealed(app: Application, webhook: UUID) -> bool:
+    return bool((await app.health(webhook))["sealed_with"])
+
+
+async def test_a_secret_too_long_to_be_sealed_keeps_no_other_from_it(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    long = await app.webhook(tenant, "http://127.0.0.1:9/")
+    await app.db.execute(
+        "UPDATE webhooks SET previous_secret_key = $2 WHERE id = $1", long, "s" * 2048
+    )
+    well = await app.webhook(tenant, "http://127.0.0.1:9/")
+    async with serving(database, security={"master_keys": ["k" * 32]}):
+        await until(lambda: is_sealed(app, well), within=10)
+    assert (await app.health(long))["sealed_with"] == "unreadable"
+
+
+ODD_DATA = {
+    "a number beyond doubles": '{"a": 1e400}',
+    "a long integer": '{"a": ' + "9" * 400 + "}",
+    "an integer of 65 bits": '{"a": 18446744073709551616}',
+    "a nest": nested(300),
+    "a deep nest": nested(1100),
+    "no object": "[1, null]",
+    "null": "null",
+}
+
+
+@pytest.mark.parametrize("data", ODD_DATA.values(), ids=ODD_DATA)
+async def test_what_was_stored_is_shown_digit_for_digit_or_as_a_text(
+    data: str, app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    stored = await app.db.fetchval("SELECT $1::jsonb::text", data)
+    async with serving_api(database, tenant) as api:
+        event = await app.event(tenant, text=data)
+        await until(lambda: settled(app, webhook, "success"), within=10)
+        [delivery] = await app.deliveries(webhook)
+        seen = await api.get(f"/api/events/{event}")
+        assert seen.status == 200
+        assert f'"data":{stored}' in seen.text or seen.json["data"] == stored
+        assert (await api.get(f"/api/deliveries/{delivery['id']}")).status == 200
+        assert (await api.get("/api/events")).status == 200
+
+
+@pytest.mark.parametrize("filters", ODD_DATA.values(), ids=ODD_DATA)
+async def test_a_webhook_with_any_filters_can_be_managed(
+    filters: str, app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
+    await app.db.execute("UPDATE webhooks SET event_filters = $2 WHERE id = $1", webhook, filters)
+    async with serving_api(database, tenant) as api:
+        there = f"/api/webhooks/{webhook}"
+        assert (await api.get("/api/webhooks")).status == 200
+        assert (await api.get(there)).status == 200
+        assert (await api.patch(there, {"name": "x"})).status in (200, 422)  # told what is wrong
+        assert (await api.patch(there, {"eventFilters": None})).status == 200
+        assert (await api.delete(there)).status == 204
+
+
+@pytest.mark.parametrize(
+    ("types", "shown"),
+    [("ARRAY[NULL, 'a']", ["a"]), ("ARRAY[['a', 'b'], ['c', NULL]]", ["a", "b", "c"])],
+)
+async def test_a_webhook_with_an_odd_array_of_types_is_shown(
+    types: str, shown: list[str], app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
+    await app.db.execute(f"UPDATE webhooks SET event_types = {types} WHERE id = $1", webhook)
+    async with serving_api(database, tenant) as api:
+        there = f"/api/webhooks/{webhook}"
+        assert (await api.get(there)).json["eventTypes"] == shown
+        assert (await api.get("/api/webhooks")).status == 200
+        assert (await api.patch(there, {"eventTypes": ["email.*"]})).status == 200
+        assert (await api.delete(there)).status == 204
+
+
+HEAD = '{"head": "POST / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"'
+ODD_ATTEMPTS = {
+    "headers in an array": {"response_headers": '["x"]'},
+    "a header's number": {"response_headers": '{"x": 1}'},
+    "a header's list": {"response_headers": '{"x": ["y"]}'},
+    "headers in a deep nest": {"response_headers": nested(1100)},
+    "headers' number beyond doubles": {"response_headers": '{"x": 1e400}'},
+    "a trace in an array": {"trace": "[]"},
+    "a trace in a deep nest": {"trace": nested(1100)},
+    "a head that is none": {"trace": '{"head": 5}'},
+    "a head of one word": {"trace": '{"head": "x"}'},
+    "a head of an odd line": {"trace": '{"head": "x\\r\\ny"}'},
+    "a head without a host": {"trace": '{"head": "POST / HTTP/1.1\\r\\n\\r\\n"}'},
+    "stages in an array": {"trace": HEAD + ', "stagesMs": [1]}'},
+    "stages that are none": {"trace": HEAD + ', "stagesMs": {"tls": "x", "lookup": 1e99}}'},
+    "data in a deep nest": {"trace": HEAD + "}", "payload": nested(1100)},
+    "a status that is none": {"status": "zzz", "status_code": -5},
+}
+
+
+@pytest.mark.parametrize("columns", ODD_ATTEMPTS.values(), ids=ODD_ATTEMPTS)
+async def test_an_attempt_of_any_shape_is_shown(
+    columns: dict[str, object], app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
+    delivery = await row(app, webhook, **{"status": "failed", "status_code": 200} | columns)
+    async with serving_api(database, tenant) as api:
+        shown = await api.get(f"/api/deliveries/{delivery}")
+        listed = await api.get(f"/api/webhooks/{webhook}/deliveries")
+    assert (shown.status, listed.status) == (200, 200), shown
+
+
+@pytest.mark.parametrize("url", ["http://[bad", "", "//", "http://a b/", "x" * 3000])
+async def test_a_webhook_of_any_address_can_be_managed_and_its_attempts_seen(
+    url: str, app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, url)
+    delivery = await row(app, webhook, status="failed", trace=HEAD + "}")
+    async with serving_api(database, tenant) as api:
+        there = f"/api/webhooks/{webhook}"
+        seen = [await api.get(there), await api.get(f"/api/deliveries/{delivery}")]
+        tried = await api.post(f"{there}/test", {"sample": True})
+        changed = await api.patch(there, {"endpointUrl": "http://127.0.0.1:9/"})
+    assert [each.status for each in (*seen, tried, changed)] == [200, 200, 400, 200]

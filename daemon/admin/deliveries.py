@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from daemon import signing
 from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply
@@ -130,7 +128,7 @@ class DeliveryDesk:
             if found is None:
                 raise not_found("event")
             attempts = await history.attempts_for_event(db, call.tenant, event_id)
-        data = None if found.data is None else orjson.loads(found.data)
+        data = views.spliced(found.data)
         deliveries = [views.delivery(each) for each in attempts]
         return Reply(200, schemas.EventInFull(**_members(found), data=data, deliveries=deliveries))
 

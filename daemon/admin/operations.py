@@ -104,11 +104,18 @@ def _response(reply: Reply) -> web.Response:
     if reply.body is None:
         return web.Response(status=reply.status, headers=headers)
     return web.Response(
-        body=reply.body.model_dump_json(by_alias=True).encode(),
+        body=orjson.dumps(reply.body.model_dump(by_alias=True), _plain, orjson.OPT_UTC_Z),
         status=reply.status,
         content_type="application/json",
         headers=headers,
     )
+
+
+def _plain(value: object) -> str:
+    """For asyncpg's own UUIDs, which orjson does not know. Raises TypeError for anything else."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError
 
 
 def _tenant_for(operation: Operation, caller: Caller) -> TenantId:

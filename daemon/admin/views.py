@@ -1,20 +1,21 @@
 """From rows to what the API shows of them: nothing secret passes here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from shlex import quote
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
 from daemon import payload, signing
 from daemon.admin import schemas
+from daemon.credentials import header_members
 from daemon.model import HIDDEN, Answer, Attempted
 from daemon.samples import EVENT_TYPES, nearest, takes_any
 from daemon.store.catalogue import Settings, WebhookEntry
 from daemon.store.history import Attempt, AttemptInFull
 from daemon.store.replays import Replay
 
+NOT_COMMON = object()
 UNSENT_BY_CURL = {"content-length", "host", "accept", "accept-encoding"}
 
 
@@ -30,8 +31,8 @@ def members_of(entry: WebhookEntry) -> dict[str, Any]:
         "name": settings.name,
         "description": settings.description,
         "endpoint_url": settings.endpoint_url,
-        "event_types": None if settings.event_types is None else list(settings.event_types),
-        "event_filters": _json(settings.event_filters),
+        "event_types": None if settings.event_types is None else _texts(settings.event_types),
+        "event_filters": spliced(settings.event_filters),
         "filter_error": entry.filter_error,
         "is_active": entry.is_active,
         "is_failing": entry.is_failing,
@@ -51,10 +52,9 @@ def members_of(entry: WebhookEntry) -> dict[str, Any]:
 
 def _warnings(settings: Settings) -> list[str]:
     """Types that no event of ours will have: the application may know others, or it is a slip."""
-    filters = _json(settings.event_filters)
-    in_filters = filters.get("event_types") if isinstance(filters, dict) else None
+    in_filters = _object(settings.event_filters).get("event_types")
     named = {
-        "eventTypes": settings.event_types,
+        "eventTypes": _texts(settings.event_types or ()),
         "eventFilters.event_types": in_filters if isinstance(in_filters, list) else None,
     }
     return [
@@ -75,12 +75,12 @@ def delivery(attempt: Attempt) -> schemas.Delivery:
 
 
 def delivery_in_full(found: AttemptInFull, siblings: Sequence[Attempt]) -> schemas.DeliveryInFull:
-    trace = _json(found.trace) or {}
+    trace = _object(found.trace)
     attempt = found.attempt
     return schemas.DeliveryInFull(
         **_attempt_members(attempt),
         signature=found.signature,
-        timing=timing(trace.get("stagesMs", {}), attempt.duration_ms),
+        timing=timing(trace.get("stagesMs"), attempt.duration_ms),
         request=_request_of(found, trace.get("head")),
         response=_response_of(found),
         siblings=[delivery(each) for each in siblings if each.id != attempt.id],
@@ -106,20 +106,26 @@ def _attempt_members(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _request_of(found: AttemptInFull, head: str | None) -> schemas.SentRequest | None:
+def _request_of(found: AttemptInFull, head: object) -> schemas.SentRequest | None:
     """None for what was never sent: it is still to come, or its target was refused."""
-    if head is None:
+    if not isinstance(head, str):
         return None
     attempt = found.attempt
     body = payload.body_of(attempt.event_id, attempt.event_type, found.event_created_at, found.data)
-    return sent_request(head, body, scheme=urlsplit(found.endpoint_url).scheme)
+    try:
+        return sent_request(head, body, scheme=_scheme_of(found.endpoint_url))
+    except (ValueError, LookupError):  # a trace that is none of ours
+        return None
 
 
 def _response_of(found: AttemptInFull) -> schemas.ReceivedResponse | None:
     status = found.attempt.status_code
     if status is None:
         return None
-    headers = _json(found.response_headers) or {}
+    headers = {
+        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        for name, value in _object(found.response_headers).items()
+    }
     return schemas.ReceivedResponse(status_code=status, headers=headers, body=found.response_body)
 
 
@@ -127,7 +133,7 @@ def sent_request(head: str, body: bytes, *, scheme: str) -> schemas.SentRequest:
     """`head` is that of a trace."""
     line, *lines = head.rstrip("\r\n").split("\r\n")
     headers = dict(each.split(": ", 1) for each in lines)
-    url = f"{scheme or 'https'}://{headers['Host']}{line.split(' ')[1]}"
+    url = f"{scheme}://{headers['Host']}{line.split(' ')[1]}"
     text = body.decode()
     return schemas.SentRequest(url=url, headers=headers, body=text, curl=_curl(url, headers, text))
 
@@ -141,14 +147,19 @@ def _curl(url: str, headers: dict[str, str], body: str) -> str:
     return " \\\n  ".join([f"curl -X POST {quote(url)}", *sent, f"--data-binary {quote(body)}"])
 
 
-def timing(stages: dict[str, int], total_ms: int | None) -> schemas.Timing:
-    return schemas.Timing(
-        lookup_ms=stages.get("lookup"),
-        connect_ms=stages.get("connect"),
-        tls_ms=stages.get("tls"),
-        answer_ms=stages.get("answer"),
-        total_ms=total_ms,
-    )
+def _scheme_of(url: str) -> str:
+    """Of a URL that may be anything by now."""
+    return "http" if url[:7].lower() == "http://" else "https"
+
+
+def timing(stages: object, total_ms: int | None) -> schemas.Timing:
+    """`stages` are those of a trace."""
+    known = stages if isinstance(stages, dict) else {}
+    took = {
+        f"{name}_ms": known[name] if type(known.get(name)) is int else None
+        for name in ("lookup", "connect", "tls", "answer")
+    }
+    return schemas.Timing(**took, total_ms=total_ms)
 
 
 def outcome_of_test(
@@ -157,7 +168,7 @@ def outcome_of_test(
     """What a test shows of itself, whether it was taken or not."""
     outcome, request, stages = attempted.outcome, None, {}
     if outcome.trace is not None:
-        scheme = urlsplit(attempted.claim.endpoint_url).scheme
+        scheme = _scheme_of(attempted.claim.endpoint_url)
         request = sent_request(outcome.trace.head, body, scheme=scheme)
         stages = dict(outcome.trace.stages)
     response = None
@@ -188,9 +199,43 @@ def replay(found: Replay) -> schemas.Replay:
 
 
 def _header_names(custom_headers: str | None) -> dict[str, str] | None:
-    headers = _json(custom_headers)
-    return dict.fromkeys(headers, HIDDEN) if isinstance(headers, dict) else None
+    headers = None if custom_headers is None else header_members(custom_headers)
+    return None if headers is None else dict.fromkeys(headers, HIDDEN)
 
 
-def _json(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
+def spliced(text: str | None) -> orjson.Fragment | str | None:
+    """
+    JSON text to stand in an answer digit for digit.
+
+    What common readers refuse, numbers beyond doubles or deep nests, stands there as a text, or
+    one such row would make a whole list unreadable.
+    """
+    if text is None:
+        return None
+    return text if _json(text) is NOT_COMMON else orjson.Fragment(text)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """The members of a column that the application may have filled; none of what is no object."""
+    value = None if text is None else _json(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _json(text: str) -> object:
+    try:
+        value: object = orjson.loads(text)
+        orjson.dumps(value)  # the depth that it gives up at leaves readers room for the rest
+    except (ValueError, TypeError):
+        return NOT_COMMON
+    return value
+
+
+def _texts(values: Iterable[object]) -> list[str]:
+    """An array of PostgreSQL may hold NULLs, and arrays."""
+    found: list[str] = []
+    for value in values:
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _texts(value)
+    return found
