@@ -1,8 +1,11 @@
 """What the API refuses of webhooks, and how it says so; one daemon hears it all."""
 
+import asyncio
 import io
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -29,7 +32,7 @@ async def api(shared_database: str) -> AsyncIterator[Caller]:
     connection = await asyncpg.connect(shared_database)
     tenant = await Application(connection).tenant()
     await connection.close()
-    async with serving_api(shared_database, tenant, log={"level": "error"}) as caller:
+    async with serving_api(shared_database, tenant, log={"level": "warning"}) as caller:
         yield caller
 
 
@@ -229,3 +232,83 @@ async def test_what_is_not_there_is_a_404(api: Caller, name: str) -> None:
     answer: Answered = await api.get(f"/api/webhooks/{name}")
 
     assert (answer.status, answer.error) == (404, "there is no such webhook")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "x-odd", "identity, gzip"])
+async def test_a_body_in_a_coding_is_refused(api: Caller, coding: str) -> None:
+    answer = await api.call(
+        "POST",
+        "/api/webhooks",
+        data=io.BytesIO(b"c4n4ry"),
+        headers={"Content-Type": "application/json", "Content-Encoding": coding},
+    )
+
+    assert (answer.status, "Content-Encoding" in answer.error) == (415, True)
+
+
+@pytest.mark.parametrize("depth", [200, 255, 999])
+@pytest.mark.parametrize("member", ["name", "eventFilters", "another"])
+async def test_a_body_of_any_depth_is_told_what_is_wrong(
+    api: Caller, member: str, depth: int
+) -> None:
+    nest = '{"a":' * depth + "1" + "}" * depth
+    body = f'{{"name":"x","endpointUrl":"{URL}","{member}":{nest}}}'
+
+    answer = await api.call(
+        "POST", "/api/webhooks", data=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status == 422
+    assert answer.error
+
+
+@pytest.mark.parametrize("member", ["filters", "workspaces"])
+@pytest.mark.parametrize("number", [2**63, 2**64, -(2**64), 10**300 + 1])
+async def test_integers_of_any_length_can_be_filtered_by(
+    api: Caller, number: int, member: str
+) -> None:
+    filters = {"filters": {"a": [number]}} if member == "filters" else {member: [number]}
+    body = json.dumps({"name": "x", "endpointUrl": URL, "eventFilters": filters})
+
+    answer = await api.call(
+        "POST", "/api/webhooks", data=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status == 201, answer
+    assert str(number) in answer.text
+
+
+async def test_what_may_be_expected_is_told_without_quoting(api: Caller) -> None:
+    answer = await api.call("POST", "/api/webhooks", {}, headers={"Expect": "c4n4ry"})
+
+    assert (answer.status, answer.error) == (417, "Expect may only be 100-continue")
+    assert "c4n4ry" not in answer.text
+
+
+async def test_whoever_expects_to_go_on_may(api: Caller) -> None:
+    body = {"name": "x", "endpointUrl": URL}
+
+    answer = await api.call("POST", "/api/webhooks", body, expect100=True)
+
+    assert answer.status == 201
+
+
+async def test_a_caller_that_goes_away_is_no_database_out_of_reach(
+    api: Caller, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = urlsplit(api.url("/api/webhooks"))
+    head = "".join(f"{name}: {value}\r\n" for name, value in api.headers.items())
+    for ending in ("close", "reset"):
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(
+            f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\n{head}"
+            'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"a"'.encode()
+        )
+        await asyncio.sleep(0.1)
+        writer.close() if ending == "close" else writer.transport.abort()
+    await asyncio.sleep(0.2)
+
+    assert (await api.get("/api/webhooks")).status == 200
+    told = "".join(capsys.readouterr())
+    assert "database" not in told
+    assert "failed" not in told

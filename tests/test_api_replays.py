@@ -239,3 +239,20 @@ async def waiting_for_locks(app: Application, count: int) -> bool:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return bool(waiting >= count)
+
+
+async def test_a_replay_to_a_webhook_that_is_just_being_removed_is_none(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    async with serving_api(database, tenant) as api:
+        webhook = (await api.webhook("http://127.0.0.1:9/"))["id"]
+        async with app.db.transaction():
+            await app.db.execute("DELETE FROM webhooks WHERE id = $1", webhook)
+            body = {"webhookId": webhook, "from": "2020-01-01T00:00:00Z"}
+            asking = asyncio.create_task(api.post("/api/replays", body))
+            await asyncio.sleep(0.3)
+            assert not asking.done()
+        answer = await asking
+
+    assert (answer.status, answer.error) == (404, "there is no such webhook")

@@ -45,7 +45,11 @@ def make_app(*, readiness: Readiness, metrics: Metrics) -> web.Application:
     app = web.Application(
         middlewares=[noting, telling_problems],
         client_max_size=LARGEST_BODY,
-        handler_args={"max_line_size": 16 * 1024, "max_field_size": 16 * 1024},
+        handler_args={
+            "max_line_size": 16 * 1024,
+            "max_field_size": 16 * 1024,
+            "auto_decompress": False,
+        },
     )
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/healthz", _healthz)

@@ -11,7 +11,8 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from daemon.admin.access import Access, Caller
@@ -78,7 +79,21 @@ NOBODY = UUID(int=0)
 def serve(app: web.Application, operations: Sequence[Operation], access: Access) -> None:
     """Add a route for each."""
     for operation in operations:
-        app.router.add_route(operation.method, operation.path, _route(operation, access))
+        app.router.add_route(
+            *(operation.method, operation.path, _route(operation, access)),
+            expect_handler=_expected,
+        )
+
+
+async def _expected(request: web.Request) -> web.StreamResponse | None:
+    """To go on, or what to answer at once; aiohttp's own answer quotes the header."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return Problem(417, "Expect may only be 100-continue").response()
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # or it would count as the beginning of the answer
+    return None
 
 
 def _route(
@@ -155,13 +170,15 @@ def _query_of(operation: Operation, request: web.Request) -> BaseModel | None:
 
 async def _body_of(operation: Operation, request: web.Request) -> BaseModel | None:
     model = operation.body
-    raw = await request.read()
+    raw = await _read(request)
     if model is None:
         if raw.strip() not in (b"", b"{}"):
             raise Problem(422, "this takes no body")
         return None
     if not raw and operation.body_optional:
         return model()
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "the body must not be compressed: Content-Encoding is not taken")
     media_type = request.content_type.lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise Problem(415, "the body must be application/json")
@@ -170,6 +187,14 @@ async def _body_of(operation: Operation, request: web.Request) -> BaseModel | No
         return model.model_validate_json(raw, strict=True)
     except ValidationError as invalid:
         raise in_body(invalid, model, value) from None
+
+
+async def _read(request: web.Request) -> bytes:
+    """Raises Problem for a body that never comes to its end: that is no fault of ours."""
+    try:
+        return await request.read()
+    except (OSError, web.RequestPayloadError, HttpProcessingError):
+        raise Problem(400, "the body ended too early, or is not as its headers say") from None
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
@@ -189,15 +214,16 @@ def _parsed(raw: bytes) -> dict[str, Any]:
 
 def _holds_nul(value: object) -> bool:
     """PostgreSQL's text and jsonb have everything that JSON has, but for this."""
-    match value:
-        case str():
-            return "\0" in value
-        case list():
-            return any(map(_holds_nul, value))
-        case dict():
-            return any("\0" in key or _holds_nul(each) for key, each in value.items())
-        case _:
-            return False
+    rest = [value]
+    while rest:
+        match rest.pop():
+            case str(text) if "\0" in text:
+                return True
+            case list(items):
+                rest += items
+            case dict(members):
+                rest += [*members, *members.values()]
+    return False
 
 
 def given(body: BaseModel) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Webhooks over HTTP: make, look at, change, pause, resume, rotate, remove."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -307,6 +308,5 @@ def _filters(filters: schemas.EventFilters | None) -> str | None:
     if filters is None:
         return None
     members = filters.model_dump(mode="json", exclude_unset=True)
-    return orjson.dumps(
-        {name: value for name, value in members.items() if value is not None}
-    ).decode()
+    # Not orjson's: PostgreSQL keeps integers of any length, and so does this.
+    return json.dumps({name: value for name, value in members.items() if value is not None})

@@ -187,6 +187,7 @@ CREATE = """
     SELECT tenant_id, id, $3, $4, $5, $6, $7, $8, $9
       FROM webhooks
      WHERE id = $1 AND tenant_id = $2
+       FOR KEY SHARE -- whoever is just deleting it goes first
  RETURNING id
 """
 
