@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 import structlog
 from hypothesis import given
@@ -23,6 +24,7 @@ from daemon import logs
 from daemon.logs.output import Output
 from daemon.logs.rendering import console, to_json
 from daemon.model import Fault
+from tests.application import Application
 
 CANARY = "c4n4ry"
 Say = Callable[..., dict[str, object]]
@@ -476,3 +478,41 @@ def test_whatever_a_stream_takes_it_gets_whole_lines_in_order(takes: list[int]) 
     lost = sum(int(line[5:]) for line in lines if line.startswith(b"lost "))
     assert numbers == sorted(set(numbers))
     assert len(numbers) + lost == 100
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+async def test_rows_and_values_that_the_database_quotes_are_not_written(
+    form: str, app: Application
+) -> None:
+    """Neither in the error itself, nor in one behind it or within it."""
+    stream = io.StringIO()
+    log = logger_to(stream, form)
+    await app.db.execute("CREATE TABLE kept (secret TEXT UNIQUE CHECK (length(secret) > 9))")
+    errors = [
+        await complaint(app, "INSERT INTO kept VALUES ($1)", CANARY),
+        await complaint(app, "INSERT INTO kept VALUES ($1), ($1)", f"{CANARY}-{CANARY}"),
+        await complaint(app, "SELECT $1::int", CANARY),
+    ]
+    for error in errors:
+        log.error("test.failed", exc_info=error, reason=error)
+    try:
+        try:
+            raise errors[0]
+        except asyncpg.PostgresError:
+            raise ExceptionGroup("several", errors) from errors[1]
+    except ExceptionGroup:
+        log.exception("test.failed")
+
+    told = stream.getvalue()
+    assert CANARY not in told
+    assert (
+        'violates check constraint "kept_secret_check" (sqlstate 23514, constraint'
+        in told.replace("\\", "")
+    )
+    assert "in complaint" in told
+
+
+async def complaint(app: Application, query: str, *arguments: object) -> Exception:
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)) as raised:
+        await app.db.execute(query, *arguments)
+    return raised.value

@@ -1,12 +1,16 @@
 """Rows as the application should not write them: they stop no loop and break nobody's view."""
 
+from pathlib import Path
 from uuid import UUID, uuid4
 
+import aiohttp
 import pytest
+from pydantic import ValidationError
 
-from tests.api import serving_api
+from daemon.admin.schemas import RetryStarted
+from tests.api import OPERATOR, Caller, serving_api
 from tests.application import Application
-from tests.house import serving, until
+from tests.house import daemon, free_port, serving, until
 from tests.receiver import Receiver, Reply
 
 MOST = 2**31 - 1
@@ -234,3 +238,29 @@ async def test_a_webhook_of_any_address_can_be_managed_and_its_attempts_seen(
         tried = await api.post(f"{there}/test", {"sample": True})
         changed = await api.patch(there, {"endpointUrl": "http://127.0.0.1:9/"})
     assert [each.status for each in (*seen, tried, changed)] == [200, 200, 400, 200]
+
+
+async def test_what_a_row_holds_is_in_no_log_whatever_is_wrong_with_it(
+    app: Application, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOKD_ADMIN__TOKENS", OPERATOR)
+    tenant, port, log = await app.tenant(), free_port(), tmp_path / "log"
+    webhook = await app.webhook(tenant, "http://127.0.0.1:9/", secret="whsec_c4n4ry")
+    await app.db.execute("ALTER TABLE webhooks ADD CONSTRAINT app_name CHECK (name <> 'never')")
+    headers = {"Authorization": f"Bearer {OPERATOR}", "X-Tenant-ID": str(tenant)}
+    async with (
+        daemon(database, tmp_path, port=port, log=log, level="debug"),
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        answer = await Caller(session, headers).patch(f"/api/webhooks/{webhook}", {"name": "never"})
+    told = log.read_text()
+    assert answer.status == 500
+    assert "app_name" in told
+    assert "Failing row" not in told
+    assert "c4n4ry" not in told
+
+
+def test_an_answer_of_a_wrong_shape_is_told_without_what_it_held() -> None:
+    with pytest.raises(ValidationError) as error:
+        RetryStarted.model_validate({"id": "c4n4ry"})
+    assert "c4n4ry" not in str(error.value)

@@ -38,6 +38,9 @@ _UNPRINTABLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
 )
 
+# asyncpg quotes the value behind this.
+_ARGUMENT = re.compile(r"(invalid input for query argument \$\d+).*", re.DOTALL)
+
 _AS_TEXT = (UUID, StrEnum, PurePath, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 
 _SCALARS: set[type] = {NoneType, bool, int, float, str, datetime, UUID}
@@ -84,10 +87,24 @@ def plain(value: object, depth: int = 0) -> object:
         case str():
             text = str(value)
         case BaseException():
-            text = f"{type(value).__name__}: {value}"
+            text = f"{type(value).__name__}: {message_of(value)}"
         case _:
             text = f"<{type(value).__name__}>"
     return without_secrets(text)
+
+
+def message_of(error: BaseException) -> str:
+    """
+    What an error says of itself, without the rows and values that PostgreSQL and asyncpg quote.
+
+    Told apart by its module, for to know asyncpg's types is to import it.
+    """
+    if not type(error).__module__.startswith("asyncpg"):
+        return str(error)
+    said = str(error.args[0]).partition("\n")[0] if error.args else ""
+    known = {name: getattr(error, name, None) for name in ("sqlstate", "constraint_name")}
+    where = ", ".join(f"{name} {value}" for name, value in known.items() if value)
+    return _ARGUMENT.sub(r"\1", said) + (f" ({where})" if where else "")
 
 
 @lru_cache(maxsize=1024)  # Sets of keys are written in the program, so they are few.

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.typing import EventDict
 
 from daemon.logs.output import Render
-from daemon.logs.redaction import clean, is_flat, plain, without_secrets
+from daemon.logs.redaction import clean, is_flat, message_of, plain, without_secrets
 
 LONGEST_TRACEBACK = 20_000  # characters; a group of a thousand errors must not fill the disk
 
@@ -71,8 +72,24 @@ def _name_exception(fields: EventDict) -> None:
     if not isinstance(told, BaseException):
         error = told[1] if isinstance(told, tuple) else sys.exception()
     if error is not None:
-        text = "".join(traceback.format_exception(error)).rstrip("\n")
-        fields["exception"] = without_secrets(text)[-LONGEST_TRACEBACK:]
+        text = without_secrets(_traceback_of(error))
+        fields["exception"] = text[-LONGEST_TRACEBACK:]
+
+
+def _traceback_of(error: BaseException) -> str:
+    """As Python prints it, but that each error of the chain says what it may."""
+    told: Any = traceback.TracebackException.from_exception(error, compact=True)
+    rest = [(told, error)]
+    while rest:
+        part, its = rest.pop()
+        with suppress(Exception):  # one that cannot be printed is told as just that
+            part._str = message_of(its)
+        pairs = [
+            *((part.__cause__, its.__cause__), (part.__context__, its.__context__)),
+            *zip(part.exceptions or (), getattr(its, "exceptions", ()), strict=False),
+        ]
+        rest += [(inner, cause) for inner, cause in pairs if inner and cause]
+    return "".join(told.format()).rstrip("\n")
 
 
 def _on_one_line(value: object) -> object:

@@ -226,6 +226,7 @@ class Given(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         use_attribute_docstrings=True,
+        hide_input_in_errors=True,
         # A member that is always there is required, null or not.
         json_schema_serialization_defaults_required=True,
     )
