@@ -108,6 +108,10 @@ async def test_every_route_needs_a_token(app: Application, database: str) -> Non
         ("localhost.evil.example", 421),
         ("127.0.0.1.evil.example:8484", 421),
         ("hooks.example.com.", 421),
+        ("localhost:\u0663", 421),
+        ("localhost:", 421),
+        ("[localhost]", 421),
+        ("[localhost", 421),
         ("", 421),
     ],
 )
@@ -207,6 +211,12 @@ async def test_a_tenant_s_token_ends_and_cannot_be_forged(app: Application, data
         "cut off": good[:-4],
         "empty": "wht_",
         "unsigned": "wht_" + urlsafe_b64encode(raw[:24]).decode(),
+        "without its prefix": good.removeprefix("wht_"),
+        "prefixed twice": "wht_" + good,
+        "longer": good + "AAAA",
+        "with others' letters between": f"{good[:10]}!!..{good[10:]}",
+        "without its padding": good.rstrip("="),
+        "with bits that say nothing": good[:-2] + chr(ord(good[-2]) + 1) + "=",
     }
     async with serving_api(database, tenant) as operator:
         accepted = await operator.with_token(good).get("/api/webhooks")

@@ -45,7 +45,7 @@ failing_after = 1
 pause_after = 2
 [admin]
 port = {port}
-tokens = ["{CANARY}-token"]
+tokens = ["{CANARY}-token-of-an-operator"]
 [security]
 master_keys = ["{MASTER_KEY}"]
 [notifications]

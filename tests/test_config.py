@@ -424,7 +424,7 @@ def test_secrets_show_neither_in_repr_nor_in_dumps() -> None:
     config = loaded(
         f"""
         database.url = "postgresql://u:{CANARY}@h/d"
-        admin.tokens = ["{CANARY}"]
+        admin.tokens = ["{CANARY * 3}"]
         security.master_keys = "{CANARY * 6}"
         egress.proxy = "http://u:{CANARY}@h:3128"
         notifications.smtp_url = "smtps://u:{CANARY}@h:465"
@@ -487,6 +487,8 @@ def test_mail_without_a_sender_is_a_mistake() -> None:
         "admin.tokens = ['']",
         "admin.tokens = 'one'",
         "admin.tokens = [5]",
+        "admin.tokens = ['fifteen letters']",
+        "admin.tokens = ['fifteen-letters']",
         "admin.allowed_hosts = ['http://x/']",
         "security.master_keys = [1]",
         "security.master_keys = ['a short one']",
@@ -546,3 +548,13 @@ def test_the_real_environment_is_what_counts_by_default(monkeypatch: pytest.Monk
     monkeypatch.setenv("WEBHOOKD_ADMIN__PORT", "1234")
 
     assert load().admin.port == 1234
+
+
+def test_a_short_token_is_a_mistake_that_names_its_setting_and_not_the_token() -> None:
+    """Whoever has a tenant's token could find it by trying, far from any limit of ours."""
+    [mistake] = mistakes("[admin]\ntokens = ['0123456789abcde']")
+
+    assert mistake.startswith("config.toml:2: admin.tokens")
+    assert "a token has fewer than 16 characters: `openssl rand -hex 32`" in mistake
+    assert "0123456789" not in mistake
+    assert loaded("[admin]\ntokens = ['0123456789abcdef']").admin.tokens

@@ -515,4 +515,5 @@ async def test_rows_and_values_that_the_database_quotes_are_not_written(
 async def complaint(app: Application, query: str, *arguments: object) -> Exception:
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)) as raised:
         await app.db.execute(query, *arguments)
-    return raised.value
+    error: Exception = raised.value
+    return error

@@ -271,7 +271,7 @@ class Admin(Section):
     port: Annotated[Count, Field(ge=0, le=65535)] = 8484
     """The port to listen on; 0 takes any that is free."""
 
-    tokens: tuple[Annotated[SecretStr, plain("a token")], ...] = ()
+    tokens: tuple[Annotated[SecretStr, plain("a token", at_least=16)], ...] = ()
     """Operators' bearer tokens; none means that only health and metrics are served."""
 
     allowed_hosts: tuple[Annotated[str, AfterValidator(_host_header)], ...] = (
