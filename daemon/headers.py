@@ -18,6 +18,8 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 # Section 5.5 without obs-text: visible ASCII, blanks only inside. Empty is allowed there and here.
 VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 
+SEALED = "sealed:"  # what is stored so would be opened, not sent
+
 RESERVED = frozenset(
     {
         # What frames the message or rules the connection: a second one would split or smuggle.
@@ -67,6 +69,8 @@ def why_not(name: str, value: object) -> str | None:
         return f"the header {name} is reserved"
     if not isinstance(value, str) or not VALUE.fullmatch(value):
         return f"the value of the header {name} is not printable ASCII without blanks at its ends"
+    if value.startswith(SEALED):
+        return f"the value of the header {name} begins with {SEALED}, as only sealed secrets do"
     if len(value) > LONGEST_VALUE:
         return f"the value of the header {name} is longer than {LONGEST_VALUE} characters"
     return None

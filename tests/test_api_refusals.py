@@ -38,6 +38,11 @@ async def api(shared_database: str) -> AsyncIterator[Caller]:
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "no name": ({"endpointUrl": URL}, "#/name", "is missing"),
+    "a header that looks sealed": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "sealed:1:c4n4ry:AAAA"}},
+        "#/customHeaders",
+        "begins with sealed:, as only sealed secrets do",
+    ),
     "no URL": ({"name": "x"}, "#/endpointUrl", "is missing"),
     "an empty name": ({"name": "", "endpointUrl": URL}, "#/name", "too short"),
     "a long name": ({"name": "x" * 256, "endpointUrl": URL}, "#/name", "at most 255"),
@@ -174,6 +179,7 @@ async def test_a_body_that_cannot_be_read_is_told_apart(
         ({"secretKey": "whsec_x"}, "#/secretKey"),
         ({"eventFilters": {"x": 1}}, "#/eventFilters/x"),
         ({"customHeaders": {"Host": "x"}}, "#/customHeaders"),
+        ({"customHeaders": {"X-Key": "sealed:1:0123abcd:AAAA"}}, "#/customHeaders"),
     ],
 )
 async def test_a_change_to_what_cannot_be_is_refused_and_changes_nothing(

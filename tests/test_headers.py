@@ -47,6 +47,8 @@ REFUSED: dict[str, dict[str, object]] = {
     "a long value": {"X": "v" * (LONGEST_VALUE + 1)},
     "one too many": {f"X-{n}": "v" for n in range(MOST_HEADERS + 1)},
     "the same name twice": {"X-Key": "a", "x-key": "b"},
+    "what looks sealed": {"X": "sealed:1:0123abcd:AAAA"},
+    "what may once look sealed": {"X": "sealed:"},
     "too much in all": {f"X-{n}": "v" * LONGEST_VALUE for n in range(5)},
 }
 
