@@ -318,3 +318,28 @@ async def test_a_caller_that_goes_away_is_no_database_out_of_reach(
     told = "".join(capsys.readouterr())
     assert "database" not in told
     assert "failed" not in told
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "GARBAGE c4n4ry\r\n\r\n",
+        "GET / HTTP/1.1\r\nAuthorization: Bearer c4n4ry\x01\r\n\r\n",
+        "GET / HTTP/1.1\r\nX-A : c4n4ry\r\n\r\n",
+        "POST /api/webhooks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nc4n4ry\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + "c4n4ry" * 9000 + "\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_is_told_so_without_quoting(api: Caller, request_: str) -> None:
+    url = urlsplit(api.url("/"))
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(request_.encode())
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+
+    assert answer.split(b" ")[1] == b"400"
+    assert b"application/problem+json" in answer
+    assert b"this is not HTTP" in answer
+    assert b"c4n4ry" not in answer
+    assert b"aiohttp" not in answer

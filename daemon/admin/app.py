@@ -14,6 +14,7 @@ from daemon.admin.access import Access
 from daemon.admin.operations import Operation
 from daemon.admin.operations import serve as serve_operations
 from daemon.admin.problems import route_of, telling_problems
+from daemon.admin.protocol import Runner
 from daemon.admin.readiness import Readiness
 from daemon.metrics import Metrics
 
@@ -78,7 +79,7 @@ def add_api(app: web.Application, operations: Sequence[Operation], access: Acces
 
 async def serve(app: web.Application, *, host: str, port: int) -> tuple[web.AppRunner, int]:
     """Start listening; returns what to clean up, and the port that was taken. Raises OSError."""
-    runner = web.AppRunner(
+    runner = Runner(
         app, access_log=None, logger=SILENCE, handle_signals=False, shutdown_timeout=1.0
     )
     await runner.setup()
