@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import orjson
 import pytest
 
@@ -113,6 +114,25 @@ async def test_the_master_key_changes_while_the_daemon_runs(
         for request in receiver.received
     }
     assert signatures == {True}
+
+
+async def test_what_somebody_holds_while_the_master_key_changes_is_moved_later(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    held, free = [await app.webhook(tenant, "https://example.com/") for _ in range(2)]
+    person = await asyncpg.connect(database)
+    async with serving(database, **keys(OLD)) as service:
+        await until(lambda: under(app, OLD_ID, held))
+        await until(lambda: under(app, OLD_ID, free))
+        transaction = person.transaction()
+        await transaction.start()
+        await person.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", held)
+        service.reload(configured(database, NEW, OLD))
+        await until(lambda: under(app, NEW_ID, free))
+        await transaction.rollback()
+        await until(lambda: under(app, NEW_ID, held))
+    await person.close()
 
 
 async def test_what_no_key_opens_is_put_off_uncharged_and_goes_on_once_the_key_is_back(

@@ -48,6 +48,8 @@ PLANNING = """
     SET timezone = 'UTC'; SET default_transaction_isolation = 'read committed';
     -- A daemon that stands still in the middle of a transaction must not hold its locks for long.
     SET idle_in_transaction_session_timeout = '5s';
+    -- Nor one whose query we gave up: the server does not hear of that while it waits for a lock.
+    SET statement_timeout = '12s';
 """
 
 # One message, one round trip.

@@ -41,6 +41,13 @@ async def lock_sealed_with(
     ]
 
 
+ANY_SEALED_WITH = "SELECT EXISTS (SELECT FROM webhooks WHERE sealed_with = ANY ($1::text[]))"
+
+
+async def any_sealed_with(db: Connection, key_ids: Sequence[str]) -> bool:
+    return bool(await db.fetchval(ANY_SEALED_WITH, key_ids))
+
+
 WRITE = """
     UPDATE webhooks AS w
        SET secret_key = new.secret_key, previous_secret_key = new.previous_secret_key,
