@@ -6,7 +6,6 @@ first, and once for each type; only filters on the data are looked at for every 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from daemon.matching import Matcher
@@ -23,13 +22,6 @@ class Listeners:
     @property
     def depends_on_data(self) -> bool:
         return bool(self.by_data)
-
-    def who_want(self, data: object) -> Iterable[WebhookId]:
-        """Those that want an event with this data (see `matching.parsed`)."""
-        yield from self.always
-        for webhook_id, matcher in self.by_data:
-            if matcher.meets(data):
-                yield webhook_id
 
 
 class Audience:

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from daemon.audience import Audience
+from daemon.audience import Audience, Listeners
 from daemon.bell import Bell
 from daemon.ids import new_delivery_id
 from daemon.matching import Matcher, Unusable, compile_subscription, parsed
 from daemon.metrics import Metrics
-from daemon.model import Event, EventId, Subscription, TenantId
+from daemon.model import Event, EventId, Subscription, TenantId, WebhookId
 from daemon.store import deliveries, events, webhooks
 from daemon.store.database import Connection, Database
 from daemon.store.deliveries import NewDelivery
@@ -31,7 +31,10 @@ INSERTED_AT_ONCE = 2000
 DATA_READ_AT_ONCE = 50  # an event may hold megabytes
 POLL_SECONDS = 1.0
 FULL_LOOK_SECONDS = 10.0
+HELD_SECONDS = 0.01  # for so long at most the loop is held, by however many filters
 ALL_LOCKED_SECONDS = 0.1  # a whole batch for webhooks that somebody holds: no need to hurry
+
+FAILED = Unusable("event_filters: this cannot be used, for a reason of our own.")
 
 
 class Fanout:
@@ -84,48 +87,84 @@ class Fanout:
 
     async def _wanted(self, db: Connection, found: Sequence[Event]) -> list[NewDelivery]:
         tenants = list({event.tenant_id for event in found})
+        breath = _Breath()
         audiences: dict[TenantId, Audience] = defaultdict(Audience)
         for subscription in await webhooks.subscriptions(db, tenants):
             matcher = await _usable(db, subscription)
             if matcher is not None:
                 audiences[subscription.tenant_id].add(subscription.webhook_id, matcher)
+            await breath.draw()
         wanted: list[NewDelivery] = []
         for start in range(0, len(found), DATA_READ_AT_ONCE):
             some = found[start : start + DATA_READ_AT_ONCE]
-            data = await _data_where_needed(db, some, audiences)
+            data = await _data_where_needed(db, some, audiences, breath)
             for event in some:
-                wanted += _deliveries_of(event, audiences[event.tenant_id], data)
+                listeners = audiences[event.tenant_id].of(event.type)
+                takers = await _takers(db, listeners, data.get(event.id), breath)
+                wanted += [
+                    NewDelivery(new_delivery_id(), webhook_id, event.id, event.created_at)
+                    for webhook_id in takers
+                    if event.only is None or event.only == webhook_id
+                ]
             await asyncio.sleep(0)  # a batch for many webhooks is a long time for everybody else
         return wanted
 
 
+class _Breath:
+    """Lets everybody else have the loop, once it was held for a while."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    async def draw(self) -> None:
+        if time.monotonic() - self._since >= HELD_SECONDS:
+            await asyncio.sleep(0)
+            self._since = time.monotonic()
+
+
 async def _usable(db: Connection, subscription: Subscription) -> Matcher | None:
     """The subscription's matcher; a filter that cannot be used is shown on the webhook, once."""
-    matcher = compile_subscription(subscription.event_types, subscription.event_filters)
+    webhook_id = subscription.webhook_id
+    try:
+        matcher = compile_subscription(subscription.event_types, subscription.event_filters)
+    except Exception:  # one customer's filter must stop nobody else's events
+        log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
+        matcher = FAILED
     reason = matcher.reason if isinstance(matcher, Unusable) else None
     if reason != subscription.filter_error:
-        await webhooks.note_filter_error(db, subscription.webhook_id, reason)
+        await webhooks.note_filter_error(db, webhook_id, reason)
         if reason is not None:
-            webhook_id = str(subscription.webhook_id)
-            log.warning("webhook.filter_unusable", webhook_id=webhook_id, reason=reason)
+            log.warning("webhook.filter_unusable", webhook_id=str(webhook_id), reason=reason)
     return None if isinstance(matcher, Unusable) else matcher
 
 
+async def _takers(
+    db: Connection, listeners: Listeners, data: object, breath: _Breath
+) -> list[WebhookId]:
+    """Those that want an event with this data (see `matching.parsed`)."""
+    takers = list(listeners.always)
+    for webhook_id, matcher in listeners.by_data:
+        try:
+            if matcher.meets(data):
+                takers.append(webhook_id)
+        except Exception:  # one customer's filter, as above
+            log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
+            await webhooks.note_filter_error(db, webhook_id, FAILED.reason)
+        await breath.draw()
+    return takers
+
+
 async def _data_where_needed(
-    db: Connection, found: Sequence[Event], audiences: Mapping[TenantId, Audience]
+    db: Connection,
+    found: Sequence[Event],
+    audiences: Mapping[TenantId, Audience],
+    breath: _Breath,
 ) -> dict[EventId, object]:
     needed = [e.id for e in found if audiences[e.tenant_id].of(e.type).depends_on_data]
     if not needed:
         return {}
-    read = await events.data_of(db, needed)
-    return {event_id: parsed(text) for event_id, text in read.items()}
-
-
-def _deliveries_of(
-    event: Event, audience: Audience, data: Mapping[EventId, object]
-) -> list[NewDelivery]:
-    return [
-        NewDelivery(new_delivery_id(), webhook_id, event.id, event.created_at)
-        for webhook_id in audience.of(event.type).who_want(data.get(event.id))
-        if event.only is None or event.only == webhook_id
-    ]
+    data: dict[EventId, object] = {}
+    for event_id, text in (await events.data_of(db, needed)).items():
+        data[event_id] = parsed(text)
+        await breath.draw()
+    return data

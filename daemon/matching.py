@@ -2,7 +2,8 @@
 Which webhooks want an event: the rule of the contract's section 3, and nothing beside it.
 
 A filter that we do not understand wants nothing and says why; it never raises, and never widens
-what a customer gets.
+what a customer gets. Nor do we understand one larger than anybody needs: what it costs is
+paid on the loop that serves everybody.
 """
 
 import math
@@ -18,7 +19,16 @@ from daemon import json_text
 
 Scalar = str | int | float | Decimal | bool | None
 Key = tuple[bool, object]  # as `_key` makes it
-Path = tuple[tuple[str, ...], ...]  # for each segment its spellings, in the order to look them up
+Path = tuple[str, ...]  # its segments as they are written
+
+LONGEST_TEXT = 16 * 1024  # characters, as PostgreSQL prints the filter
+MOST_TYPES = 100
+MOST_IDS = 1000  # of workspaces, and of campaigns
+MOST_PATHS = 100
+MOST_SEGMENTS = 16
+MOST_VALUES = 1000  # of all paths together
+
+SHORT = 512
 
 # Beyond 64 bits orjson makes a double of an integer, and two ids become one.
 LONG_NUMBER = re.compile(r"[\s:,\[]-?[0-9]{19}")
@@ -110,10 +120,30 @@ def compile_subscription(
 
     Cached: the same subscription is compiled once, not for every event.
     """
-    return _compiled(event_types, event_filters)
+    # What is judged here would be dear to look up, or could not be.
+    if event_types is not None and (reason := _unfit(event_types)):
+        return Unusable(f"event_types: {reason}")
+    length = 0 if event_filters is None else len(event_filters)
+    if length > LONGEST_TEXT:
+        return Unusable(
+            f"event_filters: must be at most {LONGEST_TEXT} characters long, as JSON text."
+        )
+    compiled = _short_compiled if length <= SHORT else _long_compiled
+    return compiled(event_types, event_filters)
 
 
-@lru_cache(maxsize=4096)
+def _unfit(names: tuple[object, ...]) -> str | None:
+    """Why an array of PostgreSQL names no types: it may have more dimensions than one."""
+    if len(names) > MOST_TYPES:
+        return f"there may be at most {MOST_TYPES}."
+    for name in names:
+        if name is not None and not isinstance(name, str):
+            return f"{_kind(name)} is not an event type."
+    if sum(len(name) for name in names if isinstance(name, str)) > LONGEST_TEXT:
+        return f"must be at most {LONGEST_TEXT} characters together."
+    return None
+
+
 def _compiled(event_types: tuple[str, ...] | None, event_filters: str | None) -> Matcher | Unusable:
     try:
         filters = parsed(event_filters)
@@ -125,18 +155,24 @@ def _compiled(event_types: tuple[str, ...] | None, event_filters: str | None) ->
         return Unusable(f"event_filters: must be an object, not {_kind(filters)}.")
     try:
         return Matcher(
-            (_types(event_types or ()), _types(_type_names(filters))),
+            (types_named(event_types or ()), types_named(_type_names(filters))),
             tuple(_conditions(filters)),
         )
     except _MisshapenError as error:
         return Unusable(f"event_filters{error}")
 
 
+# A long filter may take a hundred times the memory of a short one: few of them are kept.
+_short_compiled = lru_cache(maxsize=4096)(_compiled)
+_long_compiled = lru_cache(maxsize=128)(_compiled)
+
+
 class _MisshapenError(Exception):
     """Never leaves this file; the message continues the word `event_filters`."""
 
 
-def _types(names: Iterable[str]) -> Types:
+def types_named(names: Iterable[str]) -> Types:
+    """Those of one list; an empty one names them all."""
     names = tuple(names)
     if not names or "*" in names:
         return Types(None)
@@ -151,6 +187,8 @@ def _type_names(filters: dict[str, object]) -> list[str]:
         return []
     if not isinstance(names, list):
         raise _MisshapenError(f".event_types: must be a list of event types, not {_kind(names)}.")
+    if len(names) > MOST_TYPES:
+        raise _MisshapenError(f".event_types: there may be at most {MOST_TYPES}.")
     for name in names:
         if not isinstance(name, str):
             raise _MisshapenError(f".event_types: {_kind(name)} is not an event type.")
@@ -180,6 +218,8 @@ def _ids(member: str, ids: object) -> frozenset[Key]:
         raise _MisshapenError(f".{member}: must be a list, not {_kind(ids)}.")
     if not ids:
         raise _MisshapenError(f".{member}: the list is empty, so no event can match.")
+    if len(ids) > MOST_IDS:
+        raise _MisshapenError(f".{member}: there may be at most {MOST_IDS}.")
     for each in ids:
         if isinstance(each, dict | list | bool | None):
             raise _MisshapenError(f".{member}: must hold texts or numbers, not {_kind(each)}.")
@@ -191,11 +231,26 @@ def _data_conditions(filters: object) -> Iterator[Condition]:
         raise _MisshapenError(
             f".filters: must be an object of paths and values, not {_kind(filters)}."
         )
+    if len(filters) > MOST_PATHS:
+        raise _MisshapenError(f".filters: there may be at most {MOST_PATHS} paths.")
+    count = 0
     for dotted, wanted in filters.items():
-        if not all(dotted.split(".")):
-            raise _MisshapenError(f".filters: {_quoted(dotted)} is not a path as contact.tags is.")
         values = wanted if isinstance(wanted, list) else [wanted]
+        count += len(values)
+        if count > MOST_VALUES:
+            raise _MisshapenError(f".filters: there may be at most {MOST_VALUES} values in all.")
         yield Condition((_path(dotted),), _values(dotted, values))
+
+
+def _path(dotted: str) -> Path:
+    segments = tuple(dotted.split(".", MOST_SEGMENTS))
+    if not all(segments):
+        raise _MisshapenError(f".filters: {_quoted(dotted)} is not a path as contact.tags is.")
+    if len(segments) > MOST_SEGMENTS:
+        raise _MisshapenError(
+            f".filters: {_quoted(dotted)} is too long: a path has at most {MOST_SEGMENTS} parts."
+        )
+    return segments
 
 
 def _values(dotted: str, values: list[object]) -> frozenset[Key]:
@@ -212,10 +267,9 @@ def _values(dotted: str, values: list[object]) -> frozenset[Key]:
     return frozenset(map(_key, values))
 
 
-def _path(dotted: str) -> Path:
-    return tuple(
-        (segment, _camel_case(segment), _snake_case(segment)) for segment in dotted.split(".")
-    )
+@lru_cache(maxsize=1024)
+def _other_spellings(segment: str) -> tuple[str, str]:
+    return _camel_case(segment), _snake_case(segment)
 
 
 def _camel_case(name: str) -> str:
@@ -226,18 +280,20 @@ def _snake_case(name: str) -> str:
     return re.sub("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-WORKSPACE = (_path("workspace_id"), _path("workspace.id"), _path("workspace.name"))
-CAMPAIGN = (_path("campaign_id"), _path("campaign.id"))
+WORKSPACE = (("workspace_id",), ("workspace", "id"), ("workspace", "name"))
+CAMPAIGN = (("campaign_id",), ("campaign", "id"))
 
 
 def _scalars_at(data: object, path: Path) -> Iterator[Scalar]:
     found: list[object] = [data]
-    for spellings in path:
+    for segment in path:
+        if not found:
+            return
         found = [
             member
             for value in _each(found)
             if isinstance(value, dict)
-            for member in _looked_up(value, spellings)
+            for member in _looked_up(value, segment)
         ]
     for value in _each(found):
         if value is None or isinstance(value, Scalar):
@@ -253,8 +309,10 @@ def _each(values: list[object]) -> Iterator[object]:
             yield value
 
 
-def _looked_up(value: dict[str, object], spellings: tuple[str, ...]) -> list[object]:
-    for name in spellings:
+def _looked_up(value: dict[str, object], segment: str) -> list[object]:
+    if segment in value:
+        return [value[segment]]
+    for name in _other_spellings(segment):
         if name in value:
             return [value[name]]
     return []

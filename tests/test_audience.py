@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.audience import Audience
+from daemon.audience import Audience, Listeners
 from daemon.matching import Matcher, compile_subscription
 from daemon.model import WebhookId
 
@@ -51,6 +51,11 @@ def audience_of(matchers: dict[WebhookId, Matcher]) -> Audience:
     return audience
 
 
+def who_want(listeners: Listeners, event_data: object) -> list[WebhookId]:
+    looking = [webhook_id for webhook_id, each in listeners.by_data if each.meets(event_data)]
+    return [*listeners.always, *looking]
+
+
 @given(
     asked=st.lists(subscriptions, max_size=12),
     events=st.lists(st.tuples(st.sampled_from([*TYPES, "email.new", ""]), data), max_size=6),
@@ -63,19 +68,19 @@ def test_it_says_what_asking_every_subscription_by_itself_would_say(
 
     for event_type, event_data in events:
         listeners = audience.of(event_type)
-        wanted = list(listeners.who_want(event_data))
+        wanted = who_want(listeners, event_data)
 
         naive = {key for key, each in matchers.items() if each.wants(event_type, event_data)}
         assert set(wanted) == naive
         assert len(wanted) == len(naive)
         if not listeners.depends_on_data:
-            assert wanted == list(listeners.who_want(None))
+            assert wanted == who_want(listeners, None)
 
 
 def test_nobody_listens_in_an_empty_audience() -> None:
     listeners = Audience().of("email.opened")
 
-    assert list(listeners.who_want({})) == []
+    assert who_want(listeners, {}) == []
     assert not listeners.depends_on_data
 
 
@@ -90,8 +95,8 @@ def test_data_is_needed_only_for_types_whose_listeners_look_at_it() -> None:
 
     assert audience.of("email.opened").depends_on_data
     assert not audience.of("email.clicked").depends_on_data
-    assert list(audience.of("email.opened").who_want({"campaign_id": "a"})) == [every, looking]
-    assert list(audience.of("email.opened").who_want({"campaign_id": "b"})) == [every]
+    assert who_want(audience.of("email.opened"), {"campaign_id": "a"}) == [every, looking]
+    assert who_want(audience.of("email.opened"), {"campaign_id": "b"}) == [every]
 
 
 def test_a_type_is_sorted_out_once() -> None:

@@ -151,7 +151,7 @@ def test_values_are_equal_as_json_values_are(wanted: object, found: object, equa
     assert wants({"filters": {"a": wanted}}, {"a": found}) is equal
 
 
-@pytest.mark.parametrize("digits", [20, 309, 4299, 4300, 20_000])
+@pytest.mark.parametrize("digits", [20, 309, 4299, 4300, 16_000])
 @pytest.mark.parametrize("after", ["", ".5"])
 def test_numbers_of_any_length_are_told_apart(digits: int, after: str) -> None:
     number = "9" * digits + after
@@ -280,10 +280,64 @@ def test_a_filter_of_another_shape_is_unusable_and_says_why(filters: str, reason
 
 
 def test_a_reason_does_not_repeat_a_name_of_any_length() -> None:
-    compiled = compiled_from(None, {"x" * 100_000: 1})
+    compiled = compiled_from(None, {"x" * 10_000: 1})
 
     assert isinstance(compiled, Unusable)
     assert len(compiled.reason) < 300
+
+
+LARGEST: list[Any] = [
+    {"filters": {"x" * (16 * 1024 - 20): 1}},
+    {"filters": {f"p{n}": n for n in range(100)}},
+    {"filters": {".".join(["aB"] * 16): 1}},
+    {"filters": {"a": list(range(999)), "b": 1}},
+    {"event_types": [f"t{n}" for n in range(100)]},
+    {"workspaces": list(range(1000)), "campaign_ids": list(range(1000))},
+]
+TOO_LARGE: list[tuple[Any, str]] = [
+    ({"filters": {"x" * (16 * 1024 - 19): 1}}, "event_filters: must be at most 16384 characters"),
+    ({"filters": {f"p{n}": n for n in range(101)}}, "event_filters.filters: there may be at most"),
+    ({"filters": {".".join(["aB"] * 17): 1}}, 'event_filters.filters: "aB.aB.aB'),
+    ({"filters": {"a": list(range(1000)), "b": 1}}, "event_filters.filters: there may be at most"),
+    ({"event_types": [f"t{n}" for n in range(101)]}, "event_filters.event_types: there may be"),
+    ({"workspaces": list(range(1001))}, "event_filters.workspaces: there may be at most 1000."),
+    ({"campaign_ids": list(range(1001))}, "event_filters.campaign_ids: there may be at most"),
+]
+
+
+@pytest.mark.parametrize("filters", LARGEST, ids=range(len(LARGEST)))
+def test_a_filter_as_large_as_it_may_be_is_taken(filters: Any) -> None:
+    assert isinstance(compiled_from(None, filters), Matcher)
+
+
+@pytest.mark.parametrize(("filters", "reason"), TOO_LARGE, ids=range(len(TOO_LARGE)))
+def test_a_filter_larger_than_anybody_needs_is_unusable(filters: Any, reason: str) -> None:
+    compiled = compiled_from(None, filters)
+
+    assert isinstance(compiled, Unusable)
+    assert compiled.reason.startswith(reason)
+    assert len(compiled.reason) < 300
+
+
+def test_the_length_of_a_filter_is_judged_before_it_is_read() -> None:
+    compiled = compile_subscription(None, "{" * (16 * 1024 + 1))
+
+    assert isinstance(compiled, Unusable)
+    assert "characters long" in compiled.reason
+
+
+@pytest.mark.parametrize(
+    ("event_types", "reason"),
+    [
+        ((["a", "b"], ["c", "d"]), "event_types: a list is not an event type."),
+        (("a", ["b"]), "event_types: a list is not an event type."),
+        (("a",) * 101, "event_types: there may be at most 100."),
+        (("a" * 16_000, "b" * 16_000), "event_types: must be at most 16384 characters together."),
+    ],
+    ids=range(4),
+)
+def test_an_array_that_is_no_list_of_types_is_unusable(event_types: Any, reason: str) -> None:
+    assert compile_subscription(event_types, None) == Unusable(reason)
 
 
 def test_a_filter_of_json_null_is_no_filter() -> None:

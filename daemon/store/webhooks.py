@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from daemon.matching import LONGEST_TEXT
 from daemon.model import Health, Subscription, TenantId, WebhookId
 from daemon.store.database import Connection
 
 SUBSCRIPTIONS = """
-    SELECT id, tenant_id, event_types, event_filters, filter_error
+    SELECT id, tenant_id, event_types, left(event_filters::text, $2) AS event_filters,
+           filter_error
       FROM webhooks
      WHERE tenant_id = ANY ($1::uuid[]) AND is_active
 """
 
 
 async def subscriptions(db: Connection, tenants: Sequence[TenantId]) -> list[Subscription]:
-    """The active webhooks of these tenants."""
+    """The active webhooks of these tenants; of a filter that is too long only enough to tell."""
     return [
         Subscription(
             webhook_id=WebhookId(row["id"]),
@@ -23,7 +25,7 @@ async def subscriptions(db: Connection, tenants: Sequence[TenantId]) -> list[Sub
             event_filters=row["event_filters"],
             filter_error=row["filter_error"],
         )
-        for row in await db.fetch(SUBSCRIPTIONS, tenants)
+        for row in await db.fetch(SUBSCRIPTIONS, tenants, LONGEST_TEXT + 1)
     ]
 
 

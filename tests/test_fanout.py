@@ -1,0 +1,124 @@
+"""Fan-out goes on for everybody, whatever one tenant's webhooks ask for."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+
+from daemon import fanout, matching
+from daemon.matching import Matcher
+from tests.application import Application
+from tests.house import serving, until
+from tests.receiver import Receiver
+from tests.test_delivery import settled
+
+UNUSABLE: dict[str, tuple[str, str]] = {
+    "types in two dimensions": (
+        "UPDATE webhooks SET event_types = ARRAY[['a', 'b'], ['c', 'd']]",
+        "event_types: a list is not an event type.",
+    ),
+    "types without number": (
+        "UPDATE webhooks SET event_types = array_fill('a'::text, ARRAY[100000])",
+        "event_types: there may be at most 100.",
+    ),
+    "a path of 330000 segments": (
+        """UPDATE webhooks SET event_filters =
+           jsonb_build_object('filters', jsonb_build_object(repeat('aB.', 330000) || 'aB', 1))""",
+        "event_filters: must be at most 16384 characters long, as JSON text.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), UNUSABLE.values(), ids=UNUSABLE)
+async def test_a_subscription_that_cannot_be_used_is_shown_and_stops_nobody_else(
+    app: Application, database: str, receiver: Receiver, change: str, reason: str
+) -> None:
+    tenant = await app.tenant()
+    bad = await app.webhook(tenant, receiver.url + "/bad")
+    await app.db.execute(f"{change} WHERE id = $1", bad)
+    good = await app.webhook(tenant, receiver.url + "/good")
+    other = await app.webhook(await app.tenant(), receiver.url + "/other")
+    async with serving(database):
+        await app.event(tenant)
+        await app.event((await app.health(other))["tenant_id"])
+        for webhook in (good, other):
+            await until(lambda webhook=webhook: settled(app, webhook, "success", 1))
+
+    assert (await app.health(bad))["filter_error"] == reason
+    assert await app.deliveries(bad) == []
+
+
+async def test_a_null_among_the_types_names_none_and_stops_nobody(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    nulls = await app.webhook(tenant, receiver.url + "/nulls")
+    await app.db.execute(
+        "UPDATE webhooks SET event_types = ARRAY[NULL, 'email.opened'] WHERE id = $1", nulls
+    )
+    async with serving(database):
+        await app.event(tenant)
+        await until(lambda: settled(app, nulls, "success", 1))
+
+
+async def test_a_filter_that_we_fail_at_is_its_webhooks_alone(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: Matcher, data: Any) -> bool:
+        raise RuntimeError("a fault of ours")
+
+    tenant = await app.tenant()
+    looking = await app.webhook(tenant, receiver.url + "/looking", filters={"campaign_ids": ["a"]})
+    good = await app.webhook(tenant, receiver.url + "/good")
+    monkeypatch.setattr(Matcher, "meets", failing)
+    async with serving(database):
+        await app.event(tenant, {"campaign_id": "a"})
+        await until(lambda: settled(app, good, "success", 1))
+
+    assert "for a reason of our own" in (await app.health(looking))["filter_error"]
+
+
+async def test_the_loop_is_everybodys_while_thousands_of_filters_are_compiled(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await app.tenant()
+    await with_filters(app, tenant, 300, url=receiver.url)
+    turns: list[int] = []
+    compiled = 0
+
+    def compiling(*asked: Any) -> Any:
+        nonlocal compiled
+        compiled += 1
+        turns.append(turn)
+        return original(*asked)
+
+    original, turn = matching.compile_subscription, 0
+    monkeypatch.setattr(fanout, "HELD_SECONDS", 0.0)
+    monkeypatch.setattr(fanout, "compile_subscription", compiling)
+
+    async def counting() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    counter = asyncio.create_task(counting())
+    async with serving(database):
+        await app.event(tenant, {"a": 1})
+        await until(lambda: compiled >= 300)
+    counter.cancel()
+
+    assert len(set(turns[:300])) == 300
+
+
+async def with_filters(app: Application, tenant: UUID, count: int, *, url: str) -> None:
+    await app.db.execute(
+        "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key, event_filters)"
+        " SELECT $1, n, $2, 'whsec_x', $3 FROM generate_series(1, $4::int) n",
+        tenant,
+        url,
+        orjson.dumps({"filters": {"a": [2]}}).decode(),
+        count,
+    )
