@@ -7,11 +7,11 @@ work leaves it to that one until its own next round.
 """
 
 import asyncio
-from collections import Counter, deque
-from dataclasses import replace
+from collections import Counter
 from datetime import timedelta
 from math import inf
-from typing import Any
+from typing import Protocol
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -61,38 +61,38 @@ class Janitor:
         self.wake = asyncio.Event()
         self._database = database
         self._metrics = metrics
-        self._clearings = (
+        self._chores: tuple[Chore, ...] = (
             Clearing(retention.DELIVERIES, older_than=deliveries),
             Clearing(retention.EVENTS, older_than=events),
-            Clearing(retention.REPLAYS, older_than=RECORDS_AGE),
-            Clearing(retention.NOTICES, older_than=RECORDS_AGE),
+            Weeding("replays", retention.REPLAYS),
+            Weeding("notices", retention.NOTICES),
         )
         self._rest_seconds = min(rest, deliveries, events).total_seconds()
         self._next_round_at: float | None = None
-        self._rounds = 0
-        self._to_clear: deque[Clearing] = deque()
         self._deleted: Counter[str] = Counter()
         self._appetite = Appetite(least=SMALLEST_BATCH, most=LARGEST_BATCH, seconds=BATCH_SECONDS)
 
     @property
     def resting(self) -> bool:
         """Whether a round is over, and the next one not begun."""
-        return not self._to_clear
+        return all(chore.over for chore in self._chores)
 
     async def turn(self) -> float:
         loop = asyncio.get_running_loop()
         began = loop.time()
         if self.resting and (nap := self._nap_seconds(began)) > 0:
             return nap
-        clearing = self._to_clear[0]
+        chore = next(each for each in self._chores if not each.over)
         try:
             async with self._database.transaction(durable=False) as db:
                 if await retention.only_one(db, statement=LONGEST_STATEMENT):
-                    await self._clear_some(db, clearing)
+                    await self._go_on(db, chore)
                 else:
-                    self._to_clear.clear()
+                    self._leave(*self._chores)
         except asyncpg.QueryCanceledError:
-            self._give_way(clearing)
+            log.warning("janitor.gave_way", table=chore.table)
+            self._appetite.took(inf)
+            self._leave(chore)
         now = loop.time()
         if self.resting:
             self._end_round(now)
@@ -104,33 +104,22 @@ class Janitor:
             self._next_round_at = now + self._rest_seconds
         if now < self._next_round_at:
             return min(LONGEST_NAP_SECONDS, self._next_round_at - now)
-        for clearing in self._clearings:
-            clearing.begin(whole=self._rounds % ROUNDS_PER_WHOLE_ROUND == 0)
-        self._to_clear.extend(self._clearings)
-        self._rounds += 1
+        for chore in self._chores:
+            chore.begin()
         return 0.0
 
-    async def _clear_some(self, db: Connection, clearing: "Clearing") -> None:
-        if clearing.found:
-            await self._delete_some(db, clearing)
-        else:
-            await clearing.look(db, limit=self._appetite.size * BATCHES_PER_LOOK)
-        if clearing.over:
-            self._to_clear.popleft()
-
-    async def _delete_some(self, db: Connection, clearing: "Clearing") -> None:
+    async def _go_on(self, db: Connection, chore: "Chore") -> None:
         began = asyncio.get_running_loop().time()
-        deleted = await clearing.delete(db, limit=self._appetite.size)
-        self._appetite.took(asyncio.get_running_loop().time() - began)
-        self._deleted[clearing.table] += deleted
-        self._metrics.rows_deleted(clearing.table, deleted)
+        deleted = await chore.step(db, limit=self._appetite.size)
+        if deleted is not None:
+            self._appetite.took(asyncio.get_running_loop().time() - began)
+            self._deleted[chore.table] += deleted
+            self._metrics.rows_deleted(chore.table, deleted)
 
-    def _give_way(self, clearing: "Clearing") -> None:
-        """After a statement that took too long: take less, and where it was a look, leave it."""
-        log.warning("janitor.gave_way", table=clearing.table)
-        self._appetite.took(inf)
-        if not clearing.found:
-            self._to_clear.popleft()
+    def _leave(self, *chores: "Chore") -> None:
+        """Do no more of it in this round."""
+        for chore in chores:
+            chore.over = True
 
     def _end_round(self, now: float) -> None:
         if deleted := +self._deleted:
@@ -139,50 +128,78 @@ class Janitor:
         self._next_round_at = now + self._rest_seconds
 
 
+class Chore(Protocol):
+    """A table in a round: `begin`, then `step` until it is `over`."""
+
+    table: str
+    over: bool
+
+    def begin(self) -> None:
+        """Begin another round, or go on with one that was left."""
+
+    async def step(self, db: Connection, *, limit: int) -> int | None:
+        """Delete some and say how many; None: this time it only looked."""
+
+
 class Clearing:
-    """A table in a round: `begin`, `look`, `delete` what was `found`, look again, until `over`."""
+    """A table of millions: what may go is looked for, and then deleted bit by bit."""
 
     def __init__(self, shelf: Shelf, *, older_than: timedelta) -> None:
         self.table = shelf.table
-        self.found: list[Any] = []
+        self.over = True
         self._shelf = shelf
         self._older_than = older_than
+        self._rounds = 0
+        self._found: list[UUID] = []
         self._next: Place | None = None
-        # Whether the next look begins where the last one did, and what was deleted in between.
-        self._again = False
-        self._deleted = 0
-        # Up to where the last round that was finished has cleared, and this one when it is.
-        self._cleared = BEGINNING
-        self._floor: str | None = None
+        # From where on this round looks; up to where the last one has cleared that was finished,
+        # and this one when it is.
+        self._floor = self._cleared = BEGINNING
+        self._clears: str | None = None
 
-    @property
-    def over(self) -> bool:
-        return not self.found and self._next is None
+    def begin(self) -> None:
+        self.over = False
+        if self._next is not None:
+            return
+        whole = self._rounds % ROUNDS_PER_WHOLE_ROUND == 0
+        self._rounds += 1
+        self._floor = BEGINNING if whole else self._cleared
+        self._next, self._clears = Place(at=self._floor), None
 
-    def begin(self, *, whole: bool) -> None:
-        """Begin another round, with what earlier ones have cleared or, the `whole`, without."""
-        floor = BEGINNING if whole else self._cleared
-        self.found, self._next = [], Place(at=floor, floor=floor)
-        self._again, self._floor = False, None
+    async def step(self, db: Connection, *, limit: int) -> int | None:
+        deleted = None
+        if self._found:
+            deleted = await retention.delete(db, self._shelf, self._found[:limit])
+            self._found = self._found[limit:]
+        elif self._next is not None:
+            await self._look(db, self._next, limit=limit * BATCHES_PER_LOOK)
+        self.over = not self._found and self._next is None
+        return deleted
 
-    async def look(self, db: Connection, *, limit: int) -> None:
-        """Find some more; call when what was found is dealt with and it is not over."""
-        assert self._next is not None
-        # Else it would never get past so many rows of one time that may not go.
-        past = self._again and not self._deleted
-        place = replace(self._next, past=past)
+    async def _look(self, db: Connection, place: Place, *, limit: int) -> None:
         looked = await retention.find(
-            db, self._shelf, place, older_than=self._older_than, limit=limit
+            db, self._shelf, place, floor=self._floor, older_than=self._older_than, limit=limit
         )
-        self._again = looked.next == place
-        self._floor = self._floor or looked.floor
-        self.found, self._next, self._deleted = looked.ids, looked.next, 0
+        self._clears = self._clears or looked.floor
+        self._found, self._next = looked.ids, looked.next
         if self._next is None:
-            self._cleared = self._floor
+            self._cleared = self._clears
 
-    async def delete(self, db: Connection, *, limit: int) -> int:
-        """Delete some of what was found, but for what somebody holds; how many rows it were."""
-        deleted = await retention.delete(db, self._shelf, self.found[:limit])
-        self.found = self.found[limit:]
-        self._deleted += deleted
+
+class Weeding:
+    """A table of some thousand records, of which the oldest go."""
+
+    def __init__(self, table: str, statement: str) -> None:
+        self.table = table
+        self.over = True
+        self._statement = statement
+
+    def begin(self) -> None:
+        self.over = False
+
+    async def step(self, db: Connection, *, limit: int) -> int:
+        deleted = await retention.delete_oldest(
+            db, self._statement, older_than=RECORDS_AGE, limit=limit
+        )
+        self.over = deleted < limit
         return deleted

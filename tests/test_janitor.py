@@ -147,6 +147,26 @@ async def test_a_great_many_of_one_time_all_go(
     assert await count_in(app, "webhook_deliveries") == 0
 
 
+@pytest.mark.parametrize("order", ["ASC", "DESC"], ids=["pending first", "pending last"])
+async def test_of_a_great_many_of_one_moment_those_go_that_may(
+    app: Application, database: str, webhook: UUID, order: str
+) -> None:
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (id, webhook_id, event_id, payload, status, attempted_at,"
+        " event_created_at, next_retry_at)"
+        " SELECT lpad(to_hex(n), 32, '0')::uuid, $1, gen_random_uuid(), '{}',"
+        "        CASE WHEN n <= 1000 THEN 'pending_retry' ELSE 'success' END,"
+        f"       {OLD}, now(), now() + interval '1 day'"
+        f"  FROM generate_series(1, 2500) AS n ORDER BY n {order}",
+        webhook,
+    )
+
+    await cleaned(database)
+
+    assert await count_in(app, "webhook_deliveries WHERE status = 'success'") == 0
+    assert await count_in(app, "webhook_deliveries") == 1000
+
+
 async def test_no_webhook_and_no_tenant_is_left_out_however_many_there_are(
     app: Application, database: str
 ) -> None:
@@ -253,6 +273,23 @@ async def test_notices_and_replays_that_are_over_go_after_ninety_days(
 
     assert await count_in(app, "webhook_notices") == 1
     assert await ids_in(app, "webhook_replays") == kept
+
+
+async def test_all_old_records_go_however_many_but_for_what_somebody_holds(
+    app: Application, database: str, webhook: UUID
+) -> None:
+    held = await stored_replay(app, webhook, status="completed")
+    for _ in range(1200):
+        await stored_notice(app, webhook)
+        await stored_replay(app, webhook, status="completed")
+    person = await asyncpg.connect(database)
+    async with person.transaction():
+        await person.execute("SELECT 1 FROM webhook_replays WHERE id = $1 FOR SHARE", held)
+        await cleaned(database)
+    await person.close()
+
+    assert await count_in(app, "webhook_notices") == 0
+    assert await ids_in(app, "webhook_replays") == {held}
 
 
 # Nobody notices

@@ -1,36 +1,34 @@
 """
 What is older than it need be: found in bounded looks, and deleted by id in small batches.
 
-A table is gone through lane by lane, a webhook's or a tenant's rows in the order of their times. A
-look reads so many rows and no more, whether or not they may go, and says where the next one goes
-on. What was deleted leaves dead entries in the indexes until it is vacuumed; so a lane is not read
-from its beginning each time. What has no time has no age, and stays.
+A table is gone through lane by lane, a webhook's or a tenant's rows in the order of their times
+and ids. A look reads so many rows and no more, whether or not they may go, and says behind which
+row the next one begins. What was deleted leaves dead entries in the indexes until it is vacuumed;
+so a lane is not read from its beginning each time. What has no time has no age, and stays.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from daemon.store.database import Connection
 
-FIRST_LANE = UUID(int=2**128 - 1)
+FIRST_LANE, FIRST_ID = UUID(int=2**128 - 1), UUID(int=0)
 BEGINNING = "-infinity"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """
-    Where a look begins: in this lane, at this time or just `past` it; the next lanes at `floor`.
+    Behind which row a look begins: in this lane, behind this time and id.
 
     Times are PostgreSQL's own text: the application may write some that Python cannot hold.
     """
 
     lane: UUID = FIRST_LANE
     at: str = BEGINNING
-    past: bool = False
-    floor: str = BEGINNING
+    id: UUID = FIRST_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Found:
     it was begun, and not the one at which its result was stored.
     """
 
-    ids: list[Any]
+    ids: list[UUID]
     next: Place | None
     floor: str
 
@@ -59,7 +57,10 @@ class Shelf:
 
 FIND_DELIVERIES = """
     WITH lane AS MATERIALIZED (
-        SELECT id FROM webhooks WHERE id <= $1 ORDER BY id DESC LIMIT 1000
+        SELECT id, CASE WHEN id < $1 THEN $4::text ELSE $2::text END::timestamptz AS after_at,
+               CASE WHEN id < $1 THEN '00000000-0000-0000-0000-000000000000' ELSE $3::uuid
+                END AS after_id
+          FROM webhooks WHERE id <= $1 ORDER BY id DESC LIMIT 1000
     ), seen AS MATERIALIZED (
         -- Whatever its status: who has a million old attempts pending would be read through each
         -- time for the few that are not.
@@ -67,22 +68,23 @@ FIND_DELIVERIES = """
           FROM lane CROSS JOIN LATERAL (
                 SELECT id, webhook_id, attempted_at AS at, status, leased_until
                   FROM webhook_deliveries
-                 WHERE webhook_id = lane.id AND attempted_at < now() - $4::interval
-                   AND attempted_at >= CASE WHEN lane.id < $1 THEN $6::text::timestamptz
-                       ELSE $2::text::timestamptz + $3::int * interval '1 microsecond' END
-                 ORDER BY attempted_at
-                 LIMIT $5) AS d
-         LIMIT $5
+                 WHERE webhook_id = lane.id AND attempted_at < now() - $5::interval
+                   AND (attempted_at, id) > (lane.after_at, lane.after_id)
+                 ORDER BY attempted_at, id
+                 LIMIT $6) AS d
+         LIMIT $6
     )
     SELECT ARRAY(SELECT id FROM seen
                   WHERE status IN ('success', 'failed')
                     AND (leased_until IS NULL OR leased_until < now())) AS ids,
-           (now() - $4::interval - interval '1 minute')::text AS floor, next.lane, next.at::text
+           (now() - $5::interval - interval '1 minute')::text AS floor,
+           next.lane, next.at::text, next.id
       FROM (SELECT) AS one
       LEFT JOIN LATERAL (
-            (SELECT webhook_id AS lane, at FROM seen ORDER BY webhook_id DESC, at OFFSET $5 - 1)
+            (SELECT webhook_id AS lane, at, id FROM seen
+              ORDER BY webhook_id DESC, at, id OFFSET $6 - 1)
             UNION ALL
-            (SELECT id, 'infinity' FROM lane ORDER BY id DESC OFFSET 999)
+            (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET 999)
             LIMIT 1) AS next ON true
 """
 
@@ -104,18 +106,20 @@ FIND_EVENTS = """
                  ORDER BY e.tenant_id DESC LIMIT 1)
           FROM tenant WHERE tenant.id IS NOT NULL
     ), lane AS MATERIALIZED (
-        SELECT id FROM tenant WHERE id IS NOT NULL LIMIT 300
+        SELECT id, CASE WHEN id < $1 THEN $4::text ELSE $2::text END::timestamptz AS after_at,
+               CASE WHEN id < $1 THEN '00000000-0000-0000-0000-000000000000' ELSE $3::uuid
+                END AS after_id
+          FROM tenant WHERE id IS NOT NULL LIMIT 300
     ), seen AS MATERIALIZED (
         SELECT e.*
           FROM lane CROSS JOIN LATERAL (
                 SELECT id, tenant_id, created_at AS at
                   FROM webhook_events
-                 WHERE tenant_id = lane.id AND created_at < now() - $4::interval
-                   AND created_at >= CASE WHEN lane.id < $1 THEN $6::text::timestamptz
-                       ELSE $2::text::timestamptz + $3::int * interval '1 microsecond' END
+                 WHERE tenant_id = lane.id AND created_at < now() - $5::interval
+                   AND (created_at, id) > (lane.after_at, lane.after_id)
                  ORDER BY created_at, id
-                 LIMIT $5) AS e
-         LIMIT $5
+                 LIMIT $6) AS e
+         LIMIT $6
     ), waiting AS MATERIALIZED (
         -- What was published with an old time is delivered first. Once it is out of the inbox it
         -- never comes back, so this look stays true while its rows are deleted.
@@ -125,12 +129,14 @@ FIND_EVENTS = """
                   -- Where that many wait, fan-out has better to do than to be looked over.
                   WHERE (SELECT count(*) FROM waiting) <= 20000
                     AND id NOT IN (SELECT event_id FROM waiting)) AS ids,
-           (now() - $4::interval - interval '1 minute')::text AS floor, next.lane, next.at::text
+           (now() - $5::interval - interval '1 minute')::text AS floor,
+           next.lane, next.at::text, next.id
       FROM (SELECT) AS one
       LEFT JOIN LATERAL (
-            (SELECT tenant_id AS lane, at FROM seen ORDER BY tenant_id DESC, at OFFSET $5 - 1)
+            (SELECT tenant_id AS lane, at, id FROM seen
+              ORDER BY tenant_id DESC, at, id OFFSET $6 - 1)
             UNION ALL
-            (SELECT id, 'infinity' FROM lane ORDER BY id DESC OFFSET 299)
+            (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET 299)
             LIMIT 1) AS next ON true
 """
 
@@ -148,88 +154,52 @@ DELETE_EVENTS = """
                FOR UPDATE SKIP LOCKED))
 """
 
-FIND_NOTICES = """
-    WITH seen AS MATERIALIZED (
-        SELECT id, created_at AS at
-          FROM webhook_notices
-         WHERE created_at < now() - $4::interval
-           -- There is one lane, and none behind it to begin at $6.
-           AND created_at >= coalesce($2, $6)::text::timestamptz
-                             + $3::int * interval '1 microsecond'
-         ORDER BY created_at
-         LIMIT $5
-    )
-    SELECT ARRAY(SELECT id FROM seen) AS ids,
-           (now() - $4::interval - interval '1 minute')::text AS floor, next.lane, next.at::text
-      FROM (SELECT) AS one
-      LEFT JOIN LATERAL (SELECT $1::uuid AS lane, at FROM seen ORDER BY at OFFSET $5 - 1)
-             AS next ON true
-"""
-
-DELETE_NOTICES = """
-    DELETE FROM webhook_notices
-     WHERE id = ANY (ARRAY(SELECT id FROM webhook_notices
-                            WHERE id = ANY ($1::bigint[]) FOR UPDATE SKIP LOCKED))
-"""
-
-FIND_REPLAYS = """
-    WITH lane AS MATERIALIZED (
-        SELECT id FROM webhooks WHERE id <= $1 ORDER BY id DESC LIMIT 1000
-    ), seen AS MATERIALIZED (
-        SELECT r.*
-          FROM lane CROSS JOIN LATERAL (
-                SELECT id, webhook_id, created_at AS at, status, finished_at
-                  FROM webhook_replays
-                 WHERE webhook_id = lane.id AND created_at < now() - $4::interval
-                   AND created_at >= CASE WHEN lane.id < $1 THEN $6::text::timestamptz
-                       ELSE $2::text::timestamptz + $3::int * interval '1 microsecond' END
-                 ORDER BY created_at
-                 LIMIT $5) AS r
-         LIMIT $5
-    )
-    SELECT ARRAY(SELECT id FROM seen
-                  WHERE status <> 'running'
-                    AND coalesce(finished_at, at) < now() - $4::interval) AS ids,
-           (now() - $4::interval - interval '1 minute')::text AS floor, next.lane, next.at::text
-      FROM (SELECT) AS one
-      LEFT JOIN LATERAL (
-            (SELECT webhook_id AS lane, at FROM seen ORDER BY webhook_id DESC, at OFFSET $5 - 1)
-            UNION ALL
-            (SELECT id, 'infinity' FROM lane ORDER BY id DESC OFFSET 999)
-            LIMIT 1) AS next ON true
-"""
-
-DELETE_REPLAYS = """
-    DELETE FROM webhook_replays
-     WHERE id = ANY (ARRAY(SELECT id FROM webhook_replays
-                            WHERE id = ANY ($1::uuid[]) AND status <> 'running'
-                              FOR UPDATE SKIP LOCKED))
-"""
-
 DELIVERIES = Shelf("deliveries", FIND_DELIVERIES, DELETE_DELIVERIES)
 EVENTS = Shelf("events", FIND_EVENTS, DELETE_EVENTS)
-NOTICES = Shelf("notices", FIND_NOTICES, DELETE_NOTICES)
-REPLAYS = Shelf("replays", FIND_REPLAYS, DELETE_REPLAYS)
 
 
 async def find(
-    db: Connection, shelf: Shelf, place: Place, *, older_than: timedelta, limit: int
+    db: Connection, shelf: Shelf, place: Place, *, floor: str, older_than: timedelta, limit: int
 ) -> Found:
     """
     Look at up to `limit` rows older than that, from `place` on; which of them may go.
 
-    `next` may be the very place of this look, when so many rows have one and the same time.
+    The lanes behind that of `place` are looked at from the time of `floor` on.
     """
-    row = await db.fetchrow(
-        shelf.find, place.lane, place.at, int(place.past), older_than, limit, place.floor
-    )
-    behind = replace(place, lane=row["lane"], at=row["at"], past=False) if row["lane"] else None
+    row = await db.fetchrow(shelf.find, place.lane, place.at, place.id, floor, older_than, limit)
+    behind = Place(row["lane"], row["at"], row["id"]) if row["lane"] else None
     return Found(row["ids"], behind, row["floor"])
 
 
-async def delete(db: Connection, shelf: Shelf, ids: Sequence[Any]) -> int:
+async def delete(db: Connection, shelf: Shelf, ids: Sequence[UUID]) -> int:
     """Delete those of the found rows that may still go and that nobody holds; how many it were."""
     return int((await db.execute(shelf.delete, ids)).split()[-1])
+
+
+NOTICES = """
+    DELETE FROM webhook_notices
+     WHERE id = ANY (ARRAY(SELECT id FROM webhook_notices
+                            WHERE created_at < now() - $1::interval
+                            ORDER BY created_at
+                            LIMIT $2
+                              FOR UPDATE SKIP LOCKED))
+"""
+
+REPLAYS = """
+    DELETE FROM webhook_replays
+     WHERE id = ANY (ARRAY(SELECT id FROM webhook_replays
+                            WHERE status <> 'running' AND finished_at < now() - $1::interval
+                            ORDER BY finished_at
+                            LIMIT $2
+                              FOR UPDATE SKIP LOCKED))
+"""
+
+
+async def delete_oldest(
+    db: Connection, statement: str, *, older_than: timedelta, limit: int
+) -> int:
+    """Delete up to `limit` NOTICES or REPLAYS, of which there are not many; how many it were."""
+    return int((await db.execute(statement, older_than, limit)).split()[-1])
 
 
 # Any number, the same for all daemons: "retain" in ASCII.
