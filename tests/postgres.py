@@ -8,11 +8,14 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import orjson
 
 from daemon import embedded
+from daemon.store.database import PLANNING
 
 # A test's data need not outlive the machine; commits stay as synchronous as they are in earnest.
 HASTE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -109,3 +112,27 @@ def run_apart(coroutine: Coroutine[object, object, object]) -> None:
     """Run to the end on a loop of its own, which leaves the test's loop as it is."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(coroutine)
+
+
+async def most_rows_read(connection: asyncpg.Connection, query: str, *args: object) -> int:
+    """
+    Try a query as the daemon has it planned; the most rows that it read in any one place.
+
+    What it changed is taken back.
+    """
+    trial = connection.transaction()
+    await trial.start()
+    try:
+        await connection.execute(PLANNING)
+        explained = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *args)
+    finally:
+        await trial.rollback()
+    return int(max(_rows_read(orjson.loads(explained)[0]["Plan"])))
+
+
+def _rows_read(node: dict[str, Any]) -> Iterator[float]:
+    if "Relation Name" in node:
+        removed = sum(count for name, count in node.items() if name.startswith("Rows Removed"))
+        yield (node["Actual Rows"] + removed) * node["Actual Loops"]
+    for inner in node.get("Plans", ()):
+        yield from _rows_read(inner)

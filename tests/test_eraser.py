@@ -14,8 +14,9 @@ import pytest
 from daemon.eraser import Eraser, Progress
 from daemon.errors import WebhookdError
 from daemon.model import TenantId
+from daemon.store import forgetting
 from daemon.store.database import Database
-from daemon.store.forgetting import CONTACT_PLACES, Tally, Whose
+from daemon.store.forgetting import CONTACT_PLACES, NIL, PATHS, Tally, Whose
 from tests.application import Application
 from tests.house import serving, until
 from tests.keeping import (
@@ -29,6 +30,7 @@ from tests.keeping import (
     stored_notice,
     stored_replay,
 )
+from tests.postgres import most_rows_read
 from tests.receiver import Receiver, Reply
 from tests.test_delivery import settled
 
@@ -268,6 +270,22 @@ async def test_a_contact_is_found_among_thousands(
     assert tally == Tally(events=3, deliveries=3)
     assert await count_in(app, "webhook_events") == 7000
     assert await count_in(app, "webhook_deliveries") == 5000
+
+
+@pytest.mark.parametrize("at", [OLD, "NULL"])
+async def test_a_page_is_read_without_the_rest_of_its_moment(
+    app: Application, tenant: UUID, webhook: UUID, at: str
+) -> None:
+    await many_deliveries(app, webhook, 3000, at=at)
+    await many_events(app, tenant, 3000, at=at)
+    pages = {
+        "deliveries": (forgetting.DELIVERIES, webhook, "-infinity", NIL, 100),
+        "events": (forgetting.EVENTS, tenant, "-infinity", NIL, 100, "cont_1", PATHS),
+    }
+
+    read = {name: await most_rows_read(app.db, *page) for name, page in pages.items()}
+
+    assert read == {"deliveries": 100, "events": 100}
 
 
 async def test_an_event_with_more_deliveries_than_go_at_once_is_erased_whole(

@@ -13,6 +13,8 @@ from daemon.store import candidates, replays
 from daemon.store.replays import Source, Status
 from tests.application import Application
 from tests.house import metrics_of, serving, until
+from tests.keeping import many_deliveries
+from tests.postgres import most_rows_read
 from tests.receiver import Receiver, Reply
 from tests.replaying import (
     YESTERDAY,
@@ -550,6 +552,16 @@ async def test_of_an_event_s_chains_only_the_last_attempt_is_made_again(
 
     assert (replay.total, replay.sent) == (1, 1)
     assert len(receiver.received) == 5
+
+
+async def test_a_page_of_exhausted_deliveries_is_read_without_the_rest_of_its_moment(
+    app: Application,
+) -> None:
+    webhook = await app.webhook(await app.tenant(), "https://a.example")
+    await many_deliveries(app, webhook, 3000, at=f"'{YESTERDAY}'", status="failed")
+    page = (webhook, YESTERDAY, UUID(int=0), YESTERDAY + HOUR, 100)
+
+    assert await most_rows_read(app.db, candidates.EXHAUSTED, *page) == 100
 
 
 async def test_what_still_waits_for_a_retry_is_not_exhausted(

@@ -104,13 +104,13 @@ EVENTS = """
           ORDER BY created_at, id
           LIMIT $4)
         UNION ALL
-        -- What has no time comes last.
+        -- What has no time comes last; in the index's whole order, or all of it would be sorted.
         (SELECT id, created_at, event_data
            FROM webhook_events
           WHERE tenant_id = $1 AND created_at IS NULL
             AND id > CASE WHEN $2::text IS NULL THEN $3
                           ELSE '00000000-0000-0000-0000-000000000000' END
-          ORDER BY id
+          ORDER BY created_at, id
           LIMIT $4)
         LIMIT $4
     )
@@ -233,13 +233,10 @@ async def webhooks_of(db: Connection, tenant_id: TenantId) -> list[WebhookId]:
 
 
 DELIVERIES = """
-    -- Nothing but ids: where very many have one and the same time, all of them are sorted for each
-    -- page, which should not be a small one then.
     WITH kept AS MATERIALIZED (
         (SELECT id, event_id, status, attempted_at AS at
            FROM webhook_deliveries
-          WHERE webhook_id = $1 AND attempted_at >= $2::text::timestamptz
-            AND (attempted_at, id) > ($2::text::timestamptz, $3)
+          WHERE webhook_id = $1 AND (attempted_at, id) > ($2::text::timestamptz, $3)
           ORDER BY attempted_at, id
           LIMIT $4)
         UNION ALL
@@ -248,7 +245,7 @@ DELIVERIES = """
           WHERE webhook_id = $1 AND attempted_at IS NULL
             AND id > CASE WHEN $2::text IS NULL THEN $3
                           ELSE '00000000-0000-0000-0000-000000000000' END
-          ORDER BY id
+          ORDER BY attempted_at, id
           LIMIT $4)
         LIMIT $4
     )
