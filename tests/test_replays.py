@@ -3,6 +3,7 @@
 from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -231,6 +232,32 @@ async def test_a_count_goes_through_years_without_looking_at_every_day(app: Appl
 
     assert counted == 6
     assert asked < 25
+
+
+@pytest.mark.parametrize("source", Source)
+async def test_no_statement_of_a_count_reads_more_than_a_page(
+    app: Application, monkeypatch: pytest.MonkeyPatch, source: Source
+) -> None:
+    monkeypatch.setattr(candidates, "COUNTED_AT_ONCE", 50)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, "https://a.example")
+    for event_type in ("email.opened", "email.clicked", "email.bounced"):
+        await store_events(app, tenant, 40, type=event_type)
+        await store_events(app, tenant, 40, type=event_type, apart=timedelta())
+    await store_events(app, await app.tenant(), 100)
+    for status in ("success", "failed"):
+        await many_deliveries(app, webhook, 120, at=f"'{YESTERDAY}'", status=status)
+    await app.db.execute("UPDATE webhook_deliveries SET event_type = 'email.opened'")
+    asked: list[Any] = []
+    with app.db.query_logger(asked.append):
+        counted = await count(app, wanted(webhook, source=source, types=["email.*"]))
+        opened = await count(app, wanted(webhook, source=source, types=["email.opened"]))
+
+    whole = {Source.EVENTS: (240, 80), Source.EXHAUSTED: (120, 120)}[source]
+    selects = [each for each in asked if "FROM webhook_" in each.query]
+    assert (counted, opened) == whole
+    for each in selects:
+        assert await most_rows_read(app.db, each.query, *each.args) <= 50
 
 
 # How it goes on.

@@ -6,7 +6,8 @@ The rule: no statement reads much more than a page, whatever the window holds.
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +19,7 @@ from daemon.store.database import Connection
 from daemon.store.events import data_of
 
 DATA_READ_AT_ONCE = 50  # an event may hold megabytes
-COUNTED_AT_ONCE = 100_000  # or as many as come in an hour
-SHORTEST_SPAN = timedelta(hours=1)
-FIRST_SPAN = timedelta(days=1)
+COUNTED_AT_ONCE = 20_000
 
 IN_ORDER = "SET LOCAL enable_sort = off"
 
@@ -62,7 +61,10 @@ EXHAUSTED = """
            status = 'failed' AND NOT EXISTS (
                SELECT
                  FROM webhook_deliveries AS other
-                WHERE other.event_id = page.event_id AND other.webhook_id = $1
+                      -- A range, for which there is but one index: of two equations, a planner
+                      -- without statistics may take the webhook's, and read all of it each time.
+                WHERE (other.event_id, other.webhook_id) >= (page.event_id, $1)
+                  AND (other.event_id, other.webhook_id) <= (page.event_id, $1)
                   AND (other.status <> 'failed'
                        OR (other.attempted_at, other.id) > (page.attempted_at, page.id))) AS fits
       FROM page
@@ -104,66 +106,45 @@ async def wanted_among(
     return wanted
 
 
-FIRST_EVENT = """
-    SELECT greatest(min(created_at), $2)
-      FROM webhook_events
-     WHERE tenant_id = $1
-    HAVING min(created_at) IS NOT NULL
+# Of one page: how many of each type fit, and with which candidate it ends if it is a full one.
+BY_TYPE = """
+    WITH page AS MATERIALIZED ({}), last AS MATERIALIZED (
+        SELECT at, id FROM page ORDER BY at, id OFFSET $5 - 1
+    )
+    SELECT event_type, count(*) FILTER (WHERE fits) AS count, last.at, last.id
+      FROM page LEFT JOIN last ON true
+     GROUP BY event_type, last.at, last.id
 """
-EVENTS_BY_TYPE = """
-    SELECT coalesce(event_type, '') AS event_type, count(*) AS count
-      FROM webhook_events
-     WHERE tenant_id = $1 AND created_at >= $2 AND created_at < $3
-     GROUP BY 1
-"""
+EVENTS_BY_TYPE = BY_TYPE.format(EVENTS)
+EXHAUSTED_BY_TYPE = BY_TYPE.format(EXHAUSTED)
 
 
-async def events_by_type(
-    db: Connection, tenant_id: TenantId, *, since: datetime, before: datetime
-) -> Counter[str]:
-    """How many events of each type a tenant has of this time."""
-    first = await db.fetchval(FIRST_EVENT, tenant_id, since)
-    return await _by_type(db, EVENTS_BY_TYPE, tenant_id, since=first, before=before)
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many of a page fit, by type; behind `end` there may be more, None: there is not."""
+
+    by_type: Counter[str]
+    end: Position | None
 
 
-FIRST_ATTEMPT = """
-    SELECT greatest(min(attempted_at), $2)
-      FROM webhook_deliveries
-     WHERE webhook_id = $1
-    HAVING min(attempted_at) IS NOT NULL
-"""
-EXHAUSTED_BY_TYPE = """
-    SELECT coalesce(event_type, '') AS event_type, count(*) AS count
-      FROM webhook_deliveries AS d
-     WHERE webhook_id = $1 AND attempted_at >= $2 AND attempted_at < $3 AND status = 'failed'
-       AND NOT EXISTS (
-               SELECT
-                 FROM webhook_deliveries AS other
-                WHERE other.event_id = d.event_id AND other.webhook_id = $1
-                  AND (other.status <> 'failed'
-                       OR (other.attempted_at, other.id) > (d.attempted_at, d.id)))
-     GROUP BY 1
-"""
+async def count_events(
+    db: Connection, tenant_id: TenantId, *, after: Position, before: datetime
+) -> Counted:
+    """Count a page of what `events` reads; call after `read_in_order`."""
+    return await _count(db, EVENTS_BY_TYPE, tenant_id, after, before)
 
 
-async def exhausted_by_type(
-    db: Connection, webhook_id: WebhookId, *, since: datetime, before: datetime
-) -> Counter[str]:
-    """How many deliveries of each type a webhook has that were given up in this time."""
-    first = await db.fetchval(FIRST_ATTEMPT, webhook_id, since)
-    return await _by_type(db, EXHAUSTED_BY_TYPE, webhook_id, since=first, before=before)
+async def count_exhausted(
+    db: Connection, webhook_id: WebhookId, *, after: Position, before: datetime
+) -> Counted:
+    """Count a page of what `exhausted` reads; call after `read_in_order`."""
+    return await _count(db, EXHAUSTED_BY_TYPE, webhook_id, after, before)
 
 
-async def _by_type(
-    db: Connection, query: str, whose: UUID, *, since: datetime | None, before: datetime
-) -> Counter[str]:
-    """Count span by span, each as long as the last one allows."""
-    total: Counter[str] = Counter()
-    span = FIRST_SPAN
-    while since is not None and since < before:
-        until = min(before, since + span)
-        counts = Counter(dict(await db.fetch(query, whose, since, until)))
-        total += counts
-        span = span * 2 if counts.total() < COUNTED_AT_ONCE else max(span / 2, SHORTEST_SPAN)
-        since = until
-    return total
+async def _count(
+    db: Connection, query: str, whose: UUID, after: Position, before: datetime
+) -> Counted:
+    rows = await db.fetch(query, whose, after.at, after.id, before, COUNTED_AT_ONCE)
+    full = bool(rows) and rows[0]["id"] is not None
+    end = Position(rows[0]["at"], rows[0]["id"]) if full else None
+    return Counted(Counter({row["event_type"]: row["count"] for row in rows}), end)

@@ -154,30 +154,42 @@ def choice_of(
 
 
 async def _count(db: Connection, wanted: Bounded, choice: Choice) -> int:
-    if choice.needs_data:
-        return await _count_by_data(db, wanted, choice)
-    since, before = wanted.from_time, wanted.to_time
-    if wanted.source is Source.EXHAUSTED:
-        by_type = await candidates.exhausted_by_type(
-            db, wanted.webhook_id, since=since, before=before
-        )
-    else:
-        by_type = await candidates.events_by_type(db, wanted.tenant_id, since=since, before=before)
-    return sum(number for event_type, number in by_type.items() if choice.takes(event_type))
+    count_page = _count_by_data if choice.needs_data else _count_by_type
+    total = 0
+    after: Position | None = Position(wanted.from_time - MOMENT, LAST_ID)
+    while after is not None:
+        count, after = await count_page(db, wanted, choice, after)
+        total += count
+    return total
 
 
-async def _count_by_data(db: Connection, wanted: Bounded, choice: Choice) -> int:
-    total, after = 0, Position(wanted.from_time - MOMENT, LAST_ID)
-    while True:
-        async with db.transaction():
-            await candidates.read_in_order(db)
-            page = await candidates.events(
-                db, wanted.tenant_id, after=after, before=wanted.to_time, limit=READ_AT_ONCE
+async def _count_by_type(
+    db: Connection, wanted: Bounded, choice: Choice, after: Position
+) -> tuple[int, Position | None]:
+    """How many of a page are wanted, and behind what the next one begins."""
+    before = wanted.to_time
+    async with db.transaction():
+        await candidates.read_in_order(db)
+        if wanted.source is Source.EXHAUSTED:
+            page = await candidates.count_exhausted(
+                db, wanted.webhook_id, after=after, before=before
             )
-        total += len(await candidates.wanted_among(db, page, choice))
-        if len(page) < READ_AT_ONCE:
-            return total
-        after = page[-1].position
+        else:
+            page = await candidates.count_events(db, wanted.tenant_id, after=after, before=before)
+    count = sum(count for each, count in page.by_type.items() if choice.takes(each))
+    return count, page.end
+
+
+async def _count_by_data(
+    db: Connection, wanted: Bounded, choice: Choice, after: Position
+) -> tuple[int, Position | None]:
+    async with db.transaction():
+        await candidates.read_in_order(db)
+        page = await candidates.events(
+            db, wanted.tenant_id, after=after, before=wanted.to_time, limit=READ_AT_ONCE
+        )
+    count = len(await candidates.wanted_among(db, page, choice))
+    return count, page[-1].position if len(page) == READ_AT_ONCE else None
 
 
 CREATE = """
