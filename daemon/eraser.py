@@ -45,7 +45,7 @@ class Eraser:
     """
     Counts or erases what is stored of `whose`; `tell` hears of the progress.
 
-    Everything of a tenant's includes its webhooks, which are paused first. Erasing raises
+    Everything of a tenant's includes its webhooks, all of which are paused first. Erasing raises
     WebhookdError when somebody else's transaction holds rows and does not let go; what was erased
     until then stays so, and another run goes on.
     """
@@ -95,10 +95,11 @@ class Eraser:
     async def erase(self) -> Tally:
         """Erase it, for good when this returns; what it was."""
         self._begin()
-        async with self._database.transaction() as db:
+        if self._whose.contact is None:
+            pause = partial(forgetting.pause, tenant_id=self._whose.tenant_id)
+            await self._until_none_is_left(pause)
+        async with self._database.connection() as db:
             began = await forgetting.a_moment_ago(db)
-            if self._whose.contact is None:
-                await forgetting.pause(db, self._whose.tenant_id)
         await self._erase_events()
         await self._erase_deliveries(Place())
         for _ in range(MOST_ROUNDS):

@@ -416,6 +416,30 @@ async def only(app: Application, delivery: UUID) -> bool:
     return await ids_in(app, "webhook_deliveries") == {delivery}
 
 
+async def test_a_webhook_that_somebody_holds_is_paused_before_anything_is_erased(
+    app: Application, database: str, tenant: UUID, webhook: UUID
+) -> None:
+    event, delivery = await stored_event(app, tenant), await stored_delivery(app, webhook)
+    other = await app.webhook(tenant, "https://example.com")
+    settler = await asyncpg.connect(database)
+    async with eraser_of(database, tenant) as eraser:
+        async with settler.transaction():
+            await settler.execute("SELECT 1 FROM webhooks WHERE id = $1 FOR UPDATE", webhook)
+            erasing = asyncio.create_task(eraser.erase())
+            await until(lambda: paused(app, other))
+            await asyncio.wait([erasing], timeout=0.3)
+            during = await ids_in(app, "webhook_events"), await ids_in(app, "webhook_deliveries")
+        tally = await erasing
+    await settler.close()
+
+    assert during == ({event}, {delivery})
+    assert tally == Tally(events=1, deliveries=1, webhooks=2)
+
+
+async def paused(app: Application, webhook: UUID) -> bool:
+    return not await app.db.fetchval("SELECT is_active FROM webhooks WHERE id = $1", webhook)
+
+
 @pytest.mark.parametrize("table", ["webhook_events", "webhook_event_inbox", "webhooks"])
 async def test_who_holds_rows_for_ever_is_told_of_and_the_rest_is_erased(
     app: Application, database: str, tenant: UUID, webhook: UUID, table: str

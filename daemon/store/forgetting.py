@@ -322,11 +322,13 @@ PAUSE = """
      WHERE id IN (SELECT id FROM webhooks WHERE tenant_id = $1 AND is_active
                      FOR NO KEY UPDATE SKIP LOCKED)
 """
+ACTIVE_LEFT = "SELECT count(*) FROM webhooks WHERE tenant_id = $1 AND is_active"
 
 
-async def pause(db: Connection, tenant_id: TenantId) -> None:
-    """Let nothing more be sent to the tenant's webhooks, but for those that somebody holds."""
+async def pause(db: Connection, tenant_id: TenantId) -> Bite:
+    """Let nothing more be sent to the tenant's webhooks; call again while any is left active."""
     await db.execute(PAUSE, tenant_id)
+    return Bite(Tally(), await db.fetchval(ACTIVE_LEFT, tenant_id))
 
 
 COUNT_RECORDS = """
