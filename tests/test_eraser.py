@@ -281,9 +281,29 @@ async def test_a_page_is_read_without_the_rest_of_its_moment(
     place = ("-infinity", NIL, 100)
 
     deliveries = await most_rows_read(app.db, forgetting.DELIVERIES, webhook, *place)
-    events = await most_rows_read(app.db, forgetting.EVENTS, tenant, *place, "cont_1", PATHS)
+    events = await most_rows_read(app.db, forgetting.EVENTS, "cont_1", PATHS, tenant, *place)
 
     assert (deliveries, events) == (100, 100)
+
+
+async def test_a_few_events_are_erased_without_reading_what_else_there_is(
+    app: Application, tenant: UUID, webhook: UUID
+) -> None:
+    few = [await stored_event(app, tenant) for _ in range(20)]
+    for event in few[:10]:
+        await stored_delivery(app, webhook, event_id=event)
+    await many_events(app, tenant, 3000)
+    await many_deliveries(app, webhook, 3000)
+
+    read = {
+        "deliveries": await most_rows_read(
+            app.db, forgetting.ERASE_DELIVERIES_OF, tenant, few, 1000
+        ),
+        "events": await most_rows_read(app.db, forgetting.ERASE_EVENTS, tenant, few),
+        "left": await most_rows_read(app.db, forgetting.EVENTS_LEFT, tenant, few),
+    }
+
+    assert read == {"deliveries": 10, "events": 20, "left": 20}
 
 
 async def test_an_event_with_more_deliveries_than_go_at_once_is_erased_whole(
