@@ -92,6 +92,45 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "#/eventFilters/filters",
         "must be an object",
     ),
+    "a number that no two programs read alike": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": {"a": 1e20}}},
+        "#/eventFilters/filters/a",
+        "must be from -9223372036854775808 to 18446744073709551615",
+    ),
+    "an object for a value": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": {"a": {"b": 1}}}},
+        "#/eventFilters/filters/a",
+        "must be a text, a number, true, false, null, or a list of these",
+    ),
+    "a list of nothing": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": {"a": []}}},
+        "#/eventFilters/filters/a",
+        "must have from 1 to 1000 values",
+    ),
+    "a truth for an id": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"workspaces": ["a", True]}},
+        "#/eventFilters/workspaces/1",
+        "must be a text or a number",
+    ),
+    "a path too long": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": {".".join("a" * 17): 1}}},
+        "#/eventFilters/filters/" + ".".join("a" * 17),
+        "more than 16 parts",
+    ),
+    "too many values in all": (
+        {
+            "name": "x",
+            "endpointUrl": URL,
+            "eventFilters": {"filters": {str(n): list(range(20)) for n in range(51)}},
+        },
+        "#/eventFilters",
+        "at most 1000 values in all",
+    ),
+    "a filter that is longer as PostgreSQL prints it": (
+        {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": {"a": [1e-300] * 60}}},
+        "#/eventFilters",
+        "at most 16384 characters of JSON",
+    ),
     "a reserved header": (
         {"name": "x", "endpointUrl": URL, "customHeaders": {"Host": "inside"}},
         "#/customHeaders",
@@ -141,6 +180,46 @@ async def test_a_webhook_is_not_made_with(
     assert after.json == before.json
 
 
+MASSES: dict[str, dict[str, Any]] = {
+    "members": {f"m{n}": 1 for n in range(80_000)},
+    "members of a filter": {"eventFilters": {f"m{n}": 1 for n in range(70_000)}},
+    "types": {"eventTypes": [""] * 300_000},
+    "types in a filter": {"eventFilters": {"event_types": [1] * 300_000}},
+    "ids": {"eventFilters": {"workspaces": [[0]] * 250_000}},
+    "values": {"eventFilters": {"filters": {"a": [[1]] * 200_000}}},
+    "paths": {"eventFilters": {"filters": {f"a..{n}": [] for n in range(70_000)}}},
+    "headers": {"customHeaders": {f"h{n}": 1 for n in range(70_000)}},
+    "letters of a name": {"x" * 900_000: 1},
+    "letters of a path": {"eventFilters": {"filters": {"x." * 400_000: 1}}},
+}
+
+
+@pytest.mark.parametrize("members", MASSES.values(), ids=MASSES)
+async def test_of_any_number_of_mistakes_a_few_are_told(
+    api: Caller, members: dict[str, Any]
+) -> None:
+    answer = await api.post("/api/webhooks", {"name": "x", "endpointUrl": URL, **members})
+
+    assert answer.status == 422
+    assert 1 <= len(answer.pointers) <= 20
+    assert len(answer.text) < 4096
+
+
+async def test_a_filter_that_the_api_takes_is_one_that_can_be_used(api: Caller) -> None:
+    largest = [
+        {"filters": {"a": [2**64 - 1, -(2**63), 0.1, 1e-300, 1.5e19]}},
+        {"filters": {"a": [1e-300] * 50}},
+        {"filters": {f"p{n}": [*range(10)] for n in range(100)}},
+        {"filters": {'ü"\n' * 2700: 1}},
+        {"event_types": ["é" * 80] * 100, "workspaces": [*range(1000)]},
+    ]
+
+    made = [await api.webhook(URL, eventFilters=each) for each in largest]
+    again = [await api.patch(f"/api/webhooks/{each['id']}", {"name": "y"}) for each in made]
+
+    assert [each.status for each in again] == [200] * len(largest)
+
+
 @pytest.mark.parametrize(
     ("body", "media_type", "status", "told"),
     [
@@ -155,6 +234,14 @@ async def test_a_webhook_is_not_made_with(
         (b'{"name":"\\ud800","endpointUrl":"x"}', "application/json", 400, "not JSON"),
         (b" " * (1024 * 1024 + 1), "application/json", 413, "larger than 1 MiB"),
         (b"[" * 100_000, "application/json", 400, "not JSON"),
+        (
+            b'{"name":"x","endpointUrl":"x","eventFilters":{"campaign_ids":[N]}}'.replace(
+                b"N", b"1234567890" * 3
+            ),
+            "application/json",
+            422,
+            "campaign_ids/0: must be from -9223372036854775808 to 18446744073709551615",
+        ),
     ],
 )
 async def test_a_body_that_cannot_be_read_is_told_apart(

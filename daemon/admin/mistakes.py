@@ -13,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from daemon.admin.problems import Mistake, Problem
 
+MOST_TOLD = 20
+LONGEST_NAME = 80  # of a member, as it is told or as another one may be meant by it
+
 SENTENCES = {
     "missing": "is missing",
     "string_type": "must be a text",
@@ -57,6 +60,7 @@ def _told(
         found.setdefault(where, (not hint, Mistake(where, sentence)))
     # What was perhaps only misspelt explains what is missing.
     mistakes = [mistake for _, mistake in sorted(found.values(), key=lambda each: each[0])]
+    del mistakes[MOST_TOLD:]
     first = mistakes[0]
     named = first.place.removeprefix("#/")
     sentence = first.detail if named == "#" else f"{named}: {first.detail}"
@@ -72,6 +76,8 @@ def _sentence(error: Any) -> str:
 
 
 def _meant(name: str, model: type[BaseModel]) -> str:
+    if len(name) > LONGEST_NAME:
+        return ""
     near = difflib.get_close_matches(name, _members(model) - {name}, n=1, cutoff=0.7)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -88,11 +94,16 @@ def _names_in(schema: dict[str, Any]) -> Iterator[str]:
         yield from _names_in(each)
 
 
+def _named(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+
+
 def _pointer(path: tuple[Any, ...], body: object) -> str:
     """
     RFC 6901, as a URI fragment, to what is there or is missing.
 
     Where a member may have several shapes, pydantic's path names the shape too; that is left out.
+    Of a name that nobody would read the beginning must do.
     """
     parts: list[str] = []
     for part in path:
@@ -102,5 +113,5 @@ def _pointer(path: tuple[Any, ...], body: object) -> str:
             body = body.get(part)
         else:
             continue
-        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
+        parts.append(_named(str(part)).replace("~", "~0").replace("/", "~1"))
     return "#/" + "/".join(parts) if parts else "#"

@@ -207,7 +207,7 @@ def _parsed(raw: bytes) -> dict[str, Any]:
         raise Problem(400, f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise Problem(422, "the body must be a JSON object")
-    if _holds_nul(value):
+    if b"\\u0000" in raw and _holds_nul(value):
         raise Problem(422, "the body holds a NUL character (\\u0000), which cannot be stored")
     return value
 

@@ -13,15 +13,18 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticKnownError
 
 from daemon.config import parse_duration
 from daemon.headers import LONGEST_VALUE
 from daemon.mailboxes import LONGEST as LONGEST_MAILBOX
 from daemon.mailboxes import mailbox
+from daemon.matching import MOST_TYPES
 
-MOST_TYPES = 100
+MOST_UNKNOWN = 20  # of members; for each a mistake is told
 NO_MOMENT = "must be a time with its zone, such as 2025-11-25T14:30:00Z"
 NO_PLACE = "must be `next` of another page, an id, or a time with its zone"
 PLACE = r"^-?[0-9]{1,18}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -125,6 +128,18 @@ def shaped(pattern: str, sentence: str, **more: Any) -> tuple[AfterValidator, An
     return AfterValidator(check), Field(json_schema_extra={"pattern": pattern, **more})
 
 
+def members_at_most(most: int) -> tuple[BeforeValidator, Any]:
+    """How large a dictionary may be; pydantic itself would judge all of its members first."""
+
+    def check(given: object) -> object:
+        if isinstance(given, dict) and len(given) > most:
+            sizes = {"max_length": most, "actual_length": len(given)}
+            raise PydanticKnownError("too_long", {"field_type": "Dictionary", **sizes})
+        return given
+
+    return BeforeValidator(check), Field(max_length=most)
+
+
 ORDINARY_URL = (
     r"^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,10}(:8?443)?(/[A-Za-z0-9._~/-]*)?$"
 )
@@ -216,6 +231,16 @@ class Taken(BaseModel):
         use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown(cls, given: object) -> object:
+        """Without most of the members that are not known, when there are very many."""
+        if not isinstance(given, dict):
+            return given
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        left_out = set([name for name in given if name not in known][MOST_UNKNOWN:])
+        return {name: each for name, each in given.items() if name not in left_out}
 
 
 class Given(BaseModel):

@@ -1,12 +1,16 @@
 """Webhooks: what is taken to make and change one, and what is shown of it."""
 
+import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import (
     ConfigDict,
     Field,
+    PlainValidator,
+    model_validator,
 )
 
 from daemon.admin.schemas.shapes import (
@@ -21,15 +25,61 @@ from daemon.admin.schemas.shapes import (
     Overlap,
     Taken,
     Text,
+    members_at_most,
     shaped,
 )
 from daemon.headers import MOST_HEADERS
+from daemon.matching import (
+    LONGEST_TEXT,
+    MOST_IDS,
+    MOST_PATHS,
+    MOST_SEGMENTS,
+    MOST_TYPES,
+    MOST_VALUES,
+)
 
-Scalar = Text | int | float | bool | None
-Ids = Annotated[list[Text | int | float], Field(min_length=1)]
+LEAST, GREATEST = -(2**63), 2**64 - 1  # numbers beyond these no two programs read alike
+
+
+def _id(given: object) -> object:
+    if isinstance(given, str | int | float) and not isinstance(given, bool):
+        return _in_range(given)
+    raise ValueError("must be a text or a number")
+
+
+def _wanted(given: object) -> object:
+    values = given if isinstance(given, list) else [given]
+    if not 0 < len(values) <= MOST_VALUES:
+        raise ValueError(f"must have from 1 to {MOST_VALUES} values")
+    for each in values:
+        if each is not None and not isinstance(each, str | int | float):
+            raise ValueError("must be a text, a number, true, false, null, or a list of these")
+        _in_range(each)
+    return given
+
+
+def _in_range(given: object) -> object:
+    if isinstance(given, int | float) and not LEAST <= given <= GREATEST:
+        raise ValueError(f"must be from {LEAST} to {GREATEST}")
+    return given
+
+
+Number = (
+    Annotated[int, Field(ge=LEAST, le=GREATEST)] | Annotated[float, Field(ge=LEAST, le=GREATEST)]
+)
+Scalar = Text | Number | bool | None
+Scalars = Annotated[list[Scalar], Field(min_length=1, max_length=MOST_VALUES)]
+# Each judged by one function: of a union pydantic tells one mistake for each of its types.
+Id = Annotated[Any, PlainValidator(_id, json_schema_input_type=Text | Number)]
+Ids = Annotated[list[Id], Field(min_length=1, max_length=MOST_IDS, fail_fast=True)]
+Wanted = Annotated[Any, PlainValidator(_wanted, json_schema_input_type=Scalar | Scalars)]
 DottedPath = Annotated[
     str,
-    *shaped(r"^[^.\x00]+(\.[^.\x00]+)*$", "is not a path into the data, such as contact.tags"),
+    *shaped(
+        rf"^[^.\x00]+(\.[^.\x00]+){{0,{MOST_SEGMENTS - 1}}}$",
+        "is not a path into the data, such as contact.tags, "
+        f"or is one of more than {MOST_SEGMENTS} parts",
+    ),
 ]
 
 
@@ -38,12 +88,36 @@ class EventFilters(Taken):
 
     model_config = ConfigDict(alias_generator=None)
 
-    event_types: list[Text] | None = None
+    event_types: Annotated[list[Text], Field(max_length=MOST_TYPES)] | None = None
     workspaces: Ids | None = None
     """Ids or names."""
     campaign_ids: Ids | None = None
-    filters: dict[DottedPath, Scalar | Annotated[list[Scalar], Field(min_length=1)]] | None = None
-    """A dotted path in the event's data, and the value or values of which it must have one."""
+    filters: Annotated[dict[DottedPath, Wanted], *members_at_most(MOST_PATHS)] | None = None
+    """
+    A dotted path in the event's data, and the value or values of which it must have one; at most
+    1000 values in all, and 16 KiB of JSON.
+    """
+
+    @model_validator(mode="after")
+    def _small(self) -> "EventFilters":
+        wanted = (self.filters or {}).values()
+        if sum(len(each) if isinstance(each, list) else 1 for each in wanted) > MOST_VALUES:
+            raise ValueError(f"filters may have at most {MOST_VALUES} values in all")
+        if _stored_length(self.model_dump(exclude_unset=True)) > LONGEST_TEXT:
+            raise ValueError(f"must be at most {LONGEST_TEXT} characters of JSON")
+        return self
+
+
+def _stored_length(value: object) -> int:
+    """How long it is when PostgreSQL prints it: with spaces, and with exponents written out."""
+    match value:
+        case dict():
+            return 2 + sum(_stored_length(k) + _stored_length(v) + 4 for k, v in value.items())
+        case list():
+            return 2 + sum(_stored_length(each) + 2 for each in value)
+        case float():
+            return len(f"{Decimal(repr(value)):f}")
+    return len(json.dumps(value, ensure_ascii=False))
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -73,7 +147,7 @@ class NewWebhook(Taken):
     event_filters: EventFilters | None = None
     is_active: bool = True
     custom_headers: (
-        Annotated[dict[HeaderName, HeaderValue], Field(max_length=MOST_HEADERS)] | None
+        Annotated[dict[HeaderName, HeaderValue], *members_at_most(MOST_HEADERS)] | None
     ) = None
     """Headers to add to every request, such as Authorization; their values are not shown again."""
     client_certificate: ClientCertificateTaken | None = None
@@ -94,7 +168,7 @@ class WebhookChange(Taken):
     is_active: bool = True
     """As pausing and resuming do."""
     custom_headers: (
-        Annotated[dict[HeaderName, HeaderValue | None], Field(max_length=MOST_HEADERS)] | None
+        Annotated[dict[HeaderName, HeaderValue | None], *members_at_most(MOST_HEADERS)] | None
     ) = None
     """Merged with those that are there (RFC 7396): null removes one; null in all removes all."""
     client_certificate: ClientCertificateTaken | None = None
