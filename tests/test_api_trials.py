@@ -1,5 +1,6 @@
 """Test events over HTTP: the real sender, the real guard, the real outcome, and no consequences."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from daemon.samples import EVENT_TYPES, sample_of
 from tests.api import Caller, serving_api
 from tests.application import Application
 from tests.hostile import HTTP, hostile, saying, silent
-from tests.house import free_port
+from tests.house import free_port, until
 from tests.receiver import Receiver, Reply
 
 
@@ -157,6 +158,47 @@ async def test_a_hostile_answer_is_shown_as_text(api: Caller) -> None:
 
     assert status in {200, 400}
     assert told["success"] == (status == 200)
+
+
+# Room for everybody
+
+
+async def test_one_tenant_has_four_tests_at_a_time_and_others_have_theirs(
+    api: Caller, app: Application, receiver: Receiver
+) -> None:
+    other = api.as_tenant(await app.tenant())
+    async with hostile(silent) as slow, asyncio.TaskGroup() as group:
+        path = f"/api/webhooks/{(await api.webhook(slow.url))['id']}/test"
+        tests = [group.create_task(api.post(path)) for _ in range(20)]
+        await until(lambda: sum(each.done() for each in tests) == 16)
+        refused = [each.result() for each in tests if each.done()]
+        status, _, _ = await tried(other, receiver.url)
+        waiting = sum(not each.done() for each in tests)
+
+        for each in tests:
+            each.cancel()
+
+    assert {(each.status, each.headers["Retry-After"]) for each in refused} == {(429, "5")}
+    assert refused[0].error == "4 test events are on their way: wait for one of them"
+    assert (status, waiting) == (200, 4)
+
+
+async def test_who_finds_the_whole_room_full_is_told_to_come_again(
+    api: Caller, app: Application
+) -> None:
+    async with hostile(silent) as slow, asyncio.TaskGroup() as group:
+        tests = []
+        for _ in range(4):
+            caller = api.as_tenant(await app.tenant())
+            path = f"/api/webhooks/{(await caller.webhook(slow.url))['id']}/test"
+            tests += [group.create_task(caller.post(path)) for _ in range(4)]
+        await until(lambda: slow.open_now == 16)
+        status, told, _ = await tried(api.as_tenant(await app.tenant()), slow.url)
+
+        for each in tests:
+            each.cancel()
+
+    assert (status, told["error"]) == (503, "too many test events are on their way just now")
 
 
 # The guard

@@ -1,7 +1,9 @@
 """Test events: sent at once through the same door as every delivery, and without consequences."""
 
-import asyncio
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -19,7 +21,10 @@ from daemon.store import catalogue, history
 from daemon.store.catalogue import WebhookEntry
 from daemon.store.database import Database
 
-AT_ONCE = 16  # people's tests must not take the sockets of what they test for
+# People's tests must not take the sockets of what they test for, nor one another's.
+AT_ONCE = 16
+OF_ONE_TENANT = 4
+LATER = {"Retry-After": "5"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +37,36 @@ class Trial:
     data_from: str
 
 
+class Seats:
+    """Who finds none is told so at once: a queue would be as long as anybody likes."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[TenantId] = Counter()
+
+    @contextmanager
+    def taken_by(self, tenant: TenantId) -> Iterator[None]:
+        """Raises Problem when all are taken, or all that one tenant may have."""
+        if self._taken[tenant] >= OF_ONE_TENANT:
+            sentence = f"{OF_ONE_TENANT} test events are on their way: wait for one of them"
+            raise Problem(429, sentence, headers=LATER)
+        if self._taken.total() >= AT_ONCE:
+            raise Problem(503, "too many test events are on their way just now", headers=LATER)
+        self._taken[tenant] += 1
+        try:
+            yield
+        finally:
+            self._taken[tenant] -= 1
+            if not self._taken[tenant]:
+                del self._taken[tenant]
+
+
 class TrialDesk:
     """What is done to try out a webhook."""
 
     def __init__(self, database: Database, deliverer: Deliverer) -> None:
         self._database = database
         self._deliverer = deliverer
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._seats = Seats()
 
     def operations(self) -> list[Operation]:
         return [
@@ -48,17 +76,21 @@ class TrialDesk:
                 description=(
                     "Through the same sender and guard as every delivery. It touches no counters"
                     " and is never retried. A receiver that does not take it is a 400, with what"
-                    " came of it."
+                    " came of it. Four at a time are made for one tenant; one more is a 429."
                 ),
                 handle=self.test,
                 body=schemas.TestEvent,
                 body_optional=True,
                 replies={200: ("The receiver took it.", schemas.TestResult)},
-                problems=(413, 415),
+                problems=(413, 415, 429),
             )
         ]
 
     async def test(self, call: Call) -> Reply:
+        with self._seats.taken_by(call.tenant):
+            return await self._tried(call)
+
+    async def _tried(self, call: Call) -> Reply:
         wanted: schemas.TestEvent = call.body
         async with self._database.connection() as db:
             entry = await catalogue.get(db, call.tenant, WebhookId(call.id))
@@ -66,8 +98,7 @@ class TrialDesk:
             raise not_found("webhook")
         trial = await self._trial(call.tenant, wanted)
         claim = _claim_of(entry, trial)
-        async with self._room:
-            attempted = await self._deliverer.try_out(claim, message_id=trial.message_id)
+        attempted = await self._deliverer.try_out(claim, message_id=trial.message_id)
         return _told(attempted, trial)
 
     async def _trial(self, tenant: TenantId, wanted: schemas.TestEvent) -> Trial:
