@@ -9,8 +9,10 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from daemon import payload, signing
+from daemon.apart import Apart
 from daemon.credentials import concealed, credentials_of
 from daemon.metrics import Metrics
 from daemon.model import Attempted, Claim, Credentials, Failure, Outcome, Request
@@ -36,6 +38,7 @@ class Deliverer:
         self._schedule = tuple(schedule)
         self._settle = settle
         self._metrics = metrics
+        self._apart = Apart()
 
     async def make(self, claim: Claim) -> Attempted:
         """
@@ -60,8 +63,9 @@ class Deliverer:
         if isinstance(credentials, Failure):
             signature, outcome = None, Outcome(credentials, took_ms=0)
         else:
-            request, signature = request_for(
-                claim, credentials, timestamp=int(time.time()), message_id=message_id
+            request, signature = await self._apart.do(
+                partial(request_for, claim, credentials, message_id=message_id),
+                size=len(claim.data or ""),
             )
             outcome = concealed(await self._sender.send(request), credentials)
         verdict = judge(
@@ -75,9 +79,13 @@ class Deliverer:
 
 
 def request_for(
-    claim: Claim, credentials: Credentials, *, timestamp: int, message_id: str | None = None
+    claim: Claim,
+    credentials: Credentials,
+    *,
+    timestamp: int | None = None,
+    message_id: str | None = None,
 ) -> tuple[Request, str]:
-    """The signed request of this attempt, and its signature."""
+    """The signed request of this attempt, and its signature; `timestamp` is now unless given."""
     message_id = message_id or signing.message_id_of(claim.event_id)
     body = payload.body_of(
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
@@ -88,7 +96,7 @@ def request_for(
         message_id=message_id,
         event_type=claim.event_type,
         delivery_id=claim.delivery_id,
-        timestamp=timestamp,
+        timestamp=int(time.time()) if timestamp is None else timestamp,
         secret=credentials.secret,
         previous_secret=credentials.previous_secret,
     )

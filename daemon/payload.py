@@ -92,14 +92,22 @@ def _with_care(text: str) -> bytes:
     return orjson.dumps(
         json.loads(
             text,
-            parse_int=_spelled,
-            parse_float=_spelled,
+            parse_int=_integer,
+            parse_float=_fraction,
             object_pairs_hook=lambda pairs: _in_order(dict(pairs)),
         )
     )
 
 
-def _spelled(token: str) -> orjson.Fragment:
+def _integer(token: str) -> int | orjson.Fragment:
+    return int(token) if len(token) <= 18 else orjson.Fragment(_number(token))
+
+
+def _fraction(token: str) -> float | int | orjson.Fragment:
+    """What orjson prints as JavaScript does, where there is such a thing: it is quicker."""
+    double = float(token)
+    if 1e-4 <= abs(double) < 1e15:
+        return int(double) if double.is_integer() else double
     return orjson.Fragment(_number(token))
 
 
@@ -140,6 +148,8 @@ def _in_order(members: dict[str, T]) -> dict[str, T]:
 
 
 def _is_array_index(key: str) -> bool:
+    if not key.isdecimal():  # as most keys, and this is quick
+        return False
     return ARRAY_INDEX.fullmatch(key) is not None and int(key) <= LAST_ARRAY_INDEX
 
 
@@ -168,6 +178,8 @@ def _number(token: str) -> str:
 
 def _large_number(token: str, double: float) -> str:
     """An integer that JavaScript would print as another one keeps its digits."""
+    if abs(double) < 1e21 and token.lstrip("-").isdigit():
+        return token  # either JavaScript prints these very digits, or they are to be kept
     exact, printed = Decimal(token), _double(double)
     whole = exact.to_integral_value()
     return f"{whole:f}" if whole == exact != Decimal(printed) else printed
@@ -177,7 +189,10 @@ def _double(double: float) -> str:
     """ECMA-262, 6.1.6.1.20: the shortest digits that mean this double, and where the point is."""
     if double == 0:
         return "0"
-    sign, numerals, exponent = Decimal(repr(double)).normalize().as_tuple()
+    shortest = repr(double)
+    if "e" not in shortest:  # Python uses exponents wherever JavaScript does, and more often
+        return shortest.removesuffix(".0")
+    sign, numerals, exponent = Decimal(shortest).normalize().as_tuple()
     assert isinstance(exponent, int)
     return "-" * sign + _placed("".join(map(str, numerals)), len(numerals) + exponent)
 

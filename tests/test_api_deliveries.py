@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 
 from daemon import signing
@@ -269,6 +270,41 @@ async def test_the_guard_stands_before_a_manual_retry_too(
     again = (await api.get(f"/api/deliveries/{retried.json['id']}")).json
     assert again["errorMessage"] == "the host's address is not public"
     assert (again["request"], again["response"]) == (None, None)
+
+
+async def test_a_large_body_is_shown_cut_and_without_a_command(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    webhook = await app.webhook(tenant, receiver.url)
+    await app.event(tenant, {str(n): [1.0, "ü"] for n in range(40_000)})
+    await until(lambda: settled(app, webhook, "success", 1))
+    [row] = await app.deliveries(webhook)
+
+    shown = (await api.get(f"/api/deliveries/{row['id']}")).json["request"]
+
+    [sent] = receiver.received
+    assert (shown["bodyCut"], shown["bodySize"], shown["curl"]) == (True, len(sent.body), None)
+    assert sent.body.startswith(shown["body"].encode())
+
+
+LARGEST = '{"a": "' + "x" * (1024 * 1024 - 9) + '"}'
+DATA = {
+    "as large as is shown": (LARGEST, False),
+    "larger than that": (LARGEST.replace('"}', 'x"}'), True),
+}
+
+
+@pytest.mark.parametrize(("text", "cut"), DATA.values(), ids=DATA)
+async def test_an_event_is_shown_with_its_data_unless_they_are(
+    api: Caller, app: Application, tenant: UUID, text: str, cut: bool
+) -> None:
+    event = await app.event(tenant, text=text)
+
+    shown = await api.get(f"/api/events/{event}")
+
+    assert shown.status == 200
+    assert (shown.json["dataCut"], shown.json["dataSize"]) == (cut, len(text))
+    assert shown.json["data"] == (None if cut else orjson.loads(text))
 
 
 async def test_events_are_shown_with_their_deliveries(

@@ -51,6 +51,7 @@ async def test_a_test_event_is_sent_at_once_and_tells_what_came_of_it(
         request.body, made["secretKey"]
     )
     assert told["request"]["body"].encode() == request.body
+    assert (told["request"]["bodyCut"], told["request"]["bodySize"]) == (False, len(request.body))
     assert told["request"]["url"] == receiver.url + "/hook"
     assert told["response"] == {
         "statusCode": 200,
@@ -158,6 +159,27 @@ async def test_a_hostile_answer_is_shown_as_text(api: Caller) -> None:
 
     assert status in {200, 400}
     assert told["success"] == (status == 200)
+
+
+# Large bodies
+
+
+async def test_a_large_body_is_sent_whole_and_shown_cut(
+    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    await app.event(tenant, {str(n): [1.0, "ü"] for n in range(40_000)})
+
+    status, told, made = await tried(api, receiver.url)
+
+    [request] = [each for each in receiver.received if each.event["id"] == told["eventId"]]
+    shown = told["request"]
+    assert (status, told["dataFrom"]) == (200, "event")
+    assert request.headers["x-penguinmails-signature"] == signing.sign(
+        request.body, made["secretKey"]
+    )
+    assert (shown["bodyCut"], shown["bodySize"], shown["curl"]) == (True, len(request.body), None)
+    assert request.body.startswith(shown["body"].encode())
+    assert 256 * 1024 - 4 < len(shown["body"].encode()) <= 256 * 1024
 
 
 # Room for everybody

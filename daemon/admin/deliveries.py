@@ -1,17 +1,20 @@
 """Deliveries and events over HTTP: what was sent, what came back, and once more, please."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from daemon import signing
 from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply
 from daemon.admin.problems import Problem, not_found
+from daemon.apart import Apart
 from daemon.model import DeliveryId, EventId, TenantId, WebhookId
 from daemon.samples import EVENT_TYPES, sample_of
 from daemon.store import catalogue, history, retries
 from daemon.store.database import Connection, Database
 from daemon.store.history import EventEntry, Place, Which
+
+LONGEST_DATA = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class DeliveryDesk:
     """What is done with deliveries and events."""
 
     database: Database
+    apart: Apart = field(default_factory=Apart)
 
     def operations(self) -> list[Operation]:
         return [
@@ -97,7 +101,9 @@ class DeliveryDesk:
                 found.attempt.event_id,
                 webhook_id=found.attempt.webhook_id,
             )
-        return Reply(200, views.delivery_in_full(found, siblings))
+        return await self.apart.do(
+            lambda: Reply(200, views.delivery_in_full(found, siblings)), size=len(found.data or "")
+        )
 
     async def retry(self, call: Call) -> Reply:
         async with self.database.transaction() as db:
@@ -128,9 +134,17 @@ class DeliveryDesk:
             if found is None:
                 raise not_found("event")
             attempts = await history.attempts_for_event(db, call.tenant, event_id)
-        data = views.spliced(found.data)
-        deliveries = [views.delivery(each) for each in attempts]
-        return Reply(200, schemas.EventInFull(**_members(found), data=data, deliveries=deliveries))
+        cut = len(found.data or "") > LONGEST_DATA
+        return Reply(
+            200,
+            schemas.EventInFull(
+                **_members(found),
+                data=None if cut else views.spliced(found.data),
+                data_cut=cut,
+                data_size=len(found.data or ""),
+                deliveries=[views.delivery(each) for each in attempts],
+            ),
+        )
 
     async def event_types(self, _: Call) -> Reply:
         return Reply(

@@ -14,6 +14,7 @@ from daemon import payload
 from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Operation, Reply
 from daemon.admin.problems import Problem, not_found
+from daemon.apart import Apart
 from daemon.delivery import Deliverer
 from daemon.model import Attempted, Claim, DeliveryId, EventId, TenantId, WebhookId
 from daemon.samples import sample_of
@@ -67,6 +68,7 @@ class TrialDesk:
         self._database = database
         self._deliverer = deliverer
         self._seats = Seats()
+        self._apart = Apart()
 
     def operations(self) -> list[Operation]:
         return [
@@ -99,7 +101,7 @@ class TrialDesk:
         trial = await self._trial(call.tenant, wanted)
         claim = _claim_of(entry, trial)
         attempted = await self._deliverer.try_out(claim, message_id=trial.message_id)
-        return _told(attempted, trial)
+        return await self._apart.do(lambda: _told(attempted, trial), size=len(trial.data))
 
     async def _trial(self, tenant: TenantId, wanted: schemas.TestEvent) -> Trial:
         message_id = f"evt_test_{uuid4().hex}"

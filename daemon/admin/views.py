@@ -16,6 +16,7 @@ from daemon.store.history import Attempt, AttemptInFull
 from daemon.store.replays import Replay
 
 NOT_COMMON = object()
+LONGEST_BODY = 256 * 1024
 UNSENT_BY_CURL = {"content-length", "host", "accept", "accept-encoding"}
 
 
@@ -134,8 +135,15 @@ def sent_request(head: str, body: bytes, *, scheme: str) -> schemas.SentRequest:
     line, *lines = head.rstrip("\r\n").split("\r\n")
     headers = dict(each.split(": ", 1) for each in lines)
     url = f"{scheme}://{headers['Host']}{line.split(' ')[1]}"
-    text = body.decode()
-    return schemas.SentRequest(url=url, headers=headers, body=text, curl=_curl(url, headers, text))
+    text, cut = body[:LONGEST_BODY].decode(errors="ignore"), len(body) > LONGEST_BODY
+    return schemas.SentRequest(
+        url=url,
+        headers=headers,
+        body=text,
+        body_cut=cut,
+        body_size=len(body),
+        curl=None if cut else _curl(url, headers, text),
+    )
 
 
 def _curl(url: str, headers: dict[str, str], body: str) -> str:

@@ -45,6 +45,11 @@ class EventInFull(Event):
     """An event, its data, and every attempt to deliver it."""
 
     data: Any
+    """Null when `dataCut`."""
+    data_cut: bool
+    """Whether there is more of it than is shown, which is 1 MiB."""
+    data_size: int
+    """Of its JSON text, in characters."""
     deliveries: list[Delivery]
 
 

@@ -44,8 +44,12 @@ class SentRequest(Given):
     """Up to its query."""
     headers: dict[str, str]
     body: str
-    curl: str
-    """The same request as a command."""
+    """Its first 256 KiB, when it is larger."""
+    body_cut: bool
+    body_size: int
+    """How many bytes were sent."""
+    curl: str | None
+    """The same request as a command; null when the body is cut."""
 
 
 class ReceivedResponse(Given):

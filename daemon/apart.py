@@ -1,0 +1,26 @@
+"""What would hold the loop for long is done beside it, one at a time."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LARGE = 256 * 1024  # of what is printed in some milliseconds at the very worst
+
+
+class Apart:
+    """
+    A thread for what is large. It shares the interpreter with the loop, and gives way to it every
+    few milliseconds; of many such threads the loop would have to wait for each.
+    """
+
+    def __init__(self) -> None:
+        self._one = asyncio.Semaphore(1)
+
+    async def do(self, work: Callable[[], T], *, size: int) -> T:
+        """What comes of work on so many characters; what is not large is done at once."""
+        if size <= LARGE:
+            return work()
+        async with self._one:
+            return await asyncio.to_thread(work)

@@ -1,0 +1,32 @@
+"""What is large is done beside the loop, and only one such thing at a time."""
+
+import asyncio
+import threading
+
+from daemon.apart import LARGE, Apart
+from tests.house import until
+
+
+async def test_only_what_is_large_leaves_the_loops_thread() -> None:
+    apart = Apart()
+
+    small = await apart.do(threading.get_ident, size=LARGE)
+    large = await apart.do(threading.get_ident, size=LARGE + 1)
+
+    assert small == threading.get_ident() != large
+
+
+async def test_large_things_are_done_one_at_a_time_and_the_loop_turns_meanwhile() -> None:
+    apart, go_on, begun = Apart(), threading.Event(), 0
+
+    def work() -> None:
+        nonlocal begun
+        begun += 1
+        assert go_on.wait(30)
+
+    tasks = [asyncio.create_task(apart.do(work, size=LARGE + 1)) for _ in range(5)]
+    await until(lambda: begun)
+    assert begun == 1
+    go_on.set()
+    await asyncio.gather(*tasks)
+    assert begun == 5
