@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,11 +17,10 @@ class Apart:
     """
 
     def __init__(self) -> None:
-        self._one = asyncio.Semaphore(1)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="apart")
 
     async def do(self, work: Callable[[], T], *, size: int) -> T:
         """What comes of work on so many characters; what is not large is done at once."""
         if size <= LARGE:
             return work()
-        async with self._one:
-            return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

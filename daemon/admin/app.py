@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from daemon.admin import openapi, pages
+from daemon.admin import doors, openapi, pages
 from daemon.admin.access import Access
 from daemon.admin.operations import Operation
 from daemon.admin.operations import serve as serve_operations
@@ -44,7 +44,7 @@ EVERYWHERE = {
 def make_app(*, readiness: Readiness, metrics: Metrics) -> web.Application:
     """What is served whoever asks: health, readiness and metrics."""
     app = web.Application(
-        middlewares=[noting, telling_problems],
+        middlewares=[doors.entering, noting, telling_problems],
         client_max_size=LARGEST_BODY,
         handler_args={
             "max_line_size": 16 * 1024,
@@ -80,11 +80,18 @@ def add_api(app: web.Application, operations: Sequence[Operation], access: Acces
 async def serve(app: web.Application, *, host: str, port: int) -> tuple[web.AppRunner, int]:
     """Start listening; returns what to clean up, and the port that was taken. Raises OSError."""
     runner = Runner(
-        app, access_log=None, logger=SILENCE, handle_signals=False, shutdown_timeout=1.0
+        app,
+        access_log=None,
+        logger=SILENCE,
+        handle_signals=False,
+        shutdown_timeout=1.0,
+        keepalive_timeout=doors.IDLE_SECONDS,
+        lingering_time=2.0,  # for the rest of a body that nobody reads
+        handler_cancellation=True,  # nobody waits for the answer to who has gone
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await doors.Site(runner, host, port).start()
     except BaseException:
         await runner.cleanup()
         raise

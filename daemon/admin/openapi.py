@@ -21,7 +21,7 @@ TAGS = {
     "Tokens": "Who may ask.",
 }
 # Whatever is asked, these may be the answer.
-ALWAYS = (400, 401, 403, 404, 421, 422, 500, 503)
+ALWAYS = (400, 401, 403, 404, 408, 421, 422, 500, 503)
 PROBLEM = {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="ProblemTold")}}}
 SECURITY = {
     "tenantToken": {

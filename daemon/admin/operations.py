@@ -5,6 +5,7 @@ documented from that.
 A request is judged here before its handler sees it: the caller, the ids, the query, the body.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -74,6 +75,7 @@ class Operation:
 
 
 NOBODY = UUID(int=0)
+BODY_SECONDS = 10.0
 
 
 def serve(app: web.Application, operations: Sequence[Operation], access: Access) -> None:
@@ -168,9 +170,17 @@ def _query_of(operation: Operation, request: web.Request) -> BaseModel | None:
         raise in_query(invalid) from None
 
 
+async def _whole(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(request)
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {BODY_SECONDS:g} s") from None
+
+
 async def _body_of(operation: Operation, request: web.Request) -> BaseModel | None:
     model = operation.body
-    raw = await _read(request)
+    raw = await _whole(request)
     if model is None:
         if raw.strip() not in (b"", b"{}"):
             raise Problem(422, "this takes no body")
