@@ -92,11 +92,6 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "#/eventFilters/filters",
         "must be an object",
     ),
-    "a number that no two programs read alike": (
-        {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": {"a": 1e20}}},
-        "#/eventFilters/filters/a",
-        "must be from -9223372036854775808 to 18446744073709551615",
-    ),
     "an object for a value": (
         {"name": "x", "endpointUrl": URL, "eventFilters": {"filters": {"a": {"b": 1}}}},
         "#/eventFilters/filters/a",
@@ -234,14 +229,6 @@ async def test_a_filter_that_the_api_takes_is_one_that_can_be_used(api: Caller) 
         (b'{"name":"\\ud800","endpointUrl":"x"}', "application/json", 400, "not JSON"),
         (b" " * (1024 * 1024 + 1), "application/json", 413, "larger than 1 MiB"),
         (b"[" * 100_000, "application/json", 400, "not JSON"),
-        (
-            b'{"name":"x","endpointUrl":"x","eventFilters":{"campaign_ids":[N]}}'.replace(
-                b"N", b"1234567890" * 3
-            ),
-            "application/json",
-            422,
-            "campaign_ids/0: must be from -9223372036854775808 to 18446744073709551615",
-        ),
     ],
 )
 async def test_a_body_that_cannot_be_read_is_told_apart(
