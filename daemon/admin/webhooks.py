@@ -309,4 +309,5 @@ def _filters(filters: schemas.EventFilters | None) -> str | None:
         return None
     members = filters.model_dump(mode="json", exclude_unset=True)
     # Not orjson's: PostgreSQL keeps integers of any length, and so does this.
-    return json.dumps({name: value for name, value in members.items() if value is not None})
+    filtering = {name: value for name, value in members.items() if value is not None}
+    return json.dumps(filtering, ensure_ascii=False)  # as long as PostgreSQL prints it
