@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 from math import inf
-from typing import Protocol
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -128,21 +128,12 @@ class Janitor:
         self._next_round_at = now + self._rest_seconds
 
 
-class Chore(Protocol):
-    """A table in a round: `begin`, then `step` until it is `over`."""
-
-    table: str
-    over: bool
-
-    def begin(self) -> None:
-        """Begin another round, or go on with one that was left."""
-
-    async def step(self, db: Connection, *, limit: int) -> int | None:
-        """Delete some and say how many; None: this time it only looked."""
-
-
 class Clearing:
-    """A table of millions: what may go is looked for, and then deleted bit by bit."""
+    """
+    A table of millions: what may go is looked for, and then deleted bit by bit.
+
+    In a round, `begin`, and then `step` until it is `over`.
+    """
 
     def __init__(self, shelf: Shelf, *, older_than: timedelta) -> None:
         self.table = shelf.table
@@ -158,6 +149,7 @@ class Clearing:
         self._clears: str | None = None
 
     def begin(self) -> None:
+        """Begin another round, or go on with one that was left while there was more to delete."""
         self.over = False
         if self._next is not None:
             return
@@ -167,6 +159,7 @@ class Clearing:
         self._next, self._clears = Place(at=self._floor), None
 
     async def step(self, db: Connection, *, limit: int) -> int | None:
+        """Delete some and say how many, or find some more: None."""
         deleted = None
         if self._found:
             deleted = await retention.delete(db, self._shelf, self._found[:limit])
@@ -177,9 +170,13 @@ class Clearing:
         return deleted
 
     async def _look(self, db: Connection, place: Place, *, limit: int) -> None:
-        looked = await retention.find(
-            db, self._shelf, place, floor=self._floor, older_than=self._older_than, limit=limit
-        )
+        try:
+            looked = await retention.find(
+                db, self._shelf, place, floor=self._floor, older_than=self._older_than, limit=limit
+            )
+        except asyncpg.QueryCanceledError:
+            self._next = None  # begun anew: in the lanes before it, more is old by then
+            raise
         self._clears = self._clears or looked.floor
         self._found, self._next = looked.ids, looked.next
         if self._next is None:
@@ -187,7 +184,7 @@ class Clearing:
 
 
 class Weeding:
-    """A table of some thousand records, of which the oldest go."""
+    """A table of some thousand records, of which the oldest go; a round is as above."""
 
     def __init__(self, table: str, statement: str) -> None:
         self.table = table
@@ -203,3 +200,6 @@ class Weeding:
         )
         self.over = deleted < limit
         return deleted
+
+
+Chore: TypeAlias = Clearing | Weeding

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,7 +14,8 @@ from structlog.testing import capture_logs
 from daemon.janitor import ROUNDS_PER_WHOLE_ROUND, Janitor
 from daemon.metrics import Metrics
 from daemon.store import retention
-from daemon.store.database import Database
+from daemon.store.database import Connection, Database
+from daemon.store.retention import Found, Place, Shelf
 from tests.application import Application
 from tests.house import metrics_of, serving, until
 from tests.keeping import (
@@ -360,6 +362,28 @@ async def test_a_look_that_takes_too_long_is_given_up_until_the_next_round(
         ("rows.deleted", None, 1),
     ]
     assert await count_in(app, "webhook_deliveries") == 0
+
+
+async def test_a_lane_that_cannot_be_looked_through_holds_up_none_before_it(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await app.tenant()
+    stuck, free = sorted([await app.webhook(tenant, "https://example.com") for _ in range(2)])
+    await many_deliveries(app, stuck, 500, status="pending_retry")
+    find = retention.find
+
+    async def find_or_give_up(db: Connection, shelf: Shelf, place: Place, **limits: Any) -> Found:
+        if place.lane == stuck:
+            raise asyncpg.QueryCanceledError
+        return await find(db, shelf, place, **limits)
+
+    monkeypatch.setattr(retention, "find", find_or_give_up)
+    async with janitor_of(database) as janitor:
+        await one_round(janitor)
+        await stored_delivery(app, free)
+        await one_round(janitor)
+
+    assert await count_in(app, "webhook_deliveries WHERE status = 'success'") == 0
 
 
 async def test_two_janitors_at_once_delete_everything_once(
