@@ -541,19 +541,6 @@ async def test_without_a_master_key_nothing_is_said_to_be_under_the_newest(
     assert any("cannot be opened with security.master_keys" in line for line in keyed["wrong"])
 
 
-async def test_an_operators_token_that_could_be_guessed_is_remarked_on(
-    tmp_path: Path, database: str
-) -> None:
-    tokens = json.dumps(["short", "also-short", "t" * 16])
-
-    code, said = await checked(tmp_path, database, WEBHOOKD_ADMIN__TOKENS=tokens)
-
-    assert code == 0
-    told = "admin: 2 of the 3 admin.tokens have fewer than 16 characters: they can be guessed"
-    assert told in said["remark"]
-    assert "short" not in str(said)
-
-
 async def test_active_webhooks_that_take_no_event_of_ours_are_remarked_on_a_few_by_name(
     tmp_path: Path, database: str, app: Application
 ) -> None:

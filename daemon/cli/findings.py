@@ -37,7 +37,6 @@ from daemon.tls import UnusableCertificateError, load_client, verifying_context
 from daemon.vault import Vault
 
 OLDEST_POSTGRESQL = 14
-SHORTEST_TOKEN = 16
 # So many are named of those that may be many; the others are counted.
 NAMED = 10
 LONGEST_NAME = 100
@@ -77,8 +76,6 @@ async def all_findings(path: Path | None) -> AsyncIterator[Finding]:
     loaded = config.load(path)
     logs.configure(loaded.log.format, "error")
     yield on_configuration(path)
-    for finding in on_tokens(loaded):
-        yield finding
     async for finding in on_mail(loaded):
         yield finding
     try:
@@ -118,15 +115,6 @@ def on_configuration(path: Path | None) -> Finding:
     file = Path(named) if named else next((place for place in PLACES if place.exists()), None)
     found = str(file) if file else "no file: defaults and environment alone"
     return Finding(Mark.GOOD, "configuration", found)
-
-
-def on_tokens(loaded: Config) -> Iterator[Finding]:
-    """Whether the operators' tokens are long enough; not one of them is shown."""
-    tokens = loaded.admin.tokens
-    short = sum(len(token.get_secret_value()) < SHORTEST_TOKEN for token in tokens)
-    if short:
-        told = f"{short} of the {len(tokens)} admin.tokens have fewer than {SHORTEST_TOKEN} "
-        yield Finding(Mark.REMARK, "admin", f"{told}characters: they can be guessed")
 
 
 async def on_mail(loaded: Config) -> AsyncIterator[Finding]:

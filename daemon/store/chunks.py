@@ -155,7 +155,9 @@ FROM_EXHAUSTED = """
         SELECT new.id, $2, d.event_id, d.event_type, d.payload, d.event_created_at,
                statement_timestamp(), $1,
                (SELECT least(max(attempt_number), 2147483646) FROM webhook_deliveries
-                 WHERE event_id = d.event_id AND webhook_id = $2) + 1
+                 -- A range of keys, as in `candidates`.
+                 WHERE (event_id, webhook_id) >= (d.event_id, $2)
+                   AND (event_id, webhook_id) <= (d.event_id, $2)) + 1
           FROM unnest($3::uuid[], $4::uuid[]) AS new (id, last_id)
           JOIN webhook_deliveries AS d ON d.id = new.last_id
            FOR KEY SHARE OF d

@@ -89,12 +89,13 @@ def _attempt(row: Any) -> Attempt:
     )
 
 
-# Of a row d of webhook_deliveries.
+# Of a row d of webhook_deliveries; a range of keys, as in `candidates`.
 EXHAUSTED = """
     (d.status = 'failed' AND NOT EXISTS (
          SELECT
            FROM webhook_deliveries AS other
-          WHERE other.event_id = d.event_id AND other.webhook_id = d.webhook_id
+          WHERE (other.event_id, other.webhook_id) >= (d.event_id, d.webhook_id)
+            AND (other.event_id, other.webhook_id) <= (d.event_id, d.webhook_id)
             AND (other.status <> 'failed'
                  OR (other.attempted_at, other.id) > (d.attempted_at, d.id))))"""
 ATTEMPT = (

@@ -43,7 +43,8 @@ PENDING = """
     WITH chain AS MATERIALIZED (
         SELECT id, status, next_retry_at, leased_until
           FROM webhook_deliveries
-         WHERE event_id = $1 AND webhook_id = $2
+         -- A range of keys, as in `candidates`.
+         WHERE (event_id, webhook_id) >= ($1, $2) AND (event_id, webhook_id) <= ($1, $2)
     )
     SELECT id, leased_until >= now() AS under_way
       FROM chain
@@ -65,7 +66,8 @@ REPEAT = """
            (id, webhook_id, event_id, event_type, payload, event_created_at, attempt_number)
     SELECT $2, d.webhook_id, d.event_id, d.event_type, d.payload, d.event_created_at,
            (SELECT least(max(attempt_number), 2147483646) FROM webhook_deliveries
-             WHERE event_id = d.event_id AND webhook_id = d.webhook_id) + 1
+             WHERE (event_id, webhook_id) >= (d.event_id, d.webhook_id)
+               AND (event_id, webhook_id) <= (d.event_id, d.webhook_id)) + 1
       FROM webhook_deliveries AS d
      WHERE d.id = $1
        -- Who erases it waits, and then sees what we made.
