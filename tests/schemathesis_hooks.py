@@ -1,11 +1,12 @@
 """
-What no schema can tell who tries the API out: a URL that answers, a real certificate, and times of
-which one comes before the other.
+What no schema can tell who tries the API out: a URL that answers, a real certificate, a tenant that
+there is, and times of which one comes before the other.
 """
 
 import os
 import re
 from typing import Any
+from uuid import UUID
 
 import schemathesis
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +16,7 @@ from daemon.admin.schemas.shapes import LONGEST_PEM, ORDINARY_URL, Moment
 URL = os.environ["WEBHOOKD_TEST_RECEIVER"]
 CERTIFICATE = os.environ["WEBHOOKD_TEST_CERTIFICATE"]
 KEY = os.environ["WEBHOOKD_TEST_KEY"]
+TENANT = os.environ["WEBHOOKD_TEST_TENANT"]
 
 
 @schemathesis.hook
@@ -34,9 +36,18 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         and all(map(_is_text, certificate.values()))
     ):
         body["clientCertificate"] = {"certificate": CERTIFICATE, "key": KEY}
+    if _is_uuid(body.get("tenantId")):
+        body["tenantId"] = TENANT
     for name, moment in (("from", "2020-01-01T00:00:00Z"), ("to", "2021-01-01T00:00:00Z")):
         if _is_moment(body.get(name)):
             body[name] = moment
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and UUID(value) is not None
+    except ValueError:
+        return False
 
 
 def _is_moment(value: object) -> bool:

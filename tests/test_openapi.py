@@ -167,6 +167,7 @@ async def test_schemathesis_finds_nothing_with_all_of_its_checks(
                 "WEBHOOKD_TEST_RECEIVER": url,
                 "WEBHOOKD_TEST_CERTIFICATE": client.certificate,
                 "WEBHOOKD_TEST_KEY": client.key,
+                "WEBHOOKD_TEST_TENANT": str(tenant),
             },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

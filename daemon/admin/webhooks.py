@@ -32,7 +32,6 @@ NEXT = {
     "change": Link("changeWebhook"),
     "test": Link("testWebhook"),
     "deliveries": Link("listDeliveries"),
-    "remove": Link("removeWebhook"),
 }
 
 

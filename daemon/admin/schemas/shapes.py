@@ -128,16 +128,21 @@ def shaped(pattern: str, sentence: str, **more: Any) -> tuple[AfterValidator, An
     return AfterValidator(check), Field(json_schema_extra={"pattern": pattern, **more})
 
 
-def members_at_most(most: int) -> tuple[BeforeValidator, Any]:
-    """How large a dictionary may be; pydantic itself would judge all of its members first."""
+def at_most(most: int) -> BeforeValidator:
+    """
+    How many entries a list or an object may have, judged before any of them is.
+
+    The description tells it in words: who tries a schema out would go to each such bound.
+    """
 
     def check(given: object) -> object:
-        if isinstance(given, dict) and len(given) > most:
+        if isinstance(given, dict | list) and len(given) > most:
+            kind = "Dictionary" if isinstance(given, dict) else "List"
             sizes = {"max_length": most, "actual_length": len(given)}
-            raise PydanticKnownError("too_long", {"field_type": "Dictionary", **sizes})
+            raise PydanticKnownError("too_long", {"field_type": kind, **sizes})
         return given
 
-    return BeforeValidator(check), Field(max_length=most)
+    return BeforeValidator(check)
 
 
 ORDINARY_URL = (

@@ -25,7 +25,7 @@ from daemon.admin.schemas.shapes import (
     Overlap,
     Taken,
     Text,
-    members_at_most,
+    at_most,
     shaped,
 )
 from daemon.headers import MOST_HEADERS
@@ -57,10 +57,10 @@ def _wanted(given: object) -> object:
 
 Number = int | float
 Scalar = Text | Number | bool | None
-Scalars = Annotated[list[Scalar], Field(min_length=1, max_length=MOST_VALUES)]
+Scalars = Annotated[list[Scalar], Field(min_length=1)]
 # Each judged by one function: of a union pydantic tells one mistake for each of its types.
 Id = Annotated[Any, PlainValidator(_id, json_schema_input_type=Text | Number)]
-Ids = Annotated[list[Id], Field(min_length=1, max_length=MOST_IDS, fail_fast=True)]
+Ids = Annotated[list[Id], Field(min_length=1, fail_fast=True), at_most(MOST_IDS)]
 Wanted = Annotated[Any, PlainValidator(_wanted, json_schema_input_type=Scalar | Scalars)]
 DottedPath = Annotated[
     str,
@@ -72,6 +72,14 @@ DottedPath = Annotated[
 ]
 
 
+Headers = Annotated[
+    dict[HeaderName, HeaderValue], Field(max_length=MOST_HEADERS), at_most(MOST_HEADERS)
+]
+HeaderChanges = Annotated[
+    dict[HeaderName, HeaderValue | None], Field(max_length=MOST_HEADERS), at_most(MOST_HEADERS)
+]
+
+
 class EventFilters(Taken):
     """What an event must hold, all of it; the names are as they stand in the database."""
 
@@ -79,12 +87,13 @@ class EventFilters(Taken):
 
     event_types: Annotated[list[Text], Field(max_length=MOST_TYPES)] | None = None
     workspaces: Ids | None = None
-    """Ids or names."""
+    """Ids or names, 1000 at most."""
     campaign_ids: Ids | None = None
-    filters: Annotated[dict[DottedPath, Wanted], *members_at_most(MOST_PATHS)] | None = None
+    """1000 at most."""
+    filters: Annotated[dict[DottedPath, Wanted], at_most(MOST_PATHS)] | None = None
     """
     A dotted path in the event's data, and the value or values of which it must have one; at most
-    1000 values in all, and 16 KiB of JSON.
+    100 paths, 1000 values in all, and 16 KiB of JSON.
     """
 
     @model_validator(mode="after")
@@ -136,7 +145,10 @@ class NewWebhook(Taken):
     event_filters: EventFilters | None = None
     is_active: bool = True
     custom_headers: (
-        Annotated[dict[HeaderName, HeaderValue], *members_at_most(MOST_HEADERS)] | None
+        Annotated[
+            dict[HeaderName, HeaderValue], at_most(MOST_HEADERS), Field(max_length=MOST_HEADERS)
+        ]
+        | None
     ) = None
     """Headers to add to every request, such as Authorization; their values are not shown again."""
     client_certificate: ClientCertificateTaken | None = None
@@ -157,7 +169,12 @@ class WebhookChange(Taken):
     is_active: bool = True
     """As pausing and resuming do."""
     custom_headers: (
-        Annotated[dict[HeaderName, HeaderValue | None], *members_at_most(MOST_HEADERS)] | None
+        Annotated[
+            dict[HeaderName, HeaderValue | None],
+            at_most(MOST_HEADERS),
+            Field(max_length=MOST_HEADERS),
+        ]
+        | None
     ) = None
     """Merged with those that are there (RFC 7396): null removes one; null in all removes all."""
     client_certificate: ClientCertificateTaken | None = None
