@@ -377,7 +377,7 @@ async def test_what_is_under_way_is_never_more_than_half_of_the_endpoint_s_place
     receiver.answer = lambda _: Reply(after=0.05)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
-    ids = await store_events(app, tenant, 200)
+    ids = await store_events(app, tenant, 80)
     async with serving(database, delivery={"per_endpoint": 8}):
         await over(app, (await begin(app, wanted(webhook))).id)
 

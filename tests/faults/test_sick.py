@@ -17,7 +17,7 @@ async def test_one_slow_endpoint_with_a_long_backlog_holds_up_nobody(
 
 async def test_a_hundred_slow_endpoints_hold_up_nobody(database: str, folder: Path) -> None:
     report = await sick.sick_ones(
-        database, folder, endpoints=100, backlog=500, answer_after=2.4, busy=300
+        database, folder, endpoints=100, backlog=500, answer_after=1.6, busy=300
     )
 
     assert report.broken == []
@@ -36,6 +36,6 @@ async def test_fifty_endpoints_that_never_answer_hold_up_nobody(
 async def test_a_webhook_that_the_application_holds_locked_holds_up_nobody_else(
     database: str, folder: Path
 ) -> None:
-    report = await sick.locked_one(database, folder, seconds=3)
+    report = await sick.locked_one(database, folder, seconds=2)
 
     assert report.broken == []
