@@ -23,11 +23,11 @@ DAY = timedelta(days=1)
 
 
 class Authority:
-    """Signs certificates for receivers, good or bad."""
+    """Signs certificates for receivers, good or bad; OpenSSL tells authorities apart by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "An authority for tests") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _named("An authority for tests")
+        self._name = _named(name)
         self._certificate = (
             _unsigned(self._name, self._name, self._key, until=datetime.now(UTC) + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

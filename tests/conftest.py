@@ -15,8 +15,12 @@ import pytest
 import uvloop
 
 from tests.application import Application
+from tests.certificates import Authority
 from tests.postgres import Stock, run_apart, temporary_database, temporary_server
 from tests.receiver import Receiver, receiving
+
+# Whoever installs something from elsewhere needs the authorities of this machine.
+OUTSIDE = dict(os.environ)
 
 
 def pytest_configure() -> None:
@@ -27,6 +31,17 @@ def pytest_configure() -> None:
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Tests run on the loop that the daemon runs on."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test calls the world outside, and all of its authorities take each daemon time to load."""
+    folder = tmp_path_factory.mktemp("authority")
+    (folder / "one.pem").write_text(Authority("The only one").pem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(folder / "one.pem"))
+        patch.setenv("SSL_CERT_DIR", str(folder))
+        yield
 
 
 @pytest.fixture(scope="session")

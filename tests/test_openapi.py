@@ -158,7 +158,7 @@ async def test_schemathesis_finds_nothing_with_all_of_its_checks(
             *(Path(sys.executable).with_name("schemathesis"), "run", operator.url("/openapi.json")),
             *("--header", f"Authorization: Bearer {OPERATOR}"),
             *("--header", f"X-Tenant-ID: {tenant}"),
-            *("--checks", "all", "--max-examples", "10", "--seed", "1", "--no-color"),
+            *("--checks", "all", "--max-examples", "8", "--seed", "1", "--no-color"),
             cwd=tmp_path,
             env=os.environ
             | {

@@ -14,6 +14,7 @@ from daemon.bundle import bundled
 from daemon.errors import MigrationError, SchemaError
 from daemon.store import migrations
 from daemon.store.database import reason
+from tests.conftest import OUTSIDE
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,10 +46,10 @@ def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
     python = tmp_path / "v/bin/python"
     base = [sys.executable, "-I", "-m", "pip", "--python", str(python), "install"]
     install = [*_pip(base), "-q", "--no-compile", f"{wheel}[embedded]"]
-    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, env=OUTSIDE)
 
     demo = subprocess.run(
-        [tmp_path / "v/bin/webhookd", "demo", "--seconds", "5"],
+        [tmp_path / "v/bin/webhookd", "demo", "--seconds", "3"],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
         capture_output=True,
