@@ -130,9 +130,12 @@ async def test_what_somebody_holds_while_the_master_key_changes_is_moved_later(
         await person.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", held)
         service.reload(configured(database, NEW, OLD))
         await until(lambda: under(app, NEW_ID, free))
+        left_behind = await under(app, OLD_ID, held)
         await transaction.rollback()
         await until(lambda: under(app, NEW_ID, held))
     await person.close()
+
+    assert left_behind
 
 
 async def test_what_no_key_opens_is_put_off_uncharged_and_goes_on_once_the_key_is_back(
