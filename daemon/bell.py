@@ -4,8 +4,8 @@ import asyncio
 import time
 from datetime import datetime
 
+from daemon.core.model.ids import WebhookId
 from daemon.lanes import Lanes
-from daemon.model import WebhookId
 
 
 class Bell:

@@ -18,9 +18,10 @@ import aiodns
 import aiohappyeyeballs
 
 from daemon import proxy
-from daemon.errors import PostponedError
+from daemon.core.errors import PostponedError
+from daemon.core.model.secrets import ClientCertificate
+from daemon.core.policy.refusal import Refusal
 from daemon.exchange import Connection
-from daemon.model import ClientCertificate, Refusal
 from daemon.proxy import Proxy
 from daemon.secured import Secured
 from daemon.stopwatch import Stopwatch

@@ -12,18 +12,10 @@ from uuid import UUID
 
 import orjson
 
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
+from daemon.core.model.secrets import HIDDEN, ClientCertificate, Credentials, StoredSecrets
+from daemon.core.policy.refusal import Refusal
 from daemon.headers import judge_headers
-from daemon.model import (
-    HIDDEN,
-    Answer,
-    ClientCertificate,
-    Credentials,
-    Failure,
-    Fault,
-    Outcome,
-    Refusal,
-    StoredSecrets,
-)
 from daemon.vault import Vault
 
 # Shorter ones would tear holes into an answer that holds them by chance.

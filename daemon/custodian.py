@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import structlog
 
+from daemon.core.errors import UnreadableSecretError
+from daemon.core.model.secrets import StoredSecrets
 from daemon.credentials import sealed
-from daemon.errors import UnreadableSecretError
 from daemon.metrics import Metrics
-from daemon.model import StoredSecrets
 from daemon.store import secrets
 from daemon.store.database import Connection, Database
 from daemon.store.secrets import LONGEST_STORED, UNREADABLE

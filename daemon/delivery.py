@@ -13,9 +13,10 @@ from functools import partial
 
 from daemon import payload, signing
 from daemon.apart import Apart
+from daemon.core.model.attempts import Attempted, Claim, Failure, Outcome, Request
+from daemon.core.model.secrets import Credentials
 from daemon.credentials import concealed, credentials_of
 from daemon.metrics import Metrics
-from daemon.model import Attempted, Claim, Credentials, Failure, Outcome, Request
 from daemon.sender import Sender
 from daemon.vault import Vault
 from daemon.verdict import judge

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from daemon.appetite import Appetite
-from daemon.errors import WebhookdError
-from daemon.model import DeliveryId, EventId, WebhookId
+from daemon.core.errors import WebhookdError
+from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.store import forgetting
 from daemon.store.database import Connection, Database
 from daemon.store.forgetting import Attempt, Bite, Place, Tally, Whose

@@ -15,10 +15,11 @@ import structlog
 
 from daemon.audience import Audience, Listeners
 from daemon.bell import Bell
+from daemon.core.model.events import Event, Subscription
+from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.ids import new_delivery_id
 from daemon.matching import Matcher, Unusable, compile_subscription, parsed
 from daemon.metrics import Metrics
-from daemon.model import Event, EventId, Subscription, TenantId, WebhookId
 from daemon.store import deliveries, events, webhooks
 from daemon.store.database import Connection, Database
 from daemon.store.deliveries import NewDelivery

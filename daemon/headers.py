@@ -7,7 +7,7 @@ Basic authentication and bearer tokens are such headers too: `Authorization` is 
 import re
 from collections.abc import Mapping
 
-from daemon.model import Refusal
+from daemon.core.policy.refusal import Refusal
 
 MOST_HEADERS = 32
 LONGEST_NAME = 128

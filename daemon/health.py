@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from daemon.model import Health, NoticeKind
+from daemon.core.model.endpoints import Health
+from daemon.core.model.notices import NoticeKind
 
 MOST_FAILURES = 2**31 - 1  # a column's integer ends there; pauses come at a million at the latest
 

@@ -5,7 +5,7 @@ import secrets
 import time
 from uuid import UUID
 
-from daemon.model import DeliveryId
+from daemon.core.model.ids import DeliveryId
 
 
 def new_delivery_id() -> DeliveryId:

@@ -18,7 +18,7 @@ from datetime import datetime
 from heapq import heapify, heappop, heappush
 from math import inf
 
-from daemon.model import WebhookId
+from daemon.core.model.ids import WebhookId
 
 FIRST_WINDOW = 2.0
 SLOW_MS = 1000.0

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from daemon.bell import Bell
-from daemon.model import WebhookId
+from daemon.core.model.ids import WebhookId
 from daemon.store.database import CONNECT_SECONDS, Database
 
 CHECK_SECONDS = 1.0

@@ -18,9 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from daemon.errors import MailError
+from daemon.core.errors import MailError
+from daemon.core.model.notices import Letter
 from daemon.logs import one_line
-from daemon.model import Letter
 
 # For each step up to the letter itself, and for all of them.
 STEP_SECONDS = 10.0

@@ -16,7 +16,8 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from daemon.model import Answer, Attempted, Failure, Fault, NoticeKind, Outcome, Verdict
+from daemon.core.model.attempts import Answer, Attempted, Failure, Fault, Outcome, Verdict
+from daemon.core.model.notices import NoticeKind
 
 RESULTS = ("success", "failed", "exhausted")
 CLASSES = ("2xx", "3xx", "4xx", "5xx", "other", "none")

@@ -17,12 +17,12 @@ from typing import TypeVar
 
 import structlog
 
-from daemon.errors import MailError
+from daemon.core.errors import MailError
+from daemon.core.model.notices import DueNotice
 from daemon.letters import Letterhead, compose
 from daemon.mailboxes import mailbox
 from daemon.mailer import Mailer, Refused, Session
 from daemon.metrics import Metrics
-from daemon.model import DueNotice
 from daemon.store import notices
 from daemon.store.database import UNAVAILABLE, Connection, Database
 

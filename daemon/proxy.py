@@ -12,7 +12,7 @@ from binascii import b2a_base64
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from daemon.errors import PostponedError
+from daemon.core.errors import PostponedError
 
 LONGEST_ANSWER = 8 * 1024
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |\r\n)")

@@ -14,10 +14,10 @@ import structlog
 
 from daemon.bell import Bell
 from daemon.choice import Choice
+from daemon.core.model.ids import ReplayId
 from daemon.lanes import Lanes
 from daemon.matching import Unusable
 from daemon.metrics import Metrics
-from daemon.model import ReplayId
 from daemon.pacing import MOST_READ, NOTHING, SLOT_SHARE, Outstanding, Pace, Piece, piece_of
 from daemon.store import chunks
 from daemon.store.candidates import DATA_READ_AT_ONCE, wanted_among

@@ -23,9 +23,11 @@ from daemon.connections import (
     Resolver,
     UnreachableError,
 )
-from daemon.errors import PostponedError
+from daemon.core.errors import PostponedError
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request, Trace
+from daemon.core.model.secrets import HIDDEN
+from daemon.core.policy.refusal import Refusal
 from daemon.exchange import Connection, ExchangeError, RawAnswer
-from daemon.model import HIDDEN, Answer, Failure, Fault, Outcome, Refusal, Request, Trace
 from daemon.proxy import Proxy
 from daemon.secured import CostlyHandshakeError
 from daemon.stopwatch import Stopwatch

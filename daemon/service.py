@@ -16,7 +16,7 @@ from daemon import systemd
 from daemon.admin.app import serve
 from daemon.admin.readiness import Readiness
 from daemon.config import Config
-from daemon.errors import DatabaseUnavailableError, UsageError
+from daemon.core.errors import DatabaseUnavailableError, UsageError
 from daemon.house import House, app_of, build, master_keys
 from daemon.loops import keep_turning, rest_until
 from daemon.store import migrations

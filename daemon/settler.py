@@ -18,25 +18,17 @@ import orjson
 import structlog
 
 from daemon.bell import Bell
+from daemon.core.model.attempts import Answer, Attempted, Failure, Trace
+from daemon.core.model.endpoints import Health, HealthChange
+from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.core.model.notices import Notice, NoticeKind
 from daemon.health import Limits, after_failure, after_success
 from daemon.ids import new_delivery_id
 from daemon.lanes import Lanes
 from daemon.metrics import Metrics
-from daemon.model import (
-    Answer,
-    Attempted,
-    DeliveryId,
-    Failure,
-    Health,
-    NoticeKind,
-    Trace,
-    WebhookId,
-)
 from daemon.store import deliveries, notices, webhooks
 from daemon.store.database import UNAVAILABLE, Connection, Database
 from daemon.store.deliveries import Settlement
-from daemon.store.notices import Notice
-from daemon.store.webhooks import HealthChange
 
 log = structlog.get_logger()
 

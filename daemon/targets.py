@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import idna
 
-from daemon.model import Refusal
+from daemon.core.policy.refusal import Refusal
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from functools import lru_cache
 
-from daemon.model import ClientCertificate
+from daemon.core.model.secrets import ClientCertificate
 
 CONTEXTS_KEPT = 1024
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from daemon.errors import UnreadableSecretError
+from daemon.core.errors import UnreadableSecretError
 
 # sealed:<version>:<key id>:<base64 of nonce, ciphertext and tag>
 PREFIX = "sealed:1:"

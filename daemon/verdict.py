@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import assert_never
 
-from daemon.model import Answer, Failure, Outcome, Verdict
+from daemon.core.model.attempts import Answer, Failure, Outcome, Verdict
 from daemon.retry import retry_after, wait_after
 
 GONE = 410

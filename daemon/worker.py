@@ -13,10 +13,10 @@ from datetime import timedelta
 import structlog
 
 from daemon.bell import Bell
-from daemon.errors import PostponedError
+from daemon.core.errors import PostponedError
+from daemon.core.model.attempts import Attempted, Claim
 from daemon.lanes import NOTHING, Known, Lanes, Turn
 from daemon.metrics import Metrics
-from daemon.model import Attempted, Claim
 from daemon.store import deliveries
 from daemon.store.database import UNAVAILABLE, Database
 from daemon.store.deliveries import Catch

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from daemon.model import ClientCertificate
+from daemon.core.model.secrets import ClientCertificate
 from daemon.tls import verifying_context
 
 DAY = timedelta(days=1)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from daemon.model import ReplayId, TenantId, WebhookId
+from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.store import replays
 from daemon.store.replays import Counted, Replay, Source, Status, Wanted
 from tests.application import Application

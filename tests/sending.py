@@ -9,7 +9,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from typing import Any
 
-from daemon.model import Answer, Failure, Fault, Outcome, Request
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
 from daemon.sender import Sender
 from daemon.targets import EgressPolicy
 from tests.hostile import OK, Script, hostile, saying

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from daemon import signing
-from daemon.samples import EVENT_TYPES
+from daemon.core.event_types import EVENT_TYPES
 from daemon.store import history
 from tests.api import Caller, serving_api
 from tests.application import SECRET, Application

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from daemon import signing
-from daemon.samples import EVENT_TYPES, sample_of
+from daemon.core.event_types import EVENT_TYPES, sample_of
 from tests.api import Caller, serving_api
 from tests.application import Application
 from tests.hostile import HTTP, hostile, saying, silent

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.audience import Audience, Listeners
+from daemon.core.model.ids import WebhookId
 from daemon.matching import Matcher, compile_subscription
-from daemon.model import WebhookId
 
 TYPES = ["email.opened", "email.clicked", "contact.created", "email", "other"]
 

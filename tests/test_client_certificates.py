@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.model import Answer, ClientCertificate, Failure, Fault, Outcome, Request
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
+from daemon.core.model.secrets import ClientCertificate
 from tests.application import Application
 from tests.certificates import Authority
 from tests.hostile import OK, Hostile, Visit, hostile, saying

@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 from daemon.bundle import bundled
 from daemon.config import Config, Database, Delivery, Egress, load
 from daemon.config.sections import keys
-from daemon.errors import ConfigError
+from daemon.core.errors import ConfigError
 
 CANARY = "c4n4ry"
 

@@ -8,25 +8,13 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.core.model.attempts import Attempted, Claim, Failure, Fault, Outcome, Verdict
+from daemon.core.model.endpoints import Health, HealthChange
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.notices import Notice, NoticeKind
+from daemon.core.model.secrets import StoredSecrets
 from daemon.health import Limits, after_failure, after_success
-from daemon.model import (
-    Attempted,
-    Claim,
-    DeliveryId,
-    EventId,
-    Failure,
-    Fault,
-    Health,
-    NoticeKind,
-    Outcome,
-    StoredSecrets,
-    TenantId,
-    Verdict,
-    WebhookId,
-)
 from daemon.settler import consequences
-from daemon.store.notices import Notice
-from daemon.store.webhooks import HealthChange
 
 NOW = datetime(2025, 11, 25, tzinfo=UTC)
 NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)

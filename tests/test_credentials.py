@@ -6,16 +6,10 @@ import orjson
 import pytest
 
 from daemon import signing
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
+from daemon.core.model.ids import WebhookId
+from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.credentials import concealed, credentials_of, header_place
-from daemon.model import (
-    Answer,
-    Credentials,
-    Failure,
-    Fault,
-    Outcome,
-    StoredSecrets,
-    WebhookId,
-)
 from daemon.vault import Vault
 from tests.application import SECRET, Application
 from tests.house import serving, until

@@ -13,7 +13,7 @@ from daemon.cli.screen import Screen
 from daemon.cli.showroom.stage import Stage
 from daemon.cli.showroom.tally import Counts, Witness
 from daemon.config import Delivery
-from daemon.samples import EVENT_TYPES
+from daemon.core.event_types import EVENT_TYPES
 from tests.commandline import running, webhookd
 from tests.postgres import roomy_folder
 

@@ -19,9 +19,9 @@ import pytest
 import uvloop
 
 from daemon import embedded
+from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded import binaries, child, cluster, server
 from daemon.embedded.launch import account_of_server
-from daemon.errors import EmbeddedPostgresError
 from tests.postgres import HASTE, roomy_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone changes users")

@@ -11,9 +11,9 @@ import asyncpg
 import orjson
 import pytest
 
+from daemon.core.errors import WebhookdError
+from daemon.core.model.ids import TenantId
 from daemon.eraser import Eraser, Progress
-from daemon.errors import WebhookdError
-from daemon.model import TenantId
 from daemon.store import forgetting
 from daemon.store.database import Database
 from daemon.store.forgetting import CONTACT_PLACES, NIL, PATHS, Tally, Whose

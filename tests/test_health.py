@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.core.model.endpoints import Health
+from daemon.core.model.notices import NoticeKind
 from daemon.health import Limits, after_failure, after_success
-from daemon.model import Health, NoticeKind
 
 NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)
 LIMITS = Limits()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from daemon import lanes as lanes_module
+from daemon.core.model.ids import WebhookId
 from daemon.lanes import NOTHING, SLOW_MS, SLOW_SHARE, Known, Lanes, Turn
-from daemon.model import WebhookId
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -15,19 +15,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from daemon.core.model.ids import NoticeId, TenantId, WebhookId
+from daemon.core.model.notices import DueNotice, Letter, NoticeKind, PastAttempt
 from daemon.health import Limits
 from daemon.letters import Letterhead, compose
 from daemon.letters.wording import LONGEST_NAME
 from daemon.mailboxes import mailbox
-from daemon.model import (
-    DueNotice,
-    Letter,
-    NoticeId,
-    NoticeKind,
-    PastAttempt,
-    TenantId,
-    WebhookId,
-)
 
 NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
 HEAD = Letterhead(mailbox("PenguinMails <hooks@example.com>"), Limits(), "https://console.test/c")

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from structlog.typing import FilteringBoundLogger
 
 from daemon import logs
+from daemon.core.model.attempts import Fault
 from daemon.logs.output import Output
 from daemon.logs.rendering import console, to_json
-from daemon.model import Fault
 from tests.application import Application
 
 CANARY = "c4n4ry"

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.errors import DatabaseUnavailableError
+from daemon.core.errors import DatabaseUnavailableError
 from daemon.loops import LONGEST_BACK_OFF, SHORTEST_BACK_OFF, Pulse, keep_turning, rest_until
 from tests.house import until
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.errors import MailError
+from daemon.core.errors import MailError
+from daemon.core.model.notices import Letter
 from daemon.mailer import Mailer, MailServer, Refused
-from daemon.model import Letter
 from tests.certificates import Authority
 from tests.hostile import (
     GONE,

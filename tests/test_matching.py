@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.matching import Matcher, Unusable, compile_subscription, parsed
-from daemon.samples import EVENT_TYPES, sample_of
 
 OPENED = "email.opened"
 

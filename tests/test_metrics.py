@@ -7,22 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon.core.model.attempts import Answer, Attempted, Claim, Failure, Fault, Outcome, Verdict
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.notices import NoticeKind
+from daemon.core.model.secrets import StoredSecrets
 from daemon.metrics import Histogram, Metrics
-from daemon.model import (
-    Answer,
-    Attempted,
-    Claim,
-    DeliveryId,
-    EventId,
-    Failure,
-    Fault,
-    NoticeKind,
-    Outcome,
-    StoredSecrets,
-    TenantId,
-    Verdict,
-    WebhookId,
-)
 
 AN_ID = UUID(int=1)
 CLAIM = Claim(

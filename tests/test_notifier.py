@@ -14,13 +14,13 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.core.model.notices import DueNotice, NoticeKind
 from daemon.health import Limits
 from daemon.letters import Letterhead
 from daemon.loops import Pulse, keep_turning
 from daemon.mailboxes import mailbox
 from daemon.mailer import Mailer, MailServer
 from daemon.metrics import Metrics
-from daemon.model import DueNotice, NoticeKind
 from daemon.notifier import Notifier, Timing
 from daemon.store import notices
 from daemon.store.database import Connection, Database

@@ -12,7 +12,7 @@ import pytest
 from daemon import sender
 from daemon.admin import openapi, pages, schemas
 from daemon.connections import LookupFailedError
-from daemon.samples import EVENT_TYPES
+from daemon.core.event_types import EVENT_TYPES
 from tests.api import OPERATOR, serving_api
 from tests.application import Application
 from tests.certificates import Authority

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from daemon.bundle import bundled
-from daemon.errors import MigrationError, SchemaError
+from daemon.core.errors import MigrationError, SchemaError
 from daemon.store import migrations
 from daemon.store.database import reason
 from tests.conftest import OUTSIDE

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon import payload
+from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.payload import body_of, javascript
-from daemon.samples import EVENT_TYPES, sample_of
 from tests.javascript import NODE, RECEIVERS
 
 ID = UUID("0123456789abcdef0123456789abcdef")

@@ -4,8 +4,8 @@ from base64 import b64encode
 
 import pytest
 
-from daemon.errors import PostponedError
-from daemon.model import Answer, Failure, Fault
+from daemon.core.errors import PostponedError
+from daemon.core.model.attempts import Answer, Failure, Fault
 from daemon.proxy import Proxy
 from daemon.service import Service
 from tests.application import Application

@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from daemon.cli.moments import moment, window
-from daemon.errors import UsageError
-from daemon.model import ReplayId
+from daemon.core.errors import UsageError
+from daemon.core.model.ids import ReplayId
 from tests.application import Application
 from tests.commandline import MODULE, Ended, environment, running, webhookd
 from tests.house import serving, until

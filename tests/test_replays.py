@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from daemon.errors import UnusableFilterError
-from daemon.model import ReplayId, TenantId, WebhookId
+from daemon.core.errors import UnusableFilterError
+from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.store import candidates, replays
 from daemon.store.replays import Source, Status
 from tests.application import Application

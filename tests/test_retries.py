@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from daemon.model import DeliveryId, TenantId, WebhookId
+from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.store.replays import Source
 from daemon.store.retries import Paused, Retried, retry_now
 from tests.application import Application

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from daemon.core.event_types import EVENT_TYPES, EventType, sample_of
 from daemon.payload import javascript
-from daemon.samples import EVENT_TYPES, EventType, sample_of
 
 each_type = pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda each: each.name)
 

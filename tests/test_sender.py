@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.model import Answer, Failure, Fault, Request
+from daemon.core.model.attempts import Answer, Failure, Fault, Request
 from daemon.verdict import judge
 from tests.hostile import (
     CHUNKED,

@@ -7,8 +7,8 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from daemon.core.model.attempts import Answer, Failure, Outcome
 from daemon.exchange import BODY_KEPT, PIECES_LIMIT
-from daemon.model import Answer, Failure, Outcome
 from daemon.sender import HEADERS_KEPT
 from daemon.verdict import judge
 from tests.application import Application

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from daemon import connections
-from daemon.model import Answer, Request
+from daemon.core.model.attempts import Answer, Request
 from daemon.sender import Sender
 from tests.certificates import Authority
 from tests.hostile import (

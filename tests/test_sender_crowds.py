@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from daemon.connections import CaresResolver
-from daemon.model import Answer, Failure, Fault, Outcome
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.sender import Sender
 from tests.hostile import PLAGUES, hostile_apart
 from tests.nameserver import naming, reply

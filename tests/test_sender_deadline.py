@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from daemon.model import Failure, Fault, Outcome
+from daemon.core.model.attempts import Failure, Fault, Outcome
 from tests.hostile import (
     HTTP,
     OK,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from daemon.connections import CaresResolver
-from daemon.model import Answer, Failure, Fault, Outcome
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.sender import Sender
 from tests.hostile import OK, hostile, saying
 from tests.nameserver import (

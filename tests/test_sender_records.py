@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from daemon import connections
-from daemon.model import Answer, Failure, Fault, Outcome
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from tests.certificates import Authority
 from tests.hostile import FLOODS_OF_HANDSHAKES, OK, Hostile, Script, Visit, hostile
 from tests.house import until

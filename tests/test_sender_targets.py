@@ -10,8 +10,8 @@ import pytest
 
 from daemon import connections
 from daemon.connections import CaresResolver, LookupFailedError
-from daemon.errors import PostponedError
-from daemon.model import Answer, Failure, Fault
+from daemon.core.errors import PostponedError
+from daemon.core.model.attempts import Answer, Failure, Fault
 from daemon.sender import OUR_OWN_SHORTAGE
 from tests.hostile import OK, hostile, saying, saying_once
 from tests.sending import NOBODY, Names, sending, to

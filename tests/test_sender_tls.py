@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.model import Answer, Failure, Fault, Outcome
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.tls import verifying_context
 from tests.certificates import Authority
 from tests.hostile import (

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.payload import body_of
-from daemon.samples import EVENT_TYPES, sample_of
 from daemon.signing import (
     StandardCheck,
     headers_for,

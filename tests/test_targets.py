@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from daemon.model import Refusal
+from daemon.core.policy.refusal import Refusal
 from daemon.targets import (
     GLOBAL_V6,
     EgressPolicy,

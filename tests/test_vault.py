@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.errors import UnreadableSecretError
+from daemon.core.errors import UnreadableSecretError
 from daemon.vault import MasterKey, Vault, is_sealed
 
 OLD, NEW = "old-" * 10, "new-" * 10

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.model import Answer, Failure, Fault, Outcome, Verdict
+from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Verdict
 from daemon.retry import LATEST
 from daemon.verdict import judge
 

@@ -18,7 +18,7 @@ from uuid import UUID
 from aiohttp import web
 
 from daemon.admin.problems import Problem
-from daemon.model import TenantId
+from daemon.core.model.ids import TenantId
 
 TENANT_TOKEN = "wht_"
 PAYLOAD_BYTES = 16 + 8  # the tenant's id, and the end in Unix seconds

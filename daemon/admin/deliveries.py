@@ -8,8 +8,8 @@ from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply
 from daemon.admin.problems import Problem, not_found
 from daemon.apart import Apart
-from daemon.model import DeliveryId, EventId, TenantId, WebhookId
-from daemon.samples import EVENT_TYPES, sample_of
+from daemon.core.event_types import EVENT_TYPES, sample_of
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store import catalogue, history, retries
 from daemon.store.database import Connection, Database
 from daemon.store.history import EventEntry, Place, Which

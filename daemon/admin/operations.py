@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from daemon.admin.access import Access, Caller
 from daemon.admin.mistakes import in_body, in_query
 from daemon.admin.problems import Problem, not_found
-from daemon.model import TenantId
+from daemon.core.model.ids import TenantId
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from daemon.errors import PostponedError
+from daemon.core.errors import PostponedError
 from daemon.store.database import UNAVAILABLE, reason
 
 log = structlog.get_logger()

@@ -6,8 +6,8 @@ from weakref import WeakValueDictionary
 from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply
 from daemon.admin.problems import Mistake, Problem, not_found
-from daemon.errors import UnusableFilterError
-from daemon.model import ReplayId, TenantId, WebhookId
+from daemon.core.errors import UnusableFilterError
+from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.store import catalogue, replays
 from daemon.store.database import Database
 from daemon.store.replays import Counted, Replay, Source, Wanted

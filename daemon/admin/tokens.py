@@ -7,7 +7,7 @@ from daemon.admin import schemas
 from daemon.admin.access import Access
 from daemon.admin.operations import Call, Operation, Reply
 from daemon.admin.problems import not_found
-from daemon.model import TenantId
+from daemon.core.model.ids import TenantId
 from daemon.store import catalogue
 from daemon.store.database import Database
 

@@ -15,9 +15,10 @@ from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Operation, Reply
 from daemon.admin.problems import Problem, not_found
 from daemon.apart import Apart
+from daemon.core.event_types import sample_of
+from daemon.core.model.attempts import Attempted, Claim
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.delivery import Deliverer
-from daemon.model import Attempted, Claim, DeliveryId, EventId, TenantId, WebhookId
-from daemon.samples import sample_of
 from daemon.store import catalogue, history
 from daemon.store.catalogue import WebhookEntry
 from daemon.store.database import Database

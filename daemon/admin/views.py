@@ -8,9 +8,10 @@ import orjson
 
 from daemon import payload, signing
 from daemon.admin import schemas
+from daemon.core.event_types import EVENT_TYPES, nearest, takes_any
+from daemon.core.model.attempts import Answer, Attempted
+from daemon.core.model.secrets import HIDDEN
 from daemon.credentials import header_members
-from daemon.model import HIDDEN, Answer, Attempted
-from daemon.samples import EVENT_TYPES, nearest, takes_any
 from daemon.store.catalogue import Settings, WebhookEntry
 from daemon.store.history import Attempt, AttemptInFull
 from daemon.store.replays import Replay

@@ -12,11 +12,13 @@ from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply, given
 from daemon.admin.problems import Mistake, Problem, not_found
 from daemon.config import parse_duration
+from daemon.core.model.ids import WebhookId
+from daemon.core.model.secrets import ClientCertificate, StoredSecrets
+from daemon.core.policy.refusal import Refusal
 from daemon.credentials import header_members, header_place, sealed, secret_place
 from daemon.headers import judge_headers
 from daemon.ids import new_secret
 from daemon.matching import Unusable, compile_subscription
-from daemon.model import ClientCertificate, Refusal, StoredSecrets, WebhookId
 from daemon.store import catalogue, secrets
 from daemon.store.catalogue import NoSuchTenantError, Settings, WebhookEntry
 from daemon.store.database import Database

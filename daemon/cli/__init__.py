@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from daemon.errors import ConfigError, UsageError, WebhookdError
+from daemon.core.errors import ConfigError, UsageError, WebhookdError
 
 app = typer.Typer(
     name="webhookd",

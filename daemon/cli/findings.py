@@ -16,18 +16,21 @@ from daemon import config, house, logs
 from daemon.cli.options import connected, database_of
 from daemon.config import Config
 from daemon.config.sources import CONFIG_VARIABLE, PLACES
-from daemon.credentials import credentials_of
-from daemon.errors import (
+from daemon.core.errors import (
     DatabaseUnavailableError,
     EmbeddedPostgresError,
     MailError,
     SchemaError,
     UnreadableSecretError,
 )
+from daemon.core.event_types import EVENT_TYPES, nearest, takes_any
+from daemon.core.model.attempts import Failure
+from daemon.core.model.ids import WebhookId
+from daemon.core.model.secrets import Credentials, StoredSecrets
+from daemon.core.policy.refusal import Refusal
+from daemon.credentials import credentials_of
 from daemon.logs import without_secrets
 from daemon.matching import Unusable, compile_subscription
-from daemon.model import Credentials, Failure, Refusal, StoredSecrets, WebhookId
-from daemon.samples import EVENT_TYPES, nearest, takes_any
 from daemon.signing import standard_key
 from daemon.store import migrations
 from daemon.store.database import Connection

@@ -12,7 +12,7 @@ import typer
 
 from daemon.cli import app
 from daemon.cli.options import ConfigOption, JsonOption, configured, database_of, switch
-from daemon.errors import UsageError, WebhookdError
+from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -66,7 +66,7 @@ def forget(
 
 
 def _whose(tenant: UUID | None, contact: str | None, *, everything: bool) -> "Whose":
-    from daemon.model import TenantId
+    from daemon.core.model.ids import TenantId
     from daemon.store.forgetting import Whose
 
     if tenant is None:

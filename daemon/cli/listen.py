@@ -10,7 +10,7 @@ import typer
 
 from daemon.cli import app
 from daemon.cli.options import SECRET_VARIABLE, JsonOption, secrets_given, switch
-from daemon.errors import UsageError
+from daemon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from daemon.cli.receiver import Receiver

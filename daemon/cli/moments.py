@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.errors import UsageError
+from daemon.core.errors import UsageError
 
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ACCEPTED = 'a time like "2025-11-20T14:00:00Z", a day like "2025-11-20", or how long ago like "2h"'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.errors import UsageError
+from daemon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from daemon.config import Config

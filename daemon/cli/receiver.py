@@ -23,7 +23,7 @@ from yarl import URL
 
 from daemon.cli.judgement import Judgement, Word, judge_both, judge_own, judge_standard
 from daemon.cli.screen import Screen, printable
-from daemon.errors import UsageError, WebhookdError
+from daemon.core.errors import UsageError, WebhookdError
 
 LARGEST_BODY = 2 * 1024 * 1024
 ANSWER_KEPT = 64 * 1024  # a sender of webhooks reads less

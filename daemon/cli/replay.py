@@ -11,7 +11,7 @@ import typer
 from daemon.cli import app
 from daemon.cli.moments import FromOption, ToOption, window
 from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of, switch
-from daemon.errors import UsageError, WebhookdError
+from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -81,7 +81,7 @@ def replay(
 
 
 def _wanted(webhook: UUID, from_: str | None, to: str | None, types: list[str] | None) -> "Wanted":
-    from daemon.model import WebhookId
+    from daemon.core.model.ids import WebhookId
     from daemon.store.replays import Source, Wanted
 
     asked = tuple(types) if types else None
@@ -90,7 +90,7 @@ def _wanted(webhook: UUID, from_: str | None, to: str | None, types: list[str] |
 
 async def _look(config: "Config", status: UUID | None, cancel: UUID | None) -> "Replay":
     """The replay whose status is asked for, or what has become of the one that is cancelled."""
-    from daemon.model import ReplayId
+    from daemon.core.model.ids import ReplayId
     from daemon.store import replays
     from daemon.store.migrations import verify
 

@@ -11,7 +11,7 @@ import typer
 from daemon.cli import app
 from daemon.cli.moments import FromOption, ToOption, window
 from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of
-from daemon.errors import UsageError, WebhookdError
+from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -82,14 +82,14 @@ def retry(
 
 
 def _exhausted(webhook: UUID, from_: str | None, to: str | None) -> "Wanted":
-    from daemon.model import WebhookId
+    from daemon.core.model.ids import WebhookId
     from daemon.store.replays import Source, Wanted
 
     return Wanted(None, WebhookId(webhook), Source.EXHAUSTED, *window(from_, to))
 
 
 async def _retry(config: "Config", delivery: UUID) -> Again:
-    from daemon.model import DeliveryId
+    from daemon.core.model.ids import DeliveryId
     from daemon.store.migrations import verify
     from daemon.store.retries import Paused, retry_now
 

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from daemon.cli import app
-from daemon.errors import UsageError
+from daemon.core.errors import UsageError
 
 # Given in the wrong place, it would be quoted as what was not understood.
 SECRET = re.compile(r"whsec_[^\s'\")]+")

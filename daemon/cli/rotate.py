@@ -11,7 +11,7 @@ import typer
 
 from daemon.cli import app
 from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of, switch
-from daemon.errors import UsageError, WebhookdError
+from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -73,10 +73,10 @@ def _overlap_of(text: str) -> timedelta:
 async def _rotate(
     config: "Config", webhook: UUID, overlap: timedelta, *, replace: bool
 ) -> NewSecret:
+    from daemon.core.model.ids import WebhookId
     from daemon.credentials import secret_place
     from daemon.house import master_keys
     from daemon.ids import new_secret
-    from daemon.model import WebhookId
     from daemon.store.migrations import verify
     from daemon.store.secrets import UnderWay, rotate
     from daemon.vault import Vault

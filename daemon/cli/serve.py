@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from daemon.cli import app
 from daemon.cli.options import ConfigOption, configured, embedded_postgres, switch
-from daemon.errors import ConfigError, EmbeddedPostgresError, UsageError
+from daemon.core.errors import ConfigError, EmbeddedPostgresError, UsageError
 
 if TYPE_CHECKING:
     from daemon.config import Config

@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 
 import typer
 
-from daemon import samples
 from daemon.cli import app
 from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of
-from daemon.errors import UsageError, WebhookdError
+from daemon.core import event_types
+from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -91,14 +91,14 @@ def _data_of(event_type: str, given: str | None) -> str:
     if given is not None:
         return _checked(given)
     try:
-        return json.dumps(samples.sample_of(event_type), ensure_ascii=False)
+        return json.dumps(event_types.sample_of(event_type), ensure_ascii=False)
     except KeyError:
         raise UsageError(_unknown(event_type)) from None
 
 
 def _unknown(event_type: str) -> str:
-    near = samples.nearest(event_type)
-    names = ", ".join(each.name for each in samples.EVENT_TYPES)
+    near = event_types.nearest(event_type)
+    names = ", ".join(each.name for each in event_types.EVENT_TYPES)
     hint = f"did you mean {near}?" if near else f"there are {names}."
     shown = json.dumps(event_type, ensure_ascii=False)
     return f"TYPE: {shown} is none of the 13 types; {hint} Another type needs --data"
@@ -153,8 +153,8 @@ async def _audience(
     db: "Connection", tenant_id: UUID, event_type: str, data: str
 ) -> tuple[int, int]:
     """How many active webhooks want the event, and how many there are."""
+    from daemon.core.model.ids import TenantId
     from daemon.matching import Matcher, compile_subscription, parsed
-    from daemon.model import TenantId
     from daemon.store.webhooks import subscriptions
 
     value = parsed(data)

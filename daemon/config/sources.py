@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from daemon.config.sections import Config, keys
 from daemon.config.toml_lines import KeyPath, lines_of
-from daemon.errors import ConfigError
+from daemon.core.errors import ConfigError
 
 PREFIX = "WEBHOOKD_"
 CONFIG_VARIABLE = "WEBHOOKD_CONFIG"

@@ -16,8 +16,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 from pathlib import Path
 
+from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded.launch import Account, barrier
-from daemon.errors import EmbeddedPostgresError
 
 PROGRAMS = ("postgres", "initdb")
 SYSTEM = Path("/usr/lib/postgresql")

@@ -19,8 +19,8 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import IO
 
+from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded.launch import Account, Launch, barrier
-from daemon.errors import EmbeddedPostgresError
 
 # C.UTF-8 knows the letters beyond ASCII; C is there even where that is missing.
 LOCALES = ("C.UTF-8", "C")

@@ -17,8 +17,8 @@ from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGQUIT
 from typing import IO
 
+from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded import child
-from daemon.errors import EmbeddedPostgresError
 
 # Shutdown fast, then immediate, then none of its own choice; and the seconds each may take.
 ENDING = ((SIGINT, 15), (SIGQUIT, 7), (SIGKILL, 5))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import asyncpg
 
+from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded import binaries, cluster
 from daemon.embedded.launch import Account, Launch, account_of_server, barrier, end
-from daemon.errors import EmbeddedPostgresError
 
 ROLE = DATABASE = "webhookd"
 DEFAULTS = {"timezone": "UTC", "log_timezone": "UTC", "password_encryption": "scram-sha-256"}

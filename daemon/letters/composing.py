@@ -10,10 +10,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from daemon.core.model.notices import DueNotice, Letter, PastAttempt
 from daemon.health import Limits
 from daemon.letters.wording import Words, meanwhile, moment, place, words_of
 from daemon.logs import one_line
-from daemon.model import DueNotice, Letter, PastAttempt
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import assert_never
 from urllib.parse import quote
 
+from daemon.core.model.notices import DueNotice, NoticeKind
 from daemon.health import Limits
 from daemon.logs import one_line
-from daemon.model import DueNotice, NoticeKind
 
 _BEHIND_PATH = re.compile(r"[?#]")
 _NOT_OF_A_URL = re.compile(r"""[\s"'<>\\]""")

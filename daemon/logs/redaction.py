@@ -18,7 +18,7 @@ from uuid import UUID
 
 from structlog.typing import EventDict
 
-from daemon.model import HIDDEN
+from daemon.core.model.secrets import HIDDEN
 
 DEEPEST = 5  # levels of nesting that are written; also what ends a circle
 

@@ -12,8 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from daemon.choice import Choice
+from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.matching import parsed
-from daemon.model import EventId, TenantId, WebhookId
 from daemon.pacing import Candidate, Position
 from daemon.store.database import Connection
 from daemon.store.events import data_of

@@ -11,7 +11,8 @@ from typing import Any
 
 import asyncpg
 
-from daemon.model import StoredSecrets, TenantId, WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.secrets import StoredSecrets
 from daemon.store.database import Connection
 
 

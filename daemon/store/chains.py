@@ -5,7 +5,7 @@ A failure's next attempt is made by whoever settles it. Whoever adds one besides
 asked for it, holds the webhook's chains meanwhile, or two of them would add the same.
 """
 
-from daemon.model import WebhookId
+from daemon.core.model.ids import WebhookId
 from daemon.store.database import Connection
 
 HOLD = "SELECT pg_advisory_xact_lock(hashtextextended('webhookd chains ' || $1::uuid, 0))"

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from daemon.choice import Choice
+from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.ids import new_delivery_id
 from daemon.matching import Unusable
-from daemon.model import ReplayId, TenantId, WebhookId
 from daemon.pacing import Candidate, Outstanding, Piece, Position
 from daemon.store import candidates, chains
 from daemon.store.database import Connection

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from daemon.errors import DatabaseUnavailableError
+from daemon.core.errors import DatabaseUnavailableError
 from daemon.store.times import read_every_time
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy

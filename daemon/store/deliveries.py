@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from daemon.core.model.attempts import Claim
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.secrets import StoredSecrets
 from daemon.lanes import Turn
-from daemon.model import Claim, DeliveryId, EventId, StoredSecrets, TenantId, WebhookId
 from daemon.store.database import Connection
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from daemon.model import Event, EventId, TenantId, WebhookId
+from daemon.core.model.events import Event
+from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.store.database import Connection
 
 

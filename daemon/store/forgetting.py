@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from daemon.model import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store.database import Connection
 
 # Where data names a contact, by id or by e-mail address. Arrays on the way are looked into: `to`

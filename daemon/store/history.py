@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from daemon.model import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store.database import Connection
 
 FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)

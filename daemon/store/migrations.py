@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from daemon.bundle import bundled
-from daemon.errors import MigrationError, SchemaError
+from daemon.core.errors import MigrationError, SchemaError
 from daemon.store.database import CONNECT_SECONDS, Connection, reason, unusable
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"

@@ -6,31 +6,15 @@ also the fence: who no longer holds the lease changes nothing. `infinity` is a n
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from daemon.model import (
-    DueNotice,
-    NoticeId,
-    NoticeKind,
-    PastAttempt,
-    TenantId,
-    WebhookId,
-)
+from daemon.core.model.ids import NoticeId, TenantId, WebhookId
+from daemon.core.model.notices import DueNotice, Notice, NoticeKind, PastAttempt
 from daemon.store.database import Connection
 
 LOOKED_THROUGH = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One transition of one endpoint; `data` is a JSON object with its circumstances."""
-
-    tenant_id: TenantId
-    webhook_id: WebhookId
-    kind: NoticeKind
-    data: str
 
 
 WRITE = """

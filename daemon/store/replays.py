@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from daemon.choice import Choice, choice_of_deliveries, choice_of_events
-from daemon.errors import UnusableFilterError
+from daemon.core.errors import UnusableFilterError
+from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.matching import Unusable
-from daemon.model import ReplayId, TenantId, WebhookId
 from daemon.pacing import Position
 from daemon.store import candidates
 from daemon.store.database import Connection

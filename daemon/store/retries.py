@@ -8,8 +8,8 @@ twice gets the same one.
 from dataclasses import dataclass
 from uuid import UUID
 
+from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.ids import new_delivery_id
-from daemon.model import DeliveryId, TenantId, WebhookId
 from daemon.store import chains
 from daemon.store.database import Connection
 

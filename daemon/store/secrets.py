@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from daemon.model import StoredSecrets, WebhookId
+from daemon.core.model.ids import WebhookId
+from daemon.core.model.secrets import StoredSecrets
 from daemon.store.database import Connection
 
 # In place of a key's id, on a row whose secrets cannot be opened: nobody looks at it again.

@@ -1,10 +1,11 @@
 """Webhooks as the daemon sees them: who subscribes to what, and how each endpoint is doing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from daemon.core.model.endpoints import Health, HealthChange
+from daemon.core.model.events import Subscription
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.matching import LONGEST_TEXT
-from daemon.model import Health, Subscription, TenantId, WebhookId
 from daemon.store.database import Connection
 
 SUBSCRIPTIONS = """
@@ -83,17 +84,6 @@ EXISTING = "SELECT id FROM webhooks WHERE id = ANY ($1::uuid[])"
 async def existing(db: Connection, ids: Sequence[WebhookId]) -> set[WebhookId]:
     """Those that are there, locked or not."""
     return {WebhookId(row["id"]) for row in await db.fetch(EXISTING, ids)}
-
-
-@dataclass(frozen=True, slots=True)
-class HealthChange:
-    """An endpoint's new health; `paused_reason` is set only by the change that pauses it."""
-
-    webhook_id: WebhookId
-    health: Health
-    succeeded: bool
-    failed: bool
-    paused_reason: str | None
 
 
 CHANGE_HEALTH = """

@@ -16,17 +16,10 @@ from uuid import UUID
 import aiohttp
 import uvloop
 
+from daemon.core.model.attempts import Claim, Request
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.delivery import request_for
-from daemon.model import (
-    Claim,
-    Credentials,
-    DeliveryId,
-    EventId,
-    Request,
-    StoredSecrets,
-    TenantId,
-    WebhookId,
-)
 from daemon.sender import Sender
 from tests.bench.sample import EGRESS, EVENT_DATA, SECRET
 

@@ -12,7 +12,7 @@ from itertools import cycle
 from typing import Any
 from uuid import UUID, uuid4
 
-from daemon.samples import EVENT_TYPES, sample_of
+from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.signing import message_id_of
 from daemon.store.database import Connection
 

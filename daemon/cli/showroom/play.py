@@ -17,7 +17,7 @@ from daemon.cli.showroom import cast, tally
 from daemon.cli.showroom.receiver import Endpoints, Visit, receiving
 from daemon.cli.showroom.stage import Stage
 from daemon.config import Admin, Config, Delivery, Egress
-from daemon.model import NoticeKind
+from daemon.core.model.notices import NoticeKind
 from daemon.service import Service
 from daemon.store.database import Connection
 from daemon.store.migrations import migrate

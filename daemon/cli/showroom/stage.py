@@ -12,7 +12,7 @@ from daemon.cli.showroom.cast import Customer, Endpoint
 from daemon.cli.showroom.receiver import Visit
 from daemon.cli.showroom.tally import Counts, Witness
 from daemon.config import Delivery, format_duration
-from daemon.model import NoticeKind
+from daemon.core.model.notices import NoticeKind
 
 SIGNATURES = {
     Word.VALID: ("✓ valid", "green"),

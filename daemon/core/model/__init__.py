@@ -1,0 +1,1 @@
+"""Ids and frozen values that the packages hand to one another, one file per subject."""

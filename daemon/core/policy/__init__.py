@@ -1,0 +1,1 @@
+"""What customers may ask for: URLs, addresses, headers, e-mail addresses."""
