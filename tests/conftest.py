@@ -14,10 +14,10 @@ import asyncpg
 import pytest
 import uvloop
 
-from tests.application import Application
-from tests.certificates import Authority
-from tests.postgres import Stock, run_apart, temporary_database, temporary_server
-from tests.receiver import Receiver, receiving
+from tests.support.application import Application
+from tests.support.certificates import Authority
+from tests.support.postgres import Stock, run_apart, temporary_database, temporary_server
+from tests.support.receiver import Receiver, receiving
 
 # Whoever installs something from elsewhere needs the authorities of this machine.
 OUTSIDE = dict(os.environ)

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from daemon.apart import LARGE, Apart
-from tests.house import until
+from tests.support.daemons import until
 
 
 async def test_only_what_is_large_leaves_the_loops_thread() -> None:

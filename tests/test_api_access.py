@@ -14,10 +14,10 @@ from daemon.admin.access import Access
 from daemon.config import Config
 from daemon.targets import EgressPolicy
 from daemon.vault import Vault
-from tests.api import OPERATOR, Caller, serving_api
-from tests.application import Application
-from tests.house import serving, until
-from tests.receiver import Receiver, Reply
+from tests.support.api_client import OPERATOR, Caller, serving_api
+from tests.support.application import Application
+from tests.support.daemons import serving, until
+from tests.support.receiver import Receiver, Reply
 from tests.test_delivery import settled
 
 NOTHING: Any = None  # they are only looked at

@@ -13,10 +13,10 @@ import pytest
 from daemon import signing
 from daemon.core.event_types import EVENT_TYPES
 from daemon.store import history
-from tests.api import Caller, serving_api
-from tests.application import SECRET, Application
-from tests.house import until
-from tests.receiver import Receiver, Reply
+from tests.support.api_client import Caller, serving_api
+from tests.support.application import SECRET, Application
+from tests.support.daemons import until
+from tests.support.receiver import Receiver, Reply
 from tests.test_delivery import settled
 
 ONCE: dict[str, Any] = {"delivery": {"retry_schedule": []}}

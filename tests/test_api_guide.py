@@ -10,10 +10,10 @@ from uuid import UUID
 import orjson
 import pytest
 
-from tests.api import OPERATOR, serving_api
-from tests.application import Application
-from tests.house import until
-from tests.receiver import Receiver
+from tests.support.api_client import OPERATOR, serving_api
+from tests.support.application import Application
+from tests.support.daemons import until
+from tests.support.receiver import Receiver
 from tests.test_delivery import settled
 
 GUIDE = Path(__file__).parents[1] / "docs/api.md"

@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.api import Answered, Caller, serving_api
-from tests.application import Application
-from tests.postgres import temporary_database
+from tests.support.api_client import Answered, Caller, serving_api
+from tests.support.application import Application
+from tests.support.postgres import temporary_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,11 +9,11 @@ import pytest
 
 from daemon import signing
 from daemon.core.event_types import EVENT_TYPES, sample_of
-from tests.api import Caller, serving_api
-from tests.application import Application
-from tests.hostile import HTTP, hostile, saying, silent
-from tests.house import free_port, until
-from tests.receiver import Receiver, Reply
+from tests.support.api_client import Caller, serving_api
+from tests.support.application import Application
+from tests.support.daemons import free_port, until
+from tests.support.hostile import HTTP, hostile, saying, silent
+from tests.support.receiver import Receiver, Reply
 
 
 @pytest.fixture

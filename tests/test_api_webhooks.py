@@ -9,11 +9,11 @@ import pytest
 
 from daemon import signing
 from daemon.vault import Vault
-from tests.api import Caller, serving_api
-from tests.application import Application
-from tests.certificates import Authority
-from tests.house import until
-from tests.receiver import Receiver
+from tests.support.api_client import Caller, serving_api
+from tests.support.application import Application
+from tests.support.certificates import Authority
+from tests.support.daemons import until
+from tests.support.receiver import Receiver
 from tests.test_delivery import settled
 
 URL = "http://127.0.0.1:9/hook"

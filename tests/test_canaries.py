@@ -14,11 +14,11 @@ import aiohttp
 import pytest
 
 from daemon.vault import Vault
-from tests.application import Application
-from tests.commandline import Running, environment, running, webhookd
-from tests.hostile import HTTP, hanging_up, hostile, resetting, saying, saying_once
-from tests.house import free_port, until
-from tests.receiver import Received, Receiver, Reply
+from tests.support.application import Application
+from tests.support.commandline import Running, environment, running, webhookd
+from tests.support.daemons import free_port, until
+from tests.support.hostile import HTTP, hanging_up, hostile, resetting, saying, saying_once
+from tests.support.receiver import Received, Receiver, Reply
 
 CANARY = "c4n4ry"  # in each secret, with a word that says which
 MASTER_KEY = f"{CANARY}-master-key-of-32-characters-or-more"
@@ -144,7 +144,7 @@ async def test_no_secret_is_told_whatever_fails(
             *("run", "--no-embedded"),
             folder=tmp_path,
             env=env,
-            python=("-m", "tests.sabotaged"),
+            python=("-m", "tests.support.sabotaged"),
         ) as daemon,
     ):
         tenant = await make_everything_fail(app, receiver, [x.url for x in (one, two, three, four)])

@@ -20,11 +20,11 @@ import pytest
 
 from daemon import cli, embedded, signing
 from daemon.cli.verify import complaint_of
-from tests.application import SECRET, Application
-from tests.commandline import Running, environment, running, webhookd
-from tests.mailserver import mail_host
-from tests.postgres import HASTE, roomy_folder
-from tests.receiver import Receiver, Reply
+from tests.support.application import SECRET, Application
+from tests.support.commandline import Running, environment, running, webhookd
+from tests.support.mailserver import mail_host
+from tests.support.postgres import HASTE, roomy_folder
+from tests.support.receiver import Receiver, Reply
 
 COMMANDS = (
     "run", "demo", "migrate", "check", "trigger", "listen", "verify", "rotate-secret", "retry",

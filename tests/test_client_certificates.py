@@ -8,11 +8,11 @@ import pytest
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
 from daemon.core.model.secrets import ClientCertificate
-from tests.application import Application
-from tests.certificates import Authority
-from tests.hostile import OK, Hostile, Visit, hostile, saying
-from tests.house import serving, until
-from tests.sending import Names, sending
+from tests.support.application import Application
+from tests.support.certificates import Authority
+from tests.support.client import Names, sending
+from tests.support.daemons import serving, until
+from tests.support.hostile import OK, Hostile, Visit, hostile, saying
 from tests.test_delivery import settled
 
 

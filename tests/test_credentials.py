@@ -11,9 +11,9 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.credentials import concealed, credentials_of, header_place
 from daemon.vault import Vault
-from tests.application import SECRET, Application
-from tests.house import serving, until
-from tests.receiver import Receiver, Reply
+from tests.support.application import SECRET, Application
+from tests.support.daemons import serving, until
+from tests.support.receiver import Receiver, Reply
 from tests.test_delivery import settled
 
 BEARER = "Bearer t0k3n-t0k3n-t0k3n"

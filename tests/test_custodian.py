@@ -13,10 +13,10 @@ from daemon import signing
 from daemon.config import Config
 from daemon.store.secrets import UNREADABLE
 from daemon.vault import Vault
-from tests.application import SECRET, Application
-from tests.commandline import running, webhookd
-from tests.house import config, free_port, serving, until
-from tests.receiver import Receiver
+from tests.support.application import SECRET, Application
+from tests.support.commandline import running, webhookd
+from tests.support.daemons import config, free_port, serving, until
+from tests.support.receiver import Receiver
 from tests.test_delivery import settled
 
 OLD, NEW = "old-" * 10, "new-" * 10

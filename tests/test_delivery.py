@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from daemon import signing
-from tests.application import SECRET, Application
-from tests.house import serving, until
-from tests.receiver import Receiver, Reply
+from tests.support.application import SECRET, Application
+from tests.support.daemons import serving, until
+from tests.support.receiver import Receiver, Reply
 
 SHORT = {"retry_schedule": ["300ms", "300ms", "300ms", "300ms", "300ms"]}
 

@@ -14,8 +14,8 @@ from daemon.cli.showroom.stage import Stage
 from daemon.cli.showroom.tally import Counts, Witness
 from daemon.config import Delivery
 from daemon.core.event_types import EVENT_TYPES
-from tests.commandline import running, webhookd
-from tests.postgres import roomy_folder
+from tests.support.commandline import running, webhookd
+from tests.support.postgres import roomy_folder
 
 NO_POSTGRESQL = (
     "from daemon import cli; from daemon.embedded import binaries;"

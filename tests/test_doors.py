@@ -10,10 +10,10 @@ import pytest
 from yarl import URL
 
 from daemon.admin import doors, operations
-from tests.api import OPERATOR, Caller, serving_api
-from tests.application import Application
-from tests.hostile import hostile, silent
-from tests.house import until
+from tests.support.api_client import OPERATOR, Caller, serving_api
+from tests.support.application import Application
+from tests.support.daemons import until
+from tests.support.hostile import hostile, silent
 
 AT_ONCE = 0.2
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -22,7 +22,7 @@ from daemon import embedded
 from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded import binaries, child, cluster, server
 from daemon.embedded.launch import account_of_server
-from tests.postgres import HASTE, roomy_folder
+from tests.support.postgres import HASTE, roomy_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone changes users")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")

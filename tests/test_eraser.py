@@ -17,9 +17,7 @@ from daemon.eraser import Eraser, Progress
 from daemon.store import forgetting
 from daemon.store.database import Database
 from daemon.store.forgetting import CONTACT_PLACES, NIL, PATHS, Tally, Whose
-from tests.application import Application
-from tests.house import serving, until
-from tests.keeping import (
+from tests.support.aged_rows import (
     OLD,
     count_in,
     ids_in,
@@ -30,8 +28,10 @@ from tests.keeping import (
     stored_notice,
     stored_replay,
 )
-from tests.postgres import most_rows_read
-from tests.receiver import Receiver, Reply
+from tests.support.application import Application
+from tests.support.daemons import serving, until
+from tests.support.postgres import most_rows_read
+from tests.support.receiver import Receiver, Reply
 from tests.test_delivery import settled
 
 NOW = "now()"

@@ -9,9 +9,9 @@ import pytest
 
 from daemon import fanout, matching
 from daemon.matching import Matcher
-from tests.application import Application
-from tests.house import serving, until
-from tests.receiver import Receiver
+from tests.support.application import Application
+from tests.support.daemons import serving, until
+from tests.support.receiver import Receiver
 from tests.test_delivery import settled
 
 UNUSABLE: dict[str, tuple[str, str]] = {

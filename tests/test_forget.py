@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.application import Application
-from tests.commandline import MODULE, Ended, environment, webhookd
-from tests.keeping import count_in, stored_delivery, stored_event
+from tests.support.aged_rows import count_in, stored_delivery, stored_event
+from tests.support.application import Application
+from tests.support.commandline import MODULE, Ended, environment, webhookd
 
 PATIENCE_SECONDS = 30.0
 

@@ -16,9 +16,7 @@ from daemon.metrics import Metrics
 from daemon.store import retention
 from daemon.store.database import Connection, Database
 from daemon.store.retention import Found, Place, Shelf
-from tests.application import Application
-from tests.house import metrics_of, serving, until
-from tests.keeping import (
+from tests.support.aged_rows import (
     OLD,
     count_in,
     ids_in,
@@ -29,7 +27,9 @@ from tests.keeping import (
     stored_notice,
     stored_replay,
 )
-from tests.receiver import Receiver
+from tests.support.application import Application
+from tests.support.daemons import metrics_of, serving, until
+from tests.support.receiver import Receiver
 from tests.test_delivery import settled
 
 YOUNG = "now() - interval '6 days'"

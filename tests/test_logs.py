@@ -24,7 +24,7 @@ from daemon import logs
 from daemon.core.model.attempts import Fault
 from daemon.logs.output import Output
 from daemon.logs.rendering import console, to_json
-from tests.application import Application
+from tests.support.application import Application
 
 CANARY = "c4n4ry"
 Say = Callable[..., dict[str, object]]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from daemon.connections import CaresResolver, LookupFailedError
-from tests.nameserver import NO_SUCH_NAME, naming
+from tests.support.nameserver import NO_SUCH_NAME, naming
 
 
 async def test_a_name_is_looked_up_with_all_of_its_addresses() -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from daemon.core.errors import DatabaseUnavailableError
 from daemon.loops import LONGEST_BACK_OFF, SHORTEST_BACK_OFF, Pulse, keep_turning, rest_until
-from tests.house import until
+from tests.support.daemons import until
 
 FOR_EVER = 3600.0
 Step = float | Exception | Callable[[], float]

@@ -13,18 +13,10 @@ import pytest
 from daemon.core.errors import MailError
 from daemon.core.model.notices import Letter
 from daemon.mailer import Mailer, MailServer, Refused
-from tests.certificates import Authority
-from tests.hostile import (
-    GONE,
-    Script,
-    Visit,
-    hanging_up,
-    hostile,
-    resetting,
-    silent,
-)
-from tests.house import free_port, until
-from tests.mailserver import MailHost, mail_host
+from tests.support.certificates import Authority
+from tests.support.daemons import free_port, until
+from tests.support.hostile import GONE, Script, Visit, hanging_up, hostile, resetting, silent
+from tests.support.mailserver import MailHost, mail_host
 
 OPS, EVE = "ops@example.com", "eve@example.com"
 LETTER = Letter("hooks@example.com", (OPS, EVE), b"Subject: x\r\n\r\n.\r\n..hello\r\n")

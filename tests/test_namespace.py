@@ -15,7 +15,7 @@ from tests.faults.stage import faults_logged
 from tests.namespace import entrance, world
 from tests.namespace.entrance import Attempt, Found
 from tests.namespace.trace import reached_for, whole
-from tests.postgres import roomy_folder, temporary_database
+from tests.support.postgres import roomy_folder, temporary_database
 
 NOT_PUBLIC = "the host's address is not public"
 ATTEMPTS = 3  # the first, and one for each wait of the schedule

@@ -24,12 +24,12 @@ from daemon.metrics import Metrics
 from daemon.notifier import Notifier, Timing
 from daemon.store import notices
 from daemon.store.database import Connection, Database
-from tests.application import Application
-from tests.certificates import Authority
-from tests.hostile import hostile, silent
-from tests.house import daemon, free_port, metrics_of, serving, until
-from tests.mailserver import MailHost, mail_host
-from tests.receiver import Received, Receiver, Reply
+from tests.support.application import Application
+from tests.support.certificates import Authority
+from tests.support.daemons import daemon, free_port, metrics_of, serving, until
+from tests.support.hostile import hostile, silent
+from tests.support.mailserver import MailHost, mail_host
+from tests.support.receiver import Received, Receiver, Reply
 
 OPS, OWNER = "ops@example.com", "owner@customer.example"
 CANARY = "c4n4ry"

@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from daemon.admin.schemas import RetryStarted
-from tests.api import OPERATOR, Caller, serving_api
-from tests.application import Application
-from tests.house import daemon, free_port, serving, until
-from tests.receiver import Receiver, Reply
+from tests.support.api_client import OPERATOR, Caller, serving_api
+from tests.support.application import Application
+from tests.support.daemons import daemon, free_port, serving, until
+from tests.support.receiver import Receiver, Reply
 
 MOST = 2**31 - 1
 

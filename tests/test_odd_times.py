@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from daemon.store.database import Database
 from daemon.store.times import EARLIEST, LATEST, read, written
-from tests.api import serving_api
-from tests.application import Application
-from tests.house import serving, until
-from tests.receiver import Receiver
+from tests.support.api_client import serving_api
+from tests.support.application import Application
+from tests.support.daemons import serving, until
+from tests.support.receiver import Receiver
 
 ODD = ["infinity", "-infinity", "0044-03-15 BC", "12000-01-01", "4713-01-02 BC", "294276-12-30"]
 NOT_OURS = pytest.mark.parametrize("time", ODD)

@@ -13,12 +13,12 @@ from daemon import sender
 from daemon.admin import openapi, pages, schemas
 from daemon.connections import LookupFailedError
 from daemon.core.event_types import EVENT_TYPES
-from tests.api import OPERATOR, serving_api
-from tests.application import Application
-from tests.certificates import Authority
-from tests.commandline import ROOT
-from tests.hostile import OK, hostile, saying
-from tests.sending import Names
+from tests.support.api_client import OPERATOR, serving_api
+from tests.support.application import Application
+from tests.support.certificates import Authority
+from tests.support.client import Names
+from tests.support.commandline import ROOT
+from tests.support.hostile import OK, hostile, saying
 from tests.test_api_access import OPERATIONS
 
 # The contract's section 7, and the list that a page of replays needs.
@@ -162,7 +162,7 @@ async def test_schemathesis_finds_nothing_with_all_of_its_checks(
             cwd=tmp_path,
             env=os.environ
             | {
-                "SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks",
+                "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks",
                 "PYTHONPATH": str(ROOT),
                 "WEBHOOKD_TEST_RECEIVER": url,
                 "WEBHOOKD_TEST_CERTIFICATE": client.certificate,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from daemon import payload
 from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.payload import body_of, javascript
-from tests.javascript import NODE, RECEIVERS
+from tests.support.javascript import NODE, RECEIVERS
 
 ID = UUID("0123456789abcdef0123456789abcdef")
 NOON = datetime(2025, 11, 25, 12, tzinfo=UTC)

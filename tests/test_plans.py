@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from daemon.store.database import PLANNING
-from tests.application import Application
+from tests.support.application import Application
 
 
 @pytest.mark.parametrize("table", ["webhook_deliveries", "webhook_events"])

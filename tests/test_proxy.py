@@ -8,13 +8,13 @@ from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Answer, Failure, Fault
 from daemon.proxy import Proxy
 from daemon.service import Service
-from tests.application import Application
-from tests.certificates import Authority
-from tests.egress_proxy import EgressProxy, proxying
-from tests.hostile import OK, hostile, saying
-from tests.house import free_port, metrics_of, serving, until
-from tests.receiver import Receiver
-from tests.sending import NOBODY, Names, sending, to
+from tests.support.application import Application
+from tests.support.certificates import Authority
+from tests.support.client import NOBODY, Names, sending, to
+from tests.support.daemons import free_port, metrics_of, serving, until
+from tests.support.egress_proxy import EgressProxy, proxying
+from tests.support.hostile import OK, hostile, saying
+from tests.support.receiver import Receiver
 from tests.test_delivery import settled
 
 CREDENTIALS = b64encode(b"someone:p@ss").decode()

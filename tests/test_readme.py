@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commandline import ROOT, Running, environment
-from tests.house import free_port
-from tests.postgres import roomy_folder
+from tests.support.commandline import ROOT, Running, environment
+from tests.support.daemons import free_port
+from tests.support.postgres import roomy_folder
 
 # `webhookd` as it would be installed, but for where its database lies.
 WEBHOOKD = f"""#!{sys.executable}

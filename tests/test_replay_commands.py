@@ -17,11 +17,11 @@ import pytest
 from daemon.cli.moments import moment, window
 from daemon.core.errors import UsageError
 from daemon.core.model.ids import ReplayId
-from tests.application import Application
-from tests.commandline import MODULE, Ended, environment, running, webhookd
-from tests.house import serving, until
-from tests.receiver import Receiver, Reply
-from tests.replaying import YESTERDAY, begin, over, store_events, wanted
+from tests.support.application import Application
+from tests.support.commandline import MODULE, Ended, environment, running, webhookd
+from tests.support.daemons import serving, until
+from tests.support.receiver import Receiver, Reply
+from tests.support.replays import YESTERDAY, begin, over, store_events, wanted
 from tests.test_delivery import settled
 from tests.test_retries import delivery_of
 

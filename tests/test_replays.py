@@ -12,12 +12,12 @@ from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.store import candidates, replays
 from daemon.store.replays import Source, Status
-from tests.application import Application
-from tests.house import metrics_of, serving, until
-from tests.keeping import many_deliveries
-from tests.postgres import most_rows_read
-from tests.receiver import Receiver, Reply
-from tests.replaying import (
+from tests.support.aged_rows import many_deliveries
+from tests.support.application import Application
+from tests.support.daemons import metrics_of, serving, until
+from tests.support.postgres import most_rows_read
+from tests.support.receiver import Receiver, Reply
+from tests.support.replays import (
     YESTERDAY,
     begin,
     cancel,

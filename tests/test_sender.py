@@ -7,7 +7,19 @@ import pytest
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Request
 from daemon.verdict import judge
-from tests.hostile import (
+from tests.support.client import (
+    CUT_OFF,
+    LARGE,
+    NO_ANSWER,
+    NOT_HTTP,
+    SWITCHED,
+    answer_of,
+    failure_of,
+    outcome_of,
+    sending,
+    to,
+)
+from tests.support.hostile import (
     CHUNKED,
     HTTP,
     OK,
@@ -19,18 +31,6 @@ from tests.hostile import (
     resetting_after,
     saying,
     saying_once,
-)
-from tests.sending import (
-    CUT_OFF,
-    LARGE,
-    NO_ANSWER,
-    NOT_HTTP,
-    SWITCHED,
-    answer_of,
-    failure_of,
-    outcome_of,
-    sending,
-    to,
 )
 
 

@@ -11,10 +11,10 @@ from daemon.core.model.attempts import Answer, Failure, Outcome
 from daemon.exchange import BODY_KEPT, PIECES_LIMIT
 from daemon.sender import HEADERS_KEPT
 from daemon.verdict import judge
-from tests.application import Application
-from tests.hostile import CHUNKED, HTTP, hostile, saying, saying_for_ever, saying_once
-from tests.house import until
-from tests.sending import ENDLESS_HEAD, answer_of, outcome_of, sending, to
+from tests.support.application import Application
+from tests.support.client import ENDLESS_HEAD, answer_of, outcome_of, sending, to
+from tests.support.daemons import until
+from tests.support.hostile import CHUNKED, HTTP, hostile, saying, saying_for_ever, saying_once
 
 BOMB = gzip.compress(bytes(10_000_000), mtime=0)  # a thousandth of what it claims to hold
 

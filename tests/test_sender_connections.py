@@ -9,8 +9,20 @@ import pytest
 from daemon import connections
 from daemon.core.model.attempts import Answer, Request
 from daemon.sender import Sender
-from tests.certificates import Authority
-from tests.hostile import (
+from tests.support.certificates import Authority
+from tests.support.client import (
+    CUT_OFF,
+    LARGE,
+    NO_ANSWER,
+    Names,
+    Unanswered,
+    leaving_nothing,
+    sending,
+    to,
+    twice,
+)
+from tests.support.daemons import until
+from tests.support.hostile import (
     HTTP,
     OK,
     SLOW,
@@ -24,18 +36,6 @@ from tests.hostile import (
     saying,
     saying_once,
     silent,
-)
-from tests.house import until
-from tests.sending import (
-    CUT_OFF,
-    LARGE,
-    NO_ANSWER,
-    Names,
-    Unanswered,
-    leaving_nothing,
-    sending,
-    to,
-    twice,
 )
 
 

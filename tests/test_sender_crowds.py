@@ -12,9 +12,9 @@ import pytest
 from daemon.connections import CaresResolver
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.sender import Sender
-from tests.hostile import PLAGUES, hostile_apart
-from tests.nameserver import naming, reply
-from tests.sending import NOBODY, leaving_nothing, sending, to
+from tests.support.client import NOBODY, leaving_nothing, sending, to
+from tests.support.hostile import PLAGUES, hostile_apart
+from tests.support.nameserver import naming, reply
 
 
 @pytest.mark.parametrize("plague", [name for name in PLAGUES if name != "none"])

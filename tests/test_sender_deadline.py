@@ -9,18 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from daemon.core.model.attempts import Failure, Fault, Outcome
-from tests.hostile import (
-    HTTP,
-    OK,
-    SLOW,
-    UNAWARE,
-    Script,
-    Visit,
-    hostile,
-    saying_once,
-)
-from tests.house import until
-from tests.sending import (
+from tests.support.client import (
     LARGE,
     TOO_LATE,
     Unanswered,
@@ -29,6 +18,8 @@ from tests.sending import (
     sending,
     to,
 )
+from tests.support.daemons import until
+from tests.support.hostile import HTTP, OK, SLOW, UNAWARE, Script, Visit, hostile, saying_once
 
 
 @pytest.mark.parametrize("body", [b"{}", LARGE], ids=["small", "large"])

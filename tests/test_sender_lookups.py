@@ -11,8 +11,9 @@ import pytest
 from daemon.connections import CaresResolver
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.sender import Sender
-from tests.hostile import OK, hostile, saying
-from tests.nameserver import (
+from tests.support.client import TOO_LATE, sending, to
+from tests.support.hostile import OK, hostile, saying
+from tests.support.nameserver import (
     NO_SUCH_NAME,
     REFUSED,
     SERVER_FAILED,
@@ -21,8 +22,7 @@ from tests.nameserver import (
     naming,
     reply,
 )
-from tests.nameserver import Answer as Told
-from tests.sending import TOO_LATE, sending, to
+from tests.support.nameserver import Answer as Told
 
 
 @asynccontextmanager

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from daemon import connections
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
-from tests.certificates import Authority
-from tests.hostile import FLOODS_OF_HANDSHAKES, OK, Hostile, Script, Visit, hostile
-from tests.house import until
-from tests.sending import Names, leaving_nothing, sending, to
+from tests.support.certificates import Authority
+from tests.support.client import Names, leaving_nothing, sending, to
+from tests.support.daemons import until
+from tests.support.hostile import FLOODS_OF_HANDSHAKES, OK, Hostile, Script, Visit, hostile
 from tests.test_sender_crowds import TURN_SECONDS, heartbeat
 
 HANDSHAKE, DATA = 22, 23

@@ -13,8 +13,8 @@ from daemon.connections import CaresResolver, LookupFailedError
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Answer, Failure, Fault
 from daemon.sender import OUR_OWN_SHORTAGE
-from tests.hostile import OK, hostile, saying, saying_once
-from tests.sending import NOBODY, Names, sending, to
+from tests.support.client import NOBODY, Names, sending, to
+from tests.support.hostile import OK, hostile, saying, saying_once
 
 
 @pytest.fixture

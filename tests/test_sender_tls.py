@@ -10,8 +10,19 @@ import pytest
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.tls import verifying_context
-from tests.certificates import Authority
-from tests.hostile import (
+from tests.support.certificates import Authority
+from tests.support.client import (
+    CUT_OFF,
+    LARGE,
+    NO_ANSWER,
+    NOT_HTTP,
+    TOO_LATE,
+    Names,
+    leaving_nothing,
+    sending,
+    to,
+)
+from tests.support.hostile import (
     CRUMB,
     HTTP,
     MESSAGE_BEGUN,
@@ -31,17 +42,6 @@ from tests.hostile import (
     resetting_after,
     saying,
     saying_once,
-)
-from tests.sending import (
-    CUT_OFF,
-    LARGE,
-    NO_ANSWER,
-    NOT_HTTP,
-    TOO_LATE,
-    Names,
-    leaving_nothing,
-    sending,
-    to,
 )
 
 

@@ -27,7 +27,7 @@ from daemon.signing import (
     verify,
     verify_standard,
 )
-from tests.javascript import Receiver, javascript_receiver
+from tests.support.javascript import Receiver, javascript_receiver
 
 # As the specification makes them (64 hexadecimal digits), and as Standard Webhooks does.
 SECRET = "whsec_" + "0123456789abcdef" * 4

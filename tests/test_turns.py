@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from daemon.turns import Turns
-from tests.house import until
+from tests.support.daemons import until
 
 
 class Clock:

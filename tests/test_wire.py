@@ -3,10 +3,10 @@
 import pytest
 from standardwebhooks import Webhook
 
-from tests.application import SECRET, Application
-from tests.house import serving, until
-from tests.javascript import javascript_receiver
-from tests.receiver import Receiver
+from tests.support.application import SECRET, Application
+from tests.support.daemons import serving, until
+from tests.support.javascript import javascript_receiver
+from tests.support.receiver import Receiver
 from tests.test_delivery import settled
 
 # As they stand in the application's INSERT; the examples log data.contact.email and data.url.

@@ -19,8 +19,8 @@ from daemon import embedded
 from daemon.store.migrations import migrate
 from tests.bench.receiver import Tally, listen
 from tests.bench.sample import EVENT_DATA, SECRET
-from tests.house import daemon, free_port
-from tests.postgres import roomy_folder
+from tests.support.daemons import daemon, free_port
+from tests.support.postgres import roomy_folder
 
 ENDPOINTS = 200
 

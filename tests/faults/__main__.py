@@ -16,7 +16,7 @@ import uvloop
 from daemon.store.migrations import migrate
 from tests.faults import daemons, old_transaction, outages, replays, sick, starts, stops
 from tests.faults.report import Report
-from tests.postgres import roomy_folder, run_apart, temporary_database, temporary_server
+from tests.support.postgres import roomy_folder, run_apart, temporary_database, temporary_server
 
 Play = Callable[..., Coroutine[Any, Any, Report]]
 

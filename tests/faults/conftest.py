@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import roomy_folder
+from tests.support.postgres import roomy_folder
 
 
 @pytest.fixture

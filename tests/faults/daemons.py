@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from tests import house
 from tests.faults.report import Report
 from tests.faults.stage import Pair, Stage, faults_logged, stage
+from tests.support import daemons as house
 
 LOCKING = "FOR NO KEY UPDATE"
 LEASE_SECONDS = 30.0  # the default timeout and the 25 s beyond it

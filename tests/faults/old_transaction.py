@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tests import house
 from tests.faults.report import Report
 from tests.faults.stage import faults_logged, stage
+from tests.support import daemons
 
 SLOWEST = 3.0
 
@@ -16,13 +16,13 @@ async def held_open(database: str, folder: Path, *, deliveries: int, measured: i
     async with (
         stage(database, tenants=50, webhooks=2) as it,
         it.application() as forgetful,
-        house.daemon(database, folder, port=house.free_port(), log=log),
+        daemons.daemon(database, folder, port=daemons.free_port(), log=log),
     ):
         old = forgetful.db.transaction(isolation="repeatable_read")
         await old.start()
         await forgetful.db.fetchval("SELECT count(*), pg_current_xact_id() FROM webhook_deliveries")
         async with it.publishing(at_once=20, ahead=1000):
-            await house.until(lambda: len(it.receiver.received) >= deliveries, within=600)
+            await daemons.until(lambda: len(it.receiver.received) >= deliveries, within=600)
         await it.delivered()
         at = [request.at for request in it.receiver.received[:deliveries]]
         first, last = at[measured - 1] - at[0], at[-1] - at[-measured]

@@ -11,10 +11,10 @@ import psutil
 
 from daemon import embedded
 from daemon.store.migrations import migrate
-from tests import house
 from tests.faults.report import Report
 from tests.faults.stage import Stage, faults_logged, stage
-from tests.postgres import HASTE
+from tests.support import daemons
+from tests.support.postgres import HASTE
 
 # What PostgreSQL does after a crash is to be true here, so the disk is not cheated.
 SAFE = HASTE | {"fsync": "on", "full_page_writes": "on"}
@@ -32,7 +32,7 @@ async def killed(folder: Path, *, outages: int, pairs: int = 2000) -> Report:
         await migrate(server.url)
         async with (
             stage(server.url, tenants=50, webhooks=2, answer_after=0.02) as it,
-            house.daemon(server.url, folder, port=house.free_port(), log=log) as one,
+            daemons.daemon(server.url, folder, port=daemons.free_port(), log=log) as one,
         ):
             async with it.publishing():
                 for number in range(outages):
@@ -44,7 +44,7 @@ async def killed(folder: Path, *, outages: int, pairs: int = 2000) -> Report:
                         folder / "postgres", settings=SAFE, port=server.port
                     )
                     back = time.monotonic()
-                    await house.until(lambda: is_ready(one), every=0.05)
+                    await daemons.until(lambda: is_ready(one), every=0.05)
                     report.note(
                         f"503 in outage {number + 1}, 200 after it",
                         slowest < ANSWER_SECONDS,
@@ -65,7 +65,7 @@ async def stopped(folder: Path, *, seconds: float, pairs: int = 2000) -> Report:
     async with (
         own_server(folder) as server,
         stage(server.url, tenants=50, webhooks=2, answer_after=0.02) as it,
-        house.daemon(server.url, folder, port=house.free_port(), log=log) as one,
+        daemons.daemon(server.url, folder, port=daemons.free_port(), log=log) as one,
     ):
         async with it.publishing():
             await more_received(it, pairs)
@@ -75,7 +75,7 @@ async def stopped(folder: Path, *, seconds: float, pairs: int = 2000) -> Report:
                 noticed = time.monotonic() - began
                 slowest = max(slowest, await unready(one, until=began + seconds))
             back = time.monotonic()
-            await house.until(lambda: is_ready(one), every=0.05)
+            await daemons.until(lambda: is_ready(one), every=0.05)
             report.note(
                 "503 while it stood still, 200 after it",
                 slowest < ANSWER_SECONDS and noticed < 5,
@@ -88,7 +88,7 @@ async def stopped(folder: Path, *, seconds: float, pairs: int = 2000) -> Report:
 
 
 async def conclude(
-    it: Stage, one: house.Daemon, log: Path, report: Report, *, outages: int
+    it: Stage, one: daemons.Daemon, log: Path, report: Report, *, outages: int
 ) -> None:
     began = time.monotonic()
     await it.delivered()
@@ -101,10 +101,10 @@ async def conclude(
 async def more_received(it: Stage, pairs: int) -> None:
     """Wait until so many more requests have come in: there is load."""
     before = len(it.receiver.received)
-    await house.until(lambda: len(it.receiver.received) - before >= pairs, within=60)
+    await daemons.until(lambda: len(it.receiver.received) - before >= pairs, within=60)
 
 
-async def unready(one: house.Daemon, *, until: float | None = None) -> float:
+async def unready(one: daemons.Daemon, *, until: float | None = None) -> float:
     """Ask /readyz until it says 503, or say 503 `until` a time; the slowest answer in seconds."""
     slowest = 0.0
     while True:
@@ -116,7 +116,7 @@ async def unready(one: house.Daemon, *, until: float | None = None) -> float:
             return slowest
 
 
-async def is_ready(one: house.Daemon) -> bool:
+async def is_ready(one: daemons.Daemon) -> bool:
     return await one.ready() == 200
 
 

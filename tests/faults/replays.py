@@ -12,12 +12,12 @@ from pathlib import Path
 from uuid import UUID
 
 from daemon.store.replays import Status
-from tests import house
 from tests.faults.daemons import LEASE_SECONDS
 from tests.faults.report import Report
 from tests.faults.stage import Stage, faults_logged, stage
-from tests.receiver import Received, Reply
-from tests.replaying import begin, cancel, look, on_the_wire, over, store_events, wanted
+from tests.support import daemons
+from tests.support.receiver import Received, Reply
+from tests.support.replays import begin, cancel, look, on_the_wire, over, store_events, wanted
 
 PROMISED_MS = 100.0
 PACE_SECONDS = 0.02
@@ -66,7 +66,7 @@ class Trickle:
                 if until.is_set():
                     break
         first = self._arrivals.first
-        await house.until(lambda: all(each.keys() <= first.keys() for each in committed))
+        await daemons.until(lambda: all(each.keys() <= first.keys() for each in committed))
         same, others = [
             [(first[event] - at) * 1000 for event, at in each.items()] for each in committed
         ]
@@ -92,7 +92,7 @@ async def beside_live(
     async with (
         stage(database, tenants=10, webhooks=1) as it,
         it.application() as app,
-        house.daemon(database, folder, port=house.free_port(), log=log) as one,
+        daemons.daemon(database, folder, port=daemons.free_port(), log=log) as one,
         no_collecting(),
     ):
         arrivals = Arrivals(it, answer_after=answer_after)
@@ -149,11 +149,11 @@ async def killed(
         webhook = await app.db.fetchval("SELECT id FROM webhooks")
         stored = on_the_wire(await store_events(app, it.tenants[0], events, apart=APART))
         replay = await begin(app, wanted(webhook))
-        port = house.free_port()
+        port = daemons.free_port()
         for number in range(rounds):
             share = events * (number + 1) // (rounds + 1)
-            async with house.daemon(database, folder, port=port, log=log) as one:
-                await house.until(lambda n=share: len(arrivals.first) >= n, within=300)
+            async with daemons.daemon(database, folder, port=port, log=log) as one:
+                await daemons.until(lambda n=share: len(arrivals.first) >= n, within=300)
                 await one.kill()
             await it.forget_daemon()
             unsettled = arrivals.first.keys() - {event for _, event in await it.stored()}
@@ -166,7 +166,7 @@ async def killed(
             )
             if not wait_for_leases:
                 await it.lapse_leases()
-        async with house.daemon(database, folder, port=port, log=log):
+        async with daemons.daemon(database, folder, port=port, log=log):
             ended = await over(app, replay.id, within=300 + LEASE_SECONDS)
         missing = set(stored) - arrivals.times.keys()
         doubled = {event for event, times in arrivals.times.items() if times > 1}
@@ -186,14 +186,14 @@ async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1
     async with (
         stage(database, tenants=1, webhooks=1) as it,
         it.application() as app,
-        house.daemon(database, folder, port=house.free_port(), log=log),
+        daemons.daemon(database, folder, port=daemons.free_port(), log=log),
     ):
         webhook = await app.db.fetchval("SELECT id FROM webhooks")
         await store_events(app, it.tenants[0], events, apart=APART)
         for number in range(1, rounds + 1):
             arrivals = Arrivals(it, answer_after=0.005)
             replay = await begin(app, wanted(webhook))
-            await house.until(lambda seen=arrivals: len(seen.first) >= events // 2, within=300)
+            await daemons.until(lambda seen=arrivals: len(seen.first) >= events // 2, within=300)
             asked = time.monotonic()
             left = await cancel(app, replay.id)
             took_ms = (time.monotonic() - asked) * 1000

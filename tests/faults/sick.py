@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from tests import house
 from tests.faults.report import Report
 from tests.faults.stage import Stage, faults_logged, stage
-from tests.receiver import Received, Reply
+from tests.support import daemons
+from tests.support.receiver import Received, Reply
 
 PROMISED_MS = 250.0
 NEVER_SECONDS = 3600.0
@@ -49,8 +49,8 @@ async def sick_ones(
     async with stage(database, tenants=10, webhooks=1) as it:
         it.receiver.answer = lambda request: late if is_sick(request) else Reply()
         await make_sick(it, endpoints, backlog)
-        async with house.daemon(database, folder, port=house.free_port(), log=log) as one:
-            await house.until(lambda: it.receiver.open_now >= busy, within=60)
+        async with daemons.daemon(database, folder, port=daemons.free_port(), log=log) as one:
+            await daemons.until(lambda: it.receiver.open_now >= busy, within=60)
             took_ms = await receipts(it, samples)
             median = statistics.median(took_ms)
             report.note(
@@ -98,7 +98,7 @@ async def receipts(it: Stage, samples: int) -> list[float]:
             committed[f"evt_{event.hex}"] = time.monotonic()
             await asyncio.sleep(PACE_SECONDS)  # a trickle, spread over the sick ones' turns
     with suppress(TimeoutError):  # what has not come by now counts as never
-        await house.until(note_new, within=10)
+        await daemons.until(note_new, within=10)
     return [(arrived.get(event, math.inf) - at) * 1000 for event, at in committed.items()]
 
 
@@ -112,7 +112,7 @@ async def locked_one(
         await make_sick(it, 1, backlog)
         async with (
             it.application() as forgetful,
-            house.daemon(database, folder, port=house.free_port(), log=log),
+            daemons.daemon(database, folder, port=daemons.free_port(), log=log),
         ):
             held = forgetful.db.transaction()
             await held.start()
@@ -133,7 +133,7 @@ async def locked_one(
             async def all_done() -> bool:
                 return (await it.tally()).pending == 0
 
-            await house.until(all_done, within=60)
+            await daemons.until(all_done, within=60)
             tally = await it.tally()
             report.note("all is delivered when it ends", tally.pending == tally.failed == 0, tally)
             doubled = len(it.receiver.received) - tally.success

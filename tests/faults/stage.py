@@ -17,10 +17,10 @@ from uuid import UUID
 import asyncpg
 
 from daemon.cli.serve import allow_open_files
-from tests import house
-from tests.application import Application
 from tests.faults.report import Report
-from tests.receiver import Received, Receiver, Reply, receiving
+from tests.support import daemons
+from tests.support.application import Application
+from tests.support.receiver import Received, Receiver, Reply, receiving
 
 PATIENCE_SECONDS = 120.0
 # What a connection may say when the server goes away under it.
@@ -152,7 +152,7 @@ class Stage:
             return bool(missing <= 0)
 
         with suppress(TimeoutError):  # the count that follows tells what is missing
-            await house.until(all_stored, within=within, every=0.2)
+            await daemons.until(all_stored, within=within, every=0.2)
 
     async def unhealthy(self) -> int:
         """How many endpoints were charged with a failure."""
@@ -182,7 +182,7 @@ class Stage:
                 )
             return bool(left == 0)
 
-        await house.until(gone)
+        await daemons.until(gone)
 
     async def count(self, report: Report, *, duplicates: int | None = 0) -> None:
         """

@@ -13,10 +13,10 @@ import asyncpg
 
 from daemon import embedded
 from daemon.store.migrations import migrate
-from tests import house
 from tests.faults.outages import SAFE, own_server
 from tests.faults.report import Report
 from tests.faults.stage import stage
+from tests.support import daemons
 
 PASSWORD = "hunter2-which-nobody-may-see"
 
@@ -109,13 +109,13 @@ async def late_database(folder: Path) -> Report:
     log = folder / "late-database.log"
     async with own_server(folder) as server:
         url, port = server.url, server.port
-    async with house.starting(url, folder, port=house.free_port(), log=log) as one:
-        await house.until(lambda: "database.awaited" in log.read_text())
+    async with daemons.starting(url, folder, port=daemons.free_port(), log=log) as one:
+        await daemons.until(lambda: "database.awaited" in log.read_text())
         report.note("it waits", one.process.returncode is None)
         server = await embedded.start(folder / "postgres", settings=SAFE, port=port)
         try:
             began = time.monotonic()
-            await house.until(lambda: ready(one), every=0.05)
+            await daemons.until(lambda: ready(one), every=0.05)
             took = time.monotonic() - began
             report.note("it begins when the database comes", took < 5, f"after {took:.1f} s")
             async with stage(url, tenants=2, webhooks=2) as it:
@@ -133,10 +133,10 @@ async def late_database(folder: Path) -> Report:
 async def no_database(folder: Path, *, patiently: bool) -> Report:
     """PostgreSQL never comes: SIGTERM ends the wait, and so does (`patiently`) half a minute."""
     report = Report()
-    url = f"postgresql://webhookd:{PASSWORD}@127.0.0.1:{house.free_port()}/webhookd"
+    url = f"postgresql://webhookd:{PASSWORD}@127.0.0.1:{daemons.free_port()}/webhookd"
     log = folder / "no-database.log"
-    async with house.starting(url, folder, port=house.free_port(), log=log) as one:
-        await house.until(lambda: "database.awaited" in log.read_text())
+    async with daemons.starting(url, folder, port=daemons.free_port(), log=log) as one:
+        await daemons.until(lambda: "database.awaited" in log.read_text())
         began = time.monotonic()
         code = await one.stop()
         took = time.monotonic() - began
@@ -156,7 +156,7 @@ async def no_database(folder: Path, *, patiently: bool) -> Report:
     return report
 
 
-async def ready(one: house.Daemon) -> bool:
+async def ready(one: daemons.Daemon) -> bool:
     assert one.process.returncode is None, "the daemon did not wait"
     return await one.ready() == 200
 

@@ -5,11 +5,11 @@ import signal
 import time
 from pathlib import Path
 
-from tests import house
 from tests.faults.outages import own_server, standing_still
 from tests.faults.report import Report
 from tests.faults.stage import faults_logged, stage
-from tests.receiver import Reply
+from tests.support import daemons
+from tests.support.receiver import Reply
 
 DRAIN_SECONDS = 10.0  # the default
 # The bounded waits of a stop, one after the other: 2 s for the loops' last turns, 2 s to give back,
@@ -22,12 +22,12 @@ async def under_load(database: str, folder: Path, *, rounds: int, pairs: int = 1
     report = Report()
     log = folder / "stops.log"
     async with stage(database, tenants=50, webhooks=2, answer_after=0.05) as it:
-        port = house.free_port()
+        port = daemons.free_port()
         async with it.publishing():
             for number in range(rounds):
-                async with house.daemon(database, folder, port=port, log=log) as one:
+                async with daemons.daemon(database, folder, port=port, log=log) as one:
                     before = len(it.receiver.received)
-                    await house.until(
+                    await daemons.until(
                         lambda n=before: len(it.receiver.received) - n >= pairs, within=60
                     )
                     code, took = await stop(one)
@@ -37,7 +37,7 @@ async def under_load(database: str, folder: Path, *, rounds: int, pairs: int = 1
                     code == 0 and took < DRAIN_SECONDS and leased == 0,
                     f"exit code {code} after {took:.2f} s, {leased} leases left",
                 )
-        async with house.daemon(database, folder, port=port, log=log):
+        async with daemons.daemon(database, folder, port=port, log=log):
             await it.delivered()
             await it.count(report)
     report.note("no fault of ours in the logs", not faults_logged([log]), faults_logged([log])[:3])
@@ -51,10 +51,10 @@ async def held_by_the_receiver(database: str, folder: Path, *, events: int = 100
     settings = '[delivery]\ndrain = "1s"\n'
     async with stage(database, tenants=10, webhooks=2) as it:
         it.receiver.answer = lambda _: Reply(after=4.5)
-        port = house.free_port()
-        async with house.daemon(database, folder, port=port, settings=settings, log=log) as one:
+        port = daemons.free_port()
+        async with daemons.daemon(database, folder, port=port, settings=settings, log=log) as one:
             await it.publish(events)
-            await house.until(lambda: it.receiver.open_now >= 20)
+            await daemons.until(lambda: it.receiver.open_now >= 20)
             code, took = await stop(one)
         interrupted = set(it.times())
         left = await it.tally()
@@ -65,7 +65,7 @@ async def held_by_the_receiver(database: str, folder: Path, *, events: int = 100
         )
         report.note("what was interrupted is given back", left.leased == left.failed == 0, left)
         it.receiver.answer = lambda _: Reply()
-        async with house.daemon(database, folder, port=port, log=log):
+        async with daemons.daemon(database, folder, port=port, log=log):
             began = time.monotonic()
             await it.delivered()
             took = time.monotonic() - began
@@ -80,11 +80,11 @@ async def twice(database: str, folder: Path) -> Report:
     report = Report()
     async with stage(database, tenants=5, webhooks=2) as it:
         it.receiver.answer = lambda _: Reply(after=4.5)
-        async with house.daemon(database, folder, port=house.free_port()) as one:
+        async with daemons.daemon(database, folder, port=daemons.free_port()) as one:
             await it.publish(20, at_once=1)
-            await house.until(lambda: it.receiver.open_now >= 10)
+            await daemons.until(lambda: it.receiver.open_now >= 10)
             one.process.send_signal(signal.SIGTERM)
-            await house.until(lambda: stopping(one))
+            await daemons.until(lambda: stopping(one))
             code, took = await stop(one)
         report.note("it exits at once", code == 1 and took < 1, f"exit code {code}, {took:.2f} s")
     return report
@@ -99,12 +99,12 @@ async def without_database(folder: Path, *, drain_seconds: int = 2) -> Report:
         own_server(folder) as server,
         stage(server.url, tenants=50, webhooks=2, answer_after=0.05) as it,
     ):
-        port = house.free_port()
+        port = daemons.free_port()
         async with (
             it.publishing(),
-            house.daemon(server.url, folder, port=port, settings=settings, log=log) as one,
+            daemons.daemon(server.url, folder, port=port, settings=settings, log=log) as one,
         ):
-            await house.until(lambda: len(it.receiver.received) >= 1000)
+            await daemons.until(lambda: len(it.receiver.received) >= 1000)
             with standing_still(server.pid):
                 code, took = await stop(one, within=90)
         report.note(
@@ -115,14 +115,14 @@ async def without_database(folder: Path, *, drain_seconds: int = 2) -> Report:
         await it.forget_daemon()
         unsettled = it.times().keys() - await it.stored()
         await it.lapse_leases()
-        async with house.daemon(server.url, folder, port=port, log=log):
+        async with daemons.daemon(server.url, folder, port=port, log=log):
             await it.delivered()
             await it.count(report, duplicates=len(unsettled))
     report.note("no fault of ours in the logs", not faults_logged([log]), faults_logged([log])[:3])
     return report
 
 
-async def stop(one: house.Daemon, *, within: float = 60.0) -> tuple[int, float]:
+async def stop(one: daemons.Daemon, *, within: float = 60.0) -> tuple[int, float]:
     """SIGTERM; the exit code, and the seconds it took."""
     began = time.monotonic()
     one.process.send_signal(signal.SIGTERM)
@@ -130,6 +130,6 @@ async def stop(one: house.Daemon, *, within: float = 60.0) -> tuple[int, float]:
     return code, time.monotonic() - began
 
 
-async def stopping(one: house.Daemon) -> bool:
+async def stopping(one: daemons.Daemon) -> bool:
     _, answer = await one.readyz()
     return bool(answer and answer["checks"]["stopping"])

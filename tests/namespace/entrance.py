@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode, urlsplit
 import asyncpg
 import orjson
 
-from tests.commandline import ROOT, environment
 from tests.namespace import trace
+from tests.support.commandline import ROOT, environment
 
 TOOLS = {"unshare": "util-linux", "mount": "mount", "ip": "iproute2", "strace": "strace"}
 # Ordinary users do not always have these on their path.

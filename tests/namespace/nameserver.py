@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from itertools import pairwise
 
-from tests.nameserver import A, NameServer, _question_of
+from tests.support.nameserver import A, NameServer, _question_of
 
 CNAME = 5
 

@@ -6,8 +6,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from tests.hostile import GONE, Visit
-from tests.receiver import Reply
+from tests.support.hostile import GONE, Visit
+from tests.support.receiver import Reply
 
 TLS_PORTS = (443, 8443)
 PLAIN_PORTS = (80, 3128)

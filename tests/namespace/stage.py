@@ -21,14 +21,14 @@ import asyncpg
 import orjson
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.application import Application
-from tests.certificates import Authority
-from tests.house import until
-from tests.nameserver import NO_SUCH_NAME, Answer
 from tests.namespace import trace, world
 from tests.namespace.nameserver import AliasingNameServer
 from tests.namespace.receiver import Everywhere, receiving_everywhere
-from tests.receiver import Reply
+from tests.support.application import Application
+from tests.support.certificates import Authority
+from tests.support.daemons import until
+from tests.support.nameserver import NO_SUCH_NAME, Answer
+from tests.support.receiver import Reply
 
 PROXY = f"http://{world.LAN}:3128"
 PROXIES = {

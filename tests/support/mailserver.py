@@ -14,7 +14,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
-from tests.house import free_port
+from tests.support.daemons import free_port
 
 # What it says of itself is not the daemon's log, and comes from another thread.
 logging.getLogger("mail.log").propagate = False

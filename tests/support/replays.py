@@ -7,8 +7,8 @@ from uuid import UUID
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.store import replays
 from daemon.store.replays import Counted, Replay, Source, Status, Wanted
-from tests.application import Application
-from tests.house import until
+from tests.support.application import Application
+from tests.support.daemons import until
 
 # Not so long ago that a daemon would forget it.
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)

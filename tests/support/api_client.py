@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 
 from daemon.service import Service
-from tests.house import serving
+from tests.support.daemons import serving
 
 OPERATOR = "0perator-0perator-0perator"
 

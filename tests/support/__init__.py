@@ -1,0 +1,1 @@
+"""What tests share: the application, receivers, servers and daemons around the code under test."""
