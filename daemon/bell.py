@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 
 from daemon.core.model.ids import WebhookId
-from daemon.lanes import Lanes
+from daemon.core.scheduling.lanes import Lanes
 
 
 class Bell:

@@ -21,11 +21,11 @@ from daemon import proxy
 from daemon.core.errors import PostponedError
 from daemon.core.model.secrets import ClientCertificate
 from daemon.core.policy.refusal import Refusal
+from daemon.core.policy.urls import EgressPolicy, Target, judge_address
 from daemon.exchange import Connection
 from daemon.proxy import Proxy
 from daemon.secured import Secured
 from daemon.stopwatch import Stopwatch
-from daemon.targets import EgressPolicy, Target, judge_address
 from daemon.tls import TlsContexts
 from daemon.turns import Turns
 

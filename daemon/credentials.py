@@ -14,8 +14,8 @@ import orjson
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.core.model.secrets import HIDDEN, ClientCertificate, Credentials, StoredSecrets
+from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
-from daemon.headers import judge_headers
 from daemon.vault import Vault
 
 # Shorter ones would tear holes into an answer that holds them by chance.

@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from daemon import payload, signing
 from daemon.apart import Apart
 from daemon.core.model.attempts import Attempted, Claim, Failure, Outcome, Request
 from daemon.core.model.secrets import Credentials
+from daemon.core.outcomes.verdict import judge
+from daemon.core.wire import body as wire_body
+from daemon.core.wire import signing
 from daemon.credentials import concealed, credentials_of
 from daemon.metrics import Metrics
 from daemon.sender import Sender
 from daemon.vault import Vault
-from daemon.verdict import judge
 
 
 class Deliverer:
@@ -88,7 +89,7 @@ def request_for(
 ) -> tuple[Request, str]:
     """The signed request of this attempt, and its signature; `timestamp` is now unless given."""
     message_id = message_id or signing.message_id_of(claim.event_id)
-    body = payload.body_of(
+    body = wire_body.body_of(
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
         public_id=message_id,
     )

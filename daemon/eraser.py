@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from daemon.appetite import Appetite
 from daemon.core.errors import WebhookdError
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
+from daemon.core.scheduling.batch_size import Appetite
 from daemon.store import forgetting
 from daemon.store.database import Connection, Database
 from daemon.store.forgetting import Attempt, Bite, Place, Tally, Whose

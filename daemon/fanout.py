@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from daemon.audience import Audience, Listeners
 from daemon.bell import Bell
+from daemon.core.matching.compiler import Unusable, compile_subscription
+from daemon.core.matching.index import Audience, Listeners
+from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event, Subscription
 from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.wire.json_value import parsed
 from daemon.ids import new_delivery_id
-from daemon.matching import Matcher, Unusable, compile_subscription, parsed
 from daemon.metrics import Metrics
 from daemon.store import deliveries, events, webhooks
 from daemon.store.database import Connection, Database

@@ -15,16 +15,17 @@ from daemon.admin.app import add_api, make_app
 from daemon.admin.readiness import Readiness
 from daemon.bell import Bell
 from daemon.config import Config
+from daemon.core.outcomes.health import Limits
+from daemon.core.policy.email_addresses import mailbox
+from daemon.core.policy.urls import EgressPolicy
+from daemon.core.scheduling.lanes import Lanes
 from daemon.custodian import Custodian
 from daemon.delivery import Deliverer
 from daemon.fanout import Fanout
-from daemon.health import Limits
 from daemon.janitor import Janitor
-from daemon.lanes import Lanes
 from daemon.letters import Letterhead
 from daemon.listener import Listener
 from daemon.loops import Loop, Pulse
-from daemon.mailboxes import mailbox
 from daemon.mailer import Mailer, MailServer
 from daemon.metrics import Metrics
 from daemon.notifier import Notifier
@@ -35,7 +36,6 @@ from daemon.settler import Settler
 from daemon.store import migrations
 from daemon.store.database import Database
 from daemon.sweeper import Sweeper
-from daemon.targets import EgressPolicy
 from daemon.vault import Vault
 from daemon.worker import Worker
 

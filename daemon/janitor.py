@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from daemon.appetite import Appetite
+from daemon.core.scheduling.batch_size import Appetite
 from daemon.metrics import Metrics
 from daemon.store import retention
 from daemon.store.database import Connection, Database

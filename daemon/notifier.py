@@ -19,8 +19,8 @@ import structlog
 
 from daemon.core.errors import MailError
 from daemon.core.model.notices import DueNotice
+from daemon.core.policy.email_addresses import mailbox
 from daemon.letters import Letterhead, compose
-from daemon.mailboxes import mailbox
 from daemon.mailer import Mailer, Refused, Session
 from daemon.metrics import Metrics
 from daemon.store import notices

@@ -13,12 +13,20 @@ from datetime import datetime
 import structlog
 
 from daemon.bell import Bell
-from daemon.choice import Choice
+from daemon.core.matching.compiler import Unusable
+from daemon.core.matching.replay_filter import Choice
 from daemon.core.model.ids import ReplayId
-from daemon.lanes import Lanes
-from daemon.matching import Unusable
+from daemon.core.scheduling.lanes import Lanes
+from daemon.core.scheduling.replay_pace import (
+    MOST_READ,
+    NOTHING,
+    SLOT_SHARE,
+    Outstanding,
+    Pace,
+    Piece,
+    piece_of,
+)
 from daemon.metrics import Metrics
-from daemon.pacing import MOST_READ, NOTHING, SLOT_SHARE, Outstanding, Pace, Piece, piece_of
 from daemon.store import chunks
 from daemon.store.candidates import DATA_READ_AT_ONCE, wanted_among
 from daemon.store.chunks import Job

@@ -27,11 +27,11 @@ from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request, Trace
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.policy.refusal import Refusal
+from daemon.core.policy.urls import EgressPolicy, Target, judge_url
 from daemon.exchange import Connection, ExchangeError, RawAnswer
 from daemon.proxy import Proxy
 from daemon.secured import CostlyHandshakeError
 from daemon.stopwatch import Stopwatch
-from daemon.targets import EgressPolicy, Target, judge_url
 from daemon.tls import TlsContexts, UnusableCertificateError, verifying_context
 
 HEADERS_KEPT = 100

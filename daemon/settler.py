@@ -22,9 +22,9 @@ from daemon.core.model.attempts import Answer, Attempted, Failure, Trace
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
-from daemon.health import Limits, after_failure, after_success
+from daemon.core.outcomes.health import Limits, after_failure, after_success
+from daemon.core.scheduling.lanes import Lanes
 from daemon.ids import new_delivery_id
-from daemon.lanes import Lanes
 from daemon.metrics import Metrics
 from daemon.store import deliveries, notices, webhooks
 from daemon.store.database import UNAVAILABLE, Connection, Database

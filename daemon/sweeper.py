@@ -9,7 +9,7 @@ import asyncio
 import time
 
 from daemon.bell import Bell
-from daemon.lanes import Lanes
+from daemon.core.scheduling.lanes import Lanes
 from daemon.metrics import Metrics
 from daemon.store import deliveries
 from daemon.store.database import Database

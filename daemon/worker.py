@@ -15,7 +15,7 @@ import structlog
 from daemon.bell import Bell
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Attempted, Claim
-from daemon.lanes import NOTHING, Known, Lanes, Turn
+from daemon.core.scheduling.lanes import NOTHING, Known, Lanes, Turn
 from daemon.metrics import Metrics
 from daemon.store import deliveries
 from daemon.store.database import UNAVAILABLE, Database

@@ -12,7 +12,7 @@ import pytest
 from daemon.admin import api
 from daemon.admin.access import Access
 from daemon.config import Config
-from daemon.targets import EgressPolicy
+from daemon.core.policy.urls import EgressPolicy
 from daemon.vault import Vault
 from tests.support.api_client import OPERATOR, Caller, serving_api
 from tests.support.application import Application

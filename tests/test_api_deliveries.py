@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from daemon import signing
 from daemon.core.event_types import EVENT_TYPES
+from daemon.core.wire import signing
 from daemon.store import history
 from tests.support.api_client import Caller, serving_api
 from tests.support.application import SECRET, Application

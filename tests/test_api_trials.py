@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from daemon import signing
 from daemon.core.event_types import EVENT_TYPES, sample_of
+from daemon.core.wire import signing
 from tests.support.api_client import Caller, serving_api
 from tests.support.application import Application
 from tests.support.daemons import free_port, until

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from daemon import signing
+from daemon.core.wire import signing
 from daemon.vault import Vault
 from tests.support.api_client import Caller, serving_api
 from tests.support.application import Application

@@ -18,8 +18,9 @@ import aiohttp
 import asyncpg
 import pytest
 
-from daemon import cli, embedded, signing
+from daemon import cli, embedded
 from daemon.cli.verify import complaint_of
+from daemon.core.wire import signing
 from tests.support.application import SECRET, Application
 from tests.support.commandline import Running, environment, running, webhookd
 from tests.support.mailserver import mail_host

@@ -13,7 +13,7 @@ from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
 from daemon.core.model.secrets import StoredSecrets
-from daemon.health import Limits, after_failure, after_success
+from daemon.core.outcomes.health import Limits, after_failure, after_success
 from daemon.settler import consequences
 
 NOW = datetime(2025, 11, 25, tzinfo=UTC)

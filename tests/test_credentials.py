@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from daemon import signing
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
+from daemon.core.wire import signing
 from daemon.credentials import concealed, credentials_of, header_place
 from daemon.vault import Vault
 from tests.support.application import SECRET, Application

@@ -9,8 +9,8 @@ import asyncpg
 import orjson
 import pytest
 
-from daemon import signing
 from daemon.config import Config
+from daemon.core.wire import signing
 from daemon.store.secrets import UNREADABLE
 from daemon.vault import Vault
 from tests.support.application import SECRET, Application

@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 import pytest
 
-from daemon import signing
+from daemon.core.wire import signing
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply

@@ -7,8 +7,9 @@ from uuid import UUID
 import orjson
 import pytest
 
-from daemon import fanout, matching
-from daemon.matching import Matcher
+from daemon import fanout
+from daemon.core.matching import compiler
+from daemon.core.matching.matcher import Matcher
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver
@@ -94,7 +95,7 @@ async def test_the_loop_is_everybodys_while_thousands_of_filters_are_compiled(
         turns.append(turn)
         return original(*asked)
 
-    original, turn = matching.compile_subscription, 0
+    original, turn = compiler.compile_subscription, 0
     monkeypatch.setattr(fanout, "HELD_SECONDS", 0.0)
     monkeypatch.setattr(fanout, "compile_subscription", compiling)
 

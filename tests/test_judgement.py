@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from daemon import signing
 from daemon.cli.judgement import Word, judge_both
+from daemon.core.wire import signing
 
 BODY = b'{"id":"evt_1"}'
 NOW = 1_764_081_000

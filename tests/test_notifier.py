@@ -15,10 +15,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.model.notices import DueNotice, NoticeKind
-from daemon.health import Limits
+from daemon.core.outcomes.health import Limits
+from daemon.core.policy.email_addresses import mailbox
 from daemon.letters import Letterhead
 from daemon.loops import Pulse, keep_turning
-from daemon.mailboxes import mailbox
 from daemon.mailer import Mailer, MailServer
 from daemon.metrics import Metrics
 from daemon.notifier import Notifier, Timing

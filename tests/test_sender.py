@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Request
-from daemon.verdict import judge
+from daemon.core.outcomes.verdict import judge
 from tests.support.client import (
     CUT_OFF,
     LARGE,

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from daemon.core.model.attempts import Answer, Failure, Outcome
+from daemon.core.outcomes.verdict import judge
 from daemon.exchange import BODY_KEPT, PIECES_LIMIT
 from daemon.sender import HEADERS_KEPT
-from daemon.verdict import judge
 from tests.support.application import Application
 from tests.support.client import ENDLESS_HEAD, answer_of, outcome_of, sending, to
 from tests.support.daemons import until

@@ -7,9 +7,9 @@ from daemon.admin.replays import ReplayDesk
 from daemon.admin.tokens import TokenDesk
 from daemon.admin.trials import TrialDesk
 from daemon.admin.webhooks import WebhookDesk
+from daemon.core.policy.urls import EgressPolicy
 from daemon.delivery import Deliverer
 from daemon.store.database import Database
-from daemon.targets import EgressPolicy
 from daemon.vault import Vault
 
 

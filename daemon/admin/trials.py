@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import orjson
 
-from daemon import payload
 from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Operation, Reply
 from daemon.admin.problems import Problem, not_found
@@ -18,6 +17,7 @@ from daemon.apart import Apart
 from daemon.core.event_types import sample_of
 from daemon.core.model.attempts import Attempted, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.wire import body as wire_body
 from daemon.delivery import Deliverer
 from daemon.store import catalogue, history
 from daemon.store.catalogue import WebhookEntry
@@ -144,7 +144,7 @@ def _claim_of(entry: WebhookEntry, trial: Trial) -> Claim:
 
 def _told(attempted: Attempted, trial: Trial) -> Reply:
     claim, verdict = attempted.claim, attempted.verdict
-    body = payload.body_of(
+    body = wire_body.body_of(
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
         public_id=trial.message_id,
     )

@@ -6,11 +6,12 @@ from typing import Any
 
 import orjson
 
-from daemon import payload, signing
 from daemon.admin import schemas
 from daemon.core.event_types import EVENT_TYPES, nearest, takes_any
 from daemon.core.model.attempts import Answer, Attempted
 from daemon.core.model.secrets import HIDDEN
+from daemon.core.wire import body as wire_body
+from daemon.core.wire import signing
 from daemon.credentials import header_members
 from daemon.store.catalogue import Settings, WebhookEntry
 from daemon.store.history import Attempt, AttemptInFull
@@ -113,7 +114,9 @@ def _request_of(found: AttemptInFull, head: object) -> schemas.SentRequest | Non
     if not isinstance(head, str):
         return None
     attempt = found.attempt
-    body = payload.body_of(attempt.event_id, attempt.event_type, found.event_created_at, found.data)
+    body = wire_body.body_of(
+        attempt.event_id, attempt.event_type, found.event_created_at, found.data
+    )
     try:
         return sent_request(head, body, scheme=_scheme_of(found.endpoint_url))
     except (ValueError, LookupError):  # a trace that is none of ours

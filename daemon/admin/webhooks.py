@@ -12,17 +12,17 @@ from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply, given
 from daemon.admin.problems import Mistake, Problem, not_found
 from daemon.config import parse_duration
+from daemon.core.matching.compiler import Unusable, compile_subscription
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
+from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
+from daemon.core.policy.urls import EgressPolicy, judge_url
 from daemon.credentials import header_members, header_place, sealed, secret_place
-from daemon.headers import judge_headers
 from daemon.ids import new_secret
-from daemon.matching import Unusable, compile_subscription
 from daemon.store import catalogue, secrets
 from daemon.store.catalogue import NoSuchTenantError, Settings, WebhookEntry
 from daemon.store.database import Database
-from daemon.targets import EgressPolicy, judge_url
 from daemon.tls import UnusableCertificateError, load_client, verifying_context
 from daemon.vault import Vault
 

@@ -24,18 +24,18 @@ from daemon.core.errors import (
     UnreadableSecretError,
 )
 from daemon.core.event_types import EVENT_TYPES, nearest, takes_any
+from daemon.core.matching.compiler import Unusable, compile_subscription
 from daemon.core.model.attempts import Failure
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.core.policy.refusal import Refusal
+from daemon.core.policy.urls import EgressPolicy, judge_url
+from daemon.core.wire.signing import standard_key
 from daemon.credentials import credentials_of
 from daemon.logs import without_secrets
-from daemon.matching import Unusable, compile_subscription
-from daemon.signing import standard_key
 from daemon.store import migrations
 from daemon.store.database import Connection
 from daemon.store.secrets import count_by_key
-from daemon.targets import EgressPolicy, judge_url
 from daemon.tls import UnusableCertificateError, load_client, verifying_context
 from daemon.vault import Vault
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from daemon import signing
-from daemon.signing import StandardCheck
+from daemon.core.wire import signing
+from daemon.core.wire.signing import StandardCheck
 
 # What Standard Webhooks 1.0 recommends.
 TOLERANCE = timedelta(minutes=5)

@@ -153,8 +153,10 @@ async def _audience(
     db: "Connection", tenant_id: UUID, event_type: str, data: str
 ) -> tuple[int, int]:
     """How many active webhooks want the event, and how many there are."""
+    from daemon.core.matching.compiler import compile_subscription
+    from daemon.core.matching.matcher import Matcher
     from daemon.core.model.ids import TenantId
-    from daemon.matching import Matcher, compile_subscription, parsed
+    from daemon.core.wire.json_value import parsed
     from daemon.store.webhooks import subscriptions
 
     value = parsed(data)

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from daemon.core.model.notices import DueNotice, Letter, PastAttempt
-from daemon.health import Limits
+from daemon.core.outcomes.health import Limits
 from daemon.letters.wording import Words, meanwhile, moment, place, words_of
 from daemon.logs import one_line
 

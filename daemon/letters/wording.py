@@ -7,7 +7,7 @@ from typing import assert_never
 from urllib.parse import quote
 
 from daemon.core.model.notices import DueNotice, NoticeKind
-from daemon.health import Limits
+from daemon.core.outcomes.health import Limits
 from daemon.logs import one_line
 
 _BEHIND_PATH = re.compile(r"[?#]")

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from daemon.choice import Choice
+from daemon.core.matching.replay_filter import Choice
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.matching import parsed
-from daemon.pacing import Candidate, Position
+from daemon.core.scheduling.replay_pace import Candidate, Position
+from daemon.core.wire.json_value import parsed
 from daemon.store.database import Connection
 from daemon.store.events import data_of
 

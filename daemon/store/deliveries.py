@@ -14,7 +14,7 @@ from typing import Any
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
-from daemon.lanes import Turn
+from daemon.core.scheduling.lanes import Turn
 from daemon.store.database import Connection
 
 

@@ -12,11 +12,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from daemon.choice import Choice, choice_of_deliveries, choice_of_events
 from daemon.core.errors import UnusableFilterError
+from daemon.core.matching.compiler import Unusable
+from daemon.core.matching.replay_filter import Choice, choice_of_deliveries, choice_of_events
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.matching import Unusable
-from daemon.pacing import Position
+from daemon.core.scheduling.replay_pace import Position
 from daemon.store import candidates
 from daemon.store.database import Connection
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from daemon.core.matching.compiler import LONGEST_TEXT
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
-from daemon.matching import LONGEST_TEXT
 from daemon.store.database import Connection
 
 SUBSCRIPTIONS = """

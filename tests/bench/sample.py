@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 
-from daemon.targets import EgressPolicy
+from daemon.core.policy.urls import EgressPolicy
 
 SECRET = "whsec_" + "ab" * 32
 EVENT_DATA = (

@@ -10,8 +10,8 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
+from daemon.core.policy.urls import EgressPolicy
 from daemon.sender import Sender
-from daemon.targets import EgressPolicy
 from tests.support.daemons import until
 from tests.support.hostile import OK, Script, hostile, saying
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from daemon import signing
 from daemon.cli import main
+from daemon.core.wire import signing
 
 whole = signing.headers_for
 

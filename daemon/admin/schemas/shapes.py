@@ -19,9 +19,9 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticKnownError
 
 from daemon.config import parse_duration
-from daemon.headers import LONGEST_VALUE
-from daemon.mailboxes import mailbox
-from daemon.matching import MOST_TYPES
+from daemon.core.matching.compiler import MOST_TYPES
+from daemon.core.policy.email_addresses import mailbox
+from daemon.core.policy.headers import LONGEST_VALUE
 
 MOST_UNKNOWN = 20  # of members; for each a mistake is told
 NO_MOMENT = "must be a time with its zone, such as 2025-11-25T14:30:00Z"

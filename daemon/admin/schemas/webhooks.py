@@ -28,8 +28,7 @@ from daemon.admin.schemas.shapes import (
     at_most,
     shaped,
 )
-from daemon.headers import MOST_HEADERS
-from daemon.matching import (
+from daemon.core.matching.compiler import (
     LONGEST_TEXT,
     MOST_IDS,
     MOST_PATHS,
@@ -37,6 +36,7 @@ from daemon.matching import (
     MOST_TYPES,
     MOST_VALUES,
 )
+from daemon.core.policy.headers import MOST_HEADERS
 
 
 def _id(given: object) -> object:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from daemon.core.event_types import EVENT_TYPES, sample_of
-from daemon.signing import message_id_of
+from daemon.core.wire.signing import message_id_of
 from daemon.store.database import Connection
 
 # How an endpoint answers the n-th event that comes to it (from 1), at this try (from 1).

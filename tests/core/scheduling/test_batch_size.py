@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.appetite import Appetite
+from daemon.core.scheduling.batch_size import Appetite
 
 
 def appetite() -> Appetite:

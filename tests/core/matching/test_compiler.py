@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.core.event_types import EVENT_TYPES, sample_of
-from daemon.matching import Matcher, Unusable, compile_subscription, parsed
+from daemon.core.matching.compiler import Unusable, compile_subscription
+from daemon.core.matching.matcher import Matcher
+from daemon.core.wire.json_value import parsed
 
 OPENED = "email.opened"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.core.policy.headers import LONGEST_VALUE, MOST_HEADERS, RESERVED, judge_headers
 from daemon.core.policy.refusal import Refusal
-from daemon.headers import LONGEST_VALUE, MOST_HEADERS, RESERVED, judge_headers
 
 TCHAR = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

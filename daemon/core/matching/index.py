@@ -8,8 +8,8 @@ first, and once for each type; only filters on the data are looked at for every 
 from collections import defaultdict
 from dataclasses import dataclass
 
+from daemon.core.matching.matcher import Matcher
 from daemon.core.model.ids import WebhookId
-from daemon.matching import Matcher
 
 
 @dataclass(frozen=True, slots=True)

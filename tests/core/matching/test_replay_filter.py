@@ -5,9 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.choice import Choice, choice_of_deliveries, choice_of_events
-from daemon.matching import Unusable
-from tests.test_audience import TYPES, compiled, data, names, subscriptions
+from daemon.core.matching.compiler import Unusable
+from daemon.core.matching.replay_filter import Choice, choice_of_deliveries, choice_of_events
+from tests.core.matching.test_index import TYPES, compiled, data, names, subscriptions
 
 asked_types = st.none() | st.lists(names, max_size=3)
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Verdict
-from daemon.retry import LATEST
-from daemon.verdict import judge
+from daemon.core.outcomes.backoff import LATEST
+from daemon.core.outcomes.verdict import judge
 
 SCHEDULE = [timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1)]
 NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)

@@ -6,7 +6,8 @@ The rule is that of `matching`; an event that its webhook does not want today is
 
 from dataclasses import dataclass
 
-from daemon.matching import Matcher, Unusable, compile_subscription, types_named
+from daemon.core.matching.compiler import Unusable, compile_subscription, types_named
+from daemon.core.matching.matcher import Matcher
 
 
 @dataclass(frozen=True, slots=True)

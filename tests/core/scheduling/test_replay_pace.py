@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.pacing import (
+from daemon.core.scheduling.replay_pace import (
     FIRST_REST,
     LONGEST_REST,
     MOST_AT_ONCE,

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import assert_never
 
 from daemon.core.model.attempts import Answer, Failure, Outcome, Verdict
-from daemon.retry import retry_after, wait_after
+from daemon.core.outcomes.backoff import retry_after, wait_after
 
 GONE = 410
 MAY_ASK_FOR_TIME = frozenset({429, 503})

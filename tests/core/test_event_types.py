@@ -3,7 +3,7 @@ import json
 import pytest
 
 from daemon.core.event_types import EVENT_TYPES, EventType, sample_of
-from daemon.payload import javascript
+from daemon.core.wire.body import javascript
 
 each_type = pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda each: each.name)
 

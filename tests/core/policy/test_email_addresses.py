@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.mailboxes import mailbox
+from daemon.core.policy.email_addresses import mailbox
 
 
 @pytest.mark.parametrize(

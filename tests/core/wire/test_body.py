@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon import payload
 from daemon.core.event_types import EVENT_TYPES, sample_of
-from daemon.payload import body_of, javascript
+from daemon.core.wire import body as wire_body
+from daemon.core.wire.body import body_of, javascript
 from tests.support.javascript import NODE, RECEIVERS
 
 ID = UUID("0123456789abcdef0123456789abcdef")
@@ -237,8 +237,8 @@ def test_what_is_not_json_is_refused(text: str) -> None:
 
 
 def test_an_ordinary_event_is_printed_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(payload, "_with_care")
-    monkeypatch.delattr(payload, "_at_any_depth")
+    monkeypatch.delattr(wire_body, "_with_care")
+    monkeypatch.delattr(wire_body, "_at_any_depth")
 
     for event_type in EVENT_TYPES:
         data = sample_of(event_type.name) | {"position": 40.7128, "version": "17.0", "count": -12}

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from daemon.core.event_types import EVENT_TYPES, sample_of
-from daemon.payload import body_of
-from daemon.signing import (
+from daemon.core.wire.body import body_of
+from daemon.core.wire.signing import (
     StandardCheck,
     headers_for,
     message_id_of,

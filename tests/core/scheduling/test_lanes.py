@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from daemon import lanes as lanes_module
 from daemon.core.model.ids import WebhookId
-from daemon.lanes import NOTHING, SLOW_MS, SLOW_SHARE, Known, Lanes, Turn
+from daemon.core.scheduling import lanes as lanes_module
+from daemon.core.scheduling.lanes import NOTHING, SLOW_MS, SLOW_SHARE, Known, Lanes, Turn
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 

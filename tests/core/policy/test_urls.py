@@ -10,14 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from daemon.core.policy.refusal import Refusal
-from daemon.targets import (
-    GLOBAL_V6,
-    EgressPolicy,
-    Target,
-    judge_address,
-    judge_url,
-)
-from tests.target_corpus import (
+from daemon.core.policy.urls import GLOBAL_V6, EgressPolicy, Target, judge_address, judge_url
+from tests.core.policy.url_corpus import (
     ACCEPTED,
     INSIDE,
     LENIENT,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.retry import LATEST, retry_after, wait_after
+from daemon.core.outcomes.backoff import LATEST, retry_after, wait_after
 
 SCHEDULE = [timedelta(minutes=n) for n in (1, 5, 15, 60, 1440)]
 NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)

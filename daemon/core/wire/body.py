@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 
-from daemon import json_text
+from daemon.core.wire import json_reader
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ def _fraction(token: str) -> float | int | orjson.Fragment:
 
 def _at_any_depth(text: str) -> bytes:
     pieces: list[str] = []
-    rest: list[json_text.Tree] = [json_text.read(text, _leaf)]
+    rest: list[json_reader.Tree] = [json_reader.read(text, _leaf)]
     while rest:
         node = rest.pop()
         if isinstance(node, str):
@@ -125,16 +125,16 @@ def _at_any_depth(text: str) -> bytes:
     return "".join(pieces).encode()
 
 
-def _list_parts(items: list[json_text.Tree]) -> list[json_text.Tree]:
-    parts: list[json_text.Tree] = ["["]
+def _list_parts(items: list[json_reader.Tree]) -> list[json_reader.Tree]:
+    parts: list[json_reader.Tree] = ["["]
     for item in items:
         parts += (item, ",")
     parts[len(parts) - 1 if items else 1 :] = ["]"]
     return parts
 
 
-def _object_parts(members: dict[str, json_text.Tree]) -> list[json_text.Tree]:
-    parts: list[json_text.Tree] = ["{"]
+def _object_parts(members: dict[str, json_reader.Tree]) -> list[json_reader.Tree]:
+    parts: list[json_reader.Tree] = ["{"]
     for key, value in _in_order(members).items():
         parts += (_string(key), ":", value, ",")
     parts[len(parts) - 1 if members else 1 :] = ["}"]
@@ -156,7 +156,7 @@ def _is_array_index(key: str) -> bool:
 def _leaf(token: str) -> str:
     if token[0] == '"':
         # Without an escape a string is already as JavaScript prints it.
-        return token if "\\" not in token else _string(json_text.unquoted(token))
+        return token if "\\" not in token else _string(json_reader.unquoted(token))
     return token if token[0] in "tfn" else _number(token)
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.audience import Audience, Listeners
+from daemon.core.matching.compiler import compile_subscription
+from daemon.core.matching.index import Audience, Listeners
+from daemon.core.matching.matcher import Matcher
 from daemon.core.model.ids import WebhookId
-from daemon.matching import Matcher, compile_subscription
 
 TYPES = ["email.opened", "email.clicked", "contact.created", "email", "other"]
 

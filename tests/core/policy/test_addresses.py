@@ -7,11 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from daemon.core.policy.refusal import Refusal
-from daemon.targets import (
-    GLOBAL_V6,
-    judge_address,
-)
-from tests.target_corpus import (
+from daemon.core.policy.urls import GLOBAL_V6, judge_address
+from tests.core.policy.url_corpus import (
     INSIDE,
     LENIENT,
     NEIGHBOURS,

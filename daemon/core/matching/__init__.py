@@ -1,0 +1,1 @@
+"""Which webhooks get an event: filters compiled into matchers, and an index over them."""
