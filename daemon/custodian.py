@@ -15,7 +15,7 @@ import structlog
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.model.secrets import StoredSecrets
 from daemon.credentials import sealed
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
 from daemon.store import secrets
 from daemon.store.database import Connection, Database
 from daemon.store.secrets import LONGEST_STORED, UNREADABLE

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from daemon.apart import Apart
 from daemon.core.model.attempts import Attempted, Claim, Failure, Outcome, Request
 from daemon.core.model.secrets import Credentials
 from daemon.core.outcomes.verdict import judge
 from daemon.core.wire import body as wire_body
 from daemon.core.wire import signing
 from daemon.credentials import concealed, credentials_of
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
+from daemon.runtime.offload import Apart
 from daemon.sender import Sender
 from daemon.vault import Vault
 

@@ -20,8 +20,8 @@ from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event, Subscription
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.wire.json_value import parsed
-from daemon.ids import new_delivery_id
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
+from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import deliveries, events, webhooks
 from daemon.store.database import Connection, Database
 from daemon.store.deliveries import NewDelivery

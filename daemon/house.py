@@ -25,12 +25,12 @@ from daemon.fanout import Fanout
 from daemon.janitor import Janitor
 from daemon.letters import Letterhead
 from daemon.listener import Listener
-from daemon.loops import Loop, Pulse
 from daemon.mailer import Mailer, MailServer
-from daemon.metrics import Metrics
 from daemon.notifier import Notifier
 from daemon.proxy import Proxy
 from daemon.replayer import Replayer
+from daemon.runtime.loop import Loop, Pulse
+from daemon.runtime.metrics import Metrics
 from daemon.sender import Sender
 from daemon.settler import Settler
 from daemon.store import migrations

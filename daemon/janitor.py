@@ -17,7 +17,7 @@ import asyncpg
 import structlog
 
 from daemon.core.scheduling.batch_size import Appetite
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
 from daemon.store import retention
 from daemon.store.database import Connection, Database
 from daemon.store.retention import BEGINNING, Place, Shelf

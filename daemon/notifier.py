@@ -22,7 +22,7 @@ from daemon.core.model.notices import DueNotice
 from daemon.core.policy.email_addresses import mailbox
 from daemon.letters import Letterhead, compose
 from daemon.mailer import Mailer, Refused, Session
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
 from daemon.store import notices
 from daemon.store.database import UNAVAILABLE, Connection, Database
 

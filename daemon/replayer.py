@@ -26,7 +26,7 @@ from daemon.core.scheduling.replay_pace import (
     Piece,
     piece_of,
 )
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
 from daemon.store import chunks
 from daemon.store.candidates import DATA_READ_AT_ONCE, wanted_among
 from daemon.store.chunks import Job

@@ -12,13 +12,13 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
-from daemon import systemd
 from daemon.admin.app import serve
 from daemon.admin.readiness import Readiness
 from daemon.config import Config
 from daemon.core.errors import DatabaseUnavailableError, UsageError
 from daemon.house import House, app_of, build, master_keys
-from daemon.loops import keep_turning, rest_until
+from daemon.runtime import systemd
+from daemon.runtime.loop import keep_turning, rest_until
 from daemon.store import migrations
 from daemon.store.database import Database
 

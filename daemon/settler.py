@@ -24,8 +24,8 @@ from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
 from daemon.core.outcomes.health import Limits, after_failure, after_success
 from daemon.core.scheduling.lanes import Lanes
-from daemon.ids import new_delivery_id
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
+from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import deliveries, notices, webhooks
 from daemon.store.database import UNAVAILABLE, Connection, Database
 from daemon.store.deliveries import Settlement

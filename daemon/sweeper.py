@@ -10,7 +10,7 @@ import time
 
 from daemon.bell import Bell
 from daemon.core.scheduling.lanes import Lanes
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
 from daemon.store import deliveries
 from daemon.store.database import Database
 

@@ -16,7 +16,7 @@ from daemon.bell import Bell
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Attempted, Claim
 from daemon.core.scheduling.lanes import NOTHING, Known, Lanes, Turn
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
 from daemon.store import deliveries
 from daemon.store.database import UNAVAILABLE, Database
 from daemon.store.deliveries import Catch

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from daemon.bundle import bundled
 from daemon.config import Config, Database, Delivery, Egress, load
 from daemon.config.sections import keys
 from daemon.core.errors import ConfigError
+from daemon.runtime.package_data import bundled
 
 CANARY = "c4n4ry"
 

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.janitor import ROUNDS_PER_WHOLE_ROUND, Janitor
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
 from daemon.store import retention
 from daemon.store.database import Connection, Database
 from daemon.store.retention import Found, Place, Shelf

@@ -18,10 +18,10 @@ from daemon.core.model.notices import DueNotice, NoticeKind
 from daemon.core.outcomes.health import Limits
 from daemon.core.policy.email_addresses import mailbox
 from daemon.letters import Letterhead
-from daemon.loops import Pulse, keep_turning
 from daemon.mailer import Mailer, MailServer
-from daemon.metrics import Metrics
 from daemon.notifier import Notifier, Timing
+from daemon.runtime.loop import Pulse, keep_turning
+from daemon.runtime.metrics import Metrics
 from daemon.store import notices
 from daemon.store.database import Connection, Database
 from tests.support.application import Application

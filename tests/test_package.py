@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from daemon.bundle import bundled
 from daemon.core.errors import MigrationError, SchemaError
+from daemon.runtime.package_data import bundled
 from daemon.store import migrations
 from daemon.store.database import reason
 from tests.conftest import OUTSIDE

@@ -16,7 +16,7 @@ from daemon.admin.operations import serve as serve_operations
 from daemon.admin.problems import route_of, telling_problems
 from daemon.admin.protocol import Runner
 from daemon.admin.readiness import Readiness
-from daemon.metrics import Metrics
+from daemon.runtime.metrics import Metrics
 
 log = structlog.get_logger()
 

@@ -6,10 +6,10 @@ from typing import Any
 from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Link, Operation, Reply
 from daemon.admin.problems import Problem, not_found
-from daemon.apart import Apart
 from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.wire import signing
+from daemon.runtime.offload import Apart
 from daemon.store import catalogue, history, retries
 from daemon.store.database import Connection, Database
 from daemon.store.history import EventEntry, Place, Which

@@ -8,7 +8,7 @@ the answer comes at once even while the database hangs.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.loops import Pulse
+from daemon.runtime.loop import Pulse
 
 # The listener asks the database once a second; three misses are an absence.
 DATABASE_SILENCE_SECONDS = 3.0

@@ -13,12 +13,12 @@ import orjson
 from daemon.admin import schemas, views
 from daemon.admin.operations import Call, Operation, Reply
 from daemon.admin.problems import Problem, not_found
-from daemon.apart import Apart
 from daemon.core.event_types import sample_of
 from daemon.core.model.attempts import Attempted, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.wire import body as wire_body
 from daemon.delivery import Deliverer
+from daemon.runtime.offload import Apart
 from daemon.store import catalogue, history
 from daemon.store.catalogue import WebhookEntry
 from daemon.store.database import Database

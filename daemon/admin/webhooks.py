@@ -19,7 +19,7 @@ from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, judge_url
 from daemon.credentials import header_members, header_place, sealed, secret_place
-from daemon.ids import new_secret
+from daemon.runtime.uuid7 import new_secret
 from daemon.store import catalogue, secrets
 from daemon.store.catalogue import NoSuchTenantError, Settings, WebhookEntry
 from daemon.store.database import Database

@@ -147,7 +147,7 @@ async def _begin(db: "Connection", counted: "Counted") -> "Replay":
 async def _follow(db: "Connection", replay: "Replay") -> "Replay":
     """Watch a replay until it is over, or we are told to stop; what it has come to."""
     from daemon.cli.stopping import stop_on_signals
-    from daemon.loops import rest_until
+    from daemon.runtime.loop import rest_until
     from daemon.store import replays
 
     stop = asyncio.Event()

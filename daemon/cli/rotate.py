@@ -76,7 +76,7 @@ async def _rotate(
     from daemon.core.model.ids import WebhookId
     from daemon.credentials import secret_place
     from daemon.house import master_keys
-    from daemon.ids import new_secret
+    from daemon.runtime.uuid7 import new_secret
     from daemon.store.migrations import verify
     from daemon.store.secrets import UnderWay, rotate
     from daemon.vault import Vault

@@ -13,7 +13,7 @@ from daemon.core.matching.compiler import Unusable
 from daemon.core.matching.replay_filter import Choice
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.scheduling.replay_pace import Candidate, Outstanding, Piece, Position
-from daemon.ids import new_delivery_id
+from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import candidates, chains
 from daemon.store.database import Connection
 from daemon.store.replays import Source, choice_of

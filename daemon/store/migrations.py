@@ -13,8 +13,8 @@ from pathlib import Path
 
 import asyncpg
 
-from daemon.bundle import bundled
 from daemon.core.errors import MigrationError, SchemaError
+from daemon.runtime.package_data import bundled
 from daemon.store.database import CONNECT_SECONDS, Connection, reason, unusable
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
-from daemon.ids import new_delivery_id
+from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import chains
 from daemon.store.database import Connection
 

@@ -5,6 +5,6 @@ from pathlib import Path
 
 def bundled(name: str) -> Path:
     """The path of `migrations`, `config.example.toml` or `systemd`, however we were installed."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "bundled" / name
     return installed if installed.exists() else package.parent / name

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from daemon.apart import LARGE, Apart
+from daemon.runtime.offload import LARGE, Apart
 from tests.support.daemons import until
 
 

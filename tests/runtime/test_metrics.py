@@ -11,7 +11,8 @@ from daemon.core.model.attempts import Answer, Attempted, Claim, Failure, Fault,
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.notices import NoticeKind
 from daemon.core.model.secrets import StoredSecrets
-from daemon.metrics import Histogram, Metrics
+from daemon.runtime.histogram import Histogram
+from daemon.runtime.metrics import Metrics
 
 AN_ID = UUID(int=1)
 CLAIM = Claim(

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.errors import DatabaseUnavailableError
-from daemon.loops import LONGEST_BACK_OFF, SHORTEST_BACK_OFF, Pulse, keep_turning, rest_until
+from daemon.runtime.loop import LONGEST_BACK_OFF, SHORTEST_BACK_OFF, Pulse, keep_turning, rest_until
 from tests.support.daemons import until
 
 FOR_EVER = 3600.0

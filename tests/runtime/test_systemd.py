@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon import systemd
-from daemon.bundle import bundled
 from daemon.config import Config
+from daemon.runtime import systemd
+from daemon.runtime.package_data import bundled
 
 UNIT = "penguinmails-webhooks.service"
 ANALYZE = shutil.which("systemd-analyze")
