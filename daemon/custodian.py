@@ -14,12 +14,12 @@ import structlog
 
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.model.secrets import StoredSecrets
-from daemon.credentials import sealed
 from daemon.runtime.metrics import Metrics
+from daemon.secrets.credentials import sealed
+from daemon.secrets.vault import Vault
 from daemon.store import secrets
 from daemon.store.database import Connection, Database
 from daemon.store.secrets import LONGEST_STORED, UNREADABLE
-from daemon.vault import Vault
 
 log = structlog.get_logger()
 

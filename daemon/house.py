@@ -31,12 +31,12 @@ from daemon.proxy import Proxy
 from daemon.replayer import Replayer
 from daemon.runtime.loop import Loop, Pulse
 from daemon.runtime.metrics import Metrics
+from daemon.secrets.vault import Vault
 from daemon.sender import Sender
 from daemon.settler import Settler
 from daemon.store import migrations
 from daemon.store.database import Database
 from daemon.sweeper import Sweeper
-from daemon.vault import Vault
 from daemon.worker import Worker
 
 # A lease outlives the attempt by as long as the database may be away for a moment.

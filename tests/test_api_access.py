@@ -13,7 +13,7 @@ from daemon.admin import api
 from daemon.admin.access import Access
 from daemon.config import Config
 from daemon.core.policy.urls import EgressPolicy
-from daemon.vault import Vault
+from daemon.secrets.vault import Vault
 from tests.support.api_client import OPERATOR, Caller, serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until

@@ -11,8 +11,8 @@ import pytest
 
 from daemon.config import Config
 from daemon.core.wire import signing
+from daemon.secrets.vault import Vault
 from daemon.store.secrets import UNREADABLE
-from daemon.vault import Vault
 from tests.support.application import SECRET, Application
 from tests.support.commandline import running, webhookd
 from tests.support.daemons import config, free_port, serving, until

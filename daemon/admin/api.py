@@ -9,8 +9,8 @@ from daemon.admin.trials import TrialDesk
 from daemon.admin.webhooks import WebhookDesk
 from daemon.core.policy.urls import EgressPolicy
 from daemon.delivery import Deliverer
+from daemon.secrets.vault import Vault
 from daemon.store.database import Database
-from daemon.vault import Vault
 
 
 def operations(

@@ -12,7 +12,7 @@ from daemon.core.model.attempts import Answer, Attempted
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.wire import body as wire_body
 from daemon.core.wire import signing
-from daemon.credentials import header_members
+from daemon.secrets.credentials import header_members
 from daemon.store.catalogue import Settings, WebhookEntry
 from daemon.store.history import Attempt, AttemptInFull
 from daemon.store.replays import Replay

@@ -18,13 +18,18 @@ from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, judge_url
-from daemon.credentials import header_members, header_place, sealed, secret_place
-from daemon.runtime.uuid7 import new_secret
+from daemon.secrets.credentials import (
+    header_members,
+    header_place,
+    new_secret,
+    sealed,
+    secret_place,
+)
+from daemon.secrets.vault import Vault
 from daemon.store import catalogue, secrets
 from daemon.store.catalogue import NoSuchTenantError, Settings, WebhookEntry
 from daemon.store.database import Database
 from daemon.tls import UnusableCertificateError, load_client, verifying_context
-from daemon.vault import Vault
 
 REMOVED_AT_ONCE = 2000
 SECRETS = {"custom_headers", "client_certificate"}

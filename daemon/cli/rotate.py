@@ -74,12 +74,11 @@ async def _rotate(
     config: "Config", webhook: UUID, overlap: timedelta, *, replace: bool
 ) -> NewSecret:
     from daemon.core.model.ids import WebhookId
-    from daemon.credentials import secret_place
     from daemon.house import master_keys
-    from daemon.runtime.uuid7 import new_secret
+    from daemon.secrets.credentials import new_secret, secret_place
+    from daemon.secrets.vault import Vault
     from daemon.store.migrations import verify
     from daemon.store.secrets import UnderWay, rotate
-    from daemon.vault import Vault
 
     secret, vault = new_secret(), Vault(master_keys(config))
     stored = secret if vault.newest is None else vault.seal(secret, place=secret_place(webhook))

@@ -1,7 +1,6 @@
 """What is new and must be like nothing else: ids of deliveries, and secrets."""
 
 import random
-import secrets
 import time
 from uuid import UUID
 
@@ -17,8 +16,3 @@ def new_delivery_id() -> DeliveryId:
     number = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
     number = number & ~(0xF << 76) | 0x7 << 76
     return DeliveryId(UUID(int=number & ~(0x3 << 62) | 0x2 << 62))
-
-
-def new_secret() -> str:
-    """As in the specification: `whsec_` and 32 random bytes in hex, which are good base64 too."""
-    return f"whsec_{secrets.token_hex(32)}"

@@ -9,8 +9,8 @@ from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.core.wire import signing
-from daemon.credentials import concealed, credentials_of, header_place
-from daemon.vault import Vault
+from daemon.secrets.credentials import concealed, credentials_of, header_place
+from daemon.secrets.vault import Vault
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply

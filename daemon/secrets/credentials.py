@@ -5,6 +5,7 @@ Also the names of the places that a secret is bound to when it is sealed.
 """
 
 import re
+import secrets
 from binascii import a2b_base64
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
 from daemon.core.model.secrets import HIDDEN, ClientCertificate, Credentials, StoredSecrets
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
-from daemon.vault import Vault
+from daemon.secrets.vault import Vault
 
 # Shorter ones would tear holes into an answer that holds them by chance.
 SHORTEST_HIDDEN = 8
@@ -158,3 +159,8 @@ def _words_of(value: str) -> Iterator[str]:
             return
         yield pair
         yield pair.partition(":")[2]
+
+
+def new_secret() -> str:
+    """As in the specification: `whsec_` and 32 random bytes in hex, which are good base64 too."""
+    return f"whsec_{secrets.token_hex(32)}"

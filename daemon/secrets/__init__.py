@@ -1,0 +1,1 @@
+"""Secrets at rest, and the credentials that requests carry."""
