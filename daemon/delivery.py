@@ -16,11 +16,11 @@ from daemon.core.model.secrets import Credentials
 from daemon.core.outcomes.verdict import judge
 from daemon.core.wire import body as wire_body
 from daemon.core.wire import signing
+from daemon.egress.client import Sender
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Apart
 from daemon.secrets.credentials import concealed, credentials_of
 from daemon.secrets.vault import Vault
-from daemon.sender import Sender
 
 
 class Deliverer:

@@ -21,18 +21,18 @@ from daemon.core.policy.urls import EgressPolicy
 from daemon.core.scheduling.lanes import Lanes
 from daemon.custodian import Custodian
 from daemon.delivery import Deliverer
+from daemon.egress.client import Sender
+from daemon.egress.proxy import Proxy
 from daemon.fanout import Fanout
 from daemon.janitor import Janitor
 from daemon.letters import Letterhead
 from daemon.listener import Listener
 from daemon.mailer import Mailer, MailServer
 from daemon.notifier import Notifier
-from daemon.proxy import Proxy
 from daemon.replayer import Replayer
 from daemon.runtime.loop import Loop, Pulse
 from daemon.runtime.metrics import Metrics
 from daemon.secrets.vault import Vault
-from daemon.sender import Sender
 from daemon.settler import Settler
 from daemon.store import migrations
 from daemon.store.database import Database

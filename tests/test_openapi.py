@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import sender
 from daemon.admin import openapi, pages, schemas
-from daemon.connections import LookupFailedError
 from daemon.core.event_types import EVENT_TYPES
+from daemon.egress import client as sender
+from daemon.egress.resolver import LookupFailedError
 from tests.support.api_client import OPERATOR, serving_api
 from tests.support.application import Application
 from tests.support.certificates import Authority

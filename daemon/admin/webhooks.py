@@ -18,6 +18,7 @@ from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, judge_url
+from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.secrets.credentials import (
     header_members,
     header_place,
@@ -29,7 +30,6 @@ from daemon.secrets.vault import Vault
 from daemon.store import catalogue, secrets
 from daemon.store.catalogue import NoSuchTenantError, Settings, WebhookEntry
 from daemon.store.database import Database
-from daemon.tls import UnusableCertificateError, load_client, verifying_context
 
 REMOVED_AT_ONCE = 2000
 SECRETS = {"custom_headers", "client_certificate"}

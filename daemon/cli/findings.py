@@ -31,13 +31,13 @@ from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, judge_url
 from daemon.core.wire.signing import standard_key
+from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.logs import without_secrets
 from daemon.secrets.credentials import credentials_of
 from daemon.secrets.vault import Vault
 from daemon.store import migrations
 from daemon.store.database import Connection
 from daemon.store.secrets import count_by_key
-from daemon.tls import UnusableCertificateError, load_client, verifying_context
 
 OLDEST_POSTGRESQL = 14
 # So many are named of those that may be many; the others are counted.

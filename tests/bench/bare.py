@@ -20,7 +20,7 @@ from daemon.core.model.attempts import Claim, Request
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.delivery import request_for
-from daemon.sender import Sender
+from daemon.egress.client import Sender
 from tests.bench.sample import EGRESS, EVENT_DATA, SECRET
 
 AT_ONCE = 64

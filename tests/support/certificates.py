@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from daemon.core.model.secrets import ClientCertificate
-from daemon.tls import verifying_context
+from daemon.egress.tls_context import verifying_context
 
 DAY = timedelta(days=1)
 

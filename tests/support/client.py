@@ -11,7 +11,7 @@ from typing import Any
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
 from daemon.core.policy.urls import EgressPolicy
-from daemon.sender import Sender
+from daemon.egress.client import Sender
 from tests.support.daemons import until
 from tests.support.hostile import OK, Script, hostile, saying
 

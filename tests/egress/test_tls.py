@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
-from daemon.tls import verifying_context
+from daemon.egress.tls_context import verifying_context
 from tests.support.certificates import Authority
 from tests.support.client import (
     CUT_OFF,

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import aiohappyeyeballs
 import pytest
 
-from daemon import connections
-from daemon.connections import CaresResolver, LookupFailedError
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Answer, Failure, Fault
-from daemon.sender import OUR_OWN_SHORTAGE
+from daemon.egress import pool
+from daemon.egress.failures import OUR_OWN_SHORTAGE
+from daemon.egress.resolver import CaresResolver, LookupFailedError
 from tests.support.client import NOBODY, Names, sending, to
 from tests.support.hostile import OK, hostile, saying, saying_once
 
@@ -123,7 +123,7 @@ async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.Monkey
     async with sending(resolver=names) as sender:
         await sender.send(to("http://receiver.test/"))
 
-    assert len(tried) == connections.ADDRESSES_TRIED
+    assert len(tried) == pool.ADDRESSES_TRIED
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from daemon import connections
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
+from daemon.egress import pool
+from tests.egress.test_crowds import TURN_SECONDS, heartbeat
 from tests.support.certificates import Authority
 from tests.support.client import Names, leaving_nothing, sending, to
 from tests.support.daemons import until
 from tests.support.hostile import FLOODS_OF_HANDSHAKES, OK, Hostile, Script, Visit, hostile
-from tests.test_sender_crowds import TURN_SECONDS, heartbeat
 
 HANDSHAKE, DATA = 22, 23
 TICKET = b"\x04\x00\x00\x0e" + struct.pack(">IIBHBH", 7200, 1, 0, 1, 0x78, 0)
@@ -117,7 +117,7 @@ async def test_endless_requests_for_another_handshake_are_a_failure(
 async def test_a_kept_connection_is_closed_under_a_flood_that_holds_no_data(
     version_1_3: ssl.SSLContext, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 60.0)
 
     async def script(visit: Visit) -> None:
         seal = await shake_hands(visit, version_1_3)

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 
-from daemon.connections import CaresResolver
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
-from daemon.sender import Sender
+from daemon.egress.client import Sender
+from daemon.egress.resolver import CaresResolver
 from tests.support.client import NOBODY, leaving_nothing, sending, to
 from tests.support.hostile import PLAGUES, hostile_apart
 from tests.support.nameserver import naming, reply

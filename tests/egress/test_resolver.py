@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from daemon.connections import CaresResolver, LookupFailedError
+from daemon.egress.resolver import CaresResolver, LookupFailedError
 from tests.support.nameserver import NO_SUCH_NAME, naming
 
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from daemon.connections import CaresResolver
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
-from daemon.sender import Sender
+from daemon.egress.client import Sender
+from daemon.egress.resolver import CaresResolver
 from tests.support.client import TOO_LATE, sending, to
 from tests.support.hostile import OK, hostile, saying
 from tests.support.nameserver import (

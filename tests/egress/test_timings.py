@@ -1,6 +1,6 @@
 """How long an attempt took, stage by stage."""
 
-from daemon.stopwatch import Stopwatch
+from daemon.egress.timings import Stopwatch
 
 
 def test_stages_follow_one_another_and_what_comes_twice_counts_together() -> None:

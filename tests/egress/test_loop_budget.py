@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from daemon.turns import Turns
+from daemon.egress.loop_budget import Turns
 from tests.support.daemons import until
 
 

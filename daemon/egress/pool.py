@@ -12,22 +12,21 @@ import ssl
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import aiodns
 import aiohappyeyeballs
 
-from daemon import proxy
-from daemon.core.errors import PostponedError
 from daemon.core.model.secrets import ClientCertificate
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, Target, judge_address
-from daemon.exchange import Connection
-from daemon.proxy import Proxy
-from daemon.secured import Secured
-from daemon.stopwatch import Stopwatch
-from daemon.tls import TlsContexts
-from daemon.turns import Turns
+from daemon.egress import proxy
+from daemon.egress.http1 import Connection
+from daemon.egress.loop_budget import Turns
+from daemon.egress.proxy import Proxy
+from daemon.egress.resolver import LookupFailedError, Resolver
+from daemon.egress.timings import Stopwatch
+from daemon.egress.tls_context import TlsContexts
+from daemon.egress.tls_transport import Secured
 
 # Shorter than the 5 s after which Node.js closes an idle connection under our hands.
 IDLE_SECONDS = 4.0
@@ -37,13 +36,8 @@ ADDRESSES_TRIED = 8  # a name with a thousand addresses must not make us knock a
 # To judge a thousand takes a hundredth of a second.
 ADDRESSES_JUDGED = 1024
 EYEBALLS_DELAY = 0.25  # RFC 8305, section 5
-# c-ares waits 0.25 s at least for a first answer and twice as long each time: 3.75 s in all.
-LOOKUP_TRIES = 4
 # For the way to the proxy: less than an attempt has, so that it is seen whose fault it is.
 PROXY_SECONDS = 2.0
-# ares.h; pycares has no name for it. To sort them by RFC 6724, c-ares calls connect() on every
-# address, if only a UDP socket's: no packet leaves, but nothing is to touch what is not judged yet.
-ARES_AI_NOSORT = 1 << 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +59,6 @@ class RefusedTargetError(Exception):
 
 class UnreachableError(Exception):
     """The receiver does not let itself be connected to; `str()` is for the customer."""
-
-
-class LookupFailedError(Exception):
-    """The host's name has no address; `str()` is the resolver's reason."""
-
-
-class Resolver(Protocol):
-    """What turns a name into addresses, as `socket` prints them."""
-
-    async def addresses(self, host: str) -> list[str]:
-        """Every IPv4 and IPv6 address of `host`; raises LookupFailedError."""
-
-    async def close(self) -> None: ...
-
-
-class CaresResolver:
-    """
-    The system's resolver configuration and hosts file, read by c-ares: no thread waits.
-
-    `nameservers`, as `address:port`, are asked in place of the system's.
-    """
-
-    def __init__(self, nameservers: Sequence[str] | None = None) -> None:
-        self._channel = aiodns.DNSResolver(nameservers, tries=LOOKUP_TRIES)
-
-    async def addresses(self, host: str) -> list[str]:
-        try:
-            found = await self._channel.getaddrinfo(
-                host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=ARES_AI_NOSORT
-            )
-        except aiodns.error.DNSError as error:
-            if error.args[0] == aiodns.error.ARES_ECONNREFUSED:
-                raise PostponedError("our own name servers cannot be reached") from error
-            reason = error.args[1] if len(error.args) > 1 else "no answer"
-            raise LookupFailedError(str(reason)) from error
-        return list(dict.fromkeys(_printed(node.addr[0]) for node in found.nodes))
-
-    async def close(self) -> None:
-        await self._channel.close()
 
 
 class Connections:
@@ -267,10 +222,6 @@ class Connections:
         self._sweep = None
         if self._idle:
             self._sweep = self._loop.call_later(IDLE_SECONDS / 2, self._close_idle)
-
-
-def _printed(address: bytes | str) -> str:
-    return address.decode("ascii") if isinstance(address, bytes) else address
 
 
 def _is_literal(host: str) -> bool:

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from daemon import connections
 from daemon.core.model.attempts import Answer, Request
-from daemon.sender import Sender
+from daemon.egress import pool
+from daemon.egress.client import Sender
 from tests.support.certificates import Authority
 from tests.support.client import (
     CUT_OFF,
@@ -208,7 +208,7 @@ async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request(
 async def test_a_connection_is_not_kept_for_longer_than_receivers_keep_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.05)
     async with sending() as sender, hostile(saying(OK)) as receiver:
         await sender.send(to(receiver.url))
         await until(lambda: receiver.open_now == 0, within=2)
@@ -219,7 +219,7 @@ async def test_a_connection_that_was_idle_for_too_long_is_not_used_before_it_is_
 ) -> None:
     async with sending() as sender, hostile(saying(OK)) as receiver:
         await sender.send(to(receiver.url))
-        monkeypatch.setattr(connections, "IDLE_SECONDS", 0.0)
+        monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
         await sender.send(to(receiver.url))
 
     assert len(receiver.visits) == 2
@@ -229,7 +229,7 @@ async def test_a_connection_that_was_idle_for_too_long_is_not_used_before_it_is_
 async def test_only_so_many_connections_are_kept(
     bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, bound, 3)
+    monkeypatch.setattr(pool, bound, 3)
     async with sending() as sender, hostile(saying(OK)) as receiver:
         await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(10)))
         await until(lambda: receiver.open_now == 3)

@@ -6,7 +6,7 @@ import pytest
 
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Answer, Failure, Fault
-from daemon.proxy import Proxy
+from daemon.egress.proxy import Proxy
 from daemon.service import Service
 from tests.support.application import Application
 from tests.support.certificates import Authority

@@ -9,8 +9,8 @@ import pytest
 
 from daemon.core.model.attempts import Answer, Failure, Outcome
 from daemon.core.outcomes.verdict import judge
-from daemon.exchange import BODY_KEPT, PIECES_LIMIT
-from daemon.sender import HEADERS_KEPT
+from daemon.egress.http1 import BODY_KEPT, PIECES_LIMIT
+from daemon.egress.messages import HEADERS_KEPT
 from tests.support.application import Application
 from tests.support.client import ENDLESS_HEAD, answer_of, outcome_of, sending, to
 from tests.support.daemons import until

@@ -1,0 +1,1 @@
+"""One guarded POST to a customer's URL, and what came of it."""
