@@ -22,7 +22,7 @@ from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.wire.json_value import parsed
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import deliveries, events, webhooks
+from daemon.store import deliveries, event_log, events, webhooks
 from daemon.store.database import Connection, Database
 from daemon.store.deliveries import NewDelivery
 from daemon.store.events import NOTHING_SEEN, Look
@@ -167,7 +167,7 @@ async def _data_where_needed(
     if not needed:
         return {}
     data: dict[EventId, object] = {}
-    for event_id, text in (await events.data_of(db, needed)).items():
+    for event_id, text in (await event_log.data_of(db, needed)).items():
         data[event_id] = parsed(text)
         await breath.draw()
     return data

@@ -26,9 +26,10 @@ from daemon.core.outcomes.health import Limits, after_failure, after_success
 from daemon.core.scheduling.lanes import Lanes
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import deliveries, notices, webhooks
+from daemon.store import claims as claims_module
+from daemon.store import endpoint_health, notices, results
 from daemon.store.database import UNAVAILABLE, Connection, Database
-from daemon.store.deliveries import Settlement
+from daemon.store.results import Settlement
 
 log = structlog.get_logger()
 
@@ -122,7 +123,7 @@ class Settler:
         self._prolonged_at = now
         claims = [attempted.claim for attempted in self._held]
         async with self._database.connection() as db:
-            leases = await deliveries.prolong(db, claims, lease=self._lease)
+            leases = await claims_module.prolong(db, claims, lease=self._lease)
         self._held = [_under(leases, attempted) for attempted in self._held]
 
     async def _settle(self, batch: Sequence[Attempted]) -> None:
@@ -150,16 +151,16 @@ class Settler:
         began = time.perf_counter()
         ids = list({attempted.claim.webhook_id for attempted in batch})
         async with self._database.transaction() as db:
-            health = await webhooks.lock_health(db, ids)
+            health = await endpoint_health.lock_health(db, ids)
             free, held = await _apart(db, batch, health)
             settlements = [_settlement_of(attempted, bare=bare) for attempted in free]
-            kept = await deliveries.settle(db, settlements)
+            kept = await results.settle(db, settlements)
             ours = [attempted for attempted in free if attempted.claim.delivery_id in kept]
             missed = [a.claim for a in free if a.claim.delivery_id not in kept]
-            locked = await deliveries.still_leased(db, missed)
+            locked = await claims_module.still_leased(db, missed)
             changes, told = consequences(ours, health, self._limits)
             if changes:
-                await webhooks.change_health(db, changes)
+                await endpoint_health.change_health(db, changes)
             if told:
                 await notices.write(db, told)
         self._held += held + [a for a in free if a.claim.delivery_id in locked]
@@ -210,7 +211,7 @@ async def _apart(
     missing = {a.claim.webhook_id for a in batch if a.claim.webhook_id not in health}
     if not missing:
         return list(batch), []
-    locked = await webhooks.existing(db, list(missing))
+    locked = await endpoint_health.existing(db, list(missing))
     free = [attempted for attempted in batch if attempted.claim.webhook_id not in locked]
     held = [attempted for attempted in batch if attempted.claim.webhook_id in locked]
     return free, held

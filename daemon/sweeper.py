@@ -11,7 +11,7 @@ import time
 from daemon.bell import Bell
 from daemon.core.scheduling.lanes import Lanes
 from daemon.runtime.metrics import Metrics
-from daemon.store import deliveries
+from daemon.store import lanes as lanes_module
 from daemon.store.database import Database
 
 INTERVAL_SECONDS = 1.0
@@ -35,7 +35,7 @@ class Sweeper:
     async def turn(self) -> float:
         began = time.monotonic()
         async with self._database.connection() as db:
-            waiting = await deliveries.sweep(db)
+            waiting = await lanes_module.sweep(db)
         took = time.monotonic() - began
         for endpoint in waiting:
             self._bell.ring(

@@ -17,9 +17,9 @@ from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Attempted, Claim
 from daemon.core.scheduling.lanes import NOTHING, Known, Lanes, Turn
 from daemon.runtime.metrics import Metrics
-from daemon.store import deliveries
+from daemon.store import claims
+from daemon.store.claims import Catch
 from daemon.store.database import UNAVAILABLE, Database
-from daemon.store.deliveries import Catch
 
 log = structlog.get_logger()
 
@@ -114,7 +114,7 @@ class Worker:
         try:
             # Need not be durable: a lease that a crash undoes is only a lease that lapsed early.
             async with self._database.connection() as db:
-                catches = await deliveries.claim(db, turns, lease=self._lease)
+                catches = await claims.claim(db, turns, lease=self._lease)
         except BaseException:
             self._lanes.unanswered(turns, now=time.monotonic())
             raise
@@ -191,6 +191,6 @@ class Worker:
                 asyncio.timeout(GIVE_BACK_SECONDS),
                 self._database.transaction() as db,
             ):
-                await deliveries.release(db, unmade)
+                await claims.release(db, unmade)
         except UNAVAILABLE:
             log.warning("worker.leases_left", count=len(unmade))  # they lapse by themselves

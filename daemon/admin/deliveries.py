@@ -10,9 +10,10 @@ from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.wire import signing
 from daemon.runtime.offload import Apart
-from daemon.store import catalogue, history, retries
+from daemon.store import catalogue, event_log, history, retries
 from daemon.store.database import Connection, Database
-from daemon.store.history import EventEntry, Place, Which
+from daemon.store.event_log import EventEntry
+from daemon.store.history import Place, Which
 
 LONGEST_DATA = 1024 * 1024
 
@@ -121,7 +122,7 @@ class DeliveryDesk:
         which = Which(query.type, None, query.from_, query.to)
         async with self.database.connection() as db:
             place = await self._event_place(db, call.tenant, query.before)
-            found, more = await history.events(
+            found, more = await event_log.events(
                 db, call.tenant, which, before=place, limit=query.limit
             )
         listed = [schemas.Event(**_members(each)) for each in found]
@@ -130,7 +131,7 @@ class DeliveryDesk:
     async def event(self, call: Call) -> Reply:
         event_id = EventId(call.id)
         async with self.database.connection() as db:
-            found = await history.event(db, call.tenant, event_id)
+            found = await event_log.event(db, call.tenant, event_id)
             if found is None:
                 raise not_found("event")
             attempts = await history.attempts_for_event(db, call.tenant, event_id)
@@ -179,7 +180,7 @@ class DeliveryDesk:
         if before is None or before.at is not None:
             return _place(before)
         assert before.id is not None
-        found = await history.event(db, tenant, EventId(before.id))
+        found = await event_log.event(db, tenant, EventId(before.id))
         if found is None or found.created_at is None:
             raise Problem(404, "before: there is no such event")
         return Place(found.created_at, before.id)

@@ -19,7 +19,7 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.wire import body as wire_body
 from daemon.delivery import Deliverer
 from daemon.runtime.offload import Apart
-from daemon.store import catalogue, history
+from daemon.store import catalogue, event_log
 from daemon.store.catalogue import WebhookEntry
 from daemon.store.database import Database
 
@@ -108,7 +108,7 @@ class TrialDesk:
         message_id = f"evt_test_{uuid4().hex}"
         if not wanted.sample:
             async with self._database.connection() as db:
-                found = await history.latest_fitting(
+                found = await event_log.latest_fitting(
                     db,
                     tenant,
                     wanted.event_type,

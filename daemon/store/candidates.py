@@ -16,7 +16,7 @@ from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.scheduling.replay_pace import Candidate, Position
 from daemon.core.wire.json_value import parsed
 from daemon.store.database import Connection
-from daemon.store.events import data_of
+from daemon.store.event_log import data_of
 
 DATA_READ_AT_ONCE = 50  # an event may hold megabytes
 COUNTED_AT_ONCE = 20_000

@@ -88,14 +88,6 @@ async def take(db: Connection, seen: Seen, *, limit: int) -> Look:
     return Look(events, count, _parsed(rows[0]["snapshot"]), rows[0]["at"])
 
 
-DATA = "SELECT id, event_data FROM webhook_events WHERE id = ANY ($1::uuid[])"
-
-
-async def data_of(db: Connection, ids: Sequence[EventId]) -> dict[EventId, str | None]:
-    """The events' data as PostgreSQL prints it."""
-    return {EventId(row["id"]): row["event_data"] for row in await db.fetch(DATA, ids)}
-
-
 PUT_BACK = """
     INSERT INTO webhook_event_inbox (event_id, webhook_id)
     SELECT * FROM unnest($1::uuid[], $2::uuid[])

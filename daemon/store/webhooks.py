@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from daemon.core.matching.compiler import LONGEST_TEXT
-from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.database import Connection
@@ -54,62 +53,3 @@ NOTE_FILTER_ERROR = """
 async def note_filter_error(db: Connection, webhook_id: WebhookId, reason: str | None) -> None:
     """Show on the webhook why its filter matches nothing, or that it does again; never waits."""
     await db.execute(NOTE_FILTER_ERROR, webhook_id, reason)
-
-
-LOCK_HEALTH = """
-    -- SKIP LOCKED: whoever holds one webhook, a person's open transaction or a deletion, holds up
-    -- that webhook's results and nobody else's. Not FOR UPDATE: that would collide with the
-    -- foreign-key check of every insert into deliveries.
-    SELECT id, is_active, is_failing, consecutive_failures
-      FROM webhooks
-     WHERE id = ANY ($1::uuid[])
-     ORDER BY id
-       FOR NO KEY UPDATE SKIP LOCKED
-"""
-
-
-async def lock_health(db: Connection, ids: Sequence[WebhookId]) -> dict[WebhookId, Health]:
-    """Each endpoint's health, locked until the transaction ends; locked or deleted are missing."""
-    return {
-        WebhookId(row["id"]): Health(
-            row["is_active"], row["is_failing"], row["consecutive_failures"]
-        )
-        for row in await db.fetch(LOCK_HEALTH, ids)
-    }
-
-
-EXISTING = "SELECT id FROM webhooks WHERE id = ANY ($1::uuid[])"
-
-
-async def existing(db: Connection, ids: Sequence[WebhookId]) -> set[WebhookId]:
-    """Those that are there, locked or not."""
-    return {WebhookId(row["id"]) for row in await db.fetch(EXISTING, ids)}
-
-
-CHANGE_HEALTH = """
-    UPDATE webhooks AS w
-       SET is_active = new.is_active, is_failing = new.is_failing,
-           consecutive_failures = new.consecutive_failures,
-           last_success_at = CASE WHEN new.succeeded THEN now() ELSE w.last_success_at END,
-           last_failure_at = CASE WHEN new.failed THEN now() ELSE w.last_failure_at END,
-           paused_reason = coalesce(new.paused_reason, w.paused_reason)
-      FROM unnest($1::uuid[], $2::bool[], $3::bool[], $4::int[], $5::bool[], $6::bool[],
-                  $7::text[])
-           AS new (id, is_active, is_failing, consecutive_failures, succeeded, failed,
-                   paused_reason)
-     WHERE w.id = new.id
-"""
-
-
-async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None:
-    """Write what `lock_health` locked and the verdicts changed."""
-    await db.execute(
-        CHANGE_HEALTH,
-        [c.webhook_id for c in changes],
-        [c.health.is_active for c in changes],
-        [c.health.is_failing for c in changes],
-        [c.health.consecutive_failures for c in changes],
-        [c.succeeded for c in changes],
-        [c.failed for c in changes],
-        [c.paused_reason for c in changes],
-    )
