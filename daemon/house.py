@@ -13,31 +13,31 @@ from daemon.admin import api
 from daemon.admin.access import Access
 from daemon.admin.app import add_api, make_app
 from daemon.admin.readiness import Readiness
-from daemon.bell import Bell
 from daemon.config import Config
 from daemon.core.outcomes.health import Limits
 from daemon.core.policy.email_addresses import mailbox
 from daemon.core.policy.urls import EgressPolicy
 from daemon.core.scheduling.lanes import Lanes
 from daemon.custodian import Custodian
-from daemon.delivery import Deliverer
 from daemon.egress.client import Sender
 from daemon.egress.proxy import Proxy
-from daemon.fanout import Fanout
 from daemon.janitor import Janitor
 from daemon.letters import Letterhead
-from daemon.listener import Listener
 from daemon.mailer import Mailer, MailServer
 from daemon.notifier import Notifier
+from daemon.pipeline.attempt import Deliverer
+from daemon.pipeline.dispatcher import Worker
+from daemon.pipeline.fanout import Fanout
+from daemon.pipeline.lane_sync import Sweeper
+from daemon.pipeline.lane_waker import Bell
+from daemon.pipeline.listener import Listener
+from daemon.pipeline.result_writer import Settler
 from daemon.replayer import Replayer
 from daemon.runtime.loop import Loop, Pulse
 from daemon.runtime.metrics import Metrics
 from daemon.secrets.vault import Vault
-from daemon.settler import Settler
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.sweeper import Sweeper
-from daemon.worker import Worker
 
 # A lease outlives the attempt by as long as the database may be away for a moment.
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)

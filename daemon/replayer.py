@@ -12,7 +12,6 @@ from datetime import datetime
 
 import structlog
 
-from daemon.bell import Bell
 from daemon.core.matching.compiler import Unusable
 from daemon.core.matching.replay_filter import Choice
 from daemon.core.model.ids import ReplayId
@@ -26,6 +25,7 @@ from daemon.core.scheduling.replay_pace import (
     Piece,
     piece_of,
 )
+from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
 from daemon.store import chunks
 from daemon.store.candidates import DATA_READ_AT_ONCE, wanted_among

@@ -14,11 +14,11 @@ from daemon.admin.access import Access
 from daemon.config import Config
 from daemon.core.policy.urls import EgressPolicy
 from daemon.secrets.vault import Vault
+from tests.pipeline.test_delivery import settled
 from tests.support.api_client import OPERATOR, Caller, serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
-from tests.test_delivery import settled
 
 NOTHING: Any = None  # they are only looked at
 OPERATIONS = api.operations(

@@ -13,11 +13,11 @@ import pytest
 from daemon.core.event_types import EVENT_TYPES
 from daemon.core.wire import signing
 from daemon.store import history
+from tests.pipeline.test_delivery import settled
 from tests.support.api_client import Caller, serving_api
 from tests.support.application import SECRET, Application
 from tests.support.daemons import until
 from tests.support.receiver import Receiver, Reply
-from tests.test_delivery import settled
 
 ONCE: dict[str, Any] = {"delivery": {"retry_schedule": []}}
 

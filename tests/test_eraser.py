@@ -17,6 +17,7 @@ from daemon.eraser import Eraser, Progress
 from daemon.store import forgetting
 from daemon.store.database import Database
 from daemon.store.forgetting import CONTACT_PLACES, NIL, PATHS, Tally, Whose
+from tests.pipeline.test_delivery import settled
 from tests.support.aged_rows import (
     OLD,
     count_in,
@@ -32,7 +33,6 @@ from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.postgres import most_rows_read
 from tests.support.receiver import Receiver, Reply
-from tests.test_delivery import settled
 
 NOW = "now()"
 

@@ -16,6 +16,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.store import retention
 from daemon.store.database import Connection, Database
 from daemon.store.retention import Found, Place, Shelf
+from tests.pipeline.test_delivery import settled
 from tests.support.aged_rows import (
     OLD,
     count_in,
@@ -30,7 +31,6 @@ from tests.support.aged_rows import (
 from tests.support.application import Application
 from tests.support.daemons import metrics_of, serving, until
 from tests.support.receiver import Receiver
-from tests.test_delivery import settled
 
 YOUNG = "now() - interval '6 days'"
 WEEK = timedelta(days=7)

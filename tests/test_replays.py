@@ -12,6 +12,7 @@ from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.store import candidates, replays
 from daemon.store.replays import Source, Status
+from tests.pipeline.test_delivery import SHORT, settled
 from tests.support.aged_rows import many_deliveries
 from tests.support.application import Application
 from tests.support.daemons import metrics_of, serving, until
@@ -28,7 +29,6 @@ from tests.support.replays import (
     store_events,
     wanted,
 )
-from tests.test_delivery import SHORT, settled
 
 HOUR = timedelta(hours=1)
 

@@ -11,11 +11,11 @@ import pytest
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.store.replays import Source
 from daemon.store.retries import Paused, Retried, retry_now
+from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import begin, cancel, over, store_events, wanted
-from tests.test_delivery import settled
 
 LATER = timedelta(hours=1)
 

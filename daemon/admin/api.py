@@ -8,7 +8,7 @@ from daemon.admin.tokens import TokenDesk
 from daemon.admin.trials import TrialDesk
 from daemon.admin.webhooks import WebhookDesk
 from daemon.core.policy.urls import EgressPolicy
-from daemon.delivery import Deliverer
+from daemon.pipeline.attempt import Deliverer
 from daemon.secrets.vault import Vault
 from daemon.store.database import Database
 

@@ -17,7 +17,7 @@ from daemon.core.event_types import sample_of
 from daemon.core.model.attempts import Attempted, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.wire import body as wire_body
-from daemon.delivery import Deliverer
+from daemon.pipeline.attempt import Deliverer
 from daemon.runtime.offload import Apart
 from daemon.store import catalogue, event_log
 from daemon.store.catalogue import WebhookEntry

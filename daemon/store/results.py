@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import assert_never
 
-from daemon.core.model.attempts import Claim
+import orjson
+
+from daemon.core.model.attempts import Answer, Attempted, Claim, Failure, Trace
 from daemon.core.model.ids import DeliveryId
+from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.database import Connection
 
 
@@ -104,3 +108,43 @@ async def settle(
         [s.claim.tenant_id for s in settlements],
     )
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
+
+
+def _settlement_of(attempted: Attempted, *, bare: bool) -> Settlement:
+    headers: str | None = None
+    body: str | None = None
+    match attempted.outcome.result:
+        case Answer(headers=received, body=text) if not bare:
+            headers, body = _as_json(received), text
+        case Answer() | Failure():
+            pass
+        case _:
+            assert_never(attempted.outcome.result)
+    verdict = attempted.verdict
+    return Settlement(
+        claim=attempted.claim,
+        status="success" if verdict.delivered else "failed",
+        signature=attempted.signature,
+        status_code=verdict.status,
+        response_headers=headers,
+        response_body=body,
+        error="the result could not be stored as it came" if bare else verdict.error,
+        took_ms=attempted.outcome.took_ms,
+        retry_in=verdict.retry_in,
+        next_id=None if verdict.retry_in is None else new_delivery_id(),
+        trace=None
+        if bare or attempted.outcome.trace is None
+        else _trace_of(attempted.outcome.trace),
+    )
+
+
+def _trace_of(trace: Trace) -> str:
+    return orjson.dumps({"head": trace.head, "stagesMs": dict(trace.stages)}).decode()
+
+
+def _as_json(headers: Sequence[tuple[str, str]]) -> str:
+    """An object; repeated headers as one, as RFC 9110 section 5.3 allows to read them."""
+    merged: dict[str, str] = {}
+    for name, value in headers:
+        merged[name] = f"{merged[name]}, {value}" if name in merged else value
+    return orjson.dumps(merged).decode()

@@ -19,8 +19,8 @@ import uvloop
 from daemon.core.model.attempts import Claim, Request
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
-from daemon.delivery import request_for
 from daemon.egress.client import Sender
+from daemon.pipeline.attempt import request_for
 from tests.bench.sample import EGRESS, EVENT_DATA, SECRET
 
 AT_ONCE = 64

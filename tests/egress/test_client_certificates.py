@@ -8,12 +8,12 @@ import pytest
 
 from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
 from daemon.core.model.secrets import ClientCertificate
+from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import Names, sending
 from tests.support.daemons import serving, until
 from tests.support.hostile import OK, Hostile, Visit, hostile, saying
-from tests.test_delivery import settled
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Answer, Failure, Fault
 from daemon.egress.proxy import Proxy
 from daemon.service import Service
+from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import NOBODY, Names, sending, to
@@ -15,7 +16,6 @@ from tests.support.daemons import free_port, metrics_of, serving, until
 from tests.support.egress_proxy import EgressProxy, proxying
 from tests.support.hostile import OK, hostile, saying
 from tests.support.receiver import Receiver
-from tests.test_delivery import settled
 
 CREDENTIALS = b64encode(b"someone:p@ss").decode()
 

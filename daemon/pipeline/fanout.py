@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from daemon.bell import Bell
 from daemon.core.matching.compiler import Unusable, compile_subscription
 from daemon.core.matching.index import Audience, Listeners
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event, Subscription
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.wire.json_value import parsed
+from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import deliveries, event_log, events, webhooks

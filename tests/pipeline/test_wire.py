@@ -3,11 +3,11 @@
 import pytest
 from standardwebhooks import Webhook
 
+from tests.pipeline.test_delivery import settled
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
 from tests.support.javascript import javascript_receiver
 from tests.support.receiver import Receiver
-from tests.test_delivery import settled
 
 # As they stand in the application's INSERT; the examples log data.contact.email and data.url.
 DATA = {

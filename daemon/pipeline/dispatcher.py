@@ -12,10 +12,10 @@ from datetime import timedelta
 
 import structlog
 
-from daemon.bell import Bell
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Attempted, Claim
 from daemon.core.scheduling.lanes import NOTHING, Known, Lanes, Turn
+from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims
 from daemon.store.claims import Catch

@@ -7,13 +7,13 @@ from uuid import UUID
 import orjson
 import pytest
 
-from daemon import fanout
 from daemon.core.matching import compiler
 from daemon.core.matching.matcher import Matcher
+from daemon.pipeline import fanout
+from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver
-from tests.test_delivery import settled
 
 UNUSABLE: dict[str, tuple[str, str]] = {
     "types in two dimensions": (

@@ -8,8 +8,8 @@ however long the truth takes to read.
 import asyncio
 import time
 
-from daemon.bell import Bell
 from daemon.core.scheduling.lanes import Lanes
+from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
 from daemon.store import lanes as lanes_module
 from daemon.store.database import Database

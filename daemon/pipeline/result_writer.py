@@ -11,25 +11,23 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 import asyncpg
-import orjson
 import structlog
 
-from daemon.bell import Bell
-from daemon.core.model.attempts import Answer, Attempted, Failure, Trace
-from daemon.core.model.endpoints import Health, HealthChange
+from daemon.core.model.attempts import Attempted
+from daemon.core.model.endpoints import Health
 from daemon.core.model.ids import DeliveryId, WebhookId
-from daemon.core.model.notices import Notice, NoticeKind
-from daemon.core.outcomes.health import Limits, after_failure, after_success
+from daemon.core.model.notices import Notice
+from daemon.core.outcomes.consequences import consequences
+from daemon.core.outcomes.health import Limits
 from daemon.core.scheduling.lanes import Lanes
+from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
-from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import claims as claims_module
 from daemon.store import endpoint_health, notices, results
 from daemon.store.database import UNAVAILABLE, Connection, Database
-from daemon.store.results import Settlement
+from daemon.store.results import _settlement_of
 
 log = structlog.get_logger()
 
@@ -38,8 +36,6 @@ LARGEST_BATCH = 500
 LINGER_SECONDS = 0.02
 WORTH_A_TRANSACTION = 64
 HELD_SECONDS = 0.25
-
-PAUSED_REASONS = {NoticeKind.PAUSED: "failures", NoticeKind.GONE: "gone"}
 
 
 class Settler:
@@ -215,94 +211,6 @@ async def _apart(
     free = [attempted for attempted in batch if attempted.claim.webhook_id not in locked]
     held = [attempted for attempted in batch if attempted.claim.webhook_id in locked]
     return free, held
-
-
-def consequences(
-    batch: Sequence[Attempted], health: dict[WebhookId, Health], limits: Limits
-) -> tuple[list[HealthChange], list[Notice]]:
-    """What these attempts, in the order they ended, do to their endpoints; a pure fold."""
-    now = dict(health)
-    succeeded: set[WebhookId] = set()
-    failed: set[WebhookId] = set()
-    paused: dict[WebhookId, str] = {}
-    told: list[Notice] = []
-    for attempted in batch:
-        webhook_id = attempted.claim.webhook_id
-        if webhook_id not in now:
-            continue
-        if attempted.verdict.delivered:
-            succeeded.add(webhook_id)
-            now[webhook_id] = after_success(now[webhook_id])
-            continue
-        failed.add(webhook_id)
-        now[webhook_id], kind = after_failure(now[webhook_id], limits, gone=attempted.verdict.gone)
-        if kind is not None:
-            told.append(_notice_of(attempted, kind, now[webhook_id]))
-        if kind in PAUSED_REASONS:
-            paused[webhook_id] = PAUSED_REASONS[kind]
-    changes = [
-        HealthChange(
-            webhook_id,
-            now[webhook_id],
-            webhook_id in succeeded,
-            webhook_id in failed,
-            paused.get(webhook_id),
-        )
-        for webhook_id in sorted(succeeded | failed)
-    ]
-    return changes, told
-
-
-def _settlement_of(attempted: Attempted, *, bare: bool) -> Settlement:
-    headers: str | None = None
-    body: str | None = None
-    match attempted.outcome.result:
-        case Answer(headers=received, body=text) if not bare:
-            headers, body = _as_json(received), text
-        case Answer() | Failure():
-            pass
-        case _:
-            assert_never(attempted.outcome.result)
-    verdict = attempted.verdict
-    return Settlement(
-        claim=attempted.claim,
-        status="success" if verdict.delivered else "failed",
-        signature=attempted.signature,
-        status_code=verdict.status,
-        response_headers=headers,
-        response_body=body,
-        error="the result could not be stored as it came" if bare else verdict.error,
-        took_ms=attempted.outcome.took_ms,
-        retry_in=verdict.retry_in,
-        next_id=None if verdict.retry_in is None else new_delivery_id(),
-        trace=None
-        if bare or attempted.outcome.trace is None
-        else _trace_of(attempted.outcome.trace),
-    )
-
-
-def _trace_of(trace: Trace) -> str:
-    return orjson.dumps({"head": trace.head, "stagesMs": dict(trace.stages)}).decode()
-
-
-def _as_json(headers: Sequence[tuple[str, str]]) -> str:
-    """An object; repeated headers as one, as RFC 9110 section 5.3 allows to read them."""
-    merged: dict[str, str] = {}
-    for name, value in headers:
-        merged[name] = f"{merged[name]}, {value}" if name in merged else value
-    return orjson.dumps(merged).decode()
-
-
-def _notice_of(attempted: Attempted, kind: NoticeKind, health: Health) -> Notice:
-    data = {
-        "consecutiveFailures": health.consecutive_failures,
-        "statusCode": attempted.verdict.status,
-        "error": attempted.verdict.error,
-        "deliveryId": str(attempted.claim.delivery_id),
-    }
-    return Notice(
-        attempted.claim.tenant_id, attempted.claim.webhook_id, kind, orjson.dumps(data).decode()
-    )
 
 
 def _line(attempted: Attempted) -> dict[str, object]:

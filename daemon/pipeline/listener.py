@@ -9,8 +9,8 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from daemon.bell import Bell
 from daemon.core.model.ids import WebhookId
+from daemon.pipeline.lane_waker import Bell
 from daemon.store.database import CONNECT_SECONDS, Database
 
 CHECK_SECONDS = 1.0
