@@ -18,12 +18,12 @@ from daemon.core.outcomes.health import Limits
 from daemon.core.policy.email_addresses import mailbox
 from daemon.core.policy.urls import EgressPolicy
 from daemon.core.scheduling.lanes import Lanes
-from daemon.custodian import Custodian
 from daemon.egress.client import Sender
 from daemon.egress.proxy import Proxy
-from daemon.janitor import Janitor
 from daemon.letters import Letterhead
 from daemon.mailer import Mailer, MailServer
+from daemon.maintenance.resealing import Custodian
+from daemon.maintenance.retention import Janitor
 from daemon.notifier import Notifier
 from daemon.pipeline.attempt import Deliverer
 from daemon.pipeline.dispatcher import Worker

@@ -16,7 +16,7 @@ from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.eraser import Progress
+    from daemon.maintenance.erasure import Progress
     from daemon.store.database import Database
     from daemon.store.forgetting import Tally, Whose
 
@@ -89,7 +89,7 @@ def _asks_somebody() -> bool:
 
 async def _forget(config: "Config", whose: "Whose", *, erase: bool) -> "Tally":
     """What was erased, or would be."""
-    from daemon.eraser import Eraser
+    from daemon.maintenance.erasure import Eraser
 
     async with database_of(config) as url, _opened(url) as database:
         with _progress() as tell:

@@ -13,7 +13,7 @@ import pytest
 
 from daemon.core.errors import WebhookdError
 from daemon.core.model.ids import TenantId
-from daemon.eraser import Eraser, Progress
+from daemon.maintenance.erasure import Eraser, Progress
 from daemon.store import forgetting
 from daemon.store.database import Database
 from daemon.store.forgetting import CONTACT_PLACES, NIL, PATHS, Tally, Whose

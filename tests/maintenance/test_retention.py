@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.janitor import ROUNDS_PER_WHOLE_ROUND, Janitor
+from daemon.maintenance.retention import Janitor
+from daemon.maintenance.retention_jobs import ROUNDS_PER_WHOLE_ROUND
 from daemon.runtime.metrics import Metrics
 from daemon.store import retention
 from daemon.store.database import Connection, Database
@@ -345,7 +346,9 @@ async def test_what_has_just_become_old_goes_next_and_what_comes_with_an_old_tim
 async def test_a_look_that_takes_too_long_is_given_up_until_the_next_round(
     app: Application, database: str, webhook: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.janitor.LONGEST_STATEMENT", timedelta(milliseconds=100))
+    monkeypatch.setattr(
+        "daemon.maintenance.retention.LONGEST_STATEMENT", timedelta(milliseconds=100)
+    )
     await stored_delivery(app, webhook)
     await stored_notice(app, webhook)
     person = await asyncpg.connect(database)
