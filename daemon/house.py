@@ -21,10 +21,10 @@ from daemon.core.scheduling.lanes import Lanes
 from daemon.egress.client import Sender
 from daemon.egress.proxy import Proxy
 from daemon.letters import Letterhead
-from daemon.mailer import Mailer, MailServer
 from daemon.maintenance.resealing import Custodian
 from daemon.maintenance.retention import Janitor
-from daemon.notifier import Notifier
+from daemon.notifications.notifier import Notifier
+from daemon.notifications.smtp import Mailer, MailServer
 from daemon.pipeline.attempt import Deliverer
 from daemon.pipeline.dispatcher import Worker
 from daemon.pipeline.fanout import Fanout

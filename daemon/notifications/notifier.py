@@ -21,7 +21,7 @@ from daemon.core.errors import MailError
 from daemon.core.model.notices import DueNotice
 from daemon.core.policy.email_addresses import mailbox
 from daemon.letters import Letterhead, compose
-from daemon.mailer import Mailer, Refused, Session
+from daemon.notifications.smtp import Mailer, Refused, Session
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices
 from daemon.store.database import UNAVAILABLE, Connection, Database

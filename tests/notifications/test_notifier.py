@@ -18,8 +18,8 @@ from daemon.core.model.notices import DueNotice, NoticeKind
 from daemon.core.outcomes.health import Limits
 from daemon.core.policy.email_addresses import mailbox
 from daemon.letters import Letterhead
-from daemon.mailer import Mailer, MailServer
-from daemon.notifier import Notifier, Timing
+from daemon.notifications.notifier import Notifier, Timing
+from daemon.notifications.smtp import Mailer, MailServer
 from daemon.runtime.loop import Pulse, keep_turning
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices

@@ -12,7 +12,7 @@ import pytest
 
 from daemon.core.errors import MailError
 from daemon.core.model.notices import Letter
-from daemon.mailer import Mailer, MailServer, Refused
+from daemon.notifications.smtp import Mailer, MailServer, Refused
 from tests.support.certificates import Authority
 from tests.support.daemons import free_port, until
 from tests.support.hostile import GONE, Script, Visit, hanging_up, hostile, resetting, silent
@@ -308,7 +308,7 @@ async def dripping(visit: Visit) -> None:
 
 
 async def test_a_server_that_drips_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.mailer.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("daemon.notifications.smtp.CONNECT_SECONDS", 0.3)
     async with hostile(dripping) as server:
         told = await complaint(f"smtp://127.0.0.1:{server.port}")
 

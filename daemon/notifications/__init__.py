@@ -1,0 +1,1 @@
+"""Mail to administrators about the health of endpoints."""
