@@ -14,14 +14,12 @@ from daemon.config.sections import (
     Delivery,
     Egress,
     Log,
-    LogFormat,
-    LogLevel,
     Notifications,
-    PortRange,
     Retention,
     Security,
 )
 from daemon.config.sources import load
+from daemon.config.validators import LogFormat, LogLevel, PortRange
 
 __all__ = [
     "Admin",

@@ -16,7 +16,7 @@ from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.receiver import Receiver
 
-GUIDE = Path(__file__).parents[1] / "docs/api.md"
+GUIDE = Path(__file__).parents[2] / "docs/api.md"
 
 
 def commands() -> list[str]:
