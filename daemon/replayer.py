@@ -27,10 +27,10 @@ from daemon.core.scheduling.replay_pace import (
 )
 from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
-from daemon.store import chunks
-from daemon.store.candidates import DATA_READ_AT_ONCE, wanted_among
-from daemon.store.chunks import Job
+from daemon.store import replay_steps
 from daemon.store.database import Connection, Database
+from daemon.store.replay_candidates import DATA_READ_AT_ONCE, wanted_among
+from daemon.store.replay_steps import Job
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class Replayer:
 
     async def _list(self, now: float) -> None:
         async with self._database.connection() as db:
-            running = await chunks.running(db, limit=MOST_AT_A_TIME)
+            running = await replay_steps.running(db, limit=MOST_AT_A_TIME)
         self._known = {each: self._known.get(each) or Known(now) for each in running}
         self._list_at = now + LISTED_EVERY_SECONDS
 
@@ -89,16 +89,16 @@ class Replayer:
         """Make a replay's next piece, if there is room for one; whether there was."""
         # Need not be durable: what a crash undoes, its place with it, is made again.
         async with self._database.transaction(durable=False) as db:
-            job = await chunks.lock(db, replay_id)
+            job = await replay_steps.lock(db, replay_id)
             if job is None or isinstance(job.choice, Unusable):
                 known.pace.waited()
                 return False
-            seen = await chunks.outstanding(db, job, since=known.since)
+            seen = await replay_steps.outstanding(db, job, since=known.since)
             piece = await self._next_piece(db, job, known, seen)
             if piece.reached is None:
                 known.pace.waited()
                 return False
-            made = await chunks.make(db, job, piece)
+            made = await replay_steps.make(db, job, piece)
         known.since = seen.oldest or made.due
         known.pace.made(piece)
         if made.count:
@@ -118,7 +118,9 @@ class Replayer:
             return NOTHING
         assert isinstance(job.choice, Choice)
         most_read = DATA_READ_AT_ONCE if job.choice.needs_data else MOST_READ
-        found = await chunks.next_candidates(db, job, limit=known.pace.to_read(room, most_read))
+        found = await replay_steps.next_candidates(
+            db, job, limit=known.pace.to_read(room, most_read)
+        )
         if not found and seen.pending == 0:
             await _complete(db, job)
         return piece_of(found, await wanted_among(db, found, job.choice), most=room)
@@ -129,10 +131,10 @@ class Replayer:
 
 
 async def _complete(db: Connection, job: Job) -> None:
-    seen = await chunks.outstanding(db, job, since=None)
+    seen = await replay_steps.outstanding(db, job, since=None)
     if seen.pending:  # the clock was set back: some of it lies before where we looked
         return
-    made, total = await chunks.complete(db, job)
+    made, total = await replay_steps.complete(db, job)
     log.info(
         "replay.completed",
         replay_id=str(job.id),

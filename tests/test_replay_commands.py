@@ -18,12 +18,12 @@ from daemon.cli.moments import moment, window
 from daemon.core.errors import UsageError
 from daemon.core.model.ids import ReplayId
 from tests.pipeline.test_delivery import settled
+from tests.store.test_retries import delivery_of
 from tests.support.application import Application
 from tests.support.commandline import MODULE, Ended, environment, running, webhookd
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import YESTERDAY, begin, over, store_events, wanted
-from tests.test_retries import delivery_of
 
 NOW = datetime(2025, 11, 25, 16, tzinfo=UTC)
 DAY = f"{YESTERDAY:%F}"

@@ -10,8 +10,8 @@ import pytest
 
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.store import candidates, replays
-from daemon.store.replays import Source, Status
+from daemon.core.model.replays import Source, Status
+from daemon.store import replay_candidates, replays
 from tests.pipeline.test_delivery import SHORT, settled
 from tests.support.aged_rows import many_deliveries
 from tests.support.application import Application
@@ -153,7 +153,7 @@ async def test_a_filter_on_the_data_holds_for_replays_and_is_counted_page_by_pag
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replays, "READ_AT_ONCE", 7)
-    monkeypatch.setattr(candidates, "DATA_READ_AT_ONCE", 3)
+    monkeypatch.setattr(replay_candidates, "DATA_READ_AT_ONCE", 3)
     tenant = await app.tenant()
     webhook = await app.webhook(
         tenant, receiver.url + "/hook", filters={"campaign_ids": ["camp_1"]}
@@ -238,7 +238,7 @@ async def test_a_count_goes_through_years_without_looking_at_every_day(app: Appl
 async def test_no_statement_of_a_count_reads_more_than_a_page(
     app: Application, monkeypatch: pytest.MonkeyPatch, source: Source
 ) -> None:
-    monkeypatch.setattr(candidates, "COUNTED_AT_ONCE", 50)
+    monkeypatch.setattr(replay_candidates, "COUNTED_AT_ONCE", 50)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, "https://a.example")
     for event_type in ("email.opened", "email.clicked", "email.bounced"):
@@ -588,7 +588,7 @@ async def test_a_page_of_exhausted_deliveries_is_read_without_the_rest_of_its_mo
     await many_deliveries(app, webhook, 3000, at=f"'{YESTERDAY}'", status="failed")
     page = (webhook, YESTERDAY, UUID(int=0), YESTERDAY + HOUR, 100)
 
-    assert await most_rows_read(app.db, candidates.EXHAUSTED, *page) == 100
+    assert await most_rows_read(app.db, replay_candidates.EXHAUSTED, *page) == 100
 
 
 async def test_what_still_waits_for_a_retry_is_not_exhausted(

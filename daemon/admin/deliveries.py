@@ -10,10 +10,12 @@ from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.wire import signing
 from daemon.runtime.offload import Apart
-from daemon.store import catalogue, event_log, history, retries
+from daemon.store import attempts as history
+from daemon.store import event_log, retries, webhooks
+from daemon.store import page as page_module
 from daemon.store.database import Connection, Database
 from daemon.store.event_log import EventEntry
-from daemon.store.history import Place, Which
+from daemon.store.page import Place, Which
 
 LONGEST_DATA = 1024 * 1024
 
@@ -187,7 +189,7 @@ class DeliveryDesk:
 
 
 async def _check_webhook(db: Connection, tenant: TenantId, webhook_id: WebhookId) -> None:
-    if await catalogue.get(db, tenant, webhook_id) is None:
+    if await webhooks.get(db, tenant, webhook_id) is None:
         raise not_found("webhook")
 
 
@@ -195,7 +197,7 @@ def _place(before: schemas.Before | None) -> Place:
     """What is of the very moment is not older than it."""
     if before is None or before.at is None:
         return Place()
-    return Place(before.at, before.id or history.FIRST_ID)
+    return Place(before.at, before.id or page_module.FIRST_ID)
 
 
 def _cursor(place: Place | None) -> str | None:

@@ -8,9 +8,9 @@ from daemon.admin.operations import Call, Link, Operation, Reply
 from daemon.admin.problems import Mistake, Problem, not_found
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.store import catalogue, replays
+from daemon.core.model.replays import Counted, Replay, Source, Wanted
+from daemon.store import replays, webhooks
 from daemon.store.database import Database
-from daemon.store.replays import Counted, Replay, Source, Wanted
 
 # A webhook that filters by data has every event of the window read.
 COUNTS_AT_ONCE = 2
@@ -99,7 +99,7 @@ class ReplayDesk:
         query: schemas.ReplaysQuery = call.query
         webhook_id = WebhookId(call.id)
         async with self._database.connection() as db:
-            if await catalogue.get(db, call.tenant, webhook_id) is None:
+            if await webhooks.get(db, call.tenant, webhook_id) is None:
                 raise not_found("webhook")
             found = await replays.list_for(db, call.tenant, webhook_id, limit=query.limit)
         return Reply(200, schemas.Replays(replays=[views.replay(each) for each in found]))

@@ -8,7 +8,7 @@ from daemon.admin.access import Access
 from daemon.admin.operations import Call, Operation, Reply
 from daemon.admin.problems import not_found
 from daemon.core.model.ids import TenantId
-from daemon.store import catalogue
+from daemon.store import webhooks
 from daemon.store.database import Database
 
 
@@ -36,7 +36,7 @@ class TokenDesk:
     async def add(self, call: Call) -> Reply:
         body: schemas.NewTenantToken = call.body
         async with self.database.connection() as db:
-            if not await catalogue.knows_tenant(db, TenantId(body.tenant_id)):
+            if not await webhooks.knows_tenant(db, TenantId(body.tenant_id)):
                 raise not_found("tenant")
         lifetime = timedelta(seconds=body.expires_in)
         token = self.access.tenant_token(body.tenant_id, lifetime=lifetime)

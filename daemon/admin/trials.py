@@ -16,11 +16,11 @@ from daemon.admin.problems import Problem, not_found
 from daemon.core.event_types import sample_of
 from daemon.core.model.attempts import Attempted, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.webhooks import WebhookEntry
 from daemon.core.wire import body as wire_body
 from daemon.pipeline.attempt import Deliverer
 from daemon.runtime.offload import Apart
-from daemon.store import catalogue, event_log
-from daemon.store.catalogue import WebhookEntry
+from daemon.store import event_log, webhooks
 from daemon.store.database import Database
 
 # People's tests must not take the sockets of what they test for, nor one another's.
@@ -96,7 +96,7 @@ class TrialDesk:
     async def _tried(self, call: Call) -> Reply:
         wanted: schemas.TestEvent = call.body
         async with self._database.connection() as db:
-            entry = await catalogue.get(db, call.tenant, WebhookId(call.id))
+            entry = await webhooks.get(db, call.tenant, WebhookId(call.id))
         if entry is None:
             raise not_found("webhook")
         trial = await self._trial(call.tenant, wanted)

@@ -9,13 +9,13 @@ import orjson
 from daemon.admin import schemas
 from daemon.core.event_types import EVENT_TYPES, nearest, takes_any
 from daemon.core.model.attempts import Answer, Attempted
+from daemon.core.model.replays import Replay
 from daemon.core.model.secrets import HIDDEN
+from daemon.core.model.webhooks import Settings, WebhookEntry
 from daemon.core.wire import body as wire_body
 from daemon.core.wire import signing
 from daemon.secrets.credentials import header_members
-from daemon.store.catalogue import Settings, WebhookEntry
-from daemon.store.history import Attempt, AttemptInFull
-from daemon.store.replays import Replay
+from daemon.store.attempts import Attempt, AttemptInFull
 
 NOT_COMMON = object()
 LONGEST_BODY = 256 * 1024

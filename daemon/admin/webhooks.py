@@ -15,6 +15,7 @@ from daemon.config import parse_duration
 from daemon.core.matching.compiler import Unusable, compile_subscription
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
+from daemon.core.model.webhooks import Settings, WebhookEntry
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, judge_url
@@ -27,9 +28,9 @@ from daemon.secrets.credentials import (
     secret_place,
 )
 from daemon.secrets.vault import Vault
-from daemon.store import catalogue, secrets
-from daemon.store.catalogue import NoSuchTenantError, Settings, WebhookEntry
+from daemon.store import secrets, webhooks
 from daemon.store.database import Database
+from daemon.store.webhooks import NoSuchTenantError
 
 REMOVED_AT_ONCE = 2000
 SECRETS = {"custom_headers", "client_certificate"}
@@ -137,7 +138,7 @@ class WebhookDesk:
         stored = sealed(_with_certificate(stored, body.client_certificate), self.vault)
         try:
             async with self.database.transaction() as db:
-                entry = await catalogue.add(
+                entry = await webhooks.add(
                     db, call.tenant, settings, stored, is_active=body.is_active
                 )
         except NoSuchTenantError:
@@ -149,11 +150,11 @@ class WebhookDesk:
         query: schemas.WebhooksQuery = call.query
         after = None if query.after is None else WebhookId(query.after)
         async with self.database.connection() as db:
-            if after is not None and await catalogue.get(db, call.tenant, after) is None:
+            if after is not None and await webhooks.get(db, call.tenant, after) is None:
                 raise Problem(404, "after: there is no such webhook")
-            found = await catalogue.page(db, call.tenant, after=after, limit=query.limit + 1)
+            found = await webhooks.page(db, call.tenant, after=after, limit=query.limit + 1)
             # Or a slip in X-Tenant-ID would look like a tenant without webhooks.
-            if not found and not await catalogue.knows_tenant(db, call.tenant):
+            if not found and not await webhooks.knows_tenant(db, call.tenant):
                 raise not_found("tenant")
         shown = found[: query.limit]
         more = str(shown[-1].id) if len(found) > query.limit else None
@@ -163,22 +164,22 @@ class WebhookDesk:
 
     async def get(self, call: Call) -> Reply:
         async with self.database.connection() as db:
-            entry = await catalogue.get(db, call.tenant, WebhookId(call.id))
+            entry = await webhooks.get(db, call.tenant, WebhookId(call.id))
         return Reply(200, views.webhook(_there(entry)))
 
     async def change(self, call: Call) -> Reply:
         changes = given(call.body)
         async with self.database.transaction() as db:
-            entry = _there(await catalogue.lock(db, call.tenant, WebhookId(call.id)))
+            entry = _there(await webhooks.lock(db, call.tenant, WebhookId(call.id)))
             settings = _changed(entry.settings, changes)
             self._check(settings)
             if SECRETS & changes.keys():
                 stored = self._changed_secrets(entry.secrets, changes)
-                await catalogue.change_secrets(db, stored)
+                await webhooks.change_secrets(db, stored)
             active = changes.get("is_active", entry.is_active)
             if active != entry.is_active:
-                await catalogue.set_active(db, call.tenant, entry.id, active=active)
-            entry = await catalogue.change(db, entry.id, settings)
+                await webhooks.set_active(db, call.tenant, entry.id, active=active)
+            entry = await webhooks.change(db, entry.id, settings)
         return Reply(200, views.webhook(entry))
 
     async def pause(self, call: Call) -> Reply:
@@ -191,11 +192,11 @@ class WebhookDesk:
         """Its deliveries go first and bit by bit: a million of them are no one statement's work."""
         webhook_id = WebhookId(call.id)
         async with self.database.transaction() as db:
-            _there(await catalogue.set_active(db, call.tenant, webhook_id, active=False))
+            _there(await webhooks.set_active(db, call.tenant, webhook_id, active=False))
         while await self._remove_some(webhook_id):
             pass
         async with self.database.transaction() as db:
-            await catalogue.remove(db, call.tenant, webhook_id)
+            await webhooks.remove(db, call.tenant, webhook_id)
         return Reply(204)
 
     async def rotate(self, call: Call) -> Reply:
@@ -205,7 +206,7 @@ class WebhookDesk:
         if self.vault.newest is not None:
             stored = self.vault.seal(secret, place=secret_place(webhook_id))
         async with self.database.transaction() as db:
-            _there(await catalogue.lock(db, call.tenant, webhook_id))
+            _there(await webhooks.lock(db, call.tenant, webhook_id))
             rotated = await secrets.rotate(
                 db, webhook_id, stored, overlap=overlap, replace=call.body.replace
             )
@@ -232,12 +233,12 @@ class WebhookDesk:
 
     async def _set_active(self, call: Call, *, active: bool) -> Reply:
         async with self.database.transaction() as db:
-            entry = await catalogue.set_active(db, call.tenant, WebhookId(call.id), active=active)
+            entry = await webhooks.set_active(db, call.tenant, WebhookId(call.id), active=active)
         return Reply(200, views.webhook(_there(entry)))
 
     async def _remove_some(self, webhook_id: WebhookId) -> int:
         async with self.database.transaction(durable=False) as db:
-            return await catalogue.remove_some_deliveries(db, webhook_id, limit=REMOVED_AT_ONCE)
+            return await webhooks.remove_some_deliveries(db, webhook_id, limit=REMOVED_AT_ONCE)
 
     def _changed_secrets(self, stored: StoredSecrets, changes: dict[str, Any]) -> StoredSecrets:
         if "custom_headers" in changes:

@@ -16,9 +16,9 @@ from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
+    from daemon.core.model.erasure import Tally, Whose
     from daemon.maintenance.erasure import Progress
     from daemon.store.database import Database
-    from daemon.store.forgetting import Tally, Whose
 
 CLOSE_SECONDS = 2
 
@@ -66,8 +66,8 @@ def forget(
 
 
 def _whose(tenant: UUID | None, contact: str | None, *, everything: bool) -> "Whose":
+    from daemon.core.model.erasure import Whose
     from daemon.core.model.ids import TenantId
-    from daemon.store.forgetting import Whose
 
     if tenant is None:
         raise UsageError("--tenant: is needed")

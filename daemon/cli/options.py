@@ -88,7 +88,7 @@ async def connected(url: str) -> "AsyncIterator[Connection]":
     import asyncpg
 
     from daemon.store.database import CONNECT_SECONDS, QUERY_SECONDS, unusable
-    from daemon.store.times import read_every_time
+    from daemon.store.timestamps import read_every_time
 
     trouble = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
     try:

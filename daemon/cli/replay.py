@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from daemon.config import Config
+    from daemon.core.model.replays import Counted, Replay, Wanted
     from daemon.store.database import Connection
-    from daemon.store.replays import Counted, Replay, Wanted
 
 LOOK_SECONDS = 0.2
 # Longer than a daemon needs to notice a new replay, and to make the first piece of it.
@@ -82,7 +82,7 @@ def replay(
 
 def _wanted(webhook: UUID, from_: str | None, to: str | None, types: list[str] | None) -> "Wanted":
     from daemon.core.model.ids import WebhookId
-    from daemon.store.replays import Source, Wanted
+    from daemon.core.model.replays import Source, Wanted
 
     asked = tuple(types) if types else None
     return Wanted(None, WebhookId(webhook), Source.EVENTS, *window(from_, to), event_types=asked)
@@ -91,6 +91,7 @@ def _wanted(webhook: UUID, from_: str | None, to: str | None, types: list[str] |
 async def _look(config: "Config", status: UUID | None, cancel: UUID | None) -> "Replay":
     """The replay whose status is asked for, or what has become of the one that is cancelled."""
     from daemon.core.model.ids import ReplayId
+    from daemon.core.model.replays import Status
     from daemon.store import replays
     from daemon.store.migrations import verify
 
@@ -104,7 +105,7 @@ async def _look(config: "Config", status: UUID | None, cancel: UUID | None) -> "
                 found = await replays.cancel(db, None, ReplayId(cancel))
     if found is None:
         raise WebhookdError(f"there is no replay {status or cancel}")
-    if cancel is not None and found.status is replays.Status.COMPLETED:
+    if cancel is not None and found.status is Status.COMPLETED:
         raise WebhookdError(f"the replay is over: {_as_text(found)}")
     return found
 
@@ -147,6 +148,7 @@ async def _begin(db: "Connection", counted: "Counted") -> "Replay":
 async def _follow(db: "Connection", replay: "Replay") -> "Replay":
     """Watch a replay until it is over, or we are told to stop; what it has come to."""
     from daemon.cli.stopping import stop_on_signals
+    from daemon.core.model.replays import Status
     from daemon.runtime.loop import rest_until
     from daemon.store import replays
 
@@ -156,7 +158,7 @@ async def _follow(db: "Connection", replay: "Replay") -> "Replay":
     impatient_at, told = loop.time() + PATIENCE_SECONDS, set[str]()
     with _progress() as progress:
         task = progress.add_task("", total=replay.total)
-        while replay.status is replays.Status.RUNNING and not stop.is_set():
+        while replay.status is Status.RUNNING and not stop.is_set():
             progress.update(task, completed=replay.sent, total=replay.total)
             why = _why_it_waits(replay, patience_is_over=loop.time() > impatient_at)
             if why is not None and why not in told:
@@ -191,7 +193,7 @@ def _why_it_waits(replay: "Replay", *, patience_is_over: bool) -> str | None:
 
 def _tell_end(replay: "Replay", *, watched: bool, as_json: bool) -> int:
     """Print how it ended, or goes on; the exit code."""
-    from daemon.store.replays import Status
+    from daemon.core.model.replays import Status
 
     if replay.status is Status.CANCELLED:
         raise WebhookdError(f"the replay was {_as_text(replay)}")

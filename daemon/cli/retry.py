@@ -15,7 +15,7 @@ from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.store.replays import Wanted
+    from daemon.core.model.replays import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def retry(
 
 def _exhausted(webhook: UUID, from_: str | None, to: str | None) -> "Wanted":
     from daemon.core.model.ids import WebhookId
-    from daemon.store.replays import Source, Wanted
+    from daemon.core.model.replays import Source, Wanted
 
     return Wanted(None, WebhookId(webhook), Source.EXHAUSTED, *window(from_, to))
 

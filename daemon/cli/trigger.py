@@ -157,7 +157,7 @@ async def _audience(
     from daemon.core.matching.matcher import Matcher
     from daemon.core.model.ids import TenantId
     from daemon.core.wire.json_value import parsed
-    from daemon.store.webhooks import subscriptions
+    from daemon.store.subscriptions import subscriptions
 
     value = parsed(data)
     active = await subscriptions(db, [TenantId(tenant_id)])

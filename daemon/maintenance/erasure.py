@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from daemon.core.errors import WebhookdError
+from daemon.core.model.erasure import Tally, Whose
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.scheduling.batch_size import Appetite
-from daemon.store import forgetting
+from daemon.store import erasure
 from daemon.store.database import Connection, Database
-from daemon.store.forgetting import Attempt, Bite, Place, Tally, Whose
+from daemon.store.erasure import Attempt, Bite, Place
 
 # One event may hold megabytes.
 SMALLEST_PAGE, LARGEST_PAGE = 50, 2000
@@ -69,7 +70,7 @@ class Eraser:
     async def known(self) -> bool:
         """Whether there is such a tenant."""
         async with self._database.connection() as db:
-            return await forgetting.knows(db, self._whose.tenant_id)
+            return await erasure.knows(db, self._whose.tenant_id)
 
     async def count(self) -> Tally:
         """What `erase` would erase; changes nothing."""
@@ -77,7 +78,7 @@ class Eraser:
         named: set[EventId] = set()
         async for events in self._events():
             async with self._database.connection() as db:
-                waiting = await forgetting.count_waiting(db, events)
+                waiting = await erasure.count_waiting(db, events)
             self._found(Tally(events=len(events), waiting=waiting))
             if self._whose.contact is not None:
                 named.update(events)
@@ -89,17 +90,17 @@ class Eraser:
                 self._found(Tally(deliveries=len(meant), pending=pending))
             if self._whose.contact is None:
                 async with self._database.connection() as db:
-                    self._found(await forgetting.count_records(db, webhook_id))
+                    self._found(await erasure.count_records(db, webhook_id))
         return self._tally
 
     async def erase(self) -> Tally:
         """Erase it, for good when this returns; what it was."""
         self._begin()
         if self._whose.contact is None:
-            pause = partial(forgetting.pause, tenant_id=self._whose.tenant_id)
+            pause = partial(erasure.pause, tenant_id=self._whose.tenant_id)
             await self._until_none_is_left(pause)
         async with self._database.connection() as db:
-            began = await forgetting.a_moment_ago(db)
+            began = await erasure.a_moment_ago(db)
         await self._erase_events()
         await self._erase_deliveries(Place())
         for _ in range(MOST_ROUNDS):
@@ -118,7 +119,7 @@ class Eraser:
 
     async def _erase_events(self) -> None:
         erase = partial(
-            forgetting.erase_events, tenant_id=self._whose.tenant_id, limit=DELIVERIES_AT_ONCE
+            erasure.erase_events, tenant_id=self._whose.tenant_id, limit=DELIVERIES_AT_ONCE
         )
         async for events in self._events():
             await self._until_none_is_left(partial(erase, ids=events))
@@ -131,11 +132,11 @@ class Eraser:
                 ids = list(await self._naming(attempts))
                 for start in range(0, len(ids), DELIVERIES_AT_ONCE):
                     some = ids[start : start + DELIVERIES_AT_ONCE]
-                    await self._until_none_is_left(partial(forgetting.erase_deliveries, ids=some))
+                    await self._until_none_is_left(partial(erasure.erase_deliveries, ids=some))
         return self._tally.deliveries - before
 
     async def _erase_webhooks(self) -> None:
-        erase = partial(forgetting.erase_webhook, tenant_id=self._whose.tenant_id)
+        erase = partial(erasure.erase_webhook, tenant_id=self._whose.tenant_id)
         for webhook_id in await self._webhooks():
             await self._until_none_is_left(partial(erase, webhook_id=webhook_id))
 
@@ -158,7 +159,7 @@ class Eraser:
 
     async def _webhooks(self) -> list[WebhookId]:
         async with self._database.connection() as db:
-            return await forgetting.webhooks_of(db, self._whose.tenant_id)
+            return await erasure.webhooks_of(db, self._whose.tenant_id)
 
     async def _events(self) -> AsyncIterator[list[EventId]]:
         """Those of the tenant's events that are meant, page by page."""
@@ -166,7 +167,7 @@ class Eraser:
         while True:
             began = time.monotonic()
             async with self._database.connection() as db:
-                page = await forgetting.events(db, self._whose, place, limit=self._appetite.size)
+                page = await erasure.events(db, self._whose, place, limit=self._appetite.size)
             self._appetite.took(time.monotonic() - began)
             self._looked_at(page.seen)
             if not page.seen:
@@ -186,7 +187,7 @@ class Eraser:
         """
         while True:
             async with self._database.connection() as db:
-                page = await forgetting.deliveries(db, webhook_id, place, limit=IDS_AT_ONCE)
+                page = await erasure.deliveries(db, webhook_id, place, limit=IDS_AT_ONCE)
             if not page.attempts:
                 return
             yield page.attempts
@@ -204,7 +205,7 @@ class Eraser:
             some, ids = ids[: self._appetite.size], ids[self._appetite.size :]
             began = time.monotonic()
             async with self._database.connection() as db:
-                naming.update(await forgetting.naming(db, some, contact))
+                naming.update(await erasure.naming(db, some, contact))
             self._appetite.took(time.monotonic() - began)
             self._looked_at(len(some))
         return naming

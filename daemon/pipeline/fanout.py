@@ -22,10 +22,10 @@ from daemon.core.wire.json_value import parsed
 from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import deliveries, event_log, events, webhooks
+from daemon.store import deliveries, event_log, inbox, subscriptions
 from daemon.store.database import Connection, Database
 from daemon.store.deliveries import NewDelivery
-from daemon.store.events import NOTHING_SEEN, Look
+from daemon.store.inbox import NOTHING_SEEN, Look
 
 log = structlog.get_logger()
 
@@ -75,15 +75,15 @@ class Fanout:
 
     async def _fan_out(self) -> tuple[Look, list[NewDelivery]]:
         async with self._database.transaction(durable=False) as db:
-            look = await events.take(db, self._seen, limit=BATCH)
+            look = await inbox.take(db, self._seen, limit=BATCH)
             wanted = await self._wanted(db, look.events) if look.events else []
             if not wanted:
                 return look, []
-            held = await webhooks.hold(db, list({new.webhook_id for new in wanted}))
+            held = await subscriptions.hold(db, list({new.webhook_id for new in wanted}))
             made = [new for new in wanted if new.webhook_id in held]
             if len(made) < len(wanted):
                 locked = [new for new in wanted if new.webhook_id not in held]
-                await events.put_back(db, [(new.event_id, new.webhook_id) for new in locked])
+                await inbox.put_back(db, [(new.event_id, new.webhook_id) for new in locked])
             for start in range(0, len(made), INSERTED_AT_ONCE):
                 await deliveries.create(db, made[start : start + INSERTED_AT_ONCE])
             return look, made
@@ -92,7 +92,7 @@ class Fanout:
         tenants = list({event.tenant_id for event in found})
         breath = _Breath()
         audiences: dict[TenantId, Audience] = defaultdict(Audience)
-        for subscription in await webhooks.subscriptions(db, tenants):
+        for subscription in await subscriptions.subscriptions(db, tenants):
             matcher = await _usable(db, subscription)
             if matcher is not None:
                 audiences[subscription.tenant_id].add(subscription.webhook_id, matcher)
@@ -135,7 +135,7 @@ async def _usable(db: Connection, subscription: Subscription) -> Matcher | None:
         matcher = FAILED
     reason = matcher.reason if isinstance(matcher, Unusable) else None
     if reason != subscription.filter_error:
-        await webhooks.note_filter_error(db, webhook_id, reason)
+        await subscriptions.note_filter_error(db, webhook_id, reason)
         if reason is not None:
             log.warning("webhook.filter_unusable", webhook_id=str(webhook_id), reason=reason)
     return None if isinstance(matcher, Unusable) else matcher
@@ -152,7 +152,7 @@ async def _takers(
                 takers.append(webhook_id)
         except Exception:  # one customer's filter, as above
             log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
-            await webhooks.note_filter_error(db, webhook_id, FAILED.reason)
+            await subscriptions.note_filter_error(db, webhook_id, FAILED.reason)
         await breath.draw()
     return takers
 

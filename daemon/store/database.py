@@ -16,7 +16,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from daemon.core.errors import DatabaseUnavailableError
-from daemon.store.times import read_every_time
+from daemon.store.timestamps import read_every_time
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from daemon.core.model.ids import EventId, TenantId
 from daemon.store.database import Connection
-from daemon.store.history import LOOKED_AT_ONCE, Place, Which
+from daemon.store.page import LOOKED_AT_ONCE, Place, Which
 
 DATA = "SELECT id, event_data FROM webhook_events WHERE id = ANY ($1::uuid[])"
 

@@ -5,100 +5,21 @@ A replay is a row that says what is to be sent again and up to where it has gone
 in `chunks`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 from daemon.core.errors import UnusableFilterError
 from daemon.core.matching.compiler import Unusable
-from daemon.core.matching.replay_filter import Choice, choice_of_deliveries, choice_of_events
+from daemon.core.matching.replay_filter import (
+    Choice,
+    choice_of,
+)
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.core.scheduling.replay_pace import Position
-from daemon.store import candidates
+from daemon.core.model.replays import Bounded, Counted, Replay, Source, Status, Wanted
+from daemon.core.scheduling.replay_pace import LAST_ID, MOMENT, Position
+from daemon.store import replay_candidates
 from daemon.store.database import Connection
 
 READ_AT_ONCE = 500
-# Behind every id of the moment before: what is of `from_time` itself is still to come.
-LAST_ID = UUID(int=2**128 - 1)
-MOMENT = timedelta(microseconds=1)
-
-
-class Source(StrEnum):
-    """What a replay goes through."""
-
-    EVENTS = "events"  # the tenant's stored events that the webhook wants
-    EXHAUSTED = "exhausted"  # the webhook's deliveries that were given up
-
-
-class Status(StrEnum):
-    """A replay runs until all of it was made once; it waits while its webhook is paused."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """
-    What is to be sent again: of `from_time` and later, before `to_time` (None: until now).
-
-    `event_types` may hold wildcards; None takes all. A tenant of None is everybody.
-    """
-
-    tenant_id: TenantId | None
-    webhook_id: WebhookId
-    source: Source
-    from_time: datetime
-    to_time: datetime | None = None
-    event_types: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """What is wanted, with its tenant, and with times that end before now."""
-
-    tenant_id: TenantId
-    webhook_id: WebhookId
-    source: Source
-    from_time: datetime
-    to_time: datetime
-    event_types: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """How many a replay would send."""
-
-    wanted: Bounded
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """
-    A replay and how far it is: `sent` of `total` were made once, whatever came of it.
-
-    `begun` says that a daemon has taken it up, `paused` that it waits for its webhook's resumption.
-    """
-
-    id: ReplayId
-    tenant_id: TenantId
-    webhook_id: WebhookId
-    source: Source
-    from_time: datetime
-    to_time: datetime
-    event_types: tuple[str, ...] | None
-    status: Status
-    total: int
-    sent: int
-    created_at: datetime
-    finished_at: datetime | None
-    begun: bool
-    paused: bool
 
 
 BOUND = """
@@ -138,21 +59,6 @@ async def count(db: Connection, wanted: Wanted) -> Counted | None:
     return Counted(bounded, await _count(db, bounded, choice))
 
 
-def choice_of(
-    source: Source,
-    asked: Sequence[str] | None,
-    event_types: Sequence[str] | None,
-    event_filters: str | None,
-) -> Choice | Unusable:
-    """What a replay that was `asked` for these types sends to a webhook with this subscription."""
-    types = None if asked is None else tuple(asked)
-    if source is Source.EXHAUSTED:
-        return choice_of_deliveries(types)
-    return choice_of_events(
-        types, None if event_types is None else tuple(event_types), event_filters
-    )
-
-
 async def _count(db: Connection, wanted: Bounded, choice: Choice) -> int:
     count_page = _count_by_data if choice.needs_data else _count_by_type
     total = 0
@@ -169,13 +75,15 @@ async def _count_by_type(
     """How many of a page are wanted, and behind what the next one begins."""
     before = wanted.to_time
     async with db.transaction():
-        await candidates.read_in_order(db)
+        await replay_candidates.read_in_order(db)
         if wanted.source is Source.EXHAUSTED:
-            page = await candidates.count_exhausted(
+            page = await replay_candidates.count_exhausted(
                 db, wanted.webhook_id, after=after, before=before
             )
         else:
-            page = await candidates.count_events(db, wanted.tenant_id, after=after, before=before)
+            page = await replay_candidates.count_events(
+                db, wanted.tenant_id, after=after, before=before
+            )
     count = sum(count for each, count in page.by_type.items() if choice.takes(each))
     return count, page.end
 
@@ -184,11 +92,11 @@ async def _count_by_data(
     db: Connection, wanted: Bounded, choice: Choice, after: Position
 ) -> tuple[int, Position | None]:
     async with db.transaction():
-        await candidates.read_in_order(db)
-        page = await candidates.events(
+        await replay_candidates.read_in_order(db)
+        page = await replay_candidates.events(
             db, wanted.tenant_id, after=after, before=wanted.to_time, limit=READ_AT_ONCE
         )
-    count = len(await candidates.wanted_among(db, page, choice))
+    count = len(await replay_candidates.wanted_among(db, page, choice))
     return count, page[-1].position if len(page) == READ_AT_ONCE else None
 
 
@@ -309,6 +217,6 @@ async def cancel(db: Connection, tenant_id: TenantId | None, replay_id: ReplayId
     """
     cancelled = await db.execute(CANCEL, replay_id, tenant_id)
     if cancelled == "UPDATE 1":
-        await candidates.read_in_order(db)
+        await replay_candidates.read_in_order(db)
         await db.execute(TAKE_BACK, replay_id)
     return await get(db, tenant_id, replay_id)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import chains
+from daemon.store import retry_lock
 from daemon.store.database import Connection
 
 
@@ -93,7 +93,7 @@ async def retry_now(
     webhook_id = WebhookId(asked["id"])
     if not asked["is_active"]:
         return Paused(webhook_id)
-    await chains.hold(db, webhook_id)
+    await retry_lock.hold(db, webhook_id)
     due = await _brought_forward(db, asked["event_id"], webhook_id)
     if due is None:
         due = new_delivery_id()

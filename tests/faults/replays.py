@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from daemon.store.replays import Status
+from daemon.core.model.replays import Status
 from tests.faults.daemons import LEASE_SECONDS
 from tests.faults.report import Report
 from tests.faults.stage import Stage, faults_logged, stage

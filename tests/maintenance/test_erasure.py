@@ -12,11 +12,13 @@ import orjson
 import pytest
 
 from daemon.core.errors import WebhookdError
+from daemon.core.model.erasure import Tally, Whose
 from daemon.core.model.ids import TenantId
+from daemon.core.policy.contact_fields import CONTACT_PLACES, PATHS
 from daemon.maintenance.erasure import Eraser, Progress
-from daemon.store import forgetting
+from daemon.store import erasure
 from daemon.store.database import Database
-from daemon.store.forgetting import CONTACT_PLACES, NIL, PATHS, Tally, Whose
+from daemon.store.erasure import NIL
 from tests.pipeline.test_delivery import settled
 from tests.support.aged_rows import (
     OLD,
@@ -280,8 +282,8 @@ async def test_a_page_is_read_without_the_rest_of_its_moment(
     await many_events(app, tenant, 3000, at=at)
     place = ("-infinity", NIL, 100)
 
-    deliveries = await most_rows_read(app.db, forgetting.DELIVERIES, webhook, *place)
-    events = await most_rows_read(app.db, forgetting.EVENTS, "cont_1", PATHS, tenant, *place)
+    deliveries = await most_rows_read(app.db, erasure.DELIVERIES, webhook, *place)
+    events = await most_rows_read(app.db, erasure.EVENTS, "cont_1", PATHS, tenant, *place)
 
     assert (deliveries, events) == (100, 100)
 
@@ -296,11 +298,9 @@ async def test_a_few_events_are_erased_without_reading_what_else_there_is(
     await many_deliveries(app, webhook, 3000)
 
     read = {
-        "deliveries": await most_rows_read(
-            app.db, forgetting.ERASE_DELIVERIES_OF, tenant, few, 1000
-        ),
-        "events": await most_rows_read(app.db, forgetting.ERASE_EVENTS, tenant, few),
-        "left": await most_rows_read(app.db, forgetting.EVENTS_LEFT, tenant, few),
+        "deliveries": await most_rows_read(app.db, erasure.ERASE_DELIVERIES_OF, tenant, few, 1000),
+        "events": await most_rows_read(app.db, erasure.ERASE_EVENTS, tenant, few),
+        "left": await most_rows_read(app.db, erasure.EVENTS_LEFT, tenant, few),
     }
 
     assert read == {"deliveries": 10, "events": 20, "left": 20}

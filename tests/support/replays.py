@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
+from daemon.core.model.replays import Counted, Replay, Source, Status, Wanted
 from daemon.store import replays
-from daemon.store.replays import Counted, Replay, Source, Status, Wanted
 from tests.support.application import Application
 from tests.support.daemons import until
 

@@ -4,10 +4,12 @@ Which of what it comes by a replay sends: what was asked for, and what the webho
 The rule is that of `matching`; an event that its webhook does not want today is not replayed to it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.core.matching.compiler import Unusable, compile_subscription, types_named
 from daemon.core.matching.matcher import Matcher
+from daemon.core.model.replays import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,18 @@ def choice_of_deliveries(asked: tuple[str, ...] | None) -> Choice:
 
 def _types(asked: tuple[str, ...] | None) -> Matcher:
     return Matcher((types_named(asked or ()),), ())
+
+
+def choice_of(
+    source: Source,
+    asked: Sequence[str] | None,
+    event_types: Sequence[str] | None,
+    event_filters: str | None,
+) -> Choice | Unusable:
+    """What a replay that was `asked` for these types sends to a webhook with this subscription."""
+    types = None if asked is None else tuple(asked)
+    if source is Source.EXHAUSTED:
+        return choice_of_deliveries(types)
+    return choice_of_events(
+        types, None if event_types is None else tuple(event_types), event_filters
+    )

@@ -8,7 +8,7 @@ to a share of the slots; so a new event finds a free place, whoever else is bein
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from uuid import UUID
 
@@ -114,3 +114,10 @@ class Pace:
     def waited(self) -> None:
         """There was nothing to do: look less often, while that is so."""
         self.rest = min(LONGEST_REST, self.rest * REST_GROWTH)
+
+
+# Behind every id of the moment before: what is of `from_time` itself is still to come.
+LAST_ID = UUID(int=2**128 - 1)
+
+
+MOMENT = timedelta(microseconds=1)

@@ -6,25 +6,13 @@ where the last one ended, so that what comes meanwhile shifts nothing.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store.database import Connection
-
-FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
-# For one page: what is asked for may be rare, or nowhere.
-LOOKED_AT_ONCE = 20_000
-LAST_TIME = datetime(9999, 12, 31, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a page begins: what is older than this time, or as old and has a lesser id."""
-
-    at: datetime = LAST_TIME
-    id: UUID = LAST_ID
+from daemon.store.page import LOOKED_AT_ONCE, Place, Which
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +47,6 @@ class AttemptInFull:
     response_headers: str | None
     response_body: str | None
     trace: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Which:
-    """What a list is narrowed to; None takes all."""
-
-    type: str | None = None
-    status: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 def _attempt(row: Any) -> Attempt:

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from daemon.core.matching.compiler import Unusable
-from daemon.core.matching.replay_filter import Choice
+from daemon.core.matching.replay_filter import Choice, choice_of
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
+from daemon.core.model.replays import Source
 from daemon.core.scheduling.replay_pace import Candidate, Outstanding, Piece, Position
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import candidates, chains
+from daemon.store import replay_candidates, retry_lock
 from daemon.store.database import Connection
-from daemon.store.replays import Source, choice_of
 
 RUNNING = """
     -- Several of one webhook share its places and gain nothing side by side. Of each tenant's the
@@ -67,12 +67,12 @@ LOCK = """
 
 async def lock(db: Connection, replay_id: ReplayId) -> Job | None:
     """Hold a replay until the transaction ends; None: another does, it waits, or it is over."""
-    await candidates.read_in_order(db)
+    await replay_candidates.read_in_order(db)
     row = await db.fetchrow(LOCK, replay_id)
     if row is None:
         return None
     job = _job(row)
-    if job.source is Source.EXHAUSTED and not await chains.try_to_hold(db, job.webhook_id):
+    if job.source is Source.EXHAUSTED and not await retry_lock.try_to_hold(db, job.webhook_id):
         return None
     return job
 
@@ -116,10 +116,10 @@ async def outstanding(db: Connection, job: Job, *, since: datetime | None) -> Ou
 async def next_candidates(db: Connection, job: Job, *, limit: int) -> list[Candidate]:
     """What the replay comes by next."""
     if job.source is Source.EXHAUSTED:
-        return await candidates.exhausted(
+        return await replay_candidates.exhausted(
             db, job.webhook_id, after=job.gone_to, before=job.before, limit=limit
         )
-    return await candidates.events(
+    return await replay_candidates.events(
         db, job.tenant_id, after=job.gone_to, before=job.before, limit=limit
     )
 

@@ -7,53 +7,14 @@ and told, and the caller comes back to it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from daemon.core.model.erasure import Tally, Whose
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.policy.contact_fields import PATHS
 from daemon.store.database import Connection
-
-# Where data names a contact, by id or by e-mail address. Arrays on the way are looked into: `to`
-# may be one address or many, `contacts` ids or objects.
-CONTACT_PLACES = (
-    *("contact_id", "contactId", "contact_ids", "contactIds"),
-    *("contact", "contact.id", "contact.contact_id", "contact.contactId", "contact.email"),
-    *("contacts", "contacts.id", "contacts.contact_id", "contacts.contactId", "contacts.email"),
-    *("contact_email", "contactEmail", "email", "email_address", "emailAddress"),
-    *("recipient", "recipient.id", "recipient.email", "recipient_email", "recipientEmail"),
-    *("recipients", "recipients.id", "recipients.email"),
-    *("to", "to.email", "to.address", "cc", "cc.email", "cc.address"),
-)
-PATHS = tuple(f"$.{place}[*]" for place in CONTACT_PLACES)
-
-
-@dataclass(frozen=True, slots=True)
-class Whose:
-    """Whose data: what names this contact of the tenant's, an id or an address; None: all of it."""
-
-    tenant_id: TenantId
-    contact: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Rows, counted: `waiting` were events not yet fanned out, `pending` deliveries to be made."""
-
-    events: int = 0
-    waiting: int = 0
-    deliveries: int = 0
-    pending: int = 0
-    replays: int = 0
-    notices: int = 0
-    webhooks: int = 0
-
-    def __add__(self, other: "Tally") -> "Tally":
-        names = [field.name for field in fields(self)]
-        return Tally(*(getattr(self, name) + getattr(other, name) for name in names))
-
-    def __bool__(self) -> bool:
-        return self != Tally()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.store.database import Database
-from daemon.store.times import EARLIEST, LATEST, read, written
+from daemon.store.timestamps import EARLIEST, LATEST, read, written
 from tests.support.api_client import serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until

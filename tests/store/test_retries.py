@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
-from daemon.store.replays import Source
+from daemon.core.model.replays import Source
 from daemon.store.retries import Paused, Retried, retry_now
 from tests.pipeline.test_delivery import settled
 from tests.support.application import Application

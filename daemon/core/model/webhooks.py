@@ -1,0 +1,39 @@
+"""A webhook as its owner sees it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.secrets import StoredSecrets
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a person decides about a webhook; `event_filters` is JSON text."""
+
+    name: str
+    description: str | None
+    endpoint_url: str
+    event_types: tuple[str, ...] | None
+    event_filters: str | None
+    notification_email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEntry:
+    """A webhook as its row has it."""
+
+    id: WebhookId
+    tenant_id: TenantId
+    settings: Settings
+    secrets: StoredSecrets
+    previous_secret_expires_at: datetime | None
+    filter_error: str | None
+    is_active: bool
+    is_failing: bool
+    consecutive_failures: int
+    paused_reason: str | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    created_at: datetime | None
+    updated_at: datetime | None = field(default=None)
