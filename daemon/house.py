@@ -32,7 +32,7 @@ from daemon.pipeline.lane_sync import Sweeper
 from daemon.pipeline.lane_waker import Bell
 from daemon.pipeline.listener import Listener
 from daemon.pipeline.result_writer import Settler
-from daemon.replayer import Replayer
+from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Loop, Pulse
 from daemon.runtime.metrics import Metrics
 from daemon.secrets.vault import Vault

@@ -9,6 +9,7 @@ from daemon.admin.problems import Mistake, Problem, not_found
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import Counted, Replay, Source, Wanted
+from daemon.replay import count
 from daemon.store import replays, webhooks
 from daemon.store.database import Database
 
@@ -143,7 +144,7 @@ class ReplayDesk:
         async with line, self._counts:
             try:
                 async with asyncio.timeout(COUNT_SECONDS), self._database.connection() as db:
-                    return await replays.count(db, wanted)
+                    return await count.count(db, wanted)
             except TimeoutError:
                 sentence = f"it takes more than {COUNT_SECONDS:.0f} s to count: narrow the time"
                 raise Problem(503, sentence) from None

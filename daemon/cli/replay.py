@@ -113,12 +113,12 @@ async def _look(config: "Config", status: UUID | None, cancel: UUID | None) -> "
 async def _replay(
     config: "Config", wanted: "Wanted", *, dry_run: bool, wait: bool, as_json: bool
 ) -> int:
-    from daemon.store import replays
+    from daemon.replay.count import count
     from daemon.store.migrations import verify
 
     async with database_of(config) as url, connected(url) as db:
         await verify(db)
-        counted = await replays.count(db, wanted)
+        counted = await count(db, wanted)
         if counted is None:
             raise WebhookdError(f"there is no webhook {wanted.webhook_id}")
         if dry_run or not counted.total:

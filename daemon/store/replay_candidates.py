@@ -11,12 +11,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from daemon.core.matching.replay_filter import Choice
-from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.replay_pace import Candidate, Position
-from daemon.core.wire.json_value import parsed
 from daemon.store.database import Connection
-from daemon.store.event_log import data_of
 
 DATA_READ_AT_ONCE = 50  # an event may hold megabytes
 COUNTED_AT_ONCE = 20_000
@@ -87,23 +84,6 @@ def _candidates(rows: Sequence[Any]) -> list[Candidate]:
     return [
         Candidate(Position(row["at"], row["id"]), row["event_type"], row["fits"]) for row in rows
     ]
-
-
-async def wanted_among(
-    db: Connection, candidates: Sequence[Candidate], choice: Choice
-) -> set[UUID]:
-    """The ids of those that are to be sent; data are read only where they decide."""
-    fitting = [
-        each.position.id for each in candidates if each.fits and choice.takes(each.event_type)
-    ]
-    if not choice.needs_data:
-        return set(fitting)
-    wanted: set[UUID] = set()
-    for start in range(0, len(fitting), DATA_READ_AT_ONCE):
-        some = [EventId(each) for each in fitting[start : start + DATA_READ_AT_ONCE]]
-        data = await data_of(db, some)
-        wanted |= {each for each, text in data.items() if choice.meets(parsed(text))}
-    return wanted
 
 
 # Of one page: how many of each type fit, and with which candidate it ends if it is a full one.

@@ -26,10 +26,11 @@ from daemon.core.scheduling.replay_pace import (
     piece_of,
 )
 from daemon.pipeline.lane_waker import Bell
+from daemon.replay.selection import wanted_among
 from daemon.runtime.metrics import Metrics
 from daemon.store import replay_steps
 from daemon.store.database import Connection, Database
-from daemon.store.replay_candidates import DATA_READ_AT_ONCE, wanted_among
+from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.replay_steps import Job
 
 log = structlog.get_logger()

@@ -1,0 +1,1 @@
+"""Stored events sent once more, beside what is new."""
