@@ -9,10 +9,10 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from daemon.admin import api
-from daemon.admin.access import Access
-from daemon.admin.app import add_api, make_app
-from daemon.admin.readiness import Readiness
+from daemon.admin.api.auth import Access
+from daemon.admin.resources import routes
+from daemon.admin.server.app import add_api, make_app
+from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
 from daemon.core.outcomes.health import Limits
 from daemon.core.policy.email_addresses import mailbox
@@ -122,7 +122,7 @@ def app_of(config: Config, database: Database, house: House) -> web.Application:
         return app
     tokens = [token.get_secret_value() for token in admin.tokens]
     access = Access(tokens, allowed_hosts=admin.allowed_hosts)
-    operations = api.operations(
+    operations = routes.operations(
         database=database,
         deliverer=house.deliverer,
         vault=house.vault,

@@ -215,6 +215,6 @@ def _as_text(replay: "Replay") -> str:
 
 def _as_json(replay: "Replay") -> str:
     """As the API tells it."""
-    from daemon.admin import views
+    from daemon.admin.views import replays as replays_module
 
-    return views.replay(replay).model_dump_json(by_alias=True)
+    return replays_module.replay(replay).model_dump_json(by_alias=True)

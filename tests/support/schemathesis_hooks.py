@@ -11,7 +11,7 @@ from uuid import UUID
 import schemathesis
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.admin.schemas.shapes import LONGEST_PEM, ORDINARY_URL, Moment
+from daemon.admin.schemas.fields import LONGEST_PEM, ORDINARY_URL, Moment
 
 URL = os.environ["WEBHOOKD_TEST_RECEIVER"]
 CERTIFICATE = os.environ["WEBHOOKD_TEST_CERTIFICATE"]

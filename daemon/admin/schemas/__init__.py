@@ -15,6 +15,7 @@ from daemon.admin.schemas.events import (
     EventType,
     EventTypes,
 )
+from daemon.admin.schemas.fields import Before
 from daemon.admin.schemas.problems import MistakeTold, ProblemTold
 from daemon.admin.schemas.replays import (
     NewReplay,
@@ -25,9 +26,14 @@ from daemon.admin.schemas.replays import (
     RetriesStarted,
     Window,
 )
-from daemon.admin.schemas.shapes import Before
+from daemon.admin.schemas.test_event import (
+    ReceivedResponse,
+    SentRequest,
+    TestEvent,
+    TestResult,
+    Timing,
+)
 from daemon.admin.schemas.tokens import NewTenantToken, TenantTokenMade
-from daemon.admin.schemas.trials import ReceivedResponse, SentRequest, TestEvent, TestResult, Timing
 from daemon.admin.schemas.webhooks import (
     ClientCertificateTaken,
     EventFilters,

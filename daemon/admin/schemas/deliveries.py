@@ -8,8 +8,9 @@ from pydantic import (
     Field,
 )
 
-from daemon.admin.schemas.shapes import Given, Moment, PlaceTaken, Taken, Text
-from daemon.admin.schemas.trials import ReceivedResponse, SentRequest, Timing
+from daemon.admin.schemas.base import Given, Taken
+from daemon.admin.schemas.fields import Moment, PlaceTaken, Text
+from daemon.admin.schemas.test_event import ReceivedResponse, SentRequest, Timing
 
 # The last one is a part of `failed`.
 DeliveryStatus = Literal["pending_retry", "success", "failed", "exhausted"]

@@ -8,8 +8,9 @@ from pydantic import (
     Field,
 )
 
+from daemon.admin.schemas.base import Given, Taken
 from daemon.admin.schemas.deliveries import Delivery
-from daemon.admin.schemas.shapes import Given, Moment, PlaceTaken, Taken, Text
+from daemon.admin.schemas.fields import Moment, PlaceTaken, Text
 
 
 class Event(Given):

@@ -4,7 +4,7 @@ from pydantic import (
     ConfigDict,
 )
 
-from daemon.admin.schemas.shapes import Given
+from daemon.admin.schemas.base import Given
 
 
 class MistakeTold(Given):

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from daemon.admin.schemas.shapes import EventTypePatterns, Given, Moment, Taken
+from daemon.admin.schemas.base import Given, Taken
+from daemon.admin.schemas.fields import EventTypePatterns, Moment
 
 
 class Window(Taken):

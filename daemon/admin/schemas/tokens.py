@@ -3,7 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from daemon.admin.schemas.shapes import Given, LifetimeSeconds, Taken
+from daemon.admin.schemas.base import Given, Taken
+from daemon.admin.schemas.fields import LifetimeSeconds
 
 
 class NewTenantToken(Taken):

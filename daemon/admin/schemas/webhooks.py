@@ -13,17 +13,16 @@ from pydantic import (
     model_validator,
 )
 
-from daemon.admin.schemas.shapes import (
+from daemon.admin.schemas.base import Given, Taken
+from daemon.admin.schemas.fields import (
     LONGEST_PEM,
     EndpointUrl,
     EventTypePatterns,
-    Given,
     HeaderName,
     HeaderValue,
     MailAddress,
     Name,
     Overlap,
-    Taken,
     Text,
     at_most,
     shaped,

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from daemon.admin.problems import Problem
+from daemon.admin.api.problems import Problem
 
 
 class Runner(web.AppRunner):

@@ -10,9 +10,10 @@ from uuid import uuid4
 
 import orjson
 
-from daemon.admin import schemas, views
-from daemon.admin.operations import Call, Operation, Reply
-from daemon.admin.problems import Problem, not_found
+from daemon.admin import schemas
+from daemon.admin.api.operation import Call, Operation, Reply
+from daemon.admin.api.problems import Problem, not_found
+from daemon.admin.views import deliveries
 from daemon.core.event_types import sample_of
 from daemon.core.model.attempts import Attempted, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
@@ -148,7 +149,7 @@ def _told(attempted: Attempted, trial: Trial) -> Reply:
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
         public_id=trial.message_id,
     )
-    request, response, timing = views.outcome_of_test(attempted, body)
+    request, response, timing = deliveries.outcome_of_test(attempted, body)
     if not verdict.delivered:
         raise Problem(
             400,

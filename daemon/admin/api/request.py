@@ -1,138 +1,24 @@
-"""
-What the API can be asked: each operation says once what it takes and gives, and is served and
-documented from that.
-
-A request is judged here before its handler sees it: the caller, the ids, the query, the body.
-"""
+"""A request, read and judged before its operation sees it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import orjson
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
-from daemon.admin.access import Access, Caller
-from daemon.admin.mistakes import in_body, in_query
-from daemon.admin.problems import Problem, not_found
+from daemon.admin.api.auth import Caller
+from daemon.admin.api.operation import Operation
+from daemon.admin.api.problems import Problem, not_found
+from daemon.admin.api.validation import in_body, in_query
 from daemon.core.model.ids import TenantId
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A status and what goes with it; None is an empty answer."""
-
-    status: int
-    body: BaseModel | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, judged: handlers need look at nothing else."""
-
-    caller: Caller
-    tenant: TenantId
-    id: UUID
-    body: Any
-    query: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What may be asked next: that operation with this answer's member as its `id`."""
-
-    operation: str
-    member: str = "id"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`replies` says of each status what it means and what comes with it."""
-
-    method: str
-    path: str
-    name: str
-    tag: str
-    summary: str
-    handle: Callable[[Call], Awaitable[Reply]]
-    replies: Mapping[int, tuple[str, type[BaseModel] | None]]
-    body: type[BaseModel] | None = None
-    body_optional: bool = False
-    query: type[BaseModel] | None = None
-    problems: Sequence[int] = ()
-    description: str = ""
-    id_name: str = "webhook"
-    operator_only: bool = False
-    links: Mapping[str, Link] = field(default_factory=dict)
-
-    @property
-    def takes_id(self) -> bool:
-        return "{id}" in self.path
-
-
 NOBODY = UUID(int=0)
+
+
 BODY_SECONDS = 10.0
-
-
-def serve(app: web.Application, operations: Sequence[Operation], access: Access) -> None:
-    """Add a route for each."""
-    for operation in operations:
-        app.router.add_route(
-            *(operation.method, operation.path, _route(operation, access)),
-            expect_handler=_expected,
-        )
-
-
-async def _expected(request: web.Request) -> web.StreamResponse | None:
-    """To go on, or what to answer at once; aiohttp's own answer quotes the header."""
-    if request.version < HttpVersion11:
-        return None
-    if request.headers.get("Expect", "").lower() != "100-continue":
-        return Problem(417, "Expect may only be 100-continue").response()
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # or it would count as the beginning of the answer
-    return None
-
-
-def _route(
-    operation: Operation, access: Access
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        caller = access.caller(request)
-        call = Call(
-            caller=caller,
-            tenant=_tenant_for(operation, caller),
-            id=_id_of(operation, request),
-            query=_query_of(operation, request),
-            body=await _body_of(operation, request),
-        )
-        reply = await operation.handle(call)
-        return _response(reply)
-
-    return answer
-
-
-def _response(reply: Reply) -> web.Response:
-    headers = {"Cache-Control": "no-store"}
-    if reply.body is None:
-        return web.Response(status=reply.status, headers=headers)
-    return web.Response(
-        body=orjson.dumps(reply.body.model_dump(by_alias=True), _plain, orjson.OPT_UTC_Z),
-        status=reply.status,
-        content_type="application/json",
-        headers=headers,
-    )
-
-
-def _plain(value: object) -> str:
-    """For asyncpg's own UUIDs, which orjson does not know. Raises TypeError for anything else."""
-    if isinstance(value, UUID):
-        return str(value)
-    raise TypeError
 
 
 def _tenant_for(operation: Operation, caller: Caller) -> TenantId:
@@ -234,8 +120,3 @@ def _holds_nul(value: object) -> bool:
             case dict(members):
                 rest += [*members, *members.values()]
     return False
-
-
-def given(body: BaseModel) -> dict[str, Any]:
-    """The members of a body that the caller wrote, null among them."""
-    return {name: getattr(cast("Any", body), name) for name in body.model_fields_set}

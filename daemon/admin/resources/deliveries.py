@@ -3,16 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from daemon.admin import schemas, views
-from daemon.admin.operations import Call, Link, Operation, Reply
-from daemon.admin.problems import Problem, not_found
+from daemon.admin import schemas
+from daemon.admin.api.operation import Call, Link, Operation, Reply
+from daemon.admin.api.problems import Problem, not_found
+from daemon.admin.resources.cursor import _cursor, _place
+from daemon.admin.views import deliveries, json_text
 from daemon.core.event_types import EVENT_TYPES, sample_of
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.wire import signing
 from daemon.runtime.offload import Apart
 from daemon.store import attempts as history
 from daemon.store import event_log, retries, webhooks
-from daemon.store import page as page_module
 from daemon.store.database import Connection, Database
 from daemon.store.event_log import EventEntry
 from daemon.store.page import Place, Which
@@ -90,7 +91,7 @@ class DeliveryDesk:
             found, more = await history.attempts(
                 db, webhook_id, which, before=place, limit=query.limit
             )
-        listed = [views.delivery(each) for each in found]
+        listed = [deliveries.delivery(each) for each in found]
         return Reply(200, schemas.Deliveries(deliveries=listed, next=_cursor(more)))
 
     async def get(self, call: Call) -> Reply:
@@ -105,7 +106,8 @@ class DeliveryDesk:
                 webhook_id=found.attempt.webhook_id,
             )
         return await self.apart.do(
-            lambda: Reply(200, views.delivery_in_full(found, siblings)), size=len(found.data or "")
+            lambda: Reply(200, deliveries.delivery_in_full(found, siblings)),
+            size=len(found.data or ""),
         )
 
     async def retry(self, call: Call) -> Reply:
@@ -142,10 +144,10 @@ class DeliveryDesk:
             200,
             schemas.EventInFull(
                 **_members(found),
-                data=None if cut else views.spliced(found.data),
+                data=None if cut else json_text.spliced(found.data),
                 data_cut=cut,
                 data_size=len(found.data or ""),
-                deliveries=[views.delivery(each) for each in attempts],
+                deliveries=[deliveries.delivery(each) for each in attempts],
             ),
         )
 
@@ -191,17 +193,6 @@ class DeliveryDesk:
 async def _check_webhook(db: Connection, tenant: TenantId, webhook_id: WebhookId) -> None:
     if await webhooks.get(db, tenant, webhook_id) is None:
         raise not_found("webhook")
-
-
-def _place(before: schemas.Before | None) -> Place:
-    """What is of the very moment is not older than it."""
-    if before is None or before.at is None:
-        return Place()
-    return Place(before.at, before.id or page_module.FIRST_ID)
-
-
-def _cursor(place: Place | None) -> str | None:
-    return None if place is None else str(schemas.Before(place.at, place.id))
 
 
 def _members(entry: EventEntry) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from daemon.admin import schemas
-from daemon.admin.access import Access
-from daemon.admin.operations import Call, Operation, Reply
-from daemon.admin.problems import not_found
+from daemon.admin.api.auth import Access
+from daemon.admin.api.operation import Call, Operation, Reply
+from daemon.admin.api.problems import not_found
 from daemon.core.model.ids import TenantId
 from daemon.store import webhooks
 from daemon.store.database import Database

@@ -3,9 +3,10 @@
 import asyncio
 from weakref import WeakValueDictionary
 
-from daemon.admin import schemas, views
-from daemon.admin.operations import Call, Link, Operation, Reply
-from daemon.admin.problems import Mistake, Problem, not_found
+from daemon.admin import schemas
+from daemon.admin.api.operation import Call, Link, Operation, Reply
+from daemon.admin.api.problems import Mistake, Problem, not_found
+from daemon.admin.views import replays as replays_module
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import Counted, Replay, Source, Wanted
@@ -103,7 +104,7 @@ class ReplayDesk:
             if await webhooks.get(db, call.tenant, webhook_id) is None:
                 raise not_found("webhook")
             found = await replays.list_for(db, call.tenant, webhook_id, limit=query.limit)
-        return Reply(200, schemas.Replays(replays=[views.replay(each) for each in found]))
+        return Reply(200, schemas.Replays(replays=[replays_module.replay(each) for each in found]))
 
     async def get(self, call: Call) -> Reply:
         return Reply(200, await self._shown(call.tenant, ReplayId(call.id)))
@@ -164,4 +165,4 @@ class ReplayDesk:
 def _there(replay: Replay | None) -> schemas.Replay:
     if replay is None:
         raise not_found("replay")
-    return views.replay(replay)
+    return replays_module.replay(replay)

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from yarl import URL
 
-from daemon.admin import doors, operations
+from daemon.admin.api import operation
+from daemon.admin.server import connection_limits
 from tests.support.api_client import OPERATOR, Caller, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -52,7 +53,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 async def test_who_does_not_ask_anything_is_shown_out(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
-    monkeypatch.setattr(doors, "HEAD_SECONDS", AT_ONCE)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", AT_ONCE)
     async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
         writer.write(said)
 
@@ -62,7 +63,7 @@ async def test_who_does_not_ask_anything_is_shown_out(
 async def test_who_sends_a_head_by_drops_is_shown_out(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "HEAD_SECONDS", AT_ONCE)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", AT_ONCE)
 
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
@@ -80,7 +81,7 @@ async def test_who_sends_a_head_by_drops_is_shown_out(
 async def test_who_has_asked_once_and_then_no_more_is_shown_out(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "IDLE_SECONDS", AT_ONCE)
+    monkeypatch.setattr(connection_limits, "IDLE_SECONDS", AT_ONCE)
     async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /heal")
 
@@ -90,7 +91,7 @@ async def test_who_has_asked_once_and_then_no_more_is_shown_out(
 async def test_who_sends_half_a_body_is_told_and_shown_out(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "BODY_SECONDS", AT_ONCE)
+    monkeypatch.setattr(operation, "BODY_SECONDS", AT_ONCE)
     head = (
         "POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {tenant}\r\nContent-Length: 9\r\n\r\n"
@@ -107,7 +108,7 @@ async def test_who_sends_half_a_body_is_told_and_shown_out(
 async def test_who_does_not_read_the_answers_is_shown_out(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "UNREAD_SECONDS", AT_ONCE)
+    monkeypatch.setattr(connection_limits, "UNREAD_SECONDS", AT_ONCE)
     async with serving_api(database, tenant) as api:
         url = URL(api.url("/"))
         with socket.create_connection((url.host, url.port)) as client:
@@ -128,7 +129,7 @@ async def test_who_does_not_read_the_answers_is_shown_out(
 async def test_there_are_only_so_many_doors_and_they_open_again(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "MOST", 3)
+    monkeypatch.setattr(connection_limits, "MOST", 3)
     async with serving_api(database, tenant) as api:
         async with (
             connected(api),

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from daemon.admin.problems import Mistake, Problem
+from daemon.admin.api.problems import Mistake, Problem
 
 MOST_TOLD = 20
 LONGEST_NAME = 80  # of a member, as it is told or as another one may be meant by it

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from daemon.admin import schemas
-from daemon.admin.operations import Operation
+from daemon.admin.api.operation import Operation
 
 REFERENCE = "#/components/schemas/{model}"
 TAGS = {

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from daemon.admin.problems import Problem
+from daemon.admin.api.problems import Problem
 from daemon.core.model.ids import TenantId
 
 TENANT_TOKEN = "wht_"

@@ -1,25 +1,30 @@
 """Webhooks over HTTP: make, look at, change, pause, resume, rotate, remove."""
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-import orjson
-
-from daemon.admin import schemas, views
-from daemon.admin.operations import Call, Link, Operation, Reply, given
-from daemon.admin.problems import Mistake, Problem, not_found
+from daemon.admin import schemas
+from daemon.admin.api.operation import Call, Link, Operation, Reply
+from daemon.admin.api.problems import Problem, not_found
+from daemon.admin.resources.webhook_settings import (
+    SECRETS,
+    _at_fault,
+    _changed,
+    _filters,
+    _judged,
+    _tuple,
+    _with_certificate,
+    given,
+)
+from daemon.admin.views import webhooks as views_old
 from daemon.config import parse_duration
 from daemon.core.matching.compiler import Unusable, compile_subscription
 from daemon.core.model.ids import WebhookId
-from daemon.core.model.secrets import ClientCertificate, StoredSecrets
+from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import Settings, WebhookEntry
-from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, judge_url
-from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.secrets.credentials import (
     header_members,
     header_place,
@@ -33,7 +38,6 @@ from daemon.store.database import Database
 from daemon.store.webhooks import NoSuchTenantError
 
 REMOVED_AT_ONCE = 2000
-SECRETS = {"custom_headers", "client_certificate"}
 
 NEXT = {
     "get": Link("getWebhook"),
@@ -143,7 +147,7 @@ class WebhookDesk:
                 )
         except NoSuchTenantError:
             raise not_found("tenant") from None
-        shown = views.members_of(entry)
+        shown = views_old.members_of(entry)
         return Reply(201, schemas.NewlyMadeWebhook(**shown, secret_key=secret))
 
     async def page(self, call: Call) -> Reply:
@@ -159,13 +163,13 @@ class WebhookDesk:
         shown = found[: query.limit]
         more = str(shown[-1].id) if len(found) > query.limit else None
         return Reply(
-            200, schemas.Webhooks(webhooks=[views.webhook(each) for each in shown], next=more)
+            200, schemas.Webhooks(webhooks=[views_old.webhook(each) for each in shown], next=more)
         )
 
     async def get(self, call: Call) -> Reply:
         async with self.database.connection() as db:
             entry = await webhooks.get(db, call.tenant, WebhookId(call.id))
-        return Reply(200, views.webhook(_there(entry)))
+        return Reply(200, views_old.webhook(_there(entry)))
 
     async def change(self, call: Call) -> Reply:
         changes = given(call.body)
@@ -180,7 +184,7 @@ class WebhookDesk:
             if active != entry.is_active:
                 await webhooks.set_active(db, call.tenant, entry.id, active=active)
             entry = await webhooks.change(db, entry.id, settings)
-        return Reply(200, views.webhook(entry))
+        return Reply(200, views_old.webhook(entry))
 
     async def pause(self, call: Call) -> Reply:
         return await self._set_active(call, active=False)
@@ -234,7 +238,7 @@ class WebhookDesk:
     async def _set_active(self, call: Call, *, active: bool) -> Reply:
         async with self.database.transaction() as db:
             entry = await webhooks.set_active(db, call.tenant, WebhookId(call.id), active=active)
-        return Reply(200, views.webhook(_there(entry)))
+        return Reply(200, views_old.webhook(_there(entry)))
 
     async def _remove_some(self, webhook_id: WebhookId) -> int:
         async with self.database.transaction(durable=False) as db:
@@ -266,55 +270,3 @@ def _there(entry: WebhookEntry | None) -> WebhookEntry:
     if entry is None:
         raise not_found("webhook")
     return entry
-
-
-def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
-    members = {
-        name: value for name, value in changes.items() if name in Settings.__dataclass_fields__
-    }
-    if "event_types" in members:
-        members["event_types"] = _tuple(members["event_types"])
-    if "event_filters" in members:
-        members["event_filters"] = _filters(members["event_filters"])
-    return replace(settings, **members)
-
-
-def _with_certificate(
-    stored: StoredSecrets, taken: schemas.ClientCertificateTaken | None
-) -> StoredSecrets:
-    """Raises Problem for one that cannot be used."""
-    if taken is None:
-        return replace(stored, client_certificate=None, client_key=None)
-    try:
-        load_client(verifying_context(), ClientCertificate(taken.certificate, taken.key))
-    except UnusableCertificateError as error:
-        raise _at_fault("clientCertificate", str(error)) from None
-    return replace(stored, client_certificate=taken.certificate, client_key=taken.key)
-
-
-def _judged(headers: dict[str, str] | None) -> str | None:
-    """As JSON text. Raises Problem for headers that cannot be sent."""
-    if not headers:
-        return None
-    judged = judge_headers(headers)
-    if isinstance(judged, Refusal):
-        raise _at_fault("customHeaders", judged.reason)
-    return orjson.dumps(dict(judged)).decode()
-
-
-def _at_fault(member: str, reason: str) -> Problem:
-    return Problem(422, f"{member}: {reason}", mistakes=[Mistake(f"#/{member}", reason)])
-
-
-def _tuple(names: Iterable[str] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(names)
-
-
-def _filters(filters: schemas.EventFilters | None) -> str | None:
-    """As JSON text; a member that is null filters nothing, as one that is left out."""
-    if filters is None:
-        return None
-    members = filters.model_dump(mode="json", exclude_unset=True)
-    # Not orjson's: PostgreSQL keeps integers of any length, and so does this.
-    filtering = {name: value for name, value in members.items() if value is not None}
-    return json.dumps(filtering, ensure_ascii=False)  # as long as PostgreSQL prints it

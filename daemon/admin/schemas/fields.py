@@ -9,13 +9,9 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    model_validator,
 )
-from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticKnownError
 
 from daemon.config import parse_duration
@@ -23,7 +19,6 @@ from daemon.core.matching.compiler import MOST_TYPES
 from daemon.core.policy.email_addresses import mailbox
 from daemon.core.policy.headers import LONGEST_VALUE
 
-MOST_UNKNOWN = 20  # of members; for each a mistake is told
 NO_MOMENT = "must be a time with its zone, such as 2025-11-25T14:30:00Z"
 NO_PLACE = "must be `next` of another page, an id, or a time with its zone"
 PLACE = r"^-?[0-9]{1,18}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -222,39 +217,3 @@ LifetimeSeconds = Annotated[
         | Annotated[str, Field(json_schema_extra={"pattern": LIFETIME, "examples": ["15m"]})],
     ),
 ]
-
-
-class Taken(BaseModel):
-    """What a request's body may hold: these members and no other."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_unknown(cls, given: object) -> object:
-        """Without most of the members that are not known, when there are very many."""
-        if not isinstance(given, dict):
-            return given
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        left_out = set([name for name in given if name not in known][MOST_UNKNOWN:])
-        return {name: each for name, each in given.items() if name not in left_out}
-
-
-class Given(BaseModel):
-    """What an answer holds."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-        # A member that is always there is required, null or not.
-        json_schema_serialization_defaults_required=True,
-    )

@@ -9,22 +9,20 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from daemon.admin import doors, openapi, pages
-from daemon.admin.access import Access
-from daemon.admin.operations import Operation
-from daemon.admin.operations import serve as serve_operations
-from daemon.admin.problems import route_of, telling_problems
-from daemon.admin.protocol import Runner
-from daemon.admin.readiness import Readiness
+from daemon.admin.api import openapi, reference_page
+from daemon.admin.api.auth import Access
+from daemon.admin.api.operation import Operation
+from daemon.admin.api.problems import route_of, telling_problems
+from daemon.admin.api.routing import serve as serve_operations
+from daemon.admin.server import connection_limits
+from daemon.admin.server.listen import SILENCE
+from daemon.admin.server.readiness import Readiness
 from daemon.runtime.metrics import Metrics
 
 log = structlog.get_logger()
 
 LARGEST_BODY = 1024 * 1024
 
-# aiohttp tells of requests that are not HTTP by quoting them, tokens and all. What fails in a
-# handler of ours is logged by `problems`.
-SILENCE = logging.getLogger("webhookd.admin")
 SILENCE.setLevel(logging.CRITICAL + 1)
 
 # Probes and scrapers come by whatever name; they learn nothing that is private.
@@ -44,7 +42,7 @@ EVERYWHERE = {
 def make_app(*, readiness: Readiness, metrics: Metrics) -> web.Application:
     """What is served whoever asks: health, readiness and metrics."""
     app = web.Application(
-        middlewares=[doors.entering, noting, telling_problems],
+        middlewares=[connection_limits.entering, noting, telling_problems],
         client_max_size=LARGEST_BODY,
         handler_args={
             "max_line_size": 16 * 1024,
@@ -64,38 +62,17 @@ def add_api(app: web.Application, operations: Sequence[Operation], access: Acces
     app.middlewares.append(_guarding(access))
     serve_operations(app, operations, access)
     described = openapi.document(operations)
-    as_json, as_page = orjson.dumps(described), pages.reference(described)
+    as_json, as_page = orjson.dumps(described), reference_page.reference(described)
 
     async def description(_: web.Request) -> web.Response:
         return web.Response(body=as_json, content_type="application/json")
 
     async def reference(_: web.Request) -> web.Response:
-        headers = {"Content-Security-Policy": pages.CONTENT_SECURITY_POLICY}
+        headers = {"Content-Security-Policy": reference_page.CONTENT_SECURITY_POLICY}
         return web.Response(text=as_page, content_type="text/html", headers=headers)
 
     app.router.add_get("/openapi.json", description)
     app.router.add_get("/docs", reference)
-
-
-async def serve(app: web.Application, *, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Start listening; returns what to clean up, and the port that was taken. Raises OSError."""
-    runner = Runner(
-        app,
-        access_log=None,
-        logger=SILENCE,
-        handle_signals=False,
-        shutdown_timeout=1.0,
-        keepalive_timeout=doors.IDLE_SECONDS,
-        lingering_time=2.0,  # for the rest of a body that nobody reads
-        handler_cancellation=True,  # nobody waits for the answer to who has gone
-    )
-    await runner.setup()
-    try:
-        await doors.Site(runner, host, port).start()
-    except BaseException:
-        await runner.cleanup()
-        raise
-    return runner, runner.addresses[0][1]
 
 
 @web.middleware

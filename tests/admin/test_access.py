@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from daemon.admin import api
-from daemon.admin.access import Access
+from daemon.admin.api.auth import Access
+from daemon.admin.resources import routes
 from daemon.config import Config
 from daemon.core.policy.urls import EgressPolicy
 from daemon.secrets.vault import Vault
@@ -21,7 +21,7 @@ from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
 
 NOTHING: Any = None  # they are only looked at
-OPERATIONS = api.operations(
+OPERATIONS = routes.operations(
     database=NOTHING,
     deliverer=NOTHING,
     vault=Vault(),

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from daemon.admin import openapi, pages, schemas
+from daemon.admin import schemas
+from daemon.admin.api import openapi, reference_page
 from daemon.core.event_types import EVENT_TYPES
 from daemon.egress import client as sender
 from daemon.egress.resolver import LookupFailedError
+from tests.admin.test_access import OPERATIONS
 from tests.support.api_client import OPERATOR, serving_api
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import Names
 from tests.support.commandline import ROOT
 from tests.support.hostile import OK, hostile, saying
-from tests.test_api_access import OPERATIONS
 
 # The contract's section 7, and the list that a page of replays needs.
 CALLS = {
@@ -70,7 +71,7 @@ async def test_the_reference_is_a_page_that_needs_nothing_from_elsewhere(
         assert f'id="{operation.name}"' in page.text
 
 
-PAGE = pages.reference(openapi.document(OPERATIONS))
+PAGE = reference_page.reference(openapi.document(OPERATIONS))
 
 
 def rows_of(name: str) -> dict[str, str]:

@@ -6,7 +6,8 @@ from pydantic import (
     Field,
 )
 
-from daemon.admin.schemas.shapes import Given, Taken, Text
+from daemon.admin.schemas.base import Given, Taken
+from daemon.admin.schemas.fields import Text
 
 EventTypeName = Literal[
     "email.sent", "email.delivered", "email.opened", "email.clicked", "email.bounced",

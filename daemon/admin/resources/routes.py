@@ -1,12 +1,12 @@
 """Every operation of the API, in the order in which it is documented."""
 
-from daemon.admin.access import Access
-from daemon.admin.deliveries import DeliveryDesk
-from daemon.admin.operations import Operation
-from daemon.admin.replays import ReplayDesk
-from daemon.admin.tokens import TokenDesk
-from daemon.admin.trials import TrialDesk
-from daemon.admin.webhooks import WebhookDesk
+from daemon.admin.api.auth import Access
+from daemon.admin.api.operation import Operation
+from daemon.admin.resources.deliveries import DeliveryDesk
+from daemon.admin.resources.replays import ReplayDesk
+from daemon.admin.resources.test_event import TrialDesk
+from daemon.admin.resources.tokens import TokenDesk
+from daemon.admin.resources.webhooks import WebhookDesk
 from daemon.core.policy.urls import EgressPolicy
 from daemon.pipeline.attempt import Deliverer
 from daemon.secrets.vault import Vault

@@ -1,0 +1,1 @@
+"""What every operation of the API has in common: routing, requests, auth, problems, OpenAPI."""

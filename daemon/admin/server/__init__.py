@@ -1,0 +1,1 @@
+"""The HTTP server: listening, limits on connections, the application, readiness."""
