@@ -16,11 +16,11 @@ from daemon.admin.server.listen import serve
 from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
 from daemon.core.errors import DatabaseUnavailableError, UsageError
-from daemon.house import House, app_of, build, master_keys
 from daemon.runtime import systemd
 from daemon.runtime.loop import keep_turning, rest_until
 from daemon.store import migrations
 from daemon.store.database import Database
+from daemon.wiring import House, app_of, build, master_keys
 
 log = structlog.get_logger()
 

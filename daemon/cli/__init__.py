@@ -49,15 +49,15 @@ def _register() -> None:
     """Import the commands: each registers itself, and imports what is heavy when it runs."""
     from daemon.cli import (  # noqa: F401
         check,
-        demo,
         forget,
         listen,
+        migrate,
         replay,
         retry,
         root,
-        rotate,
-        schema,
-        serve,
+        rotate_secret,
+        run,
         trigger,
         verify,
     )
+    from daemon.cli.demo import command  # noqa: F401

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import JsonOption
+from daemon.cli.support.options import JsonOption
 
 if TYPE_CHECKING:
-    from daemon.cli.findings import Finding, Mark
-    from daemon.cli.screen import Screen
+    from daemon.cli.checks.finding import Finding, Mark
+    from daemon.cli.support.console import Screen
 
 
 @app.command()
@@ -29,15 +29,16 @@ def check(
 
     Exits with 1 if anything is wrong (✗); a remark (!) is no mistake.
     """
-    from daemon.cli.findings import Mark
+    from daemon.cli.checks.finding import Mark
 
     marks = asyncio.run(_check_as_json(config) if json else _check(config))
     raise typer.Exit(1 if marks[Mark.WRONG] else 0)
 
 
 async def _check(config: Path | None) -> "Counter[Mark]":
-    from daemon.cli.findings import Mark, all_findings
-    from daemon.cli.screen import Screen
+    from daemon.cli.checks.checks import all_findings
+    from daemon.cli.checks.finding import Mark
+    from daemon.cli.support.console import Screen
 
     screen, marks = Screen(), Counter[Mark]()
     async for finding in all_findings(config):
@@ -49,7 +50,8 @@ async def _check(config: Path | None) -> "Counter[Mark]":
 
 
 async def _check_as_json(config: Path | None) -> "Counter[Mark]":
-    from daemon.cli.findings import Mark, all_findings
+    from daemon.cli.checks.checks import all_findings
+    from daemon.cli.checks.finding import Mark
 
     found = [finding async for finding in all_findings(config)]
     marks = Counter(finding.mark for finding in found)
@@ -61,7 +63,7 @@ async def _check_as_json(config: Path | None) -> "Counter[Mark]":
 def _show(screen: "Screen", finding: "Finding") -> None:
     from rich.text import Text
 
-    from daemon.cli.screen import printable
+    from daemon.cli.support.console import printable
 
     line = Text(f"{finding.mark.value} ", style=finding.mark.colour)
     line.append(f"{finding.subject:<14} ", style="bold")

@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, JsonOption, configured, database_of, switch
+from daemon.cli.support.options import ConfigOption, JsonOption, configured, database_of, switch
 from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:

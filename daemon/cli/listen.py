@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import SECRET_VARIABLE, JsonOption, secrets_given, switch
+from daemon.cli.support.options import SECRET_VARIABLE, JsonOption, secrets_given, switch
 from daemon.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from daemon.cli.receiver import Receiver
+    from daemon.cli.receiver.server import Receiver
 
 
 @app.command()
@@ -65,7 +65,7 @@ def listen(
 
     Any path will do. Ctrl-C ends it.
     """
-    from daemon.cli.receiver import Forward, Receiver
+    from daemon.cli.receiver.server import Forward, Receiver
 
     if forward_to is not None and status is not None:
         raise UsageError("--status and --forward-to: the answer can come from one of them only")
@@ -92,8 +92,8 @@ def _delay_of(text: str) -> timedelta:
 
 
 async def _listen(receiver: "Receiver", host: str, port: int) -> None:
-    from daemon.cli.receiver import listening
-    from daemon.cli.stopping import stop_on_signals
+    from daemon.cli.receiver.server import listening
+    from daemon.cli.support.signals import stop_on_signals
 
     stop_on_signals(receiver.stop)
     async with listening(receiver, host, port) as url:

@@ -9,8 +9,15 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.moments import FromOption, ToOption, window
-from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of, switch
+from daemon.cli.support.options import (
+    ConfigOption,
+    JsonOption,
+    configured,
+    connected,
+    database_of,
+    switch,
+)
+from daemon.cli.support.time_options import FromOption, ToOption, window
 from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
@@ -147,7 +154,7 @@ async def _begin(db: "Connection", counted: "Counted") -> "Replay":
 
 async def _follow(db: "Connection", replay: "Replay") -> "Replay":
     """Watch a replay until it is over, or we are told to stop; what it has come to."""
-    from daemon.cli.stopping import stop_on_signals
+    from daemon.cli.support.signals import stop_on_signals
     from daemon.core.model.replays import Status
     from daemon.runtime.loop import rest_until
     from daemon.store import replays

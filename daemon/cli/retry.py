@@ -9,8 +9,8 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.moments import FromOption, ToOption, window
-from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of
+from daemon.cli.support.options import ConfigOption, JsonOption, configured, connected, database_of
+from daemon.cli.support.time_options import FromOption, ToOption, window
 from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:

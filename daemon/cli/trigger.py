@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of
+from daemon.cli.support.options import ConfigOption, JsonOption, configured, connected, database_of
 from daemon.core import event_types
 from daemon.core.errors import UsageError, WebhookdError
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import SECRET_VARIABLE, secrets_given
+from daemon.cli.support.options import SECRET_VARIABLE, secrets_given
 from daemon.core.wire import signing
 
 SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from daemon.cli.serve import allow_open_files
+from daemon.cli.run import allow_open_files
 from tests.faults.report import Report
 from tests.support import daemons
 from tests.support.application import Application

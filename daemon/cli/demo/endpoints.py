@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import orjson
 from aiohttp import web
 
-from daemon.cli.judgement import Judgement, judge_both
-from daemon.cli.showroom.cast import Customer, Endpoint
+from daemon.cli.demo.fixtures import Customer, Endpoint
+from daemon.cli.receiver.signature_check import Judgement, judge_both
 
 
 @dataclass(frozen=True, slots=True)

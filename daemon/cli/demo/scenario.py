@@ -12,10 +12,10 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from daemon import logs
-from daemon.cli.screen import Screen
-from daemon.cli.showroom import cast, tally
-from daemon.cli.showroom.receiver import Endpoints, Visit, receiving
-from daemon.cli.showroom.stage import Stage
+from daemon.cli.demo import fixtures, summary
+from daemon.cli.demo.display import Stage
+from daemon.cli.demo.endpoints import Endpoints, Visit, receiving
+from daemon.cli.support.console import Screen
 from daemon.config import Admin, Config, Delivery, Egress
 from daemon.core.model.notices import NoticeKind
 from daemon.service import Service
@@ -49,12 +49,12 @@ class Play:
             retry_schedule=SCHEDULE, pause_after=PAUSE_AFTER, drain=timedelta(seconds=2)
         )
         self._stage = Stage(screen, self._delivery)
-        self._cast = cast.make_cast()
-        self._witness = tally.Witness()
+        self._cast = fixtures.make_cast()
+        self._witness = summary.Witness()
         self._endpoints = Endpoints(self._cast, self._see)
         self._by_id = {each.id: each for customer in self._cast for each in customer.endpoints}
         self._last_notice = 0
-        self._repairs: deque[tuple[float, cast.Endpoint]] = deque()
+        self._repairs: deque[tuple[float, fixtures.Endpoint]] = deque()
 
     async def perform(self, stop: asyncio.Event, *, seconds: float | None) -> None:
         """Play until `stop`, or for so many seconds; then sum it up."""
@@ -66,7 +66,7 @@ class Play:
         ):
             receiver_url = f"http://127.0.0.1:{port}"
             async with database.acquire() as db:
-                await cast.enter(db, self._cast, receiver_url)
+                await fixtures.enter(db, self._cast, receiver_url)
             async with self._daemon(port) as service:
                 self._stage.rise(
                     self._cast,
@@ -76,7 +76,7 @@ class Play:
                 await self._act(database, stop, seconds)
             async with database.acquire() as db:
                 await self._news(db)
-                self._stage.fall(await tally.count(db), self._witness)
+                self._stage.fall(await summary.count(db), self._witness)
 
     @asynccontextmanager
     async def _daemon(self, receiver_port: int) -> AsyncIterator[Service]:
@@ -117,9 +117,9 @@ class Play:
     async def _publish(self, database: asyncpg.Pool) -> None:
         """Events, one after the other, as the application commits them."""
         async with database.acquire() as db:
-            for number, event in enumerate(cast.script(self._cast), start=1):
+            for number, event in enumerate(fixtures.script(self._cast), start=1):
                 self._endpoints.expect(event.public_id)
-                await cast.publish(db, event)
+                await fixtures.publish(db, event)
                 await asyncio.sleep(QUICKLY_SECONDS if number < QUICK else SLOWLY_SECONDS)
 
     async def _watch(self, database: asyncpg.Pool) -> None:
@@ -133,7 +133,7 @@ class Play:
                     await self._repair(db, self._repairs.popleft()[1])
                 await asyncio.sleep(WATCH_SECONDS)
 
-    async def _news(self, db: Connection) -> list[cast.Endpoint]:
+    async def _news(self, db: Connection) -> list[fixtures.Endpoint]:
         """Show the transitions since the last look; return the endpoints that were paused."""
         paused = []
         for row in await db.fetch(NOTICES, self._last_notice):
@@ -145,9 +145,9 @@ class Play:
         self._witness.paused += [endpoint.name for endpoint in paused]
         return paused
 
-    async def _repair(self, db: Connection, endpoint: cast.Endpoint) -> None:
+    async def _repair(self, db: Connection, endpoint: fixtures.Endpoint) -> None:
         """As its owner would: mend it, then switch the webhook on again."""
-        endpoint.habit = cast.steady
+        endpoint.habit = fixtures.steady
         self._stage.show_resumed(endpoint)
         self._witness.resumed.append(endpoint.name)
         await db.execute(RESUME, endpoint.id)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from daemon.cli.judgement import Word, judge_both
+from daemon.cli.receiver.signature_check import Word, judge_both
 from daemon.core.wire import signing
 
 BODY = b'{"id":"evt_1"}'

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, configured, embedded_postgres, switch
+from daemon.cli.support.options import ConfigOption, configured, embedded_postgres, switch
 from daemon.core.errors import ConfigError, EmbeddedPostgresError, UsageError
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from statistics import median
 
-from daemon.cli.judgement import Word
-from daemon.cli.showroom.receiver import Visit
+from daemon.cli.demo.endpoints import Visit
+from daemon.cli.receiver.signature_check import Word
 from daemon.store.database import Connection
 
 COUNT = """

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from daemon.cli.moments import moment, window
+from daemon.cli.support.time_options import moment, window
 from daemon.core.errors import UsageError
 from daemon.core.model.ids import ReplayId
 from tests.pipeline.test_delivery import settled

@@ -10,7 +10,14 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, JsonOption, configured, connected, database_of, switch
+from daemon.cli.support.options import (
+    ConfigOption,
+    JsonOption,
+    configured,
+    connected,
+    database_of,
+    switch,
+)
 from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
@@ -74,11 +81,11 @@ async def _rotate(
     config: "Config", webhook: UUID, overlap: timedelta, *, replace: bool
 ) -> NewSecret:
     from daemon.core.model.ids import WebhookId
-    from daemon.house import master_keys
     from daemon.secrets.credentials import new_secret, secret_place
     from daemon.secrets.vault import Vault
     from daemon.store.migrations import verify
     from daemon.store.secrets import UnderWay, rotate
+    from daemon.wiring import master_keys
 
     secret, vault = new_secret(), Vault(master_keys(config))
     stored = secret if vault.newest is None else vault.seal(secret, place=secret_place(webhook))

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 from daemon.cli import app
-from daemon.cli.options import ConfigOption, configured, database_of, switch
+from daemon.cli.support.options import ConfigOption, configured, database_of, switch
 
 if TYPE_CHECKING:
     from daemon.store.migrations import Migration

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.cli import app
-from daemon.cli.options import switch
+from daemon.cli.support.options import switch
 
 if TYPE_CHECKING:
     from daemon.embedded import EmbeddedPostgres
@@ -47,8 +47,8 @@ def demo(
 
 
 async def _demo(seconds: float | None, *, verbose: bool) -> None:
-    from daemon.cli.screen import Screen
-    from daemon.cli.stopping import stop_on_signals
+    from daemon.cli.support.console import Screen
+    from daemon.cli.support.signals import stop_on_signals
 
     screen, stop = Screen(), asyncio.Event()
     screen.title("PenguinMails Webhooks, the demo")
@@ -56,7 +56,7 @@ async def _demo(seconds: float | None, *, verbose: bool) -> None:
     with temporary_folder() as folder:
         stop_on_signals(stop, at_once=lambda: wreck(folder))
         async with database(folder / "postgres") as server:
-            from daemon.cli.showroom.play import Play
+            from daemon.cli.demo.scenario import Play
 
             await Play(screen, server.url, verbose=verbose).perform(stop, seconds=seconds)
 
@@ -67,7 +67,7 @@ async def database(data: Path) -> "AsyncIterator[EmbeddedPostgres]":
     from daemon import embedded
 
     starting = asyncio.create_task(embedded.start(data, settings=HASTE))
-    await asyncio.to_thread(import_module, "daemon.cli.showroom.play")
+    await asyncio.to_thread(import_module, "daemon.cli.demo.scenario")
     server = await starting
     try:
         yield server

@@ -5,24 +5,25 @@ Nothing that is sent to it makes it fail, grow, or print what is not a line of i
 """
 
 import asyncio
-import base64
 import errno
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
-from rich.text import Text
 from yarl import URL
 
-from daemon.cli.judgement import Judgement, Word, judge_both, judge_own, judge_standard
-from daemon.cli.screen import Screen, printable
+from daemon.cli.receiver.delivery import Delivery, Reply
+from daemon.cli.receiver.report import line_of, record_of, shown_body
+from daemon.cli.receiver.signature_check import (
+    judge_both,
+)
+from daemon.cli.support.console import Screen, printable
 from daemon.core.errors import UsageError, WebhookdError
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -33,12 +34,6 @@ FORWARD_SECONDS = 30.0
 NEIGHBOURS = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 NEIGHBOURS |= {"proxy-authenticate", "proxy-authorization", "proxy-connection"}
 NEIGHBOURS |= {"host", "content-length", "expect"}
-COLOURS = {
-    Word.VALID: "green",
-    Word.INVALID: "bold red",
-    Word.NOT_SIGNED: "red",
-    Word.NOT_CHECKED: "yellow",
-}
 
 
 class Forward:
@@ -54,45 +49,6 @@ class Forward:
             raise UsageError("--forward-to: this is not a URL like http://localhost:3000/webhooks")
         self.url = URL(url)
         self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One delivery as it came; the names of `headers` are lower-case."""
-
-    at: datetime
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def event_type(self) -> str:
-        return self.headers.get("x-penguinmails-event") or str(self._member("type") or "-")
-
-    @property
-    def event_id(self) -> str:
-        return str(self._member("id") or self.headers.get("webhook-id") or "-")
-
-    @property
-    def delivery_id(self) -> str:
-        return self.headers.get("x-penguinmails-delivery-id", "-")
-
-    def _member(self, name: str) -> object:
-        try:
-            parsed = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-        return parsed.get(name) if isinstance(parsed, dict) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What is answered; `trouble` says why the application could not be asked."""
-
-    status: int
-    body: bytes = b""
-    content_type: str | None = None
-    trouble: str | None = None
 
 
 class Receiver:
@@ -228,57 +184,6 @@ def os_reason(error: OSError) -> str:
     """`address already in use`, without what asyncio puts around it."""
     known = error.errno is not None and error.errno in errno.errorcode
     return (os.strerror(error.errno or 0) if known else error.strerror or str(error)).lower()
-
-
-def line_of(delivery: Delivery, reply: Reply, verdict: Judgement) -> Text:
-    """`14:30:15  valid  email.opened  → 200  evt_…  0192…`, and what there is to add."""
-    line = Text(f"{delivery.at.astimezone():%H:%M:%S}  ", style="dim")
-    line.append(f"{verdict.word:<11}  ", style=COLOURS[verdict.word])
-    line.append(f"{printable(delivery.event_type):<20}  ", style="bold")
-    line.append(f"→ {reply.status}", style="" if reply.status < 300 else "red")
-    line.append(f"  {printable(delivery.event_id)}  {printable(delivery.delivery_id)}", "dim")
-    for remark in (verdict.reason, reply.trouble):
-        if remark is not None:
-            line.append(f"  {remark}", style="yellow")
-    return line
-
-
-def record_of(
-    delivery: Delivery, reply: Reply, secrets: Sequence[str], *, now: float
-) -> dict[str, Any]:
-    """The delivery for a program; `bodyBase64` is there when the body is not UTF-8."""
-    body, headers = delivery.body, delivery.headers
-    verdict = judge_both(body, headers, secrets, now=now)
-    record = {
-        "receivedAt": delivery.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "path": delivery.path,
-        "type": delivery.event_type,
-        "eventId": delivery.event_id,
-        "deliveryId": delivery.delivery_id,
-        "signature": verdict.word,
-        "reason": verdict.reason,
-        "penguinMails": judge_own(body, headers, secrets).word,
-        "standardWebhooks": judge_standard(body, headers, secrets, now=now).word,
-        "answered": reply.status,
-        "trouble": reply.trouble,
-        "headers": dict(headers),
-    }
-    try:
-        return {**record, "body": body.decode()}
-    except UnicodeDecodeError:
-        return {**record, "bodyBase64": base64.b64encode(body).decode()}
-
-
-def shown_body(body: bytes, *, pretty: bool) -> str:
-    """The body as one line, or spread out for a person; one that is not JSON as it came."""
-    text = body.decode(errors="backslashreplace")
-    if pretty:
-        try:
-            spread = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except (ValueError, RecursionError):
-            return printable(text)
-        return "\n".join(f"    {printable(line)}" for line in spread.splitlines())
-    return printable(text)
 
 
 async def _beginning_of(answer: aiohttp.ClientResponse) -> bytes:

@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.cli.screen import Screen
-from daemon.cli.showroom.stage import Stage
-from daemon.cli.showroom.tally import Counts, Witness
+from daemon.cli.demo.display import Stage
+from daemon.cli.demo.summary import Counts, Witness
+from daemon.cli.support.console import Screen
 from daemon.config import Delivery
 from daemon.core.event_types import EVENT_TYPES
 from tests.support.commandline import running, webhookd

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from rich.text import Text
 
-from daemon.cli.judgement import Word
-from daemon.cli.screen import Screen
-from daemon.cli.showroom.cast import Customer, Endpoint
-from daemon.cli.showroom.receiver import Visit
-from daemon.cli.showroom.tally import Counts, Witness
+from daemon.cli.demo.endpoints import Visit
+from daemon.cli.demo.fixtures import Customer, Endpoint
+from daemon.cli.demo.summary import Counts, Witness
+from daemon.cli.receiver.signature_check import Word
+from daemon.cli.support.console import Screen
 from daemon.config import Delivery, format_duration
 from daemon.core.model.notices import NoticeKind
 

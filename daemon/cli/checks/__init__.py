@@ -1,0 +1,1 @@
+"""What `webhookd check` looks at."""
