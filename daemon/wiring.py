@@ -20,9 +20,9 @@ from daemon.core.policy.urls import EgressPolicy
 from daemon.core.scheduling.lanes import Lanes
 from daemon.egress.client import Sender
 from daemon.egress.proxy import Proxy
-from daemon.letters import Letterhead
 from daemon.maintenance.resealing import Custodian
 from daemon.maintenance.retention import Janitor
+from daemon.notifications.email import Letterhead
 from daemon.notifications.notifier import Notifier
 from daemon.notifications.smtp import Mailer, MailServer
 from daemon.pipeline.attempt import Deliverer

@@ -33,7 +33,7 @@ def test_the_wheel_carries_migrations_example_configuration_and_unit(wheel: Path
 
     assert "daemon/bundled/migrations/0001_webhooks.sql" in names
     assert "daemon/bundled/config.example.toml" in names
-    assert "daemon/letters/templates/notice.html" in names
+    assert "daemon/notifications/email/templates/notice.html" in names
     assert "daemon/bundled/systemd/penguinmails-webhooks.service" in names
     assert not [name for name in names if name.startswith("tests/")]
 

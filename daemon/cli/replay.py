@@ -120,12 +120,12 @@ async def _look(config: "Config", status: UUID | None, cancel: UUID | None) -> "
 async def _replay(
     config: "Config", wanted: "Wanted", *, dry_run: bool, wait: bool, as_json: bool
 ) -> int:
-    from daemon.replay.count import count
+    from daemon.replay.count import count_replay
     from daemon.store.migrations import verify
 
     async with database_of(config) as url, connected(url) as db:
         await verify(db)
-        counted = await count(db, wanted)
+        counted = await count_replay(db, wanted)
         if counted is None:
             raise WebhookdError(f"there is no webhook {wanted.webhook_id}")
         if dry_run or not counted.total:
@@ -222,6 +222,6 @@ def _as_text(replay: "Replay") -> str:
 
 def _as_json(replay: "Replay") -> str:
     """As the API tells it."""
-    from daemon.admin.views import replays as replays_module
+    from daemon.admin.views import replays as replay_views
 
-    return replays_module.replay(replay).model_dump_json(by_alias=True)
+    return replay_views.replay(replay).model_dump_json(by_alias=True)

@@ -105,13 +105,13 @@ async def _retry(config: "Config", delivery: UUID) -> Again:
 
 
 async def _retry_all(config: "Config", wanted: "Wanted") -> AllAgain:
-    from daemon.replay import count as count_module
+    from daemon.replay.count import count_replay
     from daemon.store import replays
     from daemon.store.migrations import verify
 
     async with database_of(config) as url, connected(url) as db:
         await verify(db)
-        counted = await count_module.count(db, wanted)
+        counted = await count_replay(db, wanted)
         if counted is None:
             raise WebhookdError(f"there is no webhook {wanted.webhook_id}")
         replay_id = await replays.create(db, counted) if counted.total else None

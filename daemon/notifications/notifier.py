@@ -20,7 +20,7 @@ import structlog
 from daemon.core.errors import MailError
 from daemon.core.model.notices import DueNotice
 from daemon.core.policy.email_addresses import mailbox
-from daemon.letters import Letterhead, compose
+from daemon.notifications.email import Letterhead, compose
 from daemon.notifications.smtp import Mailer, Refused, Session
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices

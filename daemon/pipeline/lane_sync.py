@@ -11,8 +11,8 @@ import time
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
-from daemon.store import lanes as lanes_module
 from daemon.store.database import Database
+from daemon.store.lanes import sweep
 
 INTERVAL_SECONDS = 1.0
 LARGEST_SHARE = 0.05
@@ -35,7 +35,7 @@ class Sweeper:
     async def turn(self) -> float:
         began = time.monotonic()
         async with self._database.connection() as db:
-            waiting = await lanes_module.sweep(db)
+            waiting = await sweep(db)
         took = time.monotonic() - began
         for endpoint in waiting:
             self._bell.ring(

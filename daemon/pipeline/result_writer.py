@@ -24,8 +24,8 @@ from daemon.core.outcomes.health import Limits
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.lane_waker import Bell
 from daemon.runtime.metrics import Metrics
-from daemon.store import claims as claims_module
 from daemon.store import endpoint_health, notices, results
+from daemon.store.claims import prolong, still_leased
 from daemon.store.database import UNAVAILABLE, Connection, Database
 from daemon.store.results import _settlement_of
 
@@ -119,7 +119,7 @@ class Settler:
         self._prolonged_at = now
         claims = [attempted.claim for attempted in self._held]
         async with self._database.connection() as db:
-            leases = await claims_module.prolong(db, claims, lease=self._lease)
+            leases = await prolong(db, claims, lease=self._lease)
         self._held = [_under(leases, attempted) for attempted in self._held]
 
     async def _settle(self, batch: Sequence[Attempted]) -> None:
@@ -153,7 +153,7 @@ class Settler:
             kept = await results.settle(db, settlements)
             ours = [attempted for attempted in free if attempted.claim.delivery_id in kept]
             missed = [a.claim for a in free if a.claim.delivery_id not in kept]
-            locked = await claims_module.still_leased(db, missed)
+            locked = await still_leased(db, missed)
             changes, told = consequences(ours, health, self._limits)
             if changes:
                 await endpoint_health.change_health(db, changes)

@@ -14,7 +14,7 @@ from daemon.store.replays import BOUND
 READ_AT_ONCE = 500
 
 
-async def count(db: Connection, wanted: Wanted) -> Counted | None:
+async def count_replay(db: Connection, wanted: Wanted) -> Counted | None:
     """
     Count what a replay would send, and change nothing; None: the tenant has no such webhook.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
@@ -163,3 +164,22 @@ async def rotate(
     if until is not None and overlap:
         return UnderWay(until)
     return Rotated(await db.fetchval(ROTATE, webhook_id, secret, overlap))
+
+
+WEBHOOKS = """
+    SELECT id, tenant_id, endpoint_url, event_types, event_filters, is_active,
+           secret_key, previous_secret_key, custom_headers, client_certificate, client_key
+      FROM webhooks
+     ORDER BY tenant_id, id
+"""
+
+
+def _stored(row: Any) -> StoredSecrets:
+    return StoredSecrets(
+        WebhookId(row["id"]),
+        row["secret_key"],
+        row["previous_secret_key"],
+        row["custom_headers"],
+        row["client_certificate"],
+        row["client_key"],
+    )

@@ -19,8 +19,8 @@ from daemon.core.model.ids import NoticeId, TenantId, WebhookId
 from daemon.core.model.notices import DueNotice, Letter, NoticeKind, PastAttempt
 from daemon.core.outcomes.health import Limits
 from daemon.core.policy.email_addresses import mailbox
-from daemon.letters import Letterhead, compose
-from daemon.letters.wording import LONGEST_NAME
+from daemon.notifications.email import Letterhead, compose
+from daemon.notifications.email.wording import LONGEST_NAME
 
 NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
 HEAD = Letterhead(mailbox("PenguinMails <hooks@example.com>"), Limits(), "https://console.test/c")

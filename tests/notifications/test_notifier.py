@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from daemon.core.model.notices import DueNotice, NoticeKind
 from daemon.core.outcomes.health import Limits
 from daemon.core.policy.email_addresses import mailbox
-from daemon.letters import Letterhead
+from daemon.notifications.email import Letterhead
 from daemon.notifications.notifier import Notifier, Timing
 from daemon.notifications.smtp import Mailer, MailServer
 from daemon.runtime.loop import Pulse, keep_turning

@@ -11,7 +11,7 @@ import pytest
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import Source, Status
-from daemon.replay import count as count_module
+from daemon.replay.count import count_replay
 from daemon.store import replay_candidates, replays
 from tests.pipeline.test_delivery import SHORT, settled
 from tests.support.aged_rows import many_deliveries
@@ -185,8 +185,8 @@ async def test_another_tenant_s_events_and_webhooks_are_out_of_reach(
         await over(app, replay.id)
         strange = TenantId(other)
 
-        assert await count_module.count(app.db, wanted(theirs, tenant=tenant)) is None
-        assert await count_module.count(app.db, wanted(uuid4())) is None
+        assert await count_replay(app.db, wanted(theirs, tenant=tenant)) is None
+        assert await count_replay(app.db, wanted(uuid4())) is None
         assert await replays.get(app.db, strange, replay.id) is None
         assert await replays.cancel(app.db, strange, replay.id) is None
         assert await replays.list_for(app.db, strange, WebhookId(webhook)) == []
@@ -199,7 +199,7 @@ async def test_a_webhook_whose_filter_cannot_be_understood_is_told_so(app: Appli
     webhook = await app.webhook(await app.tenant(), "https://a.example", filters={"colour": 1})
 
     with pytest.raises(UnusableFilterError, match=r"wants no event: event_filters: .*colour"):
-        await count_module.count(app.db, wanted(webhook))
+        await count_replay(app.db, wanted(webhook))
 
 
 async def test_a_deleted_webhook_takes_its_replays_along(
@@ -207,7 +207,7 @@ async def test_a_deleted_webhook_takes_its_replays_along(
 ) -> None:
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
-    counted = await count_module.count(app.db, wanted(webhook))
+    counted = await count_replay(app.db, wanted(webhook))
     assert counted is not None
     replay = await begin(app, wanted(webhook))
     await app.db.execute("DELETE FROM webhooks WHERE id = $1", webhook)

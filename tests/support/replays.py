@@ -6,7 +6,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import Counted, Replay, Source, Status, Wanted
-from daemon.replay import count as count_module
+from daemon.replay.count import count_replay
 from daemon.store import replays
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -60,14 +60,14 @@ def wanted(
 
 
 async def count(app: Application, what: Wanted) -> int:
-    counted = await count_module.count(app.db, what)
+    counted = await count_replay(app.db, what)
     assert counted is not None
     return counted.total
 
 
 async def begin(app: Application, what: Wanted) -> Replay:
     """Count, and begin."""
-    counted = await count_module.count(app.db, what)
+    counted = await count_replay(app.db, what)
     assert counted is not None
     return await begin_counted(app, counted)
 

@@ -1,15 +1,14 @@
 """Cursors of lists: where the next page begins, as one string."""
 
 from daemon.admin import schemas
-from daemon.store import page as page_module
-from daemon.store.page import Place
+from daemon.store.page import FIRST_ID, Place
 
 
 def _place(before: schemas.Before | None) -> Place:
     """What is of the very moment is not older than it."""
     if before is None or before.at is None:
         return Place()
-    return Place(before.at, before.id or page_module.FIRST_ID)
+    return Place(before.at, before.id or FIRST_ID)
 
 
 def _cursor(place: Place | None) -> str | None:

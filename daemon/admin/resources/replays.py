@@ -6,11 +6,11 @@ from weakref import WeakValueDictionary
 from daemon.admin import schemas
 from daemon.admin.api.operation import Call, Link, Operation, Reply
 from daemon.admin.api.problems import Mistake, Problem, not_found
-from daemon.admin.views import replays as replays_module
+from daemon.admin.views import replays as replay_views
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import Counted, Replay, Source, Wanted
-from daemon.replay import count
+from daemon.replay.count import count_replay
 from daemon.store import replays, webhooks
 from daemon.store.database import Database
 
@@ -104,7 +104,7 @@ class ReplayDesk:
             if await webhooks.get(db, call.tenant, webhook_id) is None:
                 raise not_found("webhook")
             found = await replays.list_for(db, call.tenant, webhook_id, limit=query.limit)
-        return Reply(200, schemas.Replays(replays=[replays_module.replay(each) for each in found]))
+        return Reply(200, schemas.Replays(replays=[replay_views.replay(each) for each in found]))
 
     async def get(self, call: Call) -> Reply:
         return Reply(200, await self._shown(call.tenant, ReplayId(call.id)))
@@ -145,7 +145,7 @@ class ReplayDesk:
         async with line, self._counts:
             try:
                 async with asyncio.timeout(COUNT_SECONDS), self._database.connection() as db:
-                    return await count.count(db, wanted)
+                    return await count_replay(db, wanted)
             except TimeoutError:
                 sentence = f"it takes more than {COUNT_SECONDS:.0f} s to count: narrow the time"
                 raise Problem(503, sentence) from None
@@ -165,4 +165,4 @@ class ReplayDesk:
 def _there(replay: Replay | None) -> schemas.Replay:
     if replay is None:
         raise not_found("replay")
-    return replays_module.replay(replay)
+    return replay_views.replay(replay)

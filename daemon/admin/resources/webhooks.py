@@ -17,7 +17,7 @@ from daemon.admin.resources.webhook_settings import (
     _with_certificate,
     given,
 )
-from daemon.admin.views import webhooks as views_old
+from daemon.admin.views import webhooks as webhook_views
 from daemon.config import parse_duration
 from daemon.core.matching.compiler import Unusable, compile_subscription
 from daemon.core.model.ids import WebhookId
@@ -147,7 +147,7 @@ class WebhookDesk:
                 )
         except NoSuchTenantError:
             raise not_found("tenant") from None
-        shown = views_old.members_of(entry)
+        shown = webhook_views.members_of(entry)
         return Reply(201, schemas.NewlyMadeWebhook(**shown, secret_key=secret))
 
     async def page(self, call: Call) -> Reply:
@@ -163,13 +163,14 @@ class WebhookDesk:
         shown = found[: query.limit]
         more = str(shown[-1].id) if len(found) > query.limit else None
         return Reply(
-            200, schemas.Webhooks(webhooks=[views_old.webhook(each) for each in shown], next=more)
+            200,
+            schemas.Webhooks(webhooks=[webhook_views.webhook(each) for each in shown], next=more),
         )
 
     async def get(self, call: Call) -> Reply:
         async with self.database.connection() as db:
             entry = await webhooks.get(db, call.tenant, WebhookId(call.id))
-        return Reply(200, views_old.webhook(_there(entry)))
+        return Reply(200, webhook_views.webhook(_there(entry)))
 
     async def change(self, call: Call) -> Reply:
         changes = given(call.body)
@@ -184,7 +185,7 @@ class WebhookDesk:
             if active != entry.is_active:
                 await webhooks.set_active(db, call.tenant, entry.id, active=active)
             entry = await webhooks.change(db, entry.id, settings)
-        return Reply(200, views_old.webhook(entry))
+        return Reply(200, webhook_views.webhook(entry))
 
     async def pause(self, call: Call) -> Reply:
         return await self._set_active(call, active=False)
@@ -238,7 +239,7 @@ class WebhookDesk:
     async def _set_active(self, call: Call, *, active: bool) -> Reply:
         async with self.database.transaction() as db:
             entry = await webhooks.set_active(db, call.tenant, WebhookId(call.id), active=active)
-        return Reply(200, views_old.webhook(_there(entry)))
+        return Reply(200, webhook_views.webhook(_there(entry)))
 
     async def _remove_some(self, webhook_id: WebhookId) -> int:
         async with self.database.transaction(durable=False) as db:

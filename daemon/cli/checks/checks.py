@@ -8,7 +8,6 @@ patience; nothing is changed by looking.
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from daemon import config, logs, wiring
 from daemon.cli.checks.database import on_permissions, on_version
@@ -23,8 +22,6 @@ from daemon.core.errors import (
     MailError,
     SchemaError,
 )
-from daemon.core.model.ids import WebhookId
-from daemon.core.model.secrets import StoredSecrets
 from daemon.secrets.vault import Vault
 from daemon.store import migrations
 from daemon.store.database import Connection
@@ -91,61 +88,3 @@ async def on_mail(loaded: Config) -> AsyncIterator[Finding]:
     if not loaded.notifications.to:
         told = "notifications.to names nobody: who has no notification_email is not told"
         yield Finding(Mark.REMARK, "mail", told)
-
-
-# What the daemon's own statements do to each table.
-NEEDED = {
-    "webhooks": ("SELECT", "UPDATE"),
-    "webhook_deliveries": ("SELECT", "INSERT", "UPDATE", "DELETE"),
-    "webhook_events": ("SELECT", "UPDATE", "DELETE"),
-    "webhook_event_inbox": ("SELECT", "UPDATE", "DELETE"),
-    "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
-    "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
-    "webhookd_migrations": ("SELECT",),
-}
-NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]
-LACKING = """
-    SELECT needed.name, needed.privilege, to_regclass(needed.name) IS NULL AS unseen,
-           current_user::text AS role
-      FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
-     WHERE to_regclass(needed.name) IS NULL
-        OR NOT has_table_privilege(to_regclass(needed.name), needed.privilege)
-"""
-# Functions that may have been taken from PUBLIC. Those of triggers run whoever may call them.
-FUNCTIONS = ("pg_notify(text, text)", "pg_current_snapshot()")
-LACKING_FUNCTIONS = """
-    SELECT name, current_user::text AS role
-      FROM unnest($1::text[]) AS name
-     WHERE to_regprocedure(name) IS NULL
-        OR NOT has_function_privilege(to_regprocedure(name), 'EXECUTE')
-"""
-# Without its triggers a table still takes rows, and nobody hears of them.
-SILENT_TRIGGERS = """
-    SELECT wanted.name, wanted.on_table
-      FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
-                   ('webhook_deliveries_due', 'webhook_deliveries'),
-                   ('webhooks_resumed', 'webhooks'),
-                   ('webhooks_secret_written', 'webhooks'),
-                   ('webhooks_fresh_start', 'webhooks')) AS wanted (name, on_table)
-      LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)
-     WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
-"""
-
-
-WEBHOOKS = """
-    SELECT id, tenant_id, endpoint_url, event_types, event_filters, is_active,
-           secret_key, previous_secret_key, custom_headers, client_certificate, client_key
-      FROM webhooks
-     ORDER BY tenant_id, id
-"""
-
-
-def _stored(row: Any) -> StoredSecrets:
-    return StoredSecrets(
-        WebhookId(row["id"]),
-        row["secret_key"],
-        row["previous_secret_key"],
-        row["custom_headers"],
-        row["client_certificate"],
-        row["client_key"],
-    )

@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator
 
-from daemon.cli.checks.checks import (
+from daemon.cli.checks.finding import Finding, Mark
+from daemon.config import Config
+from daemon.store.database import Connection
+from daemon.store.privileges import (
     FUNCTIONS,
     LACKING,
     LACKING_FUNCTIONS,
@@ -10,9 +13,6 @@ from daemon.cli.checks.checks import (
     NEEDED_BY_API,
     SILENT_TRIGGERS,
 )
-from daemon.cli.checks.finding import Finding, Mark
-from daemon.config import Config
-from daemon.store.database import Connection
 
 OLDEST_POSTGRESQL = 14
 

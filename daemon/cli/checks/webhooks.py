@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
-from daemon.cli.checks.checks import WEBHOOKS, _stored
 from daemon.cli.checks.finding import Finding, Mark
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, nearest, takes_any
@@ -18,7 +17,7 @@ from daemon.logs import without_secrets
 from daemon.secrets.credentials import credentials_of
 from daemon.secrets.vault import Vault
 from daemon.store.database import Connection
-from daemon.store.secrets import count_by_key
+from daemon.store.secrets import WEBHOOKS, _stored, count_by_key
 
 # So many are named of those that may be many; the others are counted.
 NAMED = 10

@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from daemon.core.model.notices import DueNotice, Letter, PastAttempt
 from daemon.core.outcomes.health import Limits
-from daemon.letters.wording import Words, meanwhile, moment, place, words_of
 from daemon.logs import one_line
+from daemon.notifications.email.wording import Words, meanwhile, moment, place, words_of
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
