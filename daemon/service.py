@@ -17,10 +17,10 @@ from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
 from daemon.core.errors import DatabaseUnavailableError, UsageError
 from daemon.runtime import systemd
-from daemon.runtime.loop import keep_turning, rest_until
+from daemon.runtime.loop import run_loop, sleep_until_woken
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.wiring import House, app_of, build, master_keys
+from daemon.wiring import Components, app_of, build, master_keys
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class Service:
         # The API's own: whatever people ask for, deliveries wait for none of it.
         self._desk = Database(database_url, size=API_CONNECTIONS)
         self._stop = asyncio.Event()
-        self._house: House | None = None
+        self._house: Components | None = None
         self.port = 0
 
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class Service:
                 if not error.may_pass or loop.time() > give_up:
                     raise
                 log.warning("database.awaited", reason=str(error))
-            await rest_until(self._stop, 1.0)
+            await sleep_until_woken(self._stop, 1.0)
             if self._stop.is_set():
                 return False
         async with self._database.connection() as db:
@@ -105,16 +105,16 @@ class Service:
             await self._desk.open()
         return True
 
-    async def _live(self, house: House, on_ready: Callable[[], None]) -> None:
+    async def _live(self, house: Components, on_ready: Callable[[], None]) -> None:
         runner = await self._serve(house)
         try:
             async with asyncio.TaskGroup() as group:
                 closing = asyncio.Event()
                 settling = group.create_task(
-                    keep_turning(house.settler, stop=closing, pulse=house.pulse)
+                    run_loop(house.settler, stop=closing, pulse=house.pulse)
                 )
                 front = [
-                    group.create_task(keep_turning(loop, stop=self._stop, pulse=house.pulse))
+                    group.create_task(run_loop(loop, stop=self._stop, pulse=house.pulse))
                     for loop in house.front
                 ]
                 watchdog = group.create_task(_feed_watchdog(house.readiness))
@@ -135,7 +135,7 @@ class Service:
 
     async def _stop_in_order(
         self,
-        house: House,
+        house: Components,
         front: list[asyncio.Task[None]],
         settling: asyncio.Task[None],
         closing: asyncio.Event,
@@ -161,7 +161,7 @@ class Service:
         settling.cancel()
         await asyncio.wait([settling])
 
-    async def _serve(self, house: House) -> web.AppRunner:
+    async def _serve(self, house: Components) -> web.AppRunner:
         admin = self._config.admin
         app = app_of(self._config, self._desk, house)
         try:

@@ -14,26 +14,26 @@ from daemon.admin.resources import routes
 from daemon.admin.server.app import add_api, make_app
 from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
-from daemon.core.outcomes.health import Limits
-from daemon.core.policy.email_addresses import mailbox
+from daemon.core.outcomes.health import HealthLimits
+from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.urls import EgressPolicy
 from daemon.core.scheduling.lanes import Lanes
-from daemon.egress.client import Sender
+from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
-from daemon.maintenance.resealing import Custodian
-from daemon.maintenance.retention import Janitor
-from daemon.notifications.email import Letterhead
+from daemon.maintenance.resealing import Resealer
+from daemon.maintenance.retention import Retention
+from daemon.notifications.email import EmailSettings
 from daemon.notifications.notifier import Notifier
 from daemon.notifications.smtp import Mailer, MailServer
-from daemon.pipeline.attempt import Deliverer
-from daemon.pipeline.dispatcher import Worker
+from daemon.pipeline.attempt import AttemptMaker
+from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout
-from daemon.pipeline.lane_sync import Sweeper
-from daemon.pipeline.lane_waker import Bell
+from daemon.pipeline.lane_sync import LaneSync
+from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.listener import Listener
-from daemon.pipeline.result_writer import Settler
+from daemon.pipeline.result_writer import ResultWriter
 from daemon.replay.replayer import Replayer
-from daemon.runtime.loop import Loop, Pulse
+from daemon.runtime.loop import Heartbeats, Loop
 from daemon.runtime.metrics import Metrics
 from daemon.secrets.vault import Vault
 from daemon.store import migrations
@@ -44,39 +44,41 @@ LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
 
 
 @dataclass(slots=True)
-class House:
+class Components:
     """The parts of a running daemon."""
 
-    sender: Sender
+    sender: WebhookClient
     vault: Vault
-    deliverer: Deliverer
-    worker: Worker
-    settler: Settler
+    deliverer: AttemptMaker
+    worker: Dispatcher
+    settler: ResultWriter
     listener: Listener
-    custodian: Custodian
+    custodian: Resealer
     notifier: Notifier | None
     readiness: Readiness
     metrics: Metrics
-    pulse: Pulse
+    pulse: Heartbeats
     front: tuple[Loop, ...]  # what takes on new work; stops first
 
 
-def build(config: Config, database: Database) -> House:
+def build(config: Config, database: Database) -> Components:
     """Every part, each with what it calls."""
     delivery = config.delivery
-    metrics, pulse = Metrics(), Pulse()
+    metrics, pulse = Metrics(), Heartbeats()
     metrics.follow_loops(pulse.ages)
     lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
     lanes = Lanes(slots=delivery.concurrency, widest=delivery.per_endpoint)
-    bell = Bell(lanes)
-    sender = Sender(egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config))
+    bell = LaneWaker(lanes)
+    sender = WebhookClient(
+        egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config)
+    )
     vault = Vault(master_keys(config))
-    limits = Limits(delivery.failing_after, delivery.pause_after)
-    settler = Settler(database, lanes, bell, limits=limits, lease=lease, metrics=metrics)
-    deliverer = Deliverer(
+    limits = HealthLimits(delivery.failing_after, delivery.pause_after)
+    settler = ResultWriter(database, lanes, bell, limits=limits, lease=lease, metrics=metrics)
+    deliverer = AttemptMaker(
         sender, vault, schedule=delivery.retry_schedule, settle=settler.add, metrics=metrics
     )
-    worker = Worker(
+    worker = Dispatcher(
         database,
         lanes,
         bell,
@@ -86,19 +88,19 @@ def build(config: Config, database: Database) -> House:
         metrics=metrics,
     )
     fanout = Fanout(database, bell, metrics=metrics)
-    sweeper = Sweeper(database, lanes, bell, metrics=metrics)
+    sweeper = LaneSync(database, lanes, bell, metrics=metrics)
     listener = Listener(database, wake_fanout=fanout.wake, bell=bell)
     readiness = Readiness(pulse, lag=lambda: sweeper.lag_seconds)
     readiness.schema = migrations.known()[-1].name
-    custodian = Custodian(database, vault, metrics=metrics)
+    custodian = Resealer(database, vault, metrics=metrics)
     replayer = Replayer(database, lanes, bell, metrics=metrics)
     notifier = _notifier(config, database, limits, metrics)
     kept = config.retention
-    janitor = Janitor(database, deliveries=kept.deliveries, events=kept.events, metrics=metrics)
+    janitor = Retention(database, deliveries=kept.deliveries, events=kept.events, metrics=metrics)
     front: tuple[Loop, ...] = (worker, fanout, sweeper, listener, custodian, replayer, janitor)
     if notifier is not None:
         front = (*front, notifier)
-    return House(
+    return Components(
         sender=sender,
         vault=vault,
         deliverer=deliverer,
@@ -114,7 +116,7 @@ def build(config: Config, database: Database) -> House:
     )
 
 
-def app_of(config: Config, database: Database, house: House) -> web.Application:
+def app_of(config: Config, database: Database, house: Components) -> web.Application:
     """What the house serves: the API with it, once there are operators."""
     app = make_app(readiness=house.readiness, metrics=house.metrics)
     admin = config.admin
@@ -134,15 +136,15 @@ def app_of(config: Config, database: Database, house: House) -> web.Application:
 
 
 def _notifier(
-    config: Config, database: Database, limits: Limits, metrics: Metrics
+    config: Config, database: Database, limits: HealthLimits, metrics: Metrics
 ) -> Notifier | None:
     """None when there is no mail server to give letters to."""
     notifications = config.notifications
     mailer = configured_mailer(config)
     if mailer is None or notifications.from_ is None:
         return None
-    head = Letterhead(mailbox(notifications.from_), limits, notifications.console_url)
-    to = [mailbox(each) for each in notifications.to]
+    head = EmailSettings(parse_address(notifications.from_), limits, notifications.console_url)
+    to = [parse_address(each) for each in notifications.to]
     return Notifier(database, mailer, head, to=to, metrics=metrics)
 
 

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from daemon.core.errors import MigrationError, SchemaError
-from daemon.runtime.package_data import bundled
+from daemon.runtime.package_data import package_file
 from daemon.store import migrations
 from daemon.store.database import reason
 from tests.conftest import OUTSIDE
@@ -110,7 +110,7 @@ async def test_a_migration_edited_after_it_was_applied_is_refused(
     empty_database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "0001_webhooks.sql"
-    file.write_text((bundled("migrations") / "0001_webhooks.sql").read_text())
+    file.write_text((package_file("migrations") / "0001_webhooks.sql").read_text())
     await migrations.migrate(empty_database, folder=tmp_path)
     file.write_text(file.read_text() + "\n-- an afterthought\n")
 

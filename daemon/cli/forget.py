@@ -16,7 +16,7 @@ from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.core.model.erasure import Tally, Whose
+    from daemon.core.model.erasure import ErasureCounts, ErasureTarget
     from daemon.maintenance.erasure import Progress
     from daemon.store.database import Database
 
@@ -28,7 +28,7 @@ def forget(
     *,
     tenant: Annotated[
         UUID | None,
-        typer.Option(help="Whose data it is.", show_default=False, metavar="UUID"),
+        typer.Option(help="ErasureTarget data it is.", show_default=False, metavar="UUID"),
     ] = None,
     contact: Annotated[
         str | None,
@@ -65,8 +65,8 @@ def forget(
     print(shown)
 
 
-def _whose(tenant: UUID | None, contact: str | None, *, everything: bool) -> "Whose":
-    from daemon.core.model.erasure import Whose
+def _whose(tenant: UUID | None, contact: str | None, *, everything: bool) -> "ErasureTarget":
+    from daemon.core.model.erasure import ErasureTarget
     from daemon.core.model.ids import TenantId
 
     if tenant is None:
@@ -80,26 +80,26 @@ def _whose(tenant: UUID | None, contact: str | None, *, everything: bool) -> "Wh
             raise UsageError("--contact: this is not UTF-8 text") from None
         if not contact.strip():
             raise UsageError("--contact: is empty")
-    return Whose(TenantId(tenant), contact)
+    return ErasureTarget(TenantId(tenant), contact)
 
 
 def _asks_somebody() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-async def _forget(config: "Config", whose: "Whose", *, erase: bool) -> "Tally":
+async def _forget(config: "Config", whose: "ErasureTarget", *, erase: bool) -> "ErasureCounts":
     """What was erased, or would be."""
-    from daemon.maintenance.erasure import Eraser
+    from daemon.maintenance.erasure import Erasure
 
     async with database_of(config) as url, _opened(url) as database:
         with _progress() as tell:
-            eraser = Eraser(database, whose, tell=tell)
+            eraser = Erasure(database, whose, tell=tell)
             if not await eraser.known():
                 raise UsageError(f"--tenant: there is no tenant {whose.tenant_id}")
             return await eraser.erase() if erase else await eraser.count()
 
 
-def _ask(whose: "Whose", found: "Tally") -> None:
+def _ask(whose: "ErasureTarget", found: "ErasureCounts") -> None:
     """Raises WebhookdError unless whoever sits there is sure."""
     if whose.contact is None:
         question, wanted = "Type the tenant's id to erase it", {str(whose.tenant_id)}
@@ -147,7 +147,7 @@ def _progress() -> "Iterator[Callable[[Progress], None]]":
         )
 
 
-def _listed(tally: "Tally") -> str:
+def _listed(tally: "ErasureCounts") -> str:
     """`1 event (1 just come in), 2 deliveries`; what there is none of is left out."""
     kinds = (
         (tally.events, "event", "events", tally.waiting, "just come in"),
@@ -164,13 +164,13 @@ def _listed(tally: "Tally") -> str:
     return ", ".join(listed) or "nothing yet"
 
 
-def _as_text(found: "Tally", *, dry_run: bool) -> str:
+def _as_text(found: "ErasureCounts", *, dry_run: bool) -> str:
     if not found:
         return "nothing is stored of it"
     return f"{'would be erased' if dry_run else 'erased'}: {_listed(found)}"
 
 
-def _as_json(whose: "Whose", found: "Tally", *, dry_run: bool) -> str:
+def _as_json(whose: "ErasureTarget", found: "ErasureCounts", *, dry_run: bool) -> str:
     from dataclasses import asdict
 
     return json.dumps({"tenantId": str(whose.tenant_id), "dryRun": dry_run, **asdict(found)})

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from daemon.config import Config
-    from daemon.core.model.replays import Counted, Replay, Wanted
+    from daemon.core.model.replays import CountedReplay, Replay, ReplayRequest
     from daemon.store.database import Connection
 
 LOOK_SECONDS = 0.2
@@ -87,18 +87,22 @@ def replay(
     raise typer.Exit(code)
 
 
-def _wanted(webhook: UUID, from_: str | None, to: str | None, types: list[str] | None) -> "Wanted":
+def _wanted(
+    webhook: UUID, from_: str | None, to: str | None, types: list[str] | None
+) -> "ReplayRequest":
     from daemon.core.model.ids import WebhookId
-    from daemon.core.model.replays import Source, Wanted
+    from daemon.core.model.replays import ReplayRequest, ReplaySource
 
     asked = tuple(types) if types else None
-    return Wanted(None, WebhookId(webhook), Source.EVENTS, *window(from_, to), event_types=asked)
+    return ReplayRequest(
+        None, WebhookId(webhook), ReplaySource.EVENTS, *window(from_, to), event_types=asked
+    )
 
 
 async def _look(config: "Config", status: UUID | None, cancel: UUID | None) -> "Replay":
     """The replay whose status is asked for, or what has become of the one that is cancelled."""
     from daemon.core.model.ids import ReplayId
-    from daemon.core.model.replays import Status
+    from daemon.core.model.replays import ReplayStatus
     from daemon.store import replays
     from daemon.store.migrations import verify
 
@@ -112,13 +116,13 @@ async def _look(config: "Config", status: UUID | None, cancel: UUID | None) -> "
                 found = await replays.cancel(db, None, ReplayId(cancel))
     if found is None:
         raise WebhookdError(f"there is no replay {status or cancel}")
-    if cancel is not None and found.status is Status.COMPLETED:
+    if cancel is not None and found.status is ReplayStatus.COMPLETED:
         raise WebhookdError(f"the replay is over: {_as_text(found)}")
     return found
 
 
 async def _replay(
-    config: "Config", wanted: "Wanted", *, dry_run: bool, wait: bool, as_json: bool
+    config: "Config", wanted: "ReplayRequest", *, dry_run: bool, wait: bool, as_json: bool
 ) -> int:
     from daemon.replay.count import count_replay
     from daemon.store.migrations import verify
@@ -142,7 +146,7 @@ def _tell_count(total: int, *, as_json: bool) -> None:
     print(json.dumps({"total": total}) if as_json else f"{total:,} events")
 
 
-async def _begin(db: "Connection", counted: "Counted") -> "Replay":
+async def _begin(db: "Connection", counted: "CountedReplay") -> "Replay":
     from daemon.store import replays
 
     replay_id = await replays.create(db, counted)
@@ -155,8 +159,8 @@ async def _begin(db: "Connection", counted: "Counted") -> "Replay":
 async def _follow(db: "Connection", replay: "Replay") -> "Replay":
     """Watch a replay until it is over, or we are told to stop; what it has come to."""
     from daemon.cli.support.signals import stop_on_signals
-    from daemon.core.model.replays import Status
-    from daemon.runtime.loop import rest_until
+    from daemon.core.model.replays import ReplayStatus
+    from daemon.runtime.loop import sleep_until_woken
     from daemon.store import replays
 
     stop = asyncio.Event()
@@ -165,13 +169,13 @@ async def _follow(db: "Connection", replay: "Replay") -> "Replay":
     impatient_at, told = loop.time() + PATIENCE_SECONDS, set[str]()
     with _progress() as progress:
         task = progress.add_task("", total=replay.total)
-        while replay.status is Status.RUNNING and not stop.is_set():
+        while replay.status is ReplayStatus.RUNNING and not stop.is_set():
             progress.update(task, completed=replay.sent, total=replay.total)
             why = _why_it_waits(replay, patience_is_over=loop.time() > impatient_at)
             if why is not None and why not in told:
                 told.add(why)
                 progress.console.print(f"webhookd: {why}", soft_wrap=True)
-            await rest_until(stop, LOOK_SECONDS)
+            await sleep_until_woken(stop, LOOK_SECONDS)
             found = await replays.get(db, None, replay.id)
             if found is None:
                 raise WebhookdError("the webhook was deleted, and the replay with it")
@@ -200,15 +204,15 @@ def _why_it_waits(replay: "Replay", *, patience_is_over: bool) -> str | None:
 
 def _tell_end(replay: "Replay", *, watched: bool, as_json: bool) -> int:
     """Print how it ended, or goes on; the exit code."""
-    from daemon.core.model.replays import Status
+    from daemon.core.model.replays import ReplayStatus
 
-    if replay.status is Status.CANCELLED:
+    if replay.status is ReplayStatus.CANCELLED:
         raise WebhookdError(f"the replay was {_as_text(replay)}")
     if as_json:
         print(_as_json(replay))
-    elif replay.status is Status.COMPLETED:
+    elif replay.status is ReplayStatus.COMPLETED:
         print(_as_text(replay))
-    if replay.status is Status.RUNNING and watched:
+    if replay.status is ReplayStatus.RUNNING and watched:
         told = f"the replay goes on; to stop it: webhookd replay --cancel {replay.id}"
         print(f"webhookd: {told}", file=sys.stderr)
         return INTERRUPTED

@@ -15,7 +15,7 @@ from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.core.model.replays import Wanted
+    from daemon.core.model.replays import ReplayRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ def retry(
     print(made.as_json() if json else made.as_text())
 
 
-def _exhausted(webhook: UUID, from_: str | None, to: str | None) -> "Wanted":
+def _exhausted(webhook: UUID, from_: str | None, to: str | None) -> "ReplayRequest":
     from daemon.core.model.ids import WebhookId
-    from daemon.core.model.replays import Source, Wanted
+    from daemon.core.model.replays import ReplayRequest, ReplaySource
 
-    return Wanted(None, WebhookId(webhook), Source.EXHAUSTED, *window(from_, to))
+    return ReplayRequest(None, WebhookId(webhook), ReplaySource.EXHAUSTED, *window(from_, to))
 
 
 async def _retry(config: "Config", delivery: UUID) -> Again:
@@ -104,7 +104,7 @@ async def _retry(config: "Config", delivery: UUID) -> Again:
     return Again(retried.delivery_id)
 
 
-async def _retry_all(config: "Config", wanted: "Wanted") -> AllAgain:
+async def _retry_all(config: "Config", wanted: "ReplayRequest") -> AllAgain:
     from daemon.replay.count import count_replay
     from daemon.store import replays
     from daemon.store.migrations import verify

@@ -14,6 +14,7 @@ from daemon.cli import app
 from daemon.cli.support.options import ConfigOption, JsonOption, configured, connected, database_of
 from daemon.core import event_types
 from daemon.core.errors import UsageError, WebhookdError
+from daemon.core.wire.event_ids import public_event_id
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -70,12 +71,12 @@ class Published:
 
     def as_text(self) -> str:
         who = f"{self.wanted_by} of the tenant's {self.active} active webhooks"
-        return f"evt_{self.event_id.hex}  {self.event_type}, wanted by {who}"
+        return f"{public_event_id(self.event_id)}  {self.event_type}, wanted by {who}"
 
     def as_json(self) -> str:
         return json.dumps(
             {
-                "id": f"evt_{self.event_id.hex}",
+                "id": public_event_id(self.event_id),
                 "type": self.event_type,
                 "tenantId": str(self.tenant_id),
                 "wantedBy": self.wanted_by,
@@ -91,13 +92,13 @@ def _data_of(event_type: str, given: str | None) -> str:
     if given is not None:
         return _checked(given)
     try:
-        return json.dumps(event_types.sample_of(event_type), ensure_ascii=False)
+        return json.dumps(event_types.sample_data(event_type), ensure_ascii=False)
     except KeyError:
         raise UsageError(_unknown(event_type)) from None
 
 
 def _unknown(event_type: str) -> str:
-    near = event_types.nearest(event_type)
+    near = event_types.closest_event_type(event_type)
     names = ", ".join(each.name for each in event_types.EVENT_TYPES)
     hint = f"did you mean {near}?" if near else f"there are {names}."
     shown = json.dumps(event_type, ensure_ascii=False)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr, Strict
 
 from daemon.config.durations import format_duration, parse_duration
-from daemon.core.policy.email_addresses import mailbox
+from daemon.core.policy.email_addresses import parse_address
 
 ENCODE = "in a user name or password write : / ? # [ ] @ % as %3A %2F %3F %23 %5B %5D %40 %25"
 
@@ -119,7 +119,7 @@ def _host_header(text: str) -> str:
 
 def _mail_address(text: str) -> str:
     try:
-        mailbox(text)
+        parse_address(text)
     except ValueError:
         raise ValueError(
             f'{text!r} is not an address like "ops@example.com" or "Ops <ops@example.com>"'

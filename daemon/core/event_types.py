@@ -163,12 +163,12 @@ _SAMPLES: Mapping[str, dict[str, Any]] = MappingProxyType(
 )
 
 
-def sample_of(event_type: str) -> dict[str, Any]:
+def sample_data(event_type: str) -> dict[str, Any]:
     """Sample data of one of the 13 types, the caller's own copy. Raises KeyError for another."""
     return deepcopy(_SAMPLES[event_type])
 
 
-def takes_any(pattern: str) -> bool:
+def matches_any_type(pattern: str) -> bool:
     """Whether one of the types is of this name, or matches this wildcard."""
     prefix = pattern.removesuffix("*") if pattern.endswith(".*") else None
     return pattern == "*" or any(
@@ -177,7 +177,7 @@ def takes_any(pattern: str) -> bool:
     )
 
 
-def nearest(name: str) -> str | None:
+def closest_event_type(name: str) -> str | None:
     """The type that somebody may have meant who wrote this."""
     near = difflib.get_close_matches(name, [each.name for each in EVENT_TYPES], n=1, cutoff=0.5)
     return near[0] if near else None

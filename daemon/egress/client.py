@@ -11,20 +11,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request, Trace
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response, Trace
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, Target, judge_url
 from daemon.egress.failures import OPENING_FAILED, _failure_of, _failure_to_open
 from daemon.egress.http1 import Connection, ExchangeError
 from daemon.egress.messages import answer_of, head_of, wire_of
-from daemon.egress.pool import Connections, Peer
+from daemon.egress.pool import ConnectionPool, Peer
 from daemon.egress.proxy import Proxy
 from daemon.egress.resolver import CaresResolver, Resolver
-from daemon.egress.timings import Stopwatch
+from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts, verifying_context
 
 
-class Sender:
+class WebhookClient:
     """All requests of one daemon; make it inside the running loop, and close it there."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._seconds = timeout.total_seconds()
         self._judge = lru_cache(maxsize=4096)(lambda url: judge_url(url, policy))
-        self._connections = Connections(
+        self._connections = ConnectionPool(
             policy,
             resolver=resolver or CaresResolver(),
             tls=TlsContexts(tls),
@@ -53,10 +53,10 @@ class Sender:
         Raises PostponedError for what is our own fault: this machine is out of sockets, ports or
         memory, its name servers cannot be reached, or the egress proxy fails.
         """
-        watch = Stopwatch(self._loop.time)
+        watch = Timings(self._loop.time)
         target = self._judge(request.url)
         if isinstance(target, Refusal):
-            return Outcome(Failure(Fault.REFUSED_TARGET, target.reason), took_ms=0)
+            return Outcome(Failure(FailureKind.REFUSED_TARGET, target.reason), took_ms=0)
         result = await self._attempt(target, request, watch)
         head = head_of(target, request, open_to_all=True)
         return Outcome(result, watch.total_ms(), Trace(head, watch.stages_ms()))
@@ -65,17 +65,17 @@ class Sender:
         await self._connections.close()
 
     async def _attempt(
-        self, target: Target, request: Request, watch: Stopwatch
-    ) -> Answer | Failure:
+        self, target: Target, request: Request, watch: Timings
+    ) -> Response | Failure:
         peer, wire = Peer(target, request.client), wire_of(target, request)
         try:
             return await self._post(peer, wire, watch, watch.began + self._seconds)
         except TimeoutError:
-            return Failure(Fault.TIMEOUT, f"no complete answer within {self._seconds:g} s")
+            return Failure(FailureKind.TIMEOUT, f"no complete answer within {self._seconds:g} s")
 
     async def _post(
-        self, peer: Peer, wire: bytes, watch: Stopwatch, deadline: float
-    ) -> Answer | Failure:
+        self, peer: Peer, wire: bytes, watch: Timings, deadline: float
+    ) -> Response | Failure:
         watch.enter("answer")
         kept = self._connections.take_idle(peer)
         if kept is not None:
@@ -100,7 +100,7 @@ class Sender:
 
     async def _ask(
         self, peer: Peer, connection: Connection, wire: bytes, deadline: float
-    ) -> Answer:
+    ) -> Response:
         try:
             raw = await connection.ask(wire, deadline=deadline)
         except ExchangeError:

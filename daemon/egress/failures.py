@@ -5,7 +5,7 @@ import os
 import ssl
 
 from daemon.core.errors import PostponedError
-from daemon.core.model.attempts import Failure, Fault
+from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
 from daemon.egress.http1 import ExchangeError
 from daemon.egress.pool import RefusedTargetError, UnreachableError
@@ -29,33 +29,37 @@ OPENING_FAILED = (
 
 
 def _failure_of(error: ExchangeError) -> Failure:
-    return Failure(Fault.PROTOCOL if error.broken else Fault.DISCONNECTED, str(error))
+    return Failure(FailureKind.PROTOCOL if error.broken else FailureKind.DISCONNECTED, str(error))
 
 
 def _failure_to_open(error: Exception, target: Target) -> Failure:
     """What the customer is told. Raises PostponedError for a shortage of our own."""
     match error:
         case RefusedTargetError():
-            return Failure(Fault.REFUSED_TARGET, str(error))
+            return Failure(FailureKind.REFUSED_TARGET, str(error))
         case UnusableCertificateError():
-            return Failure(Fault.UNUSABLE, str(error))
+            return Failure(FailureKind.UNUSABLE, str(error))
         case LookupFailedError():
-            return Failure(Fault.LOOKUP, f"the name {target.host} could not be looked up: {error}")
+            return Failure(
+                FailureKind.LOOKUP, f"the name {target.host} could not be looked up: {error}"
+            )
         case UnreachableError():
-            return Failure(Fault.CONNECT, f"could not connect: {error}")
+            return Failure(FailureKind.CONNECT, f"could not connect: {error}")
         case ssl.SSLCertVerificationError():
-            return Failure(Fault.TLS, f"the TLS certificate is not valid: {error.verify_message}")
+            return Failure(
+                FailureKind.TLS, f"the TLS certificate is not valid: {error.verify_message}"
+            )
         case ssl.SSLError():
             reason = (error.reason or "no reason given").replace("_", " ").lower()
-            return Failure(Fault.TLS, f"the TLS handshake failed: {reason}")
+            return Failure(FailureKind.TLS, f"the TLS handshake failed: {reason}")
         case OSError() if error.errno in OUR_OWN_SHORTAGE:
             raise PostponedError(f"this machine is short: {_reason(error)}") from error
         case CostlyHandshakeError():
-            return Failure(Fault.TLS, f"the TLS handshake failed: {error}")
+            return Failure(FailureKind.TLS, f"the TLS handshake failed: {error}")
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError() if target.tls:
-            return Failure(Fault.TLS, "the connection was closed during the TLS handshake")
+            return Failure(FailureKind.TLS, "the connection was closed during the TLS handshake")
         case _:
-            return Failure(Fault.CONNECT, f"could not connect: {_reason(error)}")
+            return Failure(FailureKind.CONNECT, f"could not connect: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:

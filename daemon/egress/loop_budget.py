@@ -13,7 +13,7 @@ from collections.abc import Callable
 TURN_SECONDS = 0.01
 
 
-class Turns:
+class LoopBudget:
     """Whoever has something to do tries `now`, and when there is no time left, `later`."""
 
     def __init__(

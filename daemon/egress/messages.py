@@ -2,7 +2,7 @@
 
 import codecs
 
-from daemon.core.model.attempts import Answer, Request
+from daemon.core.model.attempts import Request, Response
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.policy.urls import Target
 from daemon.egress.http1 import RawAnswer
@@ -36,10 +36,10 @@ def head_of(target: Target, request: Request, *, open_to_all: bool = False) -> s
     )
 
 
-def answer_of(raw: RawAnswer) -> Answer:
+def answer_of(raw: RawAnswer) -> Response:
     """The answer as text that PostgreSQL can store whatever the receiver sent."""
     decoder = DECODER("replace")
-    return Answer(
+    return Response(
         status=raw.status,
         headers=tuple(
             (clean(name.lower()), clean(value)[:HEADER_VALUE_KEPT])

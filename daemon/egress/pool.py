@@ -21,12 +21,12 @@ from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, Target, judge_address
 from daemon.egress import proxy
 from daemon.egress.http1 import Connection
-from daemon.egress.loop_budget import Turns
+from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.proxy import Proxy
 from daemon.egress.resolver import LookupFailedError, Resolver
-from daemon.egress.timings import Stopwatch
+from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts
-from daemon.egress.tls_transport import Secured
+from daemon.egress.tls_transport import TlsTransport
 
 # Shorter than the 5 s after which Node.js closes an idle connection under our hands.
 IDLE_SECONDS = 4.0
@@ -61,7 +61,7 @@ class UnreachableError(Exception):
     """The receiver does not let itself be connected to; `str()` is for the customer."""
 
 
-class Connections:
+class ConnectionPool:
     """
     Every connection of one daemon; `take_idle`, `open` and `give_back` are its whole use.
 
@@ -82,7 +82,7 @@ class Connections:
         self._resolver = resolver
         self._tls = tls
         self._proxy = proxy
-        self._turns = Turns()
+        self._turns = LoopBudget()
         self._idle: dict[tuple[Any, ...], deque[tuple[Connection, float]]] = {}
         self._idle_in_all = 0
         self._sweep: asyncio.TimerHandle | None = None
@@ -99,7 +99,7 @@ class Connections:
             connection.close()
         return None
 
-    async def open(self, peer: Peer, watch: Stopwatch) -> Connection:
+    async def open(self, peer: Peer, watch: Timings) -> Connection:
         """
         A fresh connection, TLS included.
 
@@ -130,7 +130,7 @@ class Connections:
     async def _secured(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> Connection:
         connection = Connection()
         _, secured = await self._loop.create_connection(
-            lambda: Secured(connection, context, host, turns=self._turns), sock=sock
+            lambda: TlsTransport(connection, context, host, turns=self._turns), sock=sock
         )
         try:
             await secured.ready

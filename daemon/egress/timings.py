@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 
-class Stopwatch:
+class Timings:
     """Runs from the moment it is made; `clock` counts seconds."""
 
     __slots__ = ("_clock", "_entered", "began")

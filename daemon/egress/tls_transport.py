@@ -11,7 +11,7 @@ from functools import partial
 from typing import cast
 
 from daemon.egress.http1 import Connection
-from daemon.egress.loop_budget import Turns
+from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.tls_hello import TOO_MUCH, Greeting
 
 # Certificates and all. Servers send 2 to 8 KiB.
@@ -29,7 +29,7 @@ class CostlyHandshakeError(ConnectionError):
     """The handshake would cost more than any honest one; `str()` is for the customer."""
 
 
-class Secured(asyncio.Protocol):
+class TlsTransport(asyncio.Protocol):
     """
     Stands between the network and a `Connection`, which takes it for its transport.
 
@@ -37,7 +37,7 @@ class Secured(asyncio.Protocol):
     """
 
     def __init__(
-        self, above: Connection, context: ssl.SSLContext, host: str, *, turns: Turns
+        self, above: Connection, context: ssl.SSLContext, host: str, *, turns: LoopBudget
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._above = above

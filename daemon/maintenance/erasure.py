@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from daemon.core.errors import WebhookdError
-from daemon.core.model.erasure import Tally, Whose
+from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
-from daemon.core.scheduling.batch_size import Appetite
+from daemon.core.scheduling.batch_size import BatchSize
 from daemon.store import erasure
 from daemon.store.database import Connection, Database
 from daemon.store.erasure import Attempt, Bite, Place
@@ -35,14 +35,14 @@ class Progress:
     """So many rows were looked at, and what of them was found or erased."""
 
     seen: int
-    tally: Tally
+    tally: ErasureCounts
 
 
 def unwatched(_: Progress) -> None:
     """Tell nobody."""
 
 
-class Eraser:
+class Erasure:
     """
     Counts or erases what is stored of `whose`; `tell` hears of the progress.
 
@@ -54,7 +54,7 @@ class Eraser:
     def __init__(
         self,
         database: Database,
-        whose: Whose,
+        whose: ErasureTarget,
         *,
         tell: Callable[[Progress], None] = unwatched,
         patience_seconds: float = PATIENCE_SECONDS,
@@ -63,23 +63,23 @@ class Eraser:
         self._whose = whose
         self._tell = tell
         self._patience_seconds = patience_seconds
-        self._appetite = Appetite(least=SMALLEST_PAGE, most=LARGEST_PAGE, seconds=PAGE_SECONDS)
+        self._appetite = BatchSize(least=SMALLEST_PAGE, most=LARGEST_PAGE, seconds=PAGE_SECONDS)
         self._seen = 0
-        self._tally = Tally()
+        self._tally = ErasureCounts()
 
     async def known(self) -> bool:
         """Whether there is such a tenant."""
         async with self._database.connection() as db:
             return await erasure.knows(db, self._whose.tenant_id)
 
-    async def count(self) -> Tally:
+    async def count(self) -> ErasureCounts:
         """What `erase` would erase; changes nothing."""
         self._begin()
         named: set[EventId] = set()
         async for events in self._events():
             async with self._database.connection() as db:
                 waiting = await erasure.count_waiting(db, events)
-            self._found(Tally(events=len(events), waiting=waiting))
+            self._found(ErasureCounts(events=len(events), waiting=waiting))
             if self._whose.contact is not None:
                 named.update(events)
         for webhook_id in await self._webhooks():
@@ -87,13 +87,13 @@ class Eraser:
                 naming = await self._naming(attempts)
                 meant = [each for each in attempts if each.id in naming or each.event_id in named]
                 pending = sum(attempt.pending for attempt in meant)
-                self._found(Tally(deliveries=len(meant), pending=pending))
+                self._found(ErasureCounts(deliveries=len(meant), pending=pending))
             if self._whose.contact is None:
                 async with self._database.connection() as db:
                     self._found(await erasure.count_records(db, webhook_id))
         return self._tally
 
-    async def erase(self) -> Tally:
+    async def erase(self) -> ErasureCounts:
         """Erase it, for good when this returns; what it was."""
         self._begin()
         if self._whose.contact is None:
@@ -111,9 +111,9 @@ class Eraser:
         return self._tally
 
     def _begin(self) -> None:
-        self._seen, self._tally = 0, Tally()
+        self._seen, self._tally = 0, ErasureCounts()
 
-    def _found(self, tally: Tally) -> None:
+    def _found(self, tally: ErasureCounts) -> None:
         self._tally += tally
         self._tell(Progress(self._seen, self._tally))
 

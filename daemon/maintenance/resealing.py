@@ -31,7 +31,7 @@ MOST_GLEANINGS = 60
 PLAIN = ""
 
 
-class Custodian:
+class Resealer:
     """The loop; call `keys_changed` when the vault was given other keys."""
 
     name = "custodian"
@@ -50,7 +50,7 @@ class Custodian:
         self._new_keys = True
         self.wake.set()
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         if self._new_keys:
             self._new_keys, self._moving, self._turns, self._gleanings = False, True, 0, 0
             async with self._database.transaction() as db:

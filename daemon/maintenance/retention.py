@@ -14,7 +14,7 @@ from math import inf
 import asyncpg
 import structlog
 
-from daemon.core.scheduling.batch_size import Appetite
+from daemon.core.scheduling.batch_size import BatchSize
 from daemon.maintenance.retention_jobs import Chore, Clearing, Weeding
 from daemon.runtime.metrics import Metrics
 from daemon.store import retention
@@ -32,7 +32,7 @@ SMALLEST_BATCH, LARGEST_BATCH = 100, 500
 LONGEST_STATEMENT = timedelta(seconds=2)
 
 
-class Janitor:
+class Retention:
     """
     The loop; `deliveries` and `events` are the ages from which on each are deleted.
 
@@ -63,14 +63,14 @@ class Janitor:
         self._rest_seconds = min(rest, deliveries, events).total_seconds()
         self._next_round_at: float | None = None
         self._deleted: Counter[str] = Counter()
-        self._appetite = Appetite(least=SMALLEST_BATCH, most=LARGEST_BATCH, seconds=BATCH_SECONDS)
+        self._appetite = BatchSize(least=SMALLEST_BATCH, most=LARGEST_BATCH, seconds=BATCH_SECONDS)
 
     @property
     def resting(self) -> bool:
         """Whether a round is over, and the next one not begun."""
         return all(chore.over for chore in self._chores)
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         loop = asyncio.get_running_loop()
         began = loop.time()
         if self.resting and (nap := self._nap_seconds(began)) > 0:

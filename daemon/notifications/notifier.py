@@ -19,8 +19,8 @@ import structlog
 
 from daemon.core.errors import MailError
 from daemon.core.model.notices import DueNotice
-from daemon.core.policy.email_addresses import mailbox
-from daemon.notifications.email import Letterhead, compose
+from daemon.core.policy.email_addresses import parse_address
+from daemon.notifications.email import EmailSettings, render_email
 from daemon.notifications.smtp import Mailer, Refused, Session
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices
@@ -62,7 +62,7 @@ class Notifier:
         self,
         database: Database,
         mailer: Mailer,
-        head: Letterhead,
+        head: EmailSettings,
         *,
         to: Sequence[Address],
         metrics: Metrics,
@@ -80,7 +80,7 @@ class Notifier:
         self._closing = False
         self._mailing: asyncio.Task[None] | None = None
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         if self._mailing is None:
             await self._lease()
             if not self._waiting:
@@ -157,7 +157,7 @@ class Notifier:
         to = self._addresses_of(notice)
         if notice.notification_email and to is self._to:
             log.warning("notice.address_unusable", **_named(notice))
-        letter = compose(notice, self._head, to=to, operators=to is self._to)
+        letter = render_email(notice, self._head, to=to, operators=to is self._to)
         try:
             refused = await session.post(letter, to_all=notice.tries < PATIENT_TRIES)
         except MailError as error:
@@ -217,7 +217,7 @@ def _own_address(notice: DueNotice) -> Address | None:
     if not notice.notification_email:
         return None
     try:
-        own = mailbox(notice.notification_email)
+        own = parse_address(notice.notification_email)
     except ValueError:
         return None
     return Address(username=own.username, domain=own.domain)

@@ -11,28 +11,29 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from daemon.core.model.attempts import Attempted, Claim, Failure, Outcome, Request
+from daemon.core.model.attempts import AttemptResult, Claim, Failure, Outcome, Request
 from daemon.core.model.secrets import Credentials
 from daemon.core.outcomes.verdict import judge
 from daemon.core.wire import body as wire_body
 from daemon.core.wire import signing
-from daemon.egress.client import Sender
+from daemon.core.wire.event_ids import public_event_id
+from daemon.egress.client import WebhookClient
 from daemon.runtime.metrics import Metrics
-from daemon.runtime.offload import Apart
-from daemon.secrets.credentials import concealed, credentials_of
+from daemon.runtime.offload import Offload
+from daemon.secrets.credentials import credentials_of, redacted
 from daemon.secrets.vault import Vault
 
 
-class Deliverer:
+class AttemptMaker:
     """Makes attempts and hands each to `settle`, which must not wait."""
 
     def __init__(
         self,
-        sender: Sender,
+        sender: WebhookClient,
         vault: Vault,
         *,
         schedule: Sequence[timedelta],
-        settle: Callable[[Attempted], None],
+        settle: Callable[[AttemptResult], None],
         metrics: Metrics,
     ) -> None:
         self._sender = sender
@@ -40,9 +41,9 @@ class Deliverer:
         self._schedule = tuple(schedule)
         self._settle = settle
         self._metrics = metrics
-        self._apart = Apart()
+        self._apart = Offload()
 
-    async def make(self, claim: Claim) -> Attempted:
+    async def make(self, claim: Claim) -> AttemptResult:
         """
         Make the attempt. When cancelled nothing is settled: the lease is all that is left.
 
@@ -55,7 +56,7 @@ class Deliverer:
         self._settle(attempted)
         return attempted
 
-    async def try_out(self, claim: Claim, *, message_id: str | None = None) -> Attempted:
+    async def try_out(self, claim: Claim, *, message_id: str | None = None) -> AttemptResult:
         """
         The same, but that nothing comes of it: it is neither stored nor counted.
 
@@ -65,11 +66,11 @@ class Deliverer:
         if isinstance(credentials, Failure):
             signature, outcome = None, Outcome(credentials, took_ms=0)
         else:
-            request, signature = await self._apart.do(
+            request, signature = await self._apart.run(
                 partial(request_for, claim, credentials, message_id=message_id),
                 size=len(claim.data or ""),
             )
-            outcome = concealed(await self._sender.send(request), credentials)
+            outcome = redacted(await self._sender.send(request), credentials)
         verdict = judge(
             claim.attempt,
             outcome,
@@ -77,7 +78,7 @@ class Deliverer:
             roll=random.random(),  # noqa: S311  jitter keeps no secret
             now=datetime.now(UTC),
         )
-        return Attempted(claim, outcome, verdict, signature)
+        return AttemptResult(claim, outcome, verdict, signature)
 
 
 def request_for(
@@ -88,12 +89,12 @@ def request_for(
     message_id: str | None = None,
 ) -> tuple[Request, str]:
     """The signed request of this attempt, and its signature; `timestamp` is now unless given."""
-    message_id = message_id or signing.message_id_of(claim.event_id)
-    body = wire_body.body_of(
+    message_id = message_id or public_event_id(claim.event_id)
+    body = wire_body.event_body(
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
         public_id=message_id,
     )
-    headers = signing.headers_for(
+    headers = signing.request_headers(
         body=body,
         message_id=message_id,
         event_type=claim.event_type,

@@ -13,12 +13,12 @@ from datetime import timedelta
 import structlog
 
 from daemon.core.errors import PostponedError
-from daemon.core.model.attempts import Attempted, Claim
-from daemon.core.scheduling.lanes import NOTHING, Known, Lanes, Turn
-from daemon.pipeline.lane_waker import Bell
+from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.scheduling.lanes import NOTHING, Lanes, LaneTurn, NextDue
+from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims
-from daemon.store.claims import Catch
+from daemon.store.claims import LaneClaims
 from daemon.store.database import UNAVAILABLE, Database
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ LARGEST_CLAIM = 256
 GIVE_BACK_SECONDS = 2.0
 
 
-class Worker:
+class Dispatcher:
     """The loop. `make` makes one attempt; `backlog` tells how many results wait to be stored."""
 
     name = "worker"
@@ -42,9 +42,9 @@ class Worker:
         self,
         database: Database,
         lanes: Lanes,
-        bell: Bell,
+        bell: LaneWaker,
         *,
-        make: Callable[[Claim], Awaitable[Attempted]],
+        make: Callable[[Claim], Awaitable[AttemptResult]],
         backlog: Callable[[], int],
         lease: timedelta,
         metrics: Metrics,
@@ -63,7 +63,7 @@ class Worker:
         self._stopping = False
         self._loop = asyncio.get_running_loop()
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         if self._unmade:
             await self._give_back()
         if self._lanes.in_flight >= BUSY_IN_FLIGHT:
@@ -109,7 +109,7 @@ class Worker:
             by_memory = max(1, by_memory)
         return min(LARGEST_CLAIM, by_memory, by_place)
 
-    async def _claim(self, turns: Sequence[Turn]) -> list[Claim]:
+    async def _claim(self, turns: Sequence[LaneTurn]) -> list[Claim]:
         began = time.perf_counter()
         try:
             # Need not be durable: a lease that a crash undoes is only a lease that lapsed early.
@@ -124,13 +124,13 @@ class Worker:
             self._answer(turn, catches.get(turn.webhook_id), now)
         return [claim for catch in catches.values() for claim in catch.claims]
 
-    def _answer(self, turn: Turn, catch: Catch | None, now: float) -> None:
+    def _answer(self, turn: LaneTurn, catch: LaneClaims | None, now: float) -> None:
         if catch is None:  # paused or deleted: its lane sleeps until somebody is told otherwise
             self._lanes.answered(turn, taken=0, last_due=None, upcoming=NOTHING, now=now)
             return
         upcoming = NOTHING
         if catch.upcoming is not None:
-            upcoming = Known(now + catch.upcoming.due_in, catch.upcoming.at)
+            upcoming = NextDue(now + catch.upcoming.due_in, catch.upcoming.at)
         self._lanes.answered(
             turn, taken=len(catch.claims), last_due=catch.last_due, upcoming=upcoming, now=now
         )

@@ -13,19 +13,19 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from daemon.core.matching.compiler import Unusable, compile_subscription
-from daemon.core.matching.index import Audience, Listeners
+from daemon.core.matching.compiler import UnusableFilter, compile_subscription
+from daemon.core.matching.index import Subscribers, SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event, Subscription
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.wire.json_value import parsed
-from daemon.pipeline.lane_waker import Bell
+from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import deliveries, event_log, inbox, subscriptions
 from daemon.store.database import Connection, Database
 from daemon.store.deliveries import NewDelivery
-from daemon.store.inbox import NOTHING_SEEN, Look
+from daemon.store.inbox import EMPTY_SNAPSHOT, InboxBatch
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ FULL_LOOK_SECONDS = 10.0
 HELD_SECONDS = 0.01  # for so long at most the loop is held, by however many filters
 ALL_LOCKED_SECONDS = 0.1  # a whole batch for webhooks that somebody holds: no need to hurry
 
-FAILED = Unusable("event_filters: this cannot be used, for a reason of our own.")
+FAILED = UnusableFilter("event_filters: this cannot be used, for a reason of our own.")
 
 
 class Fanout:
@@ -45,35 +45,35 @@ class Fanout:
 
     name = "fanout"
 
-    def __init__(self, database: Database, bell: Bell, *, metrics: Metrics) -> None:
+    def __init__(self, database: Database, bell: LaneWaker, *, metrics: Metrics) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._bell = bell
         self._metrics = metrics
-        self._seen = NOTHING_SEEN
+        self._seen = EMPTY_SNAPSHOT
         self._full_look_at = 0.0
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         now = time.monotonic()
         if now >= self._full_look_at:
-            self._seen = NOTHING_SEEN
+            self._seen = EMPTY_SNAPSHOT
         try:
             look, made = await self._fan_out()
         except BaseException:
-            self._seen = NOTHING_SEEN  # what this look took is back in the inbox
+            self._seen = EMPTY_SNAPSHOT  # what this look took is back in the inbox
             raise
         if look.count < BATCH:
-            if self._seen is NOTHING_SEEN:
+            if self._seen is EMPTY_SNAPSHOT:
                 self._full_look_at = now + FULL_LOOK_SECONDS
             self._seen = look.seen
         for webhook_id in {delivery.webhook_id for delivery in made}:
-            self._bell.ring(webhook_id, 0.0, look.at)
+            self._bell.announce(webhook_id, 0.0, look.at)
         self._metrics.fanned_out(events=len(look.events), deliveries=len(made))
         if look.count < BATCH:
             return POLL_SECONDS
         return 0.0 if made else ALL_LOCKED_SECONDS
 
-    async def _fan_out(self) -> tuple[Look, list[NewDelivery]]:
+    async def _fan_out(self) -> tuple[InboxBatch, list[NewDelivery]]:
         async with self._database.transaction(durable=False) as db:
             look = await inbox.take(db, self._seen, limit=BATCH)
             wanted = await self._wanted(db, look.events) if look.events else []
@@ -91,7 +91,7 @@ class Fanout:
     async def _wanted(self, db: Connection, found: Sequence[Event]) -> list[NewDelivery]:
         tenants = list({event.tenant_id for event in found})
         breath = _Breath()
-        audiences: dict[TenantId, Audience] = defaultdict(Audience)
+        audiences: dict[TenantId, SubscriptionIndex] = defaultdict(SubscriptionIndex)
         for subscription in await subscriptions.subscriptions(db, tenants):
             matcher = await _usable(db, subscription)
             if matcher is not None:
@@ -133,22 +133,22 @@ async def _usable(db: Connection, subscription: Subscription) -> Matcher | None:
     except Exception:  # one customer's filter must stop nobody else's events
         log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
         matcher = FAILED
-    reason = matcher.reason if isinstance(matcher, Unusable) else None
+    reason = matcher.reason if isinstance(matcher, UnusableFilter) else None
     if reason != subscription.filter_error:
         await subscriptions.note_filter_error(db, webhook_id, reason)
         if reason is not None:
             log.warning("webhook.filter_unusable", webhook_id=str(webhook_id), reason=reason)
-    return None if isinstance(matcher, Unusable) else matcher
+    return None if isinstance(matcher, UnusableFilter) else matcher
 
 
 async def _takers(
-    db: Connection, listeners: Listeners, data: object, breath: _Breath
+    db: Connection, listeners: Subscribers, data: object, breath: _Breath
 ) -> list[WebhookId]:
     """Those that want an event with this data (see `matching.parsed`)."""
     takers = list(listeners.always)
     for webhook_id, matcher in listeners.by_data:
         try:
-            if matcher.meets(data):
+            if matcher.matches_data(data):
                 takers.append(webhook_id)
         except Exception:  # one customer's filter, as above
             log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
@@ -160,7 +160,7 @@ async def _takers(
 async def _data_where_needed(
     db: Connection,
     found: Sequence[Event],
-    audiences: Mapping[TenantId, Audience],
+    audiences: Mapping[TenantId, SubscriptionIndex],
     breath: _Breath,
 ) -> dict[EventId, object]:
     needed = [e.id for e in found if audiences[e.tenant_id].of(e.type).depends_on_data]

@@ -9,22 +9,24 @@ import asyncio
 import time
 
 from daemon.core.scheduling.lanes import Lanes
-from daemon.pipeline.lane_waker import Bell
+from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
-from daemon.store.lanes import sweep
+from daemon.store.lanes import find_due_lanes
 
 INTERVAL_SECONDS = 1.0
 LARGEST_SHARE = 0.05
 LONGEST_INTERVAL_SECONDS = 10.0
 
 
-class Sweeper:
+class LaneSync:
     """The loop; it rings `bell` for every endpoint that has something waiting."""
 
     name = "sweep"
 
-    def __init__(self, database: Database, lanes: Lanes, bell: Bell, *, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, lanes: Lanes, bell: LaneWaker, *, metrics: Metrics
+    ) -> None:
         self.wake = asyncio.Event()
         self.lag_seconds = 0.0
         self._database = database
@@ -32,13 +34,13 @@ class Sweeper:
         self._bell = bell
         self._metrics = metrics
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         began = time.monotonic()
         async with self._database.connection() as db:
-            waiting = await sweep(db)
+            waiting = await find_due_lanes(db)
         took = time.monotonic() - began
         for endpoint in waiting:
-            self._bell.ring(
+            self._bell.announce(
                 endpoint.webhook_id,
                 endpoint.upcoming.due_in,
                 endpoint.upcoming.at,

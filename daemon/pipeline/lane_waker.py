@@ -8,14 +8,14 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.lanes import Lanes
 
 
-class Bell:
+class LaneWaker:
     """Tells the lanes, then the worker. `wake` is the worker's."""
 
     def __init__(self, lanes: Lanes) -> None:
         self.wake = asyncio.Event()
         self._lanes = lanes
 
-    def ring(
+    def announce(
         self,
         webhook_id: WebhookId,
         due_in: float,
@@ -30,5 +30,5 @@ class Bell:
         `failing` makes a lane that is not known yet begin narrow.
         """
         now = time.monotonic()
-        self._lanes.hear(webhook_id, now + due_in, since, now=now, failing=failing)
+        self._lanes.mark_due(webhook_id, now + due_in, since, now=now, failing=failing)
         self.wake.set()

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from daemon.core.model.ids import WebhookId
-from daemon.pipeline.lane_waker import Bell
+from daemon.pipeline.lane_waker import LaneWaker
 from daemon.store.database import CONNECT_SECONDS, Database
 
 CHECK_SECONDS = 1.0
@@ -21,14 +21,14 @@ class Listener:
 
     name = "listen"
 
-    def __init__(self, database: Database, *, wake_fanout: asyncio.Event, bell: Bell) -> None:
+    def __init__(self, database: Database, *, wake_fanout: asyncio.Event, bell: LaneWaker) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._wake_fanout = wake_fanout
         self._bell = bell
         self._connection: Any = None
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         if self._connection is None or self._connection.is_closed():
             await self._connect()
         await self._connection.execute("SELECT 1")  # a dead peer is noticed here
@@ -59,4 +59,4 @@ class Listener:
             webhook_id = WebhookId(UUID(payload))
         except ValueError:
             return  # anybody may notify; nobody need be believed
-        self._bell.ring(webhook_id, 0.0, None)
+        self._bell.announce(webhook_id, 0.0, None)

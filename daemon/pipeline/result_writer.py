@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 import asyncpg
 import structlog
 
-from daemon.core.model.attempts import Attempted
+from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.model.notices import Notice
 from daemon.core.outcomes.consequences import consequences
-from daemon.core.outcomes.health import Limits
+from daemon.core.outcomes.health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes
-from daemon.pipeline.lane_waker import Bell
+from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store import endpoint_health, notices, results
 from daemon.store.claims import prolong, still_leased
@@ -38,7 +38,7 @@ WORTH_A_TRANSACTION = 64
 HELD_SECONDS = 0.25
 
 
-class Settler:
+class ResultWriter:
     """
     The loop that stores results, and rings `bell` for each next attempt.
 
@@ -51,9 +51,9 @@ class Settler:
         self,
         database: Database,
         lanes: Lanes,
-        bell: Bell,
+        bell: LaneWaker,
         *,
-        limits: Limits,
+        limits: HealthLimits,
         lease: timedelta,
         metrics: Metrics,
     ) -> None:
@@ -64,9 +64,9 @@ class Settler:
         self._lanes = lanes
         self._bell = bell
         self._metrics = metrics
-        self._waiting: deque[Attempted] = deque()
+        self._waiting: deque[AttemptResult] = deque()
         # Results whose rows or webhooks somebody else holds, older than any that wait.
-        self._held: list[Attempted] = []
+        self._held: list[AttemptResult] = []
         self._prolonged_at = 0.0
         self._storing = 0
         self._log = structlog.get_logger().bind()  # bound once: it is the one hot line of the house
@@ -82,11 +82,11 @@ class Settler:
             self.wake.set()
             await asyncio.sleep(0.01)
 
-    def add(self, attempted: Attempted) -> None:
+    def add(self, attempted: AttemptResult) -> None:
         self._waiting.append(attempted)
         self.wake.set()
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         if 0 < len(self._waiting) < WORTH_A_TRANSACTION <= self._lanes.in_flight:
             await asyncio.sleep(LINGER_SECONDS)
         batch, self._held = self._held, []
@@ -122,7 +122,7 @@ class Settler:
             leases = await prolong(db, claims, lease=self._lease)
         self._held = [_under(leases, attempted) for attempted in self._held]
 
-    async def _settle(self, batch: Sequence[Attempted]) -> None:
+    async def _settle(self, batch: Sequence[AttemptResult]) -> None:
         try:
             await self._store(batch)
         except UNAVAILABLE:
@@ -134,7 +134,7 @@ class Settler:
             for attempted in batch:
                 await self._store_alone(attempted)
 
-    async def _store_alone(self, attempted: Attempted) -> None:
+    async def _store_alone(self, attempted: AttemptResult) -> None:
         try:
             await self._store([attempted])
         except UNAVAILABLE:
@@ -143,14 +143,14 @@ class Settler:
             log.exception("result.unstorable", delivery_id=str(attempted.claim.delivery_id))
             await self._store([attempted], bare=True)
 
-    async def _store(self, batch: Sequence[Attempted], *, bare: bool = False) -> None:
+    async def _store(self, batch: Sequence[AttemptResult], *, bare: bool = False) -> None:
         began = time.perf_counter()
         ids = list({attempted.claim.webhook_id for attempted in batch})
         async with self._database.transaction() as db:
             health = await endpoint_health.lock_health(db, ids)
             free, held = await _apart(db, batch, health)
             settlements = [_settlement_of(attempted, bare=bare) for attempted in free]
-            kept = await results.settle(db, settlements)
+            kept = await results.store_results(db, settlements)
             ours = [attempted for attempted in free if attempted.claim.delivery_id in kept]
             missed = [a.claim for a in free if a.claim.delivery_id not in kept]
             locked = await still_leased(db, missed)
@@ -166,7 +166,7 @@ class Settler:
 
     def _tell(
         self,
-        batch: Sequence[Attempted],
+        batch: Sequence[AttemptResult],
         kept: dict[DeliveryId, datetime | None],
         told: Sequence[Notice],
     ) -> None:
@@ -179,7 +179,7 @@ class Settler:
                 continue
             if verdict.retry_in is not None:
                 due = kept[claim.delivery_id]
-                self._bell.ring(claim.webhook_id, verdict.retry_in.total_seconds(), due)
+                self._bell.announce(claim.webhook_id, verdict.retry_in.total_seconds(), due)
             self._log.info("delivery.attempted", **_line(attempted))
         for notice in told:
             self._metrics.notice(notice.kind)
@@ -188,7 +188,7 @@ class Settler:
             )
 
 
-def _under(leases: Mapping[DeliveryId, datetime], attempted: Attempted) -> Attempted:
+def _under(leases: Mapping[DeliveryId, datetime], attempted: AttemptResult) -> AttemptResult:
     """The same, under its new lease if it got one."""
     lease = leases.get(attempted.claim.delivery_id)
     if lease is None:
@@ -197,8 +197,8 @@ def _under(leases: Mapping[DeliveryId, datetime], attempted: Attempted) -> Attem
 
 
 async def _apart(
-    db: Connection, batch: Sequence[Attempted], health: Mapping[WebhookId, Health]
-) -> tuple[list[Attempted], list[Attempted]]:
+    db: Connection, batch: Sequence[AttemptResult], health: Mapping[WebhookId, Health]
+) -> tuple[list[AttemptResult], list[AttemptResult]]:
     """
     What can be settled now, and what must wait because somebody holds its webhook.
 
@@ -213,7 +213,7 @@ async def _apart(
     return free, held
 
 
-def _line(attempted: Attempted) -> dict[str, object]:
+def _line(attempted: AttemptResult) -> dict[str, object]:
     claim, verdict = attempted.claim, attempted.verdict
     line: dict[str, object] = {
         "event_id": str(claim.event_id),

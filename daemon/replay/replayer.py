@@ -12,8 +12,8 @@ from datetime import datetime
 
 import structlog
 
-from daemon.core.matching.compiler import Unusable
-from daemon.core.matching.replay_filter import Choice
+from daemon.core.matching.compiler import UnusableFilter
+from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.ids import ReplayId
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.replay_pace import (
@@ -25,8 +25,8 @@ from daemon.core.scheduling.replay_pace import (
     Piece,
     piece_of,
 )
-from daemon.pipeline.lane_waker import Bell
-from daemon.replay.selection import wanted_among
+from daemon.pipeline.lane_waker import LaneWaker
+from daemon.replay.selection import select_candidates
 from daemon.runtime.metrics import Metrics
 from daemon.store import replay_steps
 from daemon.store.database import Connection, Database
@@ -57,7 +57,9 @@ class Replayer:
 
     name = "replayer"
 
-    def __init__(self, database: Database, lanes: Lanes, bell: Bell, *, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, lanes: Lanes, bell: LaneWaker, *, metrics: Metrics
+    ) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._lanes = lanes
@@ -66,7 +68,7 @@ class Replayer:
         self._known: dict[ReplayId, Known] = {}
         self._list_at = 0.0
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         now = time.monotonic()
         if now >= self._list_at:
             await self._list(now)
@@ -91,7 +93,7 @@ class Replayer:
         # Need not be durable: what a crash undoes, its place with it, is made again.
         async with self._database.transaction(durable=False) as db:
             job = await replay_steps.lock(db, replay_id)
-            if job is None or isinstance(job.choice, Unusable):
+            if job is None or isinstance(job.choice, UnusableFilter):
                 known.pace.waited()
                 return False
             seen = await replay_steps.outstanding(db, job, since=known.since)
@@ -104,7 +106,7 @@ class Replayer:
         known.pace.made(piece)
         if made.count:
             self._metrics.replayed(made.count)
-            self._bell.ring(job.webhook_id, 0.0, made.due, failing=job.failing)
+            self._bell.announce(job.webhook_id, 0.0, made.due, failing=job.failing)
         return True
 
     async def _next_piece(self, db: Connection, job: Job, known: Known, seen: Outstanding) -> Piece:
@@ -117,14 +119,14 @@ class Replayer:
         )
         if room == 0:
             return NOTHING
-        assert isinstance(job.choice, Choice)
+        assert isinstance(job.choice, ReplayFilter)
         most_read = DATA_READ_AT_ONCE if job.choice.needs_data else MOST_READ
         found = await replay_steps.next_candidates(
             db, job, limit=known.pace.to_read(room, most_read)
         )
         if not found and seen.pending == 0:
             await _complete(db, job)
-        return piece_of(found, await wanted_among(db, found, job.choice), most=room)
+        return piece_of(found, await select_candidates(db, found, job.choice), most=room)
 
     def _slots_of_each(self) -> int:
         """An equal part of what all replays may hold together."""

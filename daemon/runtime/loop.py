@@ -24,10 +24,10 @@ class Loop(Protocol):
     name: str
     wake: asyncio.Event
 
-    async def turn(self) -> float: ...
+    async def run_once(self) -> float: ...
 
 
-class Pulse:
+class Heartbeats:
     """When each loop last came round without a fault, on the event loop's clock."""
 
     def __init__(self) -> None:
@@ -42,14 +42,14 @@ class Pulse:
         return {name: now - beat for name, beat in self._beats.items()}
 
 
-async def keep_turning(loop: Loop, *, stop: asyncio.Event, pulse: Pulse) -> None:
+async def run_loop(loop: Loop, *, stop: asyncio.Event, pulse: Heartbeats) -> None:
     """Turn `loop` until `stop`; whoever sets `stop` sets `loop.wake` after it."""
     back_off = 0.0
     pulse.beat(loop.name)
     while not stop.is_set():
         loop.wake.clear()  # before the turn: a wake during it must survive
         try:
-            rest = await loop.turn()
+            rest = await loop.run_once()
         except UNAVAILABLE as error:
             back_off = _longer(back_off)
             if back_off == SHORTEST_BACK_OFF:
@@ -65,10 +65,10 @@ async def keep_turning(loop: Loop, *, stop: asyncio.Event, pulse: Pulse) -> None
             back_off = 0.0
             pulse.beat(loop.name)
         if rest > 0:
-            await rest_until(loop.wake, rest)
+            await sleep_until_woken(loop.wake, rest)
 
 
-async def rest_until(wake: asyncio.Event, seconds: float) -> None:
+async def sleep_until_woken(wake: asyncio.Event, seconds: float) -> None:
     """Rest, but not past a wake."""
     try:
         async with asyncio.timeout(seconds):

@@ -14,7 +14,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from daemon.core.model.attempts import Answer, Attempted, Failure, Fault, Outcome, Verdict
+from daemon.core.model.attempts import (
+    AttemptResult,
+    Failure,
+    FailureKind,
+    Outcome,
+    Response,
+    Verdict,
+)
 from daemon.core.model.notices import NoticeKind
 from daemon.runtime.histogram import Histogram
 
@@ -64,7 +71,7 @@ class Metrics:
         # The application's clock may be ahead of ours.
         self._commit_to_send_seconds.observe(max(0.0, seconds))
 
-    def observe_attempts(self, batch: Iterable[Attempted]) -> None:
+    def observe_attempts(self, batch: Iterable[AttemptResult]) -> None:
         """Count attempts that were made: their results, faults, classes of answers, durations."""
         tally: collections.Counter[prometheus.Counter] = collections.Counter()
         for attempted in batch:
@@ -134,7 +141,7 @@ class Metrics:
         self._replayed = self._counter("replayed_deliveries", "Deliveries made by replays.")
         self._results = self._counters("attempts", "Attempts made.", "result", RESULTS)
         self._faults = self._counters(
-            "attempt_faults", "Attempts that got no answer.", "fault", list(Fault)
+            "attempt_faults", "Attempts that got no answer.", "fault", list(FailureKind)
         )
         self._rows_deleted = self._counters(
             "rows_deleted", "Rows deleted for their age.", "table", CLEARED
@@ -217,9 +224,9 @@ def _result_of(verdict: Verdict) -> str:
 
 def _class_of(outcome: Outcome) -> str:
     match outcome.result:
-        case Answer(status) if 200 <= status <= 599:
+        case Response(status) if 200 <= status <= 599:
             return CLASSES[status // 100 - 2]
-        case Answer():
+        case Response():
             return "other"
         case Failure():
             return "none"

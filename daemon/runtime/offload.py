@@ -10,7 +10,7 @@ T = TypeVar("T")
 LARGE = 256 * 1024  # of what is printed in some milliseconds at the very worst
 
 
-class Apart:
+class Offload:
     """
     A thread for what is large. It shares the interpreter with the loop, and gives way to it every
     few milliseconds; of many such threads the loop would have to wait for each.
@@ -19,7 +19,7 @@ class Apart:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="apart")
 
-    async def do(self, work: Callable[[], T], *, size: int) -> T:
+    async def run(self, work: Callable[[], T], *, size: int) -> T:
         """What comes of work on so many characters; what is not large is done at once."""
         if size <= LARGE:
             return work()

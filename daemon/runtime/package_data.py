@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def bundled(name: str) -> Path:
+def package_file(name: str) -> Path:
     """The path of `migrations`, `config.example.toml` or `systemd`, however we were installed."""
     package = Path(__file__).parents[1]
     installed = package / "bundled" / name

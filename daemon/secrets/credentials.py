@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.core.model.secrets import HIDDEN, ClientCertificate, Credentials, StoredSecrets
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
@@ -45,14 +45,14 @@ def credentials_of(stored: StoredSecrets, vault: Vault) -> Credentials | Failure
     place = secret_place(stored.webhook_id)
     secret = vault.open(stored.current, place=place)
     if not secret:
-        return Failure(Fault.UNUSABLE, "the webhook has no secret to sign with")
+        return Failure(FailureKind.UNUSABLE, "the webhook has no secret to sign with")
     previous = stored.previous and vault.open(stored.previous, place=place)
     if stored.custom_headers is None and stored.client_certificate is None:
         return Credentials(secret, previous)
     headers = _headers_of(stored, vault)
     if isinstance(headers, Refusal):
         return Failure(
-            Fault.UNUSABLE, f"the webhook's own headers cannot be sent: {headers.reason}"
+            FailureKind.UNUSABLE, f"the webhook's own headers cannot be sent: {headers.reason}"
         )
     return Credentials(secret, previous, headers, _client_of(stored, vault))
 
@@ -123,10 +123,10 @@ def _sealed_headers(stored: StoredSecrets, vault: Vault) -> str | None:
     return orjson.dumps(headers).decode()
 
 
-def concealed(outcome: Outcome, credentials: Credentials) -> Outcome:
+def redacted(outcome: Outcome, credentials: Credentials) -> Outcome:
     """The same, without the webhook's own secrets if the receiver sent any of them back."""
     answer = outcome.result
-    if not isinstance(answer, Answer):
+    if not isinstance(answer, Response):
         return outcome
     told = [answer.body, *(value for _, value in answer.headers)]
     found = [word for word in _hidden(credentials) if any(word in text for text in told)]

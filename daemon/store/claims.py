@@ -8,13 +8,13 @@ from typing import Any
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
-from daemon.core.scheduling.lanes import Turn
+from daemon.core.scheduling.lanes import LaneTurn
 from daemon.store.database import Connection
 from daemon.store.lanes import Upcoming
 
 
 @dataclass(slots=True)
-class Catch:
+class LaneClaims:
     """What one turn brought: `last_due` is the latest due time among the claims."""
 
     claims: list[Claim]
@@ -88,8 +88,8 @@ CLAIM = """
 
 
 async def claim(
-    db: Connection, turns: Sequence[Turn], *, lease: timedelta
-) -> dict[WebhookId, Catch]:
+    db: Connection, turns: Sequence[LaneTurn], *, lease: timedelta
+) -> dict[WebhookId, LaneClaims]:
     """
     Lease what is due; a webhook that is paused or gone is not in the answer.
 
@@ -112,9 +112,9 @@ async def claim(
     return catches
 
 
-def _catch_of(row: Any) -> Catch:
+def _catch_of(row: Any) -> LaneClaims:
     at = row["next_retry_at"]
-    return Catch([], None, None if at is None else Upcoming(at, row["due_in"]))
+    return LaneClaims([], None, None if at is None else Upcoming(at, row["due_in"]))
 
 
 def _claim_of(row: Any, lease: timedelta) -> Claim:

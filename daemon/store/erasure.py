@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from daemon.core.model.erasure import Tally, Whose
+from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.policy.contact_fields import PATHS
 from daemon.store.database import Connection
@@ -21,7 +21,7 @@ from daemon.store.database import Connection
 class Bite:
     """What one step erased, and how many rows of those asked for are `left`."""
 
-    erased: Tally
+    erased: ErasureCounts
     left: int
 
 
@@ -102,7 +102,7 @@ class Events:
     next: Place
 
 
-async def events(db: Connection, whose: Whose, after: Place, *, limit: int) -> Events:
+async def events(db: Connection, whose: ErasureTarget, after: Place, *, limit: int) -> Events:
     rows = await db.fetch(EVENTS, whose.contact, PATHS, whose.tenant_id, after.at, after.id, limit)
     ids = [EventId(row["id"]) for row in rows if row["named"]]
     return Events(ids, len(rows), _end_of(rows, after))
@@ -191,12 +191,12 @@ async def erase_events(
     deliveries = await db.fetch(ERASE_DELIVERIES_OF, tenant_id, ids, limit)
     gone = int((await db.execute(ERASE_EVENTS, tenant_id, ids)).split()[-1])
     left = await db.fetchval(EVENTS_LEFT, tenant_id, ids)
-    return Bite(Tally(events=gone, waiting=waiting) + _of_deliveries(deliveries), left)
+    return Bite(ErasureCounts(events=gone, waiting=waiting) + _of_deliveries(deliveries), left)
 
 
-def _of_deliveries(rows: Sequence[Any]) -> Tally:
+def _of_deliveries(rows: Sequence[Any]) -> ErasureCounts:
     pending = sum(row["status"] == "pending_retry" for row in rows)
-    return Tally(deliveries=len(rows), pending=pending)
+    return ErasureCounts(deliveries=len(rows), pending=pending)
 
 
 WEBHOOKS = "SELECT id FROM webhooks WHERE tenant_id = $1 ORDER BY id"
@@ -294,7 +294,7 @@ ACTIVE_LEFT = "SELECT count(*) FROM webhooks WHERE tenant_id = $1 AND is_active"
 async def pause(db: Connection, tenant_id: TenantId) -> Bite:
     """Let nothing more be sent to the tenant's webhooks; call again while any is left active."""
     await db.execute(PAUSE, tenant_id)
-    return Bite(Tally(), await db.fetchval(ACTIVE_LEFT, tenant_id))
+    return Bite(ErasureCounts(), await db.fetchval(ACTIVE_LEFT, tenant_id))
 
 
 COUNT_RECORDS = """
@@ -303,10 +303,10 @@ COUNT_RECORDS = """
 """
 
 
-async def count_records(db: Connection, webhook_id: WebhookId) -> Tally:
+async def count_records(db: Connection, webhook_id: WebhookId) -> ErasureCounts:
     """A webhook with its replays and notices."""
     replays, notices = await db.fetchrow(COUNT_RECORDS, webhook_id)
-    return Tally(replays=replays, notices=notices, webhooks=1)
+    return ErasureCounts(replays=replays, notices=notices, webhooks=1)
 
 
 LOCK_WEBHOOK = """
@@ -320,7 +320,7 @@ WEBHOOKS_LEFT = "SELECT count(*) FROM webhooks WHERE id = $1 AND tenant_id = $2"
 async def erase_webhook(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> Bite:
     """Erase a webhook with its replays, its notices, and what has come since of deliveries."""
     if await db.fetchrow(LOCK_WEBHOOK, webhook_id, tenant_id) is None:
-        return Bite(Tally(), await db.fetchval(WEBHOOKS_LEFT, webhook_id, tenant_id))
+        return Bite(ErasureCounts(), await db.fetchval(WEBHOOKS_LEFT, webhook_id, tenant_id))
     records = await count_records(db, webhook_id)
     late = _of_deliveries(await db.fetch(LEFT_OF_WEBHOOK, webhook_id))
     await db.execute(ERASE_WEBHOOK, webhook_id)  # and what refers to it goes with it

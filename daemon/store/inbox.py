@@ -16,23 +16,23 @@ from daemon.store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """A snapshot: transactions from `xmax` on, and those in `running`, were not visible in it."""
 
     xmax: int
     running: tuple[int, ...]
 
 
-NOTHING_SEEN = Seen(xmax=0, running=())
+EMPTY_SNAPSHOT = Snapshot(xmax=0, running=())
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class InboxBatch:
     """What a look found: `count` rows left the inbox, `at` is the transaction's time."""
 
     events: list[Event]
     count: int
-    seen: Seen
+    seen: Snapshot
     at: datetime
 
 
@@ -65,7 +65,7 @@ TAKE = """
 """
 
 
-async def take(db: Connection, seen: Seen, *, limit: int) -> Look:
+async def take(db: Connection, seen: Snapshot, *, limit: int) -> InboxBatch:
     """
     Take events out of the inbox that were not visible in `seen`; the caller's commit makes it so.
 
@@ -85,7 +85,7 @@ async def take(db: Connection, seen: Seen, *, limit: int) -> Look:
         if row["id"] is not None
     ]
     count = sum(row["taken"] for row in rows)
-    return Look(events, count, _parsed(rows[0]["snapshot"]), rows[0]["at"])
+    return InboxBatch(events, count, _parsed(rows[0]["snapshot"]), rows[0]["at"])
 
 
 PUT_BACK = """
@@ -99,7 +99,7 @@ async def put_back(db: Connection, pairs: Sequence[tuple[EventId, WebhookId]]) -
     await db.execute(PUT_BACK, [event for event, _ in pairs], [webhook for _, webhook in pairs])
 
 
-def _parsed(snapshot: str) -> Seen:
+def _parsed(snapshot: str) -> Snapshot:
     """`xmin:xmax:xip,xip` as pg_snapshot prints it."""
     _, xmax, running = snapshot.split(":")
-    return Seen(int(xmax), tuple(int(xid) for xid in running.split(",") if xid))
+    return Snapshot(int(xmax), tuple(int(xid) for xid in running.split(",") if xid))

@@ -49,7 +49,7 @@ class Waiting:
     upcoming: Upcoming
 
 
-async def sweep(db: Connection) -> list[Waiting]:
+async def find_due_lanes(db: Connection) -> list[Waiting]:
     """The truth about every lane, whoever made it: what wake-ups told, and what they missed."""
     return [
         Waiting(

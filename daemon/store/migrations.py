@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from daemon.core.errors import MigrationError, SchemaError
-from daemon.runtime.package_data import bundled
+from daemon.runtime.package_data import package_file
 from daemon.store.database import CONNECT_SECONDS, Connection, reason, unusable
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
@@ -39,7 +39,7 @@ class Migration:
 
 def known(folder: Path | None = None) -> list[Migration]:
     """The migrations this program was made for, in order."""
-    files = sorted((folder or bundled("migrations")).glob("[0-9]*_*.sql"))
+    files = sorted((folder or package_file("migrations")).glob("[0-9]*_*.sql"))
     return [Migration(file.stem, file, file.read_text("utf-8")) for file in files]
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from daemon.core.matching.compiler import Unusable
-from daemon.core.matching.replay_filter import Choice, choice_of
+from daemon.core.matching.compiler import UnusableFilter
+from daemon.core.matching.replay_filter import ReplayFilter, replay_filter_for
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.core.model.replays import Source
+from daemon.core.model.replays import ReplaySource
 from daemon.core.scheduling.replay_pace import Candidate, Outstanding, Piece, Position
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import replay_candidates, retry_lock
@@ -46,8 +46,8 @@ class Job:
     id: ReplayId
     tenant_id: TenantId
     webhook_id: WebhookId
-    source: Source
-    choice: Choice | Unusable
+    source: ReplaySource
+    choice: ReplayFilter | UnusableFilter
     gone_to: Position
     before: datetime
     failing: bool
@@ -72,19 +72,21 @@ async def lock(db: Connection, replay_id: ReplayId) -> Job | None:
     if row is None:
         return None
     job = _job(row)
-    if job.source is Source.EXHAUSTED and not await retry_lock.try_to_hold(db, job.webhook_id):
+    if job.source is ReplaySource.EXHAUSTED and not await retry_lock.try_to_hold(
+        db, job.webhook_id
+    ):
         return None
     return job
 
 
 def _job(row: Any) -> Job:
-    source = Source(row["source"])
+    source = ReplaySource(row["source"])
     return Job(
         id=ReplayId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),
         webhook_id=WebhookId(row["webhook_id"]),
         source=source,
-        choice=choice_of(source, row["asked"], row["event_types"], row["event_filters"]),
+        choice=replay_filter_for(source, row["asked"], row["event_types"], row["event_filters"]),
         gone_to=Position(row["cursor_time"], row["cursor_id"]),
         before=row["to_time"],
         failing=row["consecutive_failures"] > 0,
@@ -115,7 +117,7 @@ async def outstanding(db: Connection, job: Job, *, since: datetime | None) -> Ou
 
 async def next_candidates(db: Connection, job: Job, *, limit: int) -> list[Candidate]:
     """What the replay comes by next."""
-    if job.source is Source.EXHAUSTED:
+    if job.source is ReplaySource.EXHAUSTED:
         return await replay_candidates.exhausted(
             db, job.webhook_id, after=job.gone_to, before=job.before, limit=limit
         )
@@ -184,7 +186,7 @@ async def make(db: Connection, job: Job, piece: Piece) -> Made:
     """Make the piece's deliveries, and go up to its end; call with the replay's row locked."""
     assert piece.reached is not None
     row = await db.fetchrow(
-        FROM_EXHAUSTED if job.source is Source.EXHAUSTED else FROM_EVENTS,
+        FROM_EXHAUSTED if job.source is ReplaySource.EXHAUSTED else FROM_EVENTS,
         job.id,
         job.webhook_id,
         [new_delivery_id() for _ in piece.ids],

@@ -8,7 +8,7 @@ in `chunks`.
 from typing import Any
 
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.core.model.replays import Counted, Replay, Source, Status
+from daemon.core.model.replays import CountedReplay, Replay, ReplaySource, ReplayStatus
 from daemon.core.scheduling.replay_pace import LAST_ID, MOMENT
 from daemon.store import replay_candidates
 from daemon.store.database import Connection
@@ -36,7 +36,7 @@ CREATE = """
 """
 
 
-async def create(db: Connection, counted: Counted) -> ReplayId | None:
+async def create(db: Connection, counted: CountedReplay) -> ReplayId | None:
     """Begin a replay of what was counted; None: its webhook is gone."""
     wanted = counted.wanted
     created = await db.fetchval(
@@ -92,11 +92,11 @@ def _replay(row: Any) -> Replay:
         id=ReplayId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),
         webhook_id=WebhookId(row["webhook_id"]),
-        source=Source(row["source"]),
+        source=ReplaySource(row["source"]),
         from_time=row["from_time"],
         to_time=row["to_time"],
         event_types=None if types is None else tuple(types),
-        status=Status(row["status"]),
+        status=ReplayStatus(row["status"]),
         total=row["total"],
         sent=row["sent"],
         created_at=row["created_at"],

@@ -7,14 +7,14 @@ from typing import assert_never
 
 import orjson
 
-from daemon.core.model.attempts import Answer, Attempted, Claim, Failure, Trace
+from daemon.core.model.attempts import AttemptResult, Claim, Failure, Response, Trace
 from daemon.core.model.ids import DeliveryId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class ResultRow:
     """
     What one attempt came to, ready to be stored.
 
@@ -79,8 +79,8 @@ SETTLE = """
 """
 
 
-async def settle(
-    db: Connection, settlements: Sequence[Settlement]
+async def store_results(
+    db: Connection, settlements: Sequence[ResultRow]
 ) -> dict[DeliveryId, datetime | None]:
     """
     Store what came of the attempts and make the next ones, in one statement.
@@ -110,18 +110,18 @@ async def settle(
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
 
 
-def _settlement_of(attempted: Attempted, *, bare: bool) -> Settlement:
+def _settlement_of(attempted: AttemptResult, *, bare: bool) -> ResultRow:
     headers: str | None = None
     body: str | None = None
     match attempted.outcome.result:
-        case Answer(headers=received, body=text) if not bare:
+        case Response(headers=received, body=text) if not bare:
             headers, body = _as_json(received), text
-        case Answer() | Failure():
+        case Response() | Failure():
             pass
         case _:
             assert_never(attempted.outcome.result)
     verdict = attempted.verdict
-    return Settlement(
+    return ResultRow(
         claim=attempted.claim,
         status="success" if verdict.delivered else "failed",
         signature=attempted.signature,

@@ -11,7 +11,7 @@ import asyncpg
 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
-from daemon.core.model.webhooks import Settings, WebhookEntry
+from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.store.database import Connection
 
 
@@ -20,7 +20,7 @@ def _entry(row: Any) -> WebhookEntry:
     return WebhookEntry(
         id=WebhookId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),
-        settings=Settings(
+        settings=WebhookSettings(
             name=row["name"],
             description=row["description"],
             endpoint_url=row["endpoint_url"],
@@ -66,7 +66,7 @@ class NoSuchTenantError(Exception):
 async def add(
     db: Connection,
     tenant_id: TenantId,
-    settings: Settings,
+    settings: WebhookSettings,
     secrets: StoredSecrets,
     *,
     is_active: bool,
@@ -146,7 +146,7 @@ CHANGE = """
 """
 
 
-async def change(db: Connection, webhook_id: WebhookId, settings: Settings) -> WebhookEntry:
+async def change(db: Connection, webhook_id: WebhookId, settings: WebhookSettings) -> WebhookEntry:
     """Write what `lock` locked, but for what is secret."""
     return _entry(await db.fetchrow(CHANGE, webhook_id, *_of(settings)))
 
@@ -213,7 +213,7 @@ async def remove(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> 
     await db.execute(REMOVE, webhook_id, tenant_id)
 
 
-def _of(settings: Settings) -> Sequence[object]:
+def _of(settings: WebhookSettings) -> Sequence[object]:
     return (
         settings.name,
         settings.description,

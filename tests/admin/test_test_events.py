@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from daemon.core.event_types import EVENT_TYPES, sample_of
+from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire import signing
 from tests.support.api_client import Caller, serving_api
 from tests.support.application import Application
@@ -44,7 +44,7 @@ async def test_a_test_event_is_sent_at_once_and_tells_what_came_of_it(
     assert (status, told["success"], told["statusCode"]) == (200, True, 200)
     assert event["id"].startswith("evt_test_")
     assert list(event) == ["id", "type", "created_at", "data"]
-    assert (event["type"], event["data"]) == ("email.opened", sample_of("email.opened"))
+    assert (event["type"], event["data"]) == ("email.opened", sample_data("email.opened"))
     assert (told["eventId"], told["dataFrom"]) == (event["id"], "sample")
     assert request.headers["webhook-id"] == event["id"]
     assert request.headers["x-penguinmails-signature"] == signing.sign(

@@ -19,7 +19,7 @@ import uvloop
 from daemon.core.model.attempts import Claim, Request
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
-from daemon.egress.client import Sender
+from daemon.egress.client import WebhookClient
 from daemon.pipeline.attempt import request_for
 from tests.bench.sample import EGRESS, EVENT_DATA, SECRET
 
@@ -75,7 +75,7 @@ async def with_aiohttp(request: Request, count: int) -> dict[str, float]:
 
 
 async def with_sender(request: Request, count: int) -> dict[str, float]:
-    sender = Sender(EGRESS, timeout=timedelta(seconds=5))
+    sender = WebhookClient(EGRESS, timeout=timedelta(seconds=5))
     try:
         return await drive(lambda: sender.send(request), count)
     finally:

@@ -190,7 +190,7 @@ async def test_an_invalid_signature_exits_with_1(tmp_path: Path) -> None:
 
 
 def signed(body: bytes = BODY, secret: str = CANARY, *, age: int = 0) -> dict[str, str]:
-    headers = signing.headers_for(
+    headers = signing.request_headers(
         body=body,
         message_id="evt_1",
         event_type="email.opened",

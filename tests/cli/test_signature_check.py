@@ -15,7 +15,7 @@ OLD, NEW = "whsec_" + "ab" * 32, "whsec_" + "cd" * 32
 def headers(
     secret: str = NEW, previous: str | None = None, *, timestamp: int = NOW
 ) -> dict[str, str]:
-    made = signing.headers_for(
+    made = signing.request_headers(
         body=BODY,
         message_id="evt_1",
         event_type="email.opened",

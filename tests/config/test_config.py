@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 from daemon.config import Config, Database, Delivery, Egress, load
 from daemon.config.sections import keys
 from daemon.core.errors import ConfigError
-from daemon.runtime.package_data import bundled
+from daemon.runtime.package_data import package_file
 
 CANARY = "c4n4ry"
 
@@ -55,13 +55,13 @@ def test_with_no_file_and_no_environment_the_defaults_hold() -> None:
 
 
 def test_the_example_file_loads_to_exactly_the_defaults() -> None:
-    config = load(bundled("config.example.toml"), environ={})
+    config = load(package_file("config.example.toml"), environ={})
 
     assert config.model_dump() == Config().model_dump()
 
 
 def test_the_example_file_lists_every_key_and_no_other() -> None:
-    text = bundled("config.example.toml").read_text()
+    text = package_file("config.example.toml").read_text()
     without_default = re.compile(
         r"^# (?=(?:url|proxy|master_keys|smtp_url|from|console_url) = )", re.MULTILINE
     )

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from daemon.core.event_types import EVENT_TYPES, EventType, sample_of
-from daemon.core.wire.body import javascript
+from daemon.core.event_types import EVENT_TYPES, EventType, sample_data
+from daemon.core.wire.body import to_javascript
 
 each_type = pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda each: each.name)
 
@@ -30,7 +30,7 @@ def test_the_types_are_the_13_of_the_specification() -> None:
 
 @each_type
 def test_a_sample_has_every_field_that_its_type_promises(event_type: EventType) -> None:
-    sample = sample_of(event_type.name)
+    sample = sample_data(event_type.name)
 
     assert event_type.description
     assert event_type.fields
@@ -39,21 +39,21 @@ def test_a_sample_has_every_field_that_its_type_promises(event_type: EventType) 
 
 @each_type
 def test_a_sample_is_json_that_is_sent_as_it_is(event_type: EventType) -> None:
-    sample = sample_of(event_type.name)
+    sample = sample_data(event_type.name)
 
     text = json.dumps(sample, separators=(",", ":"))
-    assert javascript(text) == text.encode()
+    assert to_javascript(text) == text.encode()
     assert json.loads(text) == sample
 
 
 def test_a_sample_is_the_callers_own() -> None:
-    first = sample_of("email.opened")
+    first = sample_data("email.opened")
     first["contact"]["tags"].append("changed")
 
-    assert sample_of("email.opened") != first
-    assert "changed" not in sample_of("email.sent")["contact"]["tags"]
+    assert sample_data("email.opened") != first
+    assert "changed" not in sample_data("email.sent")["contact"]["tags"]
 
 
 def test_there_is_no_sample_of_another_type() -> None:
     with pytest.raises(KeyError):
-        sample_of("email.*")
+        sample_data("email.*")

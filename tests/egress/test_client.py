@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Request
+from daemon.core.model.attempts import Failure, FailureKind, Request, Response
 from daemon.core.outcomes.verdict import judge
 from tests.support.client import (
     CUT_OFF,
@@ -56,7 +56,7 @@ async def test_proxies_of_the_environment_are_ignored(
         async with sending() as sender:
             outcome = await sender.send(to(receiver.url))
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
     assert len(receiver.visits) == 1
     assert proxy.visits == []
 
@@ -328,4 +328,4 @@ async def test_nobody_listening_is_a_refused_connection() -> None:
         async with sending() as sender:
             outcome = await sender.send(to(f"http://127.0.0.1:{bound.getsockname()[1]}/"))
 
-    assert outcome.result == Failure(Fault.CONNECT, "could not connect: connection refused")
+    assert outcome.result == Failure(FailureKind.CONNECT, "could not connect: connection refused")

@@ -7,7 +7,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from daemon.core.model.attempts import Answer, Failure, Outcome
+from daemon.core.model.attempts import Failure, Outcome, Response
 from daemon.core.outcomes.verdict import judge
 from daemon.egress.http1 import BODY_KEPT, PIECES_LIMIT
 from daemon.egress.messages import HEADERS_KEPT
@@ -44,7 +44,7 @@ async def test_of_an_endless_body_the_first_16_kib_are_kept_and_the_connection_i
         await until(lambda: receiver.open_now == 0)
 
     answer = outcome.result
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert answer.status == 200
     assert answer.truncated
     assert BODY_KEPT - 64 <= len(answer.body) <= BODY_KEPT  # of gzip some bytes are a character
@@ -193,12 +193,12 @@ async def test_every_outcome_can_be_stored(app: Application) -> None:
         await store(app, webhook, outcome)
 
     assert await app.db.fetchval("SELECT count(*) FROM webhook_deliveries") == len(NASTY)
-    assert {type(outcome.result) for outcome in outcomes} == {Answer, Failure}
+    assert {type(outcome.result) for outcome in outcomes} == {Response, Failure}
 
 
 async def store(app: Application, webhook: object, outcome: Outcome) -> None:
     verdict = judge(1, outcome, [timedelta(minutes=1)], roll=0.0, now=datetime.now(UTC))
-    answer = outcome.result if isinstance(outcome.result, Answer) else Answer(0, (), "")
+    answer = outcome.result if isinstance(outcome.result, Response) else Response(0, (), "")
     await app.db.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, status, status_code,"
         " response_headers, response_body, error_message, duration_ms)"

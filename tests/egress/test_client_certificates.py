@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response
 from daemon.core.model.secrets import ClientCertificate
 from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
@@ -46,14 +46,14 @@ async def test_a_receiver_that_demands_a_certificate_is_shown_the_webhook_s(
 ) -> None:
     outcome = await outcome_with(authority, authority.client("a-webhook"))
 
-    assert isinstance(outcome.result, Answer), outcome
+    assert isinstance(outcome.result, Response), outcome
 
 
 async def test_without_a_certificate_it_is_the_receiver_that_refuses(authority: Authority) -> None:
     outcome = await outcome_with(authority, None)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault in {Fault.TLS, Fault.DISCONNECTED}
+    assert outcome.result.fault in {FailureKind.TLS, FailureKind.DISCONNECTED}
 
 
 async def test_webhooks_with_different_certificates_never_share_a_connection(
@@ -96,7 +96,7 @@ async def test_a_certificate_that_cannot_be_used_fails_the_attempt(
     outcome = await outcome_with(authority, client)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is Fault.UNUSABLE
+    assert outcome.result.fault is FailureKind.UNUSABLE
     assert outcome.result.message.startswith("the webhook's client certificate cannot be used: ")
 
 
@@ -106,7 +106,7 @@ async def test_another_certificate_s_key_cannot_be_used(authority: Authority) ->
     outcome = await outcome_with(authority, ClientCertificate(one.certificate, other.key))
 
     assert outcome.result == Failure(
-        Fault.UNUSABLE, "the webhook's client certificate cannot be used: key values mismatch"
+        FailureKind.UNUSABLE, "the webhook's client certificate cannot be used: key values mismatch"
     )
 
 
@@ -118,7 +118,7 @@ async def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(
     )
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is Fault.UNUSABLE
+    assert outcome.result.fault is FailureKind.UNUSABLE
 
 
 async def test_the_certificate_stands_in_the_webhook_s_row_and_its_key_is_sealed(

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
-from daemon.egress.client import Sender
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
+from daemon.egress.client import WebhookClient
 from daemon.egress.resolver import CaresResolver
 from tests.support.client import TOO_LATE, sending, to
 from tests.support.hostile import OK, hostile, saying
@@ -26,7 +26,7 @@ from tests.support.nameserver import Answer as Told
 
 
 @asynccontextmanager
-async def asking(*, seconds: float = 5.0) -> AsyncIterator[tuple[NameServer, Sender]]:
+async def asking(*, seconds: float = 5.0) -> AsyncIterator[tuple[NameServer, WebhookClient]]:
     """A name server, and a sender that asks it."""
     async with naming() as server:
         resolver = CaresResolver([server.address])
@@ -57,7 +57,7 @@ FOUND = {
 async def test_a_receiver_is_found_by(told: Sequence[str]) -> None:
     outcome, _ = await outcome_when_told(told)
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
 
 
 FORBIDDEN = {
@@ -74,7 +74,7 @@ FORBIDDEN = {
 async def test_a_name_is_refused_that_leads_to_a_forbidden_place_by(told: Sequence[str]) -> None:
     outcome, connections = await outcome_when_told(told)
 
-    assert outcome.result == Failure(Fault.REFUSED_TARGET, "the host's address is not public")
+    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
     assert connections == 0
 
 
@@ -119,7 +119,7 @@ async def test_it_is_a_failed_lookup_and_no_address_is_told_when_a_name(told: To
     outcome, connections = await outcome_when_told(told)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is Fault.LOOKUP
+    assert outcome.result.fault is FailureKind.LOOKUP
     assert re.fullmatch(
         r"the name receiver\.test could not be looked up: [A-Za-z ]+", outcome.result.message
     )
@@ -146,7 +146,7 @@ async def test_what_answers_another_question_is_not_listened_to(
 
     outcome, _ = await outcome_when_told(forge)
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
 
 
 SILENCES: list[Told] = [
@@ -171,6 +171,6 @@ async def test_a_dead_name_of_a_live_server_is_a_failed_lookup_before_the_deadli
         outcome = await sender.send(to("http://dead.test/"))
 
     assert outcome.result == Failure(
-        Fault.LOOKUP,
+        FailureKind.LOOKUP,
         "the name dead.test could not be looked up: Timeout while contacting DNS servers",
     )

@@ -9,7 +9,7 @@ import aiohappyeyeballs
 import pytest
 
 from daemon.core.errors import PostponedError
-from daemon.core.model.attempts import Answer, Failure, Fault
+from daemon.core.model.attempts import Failure, FailureKind, Response
 from daemon.egress import pool
 from daemon.egress.failures import OUR_OWN_SHORTAGE
 from daemon.egress.resolver import CaresResolver, LookupFailedError
@@ -45,7 +45,7 @@ async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[st
     async with sending(NOBODY, resolver=Names(receiver=addresses)) as sender:
         outcome = await sender.send(to("http://receiver.test/"))
 
-    assert outcome.result == Failure(Fault.REFUSED_TARGET, "the host's address is not public")
+    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
 
 
 @pytest.mark.usefixtures("no_connects")
@@ -54,7 +54,7 @@ async def test_what_a_resolver_gives_that_is_no_address_is_refused(address: str)
     async with sending(resolver=Names(receiver=[address])) as sender:
         outcome = await sender.send(to("http://receiver.test/"))
 
-    assert outcome.result == Failure(Fault.REFUSED_TARGET, "the host has no usable address")
+    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host has no usable address")
 
 
 @pytest.mark.usefixtures("no_connects")
@@ -65,7 +65,7 @@ async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
         outcome = await sender.send(to(f"http://{host}/"))
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is Fault.REFUSED_TARGET
+    assert outcome.result.fault is FailureKind.REFUSED_TARGET
     assert names.asked == []
 
 
@@ -78,8 +78,8 @@ async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
         names.answers["receiver.test"] = ["10.0.0.1"]
         refused = await sender.send(to(url))
 
-    assert isinstance(allowed.result, Answer)
-    assert refused.result == Failure(Fault.REFUSED_TARGET, "the host's address is not public")
+    assert isinstance(allowed.result, Response)
+    assert refused.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
     assert names.asked == ["receiver.test", "receiver.test"]
 
 
@@ -98,7 +98,7 @@ async def test_an_address_that_does_not_answer_gives_way_to_the_next() -> None:
     async with sending(resolver=names) as sender, hostile(saying(OK)) as receiver:
         outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
 
 
 async def test_the_reason_for_many_refused_connections_names_no_address() -> None:
@@ -108,7 +108,7 @@ async def test_the_reason_for_many_refused_connections_names_no_address() -> Non
         async with sending(resolver=names) as sender:
             outcome = await sender.send(to(f"http://receiver.test:{bound.getsockname()[1]}/"))
 
-    assert outcome.result == Failure(Fault.CONNECT, "could not connect: connection refused")
+    assert outcome.result == Failure(FailureKind.CONNECT, "could not connect: connection refused")
 
 
 async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ async def test_a_name_without_an_address_is_a_failed_lookup(
         outcome = await sender.send(to("http://receiver.test/"))
 
     assert outcome.result == Failure(
-        Fault.LOOKUP, f"the name receiver.test could not be looked up: {reason}"
+        FailureKind.LOOKUP, f"the name receiver.test could not be looked up: {reason}"
     )
 
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
-from daemon.egress.client import Sender
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
+from daemon.egress.client import WebhookClient
 from daemon.egress.resolver import CaresResolver
 from tests.support.client import NOBODY, leaving_nothing, sending, to
 from tests.support.hostile import PLAGUES, hostile_apart
@@ -26,7 +26,7 @@ async def test_hundreds_of_hostile_receivers_are_not_noticed_by_a_good_one(plagu
             attacks = [asyncio.create_task(sender.send(to(url))) for _ in range(200)]
             good_ones = await outcomes_during(attacks, sender, good)
 
-    assert {type(outcome.result) for outcome in good_ones} == {Answer}
+    assert {type(outcome.result) for outcome in good_ones} == {Response}
     assert sorted(outcome.took_ms for outcome in good_ones)[len(good_ones) // 2] < 100
     assert max(attack.result().took_ms for attack in attacks) < 3000
     assert heart.longest_turn < TURN_SECONDS
@@ -50,10 +50,10 @@ async def test_hundreds_of_names_that_nobody_looks_up_are_not_noticed_by_a_good_
                 ]
                 good_ones = await outcomes_during(attacks, sender, url)
 
-    assert {type(outcome.result) for outcome in good_ones} == {Answer}
+    assert {type(outcome.result) for outcome in good_ones} == {Response}
     assert sorted(outcome.took_ms for outcome in good_ones)[len(good_ones) // 2] < 100
     assert {attack.result().result for attack in attacks} == {
-        Failure(Fault.TIMEOUT, "no complete answer within 1 s")
+        Failure(FailureKind.TIMEOUT, "no complete answer within 1 s")
     }
     assert max(attack.result().took_ms for attack in attacks) < 3000
     assert heart.longest_turn < TURN_SECONDS
@@ -81,7 +81,7 @@ async def test_names_with_as_many_addresses_as_a_reply_holds_do_not_hold_the_loo
 
 
 async def outcomes_during(
-    attacks: Sequence[asyncio.Task[Outcome]], sender: Sender, url: str
+    attacks: Sequence[asyncio.Task[Outcome]], sender: WebhookClient, url: str
 ) -> list[Outcome]:
     """One request after another until all attacks are over, and twenty at least."""
     outcomes: list[Outcome] = []

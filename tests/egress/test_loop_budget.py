@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from daemon.egress.loop_budget import Turns
+from daemon.egress.loop_budget import LoopBudget
 from tests.support.daemons import until
 
 
@@ -20,7 +20,7 @@ class Clock:
 
 async def test_what_does_not_fit_into_a_turn_waits_in_order_and_others_come_between() -> None:
     clock, done = Clock(), list[object]()
-    turns = Turns(seconds=1.0, clock=clock)
+    turns = LoopBudget(seconds=1.0, clock=clock)
 
     def work(name: int) -> None:
         clock.at += 0.6
@@ -39,7 +39,7 @@ async def test_what_does_not_fit_into_a_turn_waits_in_order_and_others_come_betw
 
 async def test_nobody_gets_in_front_of_those_who_wait() -> None:
     clock = Clock()
-    turns = Turns(seconds=1.0, clock=clock)
+    turns = LoopBudget(seconds=1.0, clock=clock)
 
     def long() -> None:
         clock.at += 2.0
@@ -55,7 +55,7 @@ async def test_nobody_gets_in_front_of_those_who_wait() -> None:
 
 async def test_every_turn_of_the_loop_has_its_time() -> None:
     clock = Clock()
-    turns = Turns(seconds=1.0, clock=clock)
+    turns = LoopBudget(seconds=1.0, clock=clock)
 
     def long() -> None:
         clock.at += 2.0
@@ -70,7 +70,7 @@ async def test_what_fails_keeps_nobody_waiting() -> None:
     told: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     clock, done = Clock(), asyncio.Event()
-    turns = Turns(seconds=1.0, clock=clock)
+    turns = LoopBudget(seconds=1.0, clock=clock)
 
     def fail() -> None:
         raise RuntimeError

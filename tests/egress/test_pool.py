@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from daemon.core.model.attempts import Answer, Request
+from daemon.core.model.attempts import Request, Response
 from daemon.egress import pool
-from daemon.egress.client import Sender
+from daemon.egress.client import WebhookClient
 from tests.support.certificates import Authority
 from tests.support.client import (
     CUT_OFF,
@@ -76,7 +76,7 @@ async def test_an_answer_before_the_request_is_read_counts_and_ends_the_connecti
         first = await sender.send(to(receiver.url, LARGE * 8))
         second = await sender.send(to(receiver.url))
 
-    assert isinstance(first.result, Answer)
+    assert isinstance(first.result, Response)
     assert first.result == second.result
     assert len(receiver.visits) == 2
 
@@ -100,7 +100,7 @@ async def test_a_kept_connection_that_the_receiver_closed_is_not_used_again(
         url = f"{scheme}://receiver.test:{receiver.port}/"
         outcomes = [await sender.send(to(url)) for _ in range(20)]
 
-    assert isinstance(outcomes[0].result, Answer)
+    assert isinstance(outcomes[0].result, Response)
     assert {outcome.result for outcome in outcomes} == {outcomes[0].result}
     assert len(receiver.requests) == 20
 
@@ -118,7 +118,7 @@ async def test_a_request_that_a_closing_connection_swallowed_is_sent_once_more(
 
     first, second, visits = await twice(script)
 
-    assert isinstance(first.result, Answer)
+    assert isinstance(first.result, Response)
     assert first.result == second.result
     assert visits == 2
 
@@ -175,7 +175,7 @@ async def test_bytes_that_nobody_asked_for_end_a_kept_connection() -> None:
         await until(lambda: receiver.open_now == 0)
         outcome = await sender.send(to(receiver.url))
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
     assert outcome.result.status == 200
     assert len(receiver.visits) == 2
 
@@ -199,7 +199,7 @@ async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request(
             second = await sender.send(request)  # before the loop could look what came
             answering.cancel()
 
-    assert isinstance(first.result, Answer)
+    assert isinstance(first.result, Response)
     assert second.result == first.result
     for visit in (kept, answering.result()):
         visit.close()
@@ -249,7 +249,7 @@ async def test_a_cancelled_request_leaves_nothing_behind() -> None:
                     await cancelled(sender, to(url, LARGE), receiver)
 
 
-async def cancelled(sender: Sender, request: Request, receiver: Hostile) -> None:
+async def cancelled(sender: WebhookClient, request: Request, receiver: Hostile) -> None:
     sending_it = asyncio.create_task(sender.send(request))
     await until(lambda: receiver.open_now == 1, every=0)
     sending_it.cancel()

@@ -5,7 +5,7 @@ from base64 import b64encode
 import pytest
 
 from daemon.core.errors import PostponedError
-from daemon.core.model.attempts import Answer, Failure, Fault
+from daemon.core.model.attempts import Failure, FailureKind, Response
 from daemon.egress.proxy import Proxy
 from daemon.service import Service
 from tests.pipeline.test_delivery import settled
@@ -35,7 +35,7 @@ async def test_a_request_goes_through_the_proxy_to_the_very_address_that_was_jud
 
     [asked] = proxy.asked
     [request] = receiver.requests
-    assert outcome.result == Answer(200, (("content-length", "2"),), "OK")
+    assert outcome.result == Response(200, (("content-length", "2"),), "OK")
     assert asked.splitlines()[0] == f"CONNECT 127.0.0.1:{receiver.port} HTTP/1.1"
     assert f"Proxy-Authorization: Basic {CREDENTIALS}" in asked
     assert f"Host: receiver.test:{receiver.port}".encode() in request
@@ -52,7 +52,7 @@ async def test_tls_is_with_the_receiver_and_not_with_the_proxy() -> None:
     ):
         outcome = await sender.send(to(f"https://receiver.test:{receiver.port}/"))
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
     assert "receiver.test" not in proxy.asked[0]
 
 
@@ -65,7 +65,7 @@ async def test_the_proxy_is_never_asked_for_a_forbidden_address() -> None:
         outcome = await sender.send(to("http://receiver.test/"))
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is Fault.REFUSED_TARGET
+    assert outcome.result.fault is FailureKind.REFUSED_TARGET
     assert proxy.asked == []
 
 
@@ -78,7 +78,7 @@ async def test_an_address_that_the_proxy_cannot_reach_gives_way_to_the_next() ->
         async with sending(proxy=through(proxy), resolver=names) as sender:
             outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
     assert len(proxy.asked) == 2
 
 
@@ -90,7 +90,7 @@ async def test_what_the_proxy_cannot_reach_is_the_endpoint_s_failure(status: int
             outcome = await sender.send(to("http://127.0.0.1:81/"))
 
     assert outcome.result == Failure(
-        Fault.CONNECT, "could not connect: the receiver cannot be reached"
+        FailureKind.CONNECT, "could not connect: the receiver cannot be reached"
     )
 
 
@@ -100,7 +100,7 @@ async def test_what_the_proxy_s_rules_forbid_is_a_refused_target() -> None:
         async with sending(proxy=through(proxy)) as sender:
             outcome = await sender.send(to("http://127.0.0.1:81/"))
 
-    assert outcome.result == Failure(Fault.REFUSED_TARGET, "the host is not allowed here")
+    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host is not allowed here")
 
 
 OWN_FAULTS = {

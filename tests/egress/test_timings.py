@@ -1,11 +1,11 @@
 """How long an attempt took, stage by stage."""
 
-from daemon.egress.timings import Stopwatch
+from daemon.egress.timings import Timings
 
 
 def test_stages_follow_one_another_and_what_comes_twice_counts_together() -> None:
     times = iter([0.0, 0.0, 0.1, 0.3, 0.35, 0.4, 1.0, 1.5])
-    watch = Stopwatch(lambda: next(times))
+    watch = Timings(lambda: next(times))
 
     for stage in ("answer", "lookup", "connect", "tls", "answer"):
         watch.enter(stage)
@@ -15,4 +15,4 @@ def test_stages_follow_one_another_and_what_comes_twice_counts_together() -> Non
 
 
 def test_before_the_first_stage_there_is_none() -> None:
-    assert Stopwatch(lambda: 0.0).stages_ms() == ()
+    assert Timings(lambda: 0.0).stages_ms() == ()

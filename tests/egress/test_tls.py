@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress.tls_context import verifying_context
 from tests.support.certificates import Authority
 from tests.support.client import (
@@ -68,7 +68,7 @@ async def test_https_works_and_keeps_its_connection(authority: Authority) -> Non
         saying(OK), server=authority.server("receiver.test"), trusted=authority.trusted()
     )
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
     assert outcome.result.body == "OK"
     assert len(receiver.requests) == 2
     assert len(receiver.visits) == 1
@@ -82,7 +82,7 @@ async def test_a_large_body_goes_over_tls_whole(authority: Authority) -> None:
     ):
         outcome = await sender.send(to(f"https://receiver.test:{receiver.port}/", LARGE))
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
     assert receiver.requests[0].endswith(LARGE)
 
 
@@ -92,7 +92,7 @@ async def test_a_certificate_of_an_unknown_authority_is_a_failure(authority: Aut
     )
 
     assert outcome.result == Failure(
-        Fault.TLS,
+        FailureKind.TLS,
         "the TLS certificate is not valid: unable to get local issuer certificate",
     )
 
@@ -105,7 +105,7 @@ async def test_a_self_signed_certificate_is_a_failure(authority: Authority) -> N
     )
 
     assert outcome.result == Failure(
-        Fault.TLS, "the TLS certificate is not valid: self-signed certificate"
+        FailureKind.TLS, "the TLS certificate is not valid: self-signed certificate"
     )
     assert receiver.requests == []
 
@@ -119,7 +119,7 @@ async def test_an_expired_certificate_is_a_failure(authority: Authority) -> None
     )
 
     assert outcome.result == Failure(
-        Fault.TLS, "the TLS certificate is not valid: certificate has expired"
+        FailureKind.TLS, "the TLS certificate is not valid: certificate has expired"
     )
     assert receiver.requests == []
 
@@ -130,7 +130,7 @@ async def test_a_certificate_for_another_name_is_a_failure(authority: Authority)
     )
 
     assert outcome.result == Failure(
-        Fault.TLS,
+        FailureKind.TLS,
         "the TLS certificate is not valid: Hostname mismatch, certificate is not valid for"
         " 'receiver.test'.",
     )
@@ -176,16 +176,16 @@ async def test_it_is_no_handshake_to_be_met_with(script: Script, authority: Auth
         outcome, receiver = await outcome_over_tls(script, server=None, trusted=authority.trusted())
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is Fault.TLS
+    assert outcome.result.fault is FailureKind.TLS
     assert re.fullmatch("the [A-Za-z]+ [A-Za-z0-9: ]+", outcome.result.message)
     assert receiver.requests == []
 
 
-ENDED = Failure(Fault.TLS, "the connection was closed during the TLS handshake")
+ENDED = Failure(FailureKind.TLS, "the connection was closed during the TLS handshake")
 
 
 async def ending_in_its_hello(visit: Visit) -> None:
-    await visit.hear()
+    await visit.mark_due()
     await visit.say(HALF_A_HELLO)
 
 
@@ -262,7 +262,7 @@ async def test_an_answer_over_tls_counts_whatever_follows_it(
         script, server=authority.server("receiver.test"), trusted=authority.trusted()
     )
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
     assert (outcome.result.status, outcome.result.body) == (200, "OK")
 
 
@@ -306,7 +306,7 @@ async def test_a_receiver_may_send_more_certificates_than_it_needs(authority: Au
         trusted=authority.trusted(),
     )
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
 
 
 async def test_no_numbers_are_reckoned_with_that_take_a_tenth_of_a_second(
@@ -320,7 +320,7 @@ async def test_no_numbers_are_reckoned_with_that_take_a_tenth_of_a_second(
     outcome, _ = await outcome_over_tls(saying(OK), server=server, trusted=authority.trusted())
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is Fault.TLS
+    assert outcome.result.fault is FailureKind.TLS
 
 
 def test_no_cipher_lets_a_receiver_choose_the_numbers_to_reckon_with() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress import pool
 from tests.egress.test_crowds import TURN_SECONDS, heartbeat
 from tests.support.certificates import Authority
@@ -68,7 +68,7 @@ async def assert_left_early(script: Script, authority: Authority) -> None:
         await until(lambda: receiver.open_now == 0)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault in {Fault.TLS, Fault.PROTOCOL, Fault.DISCONNECTED}
+    assert outcome.result.fault in {FailureKind.TLS, FailureKind.PROTOCOL, FailureKind.DISCONNECTED}
     assert outcome.took_ms < 4000
     assert heart.longest_turn < TURN_SECONDS
 
@@ -129,7 +129,7 @@ async def test_a_kept_connection_is_closed_under_a_flood_that_holds_no_data(
         outcome = await send()
         await until(lambda: receiver.open_now == 0, within=10)
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
 
 
 async def test_an_answer_is_read_whose_every_byte_is_a_record(
@@ -144,7 +144,7 @@ async def test_an_answer_is_read_whose_every_byte_is_a_record(
     async with visited_by_a_sender(script, authority) as (_, send):
         outcome = await send()
 
-    assert isinstance(outcome.result, Answer)
+    assert isinstance(outcome.result, Response)
     assert outcome.result.body == "OK"
 
 
@@ -159,12 +159,12 @@ async def test_tickets_and_a_change_of_the_key_before_each_answer_are_no_failure
                 + seal.key_updates(1, wanted=False)
                 + seal.record(DATA, OK)
             )
-            await visit.hear()
+            await visit.mark_due()
 
     async with visited_by_a_sender(script, authority) as (receiver, send):
         outcomes = [await send() for _ in range(50)]
 
-    assert {type(outcome.result) for outcome in outcomes} == {Answer}
+    assert {type(outcome.result) for outcome in outcomes} == {Response}
     assert len(receiver.visits) == 1
 
 
@@ -231,11 +231,11 @@ async def shake_hands(visit: Visit, context: ssl.SSLContext) -> Seal:
             said += more
             await visit.say(more)
         if not done:
-            more = await visit.hear()
+            more = await visit.mark_due()
             heard += more
             incoming.write(more)
     if not incoming.pending:  # of the request, which nobody reads
-        await visit.hear()
+        await visit.mark_due()
     return _seal_of(context, heard[11:43], said[11:43])
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from daemon.core.model.replays import Status
+from daemon.core.model.replays import ReplayStatus
 from tests.faults.daemons import LEASE_SECONDS
 from tests.faults.report import Report
 from tests.faults.stage import Stage, faults_logged, stage
@@ -106,7 +106,7 @@ async def beside_live(
         began = time.monotonic()
         replay = await begin(app, wanted(webhook))
         live = asyncio.create_task(trickle.ms(until=ended, most=100_000))
-        while (await look(app, replay.id)).status is Status.RUNNING:
+        while (await look(app, replay.id)).status is ReplayStatus.RUNNING:
             await asyncio.sleep(0.25)
         took = time.monotonic() - began
         ended.set()
@@ -161,7 +161,7 @@ async def killed(
             standing = await look(app, replay.id)
             report.note(
                 f"killed in the middle, {number + 1}",
-                standing.status is Status.RUNNING,
+                standing.status is ReplayStatus.RUNNING,
                 f"{standing.sent} of {standing.total} sent, {len(unsettled)} without a result",
             )
             if not wait_for_leases:
@@ -208,7 +208,7 @@ async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1
             now = await look(app, replay.id)
             report.note(
                 "what was begun was sent, and is all that was",
-                now.status is Status.CANCELLED and now.sent == len(arrivals.first) < events,
+                now.status is ReplayStatus.CANCELLED and now.sent == len(arrivals.first) < events,
                 f"{left.sent} sent when it was cancelled, {now.sent} in the end, of {events}",
             )
         tally = await it.tally()

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from structlog.typing import FilteringBoundLogger
 
 from daemon import logs
-from daemon.core.model.attempts import Fault
+from daemon.core.model.attempts import FailureKind
 from daemon.logs.output import Output
 from daemon.logs.rendering import console, to_json
 from tests.support.application import Application
@@ -118,7 +118,7 @@ def test_values_become_what_json_has(say: Say) -> None:
         wait=timedelta(seconds=90),
         address=ip_address("10.0.0.1"),
         path=Path("a/b"),
-        fault=Fault.TIMEOUT,
+        fault=FailureKind.TIMEOUT,
         error=ValueError("no"),
         several=(1, {"deep": {theirs}}),
     )
@@ -139,7 +139,7 @@ def test_values_become_what_json_has(say: Say) -> None:
 
 
 def test_a_type_seen_before_is_written_the_same_way_again(say: Say) -> None:
-    fields = {"id": TheirUuid(int=7), "fault": Fault.TLS}
+    fields = {"id": TheirUuid(int=7), "fault": FailureKind.TLS}
 
     first, again = say(**fields), say(**fields)
 

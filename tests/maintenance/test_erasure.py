@@ -12,10 +12,10 @@ import orjson
 import pytest
 
 from daemon.core.errors import WebhookdError
-from daemon.core.model.erasure import Tally, Whose
+from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.core.model.ids import TenantId
 from daemon.core.policy.contact_fields import CONTACT_PLACES, PATHS
-from daemon.maintenance.erasure import Eraser, Progress
+from daemon.maintenance.erasure import Erasure, Progress
 from daemon.store import erasure
 from daemon.store.database import Database
 from daemon.store.erasure import NIL
@@ -42,21 +42,21 @@ NOW = "now()"
 @asynccontextmanager
 async def eraser_of(
     url: str, tenant: UUID, contact: str | None = None, **options: Any
-) -> AsyncIterator[Eraser]:
+) -> AsyncIterator[Erasure]:
     database = Database(url, size=2)
     await database.open()
     try:
-        yield Eraser(database, Whose(TenantId(tenant), contact), **options)
+        yield Erasure(database, ErasureTarget(TenantId(tenant), contact), **options)
     finally:
         await database.close(within=timedelta(seconds=2))
 
 
-async def erased(url: str, tenant: UUID, contact: str | None = None) -> Tally:
+async def erased(url: str, tenant: UUID, contact: str | None = None) -> ErasureCounts:
     async with eraser_of(url, tenant, contact) as eraser:
         return await eraser.erase()
 
 
-async def counted(url: str, tenant: UUID, contact: str | None = None) -> Tally:
+async def counted(url: str, tenant: UUID, contact: str | None = None) -> ErasureCounts:
     async with eraser_of(url, tenant, contact) as eraser:
         return await eraser.count()
 
@@ -98,7 +98,7 @@ async def test_a_contact_s_events_go_with_their_deliveries_answers_and_all(
 
     tally = await erased(database, tenant, "cont_1")
 
-    assert tally == Tally(events=2, waiting=1, deliveries=3, pending=1)
+    assert tally == ErasureCounts(events=2, waiting=1, deliveries=3, pending=1)
     assert await ids_in(app, "webhook_events") == {other}
     assert await ids_in(app, "webhook_deliveries") == {kept}
     assert await app.db.fetchval("SELECT event_id FROM webhook_event_inbox") == other
@@ -179,7 +179,7 @@ async def test_whatever_a_contact_is_called_it_is_that_one_and_no_other(
 
     tally = await erased(database, tenant, contact)
 
-    assert tally == Tally(events=1, deliveries=1)
+    assert tally == ErasureCounts(events=1, deliveries=1)
     assert await ids_in(app, "webhook_events") == others
 
 
@@ -216,7 +216,7 @@ async def test_deliveries_go_though_their_event_is_gone_and_though_they_hold_no_
     await stored_delivery(app, webhook, payload=about("cont_1"))
     await stored_delivery(app, webhook, event_id=event, payload=None, response_body="cont_1")
 
-    assert await erased(database, tenant, "cont_1") == Tally(events=1, deliveries=2)
+    assert await erased(database, tenant, "cont_1") == ErasureCounts(events=1, deliveries=2)
     assert await count_in(app, "webhook_deliveries") == 0
 
 
@@ -230,7 +230,7 @@ async def test_no_time_and_no_calendar_hides_a_row(
 
     tally = await erased(database, tenant, "cont_1")
 
-    assert tally == Tally(events=10, deliveries=10)
+    assert tally == ErasureCounts(events=10, deliveries=10)
 
 
 async def test_what_is_another_tenant_s_stays_whatever_it_shares(
@@ -269,7 +269,7 @@ async def test_a_contact_is_found_among_thousands(
 
     tally = await erased(database, tenant, "cont_1")
 
-    assert tally == Tally(events=3, deliveries=3)
+    assert tally == ErasureCounts(events=3, deliveries=3)
     assert await count_in(app, "webhook_events") == 7000
     assert await count_in(app, "webhook_deliveries") == 5000
 
@@ -313,7 +313,7 @@ async def test_an_event_with_more_deliveries_than_go_at_once_is_erased_whole(
     await many_deliveries(app, webhook, 2500)
     await app.db.execute("UPDATE webhook_deliveries SET event_id = $1", event)
 
-    assert await erased(database, tenant, "cont_1") == Tally(events=1, deliveries=2500)
+    assert await erased(database, tenant, "cont_1") == ErasureCounts(events=1, deliveries=2500)
 
 
 # All of a tenant's
@@ -333,7 +333,7 @@ async def test_everything_of_a_tenant_goes_and_the_tenant_itself_stays(
         await many_events(app, each, 3000)
         await stored_event(app, each, at="NULL")
     await stored_event(app, tenant, waiting=True)
-    everything = Tally(
+    everything = ErasureCounts(
         events=3002,
         waiting=1,
         deliveries=3002,
@@ -348,7 +348,7 @@ async def test_everything_of_a_tenant_goes_and_the_tenant_itself_stays(
     again = await erased(database, tenant)
 
     assert before == tally == everything
-    assert again == Tally()
+    assert again == ErasureCounts()
     for table in ("webhooks", "webhook_events", "webhook_replays", "webhook_notices"):
         assert await count_in(app, f"{table} WHERE tenant_id = '{tenant}'") == 0
         assert await count_in(app, f"{table} WHERE tenant_id = '{other}'") > 0
@@ -386,7 +386,7 @@ async def test_counting_tells_what_erasing_would_and_changes_nothing(
     tallies = [await counted(database, tenant, "cont_1") for _ in range(2)]
     tallies.append(await erased(database, tenant, "cont_1"))
 
-    assert tallies == [Tally(events=1, waiting=1, deliveries=3, pending=1)] * 3
+    assert tallies == [ErasureCounts(events=1, waiting=1, deliveries=3, pending=1)] * 3
 
 
 # While others are at work
@@ -453,7 +453,7 @@ async def test_a_webhook_that_somebody_holds_is_paused_before_anything_is_erased
     await settler.close()
 
     assert during == ({event}, {delivery})
-    assert tally == Tally(events=1, deliveries=1, webhooks=2)
+    assert tally == ErasureCounts(events=1, deliveries=1, webhooks=2)
 
 
 async def paused(app: Application, webhook: UUID) -> bool:
@@ -502,7 +502,7 @@ async def test_the_next_attempt_of_what_is_just_being_settled_goes_as_well(
         tally = await erasing
     await settler.close()
 
-    assert tally == Tally(events=1, deliveries=2, pending=1)
+    assert tally == ErasureCounts(events=1, deliveries=2, pending=1)
     assert await count_in(app, "webhook_deliveries") == 0
 
 
@@ -537,7 +537,7 @@ async def test_a_delivery_in_flight_whose_row_is_gone_harms_nobody(
         await until(lambda: settled(app, webhook, "success", 1))
 
     health = await app.health(webhook)
-    assert tally == Tally(events=1, deliveries=1, pending=1)
+    assert tally == ErasureCounts(events=1, deliveries=1, pending=1)
     assert [b"cont_1" in request.body for request in receiver.received] == [True, False]
     assert (health["consecutive_failures"], health["last_failure_at"]) == (0, None)
     assert len(await app.deliveries(webhook)) == 1

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.maintenance.retention import Janitor
+from daemon.maintenance.retention import Retention
 from daemon.maintenance.retention_jobs import ROUNDS_PER_WHOLE_ROUND
 from daemon.runtime.metrics import Metrics
 from daemon.store import retention
@@ -40,24 +40,24 @@ WEEK = timedelta(days=7)
 @asynccontextmanager
 async def janitor_of(
     url: str, *, rest: timedelta = timedelta(0), metrics: Metrics | None = None
-) -> AsyncIterator[Janitor]:
+) -> AsyncIterator[Retention]:
     """One that keeps deliveries and events for a week."""
     database = Database(url, size=2)
     await database.open()
     try:
-        yield Janitor(
+        yield Retention(
             database, deliveries=WEEK, events=WEEK, metrics=metrics or Metrics(), rest=rest
         )
     finally:
         await database.close(within=timedelta(seconds=2))
 
 
-async def one_round(janitor: Janitor) -> None:
+async def one_round(janitor: Retention) -> None:
     """Go through everything once, without the rests."""
     async with asyncio.timeout(60):
-        await janitor.turn()
+        await janitor.run_once()
         while not janitor.resting:
-            await janitor.turn()
+            await janitor.run_once()
 
 
 async def cleaned(url: str) -> None:
@@ -433,7 +433,7 @@ async def test_a_daemon_that_has_just_started_rests_first_but_comes_round(
 ) -> None:
     await stored_delivery(app, webhook)
     async with janitor_of(database, rest=timedelta(hours=1)) as janitor:
-        nap = await janitor.turn()
+        nap = await janitor.run_once()
 
     assert nap == 10
     assert await count_in(app, "webhook_deliveries") == 1

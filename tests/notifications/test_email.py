@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 from daemon.core.model.ids import NoticeId, TenantId, WebhookId
 from daemon.core.model.notices import DueNotice, Letter, NoticeKind, PastAttempt
-from daemon.core.outcomes.health import Limits
-from daemon.core.policy.email_addresses import mailbox
-from daemon.notifications.email import Letterhead, compose
+from daemon.core.outcomes.health import HealthLimits
+from daemon.core.policy.email_addresses import parse_address
+from daemon.notifications.email import EmailSettings, render_email
 from daemon.notifications.email.wording import LONGEST_NAME
 
 NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
-HEAD = Letterhead(mailbox("PenguinMails <hooks@example.com>"), Limits(), "https://console.test/c")
-OPS = mailbox("Ops <ops@example.com>")
+HEAD = EmailSettings(
+    parse_address("PenguinMails <hooks@example.com>"), HealthLimits(), "https://console.test/c"
+)
+OPS = parse_address("Ops <ops@example.com>")
 WEBHOOK = UUID(int=0xABC)
 SERVER_ERROR = "the receiver answered 500 Internal Server Error"
 
@@ -53,8 +55,8 @@ NOTICE = DueNotice(
 )
 
 
-def letter_of(notice: DueNotice, *, operators: bool = True, head: Letterhead = HEAD) -> Letter:
-    return compose(notice, head, to=[OPS], operators=operators)
+def letter_of(notice: DueNotice, *, operators: bool = True, head: EmailSettings = HEAD) -> Letter:
+    return render_email(notice, head, to=[OPS], operators=operators)
 
 
 def opened(letter: Letter) -> EmailMessage:
@@ -399,7 +401,7 @@ def everything(letter: Letter) -> Iterator[str]:
 
 
 def test_several_administrators_are_told_in_one_letter() -> None:
-    letter = compose(NOTICE, HEAD, to=[OPS, mailbox("eve@example.com")], operators=True)
+    letter = render_email(NOTICE, HEAD, to=[OPS, parse_address("eve@example.com")], operators=True)
 
     assert letter.recipients == ("ops@example.com", "eve@example.com")
     assert opened(letter)["To"] == "Ops <ops@example.com>, eve@example.com"

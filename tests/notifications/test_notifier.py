@@ -15,12 +15,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.model.notices import DueNotice, NoticeKind
-from daemon.core.outcomes.health import Limits
-from daemon.core.policy.email_addresses import mailbox
-from daemon.notifications.email import Letterhead
+from daemon.core.outcomes.health import HealthLimits
+from daemon.core.policy.email_addresses import parse_address
+from daemon.notifications.email import EmailSettings
 from daemon.notifications.notifier import Notifier, Timing
 from daemon.notifications.smtp import Mailer, MailServer
-from daemon.runtime.loop import Pulse, keep_turning
+from daemon.runtime.loop import Heartbeats, run_loop
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices
 from daemon.store.database import Connection, Database
@@ -62,13 +62,13 @@ async def notifying(
     notifier = Notifier(
         database,
         Mailer(MailServer.from_url(url), step_seconds=seconds, letter_seconds=seconds),
-        Letterhead(mailbox("hooks@example.com"), Limits()),
-        to=[mailbox(to)] if to else [],
+        EmailSettings(parse_address("hooks@example.com"), HealthLimits()),
+        to=[parse_address(to)] if to else [],
         metrics=Metrics(),
         timing=timing,
     )
     stop = asyncio.Event()
-    turning = asyncio.create_task(keep_turning(notifier, stop=stop, pulse=Pulse()))
+    turning = asyncio.create_task(run_loop(notifier, stop=stop, pulse=Heartbeats()))
     try:
         yield notifier
     finally:
@@ -335,7 +335,7 @@ async def test_an_address_that_is_never_taken_does_not_keep_it_from_the_others_f
     with mail_host() as host, capture_logs() as logs:
         host.refusals["eve@example.com"] = "452 4.2.2 mailbox full"
         async with opened(database) as db, notifying(db, host.url) as notifier:
-            notifier._to = [mailbox(OPS), mailbox("eve@example.com")]
+            notifier._to = [parse_address(OPS), parse_address("eve@example.com")]
             await until(lambda: all_sent(app))
 
     row = await row_of(app, notice)

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.core.model.replays import Source, Status
+from daemon.core.model.replays import ReplaySource, ReplayStatus
 from daemon.replay.count import count_replay
 from daemon.store import replay_candidates, replays
 from tests.pipeline.test_delivery import SHORT, settled
@@ -62,7 +62,7 @@ async def test_events_are_sent_again_under_their_ids_with_the_same_bytes(
     assert first.body == second.body
     assert second.event["id"] == f"evt_{event.hex}"
     assert second.headers["webhook-id"] == f"evt_{event.hex}"
-    assert (replay.status, replay.total, replay.sent) == (Status.COMPLETED, 1, 1)
+    assert (replay.status, replay.total, replay.sent) == (ReplayStatus.COMPLETED, 1, 1)
     assert replay.finished_at is not None
     assert [row["attempt_number"] for row in rows] == [1, 1]
     assert {row["replay_id"] for row in rows} == {None, replay.id}
@@ -235,9 +235,9 @@ async def test_a_count_goes_through_years_without_looking_at_every_day(app: Appl
     assert asked < 25
 
 
-@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("source", ReplaySource)
 async def test_no_statement_of_a_count_reads_more_than_a_page(
-    app: Application, monkeypatch: pytest.MonkeyPatch, source: Source
+    app: Application, monkeypatch: pytest.MonkeyPatch, source: ReplaySource
 ) -> None:
     monkeypatch.setattr(replay_candidates, "COUNTED_AT_ONCE", 50)
     tenant = await app.tenant()
@@ -254,7 +254,7 @@ async def test_no_statement_of_a_count_reads_more_than_a_page(
         counted = await count(app, wanted(webhook, source=source, types=["email.*"]))
         opened = await count(app, wanted(webhook, source=source, types=["email.opened"]))
 
-    whole = {Source.EVENTS: (240, 80), Source.EXHAUSTED: (120, 120)}[source]
+    whole = {ReplaySource.EVENTS: (240, 80), ReplaySource.EXHAUSTED: (120, 120)}[source]
     selects = [each for each in asked if "FROM webhook_" in each.query]
     assert (counted, opened) == whole
     for each in selects:
@@ -280,7 +280,7 @@ async def test_a_paused_webhook_s_replay_waits_and_goes_on_when_it_is_resumed(
         await set_active(app, webhook, True)
         replay = await over(app, replay.id)
 
-    assert (waiting.status, waiting.paused, waiting.sent) == (Status.RUNNING, True, sent)
+    assert (waiting.status, waiting.paused, waiting.sent) == (ReplayStatus.RUNNING, True, sent)
     assert 20 <= sent < 200
     assert received(receiver) == sorted(on_the_wire(ids))
     assert not replay.paused
@@ -328,7 +328,7 @@ async def test_a_replay_waits_while_the_webhook_s_filter_cannot_be_understood(
         await app.db.execute(change, webhook, None)
         await over(app, replay.id)
 
-    assert (half_way.status, half_way.sent < 200) == (Status.RUNNING, True)
+    assert (half_way.status, half_way.sent < 200) == (ReplayStatus.RUNNING, True)
     assert received(receiver) == sorted(on_the_wire(ids))
 
 
@@ -365,7 +365,7 @@ async def test_several_replays_go_on_side_by_side_and_are_counted(
         ended = [await over(app, replay.id) for replay in begun]
         page = await metrics_of(service)
 
-    assert {replay.status for replay in ended} == {Status.COMPLETED}
+    assert {replay.status for replay in ended} == {ReplayStatus.COMPLETED}
     for number in range(8):
         assert received(receiver, f"/{number}") == sorted(on_the_wire(ids))
     assert "webhookd_replayed_deliveries_total 320.0" in page
@@ -396,7 +396,7 @@ async def test_progress_grows_from_nothing_to_all_of_it(
     first = await begin(app, wanted(webhook))
     seen = [first]
     async with serving(database):
-        while seen[-1].status is Status.RUNNING:
+        while seen[-1].status is ReplayStatus.RUNNING:
             seen.append(await look(app, first.id))
 
     assert (first.begun, first.sent, seen[-1].begun) == (False, 0, True)
@@ -446,7 +446,7 @@ async def test_a_replay_goes_on_where_the_daemon_before_left_it(
     async with serving(database):
         await over(app, replay.id)
 
-    assert (between.status, between.sent < 300) == (Status.RUNNING, True)
+    assert (between.status, between.sent < 300) == (ReplayStatus.RUNNING, True)
     assert received(receiver) == sorted(on_the_wire(ids))
 
 
@@ -470,7 +470,7 @@ async def test_a_cancelled_replay_loses_nothing_that_was_begun_and_begins_nothin
         again = await cancel(app, replay.id)
 
     stored = Counter(row["status"] for row in await app.deliveries(webhook))
-    assert cancelled.status is Status.CANCELLED
+    assert cancelled.status is ReplayStatus.CANCELLED
     assert cancelled.sent < ended.sent < 1000
     assert stored == {"success": ended.sent}
     assert len(receiver.received) == ended.sent
@@ -515,7 +515,7 @@ async def test_a_replay_that_is_over_cannot_be_cancelled(
         replay = await over(app, (await begin(app, wanted(webhook))).id)
 
     assert await cancel(app, replay.id) == replay
-    assert (replay.status, replay.total, replay.sent) == (Status.COMPLETED, 0, 0)
+    assert (replay.status, replay.total, replay.sent) == (ReplayStatus.COMPLETED, 0, 0)
     assert await replays.cancel(app.db, None, ReplayId(uuid4())) is None
 
 
@@ -539,14 +539,14 @@ async def test_exhausted_deliveries_are_made_again_and_no_others(
     receiver.answer = lambda it: Reply(200 if healed or it.event["data"]["n"] == 0 else 500)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
-    exhausted = wanted(webhook, source=Source.EXHAUSTED)
+    exhausted = wanted(webhook, source=ReplaySource.EXHAUSTED)
     async with serving(database, delivery={"retry_schedule": ["10ms"]}):
         events = [await app.event(tenant, {"n": n}) for n in range(6)]
         await until(lambda: settled(app, webhook, "failed", 10))
         await until(lambda: _nothing_pending(app))
         healed = True
-        opened = await count(app, wanted(webhook, source=Source.EXHAUSTED, types=["email.*"]))
-        clicked = await count(app, wanted(webhook, source=Source.EXHAUSTED, types=["x"]))
+        opened = await count(app, wanted(webhook, source=ReplaySource.EXHAUSTED, types=["email.*"]))
+        clicked = await count(app, wanted(webhook, source=ReplaySource.EXHAUSTED, types=["x"]))
         await app.db.execute("DELETE FROM webhook_events")
         replay = await over(app, (await begin(app, exhausted)).id)
         nothing_left = await count(app, exhausted)
@@ -575,7 +575,7 @@ async def test_of_an_event_s_chains_only_the_last_attempt_is_made_again(
         await until(lambda: settled(app, webhook, "failed", 4))
         await until(lambda: _nothing_pending(app))
         receiver.answer = lambda _: Reply()
-        exhausted = wanted(webhook, source=Source.EXHAUSTED)
+        exhausted = wanted(webhook, source=ReplaySource.EXHAUSTED)
         replay = await over(app, (await begin(app, exhausted)).id)
 
     assert (replay.total, replay.sent) == (1, 1)
@@ -602,7 +602,7 @@ async def test_what_still_waits_for_a_retry_is_not_exhausted(
         await app.event(tenant)
         await until(lambda: settled(app, webhook, "failed", 1))
 
-    assert await count(app, wanted(webhook, source=Source.EXHAUSTED)) == 0
+    assert await count(app, wanted(webhook, source=ReplaySource.EXHAUSTED)) == 0
 
 
 async def test_a_window_of_exhausted_deliveries_goes_by_their_last_attempt(
@@ -619,7 +619,7 @@ async def test_a_window_of_exhausted_deliveries_goes_by_their_last_attempt(
             " VALUES ($1, $2, 'a.b', '{}', 'failed', $3, 6, $3, NULL)",
             *(webhook, UUID(int=number), at),
         )
-    window = wanted(webhook, source=Source.EXHAUSTED, since=since, to=to)
+    window = wanted(webhook, source=ReplaySource.EXHAUSTED, since=since, to=to)
     async with serving(database, delivery=SHORT):
         counted = await count(app, window)
         await over(app, (await begin(app, window)).id)
@@ -645,7 +645,7 @@ async def test_a_replay_to_slow_endpoints_leaves_others_their_part(
         standing = {(await look(app, each.id)).status for each in ahead}
 
     assert len(receiver.at("/quick")) == 20
-    assert standing == {Status.RUNNING}
+    assert standing == {ReplayStatus.RUNNING}
     assert most <= 8  # a quarter of the places
 
 
@@ -663,5 +663,5 @@ async def test_hundreds_of_replays_that_get_nowhere_hide_no_other(
     async with serving(database):
         ended = await over(app, (await begin(app, wanted(quick))).id)
 
-    assert (ended.status, ended.sent) == (Status.COMPLETED, 5)
+    assert (ended.status, ended.sent) == (ReplayStatus.COMPLETED, 5)
     assert receiver.at("/stuck") == []

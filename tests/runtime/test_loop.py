@@ -10,7 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.errors import DatabaseUnavailableError
-from daemon.runtime.loop import LONGEST_BACK_OFF, SHORTEST_BACK_OFF, Pulse, keep_turning, rest_until
+from daemon.runtime.loop import (
+    LONGEST_BACK_OFF,
+    SHORTEST_BACK_OFF,
+    Heartbeats,
+    run_loop,
+    sleep_until_woken,
+)
 from tests.support.daemons import until
 
 FOR_EVER = 3600.0
@@ -31,7 +37,7 @@ class Scripted:
     def turns(self) -> int:
         return len(self.turned_at)
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         self.turned_at.append(time.monotonic())
         await asyncio.sleep(0)
         step = next(self._steps, FOR_EVER)
@@ -45,11 +51,11 @@ class Turning:
 
     def __init__(self, loop: Scripted) -> None:
         self.stop = asyncio.Event()
-        self.pulse = Pulse()
+        self.pulse = Heartbeats()
         self._loop = loop
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(keep_turning(self._loop, stop=self.stop, pulse=self.pulse))
+        self._task = asyncio.create_task(run_loop(self._loop, stop=self.stop, pulse=self.pulse))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -77,7 +83,7 @@ async def test_a_loop_that_is_stopped_before_it_began_does_not_turn() -> None:
     loop, stop = Scripted(), asyncio.Event()
     stop.set()
 
-    await keep_turning(loop, stop=stop, pulse=Pulse())
+    await run_loop(loop, stop=stop, pulse=Heartbeats())
 
     assert loop.turns == 0
 
@@ -219,7 +225,7 @@ async def test_the_pulse_knows_a_loop_from_its_beginning() -> None:
 
 async def test_a_cancelled_loop_ends_and_swallows_nothing() -> None:
     loop = Scripted()
-    task = asyncio.create_task(keep_turning(loop, stop=asyncio.Event(), pulse=Pulse()))
+    task = asyncio.create_task(run_loop(loop, stop=asyncio.Event(), pulse=Heartbeats()))
     await until(lambda: loop.turns == 1)
 
     task.cancel()
@@ -233,12 +239,12 @@ async def test_a_rest_ends_at_a_wake_that_came_before_it() -> None:
     wake.set()
 
     async with asyncio.timeout(1):
-        await rest_until(wake, FOR_EVER)
+        await sleep_until_woken(wake, FOR_EVER)
 
 
 async def test_a_rest_ends_by_itself_without_a_wake() -> None:
     began = time.monotonic()
 
-    await rest_until(asyncio.Event(), 0.02)
+    await sleep_until_woken(asyncio.Event(), 0.02)
 
     assert 0.019 <= time.monotonic() - began < 1

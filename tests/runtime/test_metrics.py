@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemon.core.model.attempts import Answer, Attempted, Claim, Failure, Fault, Outcome, Verdict
+from daemon.core.model.attempts import (
+    AttemptResult,
+    Claim,
+    Failure,
+    FailureKind,
+    Outcome,
+    Response,
+    Verdict,
+)
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.notices import NoticeKind
 from daemon.core.model.secrets import StoredSecrets
@@ -33,14 +41,14 @@ SOON = timedelta(minutes=1)
 
 
 def attempted(
-    result: int | Fault, retry_in: timedelta | None = None, took_ms: int = 40
-) -> Attempted:
-    if isinstance(result, Fault):
+    result: int | FailureKind, retry_in: timedelta | None = None, took_ms: int = 40
+) -> AttemptResult:
+    if isinstance(result, FailureKind):
         outcome = Outcome(Failure(result, "no"), took_ms)
-        return Attempted(CLAIM, outcome, Verdict(False, None, "no", retry_in), None)
-    outcome = Outcome(Answer(result, (), ""), took_ms)
+        return AttemptResult(CLAIM, outcome, Verdict(False, None, "no", retry_in), None)
+    outcome = Outcome(Response(result, (), ""), took_ms)
     delivered = 200 <= result <= 299
-    return Attempted(CLAIM, outcome, Verdict(delivered, result, None, retry_in), None)
+    return AttemptResult(CLAIM, outcome, Verdict(delivered, result, None, retry_in), None)
 
 
 def scraped(metrics: Metrics) -> dict[str, float]:
@@ -66,7 +74,7 @@ def test_every_promised_metric_is_there_from_the_start_at_zero() -> None:
         "webhookd_deliveries_created_total",
         "webhookd_replayed_deliveries_total",
         *(f"webhookd_attempts_total result={each}" for each in ("success", "failed", "exhausted")),
-        *(f"webhookd_attempt_faults_total fault={fault.value}" for fault in Fault),
+        *(f"webhookd_attempt_faults_total fault={fault.value}" for fault in FailureKind),
         *(
             f"webhookd_responses_total class={each}"
             for each in ("2xx", "3xx", "4xx", "5xx", "none")
@@ -114,9 +122,9 @@ def test_attempts_are_counted_by_result_fault_and_class_of_answer() -> None:
             attempted(404, SOON),
             attempted(503),
             attempted(999, SOON),
-            attempted(Fault.TIMEOUT, SOON),
-            attempted(Fault.TIMEOUT, SOON),
-            attempted(Fault.TLS),
+            attempted(FailureKind.TIMEOUT, SOON),
+            attempted(FailureKind.TIMEOUT, SOON),
+            attempted(FailureKind.TLS),
         ]
     )
 

@@ -12,7 +12,7 @@ import pytest
 
 from daemon.config import Config
 from daemon.runtime import systemd
-from daemon.runtime.package_data import bundled
+from daemon.runtime.package_data import package_file
 
 UNIT = "penguinmails-webhooks.service"
 ANALYZE = shutil.which("systemd-analyze")
@@ -112,7 +112,7 @@ def test_the_watchdogs_interval_is_read_when_it_is_meant_for_us(
 def service() -> configparser.SectionProxy:
     unit = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read(bundled("systemd") / UNIT)
+    unit.read(package_file("systemd") / UNIT)
     return unit["Service"]
 
 
@@ -141,7 +141,7 @@ def test_the_unit_gives_the_daemon_time_to_drain(service: configparser.SectionPr
 def test_the_units_user_is_the_one_that_sysusers_makes(
     service: configparser.SectionProxy,
 ) -> None:
-    text = (bundled("systemd") / "penguinmails-webhooks.sysusers.conf").read_text()
+    text = (package_file("systemd") / "penguinmails-webhooks.sysusers.conf").read_text()
 
     made = [line.split()[1] for line in text.splitlines() if line.startswith("u ")]
 
@@ -172,7 +172,7 @@ def test_the_unit_locks_the_daemon_in(
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_systemd_itself_finds_no_fault_with_the_unit(tmp_path: Path) -> None:
-    text = (bundled("systemd") / UNIT).read_text()
+    text = (package_file("systemd") / UNIT).read_text()
     copy = tmp_path / UNIT  # with a program that exists
     copy.write_text(re.sub(r"(?m)^(ExecStart=)\S+", r"\1/bin/true", text))
 

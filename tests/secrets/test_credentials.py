@@ -5,11 +5,11 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.core.wire import signing
-from daemon.secrets.credentials import concealed, credentials_of, header_place
+from daemon.secrets.credentials import credentials_of, header_place, redacted
 from daemon.secrets.vault import Vault
 from tests.pipeline.test_delivery import settled
 from tests.support.application import SECRET, Application
@@ -101,17 +101,17 @@ def test_it_is_concealed_in_an_answer(echo: str) -> None:
         "whsec_previous",
         (("Authorization", BEARER), ("X-Other", "Basic c29tZW9uZTpwNHNzdzByZA==")),
     )
-    outcome = Outcome(Answer(200, (("x", f"<{echo}>"),), f"a {echo} b {echo}"), took_ms=1)
+    outcome = Outcome(Response(200, (("x", f"<{echo}>"),), f"a {echo} b {echo}"), took_ms=1)
 
-    safe = concealed(outcome, credentials)
+    safe = redacted(outcome, credentials)
 
-    assert safe.result == Answer(200, (("x", "<[hidden]>"),), "a [hidden] b [hidden]")
+    assert safe.result == Response(200, (("x", "<[hidden]>"),), "a [hidden] b [hidden]")
 
 
 def test_an_answer_without_secrets_stays_the_very_same() -> None:
-    outcome = Outcome(Answer(200, (("x", "y"),), "short a: abc"), took_ms=1)
+    outcome = Outcome(Response(200, (("x", "y"),), "short a: abc"), took_ms=1)
 
-    assert concealed(outcome, Credentials(SECRET, None, (("X", "abc"),))) is outcome
+    assert redacted(outcome, Credentials(SECRET, None, (("X", "abc"),))) is outcome
 
 
 def test_credentials_show_nothing_of_themselves() -> None:
@@ -126,7 +126,7 @@ def test_a_secret_that_is_sealed_but_empty_is_no_secret() -> None:
 
     found = credentials_of(StoredSecrets(webhook, empty), vault)
 
-    assert found == Failure(Fault.UNUSABLE, "the webhook has no secret to sign with")
+    assert found == Failure(FailureKind.UNUSABLE, "the webhook has no secret to sign with")
 
 
 def test_a_header_is_bound_to_its_name() -> None:

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
-from daemon.core.model.replays import Source
+from daemon.core.model.replays import ReplaySource
 from daemon.store.retries import Paused, Retried, retry_now
 from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
@@ -234,7 +234,7 @@ async def test_two_who_retry_all_that_was_given_up_send_each_of_it_once(
     for n in range(200):
         at = datetime.now(UTC) - timedelta(minutes=300 - n)
         await delivery_of(app, webhook, status="failed", next_retry_at=None, attempted_at=at)
-    everything = wanted(webhook, source=Source.EXHAUSTED)
+    everything = wanted(webhook, source=ReplaySource.EXHAUSTED)
 
     async with serving(database), serving(database):
         both = [await begin(app, everything) for _ in range(2)]

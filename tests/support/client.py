@@ -9,9 +9,9 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from typing import Any
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Request
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response
 from daemon.core.policy.urls import EgressPolicy
-from daemon.egress.client import Sender
+from daemon.egress.client import WebhookClient
 from tests.support.daemons import until
 from tests.support.hostile import OK, Script, hostile, saying
 
@@ -43,12 +43,12 @@ class Names:
 @asynccontextmanager
 async def sending(
     policy: EgressPolicy = LOOPBACK, *, seconds: float = 5.0, **parts: Any
-) -> AsyncIterator[Sender]:
+) -> AsyncIterator[WebhookClient]:
     """`tls` is a context, or what makes one."""
     parts = {"resolver": Names()} | parts
     if isinstance(context := parts.get("tls"), ssl.SSLContext):
         parts["tls"] = lambda: context
-    sender = Sender(policy, timeout=timedelta(seconds=seconds), **parts)
+    sender = WebhookClient(policy, timeout=timedelta(seconds=seconds), **parts)
     try:
         yield sender
     finally:
@@ -64,9 +64,9 @@ async def outcome_of(script: Script, *, seconds: float = 5.0, body: bytes = b"{}
         return await sender.send(to(receiver.url, body))
 
 
-async def answer_of(script: Script, *, seconds: float = 5.0) -> Answer:
+async def answer_of(script: Script, *, seconds: float = 5.0) -> Response:
     result = (await outcome_of(script, seconds=seconds)).result
-    assert isinstance(result, Answer), result
+    assert isinstance(result, Response), result
     return result
 
 
@@ -84,14 +84,16 @@ async def twice(script: Script) -> tuple[Outcome, Outcome, int]:
         return first, second, len(receiver.visits)
 
 
-NOT_HTTP = Failure(Fault.PROTOCOL, "the receiver's answer is not valid HTTP")
-NO_ANSWER = Failure(Fault.DISCONNECTED, "the receiver closed the connection without an answer")
-CUT_OFF = Failure(
-    Fault.DISCONNECTED, "the receiver closed the connection in the middle of its answer"
+NOT_HTTP = Failure(FailureKind.PROTOCOL, "the receiver's answer is not valid HTTP")
+NO_ANSWER = Failure(
+    FailureKind.DISCONNECTED, "the receiver closed the connection without an answer"
 )
-ENDLESS_HEAD = Failure(Fault.PROTOCOL, "the head of the receiver's answer is too long")
-SWITCHED = Failure(Fault.PROTOCOL, "the receiver switched to another protocol")
-TOO_LATE = Failure(Fault.TIMEOUT, "no complete answer within 0.5 s")
+CUT_OFF = Failure(
+    FailureKind.DISCONNECTED, "the receiver closed the connection in the middle of its answer"
+)
+ENDLESS_HEAD = Failure(FailureKind.PROTOCOL, "the head of the receiver's answer is too long")
+SWITCHED = Failure(FailureKind.PROTOCOL, "the receiver switched to another protocol")
+TOO_LATE = Failure(FailureKind.TIMEOUT, "no complete answer within 0.5 s")
 
 
 class Unanswered(Names):

@@ -49,7 +49,7 @@ class Visit:
         """Read no more than a request's head."""
         return await self._reader.readuntil(b"\r\n\r\n")
 
-    async def hear(self) -> bytes:
+    async def mark_due(self) -> bytes:
         """Read whatever has come, at least one byte."""
         heard = await self._reader.read(65536)
         if not heard:
@@ -283,7 +283,7 @@ def meeting_with(data: bytes, *, again: bytes = b"", every: float = 0.0) -> Scri
     """Whatever is said first, a TLS hello perhaps, is met with these bytes; then with `again`."""
 
     async def script(visit: Visit) -> None:
-        await visit.hear()
+        await visit.mark_due()
         await visit.say(data)
         while again:
             await visit.say(again)
@@ -297,7 +297,7 @@ def hanging_up_after_hearing(*, reset: bool) -> Script:
     """Close, or reset, as soon as anything was said."""
 
     async def script(visit: Visit) -> None:
-        await visit.hear()
+        await visit.mark_due()
         if reset:
             visit.reset()
 
@@ -336,7 +336,7 @@ UNAWARE = {deaf, sipping}
 async def echoing(visit: Visit) -> None:
     """Say whatever is said."""
     while True:
-        await visit.say(await visit.hear())
+        await visit.say(await visit.mark_due())
 
 
 # None of these comes to an end by itself.

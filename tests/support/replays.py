@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.core.model.replays import Counted, Replay, Source, Status, Wanted
+from daemon.core.model.replays import (
+    CountedReplay,
+    Replay,
+    ReplayRequest,
+    ReplaySource,
+    ReplayStatus,
+)
 from daemon.replay.count import count_replay
 from daemon.store import replays
 from tests.support.application import Application
@@ -44,12 +50,12 @@ def wanted(
     webhook: UUID,
     *,
     tenant: UUID | None = None,
-    source: Source = Source.EVENTS,
+    source: ReplaySource = ReplaySource.EVENTS,
     since: datetime = YESTERDAY,
     to: datetime | None = None,
     types: Sequence[str] | None = None,
-) -> Wanted:
-    return Wanted(
+) -> ReplayRequest:
+    return ReplayRequest(
         None if tenant is None else TenantId(tenant),
         WebhookId(webhook),
         source,
@@ -59,20 +65,20 @@ def wanted(
     )
 
 
-async def count(app: Application, what: Wanted) -> int:
+async def count(app: Application, what: ReplayRequest) -> int:
     counted = await count_replay(app.db, what)
     assert counted is not None
     return counted.total
 
 
-async def begin(app: Application, what: Wanted) -> Replay:
+async def begin(app: Application, what: ReplayRequest) -> Replay:
     """Count, and begin."""
     counted = await count_replay(app.db, what)
     assert counted is not None
     return await begin_counted(app, counted)
 
 
-async def begin_counted(app: Application, counted: Counted) -> Replay:
+async def begin_counted(app: Application, counted: CountedReplay) -> Replay:
     replay_id = await replays.create(app.db, counted)
     assert replay_id is not None
     return await look(app, replay_id)
@@ -88,7 +94,7 @@ async def over(app: Application, replay_id: ReplayId, *, within: float = 30.0) -
     """The replay, waited for until it does not run any more."""
 
     async def is_over() -> bool:
-        return (await look(app, replay_id)).status is not Status.RUNNING
+        return (await look(app, replay_id)).status is not ReplayStatus.RUNNING
 
     await until(is_over, within=within)
     return await look(app, replay_id)

@@ -5,7 +5,7 @@ from typing import Any
 from daemon.cli import main
 from daemon.core.wire import signing
 
-whole = signing.headers_for
+whole = signing.request_headers
 
 
 def breaking(**parts: Any) -> Any:
@@ -16,5 +16,5 @@ def breaking(**parts: Any) -> Any:
 
 
 if __name__ == "__main__":
-    signing.headers_for = breaking
+    signing.request_headers = breaking
     main()

@@ -14,6 +14,7 @@ from daemon.admin.api.operation import Operation
 from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.api.validation import in_body, in_query
 from daemon.core.model.ids import TenantId
+from daemon.core.wire.event_ids import parse_event_id
 
 NOBODY = UUID(int=0)
 
@@ -37,7 +38,7 @@ def _id_of(operation: Operation, request: web.Request) -> UUID:
     text = request.match_info["id"]
     try:
         # An event's id may also be given as its receivers know it.
-        return UUID(text.removeprefix("evt_") if operation.id_name == "event" else text)
+        return parse_event_id(text) if operation.id_name == "event" else UUID(text)
     except ValueError:
         raise not_found(operation.id_name) from None
 

@@ -8,10 +8,10 @@ from daemon.admin.api.operation import Call, Link, Operation, Reply
 from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.resources.cursor import _cursor, _place
 from daemon.admin.views import deliveries, json_text
-from daemon.core.event_types import EVENT_TYPES, sample_of
+from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
-from daemon.core.wire import signing
-from daemon.runtime.offload import Apart
+from daemon.core.wire.event_ids import public_event_id
+from daemon.runtime.offload import Offload
 from daemon.store import attempts as history
 from daemon.store import event_log, retries, webhooks
 from daemon.store.database import Connection, Database
@@ -26,7 +26,7 @@ class DeliveryDesk:
     """What is done with deliveries and events."""
 
     database: Database
-    apart: Apart = field(default_factory=Apart)
+    apart: Offload = field(default_factory=Offload)
 
     def operations(self) -> list[Operation]:
         return [
@@ -105,7 +105,7 @@ class DeliveryDesk:
                 found.attempt.event_id,
                 webhook_id=found.attempt.webhook_id,
             )
-        return await self.apart.do(
+        return await self.apart.run(
             lambda: Reply(200, deliveries.delivery_in_full(found, siblings)),
             size=len(found.data or ""),
         )
@@ -160,7 +160,7 @@ class DeliveryDesk:
                         name=each.name,
                         description=each.description,
                         fields=list(each.fields),
-                        sample=sample_of(each.name),
+                        sample=sample_data(each.name),
                     )
                     for each in EVENT_TYPES
                 ]
@@ -198,7 +198,7 @@ async def _check_webhook(db: Connection, tenant: TenantId, webhook_id: WebhookId
 def _members(entry: EventEntry) -> dict[str, Any]:
     return {
         "id": entry.id,
-        "message_id": signing.message_id_of(entry.id),
+        "message_id": public_event_id(entry.id),
         "type": entry.type,
         "created_at": entry.created_at,
     }

@@ -9,7 +9,7 @@ from daemon.admin.api.problems import Mistake, Problem, not_found
 from daemon.admin.views import replays as replay_views
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.core.model.replays import Counted, Replay, Source, Wanted
+from daemon.core.model.replays import CountedReplay, Replay, ReplayRequest, ReplaySource
 from daemon.replay.count import count_replay
 from daemon.store import replays, webhooks
 from daemon.store.database import Database
@@ -84,10 +84,10 @@ class ReplayDesk:
 
     async def start(self, call: Call) -> Reply:
         body: schemas.NewReplay = call.body
-        wanted = Wanted(
+        wanted = ReplayRequest(
             call.tenant,
             WebhookId(body.webhook_id),
-            Source.EVENTS,
+            ReplaySource.EVENTS,
             body.from_,
             body.to,
             tuple(body.event_types) if body.event_types else None,
@@ -117,7 +117,7 @@ class ReplayDesk:
     async def retry_failed(self, call: Call) -> Reply:
         body: schemas.Window = call.body
         webhook_id = WebhookId(call.id)
-        wanted = Wanted(call.tenant, webhook_id, Source.EXHAUSTED, body.from_, body.to)
+        wanted = ReplayRequest(call.tenant, webhook_id, ReplaySource.EXHAUSTED, body.from_, body.to)
         counted = await self._counted(wanted)
         replay = await self._begun(call.tenant, counted) if counted.total else None
         return Reply(
@@ -127,7 +127,7 @@ class ReplayDesk:
             ),
         )
 
-    async def _counted(self, wanted: Wanted) -> Counted:
+    async def _counted(self, wanted: ReplayRequest) -> CountedReplay:
         try:
             counted = await self._count(wanted)
         except UnusableFilterError as error:
@@ -139,7 +139,7 @@ class ReplayDesk:
             raise Problem(422, f"from: {reason}", mistakes=[Mistake("#/from", reason)])
         return counted
 
-    async def _count(self, wanted: Wanted) -> Counted | None:
+    async def _count(self, wanted: ReplayRequest) -> CountedReplay | None:
         assert wanted.tenant_id is not None
         line = self._lines.setdefault(wanted.tenant_id, asyncio.Lock())
         async with line, self._counts:
@@ -150,7 +150,7 @@ class ReplayDesk:
                 sentence = f"it takes more than {COUNT_SECONDS:.0f} s to count: narrow the time"
                 raise Problem(503, sentence) from None
 
-    async def _begun(self, tenant: TenantId, counted: Counted) -> schemas.Replay:
+    async def _begun(self, tenant: TenantId, counted: CountedReplay) -> schemas.Replay:
         async with self._database.transaction() as db:
             replay_id = await replays.create(db, counted)
         if replay_id is None:

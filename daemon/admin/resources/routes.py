@@ -8,7 +8,7 @@ from daemon.admin.resources.test_event import TrialDesk
 from daemon.admin.resources.tokens import TokenDesk
 from daemon.admin.resources.webhooks import WebhookDesk
 from daemon.core.policy.urls import EgressPolicy
-from daemon.pipeline.attempt import Deliverer
+from daemon.pipeline.attempt import AttemptMaker
 from daemon.secrets.vault import Vault
 from daemon.store.database import Database
 
@@ -16,7 +16,7 @@ from daemon.store.database import Database
 def operations(
     *,
     database: Database,
-    deliverer: Deliverer,
+    deliverer: AttemptMaker,
     vault: Vault,
     policy: EgressPolicy,
     access: Access,

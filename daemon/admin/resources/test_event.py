@@ -14,13 +14,14 @@ from daemon.admin import schemas
 from daemon.admin.api.operation import Call, Operation, Reply
 from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.views import deliveries
-from daemon.core.event_types import sample_of
-from daemon.core.model.attempts import Attempted, Claim
+from daemon.core.event_types import sample_data
+from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.webhooks import WebhookEntry
 from daemon.core.wire import body as wire_body
-from daemon.pipeline.attempt import Deliverer
-from daemon.runtime.offload import Apart
+from daemon.core.wire.event_ids import public_test_id
+from daemon.pipeline.attempt import AttemptMaker
+from daemon.runtime.offload import Offload
 from daemon.store import event_log, webhooks
 from daemon.store.database import Database
 
@@ -66,11 +67,11 @@ class Seats:
 class TrialDesk:
     """What is done to try out a webhook."""
 
-    def __init__(self, database: Database, deliverer: Deliverer) -> None:
+    def __init__(self, database: Database, deliverer: AttemptMaker) -> None:
         self._database = database
         self._deliverer = deliverer
         self._seats = Seats()
-        self._apart = Apart()
+        self._apart = Offload()
 
     def operations(self) -> list[Operation]:
         return [
@@ -103,10 +104,10 @@ class TrialDesk:
         trial = await self._trial(call.tenant, wanted)
         claim = _claim_of(entry, trial)
         attempted = await self._deliverer.try_out(claim, message_id=trial.message_id)
-        return await self._apart.do(lambda: _told(attempted, trial), size=len(trial.data))
+        return await self._apart.run(lambda: _told(attempted, trial), size=len(trial.data))
 
     async def _trial(self, tenant: TenantId, wanted: schemas.TestEvent) -> Trial:
-        message_id = f"evt_test_{uuid4().hex}"
+        message_id = public_test_id(uuid4())
         if not wanted.sample:
             async with self._database.connection() as db:
                 found = await event_log.latest_fitting(
@@ -118,7 +119,7 @@ class TrialDesk:
                 )
             if found is not None and found.data is not None:
                 return Trial(message_id, wanted.event_type, found.data, "event")
-        sample = orjson.dumps(sample_of(wanted.event_type)).decode()
+        sample = orjson.dumps(sample_data(wanted.event_type)).decode()
         return Trial(message_id, wanted.event_type, sample, "sample")
 
 
@@ -143,9 +144,9 @@ def _claim_of(entry: WebhookEntry, trial: Trial) -> Claim:
     )
 
 
-def _told(attempted: Attempted, trial: Trial) -> Reply:
+def _told(attempted: AttemptResult, trial: Trial) -> Reply:
     claim, verdict = attempted.claim, attempted.verdict
-    body = wire_body.body_of(
+    body = wire_body.event_body(
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
         public_id=trial.message_id,
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from daemon.admin import schemas
 from daemon.admin.api.problems import Mistake, Problem
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
-from daemon.core.model.webhooks import Settings
+from daemon.core.model.webhooks import WebhookSettings
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
 from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
@@ -19,9 +19,11 @@ from daemon.egress.tls_context import UnusableCertificateError, load_client, ver
 SECRETS = {"custom_headers", "client_certificate"}
 
 
-def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
+def _changed(settings: WebhookSettings, changes: dict[str, Any]) -> WebhookSettings:
     members = {
-        name: value for name, value in changes.items() if name in Settings.__dataclass_fields__
+        name: value
+        for name, value in changes.items()
+        if name in WebhookSettings.__dataclass_fields__
     }
     if "event_types" in members:
         members["event_types"] = _tuple(members["event_types"])

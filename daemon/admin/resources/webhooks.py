@@ -19,10 +19,10 @@ from daemon.admin.resources.webhook_settings import (
 )
 from daemon.admin.views import webhooks as webhook_views
 from daemon.config import parse_duration
-from daemon.core.matching.compiler import Unusable, compile_subscription
+from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
-from daemon.core.model.webhooks import Settings, WebhookEntry
+from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, judge_url
 from daemon.secrets.credentials import (
@@ -126,7 +126,7 @@ class WebhookDesk:
 
     async def add(self, call: Call) -> Reply:
         body: schemas.NewWebhook = call.body
-        settings = Settings(
+        settings = WebhookSettings(
             name=body.name,
             description=body.description,
             endpoint_url=body.endpoint_url,
@@ -227,13 +227,13 @@ class WebhookDesk:
             ),
         )
 
-    def _check(self, settings: Settings) -> None:
+    def _check(self, settings: WebhookSettings) -> None:
         """Raises Problem for what could never work."""
         judged = judge_url(settings.endpoint_url, self.policy)
         if isinstance(judged, Refusal):
             raise _at_fault("endpointUrl", judged.reason)
         matcher = compile_subscription(settings.event_types, settings.event_filters)
-        if isinstance(matcher, Unusable):
+        if isinstance(matcher, UnusableFilter):
             raise _at_fault("eventFilters", matcher.reason)
 
     async def _set_active(self, call: Call, *, active: bool) -> Reply:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticKnownError
 
 from daemon.config import parse_duration
 from daemon.core.matching.compiler import MOST_TYPES
-from daemon.core.policy.email_addresses import mailbox
+from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.headers import LONGEST_VALUE
 
 NO_MOMENT = "must be a time with its zone, such as 2025-11-25T14:30:00Z"
@@ -88,7 +88,7 @@ def _after_epoch(microseconds: int) -> datetime:
 
 
 def _mailed_to(text: str) -> str:
-    mailbox(text)
+    parse_address(text)
     return text
 
 

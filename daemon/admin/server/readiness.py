@@ -8,7 +8,7 @@ the answer comes at once even while the database hangs.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.runtime.loop import Pulse
+from daemon.runtime.loop import Heartbeats
 
 # The listener asks the database once a second; three misses are an absence.
 DATABASE_SILENCE_SECONDS = 3.0
@@ -27,7 +27,7 @@ class Report:
 class Readiness:
     """Reads the pulse of all loops; `lag` tells how late the oldest due delivery is, in seconds."""
 
-    def __init__(self, pulse: Pulse, *, lag: Callable[[], float]) -> None:
+    def __init__(self, pulse: Heartbeats, *, lag: Callable[[], float]) -> None:
         self._pulse = pulse
         self._lag = lag
         self.schema = ""

@@ -8,9 +8,9 @@ import orjson
 
 from daemon.admin import schemas
 from daemon.admin.views.json_text import _object
-from daemon.core.model.attempts import Answer, Attempted
+from daemon.core.model.attempts import AttemptResult, Response
 from daemon.core.wire import body as wire_body
-from daemon.core.wire import signing
+from daemon.core.wire.event_ids import public_event_id
 from daemon.store.attempts import Attempt, AttemptInFull
 
 LONGEST_BODY = 256 * 1024
@@ -41,7 +41,7 @@ def _attempt_members(attempt: Attempt) -> dict[str, Any]:
         "id": attempt.id,
         "webhook_id": attempt.webhook_id,
         "event_id": attempt.event_id,
-        "message_id": signing.message_id_of(attempt.event_id),
+        "message_id": public_event_id(attempt.event_id),
         "event_type": attempt.event_type,
         "status": attempt.status,
         "status_code": attempt.status_code,
@@ -60,7 +60,7 @@ def _request_of(found: AttemptInFull, head: object) -> schemas.SentRequest | Non
     if not isinstance(head, str):
         return None
     attempt = found.attempt
-    body = wire_body.body_of(
+    body = wire_body.event_body(
         attempt.event_id, attempt.event_type, found.event_created_at, found.data
     )
     try:
@@ -121,7 +121,7 @@ def timing(stages: object, total_ms: int | None) -> schemas.Timing:
 
 
 def outcome_of_test(
-    attempted: Attempted, body: bytes
+    attempted: AttemptResult, body: bytes
 ) -> tuple[schemas.SentRequest | None, schemas.ReceivedResponse | None, schemas.Timing]:
     """What a test shows of itself, whether it was taken or not."""
     outcome, request, stages = attempted.outcome, None, {}
@@ -130,7 +130,7 @@ def outcome_of_test(
         request = sent_request(outcome.trace.head, body, scheme=scheme)
         stages = dict(outcome.trace.stages)
     response = None
-    if isinstance(outcome.result, Answer):
+    if isinstance(outcome.result, Response):
         answer = outcome.result
         response = schemas.ReceivedResponse(
             status_code=answer.status, headers=dict(answer.headers), body=answer.body

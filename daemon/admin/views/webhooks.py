@@ -5,9 +5,9 @@ from typing import Any
 
 from daemon.admin import schemas
 from daemon.admin.views.json_text import _object, spliced
-from daemon.core.event_types import EVENT_TYPES, nearest, takes_any
+from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.model.secrets import HIDDEN
-from daemon.core.model.webhooks import Settings, WebhookEntry
+from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.secrets.credentials import header_members
 
 
@@ -42,7 +42,7 @@ def members_of(entry: WebhookEntry) -> dict[str, Any]:
     }
 
 
-def _warnings(settings: Settings) -> list[str]:
+def _warnings(settings: WebhookSettings) -> list[str]:
     """Types that no event of ours will have: the application may know others, or it is a slip."""
     in_filters = _object(settings.event_filters).get("event_types")
     named = {
@@ -53,12 +53,12 @@ def _warnings(settings: Settings) -> list[str]:
         f"{member}: {name} is none of the {len(EVENT_TYPES)} event types{_meant(name)}"
         for member, names in named.items()
         for name in names or ()
-        if isinstance(name, str) and not takes_any(name)
+        if isinstance(name, str) and not matches_any_type(name)
     ]
 
 
 def _meant(name: str) -> str:
-    near = nearest(name)
+    near = closest_event_type(name)
     return f"; did you mean {near}?" if near else ""
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from daemon.cli.checks.finding import Finding, Mark
 from daemon.core.errors import UnreadableSecretError
-from daemon.core.event_types import EVENT_TYPES, nearest, takes_any
-from daemon.core.matching.compiler import Unusable, compile_subscription
+from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
+from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.attempts import Failure
 from daemon.core.model.secrets import Credentials
 from daemon.core.policy.refusal import Refusal
@@ -84,7 +84,7 @@ def on_webhook(row: Any, policy: EgressPolicy, vault: Vault) -> Iterator[Finding
     yield from _on_credentials(row, vault, wrong)
     types = row["event_types"]
     matcher = compile_subscription(None if types is None else tuple(types), row["event_filters"])
-    if isinstance(matcher, Unusable):
+    if isinstance(matcher, UnusableFilter):
         yield _about(row, wrong, f"no event matches: {matcher.reason}")
 
 
@@ -93,12 +93,12 @@ NO_TYPE = f"none of the {len(EVENT_TYPES)} event types"
 
 def takes_nothing(names: Sequence[str | None] | None) -> bool:
     """Whether these name types, and none of ours; those of the application's own are not wrong."""
-    return bool(names) and not any(name and takes_any(name) for name in names or ())
+    return bool(names) and not any(name and matches_any_type(name) for name in names or ())
 
 
 def _idle(names: Sequence[str | None]) -> str:
     first = next((name for name in names if name), "")[:LONGEST_NAME]
-    near = nearest(first)
+    near = closest_event_type(first)
     hint = f"; did you mean {near}?" if near else ""
     return f"it takes {NO_TYPE}, but {first}{hint}"
 

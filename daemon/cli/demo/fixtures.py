@@ -12,8 +12,8 @@ from itertools import cycle
 from typing import Any
 from uuid import UUID, uuid4
 
-from daemon.core.event_types import EVENT_TYPES, sample_of
-from daemon.core.wire.signing import message_id_of
+from daemon.core.event_types import EVENT_TYPES, sample_data
+from daemon.core.wire.event_ids import public_event_id
 from daemon.store.database import Connection
 
 # How an endpoint answers the n-th event that comes to it (from 1), at this try (from 1).
@@ -103,7 +103,7 @@ class Published:
 
     @property
     def public_id(self) -> str:
-        return message_id_of(self.id)
+        return public_event_id(self.id)
 
 
 def script(cast: tuple[Customer, ...]) -> Iterator[Published]:
@@ -115,7 +115,7 @@ def script(cast: tuple[Customer, ...]) -> Iterator[Published]:
 
 
 def _event(customer: Customer, event_type: str, turn: int) -> Published:
-    data = sample_of(event_type)
+    data = sample_data(event_type)
     first, last, is_vip = PEOPLE[turn % len(PEOPLE)]
     if "contact" in data:
         data["contact"] |= {"first_name": first, "last_name": last}

@@ -24,7 +24,7 @@ SHORT = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class UnusableFilter:
     """A filter of no shape that we know, which wants nothing; `reason` is for the customer."""
 
     reason: str
@@ -32,7 +32,7 @@ class Unusable:
 
 def compile_subscription(
     event_types: tuple[str, ...] | None, event_filters: str | None
-) -> Matcher | Unusable:
+) -> Matcher | UnusableFilter:
     """
     What `webhooks.event_types` and `webhooks.event_filters` (JSON text) ask for, or why not.
 
@@ -40,10 +40,10 @@ def compile_subscription(
     """
     # What is judged here would be dear to look up, or could not be.
     if event_types is not None and (reason := _unfit(event_types)):
-        return Unusable(f"event_types: {reason}")
+        return UnusableFilter(f"event_types: {reason}")
     length = 0 if event_filters is None else len(event_filters)
     if length > LONGEST_TEXT:
-        return Unusable(
+        return UnusableFilter(
             f"event_filters: must be at most {LONGEST_TEXT} characters long, as JSON text."
         )
     compiled = _short_compiled if length <= SHORT else _long_compiled
@@ -62,22 +62,24 @@ def _unfit(names: tuple[object, ...]) -> str | None:
     return None
 
 
-def _compiled(event_types: tuple[str, ...] | None, event_filters: str | None) -> Matcher | Unusable:
+def _compiled(
+    event_types: tuple[str, ...] | None, event_filters: str | None
+) -> Matcher | UnusableFilter:
     try:
         filters = parsed(event_filters)
     except ValueError:
-        return Unusable("event_filters: this is not JSON.")
+        return UnusableFilter("event_filters: this is not JSON.")
     if filters is None:
         filters = {}
     if not isinstance(filters, dict):
-        return Unusable(f"event_filters: must be an object, not {_kind(filters)}.")
+        return UnusableFilter(f"event_filters: must be an object, not {_kind(filters)}.")
     try:
         return Matcher(
-            (types_named(event_types or ()), types_named(_type_names(filters))),
+            (compile_types(event_types or ()), compile_types(_type_names(filters))),
             tuple(_conditions(filters)),
         )
     except _MisshapenError as error:
-        return Unusable(f"event_filters{error}")
+        return UnusableFilter(f"event_filters{error}")
 
 
 # A long filter may take a hundred times the memory of a short one: few of them are kept.
@@ -89,7 +91,7 @@ class _MisshapenError(Exception):
     """Never leaves this file; the message continues the word `event_filters`."""
 
 
-def types_named(names: Iterable[str]) -> Types:
+def compile_types(names: Iterable[str]) -> Types:
     """Those of one list; an empty one names them all."""
     names = tuple(names)
     if not names or "*" in names:

@@ -13,7 +13,7 @@ from daemon.core.model.ids import WebhookId
 
 
 @dataclass(frozen=True, slots=True)
-class Listeners:
+class Subscribers:
     """The webhooks that take one event type: those that take all of it, and those that look."""
 
     always: tuple[WebhookId, ...]
@@ -24,13 +24,13 @@ class Listeners:
         return bool(self.by_data)
 
 
-class Audience:
+class SubscriptionIndex:
     """The usable subscriptions of one tenant."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, list[tuple[WebhookId, Matcher]]] = defaultdict(list)
         self._others: list[tuple[WebhookId, Matcher]] = []
-        self._known: dict[str, Listeners] = {}
+        self._known: dict[str, Subscribers] = {}
 
     def add(self, webhook_id: WebhookId, matcher: Matcher) -> None:
         """Before the first `of`."""
@@ -41,20 +41,20 @@ class Audience:
             for name in names:
                 self._by_name[name].append((webhook_id, matcher))
 
-    def of(self, event_type: str) -> Listeners:
+    def of(self, event_type: str) -> Subscribers:
         """The webhooks whose types take this one."""
         known = self._known.get(event_type)
         if known is None:
             known = self._known[event_type] = self._listeners(event_type)
         return known
 
-    def _listeners(self, event_type: str) -> Listeners:
+    def _listeners(self, event_type: str) -> Subscribers:
         takers = [
             (webhook_id, matcher)
             for webhook_id, matcher in (*self._by_name.get(event_type, ()), *self._others)
-            if matcher.takes(event_type)
+            if matcher.matches_type(event_type)
         ]
-        return Listeners(
+        return Subscribers(
             tuple(webhook_id for webhook_id, matcher in takers if not matcher.needs_data),
             tuple(taker for taker in takers if taker[1].needs_data),
         )

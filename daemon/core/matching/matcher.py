@@ -61,13 +61,13 @@ class Matcher:
 
     def wants(self, event_type: str, data: object) -> bool:
         """Whether the webhook gets an event of this type with this data (see `parsed`)."""
-        return self.takes(event_type) and self.meets(data)
+        return self.matches_type(event_type) and self.matches_data(data)
 
-    def takes(self, event_type: str) -> bool:
+    def matches_type(self, event_type: str) -> bool:
         """Whether it wants events of this type, as far as the type decides."""
         return all(types.take(event_type) for types in self.types)
 
-    def meets(self, data: object) -> bool:
+    def matches_data(self, data: object) -> bool:
         """Whether it wants events with this data, as far as the data decide."""
         return all(condition.holds(data) for condition in self.conditions)
 

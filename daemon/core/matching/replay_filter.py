@@ -7,13 +7,13 @@ The rule is that of `matching`; an event that its webhook does not want today is
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daemon.core.matching.compiler import Unusable, compile_subscription, types_named
+from daemon.core.matching.compiler import UnusableFilter, compile_subscription, compile_types
 from daemon.core.matching.matcher import Matcher
-from daemon.core.model.replays import Source
+from daemon.core.model.replays import ReplaySource
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ReplayFilter:
     """`asked` are the types that were named; a `subscription` of None leaves it at that."""
 
     asked: Matcher
@@ -23,45 +23,43 @@ class Choice:
     def needs_data(self) -> bool:
         return self.subscription is not None and self.subscription.needs_data
 
-    def takes(self, event_type: str) -> bool:
+    def matches_type(self, event_type: str) -> bool:
         """Whether events of this type are sent, as far as the type decides."""
-        wanted = self.subscription is None or self.subscription.takes(event_type)
-        return wanted and self.asked.takes(event_type)
+        wanted = self.subscription is None or self.subscription.matches_type(event_type)
+        return wanted and self.asked.matches_type(event_type)
 
-    def meets(self, data: object) -> bool:
+    def matches_data(self, data: object) -> bool:
         """Whether events with this data (see `matching.parsed`) are, as far as the data decide."""
-        return self.subscription is None or self.subscription.meets(data)
+        return self.subscription is None or self.subscription.matches_data(data)
 
 
-def choice_of_events(
+def events_filter(
     asked: tuple[str, ...] | None, event_types: tuple[str, ...] | None, event_filters: str | None
-) -> Choice | Unusable:
+) -> ReplayFilter | UnusableFilter:
     """Of events: the types `asked` for that a webhook with this subscription wants."""
     subscription = compile_subscription(event_types, event_filters)
-    if isinstance(subscription, Unusable):
+    if isinstance(subscription, UnusableFilter):
         return subscription
-    return Choice(_types(asked), subscription)
+    return ReplayFilter(_types(asked), subscription)
 
 
-def choice_of_deliveries(asked: tuple[str, ...] | None) -> Choice:
+def deliveries_filter(asked: tuple[str, ...] | None) -> ReplayFilter:
     """Of deliveries, which their webhook wanted once: the types `asked` for."""
-    return Choice(_types(asked))
+    return ReplayFilter(_types(asked))
 
 
 def _types(asked: tuple[str, ...] | None) -> Matcher:
-    return Matcher((types_named(asked or ()),), ())
+    return Matcher((compile_types(asked or ()),), ())
 
 
-def choice_of(
-    source: Source,
+def replay_filter_for(
+    source: ReplaySource,
     asked: Sequence[str] | None,
     event_types: Sequence[str] | None,
     event_filters: str | None,
-) -> Choice | Unusable:
+) -> ReplayFilter | UnusableFilter:
     """What a replay that was `asked` for these types sends to a webhook with this subscription."""
     types = None if asked is None else tuple(asked)
-    if source is Source.EXHAUSTED:
-        return choice_of_deliveries(types)
-    return choice_of_events(
-        types, None if event_types is None else tuple(event_types), event_filters
-    )
+    if source is ReplaySource.EXHAUSTED:
+        return deliveries_filter(types)
+    return events_filter(types, None if event_types is None else tuple(event_types), event_filters)

@@ -48,7 +48,7 @@ class Request:
     client: ClientCertificate | None = None
 
 
-class Fault(StrEnum):
+class FailureKind(StrEnum):
     """Why no answer came, in the one word that metrics and logs count by."""
 
     REFUSED_TARGET = "refused_target"  # we may not call this URL or address
@@ -62,7 +62,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """
     What the receiver said, made safe to store: text without NUL or surrogates.
 
@@ -79,7 +79,7 @@ class Answer:
 class Failure:
     """No answer, and why: `message` is for the customer and reveals nothing of our network."""
 
-    fault: Fault
+    fault: FailureKind
     message: str
 
 
@@ -103,7 +103,7 @@ class Outcome:
     There is no trace of what was never sent.
     """
 
-    result: Answer | Failure
+    result: Response | Failure
     took_ms: int
     trace: Trace | None = field(default=None, compare=False)
 
@@ -125,7 +125,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempted:
+class AttemptResult:
     """One attempt that was made, and what it came to; `signature` is None when none was made."""
 
     claim: Claim

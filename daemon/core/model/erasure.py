@@ -6,7 +6,7 @@ from daemon.core.model.ids import TenantId
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class ErasureTarget:
     """Whose data: what names this contact of the tenant's, an id or an address; None: all of it."""
 
     tenant_id: TenantId
@@ -14,7 +14,7 @@ class Whose:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ErasureCounts:
     """Rows, counted: `waiting` were events not yet fanned out, `pending` deliveries to be made."""
 
     events: int = 0
@@ -25,9 +25,9 @@ class Tally:
     notices: int = 0
     webhooks: int = 0
 
-    def __add__(self, other: "Tally") -> "Tally":
+    def __add__(self, other: "ErasureCounts") -> "ErasureCounts":
         names = [field.name for field in fields(self)]
-        return Tally(*(getattr(self, name) + getattr(other, name) for name in names))
+        return ErasureCounts(*(getattr(self, name) + getattr(other, name) for name in names))
 
     def __bool__(self) -> bool:
-        return self != Tally()
+        return self != ErasureCounts()

@@ -7,14 +7,14 @@ from enum import StrEnum
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 
 
-class Source(StrEnum):
+class ReplaySource(StrEnum):
     """What a replay goes through."""
 
     EVENTS = "events"  # the tenant's stored events that the webhook wants
     EXHAUSTED = "exhausted"  # the webhook's deliveries that were given up
 
 
-class Status(StrEnum):
+class ReplayStatus(StrEnum):
     """A replay runs until all of it was made once; it waits while its webhook is paused."""
 
     RUNNING = "running"
@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReplayRequest:
     """
     What is to be sent again: of `from_time` and later, before `to_time` (None: until now).
 
@@ -32,7 +32,7 @@ class Wanted:
 
     tenant_id: TenantId | None
     webhook_id: WebhookId
-    source: Source
+    source: ReplaySource
     from_time: datetime
     to_time: datetime | None = None
     event_types: tuple[str, ...] | None = None
@@ -44,14 +44,14 @@ class Bounded:
 
     tenant_id: TenantId
     webhook_id: WebhookId
-    source: Source
+    source: ReplaySource
     from_time: datetime
     to_time: datetime
     event_types: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedReplay:
     """How many a replay would send."""
 
     wanted: Bounded
@@ -69,11 +69,11 @@ class Replay:
     id: ReplayId
     tenant_id: TenantId
     webhook_id: WebhookId
-    source: Source
+    source: ReplaySource
     from_time: datetime
     to_time: datetime
     event_types: tuple[str, ...] | None
-    status: Status
+    status: ReplayStatus
     total: int
     sent: int
     created_at: datetime

@@ -8,7 +8,7 @@ from daemon.core.model.secrets import StoredSecrets
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class WebhookSettings:
     """What a person decides about a webhook; `event_filters` is JSON text."""
 
     name: str
@@ -25,7 +25,7 @@ class WebhookEntry:
 
     id: WebhookId
     tenant_id: TenantId
-    settings: Settings
+    settings: WebhookSettings
     secrets: StoredSecrets
     previous_secret_expires_at: datetime | None
     filter_error: str | None

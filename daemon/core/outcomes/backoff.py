@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 LATEST = 0.05
 
 
-def wait_after(
+def retry_delay(
     attempt: int,
     schedule: Sequence[timedelta],
     *,
@@ -32,7 +32,7 @@ def wait_after(
     return wait * (1 + LATEST * roll)
 
 
-def retry_after(value: str, *, now: datetime) -> timedelta | None:
+def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
     """
     What a Retry-After header asks for; None when it says nothing that we understand.
 

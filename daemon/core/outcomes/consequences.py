@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 import orjson
 
-from daemon.core.model.attempts import Attempted
+from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
-from daemon.core.outcomes.health import Limits, after_failure, after_success
+from daemon.core.outcomes.health import HealthLimits, after_failure, after_success
 
 PAUSED_REASONS = {NoticeKind.PAUSED: "failures", NoticeKind.GONE: "gone"}
 
 
 def consequences(
-    batch: Sequence[Attempted], health: dict[WebhookId, Health], limits: Limits
+    batch: Sequence[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> tuple[list[HealthChange], list[Notice]]:
     """What these attempts, in the order they ended, do to their endpoints; a pure fold."""
     now = dict(health)
@@ -49,7 +49,7 @@ def consequences(
     return changes, told
 
 
-def _notice_of(attempted: Attempted, kind: NoticeKind, health: Health) -> Notice:
+def _notice_of(attempted: AttemptResult, kind: NoticeKind, health: Health) -> Notice:
     data = {
         "consecutiveFailures": health.consecutive_failures,
         "statusCode": attempted.verdict.status,

@@ -9,7 +9,7 @@ MOST_FAILURES = 2**31 - 1  # a column's integer ends there; pauses come at a mil
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class HealthLimits:
     """After how many failures in a row an endpoint is called failing, and is paused."""
 
     failing_after: int = 5
@@ -32,7 +32,7 @@ def after_success(health: Health) -> Health:
 
 
 def after_failure(
-    health: Health, limits: Limits, *, gone: bool
+    health: Health, limits: HealthLimits, *, gone: bool
 ) -> tuple[Health, NoticeKind | None]:
     """
     The health after one more failed attempt, and what is to be told of it, if anything.
@@ -47,7 +47,7 @@ def after_failure(
     return after, _news(health, after, limits, gone=gone)
 
 
-def _news(before: Health, after: Health, limits: Limits, *, gone: bool) -> NoticeKind | None:
+def _news(before: Health, after: Health, limits: HealthLimits, *, gone: bool) -> NoticeKind | None:
     """
     At most one thing for each failure, and the gravest that it is.
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import assert_never
 
-from daemon.core.model.attempts import Answer, Failure, Outcome, Verdict
-from daemon.core.outcomes.backoff import retry_after, wait_after
+from daemon.core.model.attempts import Failure, Outcome, Response, Verdict
+from daemon.core.outcomes.backoff import parse_retry_after, retry_delay
 
 GONE = 410
 MAY_ASK_FOR_TIME = frozenset({429, 503})
@@ -30,14 +30,14 @@ def judge(
     `roll` in [0, 1) is the jitter's dice; `now` is when the answer came, for a Retry-After date.
     """
     match outcome.result:
-        case Answer(status=status) if 200 <= status < 300:
+        case Response(status=status) if 200 <= status < 300:
             return Verdict(delivered=True, status=status, error=None, retry_in=None)
-        case Answer() as answer:
+        case Response() as answer:
             return Verdict(
                 delivered=False,
                 status=answer.status,
                 error=_complaint(answer),
-                retry_in=wait_after(attempt, schedule, roll=roll, asked=_asked(answer, now)),
+                retry_in=retry_delay(attempt, schedule, roll=roll, asked=_asked(answer, now)),
                 gone=answer.status == GONE,
             )
         case Failure(message=message):
@@ -45,22 +45,22 @@ def judge(
                 delivered=False,
                 status=None,
                 error=message,
-                retry_in=wait_after(attempt, schedule, roll=roll),
+                retry_in=retry_delay(attempt, schedule, roll=roll),
             )
         case _:
             assert_never(outcome.result)
 
 
-def _asked(answer: Answer, now: datetime) -> timedelta | None:
+def _asked(answer: Response, now: datetime) -> timedelta | None:
     if answer.status not in MAY_ASK_FOR_TIME:
         return None
     for name, value in answer.headers:
         if name == "retry-after":
-            return retry_after(value, now=now)
+            return parse_retry_after(value, now=now)
     return None
 
 
-def _complaint(answer: Answer) -> str:
+def _complaint(answer: Response) -> str:
     said = f"the receiver answered {_named(answer.status)}"
     where = next((value for name, value in answer.headers if name == "location"), None)
     if 300 <= answer.status < 400 and where:

@@ -14,7 +14,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
-def mailbox(text: str) -> Address:
+def parse_address(text: str) -> Address:
     """
     Read `ops@example.com` or `Ops <ops@example.com>`; an international domain becomes ASCII.
 

@@ -52,7 +52,7 @@ def judge_headers(headers: Mapping[str, object]) -> tuple[tuple[str, str], ...] 
         return Refusal("a header is there twice: upper and lower case are the same")
     judged = []
     for name, value in headers.items():
-        reason = why_not(name, value)
+        reason = header_refusal(name, value)
         if reason is not None:
             return Refusal(reason)
         judged.append((name, str(value)))
@@ -61,7 +61,7 @@ def judge_headers(headers: Mapping[str, object]) -> tuple[tuple[str, str], ...] 
     return tuple(judged)
 
 
-def why_not(name: str, value: object) -> str | None:
+def header_refusal(name: str, value: object) -> str | None:
     """The reason for which this one header cannot be sent, or None."""
     if len(name) > LONGEST_NAME or not TOKEN.fullmatch(name):
         return f"{name[:LONGEST_NAME]!r} is not a header's name"

@@ -1,7 +1,7 @@
 """How much to take at once, learnt from how long it took: for work that nobody should notice."""
 
 
-class Appetite:
+class BatchSize:
     """`size` halves after a step that took more than `seconds`, and doubles after a quick one."""
 
     def __init__(self, *, least: int, most: int, seconds: float) -> None:

@@ -30,7 +30,7 @@ MOST_STALE_NOTES = 10_000  # every early wake leaves the later note of its lane 
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class LaneTurn:
     """
     Ask one endpoint for at most `room` attempts that came due at `since` or later.
 
@@ -43,14 +43,14 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class NextDue:
     """That something waits in a lane: from when on, and where in the database to look for it."""
 
     due_at: float
     since: datetime | None
 
 
-NOTHING = Known(inf, None)
+NOTHING = NextDue(inf, None)
 
 
 @dataclass(slots=True)
@@ -59,8 +59,8 @@ class Lane:
 
     webhook_id: WebhookId
     window: float = FIRST_WINDOW
-    known: Known = NOTHING
-    heard_while_asked: Known = NOTHING
+    known: NextDue = NOTHING
+    heard_while_asked: NextDue = NOTHING
     asked: bool = False
     in_flight: int = 0
     mean_ms: float = 0.0
@@ -106,7 +106,7 @@ class Lanes:
         self._calendar: list[tuple[float, WebhookId]] = []
         self._blocked: frozenset[WebhookId] = frozenset()
 
-    def hear(
+    def mark_due(
         self,
         webhook_id: WebhookId,
         due_at: float,
@@ -120,21 +120,21 @@ class Lanes:
         if lane is None:
             window = min(self.widest, 1.0 if failing else FIRST_WINDOW)
             lane = self._lanes[webhook_id] = Lane(webhook_id, window)
-        known = Known(due_at, since)
+        known = NextDue(due_at, since)
         if lane.asked:
             lane.heard_while_asked = _both(lane.heard_while_asked, known)
             return
         lane.known = _both(lane.known, known)
         self._place(lane, now)
 
-    def turns(self, *, now: float, room: int) -> list[Turn]:
+    def turns(self, *, now: float, room: int) -> list[LaneTurn]:
         """The lanes whose turn it is, `room` attempts in all at most; each waits for `answered`."""
         self._read_calendar(now)
         quick, slow = self._ready
         room = min(room, self.slots - self.in_flight)
         slow_room = self._slow_slots - self._slow_in_flight
         share = max(1, room // max(1, len(quick) + len(slow)))
-        turns: list[Turn] = []
+        turns: list[LaneTurn] = []
         while room > 0 and len(turns) < MOST_TURNS and (quick or (slow and slow_room > 0)):
             take_slow = bool(slow) and slow_room > 0 and (self._slow_next or not quick)
             webhook_id, _ = (slow if take_slow else quick).popitem(last=False)
@@ -146,11 +146,17 @@ class Lanes:
             self._slow_next = not take_slow
             room -= asked
             slow_room -= asked if take_slow else 0
-            turns.append(Turn(webhook_id, asked, lane.known.since))
+            turns.append(LaneTurn(webhook_id, asked, lane.known.since))
         return turns
 
     def answered(
-        self, turn: Turn, *, taken: int, last_due: datetime | None, upcoming: Known, now: float
+        self,
+        turn: LaneTurn,
+        *,
+        taken: int,
+        last_due: datetime | None,
+        upcoming: NextDue,
+        now: float,
     ) -> None:
         """
         What a turn brought: `taken` attempts are now in flight.
@@ -159,13 +165,13 @@ class Lanes:
         """
         lane = self._lanes[turn.webhook_id]
         more = taken >= turn.room
-        lane.known = Known(now, last_due) if more else upcoming
+        lane.known = NextDue(now, last_due) if more else upcoming
         self.in_flight += taken
         lane.in_flight += taken
         self._slow_in_flight += taken if lane.slow else 0
         self._release(lane, now)
 
-    def unanswered(self, turns: Sequence[Turn], *, now: float) -> None:
+    def unanswered(self, turns: Sequence[LaneTurn], *, now: float) -> None:
         """The claim failed; what was known to wait still does."""
         for turn in turns:
             self._release(self._lanes[turn.webhook_id], now)
@@ -256,9 +262,9 @@ class Lanes:
                 self._place(lane, now)
 
 
-def _both(one: Known, other: Known) -> Known:
+def _both(one: NextDue, other: NextDue) -> NextDue:
     """The earlier time, and the place from which both are found."""
     if inf in (one.due_at, other.due_at):
         return other if one.due_at == inf else one
     since = None if one.since is None or other.since is None else min(one.since, other.since)
-    return Known(min(one.due_at, other.due_at), since)
+    return NextDue(min(one.due_at, other.due_at), since)

@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 
 from daemon.core.wire import json_reader
+from daemon.core.wire.event_ids import public_event_id
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 LAST_SAFE_INTEGER = 2**53 - 1
 
 
-def body_of(
+def event_body(
     event_id: UUID,
     event_type: str,
     created_at: datetime,
@@ -45,15 +46,15 @@ def body_of(
     Raises ValueError when `data` is not JSON.
     """
     head = {
-        "id": public_id or f"evt_{event_id.hex}",
+        "id": public_id or public_event_id(event_id),
         "type": event_type,
         "created_at": _instant(created_at),
     }
-    tail = b"null" if data is None else javascript(data)
+    tail = b"null" if data is None else to_javascript(data)
     return orjson.dumps(head)[:-1] + b',"data":' + tail + b"}"
 
 
-def javascript(text: str) -> bytes:
+def to_javascript(text: str) -> bytes:
     """
     `JSON.stringify(JSON.parse(text))`, but for the numbers that JavaScript would spoil.
 

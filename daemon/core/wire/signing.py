@@ -21,11 +21,6 @@ USER_AGENT = "PenguinMails-Webhooks/1.0"
 UNFIT = re.compile(r"[^\x20-\x7e]|^ +| +$")
 
 
-def message_id_of(event_id: UUID) -> str:
-    """The public id of an event, as the body's `id` and the `webhook-id` header bear it."""
-    return f"evt_{event_id.hex}"
-
-
 def sign(body: bytes, secret: str) -> str:
     """`sha256=<hex>` over the body; the key is the secret just as the user sees it."""
     return f"sha256={hmac.digest(secret.encode(), body, 'sha256').hex()}"
@@ -52,7 +47,7 @@ def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes)
     return f"v1,{b2a_base64(hmac.digest(key, signed, 'sha256'), newline=False).decode()}"
 
 
-def headers_for(
+def request_headers(
     *,
     body: bytes,
     message_id: str,

@@ -4,6 +4,6 @@ Letters: what the administrator reads of a notice, as plain text and as HTML; no
 Names, URLs and errors are customers' and receivers' words: they are kept to one line and escaped.
 """
 
-from daemon.notifications.email.render import Letterhead, compose
+from daemon.notifications.email.render import EmailSettings, render_email
 
-__all__ = ["Letterhead", "compose"]
+__all__ = ["EmailSettings", "render_email"]

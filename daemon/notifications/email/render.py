@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from daemon.core.model.notices import DueNotice, Letter, PastAttempt
-from daemon.core.outcomes.health import Limits
+from daemon.core.outcomes.health import HealthLimits
 from daemon.logs import one_line
 from daemon.notifications.email.wording import Words, meanwhile, moment, place, words_of
 
@@ -26,16 +26,16 @@ _TEMPLATES = Environment(
 
 
 @dataclass(frozen=True, slots=True)
-class Letterhead:
+class EmailSettings:
     """What all letters have in common; `console_url` has no slash at its end."""
 
     sender: Address
-    limits: Limits
+    limits: HealthLimits
     console_url: str | None = None
 
 
-def compose(
-    notice: DueNotice, head: Letterhead, *, to: Sequence[Address], operators: bool
+def render_email(
+    notice: DueNotice, head: EmailSettings, *, to: Sequence[Address], operators: bool
 ) -> Letter:
     """
     The letter to these addresses; `operators` are told the SQL and the command that help, too.
@@ -64,7 +64,7 @@ def compose(
 
 
 def _told(
-    words: Words, notice: DueNotice, head: Letterhead, *, operators: bool
+    words: Words, notice: DueNotice, head: EmailSettings, *, operators: bool
 ) -> dict[str, object]:
     """What the templates fill in, all of it plain text."""
     console = head.console_url

@@ -7,7 +7,7 @@ from typing import assert_never
 from urllib.parse import quote
 
 from daemon.core.model.notices import DueNotice, NoticeKind
-from daemon.core.outcomes.health import Limits
+from daemon.core.outcomes.health import HealthLimits
 from daemon.logs import one_line
 
 _BEHIND_PATH = re.compile(r"[?#]")
@@ -38,7 +38,7 @@ RESTS = (
 )
 
 
-def words_of(notice: DueNotice, limits: Limits) -> Words:
+def words_of(notice: DueNotice, limits: HealthLimits) -> Words:
     """What happened, and what happens next."""
     name = one_line(notice.webhook_name, longest=LONGEST_NAME) or "without a name"
     subject = f"Webhook “{name}” {STEPS[notice.kind]}"
@@ -58,7 +58,7 @@ def words_of(notice: DueNotice, limits: Limits) -> Words:
             assert_never(notice.kind)
 
 
-def _goes_on(notice: DueNotice, limits: Limits) -> str:
+def _goes_on(notice: DueNotice, limits: HealthLimits) -> str:
     left = max(0, limits.pause_after - notice.failures)
     return (
         "Its deliveries go on, and what failed is tried again."

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.event_types import EVENT_TYPES, sample_of
-from daemon.core.matching.compiler import Unusable, compile_subscription
+from daemon.core.event_types import EVENT_TYPES, sample_data
+from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.matching.matcher import Matcher
 from daemon.core.wire.json_value import parsed
 
@@ -36,7 +36,7 @@ def matcher(event_types: list[str] | None = None, filters: object = None) -> Mat
     return compiled
 
 
-def compiled_from(event_types: list[str] | None, filters: object) -> Matcher | Unusable:
+def compiled_from(event_types: list[str] | None, filters: object) -> Matcher | UnusableFilter:
     return compile_subscription(
         None if event_types is None else tuple(event_types),
         None if filters is None else json.dumps(filters),
@@ -277,14 +277,14 @@ def test_all_members_of_a_filter_must_hold() -> None:
 def test_a_filter_of_another_shape_is_unusable_and_says_why(filters: str, reason: str) -> None:
     compiled = compile_subscription(None, filters)
 
-    assert isinstance(compiled, Unusable)
+    assert isinstance(compiled, UnusableFilter)
     assert compiled.reason.startswith(reason)
 
 
 def test_a_reason_does_not_repeat_a_name_of_any_length() -> None:
     compiled = compiled_from(None, {"x" * 10_000: 1})
 
-    assert isinstance(compiled, Unusable)
+    assert isinstance(compiled, UnusableFilter)
     assert len(compiled.reason) < 300
 
 
@@ -316,7 +316,7 @@ def test_a_filter_as_large_as_it_may_be_is_taken(filters: Any) -> None:
 def test_a_filter_larger_than_anybody_needs_is_unusable(filters: Any, reason: str) -> None:
     compiled = compiled_from(None, filters)
 
-    assert isinstance(compiled, Unusable)
+    assert isinstance(compiled, UnusableFilter)
     assert compiled.reason.startswith(reason)
     assert len(compiled.reason) < 300
 
@@ -324,7 +324,7 @@ def test_a_filter_larger_than_anybody_needs_is_unusable(filters: Any, reason: st
 def test_the_length_of_a_filter_is_judged_before_it_is_read() -> None:
     compiled = compile_subscription(None, "{" * (16 * 1024 + 1))
 
-    assert isinstance(compiled, Unusable)
+    assert isinstance(compiled, UnusableFilter)
     assert "characters long" in compiled.reason
 
 
@@ -339,7 +339,7 @@ def test_the_length_of_a_filter_is_judged_before_it_is_read() -> None:
     ids=range(4),
 )
 def test_an_array_that_is_no_list_of_types_is_unusable(event_types: Any, reason: str) -> None:
-    assert compile_subscription(event_types, None) == Unusable(reason)
+    assert compile_subscription(event_types, None) == UnusableFilter(reason)
 
 
 def test_a_filter_of_json_null_is_no_filter() -> None:
@@ -376,7 +376,7 @@ def test_nothing_that_the_application_writes_raises(
     match compiled:
         case Matcher():
             assert compiled.wants(event_type, data) in {True, False}
-        case Unusable():
+        case UnusableFilter():
             assert compiled.reason.startswith("event_filters")
             assert compiled.reason.endswith(".")
 
@@ -404,6 +404,6 @@ def test_every_sample_goes_to_those_who_name_its_type(event_types: list[str]) ->
     subscribed = matcher(event_types)
 
     wanted = {
-        each.name for each in EVENT_TYPES if subscribed.wants(each.name, sample_of(each.name))
+        each.name for each in EVENT_TYPES if subscribed.wants(each.name, sample_data(each.name))
     }
     assert wanted == set(event_types)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.core.matching.compiler import compile_subscription
-from daemon.core.matching.index import Audience, Listeners
+from daemon.core.matching.index import Subscribers, SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.ids import WebhookId
 
@@ -45,15 +45,17 @@ def compiled(event_types: list[str] | None, event_filters: object) -> Matcher:
     return matcher
 
 
-def audience_of(matchers: dict[WebhookId, Matcher]) -> Audience:
-    audience = Audience()
+def audience_of(matchers: dict[WebhookId, Matcher]) -> SubscriptionIndex:
+    audience = SubscriptionIndex()
     for webhook_id, matcher in matchers.items():
         audience.add(webhook_id, matcher)
     return audience
 
 
-def who_want(listeners: Listeners, event_data: object) -> list[WebhookId]:
-    looking = [webhook_id for webhook_id, each in listeners.by_data if each.meets(event_data)]
+def who_want(listeners: Subscribers, event_data: object) -> list[WebhookId]:
+    looking = [
+        webhook_id for webhook_id, each in listeners.by_data if each.matches_data(event_data)
+    ]
     return [*listeners.always, *looking]
 
 
@@ -79,7 +81,7 @@ def test_it_says_what_asking_every_subscription_by_itself_would_say(
 
 
 def test_nobody_listens_in_an_empty_audience() -> None:
-    listeners = Audience().of("email.opened")
+    listeners = SubscriptionIndex().of("email.opened")
 
     assert who_want(listeners, {}) == []
     assert not listeners.depends_on_data

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.outcomes.backoff import LATEST, retry_after, wait_after
+from daemon.core.outcomes.backoff import LATEST, parse_retry_after, retry_delay
 
 SCHEDULE = [timedelta(minutes=n) for n in (1, 5, 15, 60, 1440)]
 NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
@@ -19,7 +19,7 @@ rolls = st.floats(0, 1, exclude_max=True)
 
 
 def test_the_waits_of_the_contract_follow_one_another() -> None:
-    waits = [wait_after(attempt, SCHEDULE, roll=0.0) for attempt in range(1, 8)]
+    waits = [retry_delay(attempt, SCHEDULE, roll=0.0) for attempt in range(1, 8)]
 
     assert waits == [*SCHEDULE, None, None]
 
@@ -30,7 +30,7 @@ def test_a_wait_is_never_shorter_than_scheduled_and_at_most_a_tenth_longer(
 ) -> None:
     attempt = data.draw(st.integers(1, len(schedule) + 2))
 
-    wait = wait_after(attempt, schedule, roll=roll)
+    wait = retry_delay(attempt, schedule, roll=roll)
 
     if attempt > len(schedule):
         assert wait is None
@@ -42,7 +42,7 @@ def test_a_wait_is_never_shorter_than_scheduled_and_at_most_a_tenth_longer(
 @given(roll=rolls, other=rolls)
 def test_a_higher_roll_never_makes_a_wait_shorter(roll: float, other: float) -> None:
     low, high = sorted([roll, other])
-    shorter, longer = (wait_after(1, SCHEDULE, roll=each) for each in (low, high))
+    shorter, longer = (retry_delay(1, SCHEDULE, roll=each) for each in (low, high))
 
     assert shorter is not None
     assert longer is not None
@@ -57,7 +57,7 @@ def test_a_higher_roll_never_makes_a_wait_shorter(roll: float, other: float) -> 
 def test_a_receiver_may_lengthen_a_wait_to_the_longest_step_and_shorten_none(
     asked: timedelta, attempt: int, roll: float
 ) -> None:
-    wait = wait_after(attempt, SCHEDULE, roll=roll, asked=asked)
+    wait = retry_delay(attempt, SCHEDULE, roll=roll, asked=asked)
 
     assert wait is not None
     least = max(SCHEDULE[attempt - 1], min(asked, SCHEDULE[-1]))
@@ -65,14 +65,14 @@ def test_a_receiver_may_lengthen_a_wait_to_the_longest_step_and_shorten_none(
 
 
 def test_a_receiver_cannot_ask_for_another_attempt() -> None:
-    assert wait_after(6, SCHEDULE, roll=0.0, asked=timedelta(seconds=1)) is None
-    assert wait_after(1, [], roll=0.0, asked=timedelta(seconds=1)) is None
+    assert retry_delay(6, SCHEDULE, roll=0.0, asked=timedelta(seconds=1)) is None
+    assert retry_delay(1, [], roll=0.0, asked=timedelta(seconds=1)) is None
 
 
 def test_the_longest_step_bounds_a_request_wherever_it_stands() -> None:
     schedule = [timedelta(hours=2), timedelta(minutes=1)]
 
-    assert wait_after(2, schedule, roll=0.0, asked=timedelta(days=1)) == timedelta(hours=2)
+    assert retry_delay(2, schedule, roll=0.0, asked=timedelta(days=1)) == timedelta(hours=2)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_longest_step_bounds_a_request_wherever_it_stands() -> None:
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: int) -> None:
-    assert retry_after(value, now=NOW) == timedelta(seconds=seconds)
+    assert parse_retry_after(value, now=NOW) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -105,29 +105,31 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: int) -
      "Tue, 25 Nov 2025 14:31:00 +9999", "\x00", "\ud800"],
 )  # fmt: skip
 def test_what_retry_after_says_in_no_known_way_is_not_heard(value: str) -> None:
-    assert retry_after(value, now=NOW) is None
+    assert parse_retry_after(value, now=NOW) is None
 
 
 @given(value=st.one_of(st.text(), st.from_regex(r"\w{3}, \d+ \w{3} \d+ \d+:\d+:\d+ [-+]?\w+")))
 def test_no_text_makes_retry_after_raise_or_ask_for_less_than_nothing(value: str) -> None:
-    asked = retry_after(value, now=NOW)
+    asked = parse_retry_after(value, now=NOW)
 
     assert asked is None or asked >= timedelta()
 
 
 @given(seconds=st.integers(0, 10**9 - 1))
 def test_every_number_of_seconds_is_read_as_it_is(seconds: int) -> None:
-    assert retry_after(str(seconds), now=NOW) == timedelta(seconds=seconds)
+    assert parse_retry_after(str(seconds), now=NOW) == timedelta(seconds=seconds)
 
 
 @given(wait=st.integers(0, 10**9))
 def test_every_date_is_read_as_the_wait_until_then(wait: int) -> None:
     until = NOW + timedelta(seconds=wait)
 
-    assert retry_after(format_datetime(until, usegmt=True), now=NOW) == timedelta(seconds=wait)
+    assert parse_retry_after(format_datetime(until, usegmt=True), now=NOW) == timedelta(
+        seconds=wait
+    )
 
 
 @pytest.mark.parametrize("attempt", [0, -1, -10, -(2**31)])
 def test_an_attempt_before_the_first_is_followed_as_the_first_is(attempt: int) -> None:
-    assert wait_after(attempt, SCHEDULE, roll=0.0) == SCHEDULE[0]
-    assert wait_after(attempt, [], roll=0.0) is None
+    assert retry_delay(attempt, SCHEDULE, roll=0.0) == SCHEDULE[0]
+    assert retry_delay(attempt, [], roll=0.0) is None

@@ -8,21 +8,21 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.model.attempts import Attempted, Claim, Failure, Fault, Outcome, Verdict
+from daemon.core.model.attempts import AttemptResult, Claim, Failure, FailureKind, Outcome, Verdict
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.outcomes.consequences import consequences
-from daemon.core.outcomes.health import Limits, after_failure, after_success
+from daemon.core.outcomes.health import HealthLimits, after_failure, after_success
 
 NOW = datetime(2025, 11, 25, tzinfo=UTC)
 NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)
-LIMITS = Limits(failing_after=2, pause_after=4)
+LIMITS = HealthLimits(failing_after=2, pause_after=4)
 A, B, C = (WebhookId(UUID(int=n)) for n in (1, 2, 3))
 
 
-def attempted(webhook_id: WebhookId, status: int | None, number: int = 0) -> Attempted:
+def attempted(webhook_id: WebhookId, status: int | None, number: int = 0) -> AttemptResult:
     claim = Claim(
         delivery_id=DeliveryId(UUID(int=number)),
         webhook_id=webhook_id,
@@ -41,7 +41,7 @@ def attempted(webhook_id: WebhookId, status: int | None, number: int = 0) -> Att
     verdict = Verdict(
         delivered, status, None if delivered else "no", retry_in=None, gone=status == 410
     )
-    return Attempted(claim, Outcome(Failure(Fault.TIMEOUT, "no"), 1), verdict, None)
+    return AttemptResult(claim, Outcome(Failure(FailureKind.TIMEOUT, "no"), 1), verdict, None)
 
 
 def consequences_of(
@@ -132,11 +132,11 @@ batches = st.lists(
 healths = st.dictionaries(
     st.sampled_from([A, B, C]), st.builds(Health, st.booleans(), st.booleans(), st.integers(0, 5))
 )
-limits = st.builds(Limits, st.integers(1, 5), st.integers(1, 10))
+limits = st.builds(HealthLimits, st.integers(1, 5), st.integers(1, 10))
 
 
 def one_by_one(
-    batch: Sequence[Attempted], health: dict[WebhookId, Health], limits: Limits
+    batch: Sequence[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> tuple[dict[WebhookId, Health], list[Notice]]:
     """The same, each result in a batch of its own."""
     now, told = dict(health), []
@@ -149,7 +149,7 @@ def one_by_one(
 
 @given(batch=batches, health=healths, limits=limits)
 def test_a_batch_does_what_its_results_would_have_done_one_by_one(
-    batch: list[Attempted], health: dict[WebhookId, Health], limits: Limits
+    batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
     changes, told = consequences(batch, health, limits)
 
@@ -160,7 +160,7 @@ def test_a_batch_does_what_its_results_would_have_done_one_by_one(
 
 @given(batch=batches, health=healths, limits=limits)
 def test_changes_are_in_order_and_only_of_endpoints_in_the_batch(
-    batch: list[Attempted], health: dict[WebhookId, Health], limits: Limits
+    batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
     changes, _ = consequences(batch, health, limits)
 
@@ -174,7 +174,7 @@ def test_changes_are_in_order_and_only_of_endpoints_in_the_batch(
 
 @given(batch=batches, health=healths, limits=limits)
 def test_a_pause_has_a_reason_and_a_notice_and_happens_once(
-    batch: list[Attempted], health: dict[WebhookId, Health], limits: Limits
+    batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
     changes, told = consequences(batch, health, limits)
 
@@ -188,7 +188,7 @@ def test_a_pause_has_a_reason_and_a_notice_and_happens_once(
 
 @given(batch=batches, health=healths, limits=limits)
 def test_a_single_result_is_a_single_step(
-    batch: list[Attempted], health: dict[WebhookId, Health], limits: Limits
+    batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
     for each in batch:
         before = health.get(each.claim.webhook_id)

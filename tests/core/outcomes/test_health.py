@@ -6,18 +6,20 @@ from hypothesis import strategies as st
 
 from daemon.core.model.endpoints import Health
 from daemon.core.model.notices import NoticeKind
-from daemon.core.outcomes.health import Limits, after_failure, after_success
+from daemon.core.outcomes.health import HealthLimits, after_failure, after_success
 
 NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)
-LIMITS = Limits()
+LIMITS = HealthLimits()
 ALL = [NoticeKind.FAILING, NoticeKind.HALF_WAY, NoticeKind.NEARLY_PAUSED, NoticeKind.PAUSED]
 WARNINGS = {NoticeKind.HALF_WAY, NoticeKind.NEARLY_PAUSED}
 
 healths = st.builds(Health, st.booleans(), st.booleans(), st.integers(0, 200))
-limits = st.builds(Limits, st.integers(1, 20), st.integers(1, 120))
+limits = st.builds(HealthLimits, st.integers(1, 20), st.integers(1, 120))
 
 
-def fail(health: Health, times: int, limits: Limits = LIMITS) -> tuple[Health, list[NoticeKind]]:
+def fail(
+    health: Health, times: int, limits: HealthLimits = LIMITS
+) -> tuple[Health, list[NoticeKind]]:
     """Fail so many times; the health after it, and what was told on the way."""
     told = []
     for _ in range(times):
@@ -49,24 +51,27 @@ def test_failures_in_a_row_make_an_endpoint_failing_then_pause_it(
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
-        (Limits(1, 1), {1: NoticeKind.PAUSED}),
-        (Limits(1, 2), {1: NoticeKind.FAILING, 2: NoticeKind.PAUSED}),
-        (Limits(2, 2), {1: NoticeKind.HALF_WAY, 2: NoticeKind.PAUSED}),
-        (Limits(1, 5), {1: NoticeKind.FAILING, 3: NoticeKind.HALF_WAY, 5: NoticeKind.PAUSED}),
-        (Limits(3, 5), {3: NoticeKind.FAILING, 5: NoticeKind.PAUSED}),
+        (HealthLimits(1, 1), {1: NoticeKind.PAUSED}),
+        (HealthLimits(1, 2), {1: NoticeKind.FAILING, 2: NoticeKind.PAUSED}),
+        (HealthLimits(2, 2), {1: NoticeKind.HALF_WAY, 2: NoticeKind.PAUSED}),
+        (HealthLimits(1, 5), {1: NoticeKind.FAILING, 3: NoticeKind.HALF_WAY, 5: NoticeKind.PAUSED}),
+        (HealthLimits(3, 5), {3: NoticeKind.FAILING, 5: NoticeKind.PAUSED}),
         (
-            Limits(5, 10),
+            HealthLimits(5, 10),
             {5: NoticeKind.FAILING, 9: NoticeKind.NEARLY_PAUSED, 10: NoticeKind.PAUSED},
         ),
-        (Limits(9, 10), {5: NoticeKind.HALF_WAY, 9: NoticeKind.FAILING, 10: NoticeKind.PAUSED}),
         (
-            Limits(11, 11),
+            HealthLimits(9, 10),
+            {5: NoticeKind.HALF_WAY, 9: NoticeKind.FAILING, 10: NoticeKind.PAUSED},
+        ),
+        (
+            HealthLimits(11, 11),
             {6: NoticeKind.HALF_WAY, 10: NoticeKind.NEARLY_PAUSED, 11: NoticeKind.PAUSED},
         ),
     ],
 )
 def test_where_limits_coincide_the_graver_is_told_alone(
-    limits: Limits, told: dict[int, NoticeKind]
+    limits: HealthLimits, told: dict[int, NoticeKind]
 ) -> None:
     health, found = NEW, {}
     for number in range(1, 20):
@@ -108,7 +113,9 @@ def test_gone_is_told_once() -> None:
 
 
 @given(health=healths, limits=limits, gone=st.booleans())
-def test_one_failure_counts_one_and_never_heals(health: Health, limits: Limits, gone: bool) -> None:
+def test_one_failure_counts_one_and_never_heals(
+    health: Health, limits: HealthLimits, gone: bool
+) -> None:
     after, kind = after_failure(health, limits, gone=gone)
 
     assert after.consecutive_failures == health.consecutive_failures + 1
@@ -120,7 +127,7 @@ def test_one_failure_counts_one_and_never_heals(health: Health, limits: Limits, 
 
 
 @given(health=healths, limits=limits, gone=st.booleans())
-def test_what_is_told_is_what_changed(health: Health, limits: Limits, gone: bool) -> None:
+def test_what_is_told_is_what_changed(health: Health, limits: HealthLimits, gone: bool) -> None:
     after, kind = after_failure(health, limits, gone=gone)
 
     paused = health.is_active and not after.is_active
@@ -133,7 +140,7 @@ def test_what_is_told_is_what_changed(health: Health, limits: Limits, gone: bool
 
 @given(health=healths, limits=limits, gone=st.booleans())
 def test_a_warning_comes_at_its_number_of_failures_and_before_the_pause(
-    health: Health, limits: Limits, gone: bool
+    health: Health, limits: HealthLimits, gone: bool
 ) -> None:
     after, kind = after_failure(health, limits, gone=gone)
 
@@ -147,13 +154,13 @@ def test_a_warning_comes_at_its_number_of_failures_and_before_the_pause(
 
 
 @given(limits=limits)
-def test_half_and_nine_tenths_are_reached_and_not_yet_exceeded(limits: Limits) -> None:
+def test_half_and_nine_tenths_are_reached_and_not_yet_exceeded(limits: HealthLimits) -> None:
     assert 0 <= 2 * limits.half_way - limits.pause_after < 2
     assert 0 <= 10 * limits.nearly - 9 * limits.pause_after < 10
 
 
 @given(failures=st.integers(0, 200), limits=limits)
-def test_no_run_of_failures_is_told_the_same_twice(failures: int, limits: Limits) -> None:
+def test_no_run_of_failures_is_told_the_same_twice(failures: int, limits: HealthLimits) -> None:
     _, told = fail(NEW, failures, limits)
 
     assert len(told) == len(set(told))
@@ -161,7 +168,7 @@ def test_no_run_of_failures_is_told_the_same_twice(failures: int, limits: Limits
 
 @given(outcomes=st.lists(st.booleans(), max_size=300), limits=limits)
 def test_each_transition_is_told_once_whatever_happens(
-    outcomes: list[bool], limits: Limits
+    outcomes: list[bool], limits: HealthLimits
 ) -> None:
     health, told = NEW, []
     for succeeded in outcomes:

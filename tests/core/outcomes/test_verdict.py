@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.model.attempts import Answer, Failure, Fault, Outcome, Verdict
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response, Verdict
 from daemon.core.outcomes.backoff import LATEST
 from daemon.core.outcomes.verdict import judge
 
@@ -21,14 +21,14 @@ headers = st.lists(
     ),
     max_size=5,
 ).map(tuple)
-answers = st.builds(Answer, st.integers(100, 999), headers, header_text, st.booleans())
-failures = st.builds(Failure, st.sampled_from(Fault), st.text(min_size=1))
+answers = st.builds(Response, st.integers(100, 999), headers, header_text, st.booleans())
+failures = st.builds(Failure, st.sampled_from(FailureKind), st.text(min_size=1))
 outcomes = st.builds(Outcome, answers | failures, st.integers(0, 6000))
 rolls = st.floats(0, 1, exclude_max=True)
 
 
 def verdict_on(status: int, *headers: tuple[str, str], attempt: int = 1) -> Verdict:
-    outcome = Outcome(Answer(status, headers, ""), took_ms=1)
+    outcome = Outcome(Response(status, headers, ""), took_ms=1)
     return judge(attempt, outcome, SCHEDULE, roll=0.0, now=NOW)
 
 
@@ -112,7 +112,7 @@ def test_the_attempt_after_the_last_wait_ends_the_delivery() -> None:
 def test_a_verdict_hangs_together(outcome: Outcome, attempt: int, roll: float) -> None:
     verdict = judge(attempt, outcome, SCHEDULE, roll=roll, now=NOW)
 
-    answer = outcome.result if isinstance(outcome.result, Answer) else None
+    answer = outcome.result if isinstance(outcome.result, Response) else None
     assert verdict.delivered == (answer is not None and 200 <= answer.status < 300)
     assert verdict.status == (answer.status if answer else None)
     assert (verdict.error is None) == verdict.delivered

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.policy.email_addresses import mailbox
+from daemon.core.policy.email_addresses import parse_address
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from daemon.core.policy.email_addresses import mailbox
     ],
 )
 def test_an_address_is_read_with_and_without_a_name(text: str, read: Address) -> None:
-    assert mailbox(text) == read
+    assert parse_address(text) == read
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_an_address_is_read_with_and_without_a_name(text: str, read: Address) ->
 )
 def test_what_not_every_mail_server_takes_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^is not a mail address"):
-        mailbox(text)
+        parse_address(text)
 
 
 @given(st.text() | st.from_regex(r"[\w<>\"@., \r\n()-]{0,40}", fullmatch=True))
 def test_what_is_taken_is_one_address_in_ascii_and_on_one_line(text: str) -> None:
     try:
-        read = mailbox(text)
+        read = parse_address(text)
     except ValueError:
         return
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.scheduling.batch_size import Appetite
+from daemon.core.scheduling.batch_size import BatchSize
 
 
-def appetite() -> Appetite:
-    return Appetite(least=10, most=80, seconds=0.1)
+def appetite() -> BatchSize:
+    return BatchSize(least=10, most=80, seconds=0.1)
 
 
 def test_it_begins_with_little() -> None:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling import lanes as lanes_module
-from daemon.core.scheduling.lanes import NOTHING, SLOW_MS, SLOW_SHARE, Known, Lanes, Turn
+from daemon.core.scheduling.lanes import NOTHING, SLOW_MS, SLOW_SHARE, Lanes, LaneTurn, NextDue
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -35,12 +35,12 @@ def lanes_of(*, slots: int = 100, widest: int = 10) -> Lanes:
 
 def ring(lanes: Lanes, *ids: WebhookId, due_at: float = 0.0, now: float = 0.0) -> None:
     for webhook_id in ids:
-        lanes.hear(webhook_id, due_at, at(due_at), now=now)
+        lanes.mark_due(webhook_id, due_at, at(due_at), now=now)
 
 
 def take(
-    lanes: Lanes, *, now: float = 0.0, room: int = 1000, upcoming: Known = NOTHING
-) -> list[Turn]:
+    lanes: Lanes, *, now: float = 0.0, room: int = 1000, upcoming: NextDue = NOTHING
+) -> list[LaneTurn]:
     """Take the turns, and have each of them find as much as it asked for."""
     turns = lanes.turns(now=now, room=room)
     for turn in turns:
@@ -48,7 +48,7 @@ def take(
     return turns
 
 
-def find_nothing(lanes: Lanes, turns: list[Turn], *, now: float = 0.0) -> None:
+def find_nothing(lanes: Lanes, turns: list[LaneTurn], *, now: float = 0.0) -> None:
     for turn in turns:
         lanes.answered(turn, taken=0, last_due=None, upcoming=NOTHING, now=now)
 
@@ -95,10 +95,10 @@ def test_a_lane_that_nobody_rang_for_has_no_turn() -> None:
 
 def test_a_lane_that_is_due_is_asked_from_where_it_was_heard_of() -> None:
     lanes = lanes_of()
-    lanes.hear(A, 5.0, at(3), now=5.0)
+    lanes.mark_due(A, 5.0, at(3), now=5.0)
 
     assert lanes.due == 1
-    assert lanes.turns(now=5.0, room=10) == [Turn(A, 2, at(3))]
+    assert lanes.turns(now=5.0, room=10) == [LaneTurn(A, 2, at(3))]
     assert lanes.due == 0
 
 
@@ -130,10 +130,10 @@ def test_a_catch_that_is_not_full_ends_the_turns_until_something_comes_due() -> 
     ring(lanes, A)
 
     [turn] = lanes.turns(now=0.0, room=10)
-    lanes.answered(turn, taken=1, last_due=at(0), upcoming=Known(5.0, at(5)), now=0.0)
+    lanes.answered(turn, taken=1, last_due=at(0), upcoming=NextDue(5.0, at(5)), now=0.0)
 
     assert lanes.turns(now=4.9, room=10) == []
-    assert lanes.turns(now=5.0, room=10) == [Turn(A, 1, at(5))]
+    assert lanes.turns(now=5.0, room=10) == [LaneTurn(A, 1, at(5))]
 
 
 def test_what_was_heard_while_asked_is_asked_for_again_from_the_earlier_place() -> None:
@@ -141,18 +141,18 @@ def test_what_was_heard_while_asked_is_asked_for_again_from_the_earlier_place() 
     ring(lanes, A)
 
     [turn] = lanes.turns(now=0.0, room=10)
-    lanes.hear(A, 0.0, at(2), now=0.0)
-    lanes.hear(A, 9.0, at(9), now=0.0)
-    lanes.answered(turn, taken=0, last_due=None, upcoming=Known(5.0, at(5)), now=0.0)
+    lanes.mark_due(A, 0.0, at(2), now=0.0)
+    lanes.mark_due(A, 9.0, at(9), now=0.0)
+    lanes.answered(turn, taken=0, last_due=None, upcoming=NextDue(5.0, at(5)), now=0.0)
 
     assert [turn.since for turn in lanes.turns(now=0.0, room=10)] == [at(2)]
 
 
 def test_a_place_that_is_not_known_means_to_look_from_the_start() -> None:
     lanes = lanes_of()
-    lanes.hear(A, 0.0, at(2), now=0.0)
-    lanes.hear(A, 0.0, None, now=0.0)
-    lanes.hear(A, 0.0, at(1), now=0.0)
+    lanes.mark_due(A, 0.0, at(2), now=0.0)
+    lanes.mark_due(A, 0.0, None, now=0.0)
+    lanes.mark_due(A, 0.0, at(1), now=0.0)
 
     assert [turn.since for turn in lanes.turns(now=0.0, room=10)] == [None]
 
@@ -162,7 +162,7 @@ def test_after_a_claim_that_failed_the_same_is_asked_again() -> None:
     ring(lanes, A, B)
 
     turns = lanes.turns(now=0.0, room=10)
-    lanes.hear(A, 0.0, at(-1), now=0.0)
+    lanes.mark_due(A, 0.0, at(-1), now=0.0)
     lanes.unanswered(turns, now=0.0)
 
     assert {(turn.webhook_id, turn.since) for turn in lanes.turns(now=0.0, room=10)} == {
@@ -218,8 +218,8 @@ def test_a_lane_that_only_fails_is_asked_for_one_and_never_for_none() -> None:
 
 def test_an_endpoint_that_is_known_to_fail_begins_narrow() -> None:
     lanes = lanes_of()
-    lanes.hear(A, 0.0, at(0), now=0.0, failing=True)
-    lanes.hear(B, 0.0, at(0), now=0.0)
+    lanes.mark_due(A, 0.0, at(0), now=0.0, failing=True)
+    lanes.mark_due(B, 0.0, at(0), now=0.0)
 
     assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [1, 2]
 
@@ -385,16 +385,16 @@ def test_a_lane_whose_early_note_came_to_nothing_is_noted_again() -> None:
     ring(lanes, A, due_at=5.0)
     ring(lanes, A, due_at=0.0)
     [turn] = lanes.turns(now=0.0, room=10)
-    lanes.answered(turn, taken=0, last_due=None, upcoming=Known(9.0, at(9)), now=0.0)
+    lanes.answered(turn, taken=0, last_due=None, upcoming=NextDue(9.0, at(9)), now=0.0)
 
     assert lanes.turns(now=5.0, room=10) == []
-    assert lanes.turns(now=9.0, room=10) == [Turn(A, 2, at(9))]
+    assert lanes.turns(now=9.0, room=10) == [LaneTurn(A, 2, at(9))]
 
 
 def test_the_calendar_does_not_grow_with_every_early_wake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "MOST_STALE_NOTES", 10)
     lanes = lanes_of()
-    tomorrow = Known(86_400.0, at(86_400))
+    tomorrow = NextDue(86_400.0, at(86_400))
     for second in range(1000):  # each second a first retry, and all the while the last one waits
         ring(lanes, A, due_at=second + 0.5, now=second)
         for turn in lanes.turns(now=second + 0.5, room=10):
@@ -461,7 +461,7 @@ class World(RuleBasedStateMachine):
         self.numbers = count()
         self.waiting: list[Row] = []
         self.in_flight: list[Row] = []
-        self.asked: list[Turn] = []
+        self.asked: list[LaneTurn] = []
         self.picks_since: dict[WebhookId, int] = {}
 
     # What the world does.
@@ -479,7 +479,7 @@ class World(RuleBasedStateMachine):
         due_at = self.now + wait
         self.waiting += [Row(next(self.numbers), webhook_id, due_at) for _ in range(rows)]
         since = at(due_at) if known else None
-        self.lanes.hear(webhook_id, due_at, since, now=self.now, failing=failing)
+        self.lanes.mark_due(webhook_id, due_at, since, now=self.now, failing=failing)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 60.0]))
     def pass_time(self, seconds: float) -> None:
@@ -585,15 +585,15 @@ class World(RuleBasedStateMachine):
     def _of(self, rows: list[Row], webhook_id: WebhookId) -> list[Row]:
         return [row for row in rows if row.webhook_id == webhook_id]
 
-    def _upcoming(self, webhook_id: WebhookId) -> Known:
+    def _upcoming(self, webhook_id: WebhookId) -> NextDue:
         due = [row.due_at for row in self._of(self.waiting, webhook_id) if row.due_at > self.now]
-        return Known(min(due), at(min(due))) if due else NOTHING
+        return NextDue(min(due), at(min(due))) if due else NOTHING
 
     def _is_slow(self, webhook_id: WebhookId) -> bool:
         lane = self.lanes._lanes.get(webhook_id)
         return lane is not None and lane.slow
 
-    def _window(self, turn: Turn) -> float:
+    def _window(self, turn: LaneTurn) -> float:
         window = self.lanes._lanes[turn.webhook_id].window
         assert 1 <= window <= self.widest
         return window

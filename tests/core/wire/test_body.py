@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.core.event_types import EVENT_TYPES, sample_of
+from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire import body as wire_body
-from daemon.core.wire.body import body_of, javascript
+from daemon.core.wire.body import event_body, to_javascript
 from tests.support.javascript import NODE, RECEIVERS
 
 ID = UUID("0123456789abcdef0123456789abcdef")
@@ -125,7 +125,7 @@ def texts(numbers: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 @settings(max_examples=600, deadline=None)
 @given(texts(numbers.filter(javascript_keeps)))
 def test_a_text_is_printed_as_javascript_prints_it(stringify: Stringify, text: str) -> None:
-    printed = javascript(text)
+    printed = to_javascript(text)
 
     assert printed.decode() == stringify(text)
 
@@ -135,7 +135,7 @@ def test_a_text_is_printed_as_javascript_prints_it(stringify: Stringify, text: s
 def test_a_number_keeps_its_digits_only_when_javascript_would_make_another_of_it(
     stringify: Stringify, text: str
 ) -> None:
-    printed = javascript(text).decode()
+    printed = to_javascript(text).decode()
 
     by_node = stringify(text)
     if by_node != "null" and (not is_integer(text) or Decimal(by_node) == Decimal(text)):
@@ -151,7 +151,7 @@ def test_a_number_keeps_its_digits_only_when_javascript_would_make_another_of_it
 def test_what_is_printed_means_to_javascript_what_the_text_meant(
     stringify: Stringify, text: str
 ) -> None:
-    printed = javascript(text).decode()
+    printed = to_javascript(text).decode()
 
     assert stringify(printed) == stringify(text)
 
@@ -159,17 +159,17 @@ def test_what_is_printed_means_to_javascript_what_the_text_meant(
 @settings(max_examples=100, deadline=None)
 @given(texts(numbers))
 def test_printing_again_changes_nothing(text: str) -> None:
-    printed = javascript(text)
+    printed = to_javascript(text)
 
-    assert javascript(printed.decode()) == printed
+    assert to_javascript(printed.decode()) == printed
 
 
 @settings(max_examples=100, deadline=None)
 @given(texts(numbers))
 def test_a_text_is_printed_the_same_at_any_depth(text: str) -> None:
-    nested = javascript("[" * 300 + text + "]" * 300)
+    nested = to_javascript("[" * 300 + text + "]" * 300)
 
-    assert nested == b"[" * 300 + javascript(text) + b"]" * 300
+    assert nested == b"[" * 300 + to_javascript(text) + b"]" * 300
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_text_is_printed_the_same_at_any_depth(text: str) -> None:
     ],
 )
 def test_the_spelling_is_that_of_javascript(text: str, printed: str) -> None:
-    assert javascript(text) == printed.encode()
+    assert to_javascript(text) == printed.encode()
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_the_spelling_is_that_of_javascript(text: str, printed: str) -> None:
     ids=["lists", "objects", "both", "400", "10,000", "131,072", "fraction", "in an object"],
 )
 def test_neither_depth_nor_length_stops_a_text(text: str) -> None:
-    assert javascript(text) == text.encode()
+    assert to_javascript(text) == text.encode()
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_neither_depth_nor_length_stops_a_text(text: str) -> None:
 )
 def test_what_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not JSON"):
-        javascript(text)
+        to_javascript(text)
 
 
 def test_an_ordinary_event_is_printed_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,12 +241,12 @@ def test_an_ordinary_event_is_printed_the_fast_way(monkeypatch: pytest.MonkeyPat
     monkeypatch.delattr(wire_body, "_at_any_depth")
 
     for event_type in EVENT_TYPES:
-        data = sample_of(event_type.name) | {"position": 40.7128, "version": "17.0", "count": -12}
-        assert json.loads(javascript(json.dumps(data))) == data
+        data = sample_data(event_type.name) | {"position": 40.7128, "version": "17.0", "count": -12}
+        assert json.loads(to_javascript(json.dumps(data))) == data
 
 
 def test_a_body_has_its_members_in_order_and_no_white_space() -> None:
-    body = body_of(ID, "email.opened", NOON, '{"email_id": "msg_1", "city": "Zürich"}')
+    body = event_body(ID, "email.opened", NOON, '{"email_id": "msg_1", "city": "Zürich"}')
 
     assert body.decode() == (
         '{"id":"evt_0123456789abcdef0123456789abcdef","type":"email.opened",'
@@ -259,7 +259,7 @@ def test_a_body_has_its_members_in_order_and_no_white_space() -> None:
     [(None, b"null"), ("null", b"null"), ("1.0", b"1"), ('"a"', b'"a"'), ("[ ]", b"[]")],
 )
 def test_data_need_not_be_an_object(data: str | None, printed: bytes) -> None:
-    body = body_of(ID, "email.opened", NOON, data)
+    body = event_body(ID, "email.opened", NOON, data)
 
     assert body.endswith(b',"data":%b}' % printed)
 
@@ -278,7 +278,7 @@ def test_data_need_not_be_an_object(data: str | None, printed: bytes) -> None:
 def test_the_instant_is_utc_with_no_more_fraction_than_it_has(
     moment: datetime, printed: str
 ) -> None:
-    body = body_of(ID, "email.opened", moment, None)
+    body = event_body(ID, "email.opened", moment, None)
 
     assert json.loads(body)["created_at"] == printed
 
@@ -291,17 +291,18 @@ def test_the_instant_can_be_read_back(moment: datetime) -> None:
         return
 
     assert (
-        datetime.fromisoformat(json.loads(body_of(ID, "a", moment, None))["created_at"]) == in_utc
+        datetime.fromisoformat(json.loads(event_body(ID, "a", moment, None))["created_at"])
+        == in_utc
     )
 
 
 def test_an_instant_without_a_time_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        body_of(ID, "email.opened", NOON.replace(tzinfo=None), None)
+        event_body(ID, "email.opened", NOON.replace(tzinfo=None), None)
 
 
 def test_a_test_event_has_its_own_id() -> None:
-    body = body_of(uuid4(), "email.opened", NOON, None, public_id="evt_test_1764081000000")
+    body = event_body(uuid4(), "email.opened", NOON, None, public_id="evt_test_1764081000000")
 
     assert json.loads(body)["id"] == "evt_test_1764081000000"
 
@@ -311,6 +312,6 @@ def test_a_test_event_has_its_own_id() -> None:
 def test_a_body_is_what_javascript_makes_of_it(
     stringify: Stringify, event_type: str, data: str
 ) -> None:
-    body = body_of(ID, event_type, NOON, data).decode()
+    body = event_body(ID, event_type, NOON, data).decode()
 
     assert stringify(body) == body

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from daemon.core.event_types import EVENT_TYPES, sample_of
-from daemon.core.wire.body import body_of
+from daemon.core.event_types import EVENT_TYPES, sample_data
+from daemon.core.wire.body import event_body
+from daemon.core.wire.event_ids import public_event_id
 from daemon.core.wire.signing import (
     StandardCheck,
-    headers_for,
-    message_id_of,
+    request_headers,
     sign,
     standard_key,
     standard_signature,
@@ -48,7 +48,7 @@ def signed(
     secret: str = SECRET,
     previous_secret: str | None = None,
 ) -> Headers:
-    return headers_for(
+    return request_headers(
         body=body,
         message_id=message_id,
         event_type=event_type,
@@ -244,7 +244,7 @@ def test_standard_headers_are_checked_in_all_they_say(
 
 
 def test_the_independent_verifier_accepts_both_secrets_of_a_rotation() -> None:
-    body = body_of(uuid4(), "email.opened", CREATED, '{"city": "Zürich", "n": 1.0}')
+    body = event_body(uuid4(), "email.opened", CREATED, '{"city": "Zürich", "n": 1.0}')
     headers = dict(signed(body, timestamp=int(time.time()), previous_secret=PREVIOUS))
 
     assert Webhook(SECRET).verify(body, headers)["data"] == {"city": "Zürich", "n": 1}
@@ -282,10 +282,10 @@ def posts(data: Sequence[str | None], **secrets: str) -> list[tuple[bytes, Heade
 
 def post(event_type: str, data: str | None, **secrets: str) -> tuple[bytes, Headers]:
     event_id = uuid4()
-    body = body_of(event_id, event_type, CREATED, data)
+    body = event_body(event_id, event_type, CREATED, data)
     headers = signed(
         body,
-        message_id=message_id_of(event_id),
+        message_id=public_event_id(event_id),
         event_type=event_type,
         timestamp=int(time.time()),
         **secrets,
@@ -320,7 +320,7 @@ receivers = pytest.mark.parametrize("name", ["spec_json", "spec_raw", "standard"
 
 @receivers
 async def test_a_receiver_accepts_whatever_the_data_is(name: str) -> None:
-    samples = [post(each.name, json.dumps(sample_of(each.name))) for each in EVENT_TYPES]
+    samples = [post(each.name, json.dumps(sample_data(each.name))) for each in EVENT_TYPES]
     requests = samples + posts(DATA)
 
     verified = await verdicts(name, requests)
