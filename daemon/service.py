@@ -1,8 +1,8 @@
 """
-The service: the life of a daemon, from the wait for its database to a stop in good order.
+The life of one daemon, from the wait for its database to a stop in good order.
 
-Stopping goes from the front of the house to the back: claim no more, let what is in flight finish,
-store its results, give back what was not begun.
+Stopping goes along the pipeline: claim no more, let what is in flight finish, store its results,
+and give back what was not begun.
 """
 
 import asyncio
@@ -20,27 +20,28 @@ from daemon.runtime import systemd
 from daemon.runtime.loop import run_loop, sleep_until_woken
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.wiring import Components, app_of, build, master_keys
+from daemon.wiring import Components, admin_app, build, master_keys
 
 log = structlog.get_logger()
 
 # How long a database that is just starting is waited for.
-PATIENCE_SECONDS = 30.0
+DATABASE_WAIT_SECONDS = 30.0
 API_CONNECTIONS = 4
-LAST_TURN_SECONDS = 2.0
+LAST_RUN_SECONDS = 2.0
 LAST_RESULTS_SECONDS = 5.0
+CLOSE_WITHIN = timedelta(seconds=2)
 
 
 class Service:
-    """One daemon. `run` is its whole life; `port` is where it serves once it runs."""
+    """One daemon: `run` is its whole life, and `port` is where it serves once it runs."""
 
     def __init__(self, config: Config, *, database_url: str) -> None:
         self._config = config
         self._database = Database(database_url, size=config.database.pool_size)
-        # The API's own: whatever people ask for, deliveries wait for none of it.
-        self._desk = Database(database_url, size=API_CONNECTIONS)
+        # The API has connections of its own: deliveries wait for none of its queries.
+        self._api_database = Database(database_url, size=API_CONNECTIONS)
         self._stop = asyncio.Event()
-        self._house: Components | None = None
+        self._components: Components | None = None
         self.port = 0
 
     def stop(self) -> None:
@@ -53,117 +54,114 @@ class Service:
         return self._stop.is_set()
 
     def reload(self, config: Config) -> None:
-        """Take other master keys; what else has changed in `config` waits for the next start."""
+        """Take over new master keys; other changes in `config` wait for the next start."""
         waiting = config.differences(self._config, besides="security.master_keys")
         if waiting:
             log.warning("service.restart_needed", settings=waiting)
-        if self._house is not None:
-            self._house.vault.use(master_keys(config))
-            self._house.custodian.keys_changed()
-            log.info("service.reloaded", keys=self._house.vault.key_ids)
+        if self._components is not None:
+            self._components.vault.use(master_keys(config))
+            self._components.resealer.keys_changed()
+            log.info("service.reloaded", keys=self._components.vault.key_ids)
 
     async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """
         Run until `stop`.
 
-        Raises DatabaseUnavailableError, SchemaError or UsageError when it cannot begin; from then
-        on nothing that happens outside makes it raise.
+        Raises DatabaseUnavailableError, SchemaError or UsageError when the daemon cannot start.
+        Once it has, nothing that happens outside makes it raise.
         """
         if not await self._open_database():
             return
         try:
-            house = self._house = build(self._config, self._database)
+            components = self._components = build(self._config, self._database)
             try:
-                await self._live(house, on_ready)
+                await self._live(components, on_ready)
             finally:
-                if house.notifier is not None:
-                    await house.notifier.close()
-                await house.listener.close()
-                await house.sender.close()
+                await _close(components)
         finally:
-            await self._desk.close(within=timedelta(seconds=2))
-            await self._database.close(within=timedelta(seconds=2))
+            await self._api_database.close(within=CLOSE_WITHIN)
+            await self._database.close(within=CLOSE_WITHIN)
 
     async def _open_database(self) -> bool:
-        """Wait for a database that may yet come; False when we are told to stop before it did."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + PATIENCE_SECONDS
-        while True:
-            try:
-                await self._database.open()
-                break
-            except DatabaseUnavailableError as error:
-                if not error.may_pass or loop.time() > give_up:
-                    raise
-                log.warning("database.awaited", reason=str(error))
-            await sleep_until_woken(self._stop, 1.0)
-            if self._stop.is_set():
-                return False
+        """Wait for a database that may still come up; False if a stop comes first."""
+        if not await self._connect():
+            return False
         async with self._database.connection() as db:
             await migrations.verify(db)
         if self._config.admin.tokens:
-            await self._desk.open()
+            await self._api_database.open()
         return True
 
-    async def _live(self, house: Components, on_ready: Callable[[], None]) -> None:
-        runner = await self._serve(house)
+    async def _connect(self) -> bool:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + DATABASE_WAIT_SECONDS
+        while not self._stop.is_set():
+            try:
+                await self._database.open()
+            except DatabaseUnavailableError as error:
+                if not error.may_pass or loop.time() > give_up_at:
+                    raise
+                log.warning("database.awaited", reason=str(error))
+                await sleep_until_woken(self._stop, 1.0)
+            else:
+                return True
+        return False
+
+    async def _live(self, components: Components, on_ready: Callable[[], None]) -> None:
+        runner = await self._serve(components)
+        heartbeats = components.heartbeats
         try:
             async with asyncio.TaskGroup() as group:
-                closing = asyncio.Event()
-                settling = group.create_task(
-                    run_loop(house.settler, stop=closing, pulse=house.pulse)
+                results_stop = asyncio.Event()
+                results = group.create_task(
+                    run_loop(components.pipeline.results, stop=results_stop, heartbeats=heartbeats)
                 )
-                front = [
-                    group.create_task(run_loop(loop, stop=self._stop, pulse=house.pulse))
-                    for loop in house.front
+                intake = [
+                    group.create_task(run_loop(loop, stop=self._stop, heartbeats=heartbeats))
+                    for loop in components.intake
                 ]
-                watchdog = group.create_task(_feed_watchdog(house.readiness))
-                log.info(
-                    "service.started",
-                    port=self.port,
-                    schema=house.readiness.schema,
-                    api="on" if self._config.admin.tokens else "off: admin.tokens is empty",
-                )
-                systemd.notify("READY=1")
+                watchdog = group.create_task(_feed_watchdog(components.readiness))
+                self._announce_start(components)
                 on_ready()
                 await self._stop.wait()
-                await self._stop_in_order(house, front, settling, closing)
+                await self._stop_intake(components, intake)
+                await _store_last_results(components)
+                results_stop.set()
+                components.pipeline.results.wake.set()
+                results.cancel()
+                await asyncio.wait([results])
                 watchdog.cancel()
         finally:
             await runner.cleanup()
         log.info("service.stopped")
 
-    async def _stop_in_order(
-        self,
-        house: Components,
-        front: list[asyncio.Task[None]],
-        settling: asyncio.Task[None],
-        closing: asyncio.Event,
-    ) -> None:
-        log.info("service.stopping", in_flight=house.worker.in_flight)
+    def _announce_start(self, components: Components) -> None:
+        log.info(
+            "service.started",
+            port=self.port,
+            schema=components.schema_watch.version,
+            api="on" if self._config.admin.tokens else "off: admin.tokens is empty",
+        )
+        systemd.notify("READY=1")
+
+    async def _stop_intake(self, components: Components, intake: list[asyncio.Task[None]]) -> None:
+        """Take on no more work, and let the attempts in flight finish."""
+        dispatcher = components.pipeline.dispatcher
+        log.info("service.stopping", in_flight=dispatcher.in_flight)
         systemd.notify("STOPPING=1")
-        house.readiness.stopping = True
-        house.worker.close()
-        for loop in house.front:
+        components.readiness.stopping = True
+        dispatcher.close()
+        for loop in components.intake:
             loop.wake.set()
-        # A turn is a few milliseconds, unless the database stands still.
-        _, stuck = await asyncio.wait(front, timeout=LAST_TURN_SECONDS)
+        # A run takes a few milliseconds, unless the database hangs.
+        _, stuck = await asyncio.wait(intake, timeout=LAST_RUN_SECONDS)
         for task in stuck:
             task.cancel()
-        await house.worker.drain(within=self._config.delivery.drain)
-        try:
-            async with asyncio.timeout(LAST_RESULTS_SECONDS):
-                await house.settler.emptied()
-        except TimeoutError:
-            log.warning("settle.results_left", count=house.settler.backlog)
-        closing.set()
-        house.settler.wake.set()
-        settling.cancel()
-        await asyncio.wait([settling])
+        await dispatcher.drain(within=self._config.delivery.drain)
 
-    async def _serve(self, house: Components) -> web.AppRunner:
+    async def _serve(self, components: Components) -> web.AppRunner:
         admin = self._config.admin
-        app = app_of(self._config, self._desk, house)
+        app = admin_app(self._config, self._api_database, components)
         try:
             runner, self.port = await serve(app, host=admin.host, port=admin.port)
         except OSError as error:
@@ -175,12 +173,29 @@ class Service:
         return runner
 
 
+async def _store_last_results(components: Components) -> None:
+    results = components.pipeline.results
+    try:
+        async with asyncio.timeout(LAST_RESULTS_SECONDS):
+            await results.emptied()
+    except TimeoutError:
+        log.warning("result_writer.results_left", count=results.backlog)
+
+
+async def _close(components: Components) -> None:
+    if components.notifier is not None:
+        await components.notifier.close()
+    await components.pipeline.listener.close()
+    await components.pipeline.client.close()
+    components.offload.close()
+
+
 async def _feed_watchdog(readiness: Readiness) -> None:
-    """Tell systemd that we live, while our loops turn: a database that is away is not our death."""
+    """Tell systemd that the daemon is alive, for as long as its loops run."""
     interval = systemd.watchdog_interval()
     if interval is None:
         return
     while True:
-        if readiness.turning:
+        if readiness.alive:
             systemd.notify("WATCHDOG=1")
         await asyncio.sleep(interval.total_seconds() / 2)

@@ -1,8 +1,4 @@
-"""
-The house: every part of a daemon, made from the configuration and handed what it calls.
-
-Only here is anything constructed.
-"""
+"""Builds every part of a daemon from its configuration. Only here is anything constructed."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +8,7 @@ from aiohttp import web
 from daemon.admin.api.auth import Access
 from daemon.admin.resources import routes
 from daemon.admin.server.app import add_api, make_app
-from daemon.admin.server.readiness import Readiness
+from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
 from daemon.core.outcomes.health import HealthLimits
 from daemon.core.policy.email_addresses import parse_address
@@ -22,6 +18,7 @@ from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
+from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.notifier import Notifier
 from daemon.notifications.smtp import Mailer, MailServer
@@ -35,90 +32,126 @@ from daemon.pipeline.result_writer import ResultWriter
 from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Heartbeats, Loop
 from daemon.runtime.metrics import Metrics
+from daemon.runtime.offload import Offload
 from daemon.secrets.vault import Vault
-from daemon.store import migrations
 from daemon.store.database import Database
 
 # A lease outlives the attempt by as long as the database may be away for a moment.
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The parts that take an event to its recorded delivery."""
+
+    client: WebhookClient
+    attempts: AttemptMaker
+    fanout: Fanout
+    lane_sync: LaneSync
+    listener: Listener
+    dispatcher: Dispatcher
+    results: ResultWriter
+
+
+@dataclass(frozen=True, slots=True)
 class Components:
     """The parts of a running daemon."""
 
-    sender: WebhookClient
+    pipeline: Pipeline
     vault: Vault
-    deliverer: AttemptMaker
-    worker: Dispatcher
-    settler: ResultWriter
-    listener: Listener
-    custodian: Resealer
+    offload: Offload
+    resealer: Resealer
+    schema_watch: SchemaWatch
     notifier: Notifier | None
     readiness: Readiness
     metrics: Metrics
-    pulse: Heartbeats
-    front: tuple[Loop, ...]  # what takes on new work; stops first
+    heartbeats: Heartbeats
+    intake: tuple[Loop, ...]  # the loops that take on new work; they stop first
 
 
 def build(config: Config, database: Database) -> Components:
-    """Every part, each with what it calls."""
+    """Build every part, each with what it calls."""
+    metrics, heartbeats, offload = Metrics(), Heartbeats(), Offload()
+    metrics.follow_loops(heartbeats.ages)
+    vault = Vault(master_keys(config))
+    lanes = Lanes(slots=config.delivery.concurrency, widest=config.delivery.per_endpoint)
+    waker = LaneWaker(lanes)
+    pipeline = _pipeline(
+        config, database, vault=vault, offload=offload, lanes=lanes, waker=waker, metrics=metrics
+    )
+    schema_watch = SchemaWatch(database)
+    resealer = Resealer(database, vault, metrics=metrics)
+    notifier = _notifier(config, database, metrics)
+    retention = Retention(
+        database,
+        deliveries=config.retention.deliveries,
+        events=config.retention.events,
+        metrics=metrics,
+    )
+    replayer = Replayer(database, lanes, waker, metrics=metrics)
+    intake: tuple[Loop, ...] = (
+        *(pipeline.dispatcher, pipeline.fanout, pipeline.lane_sync, pipeline.listener),
+        *(replayer, resealer, retention, schema_watch),
+    )
+    return Components(
+        pipeline=pipeline,
+        vault=vault,
+        offload=offload,
+        resealer=resealer,
+        schema_watch=schema_watch,
+        notifier=notifier,
+        readiness=Readiness(heartbeats, schema_watch, lag=lambda: _lag(pipeline)),
+        metrics=metrics,
+        heartbeats=heartbeats,
+        intake=intake if notifier is None else (*intake, notifier),
+    )
+
+
+def _pipeline(
+    config: Config,
+    database: Database,
+    *,
+    vault: Vault,
+    offload: Offload,
+    lanes: Lanes,
+    waker: LaneWaker,
+    metrics: Metrics,
+) -> Pipeline:
     delivery = config.delivery
-    metrics, pulse = Metrics(), Heartbeats()
-    metrics.follow_loops(pulse.ages)
     lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
-    lanes = Lanes(slots=delivery.concurrency, widest=delivery.per_endpoint)
-    bell = LaneWaker(lanes)
-    sender = WebhookClient(
+    client = WebhookClient(
         egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config)
     )
-    vault = Vault(master_keys(config))
-    limits = HealthLimits(delivery.failing_after, delivery.pause_after)
-    settler = ResultWriter(database, lanes, bell, limits=limits, lease=lease, metrics=metrics)
-    deliverer = AttemptMaker(
-        sender, vault, schedule=delivery.retry_schedule, settle=settler.add, metrics=metrics
+    attempts = AttemptMaker(client, vault, schedule=delivery.retry_schedule, offload=offload)
+    results = ResultWriter(
+        database, lanes, waker, limits=health_limits(config), lease=lease, metrics=metrics
     )
-    worker = Dispatcher(
-        database,
-        lanes,
-        bell,
-        make=deliverer.make,
-        backlog=lambda: settler.backlog,
-        lease=lease,
-        metrics=metrics,
+    dispatcher = Dispatcher(
+        database, lanes, waker, attempts=attempts, results=results, lease=lease, metrics=metrics
     )
-    fanout = Fanout(database, bell, metrics=metrics)
-    sweeper = LaneSync(database, lanes, bell, metrics=metrics)
-    listener = Listener(database, wake_fanout=fanout.wake, bell=bell)
-    readiness = Readiness(pulse, lag=lambda: sweeper.lag_seconds)
-    readiness.schema = migrations.known()[-1].name
-    custodian = Resealer(database, vault, metrics=metrics)
-    replayer = Replayer(database, lanes, bell, metrics=metrics)
-    notifier = _notifier(config, database, limits, metrics)
-    kept = config.retention
-    janitor = Retention(database, deliveries=kept.deliveries, events=kept.events, metrics=metrics)
-    front: tuple[Loop, ...] = (worker, fanout, sweeper, listener, custodian, replayer, janitor)
-    if notifier is not None:
-        front = (*front, notifier)
-    return Components(
-        sender=sender,
-        vault=vault,
-        deliverer=deliverer,
-        worker=worker,
-        settler=settler,
-        listener=listener,
-        custodian=custodian,
-        notifier=notifier,
-        readiness=readiness,
-        metrics=metrics,
-        pulse=pulse,
-        front=front,
+    fanout = Fanout(database, waker, metrics=metrics)
+    return Pipeline(
+        client=client,
+        attempts=attempts,
+        fanout=fanout,
+        lane_sync=LaneSync(database, lanes, waker, metrics=metrics),
+        listener=Listener(database, wake_fanout=fanout.wake, waker=waker),
+        dispatcher=dispatcher,
+        results=results,
     )
 
 
-def app_of(config: Config, database: Database, house: Components) -> web.Application:
-    """What the house serves: the API with it, once there are operators."""
-    app = make_app(readiness=house.readiness, metrics=house.metrics)
+def _lag(pipeline: Pipeline) -> Lag:
+    return Lag(
+        fanout=pipeline.fanout.behind_seconds(),
+        dispatch=pipeline.dispatcher.waited_seconds(),
+        oldest_due=pipeline.lane_sync.oldest_due_seconds,
+    )
+
+
+def admin_app(config: Config, database: Database, components: Components) -> web.Application:
+    """Build what the admin port serves: with the API, once the configuration has tokens."""
+    app = make_app(readiness=components.readiness, metrics=components.metrics)
     admin = config.admin
     if not admin.tokens:
         return app
@@ -126,8 +159,9 @@ def app_of(config: Config, database: Database, house: Components) -> web.Applica
     access = Access(tokens, allowed_hosts=admin.allowed_hosts)
     operations = routes.operations(
         database=database,
-        deliverer=house.deliverer,
-        vault=house.vault,
+        attempts=components.pipeline.attempts,
+        offload=components.offload,
+        vault=components.vault,
         policy=egress_policy(config),
         access=access,
     )
@@ -135,34 +169,42 @@ def app_of(config: Config, database: Database, house: Components) -> web.Applica
     return app
 
 
-def _notifier(
-    config: Config, database: Database, limits: HealthLimits, metrics: Metrics
-) -> Notifier | None:
-    """None when there is no mail server to give letters to."""
+def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:
+    """None when no mail server is configured."""
     notifications = config.notifications
     mailer = configured_mailer(config)
     if mailer is None or notifications.from_ is None:
         return None
-    head = EmailSettings(parse_address(notifications.from_), limits, notifications.console_url)
+    settings = EmailSettings(
+        parse_address(notifications.from_), health_limits(config), notifications.console_url
+    )
     to = [parse_address(each) for each in notifications.to]
-    return Notifier(database, mailer, head, to=to, metrics=metrics)
+    return Notifier(database, mailer, settings, to=to, metrics=metrics)
 
 
 def configured_mailer(config: Config) -> Mailer | None:
+    """Build the client of the configured mail server, if there is one."""
     url = config.notifications.smtp_url
     return None if url is None else Mailer(MailServer.from_url(url.get_secret_value()))
 
 
+def health_limits(config: Config) -> HealthLimits:
+    """The numbers of failures at which an endpoint is failing, and is paused."""
+    return HealthLimits(config.delivery.failing_after, config.delivery.pause_after)
+
+
 def egress_policy(config: Config) -> EgressPolicy:
-    """The operator's egress settings as the rule that upholds them."""
+    """The operator's egress settings as the policy that enforces them."""
     egress = config.egress
     return EgressPolicy(egress.allow_http, egress.allow_networks, egress.allow_ports)
 
 
 def egress_proxy(config: Config) -> Proxy | None:
+    """The configured egress proxy, if there is one."""
     url = config.egress.proxy
     return None if url is None else Proxy.from_url(url.get_secret_value())
 
 
 def master_keys(config: Config) -> list[str]:
+    """The configured master keys, the newest first."""
     return [key.get_secret_value() for key in config.security.master_keys]

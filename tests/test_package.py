@@ -13,7 +13,7 @@ import pytest
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
 from daemon.store import migrations
-from daemon.store.database import reason
+from daemon.store.errors import describe
 from tests.conftest import OUTSIDE
 
 ROOT = Path(__file__).parents[1]
@@ -144,4 +144,4 @@ async def test_a_schema_that_is_behind_or_ahead_is_told_in_one_sentence(database
 def test_the_database_s_complaint_is_one_line_without_addresses(
     error: BaseException, told: str
 ) -> None:
-    assert reason(error) == told
+    assert describe(error) == told

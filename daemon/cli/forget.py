@@ -117,7 +117,8 @@ async def _opened(url: str) -> "AsyncIterator[Database]":
 
     import asyncpg
 
-    from daemon.store.database import UNAVAILABLE, Database, unusable
+    from daemon.store.database import Database
+    from daemon.store.errors import UNAVAILABLE, cannot_open
     from daemon.store.migrations import verify
 
     database = Database(url, size=1)
@@ -127,7 +128,7 @@ async def _opened(url: str) -> "AsyncIterator[Database]":
             await verify(db)
         yield database
     except (asyncpg.PostgresError, *UNAVAILABLE) as error:
-        raise error if isinstance(error, WebhookdError) else unusable(error) from error
+        raise error if isinstance(error, WebhookdError) else cannot_open(error) from error
     finally:
         await database.close(within=timedelta(seconds=CLOSE_SECONDS))
 

@@ -135,7 +135,7 @@ async def _publish(
 ) -> Published:
     import asyncpg
 
-    from daemon.store.database import reason
+    from daemon.store.errors import describe
     from daemon.store.migrations import verify
 
     async with database_of(config) as url, connected(url) as db:
@@ -145,7 +145,7 @@ async def _publish(
         try:
             await db.execute(INSERT, event_id, tenant_id, event_type, data)
         except asyncpg.DataError as error:  # what is JSON, but no jsonb: \u0000, a lone surrogate
-            raise UsageError(f"--data: PostgreSQL cannot store it: {reason(error)}") from None
+            raise UsageError(f"--data: PostgreSQL cannot store it: {describe(error)}") from None
         wanted_by, active = await _audience(db, tenant_id, event_type, data)
     return Published(event_id, event_type, tenant_id, wanted_by, active)
 

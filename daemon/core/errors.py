@@ -29,6 +29,22 @@ class DatabaseUnavailableError(WebhookdError):
         self.may_pass = may_pass
 
 
+class DatabaseBusyError(DatabaseUnavailableError):
+    """Another transaction holds what was needed; PostgreSQL itself is well. Try again."""
+
+
+class StatementTimeoutError(DatabaseUnavailableError):
+    """PostgreSQL ended a statement that took longer than it may."""
+
+
+class StatementError(WebhookdError):
+    """PostgreSQL refuses a statement or a value: trying the same again does not help."""
+
+
+class ConstraintViolationError(StatementError):
+    """A row would break a constraint, such as one that refers to a row that is gone."""
+
+
 class SchemaError(WebhookdError):
     """The database's schema is not the one this program was made for."""
 

@@ -17,14 +17,14 @@ from typing import TypeVar
 
 import structlog
 
-from daemon.core.errors import MailError
+from daemon.core.errors import DatabaseUnavailableError, MailError
 from daemon.core.model.notices import DueNotice
 from daemon.core.policy.email_addresses import parse_address
 from daemon.notifications.email import EmailSettings, render_email
 from daemon.notifications.smtp import Mailer, Refused, Session
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices
-from daemon.store.database import UNAVAILABLE, Connection, Database
+from daemon.store.database import Connection, Database
 
 log = structlog.get_logger()
 
@@ -104,7 +104,7 @@ class Notifier:
         await asyncio.wait([self._mailing], timeout=LAST_LETTER_SECONDS)
         self._mailing.cancel()
         await asyncio.gather(self._mailing, return_exceptions=True)
-        with suppress(*UNAVAILABLE):
+        with suppress(TimeoutError, DatabaseUnavailableError):
             async with asyncio.timeout(LAST_LETTER_SECONDS):
                 await self._release()
 
@@ -206,7 +206,7 @@ class Notifier:
             try:
                 async with self._database.transaction() as db:
                     return await change(db)
-            except UNAVAILABLE:
+            except DatabaseUnavailableError:
                 if asyncio.get_running_loop().time() > lapses:
                     raise
             await asyncio.sleep(self._timing.rest_seconds)

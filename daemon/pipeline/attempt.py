@@ -1,76 +1,60 @@
 """
-One attempt from claim to judgement: sign, send, judge.
+One attempt, from a claim to its verdict: sign, send, judge.
 
-What is wrong with the webhook itself is an outcome like any other, so that one customer's bad
-setting is told to that customer and stops nobody else.
+A fault of the webhook itself, such as an unusable URL or header, is an outcome like any other: its
+owner sees it on the attempt, and nobody else's deliveries stop.
 """
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from daemon.core.model.attempts import AttemptResult, Claim, Failure, Outcome, Request
 from daemon.core.model.secrets import Credentials
 from daemon.core.outcomes.verdict import judge
-from daemon.core.wire import body as wire_body
 from daemon.core.wire import signing
+from daemon.core.wire.body import event_body
 from daemon.core.wire.event_ids import public_event_id
 from daemon.egress.client import WebhookClient
-from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.secrets.credentials import credentials_of, redacted
 from daemon.secrets.vault import Vault
 
 
 class AttemptMaker:
-    """Makes attempts and hands each to `settle`, which must not wait."""
+    """Makes attempts. It stores nothing and counts nothing: the caller does, where it matters."""
 
     def __init__(
         self,
-        sender: WebhookClient,
+        client: WebhookClient,
         vault: Vault,
         *,
         schedule: Sequence[timedelta],
-        settle: Callable[[AttemptResult], None],
-        metrics: Metrics,
+        offload: Offload,
     ) -> None:
-        self._sender = sender
+        self._client = client
         self._vault = vault
         self._schedule = tuple(schedule)
-        self._settle = settle
-        self._metrics = metrics
-        self._apart = Offload()
+        self._offload = offload
 
-    async def make(self, claim: Claim) -> AttemptResult:
+    async def attempt(self, claim: Claim, *, public_id: str | None = None) -> AttemptResult:
         """
-        Make the attempt. When cancelled nothing is settled: the lease is all that is left.
+        Sign the claimed event, send it, and judge what came back.
 
-        Raises PostponedError when it cannot be made for a reason that is ours.
-        """
-        if claim.attempt == 1 and not claim.replayed:
-            age = time.time() - claim.event_created_at.timestamp()
-            self._metrics.observe_commit_to_send(age)
-        attempted = await self.try_out(claim)
-        self._settle(attempted)
-        return attempted
-
-    async def try_out(self, claim: Claim, *, message_id: str | None = None) -> AttemptResult:
-        """
-        The same, but that nothing comes of it: it is neither stored nor counted.
-
-        `message_id` replaces the event's own. Raises PostponedError.
+        `public_id` replaces the event's own id in the body and the headers; test events have one.
+        Raises PostponedError when the attempt cannot be made for a reason that is ours.
         """
         credentials = credentials_of(claim.secrets, self._vault)
         if isinstance(credentials, Failure):
             signature, outcome = None, Outcome(credentials, took_ms=0)
         else:
-            request, signature = await self._apart.run(
-                partial(request_for, claim, credentials, message_id=message_id),
+            request, signature = await self._offload.run(
+                partial(signed_request, claim, credentials, public_id=public_id),
                 size=len(claim.data or ""),
             )
-            outcome = redacted(await self._sender.send(request), credentials)
+            outcome = redacted(await self._client.send(request), credentials)
         verdict = judge(
             claim.attempt,
             outcome,
@@ -81,22 +65,26 @@ class AttemptMaker:
         return AttemptResult(claim, outcome, verdict, signature)
 
 
-def request_for(
+def signed_request(
     claim: Claim,
     credentials: Credentials,
     *,
     timestamp: int | None = None,
-    message_id: str | None = None,
+    public_id: str | None = None,
 ) -> tuple[Request, str]:
-    """The signed request of this attempt, and its signature; `timestamp` is now unless given."""
-    message_id = message_id or public_event_id(claim.event_id)
-    body = wire_body.event_body(
+    """
+    Return the request of an attempt and the signature of its body.
+
+    `timestamp` is in Unix seconds, the present time by default; `public_id` as in `attempt`.
+    """
+    public_id = public_id or public_event_id(claim.event_id)
+    body = event_body(
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
-        public_id=message_id,
+        public_id=public_id,
     )
     headers = signing.request_headers(
         body=body,
-        message_id=message_id,
+        message_id=public_id,
         event_type=claim.event_type,
         delivery_id=claim.delivery_id,
         timestamp=int(time.time()) if timestamp is None else timestamp,

@@ -1,67 +1,67 @@
 """
-The worker: leases what is due, as the lanes' turns have it, and sets each attempt going.
+Leases due attempts, in the order of the lanes' turns, and makes each in a task of its own.
 
-It stops claiming first, lets what is in flight finish, and gives back what it could not begin or
-end; the lease does the same for it when it is killed.
+A stop ends the claiming first; attempts in flight finish, and those that could not begin or end are
+given back. When the process is killed, their leases lapse instead.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 
-from daemon.core.errors import PostponedError
-from daemon.core.model.attempts import AttemptResult, Claim
-from daemon.core.scheduling.lanes import NOTHING, Lanes, LaneTurn, NextDue
+from daemon.core.errors import DatabaseUnavailableError, PostponedError
+from daemon.core.model.attempts import Claim
+from daemon.core.scheduling.lane import NOTHING_DUE, NextDue
+from daemon.core.scheduling.lanes import Lanes, LaneTurn
+from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.memory_budget import MemoryBudget
+from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims
 from daemon.store.claims import LaneClaims
-from daemon.store.database import UNAVAILABLE, Database
+from daemon.store.database import Database
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
-# With this much in flight a claim for one free slot costs more than it brings.
+# With this much in flight, a claim for one free slot costs more than it brings.
 BUSY_IN_FLIGHT = 192
 LINGER_SECONDS = 0.005
-# What the bodies in flight may take; the last claim may go over it.
-BYTES_IN_FLIGHT = 64 * 1024 * 1024
-LARGEST_CLAIM = 256
+MAX_CLAIM = 256
 GIVE_BACK_SECONDS = 2.0
 
 
 class Dispatcher:
-    """The loop. `make` makes one attempt; `backlog` tells how many results wait to be stored."""
+    """The loop from a lane's turn to an attempt's result."""
 
-    name = "worker"
+    name = "dispatcher"
 
     def __init__(
         self,
         database: Database,
         lanes: Lanes,
-        bell: LaneWaker,
+        waker: LaneWaker,
         *,
-        make: Callable[[Claim], Awaitable[AttemptResult]],
-        backlog: Callable[[], int],
+        attempts: AttemptMaker,
+        results: ResultWriter,
         lease: timedelta,
         metrics: Metrics,
     ) -> None:
-        self.wake = bell.wake
+        self.wake = waker.wake
         self._database = database
         self._lanes = lanes
-        self._make = make
-        self._backlog = backlog
+        self._attempts = attempts
+        self._results = results
         self._lease = lease
         self._metrics = metrics
+        self._memory = MemoryBudget()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._bytes = 0
-        self._mean_bytes = 1024.0
         self._unmade: list[Claim] = []
         self._stopping = False
-        self._loop = asyncio.get_running_loop()
 
     async def run_once(self) -> float:
         if self._unmade:
@@ -69,7 +69,7 @@ class Dispatcher:
         if self._lanes.in_flight >= BUSY_IN_FLIGHT:
             await asyncio.sleep(LINGER_SECONDS)
         now = time.monotonic()
-        turns = self._lanes.turns(now=now, room=self._room())
+        turns = self._lanes.next_turns(now=now, room=self._room())
         if not turns:
             soon = self._lanes.next_due_in(now=now)
             return POLL_SECONDS if soon is None else min(soon, POLL_SECONDS) + 0.0005
@@ -79,98 +79,115 @@ class Dispatcher:
 
     @property
     def in_flight(self) -> int:
+        """How many attempts are being made."""
         return len(self._tasks)
 
+    def waited_seconds(self) -> float:
+        """How long the first quick endpoint in line has waited for its turn, 0 if none does."""
+        return self._lanes.waited(now=time.monotonic())
+
     def close(self) -> None:
-        """Begin nothing more: what a claim under way still brings is given back by `drain`."""
+        """Begin nothing more: `drain` gives back what a claim under way still brings."""
         self._stopping = True
 
     async def drain(self, *, within: timedelta) -> None:
-        """Let what is in flight finish, for so long; then give the rest back, unmade."""
+        """Let attempts in flight finish `within` this time, then give the others back unmade."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within.total_seconds())
             for task in late:
                 task.cancel()
             if late:
-                log.warning("worker.drain_timed_out", interrupted=len(late))
+                log.warning("dispatcher.drain_timed_out", interrupted=len(late))
                 await asyncio.wait(late)
         await self._give_back()
 
     def _room(self) -> int:
         """
-        How many attempts may be begun now, for the memory and the results that wait.
+        How many attempts may begin now.
 
-        A result that is not stored yet takes a place like a request under way: whatever is killed,
-        no more than that is made twice.
+        A result that is not stored yet takes a slot like a request in flight: a kill at any moment
+        doubles no more than the slots hold.
         """
-        by_place = self._lanes.slots - self._lanes.in_flight - self._backlog()
-        by_memory = int((BYTES_IN_FLIGHT - self._bytes) / self._mean_bytes)
+        by_slots = self._lanes.slots - self._lanes.in_flight - self._results.backlog
+        by_memory = self._memory.room()
         if self._lanes.in_flight == 0:
             by_memory = max(1, by_memory)
-        return min(LARGEST_CLAIM, by_memory, by_place)
+        return min(MAX_CLAIM, by_memory, by_slots)
 
     async def _claim(self, turns: Sequence[LaneTurn]) -> list[Claim]:
         began = time.perf_counter()
         try:
-            # Need not be durable: a lease that a crash undoes is only a lease that lapsed early.
+            # Need not be durable: a lease that a crash undoes is a lease that lapsed early.
             async with self._database.connection() as db:
-                catches = await claims.claim(db, turns, lease=self._lease)
+                claimed = await claims.claim(db, turns, lease=self._lease)
         except BaseException:
-            self._lanes.unanswered(turns, now=time.monotonic())
+            self._lanes.claim_failed(turns, now=time.monotonic())
             raise
         self._metrics.observe_claim(time.perf_counter() - began)
         now = time.monotonic()
         for turn in turns:
-            self._answer(turn, catches.get(turn.webhook_id), now)
-        return [claim for catch in catches.values() for claim in catch.claims]
+            self._tell_lane(turn, claimed.get(turn.webhook_id), now)
+        return [claim for lane in claimed.values() for claim in lane.claims]
 
-    def _answer(self, turn: LaneTurn, catch: LaneClaims | None, now: float) -> None:
-        if catch is None:  # paused or deleted: its lane sleeps until somebody is told otherwise
-            self._lanes.answered(turn, taken=0, last_due=None, upcoming=NOTHING, now=now)
+    def _tell_lane(self, turn: LaneTurn, claimed: LaneClaims | None, now: float) -> None:
+        if claimed is None:  # paused or deleted: the lane sleeps until something is due again
+            self._lanes.claimed(turn, taken=0, last_due=None, upcoming=NOTHING_DUE, now=now)
             return
-        upcoming = NOTHING
-        if catch.upcoming is not None:
-            upcoming = NextDue(now + catch.upcoming.due_in, catch.upcoming.at)
-        self._lanes.answered(
-            turn, taken=len(catch.claims), last_due=catch.last_due, upcoming=upcoming, now=now
+        upcoming = NOTHING_DUE
+        if claimed.upcoming is not None:
+            upcoming = NextDue(now + claimed.upcoming.due_in, claimed.upcoming.at)
+        taken = len(claimed.claims)
+        self._lanes.claimed(
+            turn, taken=taken, last_due=claimed.last_due, upcoming=upcoming, now=now
         )
 
     def _begin(self, claim: Claim) -> None:
         if self._stopping:
             self._unmade.append(claim)
-            self._lanes.finished(claim.webhook_id, took_ms=0, delivered=True, now=time.monotonic())
+            self._lanes.returned(claim.webhook_id, now=time.monotonic())
             return
-        size = len(claim.data or "")
-        self._bytes += size
-        self._mean_bytes += 0.05 * (max(size, 1024) - self._mean_bytes)
-        task = self._loop.create_task(self._run(claim, size))
+        task = asyncio.create_task(self._make(claim))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, claim: Claim, size: int) -> None:
-        took_ms, delivered = 0, False
+    async def _make(self, claim: Claim) -> None:
+        """One claim's way from its lease to a result that waits to be stored."""
+        size = len(claim.data or "")
+        self._memory.take(size)
+        self._observe_age(claim)
         try:
-            attempted = await self._make(claim)
-            took_ms, delivered = attempted.outcome.took_ms, attempted.verdict.delivered
+            attempted = await self._attempts.attempt(claim)
+            self._results.add(attempted)
         except asyncio.CancelledError:
-            self._unmade.append(claim)
+            self._return(claim)
             raise
-        except PostponedError as error:  # nobody's fault but ours
+        except PostponedError as error:  # a fault of ours, not of the endpoint
             self._postpone(claim, error)
-        except Exception:  # our own fault: the lease lapses, no attempt is spent
+        except Exception:  # a fault of ours too: the lease lapses, and no attempt is spent
             log.exception("delivery.failed", delivery_id=str(claim.delivery_id))
+            self._lanes.returned(claim.webhook_id, now=time.monotonic())
+        else:
+            self._lanes.finished(
+                claim.webhook_id,
+                took_ms=attempted.outcome.took_ms,
+                delivered=attempted.verdict.delivered,
+                now=time.monotonic(),
+            )
         finally:
-            self._bytes -= size
-            now = time.monotonic()
-            self._lanes.finished(claim.webhook_id, took_ms=took_ms, delivered=delivered, now=now)
-            if self._lanes.due:
+            self._memory.free(size)
+            if self._lanes.ready:
                 self.wake.set()
+
+    def _observe_age(self, claim: Claim) -> None:
+        if claim.attempt == 1 and not claim.replayed:
+            age = time.time() - claim.event_created_at.timestamp()
+            self._metrics.observe_commit_to_send(age)
 
     def _postpone(self, claim: Claim, error: PostponedError) -> None:
         """
-        Give the attempt back unspent, and let its lane rest.
+        Give an attempt back unspent, and let its lane rest.
 
-        Only that one: another lane may not need what has failed, a name server or a certain key.
+        Other lanes go on: they may not need the name server or the key that failed.
         """
         self._metrics.postponed()
         log.warning(
@@ -179,8 +196,12 @@ class Dispatcher:
             webhook_id=str(claim.webhook_id),
             reason=str(error),
         )
-        self._unmade.append(claim)
         self._lanes.rest(claim.webhook_id, until=time.monotonic() + error.rest_seconds)
+        self._return(claim)
+
+    def _return(self, claim: Claim) -> None:
+        self._unmade.append(claim)
+        self._lanes.returned(claim.webhook_id, now=time.monotonic())
 
     async def _give_back(self) -> None:
         if not self._unmade:
@@ -192,5 +213,5 @@ class Dispatcher:
                 self._database.transaction() as db,
             ):
                 await claims.release(db, unmade)
-        except UNAVAILABLE:
-            log.warning("worker.leases_left", count=len(unmade))  # they lapse by themselves
+        except (TimeoutError, DatabaseUnavailableError):
+            log.warning("dispatcher.leases_left", count=len(unmade))  # they lapse by themselves

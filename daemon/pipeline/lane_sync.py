@@ -1,8 +1,8 @@
 """
-The sweeper: reads the truth about every lane, so that no lost wake-up can matter.
+Reads from the database which lanes have something pending, so that a lost wake-up never matters.
 
-It is also who knows how late the oldest due delivery is. It takes a fixed small share of its time,
-however long the truth takes to read.
+It also learns how late the oldest due delivery is. It takes a small fixed share of the time,
+however long the query takes.
 """
 
 import asyncio
@@ -12,44 +12,42 @@ from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
-from daemon.store.lanes import find_due_lanes
+from daemon.store.lanes import pending_lanes
 
 INTERVAL_SECONDS = 1.0
-LARGEST_SHARE = 0.05
-LONGEST_INTERVAL_SECONDS = 10.0
+MAX_SHARE = 0.05
+MAX_INTERVAL_SECONDS = 10.0
 
 
 class LaneSync:
-    """The loop; it rings `bell` for every endpoint that has something waiting."""
+    """The loop; it announces every active endpoint that has something pending."""
 
-    name = "sweep"
+    name = "lane_sync"
 
     def __init__(
-        self, database: Database, lanes: Lanes, bell: LaneWaker, *, metrics: Metrics
+        self, database: Database, lanes: Lanes, waker: LaneWaker, *, metrics: Metrics
     ) -> None:
         self.wake = asyncio.Event()
-        self.lag_seconds = 0.0
+        self.oldest_due_seconds = 0.0
         self._database = database
         self._lanes = lanes
-        self._bell = bell
+        self._waker = waker
         self._metrics = metrics
 
     async def run_once(self) -> float:
         began = time.monotonic()
         async with self._database.connection() as db:
-            waiting = await find_due_lanes(db)
+            pending = await pending_lanes(db)
         took = time.monotonic() - began
-        for endpoint in waiting:
-            self._bell.announce(
-                endpoint.webhook_id,
-                endpoint.upcoming.due_in,
-                endpoint.upcoming.at,
-                failing=endpoint.consecutive_failures > 0,
+        for lane in pending:
+            self._waker.announce(
+                lane.webhook_id, lane.upcoming.due_in, lane.upcoming.at, failing=lane.failing
             )
         self._lanes.forget_idle()
-        self.lag_seconds = max([0.0, *(-endpoint.upcoming.due_in for endpoint in waiting)])
+        self.oldest_due_seconds = max([0.0, *(-lane.upcoming.due_in for lane in pending)])
         self._metrics.swept(
-            lag_seconds=self.lag_seconds, due=self._lanes.due, in_flight=self._lanes.in_flight
+            lag_seconds=self.oldest_due_seconds,
+            due=self._lanes.ready,
+            in_flight=self._lanes.in_flight,
         )
-        interval = max(INTERVAL_SECONDS, took / LARGEST_SHARE)
-        return min(interval, LONGEST_INTERVAL_SECONDS)
+        return min(max(INTERVAL_SECONDS, took / MAX_SHARE), MAX_INTERVAL_SECONDS)

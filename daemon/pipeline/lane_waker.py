@@ -1,4 +1,4 @@
-"""The bell: whoever learns that something waits for an endpoint rings it, and the worker wakes."""
+"""Tells the lanes that an attempt is due, and wakes the dispatcher."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from daemon.core.scheduling.lanes import Lanes
 
 
 class LaneWaker:
-    """Tells the lanes, then the worker. `wake` is the worker's."""
+    """What fan-out, retries, replays and notifications call; `wake` is the dispatcher's."""
 
     def __init__(self, lanes: Lanes) -> None:
         self.wake = asyncio.Event()
@@ -24,9 +24,9 @@ class LaneWaker:
         failing: bool = False,
     ) -> None:
         """
-        Something waits for this endpoint, `due_in` seconds from now.
+        Announce an attempt that is due for this endpoint in `due_in` seconds.
 
-        `since` is its time in the database, where the claim may begin to look; None if not known.
+        `since` is its due time in the database, where the claim may begin to look; None if unknown.
         `failing` makes a lane that is not known yet begin narrow.
         """
         now = time.monotonic()

@@ -1,62 +1,50 @@
 """
-The listener: PostgreSQL's wake-ups, so that a new event leaves within milliseconds.
+Turns PostgreSQL's notifications into wake-ups, so that a new event leaves within milliseconds.
 
-A wake-up is a hint and never the truth: whatever is missed while the connection is down, the other
-loops find by themselves.
+A wake-up is a hint, never the truth: the other loops find by polling whatever is missed while the
+connection is down.
 """
 
 import asyncio
-from typing import Any
 from uuid import UUID
 
 from daemon.core.model.ids import WebhookId
 from daemon.pipeline.lane_waker import LaneWaker
-from daemon.store.database import CONNECT_SECONDS, Database
+from daemon.store.database import Database
 
 CHECK_SECONDS = 1.0
 
 
 class Listener:
-    """The loop; it sets `wake_fanout` for new events, and rings `bell` for endpoints due."""
+    """The loop; it sets `wake_fanout` for new events, and announces endpoints that are due."""
 
-    name = "listen"
+    name = "listener"
 
-    def __init__(self, database: Database, *, wake_fanout: asyncio.Event, bell: LaneWaker) -> None:
+    def __init__(self, database: Database, *, wake_fanout: asyncio.Event, waker: LaneWaker) -> None:
         self.wake = asyncio.Event()
-        self._database = database
         self._wake_fanout = wake_fanout
-        self._bell = bell
-        self._connection: Any = None
+        self._waker = waker
+        self._notifications = database.listening(
+            {"webhookd_events": self._on_events, "webhookd_due": self._on_due}
+        )
 
     async def run_once(self) -> float:
-        if self._connection is None or self._connection.is_closed():
-            await self._connect()
-        await self._connection.execute("SELECT 1")  # a dead peer is noticed here
+        if not self._notifications.is_open:
+            await self._notifications.open(on_lost=self.wake.set)
+            self._wake_fanout.set()  # for events that came while nothing listened
+        await self._notifications.check()
         return CHECK_SECONDS
 
     async def close(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
+        """End the connection."""
+        await self._notifications.close()
 
-    async def _connect(self) -> None:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await self._database.dedicated()
-        try:
-            await connection.add_listener("webhookd_events", self._on_events)
-            await connection.add_listener("webhookd_due", self._on_due)
-        except BaseException:
-            connection.terminate()
-            raise
-        connection.add_termination_listener(lambda _: self.wake.set())
-        self._connection = connection
-        self._wake_fanout.set()  # whatever came while nobody listened
-
-    def _on_events(self, *_: object) -> None:
+    def _on_events(self, _payload: str) -> None:
         self._wake_fanout.set()
 
-    def _on_due(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
+    def _on_due(self, payload: str) -> None:
         try:
             webhook_id = WebhookId(UUID(payload))
         except ValueError:
-            return  # anybody may notify; nobody need be believed
-        self._bell.announce(webhook_id, 0.0, None)
+            return  # NOTIFY payloads are untrusted
+        self._waker.announce(webhook_id, 0.0, None)

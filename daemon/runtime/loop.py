@@ -1,16 +1,17 @@
 """
-How a loop keeps turning: through a lost database, through its own faults, until it is told to stop.
+Loops that survive a lost database and their own faults, and end when the daemon stops.
 
-A loop is a thing with a `turn`; here is all that turns have in common. Only this edge catches
-every exception, and a pulse tells whoever asks when each loop last came round.
+Only this edge catches every exception. Heartbeats record when each loop last completed a run, and
+since when it has failed.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from daemon.store.database import UNAVAILABLE, reason
+from daemon.core.errors import DatabaseBusyError, DatabaseUnavailableError
 
 log = structlog.get_logger()
 
@@ -19,7 +20,7 @@ LONGEST_BACK_OFF = 1.0
 
 
 class Loop(Protocol):
-    """`wake` cuts a rest short; `turn` does one round and says for how many seconds to rest."""
+    """Work to repeat: `run_once` returns how many seconds to sleep; `wake` ends a sleep."""
 
     name: str
     wake: asyncio.Event
@@ -27,49 +28,82 @@ class Loop(Protocol):
     async def run_once(self) -> float: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """
+    How a loop is doing, in seconds.
+
+    `success_age` counts from its last successful run, `run_age` from the last run that ended, well
+    or not; `failing_for` from the first failure since the last success, 0 if there was none.
+    """
+
+    success_age: float
+    run_age: float
+    failing_for: float
+
+
 class Heartbeats:
-    """When each loop last came round without a fault, on the event loop's clock."""
+    """The successes and failures of each loop, on the event loop's clock."""
 
     def __init__(self) -> None:
-        self._beats: dict[str, float] = {}
+        self._succeeded_at: dict[str, float] = {}
+        self._ran_at: dict[str, float] = {}
+        self._failing_since: dict[str, float] = {}
 
-    def beat(self, name: str) -> None:
-        self._beats[name] = asyncio.get_running_loop().time()
+    def succeeded(self, name: str) -> None:
+        """Record a run that ended well, or the loop's start."""
+        self._succeeded_at[name] = self._ran_at[name] = _now()
+        self._failing_since.pop(name, None)
+
+    def failed(self, name: str) -> None:
+        """Record a run that raised."""
+        self._ran_at[name] = now = _now()
+        self._failing_since.setdefault(name, now)
 
     def ages(self) -> dict[str, float]:
-        """Seconds since each loop's last good turn."""
-        now = asyncio.get_running_loop().time()
-        return {name: now - beat for name, beat in self._beats.items()}
+        """Seconds since each loop's last successful run."""
+        return {name: state.success_age for name, state in self.states().items()}
+
+    def states(self) -> dict[str, LoopState]:
+        """Every loop that has started, by its name."""
+        now = _now()
+        return {
+            name: LoopState(
+                success_age=now - succeeded_at,
+                run_age=now - self._ran_at[name],
+                failing_for=now - self._failing_since.get(name, now),
+            )
+            for name, succeeded_at in self._succeeded_at.items()
+        }
 
 
-async def run_loop(loop: Loop, *, stop: asyncio.Event, pulse: Heartbeats) -> None:
-    """Turn `loop` until `stop`; whoever sets `stop` sets `loop.wake` after it."""
+async def run_loop(loop: Loop, *, stop: asyncio.Event, heartbeats: Heartbeats) -> None:
+    """
+    Run `loop` until `stop` is set; the caller sets `loop.wake` after it.
+
+    A run that raises is logged and repeated after 50 ms, doubling up to a second.
+    """
     back_off = 0.0
-    pulse.beat(loop.name)
+    heartbeats.succeeded(loop.name)
     while not stop.is_set():
-        loop.wake.clear()  # before the turn: a wake during it must survive
+        loop.wake.clear()  # before the run: a wake during it must survive
         try:
             rest = await loop.run_once()
-        except UNAVAILABLE as error:
-            back_off = _longer(back_off)
-            if back_off == SHORTEST_BACK_OFF:
-                log.warning("database.lost", loop=loop.name, reason=reason(error))
-            rest = back_off
-        except Exception:  # the edge of a loop: one bad turn must not end it
-            back_off = _longer(back_off)
-            log.exception("loop.failed", loop=loop.name)
-            rest = back_off
+        except Exception as error:  # noqa: BLE001  the edge of a loop: one bad run must not end it
+            rest = back_off = min(LONGEST_BACK_OFF, back_off * 2) or SHORTEST_BACK_OFF
+            heartbeats.failed(loop.name)
+            _log_failure(loop.name, error, first=back_off == SHORTEST_BACK_OFF)
         else:
             if back_off:
                 log.info("loop.recovered", loop=loop.name)
             back_off = 0.0
-            pulse.beat(loop.name)
+            heartbeats.succeeded(loop.name)
         if rest > 0:
             await sleep_until_woken(loop.wake, rest)
 
 
 async def sleep_until_woken(wake: asyncio.Event, seconds: float) -> None:
-    """Rest, but not past a wake."""
+    """Sleep for `seconds`, or until `wake` is set."""
     try:
         async with asyncio.timeout(seconds):
             await wake.wait()
@@ -77,5 +111,17 @@ async def sleep_until_woken(wake: asyncio.Event, seconds: float) -> None:
         pass
 
 
-def _longer(back_off: float) -> float:
-    return min(LONGEST_BACK_OFF, back_off * 2) or SHORTEST_BACK_OFF
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _log_failure(name: str, error: Exception, *, first: bool) -> None:
+    """A database that is away is logged once; a fault of ours each time, with its traceback."""
+    match error:
+        case DatabaseBusyError():
+            log.warning("database.busy", loop=name, reason=str(error))
+        case DatabaseUnavailableError():
+            if first:
+                log.warning("database.lost", loop=name, reason=str(error))
+        case _:
+            log.error("loop.failed", loop=name, exc_info=error)

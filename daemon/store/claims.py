@@ -9,6 +9,7 @@ from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.scheduling.lanes import LaneTurn
+from daemon.store.columns import columns
 from daemon.store.database import Connection
 from daemon.store.lanes import Upcoming
 
@@ -25,12 +26,13 @@ class LaneClaims:
 CLAIM = """
     -- MATERIALIZED fixes the rows first; a bare sub-select may run twice and lease too many.
     WITH lane AS MATERIALIZED (
-        SELECT w.id, turn.room, coalesce(turn.since, '-infinity') AS since,
+        SELECT w.id, turn.max_claims, coalesce(turn.since, '-infinity') AS since,
                w.tenant_id, w.endpoint_url, w.secret_key, w.custom_headers,
                w.client_certificate, w.client_key,
                CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
                    AS previous_secret
-          FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS turn (webhook_id, room, since)
+          FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
+               AS turn (webhook_id, max_claims, since)
           JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active
     ), due AS MATERIALIZED (
         SELECT lane.*, d.id AS delivery_id
@@ -41,7 +43,7 @@ CLAIM = """
                    AND next_retry_at >= lane.since AND next_retry_at <= now()
                    AND (leased_until IS NULL OR leased_until < now())
                  ORDER BY next_retry_at
-                 LIMIT lane.room
+                 LIMIT lane.max_claims
                    FOR UPDATE SKIP LOCKED) AS d
     ), leased AS (
         UPDATE webhook_deliveries AS d
@@ -95,13 +97,8 @@ async def claim(
 
     URL and secrets come with every claim, so what a person changed is in force with the next.
     """
-    rows = await db.fetch(
-        CLAIM,
-        [turn.webhook_id for turn in turns],
-        [turn.room for turn in turns],
-        [turn.since for turn in turns],
-        lease,
-    )
+    asked = columns([(turn.webhook_id, turn.limit, turn.since) for turn in turns])
+    rows = await db.fetch(CLAIM, *asked, lease)
     catches = {row["webhook_id"]: _catch_of(row) for row in rows if row["id"] is None}
     for row in rows:
         if row["id"] is not None:
@@ -152,7 +149,7 @@ RELEASE = """
 
 async def release(db: Connection, claims: Sequence[Claim]) -> None:
     """Give back what was claimed and not made: it is due again at once, as the same attempt."""
-    await db.execute(RELEASE, [c.delivery_id for c in claims], [c.leased_until for c in claims])
+    await db.execute(RELEASE, *_leases(claims))
 
 
 PROLONG = """
@@ -174,9 +171,7 @@ async def prolong(
     db: Connection, claims: Sequence[Claim], *, lease: timedelta
 ) -> dict[DeliveryId, datetime]:
     """Hold on to attempts whose results cannot be stored yet; the new leases, where we could."""
-    rows = await db.fetch(
-        PROLONG, [c.delivery_id for c in claims], [c.leased_until for c in claims], lease
-    )
+    rows = await db.fetch(PROLONG, *_leases(claims), lease)
     return {DeliveryId(row["id"]): row["leased_until"] for row in rows}
 
 
@@ -191,7 +186,10 @@ async def still_leased(db: Connection, claims: Sequence[Claim]) -> set[DeliveryI
     """Those that bear their lease although they were not settled: somebody holds their rows."""
     if not claims:
         return set()
-    rows = await db.fetch(
-        STILL_LEASED, [c.delivery_id for c in claims], [c.leased_until for c in claims]
-    )
+    rows = await db.fetch(STILL_LEASED, *_leases(claims))
     return {DeliveryId(row["id"]) for row in rows}
+
+
+def _leases(claims: Sequence[Claim]) -> list[tuple[object, ...]]:
+    """The columns of `held` in the statements above."""
+    return columns([(claim.delivery_id, claim.leased_until) for claim in claims])

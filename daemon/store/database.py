@@ -1,42 +1,28 @@
 """
-The way to PostgreSQL: a pool whose queries end in bounded time, and what counts as its absence.
+Connections to PostgreSQL: a pool whose queries end in bounded time.
 
-A server that is stopped, restarting or out of reach is not an error of ours: the loops wait and
-try again, and no endpoint is charged for it.
+Whatever asyncpg or the network raises inside a connection's block leaves it translated by
+`store.errors`: a server that is stopped, restarting or out of reach as `DatabaseUnavailableError`.
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from daemon.core.errors import DatabaseUnavailableError
+from daemon.store.errors import UNAVAILABLE, cannot_open, translated
+from daemon.store.listening import Handler, Notifications
 from daemon.store.timestamps import read_every_time
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
-# What says "not now": the connection, the server's state or a rival's lock, never our statement.
-UNAVAILABLE = (
-    OSError,  # TimeoutError is one
-    DatabaseUnavailableError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # how a connection that dies in mid-sentence can show
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ObjectInUseError,
-    asyncpg.LockNotAvailableError,
-)
-
 QUERY_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
-CHECK_SECONDS = 3.0
 
 # Every query of ours has an index made for it. A planner that has not yet seen the tables grow
 # would scan or sort a million rows for a claim of fifty, and keep that plan.
@@ -84,7 +70,7 @@ class Database:
             )
             await pool.fetchval("SELECT 1")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-            raise unusable(error) from error
+            raise cannot_open(error) from error
         self._pool = pool
 
     async def close(self, *, within: timedelta) -> None:
@@ -95,22 +81,27 @@ class Database:
         try:
             async with asyncio.timeout(within.total_seconds()):
                 await pool.close()
-        except (TimeoutError, *UNAVAILABLE):
+        except UNAVAILABLE:
             pool.terminate()
 
     @asynccontextmanager
     async def connection(self, *, within: float = QUERY_SECONDS) -> AsyncIterator[Connection]:
-        """A connection outside any transaction; raises one of UNAVAILABLE."""
+        """
+        A connection outside any transaction; waits `within` seconds for a free one.
+
+        Raises DatabaseUnavailableError or StatementError for what the block's queries raise.
+        """
         if self._pool is None:
             raise DatabaseUnavailableError("the database is not open")
-        async with self._pool.acquire(timeout=within) as connection:
-            try:
-                yield connection
-            except (TimeoutError, asyncio.CancelledError):
-                # Its query may still run, and giving it back would wait for the end of that.
-                with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
-                    connection.terminate()
-                raise
+        with translated():
+            async with self._pool.acquire(timeout=within) as connection:
+                try:
+                    yield connection
+                except (TimeoutError, asyncio.CancelledError):
+                    # Its query may still run, and the pool would wait for the end of it.
+                    with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
+                        connection.terminate()
+                    raise
 
     @asynccontextmanager
     async def transaction(self, *, durable: bool = True) -> AsyncIterator[Connection]:
@@ -132,36 +123,9 @@ class Database:
                 raise
             await connection.execute("COMMIT")
 
-    def dedicated(self) -> Any:
-        """A connection of its own, for LISTEN: awaitable."""
-        return asyncpg.connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            command_timeout=CHECK_SECONDS,
-            server_settings={"application_name": "webhookd listen"},
-        )
-
-
-def unusable(error: BaseException) -> DatabaseUnavailableError:
-    """The sentence for a database that we cannot begin with."""
-    # Refused, starting up, too many clients: may pass. Wrong password, no such database: will not.
-    passing = (OSError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
-    return DatabaseUnavailableError(
-        f"the database cannot be used: {reason(error)}", may_pass=isinstance(error, passing)
-    )
-
-
-def reason(error: BaseException) -> str:
-    """The database's complaint in one line, without the address's password."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno).lower()  # asyncio's own text speaks of system calls
-    try:
-        text = str(error).strip().splitlines()
-    except IndexError:  # asyncpg's errors cannot be printed without a message
-        text = []
-    return text[0] if text else type(error).__name__
+    def listening(self, handlers: Mapping[str, Handler]) -> Notifications:
+        """A connection outside the pool for notifications, still to be opened."""
+        return Notifications(self._url, handlers)
 
 
 async def _keep(connection: Connection) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
+from daemon.store.columns import columns
 from daemon.store.database import Connection
 
 
@@ -36,10 +37,5 @@ CREATE = """
 
 async def create(db: Connection, new: Sequence[NewDelivery]) -> None:
     """Insert first attempts, due at the transaction's time."""
-    await db.execute(
-        CREATE,
-        [d.id for d in new],
-        [d.webhook_id for d in new],
-        [d.event_id for d in new],
-        [d.event_created_at for d in new],
-    )
+    rows = [(d.id, d.webhook_id, d.event_id, d.event_created_at) for d in new]
+    await db.execute(CREATE, *columns(rows))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
+from daemon.store.columns import columns
 from daemon.store.database import Connection
 
 LOCK_HEALTH = """
@@ -53,13 +54,12 @@ CHANGE_HEALTH = """
 
 async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None:
     """Write what `lock_health` locked and the verdicts changed."""
-    await db.execute(
-        CHANGE_HEALTH,
-        [c.webhook_id for c in changes],
-        [c.health.is_active for c in changes],
-        [c.health.is_failing for c in changes],
-        [c.health.consecutive_failures for c in changes],
-        [c.succeeded for c in changes],
-        [c.failed for c in changes],
-        [c.paused_reason for c in changes],
-    )
+    rows = [
+        (
+            *(change.webhook_id, change.health.is_active, change.health.is_failing),
+            *(change.health.consecutive_failures, change.succeeded, change.failed),
+            change.paused_reason,
+        )
+        for change in changes
+    ]
+    await db.execute(CHANGE_HEALTH, *columns(rows))

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from daemon.core.model.events import Event
 from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.store.columns import columns
 from daemon.store.database import Connection
 
 
@@ -32,7 +33,7 @@ class InboxBatch:
 
     events: list[Event]
     count: int
-    seen: Snapshot
+    snapshot: Snapshot
     at: datetime
 
 
@@ -96,7 +97,7 @@ PUT_BACK = """
 
 async def put_back(db: Connection, pairs: Sequence[tuple[EventId, WebhookId]]) -> None:
     """These webhooks could not be served with these events now: a later look finds them."""
-    await db.execute(PUT_BACK, [event for event, _ in pairs], [webhook for _, webhook in pairs])
+    await db.execute(PUT_BACK, *columns(pairs))
 
 
 def _parsed(snapshot: str) -> Snapshot:

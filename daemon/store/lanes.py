@@ -1,4 +1,4 @@
-"""Which endpoints have something pending, and from when on."""
+"""Which endpoints have something pending, and when it is due."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +9,13 @@ from daemon.store.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The earliest attempt that waits in a lane; `due_in` counts seconds from now, past is < 0."""
+    """The earliest pending attempt of a lane; `due_in` is in seconds from now, past is negative."""
 
     at: datetime
     due_in: float
 
 
-SWEEP = """
+PENDING = """
     -- A loose scan: one probe for each endpoint that has anything pending, whatever its backlog.
     WITH RECURSIVE endpoint (id) AS (
         (SELECT webhook_id FROM webhook_deliveries WHERE status = 'pending_retry'
@@ -41,22 +41,22 @@ SWEEP = """
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """An active endpoint that has something pending which nobody holds."""
+class PendingLane:
+    """An active endpoint with a pending attempt that is not leased."""
 
     webhook_id: WebhookId
-    consecutive_failures: int
     upcoming: Upcoming
+    failing: bool
 
 
-async def find_due_lanes(db: Connection) -> list[Waiting]:
-    """The truth about every lane, whoever made it: what wake-ups told, and what they missed."""
+async def pending_lanes(db: Connection) -> list[PendingLane]:
+    """Every lane that has something pending, whether or not a wake-up told of it."""
     return [
-        Waiting(
+        PendingLane(
             WebhookId(row["id"]),
-            row["consecutive_failures"],
             Upcoming(row["at"], row["due_in"]),
+            failing=row["consecutive_failures"] > 0,
         )
-        for row in await db.fetch(SWEEP)
+        for row in await db.fetch(PENDING)
         if row["at"] is not None
     ]

@@ -15,7 +15,8 @@ import asyncpg
 
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
-from daemon.store.database import CONNECT_SECONDS, Connection, reason, unusable
+from daemon.store.database import CONNECT_SECONDS, Connection
+from daemon.store.errors import cannot_open, describe
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
 LOCK_POLL_SECONDS = 0.1
@@ -55,7 +56,7 @@ async def migrate(
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise unusable(error) from error
+        raise cannot_open(error) from error
     try:
         await _lock(connection)
         missing = await _missing(connection, known(folder))
@@ -121,7 +122,7 @@ async def _apply(connection: Connection, migration: Migration) -> None:
             await connection.execute(migration.sql)
             await _record(connection, migration)
     except asyncpg.PostgresError as error:
-        raise MigrationError(f"{_place(migration, error)}: {reason(error)}") from error
+        raise MigrationError(f"{_place(migration, error)}: {describe(error)}") from error
 
 
 async def _record(connection: Connection, migration: Migration) -> None:

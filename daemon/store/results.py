@@ -1,56 +1,34 @@
-"""The results of attempts, stored in batches behind the fence of their leases."""
+"""The results of attempts, stored in batches; a result counts only while its lease still holds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import assert_never
+from datetime import datetime
 
 import orjson
 
-from daemon.core.model.attempts import AttemptResult, Claim, Failure, Response, Trace
+from daemon.core.model.attempts import AttemptResult, Response, Trace
 from daemon.core.model.ids import DeliveryId
 from daemon.runtime.uuid7 import new_delivery_id
+from daemon.store.columns import columns
 from daemon.store.database import Connection
 
+UNSTORABLE = "the result could not be stored as it came"
 
-@dataclass(frozen=True, slots=True)
-class ResultRow:
-    """
-    What one attempt came to, ready to be stored.
-
-    `next_id` and `retry_in` are set together when another attempt follows; `response_headers` and
-    `trace` are JSON text. Times are the database's: the wait counts from the settling transaction.
-    """
-
-    claim: Claim
-    status: str
-    signature: str | None
-    status_code: int | None
-    response_headers: str | None
-    response_body: str | None
-    error: str | None
-    took_ms: int
-    retry_in: timedelta | None
-    next_id: DeliveryId | None
-    trace: str | None
-
-
-SETTLE = """
+STORE = """
     WITH result AS MATERIALIZED (
         SELECT *
-          FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::int[],
-                      $6::text[], $7::text[], $8::text[], $9::int[], $10::timestamptz[],
-                      $11::interval[], $12::uuid[], $13::timestamptz[], $14::text[], $15::uuid[])
-               AS r (id, leased_until, status, signature, status_code, response_headers,
-                     response_body, error_message, duration_ms, event_created_at,
-                     retry_in, next_id, attempted_at, trace, tenant_id)
+          FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::int[],
+                      $7::text[], $8::text[], $9::text[], $10::int[], $11::timestamptz[],
+                      $12::timestamptz[], $13::text[], $14::interval[], $15::uuid[])
+               AS r (id, leased_until, tenant_id, status, signature, status_code,
+                     response_headers, response_body, error_message, duration_ms, attempted_at,
+                     event_created_at, trace, retry_in, next_id)
     ), mine AS MATERIALIZED (
-        -- Somebody's open transaction on one row must not hold up all the others.
+        -- Another transaction that holds one row must not hold up all the others.
         SELECT r.*
           FROM result AS r
           JOIN webhook_deliveries AS d ON d.id = r.id AND d.leased_until = r.leased_until
            FOR UPDATE OF d SKIP LOCKED
-    ), settled AS (
+    ), stored AS (
         UPDATE webhook_deliveries AS d
            SET status = r.status, signature = r.signature, status_code = r.status_code,
                response_headers = r.response_headers::jsonb, response_body = r.response_body,
@@ -58,7 +36,8 @@ SETTLE = """
                attempted_at = r.attempted_at, trace = r.trace::json,
                event_created_at = r.event_created_at,
                next_retry_at = NULL, leased_until = NULL,
-               -- What the application inserted without is kept as it was sent: the event may go.
+               -- A row that the application inserted without payload keeps what was sent: the
+               -- event may be deleted.
                payload = CASE WHEN d.payload IS NOT NULL THEN d.payload
                               ELSE (SELECT e.event_data FROM webhook_events AS e
                                      WHERE e.id = d.event_id AND e.tenant_id = r.tenant_id) END
@@ -72,78 +51,59 @@ SETTLE = """
                 attempt_number, next_retry_at)
         SELECT next_id, webhook_id, event_id, event_type, payload, event_created_at,
                attempt_number + 1, next_at
-          FROM settled
+          FROM stored
          WHERE next_id IS NOT NULL
     )
-    SELECT id, next_at FROM settled
+    SELECT id, next_at FROM stored
 """
 
 
-async def store_results(
-    db: Connection, settlements: Sequence[ResultRow]
+async def store(
+    db: Connection, results: Sequence[AttemptResult], *, bare: bool = False
 ) -> dict[DeliveryId, datetime | None]:
     """
-    Store what came of the attempts and make the next ones, in one statement.
+    Store results and make the next attempts, in one statement.
 
-    Returns, for those that were still held under their lease, when the next attempt is due. What
-    is missing was taken over by somebody else after our lease lapsed, or its webhook is gone, or
-    its row is locked: `still_leased` tells.
+    Returns, for those that were stored, when the next attempt is due (None: there is none). Missing
+    are those whose lease lapsed and was taken over, whose webhook is gone, or whose row is locked:
+    `still_leased` tells these apart. `bare` leaves out what the receiver answered.
     """
-    rows = await db.fetch(
-        SETTLE,
-        [s.claim.delivery_id for s in settlements],
-        [s.claim.leased_until for s in settlements],
-        [s.status for s in settlements],
-        [s.signature for s in settlements],
-        [s.status_code for s in settlements],
-        [s.response_headers for s in settlements],
-        [s.response_body for s in settlements],
-        [s.error for s in settlements],
-        [s.took_ms for s in settlements],
-        [s.claim.event_created_at for s in settlements],
-        [s.retry_in for s in settlements],
-        [s.next_id for s in settlements],
-        [s.claim.claimed_at for s in settlements],
-        [s.trace for s in settlements],
-        [s.claim.tenant_id for s in settlements],
-    )
+    if not results:
+        return {}
+    rows = await db.fetch(STORE, *columns([_row(result, bare=bare) for result in results]))
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
 
 
-def _settlement_of(attempted: AttemptResult, *, bare: bool) -> ResultRow:
-    headers: str | None = None
-    body: str | None = None
-    match attempted.outcome.result:
-        case Response(headers=received, body=text) if not bare:
-            headers, body = _as_json(received), text
-        case Response() | Failure():
-            pass
-        case _:
-            assert_never(attempted.outcome.result)
-    verdict = attempted.verdict
-    return ResultRow(
-        claim=attempted.claim,
-        status="success" if verdict.delivered else "failed",
-        signature=attempted.signature,
-        status_code=verdict.status,
-        response_headers=headers,
-        response_body=body,
-        error="the result could not be stored as it came" if bare else verdict.error,
-        took_ms=attempted.outcome.took_ms,
-        retry_in=verdict.retry_in,
-        next_id=None if verdict.retry_in is None else new_delivery_id(),
-        trace=None
-        if bare or attempted.outcome.trace is None
-        else _trace_of(attempted.outcome.trace),
+def _row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
+    """The columns of STORE's `r`, in its order."""
+    claim, outcome, verdict = result.claim, result.outcome, result.verdict
+    response = outcome.result if isinstance(outcome.result, Response) and not bare else None
+    trace = None if bare else outcome.trace
+    return (
+        claim.delivery_id,
+        claim.leased_until,
+        claim.tenant_id,
+        "success" if verdict.delivered else "failed",
+        result.signature,
+        verdict.status,
+        None if response is None else _headers_json(response.headers),
+        None if response is None else response.body,
+        UNSTORABLE if bare else verdict.error,
+        outcome.took_ms,
+        claim.claimed_at,
+        claim.event_created_at,
+        None if trace is None else _trace_json(trace),
+        verdict.retry_in,
+        None if verdict.retry_in is None else new_delivery_id(),
     )
 
 
-def _trace_of(trace: Trace) -> str:
+def _trace_json(trace: Trace) -> str:
     return orjson.dumps({"head": trace.head, "stagesMs": dict(trace.stages)}).decode()
 
 
-def _as_json(headers: Sequence[tuple[str, str]]) -> str:
-    """An object; repeated headers as one, as RFC 9110 section 5.3 allows to read them."""
+def _headers_json(headers: Sequence[tuple[str, str]]) -> str:
+    """An object; repeated headers are joined, as RFC 9110, section 5.3, allows."""
     merged: dict[str, str] = {}
     for name, value in headers:
         merged[name] = f"{merged[name]}, {value}" if name in merged else value

@@ -23,7 +23,8 @@ from tests.support.receiver import Receiver, Reply
 NOTHING: Any = None  # they are only looked at
 OPERATIONS = routes.operations(
     database=NOTHING,
-    deliverer=NOTHING,
+    attempts=NOTHING,
+    offload=NOTHING,
     vault=Vault(),
     policy=EgressPolicy(),
     access=Access([OPERATOR], allowed_hosts=[]),

@@ -20,7 +20,7 @@ from daemon.core.model.attempts import Claim, Request
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.egress.client import WebhookClient
-from daemon.pipeline.attempt import request_for
+from daemon.pipeline.attempt import signed_request
 from tests.bench.sample import EGRESS, EVENT_DATA, SECRET
 
 AT_ONCE = 64
@@ -43,7 +43,7 @@ def request_to(url: str) -> Request:
         endpoint_url=url,
         secrets=StoredSecrets(WebhookId(nobody), SECRET),
     )
-    request, _ = request_for(claim, Credentials(SECRET), timestamp=0)
+    request, _ = signed_request(claim, Credentials(SECRET), timestamp=0)
     return request
 
 

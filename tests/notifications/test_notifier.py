@@ -68,7 +68,7 @@ async def notifying(
         timing=timing,
     )
     stop = asyncio.Event()
-    turning = asyncio.create_task(run_loop(notifier, stop=stop, pulse=Heartbeats()))
+    turning = asyncio.create_task(run_loop(notifier, stop=stop, heartbeats=Heartbeats()))
     try:
         yield notifier
     finally:

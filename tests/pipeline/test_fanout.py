@@ -9,7 +9,8 @@ import pytest
 
 from daemon.core.matching import compiler
 from daemon.core.matching.matcher import Matcher
-from daemon.pipeline import fanout
+from daemon.pipeline import event_matcher
+from daemon.runtime import time_slice
 from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.daemons import serving, until
@@ -73,7 +74,7 @@ async def test_a_filter_that_we_fail_at_is_its_webhooks_alone(
     tenant = await app.tenant()
     looking = await app.webhook(tenant, receiver.url + "/looking", filters={"campaign_ids": ["a"]})
     good = await app.webhook(tenant, receiver.url + "/good")
-    monkeypatch.setattr(Matcher, "meets", failing)
+    monkeypatch.setattr(Matcher, "matches_data", failing)
     async with serving(database):
         await app.event(tenant, {"campaign_id": "a"})
         await until(lambda: settled(app, good, "success", 1))
@@ -96,8 +97,8 @@ async def test_the_loop_is_everybodys_while_thousands_of_filters_are_compiled(
         return original(*asked)
 
     original, turn = compiler.compile_subscription, 0
-    monkeypatch.setattr(fanout, "HELD_SECONDS", 0.0)
-    monkeypatch.setattr(fanout, "compile_subscription", compiling)
+    monkeypatch.setattr(time_slice, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(event_matcher, "compile_subscription", compiling)
 
     async def counting() -> None:
         nonlocal turn

@@ -11,6 +11,8 @@ import pytest
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import ReplaySource, ReplayStatus
+from daemon.replay import count as replay_count
+from daemon.replay import selection
 from daemon.replay.count import count_replay
 from daemon.store import replay_candidates, replays
 from tests.pipeline.test_delivery import SHORT, settled
@@ -153,8 +155,8 @@ async def test_of_the_types_that_the_webhook_takes_those_are_sent_that_were_aske
 async def test_a_filter_on_the_data_holds_for_replays_and_is_counted_page_by_page(
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replays, "READ_AT_ONCE", 7)
-    monkeypatch.setattr(replay_candidates, "DATA_READ_AT_ONCE", 3)
+    monkeypatch.setattr(replay_count, "READ_AT_ONCE", 7)
+    monkeypatch.setattr(selection, "DATA_READ_AT_ONCE", 3)
     tenant = await app.tenant()
     webhook = await app.webhook(
         tenant, receiver.url + "/hook", filters={"campaign_ids": ["camp_1"]}

@@ -51,11 +51,13 @@ class Turning:
 
     def __init__(self, loop: Scripted) -> None:
         self.stop = asyncio.Event()
-        self.pulse = Heartbeats()
+        self.heartbeats = Heartbeats()
         self._loop = loop
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(run_loop(self._loop, stop=self.stop, pulse=self.pulse))
+        self._task = asyncio.create_task(
+            run_loop(self._loop, stop=self.stop, heartbeats=self.heartbeats)
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -83,7 +85,7 @@ async def test_a_loop_that_is_stopped_before_it_began_does_not_turn() -> None:
     loop, stop = Scripted(), asyncio.Event()
     stop.set()
 
-    await run_loop(loop, stop=stop, pulse=Heartbeats())
+    await run_loop(loop, stop=stop, heartbeats=Heartbeats())
 
     assert loop.turns == 0
 
@@ -208,9 +210,9 @@ async def test_the_pulse_beats_only_with_good_turns() -> None:
     loop = Scripted(0.0, *[ConnectionRefusedError()] * 1000)
     async with Turning(loop) as turning:
         await until(lambda: loop.turns == 2)
-        first = turning.pulse.ages()["scripted"]
+        first = turning.heartbeats.ages()["scripted"]
         await until(lambda: loop.turns == 4)
-        second = turning.pulse.ages()["scripted"]
+        second = turning.heartbeats.ages()["scripted"]
 
     assert second > first
 
@@ -220,12 +222,12 @@ async def test_the_pulse_knows_a_loop_from_its_beginning() -> None:
     async with Turning(loop) as turning:
         await until(lambda: loop.turns == 1)
 
-        assert turning.pulse.ages().keys() == {"scripted"}
+        assert turning.heartbeats.ages().keys() == {"scripted"}
 
 
 async def test_a_cancelled_loop_ends_and_swallows_nothing() -> None:
     loop = Scripted()
-    task = asyncio.create_task(run_loop(loop, stop=asyncio.Event(), pulse=Heartbeats()))
+    task = asyncio.create_task(run_loop(loop, stop=asyncio.Event(), heartbeats=Heartbeats()))
     await until(lambda: loop.turns == 1)
 
     task.cancel()

@@ -13,8 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from daemon.core.errors import PostponedError
-from daemon.store.database import UNAVAILABLE, reason
+from daemon.core.errors import DatabaseUnavailableError, PostponedError
 
 log = structlog.get_logger()
 
@@ -87,8 +86,8 @@ async def telling_problems(request: web.Request, handler: Handler) -> web.Stream
         return _of_aiohttp(error).response()
     except PostponedError as error:
         return Problem(503, f"not now: {error}", headers={"Retry-After": "5"}).response()
-    except UNAVAILABLE as error:
-        log.warning("api.database_unavailable", reason=reason(error))
+    except DatabaseUnavailableError as error:
+        log.warning("api.database_unavailable", reason=str(error))
         sentence = "the database cannot be reached just now"
         return Problem(503, sentence, headers={"Retry-After": "5"}).response()
     except Exception:  # the edge of a request: one fault of ours must not be told to a stranger

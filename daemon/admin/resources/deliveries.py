@@ -1,6 +1,6 @@
 """Deliveries and events over HTTP: what was sent, what came back, and once more, please."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from daemon.admin import schemas
@@ -26,7 +26,7 @@ class DeliveryDesk:
     """What is done with deliveries and events."""
 
     database: Database
-    apart: Offload = field(default_factory=Offload)
+    offload: Offload
 
     def operations(self) -> list[Operation]:
         return [
@@ -105,7 +105,7 @@ class DeliveryDesk:
                 found.attempt.event_id,
                 webhook_id=found.attempt.webhook_id,
             )
-        return await self.apart.run(
+        return await self.offload.run(
             lambda: Reply(200, deliveries.delivery_in_full(found, siblings)),
             size=len(found.data or ""),
         )

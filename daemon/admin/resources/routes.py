@@ -9,6 +9,7 @@ from daemon.admin.resources.tokens import TokenDesk
 from daemon.admin.resources.webhooks import WebhookDesk
 from daemon.core.policy.urls import EgressPolicy
 from daemon.pipeline.attempt import AttemptMaker
+from daemon.runtime.offload import Offload
 from daemon.secrets.vault import Vault
 from daemon.store.database import Database
 
@@ -16,15 +17,16 @@ from daemon.store.database import Database
 def operations(
     *,
     database: Database,
-    deliverer: AttemptMaker,
+    attempts: AttemptMaker,
+    offload: Offload,
     vault: Vault,
     policy: EgressPolicy,
     access: Access,
 ) -> list[Operation]:
     return [
         *WebhookDesk(database, vault, policy).operations(),
-        *TrialDesk(database, deliverer).operations(),
-        *DeliveryDesk(database).operations(),
+        *TrialDesk(database, attempts, offload).operations(),
+        *DeliveryDesk(database, offload).operations(),
         *ReplayDesk(database).operations(),
         *TokenDesk(database, access).operations(),
     ]

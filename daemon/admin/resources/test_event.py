@@ -67,11 +67,11 @@ class Seats:
 class TrialDesk:
     """What is done to try out a webhook."""
 
-    def __init__(self, database: Database, deliverer: AttemptMaker) -> None:
+    def __init__(self, database: Database, attempts: AttemptMaker, offload: Offload) -> None:
         self._database = database
-        self._deliverer = deliverer
+        self._attempts = attempts
         self._seats = Seats()
-        self._apart = Offload()
+        self._offload = offload
 
     def operations(self) -> list[Operation]:
         return [
@@ -103,8 +103,8 @@ class TrialDesk:
             raise not_found("webhook")
         trial = await self._trial(call.tenant, wanted)
         claim = _claim_of(entry, trial)
-        attempted = await self._deliverer.try_out(claim, message_id=trial.message_id)
-        return await self._apart.run(lambda: _told(attempted, trial), size=len(trial.data))
+        attempted = await self._attempts.attempt(claim, public_id=trial.message_id)
+        return await self._offload.run(lambda: _told(attempted, trial), size=len(trial.data))
 
     async def _trial(self, tenant: TenantId, wanted: schemas.TestEvent) -> Trial:
         message_id = public_test_id(uuid4())

@@ -1,58 +1,101 @@
 """
-Is the daemon fit for work: what `/readyz` says, and what systemd's watchdog is fed with.
+Whether the daemon can do its work: the answer of `/readyz`, and the condition for the watchdog.
 
-Nothing here asks the database: the loops do, all the time, and this reads when they last could. So
-the answer comes at once even while the database hangs.
+Nothing here asks the database. The loops do so all the time, and this reads how they fared: the
+answer comes at once even while the database hangs.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.runtime.loop import Heartbeats
+from daemon.maintenance.schema_watch import SchemaWatch
+from daemon.runtime.loop import Heartbeats, LoopState
 
 # The listener asks the database once a second; three misses are an absence.
 DATABASE_SILENCE_SECONDS = 3.0
-# No loop rests longer than ten seconds, nor has a query that takes longer.
+# No loop sleeps longer than ten seconds, nor has a query that takes longer.
 LOOP_SILENCE_SECONDS = 25.0
+LOOP_FAILING_SECONDS = 5.0
+MAX_LAG_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """
+    How far the daemon is behind, in seconds.
+
+    `fanout`: how long the inbox has held more than one batch. `dispatch`: how long a quick endpoint
+    that is due has waited for its turn. `oldest_due`: how late the oldest pending delivery is; a
+    slow endpoint's own backlog makes it large, so it decides nothing.
+    """
+
+    fanout: float
+    dispatch: float
+    oldest_due: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the daemon keeps up."""
+        return max(self.fanout, self.dispatch) < MAX_LAG_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The verdict and, by name, every check as JSON will show it."""
+    """The verdict and, by name, every check as JSON shows it."""
 
     ready: bool
     checks: dict[str, object]
 
 
 class Readiness:
-    """Reads the pulse of all loops; `lag` tells how late the oldest due delivery is, in seconds."""
+    """Reads the heartbeats of all loops, what the schema watch found, and the lag."""
 
-    def __init__(self, pulse: Heartbeats, *, lag: Callable[[], float]) -> None:
-        self._pulse = pulse
+    def __init__(
+        self, heartbeats: Heartbeats, schema: SchemaWatch, *, lag: Callable[[], Lag]
+    ) -> None:
+        self._heartbeats = heartbeats
+        self._schema = schema
         self._lag = lag
-        self.schema = ""
         self.stopping = False
 
     @property
-    def turning(self) -> bool:
-        """Whether every loop came round lately, be it in vain."""
-        ages = self._pulse.ages()
-        return bool(ages) and all(age < LOOP_SILENCE_SECONDS for age in ages.values())
+    def alive(self) -> bool:
+        """Whether every loop has ended a run lately, even in vain: for the watchdog."""
+        states = self._heartbeats.states().values()
+        return bool(states) and all(state.run_age < LOOP_SILENCE_SECONDS for state in states)
 
     def report(self) -> Report:
-        ages = self._pulse.ages()
-        loops = {
-            name: {"ok": age < LOOP_SILENCE_SECONDS, "lastTurnSecondsAgo": round(age, 3)}
-            for name, age in sorted(ages.items())
-        }
-        database = ages.get("listen", float("inf")) < DATABASE_SILENCE_SECONDS
+        """Every check as it stands now."""
+        states = self._heartbeats.states()
+        lag = self._lag()
+        database = "listener" in states and (
+            states["listener"].success_age < DATABASE_SILENCE_SECONDS
+        )
+        schema = self._schema.error is None
+        loops = {name: _is_working(state) for name, state in sorted(states.items())}
         return Report(
-            ready=database and self.turning and bool(self.schema) and not self.stopping,
+            ready=database and schema and all(loops.values()) and lag.ok and not self.stopping,
             checks={
                 "database": {"ok": database},
-                "schema": {"ok": bool(self.schema), "version": self.schema},
-                "loops": loops,
-                "lag": {"ok": True, "oldestDueSeconds": round(self._lag(), 3)},
+                "schema": {
+                    "ok": schema,
+                    "version": self._schema.version,
+                    **({} if schema else {"error": self._schema.error}),
+                },
+                "loops": {
+                    name: {"ok": ok, "lastTurnSecondsAgo": round(states[name].success_age, 3)}
+                    for name, ok in loops.items()
+                },
+                "lag": {
+                    "ok": lag.ok,
+                    "fanoutSeconds": round(lag.fanout, 3),
+                    "dispatchSeconds": round(lag.dispatch, 3),
+                    "oldestDueSeconds": round(lag.oldest_due, 3),
+                },
                 "stopping": self.stopping,
             },
         )
+
+
+def _is_working(state: LoopState) -> bool:
+    return state.success_age < LOOP_SILENCE_SECONDS and state.failing_for < LOOP_FAILING_SECONDS

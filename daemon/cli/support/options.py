@@ -87,7 +87,8 @@ async def connected(url: str) -> "AsyncIterator[Connection]":
     """One connection for one command. Raises DatabaseUnavailableError, in its body as well."""
     import asyncpg
 
-    from daemon.store.database import CONNECT_SECONDS, QUERY_SECONDS, unusable
+    from daemon.store.database import CONNECT_SECONDS, QUERY_SECONDS
+    from daemon.store.errors import cannot_open
     from daemon.store.timestamps import read_every_time
 
     trouble = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -96,14 +97,14 @@ async def connected(url: str) -> "AsyncIterator[Connection]":
             url, timeout=CONNECT_SECONDS, command_timeout=QUERY_SECONDS
         )
     except (*trouble, ValueError) as error:
-        raise unusable(error) from error
+        raise cannot_open(error) from error
     try:
         await read_every_time(connection)
         yield connection
     except BrokenPipeError:  # that of our own output
         raise
     except trouble as error:
-        raise unusable(error) from error
+        raise cannot_open(error) from error
     finally:
         connection.terminate()  # politeness to a server that hangs would hang as well
 

@@ -1,5 +1,6 @@
 """Lanes take turns: nobody starves, nobody takes more than a share, and nothing is forgotten."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from daemon.core.model.ids import WebhookId
+from daemon.core.scheduling import calendar
 from daemon.core.scheduling import lanes as lanes_module
-from daemon.core.scheduling.lanes import NOTHING, SLOW_MS, SLOW_SHARE, Lanes, LaneTurn, NextDue
+from daemon.core.scheduling.lane import NOTHING_DUE, SLOW_MS, NextDue
+from daemon.core.scheduling.lanes import Lanes, LaneTurn
+from daemon.core.scheduling.slots import SLOW_SHARE
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -39,18 +43,18 @@ def ring(lanes: Lanes, *ids: WebhookId, due_at: float = 0.0, now: float = 0.0) -
 
 
 def take(
-    lanes: Lanes, *, now: float = 0.0, room: int = 1000, upcoming: NextDue = NOTHING
+    lanes: Lanes, *, now: float = 0.0, room: int = 1000, upcoming: NextDue = NOTHING_DUE
 ) -> list[LaneTurn]:
     """Take the turns, and have each of them find as much as it asked for."""
-    turns = lanes.turns(now=now, room=room)
+    turns = lanes.next_turns(now=now, room=room)
     for turn in turns:
-        lanes.answered(turn, taken=turn.room, last_due=at(now), upcoming=upcoming, now=now)
+        lanes.claimed(turn, taken=turn.limit, last_due=at(now), upcoming=upcoming, now=now)
     return turns
 
 
 def find_nothing(lanes: Lanes, turns: list[LaneTurn], *, now: float = 0.0) -> None:
     for turn in turns:
-        lanes.answered(turn, taken=0, last_due=None, upcoming=NOTHING, now=now)
+        lanes.claimed(turn, taken=0, last_due=None, upcoming=NOTHING_DUE, now=now)
 
 
 def finish(
@@ -71,16 +75,16 @@ def widen(lanes: Lanes, webhook_id: WebhookId) -> None:
     for _ in range(lanes.widest + 1):
         ring(lanes, webhook_id)
         for turn in take(lanes):
-            finish(lanes, turn.webhook_id, times=turn.room)
-    find_nothing(lanes, lanes.turns(now=0.0, room=1000))
+            finish(lanes, turn.webhook_id, times=turn.limit)
+    find_nothing(lanes, lanes.next_turns(now=0.0, room=1000))
 
 
 def slow_down(lanes: Lanes, webhook_id: WebhookId) -> None:
     """Let the lane be so slow once that it counts as slow."""
     ring(lanes, webhook_id)
     [turn] = take(lanes, room=1)
-    finish(lanes, webhook_id, times=turn.room, took_ms=5 * SLOW_MS)
-    find_nothing(lanes, lanes.turns(now=0.0, room=1000))
+    finish(lanes, webhook_id, times=turn.limit, took_ms=5 * SLOW_MS)
+    find_nothing(lanes, lanes.next_turns(now=0.0, room=1000))
 
 
 # Turns.
@@ -89,39 +93,39 @@ def slow_down(lanes: Lanes, webhook_id: WebhookId) -> None:
 def test_a_lane_that_nobody_rang_for_has_no_turn() -> None:
     lanes = lanes_of()
 
-    assert lanes.turns(now=0.0, room=10) == []
-    assert lanes.due == 0
+    assert lanes.next_turns(now=0.0, room=10) == []
+    assert lanes.ready == 0
 
 
 def test_a_lane_that_is_due_is_asked_from_where_it_was_heard_of() -> None:
     lanes = lanes_of()
     lanes.mark_due(A, 5.0, at(3), now=5.0)
 
-    assert lanes.due == 1
-    assert lanes.turns(now=5.0, room=10) == [LaneTurn(A, 2, at(3))]
-    assert lanes.due == 0
+    assert lanes.ready == 1
+    assert lanes.next_turns(now=5.0, room=10) == [LaneTurn(A, 2, at(3))]
+    assert lanes.ready == 0
 
 
 def test_a_lane_has_one_turn_until_it_is_answered() -> None:
     lanes = lanes_of()
     ring(lanes, A)
 
-    [turn] = lanes.turns(now=0.0, room=10)
+    [turn] = lanes.next_turns(now=0.0, room=10)
     ring(lanes, A)
 
-    assert lanes.turns(now=0.0, room=10) == []
-    lanes.answered(turn, taken=0, last_due=None, upcoming=NOTHING, now=0.0)
-    assert len(lanes.turns(now=0.0, room=10)) == 1
+    assert lanes.next_turns(now=0.0, room=10) == []
+    lanes.claimed(turn, taken=0, last_due=None, upcoming=NOTHING_DUE, now=0.0)
+    assert len(lanes.next_turns(now=0.0, room=10)) == 1
 
 
 def test_a_full_catch_means_another_turn_from_the_last_due_time_on_at_the_end_of_the_line() -> None:
     lanes = lanes_of()
     ring(lanes, A, B)
 
-    [first] = lanes.turns(now=0.0, room=1)
-    lanes.answered(first, taken=1, last_due=at(7), upcoming=NOTHING, now=0.0)
+    [first] = lanes.next_turns(now=0.0, room=1)
+    lanes.claimed(first, taken=1, last_due=at(7), upcoming=NOTHING_DUE, now=0.0)
 
-    assert [turn.webhook_id for turn in lanes.turns(now=0.0, room=2)] == [B, A]
+    assert [turn.webhook_id for turn in lanes.next_turns(now=0.0, room=2)] == [B, A]
     assert first.webhook_id == A
 
 
@@ -129,23 +133,23 @@ def test_a_catch_that_is_not_full_ends_the_turns_until_something_comes_due() -> 
     lanes = lanes_of()
     ring(lanes, A)
 
-    [turn] = lanes.turns(now=0.0, room=10)
-    lanes.answered(turn, taken=1, last_due=at(0), upcoming=NextDue(5.0, at(5)), now=0.0)
+    [turn] = lanes.next_turns(now=0.0, room=10)
+    lanes.claimed(turn, taken=1, last_due=at(0), upcoming=NextDue(5.0, at(5)), now=0.0)
 
-    assert lanes.turns(now=4.9, room=10) == []
-    assert lanes.turns(now=5.0, room=10) == [LaneTurn(A, 1, at(5))]
+    assert lanes.next_turns(now=4.9, room=10) == []
+    assert lanes.next_turns(now=5.0, room=10) == [LaneTurn(A, 1, at(5))]
 
 
 def test_what_was_heard_while_asked_is_asked_for_again_from_the_earlier_place() -> None:
     lanes = lanes_of()
     ring(lanes, A)
 
-    [turn] = lanes.turns(now=0.0, room=10)
+    [turn] = lanes.next_turns(now=0.0, room=10)
     lanes.mark_due(A, 0.0, at(2), now=0.0)
     lanes.mark_due(A, 9.0, at(9), now=0.0)
-    lanes.answered(turn, taken=0, last_due=None, upcoming=NextDue(5.0, at(5)), now=0.0)
+    lanes.claimed(turn, taken=0, last_due=None, upcoming=NextDue(5.0, at(5)), now=0.0)
 
-    assert [turn.since for turn in lanes.turns(now=0.0, room=10)] == [at(2)]
+    assert [turn.since for turn in lanes.next_turns(now=0.0, room=10)] == [at(2)]
 
 
 def test_a_place_that_is_not_known_means_to_look_from_the_start() -> None:
@@ -154,18 +158,18 @@ def test_a_place_that_is_not_known_means_to_look_from_the_start() -> None:
     lanes.mark_due(A, 0.0, None, now=0.0)
     lanes.mark_due(A, 0.0, at(1), now=0.0)
 
-    assert [turn.since for turn in lanes.turns(now=0.0, room=10)] == [None]
+    assert [turn.since for turn in lanes.next_turns(now=0.0, room=10)] == [None]
 
 
 def test_after_a_claim_that_failed_the_same_is_asked_again() -> None:
     lanes = lanes_of()
     ring(lanes, A, B)
 
-    turns = lanes.turns(now=0.0, room=10)
+    turns = lanes.next_turns(now=0.0, room=10)
     lanes.mark_due(A, 0.0, at(-1), now=0.0)
-    lanes.unanswered(turns, now=0.0)
+    lanes.claim_failed(turns, now=0.0)
 
-    assert {(turn.webhook_id, turn.since) for turn in lanes.turns(now=0.0, room=10)} == {
+    assert {(turn.webhook_id, turn.since) for turn in lanes.next_turns(now=0.0, room=10)} == {
         (A, at(-1)),
         (B, at(0)),
     }
@@ -177,7 +181,7 @@ def test_the_room_is_shared_among_those_who_wait() -> None:
         widen(lanes, webhook_id)
     ring(lanes, A, B, C)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=12)] == [4, 4, 4]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=12)] == [4, 4, 4]
 
 
 @pytest.mark.parametrize("room", [0, -1, -1000])
@@ -185,8 +189,8 @@ def test_no_room_means_no_turns(room: int) -> None:
     lanes = lanes_of()
     ring(lanes, A)
 
-    assert lanes.turns(now=0.0, room=room) == []
-    assert len(lanes.turns(now=0.0, room=1)) == 1
+    assert lanes.next_turns(now=0.0, room=room) == []
+    assert len(lanes.next_turns(now=0.0, room=1)) == 1
 
 
 # Windows.
@@ -197,7 +201,7 @@ def test_a_window_opens_with_each_success_up_to_the_widest() -> None:
     widen(lanes, A)
     ring(lanes, A)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [5]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [5]
 
 
 def test_a_lane_that_only_fails_is_asked_for_one_and_never_for_none() -> None:
@@ -206,14 +210,14 @@ def test_a_lane_that_only_fails_is_asked_for_one_and_never_for_none() -> None:
     for _ in range(10):
         ring(lanes, A)
         for turn in take(lanes):
-            finish(lanes, A, times=turn.room, delivered=False)
+            finish(lanes, A, times=turn.limit, delivered=False)
 
     ring(lanes, A)
-    assert [turn.room for turn in take(lanes)] == [1]
+    assert [turn.limit for turn in take(lanes)] == [1]
     ring(lanes, A)
-    assert lanes.turns(now=0.0, room=100) == []
+    assert lanes.next_turns(now=0.0, room=100) == []
     finish(lanes, A, delivered=False)
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [1]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [1]
 
 
 def test_an_endpoint_that_is_known_to_fail_begins_narrow() -> None:
@@ -221,14 +225,14 @@ def test_an_endpoint_that_is_known_to_fail_begins_narrow() -> None:
     lanes.mark_due(A, 0.0, at(0), now=0.0, failing=True)
     lanes.mark_due(B, 0.0, at(0), now=0.0)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [1, 2]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [1, 2]
 
 
 def test_the_widest_bounds_the_first_window_too() -> None:
     lanes = lanes_of(widest=1)
     ring(lanes, A)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [1]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [1]
 
 
 def test_a_lane_whose_window_shrinks_while_it_waits_comes_back_when_it_has_room() -> None:
@@ -238,12 +242,12 @@ def test_a_lane_whose_window_shrinks_while_it_waits_comes_back_when_it_has_room(
     take(lanes, room=4)  # four in flight, and again in line with a window of eight
     finish(lanes, A, delivered=False)
     finish(lanes, A, delivered=False)
-    assert lanes.turns(now=0.0, room=100) == []  # two in flight, a window of two
+    assert lanes.next_turns(now=0.0, room=100) == []  # two in flight, a window of two
 
     finish(lanes, A, delivered=False)
     finish(lanes, A, delivered=False)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [1]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [1]
 
 
 def test_a_wide_lane_waits_until_a_quarter_of_its_window_is_free() -> None:
@@ -252,11 +256,11 @@ def test_a_wide_lane_waits_until_a_quarter_of_its_window_is_free() -> None:
     ring(lanes, A)
     take(lanes)
     finish(lanes, A)
-    assert lanes.turns(now=0.0, room=100) == []
+    assert lanes.next_turns(now=0.0, room=100) == []
 
     finish(lanes, A)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [2]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [2]
 
 
 def test_until_half_of_a_window_is_taken_the_rest_of_that_half_is_free() -> None:
@@ -283,8 +287,8 @@ def test_slow_lanes_leave_a_quarter_of_all_slots_to_the_others() -> None:
     turns = take(lanes)
     ring(lanes, A)
 
-    assert sum(turn.room for turn in turns) == 6
-    assert [turn.webhook_id for turn in lanes.turns(now=0.0, room=100)] == [A]
+    assert sum(turn.limit for turn in turns) == 6
+    assert [turn.webhook_id for turn in lanes.next_turns(now=0.0, room=100)] == [A]
 
 
 def test_one_slow_lane_alone_leaves_a_quarter_of_all_slots_too() -> None:
@@ -293,7 +297,7 @@ def test_one_slow_lane_alone_leaves_a_quarter_of_all_slots_too() -> None:
     slow_down(lanes, A)
     ring(lanes, A)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [6]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [6]
 
 
 def test_a_lane_that_is_quick_again_counts_as_quick() -> None:
@@ -302,11 +306,11 @@ def test_a_lane_that_is_quick_again_counts_as_quick() -> None:
     for _ in range(10):
         ring(lanes, A)
         for turn in take(lanes):
-            finish(lanes, A, times=turn.room, took_ms=1.0)
-    find_nothing(lanes, lanes.turns(now=0.0, room=100))
+            finish(lanes, A, times=turn.limit, took_ms=1.0)
+    find_nothing(lanes, lanes.next_turns(now=0.0, room=100))
     ring(lanes, A)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [4]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [4]
 
 
 def test_a_slow_lane_is_not_starved_by_quick_ones_when_slots_come_free_one_at_a_time() -> None:
@@ -340,7 +344,7 @@ def test_a_lane_that_stays_due_waits_for_two_rounds_of_turns_at_most(
         for turn in take(lanes, room=room):
             order.append(turn.webhook_id)
             took_ms = 10.0 if turn.webhook_id in ids[:quick] else 5 * SLOW_MS
-            finish(lanes, turn.webhook_id, times=turn.room, took_ms=took_ms)
+            finish(lanes, turn.webhook_id, times=turn.limit, took_ms=took_ms)
 
     for webhook_id in ids:
         turns = [n for n, picked in enumerate(order) if picked == webhook_id]
@@ -353,7 +357,7 @@ def test_with_a_single_slot_a_slow_lane_still_has_its_turn() -> None:
     slow_down(lanes, A)
     ring(lanes, A)
 
-    assert [turn.webhook_id for turn in lanes.turns(now=0.0, room=1)] == [A]
+    assert [turn.webhook_id for turn in lanes.next_turns(now=0.0, room=1)] == [A]
 
 
 # The calendar.
@@ -377,44 +381,44 @@ def test_a_lane_that_is_due_earlier_than_was_thought_is_not_kept_waiting() -> No
     ring(lanes, A, due_at=6.0)
 
     assert lanes.next_due_in(now=0.0) == 4.0
-    assert [turn.since for turn in lanes.turns(now=4.0, room=10)] == [at(4)]
+    assert [turn.since for turn in lanes.next_turns(now=4.0, room=10)] == [at(4)]
 
 
 def test_a_lane_whose_early_note_came_to_nothing_is_noted_again() -> None:
     lanes = lanes_of()
     ring(lanes, A, due_at=5.0)
     ring(lanes, A, due_at=0.0)
-    [turn] = lanes.turns(now=0.0, room=10)
-    lanes.answered(turn, taken=0, last_due=None, upcoming=NextDue(9.0, at(9)), now=0.0)
+    [turn] = lanes.next_turns(now=0.0, room=10)
+    lanes.claimed(turn, taken=0, last_due=None, upcoming=NextDue(9.0, at(9)), now=0.0)
 
-    assert lanes.turns(now=5.0, room=10) == []
-    assert lanes.turns(now=9.0, room=10) == [LaneTurn(A, 2, at(9))]
+    assert lanes.next_turns(now=5.0, room=10) == []
+    assert lanes.next_turns(now=9.0, room=10) == [LaneTurn(A, 2, at(9))]
 
 
 def test_the_calendar_does_not_grow_with_every_early_wake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "MOST_STALE_NOTES", 10)
+    monkeypatch.setattr(calendar, "MAX_STALE_ENTRIES", 10)
     lanes = lanes_of()
     tomorrow = NextDue(86_400.0, at(86_400))
     for second in range(1000):  # each second a first retry, and all the while the last one waits
         ring(lanes, A, due_at=second + 0.5, now=second)
-        for turn in lanes.turns(now=second + 0.5, room=10):
-            lanes.answered(turn, taken=0, last_due=None, upcoming=tomorrow, now=second + 0.5)
+        for turn in lanes.next_turns(now=second + 0.5, room=10):
+            lanes.claimed(turn, taken=0, last_due=None, upcoming=tomorrow, now=second + 0.5)
         lanes.forget_idle()
 
     assert len(lanes._calendar) < 20
-    assert [turn.since for turn in lanes.turns(now=86_400.0, room=10)] == [at(86_400)]
+    assert [turn.since for turn in lanes.next_turns(now=86_400.0, room=10)] == [at(86_400)]
 
 
 def test_only_idle_lanes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "MOST_REMEMBERED", 0)
+    monkeypatch.setattr(lanes_module, "MAX_LANES", 0)
     lanes = lanes_of()
     asked, waiting, later, busy, idle = (endpoint(n) for n in range(5))
     ring(lanes, busy, idle)
-    [catch, miss] = lanes.turns(now=0.0, room=10)
-    lanes.answered(catch, taken=1, last_due=at(0), upcoming=NOTHING, now=0.0)
+    [catch, miss] = lanes.next_turns(now=0.0, room=10)
+    lanes.claimed(catch, taken=1, last_due=at(0), upcoming=NOTHING_DUE, now=0.0)
     find_nothing(lanes, [miss])
     ring(lanes, asked)
-    [turn] = lanes.turns(now=0.0, room=10)
+    [turn] = lanes.next_turns(now=0.0, room=10)
     ring(lanes, waiting)
     ring(lanes, later, due_at=9.0)
 
@@ -423,7 +427,7 @@ def test_only_idle_lanes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(lanes._lanes) == {asked, waiting, later, busy}
     find_nothing(lanes, [turn])
     finish(lanes, busy)
-    assert [turn.webhook_id for turn in lanes.turns(now=9.0, room=10)] == [waiting, later]
+    assert [turn.webhook_id for turn in lanes.next_turns(now=9.0, room=10)] == [waiting, later]
 
 
 def test_few_lanes_are_all_remembered() -> None:
@@ -433,7 +437,44 @@ def test_few_lanes_are_all_remembered() -> None:
     lanes.forget_idle()
     ring(lanes, A)
 
-    assert [turn.room for turn in lanes.turns(now=0.0, room=100)] == [10]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [10]
+
+
+def test_an_attempt_that_is_given_back_changes_neither_window_nor_pace() -> None:
+    lanes = lanes_of(slots=100, widest=30)
+    widen(lanes, A)
+    slow_down(lanes, A)
+    lane = lanes._lanes[A]
+    window, mean_ms = lane.window, lane.mean_ms
+
+    for _ in range(5):
+        ring(lanes, A)
+        [turn] = take(lanes, room=1)
+        lanes.returned(turn.webhook_id, now=0.0)
+
+    assert (lane.window, lane.mean_ms, lane.slow) == (window, mean_ms, True)
+    assert lanes.in_flight == 0
+    assert lanes._slots.free_for_slow == 75
+
+
+def test_the_longest_wait_is_that_of_the_first_quick_lane_in_line() -> None:
+    lanes = lanes_of()
+    assert lanes.waited(now=0.0) == 0
+    ring(lanes, A, now=1.0)
+    ring(lanes, B, now=5.0)
+
+    assert lanes.waited(now=7.0) == 6.0
+    lanes.next_turns(now=7.0, room=1)
+    assert lanes.waited(now=7.0) == 2.0
+
+
+def test_slow_lanes_that_wait_for_their_share_are_no_lag_of_ours() -> None:
+    lanes = lanes_of()
+    slow_down(lanes, A)
+    ring(lanes, A, now=1.0)
+
+    assert lanes.ready == 1
+    assert lanes.waited(now=100.0) == 0
 
 
 # Against a model: a database that is simple, and a clock.
@@ -490,15 +531,15 @@ class World(RuleBasedStateMachine):
     def ask(self, room: int) -> None:
         held = {e: len(self._of(self.in_flight, e)) for e in self.endpoints}
         slow_held = sum(held[e] for e in self.endpoints if self._is_slow(e))
-        turns = self.lanes.turns(now=self.now, room=room)
+        turns = self.lanes.next_turns(now=self.now, room=room)
 
         asked = [turn.webhook_id for turn in turns]
-        slow_asked = sum(turn.room for turn in turns if self._is_slow(turn.webhook_id))
+        slow_asked = sum(turn.limit for turn in turns if self._is_slow(turn.webhook_id))
         assert len(set(asked)) == len(asked)
-        assert all(turn.room >= 1 for turn in turns)
-        assert all(held[turn.webhook_id] + turn.room <= self._window(turn) for turn in turns)
-        assert sum(turn.room for turn in turns) <= max(0, room)
-        assert len(self.in_flight) + sum(turn.room for turn in turns) <= self.slots
+        assert all(turn.limit >= 1 for turn in turns)
+        assert all(held[turn.webhook_id] + turn.limit <= self._window(turn) for turn in turns)
+        assert sum(turn.limit for turn in turns) <= max(0, room)
+        assert len(self.in_flight) + sum(turn.limit for turn in turns) <= self.slots
         assert slow_asked == 0 or slow_held + slow_asked <= max(1, int(self.slots * SLOW_SHARE))
         self.asked = turns
 
@@ -511,10 +552,10 @@ class World(RuleBasedStateMachine):
                 for row in self._of(self.waiting, turn.webhook_id)
                 if row.due_at <= self.now and (turn.since is None or at(row.due_at) >= turn.since)
             ]
-            caught = sorted(due, key=lambda row: row.due_at)[: turn.room]
+            caught = sorted(due, key=lambda row: row.due_at)[: turn.limit]
             self.waiting = [row for row in self.waiting if row not in caught]
             self.in_flight += caught
-            self.lanes.answered(
+            self.lanes.claimed(
                 turn,
                 taken=len(caught),
                 last_due=at(caught[-1].due_at) if caught else None,
@@ -526,7 +567,7 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.asked)
     @rule()
     def fail_to_answer(self) -> None:
-        self.lanes.unanswered(self.asked, now=self.now)
+        self.lanes.claim_failed(self.asked, now=self.now)
         self.asked = []
 
     @precondition(lambda self: self.in_flight)
@@ -539,6 +580,18 @@ class World(RuleBasedStateMachine):
         row = self.in_flight.pop(index % len(self.in_flight))
         self.lanes.finished(row.webhook_id, took_ms=took_ms, delivered=delivered, now=self.now)
 
+    @precondition(lambda self: self.in_flight)
+    @rule(index=st.integers(0, 100))
+    def give_back(self, index: int) -> None:
+        row = self.in_flight.pop(index % len(self.in_flight))
+        lane = self.lanes._lanes[row.webhook_id]
+        before = (lane.window, lane.mean_ms)
+        self.lanes.returned(row.webhook_id, now=self.now)
+
+        assert (lane.window, lane.mean_ms) == before
+        self.waiting.append(row)
+        self.lanes.mark_due(row.webhook_id, row.due_at, at(row.due_at), now=self.now)
+
     @rule()
     def forget(self) -> None:
         self.lanes.forget_idle()
@@ -550,16 +603,17 @@ class World(RuleBasedStateMachine):
         assert self.lanes.in_flight == len(self.in_flight)
         assert self.lanes.in_flight <= self.slots
         slow = sum(1 for row in self.in_flight if self._is_slow(row.webhook_id))
-        assert self.lanes._slow_in_flight == slow
+        assert self.lanes._slots._slow_in_flight == slow
 
     @invariant()
     def nothing_waits_unknown(self) -> None:
         """Whatever waits is in line, in the calendar, or will be put there by what is under way."""
-        self.lanes.turns(now=self.now, room=0)  # reads the calendar
+        self.lanes.next_turns(now=self.now, room=0)  # reads the calendar
         for row in self.waiting:
             lane = self.lanes._lanes[row.webhook_id]
             in_line = any(row.webhook_id in line for line in self.lanes._ready)
-            assert in_line or lane.asked or lane.in_flight > 0 or lane.noted_at <= row.due_at
+            scheduled = self.lanes._calendar._due_at.get(row.webhook_id, math.inf)
+            assert in_line or lane.claiming or lane.in_flight > 0 or scheduled <= row.due_at
 
     def teardown(self) -> None:
         """When the world stands still and only the worker goes on, everything is delivered."""
@@ -587,7 +641,7 @@ class World(RuleBasedStateMachine):
 
     def _upcoming(self, webhook_id: WebhookId) -> NextDue:
         due = [row.due_at for row in self._of(self.waiting, webhook_id) if row.due_at > self.now]
-        return NextDue(min(due), at(min(due))) if due else NOTHING
+        return NextDue(min(due), at(min(due))) if due else NOTHING_DUE
 
     def _is_slow(self, webhook_id: WebhookId) -> bool:
         lane = self.lanes._lanes.get(webhook_id)

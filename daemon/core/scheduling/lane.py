@@ -1,0 +1,93 @@
+"""One endpoint's lane: when it is due, how many attempts it may have in flight, how quick it is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import inf
+
+from daemon.core.model.ids import WebhookId
+
+FIRST_WINDOW = 2.0
+SLOW_MS = 1000.0
+NEWEST_WEIGHT = 0.3  # of the newest duration in the running mean
+
+
+@dataclass(frozen=True, slots=True)
+class NextDue:
+    """
+    When the next attempt of a lane is due, in seconds on the caller's clock.
+
+    `since` is its due time in the database, from which a claim may begin to look; None if unknown.
+    """
+
+    due_at: float
+    since: datetime | None
+
+
+NOTHING_DUE = NextDue(inf, None)
+
+
+def earlier(one: NextDue, other: NextDue) -> NextDue:
+    """The earlier time, and the earlier `since`, from which a claim finds both."""
+    if inf in (one.due_at, other.due_at):
+        return other if one.due_at == inf else one
+    since = None if one.since is None or other.since is None else min(one.since, other.since)
+    return NextDue(min(one.due_at, other.due_at), since)
+
+
+@dataclass(slots=True)
+class Lane:
+    """
+    What one daemon knows of an endpoint.
+
+    `window` bounds the attempts in flight: it opens by one with every success and halves with every
+    failure. While a claim is under way (`claiming`), what is heard of the lane is kept apart.
+    """
+
+    webhook_id: WebhookId
+    window: float = FIRST_WINDOW
+    next_due: NextDue = NOTHING_DUE
+    heard_while_claiming: NextDue = NOTHING_DUE
+    claiming: bool = False
+    in_flight: int = 0
+    mean_ms: float = 0.0
+    rests_until: float = -inf
+
+    @property
+    def slow(self) -> bool:
+        """Whether its attempts take over a second on average."""
+        return self.mean_ms > SLOW_MS
+
+    @property
+    def room(self) -> int:
+        """Free places, or 0 until a quarter of the window is free: claims of one cost too much."""
+        window = int(self.window)
+        free = window - self.in_flight
+        return free if free >= max(1, window // 4) else 0
+
+    @property
+    def due_at(self) -> float:
+        """When it may be claimed for, in seconds on the caller's clock; infinite when empty."""
+        return max(self.next_due.due_at, self.rests_until)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is lost by forgetting it."""
+        return not self.claiming and self.in_flight == 0 and self.next_due.due_at == inf
+
+    def hear(self, due: NextDue) -> None:
+        """Note that an attempt is due."""
+        if self.claiming:
+            self.heard_while_claiming = earlier(self.heard_while_claiming, due)
+        else:
+            self.next_due = earlier(self.next_due, due)
+
+    def end_claim(self) -> None:
+        """Take in what was heard during the claim."""
+        self.claiming = False
+        self.hear(self.heard_while_claiming)
+        self.heard_while_claiming = NOTHING_DUE
+
+    def record(self, took_ms: float, *, delivered: bool, widest: int) -> None:
+        """Learn from the result of an attempt."""
+        self.mean_ms += NEWEST_WEIGHT * (took_ms - self.mean_ms)
+        self.window = min(widest, self.window + 1) if delivered else max(1.0, self.window / 2)

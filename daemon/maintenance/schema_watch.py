@@ -1,0 +1,43 @@
+"""Notices when the database's schema is no longer the one that this program was made for."""
+
+import asyncio
+
+import structlog
+
+from daemon.core.errors import SchemaError
+from daemon.store import migrations
+from daemon.store.database import Database
+
+log = structlog.get_logger()
+
+INTERVAL_SECONDS = 5.0
+
+
+class SchemaWatch:
+    """The loop; `error` is the sentence that says what is wrong, None while the schema fits."""
+
+    name = "schema_watch"
+
+    def __init__(self, database: Database) -> None:
+        self.wake = asyncio.Event()
+        self.version = migrations.known()[-1].name
+        self.error: str | None = None
+        self._database = database
+
+    async def run_once(self) -> float:
+        error = await self._verify()
+        if error != self.error:
+            if error is None:
+                log.info("schema.fits", version=self.version)
+            else:
+                log.error("schema.changed", reason=error)
+            self.error = error
+        return INTERVAL_SECONDS
+
+    async def _verify(self) -> str | None:
+        async with self._database.connection() as db:
+            try:
+                await migrations.verify(db)
+            except SchemaError as error:
+                return str(error)
+        return None

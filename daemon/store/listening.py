@@ -1,0 +1,70 @@
+"""A connection of its own that receives PostgreSQL's notifications."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import asyncpg
+
+from daemon.core.errors import DatabaseUnavailableError
+from daemon.store.errors import translated
+
+CONNECT_SECONDS = 5.0
+CHECK_SECONDS = 3.0
+
+Handler = Callable[[str], None]
+
+
+class Notifications:
+    """Calls `handlers[channel](payload)` for every notification, from `open` until `close`."""
+
+    def __init__(self, url: str, handlers: Mapping[str, Handler]) -> None:
+        self._url = url
+        self._handlers = handlers
+        self._connection: asyncpg.Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether notifications can arrive."""
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def open(self, *, on_lost: Callable[[], None]) -> None:
+        """
+        Connect and listen; `on_lost` is called when the connection ends.
+
+        Raises DatabaseUnavailableError.
+        """
+        with translated():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._connection = await self._listen(on_lost)
+
+    async def check(self) -> None:
+        """Ask the server something, to notice a dead peer. Raises DatabaseUnavailableError."""
+        if self._connection is None:
+            raise DatabaseUnavailableError("not connected")
+        with translated():
+            await self._connection.execute("SELECT 1")
+
+    async def close(self) -> None:
+        """End the connection at once."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _listen(self, on_lost: Callable[[], None]) -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            self._url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=CHECK_SECONDS,
+            server_settings={"application_name": "webhookd listen"},
+        )
+        try:
+            for channel in self._handlers:
+                await connection.add_listener(channel, self._received)
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.add_termination_listener(lambda _: on_lost())
+        return connection
+
+    def _received(self, _connection: object, _pid: int, channel: str, payload: str) -> None:
+        self._handlers[channel](payload)
