@@ -79,7 +79,7 @@ async def test_a_filter_that_we_fail_at_is_its_webhooks_alone(
         await app.event(tenant, {"campaign_id": "a"})
         await until(lambda: settled(app, good, "success", 1))
 
-    assert "for a reason of our own" in (await app.health(looking))["filter_error"]
+    assert "because of a fault of ours" in (await app.health(looking))["filter_error"]
 
 
 async def test_the_loop_is_everybodys_while_thousands_of_filters_are_compiled(

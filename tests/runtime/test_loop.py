@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.errors import DatabaseUnavailableError
+from daemon.core.errors import DatabaseBusyError, DatabaseUnavailableError
 from daemon.runtime.loop import (
     LONGEST_BACK_OFF,
     SHORTEST_BACK_OFF,
@@ -20,6 +19,7 @@ from daemon.runtime.loop import (
 from tests.support.daemons import until
 
 FOR_EVER = 3600.0
+LOST = DatabaseUnavailableError("connection refused")
 Step = float | Exception | Callable[[], float]
 
 
@@ -150,34 +150,45 @@ async def test_a_turn_that_raises_is_logged_and_the_next_one_comes() -> None:
     assert waits(loop)[0] >= SHORTEST_BACK_OFF - 0.001
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        ConnectionRefusedError(),
-        TimeoutError(),
-        DatabaseUnavailableError("the database cannot be reached"),
-        asyncpg.ConnectionDoesNotExistError("connection was closed"),
-        asyncpg.AdminShutdownError("terminating connection"),
-        asyncpg.CannotConnectNowError("the database system is starting up"),
-        asyncpg.TooManyConnectionsError("too many clients"),
-        asyncpg.DeadlockDetectedError("deadlock detected"),
-        asyncpg.InterfaceError("the pool is closing"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-async def test_a_lost_database_is_said_once_and_once_that_it_is_back(error: Exception) -> None:
-    loop = Scripted(error, error, error, 0.0)
+async def test_an_unavailable_database_is_logged_once_and_its_return_once() -> None:
+    lost = DatabaseUnavailableError("connection refused")
+    loop = Scripted(lost, lost, lost, 0.0)
     with capture_logs() as logs:
         async with Turning(loop):
             await until(lambda: loop.turns == 5)
 
     assert [line["event"] for line in logs] == ["database.lost", "loop.recovered"]
     assert logs[0]["log_level"] == "warning"
-    assert logs[0]["reason"]
+    assert logs[0]["reason"] == "connection refused"
+
+
+async def test_a_lock_of_another_transaction_is_not_logged_as_a_lost_database() -> None:
+    busy = DatabaseBusyError("deadlock detected")
+    loop = Scripted(busy, busy, 0.0)
+    with capture_logs() as logs:
+        async with Turning(loop):
+            await until(lambda: loop.turns == 4)
+
+    assert [line["event"] for line in logs] == ["database.busy", "loop.recovered"]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("a file is missing"), TimeoutError(), ConnectionRefusedError()], ids=repr
+)
+async def test_an_os_error_that_is_not_the_databases_is_logged_with_its_traceback(
+    error: Exception,
+) -> None:
+    loop = Scripted(error, error, 0.0)
+    with capture_logs() as logs:
+        async with Turning(loop):
+            await until(lambda: loop.turns == 4)
+
+    assert [line["event"] for line in logs] == ["loop.failed", "loop.failed", "loop.recovered"]
+    assert logs[0]["exc_info"] is error
 
 
 async def test_the_waits_for_a_lost_database_double() -> None:
-    loop = Scripted(*[ConnectionRefusedError()] * 3)
+    loop = Scripted(*[LOST] * 3)
     async with Turning(loop):
         await until(lambda: loop.turns == 4)
 
@@ -187,7 +198,7 @@ async def test_the_waits_for_a_lost_database_double() -> None:
 
 
 async def test_a_wake_cuts_a_wait_for_a_lost_database_short() -> None:
-    loop = Scripted(*[ConnectionRefusedError()] * 8)
+    loop = Scripted(*[LOST] * 8)
     async with Turning(loop):
         for turns in range(1, 9):
             await until(lambda turns=turns: loop.turns >= turns)
@@ -198,7 +209,7 @@ async def test_a_wake_cuts_a_wait_for_a_lost_database_short() -> None:
 
 
 async def test_a_good_turn_begins_the_waits_anew() -> None:
-    refused = ConnectionRefusedError()
+    refused = LOST
     loop = Scripted(refused, refused, refused, 0.0, refused, 0.0)
     async with Turning(loop):
         await until(lambda: loop.turns == 7)
@@ -207,7 +218,7 @@ async def test_a_good_turn_begins_the_waits_anew() -> None:
 
 
 async def test_the_pulse_beats_only_with_good_turns() -> None:
-    loop = Scripted(0.0, *[ConnectionRefusedError()] * 1000)
+    loop = Scripted(0.0, *[LOST] * 1000)
     async with Turning(loop) as turning:
         await until(lambda: loop.turns == 2)
         first = turning.heartbeats.ages()["scripted"]
@@ -217,8 +228,21 @@ async def test_the_pulse_beats_only_with_good_turns() -> None:
     assert second > first
 
 
+async def test_a_loop_is_failing_from_its_first_failure_until_its_next_success() -> None:
+    loop = Scripted(LOST, LOST, 0.0, FOR_EVER)
+    async with Turning(loop) as turning:
+        await until(lambda: loop.turns == 2)
+        failing = turning.heartbeats.states()["scripted"]
+        await until(lambda: loop.turns == 4)
+        recovered = turning.heartbeats.states()["scripted"]
+
+    assert failing.failing_for > 0
+    assert failing.run_age < failing.success_age
+    assert recovered.failing_for == 0
+
+
 async def test_the_pulse_knows_a_loop_from_its_beginning() -> None:
-    loop = Scripted(ConnectionRefusedError())
+    loop = Scripted(LOST)
     async with Turning(loop) as turning:
         await until(lambda: loop.turns == 1)
 

@@ -87,7 +87,7 @@ class Daemon:
         return (await self.readyz())[0]
 
     async def readyz(self) -> tuple[int, Any]:
-        return await asyncio.to_thread(_get, f"http://127.0.0.1:{self.port}/readyz")
+        return await asyncio.to_thread(get_json, f"http://127.0.0.1:{self.port}/readyz")
 
     async def stop(self) -> int:
         """SIGTERM; the exit code."""
@@ -171,7 +171,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _get(url: str) -> tuple[int, Any]:
+def get_json(url: str) -> tuple[int, Any]:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.status, orjson.loads(answer.read())

@@ -1,0 +1,183 @@
+"""`/readyz`: every check can fail, and fails for what it is there to notice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from daemon.admin.server import readiness
+from daemon.admin.server.readiness import Lag, Readiness
+from daemon.maintenance import schema_watch
+from daemon.maintenance.schema_watch import SchemaWatch
+from daemon.pipeline import fanout, lane_sync
+from daemon.runtime.loop import Heartbeats
+from daemon.service import Service
+from daemon.store.database import Database
+from tests.support.application import Application
+from tests.support.daemons import get_json, serving, until
+
+IN_STEP = Lag(fanout=0.0, dispatch=0.0, oldest_due=0.0)
+
+
+class Probe:
+    """Asks `/readyz` of a daemon."""
+
+    def __init__(self, service: Service) -> None:
+        self._url = f"http://127.0.0.1:{service.port}/readyz"
+
+    async def status(self) -> int:
+        return (await asyncio.to_thread(get_json, self._url))[0]
+
+    async def checks(self) -> dict[str, dict[str, object]]:
+        checks: dict[str, dict[str, object]] = (await asyncio.to_thread(get_json, self._url))[1][
+            "checks"
+        ]
+        return checks
+
+    async def is_ready(self) -> bool:
+        return await self.status() == 200
+
+    async def is_not_ready(self) -> bool:
+        return await self.status() == 503
+
+
+@pytest.fixture
+async def probe(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Probe]:
+    monkeypatch.setattr(schema_watch, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(readiness, "LOOP_FAILING_SECONDS", 0.3)
+    monkeypatch.setattr(readiness, "DATABASE_SILENCE_SECONDS", 1.5)
+    async with serving(database) as service:
+        probe = Probe(service)
+        await until(probe.is_ready)
+        yield probe
+
+
+async def test_a_daemon_that_works_passes_every_check(probe: Probe) -> None:
+    checks = await probe.checks()
+
+    assert {name for name in checks if name != "stopping"} == {"database", "schema", "loops", "lag"}
+    assert all(checks[name]["ok"] for name in ("database", "schema", "lag"))
+    assert {"dispatcher", "fanout", "lane_sync", "listener"} <= set(checks["loops"])
+
+
+async def test_a_schema_that_another_version_migrated_fails_the_schema_check_until_it_fits_again(
+    probe: Probe, app: Application
+) -> None:
+    await app.db.execute("INSERT INTO webhookd_migrations (name) VALUES ('9999_newer')")
+    await until(probe.is_not_ready)
+
+    schema = (await probe.checks())["schema"]
+    assert schema["ok"] is False
+    assert "9999_newer" in str(schema["error"])
+
+    await app.db.execute("DELETE FROM webhookd_migrations WHERE name = '9999_newer'")
+    await until(probe.is_ready)
+
+
+@pytest.mark.parametrize(
+    ("table", "loop"),
+    [("webhook_event_inbox", "fanout"), ("webhook_replays", "replayer")],
+)
+async def test_a_loop_that_keeps_failing_fails_its_check_within_seconds(
+    probe: Probe, app: Application, table: str, loop: str
+) -> None:
+    await app.db.execute(f"ALTER TABLE {table} RENAME TO elsewhere")
+    await until(probe.is_not_ready)
+
+    loops = (await probe.checks())["loops"]
+    assert [name for name, check in loops.items() if not check["ok"]] == [loop]  # type: ignore[index]
+
+    await app.db.execute(f"ALTER TABLE elsewhere RENAME TO {table}")
+    await until(probe.is_ready)
+
+
+async def test_a_database_that_refuses_connections_fails_the_database_check(
+    probe: Probe, app: Application, postgres_url: str, database: str
+) -> None:
+    name = database.rpartition("/")[2]
+    admin = await asyncpg.connect(postgres_url)
+    try:
+        await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = $1 AND application_name LIKE 'webhookd%'",
+            name,
+        )
+        await until(probe.is_not_ready)
+        assert (await probe.checks())["database"]["ok"] is False
+    finally:
+        await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        await admin.close()
+    await until(probe.is_ready)
+
+
+async def test_an_inbox_that_grows_faster_than_it_is_read_fails_the_lag_check(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "MAX_LAG_SECONDS", 0.2)
+    monkeypatch.setattr(fanout, "BATCH", 1)
+    tenant = await app.tenant()
+    async with serving(database) as service:
+        probe = Probe(service)
+        await app.events(tenant, 30)
+        await until(probe.is_not_ready, every=0.0)
+
+        await until(probe.is_ready)
+        assert (await probe.checks())["lag"]["ok"] is True
+
+
+async def test_a_slow_endpoints_backlog_is_reported_and_fails_nothing(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_sync, "INTERVAL_SECONDS", 0.05)
+    webhook = await app.webhook(await app.tenant(), "http://127.0.0.1:9/")
+    async with serving(database, delivery={"concurrency": 1}) as service:
+        probe = Probe(service)
+        await app.db.execute(
+            "INSERT INTO webhook_deliveries (webhook_id, event_id, payload, next_retry_at,"
+            " leased_until) SELECT $1, gen_random_uuid(), '{}', now() - interval '1 hour',"
+            " CASE WHEN n = 1 THEN now() + interval '2 s' END FROM generate_series(1, 1) n",
+            webhook,
+        )
+        await until(lambda: is_late(probe))
+
+        assert await probe.status() == 200
+
+
+async def is_late(probe: Probe) -> bool:
+    lag = (await probe.checks())["lag"]
+    return float(str(lag["oldestDueSeconds"])) > 3000
+
+
+async def test_a_quick_endpoint_that_waits_too_long_for_its_turn_fails_the_lag_check(
+    database: str,
+) -> None:
+    schema = SchemaWatch(Database(database, size=1))
+
+    def ready(lag: Lag) -> bool:
+        report = Readiness(Heartbeats(), schema, lag=lambda: lag).report()
+        return bool(report.checks["lag"]["ok"])  # type: ignore[index]
+
+    assert ready(IN_STEP)
+    assert ready(Lag(fanout=29.0, dispatch=29.0, oldest_due=86_400.0))
+    assert not ready(Lag(fanout=0.0, dispatch=31.0, oldest_due=31.0))
+    assert not ready(Lag(fanout=31.0, dispatch=0.0, oldest_due=0.0))
+
+
+async def test_the_watchdog_is_fed_while_loops_fail_and_not_once_one_hangs(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "LOOP_SILENCE_SECONDS", 1.0)
+    heartbeats = Heartbeats()
+    watch = Readiness(heartbeats, SchemaWatch(Database(database, size=1)), lag=lambda: IN_STEP)
+    heartbeats.succeeded("fanout")
+    began = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < began + 1.5:
+        heartbeats.failed("fanout")
+        assert watch.alive
+        await asyncio.sleep(0.01)
+
+    await until(lambda: not watch.alive)

@@ -1,0 +1,141 @@
+"""The dispatcher between the lanes and the results: what it hands on, and what it gives back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from daemon.core.errors import PostponedError
+from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
+from daemon.core.model.ids import WebhookId
+from daemon.core.outcomes.health import HealthLimits
+from daemon.core.scheduling.lanes import Lanes
+from daemon.pipeline.attempt import AttemptMaker
+from daemon.pipeline.dispatcher import Dispatcher
+from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.result_writer import ResultWriter
+from daemon.runtime.loop import Heartbeats, run_loop
+from daemon.runtime.metrics import Metrics
+from daemon.store.database import Database
+from tests.support.application import Application
+from tests.support.daemons import until
+
+LEASE = timedelta(seconds=30)
+
+
+class ScriptedAttempts(AttemptMaker):
+    """Makes each attempt as `make` says, and counts them."""
+
+    def __init__(self, make: Callable[[Claim], Awaitable[AttemptResult]]) -> None:
+        self.made = 0
+        self._make = make
+
+    async def attempt(self, claim: Claim, *, public_id: str | None = None) -> AttemptResult:
+        self.made += 1
+        return await self._make(claim)
+
+
+class Running:
+    """A dispatcher and a result writer over one set of lanes."""
+
+    def __init__(self, database: Database, attempts: AttemptMaker) -> None:
+        metrics = Metrics()
+        self.lanes = Lanes(slots=100, widest=30)
+        self.waker = LaneWaker(self.lanes)
+        self.results = ResultWriter(
+            database, self.lanes, self.waker, limits=HealthLimits(), lease=LEASE, metrics=metrics
+        )
+        self.dispatcher = Dispatcher(
+            *(database, self.lanes, self.waker),
+            attempts=attempts,
+            results=self.results,
+            lease=LEASE,
+            metrics=metrics,
+        )
+
+
+@asynccontextmanager
+async def running(url: str, attempts: AttemptMaker) -> AsyncIterator[Running]:
+    database = Database(url, size=4)
+    await database.open()
+    parts, stop, heartbeats = Running(database, attempts), asyncio.Event(), Heartbeats()
+    loops = (parts.dispatcher, parts.results)
+    tasks = [asyncio.create_task(run_loop(x, stop=stop, heartbeats=heartbeats)) for x in loops]
+    try:
+        yield parts
+    finally:
+        stop.set()
+        for loop in loops:
+            loop.wake.set()
+        await asyncio.gather(*tasks)
+        await database.close(within=timedelta(seconds=1))
+
+
+async def insert_pending(app: Application, webhook: WebhookId, number: int = 1) -> None:
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, event_type, payload)"
+        " SELECT $1, gen_random_uuid(), 'email.opened', '{}' FROM generate_series(1, $2::int)",
+        webhook,
+        number,
+    )
+
+
+async def count(app: Application, where: str) -> int:
+    return int(await app.db.fetchval(f"SELECT count(*) FROM webhook_deliveries WHERE {where}"))
+
+
+async def has_delivered(app: Application, number: int) -> bool:
+    return await count(app, "status = 'success'") == number
+
+
+async def deliver(claim: Claim) -> AttemptResult:
+    verdict = Verdict(delivered=True, status=200, error=None, retry_in=None)
+    return AttemptResult(claim, Outcome(Response(200, (), "OK"), took_ms=3000), verdict, "sha256=0")
+
+
+async def postpone(claim: Claim) -> AttemptResult:
+    error = PostponedError("the proxy refuses")
+    error.rest_seconds = 0.0
+    raise error
+
+
+async def fail(claim: Claim) -> AttemptResult:
+    raise RuntimeError("a bug")
+
+
+async def test_a_claim_becomes_a_stored_result(app: Application, database: str) -> None:
+    webhook = WebhookId(await app.webhook(await app.tenant(), "https://receiver.example/"))
+    await insert_pending(app, webhook)
+    async with running(database, ScriptedAttempts(deliver)) as parts:
+        parts.waker.announce(webhook, 0.0, None)
+        await until(lambda: count(app, "status = 'success'"))
+
+        assert parts.lanes.in_flight == 0
+        assert parts.results.backlog == 0
+
+
+@pytest.mark.parametrize("fault", [postpone, fail])
+async def test_a_fault_of_ours_moves_neither_the_window_of_a_lane_nor_its_pace(
+    app: Application, database: str, fault: Callable[[Claim], Awaitable[AttemptResult]]
+) -> None:
+    webhook = WebhookId(await app.webhook(await app.tenant(), "https://receiver.example/"))
+    attempts = ScriptedAttempts(deliver)
+    async with running(database, attempts) as parts:
+        await insert_pending(app, webhook, 22)
+        parts.waker.announce(webhook, 0.0, None)
+        await until(lambda: has_delivered(app, 22))
+        lane = parts.lanes._lanes[webhook]
+        window, mean_ms = lane.window, lane.mean_ms
+        assert lane.slow
+        assert window >= 20
+
+        attempts._make, attempts.made = fault, 0
+        await insert_pending(app, webhook, 5)
+        parts.waker.announce(webhook, 0.0, None)
+        await until(lambda: attempts.made >= 5)
+        await until(lambda: parts.dispatcher.in_flight == 0)
+
+        assert (lane.window, lane.mean_ms, lane.slow) == (window, mean_ms, True)
+        assert await count(app, "status = 'pending_retry' AND attempt_number = 1") == 5
