@@ -74,7 +74,10 @@ FORBIDDEN = {
 async def test_a_name_is_refused_that_leads_to_a_forbidden_place_by(told: Sequence[str]) -> None:
     outcome, connections = await outcome_when_told(told)
 
-    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
+    assert outcome.result == Failure(
+        FailureKind.REFUSED_TARGET,
+        "the host's address is not public; use a host on the public internet",
+    )
     assert connections == 0
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from daemon.core.policy.addresses import GLOBAL_V6, judge_address
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import GLOBAL_V6, judge_address
 from tests.core.policy.url_corpus import (
     INSIDE,
     LENIENT,

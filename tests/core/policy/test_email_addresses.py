@@ -53,7 +53,7 @@ def test_an_address_is_read_with_and_without_a_name(text: str, read: Address) ->
     ],
 )
 def test_what_not_every_mail_server_takes_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^is not a mail address"):
+    with pytest.raises(ValueError, match=r"^is not an email address"):
         parse_address(text)
 
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from daemon.core.policy.addresses import GLOBAL_V6, judge_address
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import GLOBAL_V6, EgressPolicy, Target, judge_address, judge_url
+from daemon.core.policy.urls import Target, judge_url
 from tests.core.policy.url_corpus import (
     ACCEPTED,
     INSIDE,
@@ -55,19 +57,21 @@ def test_it_is_allowed_to_call(url: str, host: str) -> None:
 REASONS = {
     "http://example.com/": "the URL must begin with https://",
     "ftp://example.com/": "the URL is not of the form https://host/path",
-    "https://u:p@example.com/": "the URL must not carry a user name or password",
-    "https://a b.com/": "the URL contains white space, a backslash or a control character",
-    "https://a.com\\b": "the URL contains white space, a backslash or a control character",
-    "https://a%62.com/": "the URL's host must not be percent-encoded",
-    "https:///": "the URL's host is not a valid name",
+    "https://u:p@example.com/": (
+        "the URL must not contain a user name or password; use an Authorization header"
+    ),
+    "https://a b.com/": "the URL must not contain white space, backslashes or control characters",
+    "https://a.com\\b": "the URL must not contain white space, backslashes or control characters",
+    "https://a%62.com/": "the URL's host must not be percent-encoded; write it in plain characters",
+    "https:///": "the URL's host is not a valid domain name",
     "https://a.com:99999/": "the URL's port is not a number from 1 to 65535",
-    "https://a.com:80/": "port 80 is not allowed",
-    "https://127.1/": "an IPv4 address must be written as four decimal numbers",
-    "https://①.com/": "the URL's host contains look-alikes of digits or dots",
-    "https://10.0.0.1/": "the host's address is not public",
-    "https://localhost/": "the host's address is not public",
-    "https://[::1]/": "the host's address is not public",
-    "https://[x]/": "the URL's host is not a valid address",
+    "https://a.com:80/": "port 80 is not allowed; allowed: 443, 8443",
+    "https://127.1/": "an IPv4 address must be written as four decimal numbers, such as 192.0.2.1",
+    "https://①.com/": "the URL's host must have its digits and dots in ASCII, not look-alikes",
+    "https://10.0.0.1/": "the host's address is not public; use a host on the public internet",
+    "https://localhost/": "the host's address is not public; use a host on the public internet",
+    "https://[::1]/": "the host's address is not public; use a host on the public internet",
+    "https://[x]/": "the URL's host is not a valid IP address",
     "https://a.com/" + "a" * 3000: "the URL is longer than 2048 characters",
 }
 

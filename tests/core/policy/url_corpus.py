@@ -6,7 +6,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 
 from hypothesis import strategies as st
 
-from daemon.core.policy.urls import FORBIDDEN_V4, FORBIDDEN_V6, LONGEST_URL, EgressPolicy
+from daemon.core.policy.addresses import FORBIDDEN_V4, FORBIDDEN_V6
+from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.urls import LONGEST_URL
 
 STRICT = EgressPolicy()
 LENIENT = EgressPolicy(allow_http=True, allow_ports=((1, 65535),))
