@@ -18,7 +18,7 @@ from daemon.core.matching.index import Subscribers, SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event, Subscription
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.core.wire.json_value import parsed
+from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
@@ -102,7 +102,7 @@ class Fanout:
             some = found[start : start + DATA_READ_AT_ONCE]
             data = await _data_where_needed(db, some, audiences, breath)
             for event in some:
-                listeners = audiences[event.tenant_id].of(event.type)
+                listeners = audiences[event.tenant_id].subscribers_of(event.type)
                 takers = await _takers(db, listeners, data.get(event.id), breath)
                 wanted += [
                     NewDelivery(new_delivery_id(), webhook_id, event.id, event.created_at)
@@ -144,9 +144,9 @@ async def _usable(db: Connection, subscription: Subscription) -> Matcher | None:
 async def _takers(
     db: Connection, listeners: Subscribers, data: object, breath: _Breath
 ) -> list[WebhookId]:
-    """Those that want an event with this data (see `matching.parsed`)."""
-    takers = list(listeners.always)
-    for webhook_id, matcher in listeners.by_data:
+    """Those that want an event with this data (see `parse_json`)."""
+    takers = list(listeners.unconditional)
+    for webhook_id, matcher in listeners.conditional:
         try:
             if matcher.matches_data(data):
                 takers.append(webhook_id)
@@ -163,11 +163,11 @@ async def _data_where_needed(
     audiences: Mapping[TenantId, SubscriptionIndex],
     breath: _Breath,
 ) -> dict[EventId, object]:
-    needed = [e.id for e in found if audiences[e.tenant_id].of(e.type).depends_on_data]
+    needed = [e.id for e in found if audiences[e.tenant_id].subscribers_of(e.type).needs_data]
     if not needed:
         return {}
     data: dict[EventId, object] = {}
     for event_id, text in (await event_log.data_of(db, needed)).items():
-        data[event_id] = parsed(text)
+        data[event_id] = parse_json(text)
         await breath.draw()
     return data

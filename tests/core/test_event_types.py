@@ -3,7 +3,7 @@ import json
 import pytest
 
 from daemon.core.event_types import EVENT_TYPES, EventType, sample_data
-from daemon.core.wire.body import to_javascript
+from daemon.core.wire.javascript_json import to_javascript_json
 
 each_type = pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda each: each.name)
 
@@ -42,7 +42,7 @@ def test_a_sample_is_json_that_is_sent_as_it_is(event_type: EventType) -> None:
     sample = sample_data(event_type.name)
 
     text = json.dumps(sample, separators=(",", ":"))
-    assert to_javascript(text) == text.encode()
+    assert to_javascript_json(text) == text.encode()
     assert json.loads(text) == sample
 
 
