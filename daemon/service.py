@@ -93,7 +93,7 @@ class Service:
                 await self._database.open()
                 break
             except DatabaseUnavailableError as error:
-                if not error.may_pass or loop.time() > give_up:
+                if not error.transient or loop.time() > give_up:
                     raise
                 log.warning("database.awaited", reason=str(error))
             await sleep_until_woken(self._stop, 1.0)

@@ -33,12 +33,12 @@ class DatabaseUnavailableError(WebhookdError):
     """
     Raised when PostgreSQL cannot be reached or refuses the connection; read by the operator.
 
-    `may_pass` says whether waiting could help: the service retries only then.
+    `transient` says whether waiting could help: the service retries only then.
     """
 
-    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+    def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
-        self.may_pass = may_pass
+        self.transient = transient
 
 
 class SchemaError(WebhookdError):
@@ -73,11 +73,11 @@ class PostponedError(WebhookdError):
     """
     Raised when an attempt cannot be made for a reason of our own, not the endpoint's.
 
-    The attempt is given back uncounted, and its endpoint gets none for `rest_seconds`. The operator
-    reads the message in the log, and whoever requested a test event reads it in the response.
+    The attempt is given back uncounted, and its endpoint gets none for `pause_seconds`. The
+    operator reads the message in the log; a caller of the API reads it in a 503.
     """
 
-    rest_seconds = 2.0
+    pause_seconds = 2.0
 
 
 class UnreadableSecretError(PostponedError):
@@ -87,4 +87,4 @@ class UnreadableSecretError(PostponedError):
     The message tells the operator which; waiting does not help.
     """
 
-    rest_seconds = 30.0
+    pause_seconds = 30.0

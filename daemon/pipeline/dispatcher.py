@@ -180,7 +180,7 @@ class Dispatcher:
             reason=str(error),
         )
         self._unmade.append(claim)
-        self._lanes.rest(claim.webhook_id, until=time.monotonic() + error.rest_seconds)
+        self._lanes.rest(claim.webhook_id, until=time.monotonic() + error.pause_seconds)
 
     async def _give_back(self) -> None:
         if not self._unmade:

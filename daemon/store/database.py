@@ -147,7 +147,7 @@ def unusable(error: BaseException) -> DatabaseUnavailableError:
     # Refused, starting up, too many clients: may pass. Wrong password, no such database: will not.
     passing = (OSError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
     return DatabaseUnavailableError(
-        f"the database cannot be used: {reason(error)}", may_pass=isinstance(error, passing)
+        f"the database cannot be used: {reason(error)}", transient=isinstance(error, passing)
     )
 
 

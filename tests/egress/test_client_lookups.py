@@ -122,7 +122,7 @@ async def test_it_is_a_failed_lookup_and_no_address_is_told_when_a_name(told: To
     outcome, connections = await outcome_when_told(told)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.LOOKUP
+    assert outcome.result.kind is FailureKind.LOOKUP
     assert re.fullmatch(
         r"the name receiver\.test could not be looked up: [A-Za-z ]+", outcome.result.message
     )

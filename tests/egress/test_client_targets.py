@@ -68,7 +68,7 @@ async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
         outcome = await sender.send(to(f"http://{host}/"))
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.REFUSED_TARGET
+    assert outcome.result.kind is FailureKind.REFUSED_TARGET
     assert names.asked == []
 
 

@@ -85,7 +85,7 @@ class Failure:
     `message` is shown to the customer and reveals nothing about our network.
     """
 
-    fault: FailureKind
+    kind: FailureKind
     message: str
 
 
