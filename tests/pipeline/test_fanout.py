@@ -73,7 +73,7 @@ async def test_a_filter_that_we_fail_at_is_its_webhooks_alone(
     tenant = await app.tenant()
     looking = await app.webhook(tenant, receiver.url + "/looking", filters={"campaign_ids": ["a"]})
     good = await app.webhook(tenant, receiver.url + "/good")
-    monkeypatch.setattr(Matcher, "meets", failing)
+    monkeypatch.setattr(Matcher, "matches_data", failing)
     async with serving(database):
         await app.event(tenant, {"campaign_id": "a"})
         await until(lambda: settled(app, good, "success", 1))
