@@ -2,13 +2,12 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
+from tests.core.wire.json_texts import Stringify
 from tests.support.javascript import NODE, RECEIVERS
-
-Stringify = Callable[[str], str]
 
 
 @pytest.fixture(scope="package")

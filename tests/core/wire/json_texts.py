@@ -1,9 +1,12 @@
 """Strategies for JSON text in every spelling, not only PostgreSQL's."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 
 from hypothesis import strategies as st
+
+Stringify = Callable[[str], str]
 
 spaces = st.sampled_from(["", "", " ", "\n\t", "\r "])
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.core.wire.body import event_body
-from tests.core.wire.conftest import Stringify
-from tests.core.wire.json_texts import javascript_keeps, numbers, texts
+from tests.core.wire.json_texts import Stringify, javascript_keeps, numbers, texts
 
 ID = UUID("0123456789abcdef0123456789abcdef")
 NOON = datetime(2025, 11, 25, 12, tzinfo=UTC)

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire import javascript_json
 from daemon.core.wire.javascript_json import to_javascript_json
-from tests.core.wire.conftest import Stringify
-from tests.core.wire.json_texts import is_integer, javascript_keeps, numbers, texts
+from tests.core.wire.json_texts import Stringify, is_integer, javascript_keeps, numbers, texts
 
 
 @settings(max_examples=600, deadline=None)
