@@ -99,7 +99,7 @@ class Service:
             try:
                 await self._database.open()
             except DatabaseUnavailableError as error:
-                if not error.may_pass or loop.time() > give_up_at:
+                if not error.transient or loop.time() > give_up_at:
                     raise
                 log.warning("database.awaited", reason=str(error))
                 await sleep_until_woken(self._stop, 1.0)

@@ -11,8 +11,8 @@ from daemon.admin.server.app import add_api, make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
 from daemon.core.outcomes.health import HealthLimits
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.email_addresses import parse_address
-from daemon.core.policy.urls import EgressPolicy
 from daemon.core.scheduling.lanes import Lanes
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy

@@ -157,15 +157,15 @@ async def _audience(
     from daemon.core.matching.compiler import compile_subscription
     from daemon.core.matching.matcher import Matcher
     from daemon.core.model.ids import TenantId
-    from daemon.core.wire.json_value import parsed
+    from daemon.core.wire.json_value import parse_json
     from daemon.store.subscriptions import subscriptions
 
-    value = parsed(data)
+    value = parse_json(data)
     active = await subscriptions(db, [TenantId(tenant_id)])
     wanted_by = 0
     for subscription in active:
         matcher = compile_subscription(subscription.event_types, subscription.event_filters)
-        wanted_by += isinstance(matcher, Matcher) and matcher.wants(event_type, value)
+        wanted_by += isinstance(matcher, Matcher) and matcher.matches(event_type, value)
     return wanted_by, len(active)
 
 

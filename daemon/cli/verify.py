@@ -8,7 +8,7 @@ import typer
 
 from daemon.cli import app
 from daemon.cli.support.options import SECRET_VARIABLE, secrets_given
-from daemon.core.wire import signing
+from daemon.core.wire import verification
 
 SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 
@@ -47,10 +47,10 @@ def complaint_of(body: bytes, signature: str, secret: str) -> str | None:
     """What is wrong with the signature of these very bytes; None when nothing is."""
     if not SIGNATURE.fullmatch(signature):
         return "the signature is not of the form sha256=<64 lower-case hex digits>"
-    if signing.verify(body, signature, [secret]):
+    if verification.verify(body, signature, [secret]):
         return None
     for end in (b"\r\n", b"\n"):
-        if body.endswith(end) and signing.verify(body.removesuffix(end), signature, [secret]):
+        if body.endswith(end) and verification.verify(body.removesuffix(end), signature, [secret]):
             return (
                 "the body ends in a newline that was not sent;"
                 " without it the signature is valid (echo adds one, printf %s does not)"

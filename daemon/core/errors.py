@@ -1,16 +1,24 @@
 """
-What callers can be told: one tree of errors, each of which is one clear sentence.
+The errors that callers may see: one tree, and each message is one sentence for a person.
 
-What an endpoint does to us is not here: that is a value, `model.Outcome`.
+What an endpoint does to us is a value, `core.model.attempts.Outcome`, and never an error.
 """
 
 
 class WebhookdError(Exception):
-    """The root. `str()` is one sentence for a person; it never carries a secret."""
+    """
+    The root of the tree; a command prints `str()` of it as one line and exits with 1.
+
+    The message never contains a secret.
+    """
 
 
 class ConfigError(WebhookdError):
-    """The configuration is wrong. `mistakes` holds every one of them, a line each."""
+    """
+    Raised when the configuration is wrong, at start or reload; read by the operator.
+
+    `mistakes` has one line for each mistake, so that all can be corrected at once.
+    """
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("\n".join(mistakes))
@@ -18,15 +26,19 @@ class ConfigError(WebhookdError):
 
 
 class UsageError(WebhookdError):
-    """The command was called in a way that cannot be meant."""
+    """Raised when a command's arguments are wrong; read by whoever typed it. Exit code 2."""
 
 
 class DatabaseUnavailableError(WebhookdError):
-    """PostgreSQL cannot be reached, or refuses us; `may_pass` says that waiting could help."""
+    """
+    Raised when PostgreSQL cannot be reached or refuses the connection; read by the operator.
 
-    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+    `transient` says whether waiting could help: the service retries only then.
+    """
+
+    def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
-        self.may_pass = may_pass
+        self.transient = transient
 
 
 class DatabaseBusyError(DatabaseUnavailableError):
@@ -46,23 +58,27 @@ class ConstraintViolationError(StatementError):
 
 
 class SchemaError(WebhookdError):
-    """The database's schema is not the one this program was made for."""
+    """Raised when the database's schema is not that of this version; read by the operator."""
 
 
 class MigrationError(WebhookdError):
-    """A migration could not be applied; the message names its file and line."""
+    """Raised when a migration fails; names its file and line for the operator."""
 
 
 class EmbeddedPostgresError(WebhookdError):
-    """The embedded PostgreSQL cannot be started here."""
+    """Raised when the embedded PostgreSQL cannot start; read by whoever started the command."""
 
 
 class UnusableFilterError(WebhookdError):
-    """A webhook's filter is not of a shape that we know, so that it wants nothing."""
+    """Raised when a replay is requested of a webhook with an unusable filter; read by its owner."""
 
 
 class MailError(WebhookdError):
-    """A mail server cannot be used, or takes no letter; `for_good`: waiting would not help."""
+    """
+    Raised when a mail server cannot be used or rejects a message; logged for the operator.
+
+    `for_good` says that the rejection is permanent: another try would not help.
+    """
 
     def __init__(self, message: str, *, for_good: bool = False) -> None:
         super().__init__(message)
@@ -71,15 +87,20 @@ class MailError(WebhookdError):
 
 class PostponedError(WebhookdError):
     """
-    An attempt cannot be made now for a reason that is ours; it is spent on nobody's account.
+    Raised when an attempt cannot be made for a reason of our own, not the endpoint's.
 
-    `rest_seconds` is how long to leave its endpoint alone.
+    The attempt is given back uncounted, and its endpoint gets none for `pause_seconds`. The
+    operator reads the message in the log; a caller of the API reads it in a 503.
     """
 
-    rest_seconds = 2.0
+    pause_seconds = 2.0
 
 
 class UnreadableSecretError(PostponedError):
-    """A sealed secret cannot be opened: somebody has to do something first."""
+    """
+    Raised when a sealed secret cannot be opened: its key is missing, or the text was changed.
 
-    rest_seconds = 30.0
+    The message tells the operator which; waiting does not help.
+    """
+
+    pause_seconds = 30.0

@@ -12,8 +12,9 @@ from datetime import timedelta
 from functools import lru_cache
 
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response, Trace
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import EgressPolicy, Target, judge_url
+from daemon.core.policy.urls import Target, judge_url
 from daemon.egress.failures import OPENING_FAILED, _failure_of, _failure_to_open
 from daemon.egress.http1 import Connection, ExchangeError
 from daemon.egress.messages import answer_of, head_of, wire_of

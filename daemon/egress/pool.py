@@ -17,8 +17,10 @@ from typing import Any
 import aiohappyeyeballs
 
 from daemon.core.model.secrets import ClientCertificate
+from daemon.core.policy.addresses import judge_address
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import EgressPolicy, Target, judge_address
+from daemon.core.policy.urls import Target
 from daemon.egress import proxy
 from daemon.egress.http1 import Connection
 from daemon.egress.loop_budget import LoopBudget

@@ -58,8 +58,8 @@ class AttemptMaker:
         verdict = judge(
             claim.attempt,
             outcome,
-            self._schedule,
-            roll=random.random(),  # noqa: S311  jitter keeps no secret
+            schedule=self._schedule,
+            jitter=random.random(),  # noqa: S311  jitter need not be unpredictable
             now=datetime.now(UTC),
         )
         return AttemptResult(claim, outcome, verdict, signature)

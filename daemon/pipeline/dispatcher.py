@@ -196,7 +196,7 @@ class Dispatcher:
             webhook_id=str(claim.webhook_id),
             reason=str(error),
         )
-        self._lanes.rest(claim.webhook_id, until=time.monotonic() + error.rest_seconds)
+        self._lanes.rest(claim.webhook_id, until=time.monotonic() + error.pause_seconds)
         self._return(claim)
 
     def _return(self, claim: Claim) -> None:

@@ -14,7 +14,7 @@ from daemon.core.matching.index import Subscribers, SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event, Subscription
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.core.wire.json_value import parsed
+from daemon.core.wire.json_value import parse_json
 from daemon.runtime.time_slice import TimeSlice
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import event_log, subscriptions
@@ -74,7 +74,7 @@ async def _match_page(
     data = await _data_where_needed(db, events, indexes, time_slice)
     wanted: list[NewDelivery] = []
     for event in events:
-        subscribers = indexes[event.tenant_id].of(event.type)
+        subscribers = indexes[event.tenant_id].subscribers_of(event.type)
         wanted += [
             NewDelivery(new_delivery_id(), webhook_id, event.id, event.created_at)
             for webhook_id in await _matching(db, subscribers, data.get(event.id), time_slice)
@@ -87,9 +87,9 @@ async def _match_page(
 async def _matching(
     db: Connection, subscribers: Subscribers, data: object, time_slice: TimeSlice
 ) -> list[WebhookId]:
-    """The subscribers that want an event with this data, as `json_value.parsed` reads it."""
-    matching = list(subscribers.always)
-    for webhook_id, matcher in subscribers.by_data:
+    """The subscribers that want an event with this data, as `parse_json` reads it."""
+    matching = list(subscribers.unconditional)
+    for webhook_id, matcher in subscribers.conditional:
         try:
             if matcher.matches_data(data):
                 matching.append(webhook_id)
@@ -104,11 +104,11 @@ async def _data_where_needed(
     db: Connection, events: Sequence[Event], indexes: Indexes, time_slice: TimeSlice
 ) -> dict[EventId, object]:
     """The data of those events that some subscriber filters by data."""
-    needed = [e.id for e in events if indexes[e.tenant_id].of(e.type).depends_on_data]
+    needed = [e.id for e in events if indexes[e.tenant_id].subscribers_of(e.type).needs_data]
     if not needed:
         return {}
     data: dict[EventId, object] = {}
     for event_id, text in (await event_log.data_of(db, needed)).items():
-        data[event_id] = parsed(text)
+        data[event_id] = parse_json(text)
         await time_slice.yield_if_used()
     return data

@@ -6,7 +6,7 @@ from uuid import UUID
 from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.ids import EventId
 from daemon.core.scheduling.replay_pace import Candidate
-from daemon.core.wire.json_value import parsed
+from daemon.core.wire.json_value import parse_json
 from daemon.store.database import Connection
 from daemon.store.event_log import data_of
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
@@ -27,5 +27,5 @@ async def select_candidates(
     for start in range(0, len(fitting), DATA_READ_AT_ONCE):
         some = [EventId(each) for each in fitting[start : start + DATA_READ_AT_ONCE]]
         data = await data_of(db, some)
-        wanted |= {each for each, text in data.items() if choice.matches_data(parsed(text))}
+        wanted |= {each for each, text in data.items() if choice.matches_data(parse_json(text))}
     return wanted

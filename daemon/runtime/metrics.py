@@ -79,7 +79,7 @@ class Metrics:
             tally[self._results[_result_of(attempted.verdict)]] += 1
             tally[self._classes[_class_of(outcome)]] += 1
             if isinstance(outcome.result, Failure):
-                tally[self._faults[outcome.result.fault]] += 1
+                tally[self._faults[outcome.result.kind]] += 1
             self._attempt_seconds.observe(outcome.took_ms / 1000)
         for counter, count in tally.items():
             counter.inc(count)

@@ -71,11 +71,11 @@ def translated() -> Iterator[None]:
 
 
 def cannot_open(error: BaseException) -> DatabaseUnavailableError:
-    """The error for a database that refuses the first connection; `may_pass` says if to wait."""
+    """The error for a database that refuses its first connection; `transient` if it may pass."""
     # Refused, starting up, too many clients: may pass. Wrong password, no such database: will not.
     passing = (OSError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
     return DatabaseUnavailableError(
-        f"the database cannot be used: {describe(error)}", may_pass=isinstance(error, passing)
+        f"the database cannot be used: {describe(error)}", transient=isinstance(error, passing)
     )
 
 

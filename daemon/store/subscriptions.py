@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from daemon.core.matching.compiler import LONGEST_TEXT
+from daemon.core.matching.limits import LONGEST_TEXT
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.database import Connection

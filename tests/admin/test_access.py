@@ -12,7 +12,7 @@ import pytest
 from daemon.admin.api.auth import Access
 from daemon.admin.resources import routes
 from daemon.config import Config
-from daemon.core.policy.urls import EgressPolicy
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.secrets.vault import Vault
 from tests.pipeline.test_delivery import settled
 from tests.support.api_client import OPERATOR, Caller, serving_api

@@ -268,7 +268,10 @@ async def test_the_guard_stands_before_a_manual_retry_too(
     await until(lambda: settled(app, webhook, "failed", 1))
 
     again = (await api.get(f"/api/deliveries/{retried.json['id']}")).json
-    assert again["errorMessage"] == "the host's address is not public"
+    assert (
+        again["errorMessage"]
+        == "the host's address is not public; use a host on the public internet"
+    )
     assert (again["request"], again["response"]) == (None, None)
 
 

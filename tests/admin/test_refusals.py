@@ -41,7 +41,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a header that looks sealed": (
         {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "sealed:1:c4n4ry:AAAA"}},
         "#/customHeaders",
-        "begins with sealed:, as only sealed secrets do",
+        "begins with sealed:, which marks sealed secrets",
     ),
     "no URL": ({"name": "x"}, "#/endpointUrl", "is missing"),
     "an empty name": ({"name": "", "endpointUrl": URL}, "#/name", "too short"),
@@ -69,7 +69,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a URL within": (
         {"name": "x", "endpointUrl": "http://169.254.169.254/latest"},
         "#/endpointUrl",
-        "the host's address is not public",
+        "the host's address is not public; use a host on the public internet",
     ),
     "a URL of another kind": (
         {"name": "x", "endpointUrl": "gopher://127.0.0.1/"},
@@ -148,12 +148,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "no mail address": (
         {"name": "x", "endpointUrl": URL, "notificationEmail": "a@b\nBcc: c@d"},
         "#/notificationEmail",
-        "is not a mail address",
+        "is not an email address",
     ),
     "a mail address that no server takes": (
         {"name": "x", "endpointUrl": URL, "notificationEmail": "ops@-example.com"},
         "#/notificationEmail",
-        "is not a mail address",
+        "is not an email address",
     ),
 }
 

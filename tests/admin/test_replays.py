@@ -173,7 +173,9 @@ async def test_the_guard_stands_before_a_replay_too(
 
     rows = await app.deliveries(webhook)
     assert {row["replay_id"] for row in rows} == {UUID(begun.json["id"])}
-    assert {row["error_message"] for row in rows} == {"the host's address is not public"}
+    assert {row["error_message"] for row in rows} == {
+        "the host's address is not public; use a host on the public internet"
+    }
 
 
 async def test_a_filter_that_cannot_be_used_is_a_conflict(

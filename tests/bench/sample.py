@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 
-from daemon.core.policy.urls import EgressPolicy
+from daemon.core.policy.egress_policy import EgressPolicy
 
 SECRET = "whsec_" + "ab" * 32
 EVENT_DATA = (

@@ -1,9 +1,17 @@
+"""The 13 types are those of the specification, each with a sample that is sent unchanged."""
+
 import json
 
 import pytest
 
-from daemon.core.event_types import EVENT_TYPES, EventType, sample_data
-from daemon.core.wire.body import to_javascript
+from daemon.core.event_types import (
+    EVENT_TYPES,
+    EventType,
+    closest_event_type,
+    matches_any_type,
+    sample_data,
+)
+from daemon.core.wire.javascript_json import to_javascript_json
 
 each_type = pytest.mark.parametrize("event_type", EVENT_TYPES, ids=lambda each: each.name)
 
@@ -29,7 +37,7 @@ def test_the_types_are_the_13_of_the_specification() -> None:
 
 
 @each_type
-def test_a_sample_has_every_field_that_its_type_promises(event_type: EventType) -> None:
+def test_a_sample_has_every_field_of_its_type(event_type: EventType) -> None:
     sample = sample_data(event_type.name)
 
     assert event_type.description
@@ -38,15 +46,15 @@ def test_a_sample_has_every_field_that_its_type_promises(event_type: EventType) 
 
 
 @each_type
-def test_a_sample_is_json_that_is_sent_as_it_is(event_type: EventType) -> None:
+def test_a_sample_is_json_that_is_sent_unchanged(event_type: EventType) -> None:
     sample = sample_data(event_type.name)
 
     text = json.dumps(sample, separators=(",", ":"))
-    assert to_javascript(text) == text.encode()
+    assert to_javascript_json(text) == text.encode()
     assert json.loads(text) == sample
 
 
-def test_a_sample_is_the_callers_own() -> None:
+def test_changing_a_sample_leaves_later_samples_unchanged() -> None:
     first = sample_data("email.opened")
     first["contact"]["tags"].append("changed")
 
@@ -54,6 +62,20 @@ def test_a_sample_is_the_callers_own() -> None:
     assert "changed" not in sample_data("email.sent")["contact"]["tags"]
 
 
-def test_there_is_no_sample_of_another_type() -> None:
+def test_sample_data_of_any_other_name_raises_key_error() -> None:
     with pytest.raises(KeyError):
         sample_data("email.*")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("email.opened", True), ("email.*", True), ("*", True), ("", False), (".*", False),
+     ("email", False), ("email.", False), ("*.opened", False), ("other.*", False)],
+)  # fmt: skip
+def test_a_pattern_matches_a_type_by_name_or_final_wildcard(pattern: str, expected: bool) -> None:
+    assert matches_any_type(pattern) is expected
+
+
+def test_the_closest_type_is_the_one_that_a_misspelt_name_means() -> None:
+    assert closest_event_type("email.open") == "email.opened"
+    assert closest_event_type("xyz") is None

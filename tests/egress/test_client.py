@@ -80,7 +80,7 @@ async def test_a_redirect_is_not_followed_and_the_error_names_where_it_led() -> 
     ):
         outcome = await sender.send(to(receiver.url))
 
-    verdict = judge(1, outcome, [timedelta(minutes=1)], roll=0.0, now=datetime.now(UTC))
+    verdict = judge(1, outcome, schedule=[timedelta(minutes=1)], jitter=0.0, now=datetime.now(UTC))
     assert not verdict.delivered
     assert verdict.error == (
         "the receiver answered 302 Found and redirects to http://169.254.169.254/latest;"

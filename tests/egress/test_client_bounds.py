@@ -197,7 +197,7 @@ async def test_every_outcome_can_be_stored(app: Application) -> None:
 
 
 async def store(app: Application, webhook: object, outcome: Outcome) -> None:
-    verdict = judge(1, outcome, [timedelta(minutes=1)], roll=0.0, now=datetime.now(UTC))
+    verdict = judge(1, outcome, schedule=[timedelta(minutes=1)], jitter=0.0, now=datetime.now(UTC))
     answer = outcome.result if isinstance(outcome.result, Response) else Response(0, (), "")
     await app.db.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, status, status_code,"

@@ -53,7 +53,7 @@ async def test_without_a_certificate_it_is_the_receiver_that_refuses(authority: 
     outcome = await outcome_with(authority, None)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault in {FailureKind.TLS, FailureKind.DISCONNECTED}
+    assert outcome.result.kind in {FailureKind.TLS, FailureKind.DISCONNECTED}
 
 
 async def test_webhooks_with_different_certificates_never_share_a_connection(
@@ -96,7 +96,7 @@ async def test_a_certificate_that_cannot_be_used_fails_the_attempt(
     outcome = await outcome_with(authority, client)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.UNUSABLE
+    assert outcome.result.kind is FailureKind.UNUSABLE
     assert outcome.result.message.startswith("the webhook's client certificate cannot be used: ")
 
 
@@ -118,7 +118,7 @@ async def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(
     )
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.UNUSABLE
+    assert outcome.result.kind is FailureKind.UNUSABLE
 
 
 async def test_the_certificate_stands_in_the_webhook_s_row_and_its_key_is_sealed(

@@ -74,7 +74,10 @@ FORBIDDEN = {
 async def test_a_name_is_refused_that_leads_to_a_forbidden_place_by(told: Sequence[str]) -> None:
     outcome, connections = await outcome_when_told(told)
 
-    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
+    assert outcome.result == Failure(
+        FailureKind.REFUSED_TARGET,
+        "the host's address is not public; use a host on the public internet",
+    )
     assert connections == 0
 
 
@@ -119,7 +122,7 @@ async def test_it_is_a_failed_lookup_and_no_address_is_told_when_a_name(told: To
     outcome, connections = await outcome_when_told(told)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.LOOKUP
+    assert outcome.result.kind is FailureKind.LOOKUP
     assert re.fullmatch(
         r"the name receiver\.test could not be looked up: [A-Za-z ]+", outcome.result.message
     )

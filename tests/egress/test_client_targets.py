@@ -45,7 +45,10 @@ async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[st
     async with sending(NOBODY, resolver=Names(receiver=addresses)) as sender:
         outcome = await sender.send(to("http://receiver.test/"))
 
-    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
+    assert outcome.result == Failure(
+        FailureKind.REFUSED_TARGET,
+        "the host's address is not public; use a host on the public internet",
+    )
 
 
 @pytest.mark.usefixtures("no_connects")
@@ -65,7 +68,7 @@ async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
         outcome = await sender.send(to(f"http://{host}/"))
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.REFUSED_TARGET
+    assert outcome.result.kind is FailureKind.REFUSED_TARGET
     assert names.asked == []
 
 
@@ -79,7 +82,10 @@ async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
         refused = await sender.send(to(url))
 
     assert isinstance(allowed.result, Response)
-    assert refused.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
+    assert refused.result == Failure(
+        FailureKind.REFUSED_TARGET,
+        "the host's address is not public; use a host on the public internet",
+    )
     assert names.asked == ["receiver.test", "receiver.test"]
 
 

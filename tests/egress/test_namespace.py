@@ -17,7 +17,7 @@ from tests.namespace.entrance import Attempt, Found
 from tests.namespace.trace import reached_for, whole
 from tests.support.postgres import roomy_folder, temporary_database
 
-NOT_PUBLIC = "the host's address is not public"
+NOT_PUBLIC = "the host's address is not public; use a host on the public internet"
 ATTEMPTS = 3  # the first, and one for each wait of the schedule
 ADDRESS = re.compile(r"\d+\.\d+|::")
 OUTSIDE = {(world.PUBLIC_FOUR, 443), (world.PUBLIC_SIX, 443)}

@@ -65,7 +65,7 @@ async def test_the_proxy_is_never_asked_for_a_forbidden_address() -> None:
         outcome = await sender.send(to("http://receiver.test/"))
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.REFUSED_TARGET
+    assert outcome.result.kind is FailureKind.REFUSED_TARGET
     assert proxy.asked == []
 
 

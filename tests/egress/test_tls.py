@@ -176,7 +176,7 @@ async def test_it_is_no_handshake_to_be_met_with(script: Script, authority: Auth
         outcome, receiver = await outcome_over_tls(script, server=None, trusted=authority.trusted())
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.TLS
+    assert outcome.result.kind is FailureKind.TLS
     assert re.fullmatch("the [A-Za-z]+ [A-Za-z0-9: ]+", outcome.result.message)
     assert receiver.requests == []
 
@@ -320,7 +320,7 @@ async def test_no_numbers_are_reckoned_with_that_take_a_tenth_of_a_second(
     outcome, _ = await outcome_over_tls(saying(OK), server=server, trusted=authority.trusted())
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault is FailureKind.TLS
+    assert outcome.result.kind is FailureKind.TLS
 
 
 def test_no_cipher_lets_a_receiver_choose_the_numbers_to_reckon_with() -> None:

@@ -68,7 +68,7 @@ async def assert_left_early(script: Script, authority: Authority) -> None:
         await until(lambda: receiver.open_now == 0)
 
     assert isinstance(outcome.result, Failure)
-    assert outcome.result.fault in {FailureKind.TLS, FailureKind.PROTOCOL, FailureKind.DISCONNECTED}
+    assert outcome.result.kind in {FailureKind.TLS, FailureKind.PROTOCOL, FailureKind.DISCONNECTED}
     assert outcome.took_ms < 4000
     assert heart.longest_turn < TURN_SECONDS
 

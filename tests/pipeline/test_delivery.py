@@ -338,8 +338,8 @@ async def test_one_unusable_webhook_fails_with_its_reason_and_others_go_on(
 
     errors = {name: (await app.deliveries(it))[0]["error_message"] for name, it in bad.items()}
     assert errors == {
-        "no-url": "the URL contains white space, a backslash or a control character",
-        "metadata": "the host's address is not public",
+        "no-url": "the URL must not contain white space, backslashes or control characters",
+        "metadata": "the host's address is not public; use a host on the public internet",
         "no-secret": "the webhook has no secret to sign with",
     }
     assert [request.path for request in receiver.received] == ["/good"]

@@ -97,7 +97,7 @@ async def deliver(claim: Claim) -> AttemptResult:
 
 async def postpone(claim: Claim) -> AttemptResult:
     error = PostponedError("the proxy refuses")
-    error.rest_seconds = 0.0
+    error.pause_seconds = 0.0
     raise error
 
 

@@ -23,7 +23,7 @@ UNUSABLE: dict[str, tuple[str, str]] = {
     ),
     "types without number": (
         "UPDATE webhooks SET event_types = array_fill('a'::text, ARRAY[100000])",
-        "event_types: there may be at most 100.",
+        "event_types: at most 100 entries are allowed.",
     ),
     "a path of 330000 segments": (
         """UPDATE webhooks SET event_filters =

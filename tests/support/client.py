@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response
-from daemon.core.policy.urls import EgressPolicy
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.egress.client import WebhookClient
 from tests.support.daemons import until
 from tests.support.hostile import OK, Script, hostile, saying

@@ -7,7 +7,7 @@ from daemon.admin.resources.replays import ReplayDesk
 from daemon.admin.resources.test_event import TrialDesk
 from daemon.admin.resources.tokens import TokenDesk
 from daemon.admin.resources.webhooks import WebhookDesk
-from daemon.core.policy.urls import EgressPolicy
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
 from daemon.secrets.vault import Vault

@@ -23,8 +23,9 @@ from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import EgressPolicy, judge_url
+from daemon.core.policy.urls import judge_url
 from daemon.secrets.credentials import (
     header_members,
     header_place,

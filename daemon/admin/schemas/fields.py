@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from daemon.config import parse_duration
-from daemon.core.matching.compiler import MOST_TYPES
+from daemon.core.matching.limits import MOST_TYPES
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.headers import LONGEST_VALUE
 

@@ -27,7 +27,7 @@ from daemon.admin.schemas.fields import (
     at_most,
     shaped,
 )
-from daemon.core.matching.compiler import (
+from daemon.core.matching.limits import (
     LONGEST_TEXT,
     MOST_IDS,
     MOST_PATHS,

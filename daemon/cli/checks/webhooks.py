@@ -9,8 +9,9 @@ from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.attempts import Failure
 from daemon.core.model.secrets import Credentials
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import EgressPolicy, judge_url
+from daemon.core.policy.urls import judge_url
 from daemon.core.wire.signing import standard_key
 from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.logs import without_secrets

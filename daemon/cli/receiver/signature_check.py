@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from daemon.core.wire import signing
-from daemon.core.wire.signing import StandardCheck
+from daemon.core.wire import verification
+from daemon.core.wire.verification import StandardCheck
 
 # What Standard Webhooks 1.0 recommends.
 TOLERANCE = timedelta(minutes=5)
@@ -58,7 +58,7 @@ def judge_own(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -
         return Judgement(Word.NOT_SIGNED)
     if not secrets:
         return Judgement(Word.NOT_CHECKED)
-    good = sum(signing.verify(body, signature, secrets) for signature in given)
+    good = sum(verification.verify(body, signature, secrets) for signature in given)
     if good:
         return Judgement(Word.VALID)
     return Judgement(Word.INVALID, "X-PenguinMails-Signature is not that of this body")
@@ -75,7 +75,7 @@ def judge_standard(
         return Judgement(Word.NOT_CHECKED)
     if missing:
         return Judgement(Word.INVALID, f"{missing[0]} is missing")
-    check = signing.verify_standard(
+    check = verification.verify_standard(
         body,
         headers["webhook-signature"],
         secrets,

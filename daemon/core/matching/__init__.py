@@ -1,1 +1,1 @@
-"""Which webhooks get an event: filters compiled into matchers, and an index over them."""
+"""Which webhooks get an event: filters compiled into matchers, and an index of them by type."""

@@ -1,8 +1,8 @@
 """
-Who listens to what: the subscriptions of one tenant, sorted by event type once for many events.
+The subscriptions of one tenant, indexed by event type.
 
-A tenant with a thousand webhooks must not cost a thousand comparisons an event: the types decide
-first, and once for each type; only filters on the data are looked at for every event.
+An event must not cost a comparison for each of a thousand webhooks: types are matched first, and
+once for each type; only conditions on the data are checked for every event.
 """
 
 from collections import defaultdict
@@ -14,47 +14,52 @@ from daemon.core.model.ids import WebhookId
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
-    """The webhooks that take one event type: those that take all of it, and those that look."""
+    """
+    The webhooks whose types match one event type.
 
-    always: tuple[WebhookId, ...]
-    by_data: tuple[tuple[WebhookId, Matcher], ...]
+    Those in `conditional` get an event only if their matcher matches its data too.
+    """
+
+    unconditional: tuple[WebhookId, ...]
+    conditional: tuple[tuple[WebhookId, Matcher], ...]
 
     @property
-    def depends_on_data(self) -> bool:
-        return bool(self.by_data)
+    def needs_data(self) -> bool:
+        """Whether an event's data must be read to know which webhooks get it."""
+        return bool(self.conditional)
 
 
 class SubscriptionIndex:
-    """The usable subscriptions of one tenant."""
+    """The usable subscriptions of one tenant; add all of them before the first lookup."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, list[tuple[WebhookId, Matcher]]] = defaultdict(list)
-        self._others: list[tuple[WebhookId, Matcher]] = []
-        self._known: dict[str, Subscribers] = {}
+        self._by_type: dict[str, list[tuple[WebhookId, Matcher]]] = defaultdict(list)
+        self._with_wildcards: list[tuple[WebhookId, Matcher]] = []
+        self._found: dict[str, Subscribers] = {}
 
     def add(self, webhook_id: WebhookId, matcher: Matcher) -> None:
-        """Before the first `of`."""
-        names = matcher.named_types
-        if names is None:
-            self._others.append((webhook_id, matcher))
+        """Add a subscription."""
+        types = matcher.named_types
+        if types is None:
+            self._with_wildcards.append((webhook_id, matcher))
         else:
-            for name in names:
-                self._by_name[name].append((webhook_id, matcher))
+            for event_type in types:
+                self._by_type[event_type].append((webhook_id, matcher))
 
-    def of(self, event_type: str) -> Subscribers:
-        """The webhooks whose types take this one."""
-        known = self._known.get(event_type)
-        if known is None:
-            known = self._known[event_type] = self._listeners(event_type)
-        return known
+    def subscribers_of(self, event_type: str) -> Subscribers:
+        """Return the webhooks whose types match this one."""
+        found = self._found.get(event_type)
+        if found is None:
+            found = self._found[event_type] = self._find(event_type)
+        return found
 
-    def _listeners(self, event_type: str) -> Subscribers:
-        takers = [
+    def _find(self, event_type: str) -> Subscribers:
+        matching = [
             (webhook_id, matcher)
-            for webhook_id, matcher in (*self._by_name.get(event_type, ()), *self._others)
+            for webhook_id, matcher in (*self._by_type.get(event_type, ()), *self._with_wildcards)
             if matcher.matches_type(event_type)
         ]
         return Subscribers(
-            tuple(webhook_id for webhook_id, matcher in takers if not matcher.needs_data),
-            tuple(taker for taker in takers if taker[1].needs_data),
+            tuple(webhook_id for webhook_id, matcher in matching if not matcher.needs_data),
+            tuple(entry for entry in matching if entry[1].needs_data),
         )

@@ -1,124 +1,85 @@
-"""A compiled subscription: whether an event's type and data meet it."""
+"""
+A compiled subscription: whether an event's type and data match it.
 
-import re
-from collections.abc import Iterator
+The rule is that of the contract, section 3.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
-from daemon.core.wire.json_value import Scalar
+from daemon.core.matching.paths import Path, scalars_at
 
-Key = tuple[bool, object]  # as `_key` makes it
-
-
-Path = tuple[str, ...]  # its segments as they are written
+ComparisonKey = tuple[bool, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Types:
-    """Names and wildcards of event types; `exact` None takes every type."""
+class TypePatterns:
+    """Names and wildcards of event types; `names` is None when every type matches."""
 
-    exact: frozenset[str] | None
+    names: frozenset[str] | None
     prefixes: tuple[str, ...] = ()
 
-    def take(self, event_type: str) -> bool:
+    def matches(self, event_type: str) -> bool:
+        """Whether a name or a wildcard matches this type."""
         return (
-            self.exact is None or event_type in self.exact or event_type.startswith(self.prefixes)
+            self.names is None or event_type in self.names or event_type.startswith(self.prefixes)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Some value at any of the `paths` is one of the `values` (each as `_key` makes it)."""
+    """Holds when a value at any of the `paths` is one of the `values`."""
 
     paths: tuple[Path, ...]
-    values: frozenset[Key]
+    values: frozenset[ComparisonKey]
 
     def holds(self, data: object) -> bool:
+        """Whether the condition holds for this data, as `parse_json` returns it."""
         return any(
-            _key(value) in self.values for path in self.paths for value in _scalars_at(data, path)
+            comparison_key(value) in self.values
+            for path in self.paths
+            for value in scalars_at(data, path)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A subscription that is understood: every one of `types` and `conditions` must hold."""
+    """A usable subscription: all of `types` must match and all of `conditions` must hold."""
 
-    types: tuple[Types, ...]
+    types: tuple[TypePatterns, ...]
     conditions: tuple[Condition, ...]
 
     @property
     def needs_data(self) -> bool:
-        """Whether `wants` looks at the data at all; if not, None will do for it."""
+        """Whether the result depends on the data; if not, callers may pass None as the data."""
         return bool(self.conditions)
 
     @property
     def named_types(self) -> frozenset[str] | None:
-        """The only types it can take, when it names every one; None when there are wildcards."""
+        """The only types that can match, if all are named; None if there are wildcards."""
         for types in self.types:
-            if types.exact is not None and not types.prefixes:
-                return types.exact
+            if types.names is not None and not types.prefixes:
+                return types.names
         return None
 
-    def wants(self, event_type: str, data: object) -> bool:
-        """Whether the webhook gets an event of this type with this data (see `parsed`)."""
+    def matches(self, event_type: str, data: object) -> bool:
+        """Whether the webhook gets an event of this type with this data (see `parse_json`)."""
         return self.matches_type(event_type) and self.matches_data(data)
 
     def matches_type(self, event_type: str) -> bool:
-        """Whether it wants events of this type, as far as the type decides."""
-        return all(types.take(event_type) for types in self.types)
+        """Whether the webhook may get events of this type; the data may still not match."""
+        return all(types.matches(event_type) for types in self.types)
 
     def matches_data(self, data: object) -> bool:
-        """Whether it wants events with this data, as far as the data decide."""
+        """Whether the webhook may get events with this data; the type may still not match."""
         return all(condition.holds(data) for condition in self.conditions)
 
 
-@lru_cache(maxsize=1024)
-def _other_spellings(segment: str) -> tuple[str, str]:
-    return _camel_case(segment), _snake_case(segment)
+def comparison_key(value: object) -> ComparisonKey:
+    """Return a key that is equal for equal JSON scalars: 1 equals 1.0, but not true."""
+    return isinstance(value, bool), value  # in Python, True == 1
 
 
-def _camel_case(name: str) -> str:
-    return re.sub("(?<=[^_])_+([a-z0-9])", lambda found: found[1].upper(), name)
-
-
-def _snake_case(name: str) -> str:
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-def _scalars_at(data: object, path: Path) -> Iterator[Scalar]:
-    found: list[object] = [data]
-    for segment in path:
-        if not found:
-            return
-        found = [
-            member
-            for value in _each(found)
-            if isinstance(value, dict)
-            for member in _looked_up(value, segment)
-        ]
-    for value in _each(found):
-        if value is None or isinstance(value, Scalar):
-            yield value
-
-
-def _each(values: list[object]) -> Iterator[object]:
-    """The values, and of those that are arrays the elements instead."""
-    for value in values:
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
-
-
-def _looked_up(value: dict[str, object], segment: str) -> list[object]:
-    if segment in value:
-        return [value[segment]]
-    for name in _other_spellings(segment):
-        if name in value:
-            return [value[name]]
-    return []
-
-
-def _key(value: object) -> Key:
-    """Equal for equal JSON values: 1 and 1.0 are, 1 and true are not, though Python thinks so."""
-    return isinstance(value, bool), value
+def comparison_keys(values: Iterable[object]) -> frozenset[ComparisonKey]:
+    """Return the keys of a condition's values."""
+    return frozenset(map(comparison_key, values))

@@ -29,7 +29,7 @@ class ReplayFilter:
         return wanted and self.asked.matches_type(event_type)
 
     def matches_data(self, data: object) -> bool:
-        """Whether events with this data (see `matching.parsed`) are, as far as the data decide."""
+        """Whether events with this data (see `parse_json`) are, as far as the data decide."""
         return self.subscription is None or self.subscription.matches_data(data)
 
 

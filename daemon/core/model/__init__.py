@@ -1,1 +1,1 @@
-"""Ids and frozen values that the packages hand to one another, one file per subject."""
+"""Ids and frozen values that the packages pass to one another, one file per subject."""

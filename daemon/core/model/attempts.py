@@ -1,7 +1,7 @@
 """
-The words of the house: ids and frozen values that the rooms hand to one another.
+The values of one attempt, in the order of the pipeline: claim, request, outcome, verdict, result.
 
-Nothing here acts. A value says what was read, what happened, or what was decided.
+What an endpoint does to us is a value, `Outcome`, and never an exception.
 """
 
 from dataclasses import dataclass, field
@@ -15,10 +15,11 @@ from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 @dataclass(frozen=True, slots=True)
 class Claim:
     """
-    One leased attempt, with all that is needed to make it.
+    One leased attempt, with everything needed to make it.
 
-    `leased_until` is the fence: a result is stored only while the row still bears it. `attempt`
-    counts from 1, and again from there when the event is `replayed`.
+    `leased_until` is the fence: a result is stored only while the row still has this value. `data`
+    is JSON text or None (SQL's NULL). `attempt` is the row's `attempt_number`: it counts from 1,
+    and a replay of events starts again at 1.
     """
 
     delivery_id: DeliveryId
@@ -38,21 +39,21 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST, ready to be sent: the body is already signed by the headers."""
+    """One POST, ready to be sent: its headers contain the signatures of its body."""
 
     url: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
-    # The webhook's own headers: sent like the others, and shown to nobody.
+    # The webhook's custom headers: sent like the others, but never shown or logged.
     private_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     client: ClientCertificate | None = None
 
 
 class FailureKind(StrEnum):
-    """Why no answer came, in the one word that metrics and logs count by."""
+    """Why there is no response: the label that metrics and logs count by."""
 
-    REFUSED_TARGET = "refused_target"  # we may not call this URL or address
-    UNUSABLE = "unusable"  # the webhook's own URL or secret cannot be used
+    REFUSED_TARGET = "refused_target"  # the egress rules refuse this URL or address
+    UNUSABLE = "unusable"  # the webhook's secret, headers or certificate cannot be used
     LOOKUP = "lookup"
     CONNECT = "connect"
     TLS = "tls"
@@ -64,9 +65,10 @@ class FailureKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Response:
     """
-    What the receiver said, made safe to store: text without NUL or surrogates.
+    The receiver's response, safe to store: text without NUL or surrogates.
 
-    `body` holds at most the first 16 KiB; `truncated` says that there was more.
+    The names of `headers` are lower-case. `body` has at most the first 16 KiB; `truncated` says
+    that there was more.
     """
 
     status: int
@@ -77,18 +79,22 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer, and why: `message` is for the customer and reveals nothing of our network."""
+    """
+    Why there is no response.
 
-    fault: FailureKind
+    `message` is shown to the customer and reveals nothing about our network.
+    """
+
+    kind: FailureKind
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """
-    The request's head as it was sent, but for secrets, and where the time went.
+    The request's head as sent, without secrets, and where the time went.
 
-    `stages` has milliseconds for those of lookup, connect, tls and answer that there were.
+    `stages` has the milliseconds of lookup, connect, tls and answer, as far as each was reached.
     """
 
     head: str
@@ -98,9 +104,9 @@ class Trace:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What came of one POST, and how long it took from the lookup to the last byte we read.
+    The outcome of one POST; `took_ms` lasts from the lookup to the last byte read.
 
-    There is no trace of what was never sent.
+    A request that was never sent has no trace.
     """
 
     result: Response | Failure
@@ -114,7 +120,7 @@ class Verdict:
     What one outcome means for its delivery.
 
     `retry_in` is the wait until the next attempt; None ends the delivery. `error` is one sentence
-    for the customer, None on success. `gone` says that the endpoint asked never to be called again.
+    for the customer, None on success. `gone` says that the endpoint answered 410 Gone.
     """
 
     delivered: bool
@@ -126,7 +132,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """One attempt that was made, and what it came to; `signature` is None when none was made."""
+    """An attempt with its outcome and verdict; `signature` is None if no request was signed."""
 
     claim: Claim
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""The health of an endpoint."""
+"""The health of an endpoint, and the changes that attempts make to it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from daemon.core.model.ids import WebhookId
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """An endpoint's state, as the row of `webhooks` holds it."""
+    """An endpoint's state, as stored in its row of `webhooks`."""
 
     is_active: bool
     is_failing: bool
@@ -16,7 +16,12 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class HealthChange:
-    """An endpoint's new health; `paused_reason` is set only by the change that pauses it."""
+    """
+    The new health of an endpoint after a batch of attempts.
+
+    `succeeded` and `failed` say which kinds the batch contained. `paused_reason` is set only by
+    the change that pauses the endpoint.
+    """
 
     webhook_id: WebhookId
     health: Health

@@ -1,4 +1,4 @@
-"""Events, and what decides which webhooks get them."""
+"""Events to fan out, and the subscriptions that they are matched against."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +9,9 @@ from daemon.core.model.ids import EventId, TenantId, WebhookId
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    A committed row of `webhook_events` that waits to be fanned out.
+    A committed event in the inbox, waiting for fan-out; `created_at` is its row's.
 
-    `only` names the one webhook that has not been served yet; None stands for every webhook.
+    `only` is the one webhook that still has no delivery of it; None means every webhook.
     """
 
     id: EventId
@@ -24,9 +24,9 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """
-    What decides whether a webhook wants an event; `event_filters` is JSON text or None.
+    The columns of a webhook that decide which events it gets; `event_filters` is JSON text.
 
-    `filter_error` is what the webhook's row says about its filter so far.
+    `filter_error` is the reason stored so far why the filter matches no event.
     """
 
     webhook_id: WebhookId

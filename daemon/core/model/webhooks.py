@@ -1,6 +1,6 @@
-"""A webhook as its owner sees it."""
+"""A webhook: what its owner configures, and the row that stores it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.core.model.ids import TenantId, WebhookId
@@ -9,7 +9,7 @@ from daemon.core.model.secrets import StoredSecrets
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
-    """What a person decides about a webhook; `event_filters` is JSON text."""
+    """What the owner of a webhook configures; `event_filters` is JSON text."""
 
     name: str
     description: str | None
@@ -21,7 +21,11 @@ class WebhookSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEntry:
-    """A webhook as its row has it."""
+    """
+    A row of `webhooks`; its secrets are as stored, each sealed or plain.
+
+    `filter_error` is why its filter matches no event, `paused_reason` why it is paused.
+    """
 
     id: WebhookId
     tenant_id: TenantId
@@ -36,4 +40,4 @@ class WebhookEntry:
     last_success_at: datetime | None
     last_failure_at: datetime | None
     created_at: datetime | None
-    updated_at: datetime | None = field(default=None)
+    updated_at: datetime | None = None

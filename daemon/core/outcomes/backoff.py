@@ -1,42 +1,47 @@
-"""How long to wait before the next attempt: the schedule, and what a receiver asks for."""
+"""
+The wait before the next attempt: the schedule, a receiver's Retry-After, and jitter.
+
+Never shorter than scheduled, and at most 10 % longer (contract, section 4).
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-# So that endpoints that fell together do not rise together. The contract allows a tenth; half of
-# that is left for what comes after this decision: storing it, noticing it, a busy moment.
-LATEST = 0.05
+# Jitter keeps endpoints that failed together from being retried together. The contract allows 10 %;
+# the other half is for what follows this decision: storing it, finding it due, a busy moment.
+MAX_JITTER = 0.05
 
 
 def retry_delay(
     attempt: int,
     schedule: Sequence[timedelta],
     *,
-    roll: float,
-    asked: timedelta | None = None,
+    jitter: float,
+    requested: timedelta | None = None,
 ) -> timedelta | None:
     """
-    How long to wait after failed attempt number `attempt` (1 = the first); None gives up.
+    Return the wait after failed attempt number `attempt` (1 = the first); None ends the delivery.
 
-    `schedule[n - 1]` follows attempt n, so its length is the number of retries. `asked` is the
-    receiver's Retry-After: it lengthens the wait, to at most the schedule's longest step. `roll`,
-    in [0, 1), places the wait between that time and 5 % later. (Contract, section 4.)
+    `schedule[n - 1]` follows attempt n, so its length is the number of retries. `requested` is the
+    receiver's Retry-After: it lengthens the wait, to at most the schedule's longest step. `jitter`,
+    in [0, 1), adds up to 5 % (contract, section 4).
     """
     attempt = max(attempt, 1)  # the application may have written a row with any number
     if attempt > len(schedule):
         return None
     wait = schedule[attempt - 1]
-    if asked is not None:
-        wait = max(wait, min(asked, max(schedule)))
-    return wait * (1 + LATEST * roll)
+    if requested is not None:
+        wait = max(wait, min(requested, max(schedule)))
+    return wait * (1 + MAX_JITTER * jitter)
 
 
 def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
     """
-    What a Retry-After header asks for; None when it says nothing that we understand.
+    Return the delay that a Retry-After header requests; None when it is malformed.
 
-    Seconds or an HTTP date (RFC 9110, section 10.2.3), which is read against `now`.
+    It is a number of seconds or an HTTP date (RFC 9110, section 10.2.3), relative to `now`. A date
+    in the past is a delay of zero.
     """
     value = value.strip()
     if value.isascii() and value.isdigit():

@@ -1,33 +1,37 @@
-"""An endpoint's health: a count of failures in a row, and the steps that it leads to."""
+"""
+An endpoint's health: a count of failures in a row, and the transitions that it causes.
+
+Each transition causes one notice (contract, section 4).
+"""
 
 from dataclasses import dataclass
 
 from daemon.core.model.endpoints import Health
 from daemon.core.model.notices import NoticeKind
 
-MOST_FAILURES = 2**31 - 1  # a column's integer ends there; pauses come at a million at the latest
+MOST_FAILURES = 2**31 - 1  # the column's maximum; `pause_after` is a million at most
 
 
 @dataclass(frozen=True, slots=True)
 class HealthLimits:
-    """After how many failures in a row an endpoint is called failing, and is paused."""
+    """The numbers of failures in a row at which an endpoint is failing, and is paused."""
 
     failing_after: int = 5
     pause_after: int = 100
 
     @property
-    def half_way(self) -> int:
+    def half_way_after(self) -> int:
         """Half of `pause_after`, rounded up."""
         return -(-self.pause_after // 2)
 
     @property
-    def nearly(self) -> int:
+    def nearly_paused_after(self) -> int:
         """Nine tenths of `pause_after`, rounded up."""
         return -(-self.pause_after * 9 // 10)
 
 
 def after_success(health: Health) -> Health:
-    """One success forgets every failure; it does not resume what is paused."""
+    """Return the health after a success: no failures; a paused endpoint stays paused."""
     return Health(health.is_active, is_failing=False, consecutive_failures=0)
 
 
@@ -35,24 +39,26 @@ def after_failure(
     health: Health, limits: HealthLimits, *, gone: bool
 ) -> tuple[Health, NoticeKind | None]:
     """
-    The health after one more failed attempt, and what is to be told of it, if anything.
+    Return the health after one more failed attempt, and the kind of notice due, if any.
 
-    `gone` is the receiver's 410: it pauses at once. Attempts that were under way when the endpoint
-    was paused still count, but lead nowhere. (Contract, section 4.)
+    `gone` is the receiver's 410, which pauses at once. Attempts that were under way when the
+    endpoint was paused still count, but cause no notice (contract, section 4).
     """
     failures = min(health.consecutive_failures + 1, MOST_FAILURES)
     failing = health.is_failing or failures >= limits.failing_after
     active = health.is_active and not gone and failures < limits.pause_after
     after = Health(active, failing, failures)
-    return after, _news(health, after, limits, gone=gone)
+    return after, _notice_due(health, after, limits, gone=gone)
 
 
-def _news(before: Health, after: Health, limits: HealthLimits, *, gone: bool) -> NoticeKind | None:
+def _notice_due(
+    before: Health, after: Health, limits: HealthLimits, *, gone: bool
+) -> NoticeKind | None:
     """
-    At most one thing for each failure, and the gravest that it is.
+    At most one notice for each failure, the most severe.
 
-    What has changed is graver than a warning, and says itself how far off the pause is: where
-    small limits make both fall on the same failure, the warning is left out.
+    A transition is more severe than a warning, and its notice says how far off the pause is: where
+    small limits make both fall on the same failure, the warning is omitted.
     """
     if not before.is_active:
         return None
@@ -60,8 +66,8 @@ def _news(before: Health, after: Health, limits: HealthLimits, *, gone: bool) ->
         return NoticeKind.GONE if gone else NoticeKind.PAUSED
     if after.is_failing and not before.is_failing:
         return NoticeKind.FAILING
-    if after.consecutive_failures == limits.nearly:
+    if after.consecutive_failures == limits.nearly_paused_after:
         return NoticeKind.NEARLY_PAUSED
-    if after.consecutive_failures == limits.half_way:
+    if after.consecutive_failures == limits.half_way_after:
         return NoticeKind.HALF_WAY
     return None

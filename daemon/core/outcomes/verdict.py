@@ -1,4 +1,8 @@
-"""Judging: what the outcome of one attempt means for its delivery."""
+"""
+The verdict on one attempt: what its outcome means for the delivery.
+
+Only a status of 200 to 299 is a success; everything else is a failed attempt (contract, section 1).
+"""
 
 import re
 from collections.abc import Sequence
@@ -9,71 +13,74 @@ from typing import assert_never
 from daemon.core.model.attempts import Failure, Outcome, Response, Verdict
 from daemon.core.outcomes.backoff import parse_retry_after, retry_delay
 
-GONE = 410
-MAY_ASK_FOR_TIME = frozenset({429, 503})
+# Contract, section 4: only with these does a Retry-After count.
+RETRY_AFTER_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
-BEHIND_PATH = re.compile(r"([?#]).*", re.DOTALL)
+QUERY_OR_FRAGMENT = re.compile(r"([?#]).*", re.DOTALL)
 USERINFO = re.compile(r"[/\\]{2}[^/\\]*@")
 
 
 def judge(
     attempt: int,
     outcome: Outcome,
-    schedule: Sequence[timedelta],
     *,
-    roll: float,
+    schedule: Sequence[timedelta],
+    jitter: float,
     now: datetime,
 ) -> Verdict:
     """
-    Only a status of 200 to 299 is a success; everything else is a failed attempt.
+    Return the verdict on attempt number `attempt` (1 = the first).
 
-    `roll` in [0, 1) is the jitter's dice; `now` is when the answer came, for a Retry-After date.
+    `schedule` has the wait after each failed attempt, `jitter` is a random number in [0, 1), and
+    `now` is when the response came, for a Retry-After that is a date.
     """
     match outcome.result:
         case Response(status=status) if 200 <= status < 300:
             return Verdict(delivered=True, status=status, error=None, retry_in=None)
-        case Response() as answer:
+        case Response() as response:
+            requested = _requested_delay(response, now)
             return Verdict(
                 delivered=False,
-                status=answer.status,
-                error=_complaint(answer),
-                retry_in=retry_delay(attempt, schedule, roll=roll, asked=_asked(answer, now)),
-                gone=answer.status == GONE,
+                status=response.status,
+                error=_error(response),
+                retry_in=retry_delay(attempt, schedule, jitter=jitter, requested=requested),
+                gone=response.status == HTTPStatus.GONE,
             )
         case Failure(message=message):
             return Verdict(
                 delivered=False,
                 status=None,
                 error=message,
-                retry_in=retry_delay(attempt, schedule, roll=roll),
+                retry_in=retry_delay(attempt, schedule, jitter=jitter),
             )
         case _:
             assert_never(outcome.result)
 
 
-def _asked(answer: Response, now: datetime) -> timedelta | None:
-    if answer.status not in MAY_ASK_FOR_TIME:
+def _requested_delay(response: Response, now: datetime) -> timedelta | None:
+    if response.status not in RETRY_AFTER_STATUSES:
         return None
-    for name, value in answer.headers:
+    for name, value in response.headers:
         if name == "retry-after":
             return parse_retry_after(value, now=now)
     return None
 
 
-def _complaint(answer: Response) -> str:
-    said = f"the receiver answered {_named(answer.status)}"
-    where = next((value for name, value in answer.headers if name == "location"), None)
-    if 300 <= answer.status < 400 and where:
-        return f"{said} and redirects to {_shown(where)}; redirects are not followed"
-    return said
+def _error(response: Response) -> str:
+    """The sentence that is stored and shown to the customer."""
+    sentence = f"the receiver answered {_status_line(response.status)}"
+    location = next((value for name, value in response.headers if name == "location"), None)
+    if 300 <= response.status < 400 and location:
+        return f"{sentence} and redirects to {_redacted(location)}; redirects are not followed"
+    return sentence
 
 
-def _shown(location: str) -> str:
-    """Without what may let somebody in: this sentence is logged, mailed and shown."""
-    return USERINFO.sub("//", BEHIND_PATH.sub(r"\1…", location))
+def _redacted(location: str) -> str:
+    """Remove credentials and tokens from a URL: the sentence is logged, mailed and shown."""
+    return USERINFO.sub("//", QUERY_OR_FRAGMENT.sub(r"\1…", location))
 
 
-def _named(status: int) -> str:
+def _status_line(status: int) -> str:
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

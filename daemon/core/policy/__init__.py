@@ -1,1 +1,1 @@
-"""What customers may ask for: URLs, addresses, headers, e-mail addresses."""
+"""What customers may configure: URLs and their addresses, headers, email addresses."""

@@ -1,1 +1,1 @@
-"""Whose turn it is, and how much at a time."""
+"""When work is due, in which order, and how much at a time: lanes, replay pace, batch size."""

@@ -1,8 +1,12 @@
-"""How much to take at once, learnt from how long it took: for work that nobody should notice."""
+"""The size of the next batch of background work, adapted to how long the last one took."""
 
 
 class BatchSize:
-    """`size` halves after a step that took more than `seconds`, and doubles after a quick one."""
+    """
+    A batch size between `least` and `most`, for steps of about `seconds`.
+
+    `size` is halved after a step that took longer, and doubled after one that took less than half.
+    """
 
     def __init__(self, *, least: int, most: int, seconds: float) -> None:
         self.size = least
@@ -11,7 +15,7 @@ class BatchSize:
         self._seconds = seconds
 
     def took(self, seconds: float) -> None:
-        """Tell how long a step of `size` took."""
+        """Record how long a step of `size` took, and adapt the size of the next one."""
         if seconds > self._seconds:
             self.size = max(self._least, self.size // 2)
         elif seconds < self._seconds / 2:

@@ -1,1 +1,1 @@
-"""The bytes that receivers get: the body, its signatures, and the JSON they come from."""
+"""The bytes that receivers get: JSON read without loss, the request body, its signatures."""

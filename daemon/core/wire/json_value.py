@@ -1,4 +1,4 @@
-"""JSON as the database prints it, read into Python values without loss."""
+"""JSON text parsed into Python values without loss: long integers keep all their digits."""
 
 import math
 import re
@@ -10,13 +10,19 @@ from daemon.core.wire import json_reader
 
 Scalar = str | int | float | Decimal | bool | None
 
+LONGEST_INTEGER = 4299  # characters, the sign included; int() takes 4300 digits
 
-# Beyond 64 bits orjson makes a double of an integer, and two ids become one.
+# orjson turns an integer beyond 64 bits into a double, and two different ids into equal ones.
 LONG_NUMBER = re.compile(r"[\s:,\[]-?[0-9]{19}")
 
 
-def parsed(text: str | None) -> object:
-    """JSON text as `Matcher.wants` takes it; SQL's NULL is null. Raises ValueError if not JSON."""
+def parse_json(text: str | None) -> object:
+    """
+    Return the value of JSON text, for `Matcher.matches`; None (SQL's NULL) is null.
+
+    Numbers are int or float, and Decimal beyond the greatest double. Raises ValueError when
+    `text` is not JSON.
+    """
     if text is None:
         return None
     try:
@@ -24,18 +30,18 @@ def parsed(text: str | None) -> object:
             return orjson.loads(text)
     except ValueError:  # too deep for orjson, or not JSON
         pass
-    return json_reader.read(text, _scalar)
+    return json_reader.read(text, _convert_scalar)
 
 
-def _scalar(token: str) -> Scalar:
+def _convert_scalar(token: str) -> Scalar:
     match token:
         case "null":
             return None
         case "true" | "false":
             return token == "true"
     if token[0] == '"':
-        return json_reader.unquoted(token)
-    if token.lstrip("-").isdigit() and len(token) < 4300:  # the longest that int() takes
+        return json_reader.unquote(token)
+    if token.lstrip("-").isdigit() and len(token) <= LONGEST_INTEGER:
         return int(token)
     double = float(token)
     return Decimal(token) if math.isinf(double) else double

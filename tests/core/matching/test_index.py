@@ -1,15 +1,14 @@
-"""An audience is only a quicker way to ask every subscription by itself."""
+"""An index finds the same webhooks as matching every subscription by itself."""
 
-import json
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.matching.compiler import compile_subscription
 from daemon.core.matching.index import Subscribers, SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.ids import WebhookId
+from tests.core.matching.subscriptions import matcher_of
 
 TYPES = ["email.opened", "email.clicked", "contact.created", "email", "other"]
 
@@ -36,73 +35,67 @@ data = st.none() | st.fixed_dictionaries(
 )
 
 
-def compiled(event_types: list[str] | None, event_filters: object) -> Matcher:
-    matcher = compile_subscription(
-        None if event_types is None else tuple(event_types),
-        None if event_filters is None else json.dumps(event_filters),
-    )
-    assert isinstance(matcher, Matcher), matcher
-    return matcher
-
-
-def audience_of(matchers: dict[WebhookId, Matcher]) -> SubscriptionIndex:
-    audience = SubscriptionIndex()
+def index_of(matchers: dict[WebhookId, Matcher]) -> SubscriptionIndex:
+    index = SubscriptionIndex()
     for webhook_id, matcher in matchers.items():
-        audience.add(webhook_id, matcher)
-    return audience
+        index.add(webhook_id, matcher)
+    return index
 
 
-def who_want(listeners: Subscribers, event_data: object) -> list[WebhookId]:
-    looking = [
-        webhook_id for webhook_id, each in listeners.by_data if each.matches_data(event_data)
+def matching(subscribers: Subscribers, event_data: object) -> list[WebhookId]:
+    conditional = [
+        webhook_id for webhook_id, each in subscribers.conditional if each.matches_data(event_data)
     ]
-    return [*listeners.always, *looking]
+    return [*subscribers.unconditional, *conditional]
 
 
 @given(
-    asked=st.lists(subscriptions, max_size=12),
+    subscribed=st.lists(subscriptions, max_size=12),
     events=st.lists(st.tuples(st.sampled_from([*TYPES, "email.new", ""]), data), max_size=6),
 )
-def test_it_says_what_asking_every_subscription_by_itself_would_say(
-    asked: list[tuple[list[str] | None, object]], events: list[tuple[str, object]]
+def test_the_index_finds_the_webhooks_whose_subscriptions_match(
+    subscribed: list[tuple[list[str] | None, object]], events: list[tuple[str, object]]
 ) -> None:
-    matchers = {WebhookId(UUID(int=n)): compiled(*each) for n, each in enumerate(asked)}
-    audience = audience_of(matchers)
+    matchers = {WebhookId(UUID(int=n)): matcher_of(*each) for n, each in enumerate(subscribed)}
+    index = index_of(matchers)
 
     for event_type, event_data in events:
-        listeners = audience.of(event_type)
-        wanted = who_want(listeners, event_data)
+        subscribers = index.subscribers_of(event_type)
+        found = matching(subscribers, event_data)
 
-        naive = {key for key, each in matchers.items() if each.wants(event_type, event_data)}
-        assert set(wanted) == naive
-        assert len(wanted) == len(naive)
-        if not listeners.depends_on_data:
-            assert wanted == who_want(listeners, None)
-
-
-def test_nobody_listens_in_an_empty_audience() -> None:
-    listeners = SubscriptionIndex().of("email.opened")
-
-    assert who_want(listeners, {}) == []
-    assert not listeners.depends_on_data
+        naive = {key for key, each in matchers.items() if each.matches(event_type, event_data)}
+        assert set(found) == naive
+        assert len(found) == len(naive)
+        if not subscribers.needs_data:
+            assert found == matching(subscribers, None)
 
 
-def test_data_is_needed_only_for_types_whose_listeners_look_at_it() -> None:
-    every, looking = WebhookId(UUID(int=1)), WebhookId(UUID(int=2))
-    audience = audience_of(
+def test_an_empty_index_finds_no_webhooks() -> None:
+    subscribers = SubscriptionIndex().subscribers_of("email.opened")
+
+    assert matching(subscribers, {}) == []
+    assert not subscribers.needs_data
+
+
+def test_data_is_needed_only_for_types_with_conditional_subscribers() -> None:
+    every_event, conditional = WebhookId(UUID(int=1)), WebhookId(UUID(int=2))
+    index = index_of(
         {
-            every: compiled(None, None),
-            looking: compiled(["email.opened"], {"campaign_ids": ["a"]}),
+            every_event: matcher_of(None, None),
+            conditional: matcher_of(["email.opened"], {"campaign_ids": ["a"]}),
         }
     )
 
-    assert audience.of("email.opened").depends_on_data
-    assert not audience.of("email.clicked").depends_on_data
-    assert who_want(audience.of("email.opened"), {"campaign_id": "a"}) == [every, looking]
-    assert who_want(audience.of("email.opened"), {"campaign_id": "b"}) == [every]
+    assert index.subscribers_of("email.opened").needs_data
+    assert not index.subscribers_of("email.clicked").needs_data
+    assert matching(index.subscribers_of("email.opened"), {"campaign_id": "a"}) == [
+        every_event,
+        conditional,
+    ]
+    assert matching(index.subscribers_of("email.opened"), {"campaign_id": "b"}) == [every_event]
 
 
-def test_a_type_is_sorted_out_once() -> None:
-    audience = audience_of({WebhookId(UUID(int=1)): compiled(None, None)})
+def test_the_subscribers_of_a_type_are_found_once() -> None:
+    index = index_of({WebhookId(UUID(int=1)): matcher_of(None, None)})
 
-    assert audience.of("email.opened") is audience.of("email.opened")
+    assert index.subscribers_of("email.opened") is index.subscribers_of("email.opened")

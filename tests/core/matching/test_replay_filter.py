@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter, deliveries_filter, events_filter
-from tests.core.matching.test_index import TYPES, compiled, data, names, subscriptions
+from tests.core.matching.subscriptions import matcher_of
+from tests.core.matching.test_index import TYPES, data, names, subscriptions
 
 asked_types = st.none() | st.lists(names, max_size=3)
 
@@ -20,8 +21,8 @@ def test_an_event_is_chosen_when_it_was_asked_for_and_the_webhook_wants_it(
     value: object,
 ) -> None:
     event_types, filters = subscription
-    wants = compiled(event_types, filters).wants(event_type, value)
-    named = compiled(asked, None).matches_type(event_type)
+    wants = matcher_of(event_types, filters).matches(event_type, value)
+    named = matcher_of(asked, None).matches_type(event_type)
 
     choice = events_filter(
         None if asked is None else tuple(asked),
@@ -42,7 +43,7 @@ def test_of_deliveries_only_the_types_that_were_asked_for_decide(
 
     assert not choice.needs_data
     assert choice.matches_data({"any": "data"})
-    assert choice.matches_type(event_type) == compiled(asked, None).matches_type(event_type)
+    assert choice.matches_type(event_type) == matcher_of(asked, None).matches_type(event_type)
 
 
 def test_a_filter_that_cannot_be_understood_chooses_nothing_and_says_why() -> None:

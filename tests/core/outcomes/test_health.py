@@ -1,4 +1,4 @@
-"""An endpoint's health is a count of failures in a row, and each transition is told once."""
+"""An endpoint's health is a count of failures in a row; each transition causes one notice."""
 
 import pytest
 from hypothesis import given
@@ -20,16 +20,16 @@ limits = st.builds(HealthLimits, st.integers(1, 20), st.integers(1, 120))
 def fail(
     health: Health, times: int, limits: HealthLimits = LIMITS
 ) -> tuple[Health, list[NoticeKind]]:
-    """Fail so many times; the health after it, and what was told on the way."""
-    told = []
+    """Fail `times` times; return the health after that, and the kinds of notices on the way."""
+    notices = []
     for _ in range(times):
         health, kind = after_failure(health, limits, gone=False)
-        told += [kind] if kind else []
-    return health, told
+        notices += [kind] if kind else []
+    return health, notices
 
 
 @pytest.mark.parametrize(
-    ("failures", "health", "told"),
+    ("failures", "health", "notices"),
     [
         (4, Health(True, False, 4), []),
         (5, Health(True, True, 5), [NoticeKind.FAILING]),
@@ -43,13 +43,13 @@ def fail(
     ],
 )
 def test_failures_in_a_row_make_an_endpoint_failing_then_pause_it(
-    failures: int, health: Health, told: list[NoticeKind]
+    failures: int, health: Health, notices: list[NoticeKind]
 ) -> None:
-    assert fail(NEW, failures) == (health, told)
+    assert fail(NEW, failures) == (health, notices)
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "notices"),
     [
         (HealthLimits(1, 1), {1: NoticeKind.PAUSED}),
         (HealthLimits(1, 2), {1: NoticeKind.FAILING, 2: NoticeKind.PAUSED}),
@@ -70,8 +70,8 @@ def test_failures_in_a_row_make_an_endpoint_failing_then_pause_it(
         ),
     ],
 )
-def test_where_limits_coincide_the_graver_is_told_alone(
-    limits: HealthLimits, told: dict[int, NoticeKind]
+def test_where_limits_coincide_only_the_most_severe_notice_is_due(
+    limits: HealthLimits, notices: dict[int, NoticeKind]
 ) -> None:
     health, found = NEW, {}
     for number in range(1, 20):
@@ -79,19 +79,19 @@ def test_where_limits_coincide_the_graver_is_told_alone(
         if kind is not None:
             found[number] = kind
 
-    assert found == told
+    assert found == notices
 
 
-def test_a_success_forgets_every_failure_so_that_the_next_transition_is_told_again() -> None:
+def test_a_success_resets_the_count_so_the_next_transition_causes_a_notice_again() -> None:
     failing, _ = fail(NEW, 30)
-    again, told = fail(after_success(failing), 5)
+    failing_again, notices = fail(after_success(failing), 5)
 
     assert after_success(failing) == NEW
-    assert again == Health(True, True, 5)
-    assert told == [NoticeKind.FAILING]
+    assert failing_again == Health(True, True, 5)
+    assert notices == [NoticeKind.FAILING]
 
 
-def test_a_success_does_not_resume_what_is_paused() -> None:
+def test_a_success_does_not_resume_a_paused_endpoint() -> None:
     assert after_success(Health(False, True, 100)) == Health(False, False, 0)
 
 
@@ -106,14 +106,14 @@ def test_gone_pauses_at_once(failures: int) -> None:
     assert kind is NoticeKind.GONE
 
 
-def test_gone_is_told_once() -> None:
+def test_gone_causes_one_notice() -> None:
     paused, _ = after_failure(NEW, LIMITS, gone=True)
 
     assert after_failure(paused, LIMITS, gone=True) == (Health(False, False, 2), None)
 
 
 @given(health=healths, limits=limits, gone=st.booleans())
-def test_one_failure_counts_one_and_never_heals(
+def test_one_failure_counts_one_and_never_improves_the_health(
     health: Health, limits: HealthLimits, gone: bool
 ) -> None:
     after, kind = after_failure(health, limits, gone=gone)
@@ -127,7 +127,9 @@ def test_one_failure_counts_one_and_never_heals(
 
 
 @given(health=healths, limits=limits, gone=st.booleans())
-def test_what_is_told_is_what_changed(health: Health, limits: HealthLimits, gone: bool) -> None:
+def test_a_notice_is_of_the_change_that_happened(
+    health: Health, limits: HealthLimits, gone: bool
+) -> None:
     after, kind = after_failure(health, limits, gone=gone)
 
     paused = health.is_active and not after.is_active
@@ -148,48 +150,52 @@ def test_a_warning_comes_at_its_number_of_failures_and_before_the_pause(
     if kind in WARNINGS:
         assert after.is_active
         assert after.is_failing == health.is_failing
-        assert number == (limits.half_way if kind is NoticeKind.HALF_WAY else limits.nearly)
-    elif number in {limits.half_way, limits.nearly} and health.is_active:
+        assert number == (
+            limits.half_way_after if kind is NoticeKind.HALF_WAY else limits.nearly_paused_after
+        )
+    elif number in {limits.half_way_after, limits.nearly_paused_after} and health.is_active:
         assert kind is not None
 
 
 @given(limits=limits)
 def test_half_and_nine_tenths_are_reached_and_not_yet_exceeded(limits: HealthLimits) -> None:
-    assert 0 <= 2 * limits.half_way - limits.pause_after < 2
-    assert 0 <= 10 * limits.nearly - 9 * limits.pause_after < 10
+    assert 0 <= 2 * limits.half_way_after - limits.pause_after < 2
+    assert 0 <= 10 * limits.nearly_paused_after - 9 * limits.pause_after < 10
 
 
 @given(failures=st.integers(0, 200), limits=limits)
-def test_no_run_of_failures_is_told_the_same_twice(failures: int, limits: HealthLimits) -> None:
-    _, told = fail(NEW, failures, limits)
+def test_no_run_of_failures_causes_the_same_notice_twice(
+    failures: int, limits: HealthLimits
+) -> None:
+    _, notices = fail(NEW, failures, limits)
 
-    assert len(told) == len(set(told))
+    assert len(notices) == len(set(notices))
 
 
 @given(outcomes=st.lists(st.booleans(), max_size=300), limits=limits)
-def test_each_transition_is_told_once_whatever_happens(
+def test_each_transition_causes_one_notice_whatever_happens(
     outcomes: list[bool], limits: HealthLimits
 ) -> None:
-    health, told = NEW, []
+    health, notices = NEW, []
     for succeeded in outcomes:
         before = health
         if succeeded:
             health, kind = after_success(health), None
         else:
             health, kind = after_failure(health, limits, gone=False)
-        told.append(kind)
+        notices.append(kind)
         became_failing = health.is_failing and not before.is_failing and health.is_active
         assert (kind is NoticeKind.FAILING) == became_failing
 
-    assert told.count(NoticeKind.PAUSED) == (not health.is_active)
+    assert notices.count(NoticeKind.PAUSED) == (not health.is_active)
 
 
 @given(health=healths)
-def test_a_success_changes_nothing_but_the_failures(health: Health) -> None:
+def test_a_success_changes_only_the_failures(health: Health) -> None:
     assert after_success(health) == Health(health.is_active, False, 0)
 
 
-def test_the_count_of_failures_ends_where_its_column_does() -> None:
+def test_the_count_of_failures_stops_at_the_maximum_of_its_column() -> None:
     health, _ = after_failure(Health(True, True, 2**31 - 1), LIMITS, gone=False)
 
     assert health == Health(False, True, 2**31 - 1)

@@ -1,4 +1,4 @@
-"""Only 200 to 299 is a success; everything else is a failed attempt with a sentence for it."""
+"""Only 200 to 299 is a success; everything else is a failed attempt with a reason."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response, Verdict
-from daemon.core.outcomes.backoff import LATEST
+from daemon.core.outcomes.backoff import MAX_JITTER
 from daemon.core.outcomes.verdict import judge
 
 SCHEDULE = [timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1)]
@@ -21,26 +21,26 @@ headers = st.lists(
     ),
     max_size=5,
 ).map(tuple)
-answers = st.builds(Response, st.integers(100, 999), headers, header_text, st.booleans())
+responses = st.builds(Response, st.integers(100, 999), headers, header_text, st.booleans())
 failures = st.builds(Failure, st.sampled_from(FailureKind), st.text(min_size=1))
-outcomes = st.builds(Outcome, answers | failures, st.integers(0, 6000))
-rolls = st.floats(0, 1, exclude_max=True)
+outcomes = st.builds(Outcome, responses | failures, st.integers(0, 6000))
+jitters = st.floats(0, 1, exclude_max=True)
 
 
 def verdict_on(status: int, *headers: tuple[str, str], attempt: int = 1) -> Verdict:
     outcome = Outcome(Response(status, headers, ""), took_ms=1)
-    return judge(attempt, outcome, SCHEDULE, roll=0.0, now=NOW)
+    return judge(attempt, outcome, schedule=SCHEDULE, jitter=0.0, now=NOW)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 250, 299])
-def test_a_2xx_delivers(status: int) -> None:
+def test_a_2xx_status_is_a_success(status: int) -> None:
     assert verdict_on(status) == Verdict(
         delivered=True, status=status, error=None, retry_in=None, gone=False
     )
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 301, 304, 400, 401, 404, 418, 500, 599, 999])
-def test_any_other_status_fails_and_is_tried_again(status: int) -> None:
+def test_any_other_status_is_a_failure_and_is_retried(status: int) -> None:
     verdict = verdict_on(status)
 
     assert not verdict.delivered
@@ -49,7 +49,7 @@ def test_any_other_status_fails_and_is_tried_again(status: int) -> None:
     assert not verdict.gone
 
 
-def test_410_says_that_the_endpoint_is_gone() -> None:
+def test_a_410_marks_the_endpoint_as_gone() -> None:
     assert verdict_on(410).gone
 
 
@@ -99,35 +99,35 @@ def test_retry_after_lengthens_the_wait_of_a_429_or_503(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 404, 500, 502, 504])
-def test_retry_after_is_not_heard_from_any_other_status(status: int) -> None:
+def test_retry_after_is_ignored_with_any_other_status(status: int) -> None:
     assert verdict_on(status, ("retry-after", "120")).retry_in == SCHEDULE[0]
 
 
-def test_the_attempt_after_the_last_wait_ends_the_delivery() -> None:
+def test_the_attempt_after_the_last_step_of_the_schedule_ends_the_delivery() -> None:
     assert verdict_on(503, ("retry-after", "120"), attempt=3).retry_in == SCHEDULE[2]
     assert verdict_on(503, ("retry-after", "120"), attempt=4).retry_in is None
 
 
-@given(outcome=outcomes, attempt=st.integers(1, 6), roll=rolls)
-def test_a_verdict_hangs_together(outcome: Outcome, attempt: int, roll: float) -> None:
-    verdict = judge(attempt, outcome, SCHEDULE, roll=roll, now=NOW)
+@given(outcome=outcomes, attempt=st.integers(1, 6), jitter=jitters)
+def test_the_parts_of_a_verdict_agree(outcome: Outcome, attempt: int, jitter: float) -> None:
+    verdict = judge(attempt, outcome, schedule=SCHEDULE, jitter=jitter, now=NOW)
 
-    answer = outcome.result if isinstance(outcome.result, Response) else None
-    assert verdict.delivered == (answer is not None and 200 <= answer.status < 300)
-    assert verdict.status == (answer.status if answer else None)
+    response = outcome.result if isinstance(outcome.result, Response) else None
+    assert verdict.delivered == (response is not None and 200 <= response.status < 300)
+    assert verdict.status == (response.status if response else None)
     assert (verdict.error is None) == verdict.delivered
-    assert verdict.gone == (answer is not None and answer.status == 410)
+    assert verdict.gone == (response is not None and response.status == 410)
     assert (verdict.retry_in is None) == (verdict.delivered or attempt > len(SCHEDULE))
     if verdict.retry_in is not None:
         least = SCHEDULE[attempt - 1]
-        assert least <= verdict.retry_in <= max(SCHEDULE) * (1 + LATEST)
+        assert least <= verdict.retry_in <= max(SCHEDULE) * (1 + MAX_JITTER)
 
 
-@given(failure=failures, attempt=st.integers(1, 6), roll=rolls)
-def test_a_failure_keeps_its_own_words_and_the_schedule(
-    failure: Failure, attempt: int, roll: float
+@given(failure=failures, attempt=st.integers(1, 6), jitter=jitters)
+def test_a_failure_keeps_its_message_and_the_schedule(
+    failure: Failure, attempt: int, jitter: float
 ) -> None:
-    verdict = judge(attempt, Outcome(failure, 1), SCHEDULE, roll=roll, now=NOW)
+    verdict = judge(attempt, Outcome(failure, 1), schedule=SCHEDULE, jitter=jitter, now=NOW)
 
     assert verdict.error == failure.message
-    assert verdict.retry_in is None or verdict.retry_in <= SCHEDULE[attempt - 1] * (1 + LATEST)
+    assert verdict.retry_in is None or verdict.retry_in <= SCHEDULE[attempt - 1] * (1 + MAX_JITTER)

@@ -1,4 +1,4 @@
-"""Only public addresses may be connected to, and what the operator opens."""
+"""Only public addresses, and those in networks that the operator allows, are accepted."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from daemon.core.policy.addresses import GLOBAL_V6, judge_address
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import GLOBAL_V6, judge_address
 from tests.core.policy.url_corpus import (
     INSIDE,
     LENIENT,
@@ -25,7 +25,7 @@ from tests.core.policy.url_corpus import (
 
 
 @pytest.mark.parametrize(("first", "last"), SPECIAL_PURPOSE)
-def test_every_special_purpose_block_is_refused_from_its_first_address_to_its_last(
+def test_every_special_purpose_block_is_refused_from_its_first_to_its_last_address(
     first: str, last: str
 ) -> None:
     low, high = int(ip_address(first)), int(ip_address(last))
@@ -45,15 +45,13 @@ def test_the_neighbours_of_special_purpose_blocks_are_public(address: str) -> No
 @pytest.mark.parametrize(
     "v4", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.1.1", "168.63.129.16", "0.0.0.2"]
 )
-def test_an_ipv4_address_inside_an_ipv6_one_is_judged_as_what_it_reaches(
-    form: str, v4: str
-) -> None:
+def test_an_ipv4_address_embedded_in_an_ipv6_address_is_judged(form: str, v4: str) -> None:
     assert isinstance(judge_address(embedded(form, v4), STRICT), Refusal)
     assert judge_address(embedded(form, "93.184.216.34"), STRICT) is None
 
 
 @pytest.mark.parametrize("form", INSIDE)
-def test_an_allowed_network_opens_its_addresses_inside_ipv6_ones_too(form: str) -> None:
+def test_an_allowed_network_allows_its_addresses_embedded_in_ipv6_addresses(form: str) -> None:
     policy = allowing("10.1.0.0/16")
 
     assert judge_address(embedded(form, "10.1.2.3"), policy) is None
@@ -63,18 +61,18 @@ def test_an_allowed_network_opens_its_addresses_inside_ipv6_ones_too(form: str) 
 @pytest.mark.parametrize(
     "address",
     [
-        "2001:db8::5efe:5db8:d822",  # a public IPv4 address makes no prefix public
+        "2001:db8::5efe:5db8:d822",  # an embedded public address does not make the prefix public
         "3fff::5efe:5db8:d822",
         "fe80::5efe:5db8:d822",
         "fd00::200:5efe:5db8:d822",
         "2620:4f:8000::5efe:5db8:d822",
     ],
 )
-def test_isatap_does_not_open_a_forbidden_prefix(address: str) -> None:
+def test_isatap_does_not_allow_a_forbidden_prefix(address: str) -> None:
     assert isinstance(judge_address(address, STRICT), Refusal)
 
 
-def test_allowing_all_of_ipv4_opens_nothing_of_ipv6() -> None:
+def test_allowing_all_of_ipv4_allows_no_other_ipv6_address() -> None:
     policy = allowing("0.0.0.0/0")
 
     assert judge_address("127.0.0.1", policy) is None
@@ -92,7 +90,7 @@ def test_allowing_all_of_ipv4_opens_nothing_of_ipv6() -> None:
         ("::1/128", ["::1"], ["::", "127.0.0.1", "::ffff:127.0.0.1"]),
     ],
 )
-def test_an_allowed_network_opens_what_it_names_and_nothing_else(
+def test_an_allowed_network_allows_only_its_own_addresses(
     network: str, inside: list[str], outside: list[str]
 ) -> None:
     policy = allowing(network)
@@ -108,7 +106,7 @@ def test_an_allowed_network_opens_what_it_names_and_nothing_else(
      "1.2.3.4 ", "1.2.3.4:80", "[2606:4700::1]", "2606:4700::1%2", "fe80::1%lo", "::1%", ":::",
      "\u0661.1.1.1", "\uff11.1.1.1", "8.8.8.8\n", "8.8.8.8\x00", "\ud800"],
 )  # fmt: skip
-def test_what_is_no_plain_address_is_refused(address: str) -> None:
+def test_text_that_is_not_a_plain_address_is_refused(address: str) -> None:
     assert isinstance(judge_address(address, allowing("0.0.0.0/0", "::/0")), Refusal)
 
 
@@ -118,7 +116,9 @@ def test_every_address_of_a_forbidden_block_is_refused(address: IPv4Address | IP
 
 
 @given(address=ipv6)
-def test_outside_global_unicast_only_translated_addresses_pass(address: IPv6Address) -> None:
+def test_outside_global_unicast_only_translated_addresses_are_accepted(
+    address: IPv6Address,
+) -> None:
     assume(address not in GLOBAL_V6)
 
     if judge_address(str(address), STRICT) is None:
@@ -126,14 +126,14 @@ def test_outside_global_unicast_only_translated_addresses_pass(address: IPv6Addr
 
 
 @given(address=ipv4)
-def test_ipv4_is_at_least_as_closed_as_the_standard_library_says(address: IPv4Address) -> None:
+def test_ipv4_rules_are_at_least_as_strict_as_the_standard_library(address: IPv4Address) -> None:
     if judge_address(str(address), STRICT) is None:
         assert address.is_global
         assert not address.is_multicast
 
 
 @given(address=within(GLOBAL_V6))
-def test_ipv6_is_at_least_as_closed_as_the_standard_library_says(
+def test_ipv6_rules_are_at_least_as_strict_as_the_standard_library(
     address: IPv4Address | IPv6Address,
 ) -> None:
     assert isinstance(address, IPv6Address)
@@ -145,7 +145,7 @@ def test_ipv6_is_at_least_as_closed_as_the_standard_library_says(
     address=st.one_of(ipv4, ipv6, forbidden_v4, forbidden_v6),
     network=st.sampled_from(["10.0.0.0/8", "127.0.0.0/8", "fd00::/8", "2001:db8::/32"]),
 )
-def test_allowing_a_network_closes_nothing(
+def test_allowing_a_network_refuses_no_public_address(
     address: IPv4Address | IPv6Address, network: str
 ) -> None:
     if judge_address(str(address), STRICT) is None:
@@ -153,5 +153,5 @@ def test_allowing_a_network_closes_nothing(
 
 
 @given(text=st.text())
-def test_no_text_makes_judging_an_address_raise(text: str) -> None:
+def test_judging_an_address_never_raises(text: str) -> None:
     judge_address(text, STRICT)

@@ -1,4 +1,4 @@
-"""An address is taken only if every mail server would take it."""
+"""An address is accepted only if every mail server accepts it."""
 
 from email.headerregistry import Address
 
@@ -20,7 +20,7 @@ from daemon.core.policy.email_addresses import parse_address
         ("o'neil@EXAMPLE.com", Address("", "o'neil", "EXAMPLE.com")),
     ],
 )
-def test_an_address_is_read_with_and_without_a_name(text: str, read: Address) -> None:
+def test_an_address_is_parsed_with_and_without_a_name(text: str, read: Address) -> None:
     assert parse_address(text) == read
 
 
@@ -52,13 +52,13 @@ def test_an_address_is_read_with_and_without_a_name(text: str, read: Address) ->
         "ops@\u2028.example",
     ],
 )
-def test_what_not_every_mail_server_takes_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^is not a mail address"):
+def test_an_address_that_some_mail_servers_reject_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^is not an email address"):
         parse_address(text)
 
 
 @given(st.text() | st.from_regex(r"[\w<>\"@., \r\n()-]{0,40}", fullmatch=True))
-def test_what_is_taken_is_one_address_in_ascii_and_on_one_line(text: str) -> None:
+def test_an_accepted_address_is_a_single_line_of_ascii(text: str) -> None:
     try:
         read = parse_address(text)
     except ValueError:

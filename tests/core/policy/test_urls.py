@@ -1,4 +1,4 @@
-"""No spelling of a forbidden address passes, and every ordinary URL does."""
+"""No spelling of a forbidden address is accepted, and every ordinary URL is."""
 
 import sys
 import unicodedata
@@ -9,8 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from daemon.core.policy.addresses import GLOBAL_V6, judge_address
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import GLOBAL_V6, EgressPolicy, Target, judge_address, judge_url
+from daemon.core.policy.urls import Target, judge_url
 from tests.core.policy.url_corpus import (
     ACCEPTED,
     INSIDE,
@@ -33,13 +35,13 @@ def host_of(url: str, policy: EgressPolicy = STRICT) -> str:
     return target.host
 
 
-def test_the_corpus_is_as_large_as_promised() -> None:
+def test_the_corpus_has_at_least_200_refused_and_40_accepted_urls() -> None:
     assert len(set(REFUSED)) == len(REFUSED) >= 200
     assert len(ACCEPTED) >= 40
 
 
 @pytest.mark.parametrize("url", REFUSED, ids=ascii)
-def test_it_is_refused_to_call(url: str) -> None:
+def test_a_url_of_the_corpus_is_refused(url: str) -> None:
     refusal = judge_url(url, STRICT)
 
     assert isinstance(refusal, Refusal)
@@ -48,32 +50,34 @@ def test_it_is_refused_to_call(url: str) -> None:
 
 
 @pytest.mark.parametrize(("url", "host"), ACCEPTED.items(), ids=ascii)
-def test_it_is_allowed_to_call(url: str, host: str) -> None:
+def test_a_url_of_the_corpus_is_accepted(url: str, host: str) -> None:
     assert host_of(url) == host
 
 
 REASONS = {
     "http://example.com/": "the URL must begin with https://",
     "ftp://example.com/": "the URL is not of the form https://host/path",
-    "https://u:p@example.com/": "the URL must not carry a user name or password",
-    "https://a b.com/": "the URL contains white space, a backslash or a control character",
-    "https://a.com\\b": "the URL contains white space, a backslash or a control character",
-    "https://a%62.com/": "the URL's host must not be percent-encoded",
-    "https:///": "the URL's host is not a valid name",
+    "https://u:p@example.com/": (
+        "the URL must not contain a user name or password; use an Authorization header"
+    ),
+    "https://a b.com/": "the URL must not contain white space, backslashes or control characters",
+    "https://a.com\\b": "the URL must not contain white space, backslashes or control characters",
+    "https://a%62.com/": "the URL's host must not be percent-encoded; write it in plain characters",
+    "https:///": "the URL's host is not a valid domain name",
     "https://a.com:99999/": "the URL's port is not a number from 1 to 65535",
-    "https://a.com:80/": "port 80 is not allowed",
-    "https://127.1/": "an IPv4 address must be written as four decimal numbers",
-    "https://①.com/": "the URL's host contains look-alikes of digits or dots",
-    "https://10.0.0.1/": "the host's address is not public",
-    "https://localhost/": "the host's address is not public",
-    "https://[::1]/": "the host's address is not public",
-    "https://[x]/": "the URL's host is not a valid address",
+    "https://a.com:80/": "port 80 is not allowed; allowed: 443, 8443",
+    "https://127.1/": "an IPv4 address must be written as four decimal numbers, such as 192.0.2.1",
+    "https://①.com/": "the URL's host must have its digits and dots in ASCII, not look-alikes",
+    "https://10.0.0.1/": "the host's address is not public; use a host on the public internet",
+    "https://localhost/": "the host's address is not public; use a host on the public internet",
+    "https://[::1]/": "the host's address is not public; use a host on the public internet",
+    "https://[x]/": "the URL's host is not a valid IP address",
     "https://a.com/" + "a" * 3000: "the URL is longer than 2048 characters",
 }
 
 
 @pytest.mark.parametrize(("url", "reason"), REASONS.items(), ids=REASONS.values())
-def test_a_refusal_says_what_is_wrong(url: str, reason: str) -> None:
+def test_a_refusal_states_its_cause(url: str, reason: str) -> None:
     assert judge_url(url, STRICT) == Refusal(reason)
 
 
@@ -101,11 +105,11 @@ def test_a_refusal_says_what_is_wrong(url: str, reason: str) -> None:
         ),
     ],
 )
-def test_a_url_is_taken_apart_for_the_wire(url: str, target: Target) -> None:
+def test_a_url_is_split_into_the_parts_of_a_request(url: str, target: Target) -> None:
     assert judge_url(url, LENIENT) == target
 
 
-def test_http_is_allowed_only_where_the_operator_says_so() -> None:
+def test_http_is_accepted_only_if_the_operator_allows_it() -> None:
     url = "http://example.com:8443/"
 
     assert isinstance(judge_url(url, STRICT), Refusal)
@@ -116,16 +120,18 @@ def test_a_look_alike_of_http_is_never_http() -> None:
     assert isinstance(judge_url("http\u017f://example.com/", LENIENT), Refusal)
 
 
-def test_port_ranges_hold_both_of_their_ends() -> None:
+def test_port_ranges_include_both_ends() -> None:
     policy = EgressPolicy(allow_ports=((443, 443), (1024, 2000)))
 
     for port in (443, 1024, 1500, 2000):
         assert isinstance(judge_url(f"https://example.com:{port}/", policy), Target)
     for port in (442, 444, 1023, 2001):
-        assert isinstance(judge_url(f"https://example.com:{port}/", policy), Refusal)
+        assert judge_url(f"https://example.com:{port}/", policy) == Refusal(
+            f"port {port} is not allowed; allowed: 443, 1024-2000"
+        )
 
 
-def test_an_allowed_network_opens_urls_that_name_its_addresses_plainly() -> None:
+def test_an_allowed_network_allows_only_plain_spellings_of_its_addresses() -> None:
     policy = allowing("127.0.0.0/8")
 
     for host in ("127.0.0.1", "[::ffff:127.0.0.1]", "localhost"):
@@ -152,7 +158,7 @@ def spellings(address: IPv4Address) -> st.SearchStrategy[str]:
 
 
 @given(host=forbidden_v4.flatmap(spellings), scheme=st.sampled_from(["https", "HTTPS", "http"]))
-def test_no_spelling_of_a_forbidden_ipv4_address_passes(host: str, scheme: str) -> None:
+def test_no_spelling_of_a_forbidden_ipv4_address_is_accepted(host: str, scheme: str) -> None:
     assert isinstance(judge_url(f"{scheme}://{host}/", LENIENT), Refusal)
 
 
@@ -178,7 +184,7 @@ query = st.from_regex(r"(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,40})?", fullmatch=T
 
 
 @given(host=name, path=path, query=query, port=st.sampled_from(["", ":443", ":8443"]))
-def test_every_ordinary_url_passes_and_keeps_its_parts(
+def test_every_ordinary_url_is_accepted_and_keeps_its_parts(
     host: str, path: str, query: str, port: str
 ) -> None:
     target = judge_url(f"https://{host}{port}{path}{query}", STRICT)
@@ -190,7 +196,7 @@ def test_every_ordinary_url_passes_and_keeps_its_parts(
 
 
 @given(address=st.one_of(ipv4, within(GLOBAL_V6)))
-def test_every_public_address_passes_in_a_url(address: IPv4Address | IPv6Address) -> None:
+def test_every_public_address_is_accepted_in_a_url(address: IPv4Address | IPv6Address) -> None:
     assume(judge_address(str(address), STRICT) is None)
     host = f"[{address}]" if address.version == 6 else str(address)
 
@@ -209,7 +215,7 @@ url_pieces = st.sampled_from(
     url=st.one_of(st.text(), st.lists(url_pieces | st.text(max_size=3), max_size=10).map("".join)),
     beginning=st.sampled_from(["", "https://", "https://example.com"]),
 )
-def test_no_text_makes_judging_a_url_raise_and_what_passes_fits_the_wire(
+def test_judging_a_url_never_raises_and_an_accepted_one_is_printable_ascii(
     url: str, beginning: str
 ) -> None:
     target = judge_url(beginning + url, LENIENT)
@@ -222,7 +228,7 @@ def test_no_text_makes_judging_a_url_raise_and_what_passes_fits_the_wire(
             assert " " not in part
 
 
-def test_no_character_becomes_a_digit_or_a_dot_of_a_host_behind_our_back() -> None:
+def test_a_character_that_idna_maps_to_a_digit_or_dot_is_refused_in_a_host() -> None:
     for character in map(chr, range(0x80, sys.maxunicode + 1)):
         if unicodedata.category(character) in {"Lo", "Cn", "Co", "Cs"}:
             continue

@@ -1,12 +1,14 @@
-"""URLs and addresses to refuse and to accept, as people and programs spell them."""
+"""URLs and addresses to refuse and to accept, in the spellings of people and programs."""
 
-# ruff: noqa: RUF001  look-alikes are what this is about
+# ruff: noqa: RUF001  look-alikes are intended here
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from hypothesis import strategies as st
 
-from daemon.core.policy.urls import FORBIDDEN_V4, FORBIDDEN_V6, LONGEST_URL, EgressPolicy
+from daemon.core.policy.addresses import FORBIDDEN_V4, FORBIDDEN_V6
+from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.urls import LONGEST_URL
 
 STRICT = EgressPolicy()
 LENIENT = EgressPolicy(allow_http=True, allow_ports=((1, 65535),))
@@ -20,8 +22,8 @@ def allowing(*networks: str) -> EgressPolicy:
     )
 
 
-# IANA's registries of special-purpose addresses, and what the issue adds to them: each block's
-# first and last address. Written out, so that a slip in the room under test is seen here.
+# IANA's registries of special-purpose addresses, and the blocks that are refused besides: the first
+# and last address of each. Written out, so that a mistake in the code under test is found.
 SPECIAL_PURPOSE = [
     ("0.0.0.0", "0.255.255.255"),
     ("10.0.0.0", "10.255.255.255"),
@@ -65,7 +67,7 @@ SPECIAL_PURPOSE = [
     ("4000::", "4000::1"),
 ]
 
-# The neighbours of those blocks that belong to the public internet.
+# Public addresses next to those blocks.
 NEIGHBOURS = [
     "1.0.0.0", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255",
     "128.0.0.0", "168.63.129.15", "168.63.129.17", "169.253.255.255", "169.255.0.0",
@@ -119,7 +121,7 @@ forbidden_v6 = st.sampled_from(FORBIDDEN_V6).flatmap(within).map(str).map(IPv6Ad
 
 
 REFUSED = [
-    # not a URL of ours
+    # not an https URL with a host
     "", " ", "x", "/", "//", "://", "http", "https", "https:", "https:/", "https://",
     "https:///", "https:///path", "https://?", "https://#", "https://:443", "https://:443/",
     "https:example.com", "https:/example.com", "https:///example.com", "//example.com",
@@ -145,7 +147,7 @@ REFUSED = [
     "https://example.com\\@evil.com/", "https:\\\\example.com\\", "https://example.com\\evil",
     "https:\\/\\/example.com", "https://example.com/\\", "\\\\example.com",
     "https://example.com/\ud800", "https://\udfff.com/",
-    # hosts that are no names
+    # hosts that are not names
     "https://exa%6dple.com/", "https://%65xample.com/", "https://127.0.0.1%2f.example.com/",
     "https://example.com%00.evil.com/", "https://%31%32%37.0.0.1/", "https://example.com%/",
     "https://.", "https://./", "https://../", "https://.example.com/", "https://example..com/",
@@ -190,11 +192,11 @@ REFUSED = [
     "https://⒈2.3.4/", "https://1⒉3.4/", "https://example。com/", "https://example．com/",
     "https://example｡com/", "https://ex①mple.com/", "https://½.com/", "https://٣.0x1/",
     "https://127.0.0.１/", "https://①/", "https://２１３０７０６４３３/", "https://①.①/",
-    # what Unicode turns into the grammar of a URL
+    # Unicode look-alikes of URL delimiters
     "https://example.com／path/", "https://exam？ple.com/", "https://exam＃ple.com/",
     "https://a＠example.com/", "https://example.com：443/", "https://exam％61ple.com/",
     "https://exam℀ple.com/", "https://［::1］/", "https://example℡。com/",
-    # forbidden addresses as they are
+    # forbidden addresses in their own spelling
     "https://127.0.0.1/", "https://127.0.0.1:443/", "https://127.1.2.3/", "https://0.0.0.0/",
     "https://10.0.0.1/", "https://172.16.0.1/", "https://192.168.0.1/", "https://169.254.169.254/",
     "https://100.100.100.200/", "https://192.0.0.192/", "https://168.63.129.16/",

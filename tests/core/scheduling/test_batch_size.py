@@ -1,4 +1,4 @@
-"""How much is taken at once follows how long it took."""
+"""The size of a batch follows how long the last one took."""
 
 import pytest
 from hypothesis import given
@@ -7,32 +7,32 @@ from hypothesis import strategies as st
 from daemon.core.scheduling.batch_size import BatchSize
 
 
-def appetite() -> BatchSize:
+def batch_size() -> BatchSize:
     return BatchSize(least=10, most=80, seconds=0.1)
 
 
-def test_it_begins_with_little() -> None:
-    assert appetite().size == 10
+def test_the_first_batch_has_the_least_size() -> None:
+    assert batch_size().size == 10
 
 
 @pytest.mark.parametrize(
     ("took", "size"), [(0.04, 40), (0.05, 20), (0.1, 20), (0.11, 10), (float("inf"), 10)]
 )
-def test_it_doubles_after_what_was_quick_and_halves_after_what_was_not(
+def test_the_size_doubles_after_a_quick_step_and_halves_after_a_slow_one(
     took: float, size: int
 ) -> None:
-    it = appetite()
-    it.took(0.0)
+    batches = batch_size()
+    batches.took(0.0)
 
-    it.took(took)
+    batches.took(took)
 
-    assert it.size == size
+    assert batches.size == size
 
 
 @given(st.lists(st.floats(0, 10)))
-def test_it_stays_within_its_bounds(steps: list[float]) -> None:
-    it = appetite()
+def test_the_size_stays_within_its_bounds(steps: list[float]) -> None:
+    batches = batch_size()
     for took in steps:
-        it.took(took)
+        batches.took(took)
 
-    assert 10 <= it.size <= 80
+    assert 10 <= batches.size <= 80
