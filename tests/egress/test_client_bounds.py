@@ -9,8 +9,8 @@ import pytest
 
 from daemon.core.model.attempts import Failure, Outcome, Response
 from daemon.core.outcomes.verdict import judge
-from daemon.egress.http1 import BODY_KEPT, PIECES_LIMIT
-from daemon.egress.messages import HEADERS_KEPT
+from daemon.egress.response_parser import MAX_BODY_BYTES, MAX_PIECES
+from daemon.egress.messages import MAX_HEADERS
 from tests.support.application import Application
 from tests.support.client import ENDLESS_HEAD, answer_of, outcome_of, sending, to
 from tests.support.daemons import until
@@ -47,7 +47,9 @@ async def test_of_an_endless_body_the_first_16_kib_are_kept_and_the_connection_i
     assert isinstance(answer, Response)
     assert answer.status == 200
     assert answer.truncated
-    assert BODY_KEPT - 64 <= len(answer.body) <= BODY_KEPT  # of gzip some bytes are a character
+    assert (
+        MAX_BODY_BYTES - 64 <= len(answer.body) <= MAX_BODY_BYTES
+    )  # of gzip some bytes are a character
     assert outcome.took_ms < 4000
 
 
@@ -110,20 +112,20 @@ async def test_an_answer_in_crumbs_is_read_no_further_than_a_thousand_of_them() 
     answer = await answer_of(saying_for_ever(CHUNKED, b"1\r\nx\r\n" * 5000))
 
     assert (answer.status, answer.truncated) == (200, True)
-    assert 900 < len(answer.body) < PIECES_LIMIT
+    assert 900 < len(answer.body) < MAX_PIECES
 
 
 async def test_a_body_of_16_kib_is_whole_and_one_more_byte_is_cut_off() -> None:
-    whole = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * BODY_KEPT))
-    cut = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (BODY_KEPT + 1)))
+    whole = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * MAX_BODY_BYTES))
+    cut = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (MAX_BODY_BYTES + 1)))
 
-    assert (len(whole.body), whole.truncated) == (BODY_KEPT, False)
-    assert (len(cut.body), cut.truncated) == (BODY_KEPT, True)
+    assert (len(whole.body), whole.truncated) == (MAX_BODY_BYTES, False)
+    assert (len(cut.body), cut.truncated) == (MAX_BODY_BYTES, True)
 
 
 @pytest.mark.parametrize("character", ["é", "€", "😀"])
 async def test_a_body_is_never_cut_in_the_middle_of_a_character(character: str) -> None:
-    text = "x" + character * BODY_KEPT
+    text = "x" + character * MAX_BODY_BYTES
     answer = await answer_of(saying_for_ever(HTTP + b"200 OK\r\n\r\n", text.encode()))
 
     assert answer.truncated
@@ -153,7 +155,7 @@ async def test_of_very_many_headers_the_first_are_kept() -> None:
     answer = await answer_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\nOK"))
 
     assert answer.body == "OK"
-    assert [name for name, _ in answer.headers] == [f"x-{n}" for n in range(HEADERS_KEPT)]
+    assert [name for name, _ in answer.headers] == [f"x-{n}" for n in range(MAX_HEADERS)]
 
 
 async def test_trailers_are_no_headers() -> None:

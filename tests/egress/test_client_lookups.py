@@ -121,7 +121,7 @@ async def test_it_is_a_failed_lookup_and_no_address_is_told_when_a_name(told: To
     assert isinstance(outcome.result, Failure)
     assert outcome.result.fault is FailureKind.LOOKUP
     assert re.fullmatch(
-        r"the name receiver\.test could not be looked up: [A-Za-z ]+", outcome.result.message
+        r"the host name receiver\.test could not be resolved: [A-Za-z ]+", outcome.result.message
     )
     assert connections == 0
 
@@ -172,5 +172,5 @@ async def test_a_dead_name_of_a_live_server_is_a_failed_lookup_before_the_deadli
 
     assert outcome.result == Failure(
         FailureKind.LOOKUP,
-        "the name dead.test could not be looked up: Timeout while contacting DNS servers",
+        "the host name dead.test could not be resolved: Timeout while contacting DNS servers",
     )

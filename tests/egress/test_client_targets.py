@@ -10,8 +10,8 @@ import pytest
 
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind, Response
-from daemon.egress import pool
-from daemon.egress.failures import OUR_OWN_SHORTAGE
+from daemon.egress import connector
+from daemon.egress.failures import RESOURCE_SHORTAGES
 from daemon.egress.resolver import CaresResolver, LookupFailedError
 from tests.support.client import NOBODY, Names, sending, to
 from tests.support.hostile import OK, hostile, saying, saying_once
@@ -123,7 +123,7 @@ async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.Monkey
     async with sending(resolver=names) as sender:
         await sender.send(to("http://receiver.test/"))
 
-    assert len(tried) == pool.ADDRESSES_TRIED
+    assert len(tried) == connector.MAX_ADDRESSES_TRIED
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ async def test_a_name_without_an_address_is_a_failed_lookup(
         outcome = await sender.send(to("http://receiver.test/"))
 
     assert outcome.result == Failure(
-        FailureKind.LOOKUP, f"the name receiver.test could not be looked up: {reason}"
+        FailureKind.LOOKUP, f"the host name receiver.test could not be resolved: {reason}"
     )
 
 
-@pytest.mark.parametrize("number", sorted(OUR_OWN_SHORTAGE), ids=errno.errorcode.get)
+@pytest.mark.parametrize("number", sorted(RESOURCE_SHORTAGES), ids=errno.errorcode.get)
 async def test_a_shortage_of_our_own_is_no_outcome_but_an_error(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ async def test_hundreds_of_names_that_nobody_looks_up_are_not_noticed_by_a_good_
     assert {type(outcome.result) for outcome in good_ones} == {Response}
     assert sorted(outcome.took_ms for outcome in good_ones)[len(good_ones) // 2] < 100
     assert {attack.result().result for attack in attacks} == {
-        Failure(FailureKind.TIMEOUT, "no complete answer within 1 s")
+        Failure(FailureKind.TIMEOUT, "no complete response within 1 s")
     }
     assert max(attack.result().took_ms for attack in attacks) < 3000
     assert heart.longest_turn < TURN_SECONDS

@@ -46,7 +46,7 @@ async def test_a_lookup_that_never_ends_is_left_at_the_deadline() -> None:
     async with sending(seconds=0.2, resolver=Unanswered()) as sender:
         outcome = await sender.send(to("http://receiver.test/"))
 
-    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete answer within 0.2 s")
+    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 0.2 s")
     assert 190 <= outcome.took_ms < 3000
 
 
@@ -55,7 +55,7 @@ async def test_a_connection_that_never_opens_is_left_at_the_deadline() -> None:
         async with sending(seconds=0.2) as sender:
             outcome = await sender.send(to(url))
 
-    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete answer within 0.2 s")
+    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 0.2 s")
 
 
 @contextmanager
@@ -102,7 +102,7 @@ async def test_a_second_try_has_what_the_first_left_of_the_time() -> None:
         outcome = await sender.send(to(receiver.url))
 
     assert len(receiver.visits) == 2
-    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete answer within 2 s")
+    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 2 s")
     assert 1990 <= outcome.took_ms < 3000
 
 

@@ -208,7 +208,7 @@ async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request(
 async def test_a_connection_is_not_kept_for_longer_than_receivers_keep_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.05)
     async with sending() as sender, hostile(saying(OK)) as receiver:
         await sender.send(to(receiver.url))
         await until(lambda: receiver.open_now == 0, within=2)
@@ -219,13 +219,13 @@ async def test_a_connection_that_was_idle_for_too_long_is_not_used_before_it_is_
 ) -> None:
     async with sending() as sender, hostile(saying(OK)) as receiver:
         await sender.send(to(receiver.url))
-        monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
+        monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.0)
         await sender.send(to(receiver.url))
 
     assert len(receiver.visits) == 2
 
 
-@pytest.mark.parametrize("bound", ["IDLE_PER_TARGET", "IDLE_IN_ALL"])
+@pytest.mark.parametrize("bound", ["MAX_IDLE_PER_PEER", "MAX_IDLE"])
 async def test_only_so_many_connections_are_kept(
     bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

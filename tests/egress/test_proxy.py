@@ -100,7 +100,9 @@ async def test_what_the_proxy_s_rules_forbid_is_a_refused_target() -> None:
         async with sending(proxy=through(proxy)) as sender:
             outcome = await sender.send(to("http://127.0.0.1:81/"))
 
-    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host is not allowed here")
+    assert outcome.result == Failure(
+        FailureKind.REFUSED_TARGET, "the egress rules of this service forbid this host"
+    )
 
 
 OWN_FAULTS = {

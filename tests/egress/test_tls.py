@@ -181,7 +181,7 @@ async def test_it_is_no_handshake_to_be_met_with(script: Script, authority: Auth
     assert receiver.requests == []
 
 
-ENDED = Failure(FailureKind.TLS, "the connection was closed during the TLS handshake")
+ENDED = Failure(FailureKind.TLS, "the receiver closed the connection during the TLS handshake")
 
 
 async def ending_in_its_hello(visit: Visit) -> None:

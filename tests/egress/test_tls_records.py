@@ -117,7 +117,7 @@ async def test_endless_requests_for_another_handshake_are_a_failure(
 async def test_a_kept_connection_is_closed_under_a_flood_that_holds_no_data(
     version_1_3: ssl.SSLContext, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 60.0)
 
     async def script(visit: Visit) -> None:
         seal = await shake_hands(visit, version_1_3)

@@ -84,16 +84,20 @@ async def twice(script: Script) -> tuple[Outcome, Outcome, int]:
         return first, second, len(receiver.visits)
 
 
-NOT_HTTP = Failure(FailureKind.PROTOCOL, "the receiver's answer is not valid HTTP")
+NOT_HTTP = Failure(FailureKind.PROTOCOL, "the receiver's response is not valid HTTP")
 NO_ANSWER = Failure(
-    FailureKind.DISCONNECTED, "the receiver closed the connection without an answer"
+    FailureKind.DISCONNECTED, "the receiver closed the connection without a response"
 )
 CUT_OFF = Failure(
-    FailureKind.DISCONNECTED, "the receiver closed the connection in the middle of its answer"
+    FailureKind.DISCONNECTED, "the receiver closed the connection in the middle of its response"
 )
-ENDLESS_HEAD = Failure(FailureKind.PROTOCOL, "the head of the receiver's answer is too long")
-SWITCHED = Failure(FailureKind.PROTOCOL, "the receiver switched to another protocol")
-TOO_LATE = Failure(FailureKind.TIMEOUT, "no complete answer within 0.5 s")
+ENDLESS_HEAD = Failure(
+    FailureKind.PROTOCOL, "the head of the receiver's response exceeds 64 KiB or 1000 headers"
+)
+SWITCHED = Failure(
+    FailureKind.PROTOCOL, "the receiver switched to another protocol; it must respond in HTTP/1.1"
+)
+TOO_LATE = Failure(FailureKind.TIMEOUT, "no complete response within 0.5 s")
 
 
 class Unanswered(Names):
