@@ -9,12 +9,19 @@ import pytest
 
 from daemon.core.model.attempts import Failure, Outcome, Response
 from daemon.core.outcomes.verdict import judge
-from daemon.egress.response_parser import MAX_BODY_BYTES, MAX_PIECES
 from daemon.egress.messages import MAX_HEADERS
+from daemon.egress.response_parser import MAX_BODY_BYTES, MAX_PIECES
 from tests.support.application import Application
-from tests.support.client import ENDLESS_HEAD, answer_of, outcome_of, sending, to
+from tests.support.client import HEAD_TOO_LARGE, outcome_of, request_to, response_of, webhook_client
 from tests.support.daemons import until
-from tests.support.hostile import CHUNKED, HTTP, hostile, saying, saying_for_ever, saying_once
+from tests.support.hostile import (
+    CHUNKED,
+    HTTP,
+    hostile,
+    saying,
+    saying_for_ever,
+    saying_once,
+)
 
 BOMB = gzip.compress(bytes(10_000_000), mtime=0)  # a thousandth of what it claims to hold
 
@@ -39,8 +46,8 @@ ENDLESS_BODIES = {
 async def test_of_an_endless_body_the_first_16_kib_are_kept_and_the_connection_is_closed(
     beginning: bytes, again: bytes
 ) -> None:
-    async with sending() as sender, hostile(saying_for_ever(beginning, again)) as receiver:
-        outcome = await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(saying_for_ever(beginning, again)) as receiver:
+        outcome = await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0)
 
     answer = outcome.result
@@ -55,7 +62,7 @@ async def test_of_an_endless_body_the_first_16_kib_are_kept_and_the_connection_i
 
 async def test_a_body_is_never_decompressed() -> None:
     packed = gzip.compress(bytes(1000))
-    answer = await answer_of(
+    answer = await response_of(
         saying_once(HTTP + b"200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed)
     )
 
@@ -82,11 +89,11 @@ ENDLESS_HEADS = {
 
 @pytest.mark.parametrize(("beginning", "again"), ENDLESS_HEADS.values(), ids=ENDLESS_HEADS)
 async def test_an_endless_head_is_a_failure(beginning: bytes, again: bytes) -> None:
-    async with sending() as sender, hostile(saying_for_ever(beginning, again)) as receiver:
-        outcome = await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(saying_for_ever(beginning, again)) as receiver:
+        outcome = await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0)
 
-    assert outcome.result == ENDLESS_HEAD
+    assert outcome.result == HEAD_TOO_LARGE
     assert outcome.took_ms < 4000
 
 
@@ -103,21 +110,21 @@ async def test_an_endless_head_is_a_failure(beginning: bytes, again: bytes) -> N
 async def test_endless_framing_of_a_body_ends_the_answer_there(
     beginning: bytes, again: bytes
 ) -> None:
-    answer = await answer_of(saying_for_ever(beginning, again))
+    answer = await response_of(saying_for_ever(beginning, again))
 
     assert (answer.status, answer.truncated) == (200, True)
 
 
 async def test_an_answer_in_crumbs_is_read_no_further_than_a_thousand_of_them() -> None:
-    answer = await answer_of(saying_for_ever(CHUNKED, b"1\r\nx\r\n" * 5000))
+    answer = await response_of(saying_for_ever(CHUNKED, b"1\r\nx\r\n" * 5000))
 
     assert (answer.status, answer.truncated) == (200, True)
     assert 900 < len(answer.body) < MAX_PIECES
 
 
 async def test_a_body_of_16_kib_is_whole_and_one_more_byte_is_cut_off() -> None:
-    whole = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * MAX_BODY_BYTES))
-    cut = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (MAX_BODY_BYTES + 1)))
+    whole = await response_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * MAX_BODY_BYTES))
+    cut = await response_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (MAX_BODY_BYTES + 1)))
 
     assert (len(whole.body), whole.truncated) == (MAX_BODY_BYTES, False)
     assert (len(cut.body), cut.truncated) == (MAX_BODY_BYTES, True)
@@ -126,7 +133,7 @@ async def test_a_body_of_16_kib_is_whole_and_one_more_byte_is_cut_off() -> None:
 @pytest.mark.parametrize("character", ["é", "€", "😀"])
 async def test_a_body_is_never_cut_in_the_middle_of_a_character(character: str) -> None:
     text = "x" + character * MAX_BODY_BYTES
-    answer = await answer_of(saying_for_ever(HTTP + b"200 OK\r\n\r\n", text.encode()))
+    answer = await response_of(saying_for_ever(HTTP + b"200 OK\r\n\r\n", text.encode()))
 
     assert answer.truncated
     assert text.startswith(answer.body)
@@ -134,7 +141,7 @@ async def test_a_body_is_never_cut_in_the_middle_of_a_character(character: str) 
 
 async def test_a_header_value_is_never_cut_in_the_middle_of_a_character() -> None:
     value = "x" + "é" * 3000
-    answer = await answer_of(
+    answer = await response_of(
         saying_once(HTTP + b"200 OK\r\nX: " + value.encode() + b"\r\nContent-Length: 0\r\n\r\n")
     )
 
@@ -143,7 +150,7 @@ async def test_a_header_value_is_never_cut_in_the_middle_of_a_character() -> Non
 
 async def test_header_values_are_read_as_utf_8_or_else_as_latin_1() -> None:
     headers = b"A: \xf0\x9f\x98\x80\r\nB: \xe9\r\nC: \xed\xa0\x80\r\nD: a\tb\r\nE:\r\n"
-    answer = await answer_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\n"))
+    answer = await response_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\n"))
 
     assert answer.headers == (
         ("a", "😀"), ("b", "é"), ("c", "í\xa0\x80"), ("d", "a\tb"), ("e", ""),
@@ -152,14 +159,14 @@ async def test_header_values_are_read_as_utf_8_or_else_as_latin_1() -> None:
 
 async def test_of_very_many_headers_the_first_are_kept() -> None:
     headers = b"".join(b"X-%d: 1\r\n" % n for n in range(900))
-    answer = await answer_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\nOK"))
+    answer = await response_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\nOK"))
 
     assert answer.body == "OK"
     assert [name for name, _ in answer.headers] == [f"x-{n}" for n in range(MAX_HEADERS)]
 
 
 async def test_trailers_are_no_headers() -> None:
-    answer = await answer_of(saying(CHUNKED + b"2\r\nOK\r\n0\r\nRetry-After: 1\r\nX: 9\r\n\r\n"))
+    answer = await response_of(saying(CHUNKED + b"2\r\nOK\r\n0\r\nRetry-After: 1\r\nX: 9\r\n\r\n"))
 
     assert answer.headers == (("transfer-encoding", "chunked"),)
 

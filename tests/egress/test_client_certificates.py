@@ -11,7 +11,7 @@ from daemon.core.model.secrets import ClientCertificate
 from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.certificates import Authority
-from tests.support.client import Names, sending
+from tests.support.client import FakeResolver, webhook_client
 from tests.support.daemons import serving, until
 from tests.support.hostile import OK, Hostile, Visit, hostile, saying
 
@@ -36,7 +36,9 @@ def request(receiver: Hostile, client: ClientCertificate | None) -> Request:
 async def outcome_with(authority: Authority, client: ClientCertificate | None) -> Outcome:
     async with (
         hostile(saying(OK), tls=demanding(authority)) as receiver,
-        sending(tls=authority.trusted, resolver=Names(receiver=["127.0.0.1"])) as sender,
+        webhook_client(
+            tls=authority.trusted, resolver=FakeResolver(receiver=["127.0.0.1"])
+        ) as sender,
     ):
         return await sender.send(request(receiver, client))
 
@@ -70,7 +72,9 @@ async def test_webhooks_with_different_certificates_never_share_a_connection(
     one, other = authority.client("one"), authority.client("other")
     async with (
         hostile(noting, tls=demanding(authority)) as receiver,
-        sending(tls=authority.trusted, resolver=Names(receiver=["127.0.0.1"])) as sender,
+        webhook_client(
+            tls=authority.trusted, resolver=FakeResolver(receiver=["127.0.0.1"])
+        ) as sender,
     ):
         for client in (one, other, one, other):
             await sender.send(request(receiver, client))

@@ -1,4 +1,4 @@
-"""Names that a name server answers badly: looked up by the sender with its real resolver."""
+"""FakeResolver that a name server answers badly: looked up by the client with its real resolver."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ import pytest
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress.client import WebhookClient
 from daemon.egress.resolver import CaresResolver
-from tests.support.client import TOO_LATE, sending, to
+from tests.support.client import TIMED_OUT, request_to, webhook_client
 from tests.support.hostile import OK, hostile, saying
 from tests.support.nameserver import (
     NO_SUCH_NAME,
@@ -19,7 +19,7 @@ from tests.support.nameserver import (
     SERVER_FAILED,
     Forgery,
     NameServer,
-    naming,
+    name_server,
     reply,
 )
 from tests.support.nameserver import Answer as Told
@@ -27,18 +27,18 @@ from tests.support.nameserver import Answer as Told
 
 @asynccontextmanager
 async def asking(*, seconds: float = 5.0) -> AsyncIterator[tuple[NameServer, WebhookClient]]:
-    """A name server, and a sender that asks it."""
-    async with naming() as server:
+    """A name server, and a client that asks it."""
+    async with name_server() as server:
         resolver = CaresResolver([server.address])
-        async with sending(seconds=seconds, resolver=resolver) as sender:
-            yield server, sender
+        async with webhook_client(seconds=seconds, resolver=resolver) as client:
+            yield server, client
 
 
 async def outcome_when_told(told: Told, *, seconds: float = 5.0) -> tuple[Outcome, int]:
     """What comes of a request to receiver.test, and how many connections a receiver saw."""
-    async with asking(seconds=seconds) as (server, sender), hostile(saying(OK)) as receiver:
+    async with asking(seconds=seconds) as (server, client), hostile(saying(OK)) as receiver:
         server.answer = lambda _: told
-        outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
+        outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
         return outcome, len(receiver.visits)
 
 
@@ -159,16 +159,16 @@ SILENCES: list[Told] = [
 async def test_a_name_that_nobody_answers_for_is_left_at_the_deadline() -> None:
     outcomes = await asyncio.gather(*(outcome_when_told(told, seconds=0.5) for told in SILENCES))
 
-    assert {outcome.result for outcome, _ in outcomes} == {TOO_LATE}
+    assert {outcome.result for outcome, _ in outcomes} == {TIMED_OUT}
     assert all(490 <= outcome.took_ms < 3000 for outcome, _ in outcomes), outcomes
 
 
 async def test_a_dead_name_of_a_live_server_is_a_failed_lookup_before_the_deadline() -> None:
-    async with asking() as (server, sender):
+    async with asking() as (server, client):
         server.answer = lambda name: None if name == "dead.test" else NO_SUCH_NAME
         for n in range(5):  # until c-ares has learnt how fast the server is
-            await sender.send(to(f"http://nobody{n}.test/"))
-        outcome = await sender.send(to("http://dead.test/"))
+            await client.send(request_to(f"http://nobody{n}.test/"))
+        outcome = await client.send(request_to("http://dead.test/"))
 
     assert outcome.result == Failure(
         FailureKind.LOOKUP,

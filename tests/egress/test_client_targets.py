@@ -13,7 +13,7 @@ from daemon.core.model.attempts import Failure, FailureKind, Response
 from daemon.egress import connector
 from daemon.egress.failures import RESOURCE_SHORTAGES
 from daemon.egress.resolver import CaresResolver, LookupFailedError
-from tests.support.client import NOBODY, Names, sending, to
+from tests.support.client import PUBLIC_ONLY, FakeResolver, request_to, webhook_client
 from tests.support.hostile import OK, hostile, saying, saying_once
 
 
@@ -42,8 +42,8 @@ def no_connects(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[str]) -> None:
-    async with sending(NOBODY, resolver=Names(receiver=addresses)) as sender:
-        outcome = await sender.send(to("http://receiver.test/"))
+    async with webhook_client(PUBLIC_ONLY, resolver=FakeResolver(receiver=addresses)) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
 
     assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
 
@@ -51,8 +51,8 @@ async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[st
 @pytest.mark.usefixtures("no_connects")
 @pytest.mark.parametrize("address", ["127.1", "0x7f000001", "2130706433", "", "localhost", "1"])
 async def test_what_a_resolver_gives_that_is_no_address_is_refused(address: str) -> None:
-    async with sending(resolver=Names(receiver=[address])) as sender:
-        outcome = await sender.send(to("http://receiver.test/"))
+    async with webhook_client(resolver=FakeResolver(receiver=[address])) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
 
     assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host has no usable address")
 
@@ -60,9 +60,9 @@ async def test_what_a_resolver_gives_that_is_no_address_is_refused(address: str)
 @pytest.mark.usefixtures("no_connects")
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:7f00:1]", "localhost", "0x7f.1"])
 async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
-    names = Names()
-    async with sending(NOBODY, resolver=names) as sender:
-        outcome = await sender.send(to(f"http://{host}/"))
+    names = FakeResolver()
+    async with webhook_client(PUBLIC_ONLY, resolver=names) as client:
+        outcome = await client.send(request_to(f"http://{host}/"))
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.fault is FailureKind.REFUSED_TARGET
@@ -71,12 +71,12 @@ async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
 
 async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
     closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    names = Names(receiver=["127.0.0.1"])
-    async with sending(resolver=names) as sender, hostile(saying_once(closing)) as receiver:
+    names = FakeResolver(receiver=["127.0.0.1"])
+    async with webhook_client(resolver=names) as client, hostile(saying_once(closing)) as receiver:
         url = f"http://receiver.test:{receiver.port}/"
-        allowed = await sender.send(to(url))
+        allowed = await client.send(request_to(url))
         names.answers["receiver.test"] = ["10.0.0.1"]
-        refused = await sender.send(to(url))
+        refused = await client.send(request_to(url))
 
     assert isinstance(allowed.result, Response)
     assert refused.result == Failure(FailureKind.REFUSED_TARGET, "the host's address is not public")
@@ -84,19 +84,19 @@ async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
 
 
 async def test_each_name_has_connections_of_its_own() -> None:
-    names = Names(one=["127.0.0.1"], two=["127.0.0.1"])
-    async with sending(resolver=names) as sender, hostile(saying(OK)) as receiver:
-        await sender.send(to(f"http://one.test:{receiver.port}/"))
-        await sender.send(to(f"http://two.test:{receiver.port}/"))
+    names = FakeResolver(one=["127.0.0.1"], two=["127.0.0.1"])
+    async with webhook_client(resolver=names) as client, hostile(saying(OK)) as receiver:
+        await client.send(request_to(f"http://one.test:{receiver.port}/"))
+        await client.send(request_to(f"http://two.test:{receiver.port}/"))
 
     assert names.asked == ["one.test", "two.test"]
     assert len(receiver.visits) == 2
 
 
 async def test_an_address_that_does_not_answer_gives_way_to_the_next() -> None:
-    names = Names(receiver=["127.0.0.2", "127.0.0.1"])
-    async with sending(resolver=names) as sender, hostile(saying(OK)) as receiver:
-        outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
+    names = FakeResolver(receiver=["127.0.0.2", "127.0.0.1"])
+    async with webhook_client(resolver=names) as client, hostile(saying(OK)) as receiver:
+        outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
 
     assert isinstance(outcome.result, Response)
 
@@ -104,9 +104,11 @@ async def test_an_address_that_does_not_answer_gives_way_to_the_next() -> None:
 async def test_the_reason_for_many_refused_connections_names_no_address() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        names = Names(receiver=[f"127.0.0.{n}" for n in range(1, 200)])
-        async with sending(resolver=names) as sender:
-            outcome = await sender.send(to(f"http://receiver.test:{bound.getsockname()[1]}/"))
+        names = FakeResolver(receiver=[f"127.0.0.{n}" for n in range(1, 200)])
+        async with webhook_client(resolver=names) as client:
+            outcome = await client.send(
+                request_to(f"http://receiver.test:{bound.getsockname()[1]}/")
+            )
 
     assert outcome.result == Failure(FailureKind.CONNECT, "could not connect: connection refused")
 
@@ -119,9 +121,9 @@ async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.Monkey
         raise ConnectionRefusedError(errno.ECONNREFUSED, "no")
 
     monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
-    names = Names(receiver=[f"127.0.{n}.1" for n in range(256)])
-    async with sending(resolver=names) as sender:
-        await sender.send(to("http://receiver.test/"))
+    names = FakeResolver(receiver=[f"127.0.{n}.1" for n in range(256)])
+    async with webhook_client(resolver=names) as client:
+        await client.send(request_to("http://receiver.test/"))
 
     assert len(tried) == connector.MAX_ADDRESSES_TRIED
 
@@ -136,8 +138,8 @@ async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.Monkey
 async def test_a_name_without_an_address_is_a_failed_lookup(
     found: list[str] | Exception, reason: str
 ) -> None:
-    async with sending(resolver=Names(receiver=found)) as sender:
-        outcome = await sender.send(to("http://receiver.test/"))
+    async with webhook_client(resolver=FakeResolver(receiver=found)) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
 
     assert outcome.result == Failure(
         FailureKind.LOOKUP, f"the host name receiver.test could not be resolved: {reason}"
@@ -152,9 +154,9 @@ async def test_a_shortage_of_our_own_is_no_outcome_but_an_error(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
-    async with sending(resolver=Names(receiver=["127.0.0.1"])) as sender:
+    async with webhook_client(resolver=FakeResolver(receiver=["127.0.0.1"])) as client:
         with pytest.raises(PostponedError, match=os.strerror(number).lower()):
-            await sender.send(to("http://receiver.test/"))
+            await client.send(request_to("http://receiver.test/"))
 
 
 async def test_the_resolver_of_the_system_reads_the_hosts_file() -> None:

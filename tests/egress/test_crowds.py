@@ -12,19 +12,19 @@ import pytest
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress.client import WebhookClient
 from daemon.egress.resolver import CaresResolver
-from tests.support.client import NOBODY, leaving_nothing, sending, to
-from tests.support.hostile import PLAGUES, hostile_apart
-from tests.support.nameserver import naming, reply
+from tests.support.client import PUBLIC_ONLY, leak_check, request_to, webhook_client
+from tests.support.hostile_crowds import CROWDS, hostile_process
+from tests.support.nameserver import name_server, reply
 
 
-@pytest.mark.parametrize("plague", [name for name in PLAGUES if name != "none"])
-async def test_hundreds_of_hostile_receivers_are_not_noticed_by_a_good_one(plague: str) -> None:
-    scheme = "https" if "handshake" in plague else "http"
-    async with leaving_nothing(), sending(seconds=1.0) as sender, heartbeat() as heart:
-        with hostile_apart(plague) as bad, hostile_apart("none") as good:
+@pytest.mark.parametrize("crowd", [name for name in CROWDS if name != "none"])
+async def test_hundreds_of_hostile_receivers_are_not_noticed_by_a_good_one(crowd: str) -> None:
+    scheme = "https" if "handshake" in crowd else "http"
+    async with leak_check(), webhook_client(seconds=1.0) as client, heartbeat() as heart:
+        with hostile_process(crowd) as bad, hostile_process("none") as good:
             url = bad.replace("http", scheme, 1)
-            attacks = [asyncio.create_task(sender.send(to(url))) for _ in range(200)]
-            good_ones = await outcomes_during(attacks, sender, good)
+            attacks = [asyncio.create_task(client.send(request_to(url))) for _ in range(200)]
+            good_ones = await outcomes_during(attacks, client, good)
 
     assert {type(outcome.result) for outcome in good_ones} == {Response}
     assert sorted(outcome.took_ms for outcome in good_ones)[len(good_ones) // 2] < 100
@@ -34,21 +34,21 @@ async def test_hundreds_of_hostile_receivers_are_not_noticed_by_a_good_one(plagu
 
 
 async def test_hundreds_of_names_that_nobody_looks_up_are_not_noticed_by_a_good_one() -> None:
-    async with naming() as server:
+    async with name_server() as server:
         server.answer = lambda name: None if name.startswith("dead") else ["127.0.0.1"]
         resolver = CaresResolver([server.address])
         async with (
-            leaving_nothing(),
-            sending(seconds=1.0, resolver=resolver) as sender,
+            leak_check(),
+            webhook_client(seconds=1.0, resolver=resolver) as client,
             heartbeat() as heart,
         ):
-            with hostile_apart("none") as good:
+            with hostile_process("none") as good:
                 url = good.replace("127.0.0.1", "good.test")
                 attacks = [
-                    asyncio.create_task(sender.send(to(f"https://dead{n}.test/")))
+                    asyncio.create_task(client.send(request_to(f"https://dead{n}.test/")))
                     for n in range(200)
                 ]
-                good_ones = await outcomes_during(attacks, sender, url)
+                good_ones = await outcomes_during(attacks, client, url)
 
     assert {type(outcome.result) for outcome in good_ones} == {Response}
     assert sorted(outcome.took_ms for outcome in good_ones)[len(good_ones) // 2] < 100
@@ -69,24 +69,26 @@ async def test_names_with_as_many_addresses_as_a_reply_holds_do_not_hold_the_loo
             replies[query[2:]] = reply(query, addresses)[2:]
         return [query[:2] + replies[query[2:]]]
 
-    async with naming() as server:
+    async with name_server() as server:
         server.answer = lambda _: forge
         resolver = CaresResolver([server.address])
-        async with sending(NOBODY, resolver=resolver) as sender:
-            await sender.send(to("https://many.test/"))  # lets the forger do its work
+        async with webhook_client(PUBLIC_ONLY, resolver=resolver) as client:
+            await client.send(request_to("https://many.test/"))  # lets the forger do its work
             async with heartbeat() as heart:
-                await asyncio.gather(*(sender.send(to("https://many.test/")) for _ in range(5)))
+                await asyncio.gather(
+                    *(client.send(request_to("https://many.test/")) for _ in range(5))
+                )
 
     assert heart.longest_turn < TURN_SECONDS
 
 
 async def outcomes_during(
-    attacks: Sequence[asyncio.Task[Outcome]], sender: WebhookClient, url: str
+    attacks: Sequence[asyncio.Task[Outcome]], client: WebhookClient, url: str
 ) -> list[Outcome]:
     """One request after another until all attacks are over, and twenty at least."""
     outcomes: list[Outcome] = []
     while len(outcomes) < 20 or not all(attack.done() for attack in attacks):
-        outcomes.append(await sender.send(to(url)))
+        outcomes.append(await client.send(request_to(url)))
     return outcomes
 
 
@@ -119,7 +121,7 @@ class Heart:
 @asynccontextmanager
 async def heartbeat() -> AsyncIterator[Heart]:
     heart = Heart()
-    # A full collection of all that a thousand tests have left behind is not the sender's turn.
+    # A full collection of all that a thousand tests have left behind is not the client's turn.
     gc.disable()
     beating = asyncio.create_task(heart.beat())
     try:

@@ -11,40 +11,49 @@ import pytest
 from daemon.core.model.attempts import Failure, FailureKind, Outcome
 from tests.support.client import (
     LARGE,
-    TOO_LATE,
-    Unanswered,
-    leaving_nothing,
+    TIMED_OUT,
+    UnansweredResolver,
+    leak_check,
     outcome_of,
-    sending,
-    to,
+    request_to,
+    webhook_client,
 )
 from tests.support.daemons import until
-from tests.support.hostile import HTTP, OK, SLOW, UNAWARE, Script, Visit, hostile, saying_once
+from tests.support.hostile import (
+    HTTP,
+    NEVER_NOTICES_CLOSE,
+    OK,
+    Script,
+    Visit,
+    hostile,
+    saying_once,
+)
+from tests.support.hostile_crowds import SLOW
 
 
 @pytest.mark.parametrize("body", [b"{}", LARGE], ids=["small", "large"])
 async def test_whoever_takes_too_long_is_left_at_the_deadline(body: bytes) -> None:
-    async with leaving_nothing():
+    async with leak_check():
         outcomes = await asyncio.gather(
             *(outcome_of_waiting_for(script, body) for script in SLOW.values())
         )
 
-    assert {outcome.result for outcome in outcomes} == {TOO_LATE}
+    assert {outcome.result for outcome in outcomes} == {TIMED_OUT}
     assert all(490 <= outcome.took_ms < 3000 for outcome in outcomes), outcomes
 
 
 async def outcome_of_waiting_for(script: Script, body: bytes) -> Outcome:
     """What comes of half a second, after which the receiver must be left."""
-    async with sending(seconds=0.5) as sender, hostile(script) as receiver:
-        outcome = await sender.send(to(receiver.url, body))
-        if script not in UNAWARE:
+    async with webhook_client(seconds=0.5) as client, hostile(script) as receiver:
+        outcome = await client.send(request_to(receiver.url, body))
+        if script not in NEVER_NOTICES_CLOSE:
             await until(lambda: receiver.open_now == 0)
         return outcome
 
 
 async def test_a_lookup_that_never_ends_is_left_at_the_deadline() -> None:
-    async with sending(seconds=0.2, resolver=Unanswered()) as sender:
-        outcome = await sender.send(to("http://receiver.test/"))
+    async with webhook_client(seconds=0.2, resolver=UnansweredResolver()) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
 
     assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 0.2 s")
     assert 190 <= outcome.took_ms < 3000
@@ -52,8 +61,8 @@ async def test_a_lookup_that_never_ends_is_left_at_the_deadline() -> None:
 
 async def test_a_connection_that_never_opens_is_left_at_the_deadline() -> None:
     with overrun() as url:
-        async with sending(seconds=0.2) as sender:
-            outcome = await sender.send(to(url))
+        async with webhook_client(seconds=0.2) as client:
+            outcome = await client.send(request_to(url))
 
     assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 0.2 s")
 
@@ -95,11 +104,11 @@ async def test_a_second_try_has_what_the_first_left_of_the_time() -> None:
             await visit.request()
             await asyncio.sleep(1.9)  # then it closes the kept connection without an answer
         else:
-            await visit.left()
+            await visit.wait_closed()
 
-    async with sending(seconds=2.0) as sender, hostile(script) as receiver:
-        await sender.send(to(receiver.url))
-        outcome = await sender.send(to(receiver.url))
+    async with webhook_client(seconds=2.0) as client, hostile(script) as receiver:
+        await client.send(request_to(receiver.url))
+        outcome = await client.send(request_to(receiver.url))
 
     assert len(receiver.visits) == 2
     assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 2 s")
@@ -112,6 +121,6 @@ async def test_a_thousand_requests_leave_no_file_open() -> None:
     async def script(visit: Visit) -> None:
         await saying_once(wires[visit.number % len(wires)])(visit)
 
-    async with leaving_nothing(), sending() as sender, hostile(script) as receiver:
+    async with leak_check(), webhook_client() as client, hostile(script) as receiver:
         for _ in range(20):
-            await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(50)))
+            await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(50)))

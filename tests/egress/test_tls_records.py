@@ -15,9 +15,10 @@ from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress import pool
 from tests.egress.test_crowds import TURN_SECONDS, heartbeat
 from tests.support.certificates import Authority
-from tests.support.client import Names, leaving_nothing, sending, to
+from tests.support.client import FakeResolver, leak_check, request_to, webhook_client
 from tests.support.daemons import until
-from tests.support.hostile import FLOODS_OF_HANDSHAKES, OK, Hostile, Script, Visit, hostile
+from tests.support.hostile import OK, Hostile, Script, Visit, hostile
+from tests.support.hostile_crowds import HANDSHAKE_FLOODS
 
 HANDSHAKE, DATA = 22, 23
 TICKET = b"\x04\x00\x00\x0e" + struct.pack(">IIBHBH", 7200, 1, 0, 1, 0x78, 0)
@@ -51,18 +52,18 @@ async def visited_by_a_sender(
     script: Script, authority: Authority
 ) -> AsyncIterator[tuple[Hostile, Callable[[], Awaitable[Outcome]]]]:
     """The receiver, and what sends it a request."""
-    names = Names(receiver=["127.0.0.1"])
+    names = FakeResolver(receiver=["127.0.0.1"])
     async with (
-        sending(tls=authority.trusted(), resolver=names) as sender,
+        webhook_client(tls=authority.trusted(), resolver=names) as client,
         hostile(script) as receiver,
     ):
-        request = to(f"https://receiver.test:{receiver.port}/")
-        yield receiver, lambda: sender.send(request)
+        request = request_to(f"https://receiver.test:{receiver.port}/")
+        yield receiver, lambda: client.send(request)
 
 
 async def assert_left_early(script: Script, authority: Authority) -> None:
     """Before the deadline of 5 s, and before the loop was held."""
-    async with leaving_nothing(), visited_by_a_sender(script, authority) as (receiver, send):
+    async with leak_check(), visited_by_a_sender(script, authority) as (receiver, send):
         async with heartbeat() as heart:
             outcome = await send()
         await until(lambda: receiver.open_now == 0)
@@ -73,7 +74,7 @@ async def assert_left_early(script: Script, authority: Authority) -> None:
     assert heart.longest_turn < TURN_SECONDS
 
 
-@pytest.mark.parametrize("script", FLOODS_OF_HANDSHAKES.values(), ids=FLOODS_OF_HANDSHAKES)
+@pytest.mark.parametrize("script", HANDSHAKE_FLOODS.values(), ids=HANDSHAKE_FLOODS)
 async def test_an_endless_handshake_is_a_failure(script: Script, authority: Authority) -> None:
     await assert_left_early(script, authority)
 
@@ -139,7 +140,7 @@ async def test_an_answer_is_read_whose_every_byte_is_a_record(
         seal = await shake_hands(visit, version_1_3)
         for byte in OK:
             await visit.say(seal.record(DATA, bytes([byte])))
-        await visit.left()
+        await visit.wait_closed()
 
     async with visited_by_a_sender(script, authority) as (_, send):
         outcome = await send()
@@ -159,7 +160,7 @@ async def test_tickets_and_a_change_of_the_key_before_each_answer_are_no_failure
                 + seal.key_updates(1, wanted=False)
                 + seal.record(DATA, OK)
             )
-            await visit.mark_due()
+            await visit.read_some()
 
     async with visited_by_a_sender(script, authority) as (receiver, send):
         outcomes = [await send() for _ in range(50)]
@@ -231,11 +232,11 @@ async def shake_hands(visit: Visit, context: ssl.SSLContext) -> Seal:
             said += more
             await visit.say(more)
         if not done:
-            more = await visit.mark_due()
+            more = await visit.read_some()
             heard += more
             incoming.write(more)
     if not incoming.pending:  # of the request, which nobody reads
-        await visit.mark_due()
+        await visit.read_some()
     return _seal_of(context, heard[11:43], said[11:43])
 
 
