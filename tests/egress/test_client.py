@@ -1,4 +1,4 @@
-"""One POST to receivers that answer well, badly, or not at all."""
+"""One POST to receivers whose response is valid, invalid or missing."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ async def test_a_request_is_one_post_with_its_headers_and_the_body_as_given() ->
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-async def test_proxies_of_the_environment_are_ignored(
+async def test_proxy_variables_of_the_environment_are_ignored(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with hostile(saying(OK)) as proxy, hostile(saying(OK)) as receiver:
@@ -62,15 +62,15 @@ async def test_proxies_of_the_environment_are_ignored(
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 250, 299, 301, 400, 410, 429, 500, 503, 999])
-async def test_any_status_from_200_on_is_an_answer(status: int) -> None:
+async def test_any_status_from_200_on_is_a_response(status: int) -> None:
     end = b"\r\n" if status == 204 else b"Content-Length: 0\r\n\r\n"
-    answer = await response_of(saying(HTTP + f"{status} Any\r\n".encode() + end))
+    response = await response_of(saying(HTTP + f"{status} Any\r\n".encode() + end))
 
-    assert answer.status == status
-    assert not answer.truncated
+    assert response.status == status
+    assert not response.truncated
 
 
-async def test_a_redirect_is_not_followed_and_the_error_names_where_it_led() -> None:
+async def test_a_redirect_is_not_followed_and_the_error_names_its_location() -> None:
     location = b"Location: http://169.254.169.254/latest\r\n"
     async with (
         webhook_client() as client,
@@ -93,15 +93,15 @@ def _with(headers: bytes) -> bytes:
     return OK.replace(b"\r\n\r\n", b"\r\n" + headers + b"\r\n\r\n")
 
 
-GOOD = {
-    "interim answers before it": (
+VALID = {
+    "interim responses before it": (
         HTTP + b"100 Continue\r\n\r\n" + HTTP + b"103 E\r\nA: b\r\n\r\n" + OK
     ),
-    "an interim answer with a body before it": (
+    "an interim response with a body before it": (
         HTTP + b"199 X\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20000 + OK
     ),
     "empty lines before it": b"\r\n\r\n" + OK,
-    "an interim answer of a hundred headers before it": (
+    "an interim response of a hundred headers before it": (
         HTTP + b"103 E\r\n" + b"Link: x\r\n" * 100 + b"\r\n" + OK
     ),
     "no reason phrase": OK.replace(b" OK", b""),
@@ -109,14 +109,14 @@ GOOD = {
     "a hostile reason phrase": OK.replace(b" OK", b" \x00\xff\xed\xa0\x80\x1b[2J\x7f\t"),
     "a reason phrase of 60 KB": OK.replace(b" OK", b" " + b"x" * 60_000),
     "HTTP/1.0": OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
-    "HTTP/2.0 in words": OK.replace(b"HTTP/1.1", b"HTTP/2.0"),
+    "HTTP/2.0 as its version": OK.replace(b"HTTP/1.1", b"HTTP/2.0"),
     "a Content-Length short of its body": OK + b"NO",
     "a Content-Length with zeros and spaces": OK.replace(b": 2", b":\t 0002\t "),
     "the same header three times": _with(b"X: 1\r\nx: 2\r\nX: 1"),
     "invalid UTF-8 in a header": _with(b"X: \xff\xfe\xed\xa0\x80"),
     "an upgrade that is only offered": _with(b"Upgrade: h2c\r\nConnection: Upgrade"),
     "chunks": CHUNKED + b"1\r\nO\r\n1;ext=1\r\nK\r\n0\r\nTrailer: 1\r\n\r\n",
-    "an end at the end of the connection": HTTP + b"200 OK\r\n\r\nOK",
+    "a body that ends with the connection": HTTP + b"200 OK\r\n\r\nOK",
     "HTTP/1.0 that ends with the connection": b"HTTP/1.0 200 OK\r\n\r\nOK",
     "a coding that ends with the connection": HTTP + b"200 OK\r\nTransfer-Encoding: gzip\r\n\r\nOK",
     "chunks that are not the last coding": (
@@ -129,57 +129,57 @@ GOOD = {
     "a coding that is unknown": HTTP + b"200 OK\r\nTransfer-Encoding: xchunked\r\n\r\nOK",
     "a chunk's size of 30,000 digits": CHUNKED + b"0" * 30_000 + b"2\r\nOK\r\n0\r\n\r\n",
     "bytes after its body": OK + b"and more",
-    "a second answer behind it": OK + HTTP + b"500 No\r\nContent-Length: 1\r\n\r\n!",
+    "a second response after it": OK + HTTP + b"500 No\r\nContent-Length: 1\r\n\r\n!",
 }
 
 
-@pytest.mark.parametrize("wire", GOOD.values(), ids=GOOD)
-async def test_an_answer_is_read_with(wire: bytes) -> None:
-    answer = await response_of(saying_once(wire))
+@pytest.mark.parametrize("wire", VALID.values(), ids=VALID)
+async def test_a_response_is_read_despite(wire: bytes) -> None:
+    response = await response_of(saying_once(wire))
 
-    assert (answer.status, answer.body, answer.truncated) == (200, "OK", False)
+    assert (response.status, response.body, response.truncated) == (200, "OK", False)
 
 
-async def test_an_answer_is_read_a_byte_at_a_time() -> None:
+async def test_a_response_is_read_a_byte_at_a_time() -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.drip(HTTP + b"103 E\r\n\r\n" + OK, every=0.0)
 
-    answer = await response_of(script)
+    response = await response_of(script)
 
-    assert (answer.status, answer.body) == (200, "OK")
+    assert (response.status, response.body) == (200, "OK")
 
 
 BODILESS = {
     "of a declared length": b"Content-Length: 5\r\n\r\nhello",
     "in chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     "of no declared length": b"\r\n" + b"x" * 50_000,
-    "that does not come": b"Content-Length: 5\r\n\r\n",
+    "that is never sent": b"Content-Length: 5\r\n\r\n",
 }
 
 
 @pytest.mark.parametrize("status", [204, 304])
 @pytest.mark.parametrize("body", BODILESS.values(), ids=BODILESS)
-async def test_a_status_without_a_body_is_an_answer_even_with_a_body(
+async def test_a_status_that_forbids_a_body_is_a_response_even_with_one(
     status: int, body: bytes
 ) -> None:
-    answer = await response_of(saying(HTTP + f"{status} No\r\n".encode() + body))
+    response = await response_of(saying(HTTP + f"{status} No\r\n".encode() + body))
 
-    assert (answer.status, answer.body) == (status, "")
+    assert (response.status, response.body) == (status, "")
 
 
-async def test_an_upgrade_that_is_only_offered_is_an_answer() -> None:
-    answer = await response_of(
+async def test_an_upgrade_that_is_only_offered_is_a_response() -> None:
+    response = await response_of(
         saying(HTTP + b"426 U\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n")
     )
 
-    assert answer.status == 426
+    assert response.status == 426
 
 
-WRONG = {
+INVALID = {
     "a Content-Length that is negative": (OK.replace(b": 2", b": -2"), INVALID_HTTP),
     "a Content-Length with a sign": (OK.replace(b": 2", b": +2"), INVALID_HTTP),
-    "a Content-Length that is no number": (OK.replace(b": 2", b": two"), INVALID_HTTP),
+    "a Content-Length that is not a number": (OK.replace(b": 2", b": two"), INVALID_HTTP),
     "a Content-Length that is empty": (OK.replace(b": 2", b":"), INVALID_HTTP),
     "a Content-Length in hexadecimal": (OK.replace(b": 2", b": 0x2"), INVALID_HTTP),
     "a Content-Length with a fraction": (OK.replace(b": 2", b": 2.0"), INVALID_HTTP),
@@ -199,12 +199,12 @@ WRONG = {
     ),
     "chunks after a Content-Length": (_with(b"Transfer-Encoding: chunked"), INVALID_HTTP),
     "a Content-Length and another coding": (_with(b"Transfer-Encoding: identity"), INVALID_HTTP),
-    "a chunk size that is no number": (CHUNKED + b"zz\r\nOK\r\n0\r\n\r\n", INVALID_HTTP),
+    "a chunk size that is not a number": (CHUNKED + b"zz\r\nOK\r\n0\r\n\r\n", INVALID_HTTP),
     "a chunk size that is negative": (CHUNKED + b"-1\r\nOK\r\n0\r\n\r\n", INVALID_HTTP),
     "a chunk size beyond 64 bits": (CHUNKED + b"f" * 17 + b"\r\nOK\r\n0\r\n\r\n", INVALID_HTTP),
     "a chunk size of 64 bits": (CHUNKED + b"f" * 16 + b"\r\nOK\r\n0\r\n\r\n", INCOMPLETE_RESPONSE),
     "a chunk size that is empty": (CHUNKED + b"\r\nOK\r\n0\r\n\r\n", INVALID_HTTP),
-    "a chunk size in C": (CHUNKED + b"0x2\r\nOK\r\n0\r\n\r\n", INVALID_HTTP),
+    "a chunk size with 0x": (CHUNKED + b"0x2\r\nOK\r\n0\r\n\r\n", INVALID_HTTP),
     "a chunk size without its CRLF": (CHUNKED + b"2OK\r\n0\r\n\r\n", INVALID_HTTP),
     "a chunk without its CRLF": (CHUNKED + b"2\r\nOK0\r\n\r\n", INVALID_HTTP),
     "chunks with bare LF": (CHUNKED + b"2\nOK\n0\n\n", INVALID_HTTP),
@@ -249,7 +249,7 @@ WRONG = {
     "a header without a name": (_with(b": a"), INVALID_HTTP),
     "a header without a colon": (_with(b"X"), INVALID_HTTP),
     "a header in two lines": (_with(b"X: a\r\n b"), INVALID_HTTP),
-    "an interim answer and no other": (HTTP + b"103 E\r\n\r\n", INCOMPLETE_RESPONSE),
+    "an interim response and no other": (HTTP + b"103 E\r\n\r\n", INCOMPLETE_RESPONSE),
     "half a status line": (b"HTTP/1", INCOMPLETE_RESPONSE),
     "half a head": (HTTP + b"200 OK\r\nContent-Le", INCOMPLETE_RESPONSE),
     "HTTP/0.9": (b"<html>OK</html>", INVALID_HTTP),
@@ -273,21 +273,21 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("wire", "failure"), WRONG.values(), ids=WRONG)
-async def test_it_is_a_failure_to_answer_with(wire: bytes, failure: Failure) -> None:
+@pytest.mark.parametrize(("wire", "failure"), INVALID.values(), ids=INVALID)
+async def test_a_response_fails_with(wire: bytes, failure: Failure) -> None:
     assert await failure_of(saying_once(wire)) == failure
 
 
 @pytest.mark.parametrize("script", [hanging_up, resetting], ids=["an end", "a reset"])
-async def test_it_is_a_failure_to_meet_a_request_with(script: Script) -> None:
+async def test_a_request_fails_when_the_connection_ends_with(script: Script) -> None:
     assert await failure_of(script) == NO_RESPONSE
 
 
 RESETS = {
-    "before the answer": (b"", NO_RESPONSE),
+    "before the response": (b"", NO_RESPONSE),
     "in the status line": (b"HTTP/1.1 2", INCOMPLETE_RESPONSE),
     "in the head": (HTTP + b"200 OK\r\nContent-", INCOMPLETE_RESPONSE),
-    "after an interim answer": (HTTP + b"103 E\r\n\r\n", INCOMPLETE_RESPONSE),
+    "after an interim response": (HTTP + b"103 E\r\n\r\n", INCOMPLETE_RESPONSE),
     "after the head": (HTTP + b"200 OK\r\nContent-Length: 2\r\n\r\n", INCOMPLETE_RESPONSE),
     "in the body": (HTTP + b"200 OK\r\nContent-Length: 2\r\n\r\nO", INCOMPLETE_RESPONSE),
     "in a chunk": (CHUNKED + b"5\r\nOK", INCOMPLETE_RESPONSE),
@@ -314,21 +314,19 @@ async def hanging_up_in_the_body(visit: Visit) -> None:
 @pytest.mark.parametrize(
     "script", [resetting_in_the_body, hanging_up_in_the_body], ids=["a reset", "an end"]
 )
-async def test_it_is_a_failure_to_end_a_request_in_its_body_with(
-    script: Script, body: bytes
-) -> None:
+async def test_a_request_fails_when_its_body_is_interrupted_by(script: Script, body: bytes) -> None:
     outcome = await outcome_of(script, body=body)
 
     assert outcome.result == NO_RESPONSE
 
 
-async def test_a_reset_after_a_whole_answer_changes_nothing() -> None:
-    answer = await response_of(resetting_after(OK))
+async def test_a_reset_after_a_complete_response_changes_nothing() -> None:
+    response = await response_of(resetting_after(OK))
 
-    assert (answer.status, answer.body) == (200, "OK")
+    assert (response.status, response.body) == (200, "OK")
 
 
-async def test_nobody_listening_is_a_refused_connection() -> None:
+async def test_a_port_without_a_listener_is_a_refused_connection() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         async with webhook_client() as client:

@@ -1,4 +1,4 @@
-"""No address that is forbidden is ever connected to, whatever a name leads to."""
+"""Forbidden addresses are never connected to, whatever a name resolves to."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from tests.support.hostile import OK, hostile, saying, saying_once
 
 @pytest.fixture
 def no_connects(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever opens a connection in this test fails it, and no packet leaves."""
+    """Fail the test at any attempt to open a connection, before a packet is sent."""
 
     async def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError(f"a connection was attempted: {args}")
@@ -41,7 +41,9 @@ def no_connects(monkeypatch: pytest.MonkeyPatch) -> None:
         ["93.184.216.34"] * 20 + ["192.168.0.1"],
     ],
 )
-async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[str]) -> None:
+async def test_a_name_is_refused_when_any_of_its_addresses_is_forbidden(
+    addresses: list[str],
+) -> None:
     async with webhook_client(PUBLIC_ONLY, resolver=FakeResolver(receiver=addresses)) as client:
         outcome = await client.send(request_to("http://receiver.test/"))
 
@@ -50,7 +52,7 @@ async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[st
 
 @pytest.mark.usefixtures("no_connects")
 @pytest.mark.parametrize("address", ["127.1", "0x7f000001", "2130706433", "", "localhost", "1"])
-async def test_what_a_resolver_gives_that_is_no_address_is_refused(address: str) -> None:
+async def test_a_resolver_s_result_that_is_not_an_address_is_refused(address: str) -> None:
     async with webhook_client(resolver=FakeResolver(receiver=[address])) as client:
         outcome = await client.send(request_to("http://receiver.test/"))
 
@@ -69,7 +71,7 @@ async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
     assert names.asked == []
 
 
-async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
+async def test_a_name_is_judged_again_at_every_attempt() -> None:
     closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     names = FakeResolver(receiver=["127.0.0.1"])
     async with webhook_client(resolver=names) as client, hostile(saying_once(closing)) as receiver:
@@ -83,7 +85,7 @@ async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
     assert names.asked == ["receiver.test", "receiver.test"]
 
 
-async def test_each_name_has_connections_of_its_own() -> None:
+async def test_connections_are_not_shared_between_names() -> None:
     names = FakeResolver(one=["127.0.0.1"], two=["127.0.0.1"])
     async with webhook_client(resolver=names) as client, hostile(saying(OK)) as receiver:
         await client.send(request_to(f"http://one.test:{receiver.port}/"))
@@ -93,7 +95,7 @@ async def test_each_name_has_connections_of_its_own() -> None:
     assert len(receiver.visits) == 2
 
 
-async def test_an_address_that_does_not_answer_gives_way_to_the_next() -> None:
+async def test_the_next_address_is_tried_when_one_refuses_the_connection() -> None:
     names = FakeResolver(receiver=["127.0.0.2", "127.0.0.1"])
     async with webhook_client(resolver=names) as client, hostile(saying(OK)) as receiver:
         outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
@@ -101,7 +103,7 @@ async def test_an_address_that_does_not_answer_gives_way_to_the_next() -> None:
     assert isinstance(outcome.result, Response)
 
 
-async def test_the_reason_for_many_refused_connections_names_no_address() -> None:
+async def test_the_message_for_many_refused_connections_contains_no_address() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         names = FakeResolver(receiver=[f"127.0.0.{n}" for n in range(1, 200)])
@@ -113,7 +115,7 @@ async def test_the_reason_for_many_refused_connections_names_no_address() -> Non
     assert outcome.result == Failure(FailureKind.CONNECT, "could not connect: connection refused")
 
 
-async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_a_few_of_very_many_addresses_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[object] = []
 
     async def start_connection(infos: Sequence[object], **_: object) -> None:
@@ -147,7 +149,7 @@ async def test_a_name_without_an_address_is_a_failed_lookup(
 
 
 @pytest.mark.parametrize("number", sorted(RESOURCE_SHORTAGES), ids=errno.errorcode.get)
-async def test_a_shortage_of_our_own_is_no_outcome_but_an_error(
+async def test_a_shortage_on_this_machine_raises_postponed_error(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def start_connection(*_: object, **__: object) -> None:
@@ -159,7 +161,7 @@ async def test_a_shortage_of_our_own_is_no_outcome_but_an_error(
             await client.send(request_to("http://receiver.test/"))
 
 
-async def test_the_resolver_of_the_system_reads_the_hosts_file() -> None:
+async def test_the_system_s_resolver_reads_the_hosts_file() -> None:
     resolver = CaresResolver()
 
     found = await resolver.addresses("localhost")

@@ -1,4 +1,4 @@
-"""However slow receivers are, the deadline is the end of it."""
+"""The deadline ends every request, however slow the receiver is."""
 
 import asyncio
 import socket
@@ -32,18 +32,18 @@ from tests.support.hostile_crowds import SLOW
 
 
 @pytest.mark.parametrize("body", [b"{}", LARGE], ids=["small", "large"])
-async def test_whoever_takes_too_long_is_left_at_the_deadline(body: bytes) -> None:
+async def test_a_slow_receiver_is_disconnected_at_the_deadline(body: bytes) -> None:
     async with leak_check():
         outcomes = await asyncio.gather(
-            *(outcome_of_waiting_for(script, body) for script in SLOW.values())
+            *(outcome_at_deadline(script, body) for script in SLOW.values())
         )
 
     assert {outcome.result for outcome in outcomes} == {TIMED_OUT}
     assert all(490 <= outcome.took_ms < 3000 for outcome in outcomes), outcomes
 
 
-async def outcome_of_waiting_for(script: Script, body: bytes) -> Outcome:
-    """What comes of half a second, after which the receiver must be left."""
+async def outcome_at_deadline(script: Script, body: bytes) -> Outcome:
+    """Return the outcome after half a second; the connection must be closed by then."""
     async with webhook_client(seconds=0.5) as client, hostile(script) as receiver:
         outcome = await client.send(request_to(receiver.url, body))
         if script not in NEVER_NOTICES_CLOSE:
@@ -51,7 +51,7 @@ async def outcome_of_waiting_for(script: Script, body: bytes) -> Outcome:
         return outcome
 
 
-async def test_a_lookup_that_never_ends_is_left_at_the_deadline() -> None:
+async def test_a_lookup_ends_at_the_deadline() -> None:
     async with webhook_client(seconds=0.2, resolver=UnansweredResolver()) as client:
         outcome = await client.send(request_to("http://receiver.test/"))
 
@@ -59,8 +59,8 @@ async def test_a_lookup_that_never_ends_is_left_at_the_deadline() -> None:
     assert 190 <= outcome.took_ms < 3000
 
 
-async def test_a_connection_that_never_opens_is_left_at_the_deadline() -> None:
-    with overrun() as url:
+async def test_an_attempt_to_connect_ends_at_the_deadline() -> None:
+    with full_backlog() as url:
         async with webhook_client(seconds=0.2) as client:
             outcome = await client.send(request_to(url))
 
@@ -68,8 +68,8 @@ async def test_a_connection_that_never_opens_is_left_at_the_deadline() -> None:
 
 
 @contextmanager
-def overrun() -> Iterator[str]:
-    """A URL where connections queue that nobody takes: the next one never opens."""
+def full_backlog() -> Iterator[str]:
+    """Yield a URL whose backlog of connections is full: the next one never opens."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -84,7 +84,7 @@ def overrun() -> Iterator[str]:
                 each.close()
 
 
-async def test_the_time_taken_is_that_from_the_lookup_to_the_end_of_the_answer() -> None:
+async def test_the_time_taken_lasts_from_the_lookup_to_the_end_of_the_response() -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await asyncio.sleep(0.1)
@@ -96,13 +96,13 @@ async def test_the_time_taken_is_that_from_the_lookup_to_the_end_of_the_answer()
     assert 95 <= outcome.took_ms <= (time.monotonic() - began) * 1000 + 5
 
 
-async def test_a_second_try_has_what_the_first_left_of_the_time() -> None:
+async def test_a_repeated_request_has_the_deadline_of_the_first() -> None:
     async def script(visit: Visit) -> None:
         if visit.number == 1:
             await visit.request()
             await visit.say(OK)
             await visit.request()
-            await asyncio.sleep(1.9)  # then it closes the kept connection without an answer
+            await asyncio.sleep(1.9)  # then it closes the idle connection without a response
         else:
             await visit.wait_closed()
 

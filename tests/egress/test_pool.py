@@ -1,4 +1,4 @@
-"""Connections are used again where that is safe, and closed in every other case."""
+"""Connections are reused where that is safe, and closed in every other case."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ from tests.support.hostile import (
 from tests.support.hostile_crowds import SLOW
 
 
-async def test_after_a_success_the_next_request_takes_the_same_connection() -> None:
+async def test_the_request_after_a_success_reuses_its_connection() -> None:
     first, second, visits = await send_twice(saying(OK))
 
     assert first.result == second.result
@@ -52,7 +52,7 @@ NOT_KEPT = {
     "Connection: close": OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
     "HTTP/1.0": OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
     "bytes after the body": OK + b"x",
-    "an answer too many": OK + OK,
+    "a second response": OK + OK,
     "a body that was cut off": HTTP + b"200 OK\r\nContent-Length: 99999\r\n\r\n" + b"x" * 99999,
     "a 204 with a body": HTTP + b"204 No Content\r\nContent-Length: 5\r\n\r\nhello",
 }
@@ -66,7 +66,7 @@ async def test_a_connection_is_not_kept_after(wire: bytes) -> None:
     assert visits == 2
 
 
-async def test_an_answer_before_the_request_is_read_counts_and_ends_the_connection() -> None:
+async def test_a_response_before_the_request_is_read_counts_and_ends_the_connection() -> None:
     async def script(visit: Visit) -> None:
         await visit.head()
         await visit.say(OK)
@@ -87,7 +87,7 @@ async def test_an_answer_before_the_request_is_read_counts_and_ends_the_connecti
     [saying_once(OK), resetting_after(OK), cutting_after(OK)],
     ids=["in good order", "with a reset", "without a closing alert"],
 )
-async def test_a_kept_connection_that_the_receiver_closed_is_not_used_again(
+async def test_an_idle_connection_that_the_receiver_closed_is_not_reused(
     script: Script, scheme: str
 ) -> None:
     authority = Authority()
@@ -106,7 +106,7 @@ async def test_a_kept_connection_that_the_receiver_closed_is_not_used_again(
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["an end", "a reset"])
-async def test_a_request_that_a_closing_connection_swallowed_is_sent_once_more(
+async def test_a_request_lost_on_a_closing_idle_connection_is_sent_once_more(
     reset: bool,
 ) -> None:
     async def script(visit: Visit) -> None:
@@ -138,7 +138,7 @@ async def test_a_request_is_never_sent_a_third_time() -> None:
     assert len(receiver.requests) == 3
 
 
-async def test_a_request_is_not_sent_again_when_any_byte_came_back() -> None:
+async def test_a_request_is_not_sent_again_after_any_byte_of_a_response() -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.say(OK)
@@ -153,7 +153,7 @@ async def test_a_request_is_not_sent_again_when_any_byte_came_back() -> None:
     assert len(receiver.requests) == 2
 
 
-async def test_a_request_on_a_fresh_connection_is_not_sent_again() -> None:
+async def test_a_request_on_a_new_connection_is_not_sent_again() -> None:
     async with webhook_client() as client, hostile(saying_once(b"")) as receiver:
         outcome = await client.send(request_to(receiver.url))
 
@@ -161,13 +161,13 @@ async def test_a_request_on_a_fresh_connection_is_not_sent_again() -> None:
     assert len(receiver.requests) == 1
 
 
-async def test_bytes_that_nobody_asked_for_end_a_kept_connection() -> None:
+async def test_unsolicited_bytes_end_an_idle_connection() -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.say(OK)
         if visit.number == 1:
             await asyncio.sleep(0.01)
-            await visit.say(HTTP + b"500 Unasked\r\nContent-Length: 0\r\n\r\n")
+            await visit.say(HTTP + b"500 Unsolicited\r\nContent-Length: 0\r\n\r\n")
         await visit.wait_closed()
 
     async with webhook_client() as client, hostile(script) as receiver:
@@ -180,12 +180,12 @@ async def test_bytes_that_nobody_asked_for_end_a_kept_connection() -> None:
     assert len(receiver.visits) == 2
 
 
-async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request() -> None:
+async def test_unsolicited_unread_bytes_never_become_the_next_response() -> None:
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
 
-        async def answer_a_visit() -> socket.socket:
+        async def respond_to_a_connection() -> socket.socket:
             visit, _ = await loop.sock_accept(listening)
             await loop.sock_recv(visit, 65536)
             await loop.sock_sendall(visit, OK)
@@ -193,19 +193,19 @@ async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request(
 
         async with webhook_client() as client:
             request = request_to(f"http://127.0.0.1:{listening.getsockname()[1]}/")
-            first, kept = await asyncio.gather(client.send(request), answer_a_visit())
-            answering = asyncio.create_task(answer_a_visit())
-            kept.send(HTTP + b"500 Unasked\r\nContent-Length: 0\r\n\r\n")
-            second = await client.send(request)  # before the loop could look what came
-            answering.cancel()
+            first, old = await asyncio.gather(client.send(request), respond_to_a_connection())
+            responding = asyncio.create_task(respond_to_a_connection())
+            old.send(HTTP + b"500 Unsolicited\r\nContent-Length: 0\r\n\r\n")
+            second = await client.send(request)  # before the loop could read it
+            responding.cancel()
 
     assert isinstance(first.result, Response)
     assert second.result == first.result
-    for visit in (kept, answering.result()):
+    for visit in (old, responding.result()):
         visit.close()
 
 
-async def test_a_connection_is_not_kept_for_longer_than_receivers_keep_theirs(
+async def test_an_idle_connection_is_closed_before_receivers_close_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.05)
@@ -214,7 +214,7 @@ async def test_a_connection_is_not_kept_for_longer_than_receivers_keep_theirs(
         await until(lambda: receiver.open_now == 0, within=2)
 
 
-async def test_a_connection_that_was_idle_for_too_long_is_not_used_before_it_is_swept(
+async def test_a_connection_that_was_idle_for_too_long_is_not_reused_before_the_sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with webhook_client() as client, hostile(saying(OK)) as receiver:
@@ -226,7 +226,7 @@ async def test_a_connection_that_was_idle_for_too_long_is_not_used_before_it_is_
 
 
 @pytest.mark.parametrize("bound", ["MAX_IDLE_PER_PEER", "MAX_IDLE"])
-async def test_only_so_many_connections_are_kept(
+async def test_the_number_of_idle_connections_is_limited(
     bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, bound, 3)
@@ -243,50 +243,50 @@ async def test_a_cancelled_request_leaves_nothing_behind() -> None:
     names = FakeResolver(receiver=["127.0.0.1"])
     async with leak_check(), webhook_client(resolver=names, tls=authority.trusted()) as client:
         for script in SLOW.values():
-            for scheme in ("http", "https"):  # of which the second never gets past its handshake
+            for scheme in ("http", "https"):  # https never completes its handshake
                 async with hostile(script) as receiver:
                     url = f"{scheme}://receiver.test:{receiver.port}/"
                     await cancelled(client, request_to(url, LARGE), receiver)
 
 
 async def cancelled(client: WebhookClient, request: Request, receiver: Hostile) -> None:
-    sending_it = asyncio.create_task(client.send(request))
+    sending = asyncio.create_task(client.send(request))
     await until(lambda: receiver.open_now == 1, every=0)
-    sending_it.cancel()
+    sending.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await sending_it
+        await sending
     if receiver.script not in NEVER_NOTICES_CLOSE:
         await until(lambda: receiver.open_now == 0)
 
 
 async def test_a_request_cancelled_at_any_moment_leaves_nothing_behind() -> None:
-    """However many turns of the loop it was given before."""
+    """After any number of iterations of the loop."""
     authority = Authority()
     names = FakeResolver(receiver=["127.0.0.1"])
     server = authority.server("receiver.test")
     async with leak_check(), webhook_client(resolver=names, tls=authority.trusted()) as client:
-        for tls, turns in product((None, server), range(30)):
+        for tls, iterations in product((None, server), range(30)):
             async with hostile(silent, tls=tls) as receiver:
                 url = f"http{'s' if tls else ''}://receiver.test:{receiver.port}/"
-                sending_it = asyncio.create_task(client.send(request_to(url)))
-                for _ in range(turns):
+                sending = asyncio.create_task(client.send(request_to(url)))
+                for _ in range(iterations):
                     await asyncio.sleep(0)
-                sending_it.cancel()
-                await asyncio.wait([sending_it])
+                sending.cancel()
+                await asyncio.wait([sending])
                 await until(lambda: receiver.open_now == 0)
 
 
 async def test_a_cancelled_lookup_leaves_nothing_behind() -> None:
     names = UnansweredResolver()
     async with leak_check(), webhook_client(resolver=names) as client:
-        sending_it = asyncio.create_task(client.send(request_to("http://receiver.test/")))
+        sending = asyncio.create_task(client.send(request_to("http://receiver.test/")))
         await names.waiting.wait()
-        sending_it.cancel()
+        sending.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await sending_it
+            await sending
 
 
-async def test_closing_the_sender_closes_what_it_kept() -> None:
+async def test_closing_the_client_closes_its_idle_connections() -> None:
     async with hostile(saying(OK)) as receiver:
         async with webhook_client() as client:
             await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(10)))

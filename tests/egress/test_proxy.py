@@ -1,4 +1,4 @@
-"""Through an egress proxy: what was judged is reached, and its faults are charged to nobody."""
+"""Requests through an egress proxy, whose own faults are no failed attempts."""
 
 from base64 import b64encode
 
@@ -24,7 +24,7 @@ def through(proxy: EgressProxy) -> Proxy:
     return Proxy.from_url(proxy.url)
 
 
-async def test_a_request_goes_through_the_proxy_to_the_very_address_that_was_judged() -> None:
+async def test_a_request_goes_through_the_proxy_to_the_address_that_was_judged() -> None:
     names = FakeResolver(receiver=["127.0.0.1"])
     async with (
         egress_proxy() as proxy,
@@ -42,7 +42,7 @@ async def test_a_request_goes_through_the_proxy_to_the_very_address_that_was_jud
     assert b"roxy" not in request
 
 
-async def test_tls_is_with_the_receiver_and_not_with_the_proxy() -> None:
+async def test_tls_is_negotiated_with_the_receiver_and_not_with_the_proxy() -> None:
     authority = Authority()
     names = FakeResolver(receiver=["127.0.0.1"])
     async with (
@@ -69,7 +69,7 @@ async def test_the_proxy_is_never_asked_for_a_forbidden_address() -> None:
     assert proxy.asked == []
 
 
-async def test_an_address_that_the_proxy_cannot_reach_gives_way_to_the_next() -> None:
+async def test_the_next_address_is_tried_when_the_proxy_cannot_reach_one() -> None:
     async with egress_proxy() as proxy, hostile(saying(OK)) as receiver:
         proxy.answer = lambda head: (
             b"HTTP/1.1 504 No\r\n\r\n" if head.startswith("CONNECT 127.0.0.9:") else None
@@ -83,7 +83,7 @@ async def test_an_address_that_the_proxy_cannot_reach_gives_way_to_the_next() ->
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-async def test_what_the_proxy_cannot_reach_is_the_endpoint_s_failure(status: int) -> None:
+async def test_a_receiver_that_the_proxy_cannot_reach_is_a_failed_attempt(status: int) -> None:
     async with egress_proxy() as proxy:
         proxy.answer = lambda _: f"HTTP/1.1 {status} No\r\n\r\n".encode()
         async with webhook_client(proxy=through(proxy)) as client:
@@ -94,7 +94,7 @@ async def test_what_the_proxy_cannot_reach_is_the_endpoint_s_failure(status: int
     )
 
 
-async def test_what_the_proxy_s_rules_forbid_is_a_refused_target() -> None:
+async def test_a_target_that_the_proxy_s_rules_forbid_is_refused() -> None:
     async with egress_proxy() as proxy:
         proxy.answer = lambda _: b"HTTP/1.1 403 Forbidden\r\n\r\n"
         async with webhook_client(proxy=through(proxy)) as client:
@@ -105,21 +105,21 @@ async def test_what_the_proxy_s_rules_forbid_is_a_refused_target() -> None:
     )
 
 
-OWN_FAULTS = {
+PROXY_FAULTS = {
     "wants other credentials": b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
     "fails": b"HTTP/1.1 500 Oops\r\n\r\n",
-    "knows no CONNECT": b"HTTP/1.1 405 Method Not Allowed\r\n\r\n",
+    "does not support CONNECT": b"HTTP/1.1 405 Method Not Allowed\r\n\r\n",
     "redirects": b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n",
     "speaks something else": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "hangs up": b"",
-    "hangs up in the middle": b"HTTP/1.1 200 OK\r\n",
-    "says more than there can be": b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\nforged",
-    "never comes to the end of its head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000,
+    "hangs up in its head": b"HTTP/1.1 200 OK\r\n",
+    "sends bytes after its head": b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\nforged",
+    "sends an endless head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000,
 }
 
 
-@pytest.mark.parametrize("answer", OWN_FAULTS.values(), ids=OWN_FAULTS)
-async def test_nobody_is_charged_when_the_proxy(answer: bytes) -> None:
+@pytest.mark.parametrize("answer", PROXY_FAULTS.values(), ids=PROXY_FAULTS)
+async def test_the_attempt_is_postponed_when_the_proxy(answer: bytes) -> None:
     async with egress_proxy() as proxy:
         proxy.answer = lambda _: answer
         async with webhook_client(proxy=through(proxy)) as client:
@@ -129,13 +129,13 @@ async def test_nobody_is_charged_when_the_proxy(answer: bytes) -> None:
     assert "p@ss" not in str(raised.value)
 
 
-async def test_nobody_is_charged_when_the_proxy_is_down() -> None:
+async def test_the_attempt_is_postponed_when_the_proxy_is_down() -> None:
     async with webhook_client(proxy=Proxy("127.0.0.1", free_port())) as client:
         with pytest.raises(PostponedError, match="the egress proxy cannot be reached"):
             await client.send(request_to("http://127.0.0.1:81/"))
 
 
-async def test_a_proxy_that_is_found_by_name_but_is_not_there_is_our_fault_too() -> None:
+async def test_the_attempt_is_postponed_when_the_proxy_s_name_has_no_address() -> None:
     names = FakeResolver(proxy=[])
     async with webhook_client(proxy=Proxy("proxy.test", 3128), resolver=names) as client:
         with pytest.raises(PostponedError, match="the egress proxy cannot be reached"):
@@ -146,7 +146,7 @@ async def postponed(service: Service) -> bool:
     return "webhookd_postponed_total 0.0" not in await metrics_of(service)
 
 
-async def test_while_the_proxy_is_down_no_attempt_is_spent_and_all_go_once_it_is_back(
+async def test_attempts_are_kept_while_the_proxy_is_down_and_made_once_it_is_back(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     port = free_port()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -20,6 +20,7 @@ from daemon.core.model.secrets import ClientCertificate
 from daemon.egress.tls_context import verifying_context
 
 DAY = timedelta(days=1)
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Authority:
@@ -64,13 +65,14 @@ class Authority:
         until: datetime | None = None,
         self_signed: bool = False,
         extra_certificates: int = 0,
+        rsa_key: bool = False,
     ) -> ssl.SSLContext:
         """
         Return a receiver's context with a certificate for `host`, valid for a day or `until`.
 
         In its handshake it sends `extra_certificates` that are not needed.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
+        key: Key = _rsa_key() if rsa_key else ec.generate_private_key(ec.SECP256R1())
         issuer, signer = (_subject(host), key) if self_signed else (self._name, self._key)
         certificate = (
             _unsigned(_subject(host), issuer, key, until=until or datetime.now(UTC) + DAY)
@@ -80,12 +82,16 @@ class Authority:
         return _serving([certificate, *[self._certificate] * extra_certificates], key)
 
 
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 def _subject(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 
 def _unsigned(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, until: datetime
+    subject: x509.Name, issuer: x509.Name, key: Key, *, until: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -98,9 +104,7 @@ def _unsigned(
     )
 
 
-def _serving(
-    certificates: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey
-) -> ssl.SSLContext:
+def _serving(certificates: Sequence[x509.Certificate], key: Key) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         chain = Path(folder) / "chain.pem"
