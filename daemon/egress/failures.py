@@ -85,7 +85,7 @@ def _tls_failure(error: Exception, target: Target) -> Failure | None:
 
 def _network_failure(error: Exception) -> Failure:
     """
-    The operating system's reason is kept, and its text, which may hold addresses, is not.
+    Name the reason by its errno: the text of an OSError may contain addresses.
 
     Raises PostponedError for a shortage of our own.
     """

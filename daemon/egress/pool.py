@@ -1,7 +1,7 @@
 """
 Idle connections to receivers, kept for a few seconds for the next request to the same peer.
 
-A connection is kept only while its number and its age stay below the limits here.
+Rule: a connection is reused only while it is young and nothing was received on it.
 """
 
 import asyncio

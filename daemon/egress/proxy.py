@@ -91,9 +91,9 @@ async def _read_status(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> 
         more = await loop.sock_recv(sock, MAX_REPLY_BYTES)
         reply += more
         if not more or len(reply) > MAX_REPLY_BYTES:
-            raise ProxyError("the egress proxy does not speak HTTP")
+            raise ProxyError("the egress proxy's reply is not valid HTTP")
     status = STATUS_LINE.match(reply)
     # The receiver cannot have sent anything yet: bytes after the head would pass for its response.
     if status is None or (status[1].startswith(b"2") and not reply.endswith(END_OF_HEAD)):
-        raise ProxyError("the egress proxy does not speak HTTP")
+        raise ProxyError("the egress proxy's reply is not valid HTTP")
     return int(status[1])

@@ -28,7 +28,7 @@ from tests.support.hostile import (
     Hostile,
     Script,
     Visit,
-    closing_after_hello,
+    closing_after_first_bytes,
     cutting_after,
     echoing,
     hanging_up,
@@ -200,8 +200,8 @@ async def resetting_in_server_hello(visit: Visit) -> None:
 HANDSHAKE_ENDS = {
     "an end": hanging_up,
     "a reset": resetting,
-    "an end after the ClientHello": closing_after_hello(reset=False),
-    "a reset after the ClientHello": closing_after_hello(reset=True),
+    "an end after the ClientHello": closing_after_first_bytes(reset=False),
+    "a reset after the ClientHello": closing_after_first_bytes(reset=True),
     "an end in the ServerHello": ending_in_server_hello,
     "a reset in the ServerHello": resetting_in_server_hello,
 }

@@ -269,7 +269,7 @@ def replying_to_hello(data: bytes, *, again: bytes = b"", every: float = 0.0) ->
     return script
 
 
-def closing_after_hello(*, reset: bool) -> Script:
+def closing_after_first_bytes(*, reset: bool) -> Script:
     """Close, or reset, as soon as the client has sent anything."""
 
     async def script(visit: Visit) -> None:

@@ -21,7 +21,7 @@ from tests.support.hostile import (
     OK,
     Script,
     Visit,
-    closing_after_hello,
+    closing_after_first_bytes,
     dripping,
     hanging_up,
     hostile,
@@ -103,7 +103,7 @@ ENDLESS = [
 ]
 RESETS = [
     resetting,
-    closing_after_hello(reset=True),
+    closing_after_first_bytes(reset=True),
     resetting_after(b""),
     resetting_after(b"HTTP/1.1 2"),
     resetting_after(HTTP + b"200 OK\r\nX: "),
@@ -113,7 +113,7 @@ RESETS = [
 
 # The scripts of a crowd of receivers; each connection gets the next one.
 CROWDS: dict[str, list[Script]] = {
-    "none": [saying(OK)],
+    "well-behaved": [saying(OK)],
     "of every kind": [
         *SLOW.values(),
         hanging_up,
@@ -132,8 +132,8 @@ CROWDS: dict[str, list[Script]] = {
         replying_to_hello(bytes(range(256)), again=bytes(range(256)) * 16),
         replying_to_hello(b"", again=b"\x17\x03\x03\x40\x00" + b"x" * 0x4000),
         replying_to_hello(HTTP + b"400 Bad Request\r\n\r\n"),
-        closing_after_hello(reset=True),
-        closing_after_hello(reset=False),
+        closing_after_first_bytes(reset=True),
+        closing_after_first_bytes(reset=False),
     ],
 }
 
