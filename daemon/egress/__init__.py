@@ -1,1 +1,1 @@
-"""One guarded POST to a customer's URL, and what came of it."""
+"""Guarded HTTP requests to customers' URLs: one POST in, one `Outcome` out."""

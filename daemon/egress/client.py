@@ -1,8 +1,9 @@
 """
-The narrow door to the outside: one guarded POST, and what came of it.
+One guarded POST to a customer's URL, returned as an `Outcome`.
 
-`send` never raises for what an endpoint does; it returns an `Outcome`. Nobody else in the house
-knows how a request is made. The five seconds of the contract are one deadline over all of it.
+This is the only way in which the daemon calls an endpoint, and `send` is the only place where an
+exception of a request becomes an `Outcome`. One deadline covers the whole request, from the lookup
+to the last byte read (contract: `delivery.timeout`).
 """
 
 import asyncio
@@ -14,19 +15,24 @@ from functools import lru_cache
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response, Trace
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import Target, judge_url
-from daemon.egress.failures import OPENING_FAILED, _failure_of, _failure_to_open
-from daemon.egress.http1 import Connection, ExchangeError
-from daemon.egress.messages import answer_of, head_of, wire_of
-from daemon.egress.pool import ConnectionPool, Peer
+from daemon.core.policy.urls import judge_url
+from daemon.egress.connector import Connector
+from daemon.egress.failures import REQUEST_ERRORS, failure_of
+from daemon.egress.http1 import HttpConnection
+from daemon.egress.messages import request_bytes, request_head, response_of
+from daemon.egress.peer import Peer
+from daemon.egress.pool import ConnectionPool
 from daemon.egress.proxy import Proxy
 from daemon.egress.resolver import CaresResolver, Resolver
+from daemon.egress.response_reader import ResponseError
 from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts, verifying_context
 
+URLS_REMEMBERED = 4096
+
 
 class WebhookClient:
-    """All requests of one daemon; make it inside the running loop, and close it there."""
+    """All requests of one daemon; create it inside the running loop, and close it there."""
 
     def __init__(
         self,
@@ -38,77 +44,66 @@ class WebhookClient:
         tls: Callable[[], ssl.SSLContext] = verifying_context,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._seconds = timeout.total_seconds()
-        self._judge = lru_cache(maxsize=4096)(lambda url: judge_url(url, policy))
-        self._connections = ConnectionPool(
-            policy,
-            resolver=resolver or CaresResolver(),
-            tls=TlsContexts(tls),
-            proxy=proxy,
+        self._timeout_seconds = timeout.total_seconds()
+        self._judge_url = lru_cache(URLS_REMEMBERED)(lambda url: judge_url(url, policy))
+        self._pool = ConnectionPool()
+        self._connector = Connector(
+            policy, resolver=resolver or CaresResolver(), tls=TlsContexts(tls), proxy=proxy
         )
 
     async def send(self, request: Request) -> Outcome:
         """
-        One POST. Cancelling it closes its connection; nothing else is left behind.
+        Send one POST and return its outcome; an endpoint's behaviour never raises.
 
-        Raises PostponedError for what is our own fault: this machine is out of sockets, ports or
+        Cancelling it closes its connection and leaves nothing behind.
+
+        Raises PostponedError for a fault of our own: this machine is out of sockets, ports or
         memory, its name servers cannot be reached, or the egress proxy fails.
         """
-        watch = Timings(self._loop.time)
-        target = self._judge(request.url)
+        timings = Timings(self._loop.time)
+        target = self._judge_url(request.url)
         if isinstance(target, Refusal):
             return Outcome(Failure(FailureKind.REFUSED_TARGET, target.reason), took_ms=0)
-        result = await self._attempt(target, request, watch)
-        head = head_of(target, request, open_to_all=True)
-        return Outcome(result, watch.total_ms(), Trace(head, watch.stages_ms()))
+        peer = Peer(target, request.client)
+        result: Response | Failure
+        try:
+            result = await self._post(peer, request_bytes(target, request), timings)
+        except REQUEST_ERRORS as error:
+            result = failure_of(error, target, timeout_seconds=self._timeout_seconds)
+        head = request_head(target, request, hide_secrets=True)
+        return Outcome(result, timings.total_ms(), Trace(head, timings.stages_ms()))
 
     async def close(self) -> None:
-        await self._connections.close()
+        """Close the idle connections and the resolver; requests under way must have ended."""
+        self._pool.close()
+        await self._connector.close()
 
-    async def _attempt(
-        self, target: Target, request: Request, watch: Timings
-    ) -> Response | Failure:
-        peer, wire = Peer(target, request.client), wire_of(target, request)
-        try:
-            return await self._post(peer, wire, watch, watch.began + self._seconds)
-        except TimeoutError:
-            return Failure(FailureKind.TIMEOUT, f"no complete answer within {self._seconds:g} s")
-
-    async def _post(
-        self, peer: Peer, wire: bytes, watch: Timings, deadline: float
-    ) -> Response | Failure:
-        watch.enter("answer")
-        kept = self._connections.take_idle(peer)
-        if kept is not None:
+    async def _post(self, peer: Peer, data: bytes, timings: Timings) -> Response:
+        deadline = timings.started_at + self._timeout_seconds
+        timings.enter("answer")
+        idle = self._pool.take(peer)
+        if idle is not None:
             try:
-                return await self._ask(peer, kept, wire, deadline)
-            except ExchangeError as error:
-                if error.heard:
-                    return _failure_of(error)
-                # The receiver was just closing a kept connection: that is not its failure.
-        try:
-            async with asyncio.timeout_at(deadline):
-                fresh = await self._connections.open(peer, watch)
-        except TimeoutError:
-            raise  # the deadline's; as an OSError it would be taken for the network's below
-        except OPENING_FAILED as error:
-            return _failure_to_open(error, peer.target)
-        watch.enter("answer")
-        try:
-            return await self._ask(peer, fresh, wire, deadline)
-        except ExchangeError as error:
-            return _failure_of(error)
+                return await self._exchange(peer, idle, data, deadline)
+            except ResponseError as error:
+                if error.response_started:
+                    raise
+                # The receiver was just closing the idle connection, which is no failure.
+        async with asyncio.timeout_at(deadline):
+            connection = await self._connector.open(peer, timings)
+        timings.enter("answer")
+        return await self._exchange(peer, connection, data, deadline)
 
-    async def _ask(
-        self, peer: Peer, connection: Connection, wire: bytes, deadline: float
+    async def _exchange(
+        self, peer: Peer, connection: HttpConnection, data: bytes, deadline: float
     ) -> Response:
         try:
-            raw = await connection.ask(wire, deadline=deadline)
-        except ExchangeError:
+            raw = await connection.exchange(data, deadline=deadline)
+        except ResponseError:
             connection.close()
             raise
         if raw.reusable and 200 <= raw.status < 300:
-            self._connections.give_back(peer, connection)
+            self._pool.put(peer, connection)
         else:
             connection.close()  # an endpoint in trouble gets a new connection the next time
-        return answer_of(raw)
+        return response_of(raw)

@@ -1,4 +1,8 @@
-"""Exceptions of a request, turned into failures that a customer understands."""
+"""
+The failure, in words for the customer, that an exception of a request stands for.
+
+The messages reveal nothing of our network: no address, and no text of an OSError.
+"""
 
 import errno
 import os
@@ -7,62 +11,87 @@ import ssl
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
-from daemon.egress.http1 import ExchangeError
-from daemon.egress.pool import RefusedTargetError, UnreachableError
+from daemon.egress.addresses import RefusedTargetError
+from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
 from daemon.egress.resolver import LookupFailedError
+from daemon.egress.response_reader import InvalidResponseError, ResponseError
 from daemon.egress.tls_context import UnusableCertificateError
-from daemon.egress.tls_transport import CostlyHandshakeError
+from daemon.egress.tls_session import RefusedTlsError
 
-# What says that this machine is short of something: our own fault, and charged to nobody.
-OUR_OWN_SHORTAGE = frozenset(
+# This machine lacks a resource: a fault of our own, which no endpoint's health may suffer for.
+RESOURCE_SHORTAGES = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 )
 
-
-OPENING_FAILED = (
+# TimeoutError and ssl.SSLError are OSErrors.
+REQUEST_ERRORS = (
     RefusedTargetError,
+    TargetForbiddenError,
     UnusableCertificateError,
     LookupFailedError,
-    UnreachableError,
+    ReceiverUnreachableError,
+    RefusedTlsError,
+    ResponseError,
     OSError,
 )
 
 
-def _failure_of(error: ExchangeError) -> Failure:
-    return Failure(FailureKind.PROTOCOL if error.broken else FailureKind.DISCONNECTED, str(error))
+def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> Failure:
+    """
+    Return the failure for one of REQUEST_ERRORS; a TimeoutError means the request's deadline.
 
-
-def _failure_to_open(error: Exception, target: Target) -> Failure:
-    """What the customer is told. Raises PostponedError for a shortage of our own."""
+    Raises PostponedError when this machine is short of sockets, ports or memory.
+    """
     match error:
+        case TimeoutError():
+            message = f"no complete response within {timeout_seconds:g} s"
+            return Failure(FailureKind.TIMEOUT, message)
         case RefusedTargetError():
             return Failure(FailureKind.REFUSED_TARGET, str(error))
+        case TargetForbiddenError():
+            message = "the egress rules of this service forbid this host"
+            return Failure(FailureKind.REFUSED_TARGET, message)
         case UnusableCertificateError():
             return Failure(FailureKind.UNUSABLE, str(error))
         case LookupFailedError():
-            return Failure(
-                FailureKind.LOOKUP, f"the name {target.host} could not be looked up: {error}"
-            )
-        case UnreachableError():
-            return Failure(FailureKind.CONNECT, f"could not connect: {error}")
+            message = f"the host name {target.host} could not be resolved: {error}"
+            return Failure(FailureKind.LOOKUP, message)
+        case ReceiverUnreachableError():
+            message = "could not connect: the receiver cannot be reached"
+            return Failure(FailureKind.CONNECT, message)
+        case InvalidResponseError():
+            return Failure(FailureKind.PROTOCOL, str(error))
+        case ResponseError():
+            return Failure(FailureKind.DISCONNECTED, str(error))
+        case _:
+            return _tls_failure(error, target) or _network_failure(error)
+
+
+def _tls_failure(error: Exception, target: Target) -> Failure | None:
+    match error:
         case ssl.SSLCertVerificationError():
-            return Failure(
-                FailureKind.TLS, f"the TLS certificate is not valid: {error.verify_message}"
-            )
+            message = f"the TLS certificate is not valid: {error.verify_message}"
         case ssl.SSLError():
             reason = (error.reason or "no reason given").replace("_", " ").lower()
-            return Failure(FailureKind.TLS, f"the TLS handshake failed: {reason}")
-        case OSError() if error.errno in OUR_OWN_SHORTAGE:
-            raise PostponedError(f"this machine is short: {_reason(error)}") from error
-        case CostlyHandshakeError():
-            return Failure(FailureKind.TLS, f"the TLS handshake failed: {error}")
+            message = f"the TLS handshake failed: {reason}"
+        case RefusedTlsError():
+            message = f"the TLS handshake failed: {error}"
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError() if target.tls:
-            return Failure(FailureKind.TLS, "the connection was closed during the TLS handshake")
+            message = "the receiver closed the connection during the TLS handshake"
         case _:
-            return Failure(FailureKind.CONNECT, f"could not connect: {_reason(error)}")
+            return None
+    return Failure(FailureKind.TLS, message)
 
 
-def _reason(error: Exception) -> str:
-    """The network's reason without the addresses that exception texts are full of."""
+def _network_failure(error: Exception) -> Failure:
+    """
+    Name the reason by its errno: the text of an OSError may contain addresses.
+
+    Raises PostponedError for a shortage of our own.
+    """
     number = getattr(error, "errno", None)
-    return os.strerror(number).lower() if number else "every address failed"
+    reason = os.strerror(number).lower() if number else "every address failed"
+    if number in RESOURCE_SHORTAGES:
+        message = f"this machine has no sockets, ports or memory left: {reason}"
+        raise PostponedError(message) from error
+    return Failure(FailureKind.CONNECT, f"could not connect: {reason}")

@@ -1,8 +1,8 @@
 """
-Turns: what receivers make us do, in the order in which it comes, and only so much of it at a time.
+A time budget for CPU work in each iteration of the event loop.
 
-A TLS handshake is a millisecond's work. When hundreds of receivers send their part of it at once,
-most of that waits for the next turns of the loop, so that everybody else has theirs.
+A TLS handshake takes a millisecond. When hundreds of receivers send their part of it at once, most
+of that work waits for later iterations, so that everything else gets its turn in between.
 """
 
 import asyncio
@@ -10,14 +10,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-TURN_SECONDS = 0.01
+SECONDS_PER_ITERATION = 0.01
 
 
 class LoopBudget:
-    """Whoever has something to do tries `now`, and when there is no time left, `later`."""
+    """Runs work in order, for at most `seconds` (of `clock`) in one iteration of the loop."""
 
     def __init__(
-        self, *, seconds: float = TURN_SECONDS, clock: Callable[[], float] = time.perf_counter
+        self,
+        *,
+        seconds: float = SECONDS_PER_ITERATION,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
@@ -26,32 +29,31 @@ class LoopBudget:
         self._waiting: deque[Callable[[], None]] = deque()
         self._next: asyncio.Handle | None = None
 
-    def now(self, work: Callable[[], None]) -> bool:
-        """Do it, and say so; or do not, because others wait or this turn is used up."""
+    def try_run(self, work: Callable[[], None]) -> bool:
+        """Run the work now and return True; False if other work waits or the budget is spent."""
         if self._waiting or self._spent >= self._seconds:
             return False
-        self._do(work)
+        self._run(work)
         return True
 
-    def later(self, work: Callable[[], None]) -> None:
-        """Do it after all that waits already."""
+    def run_later(self, work: Callable[[], None]) -> None:
+        """Run the work in a later iteration, after all that waits already."""
         self._waiting.append(work)
-        self._expect_next()
+        self._schedule_iteration()
 
-    def _do(self, work: Callable[[], None]) -> None:
-        self._expect_next()
+    def _run(self, work: Callable[[], None]) -> None:
+        self._schedule_iteration()
         began = self._clock()
         try:
             work()
         finally:
             self._spent += self._clock() - began
 
-    def _expect_next(self) -> None:
+    def _schedule_iteration(self) -> None:
         if self._next is None:
-            self._next = self._loop.call_soon(self._begin)
+            self._next = self._loop.call_soon(self._begin_iteration)
 
-    def _begin(self) -> None:
-        """Another turn of the loop."""
+    def _begin_iteration(self) -> None:
         self._next, self._spent = None, 0.0
         while self._waiting and self._spent < self._seconds:
-            self._do(self._waiting.popleft())
+            self._run(self._waiting.popleft())

@@ -1,34 +1,31 @@
-"""Requests as bytes, and answers as values that can be stored."""
+"""Requests as the bytes that are sent, and responses as values that can be stored."""
 
 import codecs
 
 from daemon.core.model.attempts import Request, Response
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.policy.urls import Target
-from daemon.egress.http1 import RawAnswer
+from daemon.egress.response_reader import RawResponse
 
-HEADERS_KEPT = 100
+MAX_HEADERS = 100
+MAX_HEADER_VALUE_LENGTH = 2048  # characters
 
-
-DECODER = codecs.getincrementaldecoder("utf-8")
-
-
-HEADER_VALUE_KEPT = 2048
+_utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 
-def wire_of(target: Target, request: Request) -> bytes:
-    """The request's bytes; header names and values have been judged before they came here."""
-    return head_of(target, request).encode("latin-1") + request.body
+def request_bytes(target: Target, request: Request) -> bytes:
+    """Return the request as sent; its header names and values must have been validated before."""
+    return request_head(target, request).encode("latin-1") + request.body
 
 
-def head_of(target: Target, request: Request, *, open_to_all: bool = False) -> str:
-    """Request line and headers, as sent; what is secret in them is hidden if `open_to_all`."""
+def request_head(target: Target, request: Request, *, hide_secrets: bool = False) -> str:
+    """Return request line and headers; `hide_secrets` hides the query and private headers."""
+    path = target.path
+    if hide_secrets and "?" in path:
+        path = f"{path.partition('?')[0]}?…"
     lines = [f"{name}: {value}\r\n" for name, value in request.headers]
     for name, value in request.private_headers:
-        lines.append(f"{name}: {HIDDEN if open_to_all else value}\r\n")
-    path = target.path
-    if open_to_all and "?" in path:
-        path = f"{path.partition('?')[0]}?…"
+        lines.append(f"{name}: {HIDDEN if hide_secrets else value}\r\n")
     return (
         f"POST {path} HTTP/1.1\r\nHost: {target.host_header}\r\nAccept: */*\r\n"
         f"Accept-Encoding: identity\r\nContent-Length: {len(request.body)}\r\n"
@@ -36,22 +33,23 @@ def head_of(target: Target, request: Request, *, open_to_all: bool = False) -> s
     )
 
 
-def answer_of(raw: RawAnswer) -> Response:
-    """The answer as text that PostgreSQL can store whatever the receiver sent."""
-    decoder = DECODER("replace")
+def response_of(raw: RawResponse) -> Response:
+    """Return the response as text that PostgreSQL can store, whatever the receiver sent."""
+    # An incremental decoder omits a character whose last bytes were truncated.
+    body = _utf8_decoder("replace").decode(raw.body, final=not raw.truncated)
     return Response(
         status=raw.status,
         headers=tuple(
-            (clean(name.lower()), clean(value)[:HEADER_VALUE_KEPT])
-            for name, value in raw.headers[:HEADERS_KEPT]
+            (_storable(name.lower()), _storable(value)[:MAX_HEADER_VALUE_LENGTH])
+            for name, value in raw.headers[:MAX_HEADERS]
         ),
-        body=decoder.decode(raw.body, final=not raw.truncated).replace("\x00", "\ufffd"),
+        body=body.replace("\x00", "\ufffd"),
         truncated=raw.truncated,
     )
 
 
-def clean(text: bytes) -> str:
-    """Bytes of a head as text without NUL or surrogates; what is no UTF-8 is read as Latin-1."""
+def _storable(text: bytes) -> str:
+    """Header bytes as text without NUL or surrogates, read as UTF-8 or else as Latin-1."""
     try:
         return text.decode("utf-8").replace("\x00", "\ufffd")
     except UnicodeDecodeError:

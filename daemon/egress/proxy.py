@@ -1,8 +1,8 @@
 """
-Through the operator's egress proxy: a tunnel to an address that has been judged already.
+Tunnels through the operator's egress proxy (HTTP CONNECT, RFC 9110, section 9.3.6).
 
-The proxy is asked for the address, never for the name, so that what was judged is what is reached.
-What goes wrong with the proxy itself is our own fault, and no endpoint's.
+Rule: the proxy is asked for the address that was judged, never for the name. A fault of the proxy
+itself is our own, and no endpoint's.
 """
 
 import asyncio
@@ -14,28 +14,30 @@ from urllib.parse import unquote, urlsplit
 
 from daemon.core.errors import PostponedError
 
-LONGEST_ANSWER = 8 * 1024
+DEFAULT_PORT = 3128
+MAX_REPLY_BYTES = 8 * 1024
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |\r\n)")
-# With these a proxy says that the other side cannot be reached. (RFC 9110, sections 15.6.3 to 5.)
-UNREACHABLE = {502, 503, 504}
-FORBIDDEN = 403
+END_OF_HEAD = b"\r\n\r\n"
+# With these a proxy says that it cannot reach the other side. (RFC 9110, sections 15.6.3 to 5.)
+UNREACHABLE_STATUSES = frozenset({502, 503, 504})
+FORBIDDEN_STATUS = 403
 
 
 class ProxyError(PostponedError):
     """The proxy cannot be used."""
 
 
-class UnreachableError(Exception):
+class ReceiverUnreachableError(Exception):
     """The proxy works, and could not reach the receiver."""
 
 
-class ForbiddenError(Exception):
+class TargetForbiddenError(Exception):
     """The proxy works, and its rules forbid the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where the proxy is; `authorization` is the value of its header, None without a password."""
+    """Host and port of the proxy, and the value of Proxy-Authorization if it needs a password."""
 
     host: str
     port: int
@@ -43,52 +45,55 @@ class Proxy:
 
     @classmethod
     def from_url(cls, url: str) -> "Proxy":
-        """Read `http://user:password@host:port`, which has been checked already."""
+        """Read `http://user:password@host:port`, which the configuration has validated."""
         parts = urlsplit(url)
         assert parts.hostname is not None
         authorization = None
         if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            authorization = f"Basic {b2a_base64(pair, newline=False).decode()}"
-        return cls(parts.hostname, parts.port or 3128, authorization)
+            credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            authorization = f"Basic {b2a_base64(credentials, newline=False).decode()}"
+        return cls(parts.hostname, parts.port or DEFAULT_PORT, authorization)
 
 
-async def tunnel(sock: socket.socket, proxy: Proxy, address: str, port: int) -> None:
+async def open_tunnel(sock: socket.socket, proxy: Proxy, *, address: str, port: int) -> None:
     """
-    Make `sock`, which is connected to the proxy, a way to `address`.
+    Turn `sock`, which is connected to the proxy, into a connection to `address`.
 
-    Raises ProxyError, UnreachableError or ForbiddenError; the caller closes `sock` then.
+    Raises ProxyError, ReceiverUnreachableError or TargetForbiddenError; the caller then closes
+    `sock`.
     """
     loop = asyncio.get_running_loop()
+    try:
+        await loop.sock_sendall(sock, _connect_request(proxy, address, port))
+        status = await _read_status(loop, sock)
+    except OSError as error:
+        raise ProxyError("the egress proxy closed the connection") from error
+    if 200 <= status < 300:
+        return
+    if status in UNREACHABLE_STATUSES:
+        raise ReceiverUnreachableError
+    if status == FORBIDDEN_STATUS:
+        raise TargetForbiddenError
+    raise ProxyError(f"the egress proxy answered CONNECT with status {status}")
+
+
+def _connect_request(proxy: Proxy, address: str, port: int) -> bytes:
     authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n"
     if proxy.authorization is not None:
         head += f"Proxy-Authorization: {proxy.authorization}\r\n"
-    try:
-        await loop.sock_sendall(sock, f"{head}\r\n".encode())
-        status = await _status(loop, sock)
-    except OSError as error:
-        raise ProxyError("the egress proxy closed the connection") from error
-    match status:
-        case _ if 200 <= status < 300:
-            return
-        case _ if status in UNREACHABLE:
-            raise UnreachableError
-        case _ if status == FORBIDDEN:
-            raise ForbiddenError
-        case _:
-            raise ProxyError(f"the egress proxy answers with status {status}")
+    return f"{head}\r\n".encode()
 
 
-async def _status(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> int:
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        more = await loop.sock_recv(sock, LONGEST_ANSWER)
-        answer += more
-        if not more or len(answer) > LONGEST_ANSWER:
-            raise ProxyError("the egress proxy does not speak HTTP")
-    status = STATUS_LINE.match(answer)
-    # Nobody has been spoken to yet: what comes behind the head would pass for the receiver's.
-    if status is None or (status[1].startswith(b"2") and not answer.endswith(b"\r\n\r\n")):
-        raise ProxyError("the egress proxy does not speak HTTP")
+async def _read_status(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> int:
+    reply = b""
+    while END_OF_HEAD not in reply:
+        more = await loop.sock_recv(sock, MAX_REPLY_BYTES)
+        reply += more
+        if not more or len(reply) > MAX_REPLY_BYTES:
+            raise ProxyError("the egress proxy's reply is not valid HTTP")
+    status = STATUS_LINE.match(reply)
+    # The receiver cannot have sent anything yet: bytes after the head would pass for its response.
+    if status is None or (status[1].startswith(b"2") and not reply.endswith(END_OF_HEAD)):
+        raise ProxyError("the egress proxy's reply is not valid HTTP")
     return int(status[1])

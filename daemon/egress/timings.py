@@ -1,28 +1,29 @@
-"""A stopwatch for one attempt: how long it took, and how much of that in each stage."""
+"""How long one attempt took, in all and in each of its stages."""
 
 from collections.abc import Callable
 from itertools import pairwise
 
 
 class Timings:
-    """Runs from the moment it is made; `clock` counts seconds."""
+    """A stopwatch that starts when it is created; `clock` returns seconds."""
 
-    __slots__ = ("_clock", "_entered", "began")
+    __slots__ = ("_clock", "_entered", "started_at")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.began = clock()
+        self.started_at = clock()
         self._entered: list[tuple[str, float]] = []
 
     def enter(self, stage: str) -> None:
-        """The stage before ends here."""
+        """Start a stage and end the one before."""
         self._entered.append((stage, self._clock()))
 
     def total_ms(self) -> int:
-        return round((self._clock() - self.began) * 1000)
+        """Return the milliseconds since the start."""
+        return round((self._clock() - self.started_at) * 1000)
 
     def stages_ms(self) -> tuple[tuple[str, int], ...]:
-        """Every stage so far, in the order they came; a stage that came twice counts together."""
+        """Return each stage's milliseconds in order of first entry; repeated stages add up."""
         seconds: dict[str, float] = {}
         for (stage, began), (_, ended) in pairwise([*self._entered, ("", self._clock())]):
             seconds[stage] = seconds.get(stage, 0.0) + ended - began

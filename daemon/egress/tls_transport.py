@@ -1,8 +1,7 @@
 """
-TLS over one connection to a receiver, and a bound on all that it costs.
+TLS between a TCP connection and an HttpConnection: a transport above, a protocol below.
 
-It believes nothing either: records that carry no answer (requests for a handshake, tickets, changes
-of the key) cost us more than whoever sends them, and OpenSSL takes them without an end.
+TLS work runs within the event loop's time budget; while it waits, nothing more is read.
 """
 
 import asyncio
@@ -10,163 +9,133 @@ import ssl
 from functools import partial
 from typing import cast
 
-from daemon.egress.http1 import Connection
+from daemon.egress.http1 import HttpConnection
 from daemon.egress.loop_budget import LoopBudget
-from daemon.egress.tls_hello import TOO_MUCH, Greeting
-
-# Certificates and all. Servers send 2 to 8 KiB.
-HANDSHAKE_LIMIT = 32 * 1024
-# What may come, since the last request, beyond what it carries: heads of records, tickets.
-OVERHEAD_LIMIT = 16 * 1024
-# A record counts for so many bytes more: thousands of short ones would cost us milliseconds.
-RECORD_COST = 64
-VERSIONS = (b"\x03\x00", b"\x03\x01", b"\x03\x02", b"\x03\x03")
-# No record is longer, and no more than this goes to OpenSSL before the bounds are looked at.
-PIECE = 16 * 1024
-
-
-class CostlyHandshakeError(ConnectionError):
-    """The handshake would cost more than any honest one; `str()` is for the customer."""
+from daemon.egress.server_hello import TOO_MANY_RECORDS
+from daemon.egress.tls_session import PIECE_BYTES, RefusedTlsError, TlsSession
 
 
 class TlsTransport(asyncio.Protocol):
-    """
-    Stands between the network and a `Connection`, which takes it for its transport.
-
-    What it reckons it reckons in `turns`; while that waits, nothing more is read.
-    """
+    """The HttpConnection's transport; `handshake` is set once the receiver has proved its name."""
 
     def __init__(
-        self, above: Connection, context: ssl.SSLContext, host: str, *, turns: LoopBudget
+        self, connection: HttpConnection, context: ssl.SSLContext, host: str, *, budget: LoopBudget
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._above = above
-        self._turns = turns
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._raw: asyncio.Transport | None = None
-        self._open = False
-        self._room = HANDSHAKE_LIMIT
-        self._unsent = b""
-        self._greeting = Greeting()
-        self.ready: asyncio.Future[None] = self._loop.create_future()
-
-    # What the network tells.
+        self._connection = connection
+        self._budget = budget
+        self._session = TlsSession(context, host)
+        self._tcp: asyncio.Transport | None = None
+        self.handshake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._raw = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
-        if not self._turns.now(self._go_on):
-            self._turns.later(self._go_on)
+        # uvloop's transports do not inherit from asyncio.Transport.
+        self._tcp = cast("asyncio.Transport", transport)
+        if not self._budget.try_run(self._advance):
+            self._budget.run_later(self._advance)
 
     def data_received(self, data: bytes) -> None:
-        if not self._turns.now(partial(self._take, data)):
-            assert self._raw is not None
-            self._raw.pause_reading()
-            self._turns.later(partial(self._take_up, data))
-
-    def _take_up(self, data: bytes) -> None:
-        if self._raw is not None and not self.is_closing():
-            self._raw.resume_reading()
-            self._take(data)
-
-    def _take(self, data: bytes) -> None:
-        for at in range(0, len(data), PIECE):
-            if self.is_closing():
-                return
-            piece = data[at : at + PIECE]
-            self._room -= len(piece) + RECORD_COST * _records_in(piece)
-            self._incoming.write(piece if self._greeting.over else self._greeting.read(piece))
-            if self._greeting.refused:
-                self._end(CostlyHandshakeError(self._greeting.refused))
-                return
-            self._go_on()
-            if self._room < 0:
-                self._overflow()
+        if not self._budget.try_run(partial(self._receive, data)):
+            assert self._tcp is not None
+            self._tcp.pause_reading()
+            self._budget.run_later(partial(self._resume, data))
 
     def eof_received(self) -> None:
-        if self._open:  # with or without TLS's closing alert: there are servers that send none
-            self._above.eof_received()
+        if self._session.established:  # some servers send no closing alert of TLS
+            self._connection.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._open:
-            self._above.connection_lost(exc)
-        elif not self.ready.done():
-            self.ready.set_exception(exc or ConnectionResetError())
-
-    # What the connection asks of its transport.
+        if self._session.established:
+            self._connection.connection_lost(exc)
+        else:
+            self._fail_handshake(exc or ConnectionResetError())
 
     def write(self, data: bytes) -> None:
-        self._room = OVERHEAD_LIMIT
-        self._unsent = data
-        self._go_on()
+        """Encrypt and send one whole request."""
+        self._session.queue(data)
+        self._advance()
 
     def abort(self) -> None:
-        if self._raw is not None:
-            self._raw.abort()
+        """Close the TCP connection at once, without a closing alert."""
+        if self._tcp is not None:
+            self._tcp.abort()
 
     def is_closing(self) -> bool:
-        return self._raw is None or self._raw.is_closing()
+        """Whether the TCP connection is closed or about to be."""
+        return self._tcp is None or self._tcp.is_closing()
 
     def get_write_buffer_size(self) -> int:
-        return 0 if self._raw is None else self._raw.get_write_buffer_size() + len(self._unsent)
+        """Return the bytes that the operating system has not taken yet."""
+        if self._tcp is None:
+            return 0
+        return self._tcp.get_write_buffer_size() + self._session.unsent_bytes
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        return default if self._raw is None else self._raw.get_extra_info(name, default)
+        return default if self._tcp is None else self._tcp.get_extra_info(name, default)
 
-    def _go_on(self) -> None:
-        """Do whatever can be done with what has come so far."""
+    def _resume(self, data: bytes) -> None:
+        if self._tcp is not None and not self.is_closing():
+            self._tcp.resume_reading()
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        for start in range(0, len(data), PIECE_BYTES):
+            if self.is_closing():
+                return
+            try:
+                self._session.receive(data[start : start + PIECE_BYTES])
+            except RefusedTlsError as error:
+                self._refuse(error)
+                return
+            self._advance()
+            if self._session.limit_exceeded:
+                self._refuse(RefusedTlsError(TOO_MANY_RECORDS))
+
+    def _advance(self) -> None:
+        """Do all that the records received so far permit."""
         try:
-            if not self._open:
-                self._tls.do_handshake()
-                self._opened()
-            if self._unsent:
-                self._tls.write(self._unsent)
-                self._unsent = b""
-            while data := self._tls.read(PIECE):
-                self._room += len(data)
-                self._above.data_received(data)
+            if not self._session.established:
+                self._session.handshake()
+                self._complete_handshake()
+            self._session.flush()
+            while data := self._session.read():
+                self._connection.data_received(data)
                 if self.is_closing():
                     return
-            self._above.eof_received()
+            self._connection.eof_received()
         except ssl.SSLWantReadError:
-            self._flush()
+            self._send_records()
         except ssl.SSLError as error:
-            self._flush()  # the alert that says why
-            self._failed(error)
+            self._send_records()  # the alert that says why
+            self._fail(error)
 
-    def _opened(self) -> None:
-        self._open = True
-        self._room = OVERHEAD_LIMIT
-        self._above.connection_made(cast("asyncio.Transport", self))
-        if not self.ready.done():
-            self.ready.set_result(None)
+    def _complete_handshake(self) -> None:
+        self._connection.connection_made(cast("asyncio.Transport", self))
+        if not self.handshake.done():
+            self.handshake.set_result(None)
 
-    def _flush(self) -> None:
-        if self._outgoing.pending and self._raw is not None and not self._raw.is_closing():
-            self._raw.write(self._outgoing.read())
+    def _send_records(self) -> None:
+        if self._tcp is not None and not self._tcp.is_closing():
+            records = self._session.records_to_send()
+            if records:
+                self._tcp.write(records)
 
-    def _failed(self, error: ssl.SSLError) -> None:
-        if self._open:
-            self._above.connection_lost(error)
+    def _fail(self, error: ssl.SSLError) -> None:
+        if self._session.established:
+            self._connection.connection_lost(error)
             self.abort()
+            return
+        closed = isinstance(error, ssl.SSLZeroReturnError)
+        self._fail_handshake(ConnectionResetError() if closed else error)
+        if self._tcp is not None:
+            self._tcp.close()
+
+    def _refuse(self, error: RefusedTlsError) -> None:
+        if self._session.established:
+            self._connection.reject_response(str(error))
         else:
-            if not self.ready.done():
-                gone = isinstance(error, ssl.SSLZeroReturnError)
-                self.ready.set_exception(ConnectionResetError() if gone else error)
-            if self._raw is not None:
-                self._raw.close()
-
-    def _overflow(self) -> None:
-        self._end(CostlyHandshakeError(TOO_MUCH))
-
-    def _end(self, error: CostlyHandshakeError) -> None:
-        if self._open:
-            self._above.overwhelmed(str(error))
-        elif not self.ready.done():
-            self.ready.set_exception(error)
+            self._fail_handshake(error)
         self.abort()
 
-
-def _records_in(data: bytes) -> int:
-    """About how many begin here: their heads hold a version, and little else looks like one."""
-    return sum(map(data.count, VERSIONS))
+    def _fail_handshake(self, error: Exception) -> None:
+        if not self.handshake.done():
+            self.handshake.set_exception(error)

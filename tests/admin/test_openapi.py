@@ -18,7 +18,7 @@ from tests.admin.test_access import OPERATIONS
 from tests.support.api_client import OPERATOR, serving_api
 from tests.support.application import Application
 from tests.support.certificates import Authority
-from tests.support.client import Names
+from tests.support.client import FakeResolver
 from tests.support.commandline import ROOT
 from tests.support.hostile import OK, hostile, saying
 
@@ -122,7 +122,7 @@ def test_the_reference_lists_the_errors_of_each_operation() -> None:
 PLACE = ("127.8.4.43", 8443)
 
 
-class OneName(Names):
+class OneName(FakeResolver):
     """A resolver that knows the receiver, and asks nobody for any other name."""
 
     async def addresses(self, host: str) -> list[str]:

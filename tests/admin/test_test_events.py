@@ -149,7 +149,7 @@ async def test_a_receiver_that_says_nothing_is_a_400_after_the_timeout(
         status, told, _ = await tried(api, receiver.url)
 
     assert status == 400
-    assert told["error"] == "no complete answer within 0.3 s"
+    assert told["error"] == "no complete response within 0.3 s"
 
 
 async def test_a_hostile_answer_is_shown_as_text(api: Caller) -> None:

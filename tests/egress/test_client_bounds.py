@@ -1,4 +1,4 @@
-"""However long an answer is, and however strange: little of it is kept, and can be stored."""
+"""Limits on responses: little of a long one is kept, and every outcome can be stored."""
 
 import gzip
 from datetime import UTC, datetime, timedelta
@@ -9,14 +9,21 @@ import pytest
 
 from daemon.core.model.attempts import Failure, Outcome, Response
 from daemon.core.outcomes.verdict import judge
-from daemon.egress.http1 import BODY_KEPT, PIECES_LIMIT
-from daemon.egress.messages import HEADERS_KEPT
+from daemon.egress.messages import MAX_HEADERS
+from daemon.egress.response_parser import MAX_BODY_BYTES, MAX_PIECES
 from tests.support.application import Application
-from tests.support.client import ENDLESS_HEAD, answer_of, outcome_of, sending, to
+from tests.support.client import HEAD_TOO_LARGE, outcome_of, request_to, response_of, webhook_client
 from tests.support.daemons import until
-from tests.support.hostile import CHUNKED, HTTP, hostile, saying, saying_for_ever, saying_once
+from tests.support.hostile import (
+    CHUNKED,
+    HTTP,
+    hostile,
+    saying,
+    saying_for_ever,
+    saying_once,
+)
 
-BOMB = gzip.compress(bytes(10_000_000), mtime=0)  # a thousandth of what it claims to hold
+BOMB = gzip.compress(bytes(10_000_000), mtime=0)  # a thousandth of its content
 
 ENDLESS_BODIES = {
     "a body that ends with the connection": (HTTP + b"200 OK\r\n\r\n", b"x" * 4096),
@@ -36,38 +43,43 @@ ENDLESS_BODIES = {
 
 
 @pytest.mark.parametrize(("beginning", "again"), ENDLESS_BODIES.values(), ids=ENDLESS_BODIES)
-async def test_of_an_endless_body_the_first_16_kib_are_kept_and_the_connection_is_closed(
+async def test_an_endless_body_is_cut_off_at_16_kib_and_its_connection_closed(
     beginning: bytes, again: bytes
 ) -> None:
-    async with sending() as sender, hostile(saying_for_ever(beginning, again)) as receiver:
-        outcome = await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(saying_for_ever(beginning, again)) as receiver:
+        outcome = await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0)
 
-    answer = outcome.result
-    assert isinstance(answer, Response)
-    assert answer.status == 200
-    assert answer.truncated
-    assert BODY_KEPT - 64 <= len(answer.body) <= BODY_KEPT  # of gzip some bytes are a character
+    response = outcome.result
+    assert isinstance(response, Response)
+    assert response.status == 200
+    assert response.truncated
+    assert (
+        MAX_BODY_BYTES - 64 <= len(response.body) <= MAX_BODY_BYTES
+    )  # of gzip some bytes are a character
     assert outcome.took_ms < 4000
 
 
 async def test_a_body_is_never_decompressed() -> None:
     packed = gzip.compress(bytes(1000))
-    answer = await answer_of(
+    response = await response_of(
         saying_once(HTTP + b"200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed)
     )
 
-    assert len(answer.body) <= len(packed)
+    assert len(response.body) <= len(packed)
 
 
 ENDLESS_HEADS = {
-    "interim answers": (b"", (HTTP + b"103 Early Hints\r\n\r\n") * 100),
-    "interim answers with headers": (b"", (HTTP + b"102 P\r\nX: a\r\n\r\n") * 100),
-    "interim answers with bodies": (
+    "interim responses": (b"", (HTTP + b"103 Early Hints\r\n\r\n") * 100),
+    "interim responses with headers": (b"", (HTTP + b"102 P\r\nX: a\r\n\r\n") * 100),
+    "interim responses with bodies": (
         b"",
         (HTTP + b"199 X\r\nContent-Length: 4096\r\n\r\n" + b"x" * 4096),
     ),
-    "an interim answer's body": (HTTP + b"199 X\r\nContent-Length: 99999999\r\n\r\n", b"x" * 4096),
+    "an interim response's body": (
+        HTTP + b"199 X\r\nContent-Length: 99999999\r\n\r\n",
+        b"x" * 4096,
+    ),
     "empty lines": (b"", b"\r\n" * 2000),
     "headers": (HTTP + b"200 OK\r\n", b"X: a\r\n" * 500),
     "one header": (HTTP + b"200 OK\r\nX: ", b"a" * 4096),
@@ -80,11 +92,11 @@ ENDLESS_HEADS = {
 
 @pytest.mark.parametrize(("beginning", "again"), ENDLESS_HEADS.values(), ids=ENDLESS_HEADS)
 async def test_an_endless_head_is_a_failure(beginning: bytes, again: bytes) -> None:
-    async with sending() as sender, hostile(saying_for_ever(beginning, again)) as receiver:
-        outcome = await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(saying_for_ever(beginning, again)) as receiver:
+        outcome = await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0)
 
-    assert outcome.result == ENDLESS_HEAD
+    assert outcome.result == HEAD_TOO_LARGE
     assert outcome.took_ms < 4000
 
 
@@ -98,68 +110,70 @@ async def test_an_endless_head_is_a_failure(beginning: bytes, again: bytes) -> N
     ],
     ids=["a chunk's extension", "a chunk's size", "trailers", "one trailer"],
 )
-async def test_endless_framing_of_a_body_ends_the_answer_there(
+async def test_a_body_is_truncated_where_its_framing_does_not_end(
     beginning: bytes, again: bytes
 ) -> None:
-    answer = await answer_of(saying_for_ever(beginning, again))
+    response = await response_of(saying_for_ever(beginning, again))
 
-    assert (answer.status, answer.truncated) == (200, True)
-
-
-async def test_an_answer_in_crumbs_is_read_no_further_than_a_thousand_of_them() -> None:
-    answer = await answer_of(saying_for_ever(CHUNKED, b"1\r\nx\r\n" * 5000))
-
-    assert (answer.status, answer.truncated) == (200, True)
-    assert 900 < len(answer.body) < PIECES_LIMIT
+    assert (response.status, response.truncated) == (200, True)
 
 
-async def test_a_body_of_16_kib_is_whole_and_one_more_byte_is_cut_off() -> None:
-    whole = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * BODY_KEPT))
-    cut = await answer_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (BODY_KEPT + 1)))
+async def test_a_response_in_tiny_pieces_is_truncated_after_a_thousand_of_them() -> None:
+    response = await response_of(saying_for_ever(CHUNKED, b"1\r\nx\r\n" * 5000))
 
-    assert (len(whole.body), whole.truncated) == (BODY_KEPT, False)
-    assert (len(cut.body), cut.truncated) == (BODY_KEPT, True)
+    assert (response.status, response.truncated) == (200, True)
+    assert 900 < len(response.body) < MAX_PIECES
+
+
+async def test_a_body_of_16_kib_is_kept_whole_and_one_more_byte_is_cut_off() -> None:
+    whole = await response_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * MAX_BODY_BYTES))
+    cut = await response_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (MAX_BODY_BYTES + 1)))
+
+    assert (len(whole.body), whole.truncated) == (MAX_BODY_BYTES, False)
+    assert (len(cut.body), cut.truncated) == (MAX_BODY_BYTES, True)
 
 
 @pytest.mark.parametrize("character", ["é", "€", "😀"])
 async def test_a_body_is_never_cut_in_the_middle_of_a_character(character: str) -> None:
-    text = "x" + character * BODY_KEPT
-    answer = await answer_of(saying_for_ever(HTTP + b"200 OK\r\n\r\n", text.encode()))
+    text = "x" + character * MAX_BODY_BYTES
+    response = await response_of(saying_for_ever(HTTP + b"200 OK\r\n\r\n", text.encode()))
 
-    assert answer.truncated
-    assert text.startswith(answer.body)
+    assert response.truncated
+    assert text.startswith(response.body)
 
 
 async def test_a_header_value_is_never_cut_in_the_middle_of_a_character() -> None:
     value = "x" + "é" * 3000
-    answer = await answer_of(
+    response = await response_of(
         saying_once(HTTP + b"200 OK\r\nX: " + value.encode() + b"\r\nContent-Length: 0\r\n\r\n")
     )
 
-    assert answer.headers[0] == ("x", value[:2048])
+    assert response.headers[0] == ("x", value[:2048])
 
 
-async def test_header_values_are_read_as_utf_8_or_else_as_latin_1() -> None:
+async def test_header_values_are_decoded_as_utf_8_or_else_as_latin_1() -> None:
     headers = b"A: \xf0\x9f\x98\x80\r\nB: \xe9\r\nC: \xed\xa0\x80\r\nD: a\tb\r\nE:\r\n"
-    answer = await answer_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\n"))
+    response = await response_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\n"))
 
-    assert answer.headers == (
+    assert response.headers == (
         ("a", "😀"), ("b", "é"), ("c", "í\xa0\x80"), ("d", "a\tb"), ("e", ""),
     )  # fmt: skip
 
 
-async def test_of_very_many_headers_the_first_are_kept() -> None:
+async def test_only_the_first_hundred_headers_are_kept() -> None:
     headers = b"".join(b"X-%d: 1\r\n" % n for n in range(900))
-    answer = await answer_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\nOK"))
+    response = await response_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\nOK"))
 
-    assert answer.body == "OK"
-    assert [name for name, _ in answer.headers] == [f"x-{n}" for n in range(HEADERS_KEPT)]
+    assert response.body == "OK"
+    assert [name for name, _ in response.headers] == [f"x-{n}" for n in range(MAX_HEADERS)]
 
 
-async def test_trailers_are_no_headers() -> None:
-    answer = await answer_of(saying(CHUNKED + b"2\r\nOK\r\n0\r\nRetry-After: 1\r\nX: 9\r\n\r\n"))
+async def test_trailers_are_not_kept_as_headers() -> None:
+    response = await response_of(
+        saying(CHUNKED + b"2\r\nOK\r\n0\r\nRetry-After: 1\r\nX: 9\r\n\r\n")
+    )
 
-    assert answer.headers == (("transfer-encoding", "chunked"),)
+    assert response.headers == (("transfer-encoding", "chunked"),)
 
 
 NASTY = [
@@ -198,7 +212,7 @@ async def test_every_outcome_can_be_stored(app: Application) -> None:
 
 async def store(app: Application, webhook: object, outcome: Outcome) -> None:
     verdict = judge(1, outcome, schedule=[timedelta(minutes=1)], jitter=0.0, now=datetime.now(UTC))
-    answer = outcome.result if isinstance(outcome.result, Response) else Response(0, (), "")
+    response = outcome.result if isinstance(outcome.result, Response) else Response(0, (), "")
     await app.db.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, status, status_code,"
         " response_headers, response_body, error_message, duration_ms)"
@@ -206,8 +220,8 @@ async def store(app: Application, webhook: object, outcome: Outcome) -> None:
         webhook,
         uuid4(),
         verdict.status,
-        orjson.dumps(dict(answer.headers)).decode(),
-        answer.body,
+        orjson.dumps(dict(response.headers)).decode(),
+        response.body,
         verdict.error,
         outcome.took_ms,
     )

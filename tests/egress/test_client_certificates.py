@@ -1,4 +1,4 @@
-"""mTLS: a webhook that shows its receiver a certificate of its own."""
+"""Mutual TLS: client certificates that webhooks present to their receivers."""
 
 import asyncio
 import ssl
@@ -11,7 +11,7 @@ from daemon.core.model.secrets import ClientCertificate
 from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.certificates import Authority
-from tests.support.client import Names, sending
+from tests.support.client import FakeResolver, webhook_client
 from tests.support.daemons import serving, until
 from tests.support.hostile import OK, Hostile, Visit, hostile, saying
 
@@ -21,27 +21,29 @@ def authority() -> Authority:
     return Authority()
 
 
-def demanding(authority: Authority, host: str = "receiver.test") -> ssl.SSLContext:
-    """A receiver that talks only to whom its own authority knows."""
+def requiring_certificate(authority: Authority, host: str = "receiver.test") -> ssl.SSLContext:
+    """Return the context of a receiver that requires a certificate of its own authority."""
     context = authority.server(host)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=authority.pem)
     return context
 
 
-def request(receiver: Hostile, client: ClientCertificate | None) -> Request:
-    return Request(f"https://receiver.test:{receiver.port}/", (), b"{}", client=client)
+def request(receiver: Hostile, certificate: ClientCertificate | None) -> Request:
+    return Request(f"https://receiver.test:{receiver.port}/", (), b"{}", client=certificate)
 
 
-async def outcome_with(authority: Authority, client: ClientCertificate | None) -> Outcome:
+async def outcome_with(authority: Authority, certificate: ClientCertificate | None) -> Outcome:
     async with (
-        hostile(saying(OK), tls=demanding(authority)) as receiver,
-        sending(tls=authority.trusted, resolver=Names(receiver=["127.0.0.1"])) as sender,
+        hostile(saying(OK), tls=requiring_certificate(authority)) as receiver,
+        webhook_client(
+            tls=authority.trusted, resolver=FakeResolver(receiver=["127.0.0.1"])
+        ) as client,
     ):
-        return await sender.send(request(receiver, client))
+        return await client.send(request(receiver, certificate))
 
 
-async def test_a_receiver_that_demands_a_certificate_is_shown_the_webhook_s(
+async def test_a_receiver_that_requires_a_certificate_receives_that_of_the_webhook(
     authority: Authority,
 ) -> None:
     outcome = await outcome_with(authority, authority.client("a-webhook"))
@@ -49,7 +51,9 @@ async def test_a_receiver_that_demands_a_certificate_is_shown_the_webhook_s(
     assert isinstance(outcome.result, Response), outcome
 
 
-async def test_without_a_certificate_it_is_the_receiver_that_refuses(authority: Authority) -> None:
+async def test_a_receiver_that_requires_a_certificate_refuses_a_webhook_without_one(
+    authority: Authority,
+) -> None:
     outcome = await outcome_with(authority, None)
 
     assert isinstance(outcome.result, Failure)
@@ -61,7 +65,7 @@ async def test_webhooks_with_different_certificates_never_share_a_connection(
 ) -> None:
     seen: list[str] = []
 
-    async def noting(visit: Visit) -> None:
+    async def recording(visit: Visit) -> None:
         while True:
             await visit.request()
             seen.append(visit.peer_name)
@@ -69,11 +73,13 @@ async def test_webhooks_with_different_certificates_never_share_a_connection(
 
     one, other = authority.client("one"), authority.client("other")
     async with (
-        hostile(noting, tls=demanding(authority)) as receiver,
-        sending(tls=authority.trusted, resolver=Names(receiver=["127.0.0.1"])) as sender,
+        hostile(recording, tls=requiring_certificate(authority)) as receiver,
+        webhook_client(
+            tls=authority.trusted, resolver=FakeResolver(receiver=["127.0.0.1"])
+        ) as client,
     ):
-        for client in (one, other, one, other):
-            await sender.send(request(receiver, client))
+        for certificate in (one, other, one, other):
+            await client.send(request(receiver, certificate))
 
         assert len(receiver.visits) == 2
 
@@ -81,26 +87,26 @@ async def test_webhooks_with_different_certificates_never_share_a_connection(
 
 
 UNUSABLE = {
-    "no certificate": ClientCertificate("nothing", "of use"),
-    "no key": ClientCertificate("", ""),
+    "text that is not PEM": ClientCertificate("not", "PEM"),
+    "empty text": ClientCertificate("", ""),
     "a PEM without content": ClientCertificate(
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", ""
     ),
 }
 
 
-@pytest.mark.parametrize("client", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("certificate", UNUSABLE.values(), ids=UNUSABLE)
 async def test_a_certificate_that_cannot_be_used_fails_the_attempt(
-    authority: Authority, client: ClientCertificate
+    authority: Authority, certificate: ClientCertificate
 ) -> None:
-    outcome = await outcome_with(authority, client)
+    outcome = await outcome_with(authority, certificate)
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.kind is FailureKind.UNUSABLE
     assert outcome.result.message.startswith("the webhook's client certificate cannot be used: ")
 
 
-async def test_another_certificate_s_key_cannot_be_used(authority: Authority) -> None:
+async def test_the_key_of_another_certificate_cannot_be_used(authority: Authority) -> None:
     one, other = authority.client("one"), authority.client("other")
 
     outcome = await outcome_with(authority, ClientCertificate(one.certificate, other.key))
@@ -110,7 +116,7 @@ async def test_another_certificate_s_key_cannot_be_used(authority: Authority) ->
     )
 
 
-async def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(
+async def test_a_key_with_a_pass_phrase_is_refused_without_a_prompt(
     authority: Authority,
 ) -> None:
     outcome = await asyncio.wait_for(
@@ -121,7 +127,7 @@ async def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(
     assert outcome.result.kind is FailureKind.UNUSABLE
 
 
-async def test_the_certificate_stands_in_the_webhook_s_row_and_its_key_is_sealed(
+async def test_a_certificate_in_the_webhook_s_row_is_presented_and_its_key_sealed(
     app: Application,
     database: str,
     authority: Authority,
@@ -132,7 +138,7 @@ async def test_the_certificate_stands_in_the_webhook_s_row_and_its_key_is_sealed
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     client, tenant = authority.client("a-webhook"), await app.tenant()
     async with (
-        hostile(saying(OK), tls=demanding(authority, "localhost")) as receiver,
+        hostile(saying(OK), tls=requiring_certificate(authority, "localhost")) as receiver,
         serving(
             database,
             egress={"allow_networks": ["127.0.0.0/8", "::1/128"]},

@@ -1,4 +1,4 @@
-"""Names that a name server answers badly: looked up by the sender with its real resolver."""
+"""Replies of name servers, valid and forged, to the client's real resolver."""
 
 import asyncio
 import re
@@ -11,34 +11,39 @@ import pytest
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress.client import WebhookClient
 from daemon.egress.resolver import CaresResolver
-from tests.support.client import TOO_LATE, sending, to
+from tests.support.client import TIMED_OUT, request_to, webhook_client
 from tests.support.hostile import OK, hostile, saying
 from tests.support.nameserver import (
     NO_SUCH_NAME,
     REFUSED,
     SERVER_FAILED,
+    Answer,
     Forgery,
     NameServer,
-    naming,
+    name_server,
     reply,
 )
-from tests.support.nameserver import Answer as Told
 
 
 @asynccontextmanager
-async def asking(*, seconds: float = 5.0) -> AsyncIterator[tuple[NameServer, WebhookClient]]:
-    """A name server, and a sender that asks it."""
-    async with naming() as server:
+async def client_of_name_server(
+    *, seconds: float = 5.0
+) -> AsyncIterator[tuple[NameServer, WebhookClient]]:
+    """Yield a name server, and a client that sends its lookups there."""
+    async with name_server() as server:
         resolver = CaresResolver([server.address])
-        async with sending(seconds=seconds, resolver=resolver) as sender:
-            yield server, sender
+        async with webhook_client(seconds=seconds, resolver=resolver) as client:
+            yield server, client
 
 
-async def outcome_when_told(told: Told, *, seconds: float = 5.0) -> tuple[Outcome, int]:
-    """What comes of a request to receiver.test, and how many connections a receiver saw."""
-    async with asking(seconds=seconds) as (server, sender), hostile(saying(OK)) as receiver:
-        server.answer = lambda _: told
-        outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
+async def outcome_when_answered(answer: Answer, *, seconds: float = 5.0) -> tuple[Outcome, int]:
+    """Return the outcome of a request to receiver.test, and how many connections it made."""
+    async with (
+        client_of_name_server(seconds=seconds) as (server, client),
+        hostile(saying(OK)) as receiver,
+    ):
+        server.answer = lambda _: answer
+        outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
         return outcome, len(receiver.visits)
 
 
@@ -53,9 +58,9 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("told", FOUND.values(), ids=FOUND)
-async def test_a_receiver_is_found_by(told: Sequence[str]) -> None:
-    outcome, _ = await outcome_when_told(told)
+@pytest.mark.parametrize("answer", FOUND.values(), ids=FOUND)
+async def test_a_receiver_is_reached_by(answer: Sequence[str]) -> None:
+    outcome, _ = await outcome_when_answered(answer)
 
     assert isinstance(outcome.result, Response)
 
@@ -70,9 +75,11 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize("told", FORBIDDEN.values(), ids=FORBIDDEN)
-async def test_a_name_is_refused_that_leads_to_a_forbidden_place_by(told: Sequence[str]) -> None:
-    outcome, connections = await outcome_when_told(told)
+@pytest.mark.parametrize("answer", FORBIDDEN.values(), ids=FORBIDDEN)
+async def test_a_name_is_refused_when_it_resolves_to_a_forbidden_address_by(
+    answer: Sequence[str],
+) -> None:
+    outcome, connections = await outcome_when_answered(answer)
 
     assert outcome.result == Failure(
         FailureKind.REFUSED_TARGET,
@@ -81,50 +88,50 @@ async def test_a_name_is_refused_that_leads_to_a_forbidden_place_by(told: Sequen
     assert connections == 0
 
 
-def saying_in_dns(*records: bytes, claimed: int = 1) -> Forgery:
-    """A reply of these bytes after the question, as if they were `claimed` records."""
+def forged(*records: bytes, claimed: int = 1) -> Forgery:
+    """Reply with these bytes after the question, as if they were `claimed` records."""
 
     def forge(query: bytes) -> Sequence[bytes]:
-        proper = reply(query, [])
-        return [proper[:6] + struct.pack(">H", claimed) + proper[8:] + b"".join(records)]
+        valid = reply(query, [])
+        return [valid[:6] + struct.pack(">H", claimed) + valid[8:] + b"".join(records)]
 
     return forge
 
 
-ITSELF = b"\xc0\x0c"
-UNKNOWN: dict[str, Told] = {
+QUESTION_NAME = b"\xc0\x0c"
+UNKNOWN: dict[str, Answer] = {
     "does not exist": NO_SUCH_NAME,
     "has no address": [],
     "has thousands of addresses": [f"127.{n >> 8}.{n & 255}.1" for n in range(2000)],
-    "is an alias of nothing": ["other.test"],
+    "is an alias of a name without an address": ["other.test"],
     "its server fails on": SERVER_FAILED,
-    "its server refuses to tell": REFUSED,
-    "is answered with an error nobody knows": 15,
+    "its server refuses to look up": REFUSED,
+    "is answered with an unknown error": 15,
     "is answered with its own question": lambda query: [query],
     "is answered with NULs": lambda query: [query[:2] + bytes(100)],
     "is answered with half a head": lambda query: [query[:6]],
     "is answered with garbage": lambda query: [query[:2] + bytes(range(256))],
-    "is answered with fewer records than were promised": saying_in_dns(claimed=3),
-    "is answered with a record that goes on too long": saying_in_dns(
-        ITSELF + struct.pack(">HHIH", 1, 1, 0, 999) + b"\x7f\0\0\1"
+    "is answered with fewer records than were claimed": forged(claimed=3),
+    "is answered with a record longer than the reply": forged(
+        QUESTION_NAME + struct.pack(">HHIH", 1, 1, 0, 999) + b"\x7f\0\0\1"
     ),
-    "is answered with an address of three bytes": saying_in_dns(
-        ITSELF + struct.pack(">HHIH", 1, 1, 0, 3) + b"\x7f\0\0"
+    "is answered with an address of three bytes": forged(
+        QUESTION_NAME + struct.pack(">HHIH", 1, 1, 0, 3) + b"\x7f\0\0"
     ),
-    "is answered with a name that leads into itself": saying_in_dns(
+    "is answered with a name that points to itself": forged(
         struct.pack(">H", 0xC000 | 30) * 2 + struct.pack(">HHIH", 1, 1, 0, 4) + b"\x7f\0\0\1"
     ),
 }
 
 
-@pytest.mark.parametrize("told", UNKNOWN.values(), ids=UNKNOWN)
-async def test_it_is_a_failed_lookup_and_no_address_is_told_when_a_name(told: Told) -> None:
-    outcome, connections = await outcome_when_told(told)
+@pytest.mark.parametrize("answer", UNKNOWN.values(), ids=UNKNOWN)
+async def test_a_lookup_fails_and_its_message_has_no_address_when_a_name(answer: Answer) -> None:
+    outcome, connections = await outcome_when_answered(answer)
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.kind is FailureKind.LOOKUP
     assert re.fullmatch(
-        r"the name receiver\.test could not be looked up: [A-Za-z ]+", outcome.result.message
+        r"the host name receiver\.test could not be resolved: [A-Za-z ]+", outcome.result.message
     )
     assert connections == 0
 
@@ -137,43 +144,45 @@ def another_name(query: bytes) -> bytes:
     return reply(query.replace(b"receiver", b"deceiver"), ["10.0.0.1"])
 
 
-STRANGE = {"another id": another_id, "another name": another_name}
+FORGERIES = {"another id": another_id, "another name": another_name}
 
 
-@pytest.mark.parametrize("strange", STRANGE.values(), ids=STRANGE)
-async def test_what_answers_another_question_is_not_listened_to(
-    strange: Callable[[bytes], bytes],
+@pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
+async def test_a_reply_to_another_question_is_ignored(
+    forgery: Callable[[bytes], bytes],
 ) -> None:
     def forge(query: bytes) -> Sequence[bytes]:
-        return [strange(query), reply(query, ["127.0.0.1"])]
+        return [forgery(query), reply(query, ["127.0.0.1"])]
 
-    outcome, _ = await outcome_when_told(forge)
+    outcome, _ = await outcome_when_answered(forge)
 
     assert isinstance(outcome.result, Response)
 
 
-SILENCES: list[Told] = [
+SILENCES: list[Answer] = [
     None,
     lambda query: [another_id(query)],
     lambda query: [another_name(query)],
 ]
 
 
-async def test_a_name_that_nobody_answers_for_is_left_at_the_deadline() -> None:
-    outcomes = await asyncio.gather(*(outcome_when_told(told, seconds=0.5) for told in SILENCES))
+async def test_a_lookup_without_a_reply_ends_at_the_deadline() -> None:
+    outcomes = await asyncio.gather(
+        *(outcome_when_answered(answer, seconds=0.5) for answer in SILENCES)
+    )
 
-    assert {outcome.result for outcome, _ in outcomes} == {TOO_LATE}
+    assert {outcome.result for outcome, _ in outcomes} == {TIMED_OUT}
     assert all(490 <= outcome.took_ms < 3000 for outcome, _ in outcomes), outcomes
 
 
-async def test_a_dead_name_of_a_live_server_is_a_failed_lookup_before_the_deadline() -> None:
-    async with asking() as (server, sender):
+async def test_a_name_without_a_reply_from_a_working_server_fails_before_the_deadline() -> None:
+    async with client_of_name_server() as (server, client):
         server.answer = lambda name: None if name == "dead.test" else NO_SUCH_NAME
-        for n in range(5):  # until c-ares has learnt how fast the server is
-            await sender.send(to(f"http://nobody{n}.test/"))
-        outcome = await sender.send(to("http://dead.test/"))
+        for n in range(5):  # until c-ares has measured how fast the server replies
+            await client.send(request_to(f"http://missing{n}.test/"))
+        outcome = await client.send(request_to("http://dead.test/"))
 
     assert outcome.result == Failure(
         FailureKind.LOOKUP,
-        "the name dead.test could not be looked up: Timeout while contacting DNS servers",
+        "the host name dead.test could not be resolved: Timeout while contacting DNS servers",
     )

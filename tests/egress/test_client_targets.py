@@ -1,4 +1,4 @@
-"""No address that is forbidden is ever connected to, whatever a name leads to."""
+"""Forbidden addresses are never connected to, whatever a name resolves to."""
 
 import errno
 import os
@@ -10,16 +10,16 @@ import pytest
 
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind, Response
-from daemon.egress import pool
-from daemon.egress.failures import OUR_OWN_SHORTAGE
+from daemon.egress import connector
+from daemon.egress.failures import RESOURCE_SHORTAGES
 from daemon.egress.resolver import CaresResolver, LookupFailedError
-from tests.support.client import NOBODY, Names, sending, to
+from tests.support.client import PUBLIC_ONLY, FakeResolver, request_to, webhook_client
 from tests.support.hostile import OK, hostile, saying, saying_once
 
 
 @pytest.fixture
 def no_connects(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever opens a connection in this test fails it, and no packet leaves."""
+    """Fail the test at any attempt to open a connection, before a packet is sent."""
 
     async def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError(f"a connection was attempted: {args}")
@@ -41,9 +41,11 @@ def no_connects(monkeypatch: pytest.MonkeyPatch) -> None:
         ["93.184.216.34"] * 20 + ["192.168.0.1"],
     ],
 )
-async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[str]) -> None:
-    async with sending(NOBODY, resolver=Names(receiver=addresses)) as sender:
-        outcome = await sender.send(to("http://receiver.test/"))
+async def test_a_name_is_refused_when_any_of_its_addresses_is_forbidden(
+    addresses: list[str],
+) -> None:
+    async with webhook_client(PUBLIC_ONLY, resolver=FakeResolver(receiver=addresses)) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
 
     assert outcome.result == Failure(
         FailureKind.REFUSED_TARGET,
@@ -53,9 +55,9 @@ async def test_a_name_is_refused_when_any_of_its_addresses_is(addresses: list[st
 
 @pytest.mark.usefixtures("no_connects")
 @pytest.mark.parametrize("address", ["127.1", "0x7f000001", "2130706433", "", "localhost", "1"])
-async def test_what_a_resolver_gives_that_is_no_address_is_refused(address: str) -> None:
-    async with sending(resolver=Names(receiver=[address])) as sender:
-        outcome = await sender.send(to("http://receiver.test/"))
+async def test_a_resolver_s_result_that_is_not_an_address_is_refused(address: str) -> None:
+    async with webhook_client(resolver=FakeResolver(receiver=[address])) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
 
     assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host has no usable address")
 
@@ -63,23 +65,23 @@ async def test_what_a_resolver_gives_that_is_no_address_is_refused(address: str)
 @pytest.mark.usefixtures("no_connects")
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:7f00:1]", "localhost", "0x7f.1"])
 async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
-    names = Names()
-    async with sending(NOBODY, resolver=names) as sender:
-        outcome = await sender.send(to(f"http://{host}/"))
+    names = FakeResolver()
+    async with webhook_client(PUBLIC_ONLY, resolver=names) as client:
+        outcome = await client.send(request_to(f"http://{host}/"))
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.kind is FailureKind.REFUSED_TARGET
     assert names.asked == []
 
 
-async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
+async def test_a_name_is_judged_again_at_every_attempt() -> None:
     closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    names = Names(receiver=["127.0.0.1"])
-    async with sending(resolver=names) as sender, hostile(saying_once(closing)) as receiver:
+    names = FakeResolver(receiver=["127.0.0.1"])
+    async with webhook_client(resolver=names) as client, hostile(saying_once(closing)) as receiver:
         url = f"http://receiver.test:{receiver.port}/"
-        allowed = await sender.send(to(url))
+        allowed = await client.send(request_to(url))
         names.answers["receiver.test"] = ["10.0.0.1"]
-        refused = await sender.send(to(url))
+        refused = await client.send(request_to(url))
 
     assert isinstance(allowed.result, Response)
     assert refused.result == Failure(
@@ -89,35 +91,37 @@ async def test_a_name_that_changes_between_attempts_is_judged_anew() -> None:
     assert names.asked == ["receiver.test", "receiver.test"]
 
 
-async def test_each_name_has_connections_of_its_own() -> None:
-    names = Names(one=["127.0.0.1"], two=["127.0.0.1"])
-    async with sending(resolver=names) as sender, hostile(saying(OK)) as receiver:
-        await sender.send(to(f"http://one.test:{receiver.port}/"))
-        await sender.send(to(f"http://two.test:{receiver.port}/"))
+async def test_connections_are_not_shared_between_names() -> None:
+    names = FakeResolver(one=["127.0.0.1"], two=["127.0.0.1"])
+    async with webhook_client(resolver=names) as client, hostile(saying(OK)) as receiver:
+        await client.send(request_to(f"http://one.test:{receiver.port}/"))
+        await client.send(request_to(f"http://two.test:{receiver.port}/"))
 
     assert names.asked == ["one.test", "two.test"]
     assert len(receiver.visits) == 2
 
 
-async def test_an_address_that_does_not_answer_gives_way_to_the_next() -> None:
-    names = Names(receiver=["127.0.0.2", "127.0.0.1"])
-    async with sending(resolver=names) as sender, hostile(saying(OK)) as receiver:
-        outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
+async def test_the_next_address_is_tried_when_one_refuses_the_connection() -> None:
+    names = FakeResolver(receiver=["127.0.0.2", "127.0.0.1"])
+    async with webhook_client(resolver=names) as client, hostile(saying(OK)) as receiver:
+        outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
 
     assert isinstance(outcome.result, Response)
 
 
-async def test_the_reason_for_many_refused_connections_names_no_address() -> None:
+async def test_the_message_for_many_refused_connections_contains_no_address() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        names = Names(receiver=[f"127.0.0.{n}" for n in range(1, 200)])
-        async with sending(resolver=names) as sender:
-            outcome = await sender.send(to(f"http://receiver.test:{bound.getsockname()[1]}/"))
+        names = FakeResolver(receiver=[f"127.0.0.{n}" for n in range(1, 200)])
+        async with webhook_client(resolver=names) as client:
+            outcome = await client.send(
+                request_to(f"http://receiver.test:{bound.getsockname()[1]}/")
+            )
 
     assert outcome.result == Failure(FailureKind.CONNECT, "could not connect: connection refused")
 
 
-async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_a_few_of_very_many_addresses_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[object] = []
 
     async def start_connection(infos: Sequence[object], **_: object) -> None:
@@ -125,11 +129,11 @@ async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.Monkey
         raise ConnectionRefusedError(errno.ECONNREFUSED, "no")
 
     monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
-    names = Names(receiver=[f"127.0.{n}.1" for n in range(256)])
-    async with sending(resolver=names) as sender:
-        await sender.send(to("http://receiver.test/"))
+    names = FakeResolver(receiver=[f"127.0.{n}.1" for n in range(256)])
+    async with webhook_client(resolver=names) as client:
+        await client.send(request_to("http://receiver.test/"))
 
-    assert len(tried) == pool.ADDRESSES_TRIED
+    assert len(tried) == connector.MAX_ADDRESSES_TRIED
 
 
 @pytest.mark.parametrize(
@@ -142,28 +146,28 @@ async def test_of_very_many_addresses_a_few_are_tried(monkeypatch: pytest.Monkey
 async def test_a_name_without_an_address_is_a_failed_lookup(
     found: list[str] | Exception, reason: str
 ) -> None:
-    async with sending(resolver=Names(receiver=found)) as sender:
-        outcome = await sender.send(to("http://receiver.test/"))
+    async with webhook_client(resolver=FakeResolver(receiver=found)) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
 
     assert outcome.result == Failure(
-        FailureKind.LOOKUP, f"the name receiver.test could not be looked up: {reason}"
+        FailureKind.LOOKUP, f"the host name receiver.test could not be resolved: {reason}"
     )
 
 
-@pytest.mark.parametrize("number", sorted(OUR_OWN_SHORTAGE), ids=errno.errorcode.get)
-async def test_a_shortage_of_our_own_is_no_outcome_but_an_error(
+@pytest.mark.parametrize("number", sorted(RESOURCE_SHORTAGES), ids=errno.errorcode.get)
+async def test_a_shortage_on_this_machine_raises_postponed_error(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def start_connection(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
-    async with sending(resolver=Names(receiver=["127.0.0.1"])) as sender:
+    async with webhook_client(resolver=FakeResolver(receiver=["127.0.0.1"])) as client:
         with pytest.raises(PostponedError, match=os.strerror(number).lower()):
-            await sender.send(to("http://receiver.test/"))
+            await client.send(request_to("http://receiver.test/"))
 
 
-async def test_the_resolver_of_the_system_reads_the_hosts_file() -> None:
+async def test_the_system_s_resolver_reads_the_hosts_file() -> None:
     resolver = CaresResolver()
 
     found = await resolver.addresses("localhost")

@@ -1,4 +1,4 @@
-"""However slow receivers are, the deadline is the end of it."""
+"""The deadline ends every request, however slow the receiver is."""
 
 import asyncio
 import socket
@@ -11,56 +11,65 @@ import pytest
 from daemon.core.model.attempts import Failure, FailureKind, Outcome
 from tests.support.client import (
     LARGE,
-    TOO_LATE,
-    Unanswered,
-    leaving_nothing,
+    TIMED_OUT,
+    UnansweredResolver,
+    leak_check,
     outcome_of,
-    sending,
-    to,
+    request_to,
+    webhook_client,
 )
 from tests.support.daemons import until
-from tests.support.hostile import HTTP, OK, SLOW, UNAWARE, Script, Visit, hostile, saying_once
+from tests.support.hostile import (
+    HTTP,
+    NEVER_NOTICES_CLOSE,
+    OK,
+    Script,
+    Visit,
+    hostile,
+    saying_once,
+)
+from tests.support.hostile_crowds import SLOW
 
 
 @pytest.mark.parametrize("body", [b"{}", LARGE], ids=["small", "large"])
-async def test_whoever_takes_too_long_is_left_at_the_deadline(body: bytes) -> None:
-    async with leaving_nothing():
+async def test_a_slow_receiver_is_disconnected_at_the_deadline(body: bytes) -> None:
+    async with leak_check():
         outcomes = await asyncio.gather(
-            *(outcome_of_waiting_for(script, body) for script in SLOW.values())
+            *(outcome_at_deadline(script, body) for script in SLOW.values())
         )
 
-    assert {outcome.result for outcome in outcomes} == {TOO_LATE}
+    assert {outcome.result for outcome in outcomes} == {TIMED_OUT}
     assert all(490 <= outcome.took_ms < 3000 for outcome in outcomes), outcomes
 
 
-async def outcome_of_waiting_for(script: Script, body: bytes) -> Outcome:
-    """What comes of half a second, after which the receiver must be left."""
-    async with sending(seconds=0.5) as sender, hostile(script) as receiver:
-        outcome = await sender.send(to(receiver.url, body))
-        if script not in UNAWARE:
+async def outcome_at_deadline(script: Script, body: bytes) -> Outcome:
+    """Return the outcome after half a second; the connection must be closed by then."""
+    async with webhook_client(seconds=0.5) as client, hostile(script) as receiver:
+        outcome = await client.send(request_to(receiver.url, body))
+        if script not in NEVER_NOTICES_CLOSE:
             await until(lambda: receiver.open_now == 0)
         return outcome
 
 
-async def test_a_lookup_that_never_ends_is_left_at_the_deadline() -> None:
-    async with sending(seconds=0.2, resolver=Unanswered()) as sender:
-        outcome = await sender.send(to("http://receiver.test/"))
+async def test_a_lookup_ends_at_the_deadline() -> None:
+    async with webhook_client(seconds=0.2, resolver=UnansweredResolver()) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
 
-    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete answer within 0.2 s")
+    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 0.2 s")
     assert 190 <= outcome.took_ms < 3000
 
 
-async def test_a_connection_that_never_opens_is_left_at_the_deadline() -> None:
-    with overrun() as url:
-        async with sending(seconds=0.2) as sender:
-            outcome = await sender.send(to(url))
+async def test_an_attempt_to_connect_ends_at_the_deadline() -> None:
+    with full_backlog() as url:
+        async with webhook_client(seconds=0.2) as client:
+            outcome = await client.send(request_to(url))
 
-    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete answer within 0.2 s")
+    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 0.2 s")
 
 
 @contextmanager
-def overrun() -> Iterator[str]:
-    """A URL where connections queue that nobody takes: the next one never opens."""
+def full_backlog() -> Iterator[str]:
+    """Yield a URL whose backlog of connections is full: the next one never opens."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -75,7 +84,7 @@ def overrun() -> Iterator[str]:
                 each.close()
 
 
-async def test_the_time_taken_is_that_from_the_lookup_to_the_end_of_the_answer() -> None:
+async def test_the_time_taken_lasts_from_the_lookup_to_the_end_of_the_response() -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await asyncio.sleep(0.1)
@@ -87,22 +96,22 @@ async def test_the_time_taken_is_that_from_the_lookup_to_the_end_of_the_answer()
     assert 95 <= outcome.took_ms <= (time.monotonic() - began) * 1000 + 5
 
 
-async def test_a_second_try_has_what_the_first_left_of_the_time() -> None:
+async def test_a_repeated_request_has_the_deadline_of_the_first() -> None:
     async def script(visit: Visit) -> None:
         if visit.number == 1:
             await visit.request()
             await visit.say(OK)
             await visit.request()
-            await asyncio.sleep(1.9)  # then it closes the kept connection without an answer
+            await asyncio.sleep(1.9)  # then it closes the idle connection without a response
         else:
-            await visit.left()
+            await visit.wait_closed()
 
-    async with sending(seconds=2.0) as sender, hostile(script) as receiver:
-        await sender.send(to(receiver.url))
-        outcome = await sender.send(to(receiver.url))
+    async with webhook_client(seconds=2.0) as client, hostile(script) as receiver:
+        await client.send(request_to(receiver.url))
+        outcome = await client.send(request_to(receiver.url))
 
     assert len(receiver.visits) == 2
-    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete answer within 2 s")
+    assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 2 s")
     assert 1990 <= outcome.took_ms < 3000
 
 
@@ -112,6 +121,6 @@ async def test_a_thousand_requests_leave_no_file_open() -> None:
     async def script(visit: Visit) -> None:
         await saying_once(wires[visit.number % len(wires)])(visit)
 
-    async with leaving_nothing(), sending() as sender, hostile(script) as receiver:
+    async with leak_check(), webhook_client() as client, hostile(script) as receiver:
         for _ in range(20):
-            await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(50)))
+            await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(50)))

@@ -1,4 +1,4 @@
-"""Work that many cause at once leaves the loop to others in between."""
+"""CPU work is spread over iterations of the event loop."""
 
 import asyncio
 from functools import partial
@@ -9,7 +9,7 @@ from tests.support.daemons import until
 
 
 class Clock:
-    """Stands still but for the work that is done."""
+    """A clock that advances only with the work that runs."""
 
     def __init__(self) -> None:
         self.at = 0.0
@@ -18,65 +18,65 @@ class Clock:
         return self.at
 
 
-async def test_what_does_not_fit_into_a_turn_waits_in_order_and_others_come_between() -> None:
+async def test_work_beyond_the_budget_runs_in_order_in_later_iterations() -> None:
     clock, done = Clock(), list[object]()
-    turns = LoopBudget(seconds=1.0, clock=clock)
+    budget = LoopBudget(seconds=1.0, clock=clock)
 
     def work(name: int) -> None:
         clock.at += 0.6
         done.append(name)
 
     for name in range(4):
-        if not turns.now(partial(work, name)):
-            turns.later(partial(work, name))
+        if not budget.try_run(partial(work, name)):
+            budget.run_later(partial(work, name))
     at_once = list(done)
-    asyncio.get_running_loop().call_soon(done.append, "somebody else")
+    asyncio.get_running_loop().call_soon(done.append, "other work")
     await until(lambda: len(done) == 5)
 
     assert at_once == [0, 1]
-    assert done == [0, 1, 2, 3, "somebody else"]
+    assert done == [0, 1, 2, 3, "other work"]
 
 
-async def test_nobody_gets_in_front_of_those_who_wait() -> None:
+async def test_new_work_does_not_overtake_waiting_work() -> None:
     clock = Clock()
-    turns = LoopBudget(seconds=1.0, clock=clock)
+    budget = LoopBudget(seconds=1.0, clock=clock)
 
     def long() -> None:
         clock.at += 2.0
 
-    assert turns.now(long)
-    assert not turns.now(long)
-    turns.later(long)
-    turns.later(long)
-    await asyncio.sleep(0)  # one of them has had its turn
+    assert budget.try_run(long)
+    assert not budget.try_run(long)
+    budget.run_later(long)
+    budget.run_later(long)
+    await asyncio.sleep(0)  # one of them has run
 
-    assert not turns.now(long)
+    assert not budget.try_run(long)
 
 
-async def test_every_turn_of_the_loop_has_its_time() -> None:
+async def test_every_iteration_of_the_loop_has_a_new_budget() -> None:
     clock = Clock()
-    turns = LoopBudget(seconds=1.0, clock=clock)
+    budget = LoopBudget(seconds=1.0, clock=clock)
 
     def long() -> None:
         clock.at += 2.0
 
     for _ in range(3):
-        assert turns.now(long)
+        assert budget.try_run(long)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
 
-async def test_what_fails_keeps_nobody_waiting() -> None:
-    told: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+async def test_work_that_fails_does_not_stop_the_work_after_it() -> None:
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     clock, done = Clock(), asyncio.Event()
-    turns = LoopBudget(seconds=1.0, clock=clock)
+    budget = LoopBudget(seconds=1.0, clock=clock)
 
     def fail() -> None:
         raise RuntimeError
 
-    turns.later(fail)
-    turns.later(done.set)
+    budget.run_later(fail)
+    budget.run_later(done.set)
     await asyncio.wait_for(done.wait(), 5)
 
-    assert [type(each["exception"]) for each in told] == [RuntimeError]
+    assert [type(each["exception"]) for each in reported] == [RuntimeError]

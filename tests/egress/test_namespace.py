@@ -1,8 +1,8 @@
 """
-No address that is forbidden is ever connected to: strace is the witness.
+The daemon never connects to a forbidden address, as strace confirms.
 
-The daemon is the real one with its guard as it is delivered, in a network namespace whose loopback
-has public addresses and forbidden ones, with a receiver on all of them.
+It runs with its default egress rules in a network namespace whose loopback has public and forbidden
+addresses, with a receiver on all of them.
 """
 
 import re
@@ -12,15 +12,15 @@ from contextlib import contextmanager
 import pytest
 
 from tests.faults.stage import faults_logged
-from tests.namespace import entrance, world
-from tests.namespace.entrance import Attempt, Found
-from tests.namespace.trace import reached_for, whole
+from tests.namespace import network, runner
+from tests.namespace.runner import Attempt, Observed
+from tests.namespace.trace import is_complete, reached_for
 from tests.support.postgres import roomy_folder, temporary_database
 
 NOT_PUBLIC = "the host's address is not public; use a host on the public internet"
 ATTEMPTS = 3  # the first, and one for each wait of the schedule
 ADDRESS = re.compile(r"\d+\.\d+|::")
-OUTSIDE = {(world.PUBLIC_FOUR, 443), (world.PUBLIC_SIX, 443)}
+PUBLIC_RECEIVERS = {(network.PUBLIC_V4, 443), (network.PUBLIC_V6, 443)}
 TRACE = """\
 7     connect(4, {sa_family=AF_UNIX, sun_path="/tmp/.s.PGSQL.5432"}, 110) = 0
 71    connect(5, {sa_family=AF_INET, sin_port=htons(443), sin_addr=inet_addr("10.0.0.1")}, 16 \
@@ -39,47 +39,49 @@ inet_pton(AF_INET6, "fd00::1", &sin6_addr), sin6_scope_id=0}, msg_namelen=28, â€
 
 
 @contextmanager
-def played(server: str, template: str, settings: str = "") -> Iterator[Found]:
-    """What came of the scenario with these settings; skips where it cannot be played."""
-    if reason := entrance.obstacle():
+def scenario(server: str, template: str, settings: str = "") -> Iterator[Observed]:
+    """Run the scenario with these settings; skip the test where it cannot run."""
+    if reason := runner.missing_requirement():
         pytest.skip(reason)
     with roomy_folder() as folder, temporary_database(server, template=template) as database:
-        url = entrance.over_socket(database)
+        url = runner.unix_socket_url(database)
         if url is None:
-            pytest.skip("PostgreSQL does not answer on a UNIX socket of this machine")
-        yield entrance.play(url, folder, settings=settings)
+            pytest.skip("PostgreSQL accepts no connections on a UNIX socket of this machine")
+        yield runner.run(url, folder, settings=settings)
 
 
 @pytest.fixture(scope="module")
-def found(postgres_url: str, migrated_template: str) -> Iterator[Found]:
-    """What came of the scenario with the guard as it is delivered."""
-    with played(postgres_url, migrated_template) as it:
-        yield it
+def observed(postgres_url: str, migrated_template: str) -> Iterator[Observed]:
+    """The scenario with the default egress rules."""
+    with scenario(postgres_url, migrated_template) as result:
+        yield result
 
 
-@pytest.mark.parametrize("url", world.DELIVERED)
-def test_a_public_endpoint_gets_its_delivery(found: Found, url: str) -> None:
-    assert found.of(url) == [Attempt(url, "success", 200, None)]
+@pytest.mark.parametrize("url", network.DELIVERED)
+def test_a_public_endpoint_receives_its_delivery(observed: Observed, url: str) -> None:
+    assert observed.attempts_at(url) == [Attempt(url, "success", 200, None)]
 
 
 def test_the_daemon_connects_to_public_addresses_and_its_name_server_and_to_nothing_else(
-    found: Found,
+    observed: Observed,
 ) -> None:
-    assert found.reached_for == OUTSIDE | {(world.NAME_SERVER, 53)}
+    assert observed.reached_for == PUBLIC_RECEIVERS | {(network.NAME_SERVER, 53)}
 
 
-def test_nobody_arrives_at_a_forbidden_address(found: Found) -> None:
-    assert found.visits == OUTSIDE
+def test_no_connection_arrives_at_a_forbidden_address(observed: Observed) -> None:
+    assert observed.visits == PUBLIC_RECEIVERS
 
 
-@pytest.mark.parametrize("url", world.LEADING_INSIDE)
-def test_a_name_that_leads_to_a_forbidden_address_is_refused(found: Found, url: str) -> None:
-    assert found.of(url) == [Attempt(url, "failed", None, NOT_PUBLIC)] * ATTEMPTS
+@pytest.mark.parametrize("url", network.FORBIDDEN_BY_ADDRESS)
+def test_a_name_that_resolves_to_a_forbidden_address_is_refused(
+    observed: Observed, url: str
+) -> None:
+    assert observed.attempts_at(url) == [Attempt(url, "failed", None, NOT_PUBLIC)] * ATTEMPTS
 
 
-@pytest.mark.parametrize("url", world.SPELLED)
-def test_a_forbidden_url_is_refused_however_it_is_spelled(found: Found, url: str) -> None:
-    attempts = found.of(url)
+@pytest.mark.parametrize("url", network.FORBIDDEN_BY_URL)
+def test_a_forbidden_url_is_refused_however_it_is_spelled(observed: Observed, url: str) -> None:
+    attempts = observed.attempts_at(url)
 
     assert [(each.status, each.status_code) for each in attempts] == [("failed", None)] * ATTEMPTS
     for each in attempts:
@@ -87,68 +89,70 @@ def test_a_forbidden_url_is_refused_however_it_is_spelled(found: Found, url: str
         assert not ADDRESS.search(each.error)
 
 
-@pytest.mark.parametrize("url", world.REDIRECTS)
-def test_a_redirect_is_told_and_not_followed(found: Found, url: str) -> None:
-    status, location = world.REDIRECTS[url]
+@pytest.mark.parametrize("url", network.REDIRECTS)
+def test_a_redirect_is_reported_and_not_followed(observed: Observed, url: str) -> None:
+    status, location = network.REDIRECTS[url]
 
-    assert [each.status_code for each in found.of(url)] == [status] * ATTEMPTS
-    assert all(location in (each.error or "") for each in found.of(url))
-    assert found.requests.count((world.PUBLIC_FOUR, url)) == ATTEMPTS
+    assert [each.status_code for each in observed.attempts_at(url)] == [status] * ATTEMPTS
+    assert all(location in (each.error or "") for each in observed.attempts_at(url))
+    assert observed.requests.count((network.PUBLIC_V4, url)) == ATTEMPTS
 
 
-def test_a_name_that_leads_inside_at_the_second_attempt_is_refused(found: Found) -> None:
-    first, *later = found.of(world.REBINDING)
+def test_a_name_that_becomes_forbidden_after_the_first_attempt_is_refused(
+    observed: Observed,
+) -> None:
+    first, *later = observed.attempts_at(network.REBINDING)
 
     assert first.status_code == 500
-    assert later == [Attempt(world.REBINDING, "failed", None, NOT_PUBLIC)] * (ATTEMPTS - 1)
+    assert later == [Attempt(network.REBINDING, "failed", None, NOT_PUBLIC)] * (ATTEMPTS - 1)
 
 
-def test_a_name_that_leads_inside_every_other_time_is_refused_every_other_time(
-    found: Found,
+def test_a_name_that_is_forbidden_at_every_other_lookup_is_refused_at_every_other_attempt(
+    observed: Observed,
 ) -> None:
-    assert set(found.of(world.FLAPPING)) == {
-        Attempt(world.FLAPPING, "success", 200, None),
-        Attempt(world.FLAPPING, "failed", None, NOT_PUBLIC),
+    assert set(observed.attempts_at(network.FLAPPING)) == {
+        Attempt(network.FLAPPING, "success", 200, None),
+        Attempt(network.FLAPPING, "failed", None, NOT_PUBLIC),
     }
 
 
-def test_nothing_of_all_this_is_a_fault_of_ours(found: Found) -> None:
-    assert faults_logged([found.log]) == []
+def test_the_daemon_logs_no_fault_of_its_own(observed: Observed) -> None:
+    assert faults_logged([observed.log]) == []
 
 
-def test_what_the_operator_opens_is_reached_and_nothing_beside_it(
+def test_networks_that_the_operator_allows_are_reached_and_no_others(
     postgres_url: str, migrated_template: str
 ) -> None:
-    opened = '[egress]\nallow_networks = ["10.0.0.0/8"]\n'
+    settings = '[egress]\nallow_networks = ["10.0.0.0/8"]\n'
 
-    with played(postgres_url, migrated_template, opened) as found:
-        of_the_lan = {(address, 443) for address in world.IN_THE_LAN} | {(world.LAN, 8443)}
-        assert found.reached_for == OUTSIDE | {(world.NAME_SERVER, 53)} | of_the_lan
-        assert found.visits == OUTSIDE | arriving(of_the_lan)
+    with scenario(postgres_url, migrated_template, settings) as observed:
+        in_the_lan = {(address, 443) for address in network.IN_THE_LAN} | {(network.LAN, 8443)}
+        assert observed.reached_for == PUBLIC_RECEIVERS | {(network.NAME_SERVER, 53)} | in_the_lan
+        assert observed.visits == PUBLIC_RECEIVERS | destinations_of(in_the_lan)
 
 
-def test_every_forbidden_address_would_have_answered(
+def test_every_forbidden_address_would_have_responded(
     postgres_url: str, migrated_template: str
 ) -> None:
-    """Else the tests above could not fail: this one opens everything."""
-    opened = '[egress]\nallow_networks = ["0.0.0.0/0", "::/0"]\n'
+    """Otherwise the tests above could not fail: this one allows every network."""
+    settings = '[egress]\nallow_networks = ["0.0.0.0/0", "::/0"]\n'
 
-    with played(postgres_url, migrated_template, opened) as found:
-        forbidden = {(address, 443) for address in (*world.FORBIDDEN, *world.DISGUISED)}
-        assert found.reached_for >= forbidden
-        assert found.visits >= arriving(forbidden)
-        assert (world.METADATA, world.REBINDING) in found.requests
-        # Not even now is a redirect followed or a proxy asked.
-        assert {port for _, port in found.visits} == {443, 8443}
-        assert found.requests.count(("192.168.0.1", world.TEMPTING[-1])) == 1
-
-
-def arriving(named: set[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Where connections to these come out."""
-    return {(world.DISGUISED.get(address, address), port) for address, port in named}
+    with scenario(postgres_url, migrated_template, settings) as observed:
+        forbidden = {(address, 443) for address in (*network.FORBIDDEN, *network.DISGUISED)}
+        assert observed.reached_for >= forbidden
+        assert observed.visits >= destinations_of(forbidden)
+        assert (network.METADATA, network.REBINDING) in observed.requests
+        # Even so, no redirect is followed and no proxy is used.
+        assert {port for _, port in observed.visits} == {443, 8443}
+        assert observed.requests.count(("192.168.0.1", network.REDIRECT_LOCATIONS[-1])) == 1
 
 
-def test_the_reader_of_traces_finds_every_address() -> None:
+def destinations_of(named: set[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Return where connections to these arrive."""
+    return {(network.DISGUISED.get(address, address), port) for address, port in named}
+
+
+def test_every_address_of_a_trace_is_read() -> None:
     assert reached_for(TRACE) == {
         ("10.0.0.1", 443),
         ("::ffff:10.0.0.1", 8443),
@@ -166,11 +170,11 @@ def test_the_reader_of_traces_finds_every_address() -> None:
         "7 connect(3, {sa_family=0x1f /* AF_??? */}, 16) = 0",
     ],
 )
-def test_the_reader_of_traces_overlooks_nothing(line: str) -> None:
+def test_a_line_of_a_trace_that_cannot_be_read_is_an_error(line: str) -> None:
     with pytest.raises(ValueError, match="cannot read"):
         reached_for(line)
 
 
-def test_a_trace_is_whole_when_the_first_process_has_ended() -> None:
-    assert whole(TRACE, 7)
-    assert not whole(TRACE.removesuffix("7     +++ exited with 0 +++\n"), 7)
+def test_a_trace_is_complete_when_the_first_process_has_ended() -> None:
+    assert is_complete(TRACE, 7)
+    assert not is_complete(TRACE.removesuffix("7     +++ exited with 0 +++\n"), 7)

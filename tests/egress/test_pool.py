@@ -1,4 +1,4 @@
-"""Connections are used again where that is safe, and closed in every other case."""
+"""Connections are reused where that is safe, and closed in every other case."""
 
 import asyncio
 import socket
@@ -11,22 +11,21 @@ from daemon.egress import pool
 from daemon.egress.client import WebhookClient
 from tests.support.certificates import Authority
 from tests.support.client import (
-    CUT_OFF,
+    INCOMPLETE_RESPONSE,
     LARGE,
-    NO_ANSWER,
-    Names,
-    Unanswered,
-    leaving_nothing,
-    sending,
-    to,
-    twice,
+    NO_RESPONSE,
+    FakeResolver,
+    UnansweredResolver,
+    leak_check,
+    request_to,
+    send_twice,
+    webhook_client,
 )
 from tests.support.daemons import until
 from tests.support.hostile import (
     HTTP,
+    NEVER_NOTICES_CLOSE,
     OK,
-    SLOW,
-    UNAWARE,
     Hostile,
     Script,
     Visit,
@@ -37,10 +36,11 @@ from tests.support.hostile import (
     saying_once,
     silent,
 )
+from tests.support.hostile_crowds import SLOW
 
 
-async def test_after_a_success_the_next_request_takes_the_same_connection() -> None:
-    first, second, visits = await twice(saying(OK))
+async def test_the_request_after_a_success_reuses_its_connection() -> None:
+    first, second, visits = await send_twice(saying(OK))
 
     assert first.result == second.result
     assert visits == 1
@@ -52,7 +52,7 @@ NOT_KEPT = {
     "Connection: close": OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
     "HTTP/1.0": OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
     "bytes after the body": OK + b"x",
-    "an answer too many": OK + OK,
+    "a second response": OK + OK,
     "a body that was cut off": HTTP + b"200 OK\r\nContent-Length: 99999\r\n\r\n" + b"x" * 99999,
     "a 204 with a body": HTTP + b"204 No Content\r\nContent-Length: 5\r\n\r\nhello",
 }
@@ -60,21 +60,21 @@ NOT_KEPT = {
 
 @pytest.mark.parametrize("wire", NOT_KEPT.values(), ids=NOT_KEPT)
 async def test_a_connection_is_not_kept_after(wire: bytes) -> None:
-    first, second, visits = await twice(saying(wire))
+    first, second, visits = await send_twice(saying(wire))
 
     assert first.result == second.result
     assert visits == 2
 
 
-async def test_an_answer_before_the_request_is_read_counts_and_ends_the_connection() -> None:
+async def test_a_response_before_the_request_is_read_counts_and_ends_the_connection() -> None:
     async def script(visit: Visit) -> None:
         await visit.head()
         await visit.say(OK)
-        await visit.left()
+        await visit.wait_closed()
 
-    async with sending() as sender, hostile(script) as receiver:
-        first = await sender.send(to(receiver.url, LARGE * 8))
-        second = await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(script) as receiver:
+        first = await client.send(request_to(receiver.url, LARGE * 8))
+        second = await client.send(request_to(receiver.url))
 
     assert isinstance(first.result, Response)
     assert first.result == second.result
@@ -87,18 +87,18 @@ async def test_an_answer_before_the_request_is_read_counts_and_ends_the_connecti
     [saying_once(OK), resetting_after(OK), cutting_after(OK)],
     ids=["in good order", "with a reset", "without a closing alert"],
 )
-async def test_a_kept_connection_that_the_receiver_closed_is_not_used_again(
+async def test_an_idle_connection_that_the_receiver_closed_is_not_reused(
     script: Script, scheme: str
 ) -> None:
     authority = Authority()
-    names = Names(receiver=["127.0.0.1"])
+    names = FakeResolver(receiver=["127.0.0.1"])
     server = authority.server("receiver.test") if scheme == "https" else None
     async with (
-        sending(resolver=names, tls=authority.trusted()) as sender,
+        webhook_client(resolver=names, tls=authority.trusted()) as client,
         hostile(script, tls=server) as receiver,
     ):
         url = f"{scheme}://receiver.test:{receiver.port}/"
-        outcomes = [await sender.send(to(url)) for _ in range(20)]
+        outcomes = [await client.send(request_to(url)) for _ in range(20)]
 
     assert isinstance(outcomes[0].result, Response)
     assert {outcome.result for outcome in outcomes} == {outcomes[0].result}
@@ -106,7 +106,7 @@ async def test_a_kept_connection_that_the_receiver_closed_is_not_used_again(
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["an end", "a reset"])
-async def test_a_request_that_a_closing_connection_swallowed_is_sent_once_more(
+async def test_a_request_lost_on_a_closing_idle_connection_is_sent_once_more(
     reset: bool,
 ) -> None:
     async def script(visit: Visit) -> None:
@@ -116,7 +116,7 @@ async def test_a_request_that_a_closing_connection_swallowed_is_sent_once_more(
         if reset:
             visit.reset()
 
-    first, second, visits = await twice(script)
+    first, second, visits = await send_twice(script)
 
     assert isinstance(first.result, Response)
     assert first.result == second.result
@@ -130,165 +130,165 @@ async def test_a_request_is_never_sent_a_third_time() -> None:
             await visit.say(OK)
         await visit.request()
 
-    async with sending() as sender, hostile(script) as receiver:
-        await sender.send(to(receiver.url))
-        outcome = await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(script) as receiver:
+        await client.send(request_to(receiver.url))
+        outcome = await client.send(request_to(receiver.url))
 
-    assert outcome.result == NO_ANSWER
+    assert outcome.result == NO_RESPONSE
     assert len(receiver.requests) == 3
 
 
-async def test_a_request_is_not_sent_again_when_any_byte_came_back() -> None:
+async def test_a_request_is_not_sent_again_after_any_byte_of_a_response() -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.say(OK)
         await visit.request()
         await visit.say(b"H")
 
-    async with sending() as sender, hostile(script) as receiver:
-        await sender.send(to(receiver.url))
-        outcome = await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(script) as receiver:
+        await client.send(request_to(receiver.url))
+        outcome = await client.send(request_to(receiver.url))
 
-    assert outcome.result == CUT_OFF
+    assert outcome.result == INCOMPLETE_RESPONSE
     assert len(receiver.requests) == 2
 
 
-async def test_a_request_on_a_fresh_connection_is_not_sent_again() -> None:
-    async with sending() as sender, hostile(saying_once(b"")) as receiver:
-        outcome = await sender.send(to(receiver.url))
+async def test_a_request_on_a_new_connection_is_not_sent_again() -> None:
+    async with webhook_client() as client, hostile(saying_once(b"")) as receiver:
+        outcome = await client.send(request_to(receiver.url))
 
-    assert outcome.result == NO_ANSWER
+    assert outcome.result == NO_RESPONSE
     assert len(receiver.requests) == 1
 
 
-async def test_bytes_that_nobody_asked_for_end_a_kept_connection() -> None:
+async def test_unsolicited_bytes_end_an_idle_connection() -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.say(OK)
         if visit.number == 1:
             await asyncio.sleep(0.01)
-            await visit.say(HTTP + b"500 Unasked\r\nContent-Length: 0\r\n\r\n")
-        await visit.left()
+            await visit.say(HTTP + b"500 Unsolicited\r\nContent-Length: 0\r\n\r\n")
+        await visit.wait_closed()
 
-    async with sending() as sender, hostile(script) as receiver:
-        await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(script) as receiver:
+        await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0)
-        outcome = await sender.send(to(receiver.url))
+        outcome = await client.send(request_to(receiver.url))
 
     assert isinstance(outcome.result, Response)
     assert outcome.result.status == 200
     assert len(receiver.visits) == 2
 
 
-async def test_bytes_that_came_unasked_and_unread_never_answer_the_next_request() -> None:
+async def test_unsolicited_unread_bytes_never_become_the_next_response() -> None:
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
 
-        async def answer_a_visit() -> socket.socket:
+        async def respond_to_a_connection() -> socket.socket:
             visit, _ = await loop.sock_accept(listening)
             await loop.sock_recv(visit, 65536)
             await loop.sock_sendall(visit, OK)
             return visit
 
-        async with sending() as sender:
-            request = to(f"http://127.0.0.1:{listening.getsockname()[1]}/")
-            first, kept = await asyncio.gather(sender.send(request), answer_a_visit())
-            answering = asyncio.create_task(answer_a_visit())
-            kept.send(HTTP + b"500 Unasked\r\nContent-Length: 0\r\n\r\n")
-            second = await sender.send(request)  # before the loop could look what came
-            answering.cancel()
+        async with webhook_client() as client:
+            request = request_to(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+            first, old = await asyncio.gather(client.send(request), respond_to_a_connection())
+            responding = asyncio.create_task(respond_to_a_connection())
+            old.send(HTTP + b"500 Unsolicited\r\nContent-Length: 0\r\n\r\n")
+            second = await client.send(request)  # before the loop could read it
+            responding.cancel()
 
     assert isinstance(first.result, Response)
     assert second.result == first.result
-    for visit in (kept, answering.result()):
+    for visit in (old, responding.result()):
         visit.close()
 
 
-async def test_a_connection_is_not_kept_for_longer_than_receivers_keep_theirs(
+async def test_an_idle_connection_is_closed_before_receivers_close_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.05)
-    async with sending() as sender, hostile(saying(OK)) as receiver:
-        await sender.send(to(receiver.url))
+    monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.05)
+    async with webhook_client() as client, hostile(saying(OK)) as receiver:
+        await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0, within=2)
 
 
-async def test_a_connection_that_was_idle_for_too_long_is_not_used_before_it_is_swept(
+async def test_a_connection_that_was_idle_for_too_long_is_not_reused_before_the_sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with sending() as sender, hostile(saying(OK)) as receiver:
-        await sender.send(to(receiver.url))
-        monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
-        await sender.send(to(receiver.url))
+    async with webhook_client() as client, hostile(saying(OK)) as receiver:
+        await client.send(request_to(receiver.url))
+        monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.0)
+        await client.send(request_to(receiver.url))
 
     assert len(receiver.visits) == 2
 
 
-@pytest.mark.parametrize("bound", ["IDLE_PER_TARGET", "IDLE_IN_ALL"])
-async def test_only_so_many_connections_are_kept(
+@pytest.mark.parametrize("bound", ["MAX_IDLE_PER_PEER", "MAX_IDLE"])
+async def test_the_number_of_idle_connections_is_limited(
     bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, bound, 3)
-    async with sending() as sender, hostile(saying(OK)) as receiver:
-        await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(10)))
+    async with webhook_client() as client, hostile(saying(OK)) as receiver:
+        await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(10)))
         await until(lambda: receiver.open_now == 3)
-        await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(3)))
+        await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(3)))
 
     assert len(receiver.visits) == 10
 
 
 async def test_a_cancelled_request_leaves_nothing_behind() -> None:
     authority = Authority()
-    names = Names(receiver=["127.0.0.1"])
-    async with leaving_nothing(), sending(resolver=names, tls=authority.trusted()) as sender:
+    names = FakeResolver(receiver=["127.0.0.1"])
+    async with leak_check(), webhook_client(resolver=names, tls=authority.trusted()) as client:
         for script in SLOW.values():
-            for scheme in ("http", "https"):  # of which the second never gets past its handshake
+            for scheme in ("http", "https"):  # https never completes its handshake
                 async with hostile(script) as receiver:
                     url = f"{scheme}://receiver.test:{receiver.port}/"
-                    await cancelled(sender, to(url, LARGE), receiver)
+                    await cancelled(client, request_to(url, LARGE), receiver)
 
 
-async def cancelled(sender: WebhookClient, request: Request, receiver: Hostile) -> None:
-    sending_it = asyncio.create_task(sender.send(request))
+async def cancelled(client: WebhookClient, request: Request, receiver: Hostile) -> None:
+    sending = asyncio.create_task(client.send(request))
     await until(lambda: receiver.open_now == 1, every=0)
-    sending_it.cancel()
+    sending.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await sending_it
-    if receiver.script not in UNAWARE:
+        await sending
+    if receiver.script not in NEVER_NOTICES_CLOSE:
         await until(lambda: receiver.open_now == 0)
 
 
 async def test_a_request_cancelled_at_any_moment_leaves_nothing_behind() -> None:
-    """However many turns of the loop it was given before."""
+    """After any number of iterations of the loop."""
     authority = Authority()
-    names = Names(receiver=["127.0.0.1"])
+    names = FakeResolver(receiver=["127.0.0.1"])
     server = authority.server("receiver.test")
-    async with leaving_nothing(), sending(resolver=names, tls=authority.trusted()) as sender:
-        for tls, turns in product((None, server), range(30)):
+    async with leak_check(), webhook_client(resolver=names, tls=authority.trusted()) as client:
+        for tls, iterations in product((None, server), range(30)):
             async with hostile(silent, tls=tls) as receiver:
                 url = f"http{'s' if tls else ''}://receiver.test:{receiver.port}/"
-                sending_it = asyncio.create_task(sender.send(to(url)))
-                for _ in range(turns):
+                sending = asyncio.create_task(client.send(request_to(url)))
+                for _ in range(iterations):
                     await asyncio.sleep(0)
-                sending_it.cancel()
-                await asyncio.wait([sending_it])
+                sending.cancel()
+                await asyncio.wait([sending])
                 await until(lambda: receiver.open_now == 0)
 
 
 async def test_a_cancelled_lookup_leaves_nothing_behind() -> None:
-    names = Unanswered()
-    async with leaving_nothing(), sending(resolver=names) as sender:
-        sending_it = asyncio.create_task(sender.send(to("http://receiver.test/")))
+    names = UnansweredResolver()
+    async with leak_check(), webhook_client(resolver=names) as client:
+        sending = asyncio.create_task(client.send(request_to("http://receiver.test/")))
         await names.waiting.wait()
-        sending_it.cancel()
+        sending.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await sending_it
+            await sending
 
 
-async def test_closing_the_sender_closes_what_it_kept() -> None:
+async def test_closing_the_client_closes_its_idle_connections() -> None:
     async with hostile(saying(OK)) as receiver:
-        async with sending() as sender:
-            await asyncio.gather(*(sender.send(to(receiver.url)) for _ in range(10)))
+        async with webhook_client() as client:
+            await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(10)))
             assert receiver.open_now == 10
         await until(lambda: receiver.open_now == 0)

@@ -1,4 +1,4 @@
-"""Through an egress proxy: what was judged is reached, and its faults are charged to nobody."""
+"""Requests through an egress proxy, whose own faults are no failed attempts."""
 
 from base64 import b64encode
 
@@ -11,9 +11,9 @@ from daemon.service import Service
 from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.certificates import Authority
-from tests.support.client import NOBODY, Names, sending, to
+from tests.support.client import PUBLIC_ONLY, FakeResolver, request_to, webhook_client
 from tests.support.daemons import free_port, metrics_of, serving, until
-from tests.support.egress_proxy import EgressProxy, proxying
+from tests.support.egress_proxy import EgressProxy, egress_proxy
 from tests.support.hostile import OK, hostile, saying
 from tests.support.receiver import Receiver
 
@@ -24,14 +24,14 @@ def through(proxy: EgressProxy) -> Proxy:
     return Proxy.from_url(proxy.url)
 
 
-async def test_a_request_goes_through_the_proxy_to_the_very_address_that_was_judged() -> None:
-    names = Names(receiver=["127.0.0.1"])
+async def test_a_request_goes_through_the_proxy_to_the_address_that_was_judged() -> None:
+    names = FakeResolver(receiver=["127.0.0.1"])
     async with (
-        proxying() as proxy,
+        egress_proxy() as proxy,
         hostile(saying(OK)) as receiver,
-        sending(proxy=through(proxy), resolver=names) as sender,
+        webhook_client(proxy=through(proxy), resolver=names) as client,
     ):
-        outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/hook"))
+        outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/hook"))
 
     [asked] = proxy.asked
     [request] = receiver.requests
@@ -42,109 +42,111 @@ async def test_a_request_goes_through_the_proxy_to_the_very_address_that_was_jud
     assert b"roxy" not in request
 
 
-async def test_tls_is_with_the_receiver_and_not_with_the_proxy() -> None:
+async def test_tls_is_negotiated_with_the_receiver_and_not_with_the_proxy() -> None:
     authority = Authority()
-    names = Names(receiver=["127.0.0.1"])
+    names = FakeResolver(receiver=["127.0.0.1"])
     async with (
-        proxying() as proxy,
+        egress_proxy() as proxy,
         hostile(saying(OK), tls=authority.server("receiver.test")) as receiver,
-        sending(proxy=through(proxy), resolver=names, tls=authority.trusted()) as sender,
+        webhook_client(proxy=through(proxy), resolver=names, tls=authority.trusted()) as client,
     ):
-        outcome = await sender.send(to(f"https://receiver.test:{receiver.port}/"))
+        outcome = await client.send(request_to(f"https://receiver.test:{receiver.port}/"))
 
     assert isinstance(outcome.result, Response)
     assert "receiver.test" not in proxy.asked[0]
 
 
 async def test_the_proxy_is_never_asked_for_a_forbidden_address() -> None:
-    names = Names(receiver=["93.184.216.34", "10.0.0.1"])
+    names = FakeResolver(receiver=["93.184.216.34", "10.0.0.1"])
     async with (
-        proxying() as proxy,
-        sending(NOBODY, proxy=through(proxy), resolver=names) as sender,
+        egress_proxy() as proxy,
+        webhook_client(PUBLIC_ONLY, proxy=through(proxy), resolver=names) as client,
     ):
-        outcome = await sender.send(to("http://receiver.test/"))
+        outcome = await client.send(request_to("http://receiver.test/"))
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.kind is FailureKind.REFUSED_TARGET
     assert proxy.asked == []
 
 
-async def test_an_address_that_the_proxy_cannot_reach_gives_way_to_the_next() -> None:
-    async with proxying() as proxy, hostile(saying(OK)) as receiver:
+async def test_the_next_address_is_tried_when_the_proxy_cannot_reach_one() -> None:
+    async with egress_proxy() as proxy, hostile(saying(OK)) as receiver:
         proxy.answer = lambda head: (
             b"HTTP/1.1 504 No\r\n\r\n" if head.startswith("CONNECT 127.0.0.9:") else None
         )
-        names = Names(receiver=["127.0.0.9", "127.0.0.1"])
-        async with sending(proxy=through(proxy), resolver=names) as sender:
-            outcome = await sender.send(to(f"http://receiver.test:{receiver.port}/"))
+        names = FakeResolver(receiver=["127.0.0.9", "127.0.0.1"])
+        async with webhook_client(proxy=through(proxy), resolver=names) as client:
+            outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
 
     assert isinstance(outcome.result, Response)
     assert len(proxy.asked) == 2
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-async def test_what_the_proxy_cannot_reach_is_the_endpoint_s_failure(status: int) -> None:
-    async with proxying() as proxy:
+async def test_a_receiver_that_the_proxy_cannot_reach_is_a_failed_attempt(status: int) -> None:
+    async with egress_proxy() as proxy:
         proxy.answer = lambda _: f"HTTP/1.1 {status} No\r\n\r\n".encode()
-        async with sending(proxy=through(proxy)) as sender:
-            outcome = await sender.send(to("http://127.0.0.1:81/"))
+        async with webhook_client(proxy=through(proxy)) as client:
+            outcome = await client.send(request_to("http://127.0.0.1:81/"))
 
     assert outcome.result == Failure(
         FailureKind.CONNECT, "could not connect: the receiver cannot be reached"
     )
 
 
-async def test_what_the_proxy_s_rules_forbid_is_a_refused_target() -> None:
-    async with proxying() as proxy:
+async def test_a_target_that_the_proxy_s_rules_forbid_is_refused() -> None:
+    async with egress_proxy() as proxy:
         proxy.answer = lambda _: b"HTTP/1.1 403 Forbidden\r\n\r\n"
-        async with sending(proxy=through(proxy)) as sender:
-            outcome = await sender.send(to("http://127.0.0.1:81/"))
+        async with webhook_client(proxy=through(proxy)) as client:
+            outcome = await client.send(request_to("http://127.0.0.1:81/"))
 
-    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host is not allowed here")
+    assert outcome.result == Failure(
+        FailureKind.REFUSED_TARGET, "the egress rules of this service forbid this host"
+    )
 
 
-OWN_FAULTS = {
+PROXY_FAULTS = {
     "wants other credentials": b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
     "fails": b"HTTP/1.1 500 Oops\r\n\r\n",
-    "knows no CONNECT": b"HTTP/1.1 405 Method Not Allowed\r\n\r\n",
+    "does not support CONNECT": b"HTTP/1.1 405 Method Not Allowed\r\n\r\n",
     "redirects": b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n",
     "speaks something else": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "hangs up": b"",
-    "hangs up in the middle": b"HTTP/1.1 200 OK\r\n",
-    "says more than there can be": b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\nforged",
-    "never comes to the end of its head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000,
+    "hangs up in its head": b"HTTP/1.1 200 OK\r\n",
+    "sends bytes after its head": b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\nforged",
+    "sends an endless head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000,
 }
 
 
-@pytest.mark.parametrize("answer", OWN_FAULTS.values(), ids=OWN_FAULTS)
-async def test_nobody_is_charged_when_the_proxy(answer: bytes) -> None:
-    async with proxying() as proxy:
+@pytest.mark.parametrize("answer", PROXY_FAULTS.values(), ids=PROXY_FAULTS)
+async def test_the_attempt_is_postponed_when_the_proxy(answer: bytes) -> None:
+    async with egress_proxy() as proxy:
         proxy.answer = lambda _: answer
-        async with sending(proxy=through(proxy)) as sender:
+        async with webhook_client(proxy=through(proxy)) as client:
             with pytest.raises(PostponedError, match="the egress proxy") as raised:
-                await sender.send(to("http://127.0.0.1:81/"))
+                await client.send(request_to("http://127.0.0.1:81/"))
 
     assert "p@ss" not in str(raised.value)
 
 
-async def test_nobody_is_charged_when_the_proxy_is_down() -> None:
-    async with sending(proxy=Proxy("127.0.0.1", free_port())) as sender:
+async def test_the_attempt_is_postponed_when_the_proxy_is_down() -> None:
+    async with webhook_client(proxy=Proxy("127.0.0.1", free_port())) as client:
         with pytest.raises(PostponedError, match="the egress proxy cannot be reached"):
-            await sender.send(to("http://127.0.0.1:81/"))
+            await client.send(request_to("http://127.0.0.1:81/"))
 
 
-async def test_a_proxy_that_is_found_by_name_but_is_not_there_is_our_fault_too() -> None:
-    names = Names(proxy=[])
-    async with sending(proxy=Proxy("proxy.test", 3128), resolver=names) as sender:
+async def test_the_attempt_is_postponed_when_the_proxy_s_name_has_no_address() -> None:
+    names = FakeResolver(proxy=[])
+    async with webhook_client(proxy=Proxy("proxy.test", 3128), resolver=names) as client:
         with pytest.raises(PostponedError, match="the egress proxy cannot be reached"):
-            await sender.send(to("http://127.0.0.1:81/"))
+            await client.send(request_to("http://127.0.0.1:81/"))
 
 
 async def postponed(service: Service) -> bool:
     return "webhookd_postponed_total 0.0" not in await metrics_of(service)
 
 
-async def test_while_the_proxy_is_down_no_attempt_is_spent_and_all_go_once_it_is_back(
+async def test_attempts_are_kept_while_the_proxy_is_down_and_made_once_it_is_back(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     port = free_port()
@@ -154,7 +156,7 @@ async def test_while_the_proxy_is_down_no_attempt_is_spent_and_all_go_once_it_is
     async with serving(database, egress=egress) as service:
         await app.events(tenant, 50)
         await until(lambda: postponed(service))
-        async with proxying(port=port) as proxy:
+        async with egress_proxy(port=port) as proxy:
             await until(lambda: settled(app, webhook, "success", 50))
             assert proxy.asked
 

@@ -1,4 +1,4 @@
-"""Nothing is said to a receiver that cannot prove its name."""
+"""TLS handshakes: no request is sent to a receiver that does not prove its name."""
 
 import asyncio
 import re
@@ -12,37 +12,34 @@ from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress.tls_context import verifying_context
 from tests.support.certificates import Authority
 from tests.support.client import (
-    CUT_OFF,
+    INCOMPLETE_RESPONSE,
+    INVALID_HTTP,
     LARGE,
-    NO_ANSWER,
-    NOT_HTTP,
-    TOO_LATE,
-    Names,
-    leaving_nothing,
-    sending,
-    to,
+    NO_RESPONSE,
+    TIMED_OUT,
+    FakeResolver,
+    leak_check,
+    request_to,
+    webhook_client,
 )
 from tests.support.hostile import (
-    CRUMB,
     HTTP,
-    MESSAGE_BEGUN,
     OK,
-    SLOW,
-    SLOW_HANDSHAKES,
     Hostile,
     Script,
     Visit,
+    closing_after_first_bytes,
     cutting_after,
     echoing,
     hanging_up,
-    hanging_up_after_hearing,
     hostile,
-    meeting_with,
+    replying_to_hello,
     resetting,
     resetting_after,
     saying,
     saying_once,
 )
+from tests.support.hostile_crowds import MESSAGE_STARTED, ONE_BYTE_RECORD, SLOW, SLOW_HANDSHAKES
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +50,17 @@ def authority() -> Authority:
 async def outcome_over_tls(
     script: Script, *, server: ssl.SSLContext | None, trusted: ssl.SSLContext, seconds: float = 5.0
 ) -> tuple[Outcome, Hostile]:
-    names = Names(receiver=["127.0.0.1"])
+    names = FakeResolver(receiver=["127.0.0.1"])
     async with (
-        sending(seconds=seconds, tls=trusted, resolver=names) as sender,
+        webhook_client(seconds=seconds, tls=trusted, resolver=names) as client,
         hostile(script, tls=server) as receiver,
     ):
         url = f"https://receiver.test:{receiver.port}/"
-        await sender.send(to(url))
-        return await sender.send(to(url)), receiver
+        await client.send(request_to(url))
+        return await client.send(request_to(url)), receiver
 
 
-async def test_https_works_and_keeps_its_connection(authority: Authority) -> None:
+async def test_https_works_and_reuses_its_connection(authority: Authority) -> None:
     outcome, receiver = await outcome_over_tls(
         saying(OK), server=authority.server("receiver.test"), trusted=authority.trusted()
     )
@@ -74,13 +71,13 @@ async def test_https_works_and_keeps_its_connection(authority: Authority) -> Non
     assert len(receiver.visits) == 1
 
 
-async def test_a_large_body_goes_over_tls_whole(authority: Authority) -> None:
-    names = Names(receiver=["127.0.0.1"])
+async def test_a_large_body_is_sent_over_tls(authority: Authority) -> None:
+    names = FakeResolver(receiver=["127.0.0.1"])
     async with (
-        sending(tls=authority.trusted(), resolver=names) as sender,
+        webhook_client(tls=authority.trusted(), resolver=names) as client,
         hostile(saying(OK), tls=authority.server("receiver.test")) as receiver,
     ):
-        outcome = await sender.send(to(f"https://receiver.test:{receiver.port}/", LARGE))
+        outcome = await client.send(request_to(f"https://receiver.test:{receiver.port}/", LARGE))
 
     assert isinstance(outcome.result, Response)
     assert receiver.requests[0].endswith(LARGE)
@@ -137,42 +134,46 @@ async def test_a_certificate_for_another_name_is_a_failure(authority: Authority)
     assert receiver.requests == []
 
 
-async def speaking_plainly(visit: Visit) -> None:
+async def responding_in_plain_http(visit: Visit) -> None:
     await visit.say(HTTP + b"400 Bad Request\r\n\r\n")
-    await visit.left()
+    await visit.wait_closed()
 
 
 def alert(number: int, *, fatal: bool = True) -> bytes:
     return bytes([21, 3, 1, 0, 2, 2 if fatal else 1, number])
 
 
-OLD_HELLO = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02" + b"r" * 32 + b"\x00\xc0\x13\x00"
-HALF_A_HELLO = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + b"r" * 16
+OLD_SERVER_HELLO = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02" + b"r" * 32 + b"\x00\xc0\x13\x00"
+HALF_A_SERVER_HELLO = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + b"r" * 16
 
-NO_HANDSHAKES = {
-    "plain HTTP": speaking_plainly,
-    "SSH": meeting_with(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "garbage": meeting_with(bytes(range(256))),
-    "NULs": meeting_with(bytes(1000)),
-    "its own hello": echoing,
-    "TLS 1.1": meeting_with(OLD_HELLO),
-    "the alert of one that is too old": meeting_with(alert(70)),
-    "the alert of one that finds nothing in common": meeting_with(alert(40)),
-    "an alert that nobody knows": meeting_with(alert(238)),
-    "a closing alert": meeting_with(alert(0, fatal=False)),
-    "warnings without an end": meeting_with(b"", again=alert(90, fatal=False) * 1000),
-    "changes of cipher without an end": meeting_with(b"", again=b"\x14\x03\x03\0\x01\x01" * 1000),
-    "empty records without an end": meeting_with(b"", again=b"\x16\x03\x03\0\0" * 1000),
-    "a message in crumbs": meeting_with(MESSAGE_BEGUN, again=CRUMB * 1000),
-    "a record of 64 KB": meeting_with(b"\x16\x03\x03\xff\xff", again=b"x" * 4096),
-    "a message of 16 MB": meeting_with(b"\x16\x03\x03\x40\0\x02\xff\xff\xff" + b"x" * 16380),
-    "data that nobody can read yet": meeting_with(b"\x17\x03\x03\0\x10" + b"x" * 16),
+NOT_TLS = {
+    "plain HTTP": responding_in_plain_http,
+    "SSH": replying_to_hello(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "garbage": replying_to_hello(bytes(range(256))),
+    "NULs": replying_to_hello(bytes(1000)),
+    "the client's own hello": echoing,
+    "TLS 1.1": replying_to_hello(OLD_SERVER_HELLO),
+    "a protocol_version alert": replying_to_hello(alert(70)),
+    "a handshake_failure alert": replying_to_hello(alert(40)),
+    "an unknown alert": replying_to_hello(alert(238)),
+    "a closing alert": replying_to_hello(alert(0, fatal=False)),
+    "endless warnings": replying_to_hello(b"", again=alert(90, fatal=False) * 1000),
+    "endless ChangeCipherSpecs": replying_to_hello(b"", again=b"\x14\x03\x03\0\x01\x01" * 1000),
+    "endless empty records": replying_to_hello(b"", again=b"\x16\x03\x03\0\0" * 1000),
+    "a message in records of one byte": replying_to_hello(
+        MESSAGE_STARTED, again=ONE_BYTE_RECORD * 1000
+    ),
+    "a record of 64 KB": replying_to_hello(b"\x16\x03\x03\xff\xff", again=b"x" * 4096),
+    "a message of 16 MB": replying_to_hello(b"\x16\x03\x03\x40\0\x02\xff\xff\xff" + b"x" * 16380),
+    "application data": replying_to_hello(b"\x17\x03\x03\0\x10" + b"x" * 16),
 }
 
 
-@pytest.mark.parametrize("script", NO_HANDSHAKES.values(), ids=NO_HANDSHAKES)
-async def test_it_is_no_handshake_to_be_met_with(script: Script, authority: Authority) -> None:
-    async with leaving_nothing():
+@pytest.mark.parametrize("script", NOT_TLS.values(), ids=NOT_TLS)
+async def test_a_handshake_fails_with_a_reason_when_the_receiver_sends(
+    script: Script, authority: Authority
+) -> None:
+    async with leak_check():
         outcome, receiver = await outcome_over_tls(script, server=None, trusted=authority.trusted())
 
     assert isinstance(outcome.result, Failure)
@@ -181,61 +182,64 @@ async def test_it_is_no_handshake_to_be_met_with(script: Script, authority: Auth
     assert receiver.requests == []
 
 
-ENDED = Failure(FailureKind.TLS, "the connection was closed during the TLS handshake")
+CLOSED_IN_HANDSHAKE = Failure(
+    FailureKind.TLS, "the receiver closed the connection during the TLS handshake"
+)
 
 
-async def ending_in_its_hello(visit: Visit) -> None:
-    await visit.mark_due()
-    await visit.say(HALF_A_HELLO)
+async def ending_in_server_hello(visit: Visit) -> None:
+    await visit.read_some()
+    await visit.say(HALF_A_SERVER_HELLO)
 
 
-async def resetting_in_its_hello(visit: Visit) -> None:
-    await ending_in_its_hello(visit)
+async def resetting_in_server_hello(visit: Visit) -> None:
+    await ending_in_server_hello(visit)
     visit.reset()
 
 
-ENDS_OF_HANDSHAKES = {
+HANDSHAKE_ENDS = {
     "an end": hanging_up,
     "a reset": resetting,
-    "an end after the hello": hanging_up_after_hearing(reset=False),
-    "a reset after the hello": hanging_up_after_hearing(reset=True),
-    "an end in its own hello": ending_in_its_hello,
-    "a reset in its own hello": resetting_in_its_hello,
+    "an end after the ClientHello": closing_after_first_bytes(reset=False),
+    "a reset after the ClientHello": closing_after_first_bytes(reset=True),
+    "an end in the ServerHello": ending_in_server_hello,
+    "a reset in the ServerHello": resetting_in_server_hello,
 }
 
 
-@pytest.mark.parametrize("script", ENDS_OF_HANDSHAKES.values(), ids=ENDS_OF_HANDSHAKES)
-async def test_it_is_a_failure_to_meet_a_handshake_with(
-    script: Script, authority: Authority
-) -> None:
-    async with leaving_nothing():
+@pytest.mark.parametrize("script", HANDSHAKE_ENDS.values(), ids=HANDSHAKE_ENDS)
+async def test_a_handshake_fails_with(script: Script, authority: Authority) -> None:
+    async with leak_check():
         outcome, _ = await outcome_over_tls(script, server=None, trusted=authority.trusted())
 
-    assert outcome.result == ENDED
+    assert outcome.result == CLOSED_IN_HANDSHAKE
 
 
-WRONG = {
-    "an end": (hanging_up, NO_ANSWER),
-    "a reset": (resetting, NO_ANSWER),
-    "an end before the answer": (saying_once(b""), NO_ANSWER),
-    "a reset before the answer": (resetting_after(b""), NO_ANSWER),
-    "a stream cut off before the answer": (cutting_after(b""), NO_ANSWER),
-    "an end in the head": (saying_once(OK[:20]), CUT_OFF),
-    "a reset in the head": (resetting_after(OK[:20]), CUT_OFF),
-    "a stream cut off in the head": (cutting_after(OK[:20]), CUT_OFF),
-    "an end in the body": (saying_once(OK[:-1]), CUT_OFF),
-    "a reset in the body": (resetting_after(OK[:-1]), CUT_OFF),
-    "a stream cut off in the body": (cutting_after(OK[:-1]), CUT_OFF),
-    "a reset in a body without a length": (resetting_after(HTTP + b"200 OK\r\n\r\nOK"), CUT_OFF),
-    "garbage": (saying_once(bytes(range(256))), NOT_HTTP),
+FAILURES = {
+    "an end": (hanging_up, NO_RESPONSE),
+    "a reset": (resetting, NO_RESPONSE),
+    "an end before the response": (saying_once(b""), NO_RESPONSE),
+    "a reset before the response": (resetting_after(b""), NO_RESPONSE),
+    "a stream cut off before the response": (cutting_after(b""), NO_RESPONSE),
+    "an end in the head": (saying_once(OK[:20]), INCOMPLETE_RESPONSE),
+    "a reset in the head": (resetting_after(OK[:20]), INCOMPLETE_RESPONSE),
+    "a stream cut off in the head": (cutting_after(OK[:20]), INCOMPLETE_RESPONSE),
+    "an end in the body": (saying_once(OK[:-1]), INCOMPLETE_RESPONSE),
+    "a reset in the body": (resetting_after(OK[:-1]), INCOMPLETE_RESPONSE),
+    "a stream cut off in the body": (cutting_after(OK[:-1]), INCOMPLETE_RESPONSE),
+    "a reset in a body without a length": (
+        resetting_after(HTTP + b"200 OK\r\n\r\nOK"),
+        INCOMPLETE_RESPONSE,
+    ),
+    "garbage": (saying_once(bytes(range(256))), INVALID_HTTP),
 }
 
 
-@pytest.mark.parametrize(("script", "failure"), WRONG.values(), ids=WRONG)
-async def test_it_is_a_failure_to_follow_a_handshake_with(
+@pytest.mark.parametrize(("script", "failure"), FAILURES.values(), ids=FAILURES)
+async def test_a_request_fails_when_its_handshake_is_followed_by(
     script: Script, failure: Failure, authority: Authority
 ) -> None:
-    async with leaving_nothing():
+    async with leak_check():
         outcome, _ = await outcome_over_tls(
             script, server=authority.server("receiver.test"), trusted=authority.trusted()
         )
@@ -243,19 +247,19 @@ async def test_it_is_a_failure_to_follow_a_handshake_with(
     assert outcome.result == failure
 
 
-GOOD = {
+COMPLETE = {
     "an end": saying_once(OK),
     "a reset": resetting_after(OK),
     "a stream cut off": cutting_after(OK),
     "a body that ends with the connection": saying_once(HTTP + b"200 OK\r\n\r\nOK"),
-    # RFC 9112, section 9.8, takes this for incomplete. But there are servers that always close
-    # so, the status is beyond doubt, and a failure would be sent again and again.
+    # RFC 9112, section 9.8, regards this as incomplete. But some servers always close like this,
+    # the status is beyond doubt, and after a failure the delivery would be repeated for nothing.
     "a body that ends with a stream cut off": cutting_after(HTTP + b"200 OK\r\n\r\nOK"),
 }
 
 
-@pytest.mark.parametrize("script", GOOD.values(), ids=GOOD)
-async def test_an_answer_over_tls_counts_whatever_follows_it(
+@pytest.mark.parametrize("script", COMPLETE.values(), ids=COMPLETE)
+async def test_a_response_over_tls_counts_when_it_is_followed_by(
     script: Script, authority: Authority
 ) -> None:
     outcome, _ = await outcome_over_tls(
@@ -266,10 +270,10 @@ async def test_an_answer_over_tls_counts_whatever_follows_it(
     assert (outcome.result.status, outcome.result.body) == (200, "OK")
 
 
-async def test_whoever_never_finishes_a_handshake_is_left_at_the_deadline(
+async def test_an_unfinished_handshake_ends_at_the_deadline(
     authority: Authority,
 ) -> None:
-    async with leaving_nothing():
+    async with leak_check():
         outcomes = await asyncio.gather(
             *(
                 outcome_over_tls(script, server=None, trusted=authority.trusted(), seconds=0.5)
@@ -277,60 +281,44 @@ async def test_whoever_never_finishes_a_handshake_is_left_at_the_deadline(
             )
         )
 
-    assert {outcome.result for outcome, _ in outcomes} == {TOO_LATE}
+    assert {outcome.result for outcome, _ in outcomes} == {TIMED_OUT}
     assert all(490 <= outcome.took_ms < 3000 for outcome, _ in outcomes), outcomes
 
 
-async def test_whoever_is_slow_over_tls_is_left_at_the_deadline(authority: Authority) -> None:
-    names = Names(receiver=["127.0.0.1"])
+async def test_a_slow_receiver_over_tls_is_disconnected_at_the_deadline(
+    authority: Authority,
+) -> None:
+    names = FakeResolver(receiver=["127.0.0.1"])
     server = authority.server("receiver.test")
-    async with leaving_nothing(), AsyncExitStack() as stack:
-        sender = await stack.enter_async_context(
-            sending(seconds=0.5, tls=authority.trusted(), resolver=names)
+    async with leak_check(), AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            webhook_client(seconds=0.5, tls=authority.trusted(), resolver=names)
         )
         receivers = [
             await stack.enter_async_context(hostile(script, tls=server)) for script in SLOW.values()
         ]
         outcomes = await asyncio.gather(
-            *(sender.send(to(f"https://receiver.test:{each.port}/", LARGE)) for each in receivers)
+            *(
+                client.send(request_to(f"https://receiver.test:{each.port}/", LARGE))
+                for each in receivers
+            )
         )
 
-    assert {outcome.result for outcome in outcomes} == {TOO_LATE}
+    assert {outcome.result for outcome in outcomes} == {TIMED_OUT}
     assert all(490 <= outcome.took_ms < 3000 for outcome in outcomes), outcomes
 
 
-async def test_a_receiver_may_send_more_certificates_than_it_needs(authority: Authority) -> None:
+async def test_a_receiver_may_send_unnecessary_certificates(authority: Authority) -> None:
     outcome, _ = await outcome_over_tls(
         saying(OK),
-        server=authority.server("receiver.test", padded_with=40),  # some 16 KB
+        server=authority.server("receiver.test", extra_certificates=40),  # some 16 KB
         trusted=authority.trusted(),
     )
 
     assert isinstance(outcome.result, Response)
 
 
-async def test_no_numbers_are_reckoned_with_that_take_a_tenth_of_a_second(
-    authority: Authority,
-) -> None:
-    """Who chooses 8,192 bits to agree on a key holds our loop for as long as we reckon."""
-    server = authority.server("receiver.test")
-    server.minimum_version = ssl.TLSVersion.TLSv1_3
-    server.set_ecdh_curve("ffdhe8192")
-
-    outcome, _ = await outcome_over_tls(saying(OK), server=server, trusted=authority.trusted())
-
-    assert isinstance(outcome.result, Failure)
-    assert outcome.result.kind is FailureKind.TLS
-
-
-def test_no_cipher_lets_a_receiver_choose_the_numbers_to_reckon_with() -> None:
-    """With TLS 1.2 they may have 10,000 bits, which takes a second."""
-    exchanges = {cipher["kea"] for cipher in verifying_context().get_ciphers()}
-
-    assert exchanges <= {"kx-ecdhe", "kx-any"}  # any: TLS 1.3, whose groups are chosen apart
-
-
-async def test_tls_is_at_least_1_2_with_names_checked_and_http_1_1_alone() -> None:
+async def test_tls_is_at_least_1_2_and_checks_names() -> None:
     context = verifying_context()
 
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2

@@ -1,1 +1,1 @@
-"""The daemon in a network of its own, where forbidden addresses are near and would answer."""
+"""The daemon in a network namespace, where forbidden addresses exist and would respond."""

@@ -1,4 +1,4 @@
-"""A receiver on every address of the namespace at once, which keeps who came where."""
+"""A receiver on every address of the namespace at once, which records where requests arrive."""
 
 import asyncio
 import re
@@ -11,47 +11,49 @@ from tests.support.receiver import Reply
 
 TLS_PORTS = (443, 8443)
 PLAIN_PORTS = (80, 3128)
-ASKED = re.compile(rb"POST (?P<path>\S+) HTTP/1\.1\r\nHost: (?P<host>\S+)\r\n")
+REQUEST = re.compile(rb"POST (?P<path>\S+) HTTP/1\.1\r\nHost: (?P<host>\S+)\r\n")
 
 
-class Everywhere:
-    """`visits` are the address and port of each connection; `requests` the URLs that came there."""
+class ReceiverEverywhere:
+    """`visits`: address and port of each connection; `requests`: address and URL of each one."""
 
-    def __init__(self, answer: Callable[[str], Reply], tls: ssl.SSLContext) -> None:
+    def __init__(self, respond: Callable[[str], Reply], tls: ssl.SSLContext) -> None:
         self.visits: list[tuple[str, int]] = []
         self.requests: list[tuple[str, str]] = []
-        self._answer = answer
+        self._respond = respond
         self._tls = tls
 
-    def came(self, url: str) -> bool:
-        return any(url == asked for _, asked in self.requests)
+    def has_received(self, url: str) -> bool:
+        """Whether a request for this URL was received."""
+        return any(url == received for _, received in self.requests)
 
     async def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Record a connection, and respond to its request if it completes a TLS handshake."""
         address, port = writer.get_extra_info("sockname")[:2]
-        self.visits.append((address, port))  # before TLS: whoever knocks has come
+        self.visits.append((address, port))  # a connection counts even if its handshake fails
         try:
             if port in TLS_PORTS:
                 await writer.start_tls(self._tls)
                 await self._reply(Visit(len(self.visits), reader, writer), address)
         except (*GONE, ssl.SSLError):
-            pass  # who came is known, which is all that counts
+            pass  # the connection is recorded, and nothing else matters
         finally:
             writer.close()
 
     async def _reply(self, visit: Visit, address: str) -> None:
-        asked = ASKED.match(await visit.request())
-        assert asked is not None
-        url = f"https://{asked['host'].decode()}{asked['path'].decode()}"
+        request = REQUEST.match(await visit.request())
+        assert request is not None
+        url = f"https://{request['host'].decode()}{request['path'].decode()}"
         self.requests.append((address, url))
-        await visit.say(self._answer(url).wire())
+        await visit.say(self._respond(url).wire())
 
 
 @asynccontextmanager
 async def receiving_everywhere(
-    answer: Callable[[str], Reply], tls: ssl.SSLContext
-) -> AsyncIterator[Everywhere]:
-    """Listens on all addresses of both families; ends each connection after one answer."""
-    receiver = Everywhere(answer, tls)
+    respond: Callable[[str], Reply], tls: ssl.SSLContext
+) -> AsyncIterator[ReceiverEverywhere]:
+    """Listen on all addresses of both families; each connection ends after one response."""
+    receiver = ReceiverEverywhere(respond, tls)
     servers = [
         await asyncio.start_server(receiver.receive, None, port)
         for port in (*TLS_PORTS, *PLAIN_PORTS)

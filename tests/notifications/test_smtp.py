@@ -204,10 +204,10 @@ def script(*lines: tuple[str, str]) -> Script:
         for command, answer in lines:
             heard = b""
             while not heard.upper().startswith(command.encode()):
-                heard = await visit.mark_due()
+                heard = await visit.read_some()
             await visit.say(f"{answer}\r\n".encode())
         while True:
-            await visit.mark_due()
+            await visit.read_some()
 
     return play
 
@@ -240,7 +240,7 @@ async def chattering(visit: Visit) -> None:
 
 async def speaking_of_the_web(visit: Visit) -> None:
     await visit.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    await visit.mark_due()
+    await visit.read_some()
 
 
 NO_LOGIN = (
@@ -322,7 +322,7 @@ async def test_nothing_is_left_open_whether_a_session_ends_or_is_cancelled() -> 
         await visit.say(b"220 x\r\n")
         try:
             while True:
-                heard.append((await visit.mark_due())[:4])
+                heard.append((await visit.read_some())[:4])
                 await visit.say({b"EHLO": b"250 x\r\n", b"QUIT": b"221 x\r\n"}.get(heard[-1], b""))
         except GONE:
             left.append(visit.number)

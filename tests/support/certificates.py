@@ -1,4 +1,4 @@
-"""Certificates for receivers under test, and an authority that nobody else trusts."""
+"""Certificates for receivers and clients under test, signed by an authority of the test's own."""
 
 import ssl
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -20,14 +20,15 @@ from daemon.core.model.secrets import ClientCertificate
 from daemon.egress.tls_context import verifying_context
 
 DAY = timedelta(days=1)
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Authority:
-    """Signs certificates for receivers, good or bad; OpenSSL tells authorities apart by name."""
+    """Signs certificates, valid or not; OpenSSL distinguishes authorities by their `name`."""
 
     def __init__(self, name: str = "An authority for tests") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _named(name)
+        self._name = _subject(name)
         self._certificate = (
             _unsigned(self._name, self._name, self._key, until=datetime.now(UTC) + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -36,23 +37,23 @@ class Authority:
 
     @property
     def pem(self) -> str:
-        """The authority's own certificate."""
+        """The authority's own certificate in PEM."""
         return self._certificate.public_bytes(Encoding.PEM).decode()
 
     def client(self, name: str, *, pass_phrase: bytes | None = None) -> ClientCertificate:
-        """For a sender that shows who it is."""
+        """Return a client certificate for `name`, its key encrypted if there is a pass phrase."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _unsigned(_named(name), self._name, key, until=datetime.now(UTC) + DAY).sign(
-            self._key, hashes.SHA256()
-        )
-        sealing = BestAvailableEncryption(pass_phrase) if pass_phrase else NoEncryption()
+        certificate = _unsigned(
+            _subject(name), self._name, key, until=datetime.now(UTC) + DAY
+        ).sign(self._key, hashes.SHA256())
+        encryption = BestAvailableEncryption(pass_phrase) if pass_phrase else NoEncryption()
         return ClientCertificate(
             certificate.public_bytes(Encoding.PEM).decode(),
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing).decode(),
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode(),
         )
 
     def trusted(self) -> ssl.SSLContext:
-        """For the sender: the very context it has, which trusts this authority as well."""
+        """Return the context of the WebhookClient, which trusts this authority as well."""
         context = verifying_context()
         context.load_verify_locations(cadata=self.pem)
         return context
@@ -63,29 +64,34 @@ class Authority:
         *,
         until: datetime | None = None,
         self_signed: bool = False,
-        padded_with: int = 0,
+        extra_certificates: int = 0,
+        rsa_key: bool = False,
     ) -> ssl.SSLContext:
         """
-        For a receiver that bears `host`, valid for a day or `until`.
+        Return a receiver's context with a certificate for `host`, valid for a day or `until`.
 
-        It sends `padded_with` certificates more than anybody needs.
+        In its handshake it sends `extra_certificates` that are not needed.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
-        issuer, signer = (_named(host), key) if self_signed else (self._name, self._key)
+        key: Key = _rsa_key() if rsa_key else ec.generate_private_key(ec.SECP256R1())
+        issuer, signer = (_subject(host), key) if self_signed else (self._name, self._key)
         certificate = (
-            _unsigned(_named(host), issuer, key, until=until or datetime.now(UTC) + DAY)
+            _unsigned(_subject(host), issuer, key, until=until or datetime.now(UTC) + DAY)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .sign(signer, hashes.SHA256())
         )
-        return _serving([certificate, *[self._certificate] * padded_with], key)
+        return _serving([certificate, *[self._certificate] * extra_certificates], key)
 
 
-def _named(text: str) -> x509.Name:
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _subject(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 
 def _unsigned(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, until: datetime
+    subject: x509.Name, issuer: x509.Name, key: Key, *, until: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -98,9 +104,7 @@ def _unsigned(
     )
 
 
-def _serving(
-    certificates: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey
-) -> ssl.SSLContext:
+def _serving(certificates: Sequence[x509.Certificate], key: Key) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         chain = Path(folder) / "chain.pem"

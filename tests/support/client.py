@@ -1,4 +1,4 @@
-"""A sender on loopback, for tests: one request to a script, and what came of it."""
+"""A WebhookClient on loopback, fake resolvers, and the outcomes of one request to a script."""
 
 import asyncio
 import os
@@ -18,18 +18,34 @@ from tests.support.hostile import OK, Script, hostile, saying
 LOOPBACK = EgressPolicy(
     allow_http=True, allow_networks=(IPv4Network("127.0.0.0/8"),), allow_ports=((1, 65535),)
 )
-NOBODY = EgressPolicy(allow_http=True, allow_ports=((1, 65535),))
+PUBLIC_ONLY = EgressPolicy(allow_http=True, allow_ports=((1, 65535),))
 LARGE = b"x" * 5_000_000
 
+INVALID_HTTP = Failure(FailureKind.PROTOCOL, "the receiver's response is not valid HTTP")
+NO_RESPONSE = Failure(
+    FailureKind.DISCONNECTED, "the receiver closed the connection without a response"
+)
+INCOMPLETE_RESPONSE = Failure(
+    FailureKind.DISCONNECTED, "the receiver closed the connection in the middle of its response"
+)
+HEAD_TOO_LARGE = Failure(
+    FailureKind.PROTOCOL, "the head of the receiver's response exceeds 64 KiB or 1000 headers"
+)
+SWITCHED_PROTOCOLS = Failure(
+    FailureKind.PROTOCOL, "the receiver switched to another protocol; it must respond in HTTP/1.1"
+)
+TIMED_OUT = Failure(FailureKind.TIMEOUT, "no complete response within 0.5 s")
 
-class Names:
-    """A resolver of our own: it knows `answers`, and keeps in `asked` what it was asked for."""
+
+class FakeResolver:
+    """Resolves `receiver.test` to the answer given as `receiver`; `asked` lists its lookups."""
 
     def __init__(self, **answers: Sequence[str] | Exception) -> None:
         self.answers = {f"{name}.test": answer for name, answer in answers.items()}
         self.asked: list[str] = []
 
     async def addresses(self, host: str) -> list[str]:
+        """Return the answer for `host`, or raise it if it is an exception."""
         self.asked.append(host)
         answer = self.answers[host]
         if isinstance(answer, Exception):
@@ -37,82 +53,75 @@ class Names:
         return list(answer)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
 
-@asynccontextmanager
-async def sending(
-    policy: EgressPolicy = LOOPBACK, *, seconds: float = 5.0, **parts: Any
-) -> AsyncIterator[WebhookClient]:
-    """`tls` is a context, or what makes one."""
-    parts = {"resolver": Names()} | parts
-    if isinstance(context := parts.get("tls"), ssl.SSLContext):
-        parts["tls"] = lambda: context
-    sender = WebhookClient(policy, timeout=timedelta(seconds=seconds), **parts)
-    try:
-        yield sender
-    finally:
-        await sender.close()
-
-
-def to(url: str, body: bytes = b"{}") -> Request:
-    return Request(url, (("Content-Type", "application/json"),), body)
-
-
-async def outcome_of(script: Script, *, seconds: float = 5.0, body: bytes = b"{}") -> Outcome:
-    async with sending(seconds=seconds) as sender, hostile(script) as receiver:
-        return await sender.send(to(receiver.url, body))
-
-
-async def answer_of(script: Script, *, seconds: float = 5.0) -> Response:
-    result = (await outcome_of(script, seconds=seconds)).result
-    assert isinstance(result, Response), result
-    return result
-
-
-async def failure_of(script: Script, *, seconds: float = 5.0) -> Failure:
-    result = (await outcome_of(script, seconds=seconds)).result
-    assert isinstance(result, Failure), result
-    return result
-
-
-async def twice(script: Script) -> tuple[Outcome, Outcome, int]:
-    """Two requests, one after the other, and how many connections they took."""
-    async with sending() as sender, hostile(script) as receiver:
-        first = await sender.send(to(receiver.url))
-        second = await sender.send(to(receiver.url))
-        return first, second, len(receiver.visits)
-
-
-NOT_HTTP = Failure(FailureKind.PROTOCOL, "the receiver's answer is not valid HTTP")
-NO_ANSWER = Failure(
-    FailureKind.DISCONNECTED, "the receiver closed the connection without an answer"
-)
-CUT_OFF = Failure(
-    FailureKind.DISCONNECTED, "the receiver closed the connection in the middle of its answer"
-)
-ENDLESS_HEAD = Failure(FailureKind.PROTOCOL, "the head of the receiver's answer is too long")
-SWITCHED = Failure(FailureKind.PROTOCOL, "the receiver switched to another protocol")
-TOO_LATE = Failure(FailureKind.TIMEOUT, "no complete answer within 0.5 s")
-
-
-class Unanswered(Names):
-    """A resolver whose servers are all gone."""
+class UnansweredResolver(FakeResolver):
+    """A resolver whose name servers never reply; `waiting` is set by the first lookup."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waiting = asyncio.Event()
 
     async def addresses(self, host: str) -> list[str]:
+        """Wait for ever."""
         self.waiting.set()
         await asyncio.Event().wait()
         return []
 
 
 @asynccontextmanager
-async def leaving_nothing() -> AsyncIterator[None]:
-    """The block must leave no file open and no task running."""
-    await outcome_of(saying(OK))  # what the loop opens for itself at the first connection
+async def webhook_client(
+    policy: EgressPolicy = LOOPBACK, *, seconds: float = 5.0, **options: Any
+) -> AsyncIterator[WebhookClient]:
+    """Yield a client with this timeout; `tls` is a context, or a function that makes one."""
+    options = {"resolver": FakeResolver()} | options
+    if isinstance(context := options.get("tls"), ssl.SSLContext):
+        options["tls"] = lambda: context
+    client = WebhookClient(policy, timeout=timedelta(seconds=seconds), **options)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def request_to(url: str, body: bytes = b"{}") -> Request:
+    """Return a request with a JSON body."""
+    return Request(url, (("Content-Type", "application/json"),), body)
+
+
+async def outcome_of(script: Script, *, seconds: float = 5.0, body: bytes = b"{}") -> Outcome:
+    """Return the outcome of one request to a receiver that follows the script."""
+    async with webhook_client(seconds=seconds) as client, hostile(script) as receiver:
+        return await client.send(request_to(receiver.url, body))
+
+
+async def response_of(script: Script, *, seconds: float = 5.0) -> Response:
+    """The same for an outcome that must be a response."""
+    result = (await outcome_of(script, seconds=seconds)).result
+    assert isinstance(result, Response), result
+    return result
+
+
+async def failure_of(script: Script, *, seconds: float = 5.0) -> Failure:
+    """The same for an outcome that must be a failure."""
+    result = (await outcome_of(script, seconds=seconds)).result
+    assert isinstance(result, Failure), result
+    return result
+
+
+async def send_twice(script: Script) -> tuple[Outcome, Outcome, int]:
+    """Send two requests one after the other; return how many connections they took as well."""
+    async with webhook_client() as client, hostile(script) as receiver:
+        first = await client.send(request_to(receiver.url))
+        second = await client.send(request_to(receiver.url))
+        return first, second, len(receiver.visits)
+
+
+@asynccontextmanager
+async def leak_check() -> AsyncIterator[None]:
+    """Check that the block leaves no file open and no task running."""
+    await outcome_of(saying(OK))  # opens the files that the loop itself keeps open
     files, tasks = open_files(), asyncio.all_tasks()
     yield
     await until(lambda: open_files() <= files)
@@ -120,4 +129,5 @@ async def leaving_nothing() -> AsyncIterator[None]:
 
 
 def open_files() -> int:
+    """Return how many file descriptors this process has open."""
     return len(os.listdir("/proc/self/fd"))

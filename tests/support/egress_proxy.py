@@ -1,4 +1,4 @@
-"""An egress proxy on loopback that tunnels (CONNECT), or answers as it is told."""
+"""An egress proxy on loopback that tunnels CONNECT requests, or replies as a test decides."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 class EgressProxy:
-    """`answer` says what a CONNECT is answered with; None tunnels. `asked` holds every head."""
+    """`answer` returns the reply to a CONNECT, or None to tunnel; `asked` holds every head."""
 
     def __init__(self) -> None:
         self.answer: Callable[[str], bytes | None] = lambda _: None
@@ -16,9 +16,11 @@ class EgressProxy:
 
     @property
     def url(self) -> str:
+        """The proxy's URL, with a user and a password."""
         return f"http://someone:p%40ss@127.0.0.1:{self.port}"
 
     def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a new connection."""
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -49,17 +51,18 @@ class EgressProxy:
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         try:
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+            await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
         finally:
             far_writer.close()
 
     async def stop(self) -> None:
+        """Cut all tunnels."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
@@ -67,8 +70,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def proxying(*, port: int = 0) -> AsyncIterator[EgressProxy]:
-    """A proxy that listens."""
+async def egress_proxy(*, port: int = 0) -> AsyncIterator[EgressProxy]:
+    """Yield a proxy that listens on loopback."""
     proxy = EgressProxy()
     server = await asyncio.start_server(proxy.receive, "127.0.0.1", port)
     proxy.port = server.sockets[0].getsockname()[1]

@@ -1,22 +1,14 @@
-"""A receiver that misbehaves on purpose: a raw socket server, played by a script for each visit."""
+"""A receiver that misbehaves on purpose: a raw socket server that runs a script per connection."""
 
 import asyncio
-import gzip
 import os
 import re
 import socket
 import ssl
 import struct
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from subprocess import PIPE, Popen
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
-
-import uvloop
-
-ROOT = Path(__file__).parents[2]
 
 HTTP = b"HTTP/1.1 "
 OK = HTTP + b"200 OK\r\nContent-Length: 2\r\n\r\nOK"
@@ -27,7 +19,7 @@ GONE = (ConnectionError, asyncio.IncompleteReadError)
 
 
 class Visit:
-    """One connection that the sender made, in the hands of a script; `number` counts from 1."""
+    """One connection that the client made, for a script to use; `number` counts from 1."""
 
     def __init__(
         self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -38,7 +30,7 @@ class Visit:
         self._writer = writer
 
     async def request(self) -> bytes:
-        """Read one whole request: its head, and as much as its Content-Length says."""
+        """Read one whole request, with as much of a body as its Content-Length says."""
         head = await self.head()
         length = CONTENT_LENGTH.search(head)
         body = await self._reader.readexactly(int(length[1]) if length else 0)
@@ -46,66 +38,70 @@ class Visit:
         return head + body
 
     async def head(self) -> bytes:
-        """Read no more than a request's head."""
+        """Read the head of a request and no more."""
         return await self._reader.readuntil(b"\r\n\r\n")
 
-    async def mark_due(self) -> bytes:
-        """Read whatever has come, at least one byte."""
-        heard = await self._reader.read(65536)
-        if not heard:
+    async def read_some(self) -> bytes:
+        """Read at least one byte, and all that was received so far."""
+        data = await self._reader.read(65536)
+        if not data:
             raise ConnectionResetError
-        return heard
+        return data
 
-    async def sip(self, *, every: float) -> None:
-        """Read a little at a time."""
+    async def read_slowly(self, *, every: float) -> None:
+        """Read 50 bytes at a time, with a pause after each."""
         while True:
             await self._reader.readexactly(50)
             await asyncio.sleep(every)
 
     async def say(self, data: bytes) -> None:
-        """Send it; returns when the other side has taken most of what was said."""
+        """Send the data; returns when the client has read most of it."""
         if self._writer.is_closing():
-            raise ConnectionResetError  # uvloop says RuntimeError here
+            raise ConnectionResetError  # uvloop raises RuntimeError
         self._writer.write(data)
         await self._writer.drain()
-        await asyncio.sleep(0)  # a turn for the others: drain takes none while there is room
+        await asyncio.sleep(0)  # drain does not yield to other tasks while the buffer has room
 
     async def say_for_ever(self, data: bytes) -> None:
+        """Send the data again and again."""
         while True:
             await self.say(data)
 
     async def drip(self, data: bytes, *, every: float) -> None:
-        """A byte at a time."""
+        """Send a byte at a time, with a pause after each."""
         for byte in data:
             await self.say(bytes([byte]))
             await asyncio.sleep(every)
 
-    async def left(self) -> None:
-        """Wait until the sender hangs up, reading nothing that it says before."""
+    async def wait_closed(self) -> None:
+        """Wait until the client closes the connection, and ignore what it sends before."""
         while await self._reader.read(65536):
             pass
 
     @property
     def peer_name(self) -> str:
-        """The common name in the certificate that the sender showed."""
+        """The common name in the client's certificate."""
         certificate: Any = self._writer.get_extra_info("peercert")
         return str(dict(pair for part in certificate["subject"] for pair in part)["commonName"])
 
     def hang_up(self) -> None:
+        """Close the connection."""
         self._writer.close()
 
     def cut(self) -> None:
-        """End what we say with a bare FIN, without the closing alert that TLS asks for."""
-        with socket.socket(fileno=os.dup(self._socket.fileno())) as same:
-            same.shutdown(socket.SHUT_WR)
+        """Send FIN without the closing alert that TLS requires."""
+        with socket.socket(fileno=os.dup(self._socket.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """End it with RST in place of FIN."""
+        """Close the connection with RST in place of FIN."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     def stop_reading(self) -> None:
-        transport: Any = self._writer.transport  # uvloop's is no asyncio.Transport by inheritance
+        """Leave what the client sends from now on unread."""
+        # uvloop's transports do not inherit from asyncio.Transport.
+        transport: Any = self._writer.transport
         transport.pause_reading()
 
     @property
@@ -118,7 +114,7 @@ Script = Callable[[Visit], Awaitable[None]]
 
 
 class Hostile:
-    """All visits so far, and how many go on; `port` is where it listens."""
+    """A receiver's connections so far, how many of them are open, and the port it listens on."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -126,33 +122,36 @@ class Hostile:
         self.open_now = 0
         self.port = 0
         self.url = ""
-        self._playing: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
     @property
     def requests(self) -> list[bytes]:
+        """Every whole request of every connection."""
         return [request for visit in self.visits for request in visit.requests]
 
     def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Run the script for a new connection."""
         visit = Visit(len(self.visits) + 1, reader, writer)
         self.visits.append(visit)
-        task = asyncio.create_task(self._play(visit))
-        self._playing.add(task)
-        task.add_done_callback(self._playing.discard)
+        task = asyncio.create_task(self._run(visit))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
-    async def _play(self, visit: Visit) -> None:
+    async def _run(self, visit: Visit) -> None:
         self.open_now += 1
         try:
             await self.script(visit)
         except GONE:
-            pass  # the sender has seen enough
+            pass  # the client closed the connection
         finally:
             self.open_now -= 1
             visit.hang_up()
 
     async def stop(self) -> None:
-        for task in list(self._playing):
+        """Cancel all scripts."""
+        for task in list(self._running):
             task.cancel()
-        await asyncio.gather(*self._playing, return_exceptions=True)
+        await asyncio.gather(*self._running, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -162,7 +161,7 @@ async def hostile(
     tls: ssl.SSLContext | None = None,
     at: tuple[str, int] = ("127.0.0.1", 0),
 ) -> AsyncIterator[Hostile]:
-    """A server on loopback that plays `script` with every visitor."""
+    """Yield a server on loopback that runs `script` for every connection."""
     server = Hostile(script)
     listening = await asyncio.start_server(
         server.receive, *at, ssl=tls, limit=1 << 20, backlog=1024
@@ -177,31 +176,8 @@ async def hostile(
         await listening.wait_closed()
 
 
-@contextmanager
-def hostile_apart(plague: str) -> Iterator[str]:
-    """The same in a process of its own, so that its work is not ours, with a script of PLAGUES."""
-    command = [sys.executable, "-m", "tests.support.hostile", plague]
-    with Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.kill()
-
-
-async def _play_apart(plague: str) -> None:
-    """Say where to find us, and play until whoever started us is no more."""
-
-    async def script(visit: Visit) -> None:
-        await PLAGUES[plague][visit.number % len(PLAGUES[plague])](visit)
-
-    async with hostile(script) as server:
-        print(server.url, flush=True)  # noqa: T201
-        await asyncio.to_thread(sys.stdin.read)
-
-
 def saying(answer: bytes) -> Script:
-    """Answer every request of a connection with these bytes."""
+    """Respond to every request of a connection with these bytes."""
 
     async def script(visit: Visit) -> None:
         while True:
@@ -212,7 +188,7 @@ def saying(answer: bytes) -> Script:
 
 
 def saying_once(answer: bytes) -> Script:
-    """Answer one request with these bytes, and hang up."""
+    """Respond to one request with these bytes, and close."""
 
     async def script(visit: Visit) -> None:
         await visit.request()
@@ -222,7 +198,7 @@ def saying_once(answer: bytes) -> Script:
 
 
 def saying_for_ever(beginning: bytes, again: bytes) -> Script:
-    """Begin an answer and never come to its end."""
+    """Begin a response and continue it without end."""
 
     async def script(visit: Visit) -> None:
         await visit.request()
@@ -233,7 +209,7 @@ def saying_for_ever(beginning: bytes, again: bytes) -> Script:
 
 
 def dripping(beginning: bytes, again: bytes, *, every: float = 0.02) -> Script:
-    """The same, a byte at a time."""
+    """Begin a response and continue it without end, a byte at a time."""
 
     async def script(visit: Visit) -> None:
         await visit.request()
@@ -245,18 +221,18 @@ def dripping(beginning: bytes, again: bytes, *, every: float = 0.02) -> Script:
 
 
 def stopping_after(beginning: bytes) -> Script:
-    """Send the beginning of an answer, then nothing more."""
+    """Send the beginning of a response, then nothing more."""
 
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.say(beginning)
-        await visit.left()
+        await visit.wait_closed()
 
     return script
 
 
 def resetting_after(beginning: bytes) -> Script:
-    """Send the beginning of an answer, then reset the connection."""
+    """Send the beginning of a response, then reset the connection."""
 
     async def script(visit: Visit) -> None:
         await visit.request()
@@ -268,36 +244,36 @@ def resetting_after(beginning: bytes) -> Script:
 
 
 def cutting_after(beginning: bytes) -> Script:
-    """Send the beginning of an answer, then end the stream without TLS's closing alert."""
+    """Send the beginning of a response, then end the stream without TLS's closing alert."""
 
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.say(beginning)
         visit.cut()
-        await visit.left()
+        await visit.wait_closed()
 
     return script
 
 
-def meeting_with(data: bytes, *, again: bytes = b"", every: float = 0.0) -> Script:
-    """Whatever is said first, a TLS hello perhaps, is met with these bytes; then with `again`."""
+def replying_to_hello(data: bytes, *, again: bytes = b"", every: float = 0.0) -> Script:
+    """Reply to the client's first bytes with `data`, then send `again` without end, if given."""
 
     async def script(visit: Visit) -> None:
-        await visit.mark_due()
+        await visit.read_some()
         await visit.say(data)
         while again:
             await visit.say(again)
             await asyncio.sleep(every)
-        await visit.left()
+        await visit.wait_closed()
 
     return script
 
 
-def hanging_up_after_hearing(*, reset: bool) -> Script:
-    """Close, or reset, as soon as anything was said."""
+def closing_after_first_bytes(*, reset: bool) -> Script:
+    """Close, or reset, as soon as the client has sent anything."""
 
     async def script(visit: Visit) -> None:
-        await visit.mark_due()
+        await visit.read_some()
         if reset:
             visit.reset()
 
@@ -305,12 +281,12 @@ def hanging_up_after_hearing(*, reset: bool) -> Script:
 
 
 async def silent(visit: Visit) -> None:
-    """Listen, and say nothing."""
-    await visit.left()
+    """Read everything, and send nothing."""
+    await visit.wait_closed()
 
 
-async def deaf(visit: Visit) -> None:
-    """Neither read nor say anything."""
+async def reading_nothing(visit: Visit) -> None:
+    """Neither read nor send anything."""
     visit.stop_reading()
     await asyncio.Event().wait()
 
@@ -324,114 +300,16 @@ async def resetting(visit: Visit) -> None:
     visit.reset()
 
 
-async def sipping(visit: Visit) -> None:
-    """Read a little at a time."""
-    await visit.sip(every=0.02)
+async def reading_slowly(visit: Visit) -> None:
+    """Read a little at a time, and send nothing."""
+    await visit.read_slowly(every=0.02)
 
 
-# Who does not read does not notice either that the sender has left.
-UNAWARE = {deaf, sipping}
+# A script that does not read does not notice that the client has closed the connection.
+NEVER_NOTICES_CLOSE = {reading_nothing, reading_slowly}
 
 
 async def echoing(visit: Visit) -> None:
-    """Say whatever is said."""
+    """Send back whatever was received."""
     while True:
-        await visit.say(await visit.mark_due())
-
-
-# None of these comes to an end by itself.
-SLOW = {
-    "says nothing": silent,
-    "reads nothing": deaf,
-    "reads a little at a time": sipping,
-    "drips a status line": dripping(b"", HTTP + b"200 " + b"x" * 1000),
-    "drips empty lines": dripping(b"", b"\r\n"),
-    "drips headers": dripping(HTTP + b"200 OK\r\n", b"X: a\r\n"),
-    "drips a header": dripping(HTTP + b"200 OK\r\nX: ", b"a"),
-    "drips interim answers": dripping(b"", HTTP + b"103 E\r\n\r\n"),
-    "drips a body": dripping(HTTP + b"200 OK\r\n\r\n", b"x"),
-    "drips chunks": dripping(CHUNKED, b"1\r\nx\r\n"),
-    "drips a chunk's size": dripping(CHUNKED, b"0"),
-    "drips a chunk's extension": dripping(CHUNKED + b"1;", b"e"),
-    "drips trailers": dripping(CHUNKED + b"1\r\nx\r\n0\r\n", b"X: a\r\n"),
-    "stops in its head": stopping_after(HTTP + b"200 OK\r\nX: "),
-    "stops in its body": stopping_after(HTTP + b"200 OK\r\nContent-Length: 2\r\n\r\nO"),
-}
-
-RECORD_BEGUN = b"\x16\x03\x03\x40\x00"
-# A byte a record: the head of a message of 64 KB, and what may follow it.
-MESSAGE_BEGUN = b"".join(b"\x16\x03\x03\x00\x01%c" % byte for byte in b"\x02\x00\xff\x00")
-CRUMB = b"\x16\x03\x03\x00\x01x"
-# Of this a client must take no notice during a handshake. (RFC 5246, section 7.4.1.1.)
-HELLO_REQUEST = b"\x16\x03\x03\x00\x04\x00\x00\x00\x00"
-# How a proper handshake of TLS 1.2 begins.
-HELLO = (
-    b"\x16\x03\x03\x00\x31\x02\x00\x00\x2d\x03\x03"
-    + b"r" * 32
-    + b"\x00\xc0\x2b\x00\x00\x05\xff\x01\x00\x01\x00"
-)
-
-# None of these handshakes comes to an end by itself.
-SLOW_HANDSHAKES = {
-    "says nothing": silent,
-    "reads nothing": deaf,
-    "reads a little at a time": sipping,
-    "stops in a record": meeting_with(RECORD_BEGUN + b"\x02\x00"),
-    "drips garbage in a record": meeting_with(RECORD_BEGUN, again=b"x", every=0.02),
-    "drips records": meeting_with(MESSAGE_BEGUN, again=CRUMB, every=0.02),
-    "stops after its hello": meeting_with(HELLO),
-}
-
-FLOODS_OF_HANDSHAKES = {
-    "requests for a handshake": meeting_with(b"", again=HELLO_REQUEST * 1000),
-    "records full of them": meeting_with(b"", again=RECORD_BEGUN + bytes(0x4000)),
-    "requests after its hello": meeting_with(HELLO, again=HELLO_REQUEST * 1000),
-    "records full of them after its hello": meeting_with(HELLO, again=RECORD_BEGUN + bytes(0x4000)),
-}
-
-INTERIM = saying_for_ever(b"", (HTTP + b"103 E\r\n\r\n") * 100)
-ENDLESS = [
-    saying_for_ever(HTTP + b"200 OK\r\n\r\n", b"x" * 4096),
-    saying_for_ever(CHUNKED, b"1\r\nx\r\n" * 500),
-    saying_for_ever(
-        HTTP + b"200 OK\r\nContent-Encoding: gzip\r\n\r\n", gzip.compress(bytes(10**7))
-    ),
-]
-RESETS = [
-    resetting,
-    hanging_up_after_hearing(reset=True),
-    resetting_after(b""),
-    resetting_after(b"HTTP/1.1 2"),
-    resetting_after(HTTP + b"200 OK\r\nX: "),
-    resetting_after(HTTP + b"200 OK\r\nContent-Length: 2\r\n\r\nO"),
-    resetting_after(OK),
-]
-
-# What a crowd of receivers does at once, each in its turn.
-PLAGUES: dict[str, list[Script]] = {
-    "none": [saying(OK)],
-    "of every kind": [
-        *SLOW.values(),
-        hanging_up,
-        INTERIM,
-        saying_for_ever(HTTP + b"200 OK\r\n", b"X: a\r\n" * 500),
-        *ENDLESS,
-        saying_once(bytes(range(256))),
-        *RESETS,
-    ],
-    "with endless interim answers": [INTERIM],
-    "with endless bodies": ENDLESS,
-    "that reset": RESETS,
-    "that never finish a handshake": list(SLOW_HANDSHAKES.values()),
-    "that flood a handshake": list(FLOODS_OF_HANDSHAKES.values()),
-    "that meet a handshake with garbage": [
-        meeting_with(bytes(range(256)), again=bytes(range(256)) * 16),
-        meeting_with(b"", again=b"\x17\x03\x03\x40\x00" + b"x" * 0x4000),
-        meeting_with(HTTP + b"400 Bad Request\r\n\r\n"),
-        hanging_up_after_hearing(reset=True),
-        hanging_up_after_hearing(reset=False),
-    ],
-}
-
-if __name__ == "__main__":
-    uvloop.run(_play_apart(sys.argv[1]))
+        await visit.say(await visit.read_some())

@@ -1,4 +1,4 @@
-"""A name server on loopback that answers as it is told, or not at all."""
+"""A name server on loopback that replies as a test decides, or not at all."""
 
 import asyncio
 import socket
@@ -11,18 +11,18 @@ from typing import Any
 A, CNAME, AAAA = 1, 5, 28
 SERVER_FAILED, NO_SUCH_NAME, REFUSED = 2, 3, 5
 TRUNCATED = 0x0200
-# RFC 9715 and what resolvers announce: longer replies are asked for once more, over TCP.
+# RFC 9715, and what resolvers announce: they repeat a query over TCP when the reply is longer.
 UDP_LIMIT = 1232
 
-# From a question to all that is sent back for it.
+# Returns all messages that are sent in reply to a query.
 Forgery = Callable[[bytes], Sequence[bytes]]
-# What to answer to a question for a name: its addresses, after the names that it is an alias of;
-# an error's number; a forgery; or silence.
+# The reply to a query for a name: its addresses, preceded by the chain of its aliases; an error's
+# number; a forgery; or None for silence.
 Answer = Sequence[str] | int | Forgery | None
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """`answer` decides each reply; `asked` holds every name in the order it was asked for."""
+    """`answer` returns the reply for a name; `asked` holds every name in order of the queries."""
 
     def __init__(self, *, ttl: int = 0) -> None:
         self.answer: Callable[[str], Answer] = lambda _: NO_SUCH_NAME
@@ -31,7 +31,8 @@ class NameServer(asyncio.DatagramProtocol):
         self._ttl = ttl
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport  # uvloop's is no asyncio.DatagramTransport by inheritance
+        # uvloop's transports do not inherit from asyncio.DatagramTransport.
+        self._transport: Any = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         for reply in self.replies(data):
@@ -39,7 +40,7 @@ class NameServer(asyncio.DatagramProtocol):
             self._transport.sendto(short, addr)
 
     def replies(self, query: bytes) -> Sequence[bytes]:
-        """All that is to be sent for a query, however long."""
+        """Return all messages to send in reply to a query, however long."""
         name, _, _ = _question_of(query)
         self.asked.append(name)
         answer = self.answer(name)
@@ -48,31 +49,33 @@ class NameServer(asyncio.DatagramProtocol):
         return answer(query) if callable(answer) else [reply(query, answer, ttl=self._ttl)]
 
 
-class _Conversation(asyncio.Protocol):
-    """The same over TCP, where each message has its length before it."""
+class _TcpConnection(asyncio.Protocol):
+    """DNS over TCP, where its length precedes each message."""
 
-    def __init__(self, server: NameServer, open_now: set[Any]) -> None:
+    def __init__(self, server: NameServer, open_transports: set[Any]) -> None:
         self._server = server
-        self._open_now = open_now
-        self._heard = b""
+        self._open_transports = open_transports
+        self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
-        self._open_now.add(transport)
+        self._open_transports.add(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._open_now.discard(self._transport)
+        self._open_transports.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        self._heard += data
-        while len(self._heard) >= 2 + (length := int.from_bytes(self._heard[:2] or b"\xff\xff")):
-            query, self._heard = self._heard[2 : 2 + length], self._heard[2 + length :]
+        self._received += data
+        while len(self._received) >= 2 + (
+            length := int.from_bytes(self._received[:2] or b"\xff\xff")
+        ):
+            query, self._received = self._received[2 : 2 + length], self._received[2 + length :]
             for each in self._server.replies(query):
                 self._transport.write(struct.pack(">H", len(each)) + each)
 
 
 def reply(query: bytes, answer: Sequence[str] | int, *, ttl: int = 0) -> bytes:
-    """A proper reply: an error, or the addresses of the kind that was asked for."""
+    """Return a valid reply: an error, or the records of the type that was asked for."""
     name, kind, question = _question_of(query)
     error, found = (answer, []) if isinstance(answer, int) else (0, list(answer))
     records, owner = [], name
@@ -88,7 +91,7 @@ def reply(query: bytes, answer: Sequence[str] | int, *, ttl: int = 0) -> bytes:
 
 
 def truncated(query: bytes) -> bytes:
-    """There is more than a datagram holds."""
+    """Return the reply that says: longer than a datagram, ask again over TCP."""
     return (
         query[:2] + struct.pack(">HHHHH", 0x8180 | TRUNCATED, 1, 0, 0, 0) + _question_of(query)[2]
     )
@@ -109,7 +112,7 @@ def _question_of(data: bytes) -> tuple[str, int, bytes]:
 
 
 def _record(owner: str, kind: int, data: bytes, ttl: int) -> bytes:
-    """A resource record; of the name in the question when `owner` is empty."""
+    """A resource record; if `owner` is empty, of the name in the question."""
     name = _encoded(owner) if owner else b"\xc0\x0c"
     return name + struct.pack(">HHIH", kind, 1, ttl, len(data)) + data
 
@@ -119,20 +122,24 @@ def _encoded(name: str) -> bytes:
 
 
 @asynccontextmanager
-async def naming(
+async def name_server(
     *, address: str = "127.0.0.1", port: int = 0, ttl: int = 0
 ) -> AsyncIterator[NameServer]:
-    """A name server that listens on UDP and TCP; its answers may be kept for `ttl` seconds."""
+    """Yield a name server on UDP and TCP; its replies may be cached for `ttl` seconds."""
     listening = socket.create_server((address, port))
-    taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    # Hundreds of questions at once must not be lost before this loop comes to read them.
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-    taken.bind(listening.getsockname())
-    taken.setblocking(False)
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    # Hundreds of queries at once must not be dropped before the event loop reads them.
+    datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    datagrams.bind(listening.getsockname())
+    datagrams.setblocking(False)
     loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(lambda: NameServer(ttl=ttl), sock=taken)
-    open_now: set[Any] = set()
-    over_tcp = await loop.create_server(lambda: _Conversation(server, open_now), sock=listening)
+    transport, server = await loop.create_datagram_endpoint(
+        lambda: NameServer(ttl=ttl), sock=datagrams
+    )
+    open_transports: set[Any] = set()
+    over_tcp = await loop.create_server(
+        lambda: _TcpConnection(server, open_transports), sock=listening
+    )
     host, number = transport.get_extra_info("sockname")[:2]
     server.address = f"{host}:{number}"
     try:
@@ -140,6 +147,6 @@ async def naming(
     finally:
         transport.close()
         over_tcp.close()
-        for each in list(open_now):
+        for each in list(open_transports):
             each.abort()
         await over_tcp.wait_closed()

@@ -1,4 +1,4 @@
-"""The way into namespaces of our own, for root and for ordinary users, and what comes out."""
+"""Runs the scenario in namespaces of its own, as root or as an ordinary user."""
 
 import asyncio
 import os
@@ -19,9 +19,9 @@ from tests.support.commandline import ROOT, environment
 TOOLS = {"unshare": "util-linux", "mount": "mount", "ip": "iproute2", "strace": "strace"}
 # Ordinary users do not always have these on their path.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-# The process namespace ends with its first process, and with it all that runs there.
+# The process namespace ends with its first process, and with it everything that runs inside.
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child")
-# All that the stage is to do with the rights it hopes to have there.
+# Everything that the scenario needs permission for.
 TRIAL = """
     set -e
     ip link set lo up
@@ -44,58 +44,61 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the application, the receiver and the kernel saw."""
+class Observed:
+    """What the database, the receiver and the kernel recorded."""
 
     attempts: list[Attempt]
-    visits: set[tuple[str, int]]  # the addresses and ports to which a connection was made
-    requests: list[tuple[str, str]]  # where each came, and for which URL
-    reached_for: set[tuple[str, int]]  # what the daemon asked the kernel for
+    visits: set[tuple[str, int]]  # addresses and ports to which a connection was made
+    requests: list[tuple[str, str]]  # the address and the URL of each request received
+    reached_for: set[tuple[str, int]]  # addresses and ports that the daemon asked the kernel for
     log: Path
 
-    def of(self, url: str) -> list[Attempt]:
+    def attempts_at(self, url: str) -> list[Attempt]:
+        """Return the attempts of the endpoint with this URL."""
         return [attempt for attempt in self.attempts if attempt.url == url]
 
 
-def obstacle() -> str | None:
-    """Why we cannot go there, if so."""
+def missing_requirement() -> str | None:
+    """Return why the scenario cannot run on this machine; None if it can."""
     for tool, package in TOOLS.items():
         if shutil.which(tool, path=PATH) is None:
             return f"{tool} is not installed (on Debian: apt-get install {package})"
-    tried = _inside("sh", "-c", TRIAL)
-    if tried.returncode:
-        said = " ".join(tried.stderr.split()) or f"exit code {tried.returncode}"
-        return f"no namespaces of our own, or not with all that we need there: {said}"
+    trial = _run_inside("sh", "-c", TRIAL)
+    if trial.returncode:
+        output = " ".join(trial.stderr.split()) or f"exit code {trial.returncode}"
+        return f"namespaces, or permissions inside them, are missing: {output}"
     return None
 
 
-def over_socket(database: str) -> str | None:
-    """The same database over the server's UNIX socket, which no namespace cuts off; None if not."""
+def unix_socket_url(database: str) -> str | None:
+    """Return the URL of the database over its UNIX socket, which no namespace cuts off, if any."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # see run_apart
-        return runner.run(_over_socket(database))
+        return runner.run(_unix_socket_url(database))
 
 
-def play(database: str, folder: Path, *, settings: str = "") -> Found:
-    """Play the scenario inside, with these settings beside the defaults; what was found."""
+def run(database: str, folder: Path, *, settings: str = "") -> Observed:
+    """Run the scenario with these settings added to the defaults."""
     (folder / "config.toml").write_text(CONFIGURATION + settings)
-    played = _inside(
-        *(sys.executable, "-m", "tests.namespace.stage", str(folder)),
+    process = _run_inside(
+        *(sys.executable, "-m", "tests.namespace.scenario", str(folder)),
         env={"WEBHOOKD_DATABASE__URL": database, "HOME": str(folder)},
     )
     log = folder / "daemon.log"
-    told = log.read_text(errors="replace") if log.exists() else ""
-    assert played.returncode == 0, f"{played.stderr}\nThe daemon: {told}"
-    found = orjson.loads((folder / "found.json").read_bytes())
-    return Found(
-        attempts=[Attempt(*row) for row in found["attempts"]],
-        visits={(address, port) for address, port in found["visits"]},
-        requests=[(address, url) for address, url in found["requests"]],
+    logged = log.read_text(errors="replace") if log.exists() else ""
+    assert process.returncode == 0, f"{process.stderr}\nThe daemon's log: {logged}"
+    result = orjson.loads((folder / "result.json").read_bytes())
+    return Observed(
+        attempts=[Attempt(*row) for row in result["attempts"]],
+        visits={(address, port) for address, port in result["visits"]},
+        requests=[(address, url) for address, url in result["requests"]],
         reached_for=trace.reached_for((folder / "trace").read_text()),
         log=log,
     )
 
 
-def _inside(*command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def _run_inside(
+    *command: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     account: Sequence[str] = () if os.geteuid() == 0 else ("--map-root-user",)
     return subprocess.run(
         ["unshare", *NAMESPACES, *account, "--", *command],
@@ -108,13 +111,13 @@ def _inside(*command: str, env: dict[str, str] | None = None) -> subprocess.Comp
     )
 
 
-async def _over_socket(database: str) -> str | None:
+async def _unix_socket_url(database: str) -> str | None:
     connection = await asyncpg.connect(database)
     folders = await connection.fetchval("SHOW unix_socket_directories")
     port = await connection.fetchval("SHOW port")
     await connection.close()
     for folder in folders.split(","):
-        if await _answers(url := _url_at(database, folder.strip(), port)):
+        if await _accepts_connections(url := _url_at(database, folder.strip(), port)):
             return url
     return None
 
@@ -126,7 +129,7 @@ def _url_at(database: str, folder: str, port: str) -> str:
     return f"{parts.scheme}://{account}@{parts.path}?{query}"
 
 
-async def _answers(url: str) -> bool:
+async def _accepts_connections(url: str) -> bool:
     try:
         connection = await asyncpg.connect(url)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError):

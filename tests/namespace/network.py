@@ -1,18 +1,18 @@
 """
-Who is there inside: addresses on loopback, names that lead to them, endpoints made of both.
+The namespace's addresses on loopback, names that resolve to them, and the endpoints' URLs.
 
-A URL stands for its endpoint everywhere here: no two endpoints have the same.
+Each endpoint has a URL of its own, which identifies it.
 """
 
 from ipaddress import ip_address
 
-PUBLIC_FOUR = "93.184.216.34"
-PUBLIC_SIX = "2606:2800:220:1::1"
+PUBLIC_V4 = "93.184.216.34"
+PUBLIC_V6 = "2606:2800:220:1::1"
 NAME_SERVER = "9.9.9.9"
 LAN = "10.0.0.1"
 METADATA = "169.254.169.254"
 
-# Loopback has all of these: whoever is let through arrives.
+# Loopback has all of these: a connection that the daemon permits is accepted.
 FORBIDDEN = (
     "127.0.0.1",
     "127.8.8.8",
@@ -27,46 +27,45 @@ FORBIDDEN = (
     "64:ff9b::a00:1",
     "2002:a00:1::1",
 )
-# What Linux makes of these, for who is let through.
+# Other addresses, and those to which Linux connects in their place.
 DISGUISED = {"0.0.0.0": "127.0.0.1", "::": "::1", "::ffff:10.0.0.1": LAN}
-# What an operator who allows 10.0.0.0/8 has opened.
+# The addresses above that are permitted when an operator allows 10.0.0.0/8.
 IN_THE_LAN = (LAN, "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1")
-NOWHERE = ("255.255.255.255", "fe80::1")
+UNREACHABLE = ("255.255.255.255", "fe80::1")
 
 DOMAIN = "hooks.test"
-SEARCHED = "corp.test"  # where the resolver looks for a name without a dot
+SEARCH_DOMAIN = "corp.test"  # appended by the resolver to a name without a dot
 
 
 def name_of(address: str) -> str:
-    """The name that leads to this address alone."""
+    """Return the name that resolves to this address alone."""
     return f"to-{ip_address(address).packed.hex()}.{DOMAIN}"
 
 
 MIXED = {
-    f"mixed.{DOMAIN}": [PUBLIC_FOUR, LAN],
-    f"mixed-first.{DOMAIN}": [METADATA, PUBLIC_FOUR],
-    f"mixed-families.{DOMAIN}": [PUBLIC_FOUR, "fd00::1"],
-    f"mixed-mapped.{DOMAIN}": [PUBLIC_FOUR, PUBLIC_SIX, "::ffff:10.0.0.1"],
+    f"mixed.{DOMAIN}": [PUBLIC_V4, LAN],
+    f"mixed-first.{DOMAIN}": [METADATA, PUBLIC_V4],
+    f"mixed-families.{DOMAIN}": [PUBLIC_V4, "fd00::1"],
+    f"mixed-mapped.{DOMAIN}": [PUBLIC_V4, PUBLIC_V6, "::ffff:10.0.0.1"],
     f"mixed-late.{DOMAIN}": [*(f"93.184.216.{n}" for n in range(100, 120)), "192.168.0.1"],
 }
 NAMES = {
-    f"four.{DOMAIN}": [PUBLIC_FOUR],
-    f"six.{DOMAIN}": [PUBLIC_SIX],
-    f"moved.{DOMAIN}": [PUBLIC_FOUR],
-    **{name_of(address): [address] for address in (*FORBIDDEN, *DISGUISED, *NOWHERE)},
+    f"four.{DOMAIN}": [PUBLIC_V4],
+    f"six.{DOMAIN}": [PUBLIC_V6],
+    f"moved.{DOMAIN}": [PUBLIC_V4],
+    **{name_of(address): [address] for address in (*FORBIDDEN, *DISGUISED, *UNREACHABLE)},
     **MIXED,
-    f"intranet.{SEARCHED}": [LAN],
-}
-ALIASES = {
-    f"alias.{DOMAIN}": (f"cdn.{DOMAIN}", f"four.{DOMAIN}"),
-    f"alias-inside.{DOMAIN}": (f"cdn.{DOMAIN}", f"intranet.{SEARCHED}"),
+    f"intranet.{SEARCH_DOMAIN}": [LAN],
+    # Aliases: the names of the chain, then the addresses of the last one.
+    f"alias.{DOMAIN}": [f"cdn.{DOMAIN}", f"four.{DOMAIN}", PUBLIC_V4],
+    f"alias-inside.{DOMAIN}": [f"cdn.{DOMAIN}", f"intranet.{SEARCH_DOMAIN}", LAN],
 }
 HOSTS_FILE = f"127.0.0.1 localhost\n{LAN} hosted.{DOMAIN}\n"
 
 DELIVERED = [f"https://four.{DOMAIN}/", f"https://six.{DOMAIN}/", f"https://alias.{DOMAIN}/"]
 
-LEADING_INSIDE = [
-    *(f"https://{name_of(address)}/" for address in (*FORBIDDEN, *DISGUISED, *NOWHERE)),
+FORBIDDEN_BY_ADDRESS = [
+    *(f"https://{name_of(address)}/" for address in (*FORBIDDEN, *DISGUISED, *UNREACHABLE)),
     *(f"https://{name}/" for name in MIXED),
     f"https://{name_of(LAN)}:8443/",
     f"https://alias-inside.{DOMAIN}/",
@@ -74,8 +73,8 @@ LEADING_INSIDE = [
     "https://intranet/",
 ]
 
-# Refused for what they say, before any name is looked up.
-SPELLED = [
+# Refused for the URL itself, before any lookup.
+FORBIDDEN_BY_URL = [
     "https://0x7f.1/",
     "https://2130706433/",
     "https://127.1/",
@@ -107,7 +106,7 @@ SPELLED = [
     f"https://four.{DOMAIN}:80/",
 ]
 
-TEMPTING = (
+REDIRECT_LOCATIONS = (
     "https://169.254.169.254/latest/meta-data",
     "http://10.0.0.1/",
     f"https://{name_of('192.168.0.1')}/",
@@ -115,11 +114,15 @@ TEMPTING = (
 REDIRECTS = {
     f"https://moved.{DOMAIN}/{status}/{number}": (status, location)
     for status in (301, 302, 303, 307, 308)
-    for number, location in enumerate(TEMPTING)
+    for number, location in enumerate(REDIRECT_LOCATIONS)
 }
 
-REBINDING = f"https://rebinding.{DOMAIN}/"  # leads elsewhere as soon as somebody came
-FLAPPING = f"https://flapping.{DOMAIN}/"  # leads elsewhere every other time
+REBINDING = (
+    f"https://rebinding.{DOMAIN}/"  # resolves to a forbidden address after its first request
+)
+FLAPPING = f"https://flapping.{DOMAIN}/"  # resolves to a forbidden address at every other lookup
 FLAPPING_EVENTS = 10
 
-ENDPOINTS = [*(*DELIVERED, *LEADING_INSIDE, *SPELLED, *REDIRECTS, REBINDING, FLAPPING)]
+ENDPOINTS = [
+    *(*DELIVERED, *FORBIDDEN_BY_ADDRESS, *FORBIDDEN_BY_URL, *REDIRECTS, REBINDING, FLAPPING)
+]

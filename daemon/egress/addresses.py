@@ -1,0 +1,66 @@
+"""
+The addresses of a host that may be connected to.
+
+A host of which any address is forbidden is refused as a whole. The addresses returned here are the
+ones that are connected to: the name is not looked up a second time.
+"""
+
+import contextlib
+import socket
+
+from daemon.core.policy.addresses import judge_address
+from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.refusal import Refusal
+from daemon.egress.resolver import LookupFailedError, Resolver
+
+# Judging a thousand addresses takes a hundredth of a second.
+MAX_ADDRESSES_JUDGED = 1024
+
+AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
+
+
+class RefusedTargetError(Exception):
+    """The egress policy forbids an address of the host; `str()` is the reason for the customer."""
+
+
+async def permitted_addresses(host: str, policy: EgressPolicy, *, resolver: Resolver) -> list[str]:
+    """
+    Resolve `host` and judge every address.
+
+    Raises RefusedTargetError when any of them is forbidden, LookupFailedError when there are none
+    or too many, and PostponedError when our own name servers cannot be reached.
+    """
+    addresses = await addresses_of(host, resolver)
+    if len(addresses) > MAX_ADDRESSES_JUDGED:
+        raise LookupFailedError("it has too many addresses")
+    for address in addresses:
+        refusal = judge_address(address, policy)
+        if isinstance(refusal, Refusal):
+            raise RefusedTargetError(refusal.reason)
+    if not addresses:
+        raise LookupFailedError("it has no address")
+    return addresses
+
+
+async def addresses_of(host: str, resolver: Resolver) -> list[str]:
+    """
+    Return `host` itself if it is an address, else its addresses, which nothing has judged.
+
+    Raises LookupFailedError and PostponedError as the resolver does.
+    """
+    return [host] if _is_address(host) else await resolver.addresses(host)
+
+
+def address_info(address: str, port: int) -> AddressInfo:
+    """Return the address of a TCP connection in the form of `socket.getaddrinfo`."""
+    if ":" in address:
+        return (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port, 0, 0))
+    return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+
+
+def _is_address(host: str) -> bool:
+    if ":" in host:
+        return True
+    with contextlib.suppress(OSError):
+        return bool(socket.inet_aton(host))
+    return False

@@ -1,0 +1,130 @@
+"""
+New connections to receivers: resolve, judge, connect, tunnel through the proxy, negotiate TLS.
+
+Rule: the address that was judged is the address that is connected to.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+
+import aiohappyeyeballs
+
+from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.egress.addresses import address_info, addresses_of, permitted_addresses
+from daemon.egress.http1 import HttpConnection
+from daemon.egress.loop_budget import LoopBudget
+from daemon.egress.peer import Peer
+from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, open_tunnel
+from daemon.egress.resolver import LookupFailedError, Resolver
+from daemon.egress.timings import Timings
+from daemon.egress.tls_context import TlsContexts
+from daemon.egress.tls_transport import TlsTransport
+
+# A name with a thousand addresses must not make us try a thousand connections.
+MAX_ADDRESSES_TRIED = 8
+HAPPY_EYEBALLS_DELAY_SECONDS = 0.25  # RFC 8305, section 5
+# Less than an attempt may take, so that a slow proxy is not mistaken for a slow receiver.
+PROXY_CONNECT_SECONDS = 2.0
+
+
+class Connector:
+    """Opens the connections of one daemon, directly or through the egress proxy."""
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        resolver: Resolver,
+        tls: TlsContexts,
+        proxy: Proxy | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._policy = policy
+        self._resolver = resolver
+        self._tls = tls
+        self._proxy = proxy
+        self._tls_budget = LoopBudget()
+
+    async def open(self, peer: Peer, timings: Timings) -> HttpConnection:
+        """
+        Open a connection to the peer and complete its TLS handshake.
+
+        Raises RefusedTargetError or TargetForbiddenError when policy or proxy forbid the target,
+        LookupFailedError, ReceiverUnreachableError, UnusableCertificateError, RefusedTlsError,
+        ssl.SSLError or another OSError (ConnectionError when the receiver hangs up during the TLS
+        handshake); PostponedError when the name servers or the proxy fail.
+        """
+        target = peer.target
+        context = self._tls.context_for(peer.client) if target.tls else None
+        timings.enter("lookup")
+        addresses = await permitted_addresses(target.host, self._policy, resolver=self._resolver)
+        timings.enter("connect")
+        sock = await self._connect(addresses[:MAX_ADDRESSES_TRIED], target.port)
+        try:
+            if context is None:
+                _, connection = await self._loop.create_connection(HttpConnection, sock=sock)
+                return connection
+            timings.enter("tls")
+            return await self._start_tls(sock, context, target.host)
+        except BaseException:
+            sock.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the resolver."""
+        await self._resolver.close()
+
+    async def _connect(self, addresses: Sequence[str], port: int) -> socket.socket:
+        if self._proxy is None:
+            return await self._connect_directly(addresses, port)
+        return await self._connect_through(self._proxy, addresses, port)
+
+    async def _connect_directly(self, addresses: Sequence[str], port: int) -> socket.socket:
+        return await aiohappyeyeballs.start_connection(
+            [address_info(address, port) for address in addresses],
+            happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_SECONDS,
+            interleave=1,
+            loop=self._loop,
+        )
+
+    async def _connect_through(
+        self, proxy: Proxy, addresses: Sequence[str], port: int
+    ) -> socket.socket:
+        """Return a tunnel to the first of the addresses that the proxy can reach."""
+        for address in addresses:
+            sock = await self._connect_to_proxy(proxy)
+            try:
+                await open_tunnel(sock, proxy, address=address, port=port)
+            except ReceiverUnreachableError:
+                sock.close()
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise ReceiverUnreachableError
+
+    async def _connect_to_proxy(self, proxy: Proxy) -> socket.socket:
+        """The operator chose the proxy: the egress policy does not apply to its address."""
+        try:
+            async with asyncio.timeout(PROXY_CONNECT_SECONDS):
+                addresses = await addresses_of(proxy.host, self._resolver)
+                return await self._connect_directly(addresses[:MAX_ADDRESSES_TRIED], proxy.port)
+        except (LookupFailedError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            raise ProxyError("the egress proxy cannot be reached") from error
+
+    async def _start_tls(
+        self, sock: socket.socket, context: ssl.SSLContext, host: str
+    ) -> HttpConnection:
+        connection = HttpConnection()
+        _, transport = await self._loop.create_connection(
+            lambda: TlsTransport(connection, context, host, budget=self._tls_budget), sock=sock
+        )
+        try:
+            await transport.handshake
+        except BaseException:
+            transport.abort()
+            raise
+        return connection

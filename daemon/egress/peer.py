@@ -1,0 +1,26 @@
+"""The receiver of a request, and the identity that the webhook presents to it."""
+
+from dataclasses import dataclass
+
+from daemon.core.model.secrets import ClientCertificate
+from daemon.core.policy.urls import Target
+
+PeerKey = tuple[bool, str, int, ClientCertificate | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """
+    A target and the client certificate presented there, if any.
+
+    Connections with the same `key` are interchangeable. The certificate is part of it: a receiver
+    that recognises a webhook by its certificate must not mistake another webhook for it.
+    """
+
+    target: Target
+    client: ClientCertificate | None = None
+
+    @property
+    def key(self) -> PeerKey:
+        """TLS or not, host, port and client certificate."""
+        return (self.target.tls, self.target.host, self.target.port, self.client)
