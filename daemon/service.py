@@ -54,7 +54,7 @@ class Service:
 
     def reload(self, config: Config) -> None:
         """Take other master keys; what else has changed in `config` waits for the next start."""
-        waiting = config.differences(self._config, besides="security.master_keys")
+        waiting = config.differences(self._config, ignoring="security.master_keys")
         if waiting:
             log.warning("service.restart_needed", settings=waiting)
         if self._house is not None:
