@@ -91,7 +91,8 @@ class Resealer:
     async def _count(self, by_key: dict[str, int]) -> None:
         known = {PLAIN, *self._vault.key_ids}
         unreadable = sum(count for key, count in by_key.items() if key not in known)
-        self._metrics.counted_secrets(plain=by_key.get(PLAIN, 0), unreadable=unreadable)
+        self._metrics.maintenance.webhooks_unsealed.set(by_key.get(PLAIN, 0))
+        self._metrics.maintenance.webhooks_unreadable.set(unreadable)
         if unreadable:
             log.error("secrets.unreadable", webhooks=unreadable, keys=_strange(by_key, known))
 

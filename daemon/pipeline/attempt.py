@@ -51,7 +51,7 @@ class AttemptMaker:
         """
         if claim.attempt == 1 and not claim.replayed:
             age = time.time() - claim.event_created_at.timestamp()
-            self._metrics.observe_commit_to_send(age)
+            self._metrics.attempts.observe_commit_to_send(age)
         attempted = await self.try_out(claim)
         self._settle(attempted)
         return attempted

@@ -118,7 +118,7 @@ class Dispatcher:
         except BaseException:
             self._lanes.unanswered(turns, now=time.monotonic())
             raise
-        self._metrics.observe_claim(time.perf_counter() - began)
+        self._metrics.pipeline.claim_seconds.observe(time.perf_counter() - began)
         now = time.monotonic()
         for turn in turns:
             self._answer(turn, catches.get(turn.webhook_id), now)
@@ -172,7 +172,7 @@ class Dispatcher:
 
         Only that one: another lane may not need what has failed, a name server or a certain key.
         """
-        self._metrics.postponed()
+        self._metrics.pipeline.postponed.inc()
         log.warning(
             "delivery.postponed",
             delivery_id=str(claim.delivery_id),

@@ -68,7 +68,8 @@ class Fanout:
             self._seen = look.seen
         for webhook_id in {delivery.webhook_id for delivery in made}:
             self._bell.announce(webhook_id, 0.0, look.at)
-        self._metrics.fanned_out(events=len(look.events), deliveries=len(made))
+        self._metrics.pipeline.events_fanned_out.inc(len(look.events))
+        self._metrics.pipeline.deliveries_created.inc(len(made))
         if look.count < BATCH:
             return POLL_SECONDS
         return 0.0 if made else ALL_LOCKED_SECONDS

@@ -48,8 +48,8 @@ class LaneSync:
             )
         self._lanes.forget_idle()
         self.lag_seconds = max([0.0, *(-endpoint.upcoming.due_in for endpoint in waiting)])
-        self._metrics.swept(
-            lag_seconds=self.lag_seconds, due=self._lanes.due, in_flight=self._lanes.in_flight
-        )
+        self._metrics.pipeline.pending_lag_seconds.set(self.lag_seconds)
+        self._metrics.pipeline.endpoints_due.set(self._lanes.due)
+        self._metrics.pipeline.in_flight.set(self._lanes.in_flight)
         interval = max(INTERVAL_SECONDS, took / LARGEST_SHARE)
         return min(interval, LONGEST_INTERVAL_SECONDS)

@@ -161,7 +161,8 @@ class ResultWriter:
                 await notices.write(db, told)
         self._held += held + [a for a in free if a.claim.delivery_id in locked]
         free = [attempted for attempted in free if attempted.claim.delivery_id not in locked]
-        self._metrics.observe_settle(time.perf_counter() - began, len(free))
+        self._metrics.pipeline.settle_seconds.observe(time.perf_counter() - began)
+        self._metrics.pipeline.settle_batch_size.observe(len(free))
         self._tell(free, kept, told)
 
     def _tell(
@@ -170,11 +171,11 @@ class ResultWriter:
         kept: dict[DeliveryId, datetime | None],
         told: Sequence[Notice],
     ) -> None:
-        self._metrics.observe_attempts(batch)
+        self._metrics.attempts.observe(batch)
         for attempted in batch:
             claim, verdict = attempted.claim, attempted.verdict
             if claim.delivery_id not in kept:
-                self._metrics.lease_lost()
+                self._metrics.pipeline.leases_lost.inc()
                 log.warning("delivery.lease_lost", delivery_id=str(claim.delivery_id))
                 continue
             if verdict.retry_in is not None:
@@ -182,7 +183,7 @@ class ResultWriter:
                 self._bell.announce(claim.webhook_id, verdict.retry_in.total_seconds(), due)
             self._log.info("delivery.attempted", **_line(attempted))
         for notice in told:
-            self._metrics.notice(notice.kind)
+            self._metrics.notifications.notices[notice.kind].inc()
             log.warning(
                 "endpoint.changed", kind=notice.kind.value, webhook_id=str(notice.webhook_id)
             )
