@@ -71,7 +71,7 @@ async def make_everything_fail(app: Application, receiver: Receiver, places: lis
     """A tenant whose every webhook fails, each in its own way."""
     tenant = await app.tenant()
     lost = await app.webhook(tenant, f"{receiver.url}/lost{QUERY}", secret=SECRET)
-    sealed = Vault([LOST_KEY]).seal(SECRET, place=f"{lost}/secret")
+    sealed = Vault([LOST_KEY]).seal(SECRET, associated_data=f"{lost}/secret")
     await app.db.execute("UPDATE webhooks SET secret_key = $2 WHERE id = $1", lost, sealed)
     urls = [
         f"{receiver.url}/echo{QUERY}",

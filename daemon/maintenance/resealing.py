@@ -15,7 +15,7 @@ import structlog
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.model.secrets import StoredSecrets
 from daemon.runtime.metrics import Metrics
-from daemon.secrets.credentials import sealed
+from daemon.secrets.sealing import seal_secrets
 from daemon.secrets.vault import Vault
 from daemon.store import secrets
 from daemon.store.database import Connection, Database
@@ -100,7 +100,7 @@ class Resealer:
 def _sealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
     """All of it under the newest key; or as it was, marked, when any of it cannot be."""
     try:
-        moved = sealed(stored, vault)
+        moved = seal_secrets(stored, vault)
     except UnreadableSecretError as error:
         reason = str(error)
     else:

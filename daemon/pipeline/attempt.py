@@ -20,7 +20,8 @@ from daemon.core.wire.event_ids import public_event_id
 from daemon.egress.client import WebhookClient
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
-from daemon.secrets.credentials import credentials_of, redacted
+from daemon.secrets.credentials import open_credentials
+from daemon.secrets.redaction import redact
 from daemon.secrets.vault import Vault
 
 
@@ -62,7 +63,7 @@ class AttemptMaker:
 
         `message_id` replaces the event's own. Raises PostponedError.
         """
-        credentials = credentials_of(claim.secrets, self._vault)
+        credentials = open_credentials(claim.secrets, self._vault)
         if isinstance(credentials, Failure):
             signature, outcome = None, Outcome(credentials, took_ms=0)
         else:
@@ -70,7 +71,7 @@ class AttemptMaker:
                 partial(request_for, claim, credentials, message_id=message_id),
                 size=len(claim.data or ""),
             )
-            outcome = redacted(await self._sender.send(request), credentials)
+            outcome = redact(await self._sender.send(request), credentials)
         verdict = judge(
             claim.attempt,
             outcome,
