@@ -89,9 +89,9 @@ class Vault:
         Raises UnreadableSecretError when the key is unknown, the text was changed, or it was sealed
         with other associated data.
         """
-        return (
-            self._cached_decrypt(text, associated_data=associated_data) if is_sealed(text) else text
-        )
+        if not is_sealed(text):
+            return text
+        return self._cached_decrypt(text, associated_data=associated_data)
 
     def _decrypt(self, text: str, *, associated_data: str) -> str:
         key_id, _, packed = text.removeprefix(PREFIX).partition(":")
