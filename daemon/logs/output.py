@@ -17,8 +17,8 @@ class Output:
     """
     A stream that may be closed, full or broken (EPIPE, EAGAIN, ENOSPC).
 
-    Lines that it does not accept are lost and counted; before the next line that it accepts stands
-    a warning with their number.
+    Lines that it does not accept are lost and counted; a warning with their number precedes the
+    next line that it accepts.
     """
 
     def __init__(self) -> None:
