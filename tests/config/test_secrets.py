@@ -9,11 +9,7 @@ from daemon.config import Database
 from tests.config.loading import loaded, mistakes
 
 CANARY = "c4n4ry"
-
-
 SECRET_KEYS = ("database.url", "notifications.smtp_url", "admin.tokens", "security.master_keys")
-
-
 BAD_SECRETS = [
     f"mysql://u:{CANARY}@h/d",
     f"postgresql://u:{CANARY}@h:port/d",

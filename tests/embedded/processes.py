@@ -15,8 +15,6 @@ from daemon import embedded
 from tests.support.postgres import HASTE
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone changes users")
-
-
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")
 
 

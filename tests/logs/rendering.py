@@ -9,8 +9,6 @@ from structlog.typing import FilteringBoundLogger
 from daemon import logs
 
 CANARY = "c4n4ry"
-
-
 Render = Callable[..., dict[str, object]]
 
 
