@@ -53,12 +53,9 @@ def _one_line(message: str) -> str:
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import PackageNotFoundError, version
+        from daemon.runtime.version import program_version
 
-        try:
-            print(f"webhookd {version('penguinmails-webhooks')}")
-        except PackageNotFoundError:  # run from a checkout that was never installed
-            print("webhookd, version unknown")
+        print(f"webhookd {program_version()}")
         raise typer.Exit
 
 

@@ -81,14 +81,15 @@ async def _rotate(
     config: "Config", webhook: UUID, overlap: timedelta, *, replace: bool
 ) -> NewSecret:
     from daemon.core.model.ids import WebhookId
-    from daemon.secrets.credentials import new_secret, secret_place
+    from daemon.secrets.new_secret import new_secret
+    from daemon.secrets.sealing import seal_secret
     from daemon.secrets.vault import Vault
     from daemon.store.migrations import verify
     from daemon.store.secrets import UnderWay, rotate
     from daemon.wiring import master_keys
 
     secret, vault = new_secret(), Vault(master_keys(config))
-    stored = secret if vault.newest is None else vault.seal(secret, place=secret_place(webhook))
+    stored = seal_secret(secret, webhook, vault)
     async with database_of(config) as url, connected(url) as db:
         await verify(db)
         async with db.transaction():

@@ -15,7 +15,7 @@ import structlog
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.model.secrets import StoredSecrets
 from daemon.runtime.metrics import Metrics
-from daemon.secrets.credentials import sealed
+from daemon.secrets.sealing import seal_secrets
 from daemon.secrets.vault import Vault
 from daemon.store import secrets
 from daemon.store.database import Connection, Database
@@ -91,7 +91,8 @@ class Resealer:
     async def _count(self, by_key: dict[str, int]) -> None:
         known = {PLAIN, *self._vault.key_ids}
         unreadable = sum(count for key, count in by_key.items() if key not in known)
-        self._metrics.counted_secrets(plain=by_key.get(PLAIN, 0), unreadable=unreadable)
+        self._metrics.maintenance.webhooks_unsealed.set(by_key.get(PLAIN, 0))
+        self._metrics.maintenance.webhooks_unreadable.set(unreadable)
         if unreadable:
             log.error("secrets.unreadable", webhooks=unreadable, keys=_strange(by_key, known))
 
@@ -99,7 +100,7 @@ class Resealer:
 def _sealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
     """All of it under the newest key; or as it was, marked, when any of it cannot be."""
     try:
-        moved = sealed(stored, vault)
+        moved = seal_secrets(stored, vault)
     except UnreadableSecretError as error:
         reason = str(error)
     else:

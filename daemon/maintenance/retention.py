@@ -107,7 +107,7 @@ class Retention:
         if deleted is not None:
             self._appetite.took(asyncio.get_running_loop().time() - began)
             self._deleted[chore.table] += deleted
-            self._metrics.rows_deleted(chore.table, deleted)
+            self._metrics.maintenance.rows_deleted[chore.table].inc(deleted)
 
     def _leave(self, *chores: "Chore") -> None:
         """Do no more of it in this round."""

@@ -166,7 +166,7 @@ class Notifier:
             await self._sent(notice, refused)
 
     async def _sent(self, notice: DueNotice, refused: Sequence[Refused]) -> None:
-        self._metrics.mail_sent()
+        self._metrics.notifications.mails_sent.inc()
         remark = "; ".join(f"{each.address}: {each.reason}" for each in refused) or None
         ours = await self._store(lambda db: notices.sent(db, notice, remark=remark))
         if not ours:
@@ -177,7 +177,7 @@ class Notifier:
         log.info("notice.mailed", **_named(notice), tries=notice.tries + 1)
 
     async def _failed(self, notice: DueNotice, error: MailError) -> None:
-        self._metrics.mail_failed()
+        self._metrics.notifications.mails_failed.inc()
         reason, again = str(error), False
         wait = self._timing.wait_after(notice.tries + 1)
         if error.for_good:

@@ -62,7 +62,8 @@ class Fanout:
             self._behind_since = now
         for webhook_id in {delivery.webhook_id for delivery in made}:
             self._waker.announce(webhook_id, 0.0, batch.at)
-        self._metrics.fanned_out(events=len(batch.events), deliveries=len(made))
+        self._metrics.pipeline.events_fanned_out.inc(len(batch.events))
+        self._metrics.pipeline.deliveries_created.inc(len(made))
         if is_last:
             return POLL_SECONDS
         return 0.0 if made else ALL_LOCKED_SECONDS

@@ -105,7 +105,7 @@ class Replayer:
         known.since = seen.oldest or made.due
         known.pace.made(piece)
         if made.count:
-            self._metrics.replayed(made.count)
+            self._metrics.pipeline.replayed_deliveries.inc(made.count)
             self._bell.announce(job.webhook_id, 0.0, made.due, failing=job.failing)
         return True
 

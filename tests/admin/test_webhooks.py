@@ -152,7 +152,7 @@ async def test_secrets_are_sealed_before_they_reach_the_database(
         row = await app.health(UUID(made["id"]))
         changed = await api.patch(f"/api/webhooks/{made['id']}", {"customHeaders": {"X-2": "v"}})
 
-    opened = Vault([key]).open(row["secret_key"], place=f"{made['id']}/secret")
+    opened = Vault([key]).open(row["secret_key"], associated_data=f"{made['id']}/secret")
     assert opened == made["secretKey"]
     assert "c4n4ry" not in str(dict(row))
     assert changed.json["customHeaders"] == {"X-Key": "[hidden]", "X-2": "[hidden]"}

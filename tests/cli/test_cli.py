@@ -704,9 +704,9 @@ async def test_commands_find_the_embedded_postgresql_of_a_daemon_that_runs(
     folder: Path, tmp_path: Path
 ) -> None:
     data = folder / "postgres"
-    before = embedded.running(data)
+    before = embedded.running_url(data)
     server = await embedded.start(data, settings=HASTE)
-    during = embedded.running(data)
+    during = embedded.running_url(data)
     migrated = await webhookd("migrate", folder=tmp_path, python=at_home(data))
     connection = await asyncpg.connect(during)
     await connection.execute("INSERT INTO tenants DEFAULT VALUES")
@@ -717,7 +717,7 @@ async def test_commands_find_the_embedded_postgresql_of_a_daemon_that_runs(
     await server.stop()
     (data / "cluster" / "postmaster.pid").write_text(stale)
 
-    assert (before, during, embedded.running(data)) == (None, server.url, None)
+    assert (before, during, embedded.running_url(data)) == (None, server.url, None)
     assert (migrated.code, triggered.code, stored) == (0, 0, 1)
     assert f"the embedded PostgreSQL in {data}, which is running" in triggered.err
 

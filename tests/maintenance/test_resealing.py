@@ -146,7 +146,7 @@ async def test_what_no_key_opens_is_put_off_uncharged_and_goes_on_once_the_key_i
     await app.db.execute(
         "UPDATE webhooks SET secret_key = $2, sealed_with = $3 WHERE id = $1",
         webhook,
-        Vault([OLD]).seal(SECRET, place=f"{webhook}/secret"),
+        Vault([OLD]).seal(SECRET, associated_data=f"{webhook}/secret"),
         OLD_ID,
     )
     async with serving(database, **keys(NEW)):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,6 +10,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import Operation
+from daemon.runtime.version import program_version
 
 REFERENCE = "#/components/schemas/{model}"
 TAGS = {
@@ -49,7 +49,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "PenguinMails Webhooks",
-            "version": _version(),
+            "version": program_version(),
             "description": "Manage webhooks, and look at what was delivered to them.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -191,10 +191,3 @@ def _links(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
         for name, link in operation.links.items()
         if link.member in members
     }
-
-
-def _version() -> str:
-    try:
-        return version("penguinmails-webhooks")
-    except PackageNotFoundError:
-        return "unknown"

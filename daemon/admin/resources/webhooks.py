@@ -26,13 +26,10 @@ from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import judge_url
-from daemon.secrets.credentials import (
-    header_members,
-    header_place,
-    new_secret,
-    sealed,
-    secret_place,
-)
+from daemon.secrets.associated_data import header_associated_data
+from daemon.secrets.custom_headers import parse_custom_headers
+from daemon.secrets.new_secret import new_secret
+from daemon.secrets.sealing import seal_secret, seal_secrets
 from daemon.secrets.vault import Vault
 from daemon.store import secrets, webhooks
 from daemon.store.database import Database
@@ -140,7 +137,7 @@ class WebhookDesk:
         stored = StoredSecrets(
             WebhookId(uuid4()), secret, custom_headers=_judged(body.custom_headers)
         )
-        stored = sealed(_with_certificate(stored, body.client_certificate), self.vault)
+        stored = seal_secrets(_with_certificate(stored, body.client_certificate), self.vault)
         try:
             async with self.database.transaction() as db:
                 entry = await webhooks.add(
@@ -208,9 +205,7 @@ class WebhookDesk:
     async def rotate(self, call: Call) -> Reply:
         overlap = parse_duration(call.body.overlap)
         secret, webhook_id = new_secret(), WebhookId(call.id)
-        stored = secret
-        if self.vault.newest is not None:
-            stored = self.vault.seal(secret, place=secret_place(webhook_id))
+        stored = seal_secret(secret, webhook_id, self.vault)
         async with self.database.transaction() as db:
             _there(await webhooks.lock(db, call.tenant, webhook_id))
             rotated = await secrets.rotate(
@@ -252,16 +247,18 @@ class WebhookDesk:
             stored = replace(stored, custom_headers=_judged(merged))
         if "client_certificate" in changes:
             stored = _with_certificate(stored, changes["client_certificate"])
-        return sealed(stored, self.vault)
+        return seal_secrets(stored, self.vault)
 
     def _merged(
         self, stored: StoredSecrets, changes: dict[str, str | None] | None
     ) -> dict[str, str] | None:
         if changes is None:
             return None
-        headers = header_members(stored.custom_headers or "{}") or {}
+        headers = parse_custom_headers(stored.custom_headers or "{}") or {}
         opened = {
-            name: self.vault.open(str(value), place=header_place(stored.webhook_id, name))
+            name: self.vault.open(
+                str(value), associated_data=header_associated_data(stored.webhook_id, name)
+            )
             for name, value in headers.items()
             if name.lower() not in {each.lower() for each in changes}
         }

@@ -8,7 +8,7 @@ from daemon.admin.views.json_text import _object, spliced
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
-from daemon.secrets.credentials import header_members
+from daemon.secrets.custom_headers import parse_custom_headers
 
 
 def webhook(entry: WebhookEntry) -> schemas.Webhook:
@@ -63,7 +63,7 @@ def _meant(name: str) -> str:
 
 
 def _header_names(custom_headers: str | None) -> dict[str, str] | None:
-    headers = None if custom_headers is None else header_members(custom_headers)
+    headers = None if custom_headers is None else parse_custom_headers(custom_headers)
     return None if headers is None else dict.fromkeys(headers, HIDDEN)
 
 

@@ -15,7 +15,7 @@ from daemon.cli.checks.finding import Finding, Mark
 from daemon.cli.checks.webhooks import on_secrets, on_webhooks
 from daemon.cli.support.options import connected, database_of
 from daemon.config import Config
-from daemon.config.sources import CONFIG_VARIABLE, PLACES
+from daemon.config.toml_file import CONFIG_VARIABLE, DEFAULT_PATHS
 from daemon.core.errors import (
     DatabaseUnavailableError,
     EmbeddedPostgresError,
@@ -39,7 +39,7 @@ async def all_findings(path: Path | None) -> AsyncIterator[Finding]:
             async for finding in on_database(db, loaded):
                 yield finding
     except (DatabaseUnavailableError, EmbeddedPostgresError) as error:
-        yield Finding(Mark.WRONG, "database", f"{loaded.database.place()}: {error}")
+        yield Finding(Mark.WRONG, "database", f"{loaded.database.display_name()}: {error}")
 
 
 async def on_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
@@ -68,7 +68,7 @@ async def on_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
 def on_configuration(path: Path | None) -> Finding:
     """Which file it was."""
     named = path or os.environ.get(CONFIG_VARIABLE)
-    file = Path(named) if named else next((place for place in PLACES if place.exists()), None)
+    file = Path(named) if named else next((path for path in DEFAULT_PATHS if path.exists()), None)
     found = str(file) if file else "no file: defaults and environment alone"
     return Finding(Mark.GOOD, "configuration", found)
 

@@ -19,7 +19,7 @@ OLDEST_POSTGRESQL = 14
 
 async def on_version(db: Connection, loaded: Config) -> Finding:
     version = str(await db.fetchval("SHOW server_version")).partition(" ")[0]
-    shown = f"PostgreSQL {version}, {loaded.database.place()}"
+    shown = f"PostgreSQL {version}, {loaded.database.display_name()}"
     if db.get_server_version().major >= OLDEST_POSTGRESQL:
         return Finding(Mark.GOOD, "database", shown)
     return Finding(Mark.WRONG, "database", f"{shown}: must be {OLDEST_POSTGRESQL} or later")

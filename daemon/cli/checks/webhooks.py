@@ -15,7 +15,7 @@ from daemon.core.policy.urls import judge_url
 from daemon.core.wire.signing import standard_key
 from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.logs import without_secrets
-from daemon.secrets.credentials import credentials_of
+from daemon.secrets.credentials import open_credentials
 from daemon.secrets.vault import Vault
 from daemon.store.database import Connection
 from daemon.store.secrets import WEBHOOKS, _stored, count_by_key
@@ -106,7 +106,7 @@ def _idle(names: Sequence[str | None]) -> str:
 
 def _on_credentials(row: Any, vault: Vault, wrong: Mark) -> Iterator[Finding]:
     try:
-        found = credentials_of(_stored(row), vault)
+        found = open_credentials(_stored(row), vault)
         if isinstance(found, Credentials) and found.client is not None:
             load_client(verifying_context(), found.client)
     except (UnreadableSecretError, UnusableCertificateError) as error:

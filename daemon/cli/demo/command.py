@@ -78,12 +78,12 @@ async def database(data: Path) -> "AsyncIterator[EmbeddedPostgres]":
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder that root's PostgreSQL, which runs as `nobody`, can enter too."""
-    from daemon.embedded.launch import account_of_server, barrier
+    from daemon.embedded.account import inaccessible_part, server_account
 
-    account = account_of_server()
+    account = server_account()
     usual = Path(tempfile.gettempdir())
     # Root's own may be closed to others; the system's never is.
-    place = Path("/tmp") if barrier(usual, account) else usual  # noqa: S108  mkdtemp makes it safe
+    place = Path("/tmp") if inaccessible_part(usual, account) else usual  # noqa: S108  mkdtemp makes it safe
     folder = Path(tempfile.mkdtemp(prefix="webhookd-demo-", dir=place))
     try:
         folder.chmod(0o711 if account else 0o700)

@@ -53,7 +53,7 @@ async def database_of(config: "Config", *, migrated: bool = True) -> AsyncIterat
     from daemon import embedded
 
     data = embedded.default_data_dir()
-    if url := embedded.running(data):
+    if url := embedded.running_url(data):
         _tell_place(f"the embedded PostgreSQL in {data}, which is running")
         yield url
         return
