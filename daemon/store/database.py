@@ -7,8 +7,8 @@ try again, and no endpoint is charged for it.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -140,6 +140,52 @@ class Database:
             command_timeout=CHECK_SECONDS,
             server_settings={"application_name": "webhookd listen"},
         )
+
+
+# All that a command reports as a database that it cannot use, missing privileges included.
+TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+CLOSE_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def connected(url: str, *, plain: bool = False) -> AsyncIterator[Connection]:
+    """
+    A single connection, outside any pool, for the length of the block.
+
+    Its session is planned and bounded as the pool's are, but every commit is durable: a command
+    reports what it did. A `plain` session keeps the server's own settings and has no time limit:
+    a migration takes as long as the tables are large, and does the same under `psql -f`.
+
+    Raises DatabaseUnavailableError, also in place of a database error in the block.
+    """
+    with reporting_database_errors():
+        try:
+            connection = await asyncpg.connect(
+                url, timeout=CONNECT_SECONDS, command_timeout=None if plain else QUERY_SECONDS
+            )
+        except ValueError as error:  # the URL cannot be parsed
+            raise unusable(error) from error
+        try:
+            if not plain:
+                await _prepare(connection)
+                await connection.execute("RESET synchronous_commit")
+            yield connection
+            with suppress(*TROUBLE):
+                await connection.close(timeout=CLOSE_SECONDS)
+        finally:
+            connection.terminate()  # a graceful close would wait for a server that hangs
+
+
+@contextmanager
+def reporting_database_errors() -> Iterator[None]:
+    """Raise DatabaseUnavailableError, one sentence, in place of a database error in the block."""
+    try:
+        yield
+    except BrokenPipeError:  # from the command's own output
+        raise
+    except TROUBLE as error:
+        raise unusable(error) from error
 
 
 def unusable(error: BaseException) -> DatabaseUnavailableError:

@@ -15,7 +15,7 @@ import asyncpg
 
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
-from daemon.store.database import CONNECT_SECONDS, Connection, reason, unusable
+from daemon.store.database import Connection, connected, reason
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
 LOCK_POLL_SECONDS = 0.1
@@ -52,19 +52,13 @@ async def migrate(
     Any number may run at once: one applies, the others wait and find nothing to do. Raises
     MigrationError, SchemaError or DatabaseUnavailableError.
     """
-    try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise unusable(error) from error
-    try:
+    async with connected(url, plain=True) as connection:  # its end releases the lock
         await _lock(connection)
         missing = await _missing(connection, known(folder))
         if not dry_run:
             for migration in missing:
                 await _apply(connection, migration)
-        return missing
-    finally:
-        await connection.close()  # and with it the lock
+    return missing
 
 
 async def verify(connection: Connection, migrations: Iterable[Migration] | None = None) -> None:
