@@ -76,7 +76,7 @@ def retry(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Retry a delivery now, or gradually all that were exhausted in a time range."""
+    """Retry one delivery now, or all that were exhausted in a time range, a few at a time."""
     if (delivery is None) == (webhook is None):
         raise UsageError("retry: give either a delivery, or --webhook and --from")
     retried: RetriedDelivery | RetriedWebhook

@@ -71,7 +71,7 @@ async def test_each_delivery_is_printed_with_its_verdict_and_no_secret(tmp_path:
     assert CANARY not in "".join(listener.out + listener.err)
 
 
-async def test_for_programs_each_delivery_is_an_object_with_headers_and_body(
+async def test_with_json_each_delivery_is_an_object_with_headers_and_body(
     tmp_path: Path,
 ) -> None:
     headers = signed()
@@ -88,7 +88,9 @@ async def test_for_programs_each_delivery_is_an_object_with_headers_and_body(
     assert second["bodyBase64"] == "/w=="
 
 
-async def test_a_listener_plays_a_failing_endpoint_and_takes_only_post(tmp_path: Path) -> None:
+async def test_a_listener_can_act_as_a_failing_endpoint_and_accepts_only_post(
+    tmp_path: Path,
+) -> None:
     async with running("listen", "--port", "0", "--status", "503", folder=tmp_path) as listener:
         url = await url_of(listener)
         status = await post(url, signed())
@@ -98,7 +100,7 @@ async def test_a_listener_plays_a_failing_endpoint_and_takes_only_post(tmp_path:
     assert (status, got) == (503, 405)
 
 
-async def test_a_listener_plays_a_slow_endpoint_and_says_who_did_not_wait_for_it(
+async def test_a_listener_can_act_as_a_slow_endpoint_and_reports_senders_that_gave_up(
     tmp_path: Path,
 ) -> None:
     async with running("listen", "--port", "0", "--delay", "600ms", folder=tmp_path) as listener:
@@ -127,7 +129,7 @@ async def test_a_slow_endpoint_that_is_stopped_answers_at_once(tmp_path: Path) -
     assert code == 0
 
 
-async def test_what_a_stranger_sends_neither_fills_the_memory_nor_obeys_on_the_screen(
+async def test_large_bodies_are_refused_and_control_characters_are_escaped(
     tmp_path: Path,
 ) -> None:
     async with running("listen", "--port", "0", "--body", folder=tmp_path) as listener:
@@ -142,7 +144,7 @@ async def test_what_a_stranger_sends_neither_fills_the_memory_nor_obeys_on_the_s
     assert not re.search("[\x00-\x1f\x7f-\x9f]", "".join(lines))
 
 
-async def test_a_delivery_is_passed_on_as_it_came_and_answered_as_the_application_does(
+async def test_a_forwarded_delivery_is_unchanged_and_gets_the_applications_response(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     receiver.answer = lambda _: Reply(status=418, body=b"short and stout")
@@ -159,7 +161,7 @@ async def test_a_delivery_is_passed_on_as_it_came_and_answered_as_the_applicatio
     assert headers.items() <= {n: passed_on.headers[n.lower()] for n in headers}.items()
 
 
-async def test_an_application_that_cannot_be_reached_is_a_502_that_says_so(tmp_path: Path) -> None:
+async def test_an_unreachable_application_gives_a_502_with_the_reason(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         target = f"http://user:{CANARY}@127.0.0.1:{closed.getsockname()[1]}/app?token={CANARY}"
@@ -186,7 +188,7 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert ended.err == f"webhookd: cannot listen on 127.0.0.1:{port}: address already in use\n"
 
 
-async def test_an_event_goes_the_whole_way_from_trigger_to_listen(
+async def test_an_event_travels_from_trigger_through_the_daemon_to_listen(
     tmp_path: Path, database: str, app: Application
 ) -> None:
     tenant = await app.tenant()

@@ -22,7 +22,7 @@ async def test_a_good_signature_is_valid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "signature", "said"),
+    ("body", "signature", "reason"),
     [
         (BODY, signing.sign(BODY, "another"), "not the signature of this body"),
         (BODY + b"\n", signing.sign(BODY, CANARY), "newline that was not sent"),
@@ -31,10 +31,12 @@ async def test_a_good_signature_is_valid(tmp_path: Path) -> None:
     ],
     ids=["another secret", "a newline more", "no body", "no prefix"],
 )
-def test_why_a_signature_is_invalid_is_said(body: bytes, signature: str, said: str) -> None:
+def test_an_invalid_signature_comes_with_its_reason(
+    body: bytes, signature: str, reason: str
+) -> None:
     complaint = complaint_of(body, signature, CANARY)
 
-    assert said in (complaint or "")
+    assert reason in (complaint or "")
 
 
 async def test_an_invalid_signature_exits_with_1(tmp_path: Path) -> None:
