@@ -16,8 +16,9 @@ from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.store import erasure
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 from daemon.store.erasure import Attempt, Bite, Place
+from daemon.store.session import Connection
 
 # One event may hold megabytes.
 SMALLEST_PAGE, LARGEST_PAGE = 50, 2000

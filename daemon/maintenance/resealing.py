@@ -18,8 +18,9 @@ from daemon.runtime.metrics import Metrics
 from daemon.secrets.sealing import seal_secrets
 from daemon.secrets.vault import Vault
 from daemon.store import secrets
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 from daemon.store.secrets import LONGEST_STORED, UNREADABLE
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 

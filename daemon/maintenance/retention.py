@@ -18,7 +18,8 @@ from daemon.core.scheduling.batch_size import BatchSize
 from daemon.maintenance.retention_jobs import Chore, Clearing, Weeding
 from daemon.runtime.metrics import Metrics
 from daemon.store import retention
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 

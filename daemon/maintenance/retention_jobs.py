@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 
 from daemon.store import retention
-from daemon.store.database import Connection
 from daemon.store.retention import BEGINNING, Place, Shelf
+from daemon.store.session import Connection
 
 # Notices, and replays that are over: as long as anybody may want to look back.
 RECORDS_AGE = timedelta(days=90)

@@ -24,7 +24,8 @@ from daemon.notifications.email import EmailSettings, render_email
 from daemon.notifications.smtp import Mailer, Refused, Session
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 

@@ -14,9 +14,10 @@ from daemon.pipeline.event_matcher import match_events
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store import deliveries, inbox, subscriptions
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
 from daemon.store.inbox import EMPTY_SNAPSHOT, InboxBatch
+from daemon.store.session import Connection
 
 BATCH = 500
 INSERTED_AT_ONCE = 2000

@@ -27,7 +27,8 @@ from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims, endpoint_health, notices, results
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 

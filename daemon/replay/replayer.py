@@ -29,9 +29,10 @@ from daemon.pipeline.lane_waker import LaneWaker
 from daemon.replay.selection import select_candidates
 from daemon.runtime.metrics import Metrics
 from daemon.store import replay_steps
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.replay_steps import Job
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.policy.contact_fields import PATHS
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)

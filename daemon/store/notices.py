@@ -12,7 +12,7 @@ from typing import Any
 
 from daemon.core.model.ids import NoticeId, TenantId, WebhookId
 from daemon.core.model.notices import DueNotice, Notice, NoticeKind, PastAttempt
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 LOOKED_THROUGH = 1000
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 FIRST_LANE, FIRST_ID = UUID(int=2**128 - 1), UUID(int=0)
 BEGINNING = "-infinity"

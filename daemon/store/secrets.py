@@ -7,7 +7,7 @@ from typing import Any
 
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 # In place of a key's id, on a row whose secrets cannot be opened: nobody looks at it again.
 UNREADABLE = "unreadable"
@@ -29,18 +29,20 @@ async def lock_sealed_with(
     db: Connection, key_ids: Sequence[str], *, limit: int
 ) -> list[StoredSecrets]:
     """Some of the webhooks whose secrets lie under these keys, "" for plain, locked."""
-    return [
-        StoredSecrets(
-            WebhookId(row["id"]),
-            row["secret_key"],
-            row["previous_secret_key"],
-            row["custom_headers"],
-            row["client_certificate"],
-            row["client_key"],
-            row["sealed_with"],
-        )
-        for row in await db.fetch(LOCK_SEALED_WITH, key_ids, limit)
-    ]
+    return [stored_secrets(row) for row in await db.fetch(LOCK_SEALED_WITH, key_ids, limit)]
+
+
+def stored_secrets(row: Any) -> StoredSecrets:
+    """The secrets of a row of `webhooks` that holds all of their columns."""
+    return StoredSecrets(
+        WebhookId(row["id"]),
+        row["secret_key"],
+        row["previous_secret_key"],
+        row["custom_headers"],
+        row["client_certificate"],
+        row["client_key"],
+        row["sealed_with"],
+    )
 
 
 ANY_SEALED_WITH = "SELECT EXISTS (SELECT FROM webhooks WHERE sealed_with = ANY ($1::text[]))"
@@ -164,22 +166,3 @@ async def rotate(
     if until is not None and overlap:
         return UnderWay(until)
     return Rotated(await db.fetchval(ROTATE, webhook_id, secret, overlap))
-
-
-WEBHOOKS = """
-    SELECT id, tenant_id, endpoint_url, event_types, event_filters, is_active,
-           secret_key, previous_secret_key, custom_headers, client_certificate, client_key
-      FROM webhooks
-     ORDER BY tenant_id, id
-"""
-
-
-def _stored(row: Any) -> StoredSecrets:
-    return StoredSecrets(
-        WebhookId(row["id"]),
-        row["secret_key"],
-        row["previous_secret_key"],
-        row["custom_headers"],
-        row["client_certificate"],
-        row["client_key"],
-    )

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from daemon.cli.run import allow_open_files
+from daemon.cli.support.process import raise_open_file_limit
 from tests.faults.report import Report
 from tests.support import daemons
 from tests.support.application import Application
@@ -210,7 +210,7 @@ async def stage(
     database: str, *, tenants: int, webhooks: int, answer_after: float = 0.0
 ) -> AsyncIterator[Stage]:
     """A stage set up; the receiver answers 200 after so many seconds."""
-    allow_open_files()
+    raise_open_file_limit()
     async with receiving() as receiver:
         receiver.answer = lambda _: Reply(after=answer_after)
         it = Stage(database, receiver)

@@ -15,8 +15,9 @@ from daemon.maintenance.retention import Retention
 from daemon.maintenance.retention_jobs import ROUNDS_PER_WHOLE_ROUND
 from daemon.runtime.metrics import Metrics
 from daemon.store import retention
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 from daemon.store.retention import Found, Place, Shelf
+from daemon.store.session import Connection
 from tests.pipeline.test_delivery import settled
 from tests.support.aged_rows import (
     OLD,

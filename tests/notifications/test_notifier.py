@@ -23,7 +23,8 @@ from daemon.notifications.smtp import Mailer, MailServer
 from daemon.runtime.loop import Heartbeats, run_loop
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
+from daemon.store.session import Connection
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.daemons import daemon, free_port, metrics_of, serving, until

@@ -14,9 +14,10 @@ from daemon.core.wire.event_ids import public_event_id
 from daemon.runtime.offload import Offload
 from daemon.store import attempts as history
 from daemon.store import event_log, retries, webhooks
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 from daemon.store.event_log import EventEntry
 from daemon.store.page import Place, Which
+from daemon.store.session import Connection
 
 LONGEST_DATA = 1024 * 1024
 

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire.event_ids import public_event_id
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 # How an endpoint answers the n-th event that comes to it (from 1), at this try (from 1).
 Habit = Callable[[int, int], int]

@@ -19,8 +19,8 @@ from daemon.cli.support.console import Screen
 from daemon.config import Admin, Config, Delivery, Egress
 from daemon.core.model.notices import NoticeKind
 from daemon.service import Service
-from daemon.store.database import Connection
 from daemon.store.migrations import migrate
+from daemon.store.session import Connection
 
 SCHEDULE = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 3, 4, 5))
 PAUSE_AFTER = 12

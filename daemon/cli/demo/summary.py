@@ -5,7 +5,7 @@ from statistics import median
 
 from daemon.cli.demo.endpoints import Visit
 from daemon.cli.receiver.signature_check import Word
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 COUNT = """
     SELECT (SELECT count(*) FROM webhook_events) AS events,

@@ -1,4 +1,4 @@
-"""`webhookd retry` and `webhookd replay`, called as processes."""
+"""`webhookd replay`, run as a process."""
 
 import asyncio
 import json
@@ -8,123 +8,22 @@ import re
 import signal
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import pytest
-
-from daemon.cli.support.time_options import moment, window
-from daemon.core.errors import UsageError
 from daemon.core.model.ids import ReplayId
-from tests.pipeline.test_delivery import settled
-from tests.store.test_retries import delivery_of
 from tests.support.application import Application
 from tests.support.commandline import MODULE, Ended, environment, running, webhookd
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import YESTERDAY, begin, over, store_events, wanted
 
-NOW = datetime(2025, 11, 25, 16, tzinfo=UTC)
 DAY = f"{YESTERDAY:%F}"
-
-
-@pytest.fixture
-async def webhook(app: Application, receiver: Receiver) -> UUID:
-    return await app.webhook(await app.tenant(), receiver.url + "/hook", types=["email.*"])
 
 
 async def tenant_of(app: Application, webhook: UUID) -> UUID:
     found = await app.db.fetchval("SELECT tenant_id FROM webhooks WHERE id = $1", webhook)
     return UUID(str(found))
-
-
-# Times.
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("2025-11-20T14:00:00Z", datetime(2025, 11, 20, 14, tzinfo=UTC)),
-        ("2025-11-20 14:00:00.5+02:00", datetime(2025, 11, 20, 12, 0, 0, 500_000, tzinfo=UTC)),
-        ("2025-11-20", datetime(2025, 11, 20, tzinfo=UTC)),
-        ("1h30m", NOW - timedelta(minutes=90)),
-        ("90d", NOW - timedelta(days=90)),
-    ],
-)
-def test_a_moment_is_a_time_a_day_or_how_long_ago(text: str, meant: datetime) -> None:
-    assert moment("--from", text, now=NOW) == meant
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "now", "2025-11-20T14:00:00", "2025-11-31", "20251120", "14:00", "2 h", "-2h",
-     "0001-01-01T00:00:00+02:00", "999999999d"],
-)  # fmt: skip
-def test_what_is_no_moment_is_told_with_its_option(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--to: must be a time like"):
-        moment("--to", text, now=NOW)
-
-
-def test_a_window_is_open_at_its_end_unless_it_is_closed() -> None:
-    assert window("2025-11-20", None) == (datetime(2025, 11, 20, tzinfo=UTC), None)
-    assert window("2025-11-20", "2025-11-21")[1] == datetime(2025, 11, 21, tzinfo=UTC)
-
-
-# retry
-
-
-async def test_one_delivery_is_made_again(
-    tmp_path: Path, database: str, app: Application, receiver: Receiver, webhook: UUID
-) -> None:
-    env = {"DATABASE_URL": database}
-    failed = await delivery_of(app, webhook, status="failed", next_retry_at=None)
-    async with serving(database):
-        ended = await webhookd("retry", str(failed), "--json", folder=tmp_path, env=env)
-        await until(lambda: settled(app, webhook, "success", 1))
-
-    made = (await app.deliveries(webhook))[-1]
-    assert (ended.code, json.loads(ended.out)) == (0, {"id": str(made["id"])})
-
-
-async def test_what_cannot_be_retried_is_told(
-    tmp_path: Path, database: str, app: Application, webhook: UUID
-) -> None:
-    env = {"DATABASE_URL": database}
-    unknown = uuid4()
-    waiting = await delivery_of(app, webhook)
-    await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
-
-    absent, paused, nowhere = await asyncio.gather(
-        webhookd("retry", str(unknown), folder=tmp_path, env=env),
-        webhookd("retry", str(waiting), folder=tmp_path, env=env),
-        webhookd("retry", "--webhook", str(unknown), "--from", "1d", folder=tmp_path, env=env),
-    )
-
-    assert absent == Ended(1, "", f"webhookd: there is no delivery {unknown}\n")
-    assert paused == Ended(1, "", f"webhookd: the webhook {webhook} is paused: resume it first\n")
-    assert nowhere == Ended(1, "", f"webhookd: there is no webhook {unknown}\n")
-
-
-async def test_all_that_was_given_up_in_a_time_is_made_again(
-    tmp_path: Path, database: str, app: Application, receiver: Receiver, webhook: UUID
-) -> None:
-    env = {"DATABASE_URL": database}
-    arguments = ("retry", "--webhook", str(webhook), "--from", "1d")
-    for _ in range(3):
-        await delivery_of(app, webhook, status="failed", next_retry_at=None)
-    async with serving(database):
-        told = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
-        await over(app, ReplayId(UUID(json.loads(told.out)["replayId"])))
-        nothing = await webhookd(*arguments, folder=tmp_path, env=env)
-        for_programs = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
-
-    assert json.loads(told.out)["count"] == len(receiver.received) == 3
-    assert nothing == Ended(0, "no delivery was given up in that time\n", "")
-    assert json.loads(for_programs.out) == {"count": 0, "replayId": None}
-
-
-# replay
 
 
 async def test_a_dry_run_counts_and_sends_nothing(
@@ -136,12 +35,12 @@ async def test_a_dry_run_counts_and_sends_nothing(
     await store_events(app, tenant, 5, type="contact.created")
     arguments = ("replay", "--webhook", str(webhook), "--from", DAY, "--dry-run")
     async with serving(database):
-        told, narrowed = await asyncio.gather(
+        counted, narrowed = await asyncio.gather(
             webhookd(*arguments, folder=tmp_path, env=env),
             webhookd(*arguments, "--json", "--type", "email.sent", folder=tmp_path, env=env),
         )
 
-    assert told == Ended(0, "1,200 events\n", "")
+    assert counted == Ended(0, "1,200 events\n", "")
     assert json.loads(narrowed.out) == {"total": 0}
     assert await app.db.fetchval("SELECT count(*) FROM webhook_replays") == 0
     assert receiver.received == []
@@ -154,12 +53,12 @@ async def test_a_replay_is_watched_until_it_is_done(
     await store_events(app, await tenant_of(app, webhook), 50)
     arguments = ("replay", "--webhook", str(webhook), "--from", DAY, "--to", "1m")
     async with serving(database):
-        told = await webhookd(*arguments, folder=tmp_path, env=env)
-        for_programs = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
+        watched = await webhookd(*arguments, folder=tmp_path, env=env)
+        as_json = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
 
-    begun, ended = told.out.splitlines()
-    report = json.loads(for_programs.out)
-    assert (told.code, told.err, for_programs.code) == (0, "", 0)
+    begun, ended = watched.out.splitlines()
+    report = json.loads(as_json.out)
+    assert (watched.code, watched.err, as_json.code) == (0, "", 0)
     assert re.fullmatch(r"replay [0-9a-f-]{36}: 50 events", begun)
     assert ended == "completed: 50 of 50 sent"
     assert (report["status"], report["total"], report["sent"]) == ("completed", 50, 50)
@@ -167,7 +66,7 @@ async def test_a_replay_is_watched_until_it_is_done(
     assert len(receiver.received) == 100
 
 
-async def test_one_that_is_not_waited_for_can_be_looked_at_and_cancelled(
+async def test_a_replay_that_runs_unwatched_can_be_shown_and_cancelled(
     tmp_path: Path, database: str, app: Application, webhook: UUID
 ) -> None:
     env = {"DATABASE_URL": database}
@@ -185,7 +84,7 @@ async def test_one_that_is_not_waited_for_can_be_looked_at_and_cancelled(
     assert again == Ended(0, "cancelled: 0 of 9 sent\n", "")
 
 
-async def test_what_cannot_be_replayed_looked_at_or_cancelled_is_told(
+async def test_a_replay_that_cannot_be_begun_shown_or_cancelled_is_reported(
     tmp_path: Path, database: str, app: Application, webhook: UUID
 ) -> None:
     env = {"DATABASE_URL": database}
@@ -207,17 +106,17 @@ async def test_what_cannot_be_replayed_looked_at_or_cancelled_is_told(
     assert nowhere == Ended(1, "", f"webhookd: there is no webhook {unknown}\n")
     assert (unusable.code, unusable.out) == (1, "")
     assert unusable.err.startswith("webhookd: the webhook wants no event: event_filters: there is")
-    assert late == Ended(1, "", "webhookd: the replay is over: completed: 0 of 0 sent\n")
+    assert late == Ended(1, "", "webhookd: the replay has already ended: completed: 0 of 0 sent\n")
 
 
-async def test_that_no_daemon_runs_or_the_webhook_is_paused_is_said_once(
+async def test_a_missing_daemon_and_a_paused_webhook_are_each_mentioned_once(
     tmp_path: Path, database: str, app: Application, webhook: UUID
 ) -> None:
     env = {"DATABASE_URL": database}
     await store_events(app, await tenant_of(app, webhook), 9)
     arguments = ("replay", "--webhook", str(webhook), "--from", DAY)
     async with running(*arguments, folder=tmp_path, env=env) as watching:
-        await watching.line(lambda line: "not begun yet: no daemon runs" in line, err=True)
+        await watching.line(lambda line: "not begun yet: no daemon is running" in line, err=True)
         await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
         await watching.line(lambda line: "the webhook is paused" in line, err=True)
         await app.db.execute("UPDATE webhooks SET is_active = true WHERE id = $1", webhook)
@@ -229,7 +128,7 @@ async def test_that_no_daemon_runs_or_the_webhook_is_paused_is_said_once(
     assert watching.out[-1] == "completed: 9 of 9 sent"
 
 
-async def test_ctrl_c_ends_the_watching_and_not_the_replay(
+async def test_ctrl_c_stops_the_watching_but_not_the_replay(
     tmp_path: Path, database: str, app: Application, receiver: Receiver, webhook: UUID
 ) -> None:
     receiver.answer = lambda _: Reply(after=0.05)
@@ -246,12 +145,12 @@ async def test_ctrl_c_ends_the_watching_and_not_the_replay(
 
     assert code == 130
     assert watching.err == [
-        f"webhookd: the replay goes on; to stop it: webhookd replay --cancel {replay}"
+        f"webhookd: the replay continues; to stop it: webhookd replay --cancel {replay}"
     ]
     assert ended.sent == 100
 
 
-async def test_one_that_somebody_else_cancels_has_failed(
+async def test_a_watched_replay_that_is_cancelled_elsewhere_exits_with_1(
     tmp_path: Path, database: str, app: Application, webhook: UUID
 ) -> None:
     env = {"DATABASE_URL": database}
@@ -266,24 +165,24 @@ async def test_one_that_somebody_else_cancels_has_failed(
     assert (code, watching.err) == (1, ["webhookd: the replay was cancelled: 0 of 9 sent"])
 
 
-async def test_on_a_terminal_a_bar_shows_how_far_it_is(
+async def test_a_terminal_shows_a_progress_bar(
     tmp_path: Path, database: str, app: Application, webhook: UUID
 ) -> None:
     await store_events(app, await tenant_of(app, webhook), 30)
-    mine, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     async with serving(database):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *MODULE, "replay", "--webhook", str(webhook), "--from", DAY),
             cwd=tmp_path,
             env=environment({"DATABASE_URL": database, "TERM": "xterm", "COLUMNS": "80"}),
-            stdin=theirs,
+            stdin=terminal,
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=theirs,
+            stderr=terminal,
         )
-        os.close(theirs)
-        shown = await asyncio.wait_for(asyncio.to_thread(_all_of, mine), 30)
+        os.close(terminal)
+        shown = await asyncio.wait_for(asyncio.to_thread(_all_of, controller), 30)
         code = await process.wait()
-    os.close(mine)
+    os.close(controller)
 
     assert code == 0
     assert "30/30" in shown
@@ -291,7 +190,7 @@ async def test_on_a_terminal_a_bar_shows_how_far_it_is(
 
 
 def _all_of(terminal: int) -> str:
-    """What is shown there until nobody holds the other side."""
+    """Everything shown on the terminal until its last user closes it."""
     shown = b""
     with suppress(OSError):
         while more := os.read(terminal, 65536):
