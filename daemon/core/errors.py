@@ -29,6 +29,10 @@ class DatabaseUnavailableError(WebhookdError):
         self.may_pass = may_pass
 
 
+class StatementTimeoutError(DatabaseUnavailableError):
+    """PostgreSQL cancelled a statement that ran longer than its `statement_timeout`."""
+
+
 class SchemaError(WebhookdError):
     """The database's schema is not the one this program was made for."""
 
