@@ -93,8 +93,8 @@ async def _forget(config: "Config", whose: "ErasureTarget", *, erase: bool) -> "
 
     async with database_of(config) as url, _opened(url) as database:
         with _progress() as tell:
-            eraser = Erasure(database, whose, tell=tell)
-            if not await eraser.known():
+            eraser = Erasure(database, whose, on_progress=tell)
+            if not await eraser.tenant_exists():
                 raise UsageError(f"--tenant: there is no tenant {whose.tenant_id}")
             return await eraser.erase() if erase else await eraser.count()
 
@@ -143,7 +143,7 @@ def _progress() -> "Iterator[Callable[[Progress], None]]":
         return
     with console.status("looking") as status:
         yield lambda progress: status.update(
-            f"{progress.seen:,} rows looked at: {_listed(progress.tally)}"
+            f"{progress.rows_read:,} rows looked at: {_listed(progress.counts)}"
         )
 
 
