@@ -84,7 +84,7 @@ async def _rotate(
     from daemon.secrets.credentials import new_secret, secret_place
     from daemon.secrets.vault import Vault
     from daemon.store.migrations import verify
-    from daemon.store.secrets import UnderWay, rotate
+    from daemon.store.secret_rotation import RotationUnderWay, rotate
     from daemon.wiring import master_keys
 
     secret, vault = new_secret(), Vault(master_keys(config))
@@ -93,7 +93,7 @@ async def _rotate(
         await verify(db)
         async with db.transaction():
             rotated = await rotate(db, WebhookId(webhook), stored, overlap=overlap, replace=replace)
-    if isinstance(rotated, UnderWay):
+    if isinstance(rotated, RotationUnderWay):
         raise WebhookdError(str(rotated))
     if rotated is None:
         raise WebhookdError(f"there is no webhook {webhook}")

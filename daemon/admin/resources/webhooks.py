@@ -33,7 +33,7 @@ from daemon.secrets.credentials import (
     secret_place,
 )
 from daemon.secrets.vault import Vault
-from daemon.store import secrets, webhooks
+from daemon.store import secret_rotation, webhooks
 from daemon.store.database import Database
 from daemon.store.webhooks import NoSuchTenantError
 
@@ -212,10 +212,10 @@ class WebhookDesk:
             stored = self.vault.seal(secret, place=secret_place(webhook_id))
         async with self.database.transaction() as db:
             _there(await webhooks.lock(db, call.tenant, webhook_id))
-            rotated = await secrets.rotate(
+            rotated = await secret_rotation.rotate(
                 db, webhook_id, stored, overlap=overlap, replace=call.body.replace
             )
-        if isinstance(rotated, secrets.UnderWay):
+        if isinstance(rotated, secret_rotation.RotationUnderWay):
             raise Problem(409, str(rotated))
         assert rotated is not None
         return Reply(

@@ -8,6 +8,7 @@ from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.attempts import Failure
+from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import Credentials
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import EgressPolicy, judge_url
@@ -17,7 +18,7 @@ from daemon.logs import without_secrets
 from daemon.secrets.credentials import credentials_of
 from daemon.secrets.vault import Vault
 from daemon.store.database import Connection
-from daemon.store.secrets import WEBHOOKS, _stored, count_by_key
+from daemon.store.secrets import WEBHOOKS, count_by_key, stored_secrets
 
 # So many are named of those that may be many; the others are counted.
 NAMED = 10
@@ -105,7 +106,7 @@ def _idle(names: Sequence[str | None]) -> str:
 
 def _on_credentials(row: Any, vault: Vault, wrong: Mark) -> Iterator[Finding]:
     try:
-        found = credentials_of(_stored(row), vault)
+        found = credentials_of(stored_secrets(WebhookId(row["id"]), row), vault)
         if isinstance(found, Credentials) and found.client is not None:
             load_client(verifying_context(), found.client)
     except (UnreadableSecretError, UnusableCertificateError) as error:
