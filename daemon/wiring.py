@@ -23,8 +23,9 @@ from daemon.egress.proxy import Proxy
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.notifications.email import EmailSettings
+from daemon.notifications.mail_server import MailServer
 from daemon.notifications.notifier import Notifier
-from daemon.notifications.smtp import Mailer, MailServer
+from daemon.notifications.smtp import Mailer
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout
@@ -138,7 +139,7 @@ def app_of(config: Config, database: Database, house: Components) -> web.Applica
 def _notifier(
     config: Config, database: Database, limits: HealthLimits, metrics: Metrics
 ) -> Notifier | None:
-    """None when there is no mail server to give letters to."""
+    """None when no mail server is configured."""
     notifications = config.notifications
     mailer = configured_mailer(config)
     if mailer is None or notifications.from_ is None:

@@ -50,11 +50,11 @@ class UnusableFilterError(WebhookdError):
 
 
 class MailError(WebhookdError):
-    """A mail server cannot be used, or takes no letter; `for_good`: waiting would not help."""
+    """A mail server is unusable or refused an email; `permanent` says that a retry cannot help."""
 
-    def __init__(self, message: str, *, for_good: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
-        self.for_good = for_good
+        self.permanent = permanent
 
 
 class PostponedError(WebhookdError):
