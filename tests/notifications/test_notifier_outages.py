@@ -96,9 +96,8 @@ async def test_a_notice_of_a_killed_daemon_is_mailed_by_the_next_one(
             await killed.kill()
         row = await row_of(app, notice)
         host.answering = True
-        await app.db.execute(
-            "UPDATE webhook_notices SET due_at = now()"
-        )  # as if the lease had expired
+        # As if the lease had expired.
+        await app.db.execute("UPDATE webhook_notices SET due_at = now()")
         async with daemon(database, tmp_path, settings=settings, port=free_port()):
             await until(lambda: all_sent(app))
 
@@ -150,7 +149,7 @@ async def test_a_short_database_outage_does_not_send_an_email_twice(
 
 
 class UnavailableOnce(Database):
-    """A database that refuses one connection: the one after which `left` reaches zero."""
+    """A database that refuses one connection: the one at which `left` reaches zero."""
 
     left = 0
 
