@@ -5,10 +5,10 @@ A table of millions of rows is pruned by pages (`PagedPruner`), so that rows whi
 read again and again; a table of some thousands, oldest first (`OldestFirstPruner`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from daemon.core.errors import StatementTimeoutError
@@ -22,46 +22,27 @@ PASSES_PER_FULL_PASS = 60
 
 
 class Batch(NamedTuple):
-    """`deleted` is None when the batch only searched; `is_last` ends the table's round."""
+    """`deleted` is None after a search; `is_last` says that the table is done for this round."""
 
     deleted: int | None
     is_last: bool
-
-
-class Pruner(Protocol):
-    """Prunes one table; `table` is its name without `webhook_`."""
-
-    @property
-    def table(self) -> str: ...
-
-    async def prune_batch(self, db: Connection, *, limit: int) -> Batch:
-        """Delete up to `limit` rows, or search for some. Raises StatementTimeoutError."""
-        ...
-
-
-class FindPage(Protocol):
-    async def __call__(
-        self, db: Connection, cursor: Cursor, *, floor: str, older_than: timedelta, limit: int
-    ) -> ExpiredPage: ...
-
-
-class DeleteRows(Protocol):
-    async def __call__(self, db: Connection, ids: Sequence[UUID]) -> int: ...
-
-
-class DeleteOldest(Protocol):
-    async def __call__(self, db: Connection, *, older_than: timedelta, limit: int) -> int: ...
 
 
 class PagedPruner:
     """
     Finds the expired rows of a table page by page, and deletes each page batch by batch.
 
-    A pass that was interrupted by the end of its round goes on in the next one.
+    `find` and `delete` are those of `store.expired_deliveries` or `store.expired_events`. A pass
+    that was interrupted by the end of its round goes on in the next one.
     """
 
     def __init__(
-        self, table: str, *, find: FindPage, delete: DeleteRows, older_than: timedelta
+        self,
+        table: str,
+        *,
+        find: Callable[..., Awaitable[ExpiredPage]],
+        delete: Callable[..., Awaitable[int]],
+        older_than: timedelta,
     ) -> None:
         self.table = table
         self._find = find
@@ -109,13 +90,20 @@ class PagedPruner:
 
 @dataclass(frozen=True, slots=True)
 class OldestFirstPruner:
-    """Deletes the oldest rows of a table, as long as a whole batch of them has expired."""
+    """
+    Deletes the oldest rows of a table, as long as a whole batch of them has expired.
+
+    `delete` is one of the functions of `store.retention`.
+    """
 
     table: str
-    delete: DeleteOldest
+    delete: Callable[..., Awaitable[int]]
     older_than: timedelta
 
     async def prune_batch(self, db: Connection, *, limit: int) -> Batch:
         """Delete up to `limit` rows. Raises StatementTimeoutError."""
         deleted = await self.delete(db, older_than=self.older_than, limit=limit)
         return Batch(deleted, is_last=deleted < limit)
+
+
+Pruner: TypeAlias = PagedPruner | OldestFirstPruner

@@ -74,9 +74,10 @@ class Retention:
         """Prune one batch, or begin a round when it is time; returns the seconds to rest."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if self.resting and (rest := self._seconds_until_round(began)) > 0:
-            return rest
         if self.resting:
+            rest = self._seconds_until_round(began)
+            if rest > 0:
+                return rest
             self._remaining.extend(self._pruners)
         await self._prune_batch(self._remaining[0])
         now = loop.time()

@@ -51,8 +51,13 @@ class EventPage:
 async def find(db: Connection, target: ErasureTarget, cursor: Cursor, *, limit: int) -> EventPage:
     """Read a page of up to `limit` of the tenant's events, oldest first."""
     rows = await db.fetch(
-        *(FIND, target.contact, CONTACT_JSON_PATHS, target.tenant_id),
-        *(cursor.at, cursor.id, limit),
+        FIND,
+        target.contact,
+        CONTACT_JSON_PATHS,
+        target.tenant_id,
+        cursor.at,
+        cursor.id,
+        limit,
     )
     ids = [EventId(row["id"]) for row in rows if row["matches"]]
     return EventPage(ids, len(rows), cursor_after(rows, cursor))
@@ -96,8 +101,9 @@ ERASE_DELIVERIES = """
 """
 
 ERASE_EVENTS = """
-    -- By id first, then by tenant: such a planner may choose the tenant's index and read all of it.
-    WITH asked AS MATERIALIZED (
+    -- By id first, then by tenant: a planner without statistics may choose the tenant's index, and
+    -- read all of it.
+    WITH requested AS MATERIALIZED (
         SELECT id, tenant_id FROM webhook_events WHERE id = ANY ($2::uuid[])
     ), waiting AS MATERIALIZED (
         SELECT event_id FROM webhook_event_inbox WHERE event_id = ANY ($2::uuid[])
@@ -105,8 +111,8 @@ ERASE_EVENTS = """
     DELETE FROM webhook_events
      WHERE id = ANY (ARRAY(
             SELECT e.id
-              FROM asked JOIN webhook_events AS e ON e.id = asked.id
-             WHERE asked.tenant_id = $1
+              FROM requested JOIN webhook_events AS e ON e.id = requested.id
+             WHERE requested.tenant_id = $1
                AND e.id NOT IN (SELECT event_id FROM waiting)
                AND (SELECT count(*)
                       FROM (SELECT
@@ -118,10 +124,10 @@ ERASE_EVENTS = """
 """
 
 COUNT_REMAINING = """
-    WITH asked AS MATERIALIZED (
+    WITH requested AS MATERIALIZED (
         SELECT tenant_id FROM webhook_events WHERE id = ANY ($2::uuid[])
     )
-    SELECT count(*) FROM asked WHERE tenant_id = $1
+    SELECT count(*) FROM requested WHERE tenant_id = $1
 """
 
 

@@ -7,8 +7,7 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.store.database import Connection
 
-# Stands in place of a key's id on a row whose secrets cannot be decrypted, so that the row is not
-# read again.
+# Replaces the key's id on a row whose secrets cannot be decrypted, so that it is not read again.
 UNREADABLE = "unreadable"
 
 LONGEST_STORED = 2048  # characters that the columns hold

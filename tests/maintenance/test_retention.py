@@ -1,4 +1,4 @@
-"""The retention loop's rounds: locks, timeouts, errors, other daemons, and work that goes on."""
+"""The retention loop's rounds beside locks, timeouts, errors, other daemons and deliveries."""
 
 import asyncio
 from datetime import timedelta

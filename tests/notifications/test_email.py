@@ -198,7 +198,7 @@ def test_without_a_console_there_is_no_link(kind: NoticeKind) -> None:
         ({"consecutive_failures": 9}, None),
     ],
 )
-def test_a_letter_that_comes_late_says_what_is_otherwise_by_now(
+def test_a_late_email_reports_what_has_changed_since(
     changed: dict[str, Any], text: str | None
 ) -> None:
     rendered = email_of(replace(NOTICE, **changed))

@@ -30,14 +30,14 @@ async def test_a_notice_is_leased_once_until_the_lease_expires(app: Application)
 
 async def test_the_holder_of_an_expired_lease_changes_nothing(app: Application) -> None:
     await stored_notice(app, await webhook(app))
-    [lapsed] = await lease(app.db, hold=timedelta())
+    [expired] = await lease(app.db, hold=timedelta())
     [held] = await lease(app.db)
     before = dict(await row_of(app, held.id))
 
-    late = await notice_results.mark_sent(app.db, lapsed)
-    await notice_results.retry_later(app.db, lapsed, error="x", wait=DAY, max_age=DAY)
-    await notice_results.give_up(app.db, lapsed, error="x")
-    await notices.release(app.db, [lapsed])
+    late = await notice_results.mark_sent(app.db, expired)
+    await notice_results.retry_later(app.db, expired, error="x", wait=DAY, max_age=DAY)
+    await notice_results.give_up(app.db, expired, error="x")
+    await notices.release(app.db, [expired])
 
     assert not late
     assert dict(await row_of(app, held.id)) == before
