@@ -20,8 +20,9 @@ from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.notifications.email import EmailSettings
+from daemon.notifications.mail_server import MailServer
 from daemon.notifications.notifier import Notifier
-from daemon.notifications.smtp import Mailer, MailServer
+from daemon.notifications.smtp import Mailer
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout

@@ -104,8 +104,8 @@ async def _count_or_erase(
 
     async with verified_pool(config) as database:
         with progress_display() as show:
-            erasure = Erasure(database, target, tell=show)
-            if not await erasure.known():
+            erasure = Erasure(database, target, on_progress=show)
+            if not await erasure.tenant_exists():
                 raise UsageError(f"--tenant: there is no tenant {target.tenant_id}")
             return await erasure.erase() if erase else await erasure.count()
 

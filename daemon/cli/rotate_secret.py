@@ -83,14 +83,14 @@ async def _rotate(
     from daemon.secrets.new_secret import new_secret
     from daemon.secrets.sealing import seal_secret
     from daemon.secrets.vault import Vault
-    from daemon.store.secrets import UnderWay, rotate
+    from daemon.store.secret_rotation import RotationUnderWay, rotate
     from daemon.wiring import master_keys
 
     secret, vault = new_secret(), Vault(master_keys(config))
     stored = seal_secret(secret, webhook, vault)
     async with verified_connection(config) as db, db.transaction():
         rotated = await rotate(db, WebhookId(webhook), stored, overlap=overlap, replace=replace)
-    if isinstance(rotated, UnderWay):
+    if isinstance(rotated, RotationUnderWay):
         raise WebhookdError(str(rotated))
     if rotated is None:
         raise WebhookdError(f"there is no webhook {webhook}")

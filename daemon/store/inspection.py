@@ -52,5 +52,5 @@ def _inspected(row: Any) -> InspectedWebhook:
         event_types=None if types is None else tuple(types),
         event_filters=row["event_filters"],
         is_active=row["is_active"],
-        secrets=stored_secrets(row),
+        secrets=stored_secrets(WebhookId(row["id"]), row),
     )

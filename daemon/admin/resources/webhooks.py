@@ -31,7 +31,7 @@ from daemon.secrets.custom_headers import parse_custom_headers
 from daemon.secrets.new_secret import new_secret
 from daemon.secrets.sealing import seal_secret, seal_secrets
 from daemon.secrets.vault import Vault
-from daemon.store import secrets, webhooks
+from daemon.store import secret_rotation, webhooks
 from daemon.store.database import Database
 from daemon.store.webhooks import NoSuchTenantError
 
@@ -208,10 +208,10 @@ class WebhookDesk:
         stored = seal_secret(secret, webhook_id, self.vault)
         async with self.database.transaction() as db:
             _there(await webhooks.lock(db, call.tenant, webhook_id))
-            rotated = await secrets.rotate(
+            rotated = await secret_rotation.rotate(
                 db, webhook_id, stored, overlap=overlap, replace=call.body.replace
             )
-        if isinstance(rotated, secrets.UnderWay):
+        if isinstance(rotated, secret_rotation.RotationUnderWay):
             raise Problem(409, str(rotated))
         assert rotated is not None
         return Reply(

@@ -51,5 +51,5 @@ def progress_display() -> "Iterator[Callable[[Progress], None]]":
         return
     with console.status("searching") as status:
         yield lambda progress: status.update(
-            f"{progress.seen:,} rows examined: {listed(progress.tally)}"
+            f"{progress.rows_read:,} rows examined: {listed(progress.counts)}"
         )
