@@ -1,8 +1,9 @@
-"""`webhookd listen`: a receiver on this machine, to see what comes and whether it is genuine."""
+"""`webhookd listen`: a local receiver that prints deliveries and checks their signatures."""
 
 import asyncio
 import logging
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ from daemon.cli.support.options import SECRET_VARIABLE, JsonOption, secrets_give
 from daemon.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from daemon.cli.receiver.server import Receiver
+    from daemon.cli.receiver.forwarder import Forwarder
+    from daemon.cli.receiver.receiver import Receiver
 
 
 @app.command()
@@ -40,7 +42,7 @@ def listen(
     forward_to: Annotated[
         str | None,
         typer.Option(
-            help="Pass each delivery on to this URL, and its answer back.",
+            help="Forward each delivery to this URL, and return its answer.",
             show_default=False,
             metavar="URL",
         ),
@@ -50,14 +52,17 @@ def listen(
         typer.Option(
             min=200,
             max=599,
-            help="What to answer, to play a failing endpoint; 200 unless given.",
+            help="The status to answer with, to simulate a failing endpoint; 200 unless given.",
             metavar="STATUS",
         ),
     ] = None,
     delay: Annotated[
-        str, typer.Option(help="Wait before answering, to play a slow one.", metavar="DURATION")
+        str,
+        typer.Option(
+            help="Wait before answering, to simulate a slow endpoint.", metavar="DURATION"
+        ),
     ] = "0s",
-    body: Annotated[bool, switch("--body", "Print each body, too.")] = False,
+    body: Annotated[bool, switch("--body", "Print each body too.")] = False,
     json: JsonOption = False,
 ) -> None:
     """
@@ -65,21 +70,23 @@ def listen(
 
     Any path will do. Ctrl-C ends it.
     """
-    from daemon.cli.receiver.server import Forward, Receiver
+    from daemon.cli.receiver.forwarder import Forwarder
+    from daemon.cli.receiver.receiver import Receiver
 
     if forward_to is not None and status is not None:
         raise UsageError("--status and --forward-to: the answer can come from one of them only")
+    forwarder = None if forward_to is None else Forwarder(forward_to)
     receiver = Receiver(
         secrets=secrets_given(secret or []),
         status=status or 200,
         delay=_delay_of(delay),
-        forward=None if forward_to is None else Forward(forward_to),
+        forwarder=forwarder,
         print_bodies=body,
         as_json=json,
     )
-    # What else comes to the port is no fault of ours: aiohttp would print tracebacks of it.
+    # aiohttp would log a traceback for every malformed request.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
-    asyncio.run(_listen(receiver, host, port))
+    asyncio.run(_listen(receiver, forwarder, host, port))
 
 
 def _delay_of(text: str) -> timedelta:
@@ -91,14 +98,16 @@ def _delay_of(text: str) -> timedelta:
         raise UsageError(f"--delay: {error}") from None
 
 
-async def _listen(receiver: "Receiver", host: str, port: int) -> None:
-    from daemon.cli.receiver.server import listening
+async def _listen(
+    receiver: "Receiver", forwarder: "Forwarder | None", host: str, port: int
+) -> None:
+    from daemon.cli.receiver.server import serve
     from daemon.cli.support.signals import stop_on_signals
 
     stop_on_signals(receiver.stop)
-    async with listening(receiver, host, port) as url:
+    async with serve(receiver.receive, host, port) as url, forwarder or nullcontext():
         checks = "" if receiver.secrets else "; without --secret no signature is checked"
         print(f"webhookd: listening on {url}, any path{checks}", file=sys.stderr, flush=True)
         await receiver.stop.wait()
-    if receiver.unread:
+    if receiver.output_closed:
         raise BrokenPipeError

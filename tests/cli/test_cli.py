@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 
 from daemon import cli, embedded
-from daemon.cli.verify import complaint_of
+from daemon.cli.verify import signature_problem
 from daemon.core.wire import signing
 from tests.support.application import SECRET, Application
 from tests.support.commandline import Running, environment, running, webhookd
@@ -168,9 +168,9 @@ async def test_a_good_signature_is_valid(tmp_path: Path) -> None:
     ids=["another secret", "a newline more", "no body", "no prefix"],
 )
 def test_why_a_signature_is_invalid_is_said(body: bytes, signature: str, said: str) -> None:
-    complaint = complaint_of(body, signature, CANARY)
+    problem = signature_problem(body, signature, CANARY)
 
-    assert said in (complaint or "")
+    assert said in (problem or "")
 
 
 async def test_an_invalid_signature_exits_with_1(tmp_path: Path) -> None:
