@@ -90,17 +90,13 @@ class Display:
             case NoticeKind.NEARLY_PAUSED:
                 self._show_change("▲", "yellow", f"{name} will soon be PAUSED: {in_a_row}")
             case NoticeKind.PAUSED:
-                self._show_change(
-                    "■", "red", f"{name} is PAUSED: {in_a_row}; pending deliveries wait"
-                )
+                self._show_change("■", "red", f"{name} is PAUSED: {in_a_row}; deliveries wait")
             case NoticeKind.GONE:
                 self._show_change("■", "red", f"{name} is PAUSED: it answered 410 Gone")
 
     def show_resumed(self, name: str) -> None:
         """Print that a paused webhook was resumed."""
-        self._show_change(
-            "●", "green", f"{name} was repaired and RESUMED: pending deliveries continue"
-        )
+        self._show_change("●", "green", f"{name} was repaired and RESUMED: deliveries continue")
 
     def show_summary(self, totals: Totals, observed: Observations) -> None:
         """Print the totals."""
