@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.stage import faults_logged
+from tests.faults.report import errors_logged
 from tests.namespace import entrance, world
 from tests.namespace.entrance import Attempt, Found
 from tests.namespace.trace import reached_for, whole
@@ -113,7 +113,7 @@ def test_a_name_that_leads_inside_every_other_time_is_refused_every_other_time(
 
 
 def test_nothing_of_all_this_is_a_fault_of_ours(found: Found) -> None:
-    assert faults_logged([found.log]) == []
+    assert errors_logged(found.log) == []
 
 
 def test_what_the_operator_opens_is_reached_and_nothing_beside_it(
