@@ -18,57 +18,61 @@ if TYPE_CHECKING:
     from daemon.cli.receiver.receiver import Receiver
 
 
+PortOption = Annotated[
+    int,
+    typer.Option(
+        min=0, max=65535, help="The port to listen on; 0 takes a free one.", metavar="PORT"
+    ),
+]
+HostOption = Annotated[str, typer.Option(help="The address to listen on.", metavar="ADDRESS")]
+SecretOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The webhook's secret, to check signatures with; may be repeated. "
+        f"Better in ${SECRET_VARIABLE}: others can see arguments.",
+        show_default=False,
+        metavar="SECRET",
+    ),
+]
+ForwardOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Forward each delivery to this URL, and return its answer.",
+        show_default=False,
+        metavar="URL",
+    ),
+]
+StatusOption = Annotated[
+    int | None,
+    typer.Option(
+        min=200,
+        max=599,
+        help="The status to answer with, to simulate a failing endpoint; 200 unless given.",
+        metavar="STATUS",
+    ),
+]
+DelayOption = Annotated[
+    str,
+    typer.Option(help="Wait before answering, to simulate a slow endpoint.", metavar="DURATION"),
+]
+
+
 @app.command()
 def listen(
     *,
-    port: Annotated[
-        int,
-        typer.Option(
-            min=0, max=65535, help="The port to listen on; 0 takes a free one.", metavar="PORT"
-        ),
-    ] = 9000,
-    host: Annotated[
-        str, typer.Option(help="The address to listen on.", metavar="ADDRESS")
-    ] = "127.0.0.1",
-    secret: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The webhook's secret, to check signatures with; may be repeated. "
-            f"Better in ${SECRET_VARIABLE}: others can see arguments.",
-            show_default=False,
-            metavar="SECRET",
-        ),
-    ] = None,
-    forward_to: Annotated[
-        str | None,
-        typer.Option(
-            help="Forward each delivery to this URL, and return its answer.",
-            show_default=False,
-            metavar="URL",
-        ),
-    ] = None,
-    status: Annotated[
-        int | None,
-        typer.Option(
-            min=200,
-            max=599,
-            help="The status to answer with, to simulate a failing endpoint; 200 unless given.",
-            metavar="STATUS",
-        ),
-    ] = None,
-    delay: Annotated[
-        str,
-        typer.Option(
-            help="Wait before answering, to simulate a slow endpoint.", metavar="DURATION"
-        ),
-    ] = "0s",
+    port: PortOption = 9000,
+    host: HostOption = "127.0.0.1",
+    secret: SecretOption = None,
+    forward_to: ForwardOption = None,
+    status: StatusOption = None,
+    delay: DelayOption = "0s",
     body: Annotated[bool, switch("--body", "Print each body too.")] = False,
     json: JsonOption = False,
 ) -> None:
     """
-    Receive deliveries here, print each, and say whether its signature is valid.
+    Receive deliveries on this machine, print each, and check its signature.
 
-    Any path will do. Ctrl-C ends it.
+    Every path is accepted. Ctrl-C ends it.
     """
     from daemon.cli.receiver.forwarder import Forwarder
     from daemon.cli.receiver.receiver import Receiver

@@ -1,27 +1,21 @@
 """Daemons that share a database, die and freeze: no delivery is lost, few are repeated."""
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import psutil
-
 from tests.faults.accounting import check_deliveries, row_counts, stored_pairs
 from tests.faults.environment import Environment, Pair, environment
+from tests.faults.freezing import (
+    freeze_between_transactions,
+    freeze_in_transaction,
+    resume,
+)
 from tests.faults.report import Report
 from tests.support.daemons import Daemon, free_port, until
 
-LOCKING = "FOR NO KEY UPDATE"
 LEASE_SECONDS = 30.0  # the default timeout and 25 s beyond it
-
-OPEN_STATEMENTS = """
-    SELECT query FROM pg_stat_activity
-     WHERE datname = current_database() AND application_name LIKE 'webhookd%' AND state <> 'idle'
-"""
 
 
 async def several(database: str, folder: Path, *, events: int, daemons: int = 4) -> Report:
@@ -112,7 +106,8 @@ async def frozen(
             await env.wait_for_deliveries(within=LEASE_SECONDS + 60)
             frozen_seconds = time.monotonic() - frozen_at
             before = await row_counts(env)
-            lost = await thaw(daemon)
+            resume(daemon)
+            lost = await leases_lost(daemon)
             report.check(
                 "the late results were refused",
                 lost > 0,
@@ -136,14 +131,13 @@ async def freeze_under_load(env: Environment, daemon: Daemon, events: int) -> No
     await freeze_between_transactions(env, daemon)
 
 
-async def thaw(daemon: Daemon) -> float:
-    """SIGCONT; wait until the daemon counts lost leases, and return how many."""
-    daemon.process.send_signal(signal.SIGCONT)
+async def leases_lost(daemon: Daemon) -> float:
+    """Wait until the daemon counts lost leases, and return how many."""
 
-    async def leases_lost() -> bool:
+    async def any_lost() -> bool:
         return await daemon.metric("webhookd_leases_lost_total") > 0
 
-    await until(leases_lost)
+    await until(any_lost)
     return await daemon.metric("webhookd_leases_lost_total")
 
 
@@ -166,39 +160,7 @@ async def frozen_in_transaction(
             await env.wait_for_deliveries(within=within)
             took = time.monotonic() - began
             report.check("the other daemon goes on", took < within, f"{took:.1f} s")
-            daemon.process.send_signal(signal.SIGCONT)
+            resume(daemon)
             await env.wait_for_deliveries()
             await check_deliveries(env, report, duplicates=leased)
     return report
-
-
-async def freeze_in_transaction(env: Environment, daemon: Daemon) -> None:
-    """SIGSTOP the daemon when its only open statement is one that locks endpoints."""
-    await freeze_when(
-        env, daemon, lambda statements: len(statements) == 1 and LOCKING in statements[0]
-    )
-
-
-async def freeze_between_transactions(env: Environment, daemon: Daemon) -> None:
-    """SIGSTOP the daemon when it holds no lock, but has requests in flight."""
-    await freeze_when(env, daemon, lambda statements: not statements and env.receiver.open_now > 0)
-
-
-async def freeze_when(env: Environment, daemon: Daemon, fits: Callable[[list[str]], bool]) -> None:
-    """SIGSTOP the daemon, repeatedly, until the last statements of its open transactions fit."""
-    async with env.application() as app:
-
-        async def open_statements() -> list[str]:
-            return [row["query"] for row in await app.db.fetch(OPEN_STATEMENTS)]
-
-        async def frozen_at_fit() -> bool:
-            os.kill(daemon.process.pid, signal.SIGSTOP)
-            await until(lambda: psutil.Process(daemon.process.pid).status() == "stopped")
-            if fits(await open_statements()):
-                await asyncio.sleep(0.05)  # statements that were already sent are executed by now
-                if fits(await open_statements()):
-                    return True
-            os.kill(daemon.process.pid, signal.SIGCONT)
-            return False
-
-        await until(frozen_at_fit, every=0.003)

@@ -3,16 +3,15 @@
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-
-import psutil
 
 from daemon import embedded
 from daemon.store.migrations import migrate
 from tests.faults.accounting import check_deliveries
 from tests.faults.environment import Environment, environment
+from tests.faults.freezing import frozen_server
 from tests.faults.report import Report
 from tests.support.daemons import Daemon, until
 from tests.support.postgres import HASTE
@@ -142,17 +141,3 @@ async def own_server(folder: Path) -> AsyncIterator[embedded.EmbeddedPostgres]:
         yield server
     finally:
         await server.stop()
-
-
-@contextmanager
-def frozen_server(postmaster: int) -> Iterator[None]:
-    """Freeze PostgreSQL with all its processes during the block."""
-    os.kill(postmaster, signal.SIGSTOP)  # first, so that it starts no more processes
-    pids = [postmaster, *(child.pid for child in psutil.Process(postmaster).children())]
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)

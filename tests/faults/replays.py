@@ -2,94 +2,28 @@
 
 import asyncio
 import gc
-import statistics
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
 
 from daemon.core.model.ids import ReplayId
 from daemon.core.model.replays import ReplayStatus
 from tests.faults.accounting import row_counts, stored_pairs
 from tests.faults.daemons import LEASE_SECONDS
 from tests.faults.environment import Environment, environment
+from tests.faults.live_events import Arrivals, Delays, LiveEvents, quantile, summarized
 from tests.faults.report import Report
 from tests.support.application import Application
 from tests.support.daemons import free_port, until
-from tests.support.receiver import Received, Reply
 from tests.support.replays import begin, cancel, look, on_the_wire, over, store_events, wanted
 
 MAX_ADDED_DELAY_MS = 100.0
-PACE_SECONDS = 0.02
 WARM_UP_EVENTS = 50
 # Every request that a cancelled replay still causes arrives within this time.
 AFTER_CANCEL_SECONDS = 2.0
 EVENT_SPACING = timedelta(milliseconds=10)
-
-Delays = list[float]  # from commit to receipt, in ms
-
-
-class Arrivals:
-    """The first arrival and the number of requests per event; requests are not kept."""
-
-    def __init__(self, env: Environment, *, answer_after: float) -> None:
-        self.first: dict[str, float] = {}
-        self.requests: Counter[str] = Counter()
-        self._received = env.receiver.received
-        self._reply = Reply(after=answer_after)
-        env.receiver.answer = self._answer
-
-    def _answer(self, request: Received) -> Reply:
-        self._received.clear()
-        event = request.headers["webhook-id"]
-        self.first.setdefault(event, request.at)
-        self.requests[event] += 1
-        return self._reply
-
-    def missing(self, events: Sequence[str]) -> int:
-        """Count the events that never arrived."""
-        return len(set(events) - self.requests.keys())
-
-    def repeated(self) -> set[str]:
-        """Return the events that arrived more than once."""
-        return {event for event, count in self.requests.items() if count > 1}
-
-
-class LiveEvents:
-    """Publishes single events, in turn for the tenant whose events are replayed and for others."""
-
-    def __init__(self, env: Environment, arrivals: Arrivals, replayed: UUID) -> None:
-        self._env = env
-        self._arrivals = arrivals
-        self._replayed = replayed
-
-    async def delays_ms(self, *, until_set: asyncio.Event, most: int) -> tuple[Delays, Delays]:
-        """Publish up to `most` of each; return the delays to the same webhook and to others."""
-        committed: tuple[dict[str, float], dict[str, float]] = ({}, {})
-        tenants = self._env.tenants
-        async with self._env.application() as app:
-            for number in range(most):
-                for times, tenant in zip(
-                    committed, (self._replayed, tenants[number % len(tenants)]), strict=True
-                ):
-                    event = await app.event(tenant)
-                    times[f"evt_{event.hex}"] = time.monotonic()
-                    await asyncio.sleep(PACE_SECONDS)
-                if until_set.is_set():
-                    break
-        first = self._arrivals.first
-        await until(lambda: all(times.keys() <= first.keys() for times in committed))
-        same, others = [
-            [(first[event] - at) * 1000 for event, at in times.items()] for times in committed
-        ]
-        return same, others
-
-    async def delays_alone_ms(self, count: int) -> tuple[Delays, Delays]:
-        """Publish `count` of each while no replay runs."""
-        return await self.delays_ms(until_set=asyncio.Event(), most=count)
 
 
 async def beside_live(
@@ -99,13 +33,13 @@ async def beside_live(
     events: int,
     answer_after: float = 0.0,
     samples: int = 500,
-    promised_ms: float | None = MAX_ADDED_DELAY_MS,
+    limit_ms: float | None = MAX_ADDED_DELAY_MS,
 ) -> Report:
     """
     Replay so many events, and publish single new events beside it.
 
-    Their delays are compared with those before the replay; with `promised_ms` None they are
-    reported only.
+    Their delays are compared with those before the replay; with `limit_ms` None they are reported
+    only.
     """
     report = Report()
     async with (
@@ -124,7 +58,7 @@ async def beside_live(
             replay = await begin(app, wanted(webhook))
             took, beside = await replay_beside(app, replay.id, live)
             report.figure("events a second", f"{events / took:.0f}, {took:.1f} s in all")
-            check_delays(report, alone, beside, promised=promised_ms is not None)
+            check_delays(report, alone, beside, limit_ms=limit_ms)
             known = events + len(alone[0]) + WARM_UP_EVENTS
             report.check("total", replay.total == known, f"{replay.total} of {known}")
             missing, repeated = arrivals.missing(stored), len(arrivals.repeated() & set(stored))
@@ -157,14 +91,14 @@ def check_delays(
     alone: tuple[Delays, Delays],
     beside: tuple[Delays, Delays],
     *,
-    promised: bool,
+    limit_ms: float | None,
 ) -> None:
     """Compare the 95th percentile beside the replay with the median before it."""
     for name, before, during in zip(("the same", "others"), alone, beside, strict=True):
         added = quantile(during, 0.95) - quantile(before, 0.5)
         report.check(
             f"new events for {name} come at most {MAX_ADDED_DELAY_MS:.0f} ms later, 19 of 20",
-            not promised or added <= MAX_ADDED_DELAY_MS,
+            limit_ms is None or added <= limit_ms,
             f"without {summarized(before)}; beside {summarized(during)}",
         )
 
@@ -263,19 +197,6 @@ async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1
         await check_nothing_left(env, report)
     report.check_log(env.log)
     return report
-
-
-def summarized(ms: Delays) -> str:
-    """The median, the 95th percentile and the maximum as text."""
-    return (
-        f"median {statistics.median(ms):.1f} ms, p95 {quantile(ms, 0.95):.1f},"
-        f" most {max(ms):.1f} ({len(ms)})"
-    )
-
-
-def quantile(values: Delays, share: float) -> float:
-    """Return the value below which this share of them lies."""
-    return sorted(values)[int((len(values) - 1) * share)]
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.faults.accounting import check_deliveries, row_counts, stored_pairs
 from tests.faults.environment import environment
-from tests.faults.outages import frozen_server, own_server
+from tests.faults.freezing import frozen_server
+from tests.faults.outages import own_server
 from tests.faults.report import Report
 from tests.support.daemons import Daemon, free_port, until
 from tests.support.receiver import Reply

@@ -6,7 +6,7 @@ from tests.faults import replays
 
 
 async def test_new_events_are_delivered_beside_a_replay(database: str, folder: Path) -> None:
-    report = await replays.beside_live(database, folder, events=600, samples=10, promised_ms=None)
+    report = await replays.beside_live(database, folder, events=600, samples=10, limit_ms=None)
 
     assert report.broken == []
 
