@@ -25,7 +25,7 @@ PUBLISH = """
 
 
 async def publish(
-    db: Connection, event_id: EventId, tenant_id: TenantId, event_type: str, data: str
+    db: Connection, event_id: EventId, *, tenant_id: TenantId, event_type: str, data: str
 ) -> None:
     """Insert an event as the application does (contract, section 2); `data` is JSON text."""
     await db.execute(PUBLISH, event_id, tenant_id, event_type, data)

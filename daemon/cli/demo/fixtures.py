@@ -103,7 +103,7 @@ def sample_tenants() -> tuple[SampleTenant, SampleTenant]:
                     event_filters=VIP_FILTER,
                 ),
                 SampleWebhook(
-                    acme, "/erp", "Old ERP", "email.*; always fails", always_fail, EMAIL_TYPES
+                    acme, "/erp", "Old ERP", "email.*; is down", always_fail, EMAIL_TYPES
                 ),
             ),
         ),

@@ -1,7 +1,7 @@
 """
 The course of the demo: events are published, an endpoint fails, is paused and later resumed.
 
-One loop looks every 50 ms for what is due.
+One loop checks every 50 ms what is due.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Scenario:
         self._to_resume: deque[tuple[float, fixtures.SampleWebhook]] = deque()
 
     async def run(self, stop: asyncio.Event, *, seconds: float | None) -> None:
-        """Run until `stop` is set, or for so many seconds, and print the summary."""
+        """Run until `stop` is set or `seconds` have passed, and print the summary."""
         configure_logs(verbose=self._verbose)
         await migrate(self._database_url)
         async with (
@@ -81,7 +81,9 @@ class Scenario:
         self._next_event_at += next(self._intervals)
         event = next(self._events)
         self._endpoints.expect(event.public_id)
-        await demo.publish(db, event.id, event.tenant_id, event.type, event.data)
+        await demo.publish(
+            db, event.id, tenant_id=event.tenant_id, event_type=event.type, data=event.data
+        )
 
     async def _show_notices(self, db: Connection) -> None:
         """Print new notices of the daemon, and plan the repair of paused endpoints."""
