@@ -6,7 +6,8 @@ The large tables are pruned by pages: see `expired_deliveries` and `expired_even
 
 from datetime import timedelta
 
-from daemon.store.expired_rows import delete_rows, statement_timeout_raised
+from daemon.store.errors import translated
+from daemon.store.expired_rows import delete_rows
 from daemon.store.session import Connection
 
 # Any number, the same for all daemons: "retain" in ASCII.
@@ -26,7 +27,7 @@ async def take_lock(db: Connection, *, statement_timeout: timedelta) -> bool:
     StatementTimeoutError.
     """
     milliseconds = f"{statement_timeout / timedelta(milliseconds=1):.0f}"
-    with statement_timeout_raised():
+    with translated():
         return bool(await db.fetchval(TAKE_LOCK, LOCK, milliseconds))
 
 

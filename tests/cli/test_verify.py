@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli.verify import complaint_of
+from daemon.cli.verify import signature_problem
 from daemon.core.wire import signing
 from tests.support.commandline import CANARY, webhookd
 
@@ -34,9 +34,9 @@ async def test_a_good_signature_is_valid(tmp_path: Path) -> None:
 def test_an_invalid_signature_comes_with_its_reason(
     body: bytes, signature: str, reason: str
 ) -> None:
-    complaint = complaint_of(body, signature, CANARY)
+    problem = signature_problem(body, signature, CANARY)
 
-    assert reason in (complaint or "")
+    assert reason in (problem or "")
 
 
 async def test_an_invalid_signature_exits_with_1(tmp_path: Path) -> None:
