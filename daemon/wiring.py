@@ -10,7 +10,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from daemon.admin.api.auth import Access
-from daemon.admin.resources import routes
+from daemon.admin.resources.routes import api_routes
 from daemon.admin.server.app import add_api, make_app
 from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
@@ -124,14 +124,14 @@ def app_of(config: Config, database: Database, house: Components) -> web.Applica
         return app
     tokens = [token.get_secret_value() for token in admin.tokens]
     access = Access(tokens, allowed_hosts=admin.allowed_hosts)
-    operations = routes.operations(
+    routes = api_routes(
         database=database,
-        deliverer=house.deliverer,
+        attempt_maker=house.deliverer,
         vault=house.vault,
         policy=egress_policy(config),
         access=access,
     )
-    add_api(app, operations, access)
+    add_api(app, routes, access)
     return app
 
 

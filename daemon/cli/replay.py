@@ -226,6 +226,6 @@ def _as_text(replay: "Replay") -> str:
 
 def _as_json(replay: "Replay") -> str:
     """As the API tells it."""
-    from daemon.admin.views import replays as replay_views
+    from daemon.admin.views.replays import replay_response
 
-    return replay_views.replay(replay).model_dump_json(by_alias=True)
+    return replay_response(replay).model_dump_json(by_alias=True)

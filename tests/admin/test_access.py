@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from daemon.admin.api.auth import Access
-from daemon.admin.resources import routes
+from daemon.admin.resources.routes import api_routes
 from daemon.config import Config
 from daemon.core.policy.urls import EgressPolicy
 from daemon.secrets.vault import Vault
@@ -21,13 +21,16 @@ from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
 
 NOTHING: Any = None  # they are only looked at
-OPERATIONS = routes.operations(
-    database=NOTHING,
-    deliverer=NOTHING,
-    vault=Vault(),
-    policy=EgressPolicy(),
-    access=Access([OPERATOR], allowed_hosts=[]),
-)
+OPERATIONS = [
+    route.operation
+    for route in api_routes(
+        database=NOTHING,
+        attempt_maker=NOTHING,
+        vault=Vault(),
+        policy=EgressPolicy(),
+        access=Access([OPERATOR], allowed_hosts=[]),
+    )
+]
 # What a call needs in its body to come as far as looking for what it names.
 BODIES = {
     "changeWebhook": {"name": "stolen"},
@@ -87,7 +90,7 @@ async def test_every_route_needs_a_token(app: Application, database: str) -> Non
     async with serving_api(database, await app.tenant()) as operator:
         stranger = operator.with_headers(Authorization=None)
         found = {
-            operation.name: (
+            operation.operation_id: (
                 await stranger.call(operation.method, operation.path.replace("{id}", str(uuid4())))
             ).status
             for operation in OPERATIONS
@@ -194,7 +197,7 @@ async def test_a_tenant_that_is_not_there_has_no_token_and_no_webhooks(
 
 
 def token_for(access: Access, tenant: UUID, lifetime: timedelta = timedelta(hours=1)) -> str:
-    return access.tenant_token(tenant, lifetime=lifetime).text
+    return access.tenant_tokens.issue(tenant, lifetime=lifetime).text
 
 
 async def test_a_tenant_s_token_ends_and_cannot_be_forged(app: Application, database: str) -> None:
@@ -252,10 +255,10 @@ async def test_what_is_another_tenant_s_is_not_there_in_any_route(
         theirs = mine.with_token(await lent(mine, thief))
         found = {}
         for operation in OPERATIONS:
-            if operation.takes_id:
-                path = operation.path.replace("{id}", ids[operation.id_name])
-                body = BODIES.get(operation.name)
-                found[operation.name] = (await theirs.call(operation.method, path, body)).status
+            if operation.has_id:
+                path = operation.path.replace("{id}", ids[operation.id_of])
+                body = BODIES.get(operation.operation_id)
+                found[operation.operation_id] = (await theirs.call(operation.method, path, body)).status
         replayed = await theirs.post(
             "/api/replays", {"webhookId": webhook, "from": "2020-01-01T00:00:00Z"}
         )
@@ -264,15 +267,15 @@ async def test_what_is_another_tenant_s_is_not_there_in_any_route(
             for path, member in (("/api/webhooks", "webhooks"), ("/api/events", "events"))
         ]
         reached = {
-            operation.name: (
+            operation.operation_id: (
                 await mine.call(
                     operation.method,
-                    operation.path.replace("{id}", ids[operation.id_name]),
-                    BODIES.get(operation.name),
+                    operation.path.replace("{id}", ids[operation.id_of]),
+                    BODIES.get(operation.operation_id),
                 )
             ).status
             for operation in OPERATIONS
-            if operation.takes_id and operation.method == "GET"
+            if operation.has_id and operation.method == "GET"
         }
 
         assert set(found.values()) == {404}, found

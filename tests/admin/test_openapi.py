@@ -43,13 +43,13 @@ def test_every_call_of_the_contract_is_described_and_no_other() -> None:
 
 
 def test_every_link_leads_to_an_operation_that_is_there() -> None:
-    names = {operation.name for operation in OPERATIONS}
+    names = {operation.operation_id for operation in OPERATIONS}
 
-    assert {link.operation for each in OPERATIONS for link in each.links.values()} <= names
+    assert {link.operation_id for each in OPERATIONS for link in each.links.values()} <= names
 
 
 def test_the_types_of_test_events_are_the_13() -> None:
-    described = schemas.TestEvent.model_json_schema()["properties"]["eventType"]["enum"]
+    described = schemas.TestEventRequest.model_json_schema()["properties"]["eventType"]["enum"]
 
     assert described == [each.name for each in EVENT_TYPES]
 
@@ -68,10 +68,10 @@ async def test_the_reference_is_a_page_that_needs_nothing_from_elsewhere(
     assert re.findall(r"(?:src|href)=[\"']?(?:https?:)?//", page.text) == []
     assert "<script" not in page.text
     for operation in OPERATIONS:
-        assert f'id="{operation.name}"' in page.text
+        assert f'id="{operation.operation_id}"' in page.text
 
 
-PAGE = reference_page.reference(openapi.document(OPERATIONS))
+PAGE = reference_page.render(openapi.document(OPERATIONS))
 
 
 def rows_of(name: str) -> dict[str, str]:

@@ -11,7 +11,8 @@ from uuid import UUID
 import schemathesis
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.admin.schemas.fields import LONGEST_PEM, ORDINARY_URL, Moment
+from daemon.admin.schemas.fields import COMMON_URL, MAX_PEM_LENGTH
+from daemon.admin.schemas.timestamps import Timestamp
 
 URL = os.environ["WEBHOOKD_TEST_RECEIVER"]
 CERTIFICATE = os.environ["WEBHOOKD_TEST_CERTIFICATE"]
@@ -27,7 +28,7 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         return
     # A copy: the object itself is what other cases are made of.
     body = case.body = dict(body)
-    if isinstance(url := body.get("endpointUrl"), str) and re.fullmatch(ORDINARY_URL, url):
+    if isinstance(url := body.get("endpointUrl"), str) and re.fullmatch(COMMON_URL, url):
         body["endpointUrl"] = URL
     certificate = body.get("clientCertificate")
     if (
@@ -52,10 +53,10 @@ def _is_uuid(value: object) -> bool:
 
 def _is_moment(value: object) -> bool:
     try:
-        return TypeAdapter(Moment).validate_python(value) is not None
+        return TypeAdapter(Timestamp).validate_python(value) is not None
     except ValidationError:
         return False
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value and len(value) <= LONGEST_PEM
+    return isinstance(value, str) and "\0" not in value and len(value) <= MAX_PEM_LENGTH

@@ -1,0 +1,66 @@
+"""Webhooks: rotate the signing secret."""
+
+from dataclasses import dataclass
+
+from daemon.admin import schemas
+from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
+from daemon.admin.api.problems import Problem, require_found
+from daemon.config import parse_duration
+from daemon.core.model.ids import WebhookId
+from daemon.secrets.credentials import new_secret, secret_place
+from daemon.secrets.vault import Vault
+from daemon.store import secrets, webhooks
+from daemon.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRotation:
+    """Rotates the secrets of webhooks."""
+
+    database: Database
+    vault: Vault
+
+    @operation(
+        "POST /api/webhooks/{id}/rotate-secret",
+        operation_id="rotateWebhookSecret",
+        tag="Webhooks",
+        summary="Rotate the secret of a webhook",
+        description=(
+            "Requests are signed with both secrets until the overlap ends. Until then another"
+            " rotation is a 409, unless it replaces the new secret or has no overlap."
+        ),
+        body=schemas.RotateSecretRequest,
+        body_optional=True,
+        responses={200: ("The new secret, shown only once.", schemas.RotatedSecret)},
+        problems=(409,),
+    )
+    async def rotate(self, request: ApiRequest) -> ApiResponse:
+        body: schemas.RotateSecretRequest = request.body
+        webhook_id = WebhookId(request.id)
+        secret = new_secret()
+        async with self.database.transaction() as db:
+            require_found(await webhooks.lock(db, request.tenant_id, webhook_id), "webhook")
+            rotated = await secrets.rotate(
+                db,
+                webhook_id,
+                self._sealed(secret, webhook_id),
+                overlap=parse_duration(body.overlap),
+                replace=body.replace,
+            )
+        if isinstance(rotated, secrets.UnderWay):
+            raise Problem(409, str(rotated))
+        assert rotated is not None
+        return ApiResponse(
+            200,
+            schemas.RotatedSecret(
+                id=webhook_id,
+                secret_key=secret,
+                previous_secret_expires_at=rotated.overlap_until,
+            ),
+        )
+
+    def _sealed(self, secret: str, webhook_id: WebhookId) -> str:
+        """The secret is stored in plain text when there is no master key."""
+        if self.vault.newest is None:
+            return secret
+        return self.vault.seal(secret, place=secret_place(webhook_id))
