@@ -30,10 +30,11 @@ SENTENCES = {
     "int_parsing": "must be an integer",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
+    # Of strings and lists: pydantic reports a string behind a validator function as `too_long`.
+    "too_short": "is too short: the minimum length is {min_length}",
     "string_too_short": "is too short: the minimum length is {min_length}",
+    "too_long": "is too long: the maximum length is {max_length}",
     "string_too_long": "is too long: the maximum length is {max_length}",
-    "too_short": "has too few entries: the minimum is {min_length}",
-    "too_long": "has too many entries: the maximum is {max_length}",
 }
 
 
