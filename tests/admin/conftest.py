@@ -1,4 +1,4 @@
-"""One daemon for all tests of a module that leave no traces for one another."""
+"""A daemon that the independent tests of one module share."""
 
 from collections.abc import AsyncIterator, Iterator
 

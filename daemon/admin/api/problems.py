@@ -15,6 +15,7 @@ from aiohttp import web
 T = TypeVar("T")
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_SOON = {"Retry-After": "5"}  # seconds
 
 Subject = Literal["tenant", "webhook", "event", "delivery", "replay"]
 NOT_FOUND: dict[str, str] = {

@@ -32,6 +32,7 @@ class Deliveries:
         responses={200: ("A page of deliveries.", schemas.DeliveryList)},
     )
     async def list_page(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown webhook or an unknown `before`."""
         query: schemas.DeliveriesQuery = request.query
         webhook_id = WebhookId(request.id)
         which = Which(query.event_type, query.status, query.from_, query.to)
@@ -72,6 +73,7 @@ class Deliveries:
         responses={200: ("The delivery.", schemas.DeliveryDetail)},
     )
     async def retrieve(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown delivery."""
         tenant_id = request.tenant_id
         async with self.database.connection() as db:
             stored = require_found(
@@ -101,6 +103,7 @@ class Deliveries:
         links={"retrieve": Link("retrieveDelivery")},
     )
     async def retry(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem: 404 for an unknown delivery, 409 for a paused webhook."""
         async with self.database.transaction() as db:
             retried = await retries.retry_now(db, request.tenant_id, DeliveryId(request.id))
         match retried:

@@ -30,6 +30,7 @@ class Events:
         responses={200: ("A page of events.", schemas.EventList)},
     )
     async def list_page(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown `before`."""
         query: schemas.EventsQuery = request.query
         which = Which(query.type, None, query.from_, query.to)
         async with self.database.connection() as db:
@@ -67,6 +68,7 @@ class Events:
         responses={200: ("The event.", schemas.EventDetail)},
     )
     async def retrieve(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown event."""
         event_id = EventId(request.id)
         async with self.database.connection() as db:
             event = require_found(await event_log.event(db, request.tenant_id, event_id), "event")

@@ -27,6 +27,7 @@ class FailedDeliveries:
         links={"retrieve": Link("retrieveReplay", member="replayId")},
     )
     async def retry(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem as `ReplayStarter` does."""
         body: schemas.TimeRange = request.body
         counted = await self.starter.count(
             ReplayRequest(

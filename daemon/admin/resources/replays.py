@@ -39,6 +39,7 @@ class Replays:
         links={"retrieve": Link("retrieveReplay"), "cancel": Link("cancelReplay")},
     )
     async def create(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem as `ReplayStarter` does."""
         body: schemas.CreateReplayRequest = request.body
         counted = await self.starter.count(
             ReplayRequest(
@@ -64,6 +65,7 @@ class Replays:
         responses={200: ("The newest replays.", schemas.ReplayList)},
     )
     async def list_newest(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown webhook."""
         query: schemas.ReplaysQuery = request.query
         tenant_id, webhook_id = request.tenant_id, WebhookId(request.id)
         async with self.database.connection() as db:
@@ -83,6 +85,7 @@ class Replays:
         responses={200: ("The replay.", schemas.Replay)},
     )
     async def retrieve(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown replay."""
         async with self.database.connection() as db:
             replay = await replays.get(db, request.tenant_id, ReplayId(request.id))
         return ApiResponse(200, replay_response(require_found(replay, "replay")))
@@ -97,6 +100,7 @@ class Replays:
         responses={200: ("The replay.", schemas.Replay)},
     )
     async def cancel(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown replay."""
         async with self.database.transaction() as db:
             replay = await replays.cancel(db, request.tenant_id, ReplayId(request.id))
         return ApiResponse(200, replay_response(require_found(replay, "replay")))

@@ -12,6 +12,7 @@ from daemon.admin.resources.secret_rotation import SecretRotation
 from daemon.admin.resources.tenant_tokens import TenantTokens
 from daemon.admin.resources.test_events import TestEvents
 from daemon.admin.resources.webhook_activation import WebhookActivation
+from daemon.admin.resources.webhook_deletion import WebhookDeletion
 from daemon.admin.resources.webhooks import Webhooks
 from daemon.core.policy.urls import EgressPolicy
 from daemon.pipeline.attempt import AttemptMaker
@@ -31,6 +32,7 @@ def api_routes(
     replay_starter = ReplayStarter(database)
     resources = (
         Webhooks(database, vault, policy),
+        WebhookDeletion(database),
         WebhookActivation(database),
         SecretRotation(database, vault),
         TestEvents(database, attempt_maker),

@@ -35,6 +35,7 @@ class SecretRotation:
         problems=(409,),
     )
     async def rotate(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem: 404 for an unknown webhook, 409 while a rotation is in progress."""
         body: schemas.RotateSecretRequest = request.body
         webhook_id = WebhookId(request.id)
         secret = new_secret()

@@ -33,6 +33,7 @@ class TenantTokens:
         operator_only=True,
     )
     async def create(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown tenant."""
         body: schemas.CreateTenantTokenRequest = request.body
         async with self.database.connection() as db:
             if not await webhooks.knows_tenant(db, TenantId(body.tenant_id)):

@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from daemon.admin.api.problems import Problem
+from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.core.model.ids import TenantId
 
 MAX_CONCURRENT = 16
 MAX_PER_TENANT = 4
-TRY_AGAIN = {"Retry-After": "5"}
 
 
 class TestEventLimit:
@@ -27,10 +26,10 @@ class TestEventLimit:
         """Hold a slot. Raises Problem: 429 at the tenant's limit, 503 at the limit of all."""
         if self._in_progress[tenant_id] >= MAX_PER_TENANT:
             sentence = f"{MAX_PER_TENANT} test events are in progress: wait until one finishes"
-            raise Problem(429, sentence, headers=TRY_AGAIN)
+            raise Problem(429, sentence, headers=RETRY_SOON)
         if self._in_progress.total() >= MAX_CONCURRENT:
             sentence = "too many test events are in progress: try again in a few seconds"
-            raise Problem(503, sentence, headers=TRY_AGAIN)
+            raise Problem(503, sentence, headers=RETRY_SOON)
         self._in_progress[tenant_id] += 1
         try:
             yield

@@ -1,4 +1,4 @@
-"""Test events: sent at once, through the same sender and guard as every delivery."""
+"""Test events: sent at once, under the same egress rules as deliveries."""
 
 import time
 from dataclasses import dataclass, field
@@ -48,6 +48,11 @@ class TestEvents:
         problems=(429,),
     )
     async def send(self, request: ApiRequest) -> ApiResponse:
+        """
+        Raises Problem: 400 when the receiver did not accept the event, 404 for an unknown webhook,
+        429 or 503 at the limit of concurrent tests. Raises PostponedError when our own side
+        failed, such as the egress proxy.
+        """
         tenant_id = request.tenant_id
         with self.limit.slot(tenant_id):
             async with self.database.connection() as db:

@@ -29,6 +29,7 @@ class WebhookActivation:
         responses={200: ("The webhook.", schemas.Webhook)},
     )
     async def pause(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown webhook."""
         return await self._set_active(request, active=False)
 
     @operation(
@@ -40,6 +41,7 @@ class WebhookActivation:
         responses={200: ("The webhook.", schemas.Webhook)},
     )
     async def resume(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown webhook."""
         return await self._set_active(request, active=True)
 
     async def _set_active(self, request: ApiRequest, *, active: bool) -> ApiResponse:

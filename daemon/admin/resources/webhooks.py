@@ -1,4 +1,4 @@
-"""Webhooks: create, list, retrieve, update, delete."""
+"""Webhooks: create, list, retrieve, update."""
 
 from dataclasses import dataclass
 
@@ -20,8 +20,6 @@ from daemon.secrets.vault import Vault
 from daemon.store import webhooks
 from daemon.store.database import Database
 from daemon.store.webhooks import NoSuchTenantError
-
-DELETE_BATCH = 2000  # deliveries per transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class Webhooks:
         },
     )
     async def create(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem: 404 for an unknown tenant, 422 for settings that cannot be used."""
         body: schemas.CreateWebhookRequest = request.body
         settings = new_settings(body)
         check_settings(settings, self.policy)
@@ -70,6 +69,7 @@ class Webhooks:
         responses={200: ("A page of webhooks, sorted by name.", schemas.WebhookList)},
     )
     async def list_page(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown tenant or an unknown `after`."""
         query: schemas.WebhooksQuery = request.query
         tenant_id = request.tenant_id
         after = None if query.after is None else WebhookId(query.after)
@@ -97,6 +97,7 @@ class Webhooks:
         responses={200: ("The webhook.", schemas.Webhook)},
     )
     async def retrieve(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown webhook."""
         async with self.database.connection() as db:
             webhook = await webhooks.get(db, request.tenant_id, WebhookId(request.id))
         return ApiResponse(200, webhook_response(require_found(webhook, "webhook")))
@@ -111,6 +112,7 @@ class Webhooks:
         responses={200: ("The webhook.", schemas.Webhook)},
     )
     async def update(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem: 404 for an unknown webhook, 422 for settings that cannot be used."""
         changes = given_members(request.body)
         webhook_id = WebhookId(request.id)
         async with self.database.transaction() as db:
@@ -127,26 +129,3 @@ class Webhooks:
                 await webhooks.set_active(db, request.tenant_id, webhook_id, active=active)
             webhook = await webhooks.change(db, webhook_id, settings)
         return ApiResponse(200, webhook_response(webhook))
-
-    @operation(
-        "DELETE /api/webhooks/{id}",
-        operation_id="deleteWebhook",
-        tag="Webhooks",
-        summary="Delete a webhook and all its deliveries",
-        responses={204: ("The webhook was deleted.", None)},
-    )
-    async def delete(self, request: ApiRequest) -> ApiResponse:
-        """Deliveries are deleted in batches first: one statement for a million is too long."""
-        tenant_id, webhook_id = request.tenant_id, WebhookId(request.id)
-        async with self.database.transaction() as db:
-            paused = await webhooks.set_active(db, tenant_id, webhook_id, active=False)
-            require_found(paused, "webhook")
-        while await self._delete_batch(webhook_id):
-            pass
-        async with self.database.transaction() as db:
-            await webhooks.remove(db, tenant_id, webhook_id)
-        return ApiResponse(204)
-
-    async def _delete_batch(self, webhook_id: WebhookId) -> int:
-        async with self.database.transaction(durable=False) as db:
-            return await webhooks.remove_some_deliveries(db, webhook_id, limit=DELETE_BATCH)

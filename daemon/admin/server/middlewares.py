@@ -7,13 +7,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from daemon.admin.api.auth import Access
-from daemon.admin.api.problems import Problem
+from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.server.health import PUBLIC_PATHS
 from daemon.core.errors import DatabaseUnavailableError, PostponedError
 
 log = structlog.get_logger()
-
-TRY_AGAIN = {"Retry-After": "5"}
 
 
 @web.middleware
@@ -44,11 +42,11 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return _problem_of(error).response()
     except PostponedError as error:
         sentence = f"this cannot be done now, try again later: {error}"
-        return Problem(503, sentence, headers=TRY_AGAIN).response()
+        return Problem(503, sentence, headers=RETRY_SOON).response()
     except DatabaseUnavailableError as error:
         log.warning("request.database_unavailable", reason=str(error))
         sentence = "the database is unavailable: try again in a few seconds"
-        return Problem(503, sentence, headers=TRY_AGAIN).response()
+        return Problem(503, sentence, headers=RETRY_SOON).response()
     except Exception:
         log.exception("request.failed", route=_route_pattern(request))
         return Problem(500, "internal error: see the daemon's log").response()

@@ -33,7 +33,10 @@ def failed_test_members(attempted: AttemptResult, event: TestEvent) -> dict[str,
 def _members(attempted: AttemptResult, event: TestEvent) -> dict[str, Any]:
     claim = attempted.claim
     body = wire_body.event_body(
-        *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
+        claim.event_id,
+        claim.event_type,
+        claim.event_created_at,
+        claim.data,
         public_id=event.message_id,
     )
     request, response, timing = exchange(attempted, body)
