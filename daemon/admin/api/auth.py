@@ -15,7 +15,7 @@ from uuid import UUID
 from aiohttp import web
 
 from daemon.admin.api.problems import Problem
-from daemon.admin.api.tenant_tokens import TenantTokens
+from daemon.admin.api.tenant_tokens import TenantTokenSigner
 from daemon.core.model.ids import TenantId
 
 HOST = re.compile(r"(\[[0-9a-f.]*:[0-9a-f:.]*\]|[^\[\]:]+)(?::[0-9]+)?")
@@ -37,7 +37,7 @@ class Access:
         # Hashes have equal lengths, so that a comparison does not reveal a token's length.
         self._operators = [sha256(token.encode()).digest() for token in tokens]
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
-        self.tenant_tokens = TenantTokens(tokens)
+        self.tenant_tokens = TenantTokenSigner(tokens)
 
     def check_host(self, request: web.Request) -> None:
         """

@@ -12,7 +12,10 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from daemon.admin.api.auth import Caller
+from daemon.admin.api.problems import Subject
 from daemon.core.model.ids import TenantId
+
+_DECLARATION = "api_operation"  # the attribute of a method that holds its declaration
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Operation:
     responses: Mapping[int, tuple[str, type[BaseModel] | None]]
     problems: Sequence[int] = ()
     links: Mapping[str, Link] = field(default_factory=dict)
-    id_of: str = "webhook"
+    id_of: Subject = "webhook"
     operator_only: bool = False
 
     def __call__(self, handler: HandlerMethod) -> HandlerMethod:
@@ -98,7 +101,6 @@ class Operation:
 
 
 operation = Operation  # as a decorator
-_DECLARATION = "api_operation"  # the attribute of a method that holds its declaration
 
 
 @dataclass(frozen=True, slots=True)

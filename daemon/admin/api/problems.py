@@ -18,7 +18,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SOON = {"Retry-After": "5"}  # seconds
 
 Subject = Literal["tenant", "webhook", "event", "delivery", "replay"]
-NOT_FOUND: dict[str, str] = {
+NOT_FOUND: dict[Subject, str] = {
     "tenant": "there is no tenant with this id",
     "webhook": "this tenant has no webhook with this id",
     "event": "this tenant has no event with this id",

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from daemon.admin.api.auth import Access, Caller
 from daemon.admin.api.operation import ApiRequest, Operation
-from daemon.admin.api.problems import NOT_FOUND, Problem
+from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.api.request_body import read_body
 from daemon.admin.api.validation import query_problem
 from daemon.core.model.ids import TenantId
@@ -51,7 +51,7 @@ def _id_in_path(operation: Operation, request: web.Request) -> UUID:
         # An event's id may also have the form that receivers see.
         return parse_event_id(text) if operation.id_of == "event" else UUID(text)
     except ValueError:
-        raise Problem(404, NOT_FOUND[operation.id_of]) from None
+        raise not_found(operation.id_of) from None
 
 
 def _query(operation: Operation, request: web.Request) -> BaseModel | None:

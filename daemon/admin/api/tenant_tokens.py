@@ -24,14 +24,14 @@ TOKEN_FORMAT = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{74}}[AEIMQUYcgkosw048]=")
 
 
 @dataclass(frozen=True, slots=True)
-class TenantToken:
+class IssuedToken:
     """A token for one tenant; `expires_at` is in Unix seconds."""
 
     text: str
     expires_at: int
 
 
-class TenantTokens:
+class TenantTokenSigner:
     """Issues tokens with the first operator token's key, and verifies those of every key."""
 
     def __init__(self, operator_tokens: Sequence[str]) -> None:
@@ -40,12 +40,12 @@ class TenantTokens:
             for token in operator_tokens
         ]
 
-    def issue(self, tenant_id: UUID, *, lifetime: timedelta) -> TenantToken:
+    def issue(self, tenant_id: UUID, *, lifetime: timedelta) -> IssuedToken:
         """Make a token that expires after `lifetime`."""
         expires_at = int(time.time() + lifetime.total_seconds())
         payload = tenant_id.bytes + expires_at.to_bytes(8)
         signature = hmac.digest(self._keys[0], payload, "sha256")
-        return TenantToken(PREFIX + urlsafe_b64encode(payload + signature).decode(), expires_at)
+        return IssuedToken(PREFIX + urlsafe_b64encode(payload + signature).decode(), expires_at)
 
     def tenant_of(self, token: str) -> TenantId | None:
         """The tenant of a valid token; None for a token that is forged, malformed or expired."""

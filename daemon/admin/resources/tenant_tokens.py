@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from daemon.admin import schemas
-from daemon.admin.api import tenant_tokens
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import not_found
+from daemon.admin.api.tenant_tokens import TenantTokenSigner
 from daemon.core.model.ids import TenantId
 from daemon.store import webhooks
 from daemon.store.database import Database
@@ -17,7 +17,7 @@ class TenantTokens:
     """Operations on tenant tokens, for operators."""
 
     database: Database
-    tokens: tenant_tokens.TenantTokens
+    signer: TenantTokenSigner
 
     @operation(
         "POST /api/tenant-tokens",
@@ -38,7 +38,7 @@ class TenantTokens:
         async with self.database.connection() as db:
             if not await webhooks.knows_tenant(db, TenantId(body.tenant_id)):
                 raise not_found("tenant")
-        token = self.tokens.issue(body.tenant_id, lifetime=timedelta(seconds=body.expires_in))
+        token = self.signer.issue(body.tenant_id, lifetime=timedelta(seconds=body.expires_in))
         return ApiResponse(
             201,
             schemas.TenantToken(
