@@ -176,6 +176,6 @@ def _as_text(replay: "Replay") -> str:
 
 def _as_json(replay: "Replay") -> str:
     """The replay as the API returns it."""
-    from daemon.admin.views import replays as replay_views
+    from daemon.admin.views.replays import replay_response
 
-    return replay_views.replay(replay).model_dump_json(by_alias=True)
+    return replay_response(replay).model_dump_json(by_alias=True)
