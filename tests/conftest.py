@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -18,14 +19,27 @@ from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.postgres import Stock, run_apart, temporary_database, temporary_server
 from tests.support.receiver import Receiver, receiving
+from tests.support.scratch import keep_temporary_files_in_memory
 
 # Whoever installs something from elsewhere needs the authorities of this machine.
 OUTSIDE = dict(os.environ)
 
+TESTS = Path(__file__).parent
+# They hold that one thing does not delay another, so nothing else may run on the machine.
+TIMING = ("faults/", "egress/test_crowds.py", "runtime/test_loop.py")
+
 
 def pytest_configure() -> None:
-    """Whoever runs us in the background has SIGINT ignored, and so would every child of ours."""
+    # A shell ignores SIGINT for what it runs in the background, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidies up, as after an interrupt
+    keep_temporary_files_in_memory()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix().startswith(TIMING):
+            item.add_marker(pytest.mark.timing)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
