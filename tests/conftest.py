@@ -5,6 +5,7 @@ One PostgreSQL for the whole run, and a database of its own for each test that a
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import hypothesis
 import pytest
 import uvloop
 
@@ -26,7 +28,19 @@ OUTSIDE = dict(os.environ)
 
 TESTS = Path(__file__).parent
 # They hold that one thing does not delay another, so nothing else may run on the machine.
-TIMING = ("faults/", "egress/test_crowds.py", "runtime/test_loop.py")
+TIMING = (
+    "egress/test_crowds.py",
+    "faults/test_old_transaction.py",
+    "faults/test_outages.py",
+    "faults/test_replays.py",
+    "faults/test_sick.py",
+    "faults/test_stops.py",
+    "runtime/test_loop.py",
+)
+
+# An example that takes long says how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure() -> None:
@@ -40,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(TESTS).as_posix().startswith(TIMING):
             item.add_marker(pytest.mark.timing)
+
+
+def pytest_collection_finish() -> None:
+    # What the imports have made stays: collecting garbage amid it took a quarter of our CPU time.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
