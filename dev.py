@@ -193,7 +193,8 @@ def suite(*, full: bool) -> bool:
 
 def pytest(share: str, marks: str, output: IO[str] | None = None) -> subprocess.Popen[bytes]:
     """Start a pytest that runs what no other with the same `share`, a folder, has claimed."""
-    sharing = ["-p", "tests.support.sharing", "--share", share]
+    # One word: pytest looks for its configuration before it knows which options take a value.
+    sharing = ["-p", "tests.support.sharing", f"--share={share}"]
     return subprocess.Popen(
         [str(PYTHON), "-m", "pytest", "-q", *sharing, "-m", marks],
         stdout=output,

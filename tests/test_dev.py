@@ -65,10 +65,11 @@ if (site / "pytest-hangs").exists():
 print("arguments", sys.argv[1:], flush=True)
 marks = sys.argv[-1]
 fails = (site / "pytest-fails").exists() or (site / f"pytest-fails-{marks.split()[0]}").exists()
-if "--share" in sys.argv and not (site / "pytest-dies").exists():
+shares = [word.partition("=")[2] for word in sys.argv if word.startswith("--share=")]
+if shares and not (site / "pytest-dies").exists():
     import json
     counts = {"failed": int(fails), "passed": 2, "skipped": 0}
-    share = pathlib.Path(sys.argv[sys.argv.index("--share") + 1])
+    share = pathlib.Path(shares[0])
     (share / f"{os.getpid()}.json").write_text(json.dumps(counts))
 print("one of pytest's failures" if fails else "all of pytest's tests passed")
 sys.exit(int(fails) * 3)
@@ -386,7 +387,7 @@ def test_two_processes_share_the_tests_and_then_one_runs_those_that_measure_time
         for line in printed.splitlines()
         if line.startswith("arguments ")
     ]
-    shares = [each[each.index("--share") + 1] for each in called]
+    shares = [word.partition("=")[2] for each in called for word in each if "--share=" in word]
     assert [each[-1] for each in called] == [f"not timing{rest}"] * 2 + [f"timing{rest}"]
     assert shares[0] == shares[1] != shares[2]
     assert not Path(shares[0]).exists()

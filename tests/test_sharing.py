@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_two_processes_run_each_file_once_and_leave_their_counts(project: Path) -> None:
-    plugins = ["-p", "tests.support.sharing", "--share", str(project / "share")]
+    plugins = ["-p", "tests.support.sharing", f"--share={project / 'share'}"]
     command = [sys.executable, "-m", "pytest", "-q", *plugins, str(project)]
     other = " ".join([*command, f"> {project}/other", "|| test $? = 1"])
 

@@ -1,5 +1,5 @@
 """
-Lets several pytest processes share one run, given `--share FOLDER`, an empty folder of that run.
+Lets several pytest processes share one run, given `--share=FOLDER`, an empty folder of that run.
 
 A file of tests is run by the first process that claims it, so the work balances itself and no file
 runs twice. A process leaves its counts in the folder, as JSON in a file named by its process id.
