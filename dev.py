@@ -56,6 +56,8 @@ def main(command: str, arguments: list[str]) -> int:
     if command == "demo":
         become([str(PYTHON), "-m", "daemon", "demo", *arguments])
     os.chdir(ROOT)
+    # The tests start hundreds of processes, and each would compile the daemon for itself.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if command in {"bench", "faults", "figures"}:
         become([str(PYTHON), "-m", f"tests.{command}", *arguments])
     return test(arguments)
