@@ -41,6 +41,9 @@ class Probe:
     async def is_not_ready(self) -> bool:
         return await self.status() == 503
 
+    async def misses_the_database(self) -> bool:
+        return (await self.checks())["database"]["ok"] is False
+
 
 @pytest.fixture
 async def probe(
@@ -106,8 +109,8 @@ async def test_a_database_that_refuses_connections_fails_the_database_check(
             " WHERE datname = $1 AND application_name LIKE 'webhookd%'",
             name,
         )
-        await until(probe.is_not_ready)
-        assert (await probe.checks())["database"]["ok"] is False
+        await until(probe.misses_the_database)
+        assert await probe.status() == 503
     finally:
         await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         await admin.close()
