@@ -18,7 +18,7 @@ async def checked(folder: Path, database: str, **env: str) -> tuple[int, dict[st
     assert ended.err == ""
     report = json.loads(ended.out)
     assert report["ok"] == (ended.code == 0)
-    messages: dict[str, list[str]] = {"good": [], "remark": [], "wrong": []}
+    messages: dict[str, list[str]] = {"ok": [], "warning": [], "error": []}
     for check in report["checks"]:
         messages[check["status"]].append(f"{check['check']}: {check['message']}")
     return ended.code, messages
@@ -33,10 +33,10 @@ async def test_an_installation_without_mistakes_passes_every_check(
     code, messages = await checked(tmp_path, database)
     shown = await webhookd("check", folder=tmp_path, env={"DATABASE_URL": database})
 
-    assert (code, messages["wrong"]) == (0, [])
-    subjects = [line.split(":")[0] for line in messages["good"]]
+    assert (code, messages["error"]) == (0, [])
+    subjects = [line.split(":")[0] for line in messages["ok"]]
     assert subjects == ["configuration", "database", "schema", "permissions", "webhooks"]
-    assert "config.toml" in messages["good"][0]
+    assert "config.toml" in messages["ok"][0]
     assert shown.code == 0
     assert shown.out.startswith("✓ configuration  config.toml\n")
     assert "Nothing is wrong." in shown.out
@@ -49,7 +49,7 @@ async def test_the_version_of_postgresql_is_shown_as_the_server_prints_it(
 
     _, messages = await checked(tmp_path, database)
 
-    assert f"database: PostgreSQL {version}, " in "\n".join(messages["good"])
+    assert f"database: PostgreSQL {version}, " in "\n".join(messages["ok"])
 
 
 async def test_without_a_master_key_no_secret_counts_as_sealed_with_the_newest(
@@ -65,11 +65,11 @@ async def test_without_a_master_key_no_secret_counts_as_sealed_with_the_newest(
 
     assert (
         "secrets: security.master_keys is empty, but secrets are sealed (webhooks: 1)"
-        in (messages["wrong"])
+        in (messages["error"])
     )
-    assert not any("newest" in line for line in messages["good"])
-    assert any("newest" in line for line in keyed["good"])
-    assert any("cannot be opened with security.master_keys" in line for line in keyed["wrong"])
+    assert not any("newest" in line for line in messages["ok"])
+    assert any("newest" in line for line in keyed["ok"])
+    assert any("cannot be opened with security.master_keys" in line for line in keyed["error"])
 
 
 async def test_active_webhooks_without_a_known_event_type_are_warned_about_the_first_by_name(
@@ -89,7 +89,7 @@ async def test_active_webhooks_without_a_known_event_type_are_warned_about_the_f
 
     code, messages = await checked(tmp_path, database)
 
-    named = [line for line in messages["remark"] if "none of the 13 event types" in line]
+    named = [line for line in messages["warning"] if "none of the 13 event types" in line]
     assert code == 0
     assert len([line for line in named if any(str(each) in line for each in slips)]) == 10
     assert not any(str(each) in line for each in [*others, paused] for line in named)
@@ -117,13 +117,13 @@ async def test_each_webhook_that_cannot_be_delivered_to_is_named_without_its_sec
         return "\n".join(lines)
 
     assert code == 1
-    assert "http://example.com/hook: the URL must begin with https://" in about(plain, "wrong")
-    assert "not public" in about(private, "wrong")
-    assert "no Standard Webhooks headers" in about(private, "remark")
-    assert "no secret" in about(mute, "wrong")
-    assert 'no filter "colour"' in about(odd, "wrong")
-    assert "user name or password" in about(paused, "remark")
-    assert "4 active, 1 paused; 4 cannot be delivered to" in messages["wrong"][-1]
+    assert "http://example.com/hook: the URL must begin with https://" in about(plain, "error")
+    assert "not public" in about(private, "error")
+    assert "no Standard Webhooks headers" in about(private, "warning")
+    assert "no secret" in about(mute, "error")
+    assert 'no filter "colour"' in about(odd, "error")
+    assert "user name or password" in about(paused, "warning")
+    assert "4 active, 1 paused; 4 cannot be delivered to" in messages["error"][-1]
     assert CANARY not in str(messages)
 
 
@@ -136,10 +136,10 @@ async def test_the_mail_login_is_checked_and_no_mail_is_sent(tmp_path: Path, dat
         bad = await checked(tmp_path, database, **settings, WEBHOOKD_NOTIFICATIONS__SMTP_URL=wrong)
 
     assert good[0] == 0
-    assert f"mail: smtp://127.0.0.1:{host.port} accepts our session" in good[1]["good"]
-    assert any("notifications.to is empty" in line for line in good[1]["remark"])
+    assert f"mail: smtp://127.0.0.1:{host.port} accepts our session" in good[1]["ok"]
+    assert any("notifications.to is empty" in line for line in good[1]["warning"])
     assert bad[0] == 1
-    assert bad[1]["wrong"] == [f"mail: smtp://127.0.0.1:{host.port} refuses the login (535)"]
+    assert bad[1]["error"] == [f"mail: smtp://127.0.0.1:{host.port} refuses the login (535)"]
     assert CANARY not in str(bad)
     assert host.mails == []
 
@@ -159,7 +159,7 @@ async def test_ten_thousand_webhooks_are_checked_within_seconds(
     took = time.monotonic() - began
 
     assert code == 0
-    assert "10000 active" in messages["good"][-1]
+    assert "10000 active" in messages["ok"][-1]
     assert took < 10  # about one second on a slow machine
 
 
@@ -179,15 +179,15 @@ async def test_missing_privileges_and_disabled_triggers_are_named(
         await app.db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
     assert code == 1
-    assert f"permissions: role {role} lacks UPDATE on webhooks" in messages["wrong"]
-    assert f"permissions: role {role} lacks INSERT on webhook_deliveries" in messages["wrong"]
-    assert any("trigger webhook_events_arrived" in line for line in messages["wrong"])
-    assert not any("SELECT on webhooks" in line for line in messages["wrong"])
-    assert set(with_api["wrong"]) - set(messages["wrong"]) == {
+    assert f"permissions: role {role} lacks UPDATE on webhooks" in messages["error"]
+    assert f"permissions: role {role} lacks INSERT on webhook_deliveries" in messages["error"]
+    assert any("trigger webhook_events_arrived" in line for line in messages["error"])
+    assert not any("SELECT on webhooks" in line for line in messages["error"])
+    assert set(with_api["error"]) - set(messages["error"]) == {
         f"permissions: role {role} lacks {privilege} on webhooks"
         for privilege in ("INSERT", "DELETE")
     }
-    assert name in messages["good"][1]
+    assert name in messages["ok"][1]
 
 
 async def test_a_database_without_the_schema_or_out_of_reach_is_an_error(
@@ -197,8 +197,8 @@ async def test_a_database_without_the_schema_or_out_of_reach_is_an_error(
     absent = await checked(tmp_path, f"postgresql://me:{CANARY}@127.0.0.1:1/nowhere")
 
     assert (behind[0], absent[0]) == (1, 1)
-    assert "schema: the database's schema lacks 0001_webhooks" in behind[1]["wrong"][0]
-    assert "postgresql://127.0.0.1:1/nowhere" in absent[1]["wrong"][0]
+    assert "schema: the database's schema lacks 0001_webhooks" in behind[1]["error"][0]
+    assert "postgresql://127.0.0.1:1/nowhere" in absent[1]["error"][0]
     assert CANARY not in str(absent)
 
 

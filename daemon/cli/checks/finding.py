@@ -7,9 +7,9 @@ from enum import Enum
 class Status(Enum):
     """How a check ended; the value is the `status` in `webhookd check --json`."""
 
-    OK = "good"
-    WARNING = "remark"
-    ERROR = "wrong"
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
 
     @property
     def symbol(self) -> str:
