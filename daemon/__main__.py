@@ -1,4 +1,4 @@
-"""`webhookd`, also as `python -m daemon`."""
+"""The program `webhookd`, also started as `python -m daemon`."""
 
 from daemon.cli import main
 

@@ -55,7 +55,7 @@ class Service:
 
     def reload(self, config: Config) -> None:
         """Take over new master keys; other changes in `config` wait for the next start."""
-        waiting = config.differences(self._config, besides="security.master_keys")
+        waiting = config.differences(self._config, ignoring="security.master_keys")
         if waiting:
             log.warning("service.restart_needed", settings=waiting)
         if self._components is not None:

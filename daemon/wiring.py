@@ -6,7 +6,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from daemon.admin.api.auth import Access
-from daemon.admin.resources import routes
+from daemon.admin.resources.routes import api_routes
 from daemon.admin.server.app import add_api, make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
@@ -20,8 +20,9 @@ from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.notifications.email import EmailSettings
+from daemon.notifications.mail_server import MailServer
 from daemon.notifications.notifier import Notifier
-from daemon.notifications.smtp import Mailer, MailServer
+from daemon.notifications.smtp import Mailer
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout
@@ -157,7 +158,7 @@ def admin_app(config: Config, database: Database, components: Components) -> web
         return app
     tokens = [token.get_secret_value() for token in admin.tokens]
     access = Access(tokens, allowed_hosts=admin.allowed_hosts)
-    operations = routes.operations(
+    routes = api_routes(
         database=database,
         attempts=components.pipeline.attempts,
         offload=components.offload,
@@ -165,7 +166,7 @@ def admin_app(config: Config, database: Database, components: Components) -> web
         policy=egress_policy(config),
         access=access,
     )
-    add_api(app, operations, access)
+    add_api(app, routes, access)
     return app
 
 

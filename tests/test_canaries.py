@@ -1,4 +1,4 @@
-"""Nothing that is secret is ever told: canaries in every secret, and everything made to fail."""
+"""No output contains a secret: a canary in every secret, while everything fails."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.support.daemons import free_port, until
 from tests.support.hostile import HTTP, hanging_up, hostile, resetting, saying, saying_once
 from tests.support.receiver import Received, Receiver, Reply
 
-CANARY = "c4n4ry"  # in each secret, with a word that says which
+CANARY = "c4n4ry"  # part of every secret, with a word for each
 MASTER_KEY = f"{CANARY}-master-key-of-32-characters-or-more"
 LOST_KEY = f"{CANARY}-lost-key-of-32-characters-or-more"
 SECRET = f"whsec_{CANARY}secret"
@@ -58,8 +58,8 @@ level = "debug"
 """
 
 
-def answering(request: Received) -> Reply:
-    """Say everything back, and lead elsewhere with a secret of the receiver's own."""
+def echo_or_redirect(request: Received) -> Reply:
+    """Echo the request's headers, or redirect to a URL with a secret of the receiver's own."""
     if request.path.startswith("/redirect"):
         return Reply(302, headers={"Location": f"https://example.com/login{QUERY}"})
     echo = " ".join(request.headers.values())
@@ -67,11 +67,13 @@ def answering(request: Received) -> Reply:
     return Reply(500, headers=headers, body=echo.encode())
 
 
-async def make_everything_fail(app: Application, receiver: Receiver, places: list[str]) -> UUID:
-    """A tenant whose every webhook fails, each in its own way."""
+async def make_everything_fail(
+    app: Application, receiver: Receiver, urls_of_hostile: list[str]
+) -> UUID:
+    """Create a tenant whose webhooks all fail, each in a different way."""
     tenant = await app.tenant()
     lost = await app.webhook(tenant, f"{receiver.url}/lost{QUERY}", secret=SECRET)
-    sealed = Vault([LOST_KEY]).seal(SECRET, place=f"{lost}/secret")
+    sealed = Vault([LOST_KEY]).seal(SECRET, associated_data=f"{lost}/secret")
     await app.db.execute("UPDATE webhooks SET secret_key = $2 WHERE id = $1", lost, sealed)
     urls = [
         f"{receiver.url}/echo{QUERY}",
@@ -80,8 +82,8 @@ async def make_everything_fail(app: Application, receiver: Receiver, places: lis
         f"http://10.0.0.1/{QUERY}",
         f"http://10.0.0.1/<'x>{QUERY}",
         f"http://127.0.0.1:{free_port()}/{QUERY}",
-        *(place + QUERY for place in places),
-        places[0].replace("http:", "https:") + QUERY,
+        *(url + QUERY for url in urls_of_hostile),
+        urls_of_hostile[0].replace("http:", "https:") + QUERY,
     ]
     for url in urls:
         webhook = await app.webhook(tenant, url, secret=SECRET)
@@ -102,18 +104,18 @@ async def make_everything_fail(app: Application, receiver: Receiver, places: lis
     return tenant
 
 
-async def pages(port: int) -> str:
-    """Everything that the daemon serves."""
-    told = ""
+async def served_pages(port: int) -> str:
+    """Return all pages that the daemon serves without a token."""
+    text = ""
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
         for path in ("/healthz", "/readyz", "/metrics", f"/nothing{QUERY}"):
             async with client.get(path, headers=HEADERS) as answer:
-                told += await answer.text()
-    return told
+                text += await answer.text()
+    return text
 
 
-async def told_to_customers(app: Application) -> str:
-    """What stands in the rows, but for what was written there as a secret or an event."""
+async def shown_to_customers(app: Application) -> str:
+    """Return the columns that customers see, except for the secrets and events that they wrote."""
     queries = (
         "SELECT error_message, response_body, response_headers->>'x-echo' FROM webhook_deliveries",
         "SELECT kind, data::text, last_error FROM webhook_notices",
@@ -122,17 +124,17 @@ async def told_to_customers(app: Application) -> str:
     return "".join([str(await app.db.fetch(query)) for query in queries])
 
 
-async def logged(daemon: Running, *events: str) -> None:
+async def wait_for_events(daemon: Running, *events: str) -> None:
     for event in events:
         await daemon.line(lambda line, event=event: f'"{event}"' in line, err=True)  # type: ignore[misc]
 
 
-async def test_no_secret_is_told_whatever_fails(
+async def test_no_output_contains_a_secret_whatever_fails(
     app: Application, database: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     port = free_port()
     (tmp_path / "config.toml").write_text(settings(port))
-    receiver.answer = answering
+    receiver.answer = echo_or_redirect
     env = {"DATABASE_URL": database}
     garbage = HTTP + b"200 " + CANARY.encode() + b"\x00\r\nX: \xff\xfe\x00\r\n\r\n"
     async with (
@@ -148,38 +150,38 @@ async def test_no_secret_is_told_whatever_fails(
         ) as daemon,
     ):
         tenant = await make_everything_fail(app, receiver, [x.url for x in (one, two, three, four)])
-        await logged(daemon, "service.started")
+        await wait_for_events(daemon, "service.started")
         await until(lambda: every_secret_is_sealed(app))
         await app.event(tenant, {"password": f"{CANARY}-data"})
         await app.event(tenant, type="sabotage")
-        await logged(daemon, "delivery.failed", "delivery.postponed", "endpoint.changed")
-        await logged(daemon, "notice.not_mailed")
-        await until(lambda: every_endpoint_ended(app))
-        served = await pages(port)
+        await wait_for_events(daemon, "delivery.failed", "delivery.postponed", "endpoint.changed")
+        await wait_for_events(daemon, "notice.not_mailed")
+        await until(lambda: every_endpoint_is_paused(app))
+        served = await served_pages(port)
         checked = await webhookd("check", folder=tmp_path, env=env)
         as_json = await webhookd("check", "--json", folder=tmp_path, env=env)
         (tmp_path / "config.toml").write_text(f"security.master_keys = ['{CANARY}']\n")
         daemon.process.send_signal(signal.SIGHUP)
-        await logged(daemon, "service.reload_refused")
+        await wait_for_events(daemon, "service.reload_refused")
         await app.db.execute("ALTER TABLE webhook_deliveries RENAME TO elsewhere")
-        await logged(daemon, "loop.failed")
+        await wait_for_events(daemon, "loop.failed")
         await app.db.execute("ALTER TABLE elsewhere RENAME TO webhook_deliveries")
-        await until(lambda: lost_its_database(app, daemon))
+        await until(lambda: database_connection_is_lost(app, daemon))
         assert await daemon.stop(signal.SIGTERM) == 0
 
-    everything = [
+    output = [
         *(daemon.out + daemon.err),
         *(served, checked.out, checked.err, as_json.out, as_json.err),
-        await told_to_customers(app),
+        await shown_to_customers(app),
     ]
     password = urlsplit(database).password
     assert checked.code == 1
     for secret in (CANARY, "c29tZW9uZTpj", password):
         assert secret
-        assert [text for text in everything if secret in text] == []
+        assert [text for text in output if secret in text] == []
 
 
-async def lost_its_database(app: Application, daemon: Running) -> bool:
+async def database_connection_is_lost(app: Application, daemon: Running) -> bool:
     await app.db.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -192,8 +194,8 @@ async def every_secret_is_sealed(app: Application) -> bool:
     return left == 0
 
 
-async def every_endpoint_ended(app: Application) -> bool:
-    """All were tried twice and paused, but for the one that cannot be tried without its key."""
+async def every_endpoint_is_paused(app: Application) -> bool:
+    """All were attempted twice and paused, except for the one whose secret cannot be opened."""
     left: int = await app.db.fetchval(
         "SELECT count(*) FROM webhooks WHERE is_active AND filter_error IS NULL"
         " AND endpoint_url NOT LIKE '%/lost%'"
@@ -211,7 +213,7 @@ async def every_endpoint_ended(app: Application) -> bool:
         ("rotate-secret", "00000000-0000-0000-0000-000000000000"),
     ],
 )
-async def test_no_secret_is_told_by_a_command_that_cannot_begin(
+async def test_a_command_that_cannot_start_prints_no_secret(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     password = f"{CANARY}-password"
@@ -227,7 +229,7 @@ async def test_no_secret_is_told_by_a_command_that_cannot_begin(
         (tmp_path / "config.toml").write_text(text)
 
         async with running(*arguments, folder=tmp_path) as command:
-            if arguments[0] == "run":  # it waits for a database that may yet come
+            if arguments[0] == "run":  # it waits for the database
                 await command.line(lambda line: "database.awaited" in line, err=True)
                 command.process.kill()
             await command.wait()
@@ -235,12 +237,12 @@ async def test_no_secret_is_told_by_a_command_that_cannot_begin(
         assert password not in "".join(command.out + command.err)
 
 
-def test_a_crash_leaves_no_core(database: str, tmp_path: Path) -> None:
+def test_a_crash_leaves_no_core_dump(database: str, tmp_path: Path) -> None:
     unlimited = ["sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh"]
     port = free_port()
     env = environment({"DATABASE_URL": database, "WEBHOOKD_ADMIN__PORT": str(port)})
     if not dumps_core([*unlimited, sys.executable, "-c", "import os; os.abort()"], tmp_path, env):
-        pytest.skip("processes leave no core here, whatever they do")
+        pytest.skip("core dumps are disabled on this machine")
 
     daemon = subprocess.Popen(
         [*unlimited, sys.executable, "-m", "daemon", "run", "--no-embedded"],

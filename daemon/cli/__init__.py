@@ -1,7 +1,7 @@
 """
-The command line `webhookd`: one file per group of commands, and one way to end for all of them.
+The command line `webhookd`: one module per command.
 
-Exit codes: 0 done, 1 the thing asked for failed, 2 usage or configuration error. What went wrong is
+Exit codes: 0 done, 1 the requested operation failed, 2 usage or configuration error. An error is
 one clear line on stderr, never a traceback.
 """
 
@@ -22,31 +22,31 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command that the arguments name, and exit."""
+    """Run the command that the arguments name, and exit. Raises SystemExit."""
     _register()
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
         code = 130
     except WebhookdError as error:
-        _complain(str(error))
+        _print_error(str(error))
         code = 2 if isinstance(error, ConfigError | UsageError) else 1
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has gone; Python would complain of it at the exit
+        sys.stderr.close()  # the reader of our output is gone; Python would report it at exit
         code = 1
-    except Exception as error:  # noqa: BLE001  the edge: a fault of ours is told in one line, too
-        _complain(f"internal error: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001  the edge: even a defect of ours is one line
+        _print_error(f"internal error: {type(error).__name__}: {error}")
         code = 1
     raise SystemExit(code or 0)
 
 
-def _complain(message: str) -> None:
+def _print_error(message: str) -> None:
     for line in message.splitlines():
         print(f"webhookd: {line}", file=sys.stderr)
 
 
 def _register() -> None:
-    """Import the commands: each registers itself, and imports what is heavy when it runs."""
+    """Import the commands, which register themselves; each imports heavy modules when it runs."""
     from daemon.cli import (  # noqa: F401
         check,
         forget,

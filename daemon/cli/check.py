@@ -1,4 +1,4 @@
-"""`webhookd check`: is everything as the daemon needs it, and if not, what is wrong."""
+"""`webhookd check`: whether the installation has everything that the daemon needs."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from daemon.cli import app
 from daemon.cli.support.options import JsonOption
 
 if TYPE_CHECKING:
-    from daemon.cli.checks.finding import Finding, Mark
+    from daemon.cli.checks.finding import Finding, Status
     from daemon.cli.support.console import Screen
 
 
@@ -25,39 +25,42 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """
-    Check configuration, database, schema, permissions, and every webhook.
+    Check the configuration, database, schema, permissions, and every webhook.
 
-    Exits with 1 if anything is wrong (✗); a remark (!) is no mistake.
+    Exits with 1 if a check fails (✗); a warning (!) does not count as a failure.
     """
-    from daemon.cli.checks.finding import Mark
+    from daemon.cli.checks.finding import Status
 
-    marks = asyncio.run(_check_as_json(config) if json else _check(config))
-    raise typer.Exit(1 if marks[Mark.WRONG] else 0)
+    counts = asyncio.run(_check_as_json(config) if json else _check(config))
+    raise typer.Exit(1 if counts[Status.ERROR] else 0)
 
 
-async def _check(config: Path | None) -> "Counter[Mark]":
-    from daemon.cli.checks.checks import all_findings
-    from daemon.cli.checks.finding import Mark
+async def _check(config: Path | None) -> "Counter[Status]":
+    from daemon.cli.checks.finding import Status
+    from daemon.cli.checks.sequence import check_installation
     from daemon.cli.support.console import Screen
 
-    screen, marks = Screen(), Counter[Mark]()
-    async for finding in all_findings(config):
-        marks[finding.mark] += 1
+    screen, counts = Screen(), Counter[Status]()
+    async for finding in check_installation(config):
+        counts[finding.status] += 1
         _show(screen, finding)
     screen.show()
-    screen.show("Something is wrong." if marks[Mark.WRONG] else "Nothing is wrong.")
-    return marks
+    screen.show("Something is wrong." if counts[Status.ERROR] else "Nothing is wrong.")
+    return counts
 
 
-async def _check_as_json(config: Path | None) -> "Counter[Mark]":
-    from daemon.cli.checks.checks import all_findings
-    from daemon.cli.checks.finding import Mark
+async def _check_as_json(config: Path | None) -> "Counter[Status]":
+    from daemon.cli.checks.finding import Status
+    from daemon.cli.checks.sequence import check_installation
 
-    found = [finding async for finding in all_findings(config)]
-    marks = Counter(finding.mark for finding in found)
-    checks = [finding.as_json() for finding in found]
-    print(json.dumps({"ok": not marks[Mark.WRONG], "checks": checks}, indent=2))
-    return marks
+    findings = [finding async for finding in check_installation(config)]
+    counts = Counter(finding.status for finding in findings)
+    report = {
+        "ok": not counts[Status.ERROR],
+        "checks": [finding.as_json() for finding in findings],
+    }
+    print(json.dumps(report, indent=2))
+    return counts
 
 
 def _show(screen: "Screen", finding: "Finding") -> None:
@@ -65,7 +68,7 @@ def _show(screen: "Screen", finding: "Finding") -> None:
 
     from daemon.cli.support.console import printable
 
-    line = Text(f"{finding.mark.value} ", style=finding.mark.colour)
-    line.append(f"{finding.subject:<14} ", style="bold")
-    line.append(printable(finding.sentence))
+    line = Text(f"{finding.status.symbol} ", style=finding.status.colour)
+    line.append(f"{finding.check:<14} ", style="bold")
+    line.append(printable(finding.message))
     screen.show(line)

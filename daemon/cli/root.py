@@ -1,4 +1,4 @@
-"""The words before any command: `--version`, the order of the help, and one line for a slip."""
+"""The command `webhookd` itself: `--version`, the order of commands, and usage errors."""
 
 import re
 from typing import Annotated, Any
@@ -9,12 +9,12 @@ from typer.core import TyperGroup
 from daemon.cli import app
 from daemon.core.errors import UsageError
 
-# Given in the wrong place, it would be quoted as what was not understood.
+# A secret in the wrong place would be quoted in the error message.
 SECRET = re.compile(r"whsec_[^\s'\")]+")
 
 QUOTED = re.compile(r"^'(?:[^']*/ )?([^']+)': (?:Input )?")
 
-# As one meets them, not as the alphabet has them.
+# As a new user needs them, not alphabetically.
 ORDER = (
     "demo", "run", "migrate", "check", "trigger", "listen", "verify", "rotate-secret", "retry",
     "replay", "forget",
@@ -22,43 +22,42 @@ ORDER = (
 
 
 class Commands(TyperGroup):
-    """All commands; what was mistyped is told like any other mistake, in one line."""
+    """All commands; a usage error is one line, as every other error is."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run as `webhookd`, by whatever name we were called. Raises UsageError."""
+        """Run as `webhookd`, whatever the program is called. Raises UsageError."""
         try:
             return super().main(*args, **{"prog_name": "webhookd", **options})
-        except typer.TyperException as slip:
-            raise UsageError(_one_line(slip.format_message())) from None
+        except typer.TyperException as error:
+            raise UsageError(_one_line(error.format_message())) from None
         except typer.Abort:
             return 130
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Print the help and exit with 2 if no command is named. Raises typer.Exit."""
         if not args:
             print(ctx.get_help())
             raise typer.Exit(2)
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands in the order of the help."""
         known = super().list_commands(ctx)
         return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
 def _one_line(message: str) -> str:
-    """`--port: 99999 is not in the range …`, as the configuration's mistakes are told."""
+    """Format a usage error as configuration errors are: `--port: 99999 is not in the range …`."""
     message = SECRET.sub("whsec_…", " ".join(message.split()).rstrip("."))
     message = message.removeprefix("Invalid value for ").removeprefix("Invalid value: ")
     return QUOTED.sub(r"\1: ", message)
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import PackageNotFoundError, version
+def _print_version(requested: bool) -> None:
+    if requested:
+        from daemon.runtime.version import program_version
 
-        try:
-            print(f"webhookd {version('penguinmails-webhooks')}")
-        except PackageNotFoundError:  # run from a checkout that was never installed
-            print("webhookd, version unknown")
+        print(f"webhookd {program_version()}")
         raise typer.Exit
 
 
@@ -66,7 +65,7 @@ def _tell_version(asked: bool) -> None:
 def root(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True),
+        typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """What the app itself says of itself stands."""
+    """Accept the options that come before a command; the help text is the app's own."""

@@ -1,4 +1,4 @@
-"""`webhookd rotate-secret`: a new secret for one webhook, beside the old one for a while."""
+"""`webhookd rotate-secret`: a new secret for a webhook, used beside the previous one at first."""
 
 import asyncio
 import json
@@ -10,14 +10,7 @@ from uuid import UUID
 import typer
 
 from daemon.cli import app
-from daemon.cli.support.options import (
-    ConfigOption,
-    JsonOption,
-    configured,
-    connected,
-    database_of,
-    switch,
-)
+from daemon.cli.support.options import ConfigOption, JsonOption, load_config, switch
 from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
@@ -28,17 +21,20 @@ LONGEST_OVERLAP = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """The one moment in which the secret is shown."""
+    """The new secret, in plain text, and until when the previous one is used beside it."""
 
     secret: str
     overlap_until: datetime | None
 
     def as_text(self) -> str:
+        """Two lines for a person: the secret, and what becomes of the previous one."""
         if self.overlap_until is None:
-            return f"{self.secret}\nThe previous secret signs nothing any more."
-        return f"{self.secret}\nThe previous secret signs too until {self.overlap_until:%F %T %Z}."
+            return f"{self.secret}\nThe previous secret is no longer used."
+        until = f"{self.overlap_until:%F %T %Z}"
+        return f"{self.secret}\nRequests are also signed with the previous secret until {until}."
 
     def as_json(self) -> str:
+        """The same as a JSON object."""
         until = None if self.overlap_until is None else self.overlap_until.isoformat()
         return json.dumps({"secretKey": self.secret, "previousSecretExpiresAt": until})
 
@@ -49,7 +45,7 @@ def rotate_secret(
     overlap: Annotated[
         str,
         typer.Option(
-            help="How long requests are signed with the previous secret too; 0s ends it at once.",
+            help="How long to sign with the previous secret too; 0s ends its use at once.",
             metavar="DURATION",
         ),
     ] = "24h",
@@ -60,12 +56,14 @@ def rotate_secret(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Give a webhook a new secret, and print it: it is shown this once."""
-    made = asyncio.run(_rotate(configured(config), webhook, _overlap_of(overlap), replace=replace))
-    print(made.as_json() if json else made.as_text())
+    """Give a webhook a new secret and print it; it cannot be shown again."""
+    new_secret = asyncio.run(
+        _rotate(load_config(config), webhook, _parse_overlap(overlap), replace=replace)
+    )
+    print(new_secret.as_json() if json else new_secret.as_text())
 
 
-def _overlap_of(text: str) -> timedelta:
+def _parse_overlap(text: str) -> timedelta:
     from daemon.config import parse_duration
 
     try:
@@ -80,20 +78,19 @@ def _overlap_of(text: str) -> timedelta:
 async def _rotate(
     config: "Config", webhook: UUID, overlap: timedelta, *, replace: bool
 ) -> NewSecret:
+    from daemon.cli.support.databases import verified_connection
     from daemon.core.model.ids import WebhookId
-    from daemon.secrets.credentials import new_secret, secret_place
+    from daemon.secrets.new_secret import new_secret
+    from daemon.secrets.sealing import seal_secret
     from daemon.secrets.vault import Vault
-    from daemon.store.migrations import verify
-    from daemon.store.secrets import UnderWay, rotate
+    from daemon.store.secret_rotation import RotationUnderWay, rotate
     from daemon.wiring import master_keys
 
     secret, vault = new_secret(), Vault(master_keys(config))
-    stored = secret if vault.newest is None else vault.seal(secret, place=secret_place(webhook))
-    async with database_of(config) as url, connected(url) as db:
-        await verify(db)
-        async with db.transaction():
-            rotated = await rotate(db, WebhookId(webhook), stored, overlap=overlap, replace=replace)
-    if isinstance(rotated, UnderWay):
+    stored = seal_secret(secret, webhook, vault)
+    async with verified_connection(config) as db, db.transaction():
+        rotated = await rotate(db, WebhookId(webhook), stored, overlap=overlap, replace=replace)
+    if isinstance(rotated, RotationUnderWay):
         raise WebhookdError(str(rotated))
     if rotated is None:
         raise WebhookdError(f"there is no webhook {webhook}")

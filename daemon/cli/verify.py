@@ -1,4 +1,4 @@
-"""`webhookd verify`: one signature, checked offline."""
+"""`webhookd verify`: checks one signature offline."""
 
 import re
 import sys
@@ -31,20 +31,20 @@ def verify(
     ] = None,
 ) -> None:
     """
-    Check the signature of a body, given on stdin as the raw bytes that came.
+    Check the signature of a body, given on stdin as the raw bytes received.
 
     Prints `valid` and exits with 0, or `INVALID: …` and exits with 1.
     """
     (key,) = secrets_given([] if secret is None else [secret], needed=True)
     if sys.stdin.isatty():
         print("webhookd: type or paste the body, then press Ctrl-D", file=sys.stderr)
-    complaint = complaint_of(sys.stdin.buffer.read(), signature, key)
-    print("valid" if complaint is None else f"INVALID: {complaint}")
-    raise typer.Exit(0 if complaint is None else 1)
+    problem = signature_problem(sys.stdin.buffer.read(), signature, key)
+    print("valid" if problem is None else f"INVALID: {problem}")
+    raise typer.Exit(0 if problem is None else 1)
 
 
-def complaint_of(body: bytes, signature: str, secret: str) -> str | None:
-    """What is wrong with the signature of these very bytes; None when nothing is."""
+def signature_problem(body: bytes, signature: str, secret: str) -> str | None:
+    """Return what is wrong with the `sha256=…` signature of this body, or None if it is valid."""
     if not SIGNATURE.fullmatch(signature):
         return "the signature is not of the form sha256=<64 lower-case hex digits>"
     if verification.verify(body, signature, [secret]):

@@ -1,15 +1,15 @@
 """
-What the operator decides: `load` finds it, checks all of it at once, and makes a frozen `Config`.
+The operator's settings: `load` reads every source and returns a checked `Config`.
 
-The strongest wins: `WEBHOOKD_…` variables, then files in `$CREDENTIALS_DIRECTORY`, then
-`DATABASE_URL`, then the TOML file, then the defaults. A setting that is empty in the environment
-counts as not set.
+Precedence, strongest first: `WEBHOOKD_…` variables, files in `$CREDENTIALS_DIRECTORY`,
+`DATABASE_URL`, the TOML file, the defaults. An empty environment variable counts as not set.
 """
 
+from daemon.config.config import Config
 from daemon.config.durations import format_duration, parse_duration
+from daemon.config.loading import load
 from daemon.config.sections import (
     Admin,
-    Config,
     Database,
     Delivery,
     Egress,
@@ -18,8 +18,8 @@ from daemon.config.sections import (
     Retention,
     Security,
 )
-from daemon.config.sources import load
-from daemon.config.validators import LogFormat, LogLevel, PortRange
+from daemon.config.setting_types import LogFormat, LogLevel
+from daemon.config.validators import PortRange
 
 __all__ = [
     "Admin",

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: a number never goes without its unit."""
+"""Durations as text, like `"1h30m"`: every number has a unit."""
 
 import re
 from datetime import timedelta
@@ -10,22 +10,22 @@ UNITS = {
     "s": timedelta(seconds=1),
     "ms": timedelta(milliseconds=1),
 }
-_WRITTEN = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in UNITS))
+_PATTERN = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in UNITS))
 ACCEPTED = 'must be a duration like "250ms", "5s", "1h30m" or "90d"'
 
 
 def parse_duration(text: object) -> timedelta:
     """
-    Read `"5s"`, `"1h30m"`, `"250ms"`; a timedelta passes as it is.
+    Parse `"5s"`, `"1h30m"` or `"250ms"`; a timedelta is returned unchanged.
 
     Units are d, h, m, s and ms, largest first, each at most once. Raises ValueError.
     """
     if isinstance(text, timedelta):
         return text
-    written = _WRITTEN.fullmatch(text) if isinstance(text, str) and text else None
-    if written is None:
+    match = _PATTERN.fullmatch(text) if isinstance(text, str) and text else None
+    if match is None:
         raise ValueError(ACCEPTED)
-    counts = (int(count or 0) for count in written.groups())
+    counts = (int(count or 0) for count in match.groups())
     try:
         return sum((n * unit for n, unit in zip(counts, UNITS.values(), strict=True)), timedelta())
     except OverflowError:
@@ -33,7 +33,7 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration so that `parse_duration` reads it back; what is below 1 ms is dropped."""
+    """Format a duration for `parse_duration`; fractions of a millisecond are dropped."""
     parts = []
     for unit, length in UNITS.items():
         count, duration = divmod(duration, length)

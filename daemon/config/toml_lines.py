@@ -1,7 +1,7 @@
 """
-On which line of a TOML text each key and each list element stands, which tomllib does not tell.
+The line number of each key and list element in a TOML text, which tomllib does not report.
 
-It reads only what tomllib has accepted, and so needs to find ends, not mistakes.
+The scanner reads only text that tomllib has accepted: it finds where tokens end, not mistakes.
 """
 
 import re
@@ -14,116 +14,118 @@ _BLANK = re.compile(r"[ \t]*")
 _GAP = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY_PART = re.compile(r'"(?:\\.|[^"\\])*"|\'[^\']*\'|[A-Za-z0-9_-]+')
 _SCALAR = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}'  # up to two quotes may stand before the closing three
+    r'"""(?:\\.|[^\\])*?"{3,5}'  # up to two quotes may precede the closing three
     r"|'''.*?'{3,5}"
     r'|"(?:\\.|[^"\\])*"'
     r"|'[^']*'"
-    r"|[^,\]}\n#]+",  # numbers, booleans, and dates, which may hold a blank
+    r"|[^,\]}\n#]+",  # numbers, booleans, and dates, which may contain a space
     re.DOTALL,
 )
 
 
 def lines_of(text: str) -> dict[KeyPath, int]:
     """
-    Map each path, `("egress", "allow_ports", 1)`, to the line where it first stands.
+    Map each key path, like `("egress", "allow_ports", 1)`, to the line of its first occurrence.
 
     `text` must be valid TOML; lists and arrays of tables count from 0, lines from 1. Raises
-    ValueError or IndexError where a later TOML has a syntax that is not known here.
+    ValueError or IndexError for syntax of a later TOML version.
     """
-    scan = _Scan(text)
-    scan.document()
-    return scan.lines
+    scanner = _Scanner(text)
+    scanner.read_document()
+    return scanner.lines
 
 
-class _Scan:
+class _Scanner:
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
+        self._text = text
+        self._position = 0
         self.lines: dict[KeyPath, int] = {}
-        self.last: dict[KeyPath, int] = {}  # of each array of tables, the index now being filled
+        # The index of the current table in each array of tables.
+        self._array_index: dict[KeyPath, int] = {}
 
-    def document(self) -> None:
+    def read_document(self) -> None:
+        """Fill `lines`. Raises ValueError or IndexError, as `lines_of` does."""
         table: KeyPath = ()
-        self.skip(_GAP)
-        while self.at < len(self.text):
-            if self.text[self.at] == "[":
-                table = self.header()
+        self._skip(_GAP)
+        while self._position < len(self._text):
+            if self._text[self._position] == "[":
+                table = self._read_table_header()
             else:
-                self.pair(table)
-            self.skip(_GAP)
+                self._read_pair(table)
+            self._skip(_GAP)
 
-    def header(self) -> KeyPath:
-        start = self.at
-        brackets = 2 if self.text.startswith("[[", start) else 1
-        self.at += brackets
-        path = self.key((), start)
+    def _read_table_header(self) -> KeyPath:
+        start = self._position
+        brackets = 2 if self._text.startswith("[[", start) else 1
+        self._position += brackets
+        path = self._read_key((), start)
         if brackets == 2:
-            self.last[path] = self.last.get(path, -1) + 1
-            path = (*path, self.last[path])
-            self.note(path, start)
-        self.at += brackets
+            self._array_index[path] = self._array_index.get(path, -1) + 1
+            path = (*path, self._array_index[path])
+            self._record(path, start)
+        self._position += brackets
         return path
 
-    def pair(self, table: KeyPath) -> None:
-        path = self.key(table, self.at)
-        self.at += 1  # the equals sign
-        self.skip(_BLANK)
-        self.value(path)
+    def _read_pair(self, table: KeyPath) -> None:
+        path = self._read_key(table, self._position)
+        self._position += 1  # the equals sign
+        self._skip(_BLANK)
+        self._read_value(path)
 
-    def key(self, table: KeyPath, start: int) -> KeyPath:
-        """Read a dotted key, and note it and the tables that it passes through."""
+    def _read_key(self, table: KeyPath, start: int) -> KeyPath:
+        """Read a dotted key; record its line for the key and for the tables on its path."""
         path = table
         while True:
-            self.skip(_BLANK)
-            path = (*path, self.part())
-            self.note(path, start)
-            self.skip(_BLANK)
-            if self.text[self.at] != ".":
+            self._skip(_BLANK)
+            path = (*path, self._read_key_part())
+            self._record(path, start)
+            self._skip(_BLANK)
+            if self._text[self._position] != ".":
                 return path
-            self.at += 1
-            if path in self.last:
-                path = (*path, self.last[path])
+            self._position += 1
+            if path in self._array_index:
+                path = (*path, self._array_index[path])
 
-    def part(self) -> str:
-        written = self.skip(_KEY_PART)
-        if written[0] not in "\"'":
-            return written
-        (key,) = tomllib.loads(f"{written} = 0")
+    def _read_key_part(self) -> str:
+        token = self._skip(_KEY_PART)
+        if token[0] not in "\"'":
+            return token
+        (key,) = tomllib.loads(f"{token} = 0")
         return key
 
-    def value(self, path: KeyPath) -> None:
-        opening = self.text[self.at]
+    def _read_value(self, path: KeyPath) -> None:
+        opening = self._text[self._position]
         if opening == "[":
-            self.items("]", lambda index: self.element((*path, index)))
+            self._read_items("]", lambda index: self._read_element((*path, index)))
         elif opening == "{":
-            self.items("}", lambda _: self.pair(path))
+            self._read_items("}", lambda _: self._read_pair(path))
         else:
-            self.skip(_SCALAR)
+            self._skip(_SCALAR)
 
-    def element(self, path: KeyPath) -> None:
-        self.note(path, self.at)
-        self.value(path)
+    def _read_element(self, path: KeyPath) -> None:
+        self._record(path, self._position)
+        self._read_value(path)
 
-    def items(self, closing: str, read: Callable[[int], None]) -> None:
-        """Read what stands between brackets and commas; `read` is given each item's number."""
-        self.at += 1
-        self.skip(_GAP)
+    def _read_items(self, closing: str, read: Callable[[int], None]) -> None:
+        """Read comma-separated items up to `closing`; `read` gets the index of each."""
+        self._position += 1
+        self._skip(_GAP)
         index = 0
-        while self.text[self.at] != closing:
+        while self._text[self._position] != closing:
             read(index)
             index += 1
-            self.skip(_GAP)
-            if self.text[self.at] == ",":
-                self.at += 1
-                self.skip(_GAP)
-        self.at += 1
+            self._skip(_GAP)
+            if self._text[self._position] == ",":
+                self._position += 1
+                self._skip(_GAP)
+        self._position += 1
 
-    def note(self, path: KeyPath, start: int) -> None:
-        self.lines.setdefault(path, self.text.count("\n", 0, start) + 1)
+    def _record(self, path: KeyPath, start: int) -> None:
+        self.lines.setdefault(path, self._text.count("\n", 0, start) + 1)
 
-    def skip(self, pattern: re.Pattern[str]) -> str:
-        found = pattern.match(self.text, self.at)
+    def _skip(self, pattern: re.Pattern[str]) -> str:
+        found = pattern.match(self._text, self._position)
         if found is None:
-            raise ValueError("tomllib accepts what is unknown here")
-        self.at = found.end()
+            raise ValueError("tomllib accepts syntax that is not known here")
+        self._position = found.end()
         return found[0]

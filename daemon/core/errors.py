@@ -46,7 +46,7 @@ class DatabaseBusyError(DatabaseUnavailableError):
 
 
 class StatementTimeoutError(DatabaseUnavailableError):
-    """PostgreSQL ended a statement that took longer than it may."""
+    """PostgreSQL cancelled a statement that ran longer than its `statement_timeout`."""
 
 
 class StatementError(WebhookdError):
@@ -77,12 +77,12 @@ class MailError(WebhookdError):
     """
     Raised when a mail server cannot be used or rejects a message; logged for the operator.
 
-    `for_good` says that the rejection is permanent: another try would not help.
+    `permanent` says that the rejection is permanent: another try would not help.
     """
 
-    def __init__(self, message: str, *, for_good: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
-        self.for_good = for_good
+        self.permanent = permanent
 
 
 class PostponedError(WebhookdError):

@@ -1,11 +1,11 @@
 """
-PostgreSQL as our own child process: made when missing, private, and gone when we are gone.
+PostgreSQL as a child process: created on first use, private, and stopped when the daemon ends.
 
-Everything of it lies in one folder, which `cluster` describes; nothing outside that folder is
-changed, save a temporary one for the unix socket, whose path must be short.
+All its files are in one directory (see `data_dir`). Nothing outside of it changes, except for a
+temporary directory for the Unix socket, whose path must be short.
 """
 
-from daemon.embedded.neighbour import running
+from daemon.embedded.running_instance import running_url
 from daemon.embedded.server import EmbeddedPostgres, default_data_dir, start
 
-__all__ = ["EmbeddedPostgres", "default_data_dir", "running", "start"]
+__all__ = ["EmbeddedPostgres", "default_data_dir", "running_url", "start"]

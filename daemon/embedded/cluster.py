@@ -1,171 +1,114 @@
-"""
-The folder where PostgreSQL keeps its data: ours alone, whole or absent, used by one at a time.
+"""PostgreSQL's own data directory (the cluster) and the superuser's password: whole or absent."""
 
-It holds `cluster` (PostgreSQL's own), `password` (the superuser's), `pg_service.conf` (how psql
-connects, while a server runs), `server.log` and the log before it, `lock` (held by the one who uses
-the folder) and `alive` (held by every process of PostgreSQL, so that a new one can wait for the
-orphans of one that was killed).
-"""
-
-import asyncio
-import fcntl
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL
-from typing import IO
 
 from daemon.core.errors import EmbeddedPostgresError
-from daemon.embedded.launch import Account, Launch, barrier
+from daemon.embedded.account import Account
+from daemon.embedded.data_dir import open_private
+from daemon.embedded.launch import Launch
+from daemon.embedded.server_log import failure_reason
 
-# C.UTF-8 knows the letters beyond ASCII; C is there even where that is missing.
+# C.UTF-8 classifies letters beyond ASCII; C exists even where C.UTF-8 is missing.
 LOCALES = ("C.UTF-8", "C")
-ORPHANS_SECONDS = 30
 
 
-def own_folder(data: Path, account: Account | None) -> Path:
+def cluster_version(data: Path) -> int | None:
+    """Return the major version of PostgreSQL that made the cluster; None if there is none yet."""
+    file = data / "cluster" / "PG_VERSION"
+    return int(file.read_text().split(".")[0]) if file.exists() else None
+
+
+def superuser_password(data: Path) -> str:
     """
-    Make the folder if it is missing; return its whole path.
+    Return the superuser's password, generated before the cluster is made.
 
-    Refused is a folder of somebody else's, one with other things in it, and one that `account`
-    cannot come to: the folders above are not ours to open.
+    Raises EmbeddedPostgresError if the cluster exists but its password is missing.
     """
-    data = data.expanduser().resolve()
-    for folder in reversed([data, *data.parents]):
-        if not folder.exists():
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o711 if account else 0o700)
-    if data.stat().st_uid != os.geteuid():
-        raise EmbeddedPostgresError(f"{data} belongs to another user")
-    if any(data.iterdir()) and not (data / "lock").exists():
-        raise EmbeddedPostgresError(
-            f"{data} is not empty, and what it holds is not an embedded PostgreSQL's data"
-        )
-    if account:
-        data.chmod(0o711)
-    if obstacle := barrier(data, account):
-        raise EmbeddedPostgresError(
-            f"PostgreSQL runs as the user nobody when we are root, who cannot enter {obstacle}: "
-            f"its data cannot lie in {data}"
-        )
-    return data
-
-
-def open_private(path: Path, mode: str) -> IO[str]:
-    """Open a file that is ours alone from its first moment: the folder may be entered by others."""
-    return open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
-
-
-@contextmanager
-def locked(data: Path) -> Iterator[None]:
-    """Hold the folder; raises EmbeddedPostgresError, which names it, if another does."""
-    with open_private(data / "lock", "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise EmbeddedPostgresError(
-                f"{data} is in use by another webhookd (process {holder}): "
-                "to share one database, give both its database.url"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-@asynccontextmanager
-async def after_orphans(data: Path) -> AsyncIterator[int]:
-    """
-    Wait until no process of an earlier PostgreSQL lives; gives the file to hand to the next one.
-
-    Processes inherit the lock, so the kernel lets go of it when the last of them is gone.
-    """
-    with open_private(data / "alive", "a") as file:
-        try:
-            async with asyncio.timeout(ORPHANS_SECONDS):
-                while not _try_lock(file.fileno()):  # noqa: ASYNC110 - the kernel sets no Event
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            raise EmbeddedPostgresError(
-                f"Processes of an earlier PostgreSQL still use {data} after {ORPHANS_SECONDS} s"
-            ) from None
-        yield file.fileno()
-
-
-def _try_lock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def version_of(data: Path) -> int | None:
-    """The major version of PostgreSQL that made the cluster; None if there is none yet."""
-    mark = data / "cluster" / "PG_VERSION"
-    return int(mark.read_text().split(".")[0]) if mark.exists() else None
-
-
-def password_of(data: Path) -> str:
-    """The superuser's password, which is made before the cluster is."""
     file = data / "password"
     if not file.exists():
-        if version_of(data):
-            raise EmbeddedPostgresError(f"{file} is missing, and the data is locked by it")
-        part = file.with_suffix(".part")
-        with open_private(part, "w") as made:
-            made.write(secrets.token_urlsafe(24))
-        _sync(part)
-        part.rename(file)
+        if cluster_version(data):
+            raise EmbeddedPostgresError(f"{file} is missing, and the data cannot be opened without")
+        _write_password(file)
     return file.read_text()
 
 
-async def make(launch: Launch, initdb: Path, data: Path, role: str, *, sync: bool) -> None:
+async def create_cluster(
+    launch: Launch, initdb: Path, data: Path, *, role: str, sync: bool
+) -> None:
     """
-    Make the cluster, in a folder beside it that is renamed when it is whole.
+    Run initdb in a directory beside the cluster's, which is renamed once it is complete.
 
-    `sync` waits until it is safe on the disk. Raises EmbeddedPostgresError with initdb's last line.
+    `sync` waits until the data is on disk. Raises EmbeddedPostgresError with initdb's reason.
     """
-    with _room(data, launch.account) as room:
+    with _staging_dir(data, launch.account) as staging:
         command = [
-            *(str(initdb), "--pgdata", str(room / "cluster"), "--username", role),
-            *("--pwfile", str(room / "password"), "--auth", "scram-sha-256"),
+            *(str(initdb), "--pgdata", str(staging / "cluster"), "--username", role),
+            *("--pwfile", str(staging / "password"), "--auth", "scram-sha-256"),
             *("--encoding", "UTF8", "--no-instructions"),
             *([] if sync else ["--no-sync"]),
         ]
         for locale in LOCALES:
-            if await _runs_well(launch, [*command, "--locale", locale], room / "log"):
+            if await _succeeds(launch, [*command, "--locale", locale], staging / "log"):
                 break
         else:
-            raise EmbeddedPostgresError(f"PostgreSQL's initdb failed: {last_words(room / 'log')}")
-        (room / "cluster").rename(data / "cluster")
-    _sync(data)
+            reason = failure_reason(staging / "log")
+            raise EmbeddedPostgresError(f"PostgreSQL's initdb failed: {reason}")
+        (staging / "cluster").rename(data / "cluster")
+    _fsync(data)
+
+
+def remove_stale_pid_file(data: Path) -> None:
+    """
+    Remove a stale `postmaster.pid` whose process id now belongs to another program.
+
+    PostgreSQL removes it when that process is gone, but takes any living process for a postmaster.
+    A real postmaster's working directory is its cluster; its file stays and keeps us out.
+    """
+    file = data / "cluster" / "postmaster.pid"
+    try:
+        pid = int(file.read_text().split()[0])
+        working_directory = os.readlink(f"/proc/{pid}/cwd")
+    except (FileNotFoundError, ValueError, IndexError):
+        return
+    except PermissionError:  # another user's process, so not ours
+        working_directory = ""
+    if working_directory != str(data / "cluster"):
+        file.unlink()
+
+
+def _write_password(file: Path) -> None:
+    part = file.with_suffix(".part")
+    with open_private(part, "w") as output:
+        output.write(secrets.token_urlsafe(24))
+    _fsync(part)
+    part.rename(file)
 
 
 @contextmanager
-def _room(data: Path, account: Account | None) -> Iterator[Path]:
-    """A folder for initdb with the password in it; clears those of starts that were killed."""
+def _staging_dir(data: Path, account: Account | None) -> Iterator[Path]:
+    """Yield a directory for initdb with the password in it; remove those of killed starts."""
     for leftover in data.glob("initdb-*"):
         shutil.rmtree(leftover)
-    # What cannot be removed now, as its makers are only just dying, the next start removes.
+    # initdb's processes may still be dying; the next start removes what cannot be removed now.
     with tempfile.TemporaryDirectory(
         prefix="initdb-", dir=data, ignore_cleanup_errors=True
     ) as name:
-        room = Path(name)
-        shutil.copy(data / "password", room / "password")
+        staging = Path(name)
+        shutil.copy(data / "password", staging / "password")
         if account:
-            os.chown(room / "password", account.uid, account.gid)
-            os.chown(room, account.uid, account.gid)
-        yield room
+            os.chown(staging / "password", account.uid, account.gid)
+            os.chown(staging, account.uid, account.gid)
+        yield staging
 
 
-async def _runs_well(launch: Launch, command: list[str], log: Path) -> bool:
+async def _succeeds(launch: Launch, command: list[str], log: Path) -> bool:
     with open_private(log, "w") as output:
         process = await launch.start(command, output)
     try:
@@ -173,42 +116,13 @@ async def _runs_well(launch: Launch, command: list[str], log: Path) -> bool:
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, SIGKILL)  # the servers that it runs, too
+                os.killpg(process.pid, SIGKILL)  # also the servers that initdb runs
             await process.wait()
 
 
-def _sync(path: Path) -> None:
+def _fsync(path: Path) -> None:
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
     finally:
         os.close(file)
-
-
-def forget_stranger(data: Path) -> None:
-    """
-    Remove a stale `postmaster.pid` whose number another program bears by now.
-
-    PostgreSQL does so itself when that process is gone, but takes a living one for a postmaster.
-    A true one works in its cluster's folder, and is left to defend it.
-    """
-    mark = data / "cluster" / "postmaster.pid"
-    try:
-        pid = int(mark.read_text().split()[0])
-        working_in = os.readlink(f"/proc/{pid}/cwd")
-    except (FileNotFoundError, ValueError, IndexError):
-        return
-    except PermissionError:  # another user's, so not ours
-        working_in = ""
-    if working_in != str(data / "cluster"):
-        mark.unlink()
-
-
-def last_words(log: Path) -> str:
-    """The line of a server's log that tells why it ended."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    for line in reversed(lines):
-        for mark in ("FATAL:", "PANIC:", "error:"):
-            if mark in line:
-                return line.partition(mark)[2].strip()
-    return lines[-1].strip() if lines else "it printed nothing"

@@ -1,48 +1,50 @@
 """
-One line per thing that happened, to stderr: cheap, never a secret, and never a reason to stop.
+The log on stderr: one line per event, without secrets; logging never stops the program.
 
-`configure` is called once at the start. Every other room only does `log = structlog.get_logger()`
+`configure` is called once at the start. Every other module only does `log = structlog.get_logger()`
 and `log.info("noun.verb_past", key=value)`.
 """
 
-import logging
 import sys
 from typing import TextIO
 
 import structlog
-from structlog.typing import EventDict
 
-from daemon.logs.output import Output, Render
-from daemon.logs.redaction import one_line, without_secrets
-from daemon.logs.rendering import console, to_json
+from daemon.logs.console import console_renderer
+from daemon.logs.json_lines import render_json
+from daemon.logs.output import Output, Renderer
+from daemon.logs.standard_library import route_standard_library
+from daemon.logs.text import one_line
+from daemon.logs.urls import without_secrets
 
 __all__ = ["configure", "one_line", "without_secrets"]
 
-# Loggers that are in use already hold this output and this list; so they follow `configure` too,
-# all but its level.
-_RENDER: list[Render] = [to_json]
+# Loggers that are in use already keep a reference to this output and this list; therefore they
+# follow a later `configure` too, except for its level.
 _OUTPUT = Output()
+_PROCESSORS: list[Renderer] = [render_json]
 
 
 def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002
     """
     Write all logs, the standard library's too, to `stream` (stderr) from `level` on.
 
-    `format` is `json`, `console`, or `auto`: console on a terminal, else JSON. A stream that is
-    closed, full or gone loses lines, and nothing else; how many is told once it is back.
+    `format` is `json`, `console`, or `auto`: console on a terminal, JSON otherwise. A stream
+    that is closed, full or broken loses lines and nothing else; a later warning counts them.
     """
     stream = stream or sys.stderr
     terminal = _is_terminal(stream)
     on_console = format == "console" or (format == "auto" and terminal)
-    _RENDER[:] = [console(colors=terminal) if on_console else to_json]
-    _OUTPUT.aim(stream, _RENDER[0])
+    renderer = console_renderer(colors=terminal) if on_console else render_json
+    _PROCESSORS[:] = [renderer]
+    _OUTPUT.redirect(stream, renderer)
     structlog.configure(
-        processors=_RENDER,
+        processors=_PROCESSORS,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _OUTPUT,
         cache_logger_on_first_use=True,
     )
-    _route_standard_library(level)
+    route_standard_library(level, _OUTPUT, renderer)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
@@ -50,24 +52,3 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
-
-
-def _route_standard_library(level: str) -> None:
-    """Take over what asyncio and aiohttp say, from warnings on: below that it is noise."""
-    root = logging.getLogger()
-    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
-    others = [handler for handler in root.handlers if not isinstance(handler, _Bridge)]
-    root.handlers[:] = [*others, _Bridge()]
-
-
-class _Bridge(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            message = record.getMessage()
-        except Exception:  # noqa: BLE001  Arguments that do not fit their format, or a broken repr.
-            message = str(record.msg)
-        fields: EventDict = {"event": message, "logger": record.name}
-        if record.exc_info:
-            fields["exc_info"] = record.exc_info
-        # The last: others may stand before it, as the demo's filter does.
-        _OUTPUT.write(_RENDER[-1](None, record.levelname.lower(), fields))

@@ -1,1 +1,1 @@
-"""What keeps the tables small, sealed, and free of what must be forgotten."""
+"""Background upkeep of the tables: retention of rows, resealing of secrets, erasure on request."""

@@ -1,215 +1,180 @@
 """
-The eraser: makes a database forget one contact or one tenant, while daemons and others work on it.
+Erasure of one contact's data, or of everything of a tenant, while daemons and applications work.
 
-What is under way meanwhile is caught up with: deliveries of what was just being fanned out, next
-attempts of what was just being settled.
+Rows that are added meanwhile are followed up: deliveries of events that are being fanned out, and
+next attempts of deliveries whose results are being stored.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
 from daemon.core.errors import WebhookdError
 from daemon.core.model.erasure import ErasureCounts, ErasureTarget
-from daemon.core.model.ids import DeliveryId, EventId, WebhookId
-from daemon.core.scheduling.batch_size import BatchSize
-from daemon.store import erasure
-from daemon.store.database import Connection, Database
-from daemon.store.erasure import Attempt, Bite, Place
+from daemon.core.model.ids import EventId, WebhookId
+from daemon.maintenance.erasure_pages import ErasurePages
+from daemon.store import erasure, erasure_deliveries, erasure_events, erasure_webhooks
+from daemon.store.database import Database
+from daemon.store.erasure import Cursor, ErasureStep
+from daemon.store.session import Connection
 
-# One event may hold megabytes.
-SMALLEST_PAGE, LARGEST_PAGE = 50, 2000
-PAGE_SECONDS = 0.2
-DELIVERIES_AT_ONCE = 1000
-IDS_AT_ONCE = 10_000
-HELD_REST_SECONDS = 0.1
-PATIENCE_SECONDS = 30.0
-# What comes in while we are at it is followed only so often.
-MOST_ROUNDS = 10
+DELIVERIES_PER_STEP = 1000
+LOCK_POLL_SECONDS = 0.1
+LOCK_PATIENCE_SECONDS = 30.0
+# How often rows that were added during the erasure are followed up.
+MAX_FOLLOW_UPS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """So many rows were looked at, and what of them was found or erased."""
+    """The number of rows read so far, and the rows found or erased among them."""
 
-    seen: int
-    tally: ErasureCounts
+    rows_read: int
+    counts: ErasureCounts
 
 
-def unwatched(_: Progress) -> None:
-    """Tell nobody."""
+def ignore_progress(_: Progress) -> None:
+    """The default for `on_progress`."""
 
 
 class Erasure:
     """
-    Counts or erases what is stored of `whose`; `tell` hears of the progress.
+    Counts or erases the data of `target`.
 
-    Everything of a tenant's includes its webhooks, all of which are paused first. Erasing raises
-    WebhookdError when somebody else's transaction holds rows and does not let go; what was erased
-    until then stays so, and another run goes on.
+    `on_progress` is called after each page and each step. `patience_seconds` bounds the wait for
+    rows that other transactions lock.
     """
 
     def __init__(
         self,
         database: Database,
-        whose: ErasureTarget,
+        target: ErasureTarget,
         *,
-        tell: Callable[[Progress], None] = unwatched,
-        patience_seconds: float = PATIENCE_SECONDS,
+        on_progress: Callable[[Progress], None] = ignore_progress,
+        patience_seconds: float = LOCK_PATIENCE_SECONDS,
     ) -> None:
         self._database = database
-        self._whose = whose
-        self._tell = tell
+        self._target = target
+        self._on_progress = on_progress
         self._patience_seconds = patience_seconds
-        self._appetite = BatchSize(least=SMALLEST_PAGE, most=LARGEST_PAGE, seconds=PAGE_SECONDS)
-        self._seen = 0
-        self._tally = ErasureCounts()
+        self._pages = ErasurePages(database, target, on_rows_read=self._add_rows_read)
+        self._rows_read = 0
+        self._counts = ErasureCounts()
 
-    async def known(self) -> bool:
-        """Whether there is such a tenant."""
+    async def tenant_exists(self) -> bool:
+        """Whether the target's tenant, or data of it, is stored."""
         async with self._database.connection() as db:
-            return await erasure.knows(db, self._whose.tenant_id)
+            return await erasure.tenant_exists(db, self._target.tenant_id)
 
     async def count(self) -> ErasureCounts:
-        """What `erase` would erase; changes nothing."""
-        self._begin()
-        named: set[EventId] = set()
-        async for events in self._events():
-            async with self._database.connection() as db:
-                waiting = await erasure.count_waiting(db, events)
-            self._found(ErasureCounts(events=len(events), waiting=waiting))
-            if self._whose.contact is not None:
-                named.update(events)
-        for webhook_id in await self._webhooks():
-            async for attempts in self._deliveries(webhook_id, Place()):
-                naming = await self._naming(attempts)
-                meant = [each for each in attempts if each.id in naming or each.event_id in named]
-                pending = sum(attempt.pending for attempt in meant)
-                self._found(ErasureCounts(deliveries=len(meant), pending=pending))
-            if self._whose.contact is None:
+        """Count the rows that `erase` would erase; changes nothing."""
+        self._reset()
+        events = await self._count_events()
+        for webhook_id in await self._webhook_ids():
+            await self._count_deliveries(webhook_id, events)
+            if self._target.contact is None:
                 async with self._database.connection() as db:
-                    self._found(await erasure.count_records(db, webhook_id))
-        return self._tally
+                    self._add(await erasure_webhooks.count_records(db, webhook_id))
+        return self._counts
 
     async def erase(self) -> ErasureCounts:
-        """Erase it, for good when this returns; what it was."""
-        self._begin()
-        if self._whose.contact is None:
-            pause = partial(erasure.pause, tenant_id=self._whose.tenant_id)
-            await self._until_none_is_left(pause)
+        """
+        Erase the target's data, for good once this returns; returns the counts of erased rows.
+
+        Pauses the tenant's webhooks first when everything is to be erased. Raises WebhookdError
+        when another transaction keeps rows locked for `patience_seconds`. The rows erased until
+        then stay erased, and another run continues.
+        """
+        self._reset()
+        everything = self._target.contact is None
+        if everything:
+            await self._repeat(partial(erasure_webhooks.pause, tenant_id=self._target.tenant_id))
         async with self._database.connection() as db:
-            began = await erasure.a_moment_ago(db)
+            began = await erasure.one_minute_ago(db)
         await self._erase_events()
-        await self._erase_deliveries(Place())
-        for _ in range(MOST_ROUNDS):
-            if not await self._erase_deliveries(Place(began)):
+        await self._erase_deliveries(since=Cursor())
+        for _ in range(MAX_FOLLOW_UPS):
+            if not await self._erase_deliveries(since=Cursor(began)):
                 break
-        if self._whose.contact is None:
+        if everything:
             await self._erase_webhooks()
-        return self._tally
+        return self._counts
 
-    def _begin(self) -> None:
-        self._seen, self._tally = 0, ErasureCounts()
+    async def _count_events(self) -> set[EventId]:
+        """The ids of the contact's events; their deliveries count whatever data they hold."""
+        found: set[EventId] = set()
+        async for events in self._pages.events():
+            async with self._database.connection() as db:
+                waiting = await erasure_events.count_waiting(db, events)
+            self._add(ErasureCounts(events=len(events), waiting=waiting))
+            if self._target.contact is not None:
+                found.update(events)
+        return found
 
-    def _found(self, tally: ErasureCounts) -> None:
-        self._tally += tally
-        self._tell(Progress(self._seen, self._tally))
+    async def _count_deliveries(self, webhook_id: WebhookId, events: set[EventId]) -> None:
+        async for page in self._pages.deliveries(webhook_id, since=Cursor()):
+            selected = await self._pages.select_target(page)
+            found = [each for each in page if each.id in selected or each.event_id in events]
+            pending = sum(delivery.pending for delivery in found)
+            self._add(ErasureCounts(deliveries=len(found), pending=pending))
 
     async def _erase_events(self) -> None:
         erase = partial(
-            erasure.erase_events, tenant_id=self._whose.tenant_id, limit=DELIVERIES_AT_ONCE
+            erasure_events.erase, tenant_id=self._target.tenant_id, limit=DELIVERIES_PER_STEP
         )
-        async for events in self._events():
-            await self._until_none_is_left(partial(erase, ids=events))
+        async for events in self._pages.events():
+            await self._repeat(partial(erase, ids=events))
 
-    async def _erase_deliveries(self, since: Place) -> int:
-        """Erase the deliveries that are meant, of this time and later; how many there were."""
-        before = self._tally.deliveries
-        for webhook_id in await self._webhooks():
-            async for attempts in self._deliveries(webhook_id, since):
-                ids = list(await self._naming(attempts))
-                for start in range(0, len(ids), DELIVERIES_AT_ONCE):
-                    some = ids[start : start + DELIVERIES_AT_ONCE]
-                    await self._until_none_is_left(partial(erasure.erase_deliveries, ids=some))
-        return self._tally.deliveries - before
+    async def _erase_deliveries(self, *, since: Cursor) -> int:
+        """Erase the target's deliveries from `since` on; returns how many there were."""
+        before = self._counts.deliveries
+        for webhook_id in await self._webhook_ids():
+            async for page in self._pages.deliveries(webhook_id, since=since):
+                ids = list(await self._pages.select_target(page))
+                for start in range(0, len(ids), DELIVERIES_PER_STEP):
+                    batch = ids[start : start + DELIVERIES_PER_STEP]
+                    await self._repeat(partial(erasure_deliveries.erase, ids=batch))
+        return self._counts.deliveries - before
 
     async def _erase_webhooks(self) -> None:
-        erase = partial(erasure.erase_webhook, tenant_id=self._whose.tenant_id)
-        for webhook_id in await self._webhooks():
-            await self._until_none_is_left(partial(erase, webhook_id=webhook_id))
+        erase = partial(erasure_webhooks.erase, tenant_id=self._target.tenant_id)
+        for webhook_id in await self._webhook_ids():
+            await self._repeat(partial(erase, webhook_id=webhook_id))
 
-    async def _until_none_is_left(self, bite: Callable[[Connection], Awaitable[Bite]]) -> None:
-        give_up = time.monotonic() + self._patience_seconds
+    async def _repeat(self, step: Callable[[Connection], Awaitable[ErasureStep]]) -> None:
+        """Repeat the step, each in a transaction of its own, until no rows remain."""
+        deadline = time.monotonic() + self._patience_seconds
         while True:
             async with self._database.transaction() as db:
-                step = await bite(db)
-            self._found(step.erased)
-            if not step.left:
+                done = await step(db)
+            self._add(done.erased)
+            if not done.remaining:
                 return
-            if step.erased:
-                give_up = time.monotonic() + self._patience_seconds
+            if done.erased:
+                deadline = time.monotonic() + self._patience_seconds
                 continue
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise WebhookdError(
-                    "somebody else's transaction holds some of the rows: run it again later"
+                    "another transaction keeps some of the rows locked: run it again later"
                 )
-            await asyncio.sleep(HELD_REST_SECONDS)
+            await asyncio.sleep(LOCK_POLL_SECONDS)
 
-    async def _webhooks(self) -> list[WebhookId]:
+    async def _webhook_ids(self) -> list[WebhookId]:
         async with self._database.connection() as db:
-            return await erasure.webhooks_of(db, self._whose.tenant_id)
+            return await erasure_webhooks.list_ids(db, self._target.tenant_id)
 
-    async def _events(self) -> AsyncIterator[list[EventId]]:
-        """Those of the tenant's events that are meant, page by page."""
-        place = Place()
-        while True:
-            began = time.monotonic()
-            async with self._database.connection() as db:
-                page = await erasure.events(db, self._whose, place, limit=self._appetite.size)
-            self._appetite.took(time.monotonic() - began)
-            self._looked_at(page.seen)
-            if not page.seen:
-                return
-            if page.ids:
-                yield page.ids
-            place = page.next
+    def _reset(self) -> None:
+        self._rows_read, self._counts = 0, ErasureCounts()
 
-    async def _deliveries(
-        self, webhook_id: WebhookId, place: Place
-    ) -> AsyncIterator[list[Attempt]]:
-        """
-        A webhook's deliveries behind `place`, page by page.
+    def _add(self, counts: ErasureCounts) -> None:
+        self._counts += counts
+        self._report()
 
-        Until a page is empty, be it after a short one: a next attempt has a later time than the
-        one it follows.
-        """
-        while True:
-            async with self._database.connection() as db:
-                page = await erasure.deliveries(db, webhook_id, place, limit=IDS_AT_ONCE)
-            if not page.attempts:
-                return
-            yield page.attempts
-            place = page.next
+    def _add_rows_read(self, rows: int) -> None:
+        self._rows_read += rows
+        self._report()
 
-    async def _naming(self, attempts: Sequence[Attempt]) -> set[DeliveryId]:
-        """Those of the deliveries that are meant, going by their own copies of the data."""
-        ids = [attempt.id for attempt in attempts]
-        contact = self._whose.contact
-        if contact is None:
-            self._looked_at(len(ids))
-            return set(ids)
-        naming: set[DeliveryId] = set()
-        while ids:
-            some, ids = ids[: self._appetite.size], ids[self._appetite.size :]
-            began = time.monotonic()
-            async with self._database.connection() as db:
-                naming.update(await erasure.naming(db, some, contact))
-            self._appetite.took(time.monotonic() - began)
-            self._looked_at(len(some))
-        return naming
-
-    def _looked_at(self, rows: int) -> None:
-        self._seen += rows
-        self._tell(Progress(self._seen, self._tally))
+    def _report(self) -> None:
+        self._on_progress(Progress(self._rows_read, self._counts))

@@ -1,46 +1,49 @@
 """
-The janitor: deletes what is older than configured, in batches so small and so far apart that nobody
-notices.
+The retention loop: deletes rows older than configured, in small batches with long rests between.
 
-It takes at most a fifth of one connection's time. Of all daemons one is at it: who finds another at
-work leaves it to that one until its own next round.
+It uses at most a fifth of one connection's time. One daemon at a time prunes; a daemon that finds
+another one pruning leaves the round to it.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from datetime import timedelta
 from math import inf
 
-import asyncpg
 import structlog
 
+from daemon.core.errors import StatementTimeoutError
 from daemon.core.scheduling.batch_size import BatchSize
-from daemon.maintenance.retention_jobs import Chore, Clearing, Weeding
+from daemon.maintenance.pruning import OldestFirstPruner, PagedPruner, Pruner
 from daemon.runtime.metrics import Metrics
-from daemon.store import retention
-from daemon.store.database import Connection, Database
+from daemon.store import expired_deliveries, expired_events, retention
+from daemon.store.database import Database
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
-REST = timedelta(seconds=60)
-# Readiness wants to see every loop come round.
-LONGEST_NAP_SECONDS = 10.0
+# Finished replays, and notices: for as long as someone may want to look them up.
+RECORDS_AGE = timedelta(days=90)
+REST_BETWEEN_ROUNDS = timedelta(seconds=60)
+# Readiness expects every loop to return within seconds.
+LONGEST_REST_SECONDS = 10.0
 REST_PER_WORK = 4.0
 BATCH_SECONDS = 0.05
 SMALLEST_BATCH, LARGEST_BATCH = 100, 500
-# Where very much was deleted and not vacuumed yet, a look could take as long as it likes.
-LONGEST_STATEMENT = timedelta(seconds=2)
+# Where many rows were deleted and not yet vacuumed, a search could take arbitrarily long.
+STATEMENT_TIMEOUT = timedelta(seconds=2)
 
 
 class Retention:
     """
-    The loop; `deliveries` and `events` are the ages from which on each are deleted.
+    The loop; `deliveries` and `events` are the ages at which each expire.
 
-    Between two rounds through everything it rests for `rest`, or for the lesser age where that is
-    shorter. So it does before the first one: whoever has just started has better things to do.
+    A round prunes every table. Between two rounds the loop rests for `rest`, or for the lesser of
+    the two ages where that is shorter; so it does before the first one, because a daemon that has
+    just started has more urgent work.
     """
 
-    name = "janitor"
+    name = "retention"
 
     def __init__(
         self,
@@ -49,73 +52,87 @@ class Retention:
         deliveries: timedelta,
         events: timedelta,
         metrics: Metrics,
-        rest: timedelta = REST,
+        rest: timedelta = REST_BETWEEN_ROUNDS,
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._metrics = metrics
-        self._chores: tuple[Chore, ...] = (
-            Clearing(retention.DELIVERIES, older_than=deliveries),
-            Clearing(retention.EVENTS, older_than=events),
-            Weeding("replays", retention.REPLAYS),
-            Weeding("notices", retention.NOTICES),
-        )
+        self._pruners = _pruners(deliveries=deliveries, events=events)
+        self._remaining: deque[Pruner] = deque()  # of this round
         self._rest_seconds = min(rest, deliveries, events).total_seconds()
         self._next_round_at: float | None = None
         self._deleted: Counter[str] = Counter()
-        self._appetite = BatchSize(least=SMALLEST_BATCH, most=LARGEST_BATCH, seconds=BATCH_SECONDS)
+        self._batch_size = BatchSize(
+            least=SMALLEST_BATCH, most=LARGEST_BATCH, seconds=BATCH_SECONDS
+        )
 
     @property
     def resting(self) -> bool:
-        """Whether a round is over, and the next one not begun."""
-        return all(chore.over for chore in self._chores)
+        """Whether one round is over and the next has not begun."""
+        return not self._remaining
 
     async def run_once(self) -> float:
+        """Prune one batch, or begin a round when it is time; returns the seconds to rest."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if self.resting and (nap := self._nap_seconds(began)) > 0:
-            return nap
-        chore = next(each for each in self._chores if not each.over)
-        try:
-            async with self._database.transaction(durable=False) as db:
-                if await retention.only_one(db, statement=LONGEST_STATEMENT):
-                    await self._go_on(db, chore)
-                else:
-                    self._leave(*self._chores)
-        except asyncpg.QueryCanceledError:
-            log.warning("janitor.gave_way", table=chore.table)
-            self._appetite.took(inf)
-            self._leave(chore)
+        if self.resting:
+            rest = self._seconds_until_round(began)
+            if rest > 0:
+                return rest
+            self._remaining.extend(self._pruners)
+        await self._prune_batch(self._remaining[0])
         now = loop.time()
         if self.resting:
             self._end_round(now)
-        return min(LONGEST_NAP_SECONDS, (now - began) * REST_PER_WORK)
+        return min(LONGEST_REST_SECONDS, (now - began) * REST_PER_WORK)
 
-    def _nap_seconds(self, now: float) -> float:
-        """How long to rest before the next round; 0: it has begun."""
+    def _seconds_until_round(self, now: float) -> float:
         if self._next_round_at is None:
             self._next_round_at = now + self._rest_seconds
-        if now < self._next_round_at:
-            return min(LONGEST_NAP_SECONDS, self._next_round_at - now)
-        for chore in self._chores:
-            chore.begin()
-        return 0.0
+        return min(LONGEST_REST_SECONDS, self._next_round_at - now)
 
-    async def _go_on(self, db: Connection, chore: "Chore") -> None:
+    async def _prune_batch(self, pruner: Pruner) -> None:
+        try:
+            async with self._database.transaction(durable=False) as db:
+                if not await retention.take_lock(db, statement_timeout=STATEMENT_TIMEOUT):
+                    self._remaining.clear()
+                    return
+                is_last = await self._prune(db, pruner)
+        except StatementTimeoutError:
+            log.warning("retention.statement_timed_out", table=pruner.table)
+            self._batch_size.took(inf)
+            is_last = True
+        if is_last:
+            self._remaining.popleft()
+
+    async def _prune(self, db: Connection, pruner: Pruner) -> bool:
+        """Whether that was the last batch of the table in this round."""
         began = asyncio.get_running_loop().time()
-        deleted = await chore.step(db, limit=self._appetite.size)
-        if deleted is not None:
-            self._appetite.took(asyncio.get_running_loop().time() - began)
-            self._deleted[chore.table] += deleted
-            self._metrics.rows_deleted(chore.table, deleted)
-
-    def _leave(self, *chores: "Chore") -> None:
-        """Do no more of it in this round."""
-        for chore in chores:
-            chore.over = True
+        batch = await pruner.prune_batch(db, limit=self._batch_size.size)
+        if batch.deleted is not None:
+            self._batch_size.took(asyncio.get_running_loop().time() - began)
+            self._deleted[pruner.table] += batch.deleted
+            self._metrics.maintenance.rows_deleted[pruner.table].inc(batch.deleted)
+        return batch.is_last
 
     def _end_round(self, now: float) -> None:
         if deleted := +self._deleted:
             log.info("rows.deleted", **deleted)
         self._deleted.clear()
         self._next_round_at = now + self._rest_seconds
+
+
+def _pruners(*, deliveries: timedelta, events: timedelta) -> tuple[Pruner, ...]:
+    return (
+        PagedPruner(
+            "deliveries",
+            find=expired_deliveries.find,
+            delete=expired_deliveries.delete,
+            older_than=deliveries,
+        ),
+        PagedPruner(
+            "events", find=expired_events.find, delete=expired_events.delete, older_than=events
+        ),
+        OldestFirstPruner("replays", retention.delete_replays, RECORDS_AGE),
+        OldestFirstPruner("notices", retention.delete_notices, RECORDS_AGE),
+    )

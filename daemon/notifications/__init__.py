@@ -1,1 +1,1 @@
-"""Mail to administrators about the health of endpoints."""
+"""Emails to administrators about the health of endpoints."""

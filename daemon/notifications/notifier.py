@@ -1,60 +1,34 @@
 """
-The notifier: mails each notice once, to its webhook's own address or else to the administrators.
+The notifier loop: leases due notices and mails each once.
 
-Letters are handed over beside the loop's turns, because a mail server may take its time, and are
-stored as sent one by one. What is not known to be sent when we die is sent again by whoever leases
-it next; its Message-ID is the same.
+Emails are sent in a task beside the loop's rounds, because a mail server may take a minute to
+accept one. After a crash another daemon mails the notices whose leases have expired, including one
+whose email was accepted but not recorded; its Message-ID is the same.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
 from email.headerregistry import Address
-from typing import TypeVar
-
-import structlog
 
 from daemon.core.errors import DatabaseUnavailableError, MailError
-from daemon.core.model.notices import DueNotice
-from daemon.core.policy.email_addresses import parse_address
-from daemon.notifications.email import EmailSettings, render_email
-from daemon.notifications.smtp import Mailer, Refused, Session
+from daemon.core.model.notices import LeasedNotice
+from daemon.notifications.email import EmailSettings
+from daemon.notifications.mailing import Mailing
+from daemon.notifications.smtp import Mailer
+from daemon.notifications.timing import Timing
 from daemon.runtime.metrics import Metrics
 from daemon.store import notices
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 
-log = structlog.get_logger()
-
-AT_ONCE = 10
-# Older than this it is no news; nor is what lay there when mail was first configured.
-NEWS_FOR = timedelta(days=1)
-# Given to the letter under way when the daemon is told to stop.
-LAST_LETTER_SECONDS = 2.0
-# So often a letter waits for an address that is refused for the time being.
-PATIENT_TRIES = 4
-UNADDRESSED = "neither the webhook nor notifications.to names an address"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long a notice is held, and how long it waits after each try; the last wait repeats."""
-
-    rest_seconds: float = 1.0  # between two looks
-    lease: timedelta = timedelta(minutes=3)
-    waits: tuple[timedelta, ...] = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300, 900))
-
-    def wait_after(self, tries: int) -> timedelta:
-        """How long to wait after so many tries, the one just made included."""
-        return self.waits[min(tries, len(self.waits)) - 1]
+BATCH_SIZE = 10
+# Granted to the email under way when the daemon stops.
+CLOSE_SECONDS = 2.0
 
 
 class Notifier:
-    """The loop; `close` it after its last turn. `to` are the administrators' addresses."""
+    """The loop; call `close` after its last round. `to` are the administrators' addresses."""
 
     name = "notifier"
 
@@ -62,7 +36,7 @@ class Notifier:
         self,
         database: Database,
         mailer: Mailer,
-        head: EmailSettings,
+        settings: EmailSettings,
         *,
         to: Sequence[Address],
         metrics: Metrics,
@@ -71,161 +45,84 @@ class Notifier:
         self.wake = asyncio.Event()
         self._database = database
         self._mailer = mailer
-        self._head = head
-        self._to = to
-        self._metrics = metrics
         self._timing = timing or Timing()
-        self._waiting: deque[DueNotice] = deque()  # leased, and not begun
-        self._leased_at = 0.0
+        self._mailing = Mailing(
+            database, settings, administrators=to, metrics=metrics, timing=self._timing
+        )
+        self._leased: deque[LeasedNotice] = deque()  # and not yet being mailed
+        self._lease_ends_at = 0.0  # on the event loop's clock
         self._closing = False
-        self._mailing: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def run_once(self) -> float:
-        if self._mailing is None:
+        """Lease a batch, or wait a while for the batch being mailed; returns seconds to rest."""
+        if self._task is None:
             await self._lease()
-            if not self._waiting:
-                return self._timing.rest_seconds
-            self._mailing = asyncio.create_task(self._mail())
-        await asyncio.wait([self._mailing], timeout=self._timing.rest_seconds)
-        if not self._mailing.done():
+            if not self._leased:
+                return self._timing.poll_seconds
+            self._task = asyncio.create_task(self._mail_leased())
+        await asyncio.wait([self._task], timeout=self._timing.poll_seconds)
+        if not self._task.done():
             return 0.0
-        mailed, self._mailing = self._mailing, None
+        task, self._task = self._task, None
         try:
-            mailed.result()  # its fault is this turn's
+            task.result()  # raises the task's error in this round
         finally:
             await self._release()
-        return self._timing.rest_seconds
+        return self._timing.poll_seconds
 
     async def close(self) -> None:
-        """Let the letter under way finish, but not for long; a lease that is left will lapse."""
+        """Let the email under way finish within seconds, and give the other notices back."""
         self._closing = True
-        if self._mailing is None:
+        if self._task is None:
             return
-        await asyncio.wait([self._mailing], timeout=LAST_LETTER_SECONDS)
-        self._mailing.cancel()
-        await asyncio.gather(self._mailing, return_exceptions=True)
-        with suppress(TimeoutError, DatabaseUnavailableError):
-            async with asyncio.timeout(LAST_LETTER_SECONDS):
+        await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        # Leases that cannot be given back expire.
+        with suppress(DatabaseUnavailableError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._release()
 
     async def _lease(self) -> None:
-        self._leased_at = asyncio.get_running_loop().time()
+        lease = self._timing.lease
+        self._lease_ends_at = asyncio.get_running_loop().time() + lease.total_seconds()
         async with self._database.connection() as db:
             leased = await notices.lease_due(
-                db, limit=AT_ONCE, lease=self._timing.lease, not_older=NEWS_FOR
+                db, limit=BATCH_SIZE, lease=lease, max_age=self._timing.max_age
             )
-        self._waiting.extend(leased)
+        self._leased.extend(leased)
 
     async def _release(self) -> None:
-        held, self._waiting = self._waiting, deque()  # ours no longer, even if this should fail
-        if held:
+        # Dropped first: if giving them back fails, they are left to their leases.
+        leased, self._leased = self._leased, deque()
+        if leased:
             async with self._database.connection() as db:
-                await notices.release(db, held)
+                await notices.release(db, leased)
 
-    async def _mail(self) -> None:
-        await self._set_aside_unaddressed()
-        if not self._waiting:
+    async def _mail_leased(self) -> None:
+        await self._give_up_without_recipient()
+        if not self._leased:
             return
+        lease_ends_at = self._lease_ends_at
         try:
             async with self._mailer.session() as session:
-                while self._waiting and self._may_begin():
-                    await self._post(session, self._waiting.popleft())
+                while self._leased and self._may_begin():
+                    notice = self._leased.popleft()
+                    await self._mailing.mail(session, notice, lease_ends_at=lease_ends_at)
                     if not session.is_open:
                         break
-        except MailError as error:  # of the session: it befalls every letter alike
-            while self._waiting:
-                await self._failed(self._waiting.popleft(), error)
+        except MailError as error:  # no session: every notice fails alike
+            while self._leased:
+                notice = self._leased.popleft()
+                await self._mailing.record_failure(notice, error, lease_ends_at=lease_ends_at)
 
     def _may_begin(self) -> bool:
-        """Whether a letter that is begun now will have ended before its lease does."""
-        held = asyncio.get_running_loop().time() - self._leased_at
-        left = self._timing.lease.total_seconds() - held
-        return not self._closing and left > 2 * self._mailer.letter_seconds
+        """Whether an email that is begun now will end before its lease does."""
+        left = self._lease_ends_at - asyncio.get_running_loop().time()
+        return not self._closing and left > 2 * self._mailer.message_seconds
 
-    async def _set_aside_unaddressed(self) -> None:
-        for notice in [each for each in self._waiting if not self._addresses_of(each)]:
-            self._waiting.remove(notice)
-            await self._give_up(notice, UNADDRESSED)
-            log.warning("notice.unaddressed", **_named(notice))
-
-    def _addresses_of(self, notice: DueNotice) -> Sequence[Address]:
-        """The webhook's own address, when it has one that can be used; else the operators'."""
-        own = _own_address(notice)
-        return self._to if own is None else [own]
-
-    async def _post(self, session: Session, notice: DueNotice) -> None:
-        to = self._addresses_of(notice)
-        if notice.notification_email and to is self._to:
-            log.warning("notice.address_unusable", **_named(notice))
-        letter = render_email(notice, self._head, to=to, operators=to is self._to)
-        try:
-            refused = await session.post(letter, to_all=notice.tries < PATIENT_TRIES)
-        except MailError as error:
-            await self._failed(notice, error)
-        else:
-            await self._sent(notice, refused)
-
-    async def _sent(self, notice: DueNotice, refused: Sequence[Refused]) -> None:
-        self._metrics.mail_sent()
-        remark = "; ".join(f"{each.address}: {each.reason}" for each in refused) or None
-        ours = await self._store(lambda db: notices.sent(db, notice, remark=remark))
-        if not ours:
-            log.warning("notice.lease_lost", **_named(notice))
-        for each in refused:
-            told = _named(notice) | {"address": each.address, "reason": each.reason}
-            log.error("notice.address_refused", **told)
-        log.info("notice.mailed", **_named(notice), tries=notice.tries + 1)
-
-    async def _failed(self, notice: DueNotice, error: MailError) -> None:
-        self._metrics.mail_failed()
-        reason, again = str(error), False
-        wait = self._timing.wait_after(notice.tries + 1)
-        if error.for_good:
-            await self._give_up(notice, reason)
-        else:
-            again = await self._store(
-                lambda db: notices.failed(db, notice, error=reason, wait=wait, not_older=NEWS_FOR)
-            )
-        if again:
-            log.warning(
-                "notice.not_mailed",
-                **_named(notice),
-                reason=reason,
-                retry_in_s=wait.total_seconds(),
-            )
-        else:
-            log.error("notice.given_up", **_named(notice), reason=reason)
-
-    async def _give_up(self, notice: DueNotice, reason: str) -> None:
-        await self._store(lambda db: notices.give_up(db, notice, error=reason))
-
-    async def _store(self, change: Callable[[Connection], Awaitable[T]]) -> T:
-        """Also when the database is away for a moment: what it does not know is sent twice."""
-        lapses = self._leased_at + self._timing.lease.total_seconds()
-        while True:
-            try:
-                async with self._database.transaction() as db:
-                    return await change(db)
-            except DatabaseUnavailableError:
-                if asyncio.get_running_loop().time() > lapses:
-                    raise
-            await asyncio.sleep(self._timing.rest_seconds)
-
-
-def _own_address(notice: DueNotice) -> Address | None:
-    """Without its display name, which is a customer's words."""
-    if not notice.notification_email:
-        return None
-    try:
-        own = parse_address(notice.notification_email)
-    except ValueError:
-        return None
-    return Address(username=own.username, domain=own.domain)
-
-
-def _named(notice: DueNotice) -> dict[str, object]:
-    return {
-        "notice_id": notice.id,
-        "kind": notice.kind.value,
-        "webhook_id": str(notice.webhook_id),
-    }
+    async def _give_up_without_recipient(self) -> None:
+        for notice in [each for each in self._leased if not self._mailing.has_recipient(each)]:
+            self._leased.remove(notice)
+            await self._mailing.give_up_without_recipient(notice, lease_ends_at=self._lease_ends_at)

@@ -19,7 +19,8 @@ from daemon.core.wire.body import event_body
 from daemon.core.wire.event_ids import public_event_id
 from daemon.egress.client import WebhookClient
 from daemon.runtime.offload import Offload
-from daemon.secrets.credentials import credentials_of, redacted
+from daemon.secrets.credentials import open_credentials
+from daemon.secrets.redaction import redact
 from daemon.secrets.vault import Vault
 
 
@@ -46,7 +47,7 @@ class AttemptMaker:
         `public_id` replaces the event's own id in the body and the headers; test events have one.
         Raises PostponedError when the attempt cannot be made for a reason that is ours.
         """
-        credentials = credentials_of(claim.secrets, self._vault)
+        credentials = open_credentials(claim.secrets, self._vault)
         if isinstance(credentials, Failure):
             signature, outcome = None, Outcome(credentials, took_ms=0)
         else:
@@ -54,7 +55,7 @@ class AttemptMaker:
                 partial(signed_request, claim, credentials, public_id=public_id),
                 size=len(claim.data or ""),
             )
-            outcome = redacted(await self._client.send(request), credentials)
+            outcome = redact(await self._client.send(request), credentials)
         verdict = judge(
             claim.attempt,
             outcome,

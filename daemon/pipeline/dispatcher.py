@@ -123,7 +123,7 @@ class Dispatcher:
         except BaseException:
             self._lanes.claim_failed(turns, now=time.monotonic())
             raise
-        self._metrics.observe_claim(time.perf_counter() - began)
+        self._metrics.pipeline.claim_seconds.observe(time.perf_counter() - began)
         now = time.monotonic()
         for turn in turns:
             self._tell_lane(turn, claimed.get(turn.webhook_id), now)
@@ -181,7 +181,7 @@ class Dispatcher:
     def _observe_age(self, claim: Claim) -> None:
         if claim.attempt == 1 and not claim.replayed:
             age = time.time() - claim.event_created_at.timestamp()
-            self._metrics.observe_commit_to_send(age)
+            self._metrics.attempts.observe_commit_to_send(age)
 
     def _postpone(self, claim: Claim, error: PostponedError) -> None:
         """
@@ -189,7 +189,7 @@ class Dispatcher:
 
         Other lanes go on: they may not need the name server or the key that failed.
         """
-        self._metrics.postponed()
+        self._metrics.pipeline.postponed.inc()
         log.warning(
             "delivery.postponed",
             delivery_id=str(claim.delivery_id),

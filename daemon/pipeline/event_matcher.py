@@ -18,8 +18,8 @@ from daemon.core.wire.json_value import parse_json
 from daemon.runtime.time_slice import TimeSlice
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import event_log, subscriptions
-from daemon.store.database import Connection
 from daemon.store.deliveries import NewDelivery
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 

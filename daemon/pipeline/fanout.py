@@ -14,9 +14,10 @@ from daemon.pipeline.event_matcher import match_events
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store import deliveries, inbox, subscriptions
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
 from daemon.store.inbox import EMPTY_SNAPSHOT, InboxBatch
+from daemon.store.session import Connection
 
 BATCH = 500
 INSERTED_AT_ONCE = 2000
@@ -62,7 +63,8 @@ class Fanout:
             self._behind_since = now
         for webhook_id in {delivery.webhook_id for delivery in made}:
             self._waker.announce(webhook_id, 0.0, batch.at)
-        self._metrics.fanned_out(events=len(batch.events), deliveries=len(made))
+        self._metrics.pipeline.events_fanned_out.inc(len(batch.events))
+        self._metrics.pipeline.deliveries_created.inc(len(made))
         if is_last:
             return POLL_SECONDS
         return 0.0 if made else ALL_LOCKED_SECONDS

@@ -32,7 +32,7 @@ class LaneSync:
         self._database = database
         self._lanes = lanes
         self._waker = waker
-        self._metrics = metrics
+        self._metrics = metrics.pipeline
 
     async def run_once(self) -> float:
         began = time.monotonic()
@@ -45,9 +45,7 @@ class LaneSync:
             )
         self._lanes.forget_idle()
         self.oldest_due_seconds = max([0.0, *(-lane.upcoming.due_in for lane in pending)])
-        self._metrics.swept(
-            lag_seconds=self.oldest_due_seconds,
-            due=self._lanes.ready,
-            in_flight=self._lanes.in_flight,
-        )
+        self._metrics.pending_lag_seconds.set(self.oldest_due_seconds)
+        self._metrics.endpoints_due.set(self._lanes.ready)
+        self._metrics.in_flight.set(self._lanes.in_flight)
         return min(max(INTERVAL_SECONDS, took / MAX_SHARE), MAX_INTERVAL_SECONDS)

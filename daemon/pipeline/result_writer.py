@@ -27,7 +27,8 @@ from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims, endpoint_health, notices, results
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
@@ -144,7 +145,8 @@ class ResultWriter:
         async with self._database.transaction() as db:
             stored = await self._write(db, batch, bare=bare)
         self._held.add(stored.held)
-        self._metrics.observe_settle(time.perf_counter() - began, len(stored.free))
+        self._metrics.pipeline.result_store_seconds.observe(time.perf_counter() - began)
+        self._metrics.pipeline.result_batch_size.observe(len(stored.free))
         self._report(stored)
 
     async def _write(self, db: Connection, batch: Sequence[AttemptResult], *, bare: bool) -> Stored:
@@ -168,11 +170,11 @@ class ResultWriter:
 
     def _report(self, stored: Stored) -> None:
         """Count and log what was stored, and announce the next attempts."""
-        self._metrics.observe_attempts(stored.free)
+        self._metrics.attempts.observe(stored.free)
         for result in stored.free:
             claim, verdict = result.claim, result.verdict
             if claim.delivery_id not in stored.next_due:
-                self._metrics.lease_lost()
+                self._metrics.pipeline.leases_lost.inc()
                 log_lost_lease(claim)
                 continue
             if verdict.retry_in is not None:
@@ -180,7 +182,7 @@ class ResultWriter:
                 self._waker.announce(claim.webhook_id, verdict.retry_in.total_seconds(), due)
             log_attempt(result)
         for notice in stored.notices:
-            self._metrics.notice(notice.kind)
+            self._metrics.notifications.notices[notice.kind].inc()
             log_transition(notice)
 
 

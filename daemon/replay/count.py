@@ -8,8 +8,8 @@ from daemon.core.model.replays import Bounded, CountedReplay, ReplayRequest, Rep
 from daemon.core.scheduling.replay_pace import LAST_ID, MOMENT, Position
 from daemon.replay import selection
 from daemon.store import replay_candidates
-from daemon.store.database import Connection
 from daemon.store.replays import BOUND
+from daemon.store.session import Connection
 
 READ_AT_ONCE = 500
 

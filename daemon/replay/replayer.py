@@ -29,9 +29,10 @@ from daemon.pipeline.lane_waker import LaneWaker
 from daemon.replay.selection import select_candidates
 from daemon.runtime.metrics import Metrics
 from daemon.store import replay_steps
-from daemon.store.database import Connection, Database
+from daemon.store.database import Database
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.replay_steps import Job
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
@@ -105,7 +106,7 @@ class Replayer:
         known.since = seen.oldest or made.due
         known.pace.made(piece)
         if made.count:
-            self._metrics.replayed(made.count)
+            self._metrics.pipeline.replayed_deliveries.inc(made.count)
             self._bell.announce(job.webhook_id, 0.0, made.due, failing=job.failing)
         return True
 

@@ -1,1 +1,1 @@
-"""The process and its loops: turns, metrics, systemd, version, files of the package."""
+"""The process: loops, metrics, systemd, the thread pool, ids, version and packaged files."""

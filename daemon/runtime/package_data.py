@@ -1,10 +1,10 @@
-"""Where the files that travel with the program lie: in the wheel, or at the root of a checkout."""
+"""Paths of the files that ship with the program."""
 
 from pathlib import Path
 
 
 def package_file(name: str) -> Path:
-    """The path of `migrations`, `config.example.toml` or `systemd`, however we were installed."""
+    """Return the path of `migrations`, `config.example.toml` or `systemd`, wheel or checkout."""
     package = Path(__file__).parents[1]
-    installed = package / "bundled" / name
-    return installed if installed.exists() else package.parent / name
+    bundled = package / "bundled" / name
+    return bundled if bundled.exists() else package.parent / name

@@ -1,4 +1,4 @@
-"""What systemd is told (sd_notify(3)), if it listens; whether it does is never a reason to fail."""
+"""Notify systemd of the service's state (sd_notify(3)); a failure to do so is ignored."""
 
 import os
 import socket
@@ -8,20 +8,20 @@ from datetime import timedelta
 
 def notify(*states: str, environ: Mapping[str, str] = os.environ) -> bool:
     """
-    Send `READY=1`, `STOPPING=1`, `WATCHDOG=1`, `STATUS=…`; returns whether systemd was told.
+    Send `READY=1`, `STOPPING=1`, `WATCHDOG=1` or `STATUS=…`; return whether systemd received it.
 
-    A manager that does not read is not waited for.
+    This never blocks: a state is dropped when systemd does not read.
     """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False
-    if address.startswith("@"):  # abstract: a name that is in no file system
+    if address.startswith("@"):  # an abstract address, not in the file system
         address = "\0" + address[1:]
     message = "\n".join(state.replace("\n", " ") for state in states).encode(errors="replace")
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
-            manager.setblocking(False)
-            manager.sendto(message, address)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
+            client.setblocking(False)
+            client.sendto(message, address)
     except OSError:
         return False
     return True
@@ -29,12 +29,12 @@ def notify(*states: str, environ: Mapping[str, str] = os.environ) -> bool:
 
 def watchdog_interval(*, environ: Mapping[str, str] = os.environ) -> timedelta | None:
     """
-    How long systemd waits for a `WATCHDOG=1` before it kills us; None when it does not watch us.
+    Return how long systemd waits for `WATCHDOG=1` before it kills the process, or None.
 
-    Send one after each half of it.
+    None means that the watchdog is off. Send `WATCHDOG=1` at half this interval.
     """
-    interval, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     ours = pid in ("", str(os.getpid()))
-    if not ours or not interval.isascii() or not interval.isdigit():
+    if not ours or not usec.isascii() or not usec.isdigit():
         return None
-    return timedelta(microseconds=int(interval[:18])) or None
+    return timedelta(microseconds=int(usec[:18])) or None

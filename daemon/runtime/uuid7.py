@@ -1,4 +1,4 @@
-"""What is new and must be like nothing else: ids of deliveries, and secrets."""
+"""New delivery ids."""
 
 import random
 import time
@@ -9,9 +9,9 @@ from daemon.core.model.ids import DeliveryId
 
 def new_delivery_id() -> DeliveryId:
     """
-    A UUID of version 7 (RFC 9562, section 5.7).
+    Return a new UUID of version 7 (RFC 9562, section 5.7).
 
-    Ordered by time, so that rows made together lie together in the index.
+    It is ordered by time, so that rows inserted together are close together in the index.
     """
     number = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
     number = number & ~(0xF << 76) | 0x7 << 76

@@ -1,8 +1,8 @@
 """
-Secrets at rest: sealed under a master key, each bound to the very row and place it belongs to.
+Seal and open secrets at rest under the operator's master keys.
 
-What the application wrote plain is read as it is. What is sealed names its key, so that several
-keys can be in use while one takes the place of another.
+A secret that the application wrote in plain text is read as it is. A sealed one names its key, so
+that several keys can be in use while a new one replaces an old one.
 """
 
 import os
@@ -27,7 +27,7 @@ OPENED_KEPT = 8192
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
-    """A key made from an operator's setting, and the id that what it sealed bears."""
+    """A key derived from an operator's setting, and the id that its sealed texts contain."""
 
     id: str
     cipher: AESGCM
@@ -35,62 +35,65 @@ class MasterKey:
     @classmethod
     def from_setting(cls, setting: str) -> "MasterKey":
         """
-        Derive key and id (RFC 5869), so that neither tells anything of the other.
+        Derive key and id (HKDF, RFC 5869), so that neither reveals anything about the other.
 
-        `setting` must itself be beyond guessing, like `openssl rand -base64 32`: it is not
-        stretched, for it is no password.
+        `setting` must itself be unguessable, like `openssl rand -base64 32`: it is not a password,
+        and so it is not stretched.
         """
         return cls(
-            _derived(setting, b"webhookd key id", 4).hex(),
-            AESGCM(_derived(setting, b"webhookd master key", 32)),
+            _derive(setting, b"webhookd key id", 4).hex(),
+            AESGCM(_derive(setting, b"webhookd master key", 32)),
         )
 
 
-class _Open(Protocol):
-    def __call__(self, text: str, *, place: str) -> str: ...
+class _Decrypt(Protocol):
+    def __call__(self, text: str, *, associated_data: str) -> str: ...
 
 
 class Vault:
-    """Seals under the first of the keys, and opens under any of them; without keys all is plain."""
+    """Seals under the first key and opens under any; without keys, secrets stay in plain text."""
 
     def __init__(self, settings: Sequence[str] = ()) -> None:
         self.use(settings)
 
     def use(self, settings: Sequence[str]) -> None:
-        """Take these keys in place of the former ones, the newest first."""
+        """Replace the keys by those derived from `settings`, newest first."""
         keys = [MasterKey.from_setting(setting) for setting in settings]
         self._keys = {key.id: key for key in keys}
         self.newest = keys[0].id if keys else None
-        # An attempt's secret is opened once, not once an attempt.
-        self._remembered: _Open = lru_cache(OPENED_KEPT)(self._opened)
+        # A secret is decrypted once, not at every attempt.
+        self._cached_decrypt: _Decrypt = lru_cache(OPENED_KEPT)(self._decrypt)
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """The keys that can be opened with, the newest first."""
+        """The ids of all keys, newest first."""
         return tuple(self._keys)
 
-    def seal(self, plain: str, *, place: str) -> str:
+    def seal(self, plain: str, *, associated_data: str) -> str:
         """
-        Encrypt (AES-256-GCM), for this place alone: elsewhere it cannot be opened.
+        Encrypt `plain` with AES-256-GCM; only the same `associated_data` opens it again.
 
-        Call it only when there is a `newest` key.
+        Call this only when there is a `newest` key.
         """
         assert self.newest is not None
         nonce = os.urandom(NONCE_BYTES)
-        ciphertext = self._keys[self.newest].cipher.encrypt(nonce, plain.encode(), place.encode())
+        cipher = self._keys[self.newest].cipher
+        ciphertext = cipher.encrypt(nonce, plain.encode(), associated_data.encode())
         packed = b2a_base64(nonce + ciphertext, newline=False).decode()
         return f"{PREFIX}{self.newest}:{packed}"
 
-    def open(self, text: str, *, place: str) -> str:
+    def open(self, text: str, *, associated_data: str) -> str:
         """
-        Decrypt what `seal` made for this place; what is not sealed comes back as it is.
+        Decrypt a text from `seal` with the same `associated_data`; return any other text as it is.
 
-        Raises UnreadableSecretError when the key is not among ours, or the text was changed or
-        comes from another place.
+        Raises UnreadableSecretError when the key is unknown, the text was changed, or it was sealed
+        with other associated data.
         """
-        return self._remembered(text, place=place) if is_sealed(text) else text
+        if not is_sealed(text):
+            return text
+        return self._cached_decrypt(text, associated_data=associated_data)
 
-    def _opened(self, text: str, *, place: str) -> str:
+    def _decrypt(self, text: str, *, associated_data: str) -> str:
         key_id, _, packed = text.removeprefix(PREFIX).partition(":")
         key = self._keys.get(key_id)
         if key is None:
@@ -99,7 +102,8 @@ class Vault:
             )
         try:
             raw = a2b_base64(packed, strict_mode=True)
-            return key.cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.encode()).decode()
+            nonce, ciphertext = raw[:NONCE_BYTES], raw[NONCE_BYTES:]
+            return key.cipher.decrypt(nonce, ciphertext, associated_data.encode()).decode()
         except (InvalidTag, ValueError):
             raise UnreadableSecretError(
                 "a sealed secret was changed, or belongs to another webhook"
@@ -107,8 +111,9 @@ class Vault:
 
 
 def is_sealed(text: str) -> bool:
+    """Return whether `text` has the form that `Vault.seal` produces."""
     return text.startswith(PREFIX)
 
 
-def _derived(setting: str, purpose: bytes, length: int) -> bytes:
+def _derive(setting: str, purpose: bytes, length: int) -> bytes:
     return HKDF(SHA256(), length, salt=None, info=purpose).derive(setting.encode())

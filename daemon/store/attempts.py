@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
-from daemon.store.database import Connection
 from daemon.store.page import LOOKED_AT_ONCE, Place, Which
+from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.scheduling.lanes import LaneTurn
 from daemon.store.columns import columns
-from daemon.store.database import Connection
 from daemon.store.lanes import Upcoming
+from daemon.store.session import Connection
 
 
 @dataclass(slots=True)

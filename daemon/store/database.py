@@ -9,34 +9,13 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import TypeAlias
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from daemon.core.errors import DatabaseUnavailableError
 from daemon.store.errors import UNAVAILABLE, cannot_open, translated
 from daemon.store.listening import Handler, Notifications
-from daemon.store.timestamps import read_every_time
-
-Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
-
-QUERY_SECONDS = 10.0
-CONNECT_SECONDS = 5.0
-
-# Every query of ours has an index made for it. A planner that has not yet seen the tables grow
-# would scan or sort a million rows for a claim of fifty, and keep that plan.
-PLANNING = """
-    -- What is written outside a durable transaction need not wait for the disk.
-    SET synchronous_commit = off;
-    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
-    SET enable_mergejoin = off; SET jit = off;
-    SET timezone = 'UTC'; SET default_transaction_isolation = 'read committed';
-    -- A daemon that stands still in the middle of a transaction must not hold its locks for long.
-    SET idle_in_transaction_session_timeout = '5s';
-    -- Nor one whose query we gave up: the server does not hear of that while it waits for a lock.
-    SET statement_timeout = '12s';
-"""
+from daemon.store.session import CONNECT_SECONDS, QUERY_SECONDS, Connection, prepare
 
 # One message, one round trip.
 BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
@@ -64,7 +43,7 @@ class Database:
                 timeout=CONNECT_SECONDS,
                 command_timeout=QUERY_SECONDS,
                 max_inactive_connection_lifetime=300,
-                init=_prepare,
+                init=prepare,
                 reset=_keep,
                 server_settings={"application_name": "webhookd"},
             )
@@ -130,8 +109,3 @@ class Database:
 
 async def _keep(connection: Connection) -> None:
     """Give back as it is: the usual reset costs a round trip, and would undo PLANNING."""
-
-
-async def _prepare(connection: Connection) -> None:
-    await connection.execute(PLANNING)
-    await read_every_time(connection)

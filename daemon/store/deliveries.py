@@ -12,7 +12,7 @@ from datetime import datetime
 
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.store.columns import columns
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)

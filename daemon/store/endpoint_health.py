@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.store.columns import columns
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 LOCK_HEALTH = """
     -- SKIP LOCKED: whoever holds one webhook, a person's open transaction or a deletion, holds up

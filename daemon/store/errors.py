@@ -35,6 +35,12 @@ BUSY = (
     asyncpg.LockNotAvailableError,
 )
 
+# All that a command reports as a database that it cannot use, missing privileges included.
+COMMAND_ERRORS = (
+    *(OSError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    asyncpg.InternalClientError,
+)
+
 
 def translate(error: Exception) -> Exception:
     """
@@ -68,6 +74,17 @@ def translated() -> Iterator[None]:
         if ours is error:
             raise
         raise ours from error
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Raise DatabaseUnavailableError, one sentence, for any database error in a command's block."""
+    try:
+        yield
+    except BrokenPipeError:  # from the command's own output
+        raise
+    except COMMAND_ERRORS as error:
+        raise cannot_open(error) from error
 
 
 def cannot_open(error: BaseException) -> DatabaseUnavailableError:

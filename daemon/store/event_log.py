@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.core.model.ids import EventId, TenantId
-from daemon.store.database import Connection
 from daemon.store.page import LOOKED_AT_ONCE, Place, Which
+from daemon.store.session import Connection
 
 DATA = "SELECT id, event_data FROM webhook_events WHERE id = ANY ($1::uuid[])"
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from daemon.core.model.events import Event
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.store.columns import columns
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)

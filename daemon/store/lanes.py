@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.core.model.ids import WebhookId
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
 from daemon.store.errors import translated
+from daemon.store.session import CONNECT_SECONDS
 
-CONNECT_SECONDS = 5.0
 CHECK_SECONDS = 3.0
 
 Handler = Callable[[str], None]

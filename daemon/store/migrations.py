@@ -15,8 +15,9 @@ import asyncpg
 
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
-from daemon.store.database import CONNECT_SECONDS, Connection
-from daemon.store.errors import cannot_open, describe
+from daemon.store.connection import connected
+from daemon.store.errors import describe
+from daemon.store.session import Connection
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
 LOCK_POLL_SECONDS = 0.1
@@ -53,19 +54,13 @@ async def migrate(
     Any number may run at once: one applies, the others wait and find nothing to do. Raises
     MigrationError, SchemaError or DatabaseUnavailableError.
     """
-    try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise cannot_open(error) from error
-    try:
+    async with connected(url, plain=True) as connection:  # its end releases the lock
         await _lock(connection)
         missing = await _missing(connection, known(folder))
         if not dry_run:
             for migration in missing:
                 await _apply(connection, migration)
         return missing
-    finally:
-        await connection.close()  # and with it the lock
 
 
 async def verify(connection: Connection, migrations: Iterable[Migration] | None = None) -> None:

@@ -1,8 +1,8 @@
 """
-What the administrator is to be told; written in the transaction that makes it true.
+Notices about endpoints: written in the transaction of the transition itself, then leased for mail.
 
-A notice is mailed by whoever leases it, by moving `due_at` to when the lease lapses. That time is
-also the fence: who no longer holds the lease changes nothing. `infinity` is a notice given up.
+A lease moves `due_at` to the time at which the lease expires. That time is also the fence: a daemon
+whose lease has expired changes nothing. A notice that was given up has a `due_at` of `infinity`.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 from daemon.core.model.ids import NoticeId, TenantId, WebhookId
-from daemon.core.model.notices import DueNotice, Notice, NoticeKind, PastAttempt
-from daemon.store.database import Connection
+from daemon.core.model.notices import AttemptSummary, LeasedNotice, Notice, NoticeKind
+from daemon.store.session import Connection
 
-LOOKED_THROUGH = 1000
-
+# Deliveries read per notice to find its last attempts.
+MAX_DELIVERIES_READ = 1000
 
 WRITE = """
     INSERT INTO webhook_notices (tenant_id, webhook_id, kind, data)
@@ -24,6 +24,7 @@ WRITE = """
 
 
 async def write(db: Connection, notices: Sequence[Notice]) -> None:
+    """Insert these notices, due at once."""
     await db.execute(
         WRITE,
         [n.tenant_id for n in notices],
@@ -39,9 +40,9 @@ LEASE_DUE = """
         SELECT id
           FROM webhook_notices
          WHERE sent_at IS NULL AND due_at <= now() AND created_at > now() - $3::interval
-           -- Follows from the line above, and spares the index all that was never mailed.
+           -- Implied by the line above; keeps the scan of the index off notices never mailed.
            AND due_at > now() - $3::interval
-           -- A newer daemon may know kinds that we have no words for.
+           -- A newer daemon may write kinds that this one has no wording for.
            AND kind = ANY ($4::text[])
          ORDER BY due_at
          LIMIT $1
@@ -64,7 +65,7 @@ LAST_ATTEMPTS = """
            AS notice (id, webhook_id, created_at)
       CROSS JOIN LATERAL (
             SELECT *
-              FROM (-- Bounded, for a backlog of attempts to be made lies between those made.
+              FROM (-- Bounded: pending attempts of a large backlog lie between the finished ones.
                     SELECT status, attempted_at, status_code, duration_ms, error_message
                       FROM webhook_deliveries
                      WHERE webhook_id = notice.webhook_id AND attempted_at <= notice.created_at
@@ -77,29 +78,29 @@ LAST_ATTEMPTS = """
 
 
 async def lease_due(
-    db: Connection, *, limit: int, lease: timedelta, not_older: timedelta, attempts: int = 5
-) -> list[DueNotice]:
-    """Lease notices that are due to be mailed, each with the last `attempts` made before it."""
-    rows = await db.fetch(LEASE_DUE, limit, lease, not_older, [kind.value for kind in NoticeKind])
+    db: Connection, *, limit: int, lease: timedelta, max_age: timedelta, attempts: int = 5
+) -> list[LeasedNotice]:
+    """Lease due notices younger than `max_age`, each with the last `attempts` made before it."""
+    rows = await db.fetch(LEASE_DUE, limit, lease, max_age, [kind.value for kind in NoticeKind])
     if not rows:
         return []
-    leased = {row["id"]: _due_of(row) for row in sorted(rows, key=lambda row: row["id"])}
+    leased = {row["id"]: _leased_notice(row) for row in sorted(rows, key=lambda row: row["id"])}
     found = await db.fetch(
         LAST_ATTEMPTS,
         list(leased),
         [notice.webhook_id for notice in leased.values()],
         [notice.created_at for notice in leased.values()],
-        LOOKED_THROUGH,
+        MAX_DELIVERIES_READ,
         attempts,
     )
     for row in found:
         notice = leased[row["id"]]
-        leased[row["id"]] = replace(notice, attempts=(*notice.attempts, _attempt_of(row)))
+        leased[row["id"]] = replace(notice, attempts=(*notice.attempts, _attempt_summary(row)))
     return list(leased.values())
 
 
-def _due_of(row: Any) -> DueNotice:
-    return DueNotice(
+def _leased_notice(row: Any) -> LeasedNotice:
+    return LeasedNotice(
         id=NoticeId(row["id"]),
         kind=NoticeKind(row["kind"]),
         tenant_id=TenantId(row["tenant_id"]),
@@ -119,57 +120,10 @@ def _due_of(row: Any) -> DueNotice:
     )
 
 
-def _attempt_of(row: Any) -> PastAttempt:
-    return PastAttempt(
+def _attempt_summary(row: Any) -> AttemptSummary:
+    return AttemptSummary(
         row["attempted_at"], row["status_code"], row["duration_ms"], row["error_message"]
     )
-
-
-SENT = """
-    UPDATE webhook_notices
-       SET sent_at = now(), tries = tries + 1, last_error = $3
-     WHERE id = $1 AND due_at = $2 AND sent_at IS NULL
- RETURNING true
-"""
-
-
-async def sent(db: Connection, notice: DueNotice, *, remark: str | None = None) -> bool:
-    """A mail server has taken it over; False when the lease was lost meanwhile."""
-    return bool(await db.fetchval(SENT, notice.id, notice.leased_until, remark))
-
-
-FAILED = """
-    UPDATE webhook_notices
-       SET tries = tries + 1, last_error = $3,
-           due_at = CASE WHEN now() + $4::interval < created_at + $5::interval
-                         THEN now() + $4::interval ELSE 'infinity' END
-     WHERE id = $1 AND due_at = $2 AND sent_at IS NULL
- RETURNING due_at < 'infinity'
-"""
-
-
-async def failed(
-    db: Connection, notice: DueNotice, *, error: str, wait: timedelta, not_older: timedelta
-) -> bool:
-    """
-    It could not be mailed now; False when it will be too old to be news after `wait`.
-
-    Who has lost the lease changes nothing: then it is due again by somebody else's doing.
-    """
-    again = await db.fetchval(FAILED, notice.id, notice.leased_until, error, wait, not_older)
-    return again is not False
-
-
-GIVE_UP = """
-    UPDATE webhook_notices
-       SET tries = tries + 1, last_error = $3, due_at = 'infinity'
-     WHERE id = $1 AND due_at = $2 AND sent_at IS NULL
-"""
-
-
-async def give_up(db: Connection, notice: DueNotice, *, error: str) -> None:
-    """It cannot be mailed, and waiting would not help."""
-    await db.execute(GIVE_UP, notice.id, notice.leased_until, error)
 
 
 RELEASE = """
@@ -180,6 +134,6 @@ RELEASE = """
 """
 
 
-async def release(db: Connection, leased: Sequence[DueNotice]) -> None:
-    """Give back what was not begun: it is due again at once."""
+async def release(db: Connection, leased: Sequence[LeasedNotice]) -> None:
+    """Give back leased notices that were not mailed; they are due again at once."""
     await db.execute(RELEASE, [n.id for n in leased], [n.leased_until for n in leased])

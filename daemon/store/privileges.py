@@ -1,4 +1,7 @@
-"""Which rights the daemon's role needs, and which it lacks."""
+"""The rights that the daemon's role needs, and those that it lacks."""
+
+from daemon.core.model.inspection import DisabledTrigger, MissingPrivilege
+from daemon.store.session import Connection
 
 # What the daemon's own statements do to each table.
 NEEDED = {
@@ -10,12 +13,13 @@ NEEDED = {
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
-
-
 NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]
 
+# Functions that may have been revoked from PUBLIC. Trigger functions run without EXECUTE.
+FUNCTIONS = ("pg_notify(text, text)", "pg_current_snapshot()")
 
-LACKING = """
+
+MISSING_ON_TABLES = """
     SELECT needed.name, needed.privilege, to_regclass(needed.name) IS NULL AS unseen,
            current_user::text AS role
       FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
@@ -24,11 +28,19 @@ LACKING = """
 """
 
 
-# Functions that may have been taken from PUBLIC. Those of triggers run whoever may call them.
-FUNCTIONS = ("pg_notify(text, text)", "pg_current_snapshot()")
+async def missing_on_tables(db: Connection, *, with_api: bool) -> list[MissingPrivilege]:
+    """The table privileges that this connection's role lacks, `with_api` those of the API too."""
+    needed = [(table, privilege) for table in NEEDED for privilege in NEEDED[table]]
+    if with_api:
+        needed += NEEDED_BY_API
+    tables, privileges = [table for table, _ in needed], [privilege for _, privilege in needed]
+    return [
+        MissingPrivilege(row["role"], row["name"], None if row["unseen"] else row["privilege"])
+        for row in await db.fetch(MISSING_ON_TABLES, tables, privileges)
+    ]
 
 
-LACKING_FUNCTIONS = """
+MISSING_ON_FUNCTIONS = """
     SELECT name, current_user::text AS role
       FROM unnest($1::text[]) AS name
      WHERE to_regprocedure(name) IS NULL
@@ -36,8 +48,16 @@ LACKING_FUNCTIONS = """
 """
 
 
-# Without its triggers a table still takes rows, and nobody hears of them.
-SILENT_TRIGGERS = """
+async def missing_on_functions(db: Connection) -> list[MissingPrivilege]:
+    """The functions that this connection's role may not execute."""
+    return [
+        MissingPrivilege(row["role"], row["name"], "EXECUTE")
+        for row in await db.fetch(MISSING_ON_FUNCTIONS, FUNCTIONS)
+    ]
+
+
+# Without its triggers a table still takes rows, but no daemon is notified of them.
+DISABLED_TRIGGERS = """
     SELECT wanted.name, wanted.on_table
       FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
                    ('webhook_deliveries_due', 'webhook_deliveries'),
@@ -47,3 +67,15 @@ SILENT_TRIGGERS = """
       LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)
      WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
 """
+
+
+async def disabled_triggers(db: Connection) -> list[DisabledTrigger]:
+    """The schema's triggers that are disabled or missing."""
+    return [
+        DisabledTrigger(row["name"], row["on_table"]) for row in await db.fetch(DISABLED_TRIGGERS)
+    ]
+
+
+async def current_role(db: Connection) -> str:
+    """The name of this connection's role."""
+    return str(await db.fetchval("SELECT current_user::text"))

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.replay_pace import Candidate, Position
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 DATA_READ_AT_ONCE = 50  # an event may hold megabytes
 COUNTED_AT_ONCE = 20_000

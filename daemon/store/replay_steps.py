@@ -16,7 +16,7 @@ from daemon.core.model.replays import ReplaySource
 from daemon.core.scheduling.replay_pace import Candidate, Outstanding, Piece, Position
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import replay_candidates, retry_lock
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 RUNNING = """
     -- Several of one webhook share its places and gain nothing side by side. Of each tenant's the

@@ -11,7 +11,7 @@ from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import CountedReplay, Replay, ReplaySource, ReplayStatus
 from daemon.core.scheduling.replay_pace import LAST_ID, MOMENT
 from daemon.store import replay_candidates
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 BOUND = """
     -- What is still to come is not replayed, or a replay would never end. The other bound is the

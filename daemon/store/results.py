@@ -9,7 +9,7 @@ from daemon.core.model.attempts import AttemptResult, Response, Trace
 from daemon.core.model.ids import DeliveryId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.columns import columns
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 UNSTORABLE = "the result could not be stored as it came"
 

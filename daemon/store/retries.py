@@ -11,7 +11,7 @@ from uuid import UUID
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import retry_lock
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)

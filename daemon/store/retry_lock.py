@@ -6,7 +6,7 @@ asked for it, holds the webhook's chains meanwhile, or two of them would add the
 """
 
 from daemon.core.model.ids import WebhookId
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 HOLD = "SELECT pg_advisory_xact_lock(hashtextextended('webhookd chains ' || $1::uuid, 0))"
 TRY_TO_HOLD = (

@@ -1,52 +1,56 @@
-"""Webhooks' secrets as they lie in the rows: found when they are to be sealed, and written back."""
+"""Webhooks' secrets in their rows: read for resealing, written back, counted, expired."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
-# In place of a key's id, on a row whose secrets cannot be opened: nobody looks at it again.
+# Replaces the key's id on a row whose secrets cannot be decrypted, so that it is not read again.
 UNREADABLE = "unreadable"
 
 LONGEST_STORED = 2048  # characters that the columns hold
 
+SECRET_COLUMNS = """secret_key, previous_secret_key, custom_headers,
+           client_certificate, client_key, sealed_with"""
 
-LOCK_SEALED_WITH = """
-    SELECT id, secret_key, previous_secret_key, custom_headers, client_certificate, client_key,
-           sealed_with
+
+def stored_secrets(webhook_id: WebhookId, row: Any) -> StoredSecrets:
+    """The secrets in a row that has `SECRET_COLUMNS`."""
+    return StoredSecrets(
+        webhook_id=webhook_id,
+        current=row["secret_key"],
+        previous=row["previous_secret_key"],
+        custom_headers=row["custom_headers"],
+        client_certificate=row["client_certificate"],
+        client_key=row["client_key"],
+        sealed_with=row["sealed_with"],
+    )
+
+
+LOCK_SEALED_WITH = f"""
+    SELECT id, {SECRET_COLUMNS}
       FROM webhooks
      WHERE sealed_with = ANY ($1::text[])
      LIMIT $2
        FOR NO KEY UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608  SECRET_COLUMNS is a constant
 
 
 async def lock_sealed_with(
     db: Connection, key_ids: Sequence[str], *, limit: int
 ) -> list[StoredSecrets]:
-    """Some of the webhooks whose secrets lie under these keys, "" for plain, locked."""
-    return [
-        StoredSecrets(
-            WebhookId(row["id"]),
-            row["secret_key"],
-            row["previous_secret_key"],
-            row["custom_headers"],
-            row["client_certificate"],
-            row["client_key"],
-            row["sealed_with"],
-        )
-        for row in await db.fetch(LOCK_SEALED_WITH, key_ids, limit)
-    ]
+    """Lock up to `limit` webhooks whose secrets are sealed with these keys ("": plain)."""
+    rows = await db.fetch(LOCK_SEALED_WITH, key_ids, limit)
+    return [stored_secrets(WebhookId(row["id"]), row) for row in rows]
 
 
 ANY_SEALED_WITH = "SELECT EXISTS (SELECT FROM webhooks WHERE sealed_with = ANY ($1::text[]))"
 
 
 async def any_sealed_with(db: Connection, key_ids: Sequence[str]) -> bool:
+    """Whether the secrets of any webhook are sealed with one of these keys."""
     return bool(await db.fetchval(ANY_SEALED_WITH, key_ids))
 
 
@@ -61,16 +65,16 @@ WRITE = """
 """
 
 
-async def write(db: Connection, all_secrets: Sequence[StoredSecrets]) -> None:
-    """Write back what `lock_sealed_with` locked."""
+async def write(db: Connection, changed: Sequence[StoredSecrets]) -> None:
+    """Write back secrets that `lock_sealed_with` locked; the certificates are not written."""
     await db.execute(
         WRITE,
-        [s.webhook_id for s in all_secrets],
-        [s.current for s in all_secrets],
-        [s.previous for s in all_secrets],
-        [s.custom_headers for s in all_secrets],
-        [s.client_key for s in all_secrets],
-        [s.sealed_with for s in all_secrets],
+        [s.webhook_id for s in changed],
+        [s.current for s in changed],
+        [s.previous for s in changed],
+        [s.custom_headers for s in changed],
+        [s.client_key for s in changed],
+        [s.sealed_with for s in changed],
     )
 
 
@@ -78,11 +82,11 @@ TRY_UNREADABLE_AGAIN = "UPDATE webhooks SET sealed_with = '' WHERE sealed_with =
 
 
 async def try_unreadable_again(db: Connection) -> None:
-    """Look once more at what could not be opened: the keys may have changed."""
+    """Clear the `UNREADABLE` marks, because the keys may have changed."""
     await db.execute(TRY_UNREADABLE_AGAIN, UNREADABLE)
 
 
-FORGET_EXPIRED = """
+REMOVE_EXPIRED = """
     UPDATE webhooks
        SET previous_secret_key = NULL, previous_secret_expires_at = NULL
      WHERE id IN (SELECT id FROM webhooks WHERE previous_secret_expires_at <= now()
@@ -90,96 +94,22 @@ FORGET_EXPIRED = """
 """
 
 
-async def forget_expired(db: Connection) -> None:
-    """Remove previous secrets whose overlap has ended."""
-    await db.execute(FORGET_EXPIRED)
+async def remove_expired(db: Connection) -> None:
+    """Remove previous secrets whose overlap with the current one has ended."""
+    await db.execute(REMOVE_EXPIRED)
 
 
 COUNT_BY_KEY = "SELECT sealed_with, count(*) FROM webhooks GROUP BY sealed_with"
 
 
 async def count_by_key(db: Connection) -> dict[str, int]:
-    """How many webhooks lie under each key: ids, "" for plain, and `UNREADABLE`."""
+    """Numbers of webhooks by key id; "" counts plain ones, and `UNREADABLE` has its own count."""
     return dict(await db.fetch(COUNT_BY_KEY))
 
 
-LOCK_OVERLAP = """
-    SELECT CASE WHEN previous_secret_expires_at > now() THEN previous_secret_expires_at END AS until
-      FROM webhooks
-     WHERE id = $1
-       FOR NO KEY UPDATE
-"""
-ROTATE = """
-    UPDATE webhooks
-       SET previous_secret_key = CASE WHEN $3 > interval '0' THEN secret_key END,
-           previous_secret_expires_at = CASE WHEN $3 > interval '0' THEN now() + $3 END,
-           secret_key = $2, sealed_with = '', updated_at = now()
-     WHERE id = $1
- RETURNING previous_secret_expires_at
-"""
-REPLACE = """
-    UPDATE webhooks
-       SET secret_key = $2, sealed_with = '', updated_at = now()
-     WHERE id = $1
- RETURNING previous_secret_expires_at
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Rotated:
-    """Until when the previous secret signs too; None when it ended at once."""
-
-    overlap_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """Nothing was changed: the overlap of an earlier rotation lasts until then."""
-
-    until: datetime
-
-    def __str__(self) -> str:
-        return (
-            f"a rotation is under way until {self.until:%Y-%m-%dT%H:%M:%SZ}: another one would end"
-            " the secret that receivers may still go by; replace the new one, or give an overlap"
-            " of 0s to end both"
-        )
-
-
-async def rotate(
-    db: Connection, webhook_id: WebhookId, secret: str, *, overlap: timedelta, replace: bool = False
-) -> Rotated | UnderWay | None:
-    """
-    Put `secret`, plain or sealed, in the current one's place; None when there is no webhook.
-
-    Call in a transaction. While an overlap lasts only one without any is begun: it ends both, the
-    old secret and the new one. To `replace` is to give up the new one alone.
-    """
-    locked = await db.fetchrow(LOCK_OVERLAP, webhook_id)
-    if locked is None:
-        return None
-    until: datetime | None = locked["until"]
-    if until is not None and replace:
-        return Rotated(await db.fetchval(REPLACE, webhook_id, secret))
-    if until is not None and overlap:
-        return UnderWay(until)
-    return Rotated(await db.fetchval(ROTATE, webhook_id, secret, overlap))
-
-
-WEBHOOKS = """
+WEBHOOKS = f"""
     SELECT id, tenant_id, endpoint_url, event_types, event_filters, is_active,
-           secret_key, previous_secret_key, custom_headers, client_certificate, client_key
+           {SECRET_COLUMNS}
       FROM webhooks
      ORDER BY tenant_id, id
-"""
-
-
-def _stored(row: Any) -> StoredSecrets:
-    return StoredSecrets(
-        WebhookId(row["id"]),
-        row["secret_key"],
-        row["previous_secret_key"],
-        row["custom_headers"],
-        row["client_certificate"],
-        row["client_key"],
-    )
+"""  # noqa: S608  SECRET_COLUMNS is a constant

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from daemon.core.matching.limits import LONGEST_TEXT
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 SUBSCRIPTIONS = """
     SELECT id, tenant_id, event_types, left(event_filters::text, $2) AS event_filters,

@@ -12,7 +12,7 @@ import asyncpg
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
-from daemon.store.database import Connection
+from daemon.store.session import Connection
 
 
 def _entry(row: Any) -> WebhookEntry:

@@ -1,4 +1,4 @@
-"""Who may ask what: hosts, tokens, tenants, and nothing of another tenant's, in any route."""
+"""Access to the API: hosts, tokens, tenants, and the isolation of tenants in every operation."""
 
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -10,30 +10,33 @@ import aiohttp
 import pytest
 
 from daemon.admin.api.auth import Access
-from daemon.admin.resources import routes
+from daemon.admin.resources.routes import api_routes
 from daemon.config import Config
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.secrets.vault import Vault
 from tests.pipeline.test_delivery import settled
-from tests.support.api_client import OPERATOR, Caller, serving_api
+from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
 
-NOTHING: Any = None  # they are only looked at
-OPERATIONS = routes.operations(
-    database=NOTHING,
-    attempts=NOTHING,
-    offload=NOTHING,
-    vault=Vault(),
-    policy=EgressPolicy(),
-    access=Access([OPERATOR], allowed_hosts=[]),
-)
-# What a call needs in its body to come as far as looking for what it names.
+UNUSED: Any = None  # no operation is called
+OPERATIONS = [
+    route.operation
+    for route in api_routes(
+        database=UNUSED,
+        attempts=UNUSED,
+        offload=UNUSED,
+        vault=Vault(),
+        policy=EgressPolicy(),
+        access=Access([OPERATOR], allowed_hosts=[]),
+    )
+]
+# The bodies that pass validation, so that the operation looks up the id in its path.
 BODIES = {
-    "changeWebhook": {"name": "stolen"},
-    "testWebhook": {"sample": True},
-    "retryFailed": {"from": "2020-01-01T00:00:00Z"},
+    "updateWebhook": {"name": "stolen"},
+    "sendTestEvent": {"sample": True},
+    "retryFailedDeliveries": {"from": "2020-01-01T00:00:00Z"},
 }
 
 
@@ -45,7 +48,7 @@ async def test_without_tokens_only_health_and_metrics_are_served(
         serving(database) as service,
         aiohttp.ClientSession(f"http://127.0.0.1:{service.port}") as session,
     ):
-        caller = Caller(session, {"Authorization": "Bearer x", "X-Tenant-ID": str(tenant)})
+        caller = ApiClient(session, {"Authorization": "Bearer x", "X-Tenant-ID": str(tenant)})
         found = {
             path: (await caller.get(path)).status
             for path in ("/healthz", "/metrics", "/api/webhooks", "/openapi.json", "/docs")
@@ -61,35 +64,37 @@ async def test_without_tokens_only_health_and_metrics_are_served(
 
 
 @pytest.mark.parametrize(
-    ("authorization", "told"),
+    ("authorization", "error"),
     [
-        (None, "a bearer token is needed"),
-        ("", "a bearer token is needed"),
-        ("Basic b3BlcmF0b3I6eA==", "a bearer token is needed"),
-        ("Bearer", "a bearer token is needed"),
-        (f"Bearer {OPERATOR}x", "this token is not good"),
-        (f"Bearer {OPERATOR[:-1]}", "this token is not good"),
-        ("Bearer wht_AAAA", "this token is not good"),
-        ("Bearer wht_é", "this token is not good"),
+        (None, "no bearer token"),
+        ("", "no bearer token"),
+        ("Basic b3BlcmF0b3I6eA==", "no bearer token"),
+        ("Bearer", "no bearer token"),
+        (f"Bearer {OPERATOR}x", "invalid or expired token"),
+        (f"Bearer {OPERATOR[:-1]}", "invalid or expired token"),
+        ("Bearer wht_AAAA", "invalid or expired token"),
+        ("Bearer wht_é", "invalid or expired token"),
     ],
 )
-async def test_who_has_no_good_token_is_told_so(
-    app: Application, database: str, authorization: str | None, told: str
+async def test_a_missing_or_invalid_token_is_a_401(
+    app: Application, database: str, authorization: str | None, error: str
 ) -> None:
     async with serving_api(database, await app.tenant()) as operator:
         answer = await operator.with_headers(Authorization=authorization).get("/api/webhooks")
 
     assert answer.status == 401
-    assert told in answer.error
+    assert error in answer.error
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-async def test_every_route_needs_a_token(app: Application, database: str) -> None:
+async def test_every_operation_requires_a_token(app: Application, database: str) -> None:
     async with serving_api(database, await app.tenant()) as operator:
-        stranger = operator.with_headers(Authorization=None)
+        unauthenticated = operator.with_headers(Authorization=None)
         found = {
-            operation.name: (
-                await stranger.call(operation.method, operation.path.replace("{id}", str(uuid4())))
+            operation.operation_id: (
+                await unauthenticated.call(
+                    operation.method, operation.path.replace("{id}", str(uuid4()))
+                )
             ).status
             for operation in OPERATIONS
         }
@@ -116,7 +121,7 @@ async def test_every_route_needs_a_token(app: Application, database: str) -> Non
         ("", 421),
     ],
 )
-async def test_the_host_is_looked_at_before_the_token(
+async def test_the_host_is_checked_before_the_token(
     app: Application, database: str, host: str, status: int
 ) -> None:
     hosts = ["localhost", "127.0.0.1", "::1", "hooks.example.com"]
@@ -132,7 +137,7 @@ async def test_the_host_is_looked_at_before_the_token(
     assert health.status == 200
 
 
-async def test_an_operator_must_name_a_tenant_and_a_real_one_to_make_a_webhook(
+async def test_an_operator_must_name_an_existing_tenant_to_create_a_webhook(
     app: Application, database: str
 ) -> None:
     new = {"name": "x", "endpointUrl": "http://127.0.0.1:9/"}
@@ -143,34 +148,34 @@ async def test_an_operator_must_name_a_tenant_and_a_real_one_to_make_a_webhook(
 
     assert (unnamed.status, misnamed.status, unknown.status) == (400, 404, 404)
     assert "X-Tenant-ID" in unnamed.error
-    assert unknown.error == "there is no such tenant"
+    assert unknown.error == "there is no tenant with this id"
 
 
-async def lent(operator: Caller, tenant: UUID, **more: object) -> str:
+async def issued_token(operator: ApiClient, tenant: UUID, **more: object) -> str:
     answer = await operator.post("/api/tenant-tokens", {"tenantId": str(tenant), **more})
     assert answer.status == 201, answer
     return str(answer.json["token"])
 
 
-async def test_a_tenant_s_token_carries_its_tenant_and_no_other(
+async def test_a_tenant_token_gives_access_to_its_tenant_only(
     app: Application, database: str
 ) -> None:
     mine, other = await app.tenant(), await app.tenant()
     async with serving_api(database, mine) as operator:
-        made = await operator.webhook("http://127.0.0.1:9/")
-        tenant = operator.with_token(await lent(operator, mine, expiresIn=60))
+        created = await operator.create_webhook("http://127.0.0.1:9/")
+        tenant = operator.with_token(await issued_token(operator, mine, expiresIn=60))
         listed = await tenant.get("/api/webhooks")
         as_other = await tenant.as_tenant(other).get("/api/webhooks")
-        lending = await tenant.post("/api/tenant-tokens", {"tenantId": str(mine)})
+        issuing = await tenant.post("/api/tenant-tokens", {"tenantId": str(mine)})
 
-    assert [each["id"] for each in listed.json["webhooks"]] == [made["id"]]
-    assert (as_other.status, lending.status) == (403, 403)
+    assert [each["id"] for each in listed.json["webhooks"]] == [created["id"]]
+    assert (as_other.status, issuing.status) == (403, 403)
 
 
 @pytest.mark.parametrize(
     "expires_in", [0, -1, 59, 60.5, 86_401, 10**18, "1s", "2d", "soon", None, True]
 )
-async def test_a_tenant_s_token_lives_from_a_minute_to_a_day(
+async def test_a_tenant_token_lasts_from_a_minute_to_a_day(
     app: Application, database: str, expires_in: object
 ) -> None:
     tenant = await app.tenant()
@@ -182,42 +187,44 @@ async def test_a_tenant_s_token_lives_from_a_minute_to_a_day(
     assert (answer.status, answer.pointers) == (422, ["#/expiresIn"])
 
 
-async def test_a_tenant_that_is_not_there_has_no_token_and_no_webhooks(
+async def test_an_unknown_tenant_has_no_tokens_and_no_webhooks(
     app: Application, database: str
 ) -> None:
     async with serving_api(database, uuid4()) as operator:
-        lent_to_nobody = await operator.post("/api/tenant-tokens", {"tenantId": str(uuid4())})
+        issued = await operator.post("/api/tenant-tokens", {"tenantId": str(uuid4())})
         listed = await operator.get("/api/webhooks")
 
-    assert [(each.status, each.error) for each in (lent_to_nobody, listed)] == [
-        (404, "there is no such tenant")
+    assert [(each.status, each.error) for each in (issued, listed)] == [
+        (404, "there is no tenant with this id")
     ] * 2
 
 
 def token_for(access: Access, tenant: UUID, lifetime: timedelta = timedelta(hours=1)) -> str:
-    return access.tenant_token(tenant, lifetime=lifetime).text
+    return access.tenant_tokens.issue(tenant, lifetime=lifetime).text
 
 
-async def test_a_tenant_s_token_ends_and_cannot_be_forged(app: Application, database: str) -> None:
+async def test_a_tenant_token_expires_and_cannot_be_forged(app: Application, database: str) -> None:
     tenant = await app.tenant()
     ours = Access([OPERATOR], allowed_hosts=[])
     good = token_for(ours, tenant)
     raw = urlsafe_b64decode(good.removeprefix("wht_"))
     later = (int(time.time()) + 10**6).to_bytes(8)
     forged = {
-        "of an operator we do not know": token_for(Access(["x" * 30], allowed_hosts=[]), tenant),
-        "over": token_for(ours, tenant, timedelta(seconds=-1)),
+        "signed with another operator token": token_for(
+            Access(["x" * 30], allowed_hosts=[]), tenant
+        ),
+        "expired": token_for(ours, tenant, timedelta(seconds=-1)),
         "prolonged": "wht_" + urlsafe_b64encode(raw[:16] + later + raw[24:]).decode(),
         "for another tenant": "wht_" + urlsafe_b64encode(uuid4().bytes + raw[16:]).decode(),
-        "cut off": good[:-4],
+        "truncated": good[:-4],
         "empty": "wht_",
         "unsigned": "wht_" + urlsafe_b64encode(raw[:24]).decode(),
         "without its prefix": good.removeprefix("wht_"),
         "prefixed twice": "wht_" + good,
         "longer": good + "AAAA",
-        "with others' letters between": f"{good[:10]}!!..{good[10:]}",
+        "with characters that base64 decoders skip": f"{good[:10]}!!..{good[10:]}",
         "without its padding": good.rstrip("="),
-        "with bits that say nothing": good[:-2] + chr(ord(good[-2]) + 1) + "=",
+        "with nonzero spare bits": good[:-2] + chr(ord(good[-2]) + 1) + "=",
     }
     async with serving_api(database, tenant) as operator:
         accepted = await operator.with_token(good).get("/api/webhooks")
@@ -230,13 +237,13 @@ async def test_a_tenant_s_token_ends_and_cannot_be_forged(app: Application, data
     assert set(refused.values()) == {401}, refused
 
 
-async def test_what_is_another_tenant_s_is_not_there_in_any_route(
+async def test_objects_of_another_tenant_do_not_exist_for_any_operation(
     app: Application, database: str, receiver: Receiver
 ) -> None:
-    owner, thief = await app.tenant(), await app.tenant()
+    owner, intruder = await app.tenant(), await app.tenant()
     receiver.answer = lambda _: Reply(500)
     async with serving_api(database, owner, delivery={"retry_schedule": []}) as mine:
-        webhook = (await mine.webhook(receiver.url))["id"]
+        webhook = (await mine.create_webhook(receiver.url))["id"]
         event = str(await app.event(owner))
         await until(lambda: settled(app, UUID(webhook), "failed", 1))
         [delivery] = [str(row["id"]) for row in await app.deliveries(UUID(webhook))]
@@ -249,14 +256,16 @@ async def test_what_is_another_tenant_s_is_not_there_in_any_route(
             "delivery": delivery,
             "replay": begun.json["id"],
         }
-        before = await everything(app)
-        theirs = mine.with_token(await lent(mine, thief))
+        before = await state(app)
+        theirs = mine.with_token(await issued_token(mine, intruder))
         found = {}
         for operation in OPERATIONS:
-            if operation.takes_id:
-                path = operation.path.replace("{id}", ids[operation.id_name])
-                body = BODIES.get(operation.name)
-                found[operation.name] = (await theirs.call(operation.method, path, body)).status
+            if operation.has_id:
+                path = operation.path.replace("{id}", ids[operation.id_of])
+                body = BODIES.get(operation.operation_id)
+                found[operation.operation_id] = (
+                    await theirs.call(operation.method, path, body)
+                ).status
         replayed = await theirs.post(
             "/api/replays", {"webhookId": webhook, "from": "2020-01-01T00:00:00Z"}
         )
@@ -265,26 +274,26 @@ async def test_what_is_another_tenant_s_is_not_there_in_any_route(
             for path, member in (("/api/webhooks", "webhooks"), ("/api/events", "events"))
         ]
         reached = {
-            operation.name: (
+            operation.operation_id: (
                 await mine.call(
                     operation.method,
-                    operation.path.replace("{id}", ids[operation.id_name]),
-                    BODIES.get(operation.name),
+                    operation.path.replace("{id}", ids[operation.id_of]),
+                    BODIES.get(operation.operation_id),
                 )
             ).status
             for operation in OPERATIONS
-            if operation.takes_id and operation.method == "GET"
+            if operation.has_id and operation.method == "GET"
         }
 
         assert set(found.values()) == {404}, found
         assert replayed.status == 404
         assert lists == [[], []]
         assert set(reached.values()) == {200}
-        assert await everything(app) == before
+        assert await state(app) == before
 
 
-async def everything(app: Application) -> list[object]:
-    """What a thief might have changed."""
+async def state(app: Application) -> list[object]:
+    """The rows that another tenant could have changed."""
     return [
         await app.db.fetch("SELECT name, is_active, secret_key FROM webhooks"),
         await app.db.fetchval("SELECT count(*) FROM webhook_replays"),
@@ -292,7 +301,7 @@ async def everything(app: Application) -> list[object]:
     ]
 
 
-def test_the_tokens_are_secrets_of_the_configuration() -> None:
+def test_the_configuration_hides_the_tokens() -> None:
     config = Config.model_validate({"admin": {"tokens": [OPERATOR]}})
 
     assert OPERATOR not in repr(config)

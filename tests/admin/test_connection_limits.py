@@ -1,4 +1,4 @@
-"""Nobody stands in the doors of the admin port for long, and there are only so many of them."""
+"""The limits on connections to the admin port: their number, and the time that they may idle."""
 
 import asyncio
 import socket
@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 from yarl import URL
 
-from daemon.admin.api import operation
+from daemon.admin.api import request_body
 from daemon.admin.server import connection_limits
-from tests.support.api_client import OPERATOR, Caller, serving_api
+from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.hostile import hostile, silent
 
-AT_ONCE = 0.2
+SHORT_SECONDS = 0.2
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -27,7 +27,7 @@ async def tenant(app: Application) -> UUID:
 
 @asynccontextmanager
 async def connected(
-    api: Caller,
+    api: ApiClient,
 ) -> AsyncIterator[Streams]:
     url = URL(api.url("/"))
     reader, writer = await asyncio.open_connection(url.host, url.port)
@@ -37,8 +37,8 @@ async def connected(
         writer.transport.abort()
 
 
-async def rest(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the other side hangs up, however it does."""
+async def read_to_end(reader: asyncio.StreamReader) -> bytes:
+    """Everything that arrives until the server closes or aborts the connection."""
     received = b""
     async with asyncio.timeout(30):
         try:
@@ -49,21 +49,21 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
     return received
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
-async def test_who_does_not_ask_anything_is_shown_out(
-    database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch, said: bytes
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
+async def test_a_connection_without_a_complete_request_head_is_closed(
+    database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", AT_ONCE)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", SHORT_SECONDS)
     async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
-        writer.write(said)
+        writer.write(sent)
 
-        assert await rest(reader) == b""
+        assert await read_to_end(reader) == b""
 
 
-async def test_who_sends_a_head_by_drops_is_shown_out(
+async def test_a_connection_that_sends_its_head_byte_by_byte_is_closed(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", AT_ONCE)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", SHORT_SECONDS)
 
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
@@ -74,24 +74,24 @@ async def test_who_sends_a_head_by_drops_is_shown_out(
     async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
         dripping = asyncio.create_task(drip(writer))
 
-        assert await rest(reader) == b""
+        assert await read_to_end(reader) == b""
         dripping.cancel()
 
 
-async def test_who_has_asked_once_and_then_no_more_is_shown_out(
+async def test_a_connection_that_idles_after_a_request_is_closed(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_limits, "IDLE_SECONDS", AT_ONCE)
+    monkeypatch.setattr(connection_limits, "IDLE_SECONDS", SHORT_SECONDS)
     async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /heal")
 
-        assert (await rest(reader)).count(b"HTTP/1.1 200 OK") == 1
+        assert (await read_to_end(reader)).count(b"HTTP/1.1 200 OK") == 1
 
 
-async def test_who_sends_half_a_body_is_told_and_shown_out(
+async def test_a_request_with_half_a_body_gets_a_408_and_its_connection_is_closed(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operation, "BODY_SECONDS", AT_ONCE)
+    monkeypatch.setattr(request_body, "BODY_SECONDS", SHORT_SECONDS)
     head = (
         "POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {tenant}\r\nContent-Length: 9\r\n\r\n"
@@ -99,22 +99,22 @@ async def test_who_sends_half_a_body_is_told_and_shown_out(
     async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
         writer.write(head.encode() + b'{"n')
 
-        answer = await rest(reader)
+        answer = await read_to_end(reader)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b"the body did not come within 0.2 s" in answer
+    assert b"the body did not arrive within 0.2 s" in answer
 
 
-async def test_who_does_not_read_the_answers_is_shown_out(
+async def test_a_connection_that_does_not_read_its_responses_is_closed(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_limits, "UNREAD_SECONDS", AT_ONCE)
+    monkeypatch.setattr(connection_limits, "STALLED_WRITE_SECONDS", SHORT_SECONDS)
     async with serving_api(database, tenant) as api:
         url = URL(api.url("/"))
         with socket.create_connection((url.host, url.port)) as client:
             client.setblocking(False)
 
-            def is_shown_out() -> bool:
+            def is_closed() -> bool:
                 try:
                     client.send(b"GET /docs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
                 except BlockingIOError:
@@ -123,13 +123,13 @@ async def test_who_does_not_read_the_answers_is_shown_out(
                     return True
                 return False
 
-            await until(is_shown_out)
+            await until(is_closed)
 
 
-async def test_there_are_only_so_many_doors_and_they_open_again(
+async def test_connections_beyond_the_maximum_are_refused_until_one_closes(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_limits, "MOST", 3)
+    monkeypatch.setattr(connection_limits, "MAX_CONNECTIONS", 3)
     async with serving_api(database, tenant) as api:
         async with (
             connected(api),
@@ -137,28 +137,28 @@ async def test_there_are_only_so_many_doors_and_they_open_again(
             connected(api),
             connected(api) as (reader, _),
         ):
-            assert await rest(reader) == b""
+            assert await read_to_end(reader) == b""
 
-        async def is_open() -> bool:
+        async def accepts_requests() -> bool:
             try:
                 return (await api.get("/healthz")).status == 200
             except OSError:
                 return False
 
-        await until(is_open)
+        await until(accepts_requests)
 
 
-async def test_what_somebody_asked_for_who_has_gone_is_not_gone_on_with(
+async def test_a_request_is_cancelled_when_its_client_disconnects(
     app: Application, database: str, tenant: UUID
 ) -> None:
     async with (
         hostile(silent) as slow,
         serving_api(database, tenant, delivery={"timeout": "30s"}) as api,
     ):
-        path = f"/api/webhooks/{(await api.webhook(slow.url))['id']}/test"
-        asking = asyncio.create_task(api.post(path))
+        path = f"/api/webhooks/{(await api.create_webhook(slow.url))['id']}/test"
+        request = asyncio.create_task(api.post(path))
         await until(lambda: slow.open_now == 1)
 
-        asking.cancel()
+        request.cancel()
 
         await until(lambda: slow.open_now == 0, within=15)

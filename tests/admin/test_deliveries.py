@@ -1,4 +1,4 @@
-"""Deliveries and events over HTTP: the request inspector, and once more, please."""
+"""Deliveries and events over the API: list, retrieve, retry."""
 
 import asyncio
 import shutil
@@ -14,12 +14,12 @@ from daemon.core.event_types import EVENT_TYPES
 from daemon.core.wire import signing
 from daemon.store import attempts
 from tests.pipeline.test_delivery import settled
-from tests.support.api_client import Caller, serving_api
+from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import SECRET, Application
 from tests.support.daemons import until
 from tests.support.receiver import Receiver, Reply
 
-ONCE: dict[str, Any] = {"delivery": {"retry_schedule": []}}
+NO_RETRIES: dict[str, Any] = {"delivery": {"retry_schedule": []}}
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ async def tenant(app: Application) -> UUID:
 
 
 @pytest.fixture
-async def api(database: str, tenant: UUID) -> AsyncIterator[Caller]:
-    async with serving_api(database, tenant, **ONCE) as caller:
+async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+    async with serving_api(database, tenant, **NO_RETRIES) as caller:
         yield caller
 
 
 async def one_delivered(
-    api: Caller,
+    api: ApiClient,
     app: Application,
     tenant: UUID,
     receiver: Receiver,
@@ -42,7 +42,7 @@ async def one_delivered(
     status: str = "success",
     path: str = "/hook",
 ) -> tuple[UUID, Any]:
-    """A webhook and its one delivery in full."""
+    """A webhook and the detail of its only delivery."""
     webhook = await app.webhook(tenant, receiver.url + path)
     await app.event(tenant, {"n": 1.0, "text": "quote ' and \\ é 😀"})
     await until(lambda: settled(app, webhook, status, 1))
@@ -50,8 +50,8 @@ async def one_delivered(
     return webhook, (await api.get(f"/api/deliveries/{listed.json['deliveries'][0]['id']}")).json
 
 
-async def test_an_attempt_is_shown_in_full_as_it_went_over_the_wire(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_delivery_shows_the_request_and_response_as_they_were_on_the_wire(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     receiver.answer = lambda _: Reply(200, headers={"Content-Type": "text/plain"}, body=b"OK")
 
@@ -77,8 +77,8 @@ async def test_an_attempt_is_shown_in_full_as_it_went_over_the_wire(
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_curl_command_sends_the_very_same_signed_request(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_the_curl_command_sends_the_same_signed_request(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     _, shown = await one_delivered(api, app, tenant, receiver)
 
@@ -91,8 +91,8 @@ async def test_the_curl_command_sends_the_very_same_signed_request(
     assert {name: again.headers[name] for name in ours} == {n: sent.headers[n] for n in ours}
 
 
-async def test_attempts_are_listed_newest_first_a_page_at_a_time(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_deliveries_are_listed_newest_first_in_pages(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     webhook = await app.webhook(tenant, receiver.url)
     await app.events(tenant, 7)
@@ -113,8 +113,8 @@ async def test_attempts_are_listed_newest_first_a_page_at_a_time(
     assert [each for page in pages for each in page] == [str(row["id"]) for row in rows]
 
 
-async def walked(api: Caller, path: str, member: str, **query: Any) -> tuple[list[Any], int]:
-    """Everything, page by page; and how many pages it were."""
+async def all_pages(api: ApiClient, path: str, member: str, **query: Any) -> tuple[list[Any], int]:
+    """The entries of all pages, and the number of pages."""
     found, pages, before = [], 0, None
     while pages == 0 or before is not None:
         page = (await api.get(path, **query, **({"before": before} if before else {}))).json
@@ -123,8 +123,8 @@ async def walked(api: Caller, path: str, member: str, **query: Any) -> tuple[lis
     return found, pages
 
 
-async def test_what_is_rare_is_found_without_looking_at_everything_at_once(
-    api: Caller,
+async def test_rare_deliveries_are_found_across_short_pages(
+    api: ApiClient,
     app: Application,
     tenant: UUID,
     receiver: Receiver,
@@ -139,17 +139,17 @@ async def test_what_is_rare_is_found_without_looking_at_everything_at_once(
     await until(lambda: settled(app, webhook, "failed", 2))
 
     path = f"/api/webhooks/{webhook}/deliveries"
-    failed, pages = await walked(api, path, "deliveries", status="failed")
-    waiting, _ = await walked(api, path, "deliveries", status="pending_retry")
-    events, _ = await walked(api, "/api/events", "events", type="email.bounced")
+    failed, pages = await all_pages(api, path, "deliveries", status="failed")
+    waiting, _ = await all_pages(api, path, "deliveries", status="pending_retry")
+    events, _ = await all_pages(api, "/api/events", "events", type="email.bounced")
 
     assert (len(failed), pages) == (2, 4)
     assert waiting == []
     assert len(events) == 1
 
 
-async def test_attempts_are_narrowed_by_status_type_and_time(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_deliveries_can_be_filtered_by_status_type_and_time(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] == 1 else 200)
     webhook = await app.webhook(tenant, receiver.url)
@@ -174,7 +174,7 @@ async def test_attempts_are_narrowed_by_status_type_and_time(
     assert await found(**{"from": later}) == []
 
 
-async def test_what_was_given_up_can_be_told_from_what_was_only_a_failed_attempt(
+async def test_exhausted_deliveries_differ_from_failed_attempts_that_were_retried(
     database: str, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] < 3 else 200)
@@ -189,15 +189,15 @@ async def test_what_was_given_up_can_be_told_from_what_was_only_a_failed_attempt
             answer = await api.get(f"/api/webhooks/{webhook}/deliveries", status=status)
             return list(answer.json["deliveries"])
 
-        given_up, failed, taken = [await found(s) for s in ("exhausted", "failed", "success")]
-        in_full = (await api.get(f"/api/deliveries/{given_up[0]['id']}")).json
+        exhausted, failed, delivered = [await found(s) for s in ("exhausted", "failed", "success")]
+        in_full = (await api.get(f"/api/deliveries/{exhausted[0]['id']}")).json
 
-    assert {(each["attemptNumber"], each["exhausted"]) for each in given_up} == {(2, True)}
+    assert {(each["attemptNumber"], each["exhausted"]) for each in exhausted} == {(2, True)}
     assert sorted((each["attemptNumber"], each["exhausted"]) for each in failed) == [
         *[(1, False)] * 3,
         *[(2, True)] * 3,
     ]
-    assert [each["exhausted"] for each in taken] == [False, False]
+    assert [each["exhausted"] for each in delivered] == [False, False]
     assert (in_full["exhausted"], in_full["siblings"][0]["exhausted"]) == (True, False)
 
 
@@ -212,16 +212,16 @@ async def test_what_was_given_up_can_be_told_from_what_was_only_a_failed_attempt
         {"page": 2},
     ],
 )
-async def test_a_list_is_not_narrowed_by_what_makes_no_sense(
-    api: Caller, app: Application, tenant: UUID, query: dict[str, Any]
+async def test_an_invalid_query_of_a_list_is_rejected(
+    api: ApiClient, app: Application, tenant: UUID, query: dict[str, Any]
 ) -> None:
     webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
 
     assert (await api.get(f"/api/webhooks/{webhook}/deliveries", **query)).status == 422
 
 
-async def test_a_page_cannot_begin_where_nothing_is(
-    api: Caller, app: Application, tenant: UUID
+async def test_a_page_before_an_unknown_id_is_a_404(
+    api: ApiClient, app: Application, tenant: UUID
 ) -> None:
     webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
 
@@ -229,8 +229,8 @@ async def test_a_page_cannot_begin_where_nothing_is(
         assert (await api.get(path, before=uuid4())).status == 404
 
 
-async def test_an_exhausted_delivery_is_made_once_more_with_the_same_event(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_retry_of_an_exhausted_delivery_sends_the_same_event_again(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     receiver.answer = lambda _: Reply(500)
     webhook, shown = await one_delivered(api, app, tenant, receiver, status="failed")
@@ -247,8 +247,8 @@ async def test_an_exhausted_delivery_is_made_once_more_with_the_same_event(
     assert [each["id"] for each in again["siblings"]] == [shown["id"]]
 
 
-async def test_a_retry_of_a_paused_webhook_s_delivery_is_a_conflict(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_retry_to_a_paused_webhook_is_a_conflict(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     webhook, shown = await one_delivered(api, app, tenant, receiver)
     await api.post(f"/api/webhooks/{webhook}/pause")
@@ -258,8 +258,8 @@ async def test_a_retry_of_a_paused_webhook_s_delivery_is_a_conflict(
     assert (answer.status, answer.error) == (409, "the webhook is paused: resume it first")
 
 
-async def test_the_guard_stands_before_a_manual_retry_too(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_manual_retry_obeys_the_egress_rules(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     webhook, shown = await one_delivered(api, app, tenant, receiver)
     await app.db.execute("UPDATE webhooks SET endpoint_url = 'http://169.254.169.254/latest'")
@@ -275,8 +275,8 @@ async def test_the_guard_stands_before_a_manual_retry_too(
     assert (again["request"], again["response"]) == (None, None)
 
 
-async def test_a_large_body_is_shown_cut_and_without_a_command(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_large_body_is_shown_cut_and_without_a_curl_command(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     webhook = await app.webhook(tenant, receiver.url)
     await app.event(tenant, {str(n): [1.0, "ü"] for n in range(40_000)})
@@ -292,14 +292,14 @@ async def test_a_large_body_is_shown_cut_and_without_a_command(
 
 LARGEST = '{"a": "' + "x" * (1024 * 1024 - 9) + '"}'
 DATA = {
-    "as large as is shown": (LARGEST, False),
-    "larger than that": (LARGEST.replace('"}', 'x"}'), True),
+    "at the limit": (LARGEST, False),
+    "above the limit": (LARGEST.replace('"}', 'x"}'), True),
 }
 
 
 @pytest.mark.parametrize(("text", "cut"), DATA.values(), ids=DATA)
-async def test_an_event_is_shown_with_its_data_unless_they_are(
-    api: Caller, app: Application, tenant: UUID, text: str, cut: bool
+async def test_an_event_is_shown_with_data_up_to_1_mib(
+    api: ApiClient, app: Application, tenant: UUID, text: str, cut: bool
 ) -> None:
     event = await app.event(tenant, text=text)
 
@@ -310,8 +310,8 @@ async def test_an_event_is_shown_with_its_data_unless_they_are(
     assert shown.json["data"] == (None if cut else orjson.loads(text))
 
 
-async def test_events_are_shown_with_their_deliveries(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_an_event_is_shown_with_its_deliveries(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     one, two = [await app.webhook(tenant, f"{receiver.url}/{n}") for n in range(2)]
     event = await app.event(tenant, {"n": 1})
@@ -320,16 +320,16 @@ async def test_events_are_shown_with_their_deliveries(
 
     listed = await api.get("/api/events")
     shown = await api.get(f"/api/events/{event}")
-    as_known = await api.get(f"/api/events/evt_{event.hex}")
+    by_message_id = await api.get(f"/api/events/evt_{event.hex}")
 
     assert [each["id"] for each in listed.json["events"]] == [str(event)]
     assert shown.json["data"] == {"n": 1}
     assert {each["webhookId"] for each in shown.json["deliveries"]} == {str(one), str(two)}
-    assert as_known.json == shown.json
+    assert by_message_id.json == shown.json
 
 
 async def test_events_are_listed_newest_first_by_type_and_time(
-    api: Caller, app: Application, tenant: UUID
+    api: ApiClient, app: Application, tenant: UUID
 ) -> None:
     at = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
     types = ["email.opened", "email.clicked", "email.opened", "email.sent"]
@@ -352,8 +352,8 @@ async def test_events_are_listed_newest_first_by_type_and_time(
     ]
 
 
-async def test_the_13_types_are_told_with_samples(api: Caller) -> None:
-    told = (await api.get("/api/event-types")).json["eventTypes"]
+async def test_the_13_event_types_are_listed_with_samples(api: ApiClient) -> None:
+    types = (await api.get("/api/event-types")).json["eventTypes"]
 
-    assert [each["name"] for each in told] == [each.name for each in EVENT_TYPES]
-    assert all(set(each["fields"]) <= set(each["sample"]) for each in told)
+    assert [each["name"] for each in types] == [each.name for each in EVENT_TYPES]
+    assert all(set(each["fields"]) <= set(each["sample"]) for each in types)

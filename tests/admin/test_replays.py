@@ -1,4 +1,4 @@
-"""Replays over HTTP: counted, begun, followed, cancelled; and what was given up, once more."""
+"""Replays over the API: count, create, retrieve, cancel, and retry exhausted deliveries."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ import pytest
 
 from daemon.service import API_CONNECTIONS
 from tests.pipeline.test_delivery import settled
-from tests.support.api_client import Caller, serving_api
+from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.receiver import Receiver, Reply
@@ -25,32 +25,32 @@ async def tenant(app: Application) -> UUID:
 
 
 @pytest.fixture
-async def api(database: str, tenant: UUID) -> AsyncIterator[Caller]:
+async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     async with serving_api(database, tenant, delivery={"retry_schedule": []}) as caller:
         yield caller
 
 
 async def fanned_out(app: Application) -> bool:
-    """Whether what was published before the webhook was made has gone to nobody."""
+    """Whether the fanout has decided every event so far."""
     return bool(await app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
 
 
-async def completed(api: Caller, replay: str) -> bool:
+async def completed(api: ApiClient, replay: str) -> bool:
     return bool((await api.get(f"/api/replays/{replay}")).json["status"] == "completed")
 
 
-async def test_a_new_webhook_gets_what_came_before_it_was_made(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_replay_sends_events_from_before_a_webhook_existed(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     events = [await app.event(tenant, {"n": n}) for n in range(30)]
     await app.event(tenant, type="email.sent")
     await until(lambda: fanned_out(app))
-    made = await api.webhook(receiver.url, eventTypes=["email.opened"])
-    wish = {"webhookId": made["id"], "from": BEGINNING}
+    created = await api.create_webhook(receiver.url, eventTypes=["email.opened"])
+    body = {"webhookId": created["id"], "from": BEGINNING}
 
-    counted = await api.post("/api/replays", wish | {"dryRun": True})
+    counted = await api.post("/api/replays", body | {"dryRun": True})
     nothing_sent = list(receiver.received)
-    begun = await api.post("/api/replays", wish)
+    begun = await api.post("/api/replays", body)
     await until(lambda: completed(api, begun.json["id"]))
 
     shown = (await api.get(f"/api/replays/{begun.json['id']}")).json
@@ -63,18 +63,18 @@ async def test_a_new_webhook_gets_what_came_before_it_was_made(
     }
 
 
-async def test_a_replay_is_narrowed_by_type_and_time(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_replay_can_be_limited_to_types_and_a_time_range(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     at = datetime(2025, 11, 25, 14, tzinfo=UTC)
-    made = await api.webhook(receiver.url, isActive=False)
+    created = await api.create_webhook(receiver.url, isActive=False)
     for n in range(6):
         name = "email.opened" if n % 2 else "email.clicked"
         await app.event(tenant, type=name, created_at=at + timedelta(hours=n))
 
-    async def total(**wish: Any) -> int:
-        body = {"webhookId": made["id"], "from": BEGINNING, "dryRun": True} | wish
-        answer = await api.post("/api/replays", body)
+    async def total(**body: Any) -> int:
+        replay = {"webhookId": created["id"], "from": BEGINNING, "dryRun": True} | body
+        answer = await api.post("/api/replays", replay)
         assert answer.status == 200, answer
         return int(answer.json["total"])
 
@@ -94,29 +94,29 @@ async def test_a_replay_is_narrowed_by_type_and_time(
         {"from": "3025-11-25T17:00:00Z"},
     ],
 )
-@pytest.mark.parametrize("way", ["/api/replays", "/api/webhooks/{id}/retry-failed"])
-async def test_a_window_that_nothing_can_be_in_is_refused(
-    api: Caller, way: str, window: dict[str, str]
+@pytest.mark.parametrize("path", ["/api/replays", "/api/webhooks/{id}/retry-failed"])
+async def test_an_empty_time_range_is_rejected(
+    api: ApiClient, path: str, window: dict[str, str]
 ) -> None:
-    made = await api.webhook("http://127.0.0.1:9/", isActive=False)
-    webhook = {"webhookId": made["id"]} if way == "/api/replays" else {}
+    created = await api.create_webhook("http://127.0.0.1:9/", isActive=False)
+    webhook = {"webhookId": created["id"]} if path == "/api/replays" else {}
 
-    answer = await api.post(way.format(id=made["id"]), window | webhook)
+    answer = await api.post(path.format(id=created["id"]), window | webhook)
 
     assert (answer.status, answer.pointers) == (422, ["#/from"])
 
 
 async def test_a_replay_of_a_paused_webhook_waits_and_can_be_cancelled(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     await app.events(tenant, 50)
     await until(lambda: fanned_out(app))
-    made = await api.webhook(receiver.url, isActive=False)
-    begun = await api.post("/api/replays", {"webhookId": made["id"], "from": BEGINNING})
-    listed = await api.get(f"/api/webhooks/{made['id']}/replays")
+    created = await api.create_webhook(receiver.url, isActive=False)
+    begun = await api.post("/api/replays", {"webhookId": created["id"], "from": BEGINNING})
+    listed = await api.get(f"/api/webhooks/{created['id']}/replays")
 
     cancelled = await api.post(f"/api/replays/{begun.json['id']}/cancel")
-    await api.post(f"/api/webhooks/{made['id']}/resume")
+    await api.post(f"/api/webhooks/{created['id']}/resume")
     again = await api.post(f"/api/replays/{begun.json['id']}/cancel")
 
     assert listed.json == {"replays": [begun.json]}
@@ -125,23 +125,23 @@ async def test_a_replay_of_a_paused_webhook_waits_and_can_be_cancelled(
     assert cancelled.json["paused"] is False
     assert cancelled.json["finishedAt"] is not None
     assert again.json == cancelled.json
-    assert await app.deliveries(UUID(made["id"])) == []
+    assert await app.deliveries(UUID(created["id"])) == []
 
 
 async def test_the_newest_replays_are_listed_first(
-    api: Caller, app: Application, tenant: UUID
+    api: ApiClient, app: Application, tenant: UUID
 ) -> None:
-    made = await api.webhook("http://127.0.0.1:9/", isActive=False)
-    wish = {"webhookId": made["id"], "from": BEGINNING}
-    ids = [(await api.post("/api/replays", wish)).json["id"] for _ in range(3)]
+    created = await api.create_webhook("http://127.0.0.1:9/", isActive=False)
+    body = {"webhookId": created["id"], "from": BEGINNING}
+    ids = [(await api.post("/api/replays", body)).json["id"] for _ in range(3)]
 
-    listed = await api.get(f"/api/webhooks/{made['id']}/replays", limit=2)
+    listed = await api.get(f"/api/webhooks/{created['id']}/replays", limit=2)
 
     assert [each["id"] for each in listed.json["replays"]] == [ids[2], ids[1]]
 
 
-async def test_what_was_given_up_is_delivered_once_more_and_only_that(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_retry_failed_sends_the_exhausted_deliveries_and_no_others(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] < 10 else 200)
     webhook = await app.webhook(tenant, receiver.url)
@@ -162,8 +162,8 @@ async def test_what_was_given_up_is_delivered_once_more_and_only_that(
     assert len(receiver.received) == 25
 
 
-async def test_the_guard_stands_before_a_replay_too(
-    api: Caller, app: Application, tenant: UUID
+async def test_a_replay_obeys_the_egress_rules(
+    api: ApiClient, app: Application, tenant: UUID
 ) -> None:
     await app.events(tenant, 3)
     await until(lambda: fanned_out(app))
@@ -178,19 +178,21 @@ async def test_the_guard_stands_before_a_replay_too(
     }
 
 
-async def test_a_filter_that_cannot_be_used_is_a_conflict(
-    api: Caller, app: Application, tenant: UUID
+async def test_a_replay_to_a_webhook_with_an_unusable_filter_is_a_conflict(
+    api: ApiClient, app: Application, tenant: UUID
 ) -> None:
     webhook = await app.webhook(tenant, "http://127.0.0.1:9/", filters={"filters": 5})
 
     answer = await api.post("/api/replays", {"webhookId": str(webhook), "from": BEGINNING})
+    document = (await api.get("/openapi.json")).json
 
     assert answer.status == 409
+    assert "409" in document["paths"]["/api/replays"]["post"]["responses"]
     assert "filters: must be an object" in answer.error
 
 
 @pytest.mark.parametrize(
-    ("wish", "status", "pointer"),
+    ("body", "status", "pointer"),
     [
         ({"from": BEGINNING}, 422, "#/webhookId"),
         ({"webhookId": "x", "from": BEGINNING}, 422, "#/webhookId"),
@@ -202,36 +204,36 @@ async def test_a_filter_that_cannot_be_used_is_a_conflict(
         ({"webhookId": str(uuid4()), "from": BEGINNING}, 404, None),
     ],
 )
-async def test_a_wish_that_makes_no_sense_is_refused(
-    api: Caller, wish: dict[str, Any], status: int, pointer: str | None
+async def test_an_invalid_replay_is_rejected(
+    api: ApiClient, body: dict[str, Any], status: int, pointer: str | None
 ) -> None:
-    answer = await api.post("/api/replays", wish)
+    answer = await api.post("/api/replays", body)
 
     assert answer.status == status
     assert pointer is None or pointer in answer.pointers
 
 
-async def test_whatever_people_ask_for_holds_up_no_delivery(
-    api: Caller, app: Application, database: str, tenant: UUID, receiver: Receiver
+async def test_slow_api_requests_do_not_delay_deliveries(
+    api: ApiClient, app: Application, database: str, tenant: UUID, receiver: Receiver
 ) -> None:
-    made = await api.webhook(receiver.url)
-    begun = await api.post("/api/replays", {"webhookId": made["id"], "from": BEGINNING})
+    created = await api.create_webhook(receiver.url)
+    begun = await api.post("/api/replays", {"webhookId": created["id"], "from": BEGINNING})
     await until(lambda: completed(api, begun.json["id"]))
-    person = await asyncpg.connect(database)
-    transaction = person.transaction()
+    blocker = await asyncpg.connect(database)
+    transaction = blocker.transaction()
     await transaction.start()
-    await person.execute("LOCK TABLE webhook_replays")
-    asking = [asyncio.create_task(api.get(f"/api/replays/{begun.json['id']}")) for _ in range(20)]
+    await blocker.execute("LOCK TABLE webhook_replays")
+    requests = [asyncio.create_task(api.get(f"/api/replays/{begun.json['id']}")) for _ in range(20)]
     await until(lambda: waiting_for_locks(app, API_CONNECTIONS))
     for n in range(5):
         await app.event(tenant, {"n": n})
-        await until(lambda n=n: settled(app, UUID(made["id"]), "success", n + 1), within=5)
-    unanswered = [task for task in asking if not task.done()]
+        await until(lambda n=n: settled(app, UUID(created["id"]), "success", n + 1), within=5)
+    pending = [task for task in requests if not task.done()]
     await transaction.rollback()
-    answers = await asyncio.gather(*asking)
-    await person.close()
+    answers = await asyncio.gather(*requests)
+    await blocker.close()
 
-    assert len(unanswered) == 20
+    assert len(pending) == 20
     assert {answer.status for answer in answers} == {200}
 
 
@@ -243,18 +245,18 @@ async def waiting_for_locks(app: Application, count: int) -> bool:
     return bool(waiting >= count)
 
 
-async def test_a_replay_to_a_webhook_that_is_just_being_removed_is_none(
+async def test_a_replay_to_a_webhook_that_is_being_deleted_is_a_404(
     app: Application, database: str
 ) -> None:
     tenant = await app.tenant()
     async with serving_api(database, tenant) as api:
-        webhook = (await api.webhook("http://127.0.0.1:9/"))["id"]
+        webhook = (await api.create_webhook("http://127.0.0.1:9/"))["id"]
         async with app.db.transaction():
             await app.db.execute("DELETE FROM webhooks WHERE id = $1", webhook)
             body = {"webhookId": webhook, "from": "2020-01-01T00:00:00Z"}
-            asking = asyncio.create_task(api.post("/api/replays", body))
+            request = asyncio.create_task(api.post("/api/replays", body))
             await asyncio.sleep(0.3)
-            assert not asking.done()
-        answer = await asking
+            assert not request.done()
+        answer = await request
 
-    assert (answer.status, answer.error) == (404, "there is no such webhook")
+    assert (answer.status, answer.error) == (404, "this tenant has no webhook with this id")

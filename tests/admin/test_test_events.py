@@ -1,4 +1,4 @@
-"""Test events over HTTP: the real sender, the real guard, the real outcome, and no consequences."""
+"""Test events over the API: the real sender and egress rules, and no effect on the webhook."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import pytest
 
 from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire import signing
-from tests.support.api_client import Caller, serving_api
+from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import free_port, until
 from tests.support.hostile import HTTP, hostile, saying, silent
@@ -22,67 +22,72 @@ async def tenant(app: Application) -> UUID:
 
 
 @pytest.fixture
-async def api(database: str, tenant: UUID) -> AsyncIterator[Caller]:
+async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     async with serving_api(database, tenant) as caller:
         yield caller
 
 
-async def tried(api: Caller, url: str, body: Any = None) -> Any:
-    """What came of a test of a new webhook there."""
-    made = await api.webhook(url)
-    answer = await api.post(f"/api/webhooks/{made['id']}/test", body)
-    return answer.status, answer.json, made
+async def send_test(api: ApiClient, url: str, body: Any = None) -> Any:
+    """Create a webhook and test it: the status, the body, and the webhook."""
+    created = await api.create_webhook(url)
+    answer = await api.post(f"/api/webhooks/{created['id']}/test", body)
+    return answer.status, answer.json, created
 
 
-async def test_a_test_event_is_sent_at_once_and_tells_what_came_of_it(
-    api: Caller, receiver: Receiver
+async def test_a_test_event_is_sent_at_once_and_its_result_is_shown(
+    api: ApiClient, receiver: Receiver
 ) -> None:
-    status, told, made = await tried(api, receiver.url + "/hook")
+    status, result, created = await send_test(api, receiver.url + "/hook")
 
     [request] = receiver.received
     event = request.event
-    assert (status, told["success"], told["statusCode"]) == (200, True, 200)
+    assert (status, result["success"], result["statusCode"]) == (200, True, 200)
     assert event["id"].startswith("evt_test_")
     assert list(event) == ["id", "type", "created_at", "data"]
     assert (event["type"], event["data"]) == ("email.opened", sample_data("email.opened"))
-    assert (told["eventId"], told["dataFrom"]) == (event["id"], "sample")
+    assert (result["eventId"], result["dataFrom"]) == (event["id"], "sample")
     assert request.headers["webhook-id"] == event["id"]
     assert request.headers["x-penguinmails-signature"] == signing.sign(
-        request.body, made["secretKey"]
+        request.body, created["secretKey"]
     )
-    assert told["request"]["body"].encode() == request.body
-    assert (told["request"]["bodyCut"], told["request"]["bodySize"]) == (False, len(request.body))
-    assert told["request"]["url"] == receiver.url + "/hook"
-    assert told["response"] == {
+    assert result["request"]["body"].encode() == request.body
+    assert (result["request"]["bodyCut"], result["request"]["bodySize"]) == (
+        False,
+        len(request.body),
+    )
+    assert result["request"]["url"] == receiver.url + "/hook"
+    assert result["response"] == {
         "statusCode": 200,
         "headers": {"content-length": "2"},
         "body": "OK",
     }
-    assert told["durationMs"] == told["timing"]["totalMs"]
+    assert result["durationMs"] == result["timing"]["totalMs"]
 
 
 @pytest.mark.parametrize("name", [each.name for each in EVENT_TYPES])
 async def test_any_of_the_13_types_can_be_tested(
-    api: Caller, receiver: Receiver, name: str
+    api: ApiClient, receiver: Receiver, name: str
 ) -> None:
-    status, told, _ = await tried(api, receiver.url, {"eventType": name})
+    status, result, _ = await send_test(api, receiver.url, {"eventType": name})
 
-    assert (status, told["eventType"]) == (200, name)
+    assert (status, result["eventType"]) == (200, name)
     assert receiver.received[0].headers["x-penguinmails-event"] == name
 
 
-async def test_another_type_is_refused(api: Caller, receiver: Receiver) -> None:
-    status, told, _ = await tried(api, receiver.url, {"eventType": "email.opend"})
+async def test_a_test_event_of_an_unknown_type_is_rejected(
+    api: ApiClient, receiver: Receiver
+) -> None:
+    status, result, _ = await send_test(api, receiver.url, {"eventType": "email.opend"})
 
     assert status == 422
-    assert told["errors"][0]["pointer"] == "#/eventType"
+    assert result["errors"][0]["pointer"] == "#/eventType"
     assert receiver.received == []
 
 
-async def test_the_data_are_those_of_the_latest_event_that_fits(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_test_event_has_the_data_of_the_latest_stored_event_that_matches(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    made = await api.webhook(receiver.url, isActive=False)
+    created = await api.create_webhook(receiver.url, isActive=False)
     stored: list[dict[str, Any]] = [
         {"n": 1, "campaign_id": "camp_1", "contact": {"id": "c_1", "email": "a@b"}},
         {"n": 2, "campaignId": "camp_1", "contactId": "c_2"},
@@ -92,7 +97,7 @@ async def test_the_data_are_those_of_the_latest_event_that_fits(
     for data in stored:
         await app.event(tenant, data)
     await app.event(await app.tenant(), {"n": 5, "campaign_id": "camp_1"})
-    wishes = [
+    bodies = [
         {},
         {"campaignId": "camp_1"},
         {"campaignId": "camp_2"},
@@ -103,14 +108,14 @@ async def test_the_data_are_those_of_the_latest_event_that_fits(
         {"sample": True},
     ]
 
-    told = [
-        (await api.post(f"/api/webhooks/{made['id']}/test", wish)).json["dataFrom"]
-        for wish in wishes
+    result = [
+        (await api.post(f"/api/webhooks/{created['id']}/test", body)).json["dataFrom"]
+        for body in bodies
     ]
 
     sent = [request.event["data"].get("n") for request in receiver.received]
     assert sent == [4, 2, 3, 3, 1, 1, None, None]
-    assert told == ["event"] * 6 + ["sample"] * 2
+    assert result == ["event"] * 6 + ["sample"] * 2
 
 
 FAILING = {
@@ -123,107 +128,101 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize(("reply", "told"), FAILING.values(), ids=FAILING)
-async def test_it_is_a_400_with_the_reason_when_the_receiver(
-    api: Caller, app: Application, receiver: Receiver, reply: Reply, told: str
+@pytest.mark.parametrize(("reply", "error"), FAILING.values(), ids=FAILING)
+async def test_a_test_event_is_a_400_with_the_reason_when_the_receiver(
+    api: ApiClient, app: Application, receiver: Receiver, reply: Reply, error: str
 ) -> None:
     receiver.answer = lambda _: reply
 
-    status, answer, made = await tried(api, receiver.url)
+    status, answer, created = await send_test(api, receiver.url)
 
-    row = await app.health(UUID(made["id"]))
+    row = await app.health(UUID(created["id"]))
     assert (status, answer["success"], answer["statusCode"]) == (400, False, reply.status)
-    assert told in answer["error"]
+    assert error in answer["error"]
     assert (row["consecutive_failures"], row["is_failing"], row["is_active"]) == (0, False, True)
     assert (row["last_failure_at"], row["last_success_at"]) == (None, None)
-    assert await app.deliveries(UUID(made["id"])) == []
+    assert await app.deliveries(UUID(created["id"])) == []
 
 
-async def test_a_receiver_that_says_nothing_is_a_400_after_the_timeout(
+async def test_a_silent_receiver_is_a_400_after_the_timeout(
     app: Application, database: str, tenant: UUID
 ) -> None:
     async with (
         hostile(silent) as receiver,
         serving_api(database, tenant, delivery={"timeout": "300ms"}) as api,
     ):
-        status, told, _ = await tried(api, receiver.url)
+        status, result, _ = await send_test(api, receiver.url)
 
     assert status == 400
-    assert told["error"] == "no complete response within 0.3 s"
+    assert result["error"] == "no complete answer within 0.3 s"
 
 
-async def test_a_hostile_answer_is_shown_as_text(api: Caller) -> None:
+async def test_a_malformed_response_is_shown_as_text(api: ApiClient) -> None:
     wire = HTTP + b"200 \xff\xfe\x01\r\nX-A: \xff\x01\r\nContent-Length: 3\r\n\r\n\xff\x00\xfe"
     async with hostile(saying(wire)) as receiver:
-        status, told, _ = await tried(api, receiver.url)
+        status, result, _ = await send_test(api, receiver.url)
 
     assert status in {200, 400}
-    assert told["success"] == (status == 200)
+    assert result["success"] == (status == 200)
 
 
-# Large bodies
-
-
-async def test_a_large_body_is_sent_whole_and_shown_cut(
-    api: Caller, app: Application, tenant: UUID, receiver: Receiver
+async def test_a_large_test_event_is_sent_whole_and_shown_cut(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     await app.event(tenant, {str(n): [1.0, "ü"] for n in range(40_000)})
 
-    status, told, made = await tried(api, receiver.url)
+    status, result, created = await send_test(api, receiver.url)
 
-    [request] = [each for each in receiver.received if each.event["id"] == told["eventId"]]
-    shown = told["request"]
-    assert (status, told["dataFrom"]) == (200, "event")
+    [request] = [each for each in receiver.received if each.event["id"] == result["eventId"]]
+    shown = result["request"]
+    assert (status, result["dataFrom"]) == (200, "event")
     assert request.headers["x-penguinmails-signature"] == signing.sign(
-        request.body, made["secretKey"]
+        request.body, created["secretKey"]
     )
     assert (shown["bodyCut"], shown["bodySize"], shown["curl"]) == (True, len(request.body), None)
     assert request.body.startswith(shown["body"].encode())
     assert 256 * 1024 - 4 < len(shown["body"].encode()) <= 256 * 1024
 
 
-# Room for everybody
-
-
-async def test_one_tenant_has_four_tests_at_a_time_and_others_have_theirs(
-    api: Caller, app: Application, receiver: Receiver
+async def test_a_tenant_has_four_concurrent_tests_and_other_tenants_have_their_own(
+    api: ApiClient, app: Application, receiver: Receiver
 ) -> None:
     other = api.as_tenant(await app.tenant())
     async with hostile(silent) as slow, asyncio.TaskGroup() as group:
-        path = f"/api/webhooks/{(await api.webhook(slow.url))['id']}/test"
+        path = f"/api/webhooks/{(await api.create_webhook(slow.url))['id']}/test"
         tests = [group.create_task(api.post(path)) for _ in range(20)]
         await until(lambda: sum(each.done() for each in tests) == 16)
         refused = [each.result() for each in tests if each.done()]
-        status, _, _ = await tried(other, receiver.url)
+        status, _, _ = await send_test(other, receiver.url)
         waiting = sum(not each.done() for each in tests)
 
         for each in tests:
             each.cancel()
 
     assert {(each.status, each.headers["Retry-After"]) for each in refused} == {(429, "5")}
-    assert refused[0].error == "4 test events are on their way: wait for one of them"
+    assert refused[0].error == "4 test events are in progress: wait until one finishes"
     assert (status, waiting) == (200, 4)
 
 
-async def test_who_finds_the_whole_room_full_is_told_to_come_again(
-    api: Caller, app: Application
+async def test_a_test_beyond_the_limit_of_all_tenants_is_a_503(
+    api: ApiClient, app: Application
 ) -> None:
     async with hostile(silent) as slow, asyncio.TaskGroup() as group:
         tests = []
         for _ in range(4):
             caller = api.as_tenant(await app.tenant())
-            path = f"/api/webhooks/{(await caller.webhook(slow.url))['id']}/test"
+            path = f"/api/webhooks/{(await caller.create_webhook(slow.url))['id']}/test"
             tests += [group.create_task(caller.post(path)) for _ in range(4)]
         await until(lambda: slow.open_now == 16)
-        status, told, _ = await tried(api.as_tenant(await app.tenant()), slow.url)
+        status, result, _ = await send_test(api.as_tenant(await app.tenant()), slow.url)
 
         for each in tests:
             each.cancel()
 
-    assert (status, told["error"]) == (503, "too many test events are on their way just now")
-
-
-# The guard
+    assert (status, result["error"]) == (
+        503,
+        "too many test events are in progress: try again in a few seconds",
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,10 +238,10 @@ async def test_who_finds_the_whole_room_full_is_told_to_come_again(
         "https://93.184.216.34:22/",
     ],
 )
-async def test_the_guard_stands_before_a_test_too(
+async def test_a_test_event_obeys_the_egress_rules(
     app: Application, database: str, tenant: UUID, url: str
 ) -> None:
-    # Written by the application, which nothing keeps from writing this.
+    # The application can store any URL.
     webhook = await app.webhook(tenant, url)
     egress = {"allow_networks": [], "allow_ports": ["443"], "allow_http": False}
     async with serving_api(database, tenant, egress=egress) as api:
@@ -255,7 +254,7 @@ async def test_the_guard_stands_before_a_test_too(
     assert (answer.json["request"], answer.json["response"]) == (None, None)
 
 
-async def test_a_test_that_we_cannot_make_is_our_own_fault(
+async def test_an_unreachable_egress_proxy_is_a_503(
     app: Application, database: str, tenant: UUID
 ) -> None:
     webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
@@ -267,9 +266,9 @@ async def test_a_test_that_we_cannot_make_is_our_own_fault(
     assert "the egress proxy cannot be reached" in answer.error
 
 
-async def test_a_paused_webhook_can_be_tested(api: Caller, receiver: Receiver) -> None:
-    made = await api.webhook(receiver.url, isActive=False)
+async def test_a_paused_webhook_can_be_tested(api: ApiClient, receiver: Receiver) -> None:
+    created = await api.create_webhook(receiver.url, isActive=False)
 
-    answer = await api.post(f"/api/webhooks/{made['id']}/test")
+    answer = await api.post(f"/api/webhooks/{created['id']}/test")
 
     assert answer.status == 200

@@ -1,6 +1,6 @@
 """
-How fast, how cheap, how soon: the daemon beside the bare aiohttp loop, in one run on one machine.
+Benchmarks of throughput, CPU time and latency: the daemon beside a bare aiohttp loop.
 
-`python3 dev.py bench`. Machines are noisy, so each thing is measured several times in turn with
-the others, and medians and ratios are what counts.
+Run them with `python3 dev.py bench`. Machines are noisy, so all are measured in turn on one machine
+for several rounds; compare medians and ratios.
 """

@@ -1,8 +1,8 @@
 """
 A process that only sends: `python -m tests.bench.bare aiohttp|sender URL COUNT`.
 
-Prints JSON: seconds and CPU seconds for COUNT requests like a delivery's. `aiohttp` is its client
-session as its documentation shows it; `sender` is the daemon's own.
+Prints JSON: seconds and CPU seconds for COUNT requests like a delivery's. `aiohttp` uses a client
+session as aiohttp's documentation shows it, `sender` the daemon's own client.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ from daemon.egress.client import WebhookClient
 from daemon.pipeline.attempt import signed_request
 from tests.bench.sample import EGRESS, EVENT_DATA, SECRET
 
-AT_ONCE = 64
+CONCURRENCY = 64
 
 
 def request_to(url: str) -> Request:
-    """A delivery's request, signed once."""
-    nobody, now = UUID(int=0), datetime.now(UTC)
+    """Return a delivery's request, signed once."""
+    no_id, now = UUID(int=0), datetime.now(UTC)
     claim = Claim(
-        delivery_id=DeliveryId(nobody),
-        webhook_id=WebhookId(nobody),
-        tenant_id=TenantId(nobody),
-        event_id=EventId(nobody),
+        delivery_id=DeliveryId(no_id),
+        webhook_id=WebhookId(no_id),
+        tenant_id=TenantId(no_id),
+        event_id=EventId(no_id),
         event_type="email.opened",
         event_created_at=now,
         data=EVENT_DATA,
@@ -41,27 +41,28 @@ def request_to(url: str) -> Request:
         claimed_at=now,
         leased_until=now,
         endpoint_url=url,
-        secrets=StoredSecrets(WebhookId(nobody), SECRET),
+        secrets=StoredSecrets(WebhookId(no_id), SECRET),
     )
     request, _ = signed_request(claim, Credentials(SECRET), timestamp=0)
     return request
 
 
-async def drive(send: Callable[[], Awaitable[object]], count: int) -> dict[str, float]:
-    """Send `count` times, AT_ONCE at a time, after a warm-up."""
-    left = iter(range(count))
+async def measure(send: Callable[[], Awaitable[object]], count: int) -> dict[str, float]:
+    """Send `count` times, CONCURRENCY at a time, after a warm-up."""
+    remaining = iter(range(count))
 
-    async def one_after_another() -> None:
-        for _ in left:
+    async def send_remaining() -> None:
+        for _ in remaining:
             await send()
 
-    await asyncio.gather(*(send() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(send() for _ in range(CONCURRENCY)))
     began, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(send_remaining() for _ in range(CONCURRENCY)))
     return {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
 
 
 async def with_aiohttp(request: Request, count: int) -> dict[str, float]:
+    """Measure aiohttp's client session."""
     headers = dict(request.headers)
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=5)
@@ -71,18 +72,20 @@ async def with_aiohttp(request: Request, count: int) -> dict[str, float]:
             async with session.post(request.url, data=request.body, headers=headers) as answer:
                 await answer.read()
 
-        return await drive(send, count)
+        return await measure(send, count)
 
 
 async def with_sender(request: Request, count: int) -> dict[str, float]:
+    """Measure the daemon's client."""
     sender = WebhookClient(EGRESS, timeout=timedelta(seconds=5))
     try:
-        return await drive(lambda: sender.send(request), count)
+        return await measure(lambda: sender.send(request), count)
     finally:
         await sender.close()
 
 
 def main() -> None:
+    """Run the measurement that the arguments name."""
     kind, url, count = sys.argv[1:]
     run = {"aiohttp": with_aiohttp, "sender": with_sender}[kind]
     print(json.dumps(uvloop.run(run(request_to(url), int(count)))))

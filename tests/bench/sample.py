@@ -1,4 +1,4 @@
-"""The event that is measured: the specification's own example, about 400 bytes."""
+"""The benchmarks' event: the specification's example, about 400 bytes."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""`webhookd forget`: what it asks, what it tells, and that it erases nothing that nobody meant."""
+"""`webhookd forget`: it asks first, reports what it erased, and erases nothing else."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 30.0
 
 @pytest.fixture
 async def tenant(app: Application) -> UUID:
-    """One that has an event and a delivery about a contact, and another event."""
+    """A tenant with an event and a delivery that name a contact, and an event that does not."""
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, "https://example.com")
     await stored_event(app, tenant, data='{"contact": {"email": "Eve@example.com"}}')
@@ -35,7 +35,7 @@ async def forget(database: str, folder: Path, *arguments: str) -> Ended:
 
 
 class Terminal:
-    """A command on a terminal, as a person sees it."""
+    """The screen and the keyboard of a command that runs on a terminal."""
 
     def __init__(self, controller: int) -> None:
         self.shown = ""
@@ -55,7 +55,7 @@ class Terminal:
     def _read(self) -> None:
         try:
             self.shown += os.read(self._controller, 65536).decode()
-        except OSError:  # how a terminal says that nobody is left on it
+        except OSError:  # no process has the terminal open any more
             asyncio.get_running_loop().remove_reader(self._controller)
         self._grown.set()
 
@@ -85,7 +85,7 @@ async def on_terminal(
         os.close(controller)
 
 
-async def test_a_contact_is_forgotten_and_it_is_told_what_went(
+async def test_a_contact_is_erased_and_the_rows_are_counted(
     app: Application, database: str, tmp_path: Path, tenant: UUID
 ) -> None:
     arguments = ("--tenant", str(tenant), "--contact", "eve@example.com", "--yes")
@@ -94,13 +94,13 @@ async def test_a_contact_is_forgotten_and_it_is_told_what_went(
     second = await forget(database, tmp_path, *arguments)
 
     assert (first.code, first.err) == (0, "")
-    assert first.out == "erased: 1 event, 1 delivery (1 still to be made)\n"
-    assert (second.code, second.out) == (0, "nothing is stored of it\n")
+    assert first.out == "erased: 1 event, 1 delivery (1 pending)\n"
+    assert (second.code, second.out) == (0, "nothing is stored about it\n")
     assert await count_in(app, "webhook_events") == 1
     assert await count_in(app, "webhooks") == 1
 
 
-async def test_all_of_a_tenant_s_is_forgotten(
+async def test_all_data_of_a_tenant_is_erased(
     app: Application, database: str, tmp_path: Path, tenant: UUID
 ) -> None:
     ended = await forget(
@@ -124,26 +124,26 @@ async def test_all_of_a_tenant_s_is_forgotten(
 
 
 @pytest.mark.parametrize("what", [("--contact", "eve@example.com"), ("--everything",)])
-async def test_a_dry_run_needs_no_consent_and_erases_nothing(
+async def test_a_dry_run_asks_for_nothing_and_erases_nothing(
     app: Application, database: str, tmp_path: Path, tenant: UUID, what: tuple[str, ...]
 ) -> None:
     arguments = ("--tenant", str(tenant), *what, "--dry-run")
 
     shown = await forget(database, tmp_path, *arguments)
-    told = await forget(database, tmp_path, *arguments, "--json", "--yes")
+    as_json = await forget(database, tmp_path, *arguments, "--json", "--yes")
 
-    assert (shown.code, told.code) == (0, 0)
+    assert (shown.code, as_json.code) == (0, 0)
     assert shown.out.startswith("would be erased: ")
-    assert json.loads(told.out)["dryRun"]
-    assert json.loads(told.out)["deliveries"] == 1
+    assert json.loads(as_json.out)["dryRun"]
+    assert json.loads(as_json.out)["deliveries"] == 1
     assert await count_in(app, "webhook_events") == 2
     assert await count_in(app, "webhook_deliveries") == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        ((), "--tenant: is needed"),
+        ((), "--tenant: is required"),
         (("--tenant", "7", "--everything"), "--tenant: "),
         (("--tenant", str(uuid4())), "either --contact or --everything"),
         (("--tenant", str(uuid4()), "--contact", "x", "--everything"), "either --contact or"),
@@ -154,19 +154,19 @@ async def test_a_dry_run_needs_no_consent_and_erases_nothing(
         (("--tenant", str(uuid4()), "--contact", "x", "--dry-run"), "there is no tenant"),
     ],
 )
-async def test_what_cannot_be_meant_is_told_in_one_line_and_erases_nothing(
+async def test_a_usage_error_is_one_line_and_erases_nothing(
     app: Application,
     *,
     database: str,
     tmp_path: Path,
     tenant: UUID,
     arguments: tuple[str, ...],
-    told: str,
+    message: str,
 ) -> None:
     ended = await forget(database, tmp_path, *arguments)
 
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert told in ended.err
+    assert message in ended.err
     assert await count_in(app, "webhook_events") == 2
 
 
@@ -180,7 +180,7 @@ async def test_what_cannot_be_meant_is_told_in_one_line_and_erases_nothing(
         (True, "the tenant's id", 0),
     ],
 )
-async def test_on_a_terminal_it_shows_how_much_it_is_and_asks(
+async def test_on_a_terminal_the_rows_are_counted_and_confirmed_first(
     app: Application,
     *,
     database: str,
@@ -199,23 +199,23 @@ async def test_on_a_terminal_it_shows_how_much_it_is_and_asks(
         returned = await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
 
     assert returned == code
-    assert "1 delivery (1 still to be made)" in person.shown
+    assert "1 delivery (1 pending)" in person.shown
     assert (before, await count_in(app, "webhook_deliveries")) == (1, code)
 
 
-async def test_on_a_terminal_nothing_is_asked_where_nothing_is_found(
+async def test_on_a_terminal_nothing_is_asked_if_nothing_is_found(
     database: str, tmp_path: Path, tenant: UUID
 ) -> None:
     arguments = ("--tenant", str(tenant), "--contact", "adam@example.com")
     async with on_terminal(database, tmp_path, *arguments) as (person, ended):
-        await person.shows("nothing is stored of it")
+        await person.shows("nothing is stored about it")
         code = await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
 
     assert code == 0
     assert "Erase" not in person.shown
 
 
-async def test_a_role_that_may_not_erase_is_told_so(
+async def test_a_role_without_the_privilege_to_erase_gets_one_clear_line(
     app: Application, database: str, tmp_path: Path, tenant: UUID
 ) -> None:
     role = f"lowly_{uuid4().hex[:8]}"

@@ -1,3 +1,5 @@
+"""Durations as text."""
+
 from datetime import timedelta
 
 import pytest
@@ -8,12 +10,12 @@ from daemon.config import format_duration, parse_duration
 
 
 @given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=999_999_999)))
-def test_a_duration_that_is_written_reads_back_to_the_millisecond(duration: timedelta) -> None:
+def test_a_formatted_duration_parses_back_to_the_millisecond(duration: timedelta) -> None:
     millisecond = timedelta(milliseconds=1)
 
-    read = parse_duration(format_duration(duration))
+    parsed = parse_duration(format_duration(duration))
 
-    assert read == duration // millisecond * millisecond
+    assert parsed == duration // millisecond * millisecond
 
 
 @pytest.mark.parametrize(
@@ -36,11 +38,11 @@ def test_a_duration_that_is_written_reads_back_to_the_millisecond(duration: time
         [],
     ],
 )
-def test_what_is_not_a_duration_is_refused(text: object) -> None:
+def test_anything_but_a_duration_is_rejected(text: object) -> None:
     with pytest.raises(ValueError, match="must be a duration like"):
         parse_duration(text)
 
 
-def test_a_duration_beyond_what_time_can_hold_is_refused() -> None:
+def test_a_duration_beyond_the_range_of_timedelta_is_rejected() -> None:
     with pytest.raises(ValueError, match="and shorter"):
         parse_duration("999999999d99h")

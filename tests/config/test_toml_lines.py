@@ -1,3 +1,5 @@
+"""Line numbers of keys and list elements in TOML."""
+
 import json
 import string
 import tomllib
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from daemon.config.toml_lines import KeyPath, lines_of
 
 
-def test_lines_are_found_in_every_form_that_toml_has() -> None:
+def test_lines_are_found_for_every_construct_of_toml() -> None:
     text = '''# a comment with [brackets] = 1
 top = 1
 "quo\\u0074ed.key" . 'lit eral' = 2  # dotted

@@ -1,4 +1,4 @@
-"""docs/api.md: every command in it is run, in order, as a reader would."""
+"""The commands of docs/api.md, run in their order."""
 
 import asyncio
 import re
@@ -23,10 +23,10 @@ def commands() -> list[str]:
     return re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
 
 
-async def run(command: str, world: dict[str, str]) -> Any:
+async def run(command: str, variables: dict[str, str]) -> Any:
     process = await asyncio.create_subprocess_shell(
         command,
-        env=world | {"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env=variables | {"PATH": "/usr/local/bin:/usr/bin:/bin"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -36,13 +36,13 @@ async def run(command: str, world: dict[str, str]) -> Any:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_every_command_of_the_guide_does_what_it_says(
+async def test_the_commands_of_the_api_guide_work(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()
     steps = iter(commands())
     async with serving_api(database, tenant) as operator:
-        world = {
+        variables = {
             "API": operator.url("").rstrip("/"),
             "TOKEN": OPERATOR,
             "TENANT": str(tenant),
@@ -50,25 +50,25 @@ async def test_every_command_of_the_guide_does_what_it_says(
         }
 
         async def step() -> Any:
-            answer = await run(next(steps), world)
+            answer = await run(next(steps), variables)
             assert answer is None or "error" not in answer, answer
             return answer
 
-        world["WEBHOOK"] = (await step())["id"]
-        world["TENANT_TOKEN"] = (await step())["token"]
+        variables["WEBHOOK"] = (await step())["id"]
+        variables["TENANT_TOKEN"] = (await step())["token"]
         assert (await step())["success"] is True
         assert (await step())["customHeaders"] == {"Authorization": "[hidden]"}
-        world["EVENT"] = str(await app.event(tenant, {"n": 1}))
-        await until(lambda: settled(app, UUID(world["WEBHOOK"]), "success", 1))
-        world["DELIVERY"] = (await step())["deliveries"][0]["id"]
+        variables["EVENT"] = str(await app.event(tenant, {"n": 1}))
+        await until(lambda: settled(app, UUID(variables["WEBHOOK"]), "success", 1))
+        variables["DELIVERY"] = (await step())["deliveries"][0]["id"]
         assert (await step())["request"]["curl"].startswith("curl -X POST")
         assert UUID((await step())["id"])  # type: ignore[truthy-bool]
         assert (await step())["count"] == 0
         assert (await step())["total"] == 1
-        world["REPLAY"] = (await step())["id"]
+        variables["REPLAY"] = (await step())["id"]
         assert (await step())["total"] == 1
         assert (await step())["status"] in {"cancelled", "completed"}
-        assert [each["id"] for each in (await step())["events"]] == [world["EVENT"]]
+        assert [each["id"] for each in (await step())["events"]] == [variables["EVENT"]]
         assert (await step())["deliveries"] != []
         assert (await step())["secretKey"].startswith("whsec_")
         assert (await step())["isActive"] is False

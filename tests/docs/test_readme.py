@@ -78,5 +78,5 @@ async def test_the_first_delivery_is_made_by_what_the_readme_says(
 
     assert (code, "Traceback" in "".join(reader.err)) == (0, False)
     assert re.search(r"  valid +email\.opened +→ 200", printed)
-    assert "wanted by 1 of the tenant's 1 active webhooks" in printed
+    assert "matches 1 of the tenant's 1 active webhooks" in printed
     assert '"status":"success"' in printed

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.stage import faults_logged
+from tests.faults.report import errors_logged
 from tests.namespace import network, runner
 from tests.namespace.runner import Attempt, Observed
 from tests.namespace.trace import is_complete, reached_for
@@ -117,7 +117,7 @@ def test_a_name_that_is_forbidden_at_every_other_lookup_is_refused_at_every_othe
 
 
 def test_the_daemon_logs_no_fault_of_its_own(observed: Observed) -> None:
-    assert faults_logged([observed.log]) == []
+    assert errors_logged(observed.log) == []
 
 
 def test_networks_that_the_operator_allows_are_reached_and_no_others(

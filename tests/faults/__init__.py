@@ -1,5 +1,5 @@
 """
-What the daemon promises while processes are killed, frozen and stopped around it.
+Fault tests: the daemon's promises while processes around it are killed, frozen and stopped.
 
-Each scenario is played short by the tests beside it, and at length by `python3 dev.py faults`.
+The tests run each scenario in a short form, `python3 dev.py faults` in a long one.
 """

@@ -1,4 +1,4 @@
-"""Where a scenario may put its files: a folder that PostgreSQL's own user can enter, too."""
+"""Fixtures of the fault tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,5 +10,6 @@ from tests.support.postgres import roomy_folder
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
+    """A folder for a scenario's files that PostgreSQL's own user can enter, too."""
     with roomy_folder() as it:
         yield it

@@ -1,38 +1,38 @@
-"""Somebody forgets a transaction: dead rows pile up, and the deliveries stay as quick as before."""
+"""A transaction is left open: dead rows pile up, and deliveries stay fast."""
 
 from pathlib import Path
 
+from tests.faults.accounting import check_deliveries
+from tests.faults.environment import environment
 from tests.faults.report import Report
-from tests.faults.stage import faults_logged, stage
-from tests.support import daemons
+from tests.support.daemons import until
 
-SLOWEST = 3.0
+MAX_SLOWDOWN = 3.0
 
 
 async def held_open(database: str, folder: Path, *, deliveries: int, measured: int) -> Report:
-    """The rate of the first `measured` deliveries beside that of the last, with it open."""
+    """Compare the rates of the first and the last `measured` deliveries beside it."""
     report = Report()
-    log = folder / "old-transaction.log"
     async with (
-        stage(database, tenants=50, webhooks=2) as it,
-        it.application() as forgetful,
-        daemons.daemon(database, folder, port=daemons.free_port(), log=log),
+        environment(database, folder, tenants=50, webhooks=2) as env,
+        env.application() as forgetful,
+        env.daemon(),
     ):
         old = forgetful.db.transaction(isolation="repeatable_read")
         await old.start()
         await forgetful.db.fetchval("SELECT count(*), pg_current_xact_id() FROM webhook_deliveries")
-        async with it.publishing(at_once=20, ahead=1000):
-            await daemons.until(lambda: len(it.receiver.received) >= deliveries, within=600)
-        await it.delivered()
-        at = [request.at for request in it.receiver.received[:deliveries]]
+        async with env.publishing(batch=20, ahead=1000):
+            await until(lambda: len(env.receiver.received) >= deliveries, within=600)
+        await env.wait_for_deliveries()
+        at = [request.at for request in env.receiver.received[:deliveries]]
         first, last = at[measured - 1] - at[0], at[-1] - at[-measured]
-        report.note(
-            f"no more than {SLOWEST:g} times slower at the end",
-            last <= first * SLOWEST,
+        report.check(
+            f"no more than {MAX_SLOWDOWN:g} times slower at the end",
+            last <= first * MAX_SLOWDOWN,
             f"first {measured}: {measured / first:.0f}/s, last: {measured / last:.0f}/s,"
             f" ratio {first / last:.2f}",
         )
         await old.rollback()
-        await it.count(report)
-    report.note("no fault of ours in the logs", not faults_logged([log]), faults_logged([log])[:3])
+        await check_deliveries(env, report)
+    report.check_log(env.log)
     return report

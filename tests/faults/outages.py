@@ -1,145 +1,143 @@
-"""The database goes away, by a kill or by standing still, and comes back: nothing is lost."""
+"""The database is killed or frozen, and comes back: nothing is lost."""
 
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-
-import psutil
 
 from daemon import embedded
 from daemon.store.migrations import migrate
+from tests.faults.accounting import check_deliveries
+from tests.faults.environment import Environment, environment
+from tests.faults.freezing import frozen_server
 from tests.faults.report import Report
-from tests.faults.stage import Stage, faults_logged, stage
-from tests.support import daemons
+from tests.support.daemons import Daemon, until
 from tests.support.postgres import HASTE
 
-# What PostgreSQL does after a crash is to be true here, so the disk is not cheated.
-SAFE = HASTE | {"fsync": "on", "full_page_writes": "on"}
-IN_FLIGHT = 512  # at most, by default
-# Asked at every moment of an outage, /readyz answers within this.
-ANSWER_SECONDS = 1.0
+# Crash recovery is under test, so PostgreSQL must write to disk.
+DURABLE = HASTE | {"fsync": "on", "full_page_writes": "on"}
+MAX_IN_FLIGHT = 512  # the default
+# /readyz answers within this time at every moment of an outage.
+MAX_ANSWER_SECONDS = 1.0
 
 
 async def killed(folder: Path, *, outages: int, pairs: int = 2000) -> Report:
-    """PostgreSQL killed with -9 under load and started again on the same port, several times."""
+    """PostgreSQL is killed with -9 under load and started again on the same port, repeatedly."""
     report = Report()
-    log = folder / "killed-database.log"
-    server = await embedded.start(folder / "postgres", settings=SAFE)
+    server = await embedded.start(folder / "postgres", settings=DURABLE)
     try:
         await migrate(server.url)
         async with (
-            stage(server.url, tenants=50, webhooks=2, answer_after=0.02) as it,
-            daemons.daemon(server.url, folder, port=daemons.free_port(), log=log) as one,
+            environment(server.url, folder, tenants=50, webhooks=2, answer_after=0.02) as env,
+            env.daemon() as daemon,
         ):
-            async with it.publishing():
-                for number in range(outages):
-                    await more_received(it, pairs)
+            async with env.publishing():
+                for number in range(1, outages + 1):
+                    await env.wait_for_requests(pairs)
                     os.kill(server.pid, signal.SIGKILL)
                     await server.stop()
-                    slowest = await unready(one)
+                    slowest = await wait_until_unready(daemon)
                     server = await embedded.start(
-                        folder / "postgres", settings=SAFE, port=server.port
+                        folder / "postgres", settings=DURABLE, port=server.port
                     )
-                    back = time.monotonic()
-                    await daemons.until(lambda: is_ready(one), every=0.05)
-                    report.note(
-                        f"503 in outage {number + 1}, 200 after it",
-                        slowest < ANSWER_SECONDS,
+                    recovery = await seconds_until_ready(daemon)
+                    report.check(
+                        f"503 in outage {number}, 200 after it",
+                        slowest < MAX_ANSWER_SECONDS,
                         f"slowest answer {slowest * 1000:.0f} ms, ready again after"
-                        f" {time.monotonic() - back:.1f} s",
+                        f" {recovery:.1f} s",
                     )
-                await more_received(it, pairs)
-            await conclude(it, one, log, report, outages=outages)
+                await env.wait_for_requests(pairs)
+            await check_recovery(env, daemon, report, outages=outages)
     finally:
         await server.stop()
     return report
 
 
 async def stopped(folder: Path, *, seconds: float, pairs: int = 2000) -> Report:
-    """Every process of PostgreSQL stands still for a while under load."""
+    """Every process of PostgreSQL is frozen for a while under load."""
     report = Report()
-    log = folder / "stopped-database.log"
     async with (
         own_server(folder) as server,
-        stage(server.url, tenants=50, webhooks=2, answer_after=0.02) as it,
-        daemons.daemon(server.url, folder, port=daemons.free_port(), log=log) as one,
+        environment(server.url, folder, tenants=50, webhooks=2, answer_after=0.02) as env,
+        env.daemon() as daemon,
     ):
-        async with it.publishing():
-            await more_received(it, pairs)
-            with standing_still(server.pid):
+        async with env.publishing():
+            await env.wait_for_requests(pairs)
+            with frozen_server(server.pid):
                 began = time.monotonic()
-                slowest = await unready(one)
+                slowest = await wait_until_unready(daemon)
                 noticed = time.monotonic() - began
-                slowest = max(slowest, await unready(one, until=began + seconds))
-            back = time.monotonic()
-            await daemons.until(lambda: is_ready(one), every=0.05)
-            report.note(
-                "503 while it stood still, 200 after it",
-                slowest < ANSWER_SECONDS and noticed < 5,
+                slowest = max(slowest, await stay_unready(daemon, deadline=began + seconds))
+            recovery = await seconds_until_ready(daemon)
+            report.check(
+                "503 while it was frozen, 200 after it",
+                slowest < MAX_ANSWER_SECONDS and noticed < 5,
                 f"noticed after {noticed:.1f} s, slowest answer {slowest * 1000:.0f} ms,"
-                f" ready again after {time.monotonic() - back:.1f} s",
+                f" ready again after {recovery:.1f} s",
             )
-            await more_received(it, pairs)
-        await conclude(it, one, log, report, outages=1)
+            await env.wait_for_requests(pairs)
+        await check_recovery(env, daemon, report, outages=1)
     return report
 
 
-async def conclude(
-    it: Stage, one: daemons.Daemon, log: Path, report: Report, *, outages: int
-) -> None:
+async def check_recovery(env: Environment, daemon: Daemon, report: Report, *, outages: int) -> None:
+    """Wait for all deliveries, and check them and the daemon."""
     began = time.monotonic()
-    await it.delivered()
-    report.note("seconds until all was delivered", True, f"{time.monotonic() - began:.1f}")
-    report.note("the daemon survived", one.process.returncode is None)
-    await it.count(report, duplicates=IN_FLIGHT * outages)
-    report.note("no fault of ours in the logs", not faults_logged([log]), faults_logged([log])[:3])
+    await env.wait_for_deliveries()
+    report.figure("seconds until all was delivered", f"{time.monotonic() - began:.1f}")
+    report.check("the daemon survived", daemon.process.returncode is None)
+    await check_deliveries(env, report, duplicates=MAX_IN_FLIGHT * outages)
+    report.check_log(env.log)
 
 
-async def more_received(it: Stage, pairs: int) -> None:
-    """Wait until so many more requests have come in: there is load."""
-    before = len(it.receiver.received)
-    await daemons.until(lambda: len(it.receiver.received) - before >= pairs, within=60)
-
-
-async def unready(one: daemons.Daemon, *, until: float | None = None) -> float:
-    """Ask /readyz until it says 503, or say 503 `until` a time; the slowest answer in seconds."""
+async def wait_until_unready(daemon: Daemon) -> float:
+    """Ask /readyz until it answers 503; return the slowest answer, in seconds."""
     slowest = 0.0
     while True:
-        asked = time.monotonic()
-        status = await one.ready()
-        slowest = max(slowest, time.monotonic() - asked)
-        assert status in ((200, 503) if until is None else (503,)), status
-        if (status == 503) if until is None else (time.monotonic() >= until):
+        status, took = await ask_readiness(daemon)
+        slowest = max(slowest, took)
+        if status == 503:
+            return slowest
+        assert status == 200, status
+
+
+async def stay_unready(daemon: Daemon, *, deadline: float) -> float:
+    """Check that /readyz answers 503 until `deadline` (monotonic); return the slowest."""
+    slowest = 0.0
+    while True:
+        status, took = await ask_readiness(daemon)
+        slowest = max(slowest, took)
+        assert status == 503, status
+        if time.monotonic() >= deadline:
             return slowest
 
 
-async def is_ready(one: daemons.Daemon) -> bool:
-    return await one.ready() == 200
+async def ask_readiness(daemon: Daemon) -> tuple[int, float]:
+    """Return the status of /readyz, and the seconds it took."""
+    asked = time.monotonic()
+    return await daemon.ready(), time.monotonic() - asked
+
+
+async def seconds_until_ready(daemon: Daemon) -> float:
+    """Wait until /readyz answers 200."""
+    began = time.monotonic()
+
+    async def is_ready() -> bool:
+        return await daemon.ready() == 200
+
+    await until(is_ready, every=0.05)
+    return time.monotonic() - began
 
 
 @asynccontextmanager
 async def own_server(folder: Path) -> AsyncIterator[embedded.EmbeddedPostgres]:
-    """A server that may be maltreated, with our schema in it."""
-    server = await embedded.start(folder / "postgres", settings=SAFE)
+    """Run a migrated server that a scenario may harm."""
+    server = await embedded.start(folder / "postgres", settings=DURABLE)
     try:
         await migrate(server.url)
         yield server
     finally:
         await server.stop()
-
-
-@contextmanager
-def standing_still(postmaster: int) -> Iterator[None]:
-    """PostgreSQL with all its processes, stopped during the block."""
-    os.kill(postmaster, signal.SIGSTOP)  # first, so that it starts no more of them
-    pids = [postmaster, *(child.pid for child in psutil.Process(postmaster).children())]
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)

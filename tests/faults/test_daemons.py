@@ -1,4 +1,4 @@
-"""Daemons that share a database, die, and stand still; short forms."""
+"""Daemons that share a database, die and freeze: short forms."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ async def test_four_daemons_deliver_every_pair_exactly_once(database: str, folde
     assert report.broken == []
 
 
-async def test_a_killed_daemon_doubles_at_most_what_was_in_flight(
+async def test_a_killed_daemon_repeats_only_the_requests_in_flight(
     database: str, folder: Path
 ) -> None:
     report = await daemons.killed(database, folder, wait_for_leases=False)
@@ -19,7 +19,7 @@ async def test_a_killed_daemon_doubles_at_most_what_was_in_flight(
     assert report.broken == []
 
 
-async def test_what_a_frozen_daemon_brings_after_its_leases_changes_nothing(
+async def test_the_late_results_of_a_frozen_daemon_change_nothing(
     database: str, folder: Path
 ) -> None:
     report = await daemons.frozen(database, folder, wait_for_leases=False)
@@ -30,6 +30,6 @@ async def test_what_a_frozen_daemon_brings_after_its_leases_changes_nothing(
 async def test_a_daemon_frozen_in_a_transaction_does_not_stop_the_others(
     database: str, folder: Path
 ) -> None:
-    report = await daemons.frozen_amid_settling(database, folder)
+    report = await daemons.frozen_in_transaction(database, folder)
 
     assert report.broken == []

@@ -1,12 +1,12 @@
-"""Replays, and what may happen meanwhile; short forms."""
+"""Replays beside new events, kills and cancellations: short forms."""
 
 from pathlib import Path
 
 from tests.faults import replays
 
 
-async def test_new_events_go_on_beside_a_replay(database: str, folder: Path) -> None:
-    report = await replays.beside_live(database, folder, events=600, samples=10, promised_ms=None)
+async def test_new_events_are_delivered_beside_a_replay(database: str, folder: Path) -> None:
+    report = await replays.beside_live(database, folder, events=600, samples=10, limit_ms=None)
 
     assert report.broken == []
 

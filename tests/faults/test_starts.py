@@ -1,4 +1,4 @@
-"""Starting beside what is not there yet, and what will not do."""
+"""Startup without a usable schema or database: short forms."""
 
 from pathlib import Path
 
@@ -29,13 +29,13 @@ async def test_a_wrong_password_or_database_is_refused_without_the_password(
     assert report.broken == []
 
 
-async def test_a_database_that_comes_later_is_waited_for(folder: Path) -> None:
+async def test_the_daemon_waits_for_a_database_that_starts_later(folder: Path) -> None:
     report = await starts.late_database(folder)
 
     assert report.broken == []
 
 
 async def test_a_signal_ends_the_wait_for_a_database(folder: Path) -> None:
-    report = await starts.no_database(folder, patiently=False)
+    report = await starts.no_database(folder, wait_until_it_gives_up=False)
 
     assert report.broken == []

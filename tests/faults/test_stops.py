@@ -1,11 +1,11 @@
-"""The daemon is told to stop; short forms."""
+"""Shutdown: short forms."""
 
 from pathlib import Path
 
 from tests.faults import stops
 
 
-async def test_stopping_under_load_doubles_nothing_and_leaves_nothing_leased(
+async def test_stopping_under_load_repeats_nothing_and_leaves_no_lease(
     database: str, folder: Path
 ) -> None:
     report = await stops.under_load(database, folder, rounds=2)
@@ -13,7 +13,9 @@ async def test_stopping_under_load_doubles_nothing_and_leaves_nothing_leased(
     assert report.broken == []
 
 
-async def test_what_the_drain_interrupts_is_given_back_unspent(database: str, folder: Path) -> None:
+async def test_attempts_that_the_drain_interrupts_are_released_unspent(
+    database: str, folder: Path
+) -> None:
     report = await stops.held_by_the_receiver(database, folder)
 
     assert report.broken == []
@@ -25,7 +27,7 @@ async def test_a_second_signal_stops_at_once(database: str, folder: Path) -> Non
     assert report.broken == []
 
 
-async def test_stopping_does_not_wait_for_a_database_that_stands_still(folder: Path) -> None:
+async def test_stopping_does_not_wait_for_a_frozen_database(folder: Path) -> None:
     report = await stops.without_database(folder, drain_seconds=1)
 
     assert report.broken == []

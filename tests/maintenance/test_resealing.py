@@ -1,4 +1,4 @@
-"""Secrets at rest, in a daemon that runs: sealed on the next occasion, under another key, gone."""
+"""Secrets at rest in a running daemon: sealed, resealed with a new key, rotated, expired."""
 
 import signal
 from pathlib import Path
@@ -31,12 +31,12 @@ def configured(database: str, *settings: str) -> Config:
     return config(**keys(*settings))
 
 
-async def under(app: Application, key: str | None, webhook: UUID) -> bool:
+async def is_sealed_with(app: Application, key: str | None, webhook: UUID) -> bool:
     found: str = await app.db.fetchval("SELECT sealed_with FROM webhooks WHERE id = $1", webhook)
     return found == key
 
 
-async def test_what_the_application_wrote_plain_is_sealed_and_goes_on_working(
+async def test_a_plain_secret_of_the_application_is_sealed_and_keeps_signing(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()
@@ -47,7 +47,7 @@ async def test_what_the_application_wrote_plain_is_sealed_and_goes_on_working(
         '{"Authorization": "Bearer t0k3n"}',
     )
     async with serving(database, **keys(NEW)):
-        await until(lambda: under(app, NEW_ID, webhook))
+        await until(lambda: is_sealed_with(app, NEW_ID, webhook))
         await app.event(tenant)
         await until(lambda: settled(app, webhook, "success", 1))
 
@@ -66,9 +66,9 @@ async def test_a_secret_that_the_application_changes_is_sealed_again(
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url)
     async with serving(database, **keys(NEW)):
-        await until(lambda: under(app, NEW_ID, webhook))
+        await until(lambda: is_sealed_with(app, NEW_ID, webhook))
         await app.db.execute("UPDATE webhooks SET secret_key = 'whsec_bmV3' WHERE id = $1", webhook)
-        await until(lambda: under(app, NEW_ID, webhook))
+        await until(lambda: is_sealed_with(app, NEW_ID, webhook))
         await app.event(tenant)
         await until(lambda: settled(app, webhook, "success", 1))
 
@@ -89,22 +89,22 @@ async def test_without_master_keys_secrets_stay_as_they_were_written(
     assert (await app.health(webhook))["secret_key"] == SECRET
 
 
-async def test_the_master_key_changes_while_the_daemon_runs(
+async def test_the_master_key_can_change_while_the_daemon_runs(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()
     webhooks = [await app.webhook(tenant, f"{receiver.url}/{n}") for n in range(250)]
     async with serving(database, **keys(OLD)) as service:
 
-        async def all_under(key: str | None) -> bool:
+        async def all_sealed_with(key: str | None) -> bool:
             found: int = await app.db.fetchval(
                 "SELECT count(*) FROM webhooks WHERE sealed_with = $1", key
             )
             return found == len(webhooks)
 
-        await until(lambda: all_under(OLD_ID))
+        await until(lambda: all_sealed_with(OLD_ID))
         service.reload(configured(database, NEW, OLD))
-        await until(lambda: all_under(NEW_ID))
+        await until(lambda: all_sealed_with(NEW_ID))
         service.reload(configured(database, NEW))
         await app.event(tenant)
         await until(lambda: len(receiver.received) == len(webhooks))
@@ -116,29 +116,29 @@ async def test_the_master_key_changes_while_the_daemon_runs(
     assert signatures == {True}
 
 
-async def test_what_somebody_holds_while_the_master_key_changes_is_moved_later(
+async def test_a_row_that_is_locked_during_a_key_change_is_resealed_later(
     app: Application, database: str
 ) -> None:
     tenant = await app.tenant()
     held, free = [await app.webhook(tenant, "https://example.com/") for _ in range(2)]
-    person = await asyncpg.connect(database)
+    locker = await asyncpg.connect(database)
     async with serving(database, **keys(OLD)) as service:
-        await until(lambda: under(app, OLD_ID, held))
-        await until(lambda: under(app, OLD_ID, free))
-        transaction = person.transaction()
+        await until(lambda: is_sealed_with(app, OLD_ID, held))
+        await until(lambda: is_sealed_with(app, OLD_ID, free))
+        transaction = locker.transaction()
         await transaction.start()
-        await person.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", held)
+        await locker.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", held)
         service.reload(configured(database, NEW, OLD))
-        await until(lambda: under(app, NEW_ID, free))
-        left_behind = await under(app, OLD_ID, held)
+        await until(lambda: is_sealed_with(app, NEW_ID, free))
+        left_behind = await is_sealed_with(app, OLD_ID, held)
         await transaction.rollback()
-        await until(lambda: under(app, NEW_ID, held))
-    await person.close()
+        await until(lambda: is_sealed_with(app, NEW_ID, held))
+    await locker.close()
 
     assert left_behind
 
 
-async def test_what_no_key_opens_is_put_off_uncharged_and_goes_on_once_the_key_is_back(
+async def test_deliveries_with_an_unreadable_secret_wait_without_charge_until_the_key_is_back(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()
@@ -146,7 +146,7 @@ async def test_what_no_key_opens_is_put_off_uncharged_and_goes_on_once_the_key_i
     await app.db.execute(
         "UPDATE webhooks SET secret_key = $2, sealed_with = $3 WHERE id = $1",
         webhook,
-        Vault([OLD]).seal(SECRET, place=f"{webhook}/secret"),
+        Vault([OLD]).seal(SECRET, associated_data=f"{webhook}/secret"),
         OLD_ID,
     )
     async with serving(database, **keys(NEW)):
@@ -157,7 +157,7 @@ async def test_what_no_key_opens_is_put_off_uncharged_and_goes_on_once_the_key_i
         row = await app.health(webhook)
         assert (row["consecutive_failures"], receiver.at("/")) == (0, [])
     async with serving(database, **keys(NEW, OLD)):
-        # A stop gives back what was put off; its lease need not lapse.
+        # A stop releases postponed attempts; their leases need not expire.
         await app.db.execute("UPDATE webhook_deliveries SET leased_until = NULL")
         await until(lambda: settled(app, webhook, "success", 2))
 
@@ -171,7 +171,7 @@ async def test_a_sealed_secret_copied_from_another_row_is_marked_and_never_used(
     victim = await app.webhook(tenant, receiver.url + "/victim", types=["never"])
     thief = await app.webhook(tenant, receiver.url + "/thief")
     async with serving(database, **keys(NEW)):
-        await until(lambda: under(app, NEW_ID, victim))
+        await until(lambda: is_sealed_with(app, NEW_ID, victim))
         await app.db.execute(
             "UPDATE webhooks SET secret_key = (SELECT secret_key FROM webhooks WHERE id = $1)"
             " WHERE id = $2",
@@ -179,19 +179,19 @@ async def test_a_sealed_secret_copied_from_another_row_is_marked_and_never_used(
             thief,
         )
         await app.event(tenant)
-        await until(lambda: under(app, UNREADABLE, thief))
+        await until(lambda: is_sealed_with(app, UNREADABLE, thief))
 
     assert receiver.received == []
 
 
-async def test_while_a_rotation_overlaps_both_secrets_sign_and_then_the_old_one_is_gone(
+async def test_both_secrets_sign_during_an_overlap_and_the_old_one_is_removed_after_it(
     app: Application, database: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url)
     env = {"DATABASE_URL": database, "WEBHOOKD_SECURITY__MASTER_KEYS": NEW}
     async with serving(database, **keys(NEW)):
-        await until(lambda: under(app, NEW_ID, webhook))
+        await until(lambda: is_sealed_with(app, NEW_ID, webhook))
 
         rotated = await webhookd("rotate-secret", str(webhook), "--json", folder=tmp_path, env=env)
 
@@ -202,10 +202,10 @@ async def test_while_a_rotation_overlaps_both_secrets_sign_and_then_the_old_one_
             "UPDATE webhooks SET previous_secret_expires_at = now() WHERE id = $1", webhook
         )
 
-        async def forgotten() -> bool:
+        async def previous_is_removed() -> bool:
             return (await app.health(webhook))["previous_secret_key"] is None
 
-        await until(forgotten)
+        await until(previous_is_removed)
         await app.event(tenant)
         await until(lambda: len(receiver.received) == 2)
 
@@ -218,7 +218,7 @@ async def test_while_a_rotation_overlaps_both_secrets_sign_and_then_the_old_one_
     assert len(after.headers["webhook-signature"].split()) == 1
 
 
-async def test_rotating_without_an_overlap_ends_the_old_secret_at_once(
+async def test_a_rotation_without_an_overlap_invalidates_the_old_secret_at_once(
     app: Application, database: str, tmp_path: Path
 ) -> None:
     webhook = await app.webhook(await app.tenant(), "https://example.com/")
@@ -237,7 +237,7 @@ async def test_rotating_without_an_overlap_ends_the_old_secret_at_once(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         ((str(uuid4()),), 1, "there is no webhook"),
         (("not-an-id",), 2, "WEBHOOK"),
@@ -245,18 +245,18 @@ async def test_rotating_without_an_overlap_ends_the_old_secret_at_once(
         ((str(uuid4()), "--overlap", "soon"), 2, "--overlap: "),
     ],
 )
-async def test_a_rotation_that_cannot_be_is_told_in_one_line(
-    database: str, tmp_path: Path, arguments: tuple[str, ...], code: int, told: str
+async def test_an_impossible_rotation_is_reported_in_one_line(
+    database: str, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     ended = await webhookd(
         "rotate-secret", *arguments, folder=tmp_path, env={"DATABASE_URL": database}
     )
 
     assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
-    assert told in ended.err
+    assert message in ended.err
 
 
-async def test_a_running_daemon_reads_its_master_keys_again_at_sighup(
+async def test_sighup_makes_a_running_daemon_reload_its_master_keys(
     app: Application, database: str, tmp_path: Path
 ) -> None:
     webhook = await app.webhook(await app.tenant(), "https://example.com/")
@@ -264,12 +264,12 @@ async def test_a_running_daemon_reads_its_master_keys_again_at_sighup(
     (tmp_path / "config.toml").write_text(f"{settings}['{OLD}']\n")
     env = {"DATABASE_URL": database, "WEBHOOKD_LOG__FORMAT": "json"}
     async with running("run", "--no-embedded", folder=tmp_path, env=env) as daemon:
-        await until(lambda: under(app, OLD_ID, webhook))
+        await until(lambda: is_sealed_with(app, OLD_ID, webhook))
         (tmp_path / "config.toml").write_text(f"{settings}['{NEW}', '{OLD}']\n")
         daemon.process.send_signal(signal.SIGHUP)
-        await until(lambda: under(app, NEW_ID, webhook))
+        await until(lambda: is_sealed_with(app, NEW_ID, webhook))
         assert await daemon.stop(signal.SIGTERM) == 0
 
-    told = "".join(daemon.err)
-    assert '"service.reloaded"' in told
-    assert "restart_needed" not in told
+    log_lines = "".join(daemon.err)
+    assert '"service.reloaded"' in log_lines
+    assert "restart_needed" not in log_lines

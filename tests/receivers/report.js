@@ -1,13 +1,13 @@
-// What all receivers share: a port on loopback, and one line of JSON for each request.
+// Shared by all receivers: listen on loopback, and print one line of JSON per request.
 
 const { Console } = require('console');
 
-// The examples talk to the console; standard output is for the tests.
+// The examples log to the console; standard output is for the tests.
 exports.console = new Console(process.stderr);
 
 exports.report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
-// `verified` is what the answer says; a receiver that throws answers 500 and says so too.
+// `verified` follows the status; a receiver that throws answers 500 and reports the error.
 exports.reported = (req, res, next) => {
   res.on('finish', () => exports.report({
     verified: res.statusCode === 200,
@@ -20,7 +20,7 @@ exports.reported = (req, res, next) => {
 };
 
 exports.listen = (app) => {
-  // Standard input is the leash: it ends with whoever started us.
+  // Standard input closes when the parent process ends: exit with it.
   process.stdin.resume().on('end', () => process.exit());
   app.use((error, req, res, next) => {
     res.locals.error = String(error);

@@ -104,7 +104,7 @@ class WebhookHandlerImpl {
 const webhookSecret = process.env.WEBHOOK_SECRET || 'your-webhook-secret';
 const webhookHandler = new WebhookHandlerImpl(webhookSecret);
 
-// Express route; the tests send every receiver the same path, below the one of the example
+// Express route; the second path is the one that the tests use for every receiver
 app.post(['/webhooks', '/webhooks/penguinmails'], webhookHandler.handleWebhook.bind(webhookHandler));
 
 listen(app);

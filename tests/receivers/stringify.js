@@ -1,5 +1,5 @@
-// Not a receiver: each line of standard input is a JSON text, written as a JSON string; the answer
-// is what JSON.stringify(JSON.parse(text)) makes of it, on a line of its own.
+// Not a receiver: reads JSON texts from standard input, one per line, each encoded as a JSON string,
+// and prints JSON.stringify(JSON.parse(text)) of each on one line.
 
 const lines = require('readline').createInterface({ input: process.stdin });
 

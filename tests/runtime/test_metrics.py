@@ -1,10 +1,9 @@
-from collections.abc import Iterable
+"""Metrics: their names, labels and values as Prometheus reads them."""
+
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.core.model.attempts import (
@@ -19,7 +18,6 @@ from daemon.core.model.attempts import (
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.notices import NoticeKind
 from daemon.core.model.secrets import StoredSecrets
-from daemon.runtime.histogram import Histogram
 from daemon.runtime.metrics import Metrics
 
 AN_ID = UUID(int=1)
@@ -40,7 +38,7 @@ CLAIM = Claim(
 SOON = timedelta(minutes=1)
 
 
-def attempted(
+def attempt_result(
     result: int | FailureKind, retry_in: timedelta | None = None, took_ms: int = 40
 ) -> AttemptResult:
     if isinstance(result, FailureKind):
@@ -52,7 +50,7 @@ def attempted(
 
 
 def scraped(metrics: Metrics) -> dict[str, float]:
-    """Every sample by its name and labels, as Prometheus reads it."""
+    """Return every sample by its name and labels, as Prometheus reads it."""
     families = text_string_to_metric_families(metrics.render().decode())
     return {
         sample.name + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): (
@@ -63,13 +61,13 @@ def scraped(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def test_every_promised_metric_is_there_from_the_start_at_zero() -> None:
+def test_every_documented_metric_exists_from_the_start_at_zero() -> None:
     metrics = Metrics()
     metrics.follow_loops(lambda: {"fanout": 0.0})
 
     samples = scraped(metrics)
 
-    promised = [
+    documented = [
         "webhookd_events_fanned_out_total",
         "webhookd_deliveries_created_total",
         "webhookd_replayed_deliveries_total",
@@ -83,18 +81,18 @@ def test_every_promised_metric_is_there_from_the_start_at_zero() -> None:
         "webhookd_attempt_seconds_count",
         "webhookd_commit_to_send_seconds_count",
         "webhookd_claim_seconds_count",
-        "webhookd_settle_seconds_count",
-        "webhookd_settle_batch_size_count",
+        "webhookd_result_store_seconds_count",
+        "webhookd_result_batch_size_count",
         "webhookd_leases_lost_total",
         "webhookd_in_flight",
         "webhookd_pending_lag_seconds",
         "webhookd_endpoints_due",
         "webhookd_loop_last_turn_seconds loop=fanout",
     ]
-    assert {name: samples.get(name) for name in promised} == dict.fromkeys(promised, 0.0)
+    assert {name: samples.get(name) for name in documented} == dict.fromkeys(documented, 0.0)
 
 
-def test_it_says_what_is_running() -> None:
+def test_the_build_and_the_process_are_described() -> None:
     samples = scraped(Metrics())
 
     (build,) = [name for name in samples if name.startswith("webhookd_build_info")]
@@ -102,7 +100,7 @@ def test_it_says_what_is_running() -> None:
     assert samples["process_open_fds"] > 0
 
 
-def test_nothing_is_written_twice() -> None:
+def test_no_sample_is_written_twice() -> None:
     text = Metrics().render().decode()
 
     lines = [line for line in text.splitlines() if not line.startswith("#")]
@@ -111,20 +109,20 @@ def test_nothing_is_written_twice() -> None:
     assert [name for name in names if name.partition("{")[0].endswith("_created")] == []
 
 
-def test_attempts_are_counted_by_result_fault_and_class_of_answer() -> None:
+def test_attempts_are_counted_by_result_fault_and_status_class() -> None:
     metrics = Metrics()
 
-    metrics.observe_attempts(
+    metrics.attempts.observe(
         [
-            attempted(200),
-            attempted(204, took_ms=6000),
-            attempted(302, SOON),
-            attempted(404, SOON),
-            attempted(503),
-            attempted(999, SOON),
-            attempted(FailureKind.TIMEOUT, SOON),
-            attempted(FailureKind.TIMEOUT, SOON),
-            attempted(FailureKind.TLS),
+            attempt_result(200),
+            attempt_result(204, took_ms=6000),
+            attempt_result(302, SOON),
+            attempt_result(404, SOON),
+            attempt_result(503),
+            attempt_result(999, SOON),
+            attempt_result(FailureKind.TIMEOUT, SOON),
+            attempt_result(FailureKind.TIMEOUT, SOON),
+            attempt_result(FailureKind.TLS),
         ]
     )
 
@@ -154,37 +152,42 @@ def test_attempts_are_counted_by_result_fault_and_class_of_answer() -> None:
     ("status", "label"),
     [(199, "other"), (200, "2xx"), (299, "2xx"), (300, "3xx"), (599, "5xx"), (600, "other")],
 )
-def test_the_class_of_an_answer_changes_at_the_hundreds(status: int, label: str) -> None:
+def test_the_status_class_changes_at_the_hundreds(status: int, label: str) -> None:
     metrics = Metrics()
 
-    metrics.observe_attempts([attempted(status)])
+    metrics.attempts.observe([attempt_result(status)])
 
     assert scraped(metrics)[f"webhookd_responses_total class={label}"] == 1
 
 
-def test_what_the_loops_tell_arrives() -> None:
+def test_what_the_loops_report_is_rendered() -> None:
     metrics = Metrics()
 
-    metrics.fanned_out(events=3, deliveries=7)
-    metrics.fanned_out(events=1, deliveries=0)
-    metrics.replayed(5)
-    metrics.observe_claim(0.003)
-    metrics.observe_settle(0.02, 50)
-    metrics.observe_commit_to_send(-2.0)
-    metrics.lease_lost()
-    metrics.rows_deleted("deliveries", 500)
-    metrics.notice(NoticeKind.PAUSED)
-    metrics.swept(lag_seconds=1.5, due=4, in_flight=9)
+    metrics.pipeline.events_fanned_out.inc(3)
+    metrics.pipeline.events_fanned_out.inc(1)
+    metrics.pipeline.deliveries_created.inc(7)
+    metrics.pipeline.deliveries_created.inc(0)
+    metrics.pipeline.replayed_deliveries.inc(5)
+    metrics.pipeline.claim_seconds.observe(0.003)
+    metrics.pipeline.result_store_seconds.observe(0.02)
+    metrics.pipeline.result_batch_size.observe(50)
+    metrics.attempts.observe_commit_to_send(-2.0)
+    metrics.pipeline.leases_lost.inc()
+    metrics.maintenance.rows_deleted["deliveries"].inc(500)
+    metrics.notifications.notices[NoticeKind.PAUSED].inc()
+    metrics.pipeline.pending_lag_seconds.set(1.5)
+    metrics.pipeline.endpoints_due.set(4)
+    metrics.pipeline.in_flight.set(9)
 
     samples = scraped(metrics)
-    told = {
+    expected = {
         "webhookd_events_fanned_out_total": 4,
         "webhookd_deliveries_created_total": 7,
         "webhookd_replayed_deliveries_total": 5,
         "webhookd_claim_seconds_sum": 0.003,
-        "webhookd_settle_seconds_sum": 0.02,
-        "webhookd_settle_batch_size_bucket le=50.0": 1,
-        "webhookd_settle_batch_size_bucket le=20.0": 0,
+        "webhookd_result_store_seconds_sum": 0.02,
+        "webhookd_result_batch_size_bucket le=50.0": 1,
+        "webhookd_result_batch_size_bucket le=20.0": 0,
         "webhookd_commit_to_send_seconds_sum": 0,
         "webhookd_commit_to_send_seconds_count": 1,
         "webhookd_leases_lost_total": 1,
@@ -196,20 +199,20 @@ def test_what_the_loops_tell_arrives() -> None:
         "webhookd_endpoints_due": 4,
         "webhookd_in_flight": 9,
     }
-    assert {name: samples[name] for name in told} == told
+    assert {name: samples[name] for name in expected} == expected
 
 
-def test_the_age_of_loops_is_asked_for_at_each_scrape_and_not_before() -> None:
+def test_the_ages_of_loops_are_read_at_each_scrape_and_not_before() -> None:
     metrics = Metrics()
     ages: dict[str, float] = {}
-    asked: list[None] = []
+    reads: list[None] = []
 
-    def answer() -> dict[str, float]:
-        asked.append(None)
+    def read_ages() -> dict[str, float]:
+        reads.append(None)
         return ages
 
-    metrics.follow_loops(answer)
-    before = list(asked)
+    metrics.follow_loops(read_ages)
+    before = list(reads)
     ages |= {"fanout": 0.5, "sweep": 2.0}
 
     samples = scraped(metrics)
@@ -219,33 +222,13 @@ def test_the_age_of_loops_is_asked_for_at_each_scrape_and_not_before() -> None:
     assert samples["webhookd_loop_last_turn_seconds loop=sweep"] == 2.0
 
 
-def test_two_daemons_in_one_process_count_apart() -> None:
+def test_two_daemons_in_one_process_count_separately() -> None:
     ours, theirs = Metrics(), Metrics()
 
-    ours.lease_lost()
+    ours.pipeline.leases_lost.inc()
 
     assert scraped(theirs)["webhookd_leases_lost_total"] == 0
 
 
 def test_the_content_type_is_that_of_the_text_format() -> None:
     assert Metrics().content_type.startswith("text/plain; version=")
-
-
-def bucket_counts(values: Iterable[float], bounds: list[float]) -> dict[str, float]:
-    histogram = Histogram("test", "Test.", bounds)
-    for value in values:
-        histogram.observe(value)
-    (family,) = histogram.collect()
-    return {each.labels["le"]: each.value for each in family.samples if each.name == "test_bucket"}
-
-
-@given(
-    st.lists(st.floats(0, 20)),
-    st.lists(st.floats(0.1, 10), min_size=1, max_size=5, unique=True).map(sorted),
-)
-def test_a_bucket_counts_what_is_at_most_its_end(values: list[float], bounds: list[float]) -> None:
-    counted = bucket_counts([*values, *bounds], bounds)
-
-    seen = [*values, *bounds]
-    expected: dict[str, float] = {str(end): sum(v <= end for v in seen) for end in bounds}
-    assert counted == expected | {"+Inf": len(seen)}

@@ -1,3 +1,5 @@
+"""Notifications to systemd, and the unit file."""
+
 import configparser
 import os
 import re
@@ -21,7 +23,7 @@ SPANS = {"min": 60, "s": 1, "": 1}
 
 @pytest.fixture
 def manager() -> Iterator[Callable[[str], socket.socket]]:
-    """systemd's end: a datagram socket that listens at a given address."""
+    """Open systemd's end: a datagram socket bound to a given address."""
     listening: list[socket.socket] = []
 
     def listen(address: str) -> socket.socket:
@@ -35,15 +37,15 @@ def manager() -> Iterator[Callable[[str], socket.socket]]:
         end.close()
 
 
-def test_states_arrive_at_the_socket_in_one_message(
+def test_states_are_sent_in_one_message(
     tmp_path: Path, manager: Callable[[str], socket.socket]
 ) -> None:
     address = str(tmp_path / "notify")
     end = manager(address)
 
-    told = systemd.notify("READY=1", "STATUS=ready\nSTOPPING=1", environ={"NOTIFY_SOCKET": address})
+    sent = systemd.notify("READY=1", "STATUS=ready\nSTOPPING=1", environ={"NOTIFY_SOCKET": address})
 
-    assert told
+    assert sent
     assert end.recv(4096) == b"READY=1\nSTATUS=ready STOPPING=1"
 
 
@@ -59,25 +61,25 @@ def test_an_abstract_socket_is_reached(manager: Callable[[str], socket.socket]) 
 @pytest.mark.parametrize(
     "address", ["", "vsock:2:1", "relative", "/nowhere/at/all", "/" + "x" * 200]
 )
-def test_without_a_socket_that_can_be_reached_nothing_is_told(address: str) -> None:
+def test_nothing_is_sent_without_a_reachable_socket(address: str) -> None:
     assert not systemd.notify("READY=1", environ={"NOTIFY_SOCKET": address})
     assert not systemd.notify("READY=1", environ={})
 
 
-def test_a_manager_that_does_not_read_is_not_waited_for(
+def test_a_full_socket_does_not_block(
     tmp_path: Path, manager: Callable[[str], socket.socket]
 ) -> None:
     address = str(tmp_path / "notify")
     manager(address)
     environ = {"NOTIFY_SOCKET": address}
 
-    told = [systemd.notify("WATCHDOG=1", environ=environ) for _ in range(2000)]
+    sent = [systemd.notify("WATCHDOG=1", environ=environ) for _ in range(2000)]
 
-    assert told[0]
-    assert not told[-1]
+    assert sent[0]
+    assert not sent[-1]
 
 
-def test_the_process_own_environment_is_what_counts_by_default(
+def test_the_process_s_environment_is_the_default(
     tmp_path: Path, manager: Callable[[str], socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = str(tmp_path / "notify")
@@ -102,7 +104,7 @@ def test_the_process_own_environment_is_what_counts_by_default(
         ({}, None),
     ],
 )
-def test_the_watchdogs_interval_is_read_when_it_is_meant_for_us(
+def test_the_watchdog_interval_is_read_if_it_is_meant_for_this_process(
     environ: dict[str, str], interval: timedelta | None
 ) -> None:
     assert systemd.watchdog_interval(environ=environ) == interval
@@ -138,14 +140,14 @@ def test_the_unit_gives_the_daemon_time_to_drain(service: configparser.SectionPr
     assert seconds(service["WatchdogSec"]) >= 10
 
 
-def test_the_units_user_is_the_one_that_sysusers_makes(
+def test_the_unit_s_user_is_the_one_that_sysusers_creates(
     service: configparser.SectionProxy,
 ) -> None:
     text = (package_file("systemd") / "penguinmails-webhooks.sysusers.conf").read_text()
 
-    made = [line.split()[1] for line in text.splitlines() if line.startswith("u ")]
+    created = [line.split()[1] for line in text.splitlines() if line.startswith("u ")]
 
-    assert made == [service["User"]]
+    assert created == [service["User"]]
 
 
 @pytest.mark.parametrize(
@@ -164,16 +166,16 @@ def test_the_units_user_is_the_one_that_sysusers_makes(
         ("SystemCallArchitectures", "native"),
     ],
 )
-def test_the_unit_locks_the_daemon_in(
+def test_the_unit_sandboxes_the_daemon(
     directive: str, value: str, service: configparser.SectionProxy
 ) -> None:
     assert service[directive] == value
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
-def test_systemd_itself_finds_no_fault_with_the_unit(tmp_path: Path) -> None:
+def test_systemd_analyze_accepts_the_unit(tmp_path: Path) -> None:
     text = (package_file("systemd") / UNIT).read_text()
-    copy = tmp_path / UNIT  # with a program that exists
+    copy = tmp_path / UNIT  # its ExecStart is a program that exists
     copy.write_text(re.sub(r"(?m)^(ExecStart=)\S+", r"\1/bin/true", text))
 
     verdict = subprocess.run(

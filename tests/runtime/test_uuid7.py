@@ -1,4 +1,4 @@
-"""Ids are version 7, never the same, and in the order of time."""
+"""Delivery ids are unique UUIDs of version 7, ordered by time."""
 
 import time
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ def test_an_id_is_a_uuid_of_version_7() -> None:
     assert {each.variant for each in made} == {RFC_4122}
 
 
-def test_no_two_ids_are_the_same() -> None:
+def test_ids_are_unique() -> None:
     assert len({new_delivery_id() for _ in range(10_000)}) == 10_000
 
 
@@ -28,12 +28,12 @@ def test_an_id_begins_with_the_milliseconds_since_1970() -> None:
     assert before <= milliseconds <= time.time_ns() // 1_000_000
 
 
-@pytest.mark.parametrize("chance", [0, 2**80 - 1])
-def test_whatever_chance_gives_the_time_comes_first(
-    chance: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("random_bits", [0, 2**80 - 1])
+def test_ids_are_ordered_by_time_whatever_the_random_bits(
+    random_bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([1, 2, 2**48 - 1])
-    monkeypatch.setattr(uuid7, "random", SimpleNamespace(getrandbits=lambda _: chance))
+    monkeypatch.setattr(uuid7, "random", SimpleNamespace(getrandbits=lambda _: random_bits))
     monkeypatch.setattr(uuid7, "time", SimpleNamespace(time_ns=lambda: next(clock) * 1_000_000))
 
     made = [new_delivery_id() for _ in range(3)]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from daemon.admin.schemas import RetryStarted
-from tests.support.api_client import OPERATOR, Caller, serving_api
+from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, serving, until
 from tests.support.receiver import Receiver, Reply
@@ -252,7 +252,9 @@ async def test_what_a_row_holds_is_in_no_log_whatever_is_wrong_with_it(
         daemon(database, tmp_path, port=port, log=log, level="debug"),
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
-        answer = await Caller(session, headers).patch(f"/api/webhooks/{webhook}", {"name": "never"})
+        answer = await ApiClient(session, headers).patch(
+            f"/api/webhooks/{webhook}", {"name": "never"}
+        )
     told = log.read_text()
     assert answer.status == 500
     assert "app_name" in told

@@ -120,7 +120,7 @@ async def test_events_and_deliveries_of_any_time_can_be_seen(
             f" VALUES ($1, $2, 'email.opened', '{{}}', '{time}')",
             *(event, tenant),
         )
-        webhook = (await api.webhook(receiver.url, isActive=False))["id"]
+        webhook = (await api.create_webhook(receiver.url, isActive=False))["id"]
         for column in ("attempted_at", "next_retry_at", "event_created_at"):
             row = await delivery(app, UUID(webhook), **{column: time, "status": "failed"})
             for path in (f"/api/deliveries/{row}", f"/api/webhooks/{webhook}/deliveries"):

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from daemon.store.database import PLANNING
+from daemon.store.session import PLANNING
 from tests.support.application import Application
 
 

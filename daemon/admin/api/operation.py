@@ -1,68 +1,120 @@
 """
-What the API can be asked: each operation says once what it takes and gives, and is served and
-documented from that.
+The declaration of an API operation: a decorator on the method that handles it.
 
-A request is judged here before its handler sees it: the caller, the ids, the query, the body.
+The API validates, serves and documents an operation from this declaration alone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from daemon.admin.api.auth import Caller
+from daemon.admin.api.problems import Subject
 from daemon.core.model.ids import TenantId
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A status and what goes with it; None is an empty answer."""
-
-    status: int
-    body: BaseModel | None = None
+_DECLARATION = "api_operation"  # the attribute of a method that holds its declaration
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request, judged: handlers need look at nothing else."""
+class ApiRequest:
+    """
+    A validated request: a handler needs nothing else.
+
+    `body` and `query` are instances of the models that the operation declares. `tenant_id` and
+    `id` are the nil UUID when the operation has no tenant or no `{id}` in its path.
+    """
 
     caller: Caller
-    tenant: TenantId
+    tenant_id: TenantId
     id: UUID
     body: Any
     query: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """What may be asked next: that operation with this answer's member as its `id`."""
+class ApiResponse:
+    """A status and the body that goes with it; None is an empty body."""
 
-    operation: str
+    status: int
+    body: BaseModel | None = None
+
+
+Handler = Callable[[ApiRequest], Awaitable[ApiResponse]]
+HandlerMethod = TypeVar("HandlerMethod", bound=Callable[[Any, ApiRequest], Awaitable[ApiResponse]])
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An OpenAPI link: a member of the response is the `id` of another operation's path."""
+
+    operation_id: str
     member: str = "id"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`replies` says of each status what it means and what comes with it."""
+    """
+    An operation of the API, used as a decorator: `@operation("GET /api/events", …)`.
 
-    method: str
-    path: str
-    name: str
+    `responses` maps each success status to its description and model. `problems` lists the error
+    statuses beyond those that every operation can have. `id_of` names the object that the `{id}`
+    of the path identifies.
+    """
+
+    method_and_path: str
+    _: KW_ONLY
+    operation_id: str
     tag: str
     summary: str
-    handle: Callable[[Call], Awaitable[Reply]]
-    replies: Mapping[int, tuple[str, type[BaseModel] | None]]
+    description: str = ""
+    query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     body_optional: bool = False
-    query: type[BaseModel] | None = None
+    responses: Mapping[int, tuple[str, type[BaseModel] | None]]
     problems: Sequence[int] = ()
-    description: str = ""
-    id_name: str = "webhook"
-    operator_only: bool = False
     links: Mapping[str, Link] = field(default_factory=dict)
+    id_of: Subject = "webhook"
+    operator_only: bool = False
+
+    def __call__(self, handler: HandlerMethod) -> HandlerMethod:
+        """Declare that this method of a resource class handles the operation."""
+        vars(handler)[_DECLARATION] = self
+        return handler
 
     @property
-    def takes_id(self) -> bool:
+    def method(self) -> str:
+        """The HTTP method, such as `GET`."""
+        return self.method_and_path.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """The pattern of the path, such as `/api/events/{id}`."""
+        return self.method_and_path.partition(" ")[2]
+
+    @property
+    def has_id(self) -> bool:
+        """Whether the path has an `{id}`."""
         return "{id}" in self.path
+
+
+operation = Operation  # as a decorator
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An operation and the bound method that handles it."""
+
+    operation: Operation
+    handler: Handler
+
+
+def routes_of(resource: object) -> list[Route]:
+    """Collect the operations that a resource's methods declare, in the order of definition."""
+    return [
+        Route(vars(member)[_DECLARATION], getattr(resource, name))
+        for name, member in vars(type(resource)).items()
+        if callable(member) and _DECLARATION in getattr(member, "__dict__", {})
+    ]

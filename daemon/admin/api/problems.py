@@ -1,67 +1,81 @@
 """
-What went wrong, told as RFC 9457 problem documents with a sentence that a person understands.
+Problems: errors of a request as RFC 9457 documents, with one sentence that a person understands.
 
-No document quotes a value that may be secret, and none says more of our own faults than that.
+No problem quotes a value that may be secret or describes an internal error.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Literal, TypeVar
 
 import orjson
-import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from daemon.core.errors import DatabaseUnavailableError, PostponedError
-
-log = structlog.get_logger()
+T = TypeVar("T")
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_SOON = {"Retry-After": "5"}  # seconds
+
+Subject = Literal["tenant", "webhook", "event", "delivery", "replay"]
+NOT_FOUND: dict[Subject, str] = {
+    "tenant": "there is no tenant with this id",
+    "webhook": "this tenant has no webhook with this id",
+    "event": "this tenant has no event with this id",
+    "delivery": "this tenant has no delivery with this id",
+    "replay": "this tenant has no replay with this id",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
-    """What is at fault: a member of the body, by a JSON pointer, or a parameter, by its name."""
+class FieldError:
+    """An error in one place: a JSON pointer into the body (`#/name`) or a query parameter."""
 
     place: str
     detail: str
 
     def as_member(self) -> dict[str, str]:
+        """The entry of this error in `errors` of a problem document."""
         kind = "pointer" if self.place.startswith("#") else "parameter"
         return {kind: self.place, "detail": self.detail}
 
 
 class Problem(Exception):  # noqa: N818  the RFC's own word
-    """Ends a request with a document: `error` is the sentence, `more` adds members to it."""
+    """
+    Ends a request with a problem document.
+
+    `error` is its sentence, `field_errors` name the places that are wrong, and `members` are
+    added to the document.
+    """
 
     def __init__(
         self,
         status: int,
         error: str,
         *,
-        mistakes: Sequence[Mistake] = (),
+        field_errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
-        more: Mapping[str, object] | None = None,
+        members: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(error)
         self.status = status
         self.error = error
-        self.mistakes = mistakes
+        self.field_errors = field_errors
         self.headers = headers or {}
-        self.more = more or {}
+        self.members = members or {}
 
     def response(self) -> web.Response:
+        """Render the document as an HTTP response."""
         document: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.error,
             "error": self.error,
-            **self.more,
+            **self.members,
         }
-        if self.mistakes:
-            document["errors"] = [each.as_member() for each in self.mistakes]
+        if self.field_errors:
+            document["errors"] = [each.as_member() for each in self.field_errors]
         return web.Response(
             body=orjson.dumps(document),
             status=self.status,
@@ -70,46 +84,18 @@ class Problem(Exception):  # noqa: N818  the RFC's own word
         )
 
 
-def not_found(what: str) -> Problem:
-    """For what is not there, and for what is another tenant's: nobody is told which."""
-    return Problem(404, f"there is no such {what}")
+def not_found(subject: Subject) -> Problem:
+    """An absent object and another tenant's object get the same answer, which reveals nothing."""
+    return Problem(404, NOT_FOUND[subject])
 
 
-@web.middleware
-async def telling_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The edge of a request: whatever goes wrong becomes a document."""
-    try:
-        return await handler(request)
-    except Problem as problem:
-        return problem.response()
-    except web.HTTPException as error:
-        return _of_aiohttp(error).response()
-    except PostponedError as error:
-        return Problem(503, f"not now: {error}", headers={"Retry-After": "5"}).response()
-    except DatabaseUnavailableError as error:
-        log.warning("api.database_unavailable", reason=str(error))
-        sentence = "the database cannot be reached just now"
-        return Problem(503, sentence, headers={"Retry-After": "5"}).response()
-    except Exception:  # the edge of a request: one fault of ours must not be told to a stranger
-        log.exception("api.failed", route=route_of(request))
-        return Problem(500, "this failed for a reason of our own; it is in the log").response()
+def require_found(found: T | None, subject: Subject) -> T:
+    """Return `found`. Raises Problem (404) when it is None."""
+    if found is None:
+        raise not_found(subject)
+    return found
 
 
-def _of_aiohttp(error: web.HTTPException) -> Problem:
-    match error:
-        case web.HTTPNotFound():
-            return Problem(404, "there is nothing at this address")
-        case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(error.allowed_methods))
-            sentence = f"{error.method} is not possible here, but {allowed}"
-            return Problem(405, sentence, headers={"Allow": allowed})
-        case web.HTTPRequestEntityTooLarge():
-            return Problem(413, "the body is larger than 1 MiB")
-        case _:
-            return Problem(error.status, error.reason or "the request cannot be served")
-
-
-def route_of(request: web.Request) -> str:
-    """The route's pattern: the path itself may hold what somebody else should not see."""
-    resource = request.match_info.route.resource
-    return "none" if resource is None else resource.canonical
+def invalid_member(member: str, reason: str) -> Problem:
+    """A member of the body that is well-formed and yet not acceptable."""
+    return Problem(422, f"{member}: {reason}", field_errors=[FieldError(f"#/{member}", reason)])

@@ -1,69 +1,62 @@
-"""Operations served as routes, and their answers written."""
+"""The routes of the API on the aiohttp application: requests in, JSON responses out."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
 import orjson
 from aiohttp import HttpVersion11, web
 
 from daemon.admin.api.auth import Access
-from daemon.admin.api.operation import Call, Operation, Reply
+from daemon.admin.api.operation import ApiResponse, Route
 from daemon.admin.api.problems import Problem
-from daemon.admin.api.request import _body_of, _id_of, _query_of, _tenant_for
+from daemon.admin.api.request import read_request
 
 
-def serve(app: web.Application, operations: Sequence[Operation], access: Access) -> None:
-    """Add a route for each."""
-    for operation in operations:
+def add_routes(app: web.Application, routes: Iterable[Route], access: Access) -> None:
+    """Serve every route on `app`."""
+    for route in routes:
         app.router.add_route(
-            *(operation.method, operation.path, _route(operation, access)),
-            expect_handler=_expected,
+            route.operation.method,
+            route.operation.path,
+            _http_handler(route, access),
+            expect_handler=_answer_expect,
         )
 
 
-async def _expected(request: web.Request) -> web.StreamResponse | None:
-    """To go on, or what to answer at once; aiohttp's own answer quotes the header."""
+def _http_handler(
+    route: Route, access: Access
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return _rendered(await route.handler(await read_request(route.operation, request, access)))
+
+    return handle
+
+
+async def _answer_expect(request: web.Request) -> web.StreamResponse | None:
+    """Continue, or answer 417 at once; aiohttp's own answer would quote the header."""
     if request.version < HttpVersion11:
         return None
     if request.headers.get("Expect", "").lower() != "100-continue":
-        return Problem(417, "Expect may only be 100-continue").response()
+        return Problem(417, "the only supported Expect value is 100-continue").response()
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # or it would count as the beginning of the answer
+    request.writer.output_size = 0  # otherwise it counts as the beginning of the response
     return None
 
 
-def _route(
-    operation: Operation, access: Access
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        caller = access.caller(request)
-        call = Call(
-            caller=caller,
-            tenant=_tenant_for(operation, caller),
-            id=_id_of(operation, request),
-            query=_query_of(operation, request),
-            body=await _body_of(operation, request),
-        )
-        reply = await operation.handle(call)
-        return _response(reply)
-
-    return answer
-
-
-def _response(reply: Reply) -> web.Response:
+def _rendered(response: ApiResponse) -> web.Response:
     headers = {"Cache-Control": "no-store"}
-    if reply.body is None:
-        return web.Response(status=reply.status, headers=headers)
+    if response.body is None:
+        return web.Response(status=response.status, headers=headers)
     return web.Response(
-        body=orjson.dumps(reply.body.model_dump(by_alias=True), _plain, orjson.OPT_UTC_Z),
-        status=reply.status,
+        body=orjson.dumps(response.body.model_dump(by_alias=True), _uuid_as_text, orjson.OPT_UTC_Z),
+        status=response.status,
         content_type="application/json",
         headers=headers,
     )
 
 
-def _plain(value: object) -> str:
-    """For asyncpg's own UUIDs, which orjson does not know. Raises TypeError for anything else."""
+def _uuid_as_text(value: object) -> str:
+    """asyncpg's own UUID class is unknown to orjson. Raises TypeError for any other type."""
     if isinstance(value, UUID):
         return str(value)
     raise TypeError

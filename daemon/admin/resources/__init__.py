@@ -1,1 +1,1 @@
-"""The operations of the API, one file per noun."""
+"""The operations of the API, one resource class per noun."""

@@ -1,12 +1,19 @@
-"""Every operation of the API, in the order in which it is documented."""
+"""All routes of the API, in the order of the documentation."""
 
 from daemon.admin.api.auth import Access
-from daemon.admin.api.operation import Operation
-from daemon.admin.resources.deliveries import DeliveryDesk
-from daemon.admin.resources.replays import ReplayDesk
-from daemon.admin.resources.test_event import TrialDesk
-from daemon.admin.resources.tokens import TokenDesk
-from daemon.admin.resources.webhooks import WebhookDesk
+from daemon.admin.api.operation import Route, routes_of
+from daemon.admin.resources.deliveries import Deliveries
+from daemon.admin.resources.event_types import EventTypes
+from daemon.admin.resources.events import Events
+from daemon.admin.resources.failed_deliveries import FailedDeliveries
+from daemon.admin.resources.replay_starter import ReplayStarter
+from daemon.admin.resources.replays import Replays
+from daemon.admin.resources.secret_rotation import SecretRotation
+from daemon.admin.resources.tenant_tokens import TenantTokens
+from daemon.admin.resources.test_events import TestEvents
+from daemon.admin.resources.webhook_activation import WebhookActivation
+from daemon.admin.resources.webhook_deletion import WebhookDeletion
+from daemon.admin.resources.webhooks import Webhooks
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
@@ -14,7 +21,7 @@ from daemon.secrets.vault import Vault
 from daemon.store.database import Database
 
 
-def operations(
+def api_routes(
     *,
     database: Database,
     attempts: AttemptMaker,
@@ -22,11 +29,20 @@ def operations(
     vault: Vault,
     policy: EgressPolicy,
     access: Access,
-) -> list[Operation]:
-    return [
-        *WebhookDesk(database, vault, policy).operations(),
-        *TrialDesk(database, attempts, offload).operations(),
-        *DeliveryDesk(database, offload).operations(),
-        *ReplayDesk(database).operations(),
-        *TokenDesk(database, access).operations(),
-    ]
+) -> list[Route]:
+    """Make every resource, and collect the operations that its methods declare."""
+    replay_starter = ReplayStarter(database)
+    resources = (
+        Webhooks(database, vault, policy),
+        WebhookDeletion(database),
+        WebhookActivation(database),
+        SecretRotation(database, vault),
+        TestEvents(database, attempts, offload),
+        Deliveries(database, offload),
+        Events(database),
+        EventTypes(),
+        Replays(database, replay_starter),
+        FailedDeliveries(replay_starter),
+        TenantTokens(database, access.tenant_tokens),
+    )
+    return [route for resource in resources for route in routes_of(resource)]

@@ -1,78 +1,72 @@
-"""A webhook's settings: judged, merged, and made ready to be stored."""
+"""The settings of a webhook: taken from a request, merged with stored ones, and checked."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
-import orjson
 from pydantic import BaseModel
 
 from daemon.admin import schemas
-from daemon.admin.api.problems import Mistake, Problem
-from daemon.core.model.secrets import ClientCertificate, StoredSecrets
+from daemon.admin.api.problems import invalid_member
+from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.webhooks import WebhookSettings
-from daemon.core.policy.headers import judge_headers
+from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
-
-SECRETS = {"custom_headers", "client_certificate"}
+from daemon.core.policy.urls import judge_url
 
 
-def _changed(settings: WebhookSettings, changes: dict[str, Any]) -> WebhookSettings:
+def given_members(body: BaseModel) -> dict[str, Any]:
+    """The members that the client sent, including those that are null."""
+    return {name: getattr(cast("Any", body), name) for name in body.model_fields_set}
+
+
+def new_settings(body: schemas.CreateWebhookRequest) -> WebhookSettings:
+    """The settings of a new webhook."""
+    return WebhookSettings(
+        name=body.name,
+        description=body.description,
+        endpoint_url=body.endpoint_url,
+        event_types=_event_types(body.event_types),
+        event_filters=_event_filters(body.event_filters),
+        notification_email=body.notification_email,
+    )
+
+
+def changed_settings(settings: WebhookSettings, changes: dict[str, Any]) -> WebhookSettings:
+    """Stored settings with the given members replaced; other members are ignored."""
     members = {
         name: value
         for name, value in changes.items()
         if name in WebhookSettings.__dataclass_fields__
     }
     if "event_types" in members:
-        members["event_types"] = _tuple(members["event_types"])
+        members["event_types"] = _event_types(members["event_types"])
     if "event_filters" in members:
-        members["event_filters"] = _filters(members["event_filters"])
+        members["event_filters"] = _event_filters(members["event_filters"])
     return replace(settings, **members)
 
 
-def _with_certificate(
-    stored: StoredSecrets, taken: schemas.ClientCertificateTaken | None
-) -> StoredSecrets:
-    """Raises Problem for one that cannot be used."""
-    if taken is None:
-        return replace(stored, client_certificate=None, client_key=None)
-    try:
-        load_client(verifying_context(), ClientCertificate(taken.certificate, taken.key))
-    except UnusableCertificateError as error:
-        raise _at_fault("clientCertificate", str(error)) from None
-    return replace(stored, client_certificate=taken.certificate, client_key=taken.key)
+def check_settings(settings: WebhookSettings, policy: EgressPolicy) -> None:
+    """Raises Problem (422) for a URL that is refused or a filter that cannot be used."""
+    url = judge_url(settings.endpoint_url, policy)
+    if isinstance(url, Refusal):
+        raise invalid_member("endpointUrl", url.reason)
+    matcher = compile_subscription(settings.event_types, settings.event_filters)
+    if isinstance(matcher, UnusableFilter):
+        raise invalid_member("eventFilters", matcher.reason)
 
 
-def _judged(headers: dict[str, str] | None) -> str | None:
-    """As JSON text. Raises Problem for headers that cannot be sent."""
-    if not headers:
-        return None
-    judged = judge_headers(headers)
-    if isinstance(judged, Refusal):
-        raise _at_fault("customHeaders", judged.reason)
-    return orjson.dumps(dict(judged)).decode()
-
-
-def _at_fault(member: str, reason: str) -> Problem:
-    return Problem(422, f"{member}: {reason}", mistakes=[Mistake(f"#/{member}", reason)])
-
-
-def _tuple(names: Iterable[str] | None) -> tuple[str, ...] | None:
+def _event_types(names: Iterable[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
-def _filters(filters: schemas.EventFilters | None) -> str | None:
-    """As JSON text; a member that is null filters nothing, as one that is left out."""
+def _event_filters(filters: schemas.EventFilters | None) -> str | None:
+    """JSON text; a null member filters nothing, exactly like an absent one."""
     if filters is None:
         return None
     members = filters.model_dump(mode="json", exclude_unset=True)
-    # Not orjson's: PostgreSQL keeps integers of any length, and so does this.
-    filtering = {name: value for name, value in members.items() if value is not None}
-    return json.dumps(filtering, ensure_ascii=False)  # as long as PostgreSQL prints it
-
-
-def given(body: BaseModel) -> dict[str, Any]:
-    """The members of a body that the caller wrote, null among them."""
-    return {name: getattr(cast("Any", body), name) for name in body.model_fields_set}
+    conditions = {name: value for name, value in members.items() if value is not None}
+    # orjson limits integers to 64 bits; PostgreSQL and this keep any length. Not escaping
+    # non-ASCII makes the text as long as PostgreSQL prints it.
+    return json.dumps(conditions, ensure_ascii=False)

@@ -1,89 +1,84 @@
-"""The shapes of what the API takes and gives: validated, documented and served from these alone."""
+"""The schemas of requests and responses: the API validates, serves and documents from them."""
 
+from daemon.admin.schemas.cursor import Cursor
 from daemon.admin.schemas.deliveries import (
-    Deliveries,
     DeliveriesQuery,
     Delivery,
-    DeliveryInFull,
+    DeliveryDetail,
+    DeliveryList,
     RetryStarted,
 )
+from daemon.admin.schemas.event_filters import EventFilters
 from daemon.admin.schemas.events import (
     Event,
-    EventInFull,
-    Events,
+    EventDetail,
+    EventList,
     EventsQuery,
     EventType,
-    EventTypes,
+    EventTypeList,
 )
-from daemon.admin.schemas.fields import Before
-from daemon.admin.schemas.problems import MistakeTold, ProblemTold
+from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
+from daemon.admin.schemas.problem import FieldError, Problem
 from daemon.admin.schemas.replays import (
-    NewReplay,
+    CreateReplayRequest,
     Replay,
     ReplayCount,
-    Replays,
+    ReplayList,
     ReplaysQuery,
     RetriesStarted,
-    Window,
+    TimeRange,
 )
-from daemon.admin.schemas.test_event import (
-    ReceivedResponse,
-    SentRequest,
-    TestEvent,
-    TestResult,
-    Timing,
-)
-from daemon.admin.schemas.tokens import NewTenantToken, TenantTokenMade
+from daemon.admin.schemas.secret_rotation import RotatedSecret, RotateSecretRequest
+from daemon.admin.schemas.tenant_tokens import CreateTenantTokenRequest, TenantToken
+from daemon.admin.schemas.test_events import FailedTestEvent, TestEventRequest, TestEventResult
 from daemon.admin.schemas.webhooks import (
-    ClientCertificateTaken,
-    EventFilters,
-    NewlyMadeWebhook,
-    NewWebhook,
-    RotatedSecret,
-    Rotation,
+    ClientCertificate,
+    CreatedWebhook,
+    CreateWebhookRequest,
+    UpdateWebhookRequest,
     Webhook,
-    WebhookChange,
-    Webhooks,
+    WebhookList,
     WebhooksQuery,
 )
 
 __all__ = [
-    "Before",
-    "ClientCertificateTaken",
-    "Deliveries",
+    "ClientCertificate",
+    "CreateReplayRequest",
+    "CreateTenantTokenRequest",
+    "CreateWebhookRequest",
+    "CreatedWebhook",
+    "Cursor",
     "DeliveriesQuery",
     "Delivery",
-    "DeliveryInFull",
+    "DeliveryDetail",
+    "DeliveryList",
     "Event",
+    "EventDetail",
     "EventFilters",
-    "EventInFull",
+    "EventList",
     "EventType",
-    "EventTypes",
-    "Events",
+    "EventTypeList",
     "EventsQuery",
-    "MistakeTold",
-    "NewReplay",
-    "NewTenantToken",
-    "NewWebhook",
-    "NewlyMadeWebhook",
-    "ProblemTold",
+    "FailedTestEvent",
+    "FieldError",
+    "Problem",
     "ReceivedResponse",
     "Replay",
     "ReplayCount",
-    "Replays",
+    "ReplayList",
     "ReplaysQuery",
     "RetriesStarted",
     "RetryStarted",
+    "RotateSecretRequest",
     "RotatedSecret",
-    "Rotation",
     "SentRequest",
-    "TenantTokenMade",
-    "TestEvent",
-    "TestResult",
+    "TenantToken",
+    "TestEventRequest",
+    "TestEventResult",
+    "TimeRange",
     "Timing",
+    "UpdateWebhookRequest",
     "Webhook",
-    "WebhookChange",
-    "Webhooks",
+    "WebhookList",
     "WebhooksQuery",
-    "Window",
 ]

@@ -1,13 +1,13 @@
-"""The two bases of schemas: what is taken, and what is given."""
+"""The two base classes of the API's schemas: request models reject unknown members."""
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-MOST_UNKNOWN = 20  # of members; for each a mistake is told
+MAX_UNKNOWN_MEMBERS = 20  # each one costs an error in the answer
 
 
-class Taken(BaseModel):
-    """What a request's body may hold: these members and no other."""
+class RequestModel(BaseModel):
+    """The body or the query of a request: the members that are declared, and no others."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -19,17 +19,17 @@ class Taken(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _few_unknown(cls, given: object) -> object:
-        """Without most of the members that are not known, when there are very many."""
+    def _drop_most_unknown_members(cls, given: object) -> object:
+        """Keep the first unknown members only: thousands of errors help no client."""
         if not isinstance(given, dict):
             return given
         known = {field.alias or name for name, field in cls.model_fields.items()}
-        left_out = set([name for name in given if name not in known][MOST_UNKNOWN:])
-        return {name: each for name, each in given.items() if name not in left_out}
+        dropped = set([name for name in given if name not in known][MAX_UNKNOWN_MEMBERS:])
+        return {name: value for name, value in given.items() if name not in dropped}
 
 
-class Given(BaseModel):
-    """What an answer holds."""
+class ResponseModel(BaseModel):
+    """The body of a response."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -37,6 +37,6 @@ class Given(BaseModel):
         populate_by_name=True,
         use_attribute_docstrings=True,
         hide_input_in_errors=True,
-        # A member that is always there is required, null or not.
+        # A member that is always present is documented as required, whether it may be null or not.
         json_schema_serialization_defaults_required=True,
     )

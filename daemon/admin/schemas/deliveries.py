@@ -1,29 +1,29 @@
-"""Attempts, in lists and in full."""
+"""Delivery attempts, in lists and in detail."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
-from daemon.admin.schemas.base import Given, Taken
-from daemon.admin.schemas.fields import Moment, PlaceTaken, Text
-from daemon.admin.schemas.test_event import ReceivedResponse, SentRequest, Timing
+from daemon.admin.schemas.base import RequestModel, ResponseModel
+from daemon.admin.schemas.cursor import CursorField
+from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
+from daemon.admin.schemas.fields import Text
+from daemon.admin.schemas.timestamps import Timestamp
 
-# The last one is a part of `failed`.
+# `exhausted` is a subset of `failed`.
 DeliveryStatus = Literal["pending_retry", "success", "failed", "exhausted"]
 
 
-class Delivery(Given):
-    """One attempt."""
+class Delivery(ResponseModel):
+    """One delivery attempt."""
 
     id: UUID
     webhook_id: UUID
     event_id: UUID
     message_id: str
-    """The event's id as the receiver knows it."""
+    """The id of the event in the request that the receiver gets."""
     event_type: str
     status: str
     status_code: int | None
@@ -34,44 +34,47 @@ class Delivery(Given):
     error_message: str | None
     replay_id: UUID | None
     exhausted: bool
-    """Whether it was given up: it failed, no other follows, nothing of its event was delivered."""
+    """True when the last attempt failed and the event was never delivered to the webhook."""
 
 
-class Deliveries(Given):
-    """A page of attempts, newest first."""
+class DeliveryList(ResponseModel):
+    """A page of delivery attempts, newest first."""
 
     deliveries: list[Delivery]
     next: str | None
-    """For `before`, when there may be more: a page that is narrowed can be short, even empty."""
+    """
+    The value of `before` for the next page; null on the last page. A filtered page may be short
+    or empty although more pages follow.
+    """
 
 
-class DeliveriesQuery(Taken):
-    """Which attempts."""
+class DeliveriesQuery(RequestModel):
+    """The attempts to list."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     status: DeliveryStatus | None = None
-    """`pending_retry` is still to be made; `exhausted` are those of `failed` that were given up."""
+    """`pending_retry` is scheduled; `exhausted` are those `failed` that have no retries left."""
     event_type: Annotated[Text, Field(max_length=100)] | None = None
-    before: PlaceTaken | None = None
-    """`next` of the page before, an attempt's id, or a time: only what is older."""
-    from_: Annotated[Moment | None, Field(alias="from")] = None
-    """A time, included."""
-    to: Moment | None = None
-    """A time, not included."""
+    before: CursorField | None = None
+    """`next` of the previous page, the id of an attempt, or a time: older attempts only."""
+    from_: Annotated[Timestamp | None, Field(alias="from")] = None
+    """The start of the time range, inclusive."""
+    to: Timestamp | None = None
+    """The end of the time range, exclusive."""
 
 
-class DeliveryInFull(Delivery):
-    """One attempt with all that is kept of it."""
+class DeliveryDetail(Delivery):
+    """One delivery attempt with the stored request and response."""
 
     signature: str | None
     timing: Timing
     request: SentRequest | None
     response: ReceivedResponse | None
     siblings: list[Delivery]
-    """The other attempts for the same event and webhook."""
+    """The other attempts to deliver the same event to the same webhook."""
 
 
-class RetryStarted(Given):
+class RetryStarted(ResponseModel):
     """The attempt that is now due."""
 
     id: UUID

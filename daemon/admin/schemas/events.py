@@ -1,61 +1,63 @@
-"""Stored events, and the types of them that there are."""
+"""Stored events and the event types."""
 
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
-from daemon.admin.schemas.base import Given, Taken
+from daemon.admin.schemas.base import RequestModel, ResponseModel
+from daemon.admin.schemas.cursor import CursorField
 from daemon.admin.schemas.deliveries import Delivery
-from daemon.admin.schemas.fields import Moment, PlaceTaken, Text
+from daemon.admin.schemas.fields import Text
+from daemon.admin.schemas.timestamps import Timestamp
 
 
-class Event(Given):
+class Event(ResponseModel):
     """A stored event."""
 
     id: UUID
     message_id: str
-    """As its receivers know it."""
+    """The id of the event in the requests that receivers get."""
     type: str
     created_at: datetime | None
 
 
-class Events(Given):
+class EventList(ResponseModel):
     """A page of events, newest first."""
 
     events: list[Event]
     next: str | None
+    """The value of `before` for the next page; null on the last page."""
 
 
-class EventsQuery(Taken):
-    """Which events."""
+class EventsQuery(RequestModel):
+    """The events to list."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     type: Annotated[Text, Field(max_length=100)] | None = None
-    before: PlaceTaken | None = None
-    from_: Annotated[Moment | None, Field(alias="from")] = None
-    """A time, included."""
-    to: Moment | None = None
-    """A time, not included."""
+    before: CursorField | None = None
+    """`next` of the previous page, the id of an event, or a time: older events only."""
+    from_: Annotated[Timestamp | None, Field(alias="from")] = None
+    """The start of the time range, inclusive."""
+    to: Timestamp | None = None
+    """The end of the time range, exclusive."""
 
 
-class EventInFull(Event):
-    """An event, its data, and every attempt to deliver it."""
+class EventDetail(Event):
+    """An event with its data and every attempt to deliver it."""
 
     data: Any
-    """Null when `dataCut`."""
+    """Null when `dataCut` is true."""
     data_cut: bool
-    """Whether there is more of it than is shown, which is 1 MiB."""
+    """Whether the data is left out because it is larger than 1 MiB."""
     data_size: int
-    """Of its JSON text, in characters."""
+    """The length of the data's JSON text in characters."""
     deliveries: list[Delivery]
 
 
-class EventType(Given):
-    """One of the 13 types."""
+class EventType(ResponseModel):
+    """One of the 13 event types."""
 
     name: str
     description: str
@@ -63,7 +65,7 @@ class EventType(Given):
     sample: Any
 
 
-class EventTypes(Given):
-    """All types."""
+class EventTypeList(ResponseModel):
+    """All event types."""
 
     event_types: list[EventType]

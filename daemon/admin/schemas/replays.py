@@ -1,4 +1,4 @@
-"""Replays, and retries of what was given up."""
+"""Replays of stored events and of exhausted deliveries."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,70 +6,72 @@ from uuid import UUID
 
 from pydantic import Field
 
-from daemon.admin.schemas.base import Given, Taken
-from daemon.admin.schemas.fields import EventTypePatterns, Moment
+from daemon.admin.schemas.base import RequestModel, ResponseModel
+from daemon.admin.schemas.fields import EventTypePatterns
+from daemon.admin.schemas.timestamps import Timestamp
 
 
-class Window(Taken):
-    """A time from which and up to which; `to` is now unless told otherwise."""
+class TimeRange(RequestModel):
+    """A time range; `from` is inclusive, `to` is exclusive and defaults to the current time."""
 
-    from_: Annotated[Moment, Field(alias="from")]
-    to: Moment | None = None
+    from_: Annotated[Timestamp, Field(alias="from")]
+    to: Timestamp | None = None
 
 
-class NewReplay(Window):
-    """Which events are to be sent again, and to which webhook."""
+class CreateReplayRequest(TimeRange):
+    """The events to send again, and the webhook that receives them."""
 
     webhook_id: UUID
     event_types: EventTypePatterns | None = None
-    """None or an empty list takes every type that the webhook takes."""
+    """Null or an empty list replays every type that the webhook subscribes to."""
     dry_run: bool = False
-    """Count, and send nothing."""
+    """Count the events and send nothing."""
 
 
-class ReplayCount(Given):
-    """How many events a replay would send."""
+class ReplayCount(ResponseModel):
+    """The number of events that a replay would send."""
 
     total: int
 
 
-class Replay(Given):
-    """A replay and how far it is."""
+class Replay(ResponseModel):
+    """A replay and its progress."""
 
     id: UUID
     webhook_id: UUID
     source: str
-    """`events`, or `exhausted` for deliveries that had been given up."""
+    """`events`, or `exhausted` for deliveries that had no retries left."""
     from_: Annotated[datetime, Field(alias="from")]
     to: datetime
     event_types: list[str] | None
     status: str
     """`running`, `completed` or `cancelled`."""
     begun: bool
-    """Whether a daemon has taken it up."""
+    """Whether a daemon has started it."""
     paused: bool
     """Whether it waits for its webhook to be resumed."""
     total: int
     sent: int
-    """Made once, whatever came of it."""
+    """The number of events that were attempted once, successfully or not."""
     created_at: datetime
     finished_at: datetime | None
 
 
-class Replays(Given):
-    """A webhook's replays, newest first."""
+class ReplayList(ResponseModel):
+    """The replays of a webhook, newest first."""
 
     replays: list[Replay]
 
 
-class ReplaysQuery(Taken):
-    """How many of the newest."""
+class ReplaysQuery(RequestModel):
+    """The number of replays to list."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
-class RetriesStarted(Given):
-    """How many exhausted deliveries are to be made again, and the replay that does it."""
+class RetriesStarted(ResponseModel):
+    """The number of exhausted deliveries, and the replay that sends them again."""
 
     count: int
     replay_id: UUID | None
+    """Null when there was nothing to retry."""

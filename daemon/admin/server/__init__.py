@@ -1,1 +1,1 @@
-"""The HTTP server: listening, limits on connections, the application, readiness."""
+"""The HTTP server: the socket, connection limits, middlewares, the application, readiness."""

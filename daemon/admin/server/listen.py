@@ -1,32 +1,38 @@
-"""The admin server's socket: opened, served, closed."""
+"""The listening socket of the admin server: opened with limits, and closed by the caller."""
 
 import logging
 
 from aiohttp import web
 
 from daemon.admin.server import connection_limits
-from daemon.admin.server.protocol import Runner
+from daemon.admin.server.protocol import AdminRunner
 
-# aiohttp tells of requests that are not HTTP by quoting them, tokens and all. What fails in a
-# handler of ours is logged by `problems`.
-SILENCE = logging.getLogger("webhookd.admin")
+# aiohttp's log messages quote malformed requests, tokens included, so they are all dropped.
+# `middlewares` logs the failures of handlers.
+SILENT_LOGGER = logging.getLogger("webhookd.admin")
+SILENT_LOGGER.setLevel(logging.CRITICAL + 1)
 
 
 async def serve(app: web.Application, *, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Start listening; returns what to clean up, and the port that was taken. Raises OSError."""
-    runner = Runner(
+    """
+    Start listening.
+
+    Returns the runner, for the caller to clean up, and the port (chosen by the system for port 0).
+    Raises OSError when the address cannot be bound.
+    """
+    runner = AdminRunner(
         app,
         access_log=None,
-        logger=SILENCE,
+        logger=SILENT_LOGGER,
         handle_signals=False,
         shutdown_timeout=1.0,
         keepalive_timeout=connection_limits.IDLE_SECONDS,
-        lingering_time=2.0,  # for the rest of a body that nobody reads
-        handler_cancellation=True,  # nobody waits for the answer to who has gone
+        lingering_time=2.0,  # to drain a body that no handler reads
+        handler_cancellation=True,  # a client that disconnects cancels its request
     )
     await runner.setup()
     try:
-        await connection_limits.Site(runner, host, port).start()
+        await connection_limits.LimitedSite(runner, host, port).start()
     except BaseException:
         await runner.cleanup()
         raise

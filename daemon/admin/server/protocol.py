@@ -1,4 +1,8 @@
-"""How we answer what is not HTTP: aiohttp's own answer quotes the line, with a token perhaps."""
+"""
+Problem documents for malformed HTTP.
+
+aiohttp's own error responses quote the malformed line, which may contain a token.
+"""
 
 import asyncio
 from functools import partial
@@ -9,20 +13,21 @@ from aiohttp import web
 from daemon.admin.api.problems import Problem
 
 
-class Runner(web.AppRunner):
-    """An application's, with our protocol in place of aiohttp's."""
+class AdminRunner(web.AppRunner):
+    """An aiohttp runner whose connections use our request handler."""
 
     @property
     def server(self) -> Any:
-        """What makes a protocol for each connection; None before the setup."""
+        """The factory of the protocol of a connection; None before `setup`."""
         server = super().server
         if server is None:
             return None
-        return partial(_Protocol, server, loop=asyncio.get_running_loop(), **server._kwargs)
+        # aiohttp has no public way to replace the protocol class and keep the server's options.
+        return partial(_RequestHandler, server, loop=asyncio.get_running_loop(), **server._kwargs)
 
 
-class _Protocol(web.RequestHandler):
-    """aiohttp's, but for errors that come before or behind the application."""
+class _RequestHandler(web.RequestHandler):
+    """aiohttp's request handler, except for errors outside the application's middlewares."""
 
     __slots__ = ()
 
@@ -33,9 +38,10 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        """Answer with a problem document, unless a response has begun."""
         if request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
-        sentence = "this is not HTTP" if status < 500 else "this failed for a reason of our own"
+        sentence = "malformed HTTP request" if status < 500 else "internal error"
         headers = {"Server": "webhookd", "X-Content-Type-Options": "nosniff"}
         response = Problem(status, sentence, headers=headers).response()
         response.force_close()

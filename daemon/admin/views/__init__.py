@@ -1,1 +1,1 @@
-"""What the API answers with, built from values."""
+"""Functions that build responses of the API from the values of the core and the store."""

@@ -1,34 +1,34 @@
-"""JSON that the database printed, spliced into an answer without being read."""
+"""JSON text from the database, inserted into responses without being re-encoded."""
 
 from typing import Any
 
 import orjson
 
-NOT_COMMON = object()
+NOT_READABLE = object()
 
 
-def spliced(text: str | None) -> orjson.Fragment | str | None:
+def json_fragment(text: str | None) -> orjson.Fragment | str | None:
     """
-    JSON text to stand in an answer digit for digit.
+    JSON text that a response contains verbatim, digit for digit.
 
-    What common readers refuse, numbers beyond doubles or deep nests, stands there as a text, or
-    one such row would make a whole list unreadable.
+    Numbers beyond doubles and very deep nesting break common JSON parsers. Such text becomes a
+    string, because one such row would otherwise make a whole list unreadable.
     """
     if text is None:
         return None
-    return text if _json(text) is NOT_COMMON else orjson.Fragment(text)
+    return text if _parse(text) is NOT_READABLE else orjson.Fragment(text)
 
 
-def _object(text: str | None) -> dict[str, Any]:
-    """The members of a column that the application may have filled; none of what is no object."""
-    value = None if text is None else _json(text)
+def json_object(text: str | None) -> dict[str, Any]:
+    """The members of a column that the application may have written; empty for a non-object."""
+    value = None if text is None else _parse(text)
     return value if isinstance(value, dict) else {}
 
 
-def _json(text: str) -> object:
+def _parse(text: str) -> object:
     try:
         value: object = orjson.loads(text)
-        orjson.dumps(value)  # the depth that it gives up at leaves readers room for the rest
+        orjson.dumps(value)  # its depth limit leaves room for the response around the value
     except (ValueError, TypeError):
-        return NOT_COMMON
+        return NOT_READABLE
     return value

@@ -1,78 +1,84 @@
-"""From rows to what the API shows of them: nothing secret passes here."""
+"""Webhooks in responses, without their secrets."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from daemon.admin import schemas
-from daemon.admin.views.json_text import _object, spliced
+from daemon.admin.views.json_text import json_fragment, json_object
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
-from daemon.secrets.credentials import header_members
+from daemon.secrets.custom_headers import parse_custom_headers
 
 
-def webhook(entry: WebhookEntry) -> schemas.Webhook:
-    return schemas.Webhook(**members_of(entry))
+def webhook_response(webhook: WebhookEntry) -> schemas.Webhook:
+    """Show a webhook; header values are hidden."""
+    return schemas.Webhook(**_members(webhook))
 
 
-def members_of(entry: WebhookEntry) -> dict[str, Any]:
-    settings, stored = entry.settings, entry.secrets
+def created_webhook_response(webhook: WebhookEntry, secret: str) -> schemas.CreatedWebhook:
+    """Show a new webhook and, this once, its secret."""
+    return schemas.CreatedWebhook(**_members(webhook), secret_key=secret)
+
+
+def _members(webhook: WebhookEntry) -> dict[str, Any]:
+    settings, secrets = webhook.settings, webhook.secrets
     return {
-        "id": entry.id,
-        "tenant_id": entry.tenant_id,
+        "id": webhook.id,
+        "tenant_id": webhook.tenant_id,
         "name": settings.name,
         "description": settings.description,
         "endpoint_url": settings.endpoint_url,
-        "event_types": None if settings.event_types is None else _texts(settings.event_types),
-        "event_filters": spliced(settings.event_filters),
-        "filter_error": entry.filter_error,
-        "is_active": entry.is_active,
-        "is_failing": entry.is_failing,
-        "consecutive_failures": entry.consecutive_failures,
-        "paused_reason": entry.paused_reason,
-        "last_success_at": entry.last_success_at,
-        "last_failure_at": entry.last_failure_at,
-        "custom_headers": _header_names(stored.custom_headers),
-        "has_client_certificate": stored.client_certificate is not None,
+        "event_types": None if settings.event_types is None else _strings(settings.event_types),
+        "event_filters": json_fragment(settings.event_filters),
+        "filter_error": webhook.filter_error,
+        "is_active": webhook.is_active,
+        "is_failing": webhook.is_failing,
+        "consecutive_failures": webhook.consecutive_failures,
+        "paused_reason": webhook.paused_reason,
+        "last_success_at": webhook.last_success_at,
+        "last_failure_at": webhook.last_failure_at,
+        "custom_headers": _hidden_headers(secrets.custom_headers),
+        "has_client_certificate": secrets.client_certificate is not None,
         "notification_email": settings.notification_email,
-        "previous_secret_expires_at": entry.previous_secret_expires_at,
-        "created_at": entry.created_at,
-        "updated_at": entry.updated_at,
+        "previous_secret_expires_at": webhook.previous_secret_expires_at,
+        "created_at": webhook.created_at,
+        "updated_at": webhook.updated_at,
         "warnings": _warnings(settings),
     }
 
 
 def _warnings(settings: WebhookSettings) -> list[str]:
-    """Types that no event of ours will have: the application may know others, or it is a slip."""
-    in_filters = _object(settings.event_filters).get("event_types")
-    named = {
-        "eventTypes": _texts(settings.event_types or ()),
+    """Name the unknown event types: typing errors, or types of the application's own."""
+    in_filters = json_object(settings.event_filters).get("event_types")
+    names_by_member = {
+        "eventTypes": _strings(settings.event_types or ()),
         "eventFilters.event_types": in_filters if isinstance(in_filters, list) else None,
     }
     return [
-        f"{member}: {name} is none of the {len(EVENT_TYPES)} event types{_meant(name)}"
-        for member, names in named.items()
+        f"{member}: {name} is none of the {len(EVENT_TYPES)} event types{_suggestion(name)}"
+        for member, names in names_by_member.items()
         for name in names or ()
         if isinstance(name, str) and not matches_any_type(name)
     ]
 
 
-def _meant(name: str) -> str:
-    near = closest_event_type(name)
-    return f"; did you mean {near}?" if near else ""
+def _suggestion(name: str) -> str:
+    similar = closest_event_type(name)
+    return f"; did you mean {similar}?" if similar else ""
 
 
-def _header_names(custom_headers: str | None) -> dict[str, str] | None:
-    headers = None if custom_headers is None else header_members(custom_headers)
+def _hidden_headers(custom_headers: str | None) -> dict[str, str] | None:
+    headers = None if custom_headers is None else parse_custom_headers(custom_headers)
     return None if headers is None else dict.fromkeys(headers, HIDDEN)
 
 
-def _texts(values: Iterable[object]) -> list[str]:
-    """An array of PostgreSQL may hold NULLs, and arrays."""
+def _strings(values: Iterable[object]) -> list[str]:
+    """Flatten an array of PostgreSQL, which may contain NULLs and nested arrays."""
     found: list[str] = []
     for value in values:
         if isinstance(value, str):
             found.append(value)
         elif isinstance(value, list | tuple):
-            found += _texts(value)
+            found += _strings(value)
     return found

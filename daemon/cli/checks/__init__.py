@@ -1,1 +1,1 @@
-"""What `webhookd check` looks at."""
+"""The checks that `webhookd check` runs, one module per subject."""

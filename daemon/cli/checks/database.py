@@ -1,51 +1,51 @@
-"""Checks of the database: its version and our rights in it."""
+"""The server's version, the schema, and the role's privileges."""
 
 from collections.abc import AsyncIterator
 
-from daemon.cli.checks.finding import Finding, Mark
+from daemon.cli.checks.finding import Finding, error, ok
 from daemon.config import Config
-from daemon.store.database import Connection
-from daemon.store.privileges import (
-    FUNCTIONS,
-    LACKING,
-    LACKING_FUNCTIONS,
-    NEEDED,
-    NEEDED_BY_API,
-    SILENT_TRIGGERS,
-)
+from daemon.core.errors import SchemaError
+from daemon.core.model.inspection import MissingPrivilege
+from daemon.store import inspection, migrations, privileges
+from daemon.store.session import Connection
 
 OLDEST_POSTGRESQL = 14
 
 
-async def on_version(db: Connection, loaded: Config) -> Finding:
-    version = str(await db.fetchval("SHOW server_version")).partition(" ")[0]
-    shown = f"PostgreSQL {version}, {loaded.database.place()}"
-    if db.get_server_version().major >= OLDEST_POSTGRESQL:
-        return Finding(Mark.GOOD, "database", shown)
-    return Finding(Mark.WRONG, "database", f"{shown}: must be {OLDEST_POSTGRESQL} or later")
+async def check_version(db: Connection, loaded: Config) -> Finding:
+    """Whether PostgreSQL is recent enough."""
+    version = await inspection.server_version(db)
+    server = f"PostgreSQL {version.name}, {loaded.database.display_name()}"
+    if version.major < OLDEST_POSTGRESQL:
+        return error("database", f"{server}: must be {OLDEST_POSTGRESQL} or later")
+    return ok("database", server)
 
 
-async def on_permissions(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
-    """What the daemon's role may not do though the daemon does it."""
-    pairs = [(table, privilege) for table in NEEDED for privilege in NEEDED[table]]
-    if loaded.admin.tokens:
-        pairs += NEEDED_BY_API
-    wrong = [
-        f"role {row['role']} cannot see {row['name']}"
-        if row["unseen"]
-        else f"role {row['role']} lacks {row['privilege']} on {row['name']}"
-        for row in await db.fetch(LACKING, [table for table, _ in pairs], [p for _, p in pairs])
+async def check_schema(db: Connection) -> Finding:
+    """Whether the schema is the one that this program knows."""
+    try:
+        await migrations.verify(db)
+    except SchemaError as failure:
+        return error("schema", str(failure))
+    return ok("schema", f"up to date: {migrations.known()[-1].name}")
+
+
+async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[Finding]:
+    """Privileges that the role lacks, of the API too if `with_api`, and disabled triggers."""
+    missing = await privileges.missing_on_tables(db, with_api=with_api)
+    missing += await privileges.missing_on_functions(db)
+    messages = [_sentence(each) for each in missing] + [
+        f"the trigger {trigger.name} on {trigger.table} is disabled or missing"
+        for trigger in await privileges.disabled_triggers(db)
     ]
-    wrong += [
-        f"role {row['role']} lacks EXECUTE on {row['name']}"
-        for row in await db.fetch(LACKING_FUNCTIONS, FUNCTIONS)
-    ]
-    wrong += [
-        f"the trigger {row['name']} on {row['on_table']} is disabled or missing"
-        for row in await db.fetch(SILENT_TRIGGERS)
-    ]
-    for sentence in dict.fromkeys(wrong):
-        yield Finding(Mark.WRONG, "permissions", sentence)
-    if not wrong:
-        role = await db.fetchval("SELECT current_user::text")
-        yield Finding(Mark.GOOD, "permissions", f"role {role} may do all that the daemon does")
+    for message in dict.fromkeys(messages):  # an invisible table lacks several privileges
+        yield error("permissions", message)
+    if not messages:
+        role = await privileges.current_role(db)
+        yield ok("permissions", f"role {role} has every privilege that the daemon needs")
+
+
+def _sentence(missing: MissingPrivilege) -> str:
+    if missing.privilege is None:
+        return f"role {missing.role} cannot see {missing.object_name}"
+    return f"role {missing.role} lacks {missing.privilege} on {missing.object_name}"

@@ -1,33 +1,55 @@
-"""One finding of `webhookd check`."""
+"""The result of one check."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
-class Mark(Enum):
-    """How a thing is; the value is what is printed before it."""
+class Status(Enum):
+    """How a check ended; the value is the `status` in `webhookd check --json`."""
 
-    GOOD = "✓"
-    WRONG = "✗"
-    REMARK = "!"
+    OK = "good"
+    WARNING = "remark"
+    ERROR = "wrong"
+
+    @property
+    def symbol(self) -> str:
+        """The character printed before the finding."""
+        return {Status.OK: "✓", Status.WARNING: "!", Status.ERROR: "✗"}[self]
 
     @property
     def colour(self) -> str:
-        return {"✓": "green", "✗": "bold red", "!": "yellow"}[self.value]
+        """The symbol's style, in rich's words."""
+        return {Status.OK: "green", Status.WARNING: "yellow", Status.ERROR: "bold red"}[self]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; the ids are there when it is about one webhook."""
+    """One sentence about one subject; the ids are set when it concerns a single webhook."""
 
-    mark: Mark
-    subject: str
-    sentence: str
+    status: Status
+    check: str
+    message: str
     tenant_id: str | None = None
     webhook_id: str | None = None
 
     def as_json(self) -> dict[str, str]:
-        told = {"status": self.mark.name.lower(), "check": self.subject, "message": self.sentence}
+        """The finding as an entry of `checks` in `webhookd check --json`."""
+        entry = {"status": self.status.value, "check": self.check, "message": self.message}
         if self.webhook_id is not None and self.tenant_id is not None:
-            told |= {"tenantId": self.tenant_id, "webhookId": self.webhook_id}
-        return told
+            entry |= {"tenantId": self.tenant_id, "webhookId": self.webhook_id}
+        return entry
+
+
+def ok(check: str, message: str) -> Finding:
+    """A finding that all is as the daemon needs it."""
+    return Finding(Status.OK, check, message)
+
+
+def warning(check: str, message: str) -> Finding:
+    """A finding that the operator should know; the daemon works all the same."""
+    return Finding(Status.WARNING, check, message)
+
+
+def error(check: str, message: str) -> Finding:
+    """A finding that keeps the daemon from working, or a webhook from its deliveries."""
+    return Finding(Status.ERROR, check, message)

@@ -1,13 +1,13 @@
-"""Checks of the webhooks' rows: URLs, filters, secrets."""
+"""Whether each webhook can be delivered to: its URL, filter, event types and credentials."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
 
-from daemon.cli.checks.finding import Finding, Mark
+from daemon.cli.checks.finding import Finding, Status, error, ok, warning
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.attempts import Failure
+from daemon.core.model.inspection import InspectedWebhook
 from daemon.core.model.secrets import Credentials
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
@@ -15,112 +15,98 @@ from daemon.core.policy.urls import judge_url
 from daemon.core.wire.signing import standard_key
 from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.logs import without_secrets
-from daemon.secrets.credentials import credentials_of
+from daemon.secrets.credentials import open_credentials
 from daemon.secrets.vault import Vault
-from daemon.store.database import Connection
-from daemon.store.secrets import WEBHOOKS, _stored, count_by_key
+from daemon.store.inspection import every_webhook
+from daemon.store.session import Connection
 
-# So many are named of those that may be many; the others are counted.
-NAMED = 10
-
-
+# Webhooks without a known event type may be many: the first are named, the others counted.
+MOST_NAMED = 10
 LONGEST_NAME = 100
+NO_KNOWN_TYPE = f"none of the {len(EVENT_TYPES)} event types"
 
 
-async def on_secrets(db: Connection, vault: Vault) -> AsyncIterator[Finding]:
-    """Under which master keys the webhooks' secrets lie."""
-    by_key = await count_by_key(db)
-    plain = by_key.pop("", 0)
-    newest = by_key.pop(vault.newest, 0) if vault.newest is not None else 0
-    older = sum(by_key.pop(key, 0) for key in vault.key_ids)
-    unreadable = sum(by_key.values())
-    if vault.newest is None:
-        yield _without_keys(unreadable)
-        return
-    told = f"{newest} webhooks sealed under the newest key, {older} under older ones, {plain} plain"
-    yield Finding(Mark.GOOD, "secrets", told)
-    if unreadable:
-        told = f"those of {unreadable} webhooks cannot be opened with security.master_keys"
-        yield Finding(Mark.WRONG, "secrets", told)
-
-
-def _without_keys(sealed: int) -> Finding:
-    if sealed:
-        told = f"those of {sealed} webhooks are sealed, and no security.master_keys are set"
-        return Finding(Mark.WRONG, "secrets", told)
-    told = "no security.master_keys are set: webhooks' secrets lie plain in the database"
-    return Finding(Mark.REMARK, "secrets", told)
-
-
-async def on_webhooks(db: Connection, policy: EgressPolicy, vault: Vault) -> AsyncIterator[Finding]:
-    """Each webhook that is not in order, then how many there are."""
-    active = paused = unfit = idle = 0
-    async with db.transaction(readonly=True):
-        async for row in db.cursor(WEBHOOKS, prefetch=1000):
-            active, paused = active + row["is_active"], paused + (not row["is_active"])
-            found = list(on_webhook(row, policy, vault))
-            unfit += any(finding.mark is Mark.WRONG for finding in found)
-            for finding in found:
-                yield finding
-            if row["is_active"] and takes_nothing(row["event_types"]):
-                idle += 1
-                if idle <= NAMED:
-                    yield _about(row, Mark.REMARK, _idle(row["event_types"]))
-    if idle > NAMED:
-        told = f"{idle - NAMED} more take {NO_TYPE}"
-        yield Finding(Mark.REMARK, "webhooks", told)
+async def check_webhooks(
+    db: Connection, policy: EgressPolicy, vault: Vault
+) -> AsyncIterator[Finding]:
+    """What is wrong with each webhook, then how many webhooks there are."""
+    active = paused = undeliverable = without_type = 0
+    async for webhook in every_webhook(db):
+        active, paused = active + webhook.is_active, paused + (not webhook.is_active)
+        findings = list(check_webhook(webhook, policy, vault))
+        undeliverable += any(finding.status is Status.ERROR for finding in findings)
+        for finding in findings:
+            yield finding
+        if webhook.is_active and has_no_known_type(webhook.event_types):
+            without_type += 1
+            if without_type <= MOST_NAMED:
+                yield _about(webhook, Status.WARNING, _no_known_type(webhook.event_types or ()))
+    if without_type > MOST_NAMED:
+        more = without_type - MOST_NAMED
+        yield warning("webhooks", f"{more} more subscribe to {NO_KNOWN_TYPE}")
     counted = f"{active} active, {paused} paused"
-    verdict = f"{unfit} cannot be delivered to" if unfit else "every active one is in order"
-    yield Finding(Mark.WRONG if unfit else Mark.GOOD, "webhooks", f"{counted}; {verdict}")
+    if undeliverable:
+        yield error("webhooks", f"{counted}; {undeliverable} cannot be delivered to")
+    else:
+        yield ok("webhooks", f"{counted}; every active one can be delivered to")
 
 
-def on_webhook(row: Any, policy: EgressPolicy, vault: Vault) -> Iterator[Finding]:
-    """What would keep this webhook's deliveries from being made; of a paused one, a remark."""
-    wrong = Mark.WRONG if row["is_active"] else Mark.REMARK
-    judged = judge_url(row["endpoint_url"], policy)
+def check_webhook(
+    webhook: InspectedWebhook, policy: EgressPolicy, vault: Vault
+) -> Iterator[Finding]:
+    """Whatever would keep deliveries from being made: an error, or a warning if it is paused."""
+    status = Status.ERROR if webhook.is_active else Status.WARNING
+    judged = judge_url(webhook.endpoint_url, policy)
     if isinstance(judged, Refusal):
-        # Up to the query first: a URL as bad as this one may not look like one to its end.
-        shown = without_secrets(row["endpoint_url"].partition("?")[0])
-        yield _about(row, wrong, f"{shown}: {judged.reason}")
-    yield from _on_credentials(row, vault, wrong)
-    types = row["event_types"]
-    matcher = compile_subscription(None if types is None else tuple(types), row["event_filters"])
+        # Without the query first: `without_secrets` may not recognise so bad a URL as one.
+        shown = without_secrets(webhook.endpoint_url.partition("?")[0])
+        yield _about(webhook, status, f"{shown}: {judged.reason}")
+    yield from _check_credentials(webhook, vault, status)
+    matcher = compile_subscription(webhook.event_types, webhook.event_filters)
     if isinstance(matcher, UnusableFilter):
-        yield _about(row, wrong, f"no event matches: {matcher.reason}")
+        yield _about(webhook, status, f"no event matches: {matcher.reason}")
 
 
-NO_TYPE = f"none of the {len(EVENT_TYPES)} event types"
+def has_no_known_type(names: Sequence[str | None] | None) -> bool:
+    """
+    Whether `names` are given and none of them is one of our event types.
+
+    Beside one of ours, the application's own types are no mistake.
+    """
+    if not names:
+        return False
+    return not any(name and matches_any_type(name) for name in names)
 
 
-def takes_nothing(names: Sequence[str | None] | None) -> bool:
-    """Whether these name types, and none of ours; those of the application's own are not wrong."""
-    return bool(names) and not any(name and matches_any_type(name) for name in names or ())
-
-
-def _idle(names: Sequence[str | None]) -> str:
+def _no_known_type(names: Sequence[str | None]) -> str:
     first = next((name for name in names if name), "")[:LONGEST_NAME]
-    near = closest_event_type(first)
-    hint = f"; did you mean {near}?" if near else ""
-    return f"it takes {NO_TYPE}, but {first}{hint}"
+    closest = closest_event_type(first)
+    hint = f"; did you mean {closest}?" if closest else ""
+    return f"subscribes to {NO_KNOWN_TYPE}, but to {first}{hint}"
 
 
-def _on_credentials(row: Any, vault: Vault, wrong: Mark) -> Iterator[Finding]:
+def _check_credentials(
+    webhook: InspectedWebhook, vault: Vault, status: Status
+) -> Iterator[Finding]:
     try:
-        found = credentials_of(_stored(row), vault)
-        if isinstance(found, Credentials) and found.client is not None:
-            load_client(verifying_context(), found.client)
-    except (UnreadableSecretError, UnusableCertificateError) as error:
-        yield _about(row, wrong, str(error))
+        credentials = open_credentials(webhook.secrets, vault)
+        if isinstance(credentials, Credentials) and credentials.client is not None:
+            load_client(verifying_context(), credentials.client)
+    except (UnreadableSecretError, UnusableCertificateError) as failure:
+        yield _about(webhook, status, str(failure))
         return
-    if isinstance(found, Failure):
-        yield _about(row, wrong, found.message)
-    elif standard_key(found.secret) is None:
-        told = "the secret is not base64 after whsec_: no Standard Webhooks headers are sent"
-        yield _about(row, Mark.REMARK, told)
+    if isinstance(credentials, Failure):
+        yield _about(webhook, status, credentials.message)
+    elif standard_key(credentials.secret) is None:
+        yield _about(
+            webhook,
+            Status.WARNING,
+            "the secret is not base64 after whsec_: no Standard Webhooks headers are sent",
+        )
 
 
-def _about(row: Any, mark: Mark, sentence: str) -> Finding:
-    tenant_id, webhook_id = str(row["tenant_id"]), str(row["id"])
-    paused = "" if row["is_active"] else " (paused)"
-    told = f"{webhook_id} of tenant {tenant_id}{paused}: {sentence}"
-    return Finding(mark, "webhook", told, tenant_id, webhook_id)
+def _about(webhook: InspectedWebhook, status: Status, sentence: str) -> Finding:
+    tenant_id, webhook_id = str(webhook.tenant_id), str(webhook.id)
+    paused = "" if webhook.is_active else " (paused)"
+    message = f"{webhook_id} of tenant {tenant_id}{paused}: {sentence}"
+    return Finding(status, "webhook", message, tenant_id, webhook_id)

@@ -1,6 +1,6 @@
 """
-The showroom: what `webhookd demo` needs beside the daemon itself.
+`webhookd demo`: the whole product on one terminal, without any setup.
 
-`cast` is who appears: tenants, their webhooks, their events. `receiver` plays the customers'
-endpoints, `screen` tells what happens, `tally` sums it up.
+`fixtures` are the sample tenants, webhooks and events, `endpoints` the sample receivers. `scenario`
+says what happens when, `display` prints it, `summary` holds the figures.
 """

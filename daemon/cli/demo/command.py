@@ -1,4 +1,4 @@
-"""`webhookd demo`: the whole product on one screen, and nothing left of it afterwards."""
+"""`webhookd demo`: runs the whole product for a while, and removes every trace of it."""
 
 import asyncio
 import shutil
@@ -17,8 +17,8 @@ from daemon.cli.support.options import switch
 if TYPE_CHECKING:
     from daemon.embedded import EmbeddedPostgres
 
-# Nobody needs this data tomorrow.
-HASTE = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+# The data is deleted at the end: durability would only cost time.
+POSTGRES_SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 
 
 @app.command()
@@ -27,19 +27,19 @@ def demo(
         float | None,
         typer.Option(
             min=0.5,
-            help="Stop after so many seconds of deliveries.",
+            help="Stop after this many seconds of deliveries.",
             show_default=False,
             metavar="N",
         ),
     ] = None,
     verbose: Annotated[
-        bool, switch("--verbose", "Show all that the daemon logs, not warnings alone.")
+        bool, switch("--verbose", "Show all log lines of the daemon, not only warnings.")
     ] = False,
 ) -> None:
     """
-    See it work: a database, the daemon, and endpoints that take, stumble and fail.
+    See it work: a database, the daemon, and endpoints that succeed, recover and fail.
 
-    Everything runs on this machine and is gone at the end. Ctrl-C ends it with a summary.
+    Everything runs on this machine and is removed at the end. Ctrl-C ends it with a summary.
     """
     import uvloop
 
@@ -51,22 +51,22 @@ async def _demo(seconds: float | None, *, verbose: bool) -> None:
     from daemon.cli.support.signals import stop_on_signals
 
     screen, stop = Screen(), asyncio.Event()
-    screen.title("PenguinMails Webhooks, the demo")
-    screen.aside("Starting PostgreSQL, the daemon and the endpoints of two customers …")
+    screen.title("PenguinMails Webhooks demo")
+    screen.aside("Starting PostgreSQL, the daemon and six sample endpoints …")
     with temporary_folder() as folder:
-        stop_on_signals(stop, at_once=lambda: wreck(folder))
-        async with database(folder / "postgres") as server:
-            from daemon.cli.demo.scenario import Play
+        stop_on_signals(stop, at_once=lambda: remove_files(folder))
+        async with temporary_postgres(folder / "postgres") as server:
+            from daemon.cli.demo.scenario import Scenario
 
-            await Play(screen, server.url, verbose=verbose).perform(stop, seconds=seconds)
+            await Scenario(screen, server.url, verbose=verbose).run(stop, seconds=seconds)
 
 
 @asynccontextmanager
-async def database(data: Path) -> "AsyncIterator[EmbeddedPostgres]":
-    """PostgreSQL in a folder of its own; while it gets ready, what the play needs is imported."""
+async def temporary_postgres(data: Path) -> "AsyncIterator[EmbeddedPostgres]":
+    """Run PostgreSQL in `data` during the block; while it starts, import the scenario."""
     from daemon import embedded
 
-    starting = asyncio.create_task(embedded.start(data, settings=HASTE))
+    starting = asyncio.create_task(embedded.start(data, settings=POSTGRES_SETTINGS))
     await asyncio.to_thread(import_module, "daemon.cli.demo.scenario")
     server = await starting
     try:
@@ -77,14 +77,14 @@ async def database(data: Path) -> "AsyncIterator[EmbeddedPostgres]":
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that root's PostgreSQL, which runs as `nobody`, can enter too."""
-    from daemon.embedded.launch import account_of_server, barrier
+    """Make a folder that PostgreSQL can enter even when root starts it and it runs as `nobody`."""
+    from daemon.embedded.account import inaccessible_part, server_account
 
-    account = account_of_server()
+    account = server_account()
     usual = Path(tempfile.gettempdir())
-    # Root's own may be closed to others; the system's never is.
-    place = Path("/tmp") if barrier(usual, account) else usual  # noqa: S108  mkdtemp makes it safe
-    folder = Path(tempfile.mkdtemp(prefix="webhookd-demo-", dir=place))
+    # root's own TMPDIR may be closed to other users; /tmp never is.
+    parent = Path("/tmp") if inaccessible_part(usual, account) else usual  # noqa: S108  mkdtemp makes it safe
+    folder = Path(tempfile.mkdtemp(prefix="webhookd-demo-", dir=parent))
     try:
         folder.chmod(0o711 if account else 0o700)
         yield folder
@@ -92,8 +92,8 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wreck(folder: Path) -> None:
-    """Remove what a sudden end would leave; PostgreSQL itself dies with us."""
+def remove_files(folder: Path) -> None:
+    """Remove what an abrupt exit would leave; PostgreSQL itself ends with this process."""
     with suppress(OSError):
         shutil.rmtree((folder / "postgres" / "socket").readlink(), ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What people see of the demo: who takes part, each delivery in its line, and the sum of it."""
+"""The output of the demo, at most 80 columns wide: introduction, events as lines, summary."""
 
 import time
 from collections.abc import Sequence
@@ -6,134 +6,136 @@ from datetime import timedelta
 
 from rich.text import Text
 
-from daemon.cli.demo.endpoints import Visit
-from daemon.cli.demo.fixtures import Customer, Endpoint
-from daemon.cli.demo.summary import Counts, Witness
-from daemon.cli.receiver.signature_check import Word
+from daemon.cli.demo.endpoints import ReceivedAttempt
+from daemon.cli.demo.fixtures import SampleTenant
+from daemon.cli.demo.summary import Observations
+from daemon.cli.receiver.report import SIGNATURE_STYLES
 from daemon.cli.support.console import Screen
 from daemon.config import Delivery, format_duration
 from daemon.core.model.notices import NoticeKind
+from daemon.store.demo import HealthNotice, Totals
 
-SIGNATURES = {
-    Word.VALID: ("✓ valid", "green"),
-    Word.INVALID: ("✗ INVALID", "bold red"),
-    Word.NOT_SIGNED: ("✗ none", "bold red"),
-    Word.NOT_CHECKED: ("not checked", "yellow"),
-}
-TITLES = "seconds  event type            event         endpoint          signature   answer"
+COLUMNS = " time  event                 endpoint      signature  answer"
+DEFAULTS = Delivery()
 
 
-class Stage:
-    """The demo's screen; times are seconds since the curtain rose."""
+class Display:
+    """Prints to `screen`; times are in seconds since the introduction."""
 
     def __init__(self, screen: Screen, delivery: Delivery) -> None:
         self._screen = screen
         self._delivery = delivery
         self._began = time.monotonic()
 
-    def rise(self, cast: Sequence[Customer], *, served_at: str, receiver_at: str) -> None:
-        """Say what runs where, and who takes part."""
-        real, ours = Delivery(), self._delivery
+    def show_introduction(
+        self, tenants: Sequence[SampleTenant], *, daemon_url: str, endpoints_url: str
+    ) -> None:
+        """Print what runs where, the shortened waits, and the sample webhooks."""
+        delivery = self._delivery
         self._screen.show()
-        self._fact("database", "PostgreSQL in a temporary folder, removed at the end; no fsync")
-        self._fact("daemon", f"{served_at} serves /healthz, /readyz and /metrics")
-        self._fact("endpoints", receiver_at)
-        self._fact("retries", f"after {_waits(ours.retry_schedule)}")
-        self._fact("", f"in earnest after {_waits(real.retry_schedule)}")
-        self._fact(
-            "an endpoint",
-            f"is failing after {ours.failing_after} failures in a row, paused after"
-            f" {ours.pause_after}; in earnest after {real.failing_after} and {real.pause_after}",
+        self._show_fact("Database", "temporary PostgreSQL without fsync, removed at the end")
+        self._show_fact("Daemon", f"{daemon_url} (/healthz, /readyz, /metrics)")
+        self._show_fact("Endpoints", endpoints_url)
+        self._show_fact(
+            "Retries",
+            f"after {_durations(delivery.retry_schedule)}"
+            f" (default: {_durations(DEFAULTS.retry_schedule)})",
         )
+        self._show_fact("Failing", _limit(delivery.failing_after, DEFAULTS.failing_after))
+        self._show_fact("Paused", _limit(delivery.pause_after, DEFAULTS.pause_after))
+        for tenant in tenants:
+            self._screen.show()
+            self._screen.title(f"  {tenant.name}")
+            for webhook in tenant.webhooks:
+                self._screen.show(
+                    Text(f"    {webhook.name:<14}").append(webhook.description, "dim")
+                )
         self._screen.show()
-        for customer in cast:
-            self._screen.title(f"  {customer.name}")
-            for endpoint in customer.endpoints:
-                line = Text(f"    {endpoint.name:<16}  ")
-                self._screen.show(line.append(endpoint.told, "dim"))
-        self._screen.show()
-        self._screen.aside(TITLES)
+        self._screen.aside(COLUMNS)
         self._began = time.monotonic()
 
-    def _fact(self, name: str, fact: str) -> None:
-        self._screen.show(Text(f"  {name:<12}", style="bold").append(fact, "not bold"))
-
-    def show_visit(self, visit: Visit) -> None:
-        """One delivery, in at most 100 columns."""
-        good = visit.status < 300
-        signature, colour = SIGNATURES[visit.verdict.word]
-        line = Text(f"{self._clock()}  ", style="dim")
-        line.append(f"{visit.event_type:<20}  ", "not dim bold")
-        line.append(f"{visit.event_id[:12]}  ")
-        line.append(f"{visit.endpoint.name:<16}  ", "not dim")
-        line.append(f"{signature:<10}  ", f"not dim {colour}")
-        line.append(f"{visit.status}", f"not dim {'green' if good else 'red'}")
-        line.append(f"  {self._remark(visit)}", "" if good and visit.attempt == 1 else "not dim")
+    def show_attempt(self, received: ReceivedAttempt) -> None:
+        """Print one delivery attempt as one line."""
+        succeeded = received.status < 300
+        signature = received.signature.status
+        line = Text(f"{self._elapsed()}  ", style="dim")
+        line.append(f"{received.event_type:<20}  ", "not dim bold")
+        line.append(f"{received.webhook.name:<12}  ", "not dim")
+        line.append(f"{signature:<9}  ", f"not dim {SIGNATURE_STYLES[signature]}")
+        line.append(f"{received.status}", f"not dim {'green' if succeeded else 'red'}")
+        line.append(
+            f"  {self._remark(received)}", "" if succeeded and received.attempt == 1 else "not dim"
+        )
         self._screen.show(line, crop=True)
 
-    def _remark(self, visit: Visit) -> str:
+    def _remark(self, received: ReceivedAttempt) -> str:
         schedule = self._delivery.retry_schedule
-        if visit.status < 300:
-            if visit.took_seconds is None:
-                return f"at try {visit.attempt}"
-            return f"{visit.took_seconds * 1000:.0f} ms"
-        if visit.attempt > len(schedule):
-            return f"try {visit.attempt}, the last"
-        return f"try {visit.attempt}, next in {format_duration(schedule[visit.attempt - 1])}"
+        attempt = f"attempt {received.attempt}"
+        if received.status < 300:
+            if received.latency_seconds is None:
+                return attempt
+            return f"{received.latency_seconds * 1000:.0f} ms"
+        if received.attempt > len(schedule):
+            return f"{attempt}, the last"
+        return f"{attempt}, next in {format_duration(schedule[received.attempt - 1])}"
 
-    def show_change(self, endpoint: Endpoint, kind: NoticeKind, failures: int) -> None:
-        """A transition of an endpoint's health, as the daemon has noted it."""
-        row = f"{failures} failed attempts in a row"
-        match kind:
+    def show_notice(self, name: str, notice: HealthNotice) -> None:
+        """Print a transition of an endpoint's health that the daemon stored."""
+        in_a_row = f"{notice.failures} failed attempts in a row"
+        match notice.kind:
             case NoticeKind.FAILING:
-                self._turn("▲", "yellow", endpoint, f"is FAILING: {row}")
+                self._show_change("▲", "yellow", f"{name} is FAILING: {in_a_row}")
             case NoticeKind.HALF_WAY:
-                self._turn("▲", "yellow", endpoint, f"is half way to being PAUSED: {row}")
+                self._show_change("▲", "yellow", f"{name} is half way to being PAUSED: {in_a_row}")
             case NoticeKind.NEARLY_PAUSED:
-                self._turn("▲", "yellow", endpoint, f"will soon be PAUSED: {row}")
+                self._show_change("▲", "yellow", f"{name} will soon be PAUSED: {in_a_row}")
             case NoticeKind.PAUSED:
-                self._turn("■", "red", endpoint, f"is PAUSED: {row}; what is pending waits")
+                self._show_change("■", "red", f"{name} is PAUSED: {in_a_row}; deliveries wait")
             case NoticeKind.GONE:
-                self._turn("■", "red", endpoint, "is PAUSED: it answered 410 Gone")
+                self._show_change("■", "red", f"{name} is PAUSED: it answered 410 Gone")
 
-    def show_resumed(self, endpoint: Endpoint) -> None:
-        self._turn("●", "green", endpoint, "was repaired and RESUMED: what was pending goes on")
+    def show_resumed(self, name: str) -> None:
+        """Print that a paused webhook was resumed."""
+        self._show_change("●", "green", f"{name} was repaired and RESUMED: deliveries continue")
 
-    def _turn(self, sign: str, colour: str, endpoint: Endpoint, what: str) -> None:
-        line = Text(f"{self._clock()}  ", style="dim")
-        self._screen.show(line.append(f"{sign} {endpoint.name} {what}", f"not dim bold {colour}"))
-
-    def _clock(self) -> str:
-        return f"{time.monotonic() - self._began:7.2f}"
-
-    def fall(self, counts: Counts, witness: Witness) -> None:
-        """The summary."""
+    def show_summary(self, totals: Totals, observed: Observations) -> None:
+        """Print the totals."""
         self._screen.show()
-        self._screen.title("What came of it")
-        self._fact("events", f"{counts.events}, of {counts.types} different types")
-        self._fact("deliveries", f"{counts.deliveries}, in {counts.attempts} attempts")
-        self._fact(
+        self._screen.title("Summary")
+        self._show_fact("Events", f"{totals.events} of {totals.event_types} types")
+        self._show_fact("Deliveries", f"{totals.deliveries} in {totals.attempts} attempts")
+        self._show_fact(
             "",
-            f"{counts.at_first_try} succeeded at the first try, {counts.after_retries} after"
-            f" retries; {_verb(counts.waiting, 'waits', 'wait')} for a retry,"
-            f" {_verb(counts.given_up, 'was', 'were')} given up",
+            f"{totals.succeeded_at_once} succeeded at once, {totals.succeeded_later} after retries,"
+            f" {totals.pending} pending, {totals.exhausted} exhausted",
         )
-        spoken = [f"{number} {word}" for word, number in witness.verdicts.items() if number]
-        self._fact("signatures", ", ".join(spoken) or "none came")
-        self._fact("paused", ", ".join(_paused(witness)) or "no endpoint")
-        took = "nothing came"
-        if witness.median_ms is not None:
-            took = f"{witness.median_ms:.1f} ms, the median of {len(witness.latencies)}"
-        self._fact("latency", f"{took}, from an event's insert to its first receipt")
+        signatures = [f"{count} {status}" for status, count in observed.signatures.items()]
+        self._show_fact("Signatures", ", ".join(signatures) or "none")
+        self._show_fact("Paused", ", ".join(_paused(observed)) or "none")
+        latency = "no deliveries"
+        if observed.median_ms is not None:
+            count = len(observed.latencies_seconds)
+            latency = f"{observed.median_ms:.1f} ms from insert to first request, median of {count}"
+        self._show_fact("Latency", latency)
+
+    def _show_fact(self, name: str, fact: str) -> None:
+        self._screen.show(Text(f"  {name:<10}  ", style="bold").append(fact, "not bold"))
+
+    def _show_change(self, symbol: str, colour: str, sentence: str) -> None:
+        line = Text(f"{self._elapsed()}  ", style="dim")
+        self._screen.show(line.append(f"{symbol} {sentence}", f"not dim bold {colour}"))
+
+    def _elapsed(self) -> str:
+        return f"{time.monotonic() - self._began:5.2f}"
 
 
-def _verb(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def _limit(failures: int, default: int) -> str:
+    return f"after {failures} failures in a row (default: {default})"
 
 
-def _paused(witness: Witness) -> list[str]:
-    return [f"{name} (and resumed)" if name in witness.resumed else name for name in witness.paused]
+def _paused(observed: Observations) -> list[str]:
+    return [f"{name} (resumed)" if name in observed.resumed else name for name in observed.paused]
 
 
-def _waits(schedule: Sequence[timedelta]) -> str:
+def _durations(schedule: Sequence[timedelta]) -> str:
     return ", ".join(format_duration(wait) for wait in schedule)

@@ -1,87 +1,79 @@
-"""The customers' endpoints, on loopback: they verify what comes, and answer as is their habit."""
+"""The sample receivers: they verify each request, and answer as their webhook's rule says."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import orjson
 from aiohttp import web
 
-from daemon.cli.demo.fixtures import Customer, Endpoint
-from daemon.cli.receiver.signature_check import Judgement, judge_both
+from daemon.cli.demo.fixtures import SampleWebhook
+from daemon.cli.receiver.delivery import read_delivery
+from daemon.cli.receiver.signature_check import SignatureCheck, check_signatures
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """One request as an endpoint saw it; `took_seconds` is there for an event's first."""
+class ReceivedAttempt:
+    """One request to a sample endpoint; `latency_seconds` is known for first attempts."""
 
-    endpoint: Endpoint
-    event_id: str
+    webhook: SampleWebhook
     event_type: str
     attempt: int
-    verdict: Judgement
+    signature: SignatureCheck
     status: int
-    took_seconds: float | None
-
-
-class _Memory:
-    """How often each event came to one endpoint, in the order of their first."""
-
-    def __init__(self) -> None:
-        self._tries: dict[str, int] = {}
-        self._ordinals: dict[str, int] = {}
-
-    def recall(self, event_id: str) -> tuple[int, int]:
-        """Which event this is, and which try; both from 1."""
-        ordinal = self._ordinals.setdefault(event_id, len(self._ordinals) + 1)
-        self._tries[event_id] = self._tries.get(event_id, 0) + 1
-        return ordinal, self._tries[event_id]
+    latency_seconds: float | None
 
 
 class Endpoints:
-    """All endpoints of the cast; `seen` is called with each visit, before it is answered."""
+    """The endpoints of all webhooks; each request is passed to `on_attempt` before its answer."""
 
-    def __init__(self, cast: tuple[Customer, ...], seen: Callable[[Visit], None]) -> None:
-        self._by_path = {each.path: each for customer in cast for each in customer.endpoints}
-        self._memories = {path: _Memory() for path in self._by_path}
-        self._published: dict[str, float] = {}
-        self._seen = seen
+    def __init__(
+        self, webhooks: Iterable[SampleWebhook], on_attempt: Callable[[ReceivedAttempt], None]
+    ) -> None:
+        self._webhooks = {webhook.path: webhook for webhook in webhooks}
+        self._counters = {path: _AttemptCounter() for path in self._webhooks}
+        self._published_at: dict[str, float] = {}
+        self._on_attempt = on_attempt
 
     def expect(self, event_id: str) -> None:
-        """The event is about to be published: from now on its latency counts."""
-        self._published[event_id] = time.perf_counter()
+        """Start measuring the latency of an event that is about to be published."""
+        self._published_at[event_id] = time.perf_counter()
 
     async def receive(self, request: web.Request) -> web.Response:
-        """One request to any endpoint."""
-        came_at = time.perf_counter()
-        body = await request.read()
-        event = orjson.loads(body)
-        endpoint = self._by_path[request.path]
-        ordinal, attempt = self._memories[request.path].recall(event["id"])
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        visit = Visit(
-            endpoint,
-            event["id"],
-            event["type"],
+        """Handle one request to any endpoint."""
+        began = time.perf_counter()
+        delivery = await read_delivery(request)
+        webhook = self._webhooks.get(delivery.path)
+        if webhook is None or request.method != "POST":
+            return web.Response(status=404)
+        event_number, attempt = self._counters[webhook.path].count(delivery.event_id)
+        published_at = self._published_at.get(delivery.event_id)
+        received = ReceivedAttempt(
+            webhook,
+            delivery.event_type,
             attempt,
-            judge_both(body, headers, [endpoint.secret], now=time.time()),
-            status=endpoint.habit(ordinal, attempt),
-            took_seconds=came_at - self._published[event["id"]] if attempt == 1 else None,
+            check_signatures(
+                delivery.body,
+                delivery.headers,
+                [webhook.secret],
+                now=delivery.received_at.timestamp(),
+            ),
+            webhook.status_rule(event_number, attempt),
+            began - published_at if published_at is not None and attempt == 1 else None,
         )
-        self._seen(visit)
-        return web.Response(status=visit.status)
+        self._on_attempt(received)
+        return web.Response(status=received.status)
 
 
-@asynccontextmanager
-async def receiving(endpoints: Endpoints) -> AsyncIterator[int]:
-    """Serve the endpoints on 127.0.0.1 until the block ends; gives the port."""
-    application = web.Application()
-    application.router.add_post("/{path:.*}", endpoints.receive)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+class _AttemptCounter:
+    """Numbers the events of one endpoint, and the attempts of each event; both from 1."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._attempts: Counter[str] = Counter()
+
+    def count(self, event_id: str) -> tuple[int, int]:
+        """Return the number of this event and of this attempt."""
+        self._attempts[event_id] += 1
+        number = self._numbers.setdefault(event_id, len(self._numbers) + 1)
+        return number, self._attempts[event_id]

@@ -1,158 +1,176 @@
-"""
-Who appears in the demo: two customers, their endpoints with their habits, and what they send.
-
-All of it goes into the database as the main application would put it there, by plain inserts.
-"""
+"""The sample data of the demo: two tenants, their webhooks, and an endless series of events."""
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from daemon.core.event_types import EVENT_TYPES, sample_data
+from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.model.secrets import StoredSecrets
+from daemon.core.model.webhooks import WebhookSettings
 from daemon.core.wire.event_ids import public_event_id
-from daemon.store.database import Connection
+from daemon.store import demo, webhooks
+from daemon.store.session import Connection
 
-# How an endpoint answers the n-th event that comes to it (from 1), at this try (from 1).
-Habit = Callable[[int, int], int]
+# The status an endpoint answers to its n-th event at the given attempt; both count from 1.
+StatusRule = Callable[[int, int], int]
 
 
-def steady(_event: int, _attempt: int) -> int:
+def always_succeed(_event: int, _attempt: int) -> int:
+    """A working endpoint."""
     return 200
 
 
-def stumbling(event: int, attempt: int) -> int:
-    """Every third event needs a second try, now and then one needs a third."""
+def sometimes_fail(event: int, attempt: int) -> int:
+    """An unstable endpoint: every third event needs a second attempt, some need a third."""
     if event % 7 == 5 and attempt <= 2:
         return 502
     return 503 if event % 3 == 2 and attempt == 1 else 200
 
 
-def broken(_event: int, _attempt: int) -> int:
+def always_fail(_event: int, _attempt: int) -> int:
+    """An endpoint that is down."""
     return 500
 
 
 @dataclass(slots=True)
-class Endpoint:
-    """One webhook of the show; `told` is what is said of it, `habit` how it answers."""
+class SampleWebhook:
+    """One webhook, and how the endpoint behind it answers; `description` is for the display."""
 
+    tenant_id: TenantId
     path: str
     name: str
-    told: str
-    habit: Habit = steady
-    types: list[str] | None = None
-    filters: dict[str, Any] | None = None
-    id: UUID = field(default_factory=uuid4)
+    description: str
+    status_rule: StatusRule = always_succeed
+    event_types: tuple[str, ...] | None = None
+    event_filters: dict[str, Any] | None = None
+    id: WebhookId = field(default_factory=lambda: WebhookId(uuid4()))
     secret: str = field(default_factory=lambda: f"whsec_{secrets.token_hex(32)}")
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
-    """One tenant with its endpoints."""
+class SampleTenant:
+    """One tenant with its webhooks."""
 
+    id: TenantId
     name: str
-    endpoints: tuple[Endpoint, ...]
-    id: UUID = field(default_factory=uuid4)
-
-
-UNSUBSCRIBED = ["email.unsubscribed", "contact.unsubscribed"]
-
-
-def make_cast() -> tuple[Customer, ...]:
-    """A fresh cast, with ids and secrets of its own."""
-    vip = {
-        "event_types": ["email.opened", "email.clicked"],
-        "filters": {"contact.tags": ["vip", "premium"]},
-    }
-    acme = (
-        Endpoint("/crm", "CRM Contact Sync", "every event of the 13 types"),
-        Endpoint("/stats", "Click Stats", "email.*; stumbles", stumbling, ["email.*"]),
-        Endpoint(
-            "/vip", "VIP Desk", "email.opened and email.clicked of contacts tagged vip", filters=vip
-        ),
-        Endpoint("/erp", "Old ERP", "email.*; is down", broken, ["email.*"]),
-    )
-    globex = (
-        Endpoint("/bot", "Campaign Bot", "campaign.*", types=["campaign.*"]),
-        Endpoint("/consent", "Consent Ledger", " and ".join(UNSUBSCRIBED), types=UNSUBSCRIBED),
-    )
-    return Customer("Acme Outreach", acme), Customer("Globex Mailing", globex)
-
-
-# A person, and whether that is a VIP.
-PEOPLE = (
-    ("Sarah", "Johnson", True),
-    ("Amir", "Haddad", False),
-    ("Noor", "de Vries", True),
-    ("José", "Ramírez", False),
-    ("Yuki", "Tanaka", False),
-)
+    webhooks: tuple[SampleWebhook, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """An event as it is given to the database; `data` is JSON text."""
+class SampleEvent:
+    """An event to publish; `data` is JSON text."""
 
-    id: UUID
-    tenant_id: UUID
+    id: EventId
+    tenant_id: TenantId
     type: str
     data: str
 
     @property
     def public_id(self) -> str:
+        """The `id` in the body of its deliveries."""
         return public_event_id(self.id)
 
 
-def script(cast: tuple[Customer, ...]) -> Iterator[Published]:
-    """Events without end: all 13 types in turn, of one customer and now and then of another."""
-    for turn, event_type in enumerate(cycle(EVENT_TYPES)):
-        yield _event(cast[0], event_type.name, turn)
+VIP_FILTER = {
+    "event_types": ["email.opened", "email.clicked"],
+    "filters": {"contact.tags": ["vip", "premium"]},
+}
+EMAIL_TYPES = ("email.*",)
+CAMPAIGN_TYPES = ("campaign.*",)
+UNSUBSCRIBED_TYPES = ("email.unsubscribed", "contact.unsubscribed")
+
+
+def sample_tenants() -> tuple[SampleTenant, SampleTenant]:
+    """Return two tenants with fresh ids and secrets."""
+    acme, globex = TenantId(uuid4()), TenantId(uuid4())
+    return (
+        SampleTenant(
+            acme,
+            "Acme Outreach",
+            (
+                SampleWebhook(acme, "/crm", "CRM Sync", "all events"),
+                SampleWebhook(
+                    acme, "/stats", "Click Stats", "email.*; sometimes fails", sometimes_fail,
+                    EMAIL_TYPES,
+                ),
+                SampleWebhook(
+                    acme, "/vip", "VIP Alerts", "email.opened, email.clicked of VIP contacts",
+                    event_filters=VIP_FILTER,
+                ),
+                SampleWebhook(
+                    acme, "/erp", "Old ERP", "email.*; is down", always_fail, EMAIL_TYPES
+                ),
+            ),
+        ),
+        SampleTenant(
+            globex,
+            "Globex Mailing",
+            (
+                SampleWebhook(
+                    globex, "/bot", "Campaign Bot", "campaign.*", event_types=CAMPAIGN_TYPES
+                ),
+                SampleWebhook(
+                    globex, "/consent", "Consent Log", ", ".join(UNSUBSCRIBED_TYPES),
+                    event_types=UNSUBSCRIBED_TYPES,
+                ),
+            ),
+        ),
+    )  # fmt: skip
+
+
+async def add_tenants(db: Connection, tenants: Sequence[SampleTenant], base_url: str) -> None:
+    """Insert the tenants and their webhooks, whose endpoints are below `base_url`."""
+    for tenant in tenants:
+        await demo.add_tenant(db, tenant.id, tenant.name)
+        for webhook in tenant.webhooks:
+            filters = webhook.event_filters
+            settings = WebhookSettings(
+                name=webhook.name,
+                description=webhook.description,
+                endpoint_url=base_url + webhook.path,
+                event_types=webhook.event_types,
+                event_filters=None if filters is None else json.dumps(filters),
+                notification_email=None,
+            )
+            stored = StoredSecrets(webhook.id, webhook.secret)
+            await webhooks.add(db, tenant.id, settings, stored, is_active=True)
+
+
+# First name, last name, and the tag that the VIP filter looks for.
+CONTACTS = (
+    ("Sarah", "Johnson", "vip"),
+    ("Amir", "Haddad", "newsletter"),
+    ("Noor", "de Vries", "vip"),
+    ("José", "Ramírez", "newsletter"),
+    ("Yuki", "Tanaka", "newsletter"),
+)
+
+
+def sample_events(tenants: Sequence[SampleTenant]) -> Iterator[SampleEvent]:
+    """Yield events without end: all 13 types in turn for the first tenant, some for the second."""
+    first, second = tenants
+    contacts = cycle(CONTACTS)
+    for event_type in cycle(EVENT_TYPES):
+        contact = next(contacts)
+        yield _sample_event(first, event_type.name, contact)
         if event_type.name.endswith((".launched", ".unsubscribed")):
-            yield _event(cast[1], event_type.name, turn)
+            yield _sample_event(second, event_type.name, contact)
 
 
-def _event(customer: Customer, event_type: str, turn: int) -> Published:
+def _sample_event(
+    tenant: SampleTenant, event_type: str, contact: tuple[str, str, str]
+) -> SampleEvent:
     data = sample_data(event_type)
-    first, last, is_vip = PEOPLE[turn % len(PEOPLE)]
+    first_name, last_name, tag = contact
     if "contact" in data:
-        data["contact"] |= {"first_name": first, "last_name": last}
-        data["contact"]["tags"] = ["vip"] if is_vip else ["newsletter"]
+        data["contact"] |= {"first_name": first_name, "last_name": last_name, "tags": [tag]}
     if "email_id" in data:
         data["email_id"] = f"msg_{secrets.token_hex(4)}"
-    return Published(uuid4(), customer.id, event_type, json.dumps(data, ensure_ascii=False))
-
-
-TENANT = "INSERT INTO tenants (id, name) VALUES ($1, $2)"
-WEBHOOK = """
-    INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key, event_types, event_filters)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
-EVENT = """
-    INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)
-    VALUES ($1, $2, $3, $4, now())
-"""
-
-
-async def enter(db: Connection, cast: tuple[Customer, ...], receiver_url: str) -> None:
-    """Make the tenants and their webhooks."""
-    for customer in cast:
-        await db.execute(TENANT, customer.id, customer.name)
-        for endpoint in customer.endpoints:
-            await db.execute(
-                WEBHOOK,
-                endpoint.id,
-                customer.id,
-                endpoint.name,
-                receiver_url + endpoint.path,
-                endpoint.secret,
-                endpoint.types,
-                None if endpoint.filters is None else json.dumps(endpoint.filters),
-            )
-
-
-async def publish(db: Connection, event: Published) -> None:
-    """The publish API of the contract, section 2: one insert."""
-    await db.execute(EVENT, event.id, event.tenant_id, event.type, event.data)
+    return SampleEvent(
+        EventId(uuid4()), tenant.id, event_type, json.dumps(data, ensure_ascii=False)
+    )

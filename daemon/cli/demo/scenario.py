@@ -1,171 +1,115 @@
-"""The demo's course: the daemon begins, events come, endpoints fail, one is paused and repaired."""
+"""
+The course of the demo: events are published, an endpoint fails, is paused and later resumed.
+
+One loop checks every 50 ms what is due.
+"""
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
-from ipaddress import ip_network
+from itertools import chain, repeat
+from urllib.parse import urlsplit
 
-import asyncpg
-import structlog
-from structlog.typing import EventDict, WrappedLogger
-
-from daemon import logs
-from daemon.cli.demo import fixtures, summary
-from daemon.cli.demo.display import Stage
-from daemon.cli.demo.endpoints import Endpoints, Visit, receiving
+from daemon.cli.demo import fixtures
+from daemon.cli.demo.daemon import DELIVERY, configure_logs, running_daemon
+from daemon.cli.demo.display import Display
+from daemon.cli.demo.endpoints import Endpoints, ReceivedAttempt
+from daemon.cli.demo.summary import Observations
+from daemon.cli.receiver.server import serve
 from daemon.cli.support.console import Screen
-from daemon.config import Admin, Config, Delivery, Egress
+from daemon.core.model.ids import NoticeId
 from daemon.core.model.notices import NoticeKind
-from daemon.service import Service
-from daemon.store.database import Connection
+from daemon.store import demo, webhooks
+from daemon.store.connection import connected
 from daemon.store.migrations import migrate
+from daemon.store.publish import publish
+from daemon.store.session import Connection
 
-SCHEDULE = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 3, 4, 5))
-PAUSE_AFTER = 12
-
-# All 13 types are seen in a few seconds; then one can read along.
-QUICK, QUICKLY_SECONDS, SLOWLY_SECONDS = 16, 0.2, 0.7
-REPAIR_SECONDS = 8.0
-WATCH_SECONDS = 0.05
-
-NOTICES = """
-    SELECT id, webhook_id, kind, (data ->> 'consecutiveFailures')::int AS failures
-      FROM webhook_notices
-     WHERE id > $1
-     ORDER BY id
-"""
-RESUME = "UPDATE webhooks SET is_active = true WHERE id = $1"
+# All 13 types appear within a few seconds; then the pace allows reading along.
+FAST_EVENTS, FAST_SECONDS, SLOW_SECONDS = 15, 0.2, 0.7
+RESUME_AFTER_SECONDS = 8.0
+TICK_SECONDS = 0.05
 
 
-class Play:
-    """One performance on an empty database; `perform` is all of it."""
+class Scenario:
+    """One run of the demo on an empty database."""
 
     def __init__(self, screen: Screen, database_url: str, *, verbose: bool) -> None:
-        self._url = database_url
+        self._database_url = database_url
         self._verbose = verbose
-        self._delivery = Delivery(
-            retry_schedule=SCHEDULE, pause_after=PAUSE_AFTER, drain=timedelta(seconds=2)
-        )
-        self._stage = Stage(screen, self._delivery)
-        self._cast = fixtures.make_cast()
-        self._witness = summary.Witness()
-        self._endpoints = Endpoints(self._cast, self._see)
-        self._by_id = {each.id: each for customer in self._cast for each in customer.endpoints}
-        self._last_notice = 0
-        self._repairs: deque[tuple[float, fixtures.Endpoint]] = deque()
+        self._display = Display(screen, DELIVERY)
+        self._observed = Observations()
+        self._tenants = fixtures.sample_tenants()
+        self._webhooks = {w.id: w for tenant in self._tenants for w in tenant.webhooks}
+        self._endpoints = Endpoints(self._webhooks.values(), self._on_attempt)
+        self._events = fixtures.sample_events(self._tenants)
+        self._intervals = chain(repeat(FAST_SECONDS, FAST_EVENTS), repeat(SLOW_SECONDS))
+        self._next_event_at = 0.0
+        self._last_notice = NoticeId(0)
+        self._to_resume: deque[tuple[float, fixtures.SampleWebhook]] = deque()
 
-    async def perform(self, stop: asyncio.Event, *, seconds: float | None) -> None:
-        """Play until `stop`, or for so many seconds; then sum it up."""
+    async def run(self, stop: asyncio.Event, *, seconds: float | None) -> None:
+        """Run until `stop` is set or `seconds` have passed, and print the summary."""
         configure_logs(verbose=self._verbose)
-        await migrate(self._url)
+        await migrate(self._database_url)
         async with (
-            receiving(self._endpoints) as port,
-            asyncpg.create_pool(self._url, min_size=2, max_size=4) as database,
+            serve(self._endpoints.receive, "127.0.0.1", 0) as url,
+            connected(self._database_url) as db,
         ):
-            receiver_url = f"http://127.0.0.1:{port}"
-            async with database.acquire() as db:
-                await fixtures.enter(db, self._cast, receiver_url)
-            async with self._daemon(port) as service:
-                self._stage.rise(
-                    self._cast,
-                    served_at=f"http://127.0.0.1:{service.port}",
-                    receiver_at=receiver_url,
+            await fixtures.add_tenants(db, self._tenants, url)
+            port = urlsplit(url).port or 0
+            async with running_daemon(self._database_url, endpoints_port=port) as service:
+                daemon_url = f"http://127.0.0.1:{service.port}"
+                self._display.show_introduction(
+                    self._tenants, daemon_url=daemon_url, endpoints_url=url
                 )
-                await self._act(database, stop, seconds)
-            async with database.acquire() as db:
-                await self._news(db)
-                self._stage.fall(await summary.count(db), self._witness)
+                await self._loop(db, stop, seconds)
+            await self._show_notices(db)
+            self._display.show_summary(await demo.count_totals(db), self._observed)
 
-    @asynccontextmanager
-    async def _daemon(self, receiver_port: int) -> AsyncIterator[Service]:
-        """The daemon as it is in earnest, in this very process, until the block ends."""
-        service = Service(self._config(receiver_port), database_url=self._url)
-        ready = asyncio.Event()
-        life = asyncio.create_task(service.run(on_ready=ready.set))
-        life.add_done_callback(lambda _: ready.set())  # what cannot begin is not waited for
-        await ready.wait()
-        try:
-            if not life.done():
-                yield service
-        finally:
-            service.stop()
-            await life
+    async def _loop(self, db: Connection, stop: asyncio.Event, seconds: float | None) -> None:
+        self._next_event_at = _now()
+        end = math.inf if seconds is None else _now() + seconds
+        while not stop.is_set() and _now() < end:
+            await self._publish_if_due(db)
+            await self._show_notices(db)
+            await self._resume_if_due(db)
+            await asyncio.sleep(TICK_SECONDS)
 
-    def _config(self, receiver_port: int) -> Config:
-        return Config(
-            delivery=self._delivery,
-            egress=Egress(
-                allow_http=True,
-                allow_networks=(ip_network("127.0.0.1/32"),),
-                allow_ports=((receiver_port, receiver_port),),
-            ),
-            admin=Admin(port=0),
+    async def _publish_if_due(self, db: Connection) -> None:
+        if _now() < self._next_event_at:
+            return
+        self._next_event_at += next(self._intervals)
+        event = next(self._events)
+        self._endpoints.expect(event.public_id)
+        await publish(
+            db, event.id, tenant_id=event.tenant_id, event_type=event.type, data=event.data
         )
 
-    async def _act(
-        self, database: asyncpg.Pool, stop: asyncio.Event, seconds: float | None
-    ) -> None:
-        async with asyncio.TaskGroup() as group:
-            acts = [group.create_task(act(database)) for act in (self._publish, self._watch)]
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), seconds)
-            for act in acts:
-                act.cancel()
+    async def _show_notices(self, db: Connection) -> None:
+        """Print new notices of the daemon, and plan the repair of paused endpoints."""
+        for notice in await demo.notices_after(db, self._last_notice):
+            self._last_notice = notice.id
+            webhook = self._webhooks[notice.webhook_id]
+            self._display.show_notice(webhook.name, notice)
+            if notice.kind in {NoticeKind.PAUSED, NoticeKind.GONE}:
+                self._observed.paused.append(webhook.name)
+                self._to_resume.append((_now() + RESUME_AFTER_SECONDS, webhook))
 
-    async def _publish(self, database: asyncpg.Pool) -> None:
-        """Events, one after the other, as the application commits them."""
-        async with database.acquire() as db:
-            for number, event in enumerate(fixtures.script(self._cast), start=1):
-                self._endpoints.expect(event.public_id)
-                await fixtures.publish(db, event)
-                await asyncio.sleep(QUICKLY_SECONDS if number < QUICK else SLOWLY_SECONDS)
+    async def _resume_if_due(self, db: Connection) -> None:
+        """Repair the endpoint, then resume its webhook, as its owner would."""
+        if not self._to_resume or _now() < self._to_resume[0][0]:
+            return
+        _, webhook = self._to_resume.popleft()
+        webhook.status_rule = fixtures.always_succeed
+        self._display.show_resumed(webhook.name)
+        self._observed.resumed.append(webhook.name)
+        await webhooks.set_active(db, webhook.tenant_id, webhook.id, active=True)
 
-    async def _watch(self, database: asyncpg.Pool) -> None:
-        """Show what the daemon notes of the endpoints, and have a paused one repaired in time."""
-        clock = asyncio.get_running_loop().time
-        async with database.acquire() as db:
-            while True:
-                for endpoint in await self._news(db):
-                    self._repairs.append((clock() + REPAIR_SECONDS, endpoint))
-                while self._repairs and self._repairs[0][0] <= clock():
-                    await self._repair(db, self._repairs.popleft()[1])
-                await asyncio.sleep(WATCH_SECONDS)
-
-    async def _news(self, db: Connection) -> list[fixtures.Endpoint]:
-        """Show the transitions since the last look; return the endpoints that were paused."""
-        paused = []
-        for row in await db.fetch(NOTICES, self._last_notice):
-            self._last_notice = row["id"]
-            endpoint, kind = self._by_id[row["webhook_id"]], NoticeKind(row["kind"])
-            self._stage.show_change(endpoint, kind, row["failures"])
-            if kind in {NoticeKind.PAUSED, NoticeKind.GONE}:
-                paused.append(endpoint)
-        self._witness.paused += [endpoint.name for endpoint in paused]
-        return paused
-
-    async def _repair(self, db: Connection, endpoint: fixtures.Endpoint) -> None:
-        """As its owner would: mend it, then switch the webhook on again."""
-        endpoint.habit = fixtures.steady
-        self._stage.show_resumed(endpoint)
-        self._witness.resumed.append(endpoint.name)
-        await db.execute(RESUME, endpoint.id)
-
-    def _see(self, visit: Visit) -> None:
-        self._witness.note(visit)
-        self._stage.show_visit(visit)
+    def _on_attempt(self, received: ReceivedAttempt) -> None:
+        self._observed.add(received)
+        self._display.show_attempt(received)
 
 
-def configure_logs(*, verbose: bool) -> None:
-    """The daemon's own log: warnings alone, and not those that the stage tells anyway."""
-    logs.configure("auto", "info" if verbose else "warning")
-    if not verbose:
-        processors = structlog.get_config()["processors"]
-        processors.insert(0, _without_changes)
-
-
-def _without_changes(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
-    if fields.get("event") == "endpoint.changed":
-        raise structlog.DropEvent
-    return fields
+def _now() -> float:
+    return asyncio.get_running_loop().time()

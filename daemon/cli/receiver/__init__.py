@@ -1,1 +1,1 @@
-"""The local receiver behind `webhookd listen`."""
+"""The local receiver of `webhookd listen`; `webhookd demo` serves its sample endpoints with it."""

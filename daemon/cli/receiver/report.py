@@ -9,51 +9,57 @@ from rich.text import Text
 
 from daemon.cli.receiver.delivery import Delivery, Reply
 from daemon.cli.receiver.signature_check import (
-    Judgement,
-    Word,
-    judge_both,
-    judge_own,
-    judge_standard,
+    SignatureCheck,
+    SignatureStatus,
+    check_penguinmails,
+    check_signatures,
+    check_standard_webhooks,
 )
 from daemon.cli.support.console import printable
 
-COLOURS = {
-    Word.VALID: "green",
-    Word.INVALID: "bold red",
-    Word.NOT_SIGNED: "red",
-    Word.NOT_CHECKED: "yellow",
+SIGNATURE_STYLES = {
+    SignatureStatus.VALID: "green",
+    SignatureStatus.INVALID: "bold red",
+    SignatureStatus.NOT_SIGNED: "red",
+    SignatureStatus.NOT_CHECKED: "yellow",
 }
 
 
-def line_of(delivery: Delivery, reply: Reply, verdict: Judgement) -> Text:
-    """`14:30:15  valid  email.opened  → 200  evt_…  0192…`, and what there is to add."""
-    line = Text(f"{delivery.at.astimezone():%H:%M:%S}  ", style="dim")
-    line.append(f"{verdict.word:<11}  ", style=COLOURS[verdict.word])
+def delivery_line(delivery: Delivery, reply: Reply, check: SignatureCheck) -> Text:
+    """`14:30:15  valid  email.opened  → 200  evt_…  0192…`, followed by what went wrong."""
+    line = Text(f"{delivery.received_at.astimezone():%H:%M:%S}  ", style="dim")
+    line.append(f"{check.status:<11}  ", style=SIGNATURE_STYLES[check.status])
     line.append(f"{printable(delivery.event_type):<20}  ", style="bold")
     line.append(f"→ {reply.status}", style="" if reply.status < 300 else "red")
     line.append(f"  {printable(delivery.event_id)}  {printable(delivery.delivery_id)}", "dim")
-    for remark in (verdict.reason, reply.trouble):
+    for remark in (check.reason, reply.trouble):
         if remark is not None:
             line.append(f"  {remark}", style="yellow")
     return line
 
 
-def record_of(
+def delivery_record(
     delivery: Delivery, reply: Reply, secrets: Sequence[str], *, now: float
 ) -> dict[str, Any]:
-    """The delivery for a program; `bodyBase64` is there when the body is not UTF-8."""
+    """
+    Return the delivery as a JSON object; `now` is in Unix seconds.
+
+    A body that is not UTF-8 is in `bodyBase64` instead of `body`.
+    """
     body, headers = delivery.body, delivery.headers
-    verdict = judge_both(body, headers, secrets, now=now)
+    check = check_signatures(body, headers, secrets, now=now)
     record = {
-        "receivedAt": delivery.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "receivedAt": delivery.received_at.isoformat(timespec="milliseconds").replace(
+            "+00:00", "Z"
+        ),
         "path": delivery.path,
         "type": delivery.event_type,
         "eventId": delivery.event_id,
         "deliveryId": delivery.delivery_id,
-        "signature": verdict.word,
-        "reason": verdict.reason,
-        "penguinMails": judge_own(body, headers, secrets).word,
-        "standardWebhooks": judge_standard(body, headers, secrets, now=now).word,
+        "signature": check.status,
+        "reason": check.reason,
+        "penguinMails": check_penguinmails(body, headers, secrets).status,
+        "standardWebhooks": check_standard_webhooks(body, headers, secrets, now=now).status,
         "answered": reply.status,
         "trouble": reply.trouble,
         "headers": dict(headers),
@@ -64,13 +70,13 @@ def record_of(
         return {**record, "bodyBase64": base64.b64encode(body).decode()}
 
 
-def shown_body(body: bytes, *, pretty: bool) -> str:
-    """The body as one line, or spread out for a person; one that is not JSON as it came."""
+def printable_body(body: bytes, *, pretty: bool) -> str:
+    """Return the body as one line or, if it is JSON and `pretty`, as indented lines."""
     text = body.decode(errors="backslashreplace")
     if pretty:
         try:
-            spread = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+            indented = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
             return printable(text)
-        return "\n".join(f"    {printable(line)}" for line in spread.splitlines())
+        return "\n".join(f"    {printable(line)}" for line in indented.splitlines())
     return printable(text)

@@ -1,4 +1,8 @@
-"""What a receiver says of a delivery's signatures; there are two kinds, and both are judged."""
+"""
+Verification of a delivery's signatures on the receiving side.
+
+A delivery carries PenguinMails' own signature and that of Standard Webhooks 1.0; both are checked.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +12,15 @@ from enum import StrEnum
 from daemon.core.wire import verification
 from daemon.core.wire.verification import StandardCheck
 
-# What Standard Webhooks 1.0 recommends.
+# Recommended by Standard Webhooks 1.0.
 TOLERANCE = timedelta(minutes=5)
 
-OWN = ("x-penguinmails-signature", "x-penguinmails-signature-previous")
-STANDARD = ("webhook-id", "webhook-timestamp", "webhook-signature")
+PENGUINMAILS_HEADERS = ("x-penguinmails-signature", "x-penguinmails-signature-previous")
+STANDARD_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
-class Word(StrEnum):
-    """The verdict, as it is printed."""
+class SignatureStatus(StrEnum):
+    """The verdict, as printed."""
 
     VALID = "valid"
     INVALID = "INVALID"
@@ -25,56 +29,71 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """One kind of signature, or both together; `reason` says what is wrong, or is missing."""
+class SignatureCheck:
+    """The result for one scheme or for the whole delivery; `reason` says what is wrong."""
 
-    word: Word
+    status: SignatureStatus
     reason: str | None = None
 
 
-def judge_both(
+NOT_SIGNED = SignatureCheck(SignatureStatus.NOT_SIGNED)
+NOT_CHECKED = SignatureCheck(SignatureStatus.NOT_CHECKED)
+VALID = SignatureCheck(SignatureStatus.VALID)
+
+
+def _invalid(reason: str) -> SignatureCheck:
+    return SignatureCheck(SignatureStatus.INVALID, reason)
+
+
+def check_signatures(
     body: bytes, headers: Mapping[str, str], secrets: Sequence[str], *, now: float
-) -> Judgement:
+) -> SignatureCheck:
     """
-    The verdict on a whole delivery: valid if something vouches for it and nothing speaks against.
+    Check a whole delivery: one invalid signature makes it invalid, else one valid one suffices.
 
     The names of `headers` are lower-case; `now` is in Unix seconds.
     """
-    judgements = (
-        judge_own(body, headers, secrets),
-        judge_standard(body, headers, secrets, now=now),
+    checks = (
+        check_penguinmails(body, headers, secrets),
+        check_standard_webhooks(body, headers, secrets, now=now),
     )
-    for word in (Word.INVALID, Word.VALID, Word.NOT_CHECKED):
-        for judgement in judgements:
-            if judgement.word is word:
-                return judgement
-    return Judgement(Word.NOT_SIGNED)
+    for status in (SignatureStatus.INVALID, SignatureStatus.VALID, SignatureStatus.NOT_CHECKED):
+        for check in checks:
+            if check.status is status:
+                return check
+    return NOT_SIGNED
 
 
-def judge_own(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> Judgement:
-    """`X-PenguinMails-Signature`, or during a rotation `-Previous`: one good one is enough."""
-    given = [headers[name] for name in OWN if name in headers]
-    if not given:
-        return Judgement(Word.NOT_SIGNED)
+def check_penguinmails(
+    body: bytes, headers: Mapping[str, str], secrets: Sequence[str]
+) -> SignatureCheck:
+    """
+    Check `X-PenguinMails-Signature` and, during a rotation, `-Previous`.
+
+    One valid signature is enough: a receiver may still verify with the previous secret.
+    """
+    signatures = [headers[name] for name in PENGUINMAILS_HEADERS if name in headers]
+    if not signatures:
+        return NOT_SIGNED
     if not secrets:
-        return Judgement(Word.NOT_CHECKED)
-    good = sum(verification.verify(body, signature, secrets) for signature in given)
-    if good:
-        return Judgement(Word.VALID)
-    return Judgement(Word.INVALID, "X-PenguinMails-Signature is not that of this body")
+        return NOT_CHECKED
+    # sum() checks them all; any() would stop at the first, and take a time that depends on which.
+    if sum(verification.verify(body, signature, secrets) for signature in signatures):
+        return VALID
+    return _invalid("X-PenguinMails-Signature is not that of this body")
 
 
-def judge_standard(
+def check_standard_webhooks(
     body: bytes, headers: Mapping[str, str], secrets: Sequence[str], *, now: float
-) -> Judgement:
-    """The three `webhook-` headers of Standard Webhooks 1.0."""
-    missing = [name for name in STANDARD if name not in headers]
-    if len(missing) == len(STANDARD):
-        return Judgement(Word.NOT_SIGNED)
+) -> SignatureCheck:
+    """Check the three `webhook-` headers of Standard Webhooks 1.0; `now` is in Unix seconds."""
+    missing = [name for name in STANDARD_HEADERS if name not in headers]
+    if len(missing) == len(STANDARD_HEADERS):
+        return NOT_SIGNED
     if not secrets:
-        return Judgement(Word.NOT_CHECKED)
+        return NOT_CHECKED
     if missing:
-        return Judgement(Word.INVALID, f"{missing[0]} is missing")
+        return _invalid(f"{missing[0]} is missing")
     check = verification.verify_standard(
         body,
         headers["webhook-signature"],
@@ -84,18 +103,16 @@ def judge_standard(
         now=now,
         tolerance=TOLERANCE,
     )
-    return STANDARD_JUDGEMENTS[check]
+    return STANDARD_CHECKS[check]
 
 
-STANDARD_JUDGEMENTS = {
-    StandardCheck.GOOD: Judgement(Word.VALID),
-    StandardCheck.NO_KEY: Judgement(Word.NOT_CHECKED, "the secret is not base64 after whsec_"),
-    StandardCheck.BAD_SIGNATURE: Judgement(
-        Word.INVALID, "webhook-signature is not that of this message"
+STANDARD_CHECKS = {
+    StandardCheck.GOOD: VALID,
+    StandardCheck.NO_KEY: SignatureCheck(
+        SignatureStatus.NOT_CHECKED, "the secret is not base64 after whsec_"
     ),
-    StandardCheck.BAD_TIMESTAMP: Judgement(Word.INVALID, "webhook-timestamp is not a number"),
-    StandardCheck.TOO_OLD: Judgement(Word.INVALID, "webhook-timestamp is over 5 minutes old"),
-    StandardCheck.TOO_NEW: Judgement(
-        Word.INVALID, "webhook-timestamp is over 5 minutes in the future"
-    ),
+    StandardCheck.BAD_SIGNATURE: _invalid("webhook-signature is not that of this message"),
+    StandardCheck.BAD_TIMESTAMP: _invalid("webhook-timestamp is not a number"),
+    StandardCheck.TOO_OLD: _invalid("webhook-timestamp is over 5 minutes old"),
+    StandardCheck.TOO_NEW: _invalid("webhook-timestamp is over 5 minutes in the future"),
 }

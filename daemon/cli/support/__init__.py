@@ -1,1 +1,1 @@
-"""What commands share: options, times, the console, signals."""
+"""Shared parts of the commands: options, databases, times, the console, signals."""

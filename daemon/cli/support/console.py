@@ -1,23 +1,28 @@
-"""What people see: colours on a terminal alone, and no line that obeys a stranger."""
+"""
+Terminal output: colours only on a terminal, one flushed line at a time.
+
+The rule: text from outside never reaches a terminal before `printable` has escaped it.
+"""
 
 import re
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
-# C0 and C1 controls, what else ends a line, what turns the direction of text, lone surrogates.
+# C0 and C1 controls, line separators, changes of text direction, lone surrogates.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """What came from outside, so that it cannot move the cursor or begin a line of its own."""
+    """Escape text from outside, so that it can neither move the cursor nor begin a new line."""
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class Screen:
-    """Stdout, line by line; each is out before the next thing happens."""
+    """Stdout, flushed after each line."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -27,13 +32,14 @@ class Screen:
 
     @property
     def is_terminal(self) -> bool:
+        """Whether stdout is a terminal."""
         return self.console.is_terminal
 
     def show(self, line: "Text | str" = "", *, crop: bool = False) -> None:
         """
-        Print one line as it is: markup is not read, and nothing but a terminal wraps it.
+        Print one line as it is: markup is not interpreted, and only a terminal wraps it.
 
-        With `crop` a terminal that is too narrow shows its beginning, so that columns stay columns.
+        With `crop`, a narrow terminal cuts the line off, so that columns stay aligned.
         """
         if crop and self.is_terminal:
             self.console.print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
@@ -42,9 +48,11 @@ class Screen:
         self.console.file.flush()
 
     def title(self, line: str) -> None:
+        """Print a line in bold."""
         self.show(self._styled(line, "bold"))
 
     def aside(self, line: str) -> None:
+        """Print a dimmed line."""
         self.show(self._styled(line, "dim"))
 
     def _styled(self, line: str, style: str) -> "Text":
@@ -53,7 +61,14 @@ class Screen:
         return Text(line, style=style)
 
 
+def stderr_console() -> "Console":
+    """A console on stderr for progress displays, which show themselves only on a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False)
+
+
 def plain_output() -> None:
-    """Let stdout spell what its encoding lacks, rather than fail."""
+    """Let stdout escape characters that its encoding lacks, instead of failing."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,9 +1,7 @@
-"""What several commands take: the configuration, the database that it names, secrets to verify."""
+"""Options that several commands share: the configuration file, JSON output, webhook secrets."""
 
 import os
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,15 +11,13 @@ from daemon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.embedded import EmbeddedPostgres
-    from daemon.store.database import Connection
 
 SECRET_VARIABLE = "WEBHOOK_SECRET"
 
 
-def switch(name: str, told: str) -> Any:
-    """An option that takes no value."""
-    return typer.Option(name, help=told, metavar="")
+def switch(name: str, description: str) -> Any:
+    """An option without a value, such as `--json`."""
+    return typer.Option(name, help=description, metavar="")
 
 
 ConfigOption = Annotated[
@@ -31,8 +27,12 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, switch("--json", "Print JSON, for programs.")]
 
 
-def configured(path: Path | None) -> "Config":
-    """The configuration, with logs set up as it says. Raises ConfigError."""
+def load_config(path: Path | None) -> "Config":
+    """
+    Load the configuration, by default from the usual places, and set up logging.
+
+    Raises ConfigError.
+    """
     from daemon import config, logs
 
     loaded = config.load(path)
@@ -40,80 +40,11 @@ def configured(path: Path | None) -> "Config":
     return loaded
 
 
-@asynccontextmanager
-async def database_of(config: "Config", *, migrated: bool = True) -> AsyncIterator[str]:
-    """
-    The URL of the configured database; without one, of the embedded PostgreSQL.
-
-    That is the one of a daemon which is running, and else one that we start, `migrated` first.
-    """
-    if config.database.url is not None:
-        yield config.database.url.get_secret_value()
-        return
-    from daemon import embedded
-
-    data = embedded.default_data_dir()
-    if url := embedded.running(data):
-        _tell_place(f"the embedded PostgreSQL in {data}, which is running")
-        yield url
-        return
-    async with embedded_postgres(migrated=migrated) as server:
-        yield server.url
-
-
-@asynccontextmanager
-async def embedded_postgres(*, migrated: bool = True) -> "AsyncIterator[EmbeddedPostgres]":
-    """One of our own, started whatever runs, `migrated` first. Raises EmbeddedPostgresError."""
-    from daemon import embedded
-    from daemon.store.migrations import migrate
-
-    data = embedded.default_data_dir()
-    _tell_place(f"the embedded PostgreSQL in {data}")
-    server = await embedded.start(data)
-    try:
-        if migrated:
-            await migrate(server.url)
-        yield server
-    finally:
-        await server.stop()
-
-
-def _tell_place(place: str) -> None:
-    print(f"webhookd: no database.url is set: using {place}", file=sys.stderr)
-
-
-@asynccontextmanager
-async def connected(url: str) -> "AsyncIterator[Connection]":
-    """One connection for one command. Raises DatabaseUnavailableError, in its body as well."""
-    import asyncpg
-
-    from daemon.store.database import CONNECT_SECONDS, QUERY_SECONDS
-    from daemon.store.errors import cannot_open
-    from daemon.store.timestamps import read_every_time
-
-    trouble = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-    try:
-        connection = await asyncpg.connect(
-            url, timeout=CONNECT_SECONDS, command_timeout=QUERY_SECONDS
-        )
-    except (*trouble, ValueError) as error:
-        raise cannot_open(error) from error
-    try:
-        await read_every_time(connection)
-        yield connection
-    except BrokenPipeError:  # that of our own output
-        raise
-    except trouble as error:
-        raise cannot_open(error) from error
-    finally:
-        connection.terminate()  # politeness to a server that hangs would hang as well
-
-
 def secrets_given(options: Sequence[str], *, needed: bool = False) -> list[str]:
     """
-    The secrets to verify with: those of `--secret`, else that of the environment, else none.
+    The secrets to verify signatures with: from `--secret`, else from the environment, else none.
 
-    Raises UsageError for an empty one, and for none at all when one is `needed`.
+    Raises UsageError when one is empty, or when none is given though one is `needed`.
     """
     environment = os.environ.get(SECRET_VARIABLE)
     secrets = list(options) or ([environment] if environment else [])

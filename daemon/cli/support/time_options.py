@@ -1,4 +1,4 @@
-"""Moments as people type them: a time, a day, or how long ago; and the options that take them."""
+"""The options `--from` and `--to`: a time, a day, or how long ago."""
 
 import re
 from datetime import UTC, datetime
@@ -15,22 +15,20 @@ FromOption = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="Of this time and later: 2025-11-20T14:00:00Z, 2025-11-20, or 2h (ago).",
+        help="From this time on: 2025-11-20T14:00:00Z, 2025-11-20, or 2h (ago).",
         show_default=False,
         metavar="TIME",
     ),
 ]
 ToOption = Annotated[
     str | None,
-    typer.Option(
-        help="And before this one: now, unless it is given.", show_default=False, metavar="TIME"
-    ),
+    typer.Option(help="Before this time; default: now.", show_default=False, metavar="TIME"),
 ]
 
 
 def moment(option: str, text: str, *, now: datetime) -> datetime:
     """
-    RFC 3339, a day (where it begins in UTC), or a duration, counted back from `now`.
+    Read an RFC 3339 time, a day (its beginning in UTC), or a duration before `now`.
 
     Raises UsageError, which names the option.
     """
@@ -49,13 +47,13 @@ def moment(option: str, text: str, *, now: datetime) -> datetime:
     raise UsageError(f"{option}: must be {ACCEPTED}")
 
 
-def window(from_: str | None, to: str | None) -> tuple[datetime, datetime | None]:
-    """What `--from` and `--to` say; None is until now. Raises UsageError."""
+def time_range(from_: str | None, to: str | None) -> tuple[datetime, datetime | None]:
+    """Read `--from` and `--to`; an end of None means until now. Raises UsageError."""
     if from_ is None:
-        raise UsageError(f"--from: is needed: {ACCEPTED}")
+        raise UsageError(f"--from: is required: {ACCEPTED}")
     now = datetime.now(UTC)
     since = moment("--from", from_, now=now)
     until = None if to is None else moment("--to", to, now=now)
     if since >= (now if until is None else until):
-        raise UsageError("--from: must be before --to, which is now unless it is given")
+        raise UsageError("--from: must be before --to, which defaults to now")
     return since, until

@@ -1,4 +1,4 @@
-"""What is to be erased, and what was."""
+"""The target of an erasure, and the rows that an erasure counted or removed."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,11 @@ from daemon.core.model.ids import TenantId
 
 @dataclass(frozen=True, slots=True)
 class ErasureTarget:
-    """Whose data: what names this contact of the tenant's, an id or an address; None: all of it."""
+    """
+    The data to erase: one contact's, or everything of the tenant's when `contact` is None.
+
+    `contact` is an id or an email address.
+    """
 
     tenant_id: TenantId
     contact: str | None = None
@@ -15,7 +19,12 @@ class ErasureTarget:
 
 @dataclass(frozen=True, slots=True)
 class ErasureCounts:
-    """Rows, counted: `waiting` were events not yet fanned out, `pending` deliveries to be made."""
+    """
+    Numbers of rows.
+
+    `waiting` counts those of the events that have not been fanned out, `pending` those of the
+    deliveries that have not been attempted.
+    """
 
     events: int = 0
     waiting: int = 0

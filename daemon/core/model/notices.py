@@ -1,4 +1,4 @@
-"""Notices of an endpoint's transitions, and the mail that tells of them."""
+"""Notices about changes in an endpoint's health, and the emails that report them."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,18 +8,28 @@ from daemon.core.model.ids import NoticeId, TenantId, WebhookId
 
 
 class NoticeKind(StrEnum):
-    """What the administrator is told; each at most once per transition, or per run of failures."""
+    """The subject of a notice; written at most once per transition or run of failures."""
 
     FAILING = "webhook_failing"
-    HALF_WAY = "webhook_half_way"  # to being paused
+    HALF_WAY = "webhook_half_way"  # half of the failures that pause it
     NEARLY_PAUSED = "webhook_nearly_paused"
     PAUSED = "webhook_paused"
-    GONE = "webhook_gone"  # answered 410, and was paused for it
+    GONE = "webhook_gone"  # paused because the endpoint answered 410
 
 
 @dataclass(frozen=True, slots=True)
-class PastAttempt:
-    """An attempt that was made, as a letter tells of it; `error` is None on success."""
+class Notice:
+    """One transition of one endpoint; `data` is a JSON object with the circumstances."""
+
+    tenant_id: TenantId
+    webhook_id: WebhookId
+    kind: NoticeKind
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSummary:
+    """A finished attempt as an email lists it; `error` is None after a success."""
 
     at: datetime
     status: int | None
@@ -28,12 +38,12 @@ class PastAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class DueNotice:
+class LeasedNotice:
     """
-    A leased notice, with all that its letter tells.
+    A notice leased for mailing, with everything that its email reports.
 
-    `leased_until` is the fence. `failures` and `reason` are from when it was written, `attempts`,
-    newest first, from before that; what is told of the webhook is as it was at `leased_at`.
+    `leased_until` is the fence. `failures` and `reason` were recorded with the notice; `attempts`
+    (newest first) were made before it; the webhook's own columns are as of `leased_at`.
     """
 
     id: NoticeId
@@ -52,23 +62,13 @@ class DueNotice:
     is_active: bool
     consecutive_failures: int
     last_success_at: datetime | None
-    attempts: tuple[PastAttempt, ...] = ()
+    attempts: tuple[AttemptSummary, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A mail as it goes to a mail server: bare addresses, and an RFC 5322 message in ASCII."""
+class Email:
+    """An email for a mail server: bare addresses and an RFC 5322 message in ASCII."""
 
     sender: str
     recipients: tuple[str, ...]
     message: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One transition of one endpoint; `data` is a JSON object with its circumstances."""
-
-    tenant_id: TenantId
-    webhook_id: WebhookId
-    kind: NoticeKind
-    data: str

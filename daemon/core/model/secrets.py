@@ -1,20 +1,20 @@
-"""A webhook's secrets, as stored and as opened."""
+"""A webhook's secrets, as stored and as decrypted; their `repr` never shows one."""
 
 from dataclasses import dataclass, field
 
 from daemon.core.model.ids import WebhookId
 
-# What stands where something is that nobody may see.
+# Shown in place of a secret.
 HIDDEN = "[hidden]"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSecrets:
     """
-    A webhook's secrets as its row holds them, each sealed or plain.
+    A webhook's secrets as its row holds them, each one sealed or plain.
 
-    `previous` is there while a rotation overlaps, `custom_headers` is JSON text, and `sealed_with`
-    names the key that all of them are known to lie under.
+    `previous` is set only while a rotation overlaps. `custom_headers` is JSON text. `sealed_with`
+    is the id of the key that seals all of them, and empty when any of them may be plain.
     """
 
     webhook_id: WebhookId
@@ -28,7 +28,7 @@ class StoredSecrets:
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """With which a webhook shows the receiver who calls: a chain and its key, both in PEM."""
+    """Client certificate chain and private key (both PEM), presented for mutual TLS."""
 
     certificate: str
     key: str = field(repr=False)
@@ -36,7 +36,7 @@ class ClientCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a webhook's requests are signed with, and what they carry beside: all of it open."""
+    """A webhook's decrypted secrets: signing secrets, custom headers and client certificate."""
 
     secret: str = field(repr=False)
     previous_secret: str | None = field(default=None, repr=False)

@@ -1,8 +1,8 @@
-"""Where an event's data names a contact."""
+"""The fields of an event's data that can identify a contact, by id or by email address."""
 
-# Where data names a contact, by id or by e-mail address. Arrays on the way are looked into: `to`
-# may be one address or many, `contacts` ids or objects.
-CONTACT_PLACES = (
+# Arrays along a path are searched element by element: `to` may hold one address or many, and
+# `contacts` may hold ids or objects.
+CONTACT_FIELDS = (
     *("contact_id", "contactId", "contact_ids", "contactIds"),
     *("contact", "contact.id", "contact.contact_id", "contact.contactId", "contact.email"),
     *("contacts", "contacts.id", "contacts.contact_id", "contacts.contactId", "contacts.email"),
@@ -12,5 +12,5 @@ CONTACT_PLACES = (
     *("to", "to.email", "to.address", "cc", "cc.email", "cc.address"),
 )
 
-
-PATHS = tuple(f"$.{place}[*]" for place in CONTACT_PLACES)
+# The same fields as SQL/JSON paths.
+CONTACT_JSON_PATHS = tuple(f"$.{field}[*]" for field in CONTACT_FIELDS)

@@ -1,7 +1,7 @@
 """
-Letters: what the administrator reads of a notice, as plain text and as HTML; nothing here sends.
+The emails that report notices, as plain text and HTML with the same content; nothing here sends.
 
-Names, URLs and errors are customers' and receivers' words: they are kept to one line and escaped.
+Names, URLs and errors come from customers and receivers: each is reduced to one line and escaped.
 """
 
 from daemon.notifications.email.render import EmailSettings, render_email

@@ -1,4 +1,4 @@
-"""From a notice to the bytes of a mail."""
+"""Rendering of a notice as the bytes of an email."""
 
 import email.policy
 from collections.abc import Sequence
@@ -10,10 +10,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from daemon.core.model.notices import DueNotice, Letter, PastAttempt
+from daemon.core.model.notices import AttemptSummary, Email, LeasedNotice
 from daemon.core.outcomes.health import HealthLimits
 from daemon.logs import one_line
-from daemon.notifications.email.wording import Words, meanwhile, moment, place, words_of
+from daemon.notifications.email.formats import time_text, url_text
+from daemon.notifications.email.wording import Wording, later_change, wording_of
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -27,7 +28,7 @@ _TEMPLATES = Environment(
 
 @dataclass(frozen=True, slots=True)
 class EmailSettings:
-    """What all letters have in common; `console_url` has no slash at its end."""
+    """What all emails have in common; `console_url` has no trailing slash."""
 
     sender: Address
     limits: HealthLimits
@@ -35,83 +36,97 @@ class EmailSettings:
 
 
 def render_email(
-    notice: DueNotice, head: EmailSettings, *, to: Sequence[Address], operators: bool
-) -> Letter:
+    notice: LeasedNotice,
+    settings: EmailSettings,
+    *,
+    to: Sequence[Address],
+    for_administrators: bool,
+) -> Email:
     """
-    The letter to these addresses; `operators` are told the SQL and the command that help, too.
+    Render the email to these addresses; `for_administrators` adds SQL and shell commands.
 
-    The same notice has the same Message-ID whenever it is composed, so that a letter which was
-    taken over twice can be known for one.
+    A notice has the same Message-ID each time, so that a mail system can recognise an email that
+    was sent twice.
     """
-    words = words_of(notice, head.limits)
-    told = _told(words, notice, head, operators=operators)
-    message = EmailMessage(policy=email.policy.SMTP)
-    message["From"] = head.sender
-    message["To"] = to
-    # Encoded here: the library's own folding loses blanks between words of several scripts.
-    message.set_raw("Subject", Header(words.subject, "utf-8", header_name="Subject").encode())
-    message["Date"] = notice.leased_at
-    message["Message-ID"] = f"<notice-{notice.id}-{notice.webhook_id}@{head.sender.domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834
-    message["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
+    wording = wording_of(notice, settings.limits)
+    values = _template_values(wording, notice, settings, for_administrators=for_administrators)
+    message = _headers(wording.subject, notice, settings, to=to)
     text, html = (
-        _TEMPLATES.get_template(f"notice.{kind}").render(told) for kind in ("txt", "html")
+        _TEMPLATES.get_template(f"notice.{kind}").render(values) for kind in ("txt", "html")
     )
     message.set_content(text, cte="quoted-printable")
     message.add_alternative(html, subtype="html", cte="quoted-printable")
     recipients = tuple(address.addr_spec for address in to)
-    return Letter(head.sender.addr_spec, recipients, message.as_bytes())
+    return Email(settings.sender.addr_spec, recipients, message.as_bytes())
 
 
-def _told(
-    words: Words, notice: DueNotice, head: EmailSettings, *, operators: bool
+def _headers(
+    subject: str, notice: LeasedNotice, settings: EmailSettings, *, to: Sequence[Address]
+) -> EmailMessage:
+    domain = settings.sender.domain
+    message = EmailMessage(policy=email.policy.SMTP)
+    message["From"] = settings.sender
+    message["To"] = to
+    # Encoded here: the library's own folding loses blanks between words of several scripts.
+    message.set_raw("Subject", Header(subject, "utf-8", header_name="Subject").encode())
+    message["Date"] = notice.leased_at
+    message["Message-ID"] = f"<notice-{notice.id}-{notice.webhook_id}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834
+    message["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
+    return message
+
+
+def _template_values(
+    wording: Wording, notice: LeasedNotice, settings: EmailSettings, *, for_administrators: bool
 ) -> dict[str, object]:
-    """What the templates fill in, all of it plain text."""
-    console = head.console_url
+    """The templates' variables, all of them plain text."""
+    console = settings.console_url
+    explained = wording.explains_resuming
     return {
-        "subject": words.subject,
-        "happened": words.happened,
-        "next": words.next,
-        "meanwhile": meanwhile(notice),
+        "subject": wording.subject,
+        "happened": wording.happened,
+        "next": wording.next,
+        "to_do": wording.to_do,
+        "later_change": later_change(notice),
         "reason": one_line(notice.reason or ""),
         "facts": _facts(notice),
-        "attempts": [_row(attempt) for attempt in notice.attempts],
+        "attempts": [_attempt_cells(attempt) for attempt in notice.attempts],
         "link": None if console is None else f"{console}/webhooks/{notice.webhook_id}",
-        "resuming": _resuming(notice, operators=operators) if words.resume else [],
-        "replaying": _replaying(notice, operators=operators) if words.resume else [],
+        "resume": _resume_commands(notice, sql=for_administrators) if explained else [],
+        "replay": _replay_commands(notice, shell=for_administrators) if explained else [],
     }
 
 
-def _facts(notice: DueNotice) -> list[tuple[str, str]]:
+def _facts(notice: LeasedNotice) -> list[tuple[str, str]]:
     return [
-        ("Webhook", one_line(notice.webhook_name)),
-        ("Endpoint", place(notice.endpoint_url)),
-        ("Id", str(notice.webhook_id)),
+        ("Name", one_line(notice.webhook_name)),
+        ("Endpoint", url_text(notice.endpoint_url)),
+        ("ID", str(notice.webhook_id)),
         ("Tenant", str(notice.tenant_id)),
         ("Failures", f"{notice.failures} in a row"),
-        ("Noticed", moment(notice.created_at)),
+        ("Detected", time_text(notice.created_at)),
     ]
 
 
-def _row(attempt: PastAttempt) -> dict[str, str]:
+def _attempt_cells(attempt: AttemptSummary) -> dict[str, str]:
     return {
-        "at": moment(attempt.at),
+        "at": time_text(attempt.at),
         "status": "no answer" if attempt.status is None else str(attempt.status),
         "took": "" if attempt.took_ms is None else f"{attempt.took_ms} ms",
-        "error": one_line(attempt.error or "delivered"),
+        "result": one_line(attempt.error or "delivered"),
     }
 
 
-def _resuming(notice: DueNotice, *, operators: bool) -> list[str]:
-    """The ways to resume it, a line each."""
+def _resume_commands(notice: LeasedNotice, *, sql: bool) -> list[tuple[str, str]]:
+    """Alternative ways to resume the webhook, each with a label."""
     api = f"POST /api/webhooks/{notice.webhook_id}/resume"
-    sql = f"UPDATE webhooks SET is_active = true WHERE id = '{notice.webhook_id}';"  # noqa: S608
-    return [api, sql] if operators else [api]
+    update = f"UPDATE webhooks SET is_active = true WHERE id = '{notice.webhook_id}';"  # noqa: S608
+    return [("API", api), ("SQL", update)] if sql else [("API", api)]
 
 
-def _replaying(notice: DueNotice, *, operators: bool) -> list[str]:
-    """The ways to have what came since the pause, a line each."""
+def _replay_commands(notice: LeasedNotice, *, shell: bool) -> list[tuple[str, str]]:
+    """Alternative ways to replay the events since the pause, each with a label."""
     since = f"{notice.created_at:%Y-%m-%dT%H:%M:%SZ}"
     api = f'POST /api/replays {{"webhookId": "{notice.webhook_id}", "from": "{since}"}}'
     command = f"webhookd replay --webhook {notice.webhook_id} --from {since}"
-    return [api, command] if operators else [api]
+    return [("API", api), ("Shell", command)] if shell else [("API", api)]

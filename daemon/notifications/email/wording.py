@@ -1,101 +1,98 @@
-"""What a notice says, in words."""
+"""The sentences of an email: what happened, what happens next, and what to do."""
 
-import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import assert_never
-from urllib.parse import quote
 
-from daemon.core.model.notices import DueNotice, NoticeKind
+from daemon.core.model.notices import LeasedNotice, NoticeKind
 from daemon.core.outcomes.health import HealthLimits
 from daemon.logs import one_line
+from daemon.notifications.email.formats import time_text
 
-_BEHIND_PATH = re.compile(r"[?#]")
-_NOT_OF_A_URL = re.compile(r"""[\s"'<>\\]""")
 LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """`subject` is of the header, and begins the letter; the others are paragraphs of sentences."""
+class Wording:
+    """`subject` is also the first line of the email; the others are paragraphs of sentences."""
 
     subject: str
     happened: str
     next: str
-    resume: bool  # whether to say how it is resumed
+    to_do: str
+    explains_resuming: bool  # and replaying
 
 
-STEPS = {
+SUBJECT_ENDINGS = {
     NoticeKind.FAILING: "is failing",
-    NoticeKind.HALF_WAY: "is half way to being paused",
+    NoticeKind.HALF_WAY: "is halfway to being paused",
     NoticeKind.NEARLY_PAUSED: "will soon be paused",
     NoticeKind.PAUSED: "was paused",
-    NoticeKind.GONE: "answered 410 Gone and was paused",
+    NoticeKind.GONE: "was paused: 410 Gone",
 }
-RESTS = (
-    "Nothing is sent to it until somebody resumes it. Attempts that wait are made then; events that"
-    " come before that are not delivered by themselves, and can be replayed: see below."
+AFTER_PAUSE = (
+    "Nothing is sent to the webhook until it is resumed. Pending deliveries are sent then. Events"
+    " published while the webhook is paused are not delivered automatically, but can be replayed."
+)
+CHECK_ENDPOINT = (
+    "Check that the endpoint is reachable and answers each delivery with a status from 200 to 299."
+    " Retries continue without further action."
+)
+FIX_AND_RESUME = "Fix the endpoint, resume the webhook, then replay the events it missed."
+FIX_OR_DELETE = (
+    "If the endpoint was retired on purpose, delete the webhook. Otherwise fix the endpoint, resume"
+    " the webhook, then replay the events it missed."
+)
+GONE_HAPPENED = (
+    "The endpoint answered 410 Gone, which means that it no longer accepts deliveries. The webhook"
+    " was paused immediately."
 )
 
 
-def words_of(notice: DueNotice, limits: HealthLimits) -> Words:
-    """What happened, and what happens next."""
+def wording_of(notice: LeasedNotice, limits: HealthLimits) -> Wording:
+    """The wording for the notice's kind, with its numbers filled in."""
     name = one_line(notice.webhook_name, longest=LONGEST_NAME) or "without a name"
-    subject = f"Webhook “{name}” {STEPS[notice.kind]}"
-    failed = f"{_counted(notice.failures)} in a row failed; {_last_success(notice)}."
+    subject = f"Webhook “{name}” {SUBJECT_ENDINGS[notice.kind]}"
+    failed = f"{_failed_attempts(notice.failures)}. {_last_success(notice)}."
     match notice.kind:
         case NoticeKind.FAILING | NoticeKind.HALF_WAY | NoticeKind.NEARLY_PAUSED:
-            return Words(subject, failed, _goes_on(notice, limits), False)
+            return Wording(subject, failed, _before_pause(notice, limits), CHECK_ENDPOINT, False)
         case NoticeKind.PAUSED:
-            return Words(subject, f"{failed} So the webhook was paused.", RESTS, True)
+            happened = f"{failed} The webhook was therefore paused."
+            return Wording(subject, happened, AFTER_PAUSE, FIX_AND_RESUME, True)
         case NoticeKind.GONE:
-            told = (
-                "Its endpoint answered 410 Gone, which asks never to be called again."
-                " So the webhook was paused at once."
-            )
-            return Words(subject, told, RESTS, True)
+            return Wording(subject, GONE_HAPPENED, AFTER_PAUSE, FIX_OR_DELETE, True)
         case _:
             assert_never(notice.kind)
 
 
-def _goes_on(notice: DueNotice, limits: HealthLimits) -> str:
-    left = max(0, limits.pause_after - notice.failures)
-    return (
-        "Its deliveries go on, and what failed is tried again."
-        f" At {limits.pause_after} failures in a row, {left} more than now, it is paused;"
-        " one success starts the count anew."
-    )
-
-
-def _counted(failures: int) -> str:
-    return "1 attempt" if failures == 1 else f"{failures} attempts"
-
-
-def _last_success(notice: DueNotice) -> str:
-    at = notice.last_success_at
-    if at is None:
-        return "none has ever succeeded"
-    return f"the last success was at {moment(at)}"
-
-
-def meanwhile(notice: DueNotice) -> str | None:
-    """What is otherwise by now, for a letter that comes late."""
+def later_change(notice: LeasedNotice) -> str | None:
+    """A sentence about a change since the notice was written, for an email that is sent late."""
     was_paused = notice.kind in {NoticeKind.PAUSED, NoticeKind.GONE}
     if was_paused:
-        return "It has been resumed in the meantime." if notice.is_active else None
+        return "The webhook has since been resumed." if notice.is_active else None
     if not notice.is_active:
-        return "It has been paused in the meantime."
+        return "The webhook has since been paused."
     if notice.consecutive_failures < notice.failures:
-        return "The count of its failures has begun anew in the meantime."
+        return "The failure count has since been reset."
     return None
 
 
-def moment(at: datetime) -> str:
-    """`2025-11-25 14:30:00 UTC`."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+def _before_pause(notice: LeasedNotice, limits: HealthLimits) -> str:
+    left = max(0, limits.pause_after - notice.failures)
+    return (
+        "Deliveries continue, and failed attempts are retried. The webhook will be paused after"
+        f" {limits.pause_after} failures in a row ({left} more). One success resets the count."
+    )
 
 
-def place(url: str) -> str:
-    """A customer's URL up to its path, and without a user; what no URL may hold is encoded."""
-    up_to_path = _BEHIND_PATH.split(url, maxsplit=1)[0]
-    return one_line(_NOT_OF_A_URL.sub(lambda found: quote(found[0]), up_to_path))
+def _failed_attempts(failures: int) -> str:
+    if failures == 1:
+        return "1 delivery attempt failed"
+    return f"{failures} delivery attempts in a row failed"
+
+
+def _last_success(notice: LeasedNotice) -> str:
+    at = notice.last_success_at
+    if at is None:
+        return "No attempt has ever succeeded"
+    return f"The last success was at {time_text(at)}"

@@ -1,0 +1,90 @@
+"""The body of a request: read within a deadline, parsed and validated."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, ValidationError
+
+from daemon.admin.api.operation import Operation
+from daemon.admin.api.problems import Problem
+from daemon.admin.api.validation import body_problem
+
+BODY_SECONDS = 10.0
+
+
+async def read_body(operation: Operation, request: web.Request) -> BaseModel | None:
+    """
+    Read the body that the operation declares; None when it declares none.
+
+    Raises Problem: 400 for a body that is not JSON, 408 for one that comes too slowly, 415 for
+    another media type or encoding, 422 for one that does not match the model.
+    """
+    model = operation.body
+    raw = await _read_within_deadline(request)
+    if model is None:
+        if raw.strip() not in (b"", b"{}"):
+            raise Problem(422, "this operation takes no body")
+        return None
+    if not raw and operation.body_optional:
+        return model()
+    _check_headers(request)
+    value = _parse_object(raw)
+    try:
+        return model.model_validate_json(raw, strict=True)
+    except ValidationError as invalid:
+        raise body_problem(invalid, model, value) from None
+
+
+async def _read_within_deadline(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(request)
+    except TimeoutError:
+        raise Problem(408, f"the body did not arrive within {BODY_SECONDS:g} s") from None
+
+
+async def _read(request: web.Request) -> bytes:
+    """Raises Problem for a body that breaks off: the client's fault, not an internal error."""
+    try:
+        return await request.read()
+    except (OSError, web.RequestPayloadError, HttpProcessingError):
+        raise Problem(400, "the body is incomplete or does not match its headers") from None
+
+
+def _check_headers(request: web.Request) -> None:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "the body must not be compressed: Content-Encoding is not supported")
+    media_type = request.content_type.lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise Problem(415, "the Content-Type of the body must be application/json")
+
+
+def _parse_object(raw: bytes) -> dict[str, Any]:
+    if not raw:
+        raise Problem(400, "the body is empty: send a JSON object")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"the body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Problem(422, "the body must be a JSON object")
+    if b"\\u0000" in raw and _contains_nul(value):
+        raise Problem(422, "the body contains a NUL character (\\u0000), which cannot be stored")
+    return value
+
+
+def _contains_nul(value: object) -> bool:
+    """NUL is the only character of JSON that PostgreSQL's text and jsonb cannot store."""
+    rest = [value]
+    while rest:
+        match rest.pop():
+            case str(text) if "\0" in text:
+                return True
+            case list(items):
+                rest += items
+            case dict(members):
+                rest += [*members, *members.values()]
+    return False

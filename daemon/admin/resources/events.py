@@ -1,0 +1,76 @@
+"""Events: list and retrieve."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from daemon.admin import schemas
+from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
+from daemon.admin.api.problems import Problem, require_found
+from daemon.admin.resources.cursor import next_cursor, page_start
+from daemon.admin.views.events import event_detail_response, event_response
+from daemon.core.model.ids import EventId
+from daemon.store import attempts, event_log
+from daemon.store.database import Database
+from daemon.store.page import Place, Which
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Operations on stored events."""
+
+    database: Database
+
+    @operation(
+        "GET /api/events",
+        operation_id="listEvents",
+        tag="Events",
+        summary="List events",
+        description="Newest first.",
+        query=schemas.EventsQuery,
+        responses={200: ("A page of events.", schemas.EventList)},
+    )
+    async def list_page(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown `before`."""
+        query: schemas.EventsQuery = request.query
+        which = Which(query.type, None, query.from_, query.to)
+        async with self.database.connection() as db:
+
+            async def place_of(row_id: UUID) -> Place:
+                event = await event_log.event(db, request.tenant_id, EventId(row_id))
+                if event is None or event.created_at is None:
+                    raise Problem(404, "before: this tenant has no event with this id")
+                return Place(event.created_at, row_id)
+
+            found, following = await event_log.events(
+                db,
+                request.tenant_id,
+                which,
+                before=await page_start(query.before, place_of),
+                limit=query.limit,
+            )
+        return ApiResponse(
+            200,
+            schemas.EventList(
+                events=[event_response(each) for each in found], next=next_cursor(following)
+            ),
+        )
+
+    @operation(
+        "GET /api/events/{id}",
+        operation_id="retrieveEvent",
+        tag="Events",
+        summary="Retrieve an event",
+        description=(
+            "The event with its data and its deliveries. The id is a UUID, or `evt_…` as receivers"
+            " see it."
+        ),
+        id_of="event",
+        responses={200: ("The event.", schemas.EventDetail)},
+    )
+    async def retrieve(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown event."""
+        event_id = EventId(request.id)
+        async with self.database.connection() as db:
+            event = require_found(await event_log.event(db, request.tenant_id, event_id), "event")
+            found = await attempts.attempts_for_event(db, request.tenant_id, event_id)
+        return ApiResponse(200, event_detail_response(event, found))

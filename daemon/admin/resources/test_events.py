@@ -1,0 +1,111 @@
+"""Test events: sent at once, under the same egress rules as deliveries."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import orjson
+
+from daemon.admin import schemas
+from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
+from daemon.admin.api.problems import Problem, require_found
+from daemon.admin.resources.test_event_limit import TestEventLimit
+from daemon.admin.views.test_events import TestEvent, failed_test_members, test_event_response
+from daemon.core.event_types import sample_data
+from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.webhooks import WebhookEntry
+from daemon.core.wire.event_ids import public_test_id
+from daemon.pipeline.attempt import AttemptMaker
+from daemon.runtime.offload import Offload
+from daemon.store import event_log, webhooks
+from daemon.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class TestEvents:
+    """Operations on test events."""
+
+    database: Database
+    attempts: AttemptMaker
+    offload: Offload
+    limit: TestEventLimit = field(default_factory=TestEventLimit)
+
+    @operation(
+        "POST /api/webhooks/{id}/test",
+        operation_id="sendTestEvent",
+        tag="Webhooks",
+        summary="Send a test event to a webhook",
+        description=(
+            "Sends one event at once, as deliveries are sent. It changes no counters and is never"
+            " retried. When the receiver does not accept it, the answer is a 400 with the result."
+            " At most four run at once per tenant; one more is a 429."
+        ),
+        body=schemas.TestEventRequest,
+        body_optional=True,
+        responses={200: ("The receiver accepted the event.", schemas.TestEventResult)},
+        problems=(429,),
+    )
+    async def send(self, request: ApiRequest) -> ApiResponse:
+        """
+        Raises Problem: 400 when the receiver did not accept the event, 404 for an unknown webhook,
+        429 or 503 at the limit of concurrent tests. Raises PostponedError when our own side
+        failed, such as the egress proxy.
+        """
+        tenant_id = request.tenant_id
+        with self.limit.slot(tenant_id):
+            async with self.database.connection() as db:
+                found = await webhooks.get(db, tenant_id, WebhookId(request.id))
+            webhook = require_found(found, "webhook")
+            event = await self._event_for(tenant_id, request.body)
+            attempted = await self.attempts.attempt(
+                _claim(webhook, event), public_id=event.message_id
+            )
+            return await self.offload.run(lambda: _response(attempted, event), size=len(event.data))
+
+    async def _event_for(self, tenant_id: TenantId, wanted: schemas.TestEventRequest) -> TestEvent:
+        message_id = public_test_id(uuid4())
+        if not wanted.sample:
+            async with self.database.connection() as db:
+                stored = await event_log.latest_fitting(
+                    db,
+                    tenant_id,
+                    wanted.event_type,
+                    campaign_id=wanted.campaign_id,
+                    contact_id=wanted.contact_id,
+                )
+            if stored is not None and stored.data is not None:
+                return TestEvent(message_id, wanted.event_type, stored.data, "event")
+        sample = orjson.dumps(sample_data(wanted.event_type)).decode()
+        return TestEvent(message_id, wanted.event_type, sample, "sample")
+
+
+def _claim(webhook: WebhookEntry, event: TestEvent) -> Claim:
+    """The claim of an attempt that has no row."""
+    now = datetime.now(UTC)
+    # Whole seconds, as in the specification's example.
+    created_at = datetime.fromtimestamp(int(time.time()), UTC)
+    return Claim(
+        delivery_id=DeliveryId(uuid4()),
+        webhook_id=webhook.id,
+        tenant_id=webhook.tenant_id,
+        event_id=EventId(uuid4()),
+        event_type=event.event_type,
+        event_created_at=created_at,
+        data=event.data,
+        attempt=1,
+        claimed_at=now,
+        leased_until=now,
+        endpoint_url=webhook.settings.endpoint_url,
+        secrets=webhook.secrets,
+    )
+
+
+def _response(attempted: AttemptResult, event: TestEvent) -> ApiResponse:
+    """Raises Problem (400) when the receiver did not accept the event."""
+    verdict = attempted.verdict
+    if not verdict.delivered:
+        sentence = verdict.error or "the test event was not delivered"
+        raise Problem(400, sentence, members=failed_test_members(attempted, event))
+    return ApiResponse(200, test_event_response(attempted, event))

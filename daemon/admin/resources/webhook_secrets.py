@@ -1,0 +1,91 @@
+"""The secrets of a webhook: taken from a request, checked, merged and sealed."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from daemon.admin import schemas
+from daemon.admin.api.problems import invalid_member
+from daemon.core.model.ids import WebhookId
+from daemon.core.model.secrets import ClientCertificate, StoredSecrets
+from daemon.core.policy.headers import judge_headers
+from daemon.core.policy.refusal import Refusal
+from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
+from daemon.secrets.associated_data import header_associated_data
+from daemon.secrets.custom_headers import parse_custom_headers
+from daemon.secrets.sealing import seal_secrets
+from daemon.secrets.vault import Vault
+
+SECRET_MEMBERS = {"custom_headers", "client_certificate"}
+
+
+def new_secrets(
+    body: schemas.CreateWebhookRequest, signing_secret: str, vault: Vault
+) -> StoredSecrets:
+    """
+    The sealed secrets of a new webhook, bound to an id that is made here.
+
+    Raises Problem (422) for headers or a certificate that cannot be used.
+    """
+    secrets = StoredSecrets(
+        WebhookId(uuid4()), signing_secret, custom_headers=_headers_text(body.custom_headers)
+    )
+    return seal_secrets(_with_certificate(secrets, body.client_certificate), vault)
+
+
+def changed_secrets(stored: StoredSecrets, changes: dict[str, Any], vault: Vault) -> StoredSecrets:
+    """
+    Stored secrets with the given members merged, sealed under the newest key.
+
+    Raises Problem (422) for headers or a certificate that cannot be used, and
+    UnreadableSecretError when a stored secret cannot be opened.
+    """
+    if "custom_headers" in changes:
+        headers = _merged_headers(stored, changes["custom_headers"], vault)
+        stored = replace(stored, custom_headers=_headers_text(headers))
+    if "client_certificate" in changes:
+        stored = _with_certificate(stored, changes["client_certificate"])
+    return seal_secrets(stored, vault)
+
+
+def _merged_headers(
+    stored: StoredSecrets, changes: dict[str, str | None] | None, vault: Vault
+) -> dict[str, str] | None:
+    """JSON Merge Patch (RFC 7396), with names compared case-insensitively."""
+    if changes is None:
+        return None
+    changed_names = {name.lower() for name in changes}
+    headers = parse_custom_headers(stored.custom_headers or "{}") or {}
+    kept = {
+        name: vault.open(
+            str(value), associated_data=header_associated_data(stored.webhook_id, name)
+        )
+        for name, value in headers.items()
+        if name.lower() not in changed_names
+    }
+    return kept | {name: value for name, value in changes.items() if value is not None}
+
+
+def _headers_text(headers: dict[str, str] | None) -> str | None:
+    """JSON text, not sealed yet. Raises Problem (422) for headers that cannot be sent."""
+    if not headers:
+        return None
+    judged = judge_headers(headers)
+    if isinstance(judged, Refusal):
+        raise invalid_member("customHeaders", judged.reason)
+    return orjson.dumps(dict(judged)).decode()
+
+
+def _with_certificate(
+    stored: StoredSecrets, given: schemas.ClientCertificate | None
+) -> StoredSecrets:
+    """Raises Problem (422) for a certificate that cannot be used."""
+    if given is None:
+        return replace(stored, client_certificate=None, client_key=None)
+    try:
+        load_client(verifying_context(), ClientCertificate(given.certificate, given.key))
+    except UnusableCertificateError as error:
+        raise invalid_member("clientCertificate", str(error)) from None
+    return replace(stored, client_certificate=given.certificate, client_key=given.key)

@@ -1,0 +1,89 @@
+"""Event filters in requests, within the limits of `core.matching`: contract, section 3."""
+
+import json
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, PlainValidator, model_validator
+
+from daemon.admin.schemas.base import RequestModel
+from daemon.admin.schemas.fields import Text, matching, max_entries
+from daemon.core.matching.limits import (
+    LONGEST_TEXT,
+    MOST_IDS,
+    MOST_PATHS,
+    MOST_SEGMENTS,
+    MOST_TYPES,
+    MOST_VALUES,
+)
+
+
+def _id(given: object) -> object:
+    if isinstance(given, str | int | float) and not isinstance(given, bool):
+        return given
+    raise ValueError("must be a string or a number")
+
+
+def _filter_value(given: object) -> object:
+    values = given if isinstance(given, list) else [given]
+    if not 0 < len(values) <= MOST_VALUES:
+        raise ValueError(f"must have from 1 to {MOST_VALUES} values")
+    for value in values:
+        if value is not None and not isinstance(value, str | int | float):
+            raise ValueError("must be a string, a number, true, false, null, or a list of these")
+    return given
+
+
+Number = int | float
+Scalar = Text | Number | bool | None
+Scalars = Annotated[list[Scalar], Field(min_length=1)]
+# One function validates each: for a union, pydantic would report an error per member type.
+Id = Annotated[Any, PlainValidator(_id, json_schema_input_type=Text | Number)]
+Ids = Annotated[list[Id], Field(min_length=1, fail_fast=True), max_entries(MOST_IDS)]
+FilterValue = Annotated[Any, PlainValidator(_filter_value, json_schema_input_type=Scalar | Scalars)]
+DottedPath = Annotated[
+    str,
+    *matching(
+        rf"^[^.\x00]+(\.[^.\x00]+){{0,{MOST_SEGMENTS - 1}}}$",
+        "is not a path into the data, such as contact.tags, "
+        f"or has more than {MOST_SEGMENTS} segments",
+    ),
+]
+
+
+class EventFilters(RequestModel):
+    """Conditions on an event, all of which must hold; member names are those of the database."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    event_types: Annotated[list[Text], Field(max_length=MOST_TYPES)] | None = None
+    workspaces: Ids | None = None
+    """Workspace ids or names, at most 1000."""
+    campaign_ids: Ids | None = None
+    """Campaign ids, at most 1000."""
+    filters: Annotated[dict[DottedPath, FilterValue], max_entries(MOST_PATHS)] | None = None
+    """
+    A dotted path into the event's data, and the value or list of values that match. At most
+    100 paths, 1000 values in all, and 16 KiB of JSON.
+    """
+
+    @model_validator(mode="after")
+    def _within_limits(self) -> "EventFilters":
+        values = (self.filters or {}).values()
+        if sum(len(each) if isinstance(each, list) else 1 for each in values) > MOST_VALUES:
+            raise ValueError(f"filters may have at most {MOST_VALUES} values in all")
+        if _stored_length(self.model_dump(exclude_unset=True)) > LONGEST_TEXT:
+            raise ValueError(f"must be at most {LONGEST_TEXT} characters of JSON")
+        return self
+
+
+def _stored_length(value: object) -> int:
+    """The length of the JSON as PostgreSQL prints it: with spaces, and exponents written out."""
+    match value:
+        case dict():
+            return 2 + sum(_stored_length(k) + _stored_length(v) + 4 for k, v in value.items())
+        case list():
+            return 2 + sum(_stored_length(each) + 2 for each in value)
+        case float():
+            return len(f"{Decimal(repr(value)):f}")
+    return len(json.dumps(value, ensure_ascii=False))

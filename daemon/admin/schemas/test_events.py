@@ -1,0 +1,57 @@
+"""Test events: the event to send, and the result."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from daemon.admin.schemas.base import RequestModel, ResponseModel
+from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
+from daemon.admin.schemas.fields import Text
+
+EventTypeName = Literal[
+    "email.sent", "email.delivered", "email.opened", "email.clicked", "email.bounced",
+    "email.spam_reported", "email.unsubscribed", "campaign.launched", "campaign.completed",
+    "campaign.paused", "contact.created", "contact.updated", "contact.unsubscribed",
+]  # fmt: skip
+
+
+class TestEventRequest(RequestModel):
+    """The event to send: the latest stored one that matches, or sample data if there is none."""
+
+    __test__ = False  # not a pytest class
+
+    event_type: EventTypeName = "email.opened"
+    campaign_id: Annotated[Text, Field(max_length=255)] | None = None
+    contact_id: Annotated[Text, Field(max_length=320)] | None = None
+    sample: bool = False
+    """Send sample data even if a stored event matches."""
+
+
+class TestEventResult(ResponseModel):
+    """The result of a test event that the receiver accepted."""
+
+    __test__ = False
+
+    success: Literal[True]
+    event_id: str
+    event_type: str
+    data_from: Literal["event", "sample"]
+    status_code: int
+    duration_ms: int
+    timing: Timing
+    request: SentRequest | None
+    response: ReceivedResponse
+
+
+class FailedTestEvent(ResponseModel):
+    """The members that a problem document has for a test event that was not delivered."""
+
+    success: Literal[False]
+    event_id: str
+    event_type: str
+    data_from: Literal["event", "sample"]
+    status_code: int | None
+    duration_ms: int
+    timing: Timing
+    request: SentRequest | None
+    response: ReceivedResponse | None

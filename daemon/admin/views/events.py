@@ -1,0 +1,55 @@
+"""Stored events and event types in responses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from daemon.admin import schemas
+from daemon.admin.views.deliveries import delivery_response
+from daemon.admin.views.json_text import json_fragment
+from daemon.core.event_types import EVENT_TYPES, sample_data
+from daemon.core.wire.event_ids import public_event_id
+from daemon.store.attempts import Attempt
+from daemon.store.event_log import EventEntry
+
+MAX_DATA_LENGTH = 1024 * 1024  # characters of JSON text
+
+
+def event_response(event: EventEntry) -> schemas.Event:
+    """Show an event without its data."""
+    return schemas.Event(**_members(event))
+
+
+def event_detail_response(event: EventEntry, attempts: Sequence[Attempt]) -> schemas.EventDetail:
+    """Show an event with its data, unless that is too large, and its delivery attempts."""
+    size = len(event.data or "")
+    return schemas.EventDetail(
+        **_members(event),
+        data=None if size > MAX_DATA_LENGTH else json_fragment(event.data),
+        data_cut=size > MAX_DATA_LENGTH,
+        data_size=size,
+        deliveries=[delivery_response(each) for each in attempts],
+    )
+
+
+def event_types_response() -> schemas.EventTypeList:
+    """Show every event type with a sample of its data."""
+    return schemas.EventTypeList(
+        event_types=[
+            schemas.EventType(
+                name=each.name,
+                description=each.description,
+                fields=list(each.fields),
+                sample=sample_data(each.name),
+            )
+            for each in EVENT_TYPES
+        ]
+    )
+
+
+def _members(event: EventEntry) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "message_id": public_event_id(event.id),
+        "type": event.type,
+        "created_at": event.created_at,
+    }

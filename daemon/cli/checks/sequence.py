@@ -1,0 +1,59 @@
+"""
+All checks of an installation, in the order in which they depend on each other.
+
+Checks change nothing. Each yields its findings one by one, so that ten thousand webhooks need
+little memory and the first line appears at once.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from daemon import config, logs, wiring
+from daemon.cli.checks.configuration import check_configuration
+from daemon.cli.checks.database import check_permissions, check_schema, check_version
+from daemon.cli.checks.finding import Finding, Status, error
+from daemon.cli.checks.mail import check_mail
+from daemon.cli.checks.secrets import check_secrets
+from daemon.cli.checks.webhooks import check_webhooks
+from daemon.cli.support.databases import database_url
+from daemon.config import Config
+from daemon.core.errors import DatabaseUnavailableError, EmbeddedPostgresError
+from daemon.secrets.vault import Vault
+from daemon.store.connection import connected
+from daemon.store.session import Connection
+
+
+async def check_installation(path: Path | None) -> AsyncIterator[Finding]:
+    """Run every check, until one fails that later ones need. Raises ConfigError."""
+    loaded = config.load(path)
+    logs.configure(loaded.log.format, "error")
+    yield check_configuration(path)
+    async for finding in check_mail(loaded):
+        yield finding
+    try:
+        async with database_url(loaded) as url, connected(url) as db:
+            async for finding in check_database(db, loaded):
+                yield finding
+    except (DatabaseUnavailableError, EmbeddedPostgresError) as failure:
+        yield error("database", f"{loaded.database.display_name()}: {failure}")
+
+
+async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
+    """Check the server and the schema, then the role's permissions, then the rows."""
+    version = await check_version(db, loaded)
+    yield version
+    schema = await check_schema(db)
+    yield schema
+    if Status.ERROR in (version.status, schema.status):
+        return
+    permitted = True
+    async for finding in check_permissions(db, with_api=bool(loaded.admin.tokens)):
+        permitted &= finding.status is not Status.ERROR
+        yield finding
+    if not permitted:
+        return
+    vault = Vault(wiring.master_keys(loaded))
+    async for finding in check_secrets(db, vault):
+        yield finding
+    async for finding in check_webhooks(db, wiring.egress_policy(loaded), vault):
+        yield finding

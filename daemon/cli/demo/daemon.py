@@ -1,0 +1,55 @@
+"""The daemon of the demo: the real one, in this process, with a short retry schedule."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from ipaddress import ip_network
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from daemon import logs
+from daemon.config import Admin, Config, Delivery, Egress
+from daemon.service import Service
+
+DELIVERY = Delivery(
+    retry_schedule=tuple(timedelta(seconds=seconds) for seconds in (1, 2, 3, 4, 5)),
+    pause_after=12,
+    drain=timedelta(seconds=2),
+)
+
+
+@asynccontextmanager
+async def running_daemon(database_url: str, *, endpoints_port: int) -> AsyncIterator[Service]:
+    """Run the daemon during the block; it may call `endpoints_port` on 127.0.0.1 only."""
+    egress = Egress(
+        allow_http=True,
+        allow_networks=(ip_network("127.0.0.1/32"),),
+        allow_ports=((endpoints_port, endpoints_port),),
+    )
+    config = Config(delivery=DELIVERY, egress=egress, admin=Admin(port=0))
+    service = Service(config, database_url=database_url)
+    ready = asyncio.Event()
+    running = asyncio.create_task(service.run(on_ready=ready.set))
+    running.add_done_callback(lambda _: ready.set())  # a failed start ends the wait, too
+    await ready.wait()
+    try:
+        if not running.done():
+            yield service
+    finally:
+        service.stop()
+        await running
+
+
+def configure_logs(*, verbose: bool) -> None:
+    """Log warnings only, and without the health changes, which the display shows anyway."""
+    logs.configure("auto", "info" if verbose else "warning")
+    if not verbose:
+        structlog.get_config()["processors"].insert(0, _drop_health_changes)
+
+
+def _drop_health_changes(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
+    if fields.get("event") == "endpoint.changed":
+        raise structlog.DropEvent
+    return fields

@@ -1,0 +1,104 @@
+"""
+The database of a command: the configured one, else the embedded PostgreSQL.
+
+The rule: a command works only on a database whose schema is the one this program knows.
+"""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.embedded import EmbeddedPostgres
+    from daemon.store.database import Database
+    from daemon.store.session import Connection
+
+CLOSE_WITHIN = timedelta(seconds=2)
+
+
+@asynccontextmanager
+async def verified_connection(config: "Config") -> "AsyncIterator[Connection]":
+    """
+    A connection for one command, to a database whose schema was verified.
+
+    Raises DatabaseUnavailableError, SchemaError, or EmbeddedPostgresError.
+    """
+    from daemon.store.connection import connected
+    from daemon.store.migrations import verify
+
+    async with database_url(config) as url, connected(url) as db:
+        await verify(db)
+        yield db
+
+
+@asynccontextmanager
+async def verified_pool(config: "Config") -> "AsyncIterator[Database]":
+    """
+    The same as a pool of one connection, for commands that need many short transactions.
+
+    Raises DatabaseUnavailableError, SchemaError, or EmbeddedPostgresError.
+    """
+    from daemon.store.database import Database
+    from daemon.store.errors import reported
+    from daemon.store.migrations import verify
+
+    async with database_url(config) as url:
+        database = Database(url, size=1)
+        with reported():
+            await database.open()
+            try:
+                async with database.connection() as db:
+                    await verify(db)
+                yield database
+            finally:
+                await database.close(within=CLOSE_WITHIN)
+
+
+@asynccontextmanager
+async def database_url(config: "Config", *, migrated: bool = True) -> AsyncIterator[str]:
+    """
+    The URL of the configured database; without one, of the embedded PostgreSQL.
+
+    An embedded PostgreSQL that a daemon runs is used as it is. Otherwise one is started for the
+    length of the block, and `migrated` first. Raises EmbeddedPostgresError.
+    """
+    if config.database.url is not None:
+        yield config.database.url.get_secret_value()
+        return
+    from daemon import embedded
+
+    data = embedded.default_data_dir()
+    if url := embedded.running_url(data):
+        _report_database(f"the embedded PostgreSQL in {data}, which is running")
+        yield url
+        return
+    async with embedded_postgres(migrated=migrated) as server:
+        yield server.url
+
+
+@asynccontextmanager
+async def embedded_postgres(*, migrated: bool = True) -> "AsyncIterator[EmbeddedPostgres]":
+    """
+    Start an embedded PostgreSQL, even if one is running; stop it at the end of the block.
+
+    Raises EmbeddedPostgresError, MigrationError, or SchemaError.
+    """
+    from daemon import embedded
+    from daemon.store.migrations import migrate
+
+    data = embedded.default_data_dir()
+    _report_database(f"the embedded PostgreSQL in {data}")
+    server = await embedded.start(data)
+    try:
+        if migrated:
+            await migrate(server.url)
+        yield server
+    finally:
+        await server.stop()
+
+
+def _report_database(description: str) -> None:
+    print(f"webhookd: database.url is not set: using {description}", file=sys.stderr)

@@ -1,0 +1,68 @@
+"""The whole configuration: one frozen `Config` with a section for each TOML table."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from pydantic import PrivateAttr
+from pydantic.fields import FieldInfo
+
+from daemon.config.sections import (
+    Admin,
+    Database,
+    Delivery,
+    Egress,
+    Log,
+    Notifications,
+    Retention,
+    Section,
+    Security,
+)
+
+
+class Config(Section):
+    """All settings. `Config()` holds the defaults; `load` reads the operator's."""
+
+    database: Database = Database()
+    delivery: Delivery = Delivery()
+    egress: Egress = Egress()
+    admin: Admin = Admin()
+    security: Security = Security()
+    notifications: Notifications = Notifications()
+    retention: Retention = Retention()
+    log: Log = Log()
+
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    def with_origins(self, origins: Mapping[str, str]) -> "Config":
+        """Return a copy that knows where each key was set."""
+        copy = self.model_copy()
+        copy._origins = dict(origins)
+        return copy
+
+    def origin(self, key: str) -> str | None:
+        """Return where `"database.url"` was set: `config.toml:3`, a variable, a file, or None."""
+        return self._origins.get(key)
+
+    def differences(self, other: "Config", *, ignoring: str) -> list[str]:
+        """Return the keys, like `"delivery.timeout"`, whose values differ, except `ignoring`."""
+        return [
+            key
+            for key in fields_by_key()
+            if key != ignoring and self._value(key) != other._value(key)
+        ]
+
+    def _value(self, key: str) -> object:
+        section, name = key.split(".")
+        return getattr(getattr(self, section), "from_" if name == "from" else name)
+
+
+@cache
+def fields_by_key() -> Mapping[str, FieldInfo]:
+    """Map every key, like `"database.url"`, to its pydantic field."""
+    fields = {}
+    for section, table in Config.model_fields.items():
+        assert isinstance(table.annotation, type)
+        assert issubclass(table.annotation, Section)
+        for name, field in table.annotation.model_fields.items():
+            fields[f"{section}.{field.alias or name}"] = field
+    return fields

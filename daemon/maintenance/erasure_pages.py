@@ -1,0 +1,89 @@
+"""
+Pages of the rows that an erasure covers.
+
+Their size follows the time that it takes to read them, so that no query runs long.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from daemon.core.model.erasure import ErasureTarget
+from daemon.core.model.ids import DeliveryId, EventId, WebhookId
+from daemon.core.scheduling.batch_size import BatchSize
+from daemon.store import erasure_deliveries, erasure_events
+from daemon.store.database import Database
+from daemon.store.erasure import Cursor
+from daemon.store.erasure_deliveries import StoredDelivery
+
+# Pages are of rows with their data; one event may hold megabytes.
+SMALLEST_PAGE, LARGEST_PAGE = 50, 2000
+PAGE_SECONDS = 0.2
+# Deliveries per page without their data.
+DELIVERIES_PER_PAGE = 10_000
+
+
+class ErasurePages:
+    """Reads the rows of `target`; `on_rows_read` receives the number of rows after each page."""
+
+    def __init__(
+        self, database: Database, target: ErasureTarget, *, on_rows_read: Callable[[int], None]
+    ) -> None:
+        self._database = database
+        self._target = target
+        self._on_rows_read = on_rows_read
+        self._page_size = BatchSize(least=SMALLEST_PAGE, most=LARGEST_PAGE, seconds=PAGE_SECONDS)
+
+    async def events(self) -> AsyncIterator[list[EventId]]:
+        """The target's events, page by page."""
+        cursor = Cursor()
+        while True:
+            began = time.monotonic()
+            async with self._database.connection() as db:
+                page = await erasure_events.find(
+                    db, self._target, cursor, limit=self._page_size.size
+                )
+            self._page_size.took(time.monotonic() - began)
+            self._on_rows_read(page.rows_read)
+            if not page.rows_read:
+                return
+            if page.ids:
+                yield page.ids
+            cursor = page.next
+
+    async def deliveries(
+        self, webhook_id: WebhookId, *, since: Cursor
+    ) -> AsyncIterator[list[StoredDelivery]]:
+        """
+        All of the webhook's deliveries from `since` on, page by page.
+
+        Reads until a page is empty, not merely short: the next attempt of a delivery has a later
+        time than the attempt before it, and may be added at any moment.
+        """
+        cursor = since
+        while True:
+            async with self._database.connection() as db:
+                page = await erasure_deliveries.find(
+                    db, webhook_id, cursor, limit=DELIVERIES_PER_PAGE
+                )
+            if not page.deliveries:
+                return
+            yield page.deliveries
+            cursor = page.next
+
+    async def select_target(self, deliveries: Sequence[StoredDelivery]) -> set[DeliveryId]:
+        """Those of a page's deliveries that belong to the target, by their own copy of the data."""
+        ids = [delivery.id for delivery in deliveries]
+        contact = self._target.contact
+        if contact is None:
+            self._on_rows_read(len(ids))
+            return set(ids)
+        selected: set[DeliveryId] = set()
+        while ids:
+            size = self._page_size.size
+            page, ids = ids[:size], ids[size:]
+            began = time.monotonic()
+            async with self._database.connection() as db:
+                selected.update(await erasure_deliveries.find_of_contact(db, page, contact))
+            self._page_size.took(time.monotonic() - began)
+            self._on_rows_read(len(page))
+        return selected

@@ -1,0 +1,84 @@
+"""Metrics of delivery attempts: results, responses, faults and durations."""
+
+import collections
+from collections.abc import Iterable
+
+import prometheus_client as prometheus
+
+from daemon.core.model.attempts import (
+    AttemptResult,
+    Failure,
+    FailureKind,
+    Outcome,
+    Response,
+    Verdict,
+)
+from daemon.runtime.metrics.registry import MetricsRegistry
+
+RESULTS = ("success", "failed", "exhausted")
+STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx", "other", "none")
+
+NETWORK_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+DELAY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
+
+
+class AttemptMetrics:
+    """Counts and times attempts."""
+
+    def __init__(self, registry: MetricsRegistry) -> None:
+        self._results = registry.counters(
+            "attempts", "Attempts made.", label="result", values=RESULTS
+        )
+        self._faults = registry.counters(
+            "attempt_faults", "Attempts that got no response.", label="fault", values=FailureKind
+        )
+        self._responses = registry.counters(
+            "responses",
+            "Attempts by class of response status.",
+            label="class",
+            values=STATUS_CLASSES,
+        )
+        self._seconds = registry.histogram(
+            "attempt_seconds",
+            "Duration of attempts, from name lookup to the last byte read.",
+            bounds=NETWORK_SECONDS,
+        )
+        self._commit_to_send_seconds = registry.histogram(
+            "commit_to_send_seconds",
+            "Delay of first attempts, from the event's created_at.",
+            bounds=DELAY_SECONDS,
+        )
+
+    def observe(self, batch: Iterable[AttemptResult]) -> None:
+        """Count the results, faults, status classes and durations of a batch of attempts."""
+        counts: collections.Counter[prometheus.Counter] = collections.Counter()
+        for attempt in batch:
+            outcome = attempt.outcome
+            counts[self._results[_result(attempt.verdict)]] += 1
+            counts[self._responses[_status_class(outcome)]] += 1
+            if isinstance(outcome.result, Failure):
+                counts[self._faults[outcome.result.kind]] += 1
+            self._seconds.observe(outcome.took_ms / 1000)
+        for counter, count in counts.items():
+            counter.inc(count)
+
+    def observe_commit_to_send(self, seconds: float) -> None:
+        """Observe the seconds from an event's `created_at` until its first attempt."""
+        # The application's clock may be ahead of ours.
+        self._commit_to_send_seconds.observe(max(0.0, seconds))
+
+
+def _result(verdict: Verdict) -> str:
+    if verdict.delivered:
+        return "success"
+    return "exhausted" if verdict.retry_in is None else "failed"
+
+
+def _status_class(outcome: Outcome) -> str:
+    match outcome.result:
+        case Response(status) if 200 <= status <= 599:
+            return STATUS_CLASSES[status // 100 - 2]
+        case Response():
+            return "other"
+        case Failure():
+            return "none"

@@ -1,0 +1,23 @@
+"""Metrics of maintenance: retention and secrets at rest."""
+
+from daemon.runtime.metrics.registry import MetricsRegistry
+
+RETENTION_TABLES = ("deliveries", "events", "replays", "notices")
+
+
+class MaintenanceMetrics:
+    """Each attribute is the metric of the same name, after `webhookd_`."""
+
+    def __init__(self, registry: MetricsRegistry) -> None:
+        self.rows_deleted = registry.counters(
+            "rows_deleted",
+            "Rows deleted because of their age.",
+            label="table",
+            values=RETENTION_TABLES,
+        )
+        self.webhooks_unsealed = registry.gauge(
+            "webhooks_unsealed", "Webhooks whose secrets may be stored in plain text."
+        )
+        self.webhooks_unreadable = registry.gauge(
+            "webhooks_unreadable", "Webhooks whose secrets no configured master key opens."
+        )

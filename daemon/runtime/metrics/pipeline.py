@@ -1,0 +1,34 @@
+"""Metrics of the pipeline and of replays: fan-out, claims, stored results, lanes."""
+
+from daemon.runtime.metrics.registry import MetricsRegistry
+
+DATABASE_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class PipelineMetrics:
+    """Each attribute is the metric of the same name, after `webhookd_`."""
+
+    def __init__(self, registry: MetricsRegistry) -> None:
+        counter, gauge, histogram = registry.counter, registry.gauge, registry.histogram
+        self.events_fanned_out = counter("events_fanned_out", "Events matched against webhooks.")
+        self.deliveries_created = counter("deliveries_created", "Deliveries created from events.")
+        self.replayed_deliveries = counter("replayed_deliveries", "Deliveries created by replays.")
+        self.claim_seconds = histogram(
+            "claim_seconds", "Transactions that claim deliveries.", bounds=DATABASE_SECONDS
+        )
+        self.postponed = counter("postponed", "Attempts postponed because of a fault of our own.")
+        self.result_store_seconds = histogram(
+            "result_store_seconds", "Transactions that store results.", bounds=DATABASE_SECONDS
+        )
+        self.result_batch_size = histogram(
+            "result_batch_size", "Results stored in one transaction.", bounds=BATCH_SIZES
+        )
+        self.leases_lost = counter(
+            "leases_lost", "Results that came after the lease and were not stored."
+        )
+        self.in_flight = gauge("in_flight", "Requests in flight.")
+        self.endpoints_due = gauge("endpoints_due", "Endpoints that have deliveries due.")
+        self.pending_lag_seconds = gauge(
+            "pending_lag_seconds", "How late the oldest due delivery is."
+        )

@@ -1,0 +1,51 @@
+"""Hide a webhook's own secrets in the response of a receiver that echoes them."""
+
+import re
+from binascii import a2b_base64
+from collections.abc import Iterator
+from dataclasses import replace
+
+from daemon.core.model.attempts import Outcome, Response
+from daemon.core.model.secrets import HIDDEN, Credentials
+
+# Hiding shorter values would remove text that contains them by chance.
+SHORTEST_HIDDEN = 8
+
+
+def redact(outcome: Outcome, credentials: Credentials) -> Outcome:
+    """Return `outcome` with every credential in the response replaced by `[hidden]`."""
+    response = outcome.result
+    if not isinstance(response, Response):
+        return outcome
+    texts = [response.body, *(value for _, value in response.headers)]
+    found = [secret for secret in _secrets(credentials) if any(secret in text for text in texts)]
+    if not found:
+        return outcome
+    longest_first = sorted(found, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, longest_first)))
+    headers = tuple((name, pattern.sub(HIDDEN, value)) for name, value in response.headers)
+    body = pattern.sub(HIDDEN, response.body)
+    return replace(outcome, result=replace(response, headers=headers, body=body))
+
+
+def _secrets(credentials: Credentials) -> list[str]:
+    secrets = [credentials.secret, credentials.previous_secret or ""]
+    for _, value in credentials.headers:
+        secrets.extend(_secrets_in_header(value))
+    return [secret for secret in secrets if len(secret) >= SHORTEST_HIDDEN]
+
+
+def _secrets_in_header(value: str) -> Iterator[str]:
+    """Yield the value, the token after its scheme, and the decoded credentials of `Basic`."""
+    yield value
+    scheme, _, token = value.partition(" ")
+    if not token:
+        return
+    yield token
+    if scheme.lower() == "basic":
+        try:
+            user_and_password = a2b_base64(token).decode()
+        except ValueError:
+            return
+        yield user_and_password
+        yield user_and_password.partition(":")[2]

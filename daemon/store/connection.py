@@ -1,0 +1,40 @@
+"""A single connection outside any pool, for commands and migrations."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+
+from daemon.store.errors import COMMAND_ERRORS, cannot_open, reported
+from daemon.store.session import CONNECT_SECONDS, QUERY_SECONDS, Connection, prepare
+
+CLOSE_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def connected(url: str, *, plain: bool = False) -> AsyncIterator[Connection]:
+    """
+    A connection for the length of the block.
+
+    Its session is planned and bounded as the pool's are, but every commit is durable: a command
+    reports what it did. A `plain` session keeps the server's own settings and has no time limit:
+    a migration takes as long as the tables are large, and does the same under `psql -f`.
+
+    Raises DatabaseUnavailableError, also in place of a database error in the block.
+    """
+    with reported():
+        try:
+            connection = await asyncpg.connect(
+                url, timeout=CONNECT_SECONDS, command_timeout=None if plain else QUERY_SECONDS
+            )
+        except ValueError as error:  # the URL cannot be parsed
+            raise cannot_open(error) from error
+        try:
+            if not plain:
+                await prepare(connection)
+                await connection.execute("RESET synchronous_commit")
+            yield connection
+            with suppress(*COMMAND_ERRORS):
+                await connection.close(timeout=CLOSE_SECONDS)
+        finally:
+            connection.terminate()  # a graceful close would wait for a server that hangs

@@ -1,0 +1,70 @@
+"""Deliveries past their retention; one that is pending or leased stays at any age."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from daemon.store.expired_rows import Cursor, ExpiredPage, delete_rows, find_page
+from daemon.store.session import Connection
+
+FIND = """
+    WITH lane AS MATERIALIZED (
+        SELECT id, CASE WHEN id < $1 THEN $4::text ELSE $2::text END::timestamptz AS after_at,
+               CASE WHEN id < $1 THEN '00000000-0000-0000-0000-000000000000' ELSE $3::uuid
+                END AS after_id
+          FROM webhooks WHERE id <= $1 ORDER BY id DESC LIMIT 1000
+    ), seen AS MATERIALIZED (
+        -- Whatever their status: otherwise a webhook with a million old pending attempts would be
+        -- read through each time for the few that are finished.
+        SELECT d.*
+          FROM lane CROSS JOIN LATERAL (
+                SELECT id, webhook_id, attempted_at AS at, status, leased_until
+                  FROM webhook_deliveries
+                 WHERE webhook_id = lane.id AND attempted_at < now() - $5::interval
+                   AND (attempted_at, id) > (lane.after_at, lane.after_id)
+                 ORDER BY attempted_at, id
+                 LIMIT $6) AS d
+         LIMIT $6
+    )
+    SELECT ARRAY(SELECT id FROM seen
+                  WHERE status IN ('success', 'failed')
+                    AND (leased_until IS NULL OR leased_until < now())) AS ids,
+           (now() - $5::interval - interval '1 minute')::text AS floor,
+           next.lane, next.at::text, next.id
+      FROM (SELECT) AS one
+      LEFT JOIN LATERAL (
+            -- A full page ends at its last row, any other at the last of its 1000 webhooks.
+            (SELECT webhook_id AS lane, at, id FROM seen
+              ORDER BY webhook_id DESC, at, id OFFSET $6 - 1)
+            UNION ALL
+            (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET 999)
+            LIMIT 1) AS next ON true
+"""
+
+
+async def find(
+    db: Connection, cursor: Cursor, *, floor: str, older_than: timedelta, limit: int
+) -> ExpiredPage:
+    """
+    Read up to `limit` deliveries older than that, webhook by webhook, from `cursor` on.
+
+    Raises StatementTimeoutError.
+    """
+    return await find_page(db, FIND, cursor, floor=floor, older_than=older_than, limit=limit)
+
+
+DELETE = """
+    DELETE FROM webhook_deliveries
+     WHERE id = ANY (ARRAY(SELECT id FROM webhook_deliveries
+                            WHERE id = ANY ($1::uuid[]) AND status IN ('success', 'failed')
+                              FOR UPDATE SKIP LOCKED))
+"""
+
+
+async def delete(db: Connection, ids: Sequence[UUID]) -> int:
+    """
+    Delete those of the deliveries that are still finished and not locked; returns how many.
+
+    Raises StatementTimeoutError.
+    """
+    return await delete_rows(db, DELETE, ids)

@@ -1,0 +1,89 @@
+"""Events past their retention; one that fan-out or an attempt still needs stays at any age."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from daemon.store.expired_rows import Cursor, ExpiredPage, delete_rows, find_page
+from daemon.store.session import Connection
+
+FIND = """
+    -- A loose index scan finds the tenants: one probe for each, however many events it has.
+    -- Backwards, because a tenant's oldest index entries belong to deleted rows.
+    WITH RECURSIVE tenant (id) AS (
+        (SELECT tenant_id FROM webhook_events WHERE tenant_id <= $1
+          ORDER BY tenant_id DESC LIMIT 1)
+        UNION ALL
+        SELECT (SELECT e.tenant_id FROM webhook_events AS e WHERE e.tenant_id < tenant.id
+                 ORDER BY e.tenant_id DESC LIMIT 1)
+          FROM tenant WHERE tenant.id IS NOT NULL
+    ), lane AS MATERIALIZED (
+        SELECT id, CASE WHEN id < $1 THEN $4::text ELSE $2::text END::timestamptz AS after_at,
+               CASE WHEN id < $1 THEN '00000000-0000-0000-0000-000000000000' ELSE $3::uuid
+                END AS after_id
+          FROM tenant WHERE id IS NOT NULL LIMIT 300
+    ), seen AS MATERIALIZED (
+        SELECT e.*
+          FROM lane CROSS JOIN LATERAL (
+                SELECT id, tenant_id, created_at AS at
+                  FROM webhook_events
+                 WHERE tenant_id = lane.id AND created_at < now() - $5::interval
+                   AND (created_at, id) > (lane.after_at, lane.after_id)
+                 ORDER BY created_at, id
+                 LIMIT $6) AS e
+         LIMIT $6
+    ), waiting AS MATERIALIZED (
+        -- Events published with an old time are delivered first. An event that has left the inbox
+        -- never returns to it, so this snapshot stays valid while the page is deleted.
+        SELECT event_id FROM webhook_event_inbox LIMIT 20001
+    )
+    SELECT ARRAY(SELECT id FROM seen
+                  -- Beyond this backlog the comparison would cost too much; fan-out goes first.
+                  WHERE (SELECT count(*) FROM waiting) <= 20000
+                    AND id NOT IN (SELECT event_id FROM waiting)) AS ids,
+           (now() - $5::interval - interval '1 minute')::text AS floor,
+           next.lane, next.at::text, next.id
+      FROM (SELECT) AS one
+      LEFT JOIN LATERAL (
+            -- A full page ends at its last row, any other at the last of its 300 tenants.
+            (SELECT tenant_id AS lane, at, id FROM seen
+              ORDER BY tenant_id DESC, at, id OFFSET $6 - 1)
+            UNION ALL
+            (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET 299)
+            LIMIT 1) AS next ON true
+"""
+
+
+async def find(
+    db: Connection, cursor: Cursor, *, floor: str, older_than: timedelta, limit: int
+) -> ExpiredPage:
+    """
+    Read up to `limit` events older than that, tenant by tenant, from `cursor` on.
+
+    Raises StatementTimeoutError.
+    """
+    return await find_page(db, FIND, cursor, floor=floor, older_than=older_than, limit=limit)
+
+
+DELETE = """
+    DELETE FROM webhook_events
+     WHERE id = ANY (ARRAY(
+            SELECT e.id FROM webhook_events AS e
+             WHERE e.id = ANY ($1::uuid[])
+               -- A pending attempt that the application inserted reads its event. Not EXISTS: the
+               -- planner may turn that into a join which reads every pending row.
+               AND (SELECT bool_or(d.status = 'pending_retry'
+                                   AND (d.event_created_at IS NULL OR d.payload IS NULL))
+                      FROM webhook_deliveries AS d
+                     WHERE d.event_id = e.id) IS NOT TRUE
+               FOR UPDATE SKIP LOCKED))
+"""
+
+
+async def delete(db: Connection, ids: Sequence[UUID]) -> int:
+    """
+    Delete those of the events that are neither locked nor needed by a pending delivery.
+
+    Returns how many were deleted. Raises StatementTimeoutError.
+    """
+    return await delete_rows(db, DELETE, ids)

@@ -1,0 +1,56 @@
+"""What `webhookd check` reads of the server and of the webhooks; nothing here changes a row."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.inspection import InspectedWebhook, ServerVersion
+from daemon.store.secrets import stored_secrets
+from daemon.store.session import Connection
+
+NIL = UUID(int=0)
+PAGE_SIZE = 1000
+
+
+async def server_version(db: Connection) -> ServerVersion:
+    """The version of the server behind this connection."""
+    # Packages add their own name: `16.3 (Debian 16.3-1.pgdg120+1)`.
+    name = str(await db.fetchval("SHOW server_version")).partition(" ")[0]
+    return ServerVersion(name, db.get_server_version().major)
+
+
+WEBHOOKS = """
+    SELECT id, tenant_id, endpoint_url, event_types, event_filters, is_active, secret_key,
+           previous_secret_key, custom_headers, client_certificate, client_key, sealed_with
+      FROM webhooks
+     WHERE (tenant_id, id) > ($1, $2)
+     ORDER BY tenant_id, id
+     LIMIT $3
+"""
+
+
+async def every_webhook(db: Connection) -> AsyncIterator[InspectedWebhook]:
+    """
+    All webhooks by tenant, read page by page.
+
+    Not by a cursor: its transaction would stay open while a person reads what was printed.
+    """
+    tenant_id, webhook_id = NIL, NIL
+    while page := await db.fetch(WEBHOOKS, tenant_id, webhook_id, PAGE_SIZE):
+        for row in page:
+            yield _inspected(row)
+        tenant_id, webhook_id = page[-1]["tenant_id"], page[-1]["id"]
+
+
+def _inspected(row: Any) -> InspectedWebhook:
+    types = row["event_types"]
+    return InspectedWebhook(
+        id=WebhookId(row["id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        endpoint_url=row["endpoint_url"],
+        event_types=None if types is None else tuple(types),
+        event_filters=row["event_filters"],
+        is_active=row["is_active"],
+        secrets=stored_secrets(WebhookId(row["id"]), row),
+    )

@@ -1,0 +1,23 @@
+"""An endpoint's webhook, and a place for an embedded PostgreSQL that a command starts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.support.application import Application
+from tests.support.postgres import roomy_folder
+from tests.support.receiver import Receiver
+
+
+@pytest.fixture
+async def webhook(app: Application, receiver: Receiver) -> UUID:
+    return await app.webhook(await app.tenant(), receiver.url + "/hook", types=["email.*"])
+
+
+@pytest.fixture
+def embedded_data() -> Iterator[Path]:
+    """The data folder of an embedded PostgreSQL, not yet made."""
+    with roomy_folder() as folder:
+        yield folder / "postgres"

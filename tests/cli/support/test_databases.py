@@ -1,0 +1,33 @@
+"""Which database a command uses when none is configured."""
+
+from pathlib import Path
+
+import asyncpg
+
+from daemon import embedded
+from tests.support.commandline import webhookd, with_data_in
+from tests.support.postgres import HASTE
+
+
+async def test_commands_use_the_embedded_postgresql_of_a_running_daemon(
+    embedded_data: Path, tmp_path: Path
+) -> None:
+    program = with_data_in(embedded_data)
+    before = embedded.running_url(embedded_data)
+    server = await embedded.start(embedded_data, settings=HASTE)
+    during = embedded.running_url(embedded_data)
+    migrated = await webhookd("migrate", folder=tmp_path, python=program)
+    connection = await asyncpg.connect(during)
+    await connection.execute("INSERT INTO tenants DEFAULT VALUES")
+    triggered = await webhookd(
+        "trigger", "email.sent", folder=tmp_path, python=with_data_in(embedded_data)
+    )
+    stored = await connection.fetchval("SELECT count(*) FROM webhook_events")
+    await connection.close()
+    stale = (embedded_data / "cluster" / "postmaster.pid").read_text()
+    await server.stop()
+    (embedded_data / "cluster" / "postmaster.pid").write_text(stale)
+
+    assert (before, during, embedded.running_url(embedded_data)) == (None, server.url, None)
+    assert (migrated.code, triggered.code, stored) == (0, 0, 1)
+    assert f"the embedded PostgreSQL in {embedded_data}, which is running" in triggered.err

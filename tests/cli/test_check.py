@@ -1,0 +1,212 @@
+"""`webhookd check`: what it finds, in which status, and with which exit code."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tests.support.application import Application
+from tests.support.commandline import CANARY, webhookd
+from tests.support.mailserver import mail_host
+
+
+async def checked(folder: Path, database: str, **env: str) -> tuple[int, dict[str, list[str]]]:
+    """Run the check; its exit code, and its messages by status."""
+    ended = await webhookd("check", "--json", folder=folder, env={"DATABASE_URL": database, **env})
+    assert ended.err == ""
+    report = json.loads(ended.out)
+    assert report["ok"] == (ended.code == 0)
+    messages: dict[str, list[str]] = {"good": [], "remark": [], "wrong": []}
+    for check in report["checks"]:
+        messages[check["status"]].append(f"{check['check']}: {check['message']}")
+    return ended.code, messages
+
+
+async def test_an_installation_without_mistakes_passes_every_check(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    await app.webhook(await app.tenant(), "https://example.com/hook")
+    (tmp_path / "config.toml").write_text('[retention]\nevents = "7d"\n')
+
+    code, messages = await checked(tmp_path, database)
+    shown = await webhookd("check", folder=tmp_path, env={"DATABASE_URL": database})
+
+    assert (code, messages["wrong"]) == (0, [])
+    subjects = [line.split(":")[0] for line in messages["good"]]
+    assert subjects == ["configuration", "database", "schema", "permissions", "webhooks"]
+    assert "config.toml" in messages["good"][0]
+    assert shown.code == 0
+    assert shown.out.startswith("✓ configuration  config.toml\n")
+    assert "Nothing is wrong." in shown.out
+
+
+async def test_the_version_of_postgresql_is_shown_as_the_server_prints_it(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    version = (await app.db.fetchval("SHOW server_version")).split()[0]
+
+    _, messages = await checked(tmp_path, database)
+
+    assert f"database: PostgreSQL {version}, " in "\n".join(messages["good"])
+
+
+async def test_without_a_master_key_no_secret_counts_as_sealed_with_the_newest(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    webhook = await app.webhook(await app.tenant(), "https://example.com/hook")
+    await app.db.execute(
+        "UPDATE webhooks SET secret_key = 'sealed:0', sealed_with = 'cafe' WHERE id = $1", webhook
+    )
+
+    _, messages = await checked(tmp_path, database)
+    _, keyed = await checked(tmp_path, database, WEBHOOKD_SECURITY__MASTER_KEYS="k" * 32)
+
+    assert (
+        "secrets: security.master_keys is empty, but secrets are sealed (webhooks: 1)"
+        in (messages["wrong"])
+    )
+    assert not any("newest" in line for line in messages["good"])
+    assert any("newest" in line for line in keyed["good"])
+    assert any("cannot be opened with security.master_keys" in line for line in keyed["wrong"])
+
+
+async def test_active_webhooks_without_a_known_event_type_are_warned_about_the_first_by_name(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    slips = [
+        await app.webhook(tenant, "https://example.com/a", types=["email.openned", "x" * 5000])
+        for _ in range(12)
+    ]
+    others = [
+        await app.webhook(tenant, "https://example.com/b", types=types)
+        for types in (None, [], ["*"], ["contact.*"], ["nothing", "email.sent"])
+    ]
+    [paused] = [await app.webhook(tenant, "https://example.com/c", types=["emial.sent"])]
+    await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", paused)
+
+    code, messages = await checked(tmp_path, database)
+
+    named = [line for line in messages["remark"] if "none of the 13 event types" in line]
+    assert code == 0
+    assert len([line for line in named if any(str(each) in line for each in slips)]) == 10
+    assert not any(str(each) in line for each in [*others, paused] for line in named)
+    assert "email.openned; did you mean email.opened?" in named[0]
+    assert len(max(named, key=len)) < 400
+    assert named[-1] == "webhooks: 2 more subscribe to none of the 13 event types"
+
+
+async def test_each_webhook_that_cannot_be_delivered_to_is_named_without_its_secrets(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    plain = await app.webhook(tenant, f"http://example.com/hook?token={CANARY}")
+    private = await app.webhook(tenant, "https://10.0.0.1/x", secret="not-base64")
+    mute = await app.webhook(tenant, "https://example.com", secret="")
+    odd = await app.webhook(tenant, "https://example.com", filters={"colour": "red"})
+    paused = await app.webhook(tenant, f"https://user:{CANARY}@example.com/")
+    await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", paused)
+
+    code, messages = await checked(tmp_path, database)
+
+    def about(webhook_id: Any, mark: str) -> str:
+        lines = [line for line in messages[mark] if str(webhook_id) in line]
+        assert all(str(tenant) in line for line in lines)
+        return "\n".join(lines)
+
+    assert code == 1
+    assert "http://example.com/hook: the URL must begin with https://" in about(plain, "wrong")
+    assert "not public" in about(private, "wrong")
+    assert "no Standard Webhooks headers" in about(private, "remark")
+    assert "no secret" in about(mute, "wrong")
+    assert 'no filter "colour"' in about(odd, "wrong")
+    assert "user name or password" in about(paused, "remark")
+    assert "4 active, 1 paused; 4 cannot be delivered to" in messages["wrong"][-1]
+    assert CANARY not in str(messages)
+
+
+async def test_the_mail_login_is_checked_and_no_mail_is_sent(tmp_path: Path, database: str) -> None:
+    settings = {"WEBHOOKD_NOTIFICATIONS__FROM": "hooks@example.com"}
+    with mail_host(login=True) as host:
+        url = f"smtp://hooks%40example.com:p%2Fw@127.0.0.1:{host.port}"
+        wrong = url.replace("p%2Fw", CANARY)
+        good = await checked(tmp_path, database, **settings, WEBHOOKD_NOTIFICATIONS__SMTP_URL=url)
+        bad = await checked(tmp_path, database, **settings, WEBHOOKD_NOTIFICATIONS__SMTP_URL=wrong)
+
+    assert good[0] == 0
+    assert f"mail: smtp://127.0.0.1:{host.port} accepts our session" in good[1]["good"]
+    assert any("notifications.to is empty" in line for line in good[1]["remark"])
+    assert bad[0] == 1
+    assert bad[1]["wrong"] == [f"mail: smtp://127.0.0.1:{host.port} refuses the login (535)"]
+    assert CANARY not in str(bad)
+    assert host.mails == []
+
+
+async def test_ten_thousand_webhooks_are_checked_within_seconds(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    await app.db.execute(
+        "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key, event_types)"
+        " SELECT $1, 'one of many', 'https://example.com/' || n, 'whsec_YWJj', '{no.such.type}'"
+        " FROM generate_series(1, 10000) AS n",
+        await app.tenant(),
+    )
+
+    began = time.monotonic()
+    code, messages = await checked(tmp_path, database)
+    took = time.monotonic() - began
+
+    assert code == 0
+    assert "10000 active" in messages["good"][-1]
+    assert took < 10  # about one second on a slow machine
+
+
+async def test_missing_privileges_and_disabled_triggers_are_named(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    role = f"lowly_{uuid4().hex[:8]}"
+    name = database.rpartition("/")[2]
+    await app.db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    await app.db.execute(f"GRANT SELECT ON webhooks, webhookd_migrations TO {role}")
+    await app.db.execute("ALTER TABLE webhook_events DISABLE TRIGGER USER")
+    try:
+        url = re.sub("//[^@]*@", f"//{role}:x@", database)
+        code, messages = await checked(tmp_path, url)
+        _, with_api = await checked(tmp_path, url, WEBHOOKD_ADMIN__TOKENS=f'["{"t" * 20}"]')
+    finally:
+        await app.db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+    assert code == 1
+    assert f"permissions: role {role} lacks UPDATE on webhooks" in messages["wrong"]
+    assert f"permissions: role {role} lacks INSERT on webhook_deliveries" in messages["wrong"]
+    assert any("trigger webhook_events_arrived" in line for line in messages["wrong"])
+    assert not any("SELECT on webhooks" in line for line in messages["wrong"])
+    assert set(with_api["wrong"]) - set(messages["wrong"]) == {
+        f"permissions: role {role} lacks {privilege} on webhooks"
+        for privilege in ("INSERT", "DELETE")
+    }
+    assert name in messages["good"][1]
+
+
+async def test_a_database_without_the_schema_or_out_of_reach_is_an_error(
+    tmp_path: Path, empty_database: str
+) -> None:
+    behind = await checked(tmp_path, empty_database)
+    absent = await checked(tmp_path, f"postgresql://me:{CANARY}@127.0.0.1:1/nowhere")
+
+    assert (behind[0], absent[0]) == (1, 1)
+    assert "schema: the database's schema lacks 0001_webhooks" in behind[1]["wrong"][0]
+    assert "postgresql://127.0.0.1:1/nowhere" in absent[1]["wrong"][0]
+    assert CANARY not in str(absent)
+
+
+async def test_all_mistakes_in_the_configuration_are_reported_at_once(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[delivery]\ntimeout = "1"\npause_after = "many"\n')
+
+    ended = await webhookd("check", folder=tmp_path)
+
+    assert (ended.code, ended.out) == (2, "")
+    lines = ended.err.splitlines()
+    assert [line.split(" ")[1] for line in lines] == ["config.toml:2:", "config.toml:3:"]

@@ -1,0 +1,41 @@
+"""Slow, silent and locked endpoints delay no other endpoint: short forms."""
+
+from pathlib import Path
+
+from tests.faults import slow_endpoints
+
+
+async def test_one_slow_endpoint_with_a_long_backlog_delays_no_other(
+    database: str, folder: Path
+) -> None:
+    report = await slow_endpoints.slow_endpoints(
+        database, folder, endpoints=1, backlog=100_000, answer_after=4.9, busy=2
+    )
+
+    assert report.broken == []
+
+
+async def test_a_hundred_slow_endpoints_delay_no_other(database: str, folder: Path) -> None:
+    report = await slow_endpoints.slow_endpoints(
+        database, folder, endpoints=100, backlog=500, answer_after=1.6, busy=300
+    )
+
+    assert report.broken == []
+
+
+async def test_fifty_endpoints_that_never_answer_delay_no_other(
+    database: str, folder: Path
+) -> None:
+    report = await slow_endpoints.slow_endpoints(
+        database, folder, endpoints=50, backlog=500, answer_after=None, busy=50
+    )
+
+    assert report.broken == []
+
+
+async def test_a_webhook_that_the_application_locks_delays_no_other(
+    database: str, folder: Path
+) -> None:
+    report = await slow_endpoints.locked_endpoint(database, folder, seconds=2)
+
+    assert report.broken == []

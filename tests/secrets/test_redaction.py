@@ -1,0 +1,60 @@
+"""Secrets that a receiver echoes are hidden before its response is stored."""
+
+import orjson
+import pytest
+
+from daemon.core.model.attempts import Outcome, Response
+from daemon.core.model.secrets import Credentials
+from daemon.secrets.redaction import redact
+from tests.pipeline.test_delivery import settled
+from tests.secrets.webhooks import BEARER, webhook_with_headers
+from tests.support.application import SECRET, Application
+from tests.support.daemons import serving, until
+from tests.support.receiver import Receiver, Reply
+
+
+async def test_secrets_that_a_receiver_echoes_are_not_stored(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant, webhook = await webhook_with_headers(app, receiver.url, {"Authorization": BEARER})
+    receiver.answer = lambda request: Reply(
+        headers={"X-Echo": request.headers["authorization"]},
+        body=f"you said {request.headers['authorization']}, and your key is {SECRET}".encode(),
+    )
+    async with serving(database):
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    [row] = await app.deliveries(webhook)
+    assert row["response_body"] == "you said [hidden], and your key is [hidden]"
+    assert orjson.loads(row["response_headers"])["x-echo"] == "[hidden]"
+
+
+ECHOES = {
+    "the secret": "whsec_current",
+    "the previous secret": "whsec_previous",
+    "the whole value": BEARER,
+    "the token alone": "t0k3n-t0k3n-t0k3n",
+    "the credentials of Basic": "someone:p4ssw0rd",
+    "the password alone": "p4ssw0rd",
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+def test_an_echoed_secret_is_hidden(echo: str) -> None:
+    credentials = Credentials(
+        "whsec_current",
+        "whsec_previous",
+        (("Authorization", BEARER), ("X-Other", "Basic c29tZW9uZTpwNHNzdzByZA==")),
+    )
+    outcome = Outcome(Response(200, (("x", f"<{echo}>"),), f"a {echo} b {echo}"), took_ms=1)
+
+    redacted = redact(outcome, credentials)
+
+    assert redacted.result == Response(200, (("x", "<[hidden]>"),), "a [hidden] b [hidden]")
+
+
+def test_a_response_without_secrets_is_returned_unchanged() -> None:
+    outcome = Outcome(Response(200, (("x", "y"),), "short a: abc"), took_ms=1)
+
+    assert redact(outcome, Credentials(SECRET, None, (("X", "abc"),))) is outcome

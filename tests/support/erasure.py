@@ -1,0 +1,50 @@
+"""Erasures as tests run them, and event data that identifies a contact."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from daemon.core.model.erasure import ErasureCounts, ErasureTarget
+from daemon.core.model.ids import TenantId
+from daemon.maintenance.erasure import Erasure
+from daemon.store.database import Database
+
+
+@asynccontextmanager
+async def erasure_of(
+    url: str, tenant: UUID, contact: str | None = None, **options: Any
+) -> AsyncIterator[Erasure]:
+    database = Database(url, size=2)
+    await database.open()
+    try:
+        yield Erasure(database, ErasureTarget(TenantId(tenant), contact), **options)
+    finally:
+        await database.close(within=timedelta(seconds=2))
+
+
+async def erased(url: str, tenant: UUID, contact: str | None = None) -> ErasureCounts:
+    """Erase, and return the counts."""
+    async with erasure_of(url, tenant, contact) as erasure:
+        return await erasure.erase()
+
+
+async def counted(url: str, tenant: UUID, contact: str | None = None) -> ErasureCounts:
+    """Count without erasing."""
+    async with erasure_of(url, tenant, contact) as erasure:
+        return await erasure.count()
+
+
+def about(contact: object) -> str:
+    """The data of an event about a contact."""
+    return orjson.dumps({"email_id": "msg_1", "contact": contact}).decode()
+
+
+def data_with(field: str, value: object) -> str:
+    """`{"contact": {"id": value}}` for the field `contact.id`."""
+    for name in reversed(field.split(".")):
+        value = {name: value}
+    return orjson.dumps(value).decode()

@@ -1,0 +1,132 @@
+"""A notifier or a daemon that mails, and notices in the database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from daemon.core.outcomes.health import HealthLimits
+from daemon.core.policy.email_addresses import parse_address
+from daemon.notifications.email import EmailSettings
+from daemon.notifications.mail_server import MailServer
+from daemon.notifications.notifier import Notifier
+from daemon.notifications.smtp import Mailer
+from daemon.notifications.timing import Timing
+from daemon.runtime.loop import Heartbeats, run_loop
+from daemon.runtime.metrics import Metrics
+from daemon.store.database import Database
+from tests.support.application import Application
+from tests.support.mailserver import MailHost
+
+OPS, OWNER = "ops@example.com", "owner@customer.example"
+CANARY = "c4n4ry"
+DAY = timedelta(days=1)
+SOON = Timing(poll_seconds=0.02, retry_waits=(timedelta(milliseconds=30),))
+QUICK_STOP_SECONDS = 8.0
+
+
+def mail_settings(
+    host: MailHost | str, *, to: list[str] | None = None, **more: Any
+) -> dict[str, Any]:
+    """The `notifications` settings of a daemon."""
+    url = host if isinstance(host, str) else host.url
+    return {"smtp_url": url, "from": "hooks@example.com", "to": [OPS] if to is None else to} | more
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    opened_database = Database(url, size=4)
+    await opened_database.open()
+    try:
+        yield opened_database
+    finally:
+        await opened_database.close(within=timedelta(seconds=1))
+
+
+@asynccontextmanager
+async def notifying(
+    database: Database,
+    url: str,
+    *,
+    timing: Timing = SOON,
+    to: Sequence[str] = (OPS,),
+    seconds: float = 5.0,
+) -> AsyncIterator[Notifier]:
+    """A notifier alone, running until the block ends."""
+    notifier = Notifier(
+        database,
+        Mailer(MailServer.from_url(url), step_seconds=seconds, message_seconds=seconds),
+        EmailSettings(parse_address("hooks@example.com"), HealthLimits()),
+        to=[parse_address(each) for each in to],
+        metrics=Metrics(),
+        timing=timing,
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_loop(notifier, stop=stop, heartbeats=Heartbeats()))
+    try:
+        yield notifier
+    finally:
+        stop.set()
+        notifier.wake.set()
+        await running
+        await notifier.close()
+
+
+async def webhook(app: Application, *, email: str | None = None, name: str = "a webhook") -> UUID:
+    made = await app.webhook(await app.tenant(), "https://receiver.test/")
+    await app.db.execute(
+        "UPDATE webhooks SET notification_email = $2, name = $3 WHERE id = $1", made, email, name
+    )
+    return made
+
+
+async def stored_notice(
+    app: Application,
+    webhook_id: UUID,
+    kind: str = "webhook_failing",
+    *,
+    age: timedelta | None = None,
+) -> int:
+    """Write a notice as the result writer does, `age` ago; returns its id."""
+    made: int = await app.db.fetchval(
+        "INSERT INTO webhook_notices (tenant_id, webhook_id, kind, data, created_at, due_at)"
+        " SELECT tenant_id, id, $2, $3, now() - $4::interval, now() - $4::interval"
+        " FROM webhooks WHERE id = $1 RETURNING id",
+        webhook_id,
+        kind,
+        '{"consecutiveFailures": 5, "statusCode": 500, "error": "the receiver answered 500"}',
+        age or timedelta(),
+    )
+    return made
+
+
+async def row_of(app: Application, notice_id: int) -> asyncpg.Record:
+    return await app.db.fetchrow(
+        "SELECT *, due_at = 'infinity' AS given_up, due_at > now() AS held FROM webhook_notices"
+        " WHERE id = $1",
+        notice_id,
+    )
+
+
+async def sent_count(app: Application) -> int:
+    count: int = await app.db.fetchval(
+        "SELECT count(*) FROM webhook_notices WHERE sent_at IS NOT NULL"
+    )
+    return count
+
+
+async def all_sent(app: Application) -> bool:
+    left: int = await app.db.fetchval("SELECT count(*) FROM webhook_notices WHERE sent_at IS NULL")
+    return left == 0
+
+
+async def tried(app: Application, notice_id: int, times: int) -> bool:
+    return bool((await row_of(app, notice_id))["tries"] >= times)
+
+
+async def given_up(app: Application, notice_id: int) -> bool:
+    return bool((await row_of(app, notice_id))["given_up"])

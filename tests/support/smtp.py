@@ -1,0 +1,63 @@
+"""Emails sent through the SMTP client, and scripted mail servers."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from daemon.core.errors import MailError
+from daemon.core.model.notices import Email
+from daemon.notifications.mail_server import MailServer
+from daemon.notifications.smtp import Mailer
+from daemon.notifications.smtp_session import RefusedRecipient
+from tests.support.hostile import Script, Visit
+from tests.support.mailserver import MailHost
+
+OPS, EVE = "ops@example.com", "eve@example.com"
+EMAIL = Email("hooks@example.com", (OPS, EVE), b"Subject: x\r\n\r\n.\r\n..hello\r\n")
+PASSWORD = "p/w"
+# A name for 127.0.0.1 that glibc resolves and that does not count as this machine.
+REMOTE = "127.1"
+
+
+def mailer(url: str, *, seconds: float = 5.0) -> Mailer:
+    return Mailer(MailServer.from_url(url), step_seconds=seconds, message_seconds=seconds)
+
+
+def with_login(host: MailHost, name: str, password: str = "p%2Fw") -> str:
+    return f"smtp://hooks%40example.com:{password}@{name}:{host.port}"
+
+
+async def send(url: str, *emails: Email, to_all: bool = True) -> list[Sequence[RefusedRecipient]]:
+    async with mailer(url).session() as session:
+        return [await session.send(email, to_all=to_all) for email in emails]
+
+
+async def session_error(url: str, *, seconds: float = 5.0) -> str:
+    """The message of the error that keeps a session from being opened."""
+    with pytest.raises(MailError) as caught:
+        async with mailer(url, seconds=seconds).session():
+            pass
+    assert not caught.value.permanent
+    return str(caught.value)
+
+
+def script(*lines: tuple[str, str]) -> Script:
+    """A server that awaits these commands in order and gives these replies; then it only reads."""
+
+    async def serve(visit: Visit) -> None:
+        await visit.say(b"220 hello\r\n")
+        for command, answer in lines:
+            command_line = b""
+            while not command_line.upper().startswith(command.encode()):
+                command_line = await visit.read_some()
+            await visit.say(f"{answer}\r\n".encode())
+        while True:
+            await visit.read_some()
+
+    return serve
+
+
+async def send_error(url: str, *, to_all: bool = True) -> MailError:
+    with pytest.raises(MailError) as caught:
+        await send(url, EMAIL, to_all=to_all)
+    return caught.value

@@ -1,0 +1,33 @@
+"""How the parts of a daemon are put together: what they share, and that a stop ends all of it."""
+
+import threading
+
+from tests.pipeline.test_delivery import settled
+from tests.support.api_client import serving_api
+from tests.support.application import Application
+from tests.support.daemons import until
+from tests.support.receiver import Receiver
+
+LARGE_TEXT = "x" * (300 * 1024)
+
+
+def offload_threads() -> int:
+    return sum(thread.name.startswith("offload") for thread in threading.enumerate())
+
+
+async def test_large_work_of_deliveries_and_of_the_api_shares_one_thread_that_a_stop_ends(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    async with serving_api(database, tenant=tenant) as api:
+        await app.event(tenant, {"text": LARGE_TEXT})
+        await until(lambda: settled(app, webhook, "success", 1))
+        [delivery] = await app.deliveries(webhook)
+
+        detail = await api.get(f"/api/deliveries/{delivery['id']}")
+        test = await api.post(f"/api/webhooks/{webhook}/test", {"eventType": "email.opened"})
+
+        assert (detail.status, test.status) == (200, 200)
+        assert offload_threads() == 1
+    await until(lambda: offload_threads() == 0)
