@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.docs import errors
-from tests.docs.errors import DOCUMENT, Module
+from tests.docs.errors import DOCUMENT, report
+from tests.docs.sentences import Module, stale_rules
 
 
 def sentences(source: str, path: str = "daemon/admin/example.py") -> list[str]:
@@ -11,10 +11,10 @@ def sentences(source: str, path: str = "daemon/admin/example.py") -> list[str]:
 
 
 def test_the_document_has_every_sentence_of_the_code_and_no_other() -> None:
-    report = errors.report()
+    differences = report()
 
-    assert not report, (
-        f"docs/errors.md is out of date:\n\n{report}\n\n(python -m tests.docs.errors)"
+    assert not differences, (
+        f"docs/errors.md is out of date:\n\n{differences}\n\n(python -m tests.docs.errors)"
     )
 
 
@@ -93,4 +93,4 @@ def test_a_value_error_is_a_sentence_only_where_customers_send_values() -> None:
 
 
 def test_every_rule_of_the_extraction_matches_something() -> None:
-    assert errors.stale_rules() == []
+    assert stale_rules() == []
