@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """
-Set up and run: `python3 dev.py demo | run | test | bench | faults`, further arguments passed on.
+Set up and run: `python3 dev.py demo | run | test | bench | faults | figures`.
 
 Needs Python 3.11 or later and its pip, nothing else. What is installed goes into `.venv`, once per
 change of `pyproject.toml`. This file itself is read by older Pythons too, so that they can say so.
@@ -9,13 +9,16 @@ change of `pyproject.toml`. This file itself is read by older Pythons too, so th
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from typing import IO
 
 if sys.version_info < (3, 11):  # noqa: UP036 - this very line tells it
     sys.exit("dev.py needs Python 3.11 or later, and this is %d.%d." % sys.version_info[:2])  # noqa: UP031
@@ -33,14 +36,16 @@ CHECKS = {
     "mypy": ["mypy"],
     "lint-imports": ["lint-imports"],
 }
-COMMANDS = {"demo", "run", "test", "bench", "faults"}
+COMMANDS = {"demo", "run", "test", "bench", "faults", "figures"}
 USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
 
   demo    the whole product on this machine: database, daemon, receiver, sample events
   run     the command line itself, webhookd: `python3 dev.py run --help`
-  test    linters, types, import rules and tests; with arguments pytest alone, with those
+  test    linters, types, import rules and tests; `--full` adds the tests that take long;
+          with other arguments pytest alone, with those
   bench   the benchmarks
-  faults  the long forms of the fault tests: `python3 dev.py faults --help`"""
+  faults  the long forms of the fault tests: `python3 dev.py faults --help`
+  figures the sizes of files and functions, and which of them lack docstrings"""
 
 
 def main(command: str, arguments: list[str]) -> int:
@@ -51,7 +56,9 @@ def main(command: str, arguments: list[str]) -> int:
     if command == "demo":
         become([str(PYTHON), "-m", "daemon", "demo", *arguments])
     os.chdir(ROOT)
-    if command in {"bench", "faults"}:
+    # The tests start hundreds of processes, and each would compile the daemon for itself.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if command in {"bench", "faults", "figures"}:
         become([str(PYTHON), "-m", f"tests.{command}", *arguments])
     return test(arguments)
 
@@ -145,16 +152,89 @@ def has_module(python: str, name: str) -> bool:
 
 
 def test(arguments: list[str]) -> int:
-    """Everything, or with arguments pytest alone; pytest's closing line is the last."""
+    """Run the whole suite, or with arguments pytest alone, which passes its exit code on."""
     with alone():
-        well = [has_receivers()]
-    if not arguments:
-        well += [passes(name, command) for name, command in CHECKS.items()]
-        say("pytest:")
-    code = call([str(PYTHON), "-m", "pytest", *arguments])
-    if arguments and code:
-        return code
-    return int(code != 0 or not all(well))
+        well = has_receivers()
+    if arguments not in ([], ["--full"]):
+        return call([str(PYTHON), "-m", "pytest", *arguments]) or int(not well)
+    return int(not all([well, suite(full=bool(arguments))]))
+
+
+def suite(*, full: bool) -> bool:
+    """
+    Run checks and tests on two cores; the last line counts all tests, as pytest's own does.
+
+    Two processes of pytest share the tests, one of which begins when the checks are done. Tests
+    that measure time run after that, in one process.
+    """
+    began = time.monotonic()
+    without = "" if full else " and not full"
+    with contextlib.ExitStack() as held:
+        shared, own, log = (
+            held.enter_context(tempfile.TemporaryDirectory(prefix="webhookd-suite-")),
+            held.enter_context(tempfile.TemporaryDirectory(prefix="webhookd-suite-")),
+            held.enter_context(tempfile.TemporaryFile("w+")),
+        )
+        with together() as started:
+            started.append(pytest(shared, f"not timing{without}", output=log))
+            well = [passes(name, command) for name, command in CHECKS.items()]
+            say("pytest:")
+            started.append(pytest(shared, f"not timing{without}"))
+            for process in started:
+                process.wait()
+            log.seek(0)
+            say(f"pytest, the process beside it:\n{log.read().rstrip()}")
+            say("pytest, the tests that measure time:")
+            started.append(pytest(own, f"timing{without}"))
+            started[-1].wait()
+        total = counted(pathlib.Path(shared), pathlib.Path(own))
+    crashed = len(started) - total.pop("reports")
+    say(closing_line(total, crashed=crashed, seconds=time.monotonic() - began))
+    return all(well) and not crashed and not any(process.returncode for process in started)
+
+
+def pytest(share: str, marks: str, output: IO[str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a pytest that runs what no other with the same `share`, a folder, has claimed."""
+    # One word: pytest looks for its configuration before it knows which options take a value.
+    sharing = ["-p", "tests.support.sharing", f"--share={share}"]
+    return subprocess.Popen(
+        [str(PYTHON), "-m", "pytest", "-q", *sharing, "-m", marks],
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
+    )
+
+
+@contextlib.contextmanager
+def together() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are added to the list end before we do, however we end."""
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        yield started
+    except SystemExit:
+        for process in started:
+            process.terminate()
+        raise
+    finally:
+        for process in started:
+            process.wait()  # the terminal has interrupted it too, and it may have to tidy up
+
+
+def counted(*folders: pathlib.Path) -> dict[str, int]:
+    """The sums of what the processes have counted, by outcome; `reports` is how many have."""
+    reports = [json.loads(file.read_text()) for folder in folders for file in folder.glob("*.json")]
+    names = {name for report in reports for name in report}
+    total = {name: sum(report.get(name, 0) for report in reports) for name in names}
+    return {**total, "reports": len(reports)}
+
+
+def closing_line(total: dict[str, int], *, crashed: int, seconds: float) -> str:
+    """As pytest's own; each process that has `crashed`, without counts, is one error more."""
+    errors = total.get("error", 0) + crashed
+    order = ("failed", "passed", "skipped", "xfailed", "xpassed")
+    found = [f"{total[name]} {name}" for name in order if total.get(name)]
+    found += [f"{errors} error{'s' if errors > 1 else ''}"] if errors else []
+    minutes = f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+    return f"==== {', '.join(found) or 'no tests ran'} in {seconds:.2f}s ({minutes}) ===="
 
 
 def has_receivers() -> bool:

@@ -5,12 +5,15 @@ One PostgreSQL for the whole run, and a database of its own for each test that a
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import hypothesis
 import pytest
 import uvloop
 
@@ -18,14 +21,45 @@ from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.postgres import Stock, run_apart, temporary_database, temporary_server
 from tests.support.receiver import Receiver, receiving
+from tests.support.scratch import keep_temporary_files_in_memory
 
 # Whoever installs something from elsewhere needs the authorities of this machine.
 OUTSIDE = dict(os.environ)
 
+TESTS = Path(__file__).parent
+# They hold that one thing does not delay another, so nothing else may run on the machine.
+TIMING = (
+    "egress/test_crowds.py",
+    "faults/test_old_transaction.py",
+    "faults/test_outages.py",
+    "faults/test_replays.py",
+    "faults/test_slow_endpoints.py",
+    "faults/test_stops.py",
+    "runtime/test_loop.py",
+)
+
+# An example that takes long says how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
+
 
 def pytest_configure() -> None:
-    """Whoever runs us in the background has SIGINT ignored, and so would every child of ours."""
+    # A shell ignores SIGINT for what it runs in the background, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidies up, as after an interrupt
+    keep_temporary_files_in_memory()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix().startswith(TIMING):
+            item.add_marker(pytest.mark.timing)
+
+
+def pytest_collection_finish() -> None:
+    # What the imports have made stays: collecting garbage amid it took a quarter of our CPU time.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

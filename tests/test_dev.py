@@ -7,6 +7,7 @@ What they stand in for, the real install, is what runs these tests.
 import ast
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -62,8 +63,16 @@ if (site / "pytest-hangs").exists():
         print("tidied up", flush=True)
         sys.exit(2)
 print("arguments", sys.argv[1:], flush=True)
-print("==== 1 passed in 0.01s ====")
-sys.exit(int((site / "pytest-fails").exists()) * 3)
+marks = sys.argv[-1]
+fails = (site / "pytest-fails").exists() or (site / f"pytest-fails-{marks.split()[0]}").exists()
+shares = [word.partition("=")[2] for word in sys.argv if word.startswith("--share=")]
+if shares and not (site / "pytest-dies").exists():
+    import json
+    counts = {"failed": int(fails), "passed": 2, "skipped": 0}
+    share = pathlib.Path(shares[0])
+    (share / f"{os.getpid()}.json").write_text(json.dumps(counts))
+print("one of pytest's failures" if fails else "all of pytest's tests passed")
+sys.exit(int(fails) * 3)
 """
 DAEMON = """
 import json, os, sys
@@ -116,6 +125,9 @@ def project(tmp_path: Path) -> Project:
         (site / name / "__init__.py").touch()
         (site / name / "__main__.py").write_text(source)
     return Project(root, site)
+
+
+CLOSING = r"==== {} in \d+\.\d\ds \(0:\d\d\) ===="
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -310,7 +322,7 @@ def test_what_lies_beside_the_tests_runs_in_the_checkout_and_takes_its_arguments
     assert told["cwd"] == str(project.root)
 
 
-def test_all_checks_run_though_the_first_fails_and_pytest_has_the_last_word(
+def test_all_checks_run_though_the_first_fails_and_the_last_line_counts_the_tests(
     project: Project,
 ) -> None:
     (project.site / "ruff-fails").touch()
@@ -328,17 +340,57 @@ def test_all_checks_run_though_the_first_fails_and_pytest_has_the_last_word(
     assert "ruff found a mistake" in printed
     assert "mypy: passed in 0." in printed
     assert "mypy is content" not in printed
-    assert printed.endswith("==== 1 passed in 0.01s ====\n")
+    assert re.fullmatch(CLOSING.format("6 passed"), printed.splitlines()[-1])
 
 
 def test_when_all_is_well_the_exit_code_says_so(project: Project) -> None:
     assert project.run("test")[0] == 0
 
 
-def test_when_only_pytest_fails_the_exit_code_is_one(project: Project) -> None:
-    (project.site / "pytest-fails").touch()
+@pytest.mark.parametrize(
+    ("failing", "counts"),
+    [
+        ("pytest-fails", "3 failed, 6 passed"),
+        ("pytest-fails-not", "2 failed, 6 passed"),
+        ("pytest-fails-timing", "1 failed, 6 passed"),
+    ],
+)
+def test_a_failure_in_any_process_of_pytest_is_shown_counted_and_fails_the_whole(
+    project: Project, failing: str, counts: str
+) -> None:
+    (project.site / failing).touch()
 
-    assert project.run("test")[0] == 1
+    code, printed = project.run("test")
+
+    assert code == 1
+    assert printed.count("one of pytest's failures") == int(counts[0])
+    assert re.fullmatch(CLOSING.format(counts), printed.splitlines()[-1])
+
+
+def test_a_process_of_pytest_that_counts_nothing_is_an_error(project: Project) -> None:
+    (project.site / "pytest-dies").touch()
+
+    code, printed = project.run("test")
+
+    assert code == 1
+    assert re.fullmatch(CLOSING.format("3 errors"), printed.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("arguments", "rest"), [((), " and not full"), (("--full",), "")])
+def test_two_processes_share_the_tests_and_then_one_runs_those_that_measure_time(
+    project: Project, arguments: tuple[str, ...], rest: str
+) -> None:
+    _, printed = project.run("test", *arguments)
+
+    called = [
+        ast.literal_eval(line.removeprefix("arguments "))
+        for line in printed.splitlines()
+        if line.startswith("arguments ")
+    ]
+    shares = [word.partition("=")[2] for each in called for word in each if "--share=" in word]
+    assert [each[-1] for each in called] == [f"not timing{rest}"] * 2 + [f"timing{rest}"]
+    assert shares[0] == shares[1] != shares[2]
+    assert not Path(shares[0]).exists()
 
 
 def test_with_arguments_only_pytest_runs_and_its_exit_code_is_passed_on(project: Project) -> None:
@@ -372,9 +424,12 @@ def test_the_receivers_dependencies_are_installed_once_per_change_of_their_lock(
     assert f"{lock.parent}\nnpm found a mistake" in printed.replace("npm is content\n", "")
 
 
-def test_an_interrupt_lets_pytest_tidy_up_and_shows_no_traceback(project: Project) -> None:
+@pytest.mark.parametrize("arguments", [("-x",), ()])
+def test_an_interrupt_lets_pytest_tidy_up_and_shows_no_traceback(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
     (project.site / "pytest-hangs").touch()
-    with project.start("test", "-x") as process:
+    with project.start("test", *arguments) as process:
         assert process.stdout
         while "arguments" not in process.stdout.readline():
             pass
@@ -386,9 +441,10 @@ def test_an_interrupt_lets_pytest_tidy_up_and_shows_no_traceback(project: Projec
     assert process.returncode == 130
 
 
-def test_termination_takes_pytest_along(project: Project) -> None:
+@pytest.mark.parametrize("arguments", [("-x",), ()])
+def test_termination_takes_pytest_along(project: Project, arguments: tuple[str, ...]) -> None:
     (project.site / "pytest-hangs").touch()
-    with project.start("test", "-x") as process:
+    with project.start("test", *arguments) as process:
         assert process.stdout
         while "arguments" not in process.stdout.readline():
             pass

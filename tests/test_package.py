@@ -38,6 +38,22 @@ def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Pat
     assert not [name for name in names if name.startswith("tests/")]
 
 
+async def test_the_unpacked_wheel_brings_what_migrating_a_database_needs(
+    wheel: Path, tmp_path: Path, empty_database: str
+) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
+    env = {"PYTHONPATH": str(tmp_path / "unpacked"), "WEBHOOKD_DATABASE__URL": empty_database}
+    program = "import daemon.cli; assert 'unpacked' in daemon.__file__; daemon.cli.main()"
+
+    done = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, "migrate"), cwd=tmp_path, env=env
+    )
+
+    assert await done.wait() == 0
+    assert await migrations.migrate(empty_database) == []
+
+
+@pytest.mark.full
 @pytest.mark.timeout(300)
 def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
     wheel: Path, tmp_path: Path

@@ -22,7 +22,7 @@ from daemon.core.model.notices import Notice
 from daemon.core.outcomes.consequences import consequences
 from daemon.core.outcomes.health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes
-from daemon.pipeline.attempt_log import log_attempt, log_lost_lease, log_transition
+from daemon.pipeline.attempt_log import AttemptLog
 from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
@@ -77,6 +77,7 @@ class ResultWriter:
         self._waiting: deque[AttemptResult] = deque()
         self._held = HeldResults(database, lease=lease)
         self._storing = 0
+        self._log = AttemptLog()
 
     @property
     def backlog(self) -> int:
@@ -175,15 +176,15 @@ class ResultWriter:
             claim, verdict = result.claim, result.verdict
             if claim.delivery_id not in stored.next_due:
                 self._metrics.pipeline.leases_lost.inc()
-                log_lost_lease(claim)
+                self._log.lease_lost(claim)
                 continue
             if verdict.retry_in is not None:
                 due = stored.next_due[claim.delivery_id]
                 self._waker.announce(claim.webhook_id, verdict.retry_in.total_seconds(), due)
-            log_attempt(result)
+            self._log.attempted(result)
         for notice in stored.notices:
             self._metrics.notifications.notices[notice.kind].inc()
-            log_transition(notice)
+            self._log.endpoint_changed(notice)
 
 
 def _split(

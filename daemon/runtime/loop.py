@@ -117,11 +117,8 @@ def _now() -> float:
 
 def _log_failure(name: str, error: Exception, *, first: bool) -> None:
     """A database that is away is logged once; a fault of ours each time, with its traceback."""
-    match error:
-        case DatabaseBusyError():
-            log.warning("database.busy", loop=name, reason=str(error))
-        case DatabaseUnavailableError():
-            if first:
-                log.warning("database.lost", loop=name, reason=str(error))
-        case _:
-            log.error("loop.failed", loop=name, exc_info=error)
+    if not isinstance(error, DatabaseUnavailableError):
+        log.error("loop.failed", loop=name, exc_info=error)
+    elif first:
+        event = "database.busy" if isinstance(error, DatabaseBusyError) else "database.lost"
+        log.warning(event, loop=name, reason=str(error))

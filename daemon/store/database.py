@@ -13,7 +13,7 @@ from datetime import timedelta
 import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
-from daemon.store.errors import UNAVAILABLE, cannot_open, translated
+from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
 from daemon.store.listening import Handler, Notifications
 from daemon.store.session import CONNECT_SECONDS, QUERY_SECONDS, Connection, prepare
 
@@ -70,17 +70,21 @@ class Database:
 
         Raises DatabaseUnavailableError or StatementError for what the block's queries raise.
         """
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise DatabaseUnavailableError("the database is not open")
+        with connecting():
+            connection = await pool.acquire(timeout=within)
         with translated():
-            async with self._pool.acquire(timeout=within) as connection:
-                try:
-                    yield connection
-                except (TimeoutError, asyncio.CancelledError):
-                    # Its query may still run, and the pool would wait for the end of it.
-                    with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
-                        connection.terminate()
-                    raise
+            try:
+                yield connection
+            except (TimeoutError, asyncio.CancelledError):
+                # Its query may still run, and the pool would wait for the end of it.
+                with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
+                    connection.terminate()
+                raise
+            finally:
+                await pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self, *, durable: bool = True) -> AsyncIterator[Connection]:

@@ -77,6 +77,15 @@ def translated() -> Iterator[None]:
 
 
 @contextmanager
+def connecting() -> Iterator[None]:
+    """Raise DatabaseUnavailableError for whatever refuses a connection in the block."""
+    try:
+        yield
+    except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # no such database, or no such role
+        raise DatabaseUnavailableError(describe(error)) from error
+
+
+@contextmanager
 def reported() -> Iterator[None]:
     """Raise DatabaseUnavailableError, one sentence, for any database error in a command's block."""
     try:

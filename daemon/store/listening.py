@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
-from daemon.store.errors import translated
+from daemon.store.errors import connecting, translated
 from daemon.store.session import CONNECT_SECONDS
 
 CHECK_SECONDS = 3.0
@@ -33,7 +33,7 @@ class Notifications:
 
         Raises DatabaseUnavailableError.
         """
-        with translated():
+        with connecting():
             async with asyncio.timeout(CONNECT_SECONDS):
                 self._connection = await self._listen(on_lost)
 

@@ -18,7 +18,7 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
     "a header that looks sealed": (
         {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "sealed:1:c4n4ry:AAAA"}},
         "#/customHeaders",
-        "begins with sealed:, as only sealed secrets do",
+        "begins with sealed:, which marks sealed secrets",
     ),
     "no URL": ({"name": "x"}, "#/endpointUrl", "is missing"),
     "an empty name": ({"name": "", "endpointUrl": URL}, "#/name", "the minimum length is 1"),
@@ -125,12 +125,12 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
     "an invalid mail address": (
         {"name": "x", "endpointUrl": URL, "notificationEmail": "a@b\nBcc: c@d"},
         "#/notificationEmail",
-        "is not a mail address",
+        "is not an email address",
     ),
     "a mail address that no server accepts": (
         {"name": "x", "endpointUrl": URL, "notificationEmail": "ops@-example.com"},
         "#/notificationEmail",
-        "is not a mail address",
+        "is not an email address",
     ),
 }
 

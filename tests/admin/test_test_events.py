@@ -154,7 +154,7 @@ async def test_a_silent_receiver_is_a_400_after_the_timeout(
         status, result, _ = await send_test(api, receiver.url)
 
     assert status == 400
-    assert result["error"] == "no complete answer within 0.3 s"
+    assert result["error"] == "no complete response within 0.3 s"
 
 
 async def test_a_malformed_response_is_shown_as_text(api: ApiClient) -> None:

@@ -127,6 +127,6 @@ async def test_the_demo_says_what_to_install_when_postgresql_is_missing(
     )
 
     assert ended.code == 1
-    assert ended.err.startswith("webhookd: No PostgreSQL was found to embed: ")
+    assert ended.err.startswith("webhookd: No PostgreSQL to embed was found: ")
     assert ended.err.count("\n") == 1
     assert files_in(temporary) == []

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from daemon.config import Config
+from daemon.embedded import ports
 from daemon.service import Service
 
 PATIENCE_SECONDS = 30.0
@@ -163,12 +164,8 @@ async def starting(
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and that no outgoing connection is given meanwhile."""
+    return ports.free_port()
 
 
 def get_json(url: str) -> tuple[int, Any]:

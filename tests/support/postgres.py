@@ -18,7 +18,13 @@ from daemon import embedded
 from daemon.store.session import PLANNING
 
 # A test's data need not outlive the machine; commits stay as synchronous as they are in earnest.
-HASTE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+# The log is kept short, as it may lie in memory.
+HASTE = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_wal_size": "256MB",
+}
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def judge_host(host: str, policy: EgressPolicy) -> str | Refusal:
     if ENDS_IN_NUMBER.fullmatch(name):
         if DOTTED_QUAD.fullmatch(host):
             return _judge_literal(name, policy, expected=IPv4Address)
-        return Refusal("an IPv4 address must be written as four decimal numbers, such as 192.0.2.1")
+        return Refusal("an IPv4 address must be written as four decimal numbers")
     if len(name) > LONGEST_NAME or not all(map(LABEL.fullmatch, name.split("."))):
         return INVALID_NAME
     if LOCALHOST.fullmatch(name):

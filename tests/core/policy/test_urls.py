@@ -66,7 +66,7 @@ REASONS = {
     "https:///": "the URL's host is not a valid domain name",
     "https://a.com:99999/": "the URL's port is not a number from 1 to 65535",
     "https://a.com:80/": "port 80 is not allowed; allowed: 443, 8443",
-    "https://127.1/": "an IPv4 address must be written as four decimal numbers, such as 192.0.2.1",
+    "https://127.1/": "an IPv4 address must be written as four decimal numbers",
     "https://①.com/": "the URL's host must have its digits and dots in ASCII, not look-alikes",
     "https://10.0.0.1/": "the host's address is not public; use a host on the public internet",
     "https://localhost/": "the host's address is not public; use a host on the public internet",
