@@ -1,4 +1,4 @@
-"""README.md: its first delivery is made, as by a reader who pastes the commands."""
+"""README.md: the commands of its first delivery work when a reader pastes them."""
 
 import asyncio
 import os
@@ -16,17 +16,17 @@ from tests.support.commandline import ROOT, Running, environment
 from tests.support.daemons import free_port
 from tests.support.postgres import roomy_folder
 
-# `webhookd` as it would be installed, but for where its database lies.
+# `webhookd` as installed, except for the folder of its database.
 WEBHOOKD = f"""#!{sys.executable}
 import os, pathlib
 from daemon import cli, embedded
-embedded.default_data_dir = lambda: pathlib.Path(os.environ["ROOM"], "postgres")
+embedded.default_data_dir = lambda: pathlib.Path(os.environ["INSTALL_DIR"], "postgres")
 cli.main()
 """
 
 
 @pytest.fixture
-def room() -> Iterator[Path]:
+def install_dir() -> Iterator[Path]:
     with roomy_folder() as folder:
         program = folder / "bin" / "webhookd"
         program.parent.mkdir()
@@ -35,17 +35,19 @@ def room() -> Iterator[Path]:
         yield folder
 
 
-def pastes(api: int, receiver: int) -> list[str]:
-    """What is to be pasted, with ports that are free here."""
+def command_blocks(api: int, receiver: int) -> list[str]:
+    """The blocks of shell commands, with the given ports in place of those of the README."""
     text = (ROOT / "README.md").read_text().replace("8484", str(api)).replace("9000", str(receiver))
     return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
 
 
 @asynccontextmanager
-async def pasted(commands: str, room: Path, folder: Path, port: int) -> AsyncIterator[Running]:
-    """A shell that runs them; it and what it began end with the block."""
-    path = f"{room / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    env = {"PATH": path, "ROOM": str(room), "WEBHOOKD_ADMIN__PORT": str(port)}
+async def shell(
+    commands: str, install_dir: Path, folder: Path, port: int
+) -> AsyncIterator[Running]:
+    """Run the commands in a shell, and end it and its children with the block."""
+    path = f"{install_dir / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    env = {"PATH": path, "INSTALL_DIR": str(install_dir), "WEBHOOKD_ADMIN__PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euc", commands),
         cwd=folder,
@@ -54,25 +56,27 @@ async def pasted(commands: str, room: Path, folder: Path, port: int) -> AsyncIte
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
-    shell = Running(process)
+    running = Running(process)
     try:
-        yield shell
+        yield running
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        await shell.wait()
+        await running.wait()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_first_delivery_is_made_by_what_the_readme_says(
-    room: Path, tmp_path: Path
+async def test_the_commands_of_the_readme_make_a_first_delivery(
+    install_dir: Path, tmp_path: Path
 ) -> None:
     port = free_port()
-    daemon_s, *others = pastes(port, free_port())
+    daemon_commands, *other_commands = command_blocks(port, free_port())
 
-    async with pasted(daemon_s, room, tmp_path, port) as daemon:
+    async with shell(daemon_commands, install_dir, folder=tmp_path, port=port) as daemon:
         await daemon.line(lambda line: "service.started" in line, err=True)
-        async with pasted("\n".join(others), room, tmp_path, port) as reader:
+        async with shell(
+            "\n".join(other_commands), install_dir, folder=tmp_path, port=port
+        ) as reader:
             code = await reader.wait()
         printed = "\n".join(reader.out)
 
