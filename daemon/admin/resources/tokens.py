@@ -36,7 +36,7 @@ class TokenDesk:
     async def add(self, call: Call) -> Reply:
         body: schemas.NewTenantToken = call.body
         async with self.database.connection() as db:
-            if not await webhooks.knows_tenant(db, TenantId(body.tenant_id)):
+            if not await webhooks.tenant_exists(db, TenantId(body.tenant_id)):
                 raise not_found("tenant")
         lifetime = timedelta(seconds=body.expires_in)
         token = self.access.tenant_token(body.tenant_id, lifetime=lifetime)

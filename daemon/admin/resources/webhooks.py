@@ -143,7 +143,7 @@ class WebhookDesk:
         stored = sealed(_with_certificate(stored, body.client_certificate), self.vault)
         try:
             async with self.database.transaction() as db:
-                entry = await webhooks.add(
+                entry = await webhooks.insert(
                     db, call.tenant, settings, stored, is_active=body.is_active
                 )
         except NoSuchTenantError:
@@ -157,9 +157,9 @@ class WebhookDesk:
         async with self.database.connection() as db:
             if after is not None and await webhooks.get(db, call.tenant, after) is None:
                 raise Problem(404, "after: there is no such webhook")
-            found = await webhooks.page(db, call.tenant, after=after, limit=query.limit + 1)
+            found = await webhooks.list_by_name(db, call.tenant, after=after, limit=query.limit + 1)
             # Or a slip in X-Tenant-ID would look like a tenant without webhooks.
-            if not found and not await webhooks.knows_tenant(db, call.tenant):
+            if not found and not await webhooks.tenant_exists(db, call.tenant):
                 raise not_found("tenant")
         shown = found[: query.limit]
         more = str(shown[-1].id) if len(found) > query.limit else None
@@ -176,16 +176,16 @@ class WebhookDesk:
     async def change(self, call: Call) -> Reply:
         changes = given(call.body)
         async with self.database.transaction() as db:
-            entry = _there(await webhooks.lock(db, call.tenant, WebhookId(call.id)))
+            entry = _there(await webhooks.get_for_update(db, call.tenant, WebhookId(call.id)))
             settings = _changed(entry.settings, changes)
             self._check(settings)
             if SECRETS & changes.keys():
                 stored = self._changed_secrets(entry.secrets, changes)
-                await webhooks.change_secrets(db, stored)
+                await webhooks.update_secrets(db, stored)
             active = changes.get("is_active", entry.is_active)
             if active != entry.is_active:
                 await webhooks.set_active(db, call.tenant, entry.id, active=active)
-            entry = await webhooks.change(db, entry.id, settings)
+            entry = await webhooks.update_settings(db, entry.id, settings)
         return Reply(200, webhook_views.webhook(entry))
 
     async def pause(self, call: Call) -> Reply:
@@ -202,7 +202,7 @@ class WebhookDesk:
         while await self._remove_some(webhook_id):
             pass
         async with self.database.transaction() as db:
-            await webhooks.remove(db, call.tenant, webhook_id)
+            await webhooks.delete(db, call.tenant, webhook_id)
         return Reply(204)
 
     async def rotate(self, call: Call) -> Reply:
@@ -212,7 +212,7 @@ class WebhookDesk:
         if self.vault.newest is not None:
             stored = self.vault.seal(secret, place=secret_place(webhook_id))
         async with self.database.transaction() as db:
-            _there(await webhooks.lock(db, call.tenant, webhook_id))
+            _there(await webhooks.get_for_update(db, call.tenant, webhook_id))
             rotated = await secrets.rotate(
                 db, webhook_id, stored, overlap=overlap, replace=call.body.replace
             )
@@ -244,7 +244,7 @@ class WebhookDesk:
 
     async def _remove_some(self, webhook_id: WebhookId) -> int:
         async with self.database.transaction(durable=False) as db:
-            return await webhooks.remove_some_deliveries(db, webhook_id, limit=REMOVED_AT_ONCE)
+            return await webhooks.delete_some_deliveries(db, webhook_id, limit=REMOVED_AT_ONCE)
 
     def _changed_secrets(self, stored: StoredSecrets, changes: dict[str, Any]) -> StoredSecrets:
         if "custom_headers" in changes:
