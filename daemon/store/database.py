@@ -1,8 +1,8 @@
 """
 Connections to PostgreSQL: a pool whose queries end in bounded time.
 
-Whatever asyncpg or the network raises inside a connection's block leaves it translated by
-`store.errors`: a server that is stopped, restarting or out of reach as `DatabaseUnavailableError`.
+Exceptions of asyncpg and of the network leave the block of a connection translated by
+`store.errors`: a server that is stopped, restarting or unreachable as `DatabaseUnavailableError`.
 """
 
 import asyncio
@@ -17,24 +17,24 @@ from asyncpg.pool import PoolConnectionProxy
 from daemon.core.errors import DatabaseUnavailableError
 from daemon.store.errors import UNAVAILABLE, cannot_open, translated
 from daemon.store.listening import Handler, Notifications
-from daemon.store.timestamps import read_every_time
+from daemon.store.timestamps import register_time_codec
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
 QUERY_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 
-# Every query of ours has an index made for it. A planner that has not yet seen the tables grow
-# would scan or sort a million rows for a claim of fifty, and keep that plan.
+# Every query has an index made for it. A planner that has not yet seen the tables grow would scan
+# or sort a million rows for a claim of fifty, and keep that plan.
 PLANNING = """
-    -- What is written outside a durable transaction need not wait for the disk.
+    -- Writes outside a durable transaction need not wait for the disk.
     SET synchronous_commit = off;
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
     SET enable_mergejoin = off; SET jit = off;
     SET timezone = 'UTC'; SET default_transaction_isolation = 'read committed';
-    -- A daemon that stands still in the middle of a transaction must not hold its locks for long.
+    -- A daemon that is suspended within a transaction must not hold its locks for long.
     SET idle_in_transaction_session_timeout = '5s';
-    -- Nor one whose query we gave up: the server does not hear of that while it waits for a lock.
+    -- Nor may a query that its client gave up: a server that waits for a lock does not notice.
     SET statement_timeout = '12s';
 """
 
@@ -44,9 +44,9 @@ BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
 
 class Database:
     """
-    A pool of connections; `connection` and `transaction` hand one out for a short while.
+    A pool of connections; `connection` and `transaction` lend one for the length of a block.
 
-    A statement outside a transaction is one of its own, and need not be durable.
+    A statement outside a transaction commits by itself, and is not durable.
     """
 
     def __init__(self, url: str, *, size: int) -> None:
@@ -55,17 +55,17 @@ class Database:
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
-        """Connect once, so that what is wrong is told now. Raises DatabaseUnavailableError."""
+        """Connect once, to report errors at the start. Raises DatabaseUnavailableError."""
         try:
             pool = await asyncpg.create_pool(
                 self._url,
-                min_size=0,  # a floor would be restored behind our back, a traceback each time
+                min_size=0,  # the pool restores a minimum in the background, and logs tracebacks
                 max_size=self._size,
                 timeout=CONNECT_SECONDS,
                 command_timeout=QUERY_SECONDS,
                 max_inactive_connection_lifetime=300,
                 init=_prepare,
-                reset=_keep,
+                reset=_keep_settings,
                 server_settings={"application_name": "webhookd"},
             )
             await pool.fetchval("SELECT 1")
@@ -74,7 +74,7 @@ class Database:
         self._pool = pool
 
     async def close(self, *, within: timedelta) -> None:
-        """Close gently, then by force: a stopped server must not keep us."""
+        """Close the connections; terminate those that do not close `within` this time."""
         if self._pool is None:
             return
         pool, self._pool = self._pool, None
@@ -87,9 +87,10 @@ class Database:
     @asynccontextmanager
     async def connection(self, *, within: float = QUERY_SECONDS) -> AsyncIterator[Connection]:
         """
-        A connection outside any transaction; waits `within` seconds for a free one.
+        Lend a connection outside any transaction; wait up to `within` seconds for a free one.
 
-        Raises DatabaseUnavailableError or StatementError for what the block's queries raise.
+        Raises DatabaseUnavailableError, or the translated error of a query in the block:
+        StatementError, DatabaseBusyError, ConstraintViolationError or StatementTimeoutError.
         """
         if self._pool is None:
             raise DatabaseUnavailableError("the database is not open")
@@ -98,7 +99,7 @@ class Database:
                 try:
                     yield connection
                 except (TimeoutError, asyncio.CancelledError):
-                    # Its query may still run, and the pool would wait for the end of it.
+                    # Its query may still run, and the pool would wait until it ends.
                     with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
                         connection.terminate()
                     raise
@@ -106,17 +107,17 @@ class Database:
     @asynccontextmanager
     async def transaction(self, *, durable: bool = True) -> AsyncIterator[Connection]:
         """
-        A transaction that commits at the end of the block.
+        Lend a connection in a transaction that commits at the end of the block.
 
-        Not `durable` spares the wait for the disk: after a crash of the server what it wrote may be
-        gone as a whole, as if we had not got to it yet.
+        Without `durable`, the commit does not wait for the disk: a crash of the server may undo the
+        whole transaction. Raises as `connection` does.
         """
         async with self.connection() as connection:
             await connection.execute(BEGIN_DURABLE if durable else "BEGIN")
             try:
                 yield connection
             except (TimeoutError, asyncio.CancelledError):
-                raise  # and the connection ends, and with it the transaction
+                raise  # `connection` terminates it, and so the transaction ends
             except BaseException:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")
@@ -124,14 +125,14 @@ class Database:
             await connection.execute("COMMIT")
 
     def listening(self, handlers: Mapping[str, Handler]) -> Notifications:
-        """A connection outside the pool for notifications, still to be opened."""
+        """Return a connection outside the pool for notifications, not yet open."""
         return Notifications(self._url, handlers)
 
 
-async def _keep(connection: Connection) -> None:
-    """Give back as it is: the usual reset costs a round trip, and would undo PLANNING."""
+async def _keep_settings(connection: Connection) -> None:
+    """Reset nothing: the usual reset takes a round trip, and would undo PLANNING."""
 
 
 async def _prepare(connection: Connection) -> None:
     await connection.execute(PLANNING)
-    await read_every_time(connection)
+    await register_time_codec(connection)

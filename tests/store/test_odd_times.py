@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.store.database import Database
-from daemon.store.timestamps import EARLIEST, LATEST, read, written
+from daemon.store.timestamps import EARLIEST, LATEST, decode, encode
 from tests.support.api_client import serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until
@@ -20,17 +20,17 @@ NOT_OURS = pytest.mark.parametrize("time", ODD)
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_every_time_that_python_has_is_read_as_it_was_written(moment: datetime) -> None:
-    assert read(written(moment)) == moment
+    assert decode(encode(moment)) == moment
 
 
 def test_a_time_is_written_whatever_its_zone() -> None:
     noon = datetime(2025, 11, 25, 12, tzinfo=UTC)
-    assert written(noon.astimezone(timezone(timedelta(hours=-7)))) == written(noon)
+    assert encode(noon.astimezone(timezone(timedelta(hours=-7)))) == encode(noon)
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(TypeError):
-        written(datetime(2025, 11, 25))  # noqa: DTZ001
+        encode(datetime(2025, 11, 25))  # noqa: DTZ001
 
 
 async def test_times_beyond_the_calendar_are_read_as_its_ends(database: str) -> None:

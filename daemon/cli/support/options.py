@@ -89,7 +89,7 @@ async def connected(url: str) -> "AsyncIterator[Connection]":
 
     from daemon.store.database import CONNECT_SECONDS, QUERY_SECONDS
     from daemon.store.errors import cannot_open
-    from daemon.store.timestamps import read_every_time
+    from daemon.store.timestamps import register_time_codec
 
     trouble = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
     try:
@@ -99,7 +99,7 @@ async def connected(url: str) -> "AsyncIterator[Connection]":
     except (*trouble, ValueError) as error:
         raise cannot_open(error) from error
     try:
-        await read_every_time(connection)
+        await register_time_codec(connection)
         yield connection
     except BrokenPipeError:  # that of our own output
         raise
