@@ -91,7 +91,7 @@ def _exhausted(webhook: UUID, from_: str | None, to: str | None) -> "ReplayReque
 async def _retry(config: "Config", delivery: UUID) -> Again:
     from daemon.core.model.ids import DeliveryId
     from daemon.store.migrations import verify
-    from daemon.store.retries import Paused, retry_now
+    from daemon.store.retries import WebhookPaused, retry_now
 
     async with database_of(config) as url, connected(url) as db:
         await verify(db)
@@ -99,7 +99,7 @@ async def _retry(config: "Config", delivery: UUID) -> Again:
             retried = await retry_now(db, None, DeliveryId(delivery))
     if retried is None:
         raise WebhookdError(f"there is no delivery {delivery}")
-    if isinstance(retried, Paused):
+    if isinstance(retried, WebhookPaused):
         raise WebhookdError(f"the webhook {retried.webhook_id} is paused: resume it first")
     return Again(retried.delivery_id)
 

@@ -12,7 +12,7 @@ import pytest
 
 from daemon.core.event_types import EVENT_TYPES
 from daemon.core.wire import signing
-from daemon.store import attempts
+from daemon.store import listing
 from tests.pipeline.test_delivery import settled
 from tests.support.api_client import Caller, serving_api
 from tests.support.application import SECRET, Application
@@ -130,7 +130,7 @@ async def test_what_is_rare_is_found_without_looking_at_everything_at_once(
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attempts, "LOOKED_AT_ONCE", 10)
+    monkeypatch.setattr(listing, "MAX_ROWS_READ", 10)
     receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] in (0, 7) else 200)
     webhook = await app.webhook(tenant, receiver.url)
     for n in range(35):

@@ -591,7 +591,7 @@ async def test_a_page_of_exhausted_deliveries_is_read_without_the_rest_of_its_mo
     await many_deliveries(app, webhook, 3000, at=f"'{YESTERDAY}'", status="failed")
     page = (webhook, YESTERDAY, UUID(int=0), YESTERDAY + HOUR, 100)
 
-    assert await most_rows_read(app.db, replay_candidates.EXHAUSTED, *page) == 100
+    assert await most_rows_read(app.db, replay_candidates.SELECT_ATTEMPTS, *page) == 100
 
 
 async def test_what_still_waits_for_a_retry_is_not_exhausted(

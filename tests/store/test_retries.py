@@ -10,7 +10,7 @@ import pytest
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.core.model.replays import ReplaySource
-from daemon.store.retries import Paused, Retried, retry_now
+from daemon.store.retries import RetryDue, WebhookPaused, retry_now
 from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.daemons import serving, until
@@ -22,7 +22,7 @@ LATER = timedelta(hours=1)
 
 async def retry(
     app: Application, delivery: UUID, *, tenant: UUID | None = None
-) -> Retried | Paused | None:
+) -> RetryDue | WebhookPaused | None:
     async with app.db.transaction():
         return await retry_now(
             app.db, None if tenant is None else TenantId(tenant), DeliveryId(delivery)
@@ -67,7 +67,7 @@ async def test_what_is_over_is_followed_by_one_more_attempt_with_the_same_bytes(
         await until(lambda: settled(app, webhook, status, number))
         first = (await app.deliveries(webhook))[0]
         retried = await retry(app, first["id"])
-        assert isinstance(retried, Retried)
+        assert isinstance(retried, RetryDue)
         await until(lambda: len(receiver.received) == number + 1)
         await until(lambda: settled(app, webhook, "success", 1))
 
@@ -90,7 +90,7 @@ async def test_an_attempt_that_waits_is_brought_forward(
         retried = await retry(app, failed)
         await until(lambda: settled(app, webhook, "success", 1))
 
-    assert retried == Retried(DeliveryId(waiting), WebhookId(webhook))
+    assert retried == RetryDue(DeliveryId(waiting), WebhookId(webhook))
     assert len(await app.deliveries(webhook)) == 2
     assert len(receiver.received) == 1
 
@@ -102,7 +102,7 @@ async def test_an_attempt_that_is_under_way_is_left_alone(app: Application, webh
     retried = await retry(app, flying)
 
     [row] = await app.deliveries(webhook)
-    assert retried == Retried(DeliveryId(flying), WebhookId(webhook))
+    assert retried == RetryDue(DeliveryId(flying), WebhookId(webhook))
     assert (row["next_retry_at"], row["leased_until"]) == (due, lease)
 
 
@@ -122,7 +122,7 @@ async def test_a_paused_webhook_s_delivery_is_not_touched(app: Application, webh
 
     retried = await retry(app, delivery)
 
-    assert retried == Paused(WebhookId(webhook))
+    assert retried == WebhookPaused(WebhookId(webhook))
     assert await app.deliveries(webhook) == before
 
 
@@ -224,7 +224,7 @@ async def test_a_retry_that_a_replay_s_attempt_stands_for_survives_the_replay(
     retried = await retry(app, failed)
     await cancel(app, replay.id)
 
-    assert retried == Retried(DeliveryId(waiting), WebhookId(webhook))
+    assert retried == RetryDue(DeliveryId(waiting), WebhookId(webhook))
     assert waiting in {row["id"] for row in await app.deliveries(webhook)}
 
 

@@ -9,6 +9,7 @@ from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.resources.cursor import _cursor, _place
 from daemon.admin.views import deliveries, json_text
 from daemon.core.event_types import EVENT_TYPES, sample_data
+from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.wire.event_ids import public_event_id
 from daemon.runtime.offload import Offload
@@ -16,7 +17,7 @@ from daemon.store import attempts as history
 from daemon.store import event_log, retries, webhooks
 from daemon.store.database import Connection, Database
 from daemon.store.event_log import EventEntry
-from daemon.store.page import Place, Which
+from daemon.store.listing import ListFilter
 
 LONGEST_DATA = 1024 * 1024
 
@@ -84,11 +85,11 @@ class DeliveryDesk:
     async def page(self, call: Call) -> Reply:
         query: schemas.DeliveriesQuery = call.query
         webhook_id = WebhookId(call.id)
-        which = Which(query.event_type, query.status, query.from_, query.to)
+        which = ListFilter(query.event_type, query.status, query.from_, query.to)
         async with self.database.connection() as db:
             await _check_webhook(db, call.tenant, webhook_id)
             place = await self._attempt_place(db, webhook_id, query.before)
-            found, more = await history.attempts(
+            found, more = await history.list_for_webhook(
                 db, webhook_id, which, before=place, limit=query.limit
             )
         listed = [deliveries.delivery(each) for each in found]
@@ -96,10 +97,10 @@ class DeliveryDesk:
 
     async def get(self, call: Call) -> Reply:
         async with self.database.connection() as db:
-            found = await history.attempt_in_full(db, call.tenant, DeliveryId(call.id))
+            found = await history.get_details(db, call.tenant, DeliveryId(call.id))
             if found is None:
                 raise not_found("delivery")
-            siblings = await history.attempts_for_event(
+            siblings = await history.list_for_event(
                 db,
                 call.tenant,
                 found.attempt.event_id,
@@ -116,17 +117,17 @@ class DeliveryDesk:
         match retried:
             case None:
                 raise not_found("delivery")
-            case retries.Paused():
+            case retries.WebhookPaused():
                 raise Problem(409, "the webhook is paused: resume it first")
-            case retries.Retried():
+            case retries.RetryDue():
                 return Reply(202, schemas.RetryStarted(id=retried.delivery_id))
 
     async def events(self, call: Call) -> Reply:
         query: schemas.EventsQuery = call.query
-        which = Which(query.type, None, query.from_, query.to)
+        which = ListFilter(query.type, None, query.from_, query.to)
         async with self.database.connection() as db:
             place = await self._event_place(db, call.tenant, query.before)
-            found, more = await event_log.events(
+            found, more = await event_log.list_events(
                 db, call.tenant, which, before=place, limit=query.limit
             )
         listed = [schemas.Event(**_members(each)) for each in found]
@@ -135,10 +136,10 @@ class DeliveryDesk:
     async def event(self, call: Call) -> Reply:
         event_id = EventId(call.id)
         async with self.database.connection() as db:
-            found = await event_log.event(db, call.tenant, event_id)
+            found = await event_log.get_event(db, call.tenant, event_id)
             if found is None:
                 raise not_found("event")
-            attempts = await history.attempts_for_event(db, call.tenant, event_id)
+            attempts = await history.list_for_event(db, call.tenant, event_id)
         cut = len(found.data or "") > LONGEST_DATA
         return Reply(
             200,
@@ -169,25 +170,25 @@ class DeliveryDesk:
 
     async def _attempt_place(
         self, db: Connection, webhook_id: WebhookId, before: schemas.Before | None
-    ) -> Place:
+    ) -> Cursor:
         if before is None or before.at is not None:
             return _place(before)
         assert before.id is not None
-        place = await history.place_of_attempt(db, webhook_id, before.id)
+        place = await history.cursor_of(db, webhook_id, before.id)
         if place is None:
             raise Problem(404, "before: there is no such delivery of this webhook")
         return place
 
     async def _event_place(
         self, db: Connection, tenant: TenantId, before: schemas.Before | None
-    ) -> Place:
+    ) -> Cursor:
         if before is None or before.at is not None:
             return _place(before)
         assert before.id is not None
-        found = await event_log.event(db, tenant, EventId(before.id))
+        found = await event_log.get_event(db, tenant, EventId(before.id))
         if found is None or found.created_at is None:
             raise Problem(404, "before: there is no such event")
-        return Place(found.created_at, before.id)
+        return Cursor(found.created_at, before.id)
 
 
 async def _check_webhook(db: Connection, tenant: TenantId, webhook_id: WebhookId) -> None:

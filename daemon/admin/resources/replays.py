@@ -134,7 +134,7 @@ class ReplayDesk:
             raise Problem(409, str(error), mistakes=[Mistake("#/webhookId", str(error))]) from None
         if counted is None:
             raise not_found("webhook")
-        if counted.wanted.from_time >= counted.wanted.to_time:
+        if counted.scope.from_time >= counted.scope.to_time:
             reason = "must be before to, which is now at the latest"
             raise Problem(422, f"from: {reason}", mistakes=[Mistake("#/from", reason)])
         return counted

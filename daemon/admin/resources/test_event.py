@@ -110,7 +110,7 @@ class TrialDesk:
         message_id = public_test_id(uuid4())
         if not wanted.sample:
             async with self._database.connection() as db:
-                found = await event_log.latest_fitting(
+                found = await event_log.find_latest(
                     db,
                     tenant,
                     wanted.event_type,

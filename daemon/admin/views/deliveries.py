@@ -11,7 +11,7 @@ from daemon.admin.views.json_text import _object
 from daemon.core.model.attempts import AttemptResult, Response
 from daemon.core.wire import body as wire_body
 from daemon.core.wire.event_ids import public_event_id
-from daemon.store.attempts import Attempt, AttemptInFull
+from daemon.store.attempts import Attempt, AttemptDetails
 
 LONGEST_BODY = 256 * 1024
 
@@ -23,7 +23,7 @@ def delivery(attempt: Attempt) -> schemas.Delivery:
     return schemas.Delivery(**_attempt_members(attempt))
 
 
-def delivery_in_full(found: AttemptInFull, siblings: Sequence[Attempt]) -> schemas.DeliveryInFull:
+def delivery_in_full(found: AttemptDetails, siblings: Sequence[Attempt]) -> schemas.DeliveryInFull:
     trace = _object(found.trace)
     attempt = found.attempt
     return schemas.DeliveryInFull(
@@ -55,7 +55,7 @@ def _attempt_members(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _request_of(found: AttemptInFull, head: object) -> schemas.SentRequest | None:
+def _request_of(found: AttemptDetails, head: object) -> schemas.SentRequest | None:
     """None for what was never sent: it is still to come, or its target was refused."""
     if not isinstance(head, str):
         return None
@@ -69,7 +69,7 @@ def _request_of(found: AttemptInFull, head: object) -> schemas.SentRequest | Non
         return None
 
 
-def _response_of(found: AttemptInFull) -> schemas.ReceivedResponse | None:
+def _response_of(found: AttemptDetails) -> schemas.ReceivedResponse | None:
     status = found.attempt.status_code
     if status is None:
         return None
