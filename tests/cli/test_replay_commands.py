@@ -17,13 +17,13 @@ import pytest
 from daemon.cli.support.time_options import moment, window
 from daemon.core.errors import UsageError
 from daemon.core.model.ids import ReplayId
-from tests.pipeline.test_delivery import settled
 from tests.store.test_retries import delivery_of
 from tests.support.application import Application
 from tests.support.commandline import MODULE, Ended, environment, running, webhookd
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
-from tests.support.replays import YESTERDAY, begin, over, store_events, wanted
+from tests.support.replays import YESTERDAY, request_for, start, store_events, until_ended
 
 NOW = datetime(2025, 11, 25, 16, tzinfo=UTC)
 DAY = f"{YESTERDAY:%F}"
@@ -115,7 +115,7 @@ async def test_all_that_was_given_up_in_a_time_is_made_again(
         await delivery_of(app, webhook, status="failed", next_retry_at=None)
     async with serving(database):
         told = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
-        await over(app, ReplayId(UUID(json.loads(told.out)["replayId"])))
+        await until_ended(app, ReplayId(UUID(json.loads(told.out)["replayId"])))
         nothing = await webhookd(*arguments, folder=tmp_path, env=env)
         for_programs = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
 
@@ -200,7 +200,7 @@ async def test_what_cannot_be_replayed_looked_at_or_cancelled_is_told(
     )
     await app.db.execute("UPDATE webhooks SET event_filters = NULL WHERE id = $1", webhook)
     async with serving(database):
-        done = await over(app, (await begin(app, wanted(webhook))).id)
+        done = await until_ended(app, (await start(app, request_for(webhook))).id)
     late = await webhookd("replay", "--cancel", str(done.id), folder=tmp_path, env=env)
 
     assert absent == Ended(1, "", f"webhookd: there is no replay {unknown}\n")
@@ -242,7 +242,7 @@ async def test_ctrl_c_ends_the_watching_and_not_the_replay(
             await until(lambda: len(receiver.received) >= 5)
             code = await watching.stop(signal.SIGINT)
         replay = UUID(begun.split()[1].removesuffix(":"))
-        ended = await over(app, ReplayId(replay))
+        ended = await until_ended(app, ReplayId(replay))
 
     assert code == 130
     assert watching.err == [

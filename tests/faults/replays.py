@@ -17,7 +17,15 @@ from tests.faults.report import Report
 from tests.faults.stage import Stage, faults_logged, stage
 from tests.support import daemons
 from tests.support.receiver import Received, Reply
-from tests.support.replays import begin, cancel, look, on_the_wire, over, store_events, wanted
+from tests.support.replays import (
+    cancel,
+    get_replay,
+    public_ids,
+    request_for,
+    start,
+    store_events,
+    until_ended,
+)
 
 PROMISED_MS = 100.0
 PACE_SECONDS = 0.02
@@ -98,15 +106,15 @@ async def beside_live(
         arrivals = Arrivals(it, answer_after=answer_after)
         tenant = await app.tenant()
         webhook = await app.webhook(tenant, f"{it.receiver.url}/replayed")
-        stored = on_the_wire(await store_events(app, tenant, events, apart=APART))
+        stored = public_ids(await store_events(app, tenant, events, apart=APART))
         trickle = Trickle(it, arrivals, tenant)
         await trickle.ms(until=asyncio.Event(), most=WARM_UP)  # connections, plans, windows
         alone = await trickle.ms(until=asyncio.Event(), most=samples)
         ended = asyncio.Event()
         began = time.monotonic()
-        replay = await begin(app, wanted(webhook))
+        replay = await start(app, request_for(webhook))
         live = asyncio.create_task(trickle.ms(until=ended, most=100_000))
-        while (await look(app, replay.id)).status is ReplayStatus.RUNNING:
+        while (await get_replay(app, replay.id)).status is ReplayStatus.RUNNING:
             await asyncio.sleep(0.25)
         took = time.monotonic() - began
         ended.set()
@@ -147,8 +155,8 @@ async def killed(
     async with stage(database, tenants=1, webhooks=1) as it, it.application() as app:
         arrivals = Arrivals(it, answer_after=0.005)
         webhook = await app.db.fetchval("SELECT id FROM webhooks")
-        stored = on_the_wire(await store_events(app, it.tenants[0], events, apart=APART))
-        replay = await begin(app, wanted(webhook))
+        stored = public_ids(await store_events(app, it.tenants[0], events, apart=APART))
+        replay = await start(app, request_for(webhook))
         port = daemons.free_port()
         for number in range(rounds):
             share = events * (number + 1) // (rounds + 1)
@@ -158,7 +166,7 @@ async def killed(
             await it.forget_daemon()
             unsettled = arrivals.first.keys() - {event for _, event in await it.stored()}
             in_flight |= unsettled
-            standing = await look(app, replay.id)
+            standing = await get_replay(app, replay.id)
             report.note(
                 f"killed in the middle, {number + 1}",
                 standing.status is ReplayStatus.RUNNING,
@@ -167,7 +175,7 @@ async def killed(
             if not wait_for_leases:
                 await it.lapse_leases()
         async with daemons.daemon(database, folder, port=port, log=log):
-            ended = await over(app, replay.id, within=300 + LEASE_SECONDS)
+            ended = await until_ended(app, replay.id, within=300 + LEASE_SECONDS)
         missing = set(stored) - arrivals.times.keys()
         doubled = {event for event, times in arrivals.times.items() if times > 1}
         report.note("nothing skipped", not missing, f"{len(stored)}, {len(missing)} missing")
@@ -192,7 +200,7 @@ async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1
         await store_events(app, it.tenants[0], events, apart=APART)
         for number in range(1, rounds + 1):
             arrivals = Arrivals(it, answer_after=0.005)
-            replay = await begin(app, wanted(webhook))
+            replay = await start(app, request_for(webhook))
             await daemons.until(lambda seen=arrivals: len(seen.first) >= events // 2, within=300)
             asked = time.monotonic()
             left = await cancel(app, replay.id)
@@ -205,7 +213,7 @@ async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1
                 f"asked for {took_ms:.0f} ms; {len(after)} requests began after that, the last one"
                 f" {max(after, default=0.0) * 1000:.0f} ms after",
             )
-            now = await look(app, replay.id)
+            now = await get_replay(app, replay.id)
             report.note(
                 "what was begun was sent, and is all that was",
                 now.status is ReplayStatus.CANCELLED and now.sent == len(arrivals.first) < events,

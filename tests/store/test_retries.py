@@ -11,11 +11,11 @@ import pytest
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.core.model.replays import ReplaySource
 from daemon.store.retries import RetryDue, WebhookPaused, retry_now
-from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
-from tests.support.replays import begin, cancel, over, store_events, wanted
+from tests.support.replays import cancel, request_for, start, store_events, until_ended
 
 LATER = timedelta(hours=1)
 
@@ -216,7 +216,7 @@ async def test_a_retry_that_a_replay_s_attempt_stands_for_survives_the_replay(
     failed = await delivery_of(
         app, webhook, event_id=event, status="failed", attempt_number=1, next_retry_at=None
     )
-    replay = await begin(app, wanted(webhook))
+    replay = await start(app, request_for(webhook))
     waiting = await delivery_of(
         app, webhook, event_id=event, replay_id=replay.id, next_retry_at=datetime.now(UTC)
     )
@@ -234,12 +234,12 @@ async def test_two_who_retry_all_that_was_given_up_send_each_of_it_once(
     for n in range(200):
         at = datetime.now(UTC) - timedelta(minutes=300 - n)
         await delivery_of(app, webhook, status="failed", next_retry_at=None, attempted_at=at)
-    everything = wanted(webhook, source=ReplaySource.EXHAUSTED)
+    everything = request_for(webhook, source=ReplaySource.EXHAUSTED)
 
     async with serving(database), serving(database):
-        both = [await begin(app, everything) for _ in range(2)]
+        both = [await start(app, everything) for _ in range(2)]
         for each in both:
-            await over(app, each.id)
+            await until_ended(app, each.id)
 
     assert len(receiver.received) == 200
     assert max(Counter(r.headers["webhook-id"] for r in receiver.received).values()) == 1
