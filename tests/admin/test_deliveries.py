@@ -13,10 +13,10 @@ import pytest
 from daemon.core.event_types import EVENT_TYPES
 from daemon.core.wire import signing
 from daemon.store import listing
-from tests.pipeline.test_delivery import settled
 from tests.support.api_client import Caller, serving_api
 from tests.support.application import SECRET, Application
 from tests.support.daemons import until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
 
 ONCE: dict[str, Any] = {"delivery": {"retry_schedule": []}}

@@ -19,7 +19,6 @@ from daemon.maintenance.erasure import Erasure, Progress
 from daemon.store import erasure
 from daemon.store.database import Database
 from daemon.store.erasure import NIL
-from tests.pipeline.test_delivery import settled
 from tests.support.aged_rows import (
     OLD,
     count_in,
@@ -33,6 +32,7 @@ from tests.support.aged_rows import (
 )
 from tests.support.application import Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.postgres import most_rows_read
 from tests.support.receiver import Receiver, Reply
 

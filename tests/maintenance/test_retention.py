@@ -17,7 +17,6 @@ from daemon.runtime.metrics import Metrics
 from daemon.store import retention
 from daemon.store.database import Connection, Database
 from daemon.store.retention import Found, Place, Shelf
-from tests.pipeline.test_delivery import settled
 from tests.support.aged_rows import (
     OLD,
     count_in,
@@ -31,6 +30,7 @@ from tests.support.aged_rows import (
 )
 from tests.support.application import Application
 from tests.support.daemons import metrics_of, serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
 
 YOUNG = "now() - interval '6 days'"

@@ -11,9 +11,9 @@ from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.core.wire import signing
 from daemon.secrets.credentials import credentials_of, header_place, redacted
 from daemon.secrets.vault import Vault
-from tests.pipeline.test_delivery import settled
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
 
 BEARER = "Bearer t0k3n-t0k3n-t0k3n"
