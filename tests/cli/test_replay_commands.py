@@ -17,11 +17,10 @@ import pytest
 from daemon.cli.support.time_options import moment, window
 from daemon.core.errors import UsageError
 from daemon.core.model.ids import ReplayId
-from tests.store.test_retries import delivery_of
 from tests.support.application import Application
 from tests.support.commandline import MODULE, Ended, environment, running, webhookd
 from tests.support.daemons import serving, until
-from tests.support.deliveries import settled
+from tests.support.deliveries import insert_delivery, settled
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import YESTERDAY, request_for, start, store_events, until_ended
 
@@ -78,7 +77,7 @@ async def test_one_delivery_is_made_again(
     tmp_path: Path, database: str, app: Application, receiver: Receiver, webhook: UUID
 ) -> None:
     env = {"DATABASE_URL": database}
-    failed = await delivery_of(app, webhook, status="failed", next_retry_at=None)
+    failed = await insert_delivery(app, webhook, status="failed", next_retry_at=None)
     async with serving(database):
         ended = await webhookd("retry", str(failed), "--json", folder=tmp_path, env=env)
         await until(lambda: settled(app, webhook, "success", 1))
@@ -92,7 +91,7 @@ async def test_what_cannot_be_retried_is_told(
 ) -> None:
     env = {"DATABASE_URL": database}
     unknown = uuid4()
-    waiting = await delivery_of(app, webhook)
+    waiting = await insert_delivery(app, webhook)
     await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
 
     absent, paused, nowhere = await asyncio.gather(
@@ -112,7 +111,7 @@ async def test_all_that_was_given_up_in_a_time_is_made_again(
     env = {"DATABASE_URL": database}
     arguments = ("retry", "--webhook", str(webhook), "--from", "1d")
     for _ in range(3):
-        await delivery_of(app, webhook, status="failed", next_retry_at=None)
+        await insert_delivery(app, webhook, status="failed", next_retry_at=None)
     async with serving(database):
         told = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
         await until_ended(app, ReplayId(UUID(json.loads(told.out)["replayId"])))

@@ -1,4 +1,4 @@
-"""Rows as the application should not write them: they stop no loop and break nobody's view."""
+"""Unusual rows that the application may write: they stop no loop and break no view."""
 
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -13,15 +13,15 @@ from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, serving, until
 from tests.support.receiver import Receiver, Reply
 
-MOST = 2**31 - 1
+MAX_INTEGER = 2**31 - 1
 
 
-def refusing(path: str, receiver: Receiver) -> None:
+def answer_500_at(path: str, receiver: Receiver) -> None:
     receiver.answer = lambda request: Reply(500 if request.path == path else 200)
 
 
-async def row(app: Application, webhook: UUID, **columns: object) -> UUID:
-    """A delivery with these columns."""
+async def insert_delivery(app: Application, webhook: UUID, **columns: object) -> UUID:
+    """Insert a delivery with these columns, and return its id."""
     names = "".join(f", {name}" for name in columns)
     values = "".join(f", ${n}" for n in range(4, 4 + len(columns)))
     delivery_id = uuid4()
@@ -33,39 +33,39 @@ async def row(app: Application, webhook: UUID, **columns: object) -> UUID:
     return delivery_id
 
 
-async def test_a_count_of_failures_at_its_end_holds_no_result_up(
+async def test_a_count_of_failures_at_its_maximum_delays_no_results(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant, other = await app.tenant(), await app.tenant()
-    webhook, well = [
+    webhook, other_webhook = [
         await app.webhook(each, receiver.url + path)
         for each, path in ((tenant, "/full"), (other, "/well"))
     ]
     await app.db.execute(
-        "UPDATE webhooks SET consecutive_failures = $1 WHERE id = $2", MOST, webhook
+        "UPDATE webhooks SET consecutive_failures = $1 WHERE id = $2", MAX_INTEGER, webhook
     )
-    refusing("/full", receiver)
+    answer_500_at("/full", receiver)
     async with serving(database, delivery={"pause_after": 1_000_000}):
         await app.event(tenant)
         await app.event(other)
         await until(lambda: settled(app, webhook, "failed"), within=10)
-        await until(lambda: settled(app, well, "success"), within=10)
+        await until(lambda: settled(app, other_webhook, "success"), within=10)
     health = await app.health(webhook)
-    assert (health["consecutive_failures"], health["is_active"]) == (MOST, False)
+    assert (health["consecutive_failures"], health["is_active"]) == (MAX_INTEGER, False)
 
 
 async def settled(app: Application, webhook: UUID, status: str) -> bool:
     return status in {each["status"] for each in await app.deliveries(webhook)}
 
 
-@pytest.mark.parametrize("number", [-10, 0, MOST])
-async def test_an_attempt_of_any_number_is_settled_and_can_be_made_again(
+@pytest.mark.parametrize("number", [-10, 0, MAX_INTEGER])
+async def test_an_attempt_of_any_number_is_stored_and_can_be_retried(
     number: int, app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, f"{receiver.url}/odd")
-    refusing("/odd", receiver)
-    delivery = await row(app, webhook, payload="{}", attempt_number=number)
+    answer_500_at("/odd", receiver)
+    delivery = await insert_delivery(app, webhook, payload="{}", attempt_number=number)
     async with serving_api(database, tenant) as api:
         await until(lambda: settled(app, webhook, "failed"), within=10)
         again = await api.post(f"/api/deliveries/{delivery}/retry")
@@ -87,7 +87,7 @@ ODD_HEADERS = {
 
 
 @pytest.mark.parametrize("headers", ODD_HEADERS.values(), ids=ODD_HEADERS)
-async def test_headers_of_an_odd_shape_fail_their_own_webhook_s_attempts_and_stop_nobody(
+async def test_headers_of_an_unusual_shape_fail_the_attempts_of_their_own_webhook_alone(
     headers: str, app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant, other = await app.tenant(), await app.tenant()
@@ -108,14 +108,14 @@ async def test_headers_of_an_odd_shape_fail_their_own_webhook_s_attempts_and_sto
         ]
     assert [answer.status for answer in answers] == [200, 200, 200, 200, 200, 204]
     assert "the webhook's own headers cannot be sent: " in error
-    assert len(receiver.at("/odd")) == 1  # the test, once they were mended
+    assert len(receiver.at("/odd")) == 1  # the test event, after the headers were replaced
 
 
 async def is_sealed(app: Application, webhook: UUID) -> bool:
     return bool((await app.health(webhook))["sealed_with"])
 
 
-async def test_a_secret_too_long_to_be_sealed_keeps_no_other_from_it(
+async def test_a_secret_too_long_to_be_sealed_does_not_prevent_the_sealing_of_others(
     app: Application, database: str
 ) -> None:
     tenant = await app.tenant()
@@ -133,15 +133,15 @@ ODD_DATA = {
     "a number beyond doubles": '{"a": 1e400}',
     "a long integer": '{"a": ' + "9" * 400 + "}",
     "an integer of 65 bits": '{"a": 18446744073709551616}',
-    "a nest": nested(300),
+    "nested arrays": nested(300),
     "a deep nest": nested(1100),
-    "no object": "[1, null]",
+    "an array": "[1, null]",
     "null": "null",
 }
 
 
 @pytest.mark.parametrize("data", ODD_DATA.values(), ids=ODD_DATA)
-async def test_what_was_stored_is_shown_digit_for_digit_or_as_a_text(
+async def test_stored_data_are_shown_digit_for_digit_or_as_text(
     data: str, app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()
@@ -169,7 +169,10 @@ async def test_a_webhook_with_any_filters_can_be_managed(
         there = f"/api/webhooks/{webhook}"
         assert (await api.get("/api/webhooks")).status == 200
         assert (await api.get(there)).status == 200
-        assert (await api.patch(there, {"name": "x"})).status in (200, 422)  # told what is wrong
+        assert (await api.patch(there, {"name": "x"})).status in (
+            200,
+            422,
+        )  # refused with the reason
         assert (await api.patch(there, {"eventFilters": None})).status == 200
         assert (await api.delete(there)).status == 204
 
@@ -178,7 +181,7 @@ async def test_a_webhook_with_any_filters_can_be_managed(
     ("types", "shown"),
     [("ARRAY[NULL, 'a']", ["a"]), ("ARRAY[['a', 'b'], ['c', NULL]]", ["a", "b", "c"])],
 )
-async def test_a_webhook_with_an_odd_array_of_types_is_shown(
+async def test_a_webhook_with_an_unusual_array_of_types_is_shown(
     types: str, shown: list[str], app: Application, database: str
 ) -> None:
     tenant = await app.tenant()
@@ -201,14 +204,14 @@ ODD_ATTEMPTS = {
     "headers' number beyond doubles": {"response_headers": '{"x": 1e400}'},
     "a trace in an array": {"trace": "[]"},
     "a trace in a deep nest": {"trace": nested(1100)},
-    "a head that is none": {"trace": '{"head": 5}'},
+    "a head that is a number": {"trace": '{"head": 5}'},
     "a head of one word": {"trace": '{"head": "x"}'},
-    "a head of an odd line": {"trace": '{"head": "x\\r\\ny"}'},
+    "a head with an incomplete line": {"trace": '{"head": "x\\r\\ny"}'},
     "a head without a host": {"trace": '{"head": "POST / HTTP/1.1\\r\\n\\r\\n"}'},
     "stages in an array": {"trace": HEAD + ', "stagesMs": [1]}'},
-    "stages that are none": {"trace": HEAD + ', "stagesMs": {"tls": "x", "lookup": 1e99}}'},
+    "stages of other types": {"trace": HEAD + ', "stagesMs": {"tls": "x", "lookup": 1e99}}'},
     "data in a deep nest": {"trace": HEAD + "}", "payload": nested(1100)},
-    "a status that is none": {"status": "zzz", "status_code": -5},
+    "an unknown status": {"status": "zzz", "status_code": -5},
 }
 
 
@@ -218,7 +221,9 @@ async def test_an_attempt_of_any_shape_is_shown(
 ) -> None:
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
-    delivery = await row(app, webhook, **{"status": "failed", "status_code": 200} | columns)
+    delivery = await insert_delivery(
+        app, webhook, **{"status": "failed", "status_code": 200} | columns
+    )
     async with serving_api(database, tenant) as api:
         shown = await api.get(f"/api/deliveries/{delivery}")
         listed = await api.get(f"/api/webhooks/{webhook}/deliveries")
@@ -226,12 +231,12 @@ async def test_an_attempt_of_any_shape_is_shown(
 
 
 @pytest.mark.parametrize("url", ["http://[bad", "", "//", "http://a b/", "x" * 3000])
-async def test_a_webhook_of_any_address_can_be_managed_and_its_attempts_seen(
+async def test_a_webhook_with_any_url_can_be_managed_and_its_attempts_are_shown(
     url: str, app: Application, database: str
 ) -> None:
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, url)
-    delivery = await row(app, webhook, status="failed", trace=HEAD + "}")
+    delivery = await insert_delivery(app, webhook, status="failed", trace=HEAD + "}")
     async with serving_api(database, tenant) as api:
         there = f"/api/webhooks/{webhook}"
         seen = [await api.get(there), await api.get(f"/api/deliveries/{delivery}")]
@@ -240,7 +245,7 @@ async def test_a_webhook_of_any_address_can_be_managed_and_its_attempts_seen(
     assert [each.status for each in (*seen, tried, changed)] == [200, 200, 400, 200]
 
 
-async def test_what_a_row_holds_is_in_no_log_whatever_is_wrong_with_it(
+async def test_a_failing_statement_does_not_log_the_contents_of_rows(
     app: Application, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEBHOOKD_ADMIN__TOKENS", OPERATOR)
@@ -253,14 +258,14 @@ async def test_what_a_row_holds_is_in_no_log_whatever_is_wrong_with_it(
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         answer = await Caller(session, headers).patch(f"/api/webhooks/{webhook}", {"name": "never"})
-    told = log.read_text()
+    logged = log.read_text()
     assert answer.status == 500
-    assert "app_name" in told
-    assert "Failing row" not in told
-    assert "c4n4ry" not in told
+    assert "app_name" in logged
+    assert "Failing row" not in logged
+    assert "c4n4ry" not in logged
 
 
-def test_an_answer_of_a_wrong_shape_is_told_without_what_it_held() -> None:
+def test_an_invalid_reply_is_reported_without_its_contents() -> None:
     with pytest.raises(ValidationError) as error:
         RetryStarted.model_validate({"id": "c4n4ry"})
     assert "c4n4ry" not in str(error.value)

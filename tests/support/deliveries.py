@@ -1,4 +1,7 @@
-"""Conditions on deliveries to wait for, and a short retry schedule."""
+"""Deliveries: inserted, and conditions on them to wait for."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 from tests.support.application import Application
 
@@ -29,3 +32,23 @@ async def nothing_leased(app: Application) -> bool:
         "SELECT count(*) FROM webhook_deliveries WHERE leased_until IS NOT NULL"
     )
     return bool(leased == 0)
+
+
+async def insert_delivery(app: Application, webhook: UUID, **columns: object) -> UUID:
+    """Insert a delivery, by default with a pending second attempt that is due in an hour."""
+    values: dict[str, object] = {
+        "webhook_id": webhook,
+        "event_id": uuid4(),
+        "event_type": "email.opened",
+        "payload": '{"n": 1}',
+        "status": "pending_retry",
+        "attempt_number": 2,
+        "next_retry_at": datetime.now(UTC) + timedelta(hours=1),
+        "event_created_at": datetime(2025, 1, 1, tzinfo=UTC),
+    } | columns
+    places = ", ".join(f"${number + 1}" for number in range(len(values)))
+    row = await app.db.fetchrow(
+        f"INSERT INTO webhook_deliveries ({', '.join(values)}) VALUES ({places}) RETURNING id",
+        *values.values(),
+    )
+    return UUID(str(row["id"]))
