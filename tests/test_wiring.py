@@ -2,10 +2,10 @@
 
 import threading
 
-from tests.pipeline.test_delivery import settled
 from tests.support.api_client import serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
 
 LARGE_TEXT = "x" * (300 * 1024)

@@ -130,10 +130,10 @@ async def _tenant(db: "Connection", given: UUID | None, *, create: bool) -> "Ten
     """
     from daemon.core.model.ids import TenantId
     from daemon.store import publish
-    from daemon.store.webhooks import knows_tenant
+    from daemon.store.webhooks import tenant_exists
 
     if given is not None:
-        if not await knows_tenant(db, TenantId(given)):
+        if not await tenant_exists(db, TenantId(given)):
             raise UsageError(f"--tenant: there is no tenant {given}")
         return TenantId(given)
     candidates = await publish.tenants(db, limit=MOST_TENANTS_NAMED + 1)

@@ -71,20 +71,20 @@ class Fanout:
 
     async def _fan_out(self) -> tuple[InboxBatch, list[NewDelivery]]:
         async with self._database.transaction(durable=False) as db:
-            batch = await inbox.take(db, self._snapshot, limit=BATCH)
+            batch = await inbox.take_batch(db, self._snapshot, limit=BATCH)
             wanted = await match_events(db, batch.events) if batch.events else []
             if not wanted:
                 return batch, []
             made = await _without_locked(db, wanted)
             for start in range(0, len(made), INSERTED_AT_ONCE):
-                await deliveries.create(db, made[start : start + INSERTED_AT_ONCE])
+                await deliveries.insert(db, made[start : start + INSERTED_AT_ONCE])
             return batch, made
 
 
 async def _without_locked(db: Connection, wanted: Sequence[NewDelivery]) -> list[NewDelivery]:
     """The deliveries that can be inserted now; the others' events go back into the inbox."""
-    insertable = await subscriptions.hold(db, list({new.webhook_id for new in wanted}))
+    insertable = await subscriptions.lock_for_insert(db, list({new.webhook_id for new in wanted}))
     locked = [new for new in wanted if new.webhook_id not in insertable]
     if locked:
-        await inbox.put_back(db, [(new.event_id, new.webhook_id) for new in locked])
+        await inbox.return_events(db, [(new.event_id, new.webhook_id) for new in locked])
     return [new for new in wanted if new.webhook_id in insertable]

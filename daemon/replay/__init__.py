@@ -1,1 +1,1 @@
-"""Stored events sent once more, beside what is new."""
+"""Replays: stored events and exhausted deliveries, sent again with the capacity left over."""

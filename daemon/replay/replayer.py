@@ -1,8 +1,8 @@
 """
-The replayer: what is to be sent again is made bit by bit, in what room new events leave.
+The replayer: makes the deliveries of running replays, batch by batch, in the room new events leave.
 
-The replays are rows; every daemon takes part in all of them, one look at one replay a turn. What it
-remembers of them, how fast each may go, is worth nothing when it dies.
+Every daemon takes part in all replays, one step of one replay at a time. Their progress is in their
+rows; the pace that a daemon remembers is a hint, and is lost with it.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.ids import ReplayId
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.replay_pace import (
-    MOST_READ,
-    NOTHING,
+    EMPTY_BATCH,
+    MAX_READ,
     SLOT_SHARE,
+    Batch,
     Outstanding,
     Pace,
-    Piece,
-    piece_of,
+    next_batch,
 )
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.replay.selection import select_candidates
@@ -31,118 +31,126 @@ from daemon.runtime.metrics import Metrics
 from daemon.store import replay_steps
 from daemon.store.database import Database
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
-from daemon.store.replay_steps import Job
+from daemon.store.replay_steps import LockedReplay
 from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
-LISTED_EVERY_SECONDS = 1.0
-MOST_AT_A_TIME = 100
-# Between two turns that have made something: then others have the event loop and the database.
-BREATH_SECONDS = 0.01
-# One whose turn ends in a fault must not be the first again.
-SET_ASIDE_SECONDS = 1.0
+LIST_SECONDS = 1.0
+MAX_REPLAYS = 100
+# After a step that added deliveries: leaves the event loop and the database to others.
+PAUSE_SECONDS = 0.01
+# Before a replay whose step raised an error is tried again: the others come first.
+RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Known:
-    """What this daemon remembers of a replay: `since` is where what is outstanding begins."""
+class RunningReplay:
+    """
+    A replay as this daemon remembers it.
 
-    look_at: float
+    `next_at` is when its next step is due; pending deliveries are counted from `since` on.
+    """
+
+    next_at: float
     pace: Pace = field(default_factory=Pace)
     since: datetime | None = None
 
 
 class Replayer:
-    """The loop; it rings `bell` for each webhook that it has made deliveries for."""
+    """The loop; it announces each webhook that got deliveries."""
 
     name = "replayer"
 
     def __init__(
-        self, database: Database, lanes: Lanes, bell: LaneWaker, *, metrics: Metrics
+        self, database: Database, lanes: Lanes, waker: LaneWaker, *, metrics: Metrics
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._lanes = lanes
-        self._bell = bell
+        self._waker = waker
         self._metrics = metrics
-        self._known: dict[ReplayId, Known] = {}
+        self._running: dict[ReplayId, RunningReplay] = {}
         self._list_at = 0.0
 
     async def run_once(self) -> float:
+        """Make the step that is due first; return the seconds until the next call."""
         now = time.monotonic()
         if now >= self._list_at:
             await self._list(now)
-        if not self._known:
-            return LISTED_EVERY_SECONDS
-        replay_id, known = min(self._known.items(), key=lambda each: each[1].look_at)
-        if known.look_at > now:
-            return min(known.look_at, self._list_at) - now
-        known.look_at = now + SET_ASIDE_SECONDS
-        made = await self._look(replay_id, known)
-        known.look_at = time.monotonic() + known.pace.rest
-        return BREATH_SECONDS if made else 0.0
+        if not self._running:
+            return LIST_SECONDS
+        replay_id, running = min(self._running.items(), key=lambda item: item[1].next_at)
+        if running.next_at > now:
+            return min(running.next_at, self._list_at) - now
+        running.next_at = now + RETRY_SECONDS
+        added = await self._step(replay_id, running)
+        running.next_at = time.monotonic() + running.pace.rest_seconds
+        return PAUSE_SECONDS if added else 0.0
 
     async def _list(self, now: float) -> None:
         async with self._database.connection() as db:
-            running = await replay_steps.running(db, limit=MOST_AT_A_TIME)
-        self._known = {each: self._known.get(each) or Known(now) for each in running}
-        self._list_at = now + LISTED_EVERY_SECONDS
+            ids = await replay_steps.list_running(db, limit=MAX_REPLAYS)
+        self._running = {each: self._running.get(each) or RunningReplay(now) for each in ids}
+        self._list_at = now + LIST_SECONDS
 
-    async def _look(self, replay_id: ReplayId, known: Known) -> bool:
-        """Make a replay's next piece, if there is room for one; whether there was."""
-        # Need not be durable: what a crash undoes, its place with it, is made again.
+    async def _step(self, replay_id: ReplayId, running: RunningReplay) -> bool:
+        """Add a replay's next batch if there is room for one; return whether it moved on."""
+        # Need not be durable: deliveries and cursor that a crash undoes are made again together.
         async with self._database.transaction(durable=False) as db:
-            job = await replay_steps.lock(db, replay_id)
-            if job is None or isinstance(job.choice, UnusableFilter):
-                known.pace.waited()
+            replay = await replay_steps.lock(db, replay_id)
+            if replay is None or isinstance(replay.filter, UnusableFilter):
+                running.pace.idle()
                 return False
-            seen = await replay_steps.outstanding(db, job, since=known.since)
-            piece = await self._next_piece(db, job, known, seen)
-            if piece.reached is None:
-                known.pace.waited()
+            outstanding = await replay_steps.outstanding(db, replay, since=running.since)
+            batch = await self._next_batch(db, replay, running.pace, outstanding)
+            if batch.end is None:
+                running.pace.idle()
                 return False
-            made = await replay_steps.make(db, job, piece)
-        known.since = seen.oldest or made.due
-        known.pace.made(piece)
-        if made.count:
-            self._metrics.pipeline.replayed_deliveries.inc(made.count)
-            self._bell.announce(job.webhook_id, 0.0, made.due, failing=job.failing)
+            inserted = await replay_steps.insert_deliveries(db, replay, batch)
+        running.since = outstanding.oldest or inserted.due_at
+        running.pace.added(batch)
+        if inserted.count:
+            self._metrics.pipeline.replayed_deliveries.inc(inserted.count)
+            self._waker.announce(replay.webhook_id, 0.0, inserted.due_at, failing=replay.failing)
         return True
 
-    async def _next_piece(self, db: Connection, job: Job, known: Known, seen: Outstanding) -> Piece:
-        """What there is room for now; with the end of it all, the replay is completed."""
-        room = known.pace.room(
-            seen,
-            free=self._lanes.half_free(job.webhook_id),
+    async def _next_batch(
+        self, db: Connection, replay: LockedReplay, pace: Pace, outstanding: Outstanding
+    ) -> Batch:
+        """Read the batch that there is room for; complete a replay that has nothing left."""
+        room = pace.room(
+            outstanding,
+            free=self._lanes.half_free(replay.webhook_id),
             slots=self._slots_of_each(),
-            failing=job.failing,
+            failing=replay.failing,
         )
         if room == 0:
-            return NOTHING
-        assert isinstance(job.choice, ReplayFilter)
-        most_read = DATA_READ_AT_ONCE if job.choice.needs_data else MOST_READ
-        found = await replay_steps.next_candidates(
-            db, job, limit=known.pace.to_read(room, most_read)
+            return EMPTY_BATCH
+        assert isinstance(replay.filter, ReplayFilter)
+        max_read = DATA_READ_AT_ONCE if replay.filter.needs_data else MAX_READ
+        candidates = await replay_steps.next_candidates(
+            db, replay, limit=pace.to_read(room, max_read)
         )
-        if not found and seen.pending == 0:
-            await _complete(db, job)
-        return piece_of(found, await select_candidates(db, found, job.choice), most=room)
+        if not candidates and outstanding.pending == 0:
+            await _complete(db, replay)
+        selected = await select_candidates(db, candidates, replay.filter)
+        return next_batch(candidates, selected, most=room)
 
     def _slots_of_each(self) -> int:
-        """An equal part of what all replays may hold together."""
-        return max(1, int(self._lanes.slots * SLOT_SHARE) // len(self._known))
+        """An equal part of the slots that all replays may hold together."""
+        return max(1, int(self._lanes.slots * SLOT_SHARE) // len(self._running))
 
 
-async def _complete(db: Connection, job: Job) -> None:
-    seen = await replay_steps.outstanding(db, job, since=None)
-    if seen.pending:  # the clock was set back: some of it lies before where we looked
+async def _complete(db: Connection, replay: LockedReplay) -> None:
+    outstanding = await replay_steps.outstanding(db, replay, since=None)
+    if outstanding.pending:  # due before `since`: the database's clock was set back
         return
-    made, total = await replay_steps.complete(db, job)
+    made, total = await replay_steps.complete(db, replay)
     log.info(
         "replay.completed",
-        replay_id=str(job.id),
-        webhook_id=str(job.webhook_id),
+        replay_id=str(replay.id),
+        webhook_id=str(replay.webhook_id),
         made=made,
         total=total,
     )

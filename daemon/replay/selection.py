@@ -1,4 +1,4 @@
-"""Which of the rows that a step looks at are sent."""
+"""Which candidates of a replay its filter selects."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,19 +13,23 @@ from daemon.store.session import Connection
 
 
 async def select_candidates(
-    db: Connection, candidates: Sequence[Candidate], choice: ReplayFilter
+    db: Connection, candidates: Sequence[Candidate], replay_filter: ReplayFilter
 ) -> set[UUID]:
-    """The ids of those that are to be sent; data are read only where they decide."""
-    fitting = [
-        each.position.id
-        for each in candidates
-        if each.fits and choice.matches_type(each.event_type)
+    """Return the ids of the candidates to send; data are read only where they decide."""
+    by_type = [
+        candidate.cursor.id
+        for candidate in candidates
+        if candidate.eligible and replay_filter.matches_type(candidate.event_type)
     ]
-    if not choice.needs_data:
-        return set(fitting)
-    wanted: set[UUID] = set()
-    for start in range(0, len(fitting), DATA_READ_AT_ONCE):
-        some = [EventId(each) for each in fitting[start : start + DATA_READ_AT_ONCE]]
-        data = await data_of(db, some)
-        wanted |= {each for each, text in data.items() if choice.matches_data(parse_json(text))}
-    return wanted
+    if not replay_filter.needs_data:
+        return set(by_type)
+    selected: set[UUID] = set()
+    for start in range(0, len(by_type), DATA_READ_AT_ONCE):
+        page = [EventId(each) for each in by_type[start : start + DATA_READ_AT_ONCE]]
+        data = await data_of(db, page)
+        selected |= {
+            event_id
+            for event_id, text in data.items()
+            if replay_filter.matches_data(parse_json(text))
+        }
+    return selected

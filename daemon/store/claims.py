@@ -1,4 +1,10 @@
-"""Leases on due attempts: taken, prolonged, given back."""
+"""
+Leases on due attempts: taken, prolonged, given back.
+
+A lease is a time in the row, never a transaction held across HTTP. It does not touch
+`next_retry_at`, nor any index. It lapses by itself when its holder dies. And it is the fence: a
+result is stored only while the row still has the very lease that its claim was given.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +22,18 @@ from daemon.store.session import Connection
 
 @dataclass(slots=True)
 class LaneClaims:
-    """What one turn brought: `last_due` is the latest due time among the claims."""
+    """
+    The claims of one lane's turn, and the latest due time among them.
+
+    `upcoming` is the earliest attempt that is not due yet; None if there is none.
+    """
 
     claims: list[Claim]
     last_due: datetime | None
     upcoming: Upcoming | None
 
 
-CLAIM = """
+LEASE_DUE = """
     -- MATERIALIZED fixes the rows first; a bare sub-select may run twice and lease too many.
     WITH lane AS MATERIALIZED (
         SELECT w.id, turn.max_claims, coalesce(turn.since, '-infinity') AS since,
@@ -73,7 +83,7 @@ CLAIM = """
                AND id = d.event_id AND tenant_id = d.tenant_id) AS e
              ON true
     UNION ALL
-    -- And a row for each lane: what comes due there next.
+    -- And one row for each lane, with the attempt that is due there next.
     SELECT lane.id, NULL, NULL, NULL, NULL, NULL,
            NULL, NULL, NULL,
            NULL, NULL, NULL,
@@ -93,28 +103,28 @@ async def claim(
     db: Connection, turns: Sequence[LaneTurn], *, lease: timedelta
 ) -> dict[WebhookId, LaneClaims]:
     """
-    Lease what is due; a webhook that is paused or gone is not in the answer.
+    Lease the due attempts of these turns; webhooks that are paused or gone are missing.
 
-    URL and secrets come with every claim, so what a person changed is in force with the next.
+    Each claim has its webhook's present URL and secrets: a change takes effect with the next claim.
     """
-    asked = columns([(turn.webhook_id, turn.limit, turn.since) for turn in turns])
-    rows = await db.fetch(CLAIM, *asked, lease)
-    catches = {row["webhook_id"]: _catch_of(row) for row in rows if row["id"] is None}
+    turn_columns = columns([(turn.webhook_id, turn.limit, turn.since) for turn in turns])
+    rows = await db.fetch(LEASE_DUE, *turn_columns, lease)
+    lanes = {WebhookId(row["webhook_id"]): _lane(row) for row in rows if row["id"] is None}
     for row in rows:
         if row["id"] is not None:
-            catch = catches[row["webhook_id"]]
-            catch.claims.append(_claim_of(row, lease))
+            lane = lanes[row["webhook_id"]]
+            lane.claims.append(_claim(row, lease))
             due = row["next_retry_at"]
-            catch.last_due = due if catch.last_due is None else max(catch.last_due, due)
-    return catches
+            lane.last_due = due if lane.last_due is None else max(lane.last_due, due)
+    return lanes
 
 
-def _catch_of(row: Any) -> LaneClaims:
+def _lane(row: Any) -> LaneClaims:
     at = row["next_retry_at"]
     return LaneClaims([], None, None if at is None else Upcoming(at, row["due_in"]))
 
 
-def _claim_of(row: Any, lease: timedelta) -> Claim:
+def _claim(row: Any, lease: timedelta) -> Claim:
     return Claim(
         delivery_id=DeliveryId(row["id"]),
         webhook_id=WebhookId(row["webhook_id"]),
@@ -128,18 +138,18 @@ def _claim_of(row: Any, lease: timedelta) -> Claim:
         leased_until=row["leased_until"],
         endpoint_url=row["endpoint_url"],
         secrets=StoredSecrets(
-            WebhookId(row["webhook_id"]),
-            row["secret_key"],
-            row["previous_secret"],
-            row["custom_headers"],
-            row["client_certificate"],
-            row["client_key"],
+            webhook_id=WebhookId(row["webhook_id"]),
+            current=row["secret_key"],
+            previous=row["previous_secret"],
+            custom_headers=row["custom_headers"],
+            client_certificate=row["client_certificate"],
+            client_key=row["client_key"],
         ),
         replayed=row["replayed"],
     )
 
 
-RELEASE = """
+CLEAR_LEASES = """
     UPDATE webhook_deliveries AS d
        SET leased_until = NULL
       FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
@@ -148,11 +158,11 @@ RELEASE = """
 
 
 async def release(db: Connection, claims: Sequence[Claim]) -> None:
-    """Give back what was claimed and not made: it is due again at once, as the same attempt."""
-    await db.execute(RELEASE, *_leases(claims))
+    """Give back claims without an attempt: each is due again at once, with the same number."""
+    await db.execute(CLEAR_LEASES, *_leases(claims))
 
 
-PROLONG = """
+PROLONG_LEASES = """
     WITH held AS MATERIALIZED (
         SELECT d.id
           FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
@@ -170,12 +180,16 @@ PROLONG = """
 async def prolong(
     db: Connection, claims: Sequence[Claim], *, lease: timedelta
 ) -> dict[DeliveryId, datetime]:
-    """Hold on to attempts whose results cannot be stored yet; the new leases, where we could."""
-    rows = await db.fetch(PROLONG, *_leases(claims), lease)
+    """
+    Prolong the leases of attempts whose results cannot be stored yet.
+
+    Returns the new leases; missing are attempts that are locked or no longer have their lease.
+    """
+    rows = await db.fetch(PROLONG_LEASES, *_leases(claims), lease)
     return {DeliveryId(row["id"]): row["leased_until"] for row in rows}
 
 
-STILL_LEASED = """
+FIND_LEASED = """
     SELECT d.id
       FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
       JOIN webhook_deliveries AS d ON d.id = held.id AND d.leased_until = held.leased_until
@@ -183,10 +197,14 @@ STILL_LEASED = """
 
 
 async def still_leased(db: Connection, claims: Sequence[Claim]) -> set[DeliveryId]:
-    """Those that bear their lease although they were not settled: somebody holds their rows."""
+    """
+    Return the claims whose rows still have their lease.
+
+    If their results were not stored nevertheless, another transaction holds the rows.
+    """
     if not claims:
         return set()
-    rows = await db.fetch(STILL_LEASED, *_leases(claims))
+    rows = await db.fetch(FIND_LEASED, *_leases(claims))
     return {DeliveryId(row["id"]) for row in rows}
 
 

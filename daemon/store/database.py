@@ -1,8 +1,8 @@
 """
 Connections to PostgreSQL: a pool whose queries end in bounded time.
 
-Whatever asyncpg or the network raises inside a connection's block leaves it translated by
-`store.errors`: a server that is stopped, restarting or out of reach as `DatabaseUnavailableError`.
+Exceptions of asyncpg and of the network leave the block of a connection translated by
+`store.errors`: a server that is stopped, restarting or unreachable as `DatabaseUnavailableError`.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
 
 class Database:
     """
-    A pool of connections; `connection` and `transaction` hand one out for a short while.
+    A pool of connections; `connection` and `transaction` lend one for the length of a block.
 
-    A statement outside a transaction is one of its own, and need not be durable.
+    A statement outside a transaction commits by itself, and is not durable.
     """
 
     def __init__(self, url: str, *, size: int) -> None:
@@ -34,17 +34,17 @@ class Database:
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
-        """Connect once, so that what is wrong is told now. Raises DatabaseUnavailableError."""
+        """Connect once, to report errors at the start. Raises DatabaseUnavailableError."""
         try:
             pool = await asyncpg.create_pool(
                 self._url,
-                min_size=0,  # a floor would be restored behind our back, a traceback each time
+                min_size=0,  # the pool restores a minimum in the background, and logs tracebacks
                 max_size=self._size,
                 timeout=CONNECT_SECONDS,
                 command_timeout=QUERY_SECONDS,
                 max_inactive_connection_lifetime=300,
                 init=prepare,
-                reset=_keep,
+                reset=_keep_settings,
                 server_settings={"application_name": "webhookd"},
             )
             await pool.fetchval("SELECT 1")
@@ -53,7 +53,7 @@ class Database:
         self._pool = pool
 
     async def close(self, *, within: timedelta) -> None:
-        """Close gently, then by force: a stopped server must not keep us."""
+        """Close the connections; terminate those that do not close `within` this time."""
         if self._pool is None:
             return
         pool, self._pool = self._pool, None
@@ -66,9 +66,10 @@ class Database:
     @asynccontextmanager
     async def connection(self, *, within: float = QUERY_SECONDS) -> AsyncIterator[Connection]:
         """
-        A connection outside any transaction; waits `within` seconds for a free one.
+        Lend a connection outside any transaction; wait up to `within` seconds for a free one.
 
-        Raises DatabaseUnavailableError or StatementError for what the block's queries raise.
+        Raises DatabaseUnavailableError, or the translated error of a query in the block:
+        StatementError, DatabaseBusyError, ConstraintViolationError or StatementTimeoutError.
         """
         pool = self._pool
         if pool is None:
@@ -79,7 +80,7 @@ class Database:
             try:
                 yield connection
             except (TimeoutError, asyncio.CancelledError):
-                # Its query may still run, and the pool would wait for the end of it.
+                # Its query may still run, and the pool would wait until it ends.
                 with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
                     connection.terminate()
                 raise
@@ -89,17 +90,17 @@ class Database:
     @asynccontextmanager
     async def transaction(self, *, durable: bool = True) -> AsyncIterator[Connection]:
         """
-        A transaction that commits at the end of the block.
+        Lend a connection in a transaction that commits at the end of the block.
 
-        Not `durable` spares the wait for the disk: after a crash of the server what it wrote may be
-        gone as a whole, as if we had not got to it yet.
+        Without `durable`, the commit does not wait for the disk: a crash of the server may undo the
+        whole transaction. Raises as `connection` does.
         """
         async with self.connection() as connection:
             await connection.execute(BEGIN_DURABLE if durable else "BEGIN")
             try:
                 yield connection
             except (TimeoutError, asyncio.CancelledError):
-                raise  # and the connection ends, and with it the transaction
+                raise  # `connection` terminates it, and so the transaction ends
             except BaseException:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")
@@ -107,9 +108,9 @@ class Database:
             await connection.execute("COMMIT")
 
     def listening(self, handlers: Mapping[str, Handler]) -> Notifications:
-        """A connection outside the pool for notifications, still to be opened."""
+        """Return a connection outside the pool for notifications, not yet open."""
         return Notifications(self._url, handlers)
 
 
-async def _keep(connection: Connection) -> None:
-    """Give back as it is: the usual reset costs a round trip, and would undo PLANNING."""
+async def _keep_settings(connection: Connection) -> None:
+    """Reset nothing: the usual reset takes a round trip, and would undo the settings."""

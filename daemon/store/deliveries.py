@@ -1,9 +1,8 @@
 """
-Attempts: made by fan-out, leased by a worker, settled with what came of them.
+New deliveries, as fan-out inserts them.
 
-A lease is a time in the row, never a transaction held across HTTP. It leaves `next_retry_at` and
-with it every index alone; it lapses by itself when its holder dies; and it is the fence: a result
-is stored only while the row still bears the very lease that the result's claim was given.
+Deliveries are inserted by fan-out (here), leased by the dispatcher (`claims`) and given their
+results by the result writer (`results`).
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from daemon.store.session import Connection
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """The first attempt to be made of one event for one webhook."""
+    """The first attempt to deliver one event to one webhook."""
 
     id: DeliveryId
     webhook_id: WebhookId
@@ -25,7 +24,7 @@ class NewDelivery:
     event_created_at: datetime
 
 
-CREATE = """
+INSERT_FIRST_ATTEMPTS = """
     INSERT INTO webhook_deliveries
            (id, webhook_id, event_id, event_type, payload, event_created_at)
     SELECT new.id, new.webhook_id, e.id, coalesce(e.event_type, ''), e.event_data, new.created_at
@@ -35,7 +34,7 @@ CREATE = """
 """
 
 
-async def create(db: Connection, new: Sequence[NewDelivery]) -> None:
-    """Insert first attempts, due at the transaction's time."""
+async def insert(db: Connection, new: Sequence[NewDelivery]) -> None:
+    """Insert first attempts, due at the transaction's time; `new` must not be empty."""
     rows = [(d.id, d.webhook_id, d.event_id, d.event_created_at) for d in new]
-    await db.execute(CREATE, *columns(rows))
+    await db.execute(INSERT_FIRST_ATTEMPTS, *columns(rows))

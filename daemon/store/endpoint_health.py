@@ -8,9 +8,9 @@ from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 LOCK_HEALTH = """
-    -- SKIP LOCKED: whoever holds one webhook, a person's open transaction or a deletion, holds up
-    -- that webhook's results and nobody else's. Not FOR UPDATE: that would collide with the
-    -- foreign-key check of every insert into deliveries.
+    -- SKIP LOCKED: a transaction that holds one webhook, such as a person's or a deletion, delays
+    -- only that webhook's results. Not FOR UPDATE: that would conflict with the foreign-key check
+    -- of every insert into deliveries.
     SELECT id, is_active, is_failing, consecutive_failures
       FROM webhooks
      WHERE id = ANY ($1::uuid[])
@@ -20,21 +20,27 @@ LOCK_HEALTH = """
 
 
 async def lock_health(db: Connection, ids: Sequence[WebhookId]) -> dict[WebhookId, Health]:
-    """Each endpoint's health, locked until the transaction ends; locked or deleted are missing."""
+    """
+    Lock the webhooks until the transaction ends, and return the health of each.
+
+    Missing are those that another transaction holds, and those that are gone.
+    """
     return {
         WebhookId(row["id"]): Health(
-            row["is_active"], row["is_failing"], row["consecutive_failures"]
+            is_active=row["is_active"],
+            is_failing=row["is_failing"],
+            consecutive_failures=row["consecutive_failures"],
         )
         for row in await db.fetch(LOCK_HEALTH, ids)
     }
 
 
-EXISTING = "SELECT id FROM webhooks WHERE id = ANY ($1::uuid[])"
+FIND_EXISTING = "SELECT id FROM webhooks WHERE id = ANY ($1::uuid[])"
 
 
 async def existing(db: Connection, ids: Sequence[WebhookId]) -> set[WebhookId]:
-    """Those that are there, locked or not."""
-    return {WebhookId(row["id"]) for row in await db.fetch(EXISTING, ids)}
+    """Return those of the webhooks that exist, locked or not."""
+    return {WebhookId(row["id"]) for row in await db.fetch(FIND_EXISTING, ids)}
 
 
 CHANGE_HEALTH = """
@@ -53,7 +59,7 @@ CHANGE_HEALTH = """
 
 
 async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None:
-    """Write what `lock_health` locked and the verdicts changed."""
+    """Write the changed health of webhooks that `lock_health` locked; `changes` is not empty."""
     rows = [
         (
             *(change.webhook_id, change.health.is_active, change.health.is_failing),

@@ -1,7 +1,7 @@
 """
-PostgreSQL's errors and the network's on the way to it, translated into ours in one place.
+Errors of PostgreSQL, and of the connection to it, translated into ours in one place.
 
-Everything above `store` catches `DatabaseUnavailableError` and its kin, and never asyncpg's types.
+Packages above `store` catch `DatabaseUnavailableError` and its relatives, never asyncpg's types.
 """
 
 import os
@@ -18,7 +18,7 @@ from daemon.core.errors import (
     StatementTimeoutError,
 )
 
-# The connection or the server's state says "not now".
+# The connection is lost, or the state of the server allows no statement now.
 UNAVAILABLE = (
     OSError,  # TimeoutError is one
     asyncpg.PostgresConnectionError,
@@ -28,7 +28,7 @@ UNAVAILABLE = (
     asyncpg.InsufficientResourcesError,
 )
 
-# Another transaction's lock stands in the way; the server is well.
+# A lock of another transaction prevents the statement; the server is well.
 BUSY = (
     asyncpg.TransactionRollbackError,  # deadlock, serialization failure
     asyncpg.ObjectInUseError,
@@ -66,7 +66,7 @@ def translate(error: Exception) -> Exception:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what the block raises, translated."""
+    """Translate the exceptions that the block raises, with `translate`."""
     try:
         yield
     except Exception as error:
@@ -97,16 +97,16 @@ def reported() -> Iterator[None]:
 
 
 def cannot_open(error: BaseException) -> DatabaseUnavailableError:
-    """The error for a database that refuses its first connection; `transient` if it may pass."""
-    # Refused, starting up, too many clients: may pass. Wrong password, no such database: will not.
-    passing = (OSError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+    """Return the error for a failed first connection; `transient` if a later one may succeed."""
+    # May pass: refused, starting up, too many clients. Will not: wrong password, no such database.
+    transient = (OSError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
     return DatabaseUnavailableError(
-        f"the database cannot be used: {describe(error)}", transient=isinstance(error, passing)
+        f"the database cannot be used: {describe(error)}", transient=isinstance(error, transient)
     )
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line, without the address's password."""
+    """Return the error in one line, without the password of the database's URL."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:

@@ -1,19 +1,22 @@
-"""Stored events, read by id, by page, and for tests."""
+"""Stored events, read by id, by page, and as samples for test events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId, TenantId
-from daemon.store.page import LOOKED_AT_ONCE, Place, Which
+from daemon.store import listing
+from daemon.store.listing import ListFilter, find_last_row_read, last_row_read
 from daemon.store.session import Connection
 
-DATA = "SELECT id, event_data FROM webhook_events WHERE id = ANY ($1::uuid[])"
+GET_DATA = "SELECT id, event_data FROM webhook_events WHERE id = ANY ($1::uuid[])"
 
 
 async def data_of(db: Connection, ids: Sequence[EventId]) -> dict[EventId, str | None]:
-    """The events' data as PostgreSQL prints it."""
-    return {EventId(row["id"]): row["event_data"] for row in await db.fetch(DATA, ids)}
+    """Return the data of these events, as PostgreSQL prints the JSON."""
+    return {EventId(row["id"]): row["event_data"] for row in await db.fetch(GET_DATA, ids)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class EventEntry:
     data: str | None = None
 
 
-EVENTS = """
-    SELECT id, coalesce(event_type, '') AS event_type, created_at
+LIST_EVENTS = """
+    SELECT id, coalesce(event_type, '') AS event_type, created_at, NULL AS event_data
       FROM (SELECT id, event_type, created_at
               FROM webhook_events
              WHERE tenant_id = $1
@@ -35,62 +38,50 @@ EVENTS = """
                AND created_at >= coalesce($5, '-infinity'::timestamptz)
                AND created_at < coalesce($6, 'infinity'::timestamptz)
              ORDER BY created_at DESC, id DESC
-             LIMIT $7) AS looked_at
+             LIMIT $7) AS read
      WHERE ($4::text IS NULL OR event_type = $4)
      ORDER BY created_at DESC, id DESC
      LIMIT $8
 """
+FIND_LAST_READ = find_last_row_read("webhook_events", owner="tenant_id", time="created_at")
 
 
-EVENTS_LOOKED_AT = """
-    SELECT created_at AS at, id
-      FROM webhook_events
-     WHERE tenant_id = $1
-       AND created_at <= $2 AND (created_at, id) < ($2, $3)
-       AND created_at >= coalesce($4, '-infinity'::timestamptz)
-       AND created_at < coalesce($5, 'infinity'::timestamptz)
-     ORDER BY created_at DESC, id DESC
-    OFFSET $6 LIMIT 1
-"""
+async def list_events(
+    db: Connection, tenant_id: TenantId, selected: ListFilter, *, before: Cursor, limit: int
+) -> tuple[list[EventEntry], Cursor | None]:
+    """
+    Return a page of a tenant's events, newest first, and the cursor of the next page.
 
-
-async def events(
-    db: Connection, tenant_id: TenantId, which: Which, *, before: Place, limit: int
-) -> tuple[list[EventEntry], Place | None]:
-    """A page of a tenant's events, and where the next one begins: see `attempts`."""
+    Pages end as those of `attempts.list_for_webhook` do; `selected.status` is ignored.
+    """
     rows = await db.fetch(
-        EVENTS,
-        *(tenant_id, before.at, before.id, which.type, which.since, which.until),
-        *(LOOKED_AT_ONCE, limit + 1),
+        LIST_EVENTS,
+        *(tenant_id, before.at, before.id, selected.type, selected.since, selected.until),
+        *(listing.MAX_ROWS_READ, limit + 1),
     )
-    found = [EventEntry(EventId(r["id"]), r["event_type"], r["created_at"]) for r in rows[:limit]]
+    found = [_entry(row) for row in rows[:limit]]
     if len(rows) > limit:
-        return found, Place(rows[limit - 1]["created_at"], rows[limit - 1]["id"])
-    if which.type is None:
+        return found, Cursor(rows[limit - 1]["created_at"], rows[limit - 1]["id"])
+    if selected.type is None:
         return found, None
-    end = await db.fetchrow(
-        EVENTS_LOOKED_AT,
-        *(tenant_id, before.at, before.id, which.since, which.until, LOOKED_AT_ONCE - 1),
-    )
-    return found, None if end is None else Place(end["at"], end["id"])
+    return found, await last_row_read(db, FIND_LAST_READ, tenant_id, selected, before=before)
 
 
-EVENT = """
+GET_EVENT = """
     SELECT id, coalesce(event_type, '') AS event_type, created_at, event_data
       FROM webhook_events
      WHERE id = $1 AND tenant_id = $2
 """
 
 
-async def event(db: Connection, tenant_id: TenantId, event_id: EventId) -> EventEntry | None:
-    row = await db.fetchrow(EVENT, event_id, tenant_id)
-    if row is None:
-        return None
-    return EventEntry(EventId(row["id"]), row["event_type"], row["created_at"], row["event_data"])
+async def get_event(db: Connection, tenant_id: TenantId, event_id: EventId) -> EventEntry | None:
+    """Return an event with its data; None if the tenant has none of this id."""
+    row = await db.fetchrow(GET_EVENT, event_id, tenant_id)
+    return None if row is None else _entry(row)
 
 
-LATEST_FITTING = """
-    -- Ten thousand are enough to look through for a test; who has more has newer ones that fit.
+FIND_LATEST = """
+    -- Ten thousand are enough to search for a sample: a tenant with more has newer ones that match.
     SELECT id, event_type, created_at, event_data
       FROM (SELECT id, event_type, created_at, event_data
               FROM webhook_events
@@ -108,7 +99,7 @@ LATEST_FITTING = """
 """
 
 
-async def latest_fitting(
+async def find_latest(
     db: Connection,
     tenant_id: TenantId,
     event_type: str,
@@ -116,8 +107,10 @@ async def latest_fitting(
     campaign_id: str | None = None,
     contact_id: str | None = None,
 ) -> EventEntry | None:
-    """The latest event of this type about this campaign and this contact."""
-    row = await db.fetchrow(LATEST_FITTING, tenant_id, event_type, campaign_id, contact_id)
-    if row is None:
-        return None
+    """Return the latest event of this type that names this campaign and this contact, if any."""
+    row = await db.fetchrow(FIND_LATEST, tenant_id, event_type, campaign_id, contact_id)
+    return None if row is None else _entry(row)
+
+
+def _entry(row: Any) -> EventEntry:
     return EventEntry(EventId(row["id"]), row["event_type"], row["created_at"], row["event_data"])

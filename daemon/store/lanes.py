@@ -1,4 +1,4 @@
-"""Which endpoints have something pending, and when it is due."""
+"""Which endpoints have pending attempts, and when the earliest of each is due."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,14 +9,14 @@ from daemon.store.session import Connection
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The earliest pending attempt of a lane; `due_in` is in seconds from now, past is negative."""
+    """When a lane's earliest pending attempt is due; `due_in` is in seconds, negative if past."""
 
     at: datetime
     due_in: float
 
 
-PENDING = """
-    -- A loose scan: one probe for each endpoint that has anything pending, whatever its backlog.
+FIND_PENDING_LANES = """
+    -- A loose scan: one index probe for each endpoint with pending attempts, whatever its backlog.
     WITH RECURSIVE endpoint (id) AS (
         (SELECT webhook_id FROM webhook_deliveries WHERE status = 'pending_retry'
           ORDER BY webhook_id LIMIT 1)
@@ -50,13 +50,13 @@ class PendingLane:
 
 
 async def pending_lanes(db: Connection) -> list[PendingLane]:
-    """Every lane that has something pending, whether or not a wake-up told of it."""
+    """Return every lane with a pending attempt, whether or not a notification announced it."""
     return [
         PendingLane(
             WebhookId(row["id"]),
             Upcoming(row["at"], row["due_in"]),
             failing=row["consecutive_failures"] > 0,
         )
-        for row in await db.fetch(PENDING)
+        for row in await db.fetch(FIND_PENDING_LANES)
         if row["at"] is not None
     ]

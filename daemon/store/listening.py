@@ -1,4 +1,4 @@
-"""A connection of its own that receives PostgreSQL's notifications."""
+"""A separate connection that receives PostgreSQL's notifications."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ Handler = Callable[[str], None]
 
 
 class Notifications:
-    """Calls `handlers[channel](payload)` for every notification, from `open` until `close`."""
+    """Calls `handlers[channel](payload)` for each notification, between `open` and `close`."""
 
     def __init__(self, url: str, handlers: Mapping[str, Handler]) -> None:
         self._url = url
@@ -38,14 +38,14 @@ class Notifications:
                 self._connection = await self._listen(on_lost)
 
     async def check(self) -> None:
-        """Ask the server something, to notice a dead peer. Raises DatabaseUnavailableError."""
+        """Run a statement, to detect a dead peer. Raises DatabaseUnavailableError."""
         if self._connection is None:
             raise DatabaseUnavailableError("not connected")
         with translated():
             await self._connection.execute("SELECT 1")
 
     async def close(self) -> None:
-        """End the connection at once."""
+        """Terminate the connection at once."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

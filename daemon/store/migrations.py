@@ -1,8 +1,8 @@
 """
-The schema's history: numbered plain SQL files, each applied once, in order, in its own transaction.
+Migrations: numbered plain SQL files, each applied once, in order, in its own transaction.
 
-The files can also be run by hand with `psql -f`; each ends by recording its own name, and the
-runner adds the checksum that keeps an applied file from being edited unnoticed.
+The files can also be run by hand with `psql -f`: each ends by recording its own name. The runner
+adds a checksum, so that a later edit of an applied file is detected.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from daemon.store.session import Connection
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
 LOCK_POLL_SECONDS = 0.1
-LOCK_PATIENCE_SECONDS = 60
+LOCK_TIMEOUT_SECONDS = 60
 
 NEWER = "the database's schema is newer than this program ({}): upgrade webhookd"
 
@@ -36,11 +36,12 @@ class Migration:
 
     @property
     def sha256(self) -> str:
+        """The checksum of the file's text, in hexadecimal."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def known(folder: Path | None = None) -> list[Migration]:
-    """The migrations this program was made for, in order."""
+    """Return the migrations that this version of the program expects, in order."""
     files = sorted((folder or package_file("migrations")).glob("[0-9]*_*.sql"))
     return [Migration(file.stem, file, file.read_text("utf-8")) for file in files]
 
@@ -49,10 +50,11 @@ async def migrate(
     url: str, *, dry_run: bool = False, folder: Path | None = None
 ) -> list[Migration]:
     """
-    Apply what is missing and return it; with `dry_run` only tell.
+    Apply the missing migrations and return them; with `dry_run`, only return them.
 
-    Any number may run at once: one applies, the others wait and find nothing to do. Raises
-    MigrationError, SchemaError or DatabaseUnavailableError.
+    Several may run at once: one applies, the others wait and find nothing to do. Raises
+    MigrationError for a migration that fails or was edited, SchemaError for a schema newer than
+    this program, DatabaseUnavailableError if there is no connection.
     """
     async with connected(url, plain=True) as connection:  # its end releases the lock
         await _lock(connection)
@@ -64,7 +66,7 @@ async def migrate(
 
 
 async def verify(connection: Connection, migrations: Iterable[Migration] | None = None) -> None:
-    """Raise SchemaError, in one sentence, unless the schema is exactly the one we know."""
+    """Raise SchemaError unless exactly the known migrations are applied (default: `known()`)."""
     applied = {row["name"] for row in await _applied(connection)}
     names = {m.name for m in (known() if migrations is None else migrations)}
     if behind := sorted(names - applied):
@@ -76,16 +78,16 @@ async def verify(connection: Connection, migrations: Iterable[Migration] | None 
 
 
 async def _lock(connection: Connection) -> None:
-    # Polled: the waiting form would deadlock with CREATE INDEX CONCURRENTLY in a rival's migration.
+    # Polled: a waiting lock would deadlock with CREATE INDEX CONCURRENTLY in the other migration.
     try:
-        async with asyncio.timeout(LOCK_PATIENCE_SECONDS):
-            while not await connection.fetchval(  # noqa: ASYNC110  the event is not ours to await
+        async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
+            while not await connection.fetchval(  # noqa: ASYNC110  only the database knows when it is free
                 "SELECT pg_try_advisory_lock($1)", LOCK
             ):
                 await asyncio.sleep(LOCK_POLL_SECONDS)
     except TimeoutError:
         raise MigrationError(
-            f"another `webhookd migrate` has held the lock for {LOCK_PATIENCE_SECONDS} s"
+            f"another `webhookd migrate` has held the lock for {LOCK_TIMEOUT_SECONDS} s"
         ) from None
 
 
@@ -129,7 +131,7 @@ async def _record(connection: Connection, migration: Migration) -> None:
 
 
 def _place(migration: Migration, error: asyncpg.PostgresError) -> str:
-    """`0002_x.sql:17`: PostgreSQL counts characters from 1, people count lines."""
+    """The file and line of an error, `0002_x.sql:17`; PostgreSQL counts characters, from 1."""
     position = getattr(error, "position", None)
     if position is None:
         return migration.path.name

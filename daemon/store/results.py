@@ -13,7 +13,7 @@ from daemon.store.session import Connection
 
 UNSTORABLE = "the result could not be stored as it came"
 
-STORE = """
+STORE_RESULTS = """
     WITH result AS MATERIALIZED (
         SELECT *
           FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::int[],
@@ -23,7 +23,7 @@ STORE = """
                      response_headers, response_body, error_message, duration_ms, attempted_at,
                      event_created_at, trace, retry_in, next_id)
     ), mine AS MATERIALIZED (
-        -- Another transaction that holds one row must not hold up all the others.
+        -- A row that another transaction holds must not delay all the others.
         SELECT r.*
           FROM result AS r
           JOIN webhook_deliveries AS d ON d.id = r.id AND d.leased_until = r.leased_until
@@ -36,8 +36,8 @@ STORE = """
                attempted_at = r.attempted_at, trace = r.trace::json,
                event_created_at = r.event_created_at,
                next_retry_at = NULL, leased_until = NULL,
-               -- A row that the application inserted without payload keeps what was sent: the
-               -- event may be deleted.
+               -- A row that the application inserted without payload keeps the data that were sent:
+               -- the event may be deleted.
                payload = CASE WHEN d.payload IS NOT NULL THEN d.payload
                               ELSE (SELECT e.event_data FROM webhook_events AS e
                                      WHERE e.id = d.event_id AND e.tenant_id = r.tenant_id) END
@@ -62,20 +62,20 @@ async def store(
     db: Connection, results: Sequence[AttemptResult], *, bare: bool = False
 ) -> dict[DeliveryId, datetime | None]:
     """
-    Store results and make the next attempts, in one statement.
+    Store results and insert the next attempts, in one statement.
 
-    Returns, for those that were stored, when the next attempt is due (None: there is none). Missing
-    are those whose lease lapsed and was taken over, whose webhook is gone, or whose row is locked:
-    `still_leased` tells these apart. `bare` leaves out what the receiver answered.
+    Returns when the next attempt of each stored result is due; None if there is none. A result is
+    missing if its lease lapsed and was taken over, if its webhook is gone, or if its row is locked:
+    `claims.still_leased` finds the locked ones. `bare` leaves out the receiver's response.
     """
     if not results:
         return {}
-    rows = await db.fetch(STORE, *columns([_row(result, bare=bare) for result in results]))
+    rows = await db.fetch(STORE_RESULTS, *columns([_row(result, bare=bare) for result in results]))
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
 
 
 def _row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
-    """The columns of STORE's `r`, in its order."""
+    """The columns of `r` in STORE_RESULTS, in its order."""
     claim, outcome, verdict = result.claim, result.outcome, result.verdict
     response = outcome.result if isinstance(outcome.result, Response) and not bare else None
     trace = None if bare else outcome.trace
@@ -103,7 +103,7 @@ def _trace_json(trace: Trace) -> str:
 
 
 def _headers_json(headers: Sequence[tuple[str, str]]) -> str:
-    """An object; repeated headers are joined, as RFC 9110, section 5.3, allows."""
+    """A JSON object; repeated headers are joined, as RFC 9110, section 5.3, allows."""
     merged: dict[str, str] = {}
     for name, value in headers:
         merged[name] = f"{merged[name]}, {value}" if name in merged else value

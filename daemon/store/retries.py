@@ -1,8 +1,8 @@
 """
-One delivery once more, because a person asked for it.
+Manual retry: one delivery attempted again, now, because a person asked.
 
-The rule: an event has at most one attempt waiting for it in a webhook's chain, so whoever asks
-twice gets the same one.
+The rule: an event has at most one pending attempt in a webhook's chain, so a second request gets
+the attempt of the first.
 """
 
 from dataclasses import dataclass
@@ -11,26 +11,27 @@ from uuid import UUID
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import retry_lock
+from daemon.store.chains import NEXT_ATTEMPT_NUMBER
 from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
-    """The attempt that is due now, or already under way."""
+class RetryDue:
+    """The attempt that is now due, or already in flight."""
 
     delivery_id: DeliveryId
     webhook_id: WebhookId
 
 
 @dataclass(frozen=True, slots=True)
-class Paused:
-    """Nothing is sent to this webhook until it is resumed, and nothing was changed."""
+class WebhookPaused:
+    """The webhook is paused: nothing is sent to it until it is resumed, and nothing was changed."""
 
     webhook_id: WebhookId
 
 
-ASKED = """
-    -- The webhook first: to delete it is to lock it before its deliveries.
+FIND_DELIVERY = """
+    -- The webhook is locked first: its deletion locks it before its deliveries.
     SELECT w.id, w.is_active, d.event_id
       FROM webhook_deliveries AS d
       JOIN webhooks AS w ON w.id = d.webhook_id
@@ -38,77 +39,76 @@ ASKED = """
        FOR KEY SHARE OF w
 """
 
-PENDING = """
-    -- MATERIALIZED, or the planner may look through all that is pending for the webhook.
+FIND_PENDING = """
+    -- MATERIALIZED, or the planner may read all pending attempts of the webhook.
     WITH chain AS MATERIALIZED (
         SELECT id, status, next_retry_at, leased_until
           FROM webhook_deliveries
-         -- A range of keys, as in `candidates`.
+         -- A range of keys, as in `store.chains`.
          WHERE (event_id, webhook_id) >= ($1, $2) AND (event_id, webhook_id) <= ($1, $2)
     )
-    SELECT id, leased_until >= now() AS under_way
+    SELECT id, leased_until >= now() AS in_flight
       FROM chain
      WHERE status = 'pending_retry'
      ORDER BY next_retry_at
      LIMIT 1
 """
 
-HASTEN = """
-    -- No longer a replay's, which would take it back when it is cancelled.
+BRING_FORWARD = """
+    -- It no longer belongs to a replay: the cancellation of that one would delete it.
     UPDATE webhook_deliveries
        SET next_retry_at = least(next_retry_at, now()), replay_id = NULL
      WHERE id = $1 AND status = 'pending_retry'
        AND (leased_until IS NULL OR leased_until < now())
 """
 
-REPEAT = """
+INSERT_ATTEMPT = f"""
     INSERT INTO webhook_deliveries
            (id, webhook_id, event_id, event_type, payload, event_created_at, attempt_number)
     SELECT $2, d.webhook_id, d.event_id, d.event_type, d.payload, d.event_created_at,
-           (SELECT least(max(attempt_number), 2147483646) FROM webhook_deliveries
-             WHERE (event_id, webhook_id) >= (d.event_id, d.webhook_id)
-               AND (event_id, webhook_id) <= (d.event_id, d.webhook_id)) + 1
+           {NEXT_ATTEMPT_NUMBER}
       FROM webhook_deliveries AS d
      WHERE d.id = $1
-       -- Who erases it waits, and then sees what we made.
+       -- An erasure of the delivery waits, and then sees the new attempt.
        FOR KEY SHARE OF d
-"""
+"""  # noqa: S608  made of constants only
 
-# Every daemon is told: a row that carries its event's time does not fire the trigger.
-RING = "SELECT pg_notify('webhookd_due', $1::uuid::text)"
+# Wakes every daemon: a row with `event_created_at` does not fire the trigger.
+NOTIFY_DUE = "SELECT pg_notify('webhookd_due', $1::uuid::text)"
 
 
 async def retry_now(
     db: Connection, tenant_id: TenantId | None, delivery_id: DeliveryId
-) -> Retried | Paused | None:
+) -> RetryDue | WebhookPaused | None:
     """
-    Make a delivery once more, now; call in a transaction. None: the tenant has no such delivery.
+    Attempt a delivery again, now; call in a transaction.
 
-    Where an attempt of it waits already, that one is brought forward; else a new one follows the
-    last, with the same event id and body. A tenant of None is everybody.
+    A pending attempt of its chain is brought forward; otherwise a new one is added to the chain,
+    with the same event id and body. A `tenant_id` of None stands for any tenant. Returns None if
+    the tenant has no such delivery.
     """
-    asked = await db.fetchrow(ASKED, delivery_id, tenant_id)
-    if asked is None:
+    found = await db.fetchrow(FIND_DELIVERY, delivery_id, tenant_id)
+    if found is None:
         return None
-    webhook_id = WebhookId(asked["id"])
-    if not asked["is_active"]:
-        return Paused(webhook_id)
-    await retry_lock.hold(db, webhook_id)
-    due = await _brought_forward(db, asked["event_id"], webhook_id)
+    webhook_id = WebhookId(found["id"])
+    if not found["is_active"]:
+        return WebhookPaused(webhook_id)
+    await retry_lock.lock(db, webhook_id)
+    due = await _bring_forward(db, found["event_id"], webhook_id)
     if due is None:
         due = new_delivery_id()
-        if await db.execute(REPEAT, delivery_id, due) == "INSERT 0 0":
+        if await db.execute(INSERT_ATTEMPT, delivery_id, due) == "INSERT 0 0":
             return None  # it has just been deleted
-    await db.execute(RING, webhook_id)
-    return Retried(due, webhook_id)
+    await db.execute(NOTIFY_DUE, webhook_id)
+    return RetryDue(due, webhook_id)
 
 
-async def _brought_forward(
+async def _bring_forward(
     db: Connection, event_id: UUID, webhook_id: WebhookId
 ) -> DeliveryId | None:
-    """The attempt that waits, due now or under way; None: there is none."""
-    # It may be settled between our looks: then there is another one, or none.
-    while (found := await db.fetchrow(PENDING, event_id, webhook_id)) is not None:
-        if found["under_way"] or await db.execute(HASTEN, found["id"]) == "UPDATE 1":
+    """Return the pending attempt, now due or in flight; None if there is none."""
+    # Its result may be stored between the two statements: then another one is pending, or none.
+    while (found := await db.fetchrow(FIND_PENDING, event_id, webhook_id)) is not None:
+        if found["in_flight"] or await db.execute(BRING_FORWARD, found["id"]) == "UPDATE 1":
             return DeliveryId(found["id"])
     return None

@@ -1,24 +1,23 @@
 """
-Chains: the attempts of one event at one webhook, and who may make them longer.
+The lock on a webhook's chains, held while an attempt is added that does not follow from a result.
 
-A failure's next attempt is made by whoever settles it. Whoever adds one besides, because a person
-asked for it, holds the webhook's chains meanwhile, or two of them would add the same.
+A chain is all attempts to deliver one event to one webhook. The result of a failed attempt adds the
+next one under the lock of its row. A retry or a replay adds one besides: without this lock, two of
+them would add the same attempt twice.
 """
 
 from daemon.core.model.ids import WebhookId
 from daemon.store.session import Connection
 
-HOLD = "SELECT pg_advisory_xact_lock(hashtextextended('webhookd chains ' || $1::uuid, 0))"
-TRY_TO_HOLD = (
-    "SELECT pg_try_advisory_xact_lock(hashtextextended('webhookd chains ' || $1::uuid, 0))"
-)
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('webhookd chains ' || $1::uuid, 0))"
+TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('webhookd chains ' || $1::uuid, 0))"
 
 
-async def hold(db: Connection, webhook_id: WebhookId) -> None:
-    """Until the transaction ends; waits for whoever holds them."""
-    await db.execute(HOLD, webhook_id)
+async def lock(db: Connection, webhook_id: WebhookId) -> None:
+    """Lock the webhook's chains until the transaction ends; wait for another holder."""
+    await db.execute(LOCK, webhook_id)
 
 
-async def try_to_hold(db: Connection, webhook_id: WebhookId) -> bool:
-    """The same, without waiting; whether we do."""
-    return bool(await db.fetchval(TRY_TO_HOLD, webhook_id))
+async def try_lock(db: Connection, webhook_id: WebhookId) -> bool:
+    """Lock the webhook's chains until the transaction ends; return False if they are locked."""
+    return bool(await db.fetchval(TRY_LOCK, webhook_id))

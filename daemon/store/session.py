@@ -5,24 +5,24 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from daemon.store.timestamps import read_every_time
+from daemon.store.timestamps import register_time_codec
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
 QUERY_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 
-# Every query of ours has an index made for it. A planner that has not yet seen the tables grow
-# would scan or sort a million rows for a claim of fifty, and keep that plan.
+# Every query has an index made for it. A planner that has not yet seen the tables grow would scan
+# or sort a million rows for a claim of fifty, and keep that plan.
 PLANNING = """
-    -- What is written outside a durable transaction need not wait for the disk.
+    -- Writes outside a durable transaction need not wait for the disk.
     SET synchronous_commit = off;
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
     SET enable_mergejoin = off; SET jit = off;
     SET timezone = 'UTC'; SET default_transaction_isolation = 'read committed';
-    -- A daemon that stands still in the middle of a transaction must not hold its locks for long.
+    -- A daemon that is suspended within a transaction must not hold its locks for long.
     SET idle_in_transaction_session_timeout = '5s';
-    -- Nor one whose query we gave up: the server does not hear of that while it waits for a lock.
+    -- Nor may a query that its client gave up: a server that waits for a lock does not notice.
     SET statement_timeout = '12s';
 """
 
@@ -30,4 +30,4 @@ PLANNING = """
 async def prepare(connection: Connection) -> None:
     """Plan and bound the queries of this session, and read its timestamps without overflow."""
     await connection.execute(PLANNING)
-    await read_every_time(connection)
+    await register_time_codec(connection)

@@ -1,4 +1,4 @@
-"""Webhooks as the daemon sees them: who subscribes to what, and how each endpoint is doing."""
+"""Webhooks as fan-out reads them: which of them subscribe to which events."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
 
-SUBSCRIPTIONS = """
+FIND_ACTIVE = """
     SELECT id, tenant_id, event_types, left(event_filters::text, $2) AS event_filters,
            filter_error
       FROM webhooks
@@ -16,7 +16,11 @@ SUBSCRIPTIONS = """
 
 
 async def subscriptions(db: Connection, tenants: Sequence[TenantId]) -> list[Subscription]:
-    """The active webhooks of these tenants; of a filter that is too long only enough to tell."""
+    """
+    Return the subscriptions of the active webhooks of these tenants.
+
+    A filter that is too long is cut off just above the limit, where it is refused.
+    """
     return [
         Subscription(
             webhook_id=WebhookId(row["id"]),
@@ -25,31 +29,35 @@ async def subscriptions(db: Connection, tenants: Sequence[TenantId]) -> list[Sub
             event_filters=row["event_filters"],
             filter_error=row["filter_error"],
         )
-        for row in await db.fetch(SUBSCRIPTIONS, tenants, LONGEST_TEXT + 1)
+        for row in await db.fetch(FIND_ACTIVE, tenants, LONGEST_TEXT + 1)
     ]
 
 
-HOLD = """
+LOCK_FOR_INSERT = """
     SELECT id FROM webhooks WHERE id = ANY ($1::uuid[]) FOR KEY SHARE SKIP LOCKED
 """
 
 
-async def hold(db: Connection, ids: Sequence[WebhookId]) -> set[WebhookId]:
+async def lock_for_insert(db: Connection, ids: Sequence[WebhookId]) -> set[WebhookId]:
     """
-    Those of the webhooks that rows may be inserted for now, kept so until the transaction ends.
+    Lock webhooks until the transaction ends, so that deliveries can be inserted for them.
 
-    Inserting for the others would wait for whoever is deleting or locking them, and everybody
-    else's events with it.
+    Returns those that could be locked. An insert for another one would wait for the transaction
+    that is deleting or locking it, and the events of all other webhooks would wait too.
     """
-    return {WebhookId(row["id"]) for row in await db.fetch(HOLD, ids)}
+    return {WebhookId(row["id"]) for row in await db.fetch(LOCK_FOR_INSERT, ids)}
 
 
-NOTE_FILTER_ERROR = """
+SET_FILTER_ERROR = """
     UPDATE webhooks SET filter_error = $2
      WHERE id = (SELECT id FROM webhooks WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED)
 """
 
 
 async def note_filter_error(db: Connection, webhook_id: WebhookId, reason: str | None) -> None:
-    """Show on the webhook why its filter matches nothing, or that it does again; never waits."""
-    await db.execute(NOTE_FILTER_ERROR, webhook_id, reason)
+    """
+    Store on the webhook why its filter matches nothing; None if it can be used.
+
+    Does nothing if the webhook is locked: it never waits.
+    """
+    await db.execute(SET_FILTER_ERROR, webhook_id, reason)

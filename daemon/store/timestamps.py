@@ -1,9 +1,9 @@
 """
-Times as PostgreSQL has them, on every connection: no row may hold one that cannot be read.
+The codec for times: every time that PostgreSQL can store can be read.
 
-PostgreSQL counts from 4713 BC to the year 294276 and knows `infinity`; Python's calendar has the
-years 1 to 9999. What is beyond an end of it is read as that end, and the ends are written as
-infinite: whatever was read and is compared with its column again is beyond no row.
+PostgreSQL's times go from 4713 BC to the year 294276 and include `infinity`; Python's go from year
+1 to year 9999. A time beyond either end is read as that end, and the ends are written as infinite:
+so a time that was read and is then compared with its column includes the row that it came from.
 """
 
 import struct
@@ -21,14 +21,15 @@ WIRE = struct.Struct("!q")  # microseconds since EPOCH
 BEFORE_ALL, AFTER_ALL = WIRE.pack(-(2**63)), WIRE.pack(2**63 - 1)  # -infinity, infinity
 
 
-async def read_every_time(connection: asyncpg.Connection | PoolConnectionProxy) -> None:
-    """Make this connection read and write times so; costs no round trip."""
+async def register_time_codec(connection: asyncpg.Connection | PoolConnectionProxy) -> None:
+    """Make a connection read and write times with this codec; takes no round trip."""
     await connection.set_type_codec(
-        "timestamptz", schema="pg_catalog", encoder=written, decoder=read, format="binary"
+        "timestamptz", schema="pg_catalog", encoder=encode, decoder=decode, format="binary"
     )
 
 
-def read(wire: bytes) -> datetime:
+def decode(wire: bytes) -> datetime:
+    """Return the time, or the end of Python's calendar that it lies beyond."""
     (microseconds,) = WIRE.unpack(wire)
     try:
         return EPOCH + timedelta(0, 0, microseconds)
@@ -36,10 +37,10 @@ def read(wire: bytes) -> datetime:
         return LATEST if microseconds > 0 else EARLIEST
 
 
-def written(moment: datetime) -> bytes:
-    """Raises TypeError for one without a zone, which says nothing."""
-    if moment == LATEST:
+def encode(time: datetime) -> bytes:
+    """Return a time in PostgreSQL's binary format. Raises TypeError for one without a zone."""
+    if time == LATEST:
         return AFTER_ALL
-    if moment == EARLIEST:
+    if time == EARLIEST:
         return BEFORE_ALL
-    return WIRE.pack((moment - EPOCH) // MICROSECOND)
+    return WIRE.pack((time - EPOCH) // MICROSECOND)

@@ -1,7 +1,8 @@
 """
-Webhooks as people manage them: made, looked at, changed, paused, removed.
+Webhooks as people manage them: inserted, read, updated, paused, deleted.
 
-Every statement names the tenant: what is another's is not there.
+Statements name the tenant, or work on a row that `get_for_update` has locked for it: other tenants'
+webhooks are not found.
 """
 
 from collections.abc import Sequence
@@ -29,13 +30,13 @@ def _entry(row: Any) -> WebhookEntry:
             notification_email=row["notification_email"],
         ),
         secrets=StoredSecrets(
-            WebhookId(row["id"]),
-            row["secret_key"],
-            row["previous_secret_key"],
-            row["custom_headers"],
-            row["client_certificate"],
-            row["client_key"],
-            row["sealed_with"],
+            webhook_id=WebhookId(row["id"]),
+            current=row["secret_key"],
+            previous=row["previous_secret_key"],
+            custom_headers=row["custom_headers"],
+            client_certificate=row["client_certificate"],
+            client_key=row["client_key"],
+            sealed_with=row["sealed_with"],
         ),
         previous_secret_expires_at=row["previous_secret_expires_at"],
         filter_error=row["filter_error"],
@@ -50,7 +51,7 @@ def _entry(row: Any) -> WebhookEntry:
     )
 
 
-ADD = """
+INSERT_WEBHOOK = """
     INSERT INTO webhooks (id, tenant_id, name, description, endpoint_url, event_types,
                           event_filters, notification_email, secret_key, custom_headers,
                           client_certificate, client_key, sealed_with, is_active)
@@ -60,10 +61,10 @@ ADD = """
 
 
 class NoSuchTenantError(Exception):
-    """The tenant whose webhook it was to be is not there."""
+    """The tenant of a new webhook does not exist."""
 
 
-async def add(
+async def insert(
     db: Connection,
     tenant_id: TenantId,
     settings: WebhookSettings,
@@ -71,13 +72,13 @@ async def add(
     *,
     is_active: bool,
 ) -> WebhookEntry:
-    """Make one, with the id that its secrets are bound to. Raises NoSuchTenantError."""
+    """Insert a webhook, with the id that its secrets are bound to. Raises NoSuchTenantError."""
     try:
         row = await db.fetchrow(
-            ADD,
+            INSERT_WEBHOOK,
             secrets.webhook_id,
             tenant_id,
-            *_of(settings),
+            *_settings_columns(settings),
             secrets.current,
             secrets.custom_headers,
             secrets.client_certificate,
@@ -90,36 +91,43 @@ async def add(
     return _entry(row)
 
 
-KNOWS_TENANT = "SELECT EXISTS (SELECT FROM tenants WHERE id = $1)"
+TENANT_EXISTS = "SELECT EXISTS (SELECT FROM tenants WHERE id = $1)"
 
 
-async def knows_tenant(db: Connection, tenant_id: TenantId) -> bool:
-    """Whether there is one; call outside a transaction."""
+async def tenant_exists(db: Connection, tenant_id: TenantId) -> bool:
+    """
+    Whether the tenant exists, as far as this role may read the application's table.
+
+    Call outside a transaction: an error would abort it.
+    """
     try:
-        return bool(await db.fetchval(KNOWS_TENANT, tenant_id))
+        return bool(await db.fetchval(TENANT_EXISTS, tenant_id))
     except asyncpg.InsufficientPrivilegeError:
-        return True  # the application's table need not be open to us
+        return True  # the daemon's role need not have the right to read it
 
 
-GET = "SELECT * FROM webhooks WHERE id = $1 AND tenant_id = $2"
+GET_WEBHOOK = "SELECT * FROM webhooks WHERE id = $1 AND tenant_id = $2"
 
 
 async def get(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> WebhookEntry | None:
-    row = await db.fetchrow(GET, webhook_id, tenant_id)
+    """Return a webhook; None if the tenant has none of this id."""
+    row = await db.fetchrow(GET_WEBHOOK, webhook_id, tenant_id)
     return None if row is None else _entry(row)
 
 
-# NO KEY, so that rows may be inserted for it meanwhile.
-LOCK = "SELECT * FROM webhooks WHERE id = $1 AND tenant_id = $2 FOR NO KEY UPDATE"
+# NO KEY, so that deliveries can be inserted for it meanwhile.
+LOCK_WEBHOOK = "SELECT * FROM webhooks WHERE id = $1 AND tenant_id = $2 FOR NO KEY UPDATE"
 
 
-async def lock(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> WebhookEntry | None:
-    """The same, for the transaction that changes it."""
-    row = await db.fetchrow(LOCK, webhook_id, tenant_id)
+async def get_for_update(
+    db: Connection, tenant_id: TenantId, webhook_id: WebhookId
+) -> WebhookEntry | None:
+    """Return a webhook, locked until the transaction ends; None if the tenant has none."""
+    row = await db.fetchrow(LOCK_WEBHOOK, webhook_id, tenant_id)
     return None if row is None else _entry(row)
 
 
-PAGE = """
+LIST_BY_NAME = """
     SELECT *
       FROM webhooks
      WHERE tenant_id = $1
@@ -130,14 +138,14 @@ PAGE = """
 """
 
 
-async def page(
+async def list_by_name(
     db: Connection, tenant_id: TenantId, *, after: WebhookId | None, limit: int
 ) -> list[WebhookEntry]:
-    """By name; after that one."""
-    return [_entry(row) for row in await db.fetch(PAGE, tenant_id, after, limit)]
+    """Return a page of a tenant's webhooks, by name; it begins behind the webhook `after`."""
+    return [_entry(row) for row in await db.fetch(LIST_BY_NAME, tenant_id, after, limit)]
 
 
-CHANGE = """
+UPDATE_SETTINGS = """
     UPDATE webhooks
        SET name = $2, description = $3, endpoint_url = $4, event_types = $5, event_filters = $6,
            notification_email = $7, filter_error = NULL, updated_at = now()
@@ -146,13 +154,15 @@ CHANGE = """
 """
 
 
-async def change(db: Connection, webhook_id: WebhookId, settings: WebhookSettings) -> WebhookEntry:
-    """Write what `lock` locked, but for what is secret."""
-    return _entry(await db.fetchrow(CHANGE, webhook_id, *_of(settings)))
+async def update_settings(
+    db: Connection, webhook_id: WebhookId, settings: WebhookSettings
+) -> WebhookEntry:
+    """Write the settings of a webhook that `get_for_update` locked."""
+    return _entry(await db.fetchrow(UPDATE_SETTINGS, webhook_id, *_settings_columns(settings)))
 
 
-CHANGE_SECRETS = """
-    -- All of them at once: they lie under one key, or plain.
+UPDATE_SECRETS = """
+    -- All of them at once: they are sealed with one key, or all plain.
     UPDATE webhooks
        SET secret_key = $2, previous_secret_key = $3, custom_headers = $4,
            client_certificate = $5, client_key = $6, sealed_with = $7
@@ -160,10 +170,10 @@ CHANGE_SECRETS = """
 """
 
 
-async def change_secrets(db: Connection, secrets: StoredSecrets) -> None:
-    """Write the secrets of what `lock` locked."""
+async def update_secrets(db: Connection, secrets: StoredSecrets) -> None:
+    """Write the secrets of a webhook that `get_for_update` locked."""
     await db.execute(
-        CHANGE_SECRETS,
+        UPDATE_SECRETS,
         secrets.webhook_id,
         secrets.current,
         secrets.previous,
@@ -177,7 +187,7 @@ async def change_secrets(db: Connection, secrets: StoredSecrets) -> None:
 SET_ACTIVE = """
     UPDATE webhooks
        SET is_active = $3, updated_at = now(),
-           -- By hand now, whatever it was before.
+           -- Paused or resumed by a person now, whatever the reason before.
            paused_reason = NULL
      WHERE id = $1 AND tenant_id = $2
  RETURNING *
@@ -187,33 +197,38 @@ SET_ACTIVE = """
 async def set_active(
     db: Connection, tenant_id: TenantId, webhook_id: WebhookId, *, active: bool
 ) -> WebhookEntry | None:
-    """Pause or resume."""
+    """Resume or pause a webhook, and return it; None if the tenant has none of this id."""
     row = await db.fetchrow(SET_ACTIVE, webhook_id, tenant_id, active)
     return None if row is None else _entry(row)
 
 
-REMOVE_SOME = """
-    -- What somebody holds goes with the webhook itself: whoever settles waits for nobody either.
+DELETE_SOME_DELIVERIES = """
+    -- A locked delivery is left for the deletion of the webhook: the result writer, which may hold
+    -- it, does not wait for locks either.
     DELETE FROM webhook_deliveries
      WHERE id = ANY (ARRAY(SELECT id FROM webhook_deliveries WHERE webhook_id = $1 LIMIT $2
                               FOR UPDATE SKIP LOCKED))
 """
 
 
-async def remove_some_deliveries(db: Connection, webhook_id: WebhookId, *, limit: int) -> int:
-    """Some of a webhook's attempts, so that removing it is no work for minutes; how many."""
-    return int((await db.execute(REMOVE_SOME, webhook_id, limit)).split()[-1])
+async def delete_some_deliveries(db: Connection, webhook_id: WebhookId, *, limit: int) -> int:
+    """
+    Delete at most `limit` attempts of a webhook; return how many were deleted.
+
+    Repeated before `delete`, this keeps the deletion of the webhook from taking minutes.
+    """
+    return int((await db.execute(DELETE_SOME_DELIVERIES, webhook_id, limit)).split()[-1])
 
 
-REMOVE = "DELETE FROM webhooks WHERE id = $1 AND tenant_id = $2"
+DELETE_WEBHOOK = "DELETE FROM webhooks WHERE id = $1 AND tenant_id = $2"
 
 
-async def remove(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> None:
-    """The webhook, and with it all that is left of its deliveries."""
-    await db.execute(REMOVE, webhook_id, tenant_id)
+async def delete(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> None:
+    """Delete a webhook, and with it the rest of its deliveries."""
+    await db.execute(DELETE_WEBHOOK, webhook_id, tenant_id)
 
 
-def _of(settings: WebhookSettings) -> Sequence[object]:
+def _settings_columns(settings: WebhookSettings) -> Sequence[object]:
     return (
         settings.name,
         settings.description,

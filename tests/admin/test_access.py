@@ -14,10 +14,10 @@ from daemon.admin.resources.routes import api_routes
 from daemon.config import Config
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.secrets.vault import Vault
-from tests.pipeline.test_delivery import settled
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
 
 UNUSED: Any = None  # no operation is called

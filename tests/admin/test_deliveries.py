@@ -12,11 +12,11 @@ import pytest
 
 from daemon.core.event_types import EVENT_TYPES
 from daemon.core.wire import signing
-from daemon.store import attempts
-from tests.pipeline.test_delivery import settled
+from daemon.store import listing
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import SECRET, Application
 from tests.support.daemons import until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
 
 NO_RETRIES: dict[str, Any] = {"delivery": {"retry_schedule": []}}
@@ -130,7 +130,7 @@ async def test_rare_deliveries_are_found_across_short_pages(
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attempts, "LOOKED_AT_ONCE", 10)
+    monkeypatch.setattr(listing, "MAX_ROWS_READ", 10)
     receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] in (0, 7) else 200)
     webhook = await app.webhook(tenant, receiver.url)
     for n in range(35):

@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 
 from daemon.service import API_CONNECTIONS
-from tests.pipeline.test_delivery import settled
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
 
 BEGINNING = "2020-01-01T00:00:00Z"

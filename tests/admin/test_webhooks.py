@@ -9,11 +9,11 @@ import pytest
 
 from daemon.core.wire import signing
 from daemon.secrets.vault import Vault
-from tests.pipeline.test_delivery import settled
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.daemons import until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
 
 URL = "http://127.0.0.1:9/hook"

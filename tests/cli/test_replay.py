@@ -16,7 +16,7 @@ from tests.support.application import Application
 from tests.support.commandline import MODULE, Ended, environment, running, webhookd
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
-from tests.support.replays import YESTERDAY, begin, over, store_events, wanted
+from tests.support.replays import YESTERDAY, request_for, start, store_events, until_ended
 
 DAY = f"{YESTERDAY:%F}"
 
@@ -99,7 +99,7 @@ async def test_a_replay_that_cannot_be_begun_shown_or_cancelled_is_reported(
     )
     await app.db.execute("UPDATE webhooks SET event_filters = NULL WHERE id = $1", webhook)
     async with serving(database):
-        done = await over(app, (await begin(app, wanted(webhook))).id)
+        done = await until_ended(app, (await start(app, request_for(webhook))).id)
     late = await webhookd("replay", "--cancel", str(done.id), folder=tmp_path, env=env)
 
     assert absent == Ended(1, "", f"webhookd: there is no replay {unknown}\n")
@@ -141,7 +141,7 @@ async def test_ctrl_c_stops_the_watching_but_not_the_replay(
             await until(lambda: len(receiver.received) >= 5)
             code = await watching.stop(signal.SIGINT)
         replay = UUID(begun.split()[1].removesuffix(":"))
-        ended = await over(app, ReplayId(replay))
+        ended = await until_ended(app, ReplayId(replay))
 
     assert code == 130
     assert watching.err == [

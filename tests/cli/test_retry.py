@@ -6,20 +6,19 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from daemon.core.model.ids import ReplayId
-from tests.pipeline.test_delivery import settled
-from tests.store.test_retries import delivery_of
 from tests.support.application import Application
 from tests.support.commandline import Ended, webhookd
 from tests.support.daemons import serving, until
+from tests.support.deliveries import insert_delivery, settled
 from tests.support.receiver import Receiver
-from tests.support.replays import over
+from tests.support.replays import until_ended
 
 
 async def test_one_delivery_is_retried(
     tmp_path: Path, database: str, app: Application, receiver: Receiver, webhook: UUID
 ) -> None:
     env = {"DATABASE_URL": database}
-    failed = await delivery_of(app, webhook, status="failed", next_retry_at=None)
+    failed = await insert_delivery(app, webhook, status="failed", next_retry_at=None)
     async with serving(database):
         ended = await webhookd("retry", str(failed), "--json", folder=tmp_path, env=env)
         await until(lambda: settled(app, webhook, "success", 1))
@@ -33,7 +32,7 @@ async def test_an_unknown_delivery_or_webhook_and_a_paused_webhook_are_reported(
 ) -> None:
     env = {"DATABASE_URL": database}
     unknown = uuid4()
-    waiting = await delivery_of(app, webhook)
+    waiting = await insert_delivery(app, webhook)
     await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
 
     absent, paused, nowhere = await asyncio.gather(
@@ -53,10 +52,10 @@ async def test_all_exhausted_deliveries_of_a_time_range_are_retried(
     env = {"DATABASE_URL": database}
     arguments = ("retry", "--webhook", str(webhook), "--from", "1d")
     for _ in range(3):
-        await delivery_of(app, webhook, status="failed", next_retry_at=None)
+        await insert_delivery(app, webhook, status="failed", next_retry_at=None)
     async with serving(database):
         retried = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
-        await over(app, ReplayId(UUID(json.loads(retried.out)["replayId"])))
+        await until_ended(app, ReplayId(UUID(json.loads(retried.out)["replayId"])))
         nothing = await webhookd(*arguments, folder=tmp_path, env=env)
         nothing_as_json = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
 

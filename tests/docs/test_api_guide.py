@@ -10,10 +10,10 @@ from uuid import UUID
 import orjson
 import pytest
 
-from tests.pipeline.test_delivery import settled
 from tests.support.api_client import OPERATOR, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
 
 GUIDE = Path(__file__).parents[2] / "docs/api.md"

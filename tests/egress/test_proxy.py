@@ -8,11 +8,11 @@ from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind, Response
 from daemon.egress.proxy import Proxy
 from daemon.service import Service
-from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import PUBLIC_ONLY, FakeResolver, request_to, webhook_client
 from tests.support.daemons import free_port, metrics_of, serving, until
+from tests.support.deliveries import settled
 from tests.support.egress_proxy import EgressProxy, egress_proxy
 from tests.support.hostile import OK, hostile, saying
 from tests.support.receiver import Receiver

@@ -17,7 +17,15 @@ from tests.faults.live_events import Arrivals, Delays, LiveEvents, quantile, sum
 from tests.faults.report import Report
 from tests.support.application import Application
 from tests.support.daemons import free_port, until
-from tests.support.replays import begin, cancel, look, on_the_wire, over, store_events, wanted
+from tests.support.replays import (
+    cancel,
+    get_replay,
+    public_ids,
+    request_for,
+    start,
+    store_events,
+    until_ended,
+)
 
 MAX_ADDED_DELAY_MS = 100.0
 WARM_UP_EVENTS = 50
@@ -51,11 +59,11 @@ async def beside_live(
             arrivals = Arrivals(env, answer_after=answer_after)
             tenant = await app.tenant()
             webhook = await app.webhook(tenant, f"{env.receiver.url}/replayed")
-            stored = on_the_wire(await store_events(app, tenant, events, apart=EVENT_SPACING))
+            stored = public_ids(await store_events(app, tenant, events, apart=EVENT_SPACING))
             live = LiveEvents(env, arrivals, tenant)
             await live.delays_alone_ms(WARM_UP_EVENTS)  # connections, plans, windows
             alone = await live.delays_alone_ms(samples)
-            replay = await begin(app, wanted(webhook))
+            replay = await start(app, request_for(webhook))
             took, beside = await replay_beside(app, replay.id, live)
             report.figure("events a second", f"{events / took:.0f}, {took:.1f} s in all")
             check_delays(report, alone, beside, limit_ms=limit_ms)
@@ -79,7 +87,7 @@ async def replay_beside(
     ended = asyncio.Event()
     began = time.monotonic()
     publishing = asyncio.create_task(live.delays_ms(until_set=ended, most=100_000))
-    while (await look(app, replay)).status is ReplayStatus.RUNNING:
+    while (await get_replay(app, replay)).status is ReplayStatus.RUNNING:
         await asyncio.sleep(0.25)
     took = time.monotonic() - began
     ended.set()
@@ -120,13 +128,13 @@ async def killed(
     ):
         arrivals = Arrivals(env, answer_after=0.005)
         webhook = await app.db.fetchval("SELECT id FROM webhooks")
-        stored = on_the_wire(await store_events(app, env.tenants[0], events, apart=EVENT_SPACING))
-        replay = await begin(app, wanted(webhook))
+        stored = public_ids(await store_events(app, env.tenants[0], events, apart=EVENT_SPACING))
+        replay = await start(app, request_for(webhook))
         for number in range(1, rounds + 1):
             await kill_at(env, arrivals, events * number // (rounds + 1), port)
             lost = arrivals.first.keys() - {event for _, event in await stored_pairs(env)}
             interrupted |= lost
-            now = await look(app, replay.id)
+            now = await get_replay(app, replay.id)
             report.check(
                 f"killed in the middle, {number}",
                 now.status is ReplayStatus.RUNNING,
@@ -135,7 +143,7 @@ async def killed(
             if not wait_for_leases:
                 await env.expire_leases()
         async with env.daemon(port=port):
-            ended = await over(app, replay.id, within=300 + LEASE_SECONDS)
+            ended = await until_ended(app, replay.id, within=300 + LEASE_SECONDS)
         missing, repeated = arrivals.missing(stored), arrivals.repeated()
         report.check("nothing skipped", not missing, f"{len(stored)}, {missing} missing")
         report.check(
@@ -175,7 +183,7 @@ async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1
         await store_events(app, env.tenants[0], events, apart=EVENT_SPACING)
         for number in range(1, rounds + 1):
             arrivals = Arrivals(env, answer_after=0.005)
-            replay = await begin(app, wanted(webhook))
+            replay = await start(app, request_for(webhook))
             await until(lambda seen=arrivals: len(seen.first) >= events // 2, within=300)
             asked = time.monotonic()
             left = await cancel(app, replay.id)
@@ -188,7 +196,7 @@ async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1
                 f"the call took {took_ms:.0f} ms; {len(after)} requests began after it, the last"
                 f" one {max(after, default=0.0) * 1000:.0f} ms after",
             )
-            now = await look(app, replay.id)
+            now = await get_replay(app, replay.id)
             report.check(
                 "every event that had begun was sent, and no other",
                 now.status is ReplayStatus.CANCELLED and now.sent == len(arrivals.first) < events,

@@ -9,10 +9,10 @@ import pytest
 from daemon.core.errors import WebhookdError
 from daemon.core.model.erasure import ErasureCounts
 from daemon.maintenance.erasure import Progress
-from tests.pipeline.test_delivery import settled
 from tests.support.aged_rows import count_in, ids_in, stored_delivery, stored_event
 from tests.support.application import Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.erasure import about, erased, erasure_of
 from tests.support.receiver import Receiver, Reply
 

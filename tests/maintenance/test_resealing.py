@@ -13,10 +13,10 @@ from daemon.config import Config
 from daemon.core.wire import signing
 from daemon.secrets.vault import Vault
 from daemon.store.secrets import UNREADABLE
-from tests.pipeline.test_delivery import settled
 from tests.support.application import SECRET, Application
 from tests.support.commandline import running, webhookd
 from tests.support.daemons import config, free_port, serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
 
 OLD, NEW = "old-" * 10, "new-" * 10

@@ -15,7 +15,6 @@ from daemon.runtime.metrics import Metrics
 from daemon.store import expired_deliveries, retention
 from daemon.store.expired_rows import Cursor, ExpiredPage
 from daemon.store.session import Connection
-from tests.pipeline.test_delivery import settled
 from tests.support.aged_rows import (
     OLD,
     YOUNG,
@@ -29,6 +28,7 @@ from tests.support.aged_rows import (
 )
 from tests.support.application import Application
 from tests.support.daemons import metrics_of, serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
 from tests.support.retention import one_round, retention_of
 

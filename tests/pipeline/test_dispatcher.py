@@ -1,4 +1,4 @@
-"""The dispatcher between the lanes and the results: what it hands on, and what it gives back."""
+"""The dispatcher between lanes and results: a claim becomes a result, or is given back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,7 +26,7 @@ LEASE = timedelta(seconds=30)
 
 
 class ScriptedAttempts(AttemptMaker):
-    """Makes each attempt as `make` says, and counts them."""
+    """Makes each attempt by calling `make`, and counts them."""
 
     def __init__(self, make: Callable[[Claim], Awaitable[AttemptResult]]) -> None:
         self.made = 0
@@ -117,7 +117,7 @@ async def test_a_claim_becomes_a_stored_result(app: Application, database: str) 
 
 
 @pytest.mark.parametrize("fault", [postpone, fail])
-async def test_a_fault_of_ours_moves_neither_the_window_of_a_lane_nor_its_pace(
+async def test_a_fault_of_the_daemon_changes_neither_the_window_of_a_lane_nor_its_mean(
     app: Application, database: str, fault: Callable[[Claim], Awaitable[AttemptResult]]
 ) -> None:
     webhook = WebhookId(await app.webhook(await app.tenant(), "https://receiver.example/"))

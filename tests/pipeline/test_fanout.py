@@ -1,4 +1,4 @@
-"""Fan-out goes on for everybody, whatever one tenant's webhooks ask for."""
+"""Fan-out goes on for all tenants, whatever the subscriptions of one of them contain."""
 
 import asyncio
 from typing import Any
@@ -11,9 +11,9 @@ from daemon.core.matching import compiler
 from daemon.core.matching.matcher import Matcher
 from daemon.pipeline import event_matcher
 from daemon.runtime import time_slice
-from tests.pipeline.test_delivery import settled
 from tests.support.application import Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
 
 UNUSABLE: dict[str, tuple[str, str]] = {
@@ -21,7 +21,7 @@ UNUSABLE: dict[str, tuple[str, str]] = {
         "UPDATE webhooks SET event_types = ARRAY[['a', 'b'], ['c', 'd']]",
         "event_types: a list is not an event type.",
     ),
-    "types without number": (
+    "too many types": (
         "UPDATE webhooks SET event_types = array_fill('a'::text, ARRAY[100000])",
         "event_types: at most 100 entries are allowed.",
     ),
@@ -34,7 +34,7 @@ UNUSABLE: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("change", "reason"), UNUSABLE.values(), ids=UNUSABLE)
-async def test_a_subscription_that_cannot_be_used_is_shown_and_stops_nobody_else(
+async def test_an_unusable_subscription_is_shown_on_its_webhook_and_stops_no_other(
     app: Application, database: str, receiver: Receiver, change: str, reason: str
 ) -> None:
     tenant = await app.tenant()
@@ -52,7 +52,7 @@ async def test_a_subscription_that_cannot_be_used_is_shown_and_stops_nobody_else
     assert await app.deliveries(bad) == []
 
 
-async def test_a_null_among_the_types_names_none_and_stops_nobody(
+async def test_a_null_among_the_types_matches_no_type_and_stops_no_other(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()
@@ -65,48 +65,50 @@ async def test_a_null_among_the_types_names_none_and_stops_nobody(
         await until(lambda: settled(app, nulls, "success", 1))
 
 
-async def test_a_filter_that_we_fail_at_is_its_webhooks_alone(
+async def test_a_filter_whose_evaluation_fails_affects_its_own_webhook_alone(
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(self: Matcher, data: Any) -> bool:
         raise RuntimeError("a fault of ours")
 
     tenant = await app.tenant()
-    looking = await app.webhook(tenant, receiver.url + "/looking", filters={"campaign_ids": ["a"]})
+    filtered = await app.webhook(
+        tenant, receiver.url + "/filtered", filters={"campaign_ids": ["a"]}
+    )
     good = await app.webhook(tenant, receiver.url + "/good")
     monkeypatch.setattr(Matcher, "matches_data", failing)
     async with serving(database):
         await app.event(tenant, {"campaign_id": "a"})
         await until(lambda: settled(app, good, "success", 1))
 
-    assert "because of a fault of ours" in (await app.health(looking))["filter_error"]
+    assert "because of a fault of ours" in (await app.health(filtered))["filter_error"]
 
 
-async def test_the_loop_is_everybodys_while_thousands_of_filters_are_compiled(
+async def test_the_event_loop_has_turns_while_hundreds_of_filters_are_compiled(
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant = await app.tenant()
-    await with_filters(app, tenant, 300, url=receiver.url)
+    await insert_webhooks_with_filters(app, tenant, 300, url=receiver.url)
     turns: list[int] = []
     compiled = 0
 
-    def compiling(*asked: Any) -> Any:
+    def compile_and_count(*arguments: Any) -> Any:
         nonlocal compiled
         compiled += 1
         turns.append(turn)
-        return original(*asked)
+        return original(*arguments)
 
     original, turn = compiler.compile_subscription, 0
     monkeypatch.setattr(time_slice, "SLICE_SECONDS", 0.0)
-    monkeypatch.setattr(event_matcher, "compile_subscription", compiling)
+    monkeypatch.setattr(event_matcher, "compile_subscription", compile_and_count)
 
-    async def counting() -> None:
+    async def count_turns() -> None:
         nonlocal turn
         while True:
             turn += 1
             await asyncio.sleep(0)
 
-    counter = asyncio.create_task(counting())
+    counter = asyncio.create_task(count_turns())
     async with serving(database):
         await app.event(tenant, {"a": 1})
         await until(lambda: compiled >= 300)
@@ -115,7 +117,9 @@ async def test_the_loop_is_everybodys_while_thousands_of_filters_are_compiled(
     assert len(set(turns[:300])) == 300
 
 
-async def with_filters(app: Application, tenant: UUID, count: int, *, url: str) -> None:
+async def insert_webhooks_with_filters(
+    app: Application, tenant: UUID, count: int, *, url: str
+) -> None:
     await app.db.execute(
         "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key, event_filters)"
         " SELECT $1, n, $2, 'whsec_x', $3 FROM generate_series(1, $4::int) n",

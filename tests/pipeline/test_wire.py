@@ -1,15 +1,15 @@
-"""The whole way, from the specification's own inserts to receivers that other people wrote."""
+"""Receivers of other authors accept deliveries of the specification's own events."""
 
 import pytest
 from standardwebhooks import Webhook
 
-from tests.pipeline.test_delivery import settled
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.javascript import javascript_receiver
 from tests.support.receiver import Receiver
 
-# As they stand in the application's INSERT; the examples log data.contact.email and data.url.
+# Data as the application inserts them; the example receivers log data.contact.email and data.url.
 DATA = {
     "the specification's": """{"email_id": "msg_xyz789", "campaign_id": "camp_def456",
         "contact": {"id": "cont_ghi012", "email": "user@example.com", "first_name": "Sarah"},
@@ -53,7 +53,7 @@ async def test_big_integers_keep_their_digits_for_receivers_that_verify_the_raw_
     assert verdict["verified"]
 
 
-async def test_the_standard_library_of_python_accepts_every_delivery(
+async def test_the_standard_webhooks_library_for_python_accepts_every_delivery(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()

@@ -11,10 +11,10 @@ from daemon.core.wire import signing
 from daemon.secrets.associated_data import header_associated_data
 from daemon.secrets.credentials import open_credentials
 from daemon.secrets.vault import Vault
-from tests.pipeline.test_delivery import settled
 from tests.secrets.webhooks import BEARER, webhook_with_headers
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
 
 

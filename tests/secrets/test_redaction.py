@@ -6,10 +6,10 @@ import pytest
 from daemon.core.model.attempts import Outcome, Response
 from daemon.core.model.secrets import Credentials
 from daemon.secrets.redaction import redact
-from tests.pipeline.test_delivery import settled
 from tests.secrets.webhooks import BEARER, webhook_with_headers
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
 
 

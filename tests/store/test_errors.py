@@ -1,4 +1,4 @@
-"""Errors of asyncpg and of the connection leave the store as ours, and each as the right one."""
+"""Errors of asyncpg and of the connection leave the store translated, each to its own type."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -46,7 +46,7 @@ def test_a_lock_of_another_transaction_is_a_busy_database(error: Exception) -> N
     assert type(translate(error)) is DatabaseBusyError
 
 
-def test_an_error_that_is_not_the_databases_stays_what_it_is() -> None:
+def test_an_error_that_is_not_the_databases_is_not_translated() -> None:
     error = ValueError("a bug")
 
     assert translate(error) is error
@@ -73,21 +73,21 @@ async def pool(database: str) -> AsyncIterator[Database]:
         ("SELECT pg_terminate_backend(pg_backend_pid())", DatabaseUnavailableError),
     ],
 )
-async def test_what_a_statement_raises_leaves_the_block_translated_with_its_cause(
+async def test_the_error_of_a_statement_leaves_the_block_translated_with_its_cause(
     pool: Database, statement: str, expected: type[Exception]
 ) -> None:
-    async def ask() -> None:
+    async def run_statement() -> None:
         async with pool.connection() as db:
             await db.execute(statement)
 
     with pytest.raises(expected) as caught:
-        await ask()
+        await run_statement()
 
     assert type(caught.value) is expected
     assert isinstance(caught.value.__cause__, asyncpg.PostgresError | asyncpg.InterfaceError)
 
 
-async def test_a_transaction_that_fails_is_rolled_back_and_its_connection_goes_on(
+async def test_a_transaction_that_fails_is_rolled_back_and_its_connection_stays_usable(
     pool: Database,
 ) -> None:
     async def delete_and_fail() -> None:
@@ -102,7 +102,7 @@ async def test_a_transaction_that_fails_is_rolled_back_and_its_connection_goes_o
         assert await db.fetchval("SELECT count(*) FROM webhookd_migrations") > 0
 
 
-async def test_an_error_of_the_callers_own_passes_through_the_block(pool: Database) -> None:
+async def test_an_error_of_the_caller_passes_through_the_block(pool: Database) -> None:
     async def fail() -> None:
         async with pool.transaction():
             raise KeyError("a bug")

@@ -1,4 +1,4 @@
-"""Times that PostgreSQL has and Python has not: no row that holds one stops anything."""
+"""Times that PostgreSQL can store and Python cannot represent: a row with one stops nothing."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
@@ -8,32 +8,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.store.database import Database
-from daemon.store.timestamps import EARLIEST, LATEST, read, written
+from daemon.store.timestamps import EARLIEST, LATEST, decode, encode
 from tests.support.api_client import serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver
 
 ODD = ["infinity", "-infinity", "0044-03-15 BC", "12000-01-01", "4713-01-02 BC", "294276-12-30"]
-NOT_OURS = pytest.mark.parametrize("time", ODD)
+each_odd_time = pytest.mark.parametrize("time", ODD)
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_every_time_that_python_has_is_read_as_it_was_written(moment: datetime) -> None:
-    assert read(written(moment)) == moment
+def test_every_time_of_python_is_decoded_as_it_was_encoded(moment: datetime) -> None:
+    assert decode(encode(moment)) == moment
 
 
-def test_a_time_is_written_whatever_its_zone() -> None:
+def test_a_time_is_encoded_in_any_zone() -> None:
     noon = datetime(2025, 11, 25, 12, tzinfo=UTC)
-    assert written(noon.astimezone(timezone(timedelta(hours=-7)))) == written(noon)
+    assert encode(noon.astimezone(timezone(timedelta(hours=-7)))) == encode(noon)
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(TypeError):
-        written(datetime(2025, 11, 25))  # noqa: DTZ001
+        encode(datetime(2025, 11, 25))  # noqa: DTZ001
 
 
-async def test_times_beyond_the_calendar_are_read_as_its_ends(database: str) -> None:
+async def test_times_beyond_pythons_calendar_are_read_as_its_ends(database: str) -> None:
     connections = Database(database, size=2)
     await connections.open()
     async with connections.connection() as db:
@@ -47,8 +47,8 @@ async def test_times_beyond_the_calendar_are_read_as_its_ends(database: str) -> 
     assert infinite
 
 
-async def delivery(app: Application, webhook: UUID, **columns: str) -> UUID:
-    """A row as the application may write one; values are SQL's literals."""
+async def insert_delivery(app: Application, webhook: UUID, **columns: str) -> UUID:
+    """Insert a delivery as the application may, with SQL literals as values."""
     delivery_id = uuid4()
     names = "".join(f", {name}" for name in columns)
     values = "".join(f", '{value}'" for value in columns.values())
@@ -60,35 +60,35 @@ async def delivery(app: Application, webhook: UUID, **columns: str) -> UUID:
     return delivery_id
 
 
-async def test_no_due_time_stops_the_loops(
+async def test_due_times_beyond_the_calendar_stop_no_loop(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant, other = await app.tenant(), await app.tenant()
     webhook = await app.webhook(tenant, f"{receiver.url}/odd")
     await app.webhook(other, f"{receiver.url}/other")
     for time in ODD:
-        await delivery(app, webhook, next_retry_at=time)
+        await insert_delivery(app, webhook, next_retry_at=time)
     async with serving(database):
-        await until(lambda: len(receiver.at("/odd")) == 3)  # those long due
+        await until(lambda: len(receiver.at("/odd")) == 3)  # those in the past
         for _ in range(3):
             await app.event(other)
         await until(lambda: len(receiver.at("/other")) == 3, within=5)
 
 
-async def test_what_is_of_any_time_is_delivered(
+async def test_an_event_of_any_time_is_delivered(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     webhook = await app.webhook(await app.tenant(), receiver.url)
     for time in ODD:
-        await delivery(app, webhook, event_created_at=time)
+        await insert_delivery(app, webhook, event_created_at=time)
     async with serving(database):
         await until(lambda: len(receiver.received) == len(ODD), within=10)
-    told = {request.event["created_at"] for request in receiver.received}
-    assert told == {"0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"}
+    created = {request.event["created_at"] for request in receiver.received}
+    assert created == {"0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"}
 
 
-@NOT_OURS
-async def test_a_webhook_of_any_time_can_be_managed(
+@each_odd_time
+async def test_a_webhook_with_any_times_can_be_managed(
     time: str, app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()
@@ -109,8 +109,8 @@ async def test_a_webhook_of_any_time_can_be_managed(
     assert [answer.status for answer in answers] == [200, 200, 200, 200, 200, 204]
 
 
-@NOT_OURS
-async def test_events_and_deliveries_of_any_time_can_be_seen(
+@each_odd_time
+async def test_events_and_deliveries_of_any_time_are_shown(
     time: str, app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant, event = await app.tenant(), uuid4()
@@ -122,7 +122,7 @@ async def test_events_and_deliveries_of_any_time_can_be_seen(
         )
         webhook = (await api.create_webhook(receiver.url, isActive=False))["id"]
         for column in ("attempted_at", "next_retry_at", "event_created_at"):
-            row = await delivery(app, UUID(webhook), **{column: time, "status": "failed"})
+            row = await insert_delivery(app, UUID(webhook), **{column: time, "status": "failed"})
             for path in (f"/api/deliveries/{row}", f"/api/webhooks/{webhook}/deliveries"):
                 assert (await api.get(path)).status == 200
             older = await api.get(f"/api/webhooks/{webhook}/deliveries", before=row)

@@ -1,4 +1,4 @@
-"""By which index rows are found, whatever the planner knows."""
+"""Query plans use the index that was made for the query, whatever statistics there are."""
 
 from uuid import uuid4
 
@@ -9,7 +9,7 @@ from tests.support.application import Application
 
 
 @pytest.mark.parametrize("table", ["webhook_deliveries", "webhook_events"])
-async def test_a_row_is_looked_up_by_its_key_be_the_plan_as_old_as_the_table(
+async def test_a_row_is_found_by_its_primary_key_even_if_the_table_was_empty_when_analyzed(
     app: Application, table: str
 ) -> None:
     await app.db.execute(f"{PLANNING}; ANALYZE {table}")

@@ -1,4 +1,4 @@
-"""A delivery once more, because a person asked: one attempt, at once, whatever became of others."""
+"""Manual retry: one attempt, at once, whatever the outcome of earlier ones."""
 
 import asyncio
 from collections import Counter
@@ -10,43 +10,23 @@ import pytest
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.core.model.replays import ReplaySource
-from daemon.store.retries import Paused, Retried, retry_now
-from tests.pipeline.test_delivery import settled
+from daemon.store.retries import RetryDue, WebhookPaused, retry_now
 from tests.support.application import Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import insert_delivery, settled
 from tests.support.receiver import Receiver, Reply
-from tests.support.replays import begin, cancel, over, store_events, wanted
+from tests.support.replays import cancel, request_for, start, store_events, until_ended
 
 LATER = timedelta(hours=1)
 
 
 async def retry(
     app: Application, delivery: UUID, *, tenant: UUID | None = None
-) -> Retried | Paused | None:
+) -> RetryDue | WebhookPaused | None:
     async with app.db.transaction():
         return await retry_now(
             app.db, None if tenant is None else TenantId(tenant), DeliveryId(delivery)
         )
-
-
-async def delivery_of(app: Application, webhook: UUID, **columns: object) -> UUID:
-    """A row as the daemon leaves it; by default one that waits for an hour."""
-    values: dict[str, object] = {
-        "webhook_id": webhook,
-        "event_id": uuid4(),
-        "event_type": "email.opened",
-        "payload": '{"n": 1}',
-        "status": "pending_retry",
-        "attempt_number": 2,
-        "next_retry_at": datetime.now(UTC) + LATER,
-        "event_created_at": datetime(2025, 1, 1, tzinfo=UTC),
-    } | columns
-    places = ", ".join(f"${number + 1}" for number in range(len(values)))
-    row = await app.db.fetchrow(
-        f"INSERT INTO webhook_deliveries ({', '.join(values)}) VALUES ({places}) RETURNING id",
-        *values.values(),
-    )
-    return UUID(str(row["id"]))
 
 
 @pytest.fixture
@@ -55,7 +35,7 @@ async def webhook(app: Application, receiver: Receiver) -> UUID:
 
 
 @pytest.mark.parametrize(("status", "number"), [("failed", 6), ("success", 1)])
-async def test_what_is_over_is_followed_by_one_more_attempt_with_the_same_bytes(
+async def test_a_retry_after_the_last_attempt_adds_one_with_the_same_bytes(
     app: Application, database: str, receiver: Receiver, status: str, number: int
 ) -> None:
     final = status == "failed"
@@ -67,7 +47,7 @@ async def test_what_is_over_is_followed_by_one_more_attempt_with_the_same_bytes(
         await until(lambda: settled(app, webhook, status, number))
         first = (await app.deliveries(webhook))[0]
         retried = await retry(app, first["id"])
-        assert isinstance(retried, Retried)
+        assert isinstance(retried, RetryDue)
         await until(lambda: len(receiver.received) == number + 1)
         await until(lambda: settled(app, webhook, "success", 1))
 
@@ -78,56 +58,58 @@ async def test_what_is_over_is_followed_by_one_more_attempt_with_the_same_bytes(
     assert receiver.received[-1].headers["x-penguinmails-delivery-id"] == str(last["id"])
 
 
-async def test_an_attempt_that_waits_is_brought_forward(
+async def test_a_pending_attempt_is_brought_forward(
     app: Application, database: str, receiver: Receiver, webhook: UUID
 ) -> None:
     event = uuid4()
-    failed = await delivery_of(
+    failed = await insert_delivery(
         app, webhook, event_id=event, status="failed", attempt_number=1, next_retry_at=None
     )
-    waiting = await delivery_of(app, webhook, event_id=event)
+    waiting = await insert_delivery(app, webhook, event_id=event)
     async with serving(database):
         retried = await retry(app, failed)
         await until(lambda: settled(app, webhook, "success", 1))
 
-    assert retried == Retried(DeliveryId(waiting), WebhookId(webhook))
+    assert retried == RetryDue(DeliveryId(waiting), WebhookId(webhook))
     assert len(await app.deliveries(webhook)) == 2
     assert len(receiver.received) == 1
 
 
-async def test_an_attempt_that_is_under_way_is_left_alone(app: Application, webhook: UUID) -> None:
+async def test_an_attempt_in_flight_is_not_changed(app: Application, webhook: UUID) -> None:
     due, lease = datetime(2025, 1, 1, tzinfo=UTC), datetime.now(UTC) + LATER
-    flying = await delivery_of(app, webhook, next_retry_at=due, leased_until=lease)
+    in_flight = await insert_delivery(app, webhook, next_retry_at=due, leased_until=lease)
 
-    retried = await retry(app, flying)
+    retried = await retry(app, in_flight)
 
     [row] = await app.deliveries(webhook)
-    assert retried == Retried(DeliveryId(flying), WebhookId(webhook))
+    assert retried == RetryDue(DeliveryId(in_flight), WebhookId(webhook))
     assert (row["next_retry_at"], row["leased_until"]) == (due, lease)
 
 
-async def test_an_attempt_that_is_due_keeps_its_place(app: Application, webhook: UUID) -> None:
+async def test_an_attempt_that_is_due_keeps_its_due_time(app: Application, webhook: UUID) -> None:
     due = datetime(2025, 1, 1, tzinfo=UTC)
-    waiting = await delivery_of(app, webhook, next_retry_at=due)
+    waiting = await insert_delivery(app, webhook, next_retry_at=due)
 
     await retry(app, waiting)
 
     assert (await app.deliveries(webhook))[0]["next_retry_at"] == due
 
 
-async def test_a_paused_webhook_s_delivery_is_not_touched(app: Application, webhook: UUID) -> None:
-    delivery = await delivery_of(app, webhook)
+async def test_the_delivery_of_a_paused_webhook_is_not_changed(
+    app: Application, webhook: UUID
+) -> None:
+    delivery = await insert_delivery(app, webhook)
     before = await app.deliveries(webhook)
     await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
 
     retried = await retry(app, delivery)
 
-    assert retried == Paused(WebhookId(webhook))
+    assert retried == WebhookPaused(WebhookId(webhook))
     assert await app.deliveries(webhook) == before
 
 
-async def test_another_tenant_s_delivery_is_none(app: Application, webhook: UUID) -> None:
-    delivery = await delivery_of(app, webhook)
+async def test_the_delivery_of_another_tenant_is_not_found(app: Application, webhook: UUID) -> None:
+    delivery = await insert_delivery(app, webhook)
     tenant = await app.db.fetchval("SELECT tenant_id FROM webhooks WHERE id = $1", webhook)
 
     assert await retry(app, uuid4()) is None
@@ -135,12 +117,12 @@ async def test_another_tenant_s_delivery_is_none(app: Application, webhook: UUID
     assert await retry(app, delivery, tenant=tenant) is not None
 
 
-async def test_two_who_retry_at_once_get_the_same_attempt(
+async def test_two_simultaneous_retries_get_the_same_attempt(
     app: Application, database: str, webhook: UUID
 ) -> None:
     event = uuid4()
     chain = [
-        await delivery_of(
+        await insert_delivery(
             app, webhook, event_id=event, status="failed", attempt_number=n, next_retry_at=None
         )
         for n in (1, 2, 3)
@@ -150,7 +132,7 @@ async def test_two_who_retry_at_once_get_the_same_attempt(
     await first.start()
     ours = await retry_now(app.db, None, DeliveryId(chain[0]))
     waiting = asyncio.create_task(retry(other, chain[2]))
-    await until(lambda: _somebody_waits(database))
+    await until(lambda: _a_transaction_waits(database))
     await first.commit()
     theirs = await waiting
     await other.db.close()
@@ -159,44 +141,46 @@ async def test_two_who_retry_at_once_get_the_same_attempt(
     assert len(await app.deliveries(webhook)) == 4
 
 
-async def _somebody_waits(database: str) -> bool:
-    witness = await asyncpg.connect(database)
+async def _a_transaction_waits(database: str) -> bool:
+    connection = await asyncpg.connect(database)
     try:
         return bool(
-            await witness.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
         )
     finally:
-        await witness.close()
+        await connection.close()
 
 
-async def test_every_daemon_is_told(app: Application, database: str, webhook: UUID) -> None:
-    told: list[object] = []
+async def test_every_retry_notifies_the_daemons(
+    app: Application, database: str, webhook: UUID
+) -> None:
+    payloads: list[object] = []
     listener = await asyncpg.connect(database)
-    await listener.add_listener("webhookd_due", lambda *heard: told.append(heard[3]))
+    await listener.add_listener("webhookd_due", lambda *args: payloads.append(args[3]))
     for status in ("pending_retry", "failed"):
-        await retry(app, await delivery_of(app, webhook, status=status))
-    await until(lambda: len(told) == 2)
+        await retry(app, await insert_delivery(app, webhook, status=status))
+    await until(lambda: len(payloads) == 2)
     await listener.close()
 
-    assert told == [str(webhook)] * 2
+    assert payloads == [str(webhook)] * 2
 
 
-async def test_to_delete_a_webhook_does_not_collide_with_retries_of_its_deliveries(
+async def test_deleting_a_webhook_does_not_deadlock_with_retries_of_its_deliveries(
     app: Application, database: str, webhook: UUID
 ) -> None:
     failed = [
-        await delivery_of(app, webhook, status="failed", next_retry_at=None) for _ in range(600)
+        await insert_delivery(app, webhook, status="failed", next_retry_at=None) for _ in range(600)
     ]
 
-    async def retry_some(mine: list[UUID]) -> None:
-        person = await asyncpg.connect(database)
-        for delivery in mine:
-            async with person.transaction():
-                await retry_now(person, None, DeliveryId(delivery))
-        await person.close()
+    async def retry_some(deliveries: list[UUID]) -> None:
+        connection = await asyncpg.connect(database)
+        for delivery in deliveries:
+            async with connection.transaction():
+                await retry_now(connection, None, DeliveryId(delivery))
+        await connection.close()
 
     retrying = [asyncio.create_task(retry_some(failed[n::6])) for n in range(6)]
-    await until(lambda: some_are_retried(app, webhook))
+    await until(lambda: _some_are_retried(app, webhook))
     deleted = await app.db.execute("DELETE FROM webhooks WHERE id = $1", webhook)
     await asyncio.gather(*retrying)
 
@@ -204,42 +188,42 @@ async def test_to_delete_a_webhook_does_not_collide_with_retries_of_its_deliveri
     assert await app.deliveries(webhook) == []
 
 
-async def some_are_retried(app: Application, webhook: UUID) -> bool:
+async def _some_are_retried(app: Application, webhook: UUID) -> bool:
     return len(await app.deliveries(webhook)) > 650
 
 
-async def test_a_retry_that_a_replay_s_attempt_stands_for_survives_the_replay(
+async def test_a_replays_attempt_that_a_retry_brought_forward_survives_the_cancellation(
     app: Application, webhook: UUID
 ) -> None:
     tenant = await app.db.fetchval("SELECT tenant_id FROM webhooks WHERE id = $1", webhook)
     [event] = await store_events(app, tenant, 1)
-    failed = await delivery_of(
+    failed = await insert_delivery(
         app, webhook, event_id=event, status="failed", attempt_number=1, next_retry_at=None
     )
-    replay = await begin(app, wanted(webhook))
-    waiting = await delivery_of(
+    replay = await start(app, request_for(webhook))
+    waiting = await insert_delivery(
         app, webhook, event_id=event, replay_id=replay.id, next_retry_at=datetime.now(UTC)
     )
 
     retried = await retry(app, failed)
     await cancel(app, replay.id)
 
-    assert retried == Retried(DeliveryId(waiting), WebhookId(webhook))
+    assert retried == RetryDue(DeliveryId(waiting), WebhookId(webhook))
     assert waiting in {row["id"] for row in await app.deliveries(webhook)}
 
 
-async def test_two_who_retry_all_that_was_given_up_send_each_of_it_once(
+async def test_two_replays_of_the_same_exhausted_deliveries_send_each_once(
     app: Application, database: str, receiver: Receiver, webhook: UUID
 ) -> None:
     for n in range(200):
         at = datetime.now(UTC) - timedelta(minutes=300 - n)
-        await delivery_of(app, webhook, status="failed", next_retry_at=None, attempted_at=at)
-    everything = wanted(webhook, source=ReplaySource.EXHAUSTED)
+        await insert_delivery(app, webhook, status="failed", next_retry_at=None, attempted_at=at)
+    everything = request_for(webhook, source=ReplaySource.EXHAUSTED)
 
     async with serving(database), serving(database):
-        both = [await begin(app, everything) for _ in range(2)]
+        both = [await start(app, everything) for _ in range(2)]
         for each in both:
-            await over(app, each.id)
+            await until_ended(app, each.id)
 
     assert len(receiver.received) == 200
     assert max(Counter(r.headers["webhook-id"] for r in receiver.received).values()) == 1

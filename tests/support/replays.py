@@ -1,27 +1,22 @@
-"""What tests of replays do over and over: count, begin, wait for the end."""
+"""Events of the past, and replays of them: counted, started, awaited, cancelled."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.core.model.replays import (
-    CountedReplay,
-    Replay,
-    ReplayRequest,
-    ReplaySource,
-    ReplayStatus,
-)
+from daemon.core.model.replays import Replay, ReplayRequest, ReplaySource, ReplayStatus
 from daemon.replay.count import count_replay
 from daemon.store import replays
 from tests.support.application import Application
 from tests.support.daemons import until
+from tests.support.receiver import Receiver
 
-# Not so long ago that a daemon would forget it.
+HOUR = timedelta(hours=1)
+# Recent enough for retention to keep it.
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 
-# As they were left by a time in which nobody listened: no daemon hears of them.
-STORE = """
+INSERT_EVENTS = """
     INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)
     SELECT gen_random_uuid(), $1, $2, $3, $4::timestamptz + n * $5::interval
       FROM generate_series(0, $6::int - 1) AS n
@@ -34,19 +29,19 @@ async def store_events(
     tenant: UUID,
     count: int,
     *,
-    type: str = "email.opened",  # noqa: A002  the body's own word
+    type: str = "email.opened",  # noqa: A002  the name of the body's member
     data: str = '{"email_id": "msg_1"}',
     since: datetime = YESTERDAY,
     apart: timedelta = timedelta(seconds=1),
 ) -> list[UUID]:
-    """So many events of the past, which no fan-out takes up."""
+    """Insert events of the past without firing the trigger: no daemon fans them out."""
     async with app.db.transaction():
         await app.db.execute("SET LOCAL session_replication_role = replica")
-        rows = await app.db.fetch(STORE, tenant, type, data, since, apart, count)
+        rows = await app.db.fetch(INSERT_EVENTS, tenant, type, data, since, apart, count)
     return [row["id"] for row in rows]
 
 
-def wanted(
+def request_for(
     webhook: UUID,
     *,
     tenant: UUID | None = None,
@@ -55,6 +50,7 @@ def wanted(
     to: datetime | None = None,
     types: Sequence[str] | None = None,
 ) -> ReplayRequest:
+    """A request to replay to a webhook, by default all events since yesterday."""
     return ReplayRequest(
         None if tenant is None else TenantId(tenant),
         WebhookId(webhook),
@@ -65,47 +61,57 @@ def wanted(
     )
 
 
-async def count(app: Application, what: ReplayRequest) -> int:
-    counted = await count_replay(app.db, what)
+async def count(app: Application, request: ReplayRequest) -> int:
+    """Return how many deliveries the replay would make."""
+    counted = await count_replay(app.db, request)
     assert counted is not None
     return counted.total
 
 
-async def begin(app: Application, what: ReplayRequest) -> Replay:
-    """Count, and begin."""
-    counted = await count_replay(app.db, what)
+async def start(app: Application, request: ReplayRequest) -> Replay:
+    """Count and create a replay."""
+    counted = await count_replay(app.db, request)
     assert counted is not None
-    return await begin_counted(app, counted)
-
-
-async def begin_counted(app: Application, counted: CountedReplay) -> Replay:
     replay_id = await replays.create(app.db, counted)
     assert replay_id is not None
-    return await look(app, replay_id)
+    return await get_replay(app, replay_id)
 
 
-async def look(app: Application, replay_id: ReplayId) -> Replay:
+async def get_replay(app: Application, replay_id: ReplayId) -> Replay:
+    """Return a replay as it is now."""
     replay = await replays.get(app.db, None, replay_id)
     assert replay is not None
     return replay
 
 
-async def over(app: Application, replay_id: ReplayId, *, within: float = 30.0) -> Replay:
-    """The replay, waited for until it does not run any more."""
+async def until_ended(app: Application, replay_id: ReplayId, *, within: float = 30.0) -> Replay:
+    """Wait until the replay no longer runs, and return it."""
 
-    async def is_over() -> bool:
-        return (await look(app, replay_id)).status is not ReplayStatus.RUNNING
+    async def has_ended() -> bool:
+        return (await get_replay(app, replay_id)).status is not ReplayStatus.RUNNING
 
-    await until(is_over, within=within)
-    return await look(app, replay_id)
+    await until(has_ended, within=within)
+    return await get_replay(app, replay_id)
 
 
 async def cancel(app: Application, replay_id: ReplayId) -> Replay:
+    """Cancel a replay, and return it."""
     async with app.db.transaction():
         cancelled = await replays.cancel(app.db, None, replay_id)
     assert cancelled is not None
     return cancelled
 
 
-def on_the_wire(ids: Sequence[UUID]) -> list[str]:
+async def set_active(app: Application, webhook: UUID, active: bool) -> None:
+    """Resume or pause a webhook."""
+    await app.db.execute("UPDATE webhooks SET is_active = $2 WHERE id = $1", webhook, active)
+
+
+def public_ids(ids: Sequence[UUID]) -> list[str]:
+    """The ids of events as receivers see them."""
     return [f"evt_{each.hex}" for each in ids]
+
+
+def received(receiver: Receiver, path: str = "/hook") -> list[str]:
+    """The ids of the received events, sorted; duplicates are kept."""
+    return sorted(request.event["id"] for request in receiver.at(path))

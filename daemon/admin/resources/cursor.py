@@ -1,27 +1,29 @@
-"""Cursors of lists, converted to and from the places by which the store pages."""
+"""Cursors of the API's lists, converted to and from those by which the store pages."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from daemon.admin.schemas import Cursor
-from daemon.store.page import FIRST_ID, Place
+from daemon.admin import schemas
+from daemon.core.model.cursor import FIRST_ID, Cursor
 
 
-async def page_start(cursor: Cursor | None, place_of: Callable[[UUID], Awaitable[Place]]) -> Place:
+async def page_start(
+    given: schemas.Cursor | None, cursor_of_row: Callable[[UUID], Awaitable[Cursor]]
+) -> Cursor:
     """
-    The place where a page begins; `place_of` finds the place of a row by its id.
+    Where a page begins; `cursor_of_row` finds the cursor of a row by its id.
 
-    Raises whatever `place_of` raises.
+    Raises what `cursor_of_row` raises.
     """
-    if cursor is None:
-        return Place()
-    if cursor.at is not None:
+    if given is None:
+        return Cursor()
+    if given.at is not None:
         # A row of exactly this time is not older than it.
-        return Place(cursor.at, cursor.id or FIRST_ID)
-    assert cursor.id is not None
-    return await place_of(cursor.id)
+        return Cursor(given.at, given.id or FIRST_ID)
+    assert given.id is not None
+    return await cursor_of_row(given.id)
 
 
-def next_cursor(place: Place | None) -> str | None:
-    """The cursor of the next page, which begins at `place`; None after the last page."""
-    return None if place is None else str(Cursor(place.at, place.id))
+def next_cursor(following: Cursor | None) -> str | None:
+    """The cursor of the next page as text; None after the last page."""
+    return None if following is None else str(schemas.Cursor(following.at, following.id))

@@ -8,11 +8,12 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.deliveries import delivery_detail_response, delivery_response
+from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.runtime.offload import Offload
 from daemon.store import attempts, retries, webhooks
 from daemon.store.database import Database
-from daemon.store.page import Place, Which
+from daemon.store.listing import ListFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +36,21 @@ class Deliveries:
         """Raises Problem (404) for an unknown webhook or an unknown `before`."""
         query: schemas.DeliveriesQuery = request.query
         webhook_id = WebhookId(request.id)
-        which = Which(query.event_type, query.status, query.from_, query.to)
+        selected = ListFilter(query.event_type, query.status, query.from_, query.to)
         async with self.database.connection() as db:
             require_found(await webhooks.get(db, request.tenant_id, webhook_id), "webhook")
 
-            async def place_of(row_id: UUID) -> Place:
-                place = await attempts.place_of_attempt(db, webhook_id, row_id)
-                if place is None:
+            async def cursor_of_row(row_id: UUID) -> Cursor:
+                cursor = await attempts.cursor_of(db, webhook_id, row_id)
+                if cursor is None:
                     raise Problem(404, "before: this webhook has no delivery with this id")
-                return place
+                return cursor
 
-            found, following = await attempts.attempts(
+            found, following = await attempts.list_for_webhook(
                 db,
                 webhook_id,
-                which,
-                before=await page_start(query.before, place_of),
+                selected,
+                before=await page_start(query.before, cursor_of_row),
                 limit=query.limit,
             )
         return ApiResponse(
@@ -77,10 +78,10 @@ class Deliveries:
         tenant_id = request.tenant_id
         async with self.database.connection() as db:
             stored = require_found(
-                await attempts.attempt_in_full(db, tenant_id, DeliveryId(request.id)), "delivery"
+                await attempts.get_details(db, tenant_id, DeliveryId(request.id)), "delivery"
             )
             attempt = stored.attempt
-            siblings = await attempts.attempts_for_event(
+            siblings = await attempts.list_for_event(
                 db, tenant_id, attempt.event_id, webhook_id=attempt.webhook_id
             )
         return await self.offload.run(
@@ -109,7 +110,7 @@ class Deliveries:
         match retried:
             case None:
                 raise not_found("delivery")
-            case retries.Paused():
+            case retries.WebhookPaused():
                 raise Problem(409, "the webhook is paused: resume it first")
-            case retries.Retried():
+            case retries.RetryDue():
                 return ApiResponse(202, schemas.RetryStarted(id=retried.delivery_id))

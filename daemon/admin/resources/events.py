@@ -8,10 +8,11 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import Problem, require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.events import event_detail_response, event_response
+from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId
 from daemon.store import attempts, event_log
 from daemon.store.database import Database
-from daemon.store.page import Place, Which
+from daemon.store.listing import ListFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +33,20 @@ class Events:
     async def list_page(self, request: ApiRequest) -> ApiResponse:
         """Raises Problem (404) for an unknown `before`."""
         query: schemas.EventsQuery = request.query
-        which = Which(query.type, None, query.from_, query.to)
+        selected = ListFilter(query.type, None, query.from_, query.to)
         async with self.database.connection() as db:
 
-            async def place_of(row_id: UUID) -> Place:
-                event = await event_log.event(db, request.tenant_id, EventId(row_id))
+            async def cursor_of_row(row_id: UUID) -> Cursor:
+                event = await event_log.get_event(db, request.tenant_id, EventId(row_id))
                 if event is None or event.created_at is None:
                     raise Problem(404, "before: this tenant has no event with this id")
-                return Place(event.created_at, row_id)
+                return Cursor(event.created_at, row_id)
 
-            found, following = await event_log.events(
+            found, following = await event_log.list_events(
                 db,
                 request.tenant_id,
-                which,
-                before=await page_start(query.before, place_of),
+                selected,
+                before=await page_start(query.before, cursor_of_row),
                 limit=query.limit,
             )
         return ApiResponse(
@@ -71,6 +72,8 @@ class Events:
         """Raises Problem (404) for an unknown event."""
         event_id = EventId(request.id)
         async with self.database.connection() as db:
-            event = require_found(await event_log.event(db, request.tenant_id, event_id), "event")
-            found = await attempts.attempts_for_event(db, request.tenant_id, event_id)
+            event = require_found(
+                await event_log.get_event(db, request.tenant_id, event_id), "event"
+            )
+            found = await attempts.list_for_event(db, request.tenant_id, event_id)
         return ApiResponse(200, event_detail_response(event, found))

@@ -40,7 +40,7 @@ class ReplayStarter:
         except UnusableFilterError as error:
             field_errors = [FieldError("#/webhookId", str(error))]
             raise Problem(409, str(error), field_errors=field_errors) from None
-        if counted.wanted.from_time >= counted.wanted.to_time:
+        if counted.scope.from_time >= counted.scope.to_time:
             raise invalid_member("from", "must be before `to`, which is at most the current time")
         return counted
 
@@ -49,7 +49,7 @@ class ReplayStarter:
         async with self._database.transaction() as db:
             replay_id = require_found(await replays.create(db, counted), "webhook")
         async with self._database.connection() as db:
-            replay = await replays.get(db, counted.wanted.tenant_id, replay_id)
+            replay = await replays.get(db, counted.scope.tenant_id, replay_id)
         return require_found(replay, "replay")
 
     async def _count(self, request: ReplayRequest) -> CountedReplay | None:

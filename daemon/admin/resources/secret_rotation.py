@@ -41,7 +41,9 @@ class SecretRotation:
         webhook_id = WebhookId(request.id)
         secret = new_secret()
         async with self.database.transaction() as db:
-            require_found(await webhooks.lock(db, request.tenant_id, webhook_id), "webhook")
+            require_found(
+                await webhooks.get_for_update(db, request.tenant_id, webhook_id), "webhook"
+            )
             rotated = await secret_rotation.rotate(
                 db,
                 webhook_id,

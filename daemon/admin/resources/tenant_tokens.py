@@ -36,7 +36,7 @@ class TenantTokens:
         """Raises Problem (404) for an unknown tenant."""
         body: schemas.CreateTenantTokenRequest = request.body
         async with self.database.connection() as db:
-            if not await webhooks.knows_tenant(db, TenantId(body.tenant_id)):
+            if not await webhooks.tenant_exists(db, TenantId(body.tenant_id)):
                 raise not_found("tenant")
         token = self.signer.issue(body.tenant_id, lifetime=timedelta(seconds=body.expires_in))
         return ApiResponse(

@@ -68,7 +68,7 @@ class TestEvents:
         message_id = public_test_id(uuid4())
         if not wanted.sample:
             async with self.database.connection() as db:
-                stored = await event_log.latest_fitting(
+                stored = await event_log.find_latest(
                     db,
                     tenant_id,
                     wanted.event_type,

@@ -37,9 +37,9 @@ class WebhookDeletion:
         while await self._delete_batch(webhook_id):
             pass
         async with self.database.transaction() as db:
-            await webhooks.remove(db, tenant_id, webhook_id)
+            await webhooks.delete(db, tenant_id, webhook_id)
         return ApiResponse(204)
 
     async def _delete_batch(self, webhook_id: WebhookId) -> int:
         async with self.database.transaction(durable=False) as db:
-            return await webhooks.remove_some_deliveries(db, webhook_id, limit=BATCH_SIZE)
+            return await webhooks.delete_some_deliveries(db, webhook_id, limit=BATCH_SIZE)

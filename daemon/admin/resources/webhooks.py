@@ -53,7 +53,7 @@ class Webhooks:
         secrets = new_secrets(body, secret, self.vault)
         try:
             async with self.database.transaction() as db:
-                webhook = await webhooks.add(
+                webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
         except NoSuchTenantError:
@@ -76,9 +76,9 @@ class Webhooks:
         async with self.database.connection() as db:
             if after is not None and await webhooks.get(db, tenant_id, after) is None:
                 raise Problem(404, "after: this tenant has no webhook with this id")
-            found = await webhooks.page(db, tenant_id, after=after, limit=query.limit + 1)
+            found = await webhooks.list_by_name(db, tenant_id, after=after, limit=query.limit + 1)
             # Without this check, a wrong X-Tenant-ID would look like a tenant without webhooks.
-            if not found and not await webhooks.knows_tenant(db, tenant_id):
+            if not found and not await webhooks.tenant_exists(db, tenant_id):
                 raise not_found("tenant")
         page = found[: query.limit]
         return ApiResponse(
@@ -117,15 +117,15 @@ class Webhooks:
         webhook_id = WebhookId(request.id)
         async with self.database.transaction() as db:
             webhook = require_found(
-                await webhooks.lock(db, request.tenant_id, webhook_id), "webhook"
+                await webhooks.get_for_update(db, request.tenant_id, webhook_id), "webhook"
             )
             settings = changed_settings(webhook.settings, changes)
             check_settings(settings, self.policy)
             if SECRET_MEMBERS & changes.keys():
                 secrets = changed_secrets(webhook.secrets, changes, self.vault)
-                await webhooks.change_secrets(db, secrets)
+                await webhooks.update_secrets(db, secrets)
             active = changes.get("is_active", webhook.is_active)
             if active != webhook.is_active:
                 await webhooks.set_active(db, request.tenant_id, webhook_id, active=active)
-            webhook = await webhooks.change(db, webhook_id, settings)
+            webhook = await webhooks.update_settings(db, webhook_id, settings)
         return ApiResponse(200, webhook_response(webhook))

@@ -10,7 +10,7 @@ from daemon.admin.views.exchanges import scheme_of, sent_request, timing
 from daemon.admin.views.json_text import json_object
 from daemon.core.wire import body as wire_body
 from daemon.core.wire.event_ids import public_event_id
-from daemon.store.attempts import Attempt, AttemptInFull
+from daemon.store.attempts import Attempt, AttemptDetails
 
 
 def delivery_response(attempt: Attempt) -> schemas.Delivery:
@@ -19,7 +19,7 @@ def delivery_response(attempt: Attempt) -> schemas.Delivery:
 
 
 def delivery_detail_response(
-    stored: AttemptInFull, attempts: Sequence[Attempt]
+    stored: AttemptDetails, attempts: Sequence[Attempt]
 ) -> schemas.DeliveryDetail:
     """Show an attempt with its request and response; `attempts` are all of the same delivery."""
     trace = json_object(stored.trace)
@@ -53,7 +53,7 @@ def _members(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _request(stored: AttemptInFull, head: object) -> schemas.SentRequest | None:
+def _request(stored: AttemptDetails, head: object) -> schemas.SentRequest | None:
     """None when nothing was sent: the attempt is still pending, or its target was refused."""
     if not isinstance(head, str):
         return None
@@ -67,7 +67,7 @@ def _request(stored: AttemptInFull, head: object) -> schemas.SentRequest | None:
         return None
 
 
-def _response(stored: AttemptInFull) -> schemas.ReceivedResponse | None:
+def _response(stored: AttemptDetails) -> schemas.ReceivedResponse | None:
     status = stored.attempt.status_code
     if status is None:
         return None

@@ -138,7 +138,7 @@ async def add_tenants(db: Connection, tenants: Sequence[SampleTenant], base_url:
                 notification_email=None,
             )
             stored = StoredSecrets(webhook.id, webhook.secret)
-            await webhooks.add(db, tenant.id, settings, stored, is_active=True)
+            await webhooks.insert(db, tenant.id, settings, stored, is_active=True)
 
 
 # First name, last name, and the tag that the VIP filter looks for.

@@ -1,7 +1,8 @@
 """
-Which of what it comes by a replay sends: what was asked for, and what the webhook wants.
+Which events or deliveries a replay sends: those that were asked for and that the webhook wants.
 
-The rule is that of `matching`; an event that its webhook does not want today is not replayed to it.
+The rule: events are matched as fan-out matches them, against the webhook's present subscription.
+Deliveries that are sent again were matched when they were made.
 """
 
 from collections.abc import Sequence
@@ -14,13 +15,14 @@ from daemon.core.model.replays import ReplaySource
 
 @dataclass(frozen=True, slots=True)
 class ReplayFilter:
-    """`asked` are the types that were named; a `subscription` of None leaves it at that."""
+    """Types that were `asked` for, and the webhook's `subscription`; None does not restrict."""
 
     asked: Matcher
     subscription: Matcher | None = None
 
     @property
     def needs_data(self) -> bool:
+        """Whether an event's type does not suffice to decide."""
         return self.subscription is not None and self.subscription.needs_data
 
     def matches_type(self, event_type: str) -> bool:
@@ -29,27 +31,8 @@ class ReplayFilter:
         return wanted and self.asked.matches_type(event_type)
 
     def matches_data(self, data: object) -> bool:
-        """Whether events with this data (see `parse_json`) are, as far as the data decide."""
+        """Whether events with this data (see `parse_json`) are sent, as far as data decide."""
         return self.subscription is None or self.subscription.matches_data(data)
-
-
-def events_filter(
-    asked: tuple[str, ...] | None, event_types: tuple[str, ...] | None, event_filters: str | None
-) -> ReplayFilter | UnusableFilter:
-    """Of events: the types `asked` for that a webhook with this subscription wants."""
-    subscription = compile_subscription(event_types, event_filters)
-    if isinstance(subscription, UnusableFilter):
-        return subscription
-    return ReplayFilter(_types(asked), subscription)
-
-
-def deliveries_filter(asked: tuple[str, ...] | None) -> ReplayFilter:
-    """Of deliveries, which their webhook wanted once: the types `asked` for."""
-    return ReplayFilter(_types(asked))
-
-
-def _types(asked: tuple[str, ...] | None) -> Matcher:
-    return Matcher((compile_types(asked or ()),), ())
 
 
 def replay_filter_for(
@@ -58,8 +41,18 @@ def replay_filter_for(
     event_types: Sequence[str] | None,
     event_filters: str | None,
 ) -> ReplayFilter | UnusableFilter:
-    """What a replay that was `asked` for these types sends to a webhook with this subscription."""
-    types = None if asked is None else tuple(asked)
+    """
+    Compile the filter of a replay to a webhook.
+
+    `asked` are the types that the replay was asked for, None all of them; `event_types` and
+    `event_filters` (JSON text) are the webhook's subscription.
+    """
+    types = Matcher((compile_types(tuple(asked or ())),), ())
     if source is ReplaySource.EXHAUSTED:
-        return deliveries_filter(types)
-    return events_filter(types, None if event_types is None else tuple(event_types), event_filters)
+        return ReplayFilter(types)
+    subscription = compile_subscription(
+        None if event_types is None else tuple(event_types), event_filters
+    )
+    if isinstance(subscription, UnusableFilter):
+        return subscription
+    return ReplayFilter(types, subscription)

@@ -1,4 +1,4 @@
-"""Replays: what was asked for, and how far they are."""
+"""Replays: which events or deliveries are sent again, and how far a replay has come."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,14 @@ from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 
 
 class ReplaySource(StrEnum):
-    """What a replay goes through."""
+    """The rows that a replay reads."""
 
     EVENTS = "events"  # the tenant's stored events that the webhook wants
-    EXHAUSTED = "exhausted"  # the webhook's deliveries that were given up
+    EXHAUSTED = "exhausted"  # the webhook's deliveries that failed and have no further attempt
 
 
 class ReplayStatus(StrEnum):
-    """A replay runs until all of it was made once; it waits while its webhook is paused."""
+    """A replay runs until each of its deliveries was attempted once; a paused webhook's waits."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -25,9 +25,10 @@ class ReplayStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
     """
-    What is to be sent again: of `from_time` and later, before `to_time` (None: until now).
+    A replay as a person asks for it: `from_time` is inclusive, `to_time` is not (None: until now).
 
-    `event_types` may hold wildcards; None takes all. A tenant of None is everybody.
+    `event_types` may contain wildcards; None stands for all types. A `tenant_id` of None stands for
+    any tenant.
     """
 
     tenant_id: TenantId | None
@@ -39,8 +40,8 @@ class ReplayRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounded:
-    """What is wanted, with its tenant, and with times that end before now."""
+class ReplayScope:
+    """A request with the webhook's tenant, and with a window that has ended."""
 
     tenant_id: TenantId
     webhook_id: WebhookId
@@ -52,18 +53,19 @@ class Bounded:
 
 @dataclass(frozen=True, slots=True)
 class CountedReplay:
-    """How many a replay would send."""
+    """How many deliveries a replay of this scope would make."""
 
-    wanted: Bounded
+    scope: ReplayScope
     total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
     """
-    A replay and how far it is: `sent` of `total` were made once, whatever came of it.
+    A replay and its progress: `sent` of `total` were attempted once, with whatever outcome.
 
-    `begun` says that a daemon has taken it up, `paused` that it waits for its webhook's resumption.
+    `begun` says that a daemon has started on it, `paused` that it waits because its webhook is
+    paused.
     """
 
     id: ReplayId

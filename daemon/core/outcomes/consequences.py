@@ -1,6 +1,7 @@
-"""What a batch of results does to the health of endpoints, as if one by one."""
+"""The effect of a batch of results on the health of endpoints: as if each came alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -14,48 +15,52 @@ PAUSED_REASONS = {NoticeKind.PAUSED: "failures", NoticeKind.GONE: "gone"}
 
 
 def consequences(
-    batch: Sequence[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
+    batch: Sequence[AttemptResult], health: Mapping[WebhookId, Health], limits: HealthLimits
 ) -> tuple[list[HealthChange], list[Notice]]:
-    """What these attempts, in the order they ended, do to their endpoints; a pure fold."""
-    now = dict(health)
-    succeeded: set[WebhookId] = set()
-    failed: set[WebhookId] = set()
-    paused: dict[WebhookId, str] = {}
-    told: list[Notice] = []
-    for attempted in batch:
-        webhook_id = attempted.claim.webhook_id
-        if webhook_id not in now:
+    """
+    Return the changes of health, by webhook id, and the notices of transitions.
+
+    `batch` is in the order in which the attempts ended. Endpoints missing from `health` are
+    ignored.
+    """
+    changes: dict[WebhookId, HealthChange] = {}
+    notices: list[Notice] = []
+    for result in batch:
+        webhook_id = result.claim.webhook_id
+        if webhook_id not in health:
             continue
-        if attempted.verdict.delivered:
-            succeeded.add(webhook_id)
-            now[webhook_id] = after_success(now[webhook_id])
-            continue
-        failed.add(webhook_id)
-        now[webhook_id], kind = after_failure(now[webhook_id], limits, gone=attempted.verdict.gone)
-        if kind is not None:
-            told.append(_notice_of(attempted, kind, now[webhook_id]))
-        if kind in PAUSED_REASONS:
-            paused[webhook_id] = PAUSED_REASONS[kind]
-    changes = [
-        HealthChange(
-            webhook_id,
-            now[webhook_id],
-            webhook_id in succeeded,
-            webhook_id in failed,
-            paused.get(webhook_id),
+        before = changes.get(webhook_id) or HealthChange(
+            webhook_id, health[webhook_id], succeeded=False, failed=False, paused_reason=None
         )
-        for webhook_id in sorted(succeeded | failed)
-    ]
-    return changes, told
+        changes[webhook_id], notice = _after(before, result, limits)
+        if notice is not None:
+            notices.append(notice)
+    return [changes[webhook_id] for webhook_id in sorted(changes)], notices
 
 
-def _notice_of(attempted: AttemptResult, kind: NoticeKind, health: Health) -> Notice:
+def _after(
+    change: HealthChange, result: AttemptResult, limits: HealthLimits
+) -> tuple[HealthChange, Notice | None]:
+    """The change so far with one more result, and the notice of a transition that it causes."""
+    if result.verdict.delivered:
+        health = after_success(change.health)
+        return replace(change, health=health, succeeded=True), None
+    health, kind = after_failure(change.health, limits, gone=result.verdict.gone)
+    change = replace(change, health=health, failed=True)
+    if kind is None:
+        return change, None
+    if kind in PAUSED_REASONS:
+        change = replace(change, paused_reason=PAUSED_REASONS[kind])
+    return change, _notice_of(result, kind, health)
+
+
+def _notice_of(result: AttemptResult, kind: NoticeKind, health: Health) -> Notice:
     data = {
         "consecutiveFailures": health.consecutive_failures,
-        "statusCode": attempted.verdict.status,
-        "error": attempted.verdict.error,
-        "deliveryId": str(attempted.claim.delivery_id),
+        "statusCode": result.verdict.status,
+        "error": result.verdict.error,
+        "deliveryId": str(result.claim.delivery_id),
     }
     return Notice(
-        attempted.claim.tenant_id, attempted.claim.webhook_id, kind, orjson.dumps(data).decode()
+        result.claim.tenant_id, result.claim.webhook_id, kind, orjson.dumps(data).decode()
     )

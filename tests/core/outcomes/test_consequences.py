@@ -1,4 +1,4 @@
-"""What a batch of results does to endpoints is what each of them would have done, one by one."""
+"""A batch of results has the effects on endpoints that its results would have one by one."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ LIMITS = HealthLimits(failing_after=2, pause_after=4)
 A, B, C = (WebhookId(UUID(int=n)) for n in (1, 2, 3))
 
 
-def attempted(webhook_id: WebhookId, status: int | None, number: int = 0) -> AttemptResult:
+def result_of(webhook_id: WebhookId, status: int | None, number: int = 0) -> AttemptResult:
     claim = Claim(
         delivery_id=DeliveryId(UUID(int=number)),
         webhook_id=webhook_id,
@@ -47,42 +47,42 @@ def attempted(webhook_id: WebhookId, status: int | None, number: int = 0) -> Att
 def consequences_of(
     *statuses: int | None, health: Health = NEW
 ) -> tuple[HealthChange, list[NoticeKind]]:
-    """Of so many results of one endpoint."""
-    batch = [attempted(A, status, number) for number, status in enumerate(statuses)]
-    [change], told = consequences(batch, {A: health}, LIMITS)
-    return change, [notice.kind for notice in told]
+    """The change of one endpoint by results with these statuses, and the kinds of its notices."""
+    batch = [result_of(A, status, number) for number, status in enumerate(statuses)]
+    [change], notices = consequences(batch, {A: health}, LIMITS)
+    return change, [notice.kind for notice in notices]
 
 
 def test_an_empty_batch_changes_nothing() -> None:
     assert consequences([], {}, LIMITS) == ([], [])
 
 
-def test_a_success_and_a_failure_are_both_remembered() -> None:
-    change, told = consequences_of(500, 200)
+def test_a_change_records_both_a_success_and_a_failure() -> None:
+    change, kinds = consequences_of(500, 200)
 
     assert change == HealthChange(A, NEW, succeeded=True, failed=True, paused_reason=None)
-    assert told == []
+    assert kinds == []
 
 
-def test_the_order_in_which_attempts_ended_decides() -> None:
+def test_results_apply_in_the_order_in_which_the_attempts_ended() -> None:
     assert consequences_of(500, 200)[0].health.consecutive_failures == 0
     assert consequences_of(200, 500)[0].health.consecutive_failures == 1
 
 
-def test_a_batch_may_go_through_both_transitions() -> None:
-    change, told = consequences_of(500, 500, None, 503, 500)
+def test_a_batch_may_cause_both_transitions() -> None:
+    change, kinds = consequences_of(500, 500, None, 503, 500)
 
     assert change.health == Health(False, True, 5)
     assert change.paused_reason == "failures"
-    assert told == [NoticeKind.FAILING, NoticeKind.PAUSED]
+    assert kinds == [NoticeKind.FAILING, NoticeKind.PAUSED]
 
 
-def test_gone_pauses_for_a_reason_of_its_own() -> None:
-    change, told = consequences_of(410, 410, 500, 500)
+def test_a_410_pauses_with_a_reason_of_its_own() -> None:
+    change, kinds = consequences_of(410, 410, 500, 500)
 
     assert not change.health.is_active
     assert change.paused_reason == "gone"
-    assert told == [NoticeKind.GONE]
+    assert kinds == [NoticeKind.GONE]
 
 
 def test_a_success_after_the_pause_does_not_resume() -> None:
@@ -92,22 +92,22 @@ def test_a_success_after_the_pause_does_not_resume() -> None:
     assert change.paused_reason == "gone"
 
 
-def test_an_endpoint_that_was_paused_already_gets_no_reason_and_no_notice() -> None:
-    change, told = consequences_of(500, 410, health=Health(False, True, 50))
+def test_an_endpoint_that_is_paused_already_gets_no_reason_and_no_notice() -> None:
+    change, kinds = consequences_of(500, 410, health=Health(False, True, 50))
 
     assert change == HealthChange(A, Health(False, True, 52), False, True, None)
-    assert told == []
+    assert kinds == []
 
 
-def test_an_endpoint_that_is_gone_from_the_database_is_left_out() -> None:
-    changes, told = consequences([attempted(A, 410), attempted(B, 200)], {B: NEW}, LIMITS)
+def test_an_endpoint_that_was_deleted_is_left_out() -> None:
+    changes, notices = consequences([result_of(A, 410), result_of(B, 200)], {B: NEW}, LIMITS)
 
     assert [change.webhook_id for change in changes] == [B]
-    assert told == []
+    assert notices == []
 
 
-def test_a_notice_tells_whose_endpoint_and_why() -> None:
-    _, [notice] = consequences([attempted(A, 410, number=7)], {A: NEW}, LIMITS)
+def test_a_notice_names_its_endpoint_and_the_reason() -> None:
+    _, [notice] = consequences([result_of(A, 410, number=7)], {A: NEW}, LIMITS)
 
     assert notice.tenant_id == UUID(int=101)
     assert notice.webhook_id == A
@@ -122,7 +122,7 @@ def test_a_notice_tells_whose_endpoint_and_why() -> None:
 
 batches = st.lists(
     st.builds(
-        attempted,
+        result_of,
         st.sampled_from([A, B, C]),
         st.sampled_from([200, 200, 500, 500, None, 410]),
         st.integers(0, 1000),
@@ -138,28 +138,29 @@ limits = st.builds(HealthLimits, st.integers(1, 5), st.integers(1, 10))
 def one_by_one(
     batch: Sequence[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> tuple[dict[WebhookId, Health], list[Notice]]:
-    """The same, each result in a batch of its own."""
-    now, told = dict(health), []
+    """The health and notices if each result is a batch of its own."""
+    now: dict[WebhookId, Health] = dict(health)
+    notices: list[Notice] = []
     for each in batch:
-        changes, notices = consequences([each], now, limits)
+        changes, more = consequences([each], now, limits)
         now |= {change.webhook_id: change.health for change in changes}
-        told += notices
-    return now, told
+        notices += more
+    return now, notices
 
 
 @given(batch=batches, health=healths, limits=limits)
-def test_a_batch_does_what_its_results_would_have_done_one_by_one(
+def test_a_batch_has_the_effects_of_its_results_one_by_one(
     batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
-    changes, told = consequences(batch, health, limits)
+    changes, notices = consequences(batch, health, limits)
 
-    after, told_one_by_one = one_by_one(batch, health, limits)
+    after, notices_one_by_one = one_by_one(batch, health, limits)
     assert health | {change.webhook_id: change.health for change in changes} == after
-    assert told == told_one_by_one
+    assert notices == notices_one_by_one
 
 
 @given(batch=batches, health=healths, limits=limits)
-def test_changes_are_in_order_and_only_of_endpoints_in_the_batch(
+def test_changes_are_ordered_by_id_and_only_of_endpoints_in_the_batch(
     batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
     changes, _ = consequences(batch, health, limits)
@@ -176,10 +177,10 @@ def test_changes_are_in_order_and_only_of_endpoints_in_the_batch(
 def test_a_pause_has_a_reason_and_a_notice_and_happens_once(
     batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
-    changes, told = consequences(batch, health, limits)
+    changes, notices = consequences(batch, health, limits)
 
     for change in changes:
-        kinds = [notice.kind for notice in told if notice.webhook_id == change.webhook_id]
+        kinds = [notice.kind for notice in notices if notice.webhook_id == change.webhook_id]
         paused = health[change.webhook_id].is_active and not change.health.is_active
         assert (change.paused_reason is not None) == paused
         assert kinds.count(NoticeKind.PAUSED) + kinds.count(NoticeKind.GONE) == paused

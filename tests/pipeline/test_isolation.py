@@ -1,0 +1,128 @@
+"""A slow endpoint, or a row that another transaction locks, delays no other endpoint."""
+
+import asyncpg
+
+from tests.support.application import Application
+from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
+from tests.support.receiver import Receiver, Reply
+
+
+async def test_a_backlog_of_one_slow_endpoint_delays_no_other(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda request: Reply(after=4.9 if request.path == "/slow" else 0)
+    tenant = await app.tenant()
+    slow = await app.webhook(tenant, receiver.url + "/slow", types=["slow"])
+    await app.webhook(tenant, receiver.url + "/quick", types=["email.opened"])
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, event_type, payload, status)"
+        " SELECT $1, gen_random_uuid(), 'slow', '{}', 'pending_retry'"
+        " FROM generate_series(1, 2000)",
+        slow,
+    )
+    async with serving(database, delivery={"drain": "0s"}):
+        await until(lambda: len(receiver.at("/slow")) >= 2)
+        await app.event(tenant)
+        await until(lambda: len(receiver.at("/quick")) == 1, within=5)
+
+    assert len(receiver.at("/slow")) < 40  # its window, not its backlog
+
+
+async def test_a_locked_webhook_delays_the_events_of_no_other(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    locked = await app.webhook(tenant, receiver.url + "/locked")
+    free = await app.webhook(tenant, receiver.url + "/free")
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("SELECT 1 FROM webhooks WHERE id = $1 FOR UPDATE", locked)
+        for n in range(3):
+            await app.event(tenant, {"n": n})
+        await until(lambda: settled(app, free, "success", 3), within=5)
+        untouched = await app.deliveries(locked)
+        await transaction.rollback()
+        await until(lambda: settled(app, locked, "success", 3), within=5)
+    await other.close()
+
+    assert untouched == []
+    assert len(receiver.received) == 6
+
+
+async def test_results_for_a_locked_webhook_are_stored_later_and_not_sent_again(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(after=0.3)
+    tenant = await app.tenant()
+    locked = await app.webhook(tenant, receiver.url + "/locked", types=["locked"])
+    free = await app.webhook(tenant, receiver.url + "/free", types=["free"])
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        await app.event(tenant, type="locked")
+        await until(lambda: len(receiver.at("/locked")) == 1)
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("UPDATE webhooks SET name = 'x' WHERE id = $1", locked)
+        await app.event(tenant, type="free")
+        await until(lambda: settled(app, free, "success", 1), within=5)
+        [row] = await app.deliveries(locked)
+        await transaction.commit()
+        await until(lambda: settled(app, locked, "success", 1), within=5)
+    await other.close()
+
+    assert row["status"] == "pending_retry"
+    assert len(receiver.at("/locked")) == 1
+
+
+async def test_a_locked_webhook_does_not_occupy_all_slots(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    locked = await app.webhook(tenant, receiver.url + "/locked", types=["locked"])
+    free = await app.webhook(tenant, receiver.url + "/free", types=["free"])
+    for _ in range(200):
+        await app.event(tenant, type="locked")
+    other = await asyncpg.connect(database)
+    transaction = other.transaction()
+    async with serving(database, delivery={"concurrency": 16}):
+        await until(lambda: settled(app, locked, "success", 1))
+        await transaction.start()
+        await other.execute("UPDATE webhooks SET name = 'x' WHERE id = $1", locked)
+        for _ in range(100):
+            await app.event(tenant, type="free")
+        await until(lambda: settled(app, free, "success", 100), within=10)
+        await transaction.commit()
+        await until(lambda: settled(app, locked, "success", 200))
+    await other.close()
+
+    assert len(receiver.at("/locked")) == 200
+
+
+async def test_results_for_locked_rows_are_stored_later_and_delay_no_others(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda request: Reply(after=0.3 if request.path == "/locked" else 0.0)
+    tenant = await app.tenant()
+    locked = await app.webhook(tenant, receiver.url + "/locked", types=["locked"])
+    free = await app.webhook(tenant, receiver.url + "/free", types=["free"])
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        await app.event(tenant, type="locked")
+        await until(lambda: len(receiver.at("/locked")) == 1)
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("UPDATE webhook_deliveries SET error_message = 'seen by support'")
+        await until(lambda: receiver.open_now == 0)
+        for n in range(5):
+            await app.event(tenant, type="free")
+            await until(lambda n=n: settled(app, free, "success", n + 1), within=5)
+        [row] = await app.deliveries(locked)
+        await transaction.commit()
+        await until(lambda: settled(app, locked, "success", 1), within=5)
+    await other.close()
+
+    assert row["status"] == "pending_retry"
+    assert len(receiver.at("/locked")) == 1

@@ -1,0 +1,136 @@
+"""Replays share slots, windows and daemons with each other."""
+
+from contextlib import AsyncExitStack
+
+from daemon.core.model.replays import ReplayStatus
+from tests.support.application import Application
+from tests.support.daemons import metrics_of, serving, until
+from tests.support.receiver import Receiver, Reply
+from tests.support.replays import (
+    get_replay,
+    public_ids,
+    received,
+    request_for,
+    start,
+    store_events,
+    until_ended,
+)
+
+
+async def test_a_failing_endpoint_is_sent_one_delivery_at_a_time_and_each_is_retried_on_schedule(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(500, after=0.02)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    await app.db.execute("UPDATE webhooks SET consecutive_failures = 1 WHERE id = $1", webhook)
+    ids = await store_events(app, tenant, 10)
+    async with serving(database, delivery={"retry_schedule": ["1h"]}):
+        replay = await start(app, request_for(webhook))
+        replay = await until_ended(app, replay.id)
+
+    rows = await app.deliveries(webhook)
+    firsts = [row for row in rows if row["attempt_number"] == 1]
+    seconds = [row for row in rows if row["attempt_number"] == 2]
+    assert receiver.open_most == 1
+    assert received(receiver) == sorted(public_ids(ids))
+    assert {row["status"] for row in firsts} == {"failed"}
+    assert {row["status"] for row in seconds} == {"pending_retry"}
+    assert (len(seconds), replay.sent) == (10, 10)
+
+
+async def test_several_replays_run_side_by_side_and_are_counted(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhooks = [await app.webhook(tenant, f"{receiver.url}/{n}") for n in range(8)]
+    ids = await store_events(app, tenant, 40)
+    async with serving(database, delivery={"concurrency": 8}) as service:
+        begun = [await start(app, request_for(webhook)) for webhook in webhooks]
+        ended = [await until_ended(app, replay.id) for replay in begun]
+        page = await metrics_of(service)
+
+    assert {replay.status for replay in ended} == {ReplayStatus.COMPLETED}
+    for number in range(8):
+        assert received(receiver, f"/{number}") == sorted(public_ids(ids))
+    assert "webhookd_replayed_deliveries_total 320.0" in page
+    assert "webhookd_commit_to_send_seconds_count 0.0" in page  # old events are not late ones
+
+
+async def test_a_replay_fills_at_most_half_of_the_endpoints_window(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(after=0.05)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    ids = await store_events(app, tenant, 80)
+    async with serving(database, delivery={"per_endpoint": 8}):
+        await until_ended(app, (await start(app, request_for(webhook))).id)
+
+    assert receiver.open_most <= 4
+    assert received(receiver) == sorted(public_ids(ids))
+
+
+async def test_two_daemons_share_replays_and_send_each_event_once(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(after=0.005)
+    tenant = await app.tenant()
+    webhooks = [await app.webhook(tenant, f"{receiver.url}/{n}") for n in range(3)]
+    ids = await store_events(app, tenant, 400)
+    async with AsyncExitStack() as stack:
+        services = [await stack.enter_async_context(serving(database)) for _ in range(2)]
+        begun = [await start(app, request_for(webhook)) for webhook in webhooks]
+        for replay in begun:
+            await until_ended(app, replay.id)
+        pages = [await metrics_of(service) for service in services]
+
+    for number in range(3):
+        assert received(receiver, f"/{number}") == sorted(public_ids(ids))
+    shares = [_value(page, "webhookd_replayed_deliveries_total") for page in pages]
+    assert sum(shares) == 1200
+    assert min(shares) > 0
+
+
+def _value(page: str, name: str) -> float:
+    [line] = [line for line in page.splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])
+
+
+async def test_replays_to_slow_endpoints_leave_slots_to_others(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda request: Reply(after=1.0 if request.path == "/slow" else 0.0)
+    one, other = await app.tenant(), await app.tenant()
+    await store_events(app, one, 500)
+    await store_events(app, other, 20)
+    slow = [await app.webhook(one, receiver.url + "/slow") for _ in range(3)]
+    quick = await app.webhook(other, receiver.url + "/quick")
+    async with serving(database, delivery={"concurrency": 32}):
+        ahead = [await start(app, request_for(webhook)) for webhook in slow]
+        await until(lambda: receiver.open_now >= 6)
+        await until_ended(app, (await start(app, request_for(quick))).id)
+        most = receiver.open_now
+        statuses = {(await get_replay(app, each.id)).status for each in ahead}
+
+    assert len(receiver.at("/quick")) == 20
+    assert statuses == {ReplayStatus.RUNNING}
+    assert most <= 8  # a quarter of the slots
+
+
+async def test_a_replay_runs_beside_hundreds_that_cannot(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    one, other = await app.tenant(), await app.tenant()
+    await store_events(app, one, 5)
+    await store_events(app, other, 5)
+    for _ in range(220):
+        stuck = await app.webhook(one, receiver.url + "/stuck")
+        await start(app, request_for(stuck))
+    await app.db.execute("""UPDATE webhooks SET event_filters = '{"filters": 5}'""")
+    quick = await app.webhook(other, receiver.url + "/quick")
+    async with serving(database):
+        ended = await until_ended(app, (await start(app, request_for(quick))).id)
+
+    assert (ended.status, ended.sent) == (ReplayStatus.COMPLETED, 5)
+    assert receiver.at("/stuck") == []

@@ -1,0 +1,54 @@
+"""Deliveries: inserted, and conditions on them to wait for."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from tests.support.application import Application
+
+SHORT = {"retry_schedule": ["300ms", "300ms", "300ms", "300ms", "300ms"]}
+
+
+async def settled(app: Application, webhook_id: object, status: str, count: int) -> bool:
+    """Whether the webhook has at least `count` deliveries with this status."""
+    found = await app.db.fetchval(
+        "SELECT count(*) FROM webhook_deliveries WHERE webhook_id = $1 AND status = $2",
+        webhook_id,
+        status,
+    )
+    return bool(found >= count)
+
+
+async def nothing_pending(app: Application) -> bool:
+    """Whether no attempt of any webhook is pending."""
+    pending = await app.db.fetchval(
+        "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending_retry'"
+    )
+    return bool(pending == 0)
+
+
+async def nothing_leased(app: Application) -> bool:
+    """Whether no attempt of any webhook has a lease."""
+    leased = await app.db.fetchval(
+        "SELECT count(*) FROM webhook_deliveries WHERE leased_until IS NOT NULL"
+    )
+    return bool(leased == 0)
+
+
+async def insert_delivery(app: Application, webhook: UUID, **columns: object) -> UUID:
+    """Insert a delivery, by default with a pending second attempt that is due in an hour."""
+    values: dict[str, object] = {
+        "webhook_id": webhook,
+        "event_id": uuid4(),
+        "event_type": "email.opened",
+        "payload": '{"n": 1}',
+        "status": "pending_retry",
+        "attempt_number": 2,
+        "next_retry_at": datetime.now(UTC) + timedelta(hours=1),
+        "event_created_at": datetime(2025, 1, 1, tzinfo=UTC),
+    } | columns
+    places = ", ".join(f"${number + 1}" for number in range(len(values)))
+    row = await app.db.fetchrow(
+        f"INSERT INTO webhook_deliveries ({', '.join(values)}) VALUES ({places}) RETURNING id",
+        *values.values(),
+    )
+    return UUID(str(row["id"]))
