@@ -17,7 +17,7 @@ from daemon.core.model.ids import EventId, WebhookId
 from daemon.maintenance.erasure_pages import ErasurePages
 from daemon.store import erasure, erasure_deliveries, erasure_events, erasure_webhooks
 from daemon.store.database import Database
-from daemon.store.erasure import Cursor, ErasureStep
+from daemon.store.erasure import ErasureStep, TextCursor
 from daemon.store.session import Connection
 
 DELIVERIES_PER_STEP = 1000
@@ -94,9 +94,9 @@ class Erasure:
         async with self._database.connection() as db:
             began = await erasure.one_minute_ago(db)
         await self._erase_events()
-        await self._erase_deliveries(since=Cursor())
+        await self._erase_deliveries(since=TextCursor())
         for _ in range(MAX_FOLLOW_UPS):
-            if not await self._erase_deliveries(since=Cursor(began)):
+            if not await self._erase_deliveries(since=TextCursor(began)):
                 break
         if everything:
             await self._erase_webhooks()
@@ -114,7 +114,7 @@ class Erasure:
         return found
 
     async def _count_deliveries(self, webhook_id: WebhookId, events: set[EventId]) -> None:
-        async for page in self._pages.deliveries(webhook_id, since=Cursor()):
+        async for page in self._pages.deliveries(webhook_id, since=TextCursor()):
             selected = await self._pages.select_target(page)
             found = [each for each in page if each.id in selected or each.event_id in events]
             pending = sum(delivery.pending for delivery in found)
@@ -127,7 +127,7 @@ class Erasure:
         async for events in self._pages.events():
             await self._repeat(partial(erase, ids=events))
 
-    async def _erase_deliveries(self, *, since: Cursor) -> int:
+    async def _erase_deliveries(self, *, since: TextCursor) -> int:
         """Erase the target's deliveries from `since` on; returns how many there were."""
         before = self._counts.deliveries
         for webhook_id in await self._webhook_ids():

@@ -12,7 +12,7 @@ from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.store import erasure_deliveries, erasure_events
 from daemon.store.database import Database
-from daemon.store.erasure import Cursor
+from daemon.store.erasure import TextCursor
 from daemon.store.erasure_deliveries import StoredDelivery
 
 # Pages are of rows with their data; one event may hold megabytes.
@@ -35,7 +35,7 @@ class ErasurePages:
 
     async def events(self) -> AsyncIterator[list[EventId]]:
         """The target's events, page by page."""
-        cursor = Cursor()
+        cursor = TextCursor()
         while True:
             began = time.monotonic()
             async with self._database.connection() as db:
@@ -51,7 +51,7 @@ class ErasurePages:
             cursor = page.next
 
     async def deliveries(
-        self, webhook_id: WebhookId, *, since: Cursor
+        self, webhook_id: WebhookId, *, since: TextCursor
     ) -> AsyncIterator[list[StoredDelivery]]:
         """
         All of the webhook's deliveries from `since` on, page by page.

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from daemon.core.errors import StatementTimeoutError
-from daemon.store.expired_rows import BEGINNING, Cursor, ExpiredPage
+from daemon.store.expired_rows import BEGINNING, ExpiredPage, LaneCursor
 from daemon.store.session import Connection
 
 BATCHES_PER_PAGE = 2
@@ -50,7 +50,7 @@ class PagedPruner:
         self._older_than = older_than
         self._passes = 0
         self._expired: list[UUID] = []  # found, and not yet deleted
-        self._next_page: Cursor | None = None
+        self._next_page: LaneCursor | None = None
         # Where this pass begins in each lane; where the next one may; and where it may if this pass
         # is completed.
         self._floor = self._pruned_up_to = BEGINNING
@@ -67,14 +67,14 @@ class PagedPruner:
             await self._find_page(db, cursor, limit=limit * BATCHES_PER_PAGE)
         return Batch(deleted, is_last=not self._expired and self._next_page is None)
 
-    def _begin_pass(self) -> Cursor:
+    def _begin_pass(self) -> LaneCursor:
         is_full = self._passes % PASSES_PER_FULL_PASS == 0
         self._passes += 1
         self._floor = BEGINNING if is_full else self._pruned_up_to
         self._pass_reaches = None
-        return Cursor(at=self._floor)
+        return LaneCursor(at=self._floor)
 
-    async def _find_page(self, db: Connection, cursor: Cursor, *, limit: int) -> None:
+    async def _find_page(self, db: Connection, cursor: LaneCursor, *, limit: int) -> None:
         try:
             page = await self._find(
                 db, cursor, floor=self._floor, older_than=self._older_than, limit=limit

@@ -13,10 +13,10 @@ from typing import Any
 
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
-from daemon.core.model.secrets import StoredSecrets
 from daemon.core.scheduling.lanes import LaneTurn
 from daemon.store.columns import columns
 from daemon.store.lanes import Upcoming
+from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 
 
@@ -40,7 +40,7 @@ LEASE_DUE = """
                w.tenant_id, w.endpoint_url, w.secret_key, w.custom_headers,
                w.client_certificate, w.client_key,
                CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
-                   AS previous_secret
+                   AS previous_secret_key
           FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
                AS turn (webhook_id, max_claims, since)
           JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active
@@ -60,10 +60,10 @@ LEASE_DUE = """
            SET leased_until = now() + $4
           FROM due
          WHERE d.id = due.delivery_id
-     RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret,
+     RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret_key,
                due.custom_headers, due.client_certificate, due.client_key
     )
-    SELECT d.webhook_id, d.id, d.tenant_id, d.endpoint_url, d.secret_key, d.previous_secret,
+    SELECT d.webhook_id, d.id, d.tenant_id, d.endpoint_url, d.secret_key, d.previous_secret_key,
            d.custom_headers, d.client_certificate, d.client_key,
            d.event_id, coalesce(d.event_type, '') AS event_type, d.attempt_number,
            d.next_retry_at, d.leased_until,
@@ -137,14 +137,7 @@ def _claim(row: Any, lease: timedelta) -> Claim:
         claimed_at=row["leased_until"] - lease,
         leased_until=row["leased_until"],
         endpoint_url=row["endpoint_url"],
-        secrets=StoredSecrets(
-            webhook_id=WebhookId(row["webhook_id"]),
-            current=row["secret_key"],
-            previous=row["previous_secret"],
-            custom_headers=row["custom_headers"],
-            client_certificate=row["client_certificate"],
-            client_key=row["client_key"],
-        ),
+        secrets=stored_secrets(WebhookId(row["webhook_id"]), row),
         replayed=row["replayed"],
     )
 

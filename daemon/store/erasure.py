@@ -39,16 +39,16 @@ class ErasureStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class TextCursor:
     """The row that a page follows; `at` is PostgreSQL's text, None among rows without a time."""
 
     at: str | None = "-infinity"
     id: UUID = NIL
 
 
-def cursor_after(rows: Sequence[Any], cursor: Cursor) -> Cursor:
+def cursor_after(rows: Sequence[Any], cursor: TextCursor) -> TextCursor:
     """The cursor of the next page; `cursor` itself when the page is empty."""
-    return Cursor(rows[-1]["at"], rows[-1]["id"]) if rows else cursor
+    return TextCursor(rows[-1]["at"], rows[-1]["id"]) if rows else cursor
 
 
 def counts_of_deliveries(rows: Sequence[Any]) -> ErasureCounts:

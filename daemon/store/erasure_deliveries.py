@@ -7,8 +7,8 @@ from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.policy.contact_fields import CONTACT_JSON_PATHS
 from daemon.store.erasure import (
     IDENTIFIES_CONTACT,
-    Cursor,
     ErasureStep,
+    TextCursor,
     counts_of_deliveries,
     cursor_after,
 )
@@ -49,11 +49,11 @@ class DeliveryPage:
     """A page of a webhook's deliveries, and the next cursor."""
 
     deliveries: list[StoredDelivery]
-    next: Cursor
+    next: TextCursor
 
 
 async def find(
-    db: Connection, webhook_id: WebhookId, cursor: Cursor, *, limit: int
+    db: Connection, webhook_id: WebhookId, cursor: TextCursor, *, limit: int
 ) -> DeliveryPage:
     """Read a page of up to `limit` of the webhook's deliveries, oldest first."""
     rows = await db.fetch(FIND, webhook_id, cursor.at, cursor.id, limit)

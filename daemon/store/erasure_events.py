@@ -8,8 +8,8 @@ from daemon.core.model.ids import EventId, TenantId
 from daemon.core.policy.contact_fields import CONTACT_JSON_PATHS
 from daemon.store.erasure import (
     IDENTIFIES_CONTACT,
-    Cursor,
     ErasureStep,
+    TextCursor,
     counts_of_deliveries,
     cursor_after,
 )
@@ -45,10 +45,12 @@ class EventPage:
 
     ids: list[EventId]
     rows_read: int
-    next: Cursor
+    next: TextCursor
 
 
-async def find(db: Connection, target: ErasureTarget, cursor: Cursor, *, limit: int) -> EventPage:
+async def find(
+    db: Connection, target: ErasureTarget, cursor: TextCursor, *, limit: int
+) -> EventPage:
     """Read a page of up to `limit` of the tenant's events, oldest first."""
     rows = await db.fetch(
         FIND,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from daemon.store.expired_rows import Cursor, ExpiredPage, delete_rows, find_page
+from daemon.store.expired_rows import ExpiredPage, LaneCursor, delete_rows, find_page
 from daemon.store.session import Connection
 
 FIND = """
@@ -55,7 +55,7 @@ FIND = """
 
 
 async def find(
-    db: Connection, cursor: Cursor, *, floor: str, older_than: timedelta, limit: int
+    db: Connection, cursor: LaneCursor, *, floor: str, older_than: timedelta, limit: int
 ) -> ExpiredPage:
     """
     Read up to `limit` events older than that, tenant by tenant, from `cursor` on.

@@ -19,7 +19,7 @@ BEGINNING = "-infinity"
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class LaneCursor:
     """
     The position that a page follows: a time and an id within a lane.
 
@@ -42,17 +42,17 @@ class ExpiredPage:
     """
 
     ids: list[UUID]
-    next: Cursor | None
+    next: LaneCursor | None
     floor: str
 
 
 async def find_page(
-    db: Connection, query: str, cursor: Cursor, *, floor: str, older_than: timedelta, limit: int
+    db: Connection, query: str, cursor: LaneCursor, *, floor: str, older_than: timedelta, limit: int
 ) -> ExpiredPage:
     """Run a page's query, which reads the lanes after that of `cursor` from `floor` on."""
     with translated():
         row = await db.fetchrow(query, cursor.lane, cursor.at, cursor.id, floor, older_than, limit)
-    following = Cursor(row["lane"], row["at"], row["id"]) if row["lane"] else None
+    following = LaneCursor(row["lane"], row["at"], row["id"]) if row["lane"] else None
     return ExpiredPage(row["ids"], following, row["floor"])
 
 

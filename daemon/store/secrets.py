@@ -17,7 +17,7 @@ SECRET_COLUMNS = """secret_key, previous_secret_key, custom_headers,
 
 
 def stored_secrets(webhook_id: WebhookId, row: Any) -> StoredSecrets:
-    """The secrets in a row that has `SECRET_COLUMNS`."""
+    """The secrets in a row that has `SECRET_COLUMNS`; `sealed_with` may be missing."""
     return StoredSecrets(
         webhook_id=webhook_id,
         current=row["secret_key"],
@@ -25,7 +25,7 @@ def stored_secrets(webhook_id: WebhookId, row: Any) -> StoredSecrets:
         custom_headers=row["custom_headers"],
         client_certificate=row["client_certificate"],
         client_key=row["client_key"],
-        sealed_with=row["sealed_with"],
+        sealed_with=row.get("sealed_with", ""),
     )
 
 

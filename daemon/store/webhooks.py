@@ -13,6 +13,7 @@ import asyncpg
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 
 
@@ -29,15 +30,7 @@ def _entry(row: Any) -> WebhookEntry:
             event_filters=row["event_filters"],
             notification_email=row["notification_email"],
         ),
-        secrets=StoredSecrets(
-            webhook_id=WebhookId(row["id"]),
-            current=row["secret_key"],
-            previous=row["previous_secret_key"],
-            custom_headers=row["custom_headers"],
-            client_certificate=row["client_certificate"],
-            client_key=row["client_key"],
-            sealed_with=row["sealed_with"],
-        ),
+        secrets=stored_secrets(WebhookId(row["id"]), row),
         previous_secret_expires_at=row["previous_secret_expires_at"],
         filter_error=row["filter_error"],
         is_active=row["is_active"],

@@ -13,7 +13,7 @@ from daemon.core.errors import StatementError, StatementTimeoutError
 from daemon.maintenance.pruning import PASSES_PER_FULL_PASS
 from daemon.runtime.metrics import Metrics
 from daemon.store import expired_deliveries, retention
-from daemon.store.expired_rows import Cursor, ExpiredPage
+from daemon.store.expired_rows import ExpiredPage, LaneCursor
 from daemon.store.session import Connection
 from tests.support.aged_rows import (
     OLD,
@@ -110,7 +110,7 @@ async def test_a_lane_whose_search_times_out_does_not_hold_up_earlier_lanes(
     await many_deliveries(app, stuck, 500, status="pending_retry")
     find = expired_deliveries.find
 
-    async def find_or_time_out(db: Connection, cursor: Cursor, **limits: Any) -> ExpiredPage:
+    async def find_or_time_out(db: Connection, cursor: LaneCursor, **limits: Any) -> ExpiredPage:
         if cursor.lane == stuck:
             raise StatementTimeoutError("a statement was cancelled for taking too long")
         return await find(db, cursor, **limits)

@@ -99,7 +99,7 @@ class Pace:
         if self._added >= self._size:  # the last batch was taken up at once: there is more room
             self._size = min(MAX_BATCH, self._size * 2)
         self._added = 0
-        most = 1 if failing else min(MAX_OUTSTANDING, slots)
+        most = min(1 if failing else MAX_OUTSTANDING, slots)
         # One at least, or an endpoint that is always busy would never get any.
         least = 0 if outstanding.pending else 1
         return max(0, min(self._size, most - outstanding.pending, max(least, free)))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon.core.model.cursor import Cursor
@@ -84,6 +84,7 @@ def test_unwanted_candidates_are_passed_even_if_none_is_wanted() -> None:
     assert found == Batch((), candidate(2).cursor, 2)
 
 
+@example(steps=[(0, 0, 0, 0, True, False)])
 @given(
     steps=st.lists(
         st.tuples(
