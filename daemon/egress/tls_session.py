@@ -6,18 +6,20 @@ session tickets, key updates) without end, and they cost us more than they cost 
 """
 
 import ssl
+from collections.abc import Iterator
 
 from daemon.egress.server_hello import ServerHelloFilter
+from daemon.egress.tls_records import RecordSplitter
 
 # Certificates included. Servers send 2 to 8 KiB.
 MAX_HANDSHAKE_BYTES = 32 * 1024
-# What may be received since the last request beyond the plaintext: record headers, tickets.
+# Since the last request, in records that carry no data: session tickets, key updates.
 MAX_OVERHEAD_BYTES = 16 * 1024
-# Each record counts as so many bytes more: thousands of short ones would cost us milliseconds.
+# Each of them counts as so many bytes more: thousands of short ones would cost us milliseconds.
 RECORD_COST_BYTES = 64
-VERSIONS = (b"\x03\x00", b"\x03\x01", b"\x03\x02", b"\x03\x03")
-# The longest record. No more than this is given to OpenSSL between two checks of the limits.
-PIECE_BYTES = 16 * 1024
+# Of one response: a body of 16 KiB in chunks of 16 bytes, each written in three parts.
+MAX_DATA_RECORDS = 4096
+MAX_PLAINTEXT_BYTES = 16 * 1024  # of one record
 
 
 class RefusedTlsError(Exception):
@@ -31,41 +33,50 @@ class TlsSession:
         self.established = False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._splitter = RecordSplitter()
         self._server_hello = ServerHelloFilter()
-        self._allowance = MAX_HANDSHAKE_BYTES
+        self._overhead_left = MAX_HANDSHAKE_BYTES
+        self._data_records_left = MAX_DATA_RECORDS
+        self._record_cost = 0  # of the record that was received last
         self._unsent = b""
 
     @property
     def limit_exceeded(self) -> bool:
-        """Whether more was received than any honest server sends; checked after each piece."""
-        return self._allowance < 0
+        """Whether more was received than any honest server sends; checked after each record."""
+        return self._overhead_left < 0 or self._data_records_left < 0
 
     @property
     def unsent_bytes(self) -> int:
         """How much of the plaintext is not encrypted yet."""
         return len(self._unsent)
 
-    def receive(self, records: bytes) -> None:
+    def records(self, data: bytes) -> Iterator[bytes]:
+        """Yield the records that bytes from the network complete, for `receive`."""
+        return self._splitter.feed(data)
+
+    def receive(self, record: bytes) -> None:
         """
-        Take up to PIECE_BYTES from the network.
+        Take one record; what it costs is refunded by `read` if it carries data.
 
         Raises RefusedTlsError when the server's hello must not be answered.
         """
-        self._allowance -= len(records) + RECORD_COST_BYTES * _count_records(records)
-        hello = self._server_hello
-        self._incoming.write(records if hello.done else hello.feed(records))
-        if hello.refusal:
-            raise RefusedTlsError(hello.refusal)
+        self._record_cost = len(record) + RECORD_COST_BYTES
+        self._overhead_left -= self._record_cost
+        if not self._server_hello.done:
+            self._server_hello.inspect(record)
+            if self._server_hello.refusal:
+                raise RefusedTlsError(self._server_hello.refusal)
+        self._incoming.write(record)
 
     def handshake(self) -> None:
         """Go on with the handshake. Raises ssl.SSLWantReadError, or another ssl.SSLError."""
         self._tls.do_handshake()
         self.established = True
-        self._allowance = MAX_OVERHEAD_BYTES
+        self._renew_limits()
 
     def queue(self, plaintext: bytes) -> None:
-        """Take a request for `flush`, which renews the allowance for what its response may cost."""
-        self._allowance = MAX_OVERHEAD_BYTES
+        """Take a request for `flush`, which renews the limits on what its response may cost."""
+        self._renew_limits()
         self._unsent = plaintext
 
     def flush(self) -> None:
@@ -80,15 +91,16 @@ class TlsSession:
 
         Raises ssl.SSLWantReadError when none is there yet, or another ssl.SSLError.
         """
-        data = self._tls.read(PIECE_BYTES)
-        self._allowance += len(data)
+        data = self._tls.read(MAX_PLAINTEXT_BYTES)
+        if data:
+            self._overhead_left += self._record_cost
+            self._record_cost = 0
+            self._data_records_left -= 1
         return data
 
     def records_to_send(self) -> bytes:
         """Return the records that the network has to take next."""
         return self._outgoing.read()
 
-
-def _count_records(data: bytes) -> int:
-    """About how many records begin here: each header holds a version, and little else does."""
-    return sum(map(data.count, VERSIONS))
+    def _renew_limits(self) -> None:
+        self._overhead_left, self._data_records_left = MAX_OVERHEAD_BYTES, MAX_DATA_RECORDS

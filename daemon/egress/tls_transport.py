@@ -12,7 +12,7 @@ from typing import cast
 from daemon.egress.http1 import HttpConnection
 from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.server_hello import TOO_MANY_RECORDS
-from daemon.egress.tls_session import PIECE_BYTES, RefusedTlsError, TlsSession
+from daemon.egress.tls_session import RefusedTlsError, TlsSession
 
 
 class TlsTransport(asyncio.Protocol):
@@ -78,11 +78,11 @@ class TlsTransport(asyncio.Protocol):
             self._receive(data)
 
     def _receive(self, data: bytes) -> None:
-        for start in range(0, len(data), PIECE_BYTES):
+        for record in self._session.records(data):
             if self.is_closing():
                 return
             try:
-                self._session.receive(data[start : start + PIECE_BYTES])
+                self._session.receive(record)
             except RefusedTlsError as error:
                 self._refuse(error)
                 return

@@ -52,6 +52,19 @@ class Authority:
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode(),
         )
 
+    def server_pem(self, host: str) -> tuple[str, str]:
+        """Return a receiver's certificate for `host` and its key, in PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            _unsigned(_subject(host), self._name, key, until=datetime.now(UTC) + DAY)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return (
+            certificate.public_bytes(Encoding.PEM).decode(),
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        )
+
     def trusted(self) -> ssl.SSLContext:
         """Return the context of the WebhookClient, which trusts this authority as well."""
         context = verifying_context()
