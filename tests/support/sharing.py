@@ -19,7 +19,7 @@ LONGEST_FIRST = (
     "tests/cli/test_run.py",
     "tests/cli/test_replay.py",
     "tests/cli/test_check.py",
-    "tests/replay/test_replayer.py",
+    "tests/replay/test_progress.py",
     "tests/egress/test_namespace.py",
     "tests/admin/test_openapi.py",
     "tests/test_package.py",
