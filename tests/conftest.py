@@ -19,16 +19,21 @@ import uvloop
 
 from tests.support.application import Application
 from tests.support.certificates import Authority
-from tests.support.postgres import Stock, run_apart, temporary_database, temporary_server
+from tests.support.postgres import (
+    ClonedDatabases,
+    run_in_new_loop,
+    temporary_database,
+    temporary_server,
+)
 from tests.support.receiver import Receiver, receiving
 from tests.support.scratch import keep_temporary_files_in_memory
 
 # Whoever installs something from elsewhere needs the authorities of this machine.
-OUTSIDE = dict(os.environ)
+ORIGINAL_ENVIRONMENT = dict(os.environ)
 
 TESTS = Path(__file__).parent
 # They hold that one thing does not delay another, so nothing else may run on the machine.
-TIMING = (
+TIMING_TESTS = (
     "egress/test_crowds.py",
     "faults/test_old_transaction.py",
     "faults/test_outages.py",
@@ -52,7 +57,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(TESTS).as_posix().startswith(TIMING):
+        if item.path.relative_to(TESTS).as_posix().startswith(TIMING_TESTS):
             item.add_marker(pytest.mark.timing)
 
 
@@ -68,7 +73,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def trust_only_a_test_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test calls the world outside, and all of its authorities take each daemon time to load."""
     folder = tmp_path_factory.mktemp("authority")
     (folder / "one.pem").write_text(Authority("The only one").pem)
@@ -94,19 +99,19 @@ def migrated_template(postgres_url: str) -> Iterator[str]:
     from daemon.store.migrations import migrate
 
     with temporary_database(postgres_url) as url:
-        run_apart(migrate(url))
+        run_in_new_loop(migrate(url))
         yield urlsplit(url).path.removeprefix("/")
 
 
 @pytest.fixture(scope="session")
-def migrated_databases(postgres_url: str, migrated_template: str) -> Iterator[Stock]:
-    stock = Stock(postgres_url, migrated_template)
+def migrated_databases(postgres_url: str, migrated_template: str) -> Iterator[ClonedDatabases]:
+    stock = ClonedDatabases(postgres_url, migrated_template)
     yield stock
     stock.close()
 
 
 @pytest.fixture
-def database(migrated_databases: Stock) -> Iterator[str]:
+def database(migrated_databases: ClonedDatabases) -> Iterator[str]:
     """The URL of a migrated database that is this test's alone."""
     with migrated_databases.database() as url:
         yield url

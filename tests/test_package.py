@@ -14,7 +14,7 @@ from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
 from daemon.store import migrations
 from daemon.store.errors import describe
-from tests.conftest import OUTSIDE
+from tests.conftest import ORIGINAL_ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,7 +62,7 @@ def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
     python = tmp_path / "v/bin/python"
     base = [sys.executable, "-I", "-m", "pip", "--python", str(python), "install"]
     install = [*_outer_python(base), "-q", "--no-compile", f"{wheel}[embedded]"]
-    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, env=OUTSIDE)
+    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, env=ORIGINAL_ENVIRONMENT)
 
     demo = subprocess.run(
         [tmp_path / "v/bin/webhookd", "demo", "--seconds", "3"],

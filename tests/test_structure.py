@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests import figures
-from tests.conftest import TIMING
+from tests.conftest import TIMING_TESTS
 from tests.support import sharing
 
 LONGEST_FILE = 400
@@ -84,6 +84,6 @@ def test_a_function_raises_when_it_does_so_itself_and_is_public_with_all_around_
     assert found["shop.py::_Till.open"].lines == 2
 
 
-@pytest.mark.parametrize("name", [*sharing.LONGEST_FIRST, *(f"tests/{n}" for n in TIMING)])
+@pytest.mark.parametrize("name", [*sharing.LONGEST_FIRST, *(f"tests/{n}" for n in TIMING_TESTS)])
 def test_each_test_file_that_runs_first_or_alone_exists(name: str) -> None:
     assert (figures.ROOT / name).exists()

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.application import Application
-from tests.support.postgres import roomy_folder
+from tests.support.postgres import folder_for_postgres
 from tests.support.receiver import Receiver
 
 
@@ -19,5 +19,5 @@ async def webhook(app: Application, receiver: Receiver) -> UUID:
 @pytest.fixture
 def embedded_data() -> Iterator[Path]:
     """The data folder of an embedded PostgreSQL, not yet made."""
-    with roomy_folder() as folder:
+    with folder_for_postgres() as folder:
         yield folder / "postgres"

@@ -86,7 +86,7 @@ async def run(folder: Path) -> dict[str, Any]:
         await db.close()
         return {
             "attempts": attempts,
-            "visits": receiver.visits,
+            "connections": receiver.connections,
             "requests": receiver.requests,
         }
 
@@ -107,7 +107,7 @@ def addresses(name: str, server: NameServer, receiver: ReceiverEverywhere) -> An
         rebound = receiver.has_received(network.REBINDING)
         return [network.METADATA if rebound else network.PUBLIC_V4]
     if name == urlsplit(network.FLAPPING).hostname:
-        lookups = server.asked.count(name) // 2  # each asks for both families
+        lookups = server.queries.count(name) // 2  # each asks for both families
         return [network.LAN if lookups % 2 else network.PUBLIC_V4]
     return network.NAMES.get(name, NO_SUCH_NAME)
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 MODULE = ("-m", "daemon")
 # A secret that no output may show, however a command is called.
 CANARY = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnkh"
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CompletedCommand:
     """The exit code and the output of a command that has ended."""
 
     code: int
@@ -52,13 +52,13 @@ async def webhookd(
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     python: tuple[str, ...] = MODULE,
-) -> Ended:
+) -> CompletedCommand:
     """Run a command to its end in `folder`, which holds no configuration unless the test's own."""
     process = await _start(arguments, folder, env, python)
-    out, err = await asyncio.wait_for(process.communicate(stdin), PATIENCE_SECONDS)
+    out, err = await asyncio.wait_for(process.communicate(stdin), TIMEOUT_SECONDS)
     assert process.returncode is not None
     assert b"Traceback" not in err
-    return Ended(process.returncode, out.decode(), err.decode())
+    return CompletedCommand(process.returncode, out.decode(), err.decode())
 
 
 class Running:
@@ -78,7 +78,7 @@ class Running:
     async def line(self, wanted: Callable[[str], bool], *, err: bool = False) -> str:
         """Wait for the first line of which `wanted` is true."""
         lines = self.err if err else self.out
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 self._grown.clear()
                 if found := [line for line in lines if wanted(line)]:
@@ -98,8 +98,8 @@ class Running:
 
     async def wait(self) -> int:
         """Return the exit code once all output has been read."""
-        await asyncio.wait_for(self._readers, PATIENCE_SECONDS)
-        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
+        await asyncio.wait_for(self._readers, TIMEOUT_SECONDS)
+        return await asyncio.wait_for(self.process.wait(), TIMEOUT_SECONDS)
 
     async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
         while line := await stream.readline():

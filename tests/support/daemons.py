@@ -18,7 +18,7 @@ from daemon.config import Config
 from daemon.embedded import ports
 from daemon.service import Service
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 # Receivers stand on loopback; everything else is as it is delivered.
 OPEN_EGRESS = {
@@ -31,7 +31,7 @@ OPEN_EGRESS = {
 async def until(
     condition: Callable[[], object] | Callable[[], Awaitable[object]],
     *,
-    within: float = PATIENCE_SECONDS,
+    within: float = TIMEOUT_SECONDS,
     every: float = 0.01,
 ) -> None:
     """Wait for a condition, plain or awaitable; fails the test when it does not come true."""
@@ -93,7 +93,7 @@ class Daemon:
     async def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
+        return await asyncio.wait_for(self.process.wait(), TIMEOUT_SECONDS)
 
     async def metric(self, name: str) -> float:
         """The value of a metric that has no labels."""

@@ -26,7 +26,7 @@ class NameServer(asyncio.DatagramProtocol):
 
     def __init__(self, *, ttl: int = 0) -> None:
         self.answer: Callable[[str], Answer] = lambda _: NO_SUCH_NAME
-        self.asked: list[str] = []
+        self.queries: list[str] = []
         self.address = ""
         self._ttl = ttl
 
@@ -42,7 +42,7 @@ class NameServer(asyncio.DatagramProtocol):
     def replies(self, query: bytes) -> Sequence[bytes]:
         """Return all messages to send in reply to a query, however long."""
         name, _, _ = _question_of(query)
-        self.asked.append(name)
+        self.queries.append(name)
         answer = self.answer(name)
         if answer is None:
             return []

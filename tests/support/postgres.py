@@ -19,7 +19,7 @@ from daemon.store.session import PLANNING
 
 # A test's data need not outlive the machine; commits stay as synchronous as they are in earnest.
 # The log is kept short, as it may lie in memory.
-HASTE = {
+FAST_SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "200",
@@ -28,7 +28,7 @@ HASTE = {
 
 
 @contextmanager
-def roomy_folder() -> Iterator[Path]:
+def folder_for_postgres() -> Iterator[Path]:
     """A temporary folder that `nobody`, as whom root's PostgreSQL runs, can enter too."""
     folder = Path(tempfile.mkdtemp(prefix="webhookd-tests-"))
     folder.chmod(0o711)
@@ -41,8 +41,11 @@ def roomy_folder() -> Iterator[Path]:
 @contextmanager
 def temporary_server() -> Iterator[str]:
     """A superuser's URL of a server of our own; the loop that it needs stands still meanwhile."""
-    with roomy_folder() as folder, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        server = runner.run(embedded.start(folder / "postgres", settings=HASTE))
+    with (
+        folder_for_postgres() as folder,
+        asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner,
+    ):
+        server = runner.run(embedded.start(folder / "postgres", settings=FAST_SETTINGS))
         try:
             yield server.url
         finally:
@@ -59,7 +62,7 @@ def temporary_database(server: str, *, template: str = "template0") -> Iterator[
         _drop(server, url)
 
 
-class Stock:
+class ClonedDatabases:
     """
     Clones of a template for one test after another: while a test runs, another thread drops the
     database of the one before and makes that of the next. Between two tests nothing goes on.
@@ -97,13 +100,13 @@ class Stock:
 
 def _created(server: str, template: str) -> str:
     name = f"webhookd_test_{secrets.token_hex(6)}"
-    run_apart(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    run_in_new_loop(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
     return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
 def _drop(server: str, url: str) -> None:
     name = urlsplit(url).path.removeprefix("/")
-    run_apart(_execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    run_in_new_loop(_execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
 async def _execute(url: str, query: str) -> None:
@@ -114,7 +117,7 @@ async def _execute(url: str, query: str) -> None:
         await connection.close()
 
 
-def run_apart(coroutine: Coroutine[object, object, object]) -> None:
+def run_in_new_loop(coroutine: Coroutine[object, object, object]) -> None:
     """Run to the end on a loop of its own, which leaves the test's loop as it is."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(coroutine)

@@ -9,7 +9,7 @@ whole = signing.request_headers
 
 
 def breaking(**parts: Any) -> Any:
-    if parts["event_type"] == "sabotage":
+    if parts["event_type"] == "fault":
         secrets_at_hand = dict(parts)
         raise KeyError(sorted(secrets_at_hand).index("nothing that is there"))
     return whole(**parts)
