@@ -1,4 +1,4 @@
-"""No output contains a secret: a canary in every secret, while everything fails."""
+"""No output contains a secret: every secret contains a canary, and everything fails."""
 
 import json
 import os
@@ -136,7 +136,7 @@ async def wait_for_events(daemon: Running, *events: str) -> None:
         await daemon.line(lambda line, event=event: f'"{event}"' in line, err=True)  # type: ignore[misc]
 
 
-async def test_no_output_contains_a_secret_whatever_fails(
+async def test_no_output_contains_a_secret_when_everything_fails(
     app: Application, database: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     port = free_port()

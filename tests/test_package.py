@@ -1,4 +1,4 @@
-"""The wheel works on its own, and psql can run the migrations."""
+"""The wheel is complete, and migrations can be applied in every supported way."""
 
 import asyncio
 import os
@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(pip, cwd=ROOT, check=True, capture_output=True)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     [built] = folder.glob("*.whl")
     return built
 
@@ -38,7 +38,7 @@ def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Pat
     assert not [name for name in names if name.startswith("tests/")]
 
 
-async def test_the_unpacked_wheel_brings_what_migrating_a_database_needs(
+async def test_the_unpacked_wheel_can_migrate_a_database(
     wheel: Path, tmp_path: Path, empty_database: str
 ) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
