@@ -128,7 +128,8 @@ def report() -> Iterator[str]:
     yield from _largest(all_functions)
     public = [each for each in all_functions if each.is_public]
     undocumented = [each for each in public if each.docstring is None]
-    yield f"public functions with a docstring: {_share(len(public) - len(undocumented), len(public))}"
+    documented = _share(len(public) - len(undocumented), len(public))
+    yield f"public functions with a docstring: {documented}"
     yield "  the longest without one:"
     yield from _largest(undocumented)
     raising = [each for each in public if each.raises]

@@ -84,6 +84,6 @@ def test_only_own_raises_count_and_only_functions_in_public_places_are_public() 
     assert found["shop.py::_Till.open"].lines == 2
 
 
-@pytest.mark.parametrize("name", [*sharing.LONGEST_FIRST, *(f"tests/{n}" for n in TIMING_TESTS)])
+@pytest.mark.parametrize("name", [*sharing.SLOWEST_FIRST, *(f"tests/{n}" for n in TIMING_TESTS)])
 def test_each_test_file_that_runs_first_or_alone_exists(name: str) -> None:
     assert (figures.ROOT / name).exists()

@@ -64,7 +64,7 @@ class UnansweredResolver(FakeResolver):
         self.waiting = asyncio.Event()
 
     async def addresses(self, host: str) -> list[str]:
-        """Wait for ever."""
+        """Never return."""
         self.waiting.set()
         await asyncio.Event().wait()
         return []

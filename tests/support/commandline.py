@@ -1,4 +1,4 @@
-"""`webhookd` run as a process of its own, as people and programs run it."""
+"""Run `webhookd` as a process, as users do."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 30.0
 MODULE = ("-m", "daemon")
-# A secret that no output may show, however a command is called.
+# A secret that no command may print.
 CANARY = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnkh"
 
 
@@ -27,18 +27,18 @@ class CompletedCommand:
 
 
 def one_line(text: str) -> bool:
-    """Whether this is a single error message of `webhookd`."""
+    """Whether the text is exactly one line, an error of `webhookd`."""
     return text.startswith("webhookd: ") and text.count("\n") == 1
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Our environment without variables that configure a daemon or colour its output."""
-    ours = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
-    return ours | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
+    """Return our environment without variables that configure a daemon or colour its output."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
 def with_data_in(data: Path) -> tuple[str, str]:
-    """Python's arguments for a `webhookd` whose embedded PostgreSQL keeps its files in `data`."""
+    """Return Python arguments that run `webhookd` with the embedded PostgreSQL's files in `data`."""
     program = (
         "import pathlib; from daemon import cli, embedded;"
         f"embedded.default_data_dir = lambda: pathlib.Path({str(data)!r}); cli.main()"
@@ -53,7 +53,7 @@ async def webhookd(
     stdin: bytes = b"",
     python: tuple[str, ...] = MODULE,
 ) -> CompletedCommand:
-    """Run a command to its end in `folder`, which holds no configuration unless the test's own."""
+    """Run a command in `folder`, where it finds no configuration except the test's own."""
     process = await _start(arguments, folder, env, python)
     out, err = await asyncio.wait_for(process.communicate(stdin), TIMEOUT_SECONDS)
     assert process.returncode is not None
@@ -68,7 +68,7 @@ class Running:
         self.process = process
         self.out: list[str] = []
         self.err: list[str] = []
-        self._grown = asyncio.Event()
+        self._has_output = asyncio.Event()
         assert process.stdout is not None
         assert process.stderr is not None
         self._readers = asyncio.gather(
@@ -76,15 +76,15 @@ class Running:
         )
 
     async def line(self, wanted: Callable[[str], bool], *, err: bool = False) -> str:
-        """Wait for the first line of which `wanted` is true."""
+        """Wait for a line for which `wanted` is true; return the first one."""
         lines = self.err if err else self.out
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
-                self._grown.clear()
+                self._has_output.clear()
                 if found := [line for line in lines if wanted(line)]:
                     return found[0]
                 assert not self._readers.done(), f"ended without that line: {self.out} {self.err}"
-                await self._grown.wait()
+                await self._has_output.wait()
 
     async def lines(self, count: int) -> list[str]:
         """Wait for the first `count` lines."""
@@ -104,9 +104,9 @@ class Running:
     async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
         while line := await stream.readline():
             lines.append(line.decode().rstrip("\n"))
-            self._grown.set()
+            self._has_output.set()
         await asyncio.sleep(0)
-        self._grown.set()
+        self._has_output.set()
 
 
 @asynccontextmanager

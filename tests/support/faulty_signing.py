@@ -1,20 +1,21 @@
-"""`webhookd` with a fault of its own: signing breaks down, with secrets in every frame above it."""
+"""Run `webhookd` with an injected fault: signing raises, with secrets in every frame above it."""
 
 from typing import Any
 
 from daemon.cli import main
 from daemon.core.wire import signing
 
-whole = signing.request_headers
+request_headers = signing.request_headers
 
 
-def breaking(**parts: Any) -> Any:
+def failing_request_headers(**parts: Any) -> Any:
+    """Raise ValueError for events of the type `fault`."""
     if parts["event_type"] == "fault":
-        secrets_at_hand = dict(parts)
-        raise KeyError(sorted(secrets_at_hand).index("nothing that is there"))
-    return whole(**parts)
+        local_secrets = dict(parts)
+        raise ValueError(f"cannot sign {len(local_secrets)} parts")
+    return request_headers(**parts)
 
 
 if __name__ == "__main__":
-    signing.request_headers = breaking
+    signing.request_headers = failing_request_headers
     main()

@@ -1,4 +1,4 @@
-"""A receiver that misbehaves on purpose: a raw socket server that runs a script per connection."""
+"""A receiver that misbehaves on purpose: a socket server that runs a script per connection."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ DISCONNECTED = (ConnectionError, asyncio.IncompleteReadError)
 
 
 class Connection:
-    """One connection that the client made, for a script to use; `number` counts from 1."""
+    """The server's end of a connection, for scripts; `number` counts connections from 1."""
 
     def __init__(
         self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -30,7 +30,7 @@ class Connection:
         self._writer = writer
 
     async def request(self) -> bytes:
-        """Read one whole request, with as much of a body as its Content-Length says."""
+        """Read one whole request; its Content-Length gives the length of the body."""
         head = await self.head()
         length = CONTENT_LENGTH.search(head)
         body = await self._reader.readexactly(int(length[1]) if length else 0)
@@ -89,7 +89,7 @@ class Connection:
         self._writer.close()
 
     def truncate_stream(self) -> None:
-        """Send FIN without the closing alert that TLS requires."""
+        """Send FIN without TLS's close_notify, as in a truncation attack."""
         with socket.socket(fileno=os.dup(self._socket.fileno())) as duplicate:
             duplicate.shutdown(socket.SHUT_WR)
 
@@ -99,7 +99,7 @@ class Connection:
         self._writer.transport.abort()
 
     def stop_reading(self) -> None:
-        """Leave what the client sends from now on unread."""
+        """Read nothing more of what the client sends."""
         # uvloop's transports do not inherit from asyncio.Transport.
         transport: Any = self._writer.transport
         transport.pause_reading()
@@ -114,7 +114,7 @@ Script = Callable[[Connection], Awaitable[None]]
 
 
 class HostileServer:
-    """A receiver's connections so far, how many of them are open, and the port it listens on."""
+    """A server that runs `script` for each connection; `open_now` counts the open ones."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -126,7 +126,7 @@ class HostileServer:
 
     @property
     def requests(self) -> list[bytes]:
-        """Every whole request of every connection."""
+        """All requests that scripts have read completely, by connection."""
         return [request for connection in self.connections for request in connection.requests]
 
     def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -198,7 +198,7 @@ def responding_once(answer: bytes) -> Script:
 
 
 def responding_endlessly(beginning: bytes, again: bytes) -> Script:
-    """Begin a response and continue it without end."""
+    """Begin a response, and send `again` endlessly."""
 
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -209,7 +209,7 @@ def responding_endlessly(beginning: bytes, again: bytes) -> Script:
 
 
 def dripping(beginning: bytes, again: bytes, *, every: float = 0.02) -> Script:
-    """Begin a response and continue it without end, a byte at a time."""
+    """Begin a response, and send `again` endlessly, a byte at a time."""
 
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -244,7 +244,7 @@ def resetting_after(beginning: bytes) -> Script:
 
 
 def truncating_after(beginning: bytes) -> Script:
-    """Send the beginning of a response, then end the stream without TLS's closing alert."""
+    """Send the beginning of a response, then end the stream without TLS's close_notify."""
 
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -256,7 +256,7 @@ def truncating_after(beginning: bytes) -> Script:
 
 
 def replying_to_hello(data: bytes, *, again: bytes = b"", every: float = 0.0) -> Script:
-    """Reply to the client's first bytes with `data`, then send `again` without end, if given."""
+    """Reply to the client's first bytes with `data`, then send `again` endlessly, if given."""
 
     async def script(connection: Connection) -> None:
         await connection.read_some()
@@ -270,7 +270,7 @@ def replying_to_hello(data: bytes, *, again: bytes = b"", every: float = 0.0) ->
 
 
 def closing_after_first_bytes(*, reset: bool) -> Script:
-    """Close, or reset, as soon as the client has sent anything."""
+    """Close or reset the connection as soon as the client has sent anything."""
 
     async def script(connection: Connection) -> None:
         await connection.read_some()
@@ -310,6 +310,6 @@ NEVER_NOTICES_CLOSE = {reading_nothing, reading_slowly}
 
 
 async def echoing(connection: Connection) -> None:
-    """Send back whatever was received."""
+    """Send everything that was received back."""
     while True:
         await connection.send(await connection.read_some())

@@ -1,8 +1,8 @@
 """
-Scripts of hostile receivers, grouped by what they do, and crowds of them in a process of their own.
+Scripts of hostile receivers, grouped by behaviour, and crowds of receivers in a separate process.
 
-Run as `python -m tests.support.hostile_crowds CROWD`: in the test's own process, the receivers'
-work would be counted as the client's.
+Run as `python -m tests.support.hostile_crowds CROWD`. In the test's process, the receivers' work
+would be measured as the client's.
 """
 
 import asyncio
@@ -140,7 +140,7 @@ CROWDS: dict[str, list[Script]] = {
 
 @contextmanager
 def hostile_process(crowd: str) -> Iterator[str]:
-    """Yield the URL of a receiver that runs a crowd's scripts in a process of its own."""
+    """Yield the URL of a receiver that runs a crowd's scripts in a separate process."""
     command = [sys.executable, "-m", "tests.support.hostile_crowds", crowd]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Emails sent through the SMTP client, and scripted mail servers."""
+"""Send emails through the SMTP client, and script mail servers."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ async def send(url: str, *emails: Email, to_all: bool = True) -> list[Sequence[R
 
 
 async def session_error(url: str, *, seconds: float = 5.0) -> str:
-    """The message of the error that keeps a session from being opened."""
+    """Return the message of the error with which opening a session fails."""
     with pytest.raises(MailError) as caught:
         async with mailer(url, seconds=seconds).session():
             pass
@@ -42,7 +42,7 @@ async def session_error(url: str, *, seconds: float = 5.0) -> str:
 
 
 def script(*lines: tuple[str, str]) -> Script:
-    """A server that awaits these commands in order and gives these replies; then it only reads."""
+    """Script a server that awaits (command, reply) pairs in order, and then only reads."""
 
     async def serve(connection: Connection) -> None:
         await connection.send(b"220 hello\r\n")
