@@ -68,7 +68,7 @@ def _name(path: Path) -> str:
 
 
 def _functions(node: ast.AST, prefix: str, *, public: bool) -> Iterator[Function]:
-    """`public` is whether every enclosing class and module is; functions hide what is inside."""
+    """`public` is whether the code around it is public; functions nested in others never are."""
     for inner in ast.iter_child_nodes(node):
         if isinstance(inner, ast.ClassDef):
             is_public = public and not inner.name.startswith("_")

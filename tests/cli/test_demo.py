@@ -26,7 +26,7 @@ NO_POSTGRESQL = (
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """The demo's folder for temporary files; its path is short, for it will hold a socket."""
+    """The demo's folder for temporary files; its path is short: it will contain a socket."""
     with folder_for_postgres() as folder:
         yield folder
 

@@ -1,4 +1,4 @@
-"""`webhookd forget`: it asks first, reports what it erased, and erases nothing else."""
+"""`webhookd forget`: it asks for confirmation, reports the rows, and erases no others."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ async def forget(database: str, folder: Path, *arguments: str) -> CompletedComma
 
 
 class Terminal:
-    """The screen and the keyboard of a command that runs on a terminal."""
+    """The output and the input of a command that runs on a terminal."""
 
     def __init__(self, controller: int) -> None:
         self.shown = ""

@@ -192,7 +192,7 @@ async def test_a_terminal_shows_a_progress_bar(
 
 
 def _all_of(terminal: int) -> str:
-    """Everything shown on the terminal until its last user closes it."""
+    """Return everything shown on the terminal until the last process closes it."""
     shown = b""
     with suppress(OSError):
         while more := os.read(terminal, 65536):

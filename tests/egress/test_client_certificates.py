@@ -22,7 +22,7 @@ def authority() -> Authority:
 
 
 def requiring_certificate(authority: Authority, host: str = "receiver.test") -> ssl.SSLContext:
-    """Return the context of a receiver that requires a certificate of its own authority."""
+    """Return the context of a receiver that requires a certificate from its authority."""
     context = authority.server(host)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=authority.pem)

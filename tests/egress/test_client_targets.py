@@ -1,4 +1,4 @@
-"""Forbidden addresses are never connected to, whatever a name resolves to."""
+"""The client never connects to a forbidden address, by URL or by name."""
 
 import errno
 import os

@@ -259,8 +259,7 @@ async def cancelled(client: WebhookClient, request: Request, receiver: HostileSe
         await until(lambda: receiver.open_now == 0)
 
 
-async def test_a_request_cancelled_at_any_moment_leaves_nothing_behind() -> None:
-    """After any number of iterations of the loop."""
+async def test_a_request_cancelled_at_any_iteration_of_the_loop_leaves_nothing_behind() -> None:
     authority = Authority()
     names = FakeResolver(receiver=["127.0.0.1"])
     server = authority.server("receiver.test")

@@ -56,7 +56,7 @@ async def test_tls_is_negotiated_with_the_receiver_and_not_with_the_proxy() -> N
     assert "receiver.test" not in proxy.requests[0]
 
 
-async def test_the_proxy_is_never_asked_for_a_forbidden_address() -> None:
+async def test_no_forbidden_address_is_requested_from_the_proxy() -> None:
     names = FakeResolver(receiver=["93.184.216.34", "10.0.0.1"])
     async with (
         egress_proxy() as proxy,

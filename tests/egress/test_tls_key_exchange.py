@@ -49,7 +49,7 @@ def hello_retry_request(client_hello: bytes, group: int) -> bytes:
 
 
 def requiring(group: int, replies: list[bytes]) -> Script:
-    """Ask for a key of this group, and collect whatever the client sends after that."""
+    """Ask for a key of this group, and collect everything that the client sends after that."""
 
     async def script(connection: Connection) -> None:
         await connection.send(hello_retry_request(await connection.read_some(), group))
@@ -93,7 +93,7 @@ async def test_an_elliptic_curve_may_be_asked_for(authority: Authority) -> None:
 
 
 def test_openssl_would_compute_the_key_that_the_tests_above_ask_for() -> None:
-    """Otherwise they would prove nothing."""
+    """Otherwise those tests would prove nothing."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = verifying_context().wrap_bio(incoming, outgoing, server_hostname="receiver.test")
     with suppress(ssl.SSLWantReadError):

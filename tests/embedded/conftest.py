@@ -30,6 +30,6 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def data(template: Path, directory: Path) -> Path:
-    """Return a data directory as a stopped server has left it."""
+    """Return a data directory as a stopped server leaves it."""
     subprocess.run(["cp", "-a", template, directory / "postgres"], check=True)
     return directory / "postgres"

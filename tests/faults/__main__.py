@@ -53,7 +53,7 @@ def run_all(names: Sequence[str]) -> list[str]:
 
 
 def run_and_print(scenario: Scenario, server: str) -> bool:
-    """Run a scenario in a folder of its own, print its findings; true if all promises held."""
+    """Run a scenario in a new folder, print its findings; return whether all promises held."""
     with folder_for_postgres() as folder:
         try:
             report = run(scenario, server, folder)
@@ -66,7 +66,7 @@ def run_and_print(scenario: Scenario, server: str) -> bool:
 
 
 def run(scenario: Scenario, server: str, folder: Path) -> Report:
-    """Run a scenario on its own loop, with the database that it asks for."""
+    """Run a scenario on a new event loop, with the database that it needs."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if not scenario.database:
             return runner.run(scenario.run(folder))

@@ -117,8 +117,8 @@ async def stay_unready(daemon: Daemon, *, deadline: float) -> float:
 
 async def ask_readiness(daemon: Daemon) -> tuple[int, float]:
     """Return the status of /readyz, and the seconds it took."""
-    asked = time.monotonic()
-    return await daemon.ready(), time.monotonic() - asked
+    began = time.monotonic()
+    return await daemon.ready(), time.monotonic() - began
 
 
 async def seconds_until_ready(daemon: Daemon) -> float:

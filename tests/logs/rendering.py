@@ -1,4 +1,4 @@
-"""Loggers to a stream, and what the tests log."""
+"""Loggers that write to a stream, and a function that raises with a secret in a local variable."""
 
 import io
 from collections.abc import Callable

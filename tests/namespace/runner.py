@@ -1,4 +1,4 @@
-"""Runs the scenario in namespaces of its own, as root or as an ordinary user."""
+"""Run the scenario in new Linux namespaces, as root or as an ordinary user."""
 
 import asyncio
 import os

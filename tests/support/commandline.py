@@ -32,13 +32,13 @@ def one_line(text: str) -> bool:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return our environment without variables that configure a daemon or colour its output."""
+    """Return our environment without variables that configure a daemon or its colours."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
 def with_data_in(data: Path) -> tuple[str, str]:
-    """Return Python arguments that run `webhookd` with the embedded PostgreSQL's files in `data`."""
+    """Return Python arguments for a `webhookd` whose embedded PostgreSQL stores data in `data`."""
     program = (
         "import pathlib; from daemon import cli, embedded;"
         f"embedded.default_data_dir = lambda: pathlib.Path({str(data)!r}); cli.main()"

@@ -1,4 +1,4 @@
-"""A replay sends what was asked for and what the webhook wants, and nothing else."""
+"""A replay sends only events of the requested types that match the subscription."""
 
 import json
 
@@ -14,7 +14,7 @@ asked_types = st.none() | st.lists(names, max_size=3)
 
 
 @given(asked=asked_types, subscription=subscriptions, event_type=st.sampled_from(TYPES), value=data)
-def test_an_event_is_chosen_when_it_was_asked_for_and_the_webhook_wants_it(
+def test_an_event_is_chosen_if_its_type_was_requested_and_the_subscription_matches(
     asked: list[str] | None,
     subscription: tuple[list[str] | None, object],
     event_type: str,
@@ -36,7 +36,7 @@ def test_an_event_is_chosen_when_it_was_asked_for_and_the_webhook_wants_it(
 
 
 @given(asked=asked_types, event_type=st.sampled_from(TYPES))
-def test_of_deliveries_only_the_types_that_were_asked_for_decide(
+def test_a_delivery_is_chosen_by_the_requested_types_alone(
     asked: list[str] | None, event_type: str
 ) -> None:
     choice = deliveries_filter(None if asked is None else tuple(asked))
@@ -46,7 +46,7 @@ def test_of_deliveries_only_the_types_that_were_asked_for_decide(
     assert choice.matches_type(event_type) == matcher_of(asked, None).matches_type(event_type)
 
 
-def test_a_filter_that_cannot_be_understood_chooses_nothing_and_says_why() -> None:
+def test_an_unusable_filter_chooses_nothing_and_gives_the_reason() -> None:
     choice = events_filter(("*",), None, '{"colour": "blue"}')
 
     assert isinstance(choice, UnusableFilter)

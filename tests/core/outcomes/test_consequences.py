@@ -1,4 +1,4 @@
-"""What a batch of results does to endpoints is what each of them would have done, one by one."""
+"""A batch of results changes endpoints exactly as its results would one by one."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -47,42 +47,42 @@ def attempted(webhook_id: WebhookId, status: int | None, number: int = 0) -> Att
 def consequences_of(
     *statuses: int | None, health: Health = NEW
 ) -> tuple[HealthChange, list[NoticeKind]]:
-    """Of so many results of one endpoint."""
+    """Return the consequences of these results of one endpoint."""
     batch = [attempted(A, status, number) for number, status in enumerate(statuses)]
-    [change], told = consequences(batch, {A: health}, LIMITS)
-    return change, [notice.kind for notice in told]
+    [change], notices = consequences(batch, {A: health}, LIMITS)
+    return change, [notice.kind for notice in notices]
 
 
 def test_an_empty_batch_changes_nothing() -> None:
     assert consequences([], {}, LIMITS) == ([], [])
 
 
-def test_a_success_and_a_failure_are_both_remembered() -> None:
-    change, told = consequences_of(500, 200)
+def test_a_change_records_a_success_as_well_as_a_failure() -> None:
+    change, notices = consequences_of(500, 200)
 
     assert change == HealthChange(A, NEW, succeeded=True, failed=True, paused_reason=None)
-    assert told == []
+    assert notices == []
 
 
-def test_the_order_in_which_attempts_ended_decides() -> None:
+def test_the_last_attempt_of_a_batch_decides_the_health() -> None:
     assert consequences_of(500, 200)[0].health.consecutive_failures == 0
     assert consequences_of(200, 500)[0].health.consecutive_failures == 1
 
 
-def test_a_batch_may_go_through_both_transitions() -> None:
-    change, told = consequences_of(500, 500, None, 503, 500)
+def test_one_batch_can_make_an_endpoint_failing_and_pause_it() -> None:
+    change, notices = consequences_of(500, 500, None, 503, 500)
 
     assert change.health == Health(False, True, 5)
     assert change.paused_reason == "failures"
-    assert told == [NoticeKind.FAILING, NoticeKind.PAUSED]
+    assert notices == [NoticeKind.FAILING, NoticeKind.PAUSED]
 
 
-def test_gone_pauses_for_a_reason_of_its_own() -> None:
-    change, told = consequences_of(410, 410, 500, 500)
+def test_gone_pauses_with_its_own_reason() -> None:
+    change, notices = consequences_of(410, 410, 500, 500)
 
     assert not change.health.is_active
     assert change.paused_reason == "gone"
-    assert told == [NoticeKind.GONE]
+    assert notices == [NoticeKind.GONE]
 
 
 def test_a_success_after_the_pause_does_not_resume() -> None:
@@ -92,21 +92,21 @@ def test_a_success_after_the_pause_does_not_resume() -> None:
     assert change.paused_reason == "gone"
 
 
-def test_an_endpoint_that_was_paused_already_gets_no_reason_and_no_notice() -> None:
-    change, told = consequences_of(500, 410, health=Health(False, True, 50))
+def test_an_endpoint_that_was_already_paused_gets_no_reason_and_no_notice() -> None:
+    change, notices = consequences_of(500, 410, health=Health(False, True, 50))
 
     assert change == HealthChange(A, Health(False, True, 52), False, True, None)
-    assert told == []
+    assert notices == []
 
 
-def test_an_endpoint_that_is_gone_from_the_database_is_left_out() -> None:
-    changes, told = consequences([attempted(A, 410), attempted(B, 200)], {B: NEW}, LIMITS)
+def test_a_deleted_endpoint_is_left_out() -> None:
+    changes, notices = consequences([attempted(A, 410), attempted(B, 200)], {B: NEW}, LIMITS)
 
     assert [change.webhook_id for change in changes] == [B]
-    assert told == []
+    assert notices == []
 
 
-def test_a_notice_tells_whose_endpoint_and_why() -> None:
+def test_a_notice_names_the_tenant_the_endpoint_and_the_reason() -> None:
     _, [notice] = consequences([attempted(A, 410, number=7)], {A: NEW}, LIMITS)
 
     assert notice.tenant_id == UUID(int=101)
@@ -138,28 +138,28 @@ limits = st.builds(HealthLimits, st.integers(1, 5), st.integers(1, 10))
 def one_by_one(
     batch: Sequence[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> tuple[dict[WebhookId, Health], list[Notice]]:
-    """The same, each result in a batch of its own."""
-    now, told = dict(health), []
+    """Return health and notices when each result is a separate batch."""
+    now, all_notices = dict(health), []
     for each in batch:
         changes, notices = consequences([each], now, limits)
         now |= {change.webhook_id: change.health for change in changes}
-        told += notices
-    return now, told
+        all_notices += notices
+    return now, all_notices
 
 
 @given(batch=batches, health=healths, limits=limits)
-def test_a_batch_does_what_its_results_would_have_done_one_by_one(
+def test_a_batch_has_the_same_consequences_as_its_results_one_by_one(
     batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
-    changes, told = consequences(batch, health, limits)
+    changes, notices = consequences(batch, health, limits)
 
-    after, told_one_by_one = one_by_one(batch, health, limits)
+    after, notices_one_by_one = one_by_one(batch, health, limits)
     assert health | {change.webhook_id: change.health for change in changes} == after
-    assert told == told_one_by_one
+    assert notices == notices_one_by_one
 
 
 @given(batch=batches, health=healths, limits=limits)
-def test_changes_are_in_order_and_only_of_endpoints_in_the_batch(
+def test_changes_are_sorted_and_only_of_endpoints_in_the_batch(
     batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
     changes, _ = consequences(batch, health, limits)
@@ -176,10 +176,10 @@ def test_changes_are_in_order_and_only_of_endpoints_in_the_batch(
 def test_a_pause_has_a_reason_and_a_notice_and_happens_once(
     batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
-    changes, told = consequences(batch, health, limits)
+    changes, notices = consequences(batch, health, limits)
 
     for change in changes:
-        kinds = [notice.kind for notice in told if notice.webhook_id == change.webhook_id]
+        kinds = [notice.kind for notice in notices if notice.webhook_id == change.webhook_id]
         paused = health[change.webhook_id].is_active and not change.health.is_active
         assert (change.paused_reason is not None) == paused
         assert kinds.count(NoticeKind.PAUSED) + kinds.count(NoticeKind.GONE) == paused
@@ -187,7 +187,7 @@ def test_a_pause_has_a_reason_and_a_notice_and_happens_once(
 
 
 @given(batch=batches, health=healths, limits=limits)
-def test_a_single_result_is_a_single_step(
+def test_a_single_result_is_a_single_transition(
     batch: list[AttemptResult], health: dict[WebhookId, Health], limits: HealthLimits
 ) -> None:
     for each in batch:
