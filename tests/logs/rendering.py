@@ -1,4 +1,4 @@
-"""Loggers that write to a stream, and a function that raises with a secret in a local variable."""
+"""Loggers that write to a stream, and an error with a secret in its message."""
 
 import io
 from collections.abc import Callable
