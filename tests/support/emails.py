@@ -1,4 +1,4 @@
-"""A notice, its email, and the parts of that email."""
+"""A sample notice, its rendered email, and the parts of that email."""
 
 import email
 import email.policy
@@ -67,7 +67,7 @@ def body(rendered: Email, kind: str) -> str:
 
 
 def plain(notice: LeasedNotice, **how: Any) -> str:
-    """The plain text, its lines joined."""
+    """Return the plain-text body as one line."""
     return " ".join(body(email_of(notice, **how), "plain").split())
 
 
