@@ -13,7 +13,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from tests.support.application import Application
 from tests.support.commandline import Running, environment, running, webhookd
 from tests.support.daemons import free_port, until

@@ -15,7 +15,7 @@ import pytest
 from daemon import embedded
 from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded import data_dir, startup
-from daemon.embedded.account import server_account
+from daemon.embedded.os_user import server_account
 from tests.embedded.processes import is_gone, query, running, until
 from tests.support.postgres import FAST_SETTINGS
 

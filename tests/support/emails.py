@@ -10,7 +10,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import NoticeId, TenantId, WebhookId
 from daemon.core.model.notices import AttemptSummary, Email, LeasedNotice, NoticeKind
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.email_addresses import parse_address
 from daemon.notifications.email import EmailSettings, render_email
 

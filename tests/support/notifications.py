@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.email_addresses import parse_address
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.mail_server import MailServer
