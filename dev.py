@@ -2,8 +2,8 @@
 """
 Set up and run: `python3 dev.py demo | run | test | bench | faults | figures`.
 
-Needs Python 3.11 or later and its pip, nothing else. What is installed goes into `.venv`, once per
-change of `pyproject.toml`. This file itself is read by older Pythons too, so that they can say so.
+Needs only Python 3.11 or later and its pip. Packages are installed into `.venv`, again after each
+change of `pyproject.toml`. Python 3.7 must still parse this file, to report that it is too old.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-if sys.version_info < (3, 11):  # noqa: UP036 - this very line tells it
+if sys.version_info < (3, 11):  # noqa: UP036 - older versions get here
     sys.exit("dev.py needs Python 3.11 or later, and this is %d.%d." % sys.version_info[:2])  # noqa: UP031
 
 ROOT = pathlib.Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 PYTHON = BIN / "python"
-STAMP = VENV / "installed-for"
+STAMP_FILE = VENV / "installed-for"
 RECEIVERS = ROOT / "tests" / "receivers"
 
 CHECKS = {
@@ -39,103 +39,111 @@ CHECKS = {
 COMMANDS = {"demo", "run", "test", "bench", "faults", "figures"}
 USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
 
-  demo    the whole product on this machine: database, daemon, receiver, sample events
-  run     the command line itself, webhookd: `python3 dev.py run --help`
-  test    linters, types, import rules and tests; `--full` adds the tests that take long;
-          with other arguments pytest alone, with those
-  bench   the benchmarks
-  faults  the long forms of the fault tests: `python3 dev.py faults --help`
-  figures the sizes of files and functions, and which of them lack docstrings"""
+  demo     the whole product on this machine: database, daemon, receiver, sample events
+  run      any command of webhookd: `python3 dev.py run --help`
+  test     linters, types, import rules and tests; `--full` adds the slow tests;
+           other arguments are passed to pytest, which then runs alone
+  bench    the benchmarks
+  faults   the long forms of the fault tests: `python3 dev.py faults --help`
+  figures  the sizes of files and functions, and functions without docstrings"""
 
 
 def main(command: str, arguments: list[str]) -> int:
-    prepare()
+    """Run a command of `USAGE`; return the exit code, unless a program replaces this process."""
+    prepare_venv()
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     if command == "run":
-        become([str(PYTHON), "-m", "daemon", *arguments])
+        replace_process([str(PYTHON), "-m", "daemon", *arguments])
     if command == "demo":
-        become([str(PYTHON), "-m", "daemon", "demo", *arguments])
+        replace_process([str(PYTHON), "-m", "daemon", "demo", *arguments])
     os.chdir(ROOT)
-    # The tests start hundreds of processes, and each would compile the daemon for itself.
+    # Otherwise each of the hundreds of processes that the tests start would compile the daemon.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if command in {"bench", "faults", "figures"}:
-        become([str(PYTHON), "-m", f"tests.{command}", *arguments])
+        replace_process([str(PYTHON), "-m", f"tests.{command}", *arguments])
     return test(arguments)
 
 
-def become(command: list[str]) -> None:
-    """Replace this process, so that signals and the exit code are the program's own."""
+def replace_process(command: list[str]) -> None:
+    """Replace this process by a program, which gets its signals and sets its exit code."""
     sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606 - a shell is what this is to do without
+    os.execv(command[0], command)  # noqa: S606 - no shell is needed
 
 
-def prepare() -> None:
-    """Make `.venv` what `pyproject.toml` asks for; two runs at once take turns."""
-    if read(STAMP) == stamp():
+def prepare_venv() -> None:
+    """Install what `pyproject.toml` requires, unless it is installed; concurrent runs wait."""
+    if read_or_empty(STAMP_FILE) == expected_stamp():
         return
-    for place in (ROOT, VENV):
-        if place.exists() and not os.access(place, os.W_OK):
+    for folder in (ROOT, VENV):
+        if folder.exists() and not os.access(folder, os.W_OK):
             sys.exit(
-                f"{place} cannot be written by this user, and there is something to install: "
+                f"{folder} cannot be written by this user, and packages must be installed: "
                 "clone the repository into a folder of your own."
             )
-    with alone():
-        if read(STAMP) != stamp():
+    with installation_lock():
+        if read_or_empty(STAMP_FILE) != expected_stamp():
             install()
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Keep other runs out, by a lock on the folder itself, which leaves no file behind."""
+def installation_lock() -> Iterator[None]:
+    """Exclude other runs of dev.py by a lock on the folder itself, which leaves no file behind."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Another dev.py is installing here: waiting for it.")
+            print_now("Another dev.py is installing packages here: waiting for it.")
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)
 
 
-def stamp() -> str:
-    """What a finished install writes: what for, and where and for which Python the venv is."""
+def expected_stamp() -> str:
+    """Identify an installation: the hash of pyproject.toml, the checkout's path, the Python."""
     digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     return f"{digest}\n{ROOT}\n{python_version()}"
 
 
 def python_version() -> str:
-    """As `3.11`, of `.venv`; the system's Python may have become another since. Empty: none."""
-    question = "import sys; print('%d.%d' % sys.version_info[:2])"
+    """
+    Return the version of `.venv`'s Python, such as `3.11`; empty without a working Python.
+
+    An upgrade of the system may have replaced the Python that `.venv` was made from.
+    """
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
     with contextlib.suppress(OSError):
-        done = subprocess.run([PYTHON, "-c", question], capture_output=True, text=True, check=False)
+        done = subprocess.run([PYTHON, "-c", program], capture_output=True, text=True, check=False)
         return done.stdout
     return ""
 
 
-def read(path: pathlib.Path) -> str:
+def read_or_empty(path: pathlib.Path) -> str:
+    """Return the text of a file; empty if it cannot be read."""
     with contextlib.suppress(OSError):
         return path.read_text()
     return ""
 
 
 def install() -> None:
-    """Make or renew `.venv`; what an interrupted run has left, which has no stamp, is cleared."""
-    say("Preparing .venv: once, about a minute.")
-    is_whole = read(STAMP).split("\n")[1:] == stamp().split("\n")[1:]
-    STAMP.unlink(missing_ok=True)
-    if not is_whole and call([sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)]):
+    """Make or update `.venv`. An incomplete one, left without a stamp, is cleared first."""
+    print_now("Preparing .venv: this takes about a minute, once.")
+    is_complete = read_or_empty(STAMP_FILE).split("\n")[1:] == expected_stamp().split("\n")[1:]
+    STAMP_FILE.unlink(missing_ok=True)
+    if not is_complete and call(
+        [sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)]
+    ):
         sys.exit("Python could not make .venv: on Debian, apt-get install python3-venv.")
     packages = ["-e", f"{ROOT}[embedded,dev]"]
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
     if call([*pip(), "install", *quiet, *packages], env={**os.environ, "PIP_USER": "0"}):
-        sys.exit("pip could not install what pyproject.toml asks for: see its message above.")
-    STAMP.write_text(stamp())
+        sys.exit("pip could not install the packages in pyproject.toml: see its message above.")
+    STAMP_FILE.write_text(expected_stamp())
 
 
 def pip() -> list[str]:
-    """The command that installs into `.venv`, with whichever pip this machine has."""
+    """Return the pip command that installs into `.venv`; it may be the system's pip."""
     if has_module(sys.executable, "pip"):
         return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
     if has_module(sys.executable, "ensurepip"):
@@ -147,55 +155,66 @@ def pip() -> list[str]:
 
 
 def has_module(python: str, name: str) -> bool:
+    """Return whether this interpreter can import the module."""
     found = subprocess.run([python, "-c", f"import {name}"], capture_output=True, check=False)
     return found.returncode == 0
 
 
 def test(arguments: list[str]) -> int:
-    """Run the whole suite, or with arguments pytest alone, which passes its exit code on."""
-    with alone():
-        well = has_receivers()
+    """Run the whole suite, or pytest alone if it is given arguments; return the exit code."""
+    with installation_lock():
+        has_receivers = install_receivers()
     if arguments not in ([], ["--full"]):
-        return call([str(PYTHON), "-m", "pytest", *arguments]) or int(not well)
-    return int(not all([well, suite(full=bool(arguments))]))
+        return call([str(PYTHON), "-m", "pytest", *arguments]) or int(not has_receivers)
+    return int(not all([has_receivers, run_suite(full=bool(arguments))]))
 
 
-def suite(*, full: bool) -> bool:
+def run_suite(*, full: bool) -> bool:
     """
-    Run checks and tests on two cores; the last line counts all tests, as pytest's own does.
+    Run checks and tests on two cores; the last line counts all tests, in pytest's format.
 
-    Two processes of pytest share the tests, one of which begins when the checks are done. Tests
-    that measure time run after that, in one process.
+    Two pytest processes share the tests. The second one starts after the checks. Tests that measure
+    time run after that, in one process. Returns whether everything passed.
     """
     began = time.monotonic()
-    without = "" if full else " and not full"
-    with contextlib.ExitStack() as held:
-        shared, own, log = (
-            held.enter_context(tempfile.TemporaryDirectory(prefix="webhookd-suite-")),
-            held.enter_context(tempfile.TemporaryDirectory(prefix="webhookd-suite-")),
-            held.enter_context(tempfile.TemporaryFile("w+")),
-        )
-        with together() as started:
-            started.append(pytest(shared, f"not timing{without}", output=log))
-            well = [passes(name, command) for name, command in CHECKS.items()]
-            say("pytest:")
-            started.append(pytest(shared, f"not timing{without}"))
-            for process in started:
-                process.wait()
-            log.seek(0)
-            say(f"pytest, the process beside it:\n{log.read().rstrip()}")
-            say("pytest, the tests that measure time:")
-            started.append(pytest(own, f"timing{without}"))
-            started[-1].wait()
-        total = counted(pathlib.Path(shared), pathlib.Path(own))
-    crashed = len(started) - total.pop("reports")
-    say(closing_line(total, crashed=crashed, seconds=time.monotonic() - began))
-    return all(well) and not crashed and not any(process.returncode for process in started)
+    slow = "" if full else " and not full"
+    with temporary_folder() as shared, temporary_folder() as timing:
+        with child_processes() as processes:
+            checks_passed = run_checks_and_shared_tests(processes, shared, f"not timing{slow}")
+            print_now("pytest, the tests that measure time:")
+            processes.append(start_pytest(timing, f"timing{slow}"))
+            processes[-1].wait()
+        counts = sum_counts(pathlib.Path(shared), pathlib.Path(timing))
+    crashed = len(processes) - counts.pop("reports")
+    print_now(closing_line(counts, crashed=crashed, seconds=time.monotonic() - began))
+    return checks_passed and not crashed and not any(each.returncode for each in processes)
 
 
-def pytest(share: str, marks: str, output: IO[str] | None = None) -> subprocess.Popen[bytes]:
-    """Start a pytest that runs what no other with the same `share`, a folder, has claimed."""
-    # One word: pytest looks for its configuration before it knows which options take a value.
+def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="webhookd-suite-")
+
+
+def run_checks_and_shared_tests(
+    processes: list[subprocess.Popen[bytes]], share: str, marks: str
+) -> bool:
+    """Run the checks beside the first pytest, then the second; return whether the checks passed."""
+    with tempfile.TemporaryFile("w+") as log:
+        processes.append(start_pytest(share, marks, output=log))
+        passed = [run_check(name, command) for name, command in CHECKS.items()]
+        print_now("pytest:")
+        processes.append(start_pytest(share, marks))
+        for process in processes:
+            process.wait()
+        log.seek(0)
+        print_now(f"pytest, the other process:\n{log.read().rstrip()}")
+    return all(passed)
+
+
+def start_pytest(
+    share: str, marks: str, *, output: IO[str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a pytest that skips test files claimed by another process in the folder `share`."""
+    # One word: pytest searches for its configuration before it knows which options take a value.
     sharing = ["-p", "tests.support.sharing", f"--share={share}"]
     return subprocess.Popen(
         [str(PYTHON), "-m", "pytest", "-q", *sharing, "-m", marks],
@@ -205,8 +224,8 @@ def pytest(share: str, marks: str, output: IO[str] | None = None) -> subprocess.
 
 
 @contextlib.contextmanager
-def together() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that are added to the list end before we do, however we end."""
+def child_processes() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Yield a list of child processes; wait for all of them, and terminate them on SIGTERM."""
     started: list[subprocess.Popen[bytes]] = []
     try:
         yield started
@@ -216,66 +235,66 @@ def together() -> Iterator[list[subprocess.Popen[bytes]]]:
         raise
     finally:
         for process in started:
-            process.wait()  # the terminal has interrupted it too, and it may have to tidy up
+            process.wait()  # Ctrl-C has reached it too, and it may have to clean up
 
 
-def counted(*folders: pathlib.Path) -> dict[str, int]:
-    """The sums of what the processes have counted, by outcome; `reports` is how many have."""
+def sum_counts(*folders: pathlib.Path) -> dict[str, int]:
+    """Add up the counts that the processes wrote, by outcome; `reports` is how many wrote any."""
     reports = [json.loads(file.read_text()) for folder in folders for file in folder.glob("*.json")]
     names = {name for report in reports for name in report}
-    total = {name: sum(report.get(name, 0) for report in reports) for name in names}
-    return {**total, "reports": len(reports)}
+    counts = {name: sum(report.get(name, 0) for report in reports) for name in names}
+    return {**counts, "reports": len(reports)}
 
 
-def closing_line(total: dict[str, int], *, crashed: int, seconds: float) -> str:
-    """As pytest's own; each process that has `crashed`, without counts, is one error more."""
-    errors = total.get("error", 0) + crashed
+def closing_line(counts: dict[str, int], *, crashed: int, seconds: float) -> str:
+    """Summarise the run in pytest's format; each crashed process counts as one more error."""
+    errors = counts.get("error", 0) + crashed
     order = ("failed", "passed", "skipped", "xfailed", "xpassed")
-    found = [f"{total[name]} {name}" for name in order if total.get(name)]
+    found = [f"{counts[name]} {name}" for name in order if counts.get(name)]
     found += [f"{errors} error{'s' if errors > 1 else ''}"] if errors else []
     minutes = f"{int(seconds) // 60}:{int(seconds) % 60:02}"
     return f"==== {', '.join(found) or 'no tests ran'} in {seconds:.2f}s ({minutes}) ===="
 
 
-def has_receivers() -> bool:
-    """Install what the JavaScript receivers of the tests need, once per change of their lock."""
+def install_receivers() -> bool:
+    """Install the JavaScript receivers' packages if their lock file changed; False if npm fails."""
     lock = RECEIVERS / "package-lock.json"
-    mark = RECEIVERS / "node_modules" / ".installed-for"
+    stamp = RECEIVERS / "node_modules" / ".installed-for"
     if not lock.exists():
         return True
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    if read(mark) == digest:
+    if read_or_empty(stamp) == digest:
         return True
     command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    os.environ["NODE_USE_SYSTEM_CA"] = "1"  # as pip does: the network may have a CA of its own
-    if not passes("npm ci", command, cwd=RECEIVERS):
+    os.environ["NODE_USE_SYSTEM_CA"] = "1"  # as pip does: the network may have its own CA
+    if not run_check("npm ci", command, cwd=RECEIVERS):
         return False
-    mark.parent.mkdir(exist_ok=True)  # npm makes none when there is nothing to install
-    mark.write_text(digest)
+    stamp.parent.mkdir(exist_ok=True)  # npm makes none when there is nothing to install
+    stamp.write_text(digest)
     return True
 
 
-def passes(name: str, command: list[str], cwd: pathlib.Path = ROOT) -> bool:
-    """Run a tool of `.venv`; one line tells verdict and time, its output follows if it failed."""
+def run_check(name: str, command: list[str], *, cwd: pathlib.Path = ROOT) -> bool:
+    """Run a tool of `.venv`, print the result and the time, and its output if it failed."""
     began = time.monotonic()
     done = subprocess.run(
         [str(BIN / command[0]), *command[1:]],
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     verdict = "failed" if done.returncode else "passed"
-    say(f"{name}: {verdict} in {time.monotonic() - began:.1f} s")
+    print_now(f"{name}: {verdict} in {time.monotonic() - began:.1f} s")
     if done.returncode:
-        say(done.stdout.rstrip())
+        print_now(done.stdout.rstrip())
     return done.returncode == 0
 
 
 def call(command: list[str], env: dict[str, str] | None = None) -> int:
-    """Run with the terminal ours; return the exit code, as a shell would for a signal."""
+    """Run a command; return its exit code, or 128 + N if signal N ended it, as shells do."""
     with subprocess.Popen(command, env=env) as process:
         try:
             code = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # the terminal has interrupted it too, and it may have to tidy up
+            process.wait()  # Ctrl-C has reached it too, and it may have to clean up
             raise
         except SystemExit:
             process.terminate()
@@ -283,20 +302,21 @@ def call(command: list[str], env: dict[str, str] | None = None) -> int:
     return code if code >= 0 else 128 - code
 
 
-def say(line: str) -> None:
+def print_now(line: str) -> None:
+    """Print without buffering, in order with the output of child processes."""
     print(line, flush=True)
 
 
-def terminated(number: int, _frame: object) -> None:
+def exit_on_signal(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
-        asked = sys.argv[1:] in (["--help"], ["-h"], ["help"])
-        print(USAGE, file=sys.stdout if asked else sys.stderr)
-        sys.exit(0 if asked else 2)
-    signal.signal(signal.SIGTERM, terminated)
+        wants_help = sys.argv[1:] in (["--help"], ["-h"], ["help"])
+        print(USAGE, file=sys.stdout if wants_help else sys.stderr)
+        sys.exit(0 if wants_help else 2)
+    signal.signal(signal.SIGTERM, exit_on_signal)
     try:
         sys.exit(main(sys.argv[1], sys.argv[2:]))
     except KeyboardInterrupt:

@@ -12,8 +12,8 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
-from daemon.admin.server.listen import serve
 from daemon.admin.server.readiness import Readiness
+from daemon.admin.server.serve import serve
 from daemon.config import Config
 from daemon.core.errors import DatabaseUnavailableError, UsageError
 from daemon.runtime import systemd

@@ -10,7 +10,7 @@ from daemon.admin.resources.routes import api_routes
 from daemon.admin.server.app import add_api, make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
@@ -34,7 +34,7 @@ from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Heartbeats, Loop
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
 
 # A lease outlives the attempt by as long as the database may be away for a moment.

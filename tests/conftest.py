@@ -1,7 +1,7 @@
 """
-One PostgreSQL for the whole run, and a database of its own for each test that asks for one.
+Settings and fixtures of all tests: one PostgreSQL server per run, one database per test.
 
-`WEBHOOKD_TEST_DATABASE_URL`, a superuser's URL, names another server to use instead of ours.
+If `WEBHOOKD_TEST_DATABASE_URL` is set, a superuser's URL, the tests use that server instead.
 """
 
 import asyncio
@@ -19,16 +19,21 @@ import uvloop
 
 from tests.support.application import Application
 from tests.support.certificates import Authority
-from tests.support.postgres import Stock, run_apart, temporary_database, temporary_server
+from tests.support.postgres import (
+    ClonedDatabases,
+    run_in_new_loop,
+    temporary_database,
+    temporary_server,
+)
 from tests.support.receiver import Receiver, receiving
 from tests.support.scratch import keep_temporary_files_in_memory
 
-# Whoever installs something from elsewhere needs the authorities of this machine.
-OUTSIDE = dict(os.environ)
+# The environment before `trust_only_a_test_authority`: pip needs this machine's authorities.
+ORIGINAL_ENVIRONMENT = dict(os.environ)
 
 TESTS = Path(__file__).parent
-# They hold that one thing does not delay another, so nothing else may run on the machine.
-TIMING = (
+# These tests assert time limits, so `dev.py test` runs nothing else beside them.
+TIMING_TESTS = (
     "egress/test_crowds.py",
     "faults/test_old_transaction.py",
     "faults/test_outages.py",
@@ -38,26 +43,27 @@ TIMING = (
     "runtime/test_loop.py",
 )
 
-# An example that takes long says how busy the machine is, and nothing of the code.
+# A slow example shows that the machine is busy, not that the code is slow.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure() -> None:
-    # A shell ignores SIGINT for what it runs in the background, and children inherit that.
+    # Shells make background jobs ignore SIGINT, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidies up, as after an interrupt
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures are torn down
     keep_temporary_files_in_memory()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(TESTS).as_posix().startswith(TIMING):
+        if item.path.relative_to(TESTS).as_posix().startswith(TIMING_TESTS):
             item.add_marker(pytest.mark.timing)
 
 
 def pytest_collection_finish() -> None:
-    # What the imports have made stays: collecting garbage amid it took a quarter of our CPU time.
+    # Imported modules are never freed. Traversing them in each garbage collection took a quarter
+    # of the CPU time.
     gc.collect()
     gc.freeze()
 
@@ -68,10 +74,14 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test calls the world outside, and all of its authorities take each daemon time to load."""
+def trust_only_a_test_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """
+    Replace the system's certificate authorities by a single one.
+
+    Tests connect to loopback only, and each daemon would spend time loading the system's.
+    """
     folder = tmp_path_factory.mktemp("authority")
-    (folder / "one.pem").write_text(Authority("The only one").pem)
+    (folder / "one.pem").write_text(Authority("The only authority").pem)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(folder / "one.pem"))
         patch.setenv("SSL_CERT_DIR", str(folder))
@@ -80,9 +90,9 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A superuser's URL of the server that all tests of this run share."""
-    if given := os.environ.get("WEBHOOKD_TEST_DATABASE_URL"):
-        yield given
+    """A superuser's URL of the server that this run's tests share."""
+    if configured := os.environ.get("WEBHOOKD_TEST_DATABASE_URL"):
+        yield configured
         return
     with temporary_server() as url:
         yield url
@@ -94,27 +104,27 @@ def migrated_template(postgres_url: str) -> Iterator[str]:
     from daemon.store.migrations import migrate
 
     with temporary_database(postgres_url) as url:
-        run_apart(migrate(url))
+        run_in_new_loop(migrate(url))
         yield urlsplit(url).path.removeprefix("/")
 
 
 @pytest.fixture(scope="session")
-def migrated_databases(postgres_url: str, migrated_template: str) -> Iterator[Stock]:
-    stock = Stock(postgres_url, migrated_template)
-    yield stock
-    stock.close()
+def migrated_databases(postgres_url: str, migrated_template: str) -> Iterator[ClonedDatabases]:
+    databases = ClonedDatabases(postgres_url, migrated_template)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def database(migrated_databases: Stock) -> Iterator[str]:
-    """The URL of a migrated database that is this test's alone."""
+def database(migrated_databases: ClonedDatabases) -> Iterator[str]:
+    """The URL of a migrated database for this test alone."""
     with migrated_databases.database() as url:
         yield url
 
 
 @pytest.fixture
 def empty_database(postgres_url: str) -> Iterator[str]:
-    """The URL of a database without a table that is this test's alone."""
+    """The URL of a database without tables for this test alone."""
     with temporary_database(postgres_url) as url:
         yield url
 
@@ -130,5 +140,5 @@ async def app(database: str) -> AsyncIterator[Application]:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """A customer's endpoint on loopback."""
-    async with receiving() as it:
-        yield it
+    async with receiving() as started:
+        yield started

@@ -1,8 +1,8 @@
 """
-Measures the product: `python3 dev.py figures` prints it, `test_structure` holds it to limits.
+Sizes and docstrings of the product's code: `python3 dev.py figures`; `test_structure` limits them.
 
-Only the syntax tree is read; nothing is imported. A line is a line of the file, blank ones and
-docstrings included; a function's are those from its first decorator to its end.
+The files are parsed, not imported. Lines include blank lines and docstrings. A function's lines
+extend from its first decorator to its end.
 """
 
 import ast
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WORST = 10
+LONGEST = 10
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the product; `name` is its path below the root, with slashes."""
+    """A file of the product; `name` is its path relative to the repository, with slashes."""
 
     name: str
     lines: int
@@ -25,7 +25,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or method; `name` is `path::Class.method`, nested ones below the outer."""
+    """A function or method; `name` is `path::Class.method`, or `path::outer.inner` if nested."""
 
     name: str
     lines: int
@@ -34,21 +34,23 @@ class Function:
     raises: bool
 
     @property
-    def says_what_it_raises(self) -> bool:
+    def documents_exception(self) -> bool:
+        """Whether the docstring mentions raising; a word search, not a check of the type."""
         return "raise" in (self.docstring or "").lower()
 
 
 def product_files() -> list[Path]:
+    """Return the paths of the product's Python files."""
     return [*sorted((ROOT / "daemon").rglob("*.py")), ROOT / "dev.py"]
 
 
 def files() -> list[File]:
-    """All of the product's files."""
+    """Measure all files of the product."""
     return [File(_name(path), len(path.read_text().splitlines())) for path in product_files()]
 
 
 def functions() -> list[Function]:
-    """All functions and methods of the product, nested ones included."""
+    """Measure all functions and methods of the product, including nested ones."""
     return [
         function
         for path in product_files()
@@ -57,7 +59,7 @@ def functions() -> list[Function]:
 
 
 def functions_of(source: str, name: str) -> list[Function]:
-    """The functions of one file, in its order."""
+    """Measure the functions of one file, in the order of the file."""
     return list(_functions(ast.parse(source), f"{name}::", public=True))
 
 
@@ -66,7 +68,7 @@ def _name(path: Path) -> str:
 
 
 def _functions(node: ast.AST, prefix: str, *, public: bool) -> Iterator[Function]:
-    """`public`: whether all that this node lies in is."""
+    """`public` is whether the code around it is public; functions nested in others never are."""
     for inner in ast.iter_child_nodes(node):
         if isinstance(inner, ast.ClassDef):
             is_public = public and not inner.name.startswith("_")
@@ -94,7 +96,7 @@ def _measured(
 
 
 def _raises(node: ast.AST) -> bool:
-    """Whether it holds a `raise` of its own: no bare one, and none of a function inside."""
+    """Whether it contains a `raise` of an exception, outside nested functions and classes."""
     if isinstance(node, ast.Raise):
         return node.exc is not None
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
@@ -103,8 +105,8 @@ def _raises(node: ast.AST) -> bool:
 
 
 def _largest(measured: Iterable[File | Function]) -> list[str]:
-    worst = sorted(measured, key=lambda each: (-each.lines, each.name))[:WORST]
-    return [f"  {each.lines:4}  {each.name}" for each in worst]
+    longest = sorted(measured, key=lambda each: (-each.lines, each.name))[:LONGEST]
+    return [f"  {each.lines:4}  {each.name}" for each in longest]
 
 
 def _share(part: int, whole: int) -> str:
@@ -112,7 +114,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def report() -> Iterator[str]:
-    """The figures and the worst of each kind, line by line."""
+    """Yield the lines of the report: each figure, followed by the ten longest of its kind."""
     all_files, all_functions = files(), functions()
     lines = sorted(each.lines for each in all_files)
     yield f"files: {len(lines)}, median {statistics.median(lines):.0f} lines, largest {lines[-1]}"
@@ -125,14 +127,15 @@ def report() -> Iterator[str]:
     )
     yield from _largest(all_functions)
     public = [each for each in all_functions if each.is_public]
-    bare = [each for each in public if each.docstring is None]
-    yield f"public functions with a docstring: {_share(len(public) - len(bare), len(public))}"
-    yield "  the longest without:"
-    yield from _largest(bare)
+    undocumented = [each for each in public if each.docstring is None]
+    documented = _share(len(public) - len(undocumented), len(public))
+    yield f"public functions with a docstring: {documented}"
+    yield "  the longest without one:"
+    yield from _largest(undocumented)
     raising = [each for each in public if each.raises]
-    silent = [each for each in raising if not each.says_what_it_raises]
-    said = _share(len(raising) - len(silent), len(raising))
-    yield f"public functions that raise and say so: {said}"
+    silent = [each for each in raising if not each.documents_exception]
+    documented = _share(len(raising) - len(silent), len(raising))
+    yield f"public functions that raise and document it: {documented}"
     yield "  the longest that do not:"
     yield from _largest(silent)
 

@@ -1,4 +1,4 @@
-"""No output contains a secret: a canary in every secret, while everything fails."""
+"""No output contains a secret: every secret contains a canary, and everything fails."""
 
 import json
 import os
@@ -13,11 +13,18 @@ from uuid import UUID
 import aiohttp
 import pytest
 
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from tests.support.application import Application
 from tests.support.commandline import Running, environment, running, webhookd
 from tests.support.daemons import free_port, until
-from tests.support.hostile import HTTP, hanging_up, hostile, resetting, saying, saying_once
+from tests.support.hostile import (
+    HTTP,
+    closing_at_once,
+    hostile,
+    resetting,
+    responding_once,
+    responding_with,
+)
 from tests.support.receiver import Received, Receiver, Reply
 
 CANARY = "c4n4ry"  # part of every secret, with a word for each
@@ -129,7 +136,7 @@ async def wait_for_events(daemon: Running, *events: str) -> None:
         await daemon.line(lambda line, event=event: f'"{event}"' in line, err=True)  # type: ignore[misc]
 
 
-async def test_no_output_contains_a_secret_whatever_fails(
+async def test_no_output_contains_a_secret_when_everything_fails(
     app: Application, database: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -138,22 +145,22 @@ async def test_no_output_contains_a_secret_whatever_fails(
     env = {"DATABASE_URL": database}
     garbage = HTTP + b"200 " + CANARY.encode() + b"\x00\r\nX: \xff\xfe\x00\r\n\r\n"
     async with (
-        hostile(hanging_up) as one,
+        hostile(closing_at_once) as one,
         hostile(resetting) as two,
-        hostile(saying_once(CANARY.encode() * 10)) as three,
-        hostile(saying(garbage)) as four,
+        hostile(responding_once(CANARY.encode() * 10)) as three,
+        hostile(responding_with(garbage)) as four,
         running(
             *("run", "--no-embedded"),
             folder=tmp_path,
             env=env,
-            python=("-m", "tests.support.sabotaged"),
+            python=("-m", "tests.support.faulty_signing"),
         ) as daemon,
     ):
         tenant = await make_everything_fail(app, receiver, [x.url for x in (one, two, three, four)])
         await wait_for_events(daemon, "service.started")
         await until(lambda: every_secret_is_sealed(app))
         await app.event(tenant, {"password": f"{CANARY}-data"})
-        await app.event(tenant, type="sabotage")
+        await app.event(tenant, type="fault")
         await wait_for_events(daemon, "delivery.failed", "delivery.postponed", "endpoint.changed")
         await wait_for_events(daemon, "notice.not_mailed")
         await until(lambda: every_endpoint_is_paused(app))

@@ -1,4 +1,4 @@
-"""The wheel works on its own, and psql can run the migrations."""
+"""The wheel is complete, and migrations can be applied in every supported way."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
 from daemon.store import migrations
 from daemon.store.errors import describe
-from tests.conftest import OUTSIDE
+from tests.conftest import ORIGINAL_ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(pip, cwd=ROOT, check=True, capture_output=True)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     [built] = folder.glob("*.whl")
     return built
 
@@ -38,7 +38,7 @@ def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Pat
     assert not [name for name in names if name.startswith("tests/")]
 
 
-async def test_the_unpacked_wheel_brings_what_migrating_a_database_needs(
+async def test_the_unpacked_wheel_can_migrate_a_database(
     wheel: Path, tmp_path: Path, empty_database: str
 ) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
@@ -62,7 +62,7 @@ def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
     python = tmp_path / "v/bin/python"
     base = [sys.executable, "-I", "-m", "pip", "--python", str(python), "install"]
     install = [*_outer_python(base), "-q", "--no-compile", f"{wheel}[embedded]"]
-    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, env=OUTSIDE)
+    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, env=ORIGINAL_ENVIRONMENT)
 
     demo = subprocess.run(
         [tmp_path / "v/bin/webhookd", "demo", "--seconds", "3"],

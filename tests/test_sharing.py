@@ -1,4 +1,4 @@
-"""Two processes of pytest that share a run."""
+"""The pytest plugin with which several processes share a test run."""
 
 import json
 import subprocess
@@ -9,20 +9,20 @@ import pytest
 
 from tests.support.commandline import ROOT
 
-# Each test leaves a mark. The first process stops at a gate, within which the second runs.
-GATE = """
+# The first test to run this starts the second process, and waits for it to end.
+WAITING = """
 import os, pathlib, subprocess, time
 import pytest
 FOLDER = pathlib.Path(__file__).parent
 
 @pytest.fixture(scope="module")
-def made():
-    (FOLDER / "made").touch(exist_ok=False)
+def set_up_once():
+    (FOLDER / "set-up").touch(exist_ok=False)
     yield
-    (FOLDER / "unmade").touch(exist_ok=False)
+    (FOLDER / "torn-down").touch(exist_ok=False)
 
 @pytest.mark.parametrize("number", range(3))
-def test_gate(made, number):
+def test_waits(set_up_once, number):
     if "OTHER" in os.environ and number == 0:
         command = os.environ.pop("OTHER")
         subprocess.run(command, shell=True, check=True)
@@ -37,7 +37,7 @@ def test_fails(): assert {passes}
 def project(tmp_path: Path) -> Path:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n")
     for number, source in enumerate(
-        [GATE, PLAIN.format(passes=True), PLAIN.format(passes=False), PLAIN.format(passes=True)]
+        [WAITING, PLAIN.format(passes=True), PLAIN.format(passes=False), PLAIN.format(passes=True)]
     ):
         (tmp_path / f"folder{number % 2}").mkdir(exist_ok=True)
         (tmp_path / f"folder{number % 2}" / f"test_{number}.py").write_text(source)
@@ -63,7 +63,7 @@ def test_two_processes_run_each_file_once_and_leave_their_counts(project: Path) 
     assert printed.count("FAILED") == 1
 
 
-def test_without_a_folder_it_is_pytest_as_ever(project: Path) -> None:
+def test_without_the_option_every_test_runs_as_usual(project: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.sharing", str(project)]
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""How the parts of a daemon are put together: what they share, and that a stop ends all of it."""
+"""The wiring of a daemon: which parts share a resource, and that a stop releases it."""
 
 import threading
 
@@ -15,7 +15,7 @@ def offload_threads() -> int:
     return sum(thread.name.startswith("offload") for thread in threading.enumerate())
 
 
-async def test_large_work_of_deliveries_and_of_the_api_shares_one_thread_that_a_stop_ends(
+async def test_deliveries_and_api_share_one_offload_thread_that_ends_with_the_daemon(
     app: Application, database: str, receiver: Receiver
 ) -> None:
     tenant = await app.tenant()

@@ -36,8 +36,8 @@ def check(
 
 
 async def _check(config: Path | None) -> "Counter[Status]":
+    from daemon.cli.checks.all_checks import check_installation
     from daemon.cli.checks.finding import Status
-    from daemon.cli.checks.sequence import check_installation
     from daemon.cli.support.console import Screen
 
     screen, counts = Screen(), Counter[Status]()
@@ -50,8 +50,8 @@ async def _check(config: Path | None) -> "Counter[Status]":
 
 
 async def _check_as_json(config: Path | None) -> "Counter[Status]":
+    from daemon.cli.checks.all_checks import check_installation
     from daemon.cli.checks.finding import Status
-    from daemon.cli.checks.sequence import check_installation
 
     findings = [finding async for finding in check_installation(config)]
     counts = Counter(finding.status for finding in findings)

@@ -80,9 +80,9 @@ async def _rotate(
 ) -> NewSecret:
     from daemon.cli.support.databases import verified_connection
     from daemon.core.model.ids import WebhookId
+    from daemon.secrets.encryption import Vault
     from daemon.secrets.new_secret import new_secret
     from daemon.secrets.sealing import seal_secret
-    from daemon.secrets.vault import Vault
     from daemon.store.secret_rotation import RotationUnderWay, rotate
     from daemon.wiring import master_keys
 

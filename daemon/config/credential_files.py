@@ -5,8 +5,8 @@ from pathlib import Path
 
 from daemon.config.config import fields_by_key
 from daemon.config.draft import Draft
-from daemon.config.messages import suggestion
-from daemon.config.origin import Origin
+from daemon.config.error_messages import suggestion
+from daemon.config.setting_source import Origin
 
 KEYS_BY_FILE_NAME = {key.replace(".", "__"): key for key in fields_by_key()}
 

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from daemon.config.config import Config, fields_by_key
-from daemon.config.messages import dotted, validation_message
-from daemon.config.origin import Origin
+from daemon.config.error_messages import dotted, validation_message
+from daemon.config.setting_source import Origin
 from daemon.config.text_values import parse_text
 from daemon.config.toml_lines import KeyPath
 from daemon.core.errors import ConfigError

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from daemon.config.config import fields_by_key
 from daemon.config.draft import Draft
-from daemon.config.messages import quoted_name, suggestion
-from daemon.config.origin import Origin
+from daemon.config.error_messages import quoted_name, suggestion
+from daemon.config.setting_source import Origin
 from daemon.config.toml_file import CONFIG_VARIABLE
 
 PREFIX = "WEBHOOKD_"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.config.draft import Draft
-from daemon.config.origin import Origin
+from daemon.config.setting_source import Origin
 from daemon.config.toml_lines import KeyPath, lines_of
 
 CONFIG_VARIABLE = "WEBHOOKD_CONFIG"

@@ -19,7 +19,7 @@ from daemon.core.policy.urls import judge_url
 from daemon.egress.connector import Connector
 from daemon.egress.failures import REQUEST_ERRORS, failure_of
 from daemon.egress.http1 import HttpConnection
-from daemon.egress.messages import request_bytes, request_head, response_of
+from daemon.egress.http_messages import request_bytes, request_head, response_of
 from daemon.egress.peer import Peer
 from daemon.egress.pool import ConnectionPool
 from daemon.egress.proxy import Proxy

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import aiohappyeyeballs
 
 from daemon.core.policy.egress_policy import EgressPolicy
-from daemon.egress.addresses import address_info, addresses_of, permitted_addresses
 from daemon.egress.http1 import HttpConnection
 from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.peer import Peer
 from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, open_tunnel
+from daemon.egress.resolved_addresses import address_info, addresses_of, permitted_addresses
 from daemon.egress.resolver import LookupFailedError, Resolver
 from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts

@@ -11,8 +11,8 @@ import ssl
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
-from daemon.egress.addresses import RefusedTargetError
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
+from daemon.egress.resolved_addresses import RefusedTargetError
 from daemon.egress.resolver import LookupFailedError
 from daemon.egress.response_reader import InvalidResponseError, ResponseError
 from daemon.egress.tls_context import UnusableCertificateError

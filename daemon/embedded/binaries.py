@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.core.errors import EmbeddedPostgresError
-from daemon.embedded.account import Account, inaccessible_part
+from daemon.embedded.os_user import Account, inaccessible_part
 
 PROGRAMS = ("postgres", "initdb")
 SYSTEM = Path("/usr/lib/postgresql")

@@ -10,9 +10,9 @@ from pathlib import Path
 from signal import SIGKILL
 
 from daemon.core.errors import EmbeddedPostgresError
-from daemon.embedded.account import Account
 from daemon.embedded.data_dir import open_private
 from daemon.embedded.launch import Launch
+from daemon.embedded.os_user import Account
 from daemon.embedded.server_log import failure_reason
 
 # C.UTF-8 classifies letters beyond ASCII; C exists even where C.UTF-8 is missing.

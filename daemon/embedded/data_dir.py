@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from daemon.core.errors import EmbeddedPostgresError
-from daemon.embedded.account import Account, inaccessible_part
+from daemon.embedded.os_user import Account, inaccessible_part
 
 ORPHANS_SECONDS = 30
 

@@ -11,7 +11,7 @@ from signal import SIGINT, SIGKILL, SIGQUIT
 from typing import IO
 
 from daemon.embedded import child_process
-from daemon.embedded.account import Account
+from daemon.embedded.os_user import Account
 
 # PostgreSQL's fast shutdown, its immediate shutdown, then a kill, with the seconds given to each.
 STOP_SIGNALS = ((SIGINT, 15), (SIGQUIT, 7), (SIGKILL, 5))

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from daemon.core.errors import EmbeddedPostgresError
-from daemon.embedded.account import server_account
 from daemon.embedded.binaries import accessible_binaries, find_binaries
 from daemon.embedded.cluster import (
     cluster_version,
@@ -18,6 +17,7 @@ from daemon.embedded.cluster import (
 from daemon.embedded.connection import ROLE, server_url
 from daemon.embedded.data_dir import alive_lock, exclusive_lock, prepare_data_dir
 from daemon.embedded.launch import Launch, stop_process
+from daemon.embedded.os_user import server_account
 from daemon.embedded.socket_dir import socket_dir
 from daemon.embedded.startup import SERVICE_FILE, ServerSpec, start_server
 

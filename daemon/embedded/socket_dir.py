@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.core.errors import EmbeddedPostgresError
-from daemon.embedded.account import Account, inaccessible_part
+from daemon.embedded.os_user import Account, inaccessible_part
 
 SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path, less the final zero
 

@@ -16,8 +16,8 @@ import structlog
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.model.secrets import StoredSecrets
 from daemon.runtime.metrics import Metrics
+from daemon.secrets.encryption import Vault
 from daemon.secrets.sealing import seal_secrets
-from daemon.secrets.vault import Vault
 from daemon.store import secrets
 from daemon.store.database import Database
 from daemon.store.secrets import LONGEST_STORED, UNREADABLE

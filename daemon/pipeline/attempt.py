@@ -20,8 +20,8 @@ from daemon.core.wire.event_ids import public_event_id
 from daemon.egress.client import WebhookClient
 from daemon.runtime.offload import Offload
 from daemon.secrets.credentials import open_credentials
+from daemon.secrets.encryption import Vault
 from daemon.secrets.redaction import redact
-from daemon.secrets.vault import Vault
 
 
 class AttemptMaker:

@@ -14,7 +14,7 @@ import structlog
 
 from daemon.core.errors import DatabaseUnavailableError, PostponedError
 from daemon.core.model.attempts import Claim
-from daemon.core.scheduling.lane import NOTHING_DUE, NextDue
+from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.lane_waker import LaneWaker

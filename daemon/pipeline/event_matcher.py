@@ -17,7 +17,7 @@ from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.wire.json_value import parse_json
 from daemon.runtime.time_slice import TimeSlice
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import event_log, subscriptions
+from daemon.store import stored_events, subscriptions
 from daemon.store.deliveries import NewDelivery
 from daemon.store.session import Connection
 
@@ -108,7 +108,7 @@ async def _data_where_needed(
     if not needed:
         return {}
     data: dict[EventId, object] = {}
-    for event_id, text in (await event_log.data_of(db, needed)).items():
+    for event_id, text in (await stored_events.data_of(db, needed)).items():
         data[event_id] = parse_json(text)
         await time_slice.yield_if_used()
     return data

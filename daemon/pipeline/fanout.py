@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from daemon.pipeline.event_matcher import match_events
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
-from daemon.store import deliveries, inbox, subscriptions
+from daemon.store import deliveries, event_inbox, subscriptions
 from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
-from daemon.store.inbox import EMPTY_SNAPSHOT, InboxBatch
+from daemon.store.event_inbox import EMPTY_SNAPSHOT, InboxBatch
 from daemon.store.session import Connection
 
 BATCH = 500
@@ -71,7 +71,7 @@ class Fanout:
 
     async def _fan_out(self) -> tuple[InboxBatch, list[NewDelivery]]:
         async with self._database.transaction(durable=False) as db:
-            batch = await inbox.take_batch(db, self._snapshot, limit=BATCH)
+            batch = await event_inbox.take_batch(db, self._snapshot, limit=BATCH)
             wanted = await match_events(db, batch.events) if batch.events else []
             if not wanted:
                 return batch, []
@@ -86,5 +86,5 @@ async def _without_locked(db: Connection, wanted: Sequence[NewDelivery]) -> list
     insertable = await subscriptions.lock_for_insert(db, list({new.webhook_id for new in wanted}))
     locked = [new for new in wanted if new.webhook_id not in insertable]
     if locked:
-        await inbox.return_events(db, [(new.event_id, new.webhook_id) for new in locked])
+        await event_inbox.return_events(db, [(new.event_id, new.webhook_id) for new in locked])
     return [new for new in wanted if new.webhook_id in insertable]

@@ -19,8 +19,8 @@ from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.model.notices import Notice
-from daemon.core.outcomes.consequences import consequences
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.batch_consequences import consequences
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.attempt_log import AttemptLog
 from daemon.pipeline.held_results import HeldResults

@@ -7,9 +7,9 @@ from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.ids import EventId
 from daemon.core.scheduling.replay_pace import Candidate
 from daemon.core.wire.json_value import parse_json
-from daemon.store.event_log import data_of
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.session import Connection
+from daemon.store.stored_events import data_of
 
 
 async def select_candidates(

@@ -12,7 +12,7 @@ from daemon.secrets.associated_data import (
     secret_associated_data,
 )
 from daemon.secrets.custom_headers import parse_custom_headers
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 
 
 def seal_secrets(stored: StoredSecrets, vault: Vault) -> StoredSecrets:

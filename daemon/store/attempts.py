@@ -12,7 +12,7 @@ from uuid import UUID
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store import listing
-from daemon.store.chains import EXHAUSTED
+from daemon.store.attempt_chains import EXHAUSTED
 from daemon.store.listing import ListFilter, find_last_row_read, last_row_read
 from daemon.store.session import Connection
 

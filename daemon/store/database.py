@@ -14,7 +14,7 @@ import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
 from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
-from daemon.store.listening import Handler, Notifications
+from daemon.store.pg_notifications import Handler, Notifications
 from daemon.store.session import CONNECT_SECONDS, QUERY_SECONDS, Connection, prepare
 
 # One message, one round trip.

@@ -1,6 +1,6 @@
 """The rights that the daemon's role needs, and those that it lacks."""
 
-from daemon.core.model.inspection import DisabledTrigger, MissingPrivilege
+from daemon.core.model.webhook_inspection import DisabledTrigger, MissingPrivilege
 from daemon.store.session import Connection
 
 # What the daemon's own statements do to each table.

@@ -14,7 +14,7 @@ from uuid import UUID
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.replay_pace import Candidate
-from daemon.store.chains import EXHAUSTED
+from daemon.store.attempt_chains import EXHAUSTED
 from daemon.store.session import Connection
 
 DATA_READ_AT_ONCE = 50  # an event may hold megabytes

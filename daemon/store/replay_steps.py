@@ -17,7 +17,7 @@ from daemon.core.model.replays import ReplaySource
 from daemon.core.scheduling.replay_pace import Batch, Candidate, Outstanding
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import replay_candidates, retry_lock
-from daemon.store.chains import NEXT_ATTEMPT_NUMBER
+from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER
 from daemon.store.session import Connection
 
 LIST_RUNNING = """

@@ -11,7 +11,7 @@ from uuid import UUID
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import retry_lock
-from daemon.store.chains import NEXT_ATTEMPT_NUMBER
+from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER
 from daemon.store.session import Connection
 
 
@@ -44,7 +44,7 @@ FIND_PENDING = """
     WITH chain AS MATERIALIZED (
         SELECT id, status, next_retry_at, leased_until
           FROM webhook_deliveries
-         -- A range of keys, as in `store.chains`.
+         -- A range of keys, as in `store.attempt_chains`.
          WHERE (event_id, webhook_id) >= ($1, $2) AND (event_id, webhook_id) <= ($1, $2)
     )
     SELECT id, leased_until >= now() AS in_flight

@@ -13,7 +13,7 @@ from daemon.admin.api.auth import Access
 from daemon.admin.resources.routes import api_routes
 from daemon.config import Config
 from daemon.core.policy.egress_policy import EgressPolicy
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until

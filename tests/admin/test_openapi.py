@@ -20,7 +20,7 @@ from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import FakeResolver
 from tests.support.commandline import ROOT
-from tests.support.hostile import OK, hostile, saying
+from tests.support.hostile import OK, hostile, responding_with
 
 # The contract's section 7, and the list of a webhook's replays.
 CALLS = {
@@ -141,7 +141,7 @@ async def receiver_url(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     monkeypatch.setattr(sender, "CaresResolver", lambda: OneName(receiver=[ADDRESS[0]]))
     context = authority.server("receiver.test")
-    async with hostile(saying(OK), tls=context, at=ADDRESS):
+    async with hostile(responding_with(OK), tls=context, at=ADDRESS):
         yield "https://receiver.test:8443/hook", authority
 
 

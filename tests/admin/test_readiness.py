@@ -1,4 +1,4 @@
-"""`/readyz`: every check can fail, and fails for what it is there to notice."""
+"""`/readyz`: each check fails in the condition that it is meant to detect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ IN_STEP = Lag(fanout=0.0, dispatch=0.0, oldest_due=0.0)
 
 
 class Probe:
-    """Asks `/readyz` of a daemon."""
+    """Requests `/readyz` from a daemon."""
 
     def __init__(self, service: Service) -> None:
         self._url = f"http://127.0.0.1:{service.port}/readyz"

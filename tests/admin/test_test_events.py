@@ -12,7 +12,7 @@ from daemon.core.wire import signing
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import free_port, until
-from tests.support.hostile import HTTP, hostile, saying, silent
+from tests.support.hostile import HTTP, hostile, responding_with, silent
 from tests.support.receiver import Receiver, Reply
 
 
@@ -159,7 +159,7 @@ async def test_a_silent_receiver_is_a_400_after_the_timeout(
 
 async def test_a_malformed_response_is_shown_as_text(api: ApiClient) -> None:
     wire = HTTP + b"200 \xff\xfe\x01\r\nX-A: \xff\x01\r\nContent-Length: 3\r\n\r\n\xff\x00\xfe"
-    async with hostile(saying(wire)) as receiver:
+    async with hostile(responding_with(wire)) as receiver:
         status, result, _ = await send_test(api, receiver.url)
 
     assert status in {200, 400}

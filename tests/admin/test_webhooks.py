@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from daemon.core.wire import signing
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.certificates import Authority

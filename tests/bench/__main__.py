@@ -15,7 +15,7 @@ from tests.bench import results
 from tests.bench.installation import Installation
 from tests.bench.receiver import Receipts, listen
 from tests.support.daemons import daemon, free_port
-from tests.support.postgres import roomy_folder
+from tests.support.postgres import folder_for_postgres
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
 async def _bench(options: argparse.Namespace) -> None:
     receipts = Receipts()
     server, url = await listen(receipts)
-    with roomy_folder() as folder:
+    with folder_for_postgres() as folder:
         postgres = await embedded.start(folder / "postgres")
         try:
             await migrate(postgres.url)

@@ -30,7 +30,7 @@ def throughput(runs: Runs, deliveries: int) -> str:
             f"{NAMES[kind]:<48} {rate:>12,.0f} {_cpu_us(each, 'cpu', deliveries):>15,.0f} µs"
         )
     postgres = _cpu_us(runs["daemon"], "database", deliveries)
-    lines.append(f"{'PostgreSQL meanwhile':<48} {'':>12} {postgres:>15,.0f} µs")
+    lines.append(f"{'PostgreSQL beside it':<48} {'':>12} {postgres:>15,.0f} µs")
     lines.append(f"daemon / bare aiohttp, round by round: {_ratios(runs)}")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""An endpoint's webhook, and a place for an embedded PostgreSQL that a command starts."""
+"""A webhook with a receiver, and a folder for the embedded PostgreSQL of a command."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.application import Application
-from tests.support.postgres import roomy_folder
+from tests.support.postgres import folder_for_postgres
 from tests.support.receiver import Receiver
 
 
@@ -18,6 +18,6 @@ async def webhook(app: Application, receiver: Receiver) -> UUID:
 
 @pytest.fixture
 def embedded_data() -> Iterator[Path]:
-    """The data folder of an embedded PostgreSQL, not yet made."""
-    with roomy_folder() as folder:
+    """The path of an embedded PostgreSQL's data folder, which does not exist yet."""
+    with folder_for_postgres() as folder:
         yield folder / "postgres"

@@ -1,4 +1,4 @@
-"""`webhookd check`: what it finds, in which status, and with which exit code."""
+"""`webhookd check`: its findings, their statuses, and its exit code."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.support.mailserver import mail_host
 
 
 async def checked(folder: Path, database: str, **env: str) -> tuple[int, dict[str, list[str]]]:
-    """Run the check; its exit code, and its messages by status."""
+    """Run the check; return its exit code, and its messages by status."""
     ended = await webhookd("check", "--json", folder=folder, env={"DATABASE_URL": database, **env})
     assert ended.err == ""
     report = json.loads(ended.out)

@@ -16,7 +16,7 @@ from daemon.config import Delivery
 from daemon.core.event_types import EVENT_TYPES
 from daemon.store.demo import Totals
 from tests.support.commandline import running, webhookd
-from tests.support.postgres import roomy_folder
+from tests.support.postgres import folder_for_postgres
 
 NO_POSTGRESQL = (
     "from daemon import cli; from daemon.embedded import binaries;"
@@ -26,8 +26,8 @@ NO_POSTGRESQL = (
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """The demo's folder for temporary files; its path is short, for it will hold a socket."""
-    with roomy_folder() as folder:
+    """The demo's folder for temporary files; its path is short: it will contain a socket."""
+    with folder_for_postgres() as folder:
         yield folder
 
 

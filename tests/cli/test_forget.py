@@ -1,4 +1,4 @@
-"""`webhookd forget`: it asks first, reports what it erased, and erases nothing else."""
+"""`webhookd forget`: it asks for confirmation, reports the rows, and erases no others."""
 
 import asyncio
 import json
@@ -14,9 +14,9 @@ import pytest
 
 from tests.support.aged_rows import count_in, stored_delivery, stored_event
 from tests.support.application import Application
-from tests.support.commandline import MODULE, Ended, environment, webhookd
+from tests.support.commandline import MODULE, CompletedCommand, environment, webhookd
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ async def tenant(app: Application) -> UUID:
     return tenant
 
 
-async def forget(database: str, folder: Path, *arguments: str) -> Ended:
+async def forget(database: str, folder: Path, *arguments: str) -> CompletedCommand:
     return await webhookd("forget", *arguments, folder=folder, env={"DATABASE_URL": database})
 
 
 class Terminal:
-    """The screen and the keyboard of a command that runs on a terminal."""
+    """The output and the input of a command that runs on a terminal."""
 
     def __init__(self, controller: int) -> None:
         self.shown = ""
@@ -44,7 +44,7 @@ class Terminal:
         asyncio.get_running_loop().add_reader(controller, self._read)
 
     async def shows(self, text: str) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while text not in self.shown:
                 self._grown.clear()
                 await self._grown.wait()
@@ -196,7 +196,7 @@ async def test_on_a_terminal_the_rows_are_counted_and_confirmed_first(
         before = await count_in(app, "webhook_deliveries")
         person.type((str(tenant) if answer.startswith("the") else answer) + "\n")
         await person.shows("erased: " if code == 0 else "nothing was erased")
-        returned = await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
+        returned = await asyncio.wait_for(ended.wait(), TIMEOUT_SECONDS)
 
     assert returned == code
     assert "1 delivery (1 pending)" in person.shown
@@ -209,7 +209,7 @@ async def test_on_a_terminal_nothing_is_asked_if_nothing_is_found(
     arguments = ("--tenant", str(tenant), "--contact", "adam@example.com")
     async with on_terminal(database, tmp_path, *arguments) as (person, ended):
         await person.shows("nothing is stored about it")
-        code = await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
+        code = await asyncio.wait_for(ended.wait(), TIMEOUT_SECONDS)
 
     assert code == 0
     assert "Erase" not in person.shown

@@ -121,11 +121,11 @@ async def test_a_listener_can_act_as_a_slow_endpoint_and_reports_senders_that_ga
 
 async def test_a_slow_endpoint_that_is_stopped_answers_at_once(tmp_path: Path) -> None:
     async with running("listen", "--port", "0", "--delay", "1h", folder=tmp_path) as listener:
-        asked = asyncio.create_task(post(await url_of(listener), signed()))
+        response = asyncio.create_task(post(await url_of(listener), signed()))
         await asyncio.sleep(0.3)
         code = await listener.stop()
 
-        assert await asyncio.wait_for(asked, 5) == 200
+        assert await asyncio.wait_for(response, 5) == 200
     assert code == 0
 
 

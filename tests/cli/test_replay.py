@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from daemon.core.model.ids import ReplayId
 from tests.support.application import Application
-from tests.support.commandline import MODULE, Ended, environment, running, webhookd
+from tests.support.commandline import MODULE, CompletedCommand, environment, running, webhookd
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import YESTERDAY, request_for, start, store_events, until_ended
@@ -40,7 +40,7 @@ async def test_a_dry_run_counts_and_sends_nothing(
             webhookd(*arguments, "--json", "--type", "email.sent", folder=tmp_path, env=env),
         )
 
-    assert counted == Ended(0, "1,200 events\n", "")
+    assert counted == CompletedCommand(0, "1,200 events\n", "")
     assert json.loads(narrowed.out) == {"total": 0}
     assert await app.db.fetchval("SELECT count(*) FROM webhook_replays") == 0
     assert receiver.received == []
@@ -79,9 +79,9 @@ async def test_a_replay_that_runs_unwatched_can_be_shown_and_cancelled(
     again = await webhookd("replay", "--cancel", replay, folder=tmp_path, env=env)
 
     assert (begun.code, json.loads(begun.out)["status"]) == (0, "running")
-    assert running_still == Ended(0, "running: 0 of 9 sent\n", "")
+    assert running_still == CompletedCommand(0, "running: 0 of 9 sent\n", "")
     assert json.loads(cancelled.out)["status"] == "cancelled"
-    assert again == Ended(0, "cancelled: 0 of 9 sent\n", "")
+    assert again == CompletedCommand(0, "cancelled: 0 of 9 sent\n", "")
 
 
 async def test_a_replay_that_cannot_be_begun_shown_or_cancelled_is_reported(
@@ -102,11 +102,13 @@ async def test_a_replay_that_cannot_be_begun_shown_or_cancelled_is_reported(
         done = await until_ended(app, (await start(app, request_for(webhook))).id)
     late = await webhookd("replay", "--cancel", str(done.id), folder=tmp_path, env=env)
 
-    assert absent == Ended(1, "", f"webhookd: there is no replay {unknown}\n")
-    assert nowhere == Ended(1, "", f"webhookd: there is no webhook {unknown}\n")
+    assert absent == CompletedCommand(1, "", f"webhookd: there is no replay {unknown}\n")
+    assert nowhere == CompletedCommand(1, "", f"webhookd: there is no webhook {unknown}\n")
     assert (unusable.code, unusable.out) == (1, "")
     assert unusable.err.startswith("webhookd: the webhook wants no event: event_filters: there is")
-    assert late == Ended(1, "", "webhookd: the replay has already ended: completed: 0 of 0 sent\n")
+    assert late == CompletedCommand(
+        1, "", "webhookd: the replay has already ended: completed: 0 of 0 sent\n"
+    )
 
 
 async def test_a_missing_daemon_and_a_paused_webhook_are_each_mentioned_once(
@@ -190,7 +192,7 @@ async def test_a_terminal_shows_a_progress_bar(
 
 
 def _all_of(terminal: int) -> str:
-    """Everything shown on the terminal until its last user closes it."""
+    """Return everything shown on the terminal until the last process closes it."""
     shown = b""
     with suppress(OSError):
         while more := os.read(terminal, 65536):

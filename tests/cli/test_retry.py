@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from daemon.core.model.ids import ReplayId
 from tests.support.application import Application
-from tests.support.commandline import Ended, webhookd
+from tests.support.commandline import CompletedCommand, webhookd
 from tests.support.daemons import serving, until
 from tests.support.deliveries import insert_delivery, settled
 from tests.support.receiver import Receiver
@@ -41,9 +41,11 @@ async def test_an_unknown_delivery_or_webhook_and_a_paused_webhook_are_reported(
         webhookd("retry", "--webhook", str(unknown), "--from", "1d", folder=tmp_path, env=env),
     )
 
-    assert absent == Ended(1, "", f"webhookd: there is no delivery {unknown}\n")
-    assert paused == Ended(1, "", f"webhookd: the webhook {webhook} is paused: resume it first\n")
-    assert nowhere == Ended(1, "", f"webhookd: there is no webhook {unknown}\n")
+    assert absent == CompletedCommand(1, "", f"webhookd: there is no delivery {unknown}\n")
+    assert paused == CompletedCommand(
+        1, "", f"webhookd: the webhook {webhook} is paused: resume it first\n"
+    )
+    assert nowhere == CompletedCommand(1, "", f"webhookd: there is no webhook {unknown}\n")
 
 
 async def test_all_exhausted_deliveries_of_a_time_range_are_retried(
@@ -60,5 +62,5 @@ async def test_all_exhausted_deliveries_of_a_time_range_are_retried(
         nothing_as_json = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
 
     assert json.loads(retried.out)["count"] == len(receiver.received) == 3
-    assert nothing == Ended(0, "no delivery was exhausted in that time\n", "")
+    assert nothing == CompletedCommand(0, "no delivery was exhausted in that time\n", "")
     assert json.loads(nothing_as_json.out) == {"count": 0, "replayId": None}

@@ -67,7 +67,7 @@ CALLS = {
 DICTS = {
     "daemon/admin/api/validation.py": API,
     "daemon/notifications/email/wording.py": HEALTH,
-    "daemon/core/outcomes/consequences.py": HEALTH,
+    "daemon/core/outcomes/batch_consequences.py": HEALTH,
 }
 
 # Folders whose module-level constants are sentences when they read like some.

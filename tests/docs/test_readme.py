@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.commandline import ROOT, Running, environment
 from tests.support.daemons import free_port
-from tests.support.postgres import roomy_folder
+from tests.support.postgres import folder_for_postgres
 
 # `webhookd` as installed, except for the folder of its database.
 WEBHOOKD = f"""#!{sys.executable}
@@ -27,7 +27,7 @@ cli.main()
 
 @pytest.fixture
 def install_dir() -> Iterator[Path]:
-    with roomy_folder() as folder:
+    with folder_for_postgres() as folder:
         program = folder / "bin" / "webhookd"
         program.parent.mkdir()
         program.write_text(WEBHOOKD)

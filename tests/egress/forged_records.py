@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.support.hostile import Visit
+from tests.support.hostile import Connection
 
 HANDSHAKE, DATA = 22, 23
 
@@ -61,7 +61,7 @@ class Tls12RecordSealer(RecordSealer):
         return struct.pack(">BHH", kind, 0x0303, len(sealed) + 8) + number + sealed
 
 
-async def shake_hands(visit: Visit, context: ssl.SSLContext) -> RecordSealer:
+async def shake_hands(connection: Connection, context: ssl.SSLContext) -> RecordSealer:
     """Complete a handshake and wait for the request; return a sealer with the server's keys."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_side=True)
@@ -74,13 +74,13 @@ async def shake_hands(visit: Visit, context: ssl.SSLContext) -> RecordSealer:
         if outgoing.pending:
             more = outgoing.read()
             sent += more
-            await visit.say(more)
+            await connection.send(more)
         if not done:
-            more = await visit.read_some()
+            more = await connection.read_some()
             received += more
             incoming.write(more)
     if not incoming.pending:  # no part of the request, which stays unread
-        await visit.read_some()
+        await connection.read_some()
     return _sealer_of(context, received[11:43], sent[11:43])
 
 

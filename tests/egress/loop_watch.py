@@ -40,7 +40,7 @@ class LoopWatch:
 async def watched_loop() -> AsyncIterator[LoopWatch]:
     """Measure the loop during the block."""
     watch = LoopWatch()
-    # A full collection of what a thousand tests have left behind is not the client's work.
+    # Collecting the garbage of a thousand earlier tests is not the client's work.
     gc.disable()
     task = asyncio.create_task(watch.run())
     try:

@@ -23,19 +23,19 @@ from tests.support.hostile import (
     CHUNKED,
     HTTP,
     OK,
+    Connection,
     Script,
-    Visit,
-    hanging_up,
+    closing_at_once,
     hostile,
     resetting,
     resetting_after,
-    saying,
-    saying_once,
+    responding_once,
+    responding_with,
 )
 
 
 async def test_a_request_is_one_post_with_its_headers_and_the_body_as_given() -> None:
-    async with webhook_client() as client, hostile(saying(OK)) as receiver:
+    async with webhook_client() as client, hostile(responding_with(OK)) as receiver:
         url = f"{receiver.url}höök/%2F?a=1&b=ü#part"
         await client.send(Request(url, (("X-One", "1"), ("X-Two", "zwei")), '{"ü":1}'.encode()))
 
@@ -51,20 +51,20 @@ async def test_a_request_is_one_post_with_its_headers_and_the_body_as_given() ->
 async def test_proxy_variables_of_the_environment_are_ignored(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with hostile(saying(OK)) as proxy, hostile(saying(OK)) as receiver:
+    async with hostile(responding_with(OK)) as proxy, hostile(responding_with(OK)) as receiver:
         monkeypatch.setenv(name, proxy.url)
         async with webhook_client() as client:
             outcome = await client.send(request_to(receiver.url))
 
     assert isinstance(outcome.result, Response)
-    assert len(receiver.visits) == 1
-    assert proxy.visits == []
+    assert len(receiver.connections) == 1
+    assert proxy.connections == []
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 250, 299, 301, 400, 410, 429, 500, 503, 999])
 async def test_any_status_from_200_on_is_a_response(status: int) -> None:
     end = b"\r\n" if status == 204 else b"Content-Length: 0\r\n\r\n"
-    response = await response_of(saying(HTTP + f"{status} Any\r\n".encode() + end))
+    response = await response_of(responding_with(HTTP + f"{status} Any\r\n".encode() + end))
 
     assert response.status == status
     assert not response.truncated
@@ -75,7 +75,7 @@ async def test_a_redirect_is_not_followed_and_the_error_names_its_location() -> 
     async with (
         webhook_client() as client,
         hostile(
-            saying(HTTP + b"302 Found\r\n" + location + b"Content-Length: 0\r\n\r\n")
+            responding_with(HTTP + b"302 Found\r\n" + location + b"Content-Length: 0\r\n\r\n")
         ) as receiver,
     ):
         outcome = await client.send(request_to(receiver.url))
@@ -86,7 +86,7 @@ async def test_a_redirect_is_not_followed_and_the_error_names_its_location() -> 
         "the receiver answered 302 Found and redirects to http://169.254.169.254/latest;"
         " redirects are not followed"
     )
-    assert len(receiver.visits) == 1
+    assert len(receiver.connections) == 1
 
 
 def _with(headers: bytes) -> bytes:
@@ -135,15 +135,15 @@ VALID = {
 
 @pytest.mark.parametrize("wire", VALID.values(), ids=VALID)
 async def test_a_response_is_read_despite(wire: bytes) -> None:
-    response = await response_of(saying_once(wire))
+    response = await response_of(responding_once(wire))
 
     assert (response.status, response.body, response.truncated) == (200, "OK", False)
 
 
 async def test_a_response_is_read_a_byte_at_a_time() -> None:
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.drip(HTTP + b"103 E\r\n\r\n" + OK, every=0.0)
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.drip(HTTP + b"103 E\r\n\r\n" + OK, every=0.0)
 
     response = await response_of(script)
 
@@ -163,14 +163,16 @@ BODILESS = {
 async def test_a_status_that_forbids_a_body_is_a_response_even_with_one(
     status: int, body: bytes
 ) -> None:
-    response = await response_of(saying(HTTP + f"{status} No\r\n".encode() + body))
+    response = await response_of(responding_with(HTTP + f"{status} No\r\n".encode() + body))
 
     assert (response.status, response.body) == (status, "")
 
 
 async def test_an_upgrade_that_is_only_offered_is_a_response() -> None:
     response = await response_of(
-        saying(HTTP + b"426 U\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n")
+        responding_with(
+            HTTP + b"426 U\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n"
+        )
     )
 
     assert response.status == 426
@@ -275,10 +277,10 @@ INVALID = {
 
 @pytest.mark.parametrize(("wire", "failure"), INVALID.values(), ids=INVALID)
 async def test_a_response_fails_with(wire: bytes, failure: Failure) -> None:
-    assert await failure_of(saying_once(wire)) == failure
+    assert await failure_of(responding_once(wire)) == failure
 
 
-@pytest.mark.parametrize("script", [hanging_up, resetting], ids=["an end", "a reset"])
+@pytest.mark.parametrize("script", [closing_at_once, resetting], ids=["an end", "a reset"])
 async def test_a_request_fails_when_the_connection_ends_with(script: Script) -> None:
     assert await failure_of(script) == NO_RESPONSE
 
@@ -301,18 +303,18 @@ async def test_a_reset_is_a_failure(beginning: bytes, failure: Failure) -> None:
     assert await failure_of(resetting_after(beginning)) == failure
 
 
-async def resetting_in_the_body(visit: Visit) -> None:
-    await visit.head()
-    visit.reset()
+async def resetting_in_the_body(connection: Connection) -> None:
+    await connection.head()
+    connection.reset()
 
 
-async def hanging_up_in_the_body(visit: Visit) -> None:
-    await visit.head()
+async def closing_in_the_body(connection: Connection) -> None:
+    await connection.head()
 
 
 @pytest.mark.parametrize("body", [b"{}", LARGE], ids=["small", "large"])
 @pytest.mark.parametrize(
-    "script", [resetting_in_the_body, hanging_up_in_the_body], ids=["a reset", "an end"]
+    "script", [resetting_in_the_body, closing_in_the_body], ids=["a reset", "an end"]
 )
 async def test_a_request_fails_when_its_body_is_interrupted_by(script: Script, body: bytes) -> None:
     outcome = await outcome_of(script, body=body)

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.core.model.attempts import Failure, Outcome, Response
 from daemon.core.outcomes.verdict import judge
-from daemon.egress.messages import MAX_HEADERS
+from daemon.egress.http_messages import MAX_HEADERS
 from daemon.egress.response_parser import MAX_BODY_BYTES, MAX_PIECES
 from tests.support.application import Application
 from tests.support.client import HEAD_TOO_LARGE, outcome_of, request_to, response_of, webhook_client
@@ -18,9 +18,9 @@ from tests.support.hostile import (
     CHUNKED,
     HTTP,
     hostile,
-    saying,
-    saying_for_ever,
-    saying_once,
+    responding_endlessly,
+    responding_once,
+    responding_with,
 )
 
 BOMB = gzip.compress(bytes(10_000_000), mtime=0)  # a thousandth of its content
@@ -46,7 +46,10 @@ ENDLESS_BODIES = {
 async def test_an_endless_body_is_cut_off_at_16_kib_and_its_connection_closed(
     beginning: bytes, again: bytes
 ) -> None:
-    async with webhook_client() as client, hostile(saying_for_ever(beginning, again)) as receiver:
+    async with (
+        webhook_client() as client,
+        hostile(responding_endlessly(beginning, again)) as receiver,
+    ):
         outcome = await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0)
 
@@ -63,7 +66,7 @@ async def test_an_endless_body_is_cut_off_at_16_kib_and_its_connection_closed(
 async def test_a_body_is_never_decompressed() -> None:
     packed = gzip.compress(bytes(1000))
     response = await response_of(
-        saying_once(HTTP + b"200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed)
+        responding_once(HTTP + b"200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed)
     )
 
     assert len(response.body) <= len(packed)
@@ -92,7 +95,10 @@ ENDLESS_HEADS = {
 
 @pytest.mark.parametrize(("beginning", "again"), ENDLESS_HEADS.values(), ids=ENDLESS_HEADS)
 async def test_an_endless_head_is_a_failure(beginning: bytes, again: bytes) -> None:
-    async with webhook_client() as client, hostile(saying_for_ever(beginning, again)) as receiver:
+    async with (
+        webhook_client() as client,
+        hostile(responding_endlessly(beginning, again)) as receiver,
+    ):
         outcome = await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0)
 
@@ -113,21 +119,21 @@ async def test_an_endless_head_is_a_failure(beginning: bytes, again: bytes) -> N
 async def test_a_body_is_truncated_where_its_framing_does_not_end(
     beginning: bytes, again: bytes
 ) -> None:
-    response = await response_of(saying_for_ever(beginning, again))
+    response = await response_of(responding_endlessly(beginning, again))
 
     assert (response.status, response.truncated) == (200, True)
 
 
 async def test_a_response_in_tiny_pieces_is_truncated_after_a_thousand_of_them() -> None:
-    response = await response_of(saying_for_ever(CHUNKED, b"1\r\nx\r\n" * 5000))
+    response = await response_of(responding_endlessly(CHUNKED, b"1\r\nx\r\n" * 5000))
 
     assert (response.status, response.truncated) == (200, True)
     assert 900 < len(response.body) < MAX_PIECES
 
 
 async def test_a_body_of_16_kib_is_kept_whole_and_one_more_byte_is_cut_off() -> None:
-    whole = await response_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * MAX_BODY_BYTES))
-    cut = await response_of(saying_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (MAX_BODY_BYTES + 1)))
+    whole = await response_of(responding_once(HTTP + b"200 OK\r\n\r\n" + b"x" * MAX_BODY_BYTES))
+    cut = await response_of(responding_once(HTTP + b"200 OK\r\n\r\n" + b"x" * (MAX_BODY_BYTES + 1)))
 
     assert (len(whole.body), whole.truncated) == (MAX_BODY_BYTES, False)
     assert (len(cut.body), cut.truncated) == (MAX_BODY_BYTES, True)
@@ -136,7 +142,7 @@ async def test_a_body_of_16_kib_is_kept_whole_and_one_more_byte_is_cut_off() -> 
 @pytest.mark.parametrize("character", ["é", "€", "😀"])
 async def test_a_body_is_never_cut_in_the_middle_of_a_character(character: str) -> None:
     text = "x" + character * MAX_BODY_BYTES
-    response = await response_of(saying_for_ever(HTTP + b"200 OK\r\n\r\n", text.encode()))
+    response = await response_of(responding_endlessly(HTTP + b"200 OK\r\n\r\n", text.encode()))
 
     assert response.truncated
     assert text.startswith(response.body)
@@ -145,7 +151,7 @@ async def test_a_body_is_never_cut_in_the_middle_of_a_character(character: str) 
 async def test_a_header_value_is_never_cut_in_the_middle_of_a_character() -> None:
     value = "x" + "é" * 3000
     response = await response_of(
-        saying_once(HTTP + b"200 OK\r\nX: " + value.encode() + b"\r\nContent-Length: 0\r\n\r\n")
+        responding_once(HTTP + b"200 OK\r\nX: " + value.encode() + b"\r\nContent-Length: 0\r\n\r\n")
     )
 
     assert response.headers[0] == ("x", value[:2048])
@@ -153,7 +159,7 @@ async def test_a_header_value_is_never_cut_in_the_middle_of_a_character() -> Non
 
 async def test_header_values_are_decoded_as_utf_8_or_else_as_latin_1() -> None:
     headers = b"A: \xf0\x9f\x98\x80\r\nB: \xe9\r\nC: \xed\xa0\x80\r\nD: a\tb\r\nE:\r\n"
-    response = await response_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\n"))
+    response = await response_of(responding_once(HTTP + b"200 OK\r\n" + headers + b"\r\n"))
 
     assert response.headers == (
         ("a", "😀"), ("b", "é"), ("c", "í\xa0\x80"), ("d", "a\tb"), ("e", ""),
@@ -162,7 +168,7 @@ async def test_header_values_are_decoded_as_utf_8_or_else_as_latin_1() -> None:
 
 async def test_only_the_first_hundred_headers_are_kept() -> None:
     headers = b"".join(b"X-%d: 1\r\n" % n for n in range(900))
-    response = await response_of(saying_once(HTTP + b"200 OK\r\n" + headers + b"\r\nOK"))
+    response = await response_of(responding_once(HTTP + b"200 OK\r\n" + headers + b"\r\nOK"))
 
     assert response.body == "OK"
     assert [name for name, _ in response.headers] == [f"x-{n}" for n in range(MAX_HEADERS)]
@@ -170,7 +176,7 @@ async def test_only_the_first_hundred_headers_are_kept() -> None:
 
 async def test_trailers_are_not_kept_as_headers() -> None:
     response = await response_of(
-        saying(CHUNKED + b"2\r\nOK\r\n0\r\nRetry-After: 1\r\nX: 9\r\n\r\n")
+        responding_with(CHUNKED + b"2\r\nOK\r\n0\r\nRetry-After: 1\r\nX: 9\r\n\r\n")
     )
 
     assert response.headers == (("transfer-encoding", "chunked"),)
@@ -201,7 +207,7 @@ NASTY = [
 
 async def test_every_outcome_can_be_stored(app: Application) -> None:
     webhook = await app.webhook(await app.tenant(), "https://receiver.test/")
-    outcomes = [await outcome_of(saying_once(wire)) for wire in NASTY]
+    outcomes = [await outcome_of(responding_once(wire)) for wire in NASTY]
 
     for outcome in outcomes:
         await store(app, webhook, outcome)

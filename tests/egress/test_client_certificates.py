@@ -8,12 +8,12 @@ import pytest
 
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response
 from daemon.core.model.secrets import ClientCertificate
+from tests.support.deliveries import settled
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import FakeResolver, webhook_client
 from tests.support.daemons import serving, until
-from tests.support.deliveries import settled
-from tests.support.hostile import OK, Hostile, Visit, hostile, saying
+from tests.support.hostile import OK, Connection, HostileServer, hostile, responding_with
 
 
 @pytest.fixture(scope="module")
@@ -22,20 +22,20 @@ def authority() -> Authority:
 
 
 def requiring_certificate(authority: Authority, host: str = "receiver.test") -> ssl.SSLContext:
-    """Return the context of a receiver that requires a certificate of its own authority."""
+    """Return the context of a receiver that requires a certificate from its authority."""
     context = authority.server(host)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=authority.pem)
     return context
 
 
-def request(receiver: Hostile, certificate: ClientCertificate | None) -> Request:
+def request(receiver: HostileServer, certificate: ClientCertificate | None) -> Request:
     return Request(f"https://receiver.test:{receiver.port}/", (), b"{}", client=certificate)
 
 
 async def outcome_with(authority: Authority, certificate: ClientCertificate | None) -> Outcome:
     async with (
-        hostile(saying(OK), tls=requiring_certificate(authority)) as receiver,
+        hostile(responding_with(OK), tls=requiring_certificate(authority)) as receiver,
         webhook_client(
             tls=authority.trusted, resolver=FakeResolver(receiver=["127.0.0.1"])
         ) as client,
@@ -65,11 +65,11 @@ async def test_webhooks_with_different_certificates_never_share_a_connection(
 ) -> None:
     seen: list[str] = []
 
-    async def recording(visit: Visit) -> None:
+    async def recording(connection: Connection) -> None:
         while True:
-            await visit.request()
-            seen.append(visit.peer_name)
-            await visit.say(OK)
+            await connection.request()
+            seen.append(connection.peer_name)
+            await connection.send(OK)
 
     one, other = authority.client("one"), authority.client("other")
     async with (
@@ -81,7 +81,7 @@ async def test_webhooks_with_different_certificates_never_share_a_connection(
         for certificate in (one, other, one, other):
             await client.send(request(receiver, certificate))
 
-        assert len(receiver.visits) == 2
+        assert len(receiver.connections) == 2
 
     assert seen == ["one", "other", "one", "other"]
 
@@ -138,7 +138,7 @@ async def test_a_certificate_in_the_webhook_s_row_is_presented_and_its_key_seale
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     client, tenant = authority.client("a-webhook"), await app.tenant()
     async with (
-        hostile(saying(OK), tls=requiring_certificate(authority, "localhost")) as receiver,
+        hostile(responding_with(OK), tls=requiring_certificate(authority, "localhost")) as receiver,
         serving(
             database,
             egress={"allow_networks": ["127.0.0.0/8", "::1/128"]},

@@ -12,7 +12,7 @@ from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress.client import WebhookClient
 from daemon.egress.resolver import CaresResolver
 from tests.support.client import TIMED_OUT, request_to, webhook_client
-from tests.support.hostile import OK, hostile, saying
+from tests.support.hostile import OK, hostile, responding_with
 from tests.support.nameserver import (
     NO_SUCH_NAME,
     REFUSED,
@@ -40,11 +40,11 @@ async def outcome_when_answered(answer: Answer, *, seconds: float = 5.0) -> tupl
     """Return the outcome of a request to receiver.test, and how many connections it made."""
     async with (
         client_of_name_server(seconds=seconds) as (server, client),
-        hostile(saying(OK)) as receiver,
+        hostile(responding_with(OK)) as receiver,
     ):
         server.answer = lambda _: answer
         outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
-        return outcome, len(receiver.visits)
+        return outcome, len(receiver.connections)
 
 
 LOOPBACKS = [f"127.{n >> 8}.{n & 255}.1" for n in range(1000)]

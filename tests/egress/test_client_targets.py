@@ -1,4 +1,4 @@
-"""Forbidden addresses are never connected to, whatever a name resolves to."""
+"""The client never connects to a forbidden address, by URL or by name."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from daemon.egress import connector
 from daemon.egress.failures import RESOURCE_SHORTAGES
 from daemon.egress.resolver import CaresResolver, LookupFailedError
 from tests.support.client import PUBLIC_ONLY, FakeResolver, request_to, webhook_client
-from tests.support.hostile import OK, hostile, saying, saying_once
+from tests.support.hostile import OK, hostile, responding_once, responding_with
 
 
 @pytest.fixture
@@ -71,13 +71,16 @@ async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.kind is FailureKind.REFUSED_TARGET
-    assert names.asked == []
+    assert names.lookups == []
 
 
 async def test_a_name_is_judged_again_at_every_attempt() -> None:
     closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     names = FakeResolver(receiver=["127.0.0.1"])
-    async with webhook_client(resolver=names) as client, hostile(saying_once(closing)) as receiver:
+    async with (
+        webhook_client(resolver=names) as client,
+        hostile(responding_once(closing)) as receiver,
+    ):
         url = f"http://receiver.test:{receiver.port}/"
         allowed = await client.send(request_to(url))
         names.answers["receiver.test"] = ["10.0.0.1"]
@@ -88,22 +91,22 @@ async def test_a_name_is_judged_again_at_every_attempt() -> None:
         FailureKind.REFUSED_TARGET,
         "the host's address is not public; use a host on the public internet",
     )
-    assert names.asked == ["receiver.test", "receiver.test"]
+    assert names.lookups == ["receiver.test", "receiver.test"]
 
 
 async def test_connections_are_not_shared_between_names() -> None:
     names = FakeResolver(one=["127.0.0.1"], two=["127.0.0.1"])
-    async with webhook_client(resolver=names) as client, hostile(saying(OK)) as receiver:
+    async with webhook_client(resolver=names) as client, hostile(responding_with(OK)) as receiver:
         await client.send(request_to(f"http://one.test:{receiver.port}/"))
         await client.send(request_to(f"http://two.test:{receiver.port}/"))
 
-    assert names.asked == ["one.test", "two.test"]
-    assert len(receiver.visits) == 2
+    assert names.lookups == ["one.test", "two.test"]
+    assert len(receiver.connections) == 2
 
 
 async def test_the_next_address_is_tried_when_one_refuses_the_connection() -> None:
     names = FakeResolver(receiver=["127.0.0.2", "127.0.0.1"])
-    async with webhook_client(resolver=names) as client, hostile(saying(OK)) as receiver:
+    async with webhook_client(resolver=names) as client, hostile(responding_with(OK)) as receiver:
         outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
 
     assert isinstance(outcome.result, Response)

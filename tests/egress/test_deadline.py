@@ -23,10 +23,10 @@ from tests.support.hostile import (
     HTTP,
     NEVER_NOTICES_CLOSE,
     OK,
+    Connection,
     Script,
-    Visit,
     hostile,
-    saying_once,
+    responding_once,
 )
 from tests.support.hostile_crowds import SLOW
 
@@ -85,10 +85,10 @@ def full_backlog() -> Iterator[str]:
 
 
 async def test_the_time_taken_lasts_from_the_lookup_to_the_end_of_the_response() -> None:
-    async def script(visit: Visit) -> None:
-        await visit.request()
+    async def script(connection: Connection) -> None:
+        await connection.request()
         await asyncio.sleep(0.1)
-        await visit.say(OK)
+        await connection.send(OK)
 
     began = time.monotonic()
     outcome = await outcome_of(script)
@@ -97,20 +97,20 @@ async def test_the_time_taken_lasts_from_the_lookup_to_the_end_of_the_response()
 
 
 async def test_a_repeated_request_has_the_deadline_of_the_first() -> None:
-    async def script(visit: Visit) -> None:
-        if visit.number == 1:
-            await visit.request()
-            await visit.say(OK)
-            await visit.request()
+    async def script(connection: Connection) -> None:
+        if connection.number == 1:
+            await connection.request()
+            await connection.send(OK)
+            await connection.request()
             await asyncio.sleep(1.9)  # then it closes the idle connection without a response
         else:
-            await visit.wait_closed()
+            await connection.wait_closed()
 
     async with webhook_client(seconds=2.0) as client, hostile(script) as receiver:
         await client.send(request_to(receiver.url))
         outcome = await client.send(request_to(receiver.url))
 
-    assert len(receiver.visits) == 2
+    assert len(receiver.connections) == 2
     assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 2 s")
     assert 1990 <= outcome.took_ms < 3000
 
@@ -118,8 +118,8 @@ async def test_a_repeated_request_has_the_deadline_of_the_first() -> None:
 async def test_a_thousand_requests_leave_no_file_open() -> None:
     wires = [OK, b"", b"garbage", HTTP + b"500 No\r\nContent-Length: 0\r\n\r\n", OK + b"x"]
 
-    async def script(visit: Visit) -> None:
-        await saying_once(wires[visit.number % len(wires)])(visit)
+    async def script(connection: Connection) -> None:
+        await responding_once(wires[connection.number % len(wires)])(connection)
 
     async with leak_check(), webhook_client() as client, hostile(script) as receiver:
         for _ in range(20):

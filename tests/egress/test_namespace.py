@@ -15,7 +15,7 @@ from tests.faults.report import errors_logged
 from tests.namespace import network, runner
 from tests.namespace.runner import Attempt, Observed
 from tests.namespace.trace import is_complete, reached_for
-from tests.support.postgres import roomy_folder, temporary_database
+from tests.support.postgres import folder_for_postgres, temporary_database
 
 NOT_PUBLIC = "the host's address is not public; use a host on the public internet"
 ATTEMPTS = 3  # the first, and one for each wait of the schedule
@@ -43,7 +43,7 @@ def scenario(server: str, template: str, settings: str = "") -> Iterator[Observe
     """Run the scenario with these settings; skip the test where it cannot run."""
     if reason := runner.missing_requirement():
         pytest.skip(reason)
-    with roomy_folder() as folder, temporary_database(server, template=template) as database:
+    with folder_for_postgres() as folder, temporary_database(server, template=template) as database:
         url = runner.unix_socket_url(database)
         if url is None:
             pytest.skip("PostgreSQL accepts no connections on a UNIX socket of this machine")
@@ -69,7 +69,7 @@ def test_the_daemon_connects_to_public_addresses_and_its_name_server_and_to_noth
 
 
 def test_no_connection_arrives_at_a_forbidden_address(observed: Observed) -> None:
-    assert observed.visits == PUBLIC_RECEIVERS
+    assert observed.connections == PUBLIC_RECEIVERS
 
 
 @pytest.mark.parametrize("url", network.FORBIDDEN_BY_ADDRESS)
@@ -128,7 +128,7 @@ def test_networks_that_the_operator_allows_are_reached_and_no_others(
     with scenario(postgres_url, migrated_template, settings) as observed:
         in_the_lan = {(address, 443) for address in network.IN_THE_LAN} | {(network.LAN, 8443)}
         assert observed.reached_for == PUBLIC_RECEIVERS | {(network.NAME_SERVER, 53)} | in_the_lan
-        assert observed.visits == PUBLIC_RECEIVERS | destinations_of(in_the_lan)
+        assert observed.connections == PUBLIC_RECEIVERS | destinations_of(in_the_lan)
 
 
 def test_every_forbidden_address_would_have_responded(
@@ -140,10 +140,10 @@ def test_every_forbidden_address_would_have_responded(
     with scenario(postgres_url, migrated_template, settings) as observed:
         forbidden = {(address, 443) for address in (*network.FORBIDDEN, *network.DISGUISED)}
         assert observed.reached_for >= forbidden
-        assert observed.visits >= destinations_of(forbidden)
+        assert observed.connections >= destinations_of(forbidden)
         assert (network.METADATA, network.REBINDING) in observed.requests
         # Even so, no redirect is followed and no proxy is used.
-        assert {port for _, port in observed.visits} == {443, 8443}
+        assert {port for _, port in observed.connections} == {443, 8443}
         assert observed.requests.count(("192.168.0.1", network.REDIRECT_LOCATIONS[-1])) == 1
 
 

@@ -26,24 +26,24 @@ from tests.support.hostile import (
     HTTP,
     NEVER_NOTICES_CLOSE,
     OK,
-    Hostile,
+    Connection,
+    HostileServer,
     Script,
-    Visit,
-    cutting_after,
     hostile,
     resetting_after,
-    saying,
-    saying_once,
+    responding_once,
+    responding_with,
     silent,
+    truncating_after,
 )
 from tests.support.hostile_crowds import SLOW
 
 
 async def test_the_request_after_a_success_reuses_its_connection() -> None:
-    first, second, visits = await send_twice(saying(OK))
+    first, second, connections = await send_twice(responding_with(OK))
 
     assert first.result == second.result
-    assert visits == 1
+    assert connections == 1
 
 
 NOT_KEPT = {
@@ -60,17 +60,17 @@ NOT_KEPT = {
 
 @pytest.mark.parametrize("wire", NOT_KEPT.values(), ids=NOT_KEPT)
 async def test_a_connection_is_not_kept_after(wire: bytes) -> None:
-    first, second, visits = await send_twice(saying(wire))
+    first, second, connections = await send_twice(responding_with(wire))
 
     assert first.result == second.result
-    assert visits == 2
+    assert connections == 2
 
 
 async def test_a_response_before_the_request_is_read_counts_and_ends_the_connection() -> None:
-    async def script(visit: Visit) -> None:
-        await visit.head()
-        await visit.say(OK)
-        await visit.wait_closed()
+    async def script(connection: Connection) -> None:
+        await connection.head()
+        await connection.send(OK)
+        await connection.wait_closed()
 
     async with webhook_client() as client, hostile(script) as receiver:
         first = await client.send(request_to(receiver.url, LARGE * 8))
@@ -78,13 +78,13 @@ async def test_a_response_before_the_request_is_read_counts_and_ends_the_connect
 
     assert isinstance(first.result, Response)
     assert first.result == second.result
-    assert len(receiver.visits) == 2
+    assert len(receiver.connections) == 2
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize(
     "script",
-    [saying_once(OK), resetting_after(OK), cutting_after(OK)],
+    [responding_once(OK), resetting_after(OK), truncating_after(OK)],
     ids=["in good order", "with a reset", "without a closing alert"],
 )
 async def test_an_idle_connection_that_the_receiver_closed_is_not_reused(
@@ -109,26 +109,26 @@ async def test_an_idle_connection_that_the_receiver_closed_is_not_reused(
 async def test_a_request_lost_on_a_closing_idle_connection_is_sent_once_more(
     reset: bool,
 ) -> None:
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(OK)
-        await visit.request()
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        await connection.request()
         if reset:
-            visit.reset()
+            connection.reset()
 
-    first, second, visits = await send_twice(script)
+    first, second, connections = await send_twice(script)
 
     assert isinstance(first.result, Response)
     assert first.result == second.result
-    assert visits == 2
+    assert connections == 2
 
 
 async def test_a_request_is_never_sent_a_third_time() -> None:
-    async def script(visit: Visit) -> None:
-        if visit.number == 1:
-            await visit.request()
-            await visit.say(OK)
-        await visit.request()
+    async def script(connection: Connection) -> None:
+        if connection.number == 1:
+            await connection.request()
+            await connection.send(OK)
+        await connection.request()
 
     async with webhook_client() as client, hostile(script) as receiver:
         await client.send(request_to(receiver.url))
@@ -139,11 +139,11 @@ async def test_a_request_is_never_sent_a_third_time() -> None:
 
 
 async def test_a_request_is_not_sent_again_after_any_byte_of_a_response() -> None:
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(OK)
-        await visit.request()
-        await visit.say(b"H")
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        await connection.request()
+        await connection.send(b"H")
 
     async with webhook_client() as client, hostile(script) as receiver:
         await client.send(request_to(receiver.url))
@@ -154,7 +154,7 @@ async def test_a_request_is_not_sent_again_after_any_byte_of_a_response() -> Non
 
 
 async def test_a_request_on_a_new_connection_is_not_sent_again() -> None:
-    async with webhook_client() as client, hostile(saying_once(b"")) as receiver:
+    async with webhook_client() as client, hostile(responding_once(b"")) as receiver:
         outcome = await client.send(request_to(receiver.url))
 
     assert outcome.result == NO_RESPONSE
@@ -162,13 +162,13 @@ async def test_a_request_on_a_new_connection_is_not_sent_again() -> None:
 
 
 async def test_unsolicited_bytes_end_an_idle_connection() -> None:
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(OK)
-        if visit.number == 1:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        if connection.number == 1:
             await asyncio.sleep(0.01)
-            await visit.say(HTTP + b"500 Unsolicited\r\nContent-Length: 0\r\n\r\n")
-        await visit.wait_closed()
+            await connection.send(HTTP + b"500 Unsolicited\r\nContent-Length: 0\r\n\r\n")
+        await connection.wait_closed()
 
     async with webhook_client() as client, hostile(script) as receiver:
         await client.send(request_to(receiver.url))
@@ -177,7 +177,7 @@ async def test_unsolicited_bytes_end_an_idle_connection() -> None:
 
     assert isinstance(outcome.result, Response)
     assert outcome.result.status == 200
-    assert len(receiver.visits) == 2
+    assert len(receiver.connections) == 2
 
 
 async def test_unsolicited_unread_bytes_never_become_the_next_response() -> None:
@@ -186,10 +186,10 @@ async def test_unsolicited_unread_bytes_never_become_the_next_response() -> None
         listening.setblocking(False)
 
         async def respond_to_a_connection() -> socket.socket:
-            visit, _ = await loop.sock_accept(listening)
-            await loop.sock_recv(visit, 65536)
-            await loop.sock_sendall(visit, OK)
-            return visit
+            connection, _ = await loop.sock_accept(listening)
+            await loop.sock_recv(connection, 65536)
+            await loop.sock_sendall(connection, OK)
+            return connection
 
         async with webhook_client() as client:
             request = request_to(f"http://127.0.0.1:{listening.getsockname()[1]}/")
@@ -201,15 +201,15 @@ async def test_unsolicited_unread_bytes_never_become_the_next_response() -> None
 
     assert isinstance(first.result, Response)
     assert second.result == first.result
-    for visit in (old, responding.result()):
-        visit.close()
+    for connection in (old, responding.result()):
+        connection.close()
 
 
 async def test_an_idle_connection_is_closed_before_receivers_close_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.05)
-    async with webhook_client() as client, hostile(saying(OK)) as receiver:
+    async with webhook_client() as client, hostile(responding_with(OK)) as receiver:
         await client.send(request_to(receiver.url))
         await until(lambda: receiver.open_now == 0, within=2)
 
@@ -217,12 +217,12 @@ async def test_an_idle_connection_is_closed_before_receivers_close_theirs(
 async def test_a_connection_that_was_idle_for_too_long_is_not_reused_before_the_sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with webhook_client() as client, hostile(saying(OK)) as receiver:
+    async with webhook_client() as client, hostile(responding_with(OK)) as receiver:
         await client.send(request_to(receiver.url))
         monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.0)
         await client.send(request_to(receiver.url))
 
-    assert len(receiver.visits) == 2
+    assert len(receiver.connections) == 2
 
 
 @pytest.mark.parametrize("bound", ["MAX_IDLE_PER_PEER", "MAX_IDLE"])
@@ -230,12 +230,12 @@ async def test_the_number_of_idle_connections_is_limited(
     bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, bound, 3)
-    async with webhook_client() as client, hostile(saying(OK)) as receiver:
+    async with webhook_client() as client, hostile(responding_with(OK)) as receiver:
         await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(10)))
         await until(lambda: receiver.open_now == 3)
         await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(3)))
 
-    assert len(receiver.visits) == 10
+    assert len(receiver.connections) == 10
 
 
 async def test_a_cancelled_request_leaves_nothing_behind() -> None:
@@ -249,7 +249,7 @@ async def test_a_cancelled_request_leaves_nothing_behind() -> None:
                     await cancelled(client, request_to(url, LARGE), receiver)
 
 
-async def cancelled(client: WebhookClient, request: Request, receiver: Hostile) -> None:
+async def cancelled(client: WebhookClient, request: Request, receiver: HostileServer) -> None:
     sending = asyncio.create_task(client.send(request))
     await until(lambda: receiver.open_now == 1, every=0)
     sending.cancel()
@@ -259,8 +259,7 @@ async def cancelled(client: WebhookClient, request: Request, receiver: Hostile) 
         await until(lambda: receiver.open_now == 0)
 
 
-async def test_a_request_cancelled_at_any_moment_leaves_nothing_behind() -> None:
-    """After any number of iterations of the loop."""
+async def test_a_request_cancelled_at_any_iteration_of_the_loop_leaves_nothing_behind() -> None:
     authority = Authority()
     names = FakeResolver(receiver=["127.0.0.1"])
     server = authority.server("receiver.test")
@@ -287,7 +286,7 @@ async def test_a_cancelled_lookup_leaves_nothing_behind() -> None:
 
 
 async def test_closing_the_client_closes_its_idle_connections() -> None:
-    async with hostile(saying(OK)) as receiver:
+    async with hostile(responding_with(OK)) as receiver:
         async with webhook_client() as client:
             await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(10)))
             assert receiver.open_now == 10

@@ -14,7 +14,7 @@ from tests.support.client import PUBLIC_ONLY, FakeResolver, request_to, webhook_
 from tests.support.daemons import free_port, metrics_of, serving, until
 from tests.support.deliveries import settled
 from tests.support.egress_proxy import EgressProxy, egress_proxy
-from tests.support.hostile import OK, hostile, saying
+from tests.support.hostile import OK, hostile, responding_with
 from tests.support.receiver import Receiver
 
 CREDENTIALS = b64encode(b"someone:p@ss").decode()
@@ -28,16 +28,16 @@ async def test_a_request_goes_through_the_proxy_to_the_address_that_was_judged()
     names = FakeResolver(receiver=["127.0.0.1"])
     async with (
         egress_proxy() as proxy,
-        hostile(saying(OK)) as receiver,
+        hostile(responding_with(OK)) as receiver,
         webhook_client(proxy=through(proxy), resolver=names) as client,
     ):
         outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/hook"))
 
-    [asked] = proxy.asked
+    [connect] = proxy.requests
     [request] = receiver.requests
     assert outcome.result == Response(200, (("content-length", "2"),), "OK")
-    assert asked.splitlines()[0] == f"CONNECT 127.0.0.1:{receiver.port} HTTP/1.1"
-    assert f"Proxy-Authorization: Basic {CREDENTIALS}" in asked
+    assert connect.splitlines()[0] == f"CONNECT 127.0.0.1:{receiver.port} HTTP/1.1"
+    assert f"Proxy-Authorization: Basic {CREDENTIALS}" in connect
     assert f"Host: receiver.test:{receiver.port}".encode() in request
     assert b"roxy" not in request
 
@@ -47,16 +47,16 @@ async def test_tls_is_negotiated_with_the_receiver_and_not_with_the_proxy() -> N
     names = FakeResolver(receiver=["127.0.0.1"])
     async with (
         egress_proxy() as proxy,
-        hostile(saying(OK), tls=authority.server("receiver.test")) as receiver,
+        hostile(responding_with(OK), tls=authority.server("receiver.test")) as receiver,
         webhook_client(proxy=through(proxy), resolver=names, tls=authority.trusted()) as client,
     ):
         outcome = await client.send(request_to(f"https://receiver.test:{receiver.port}/"))
 
     assert isinstance(outcome.result, Response)
-    assert "receiver.test" not in proxy.asked[0]
+    assert "receiver.test" not in proxy.requests[0]
 
 
-async def test_the_proxy_is_never_asked_for_a_forbidden_address() -> None:
+async def test_no_forbidden_address_is_requested_from_the_proxy() -> None:
     names = FakeResolver(receiver=["93.184.216.34", "10.0.0.1"])
     async with (
         egress_proxy() as proxy,
@@ -66,11 +66,11 @@ async def test_the_proxy_is_never_asked_for_a_forbidden_address() -> None:
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.kind is FailureKind.REFUSED_TARGET
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
 async def test_the_next_address_is_tried_when_the_proxy_cannot_reach_one() -> None:
-    async with egress_proxy() as proxy, hostile(saying(OK)) as receiver:
+    async with egress_proxy() as proxy, hostile(responding_with(OK)) as receiver:
         proxy.answer = lambda head: (
             b"HTTP/1.1 504 No\r\n\r\n" if head.startswith("CONNECT 127.0.0.9:") else None
         )
@@ -79,7 +79,7 @@ async def test_the_next_address_is_tried_when_the_proxy_cannot_reach_one() -> No
             outcome = await client.send(request_to(f"http://receiver.test:{receiver.port}/"))
 
     assert isinstance(outcome.result, Response)
-    assert len(proxy.asked) == 2
+    assert len(proxy.requests) == 2
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
@@ -158,7 +158,7 @@ async def test_attempts_are_kept_while_the_proxy_is_down_and_made_once_it_is_bac
         await until(lambda: postponed(service))
         async with egress_proxy(port=port) as proxy:
             await until(lambda: settled(app, webhook, "success", 50))
-            assert proxy.asked
+            assert proxy.requests
 
     rows = await app.deliveries(webhook)
     assert {row["attempt_number"] for row in rows} == {1}

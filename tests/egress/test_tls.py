@@ -25,19 +25,19 @@ from tests.support.client import (
 from tests.support.hostile import (
     HTTP,
     OK,
-    Hostile,
+    Connection,
+    HostileServer,
     Script,
-    Visit,
     closing_after_first_bytes,
-    cutting_after,
+    closing_at_once,
     echoing,
-    hanging_up,
     hostile,
     replying_to_hello,
     resetting,
     resetting_after,
-    saying,
-    saying_once,
+    responding_once,
+    responding_with,
+    truncating_after,
 )
 from tests.support.hostile_crowds import MESSAGE_STARTED, ONE_BYTE_RECORD, SLOW, SLOW_HANDSHAKES
 
@@ -49,7 +49,7 @@ def authority() -> Authority:
 
 async def outcome_over_tls(
     script: Script, *, server: ssl.SSLContext | None, trusted: ssl.SSLContext, seconds: float = 5.0
-) -> tuple[Outcome, Hostile]:
+) -> tuple[Outcome, HostileServer]:
     names = FakeResolver(receiver=["127.0.0.1"])
     async with (
         webhook_client(seconds=seconds, tls=trusted, resolver=names) as client,
@@ -62,20 +62,20 @@ async def outcome_over_tls(
 
 async def test_https_works_and_reuses_its_connection(authority: Authority) -> None:
     outcome, receiver = await outcome_over_tls(
-        saying(OK), server=authority.server("receiver.test"), trusted=authority.trusted()
+        responding_with(OK), server=authority.server("receiver.test"), trusted=authority.trusted()
     )
 
     assert isinstance(outcome.result, Response)
     assert outcome.result.body == "OK"
     assert len(receiver.requests) == 2
-    assert len(receiver.visits) == 1
+    assert len(receiver.connections) == 1
 
 
 async def test_a_large_body_is_sent_over_tls(authority: Authority) -> None:
     names = FakeResolver(receiver=["127.0.0.1"])
     async with (
         webhook_client(tls=authority.trusted(), resolver=names) as client,
-        hostile(saying(OK), tls=authority.server("receiver.test")) as receiver,
+        hostile(responding_with(OK), tls=authority.server("receiver.test")) as receiver,
     ):
         outcome = await client.send(request_to(f"https://receiver.test:{receiver.port}/", LARGE))
 
@@ -85,7 +85,7 @@ async def test_a_large_body_is_sent_over_tls(authority: Authority) -> None:
 
 async def test_a_certificate_of_an_unknown_authority_is_a_failure(authority: Authority) -> None:
     outcome, _ = await outcome_over_tls(
-        saying(OK), server=authority.server("receiver.test"), trusted=verifying_context()
+        responding_with(OK), server=authority.server("receiver.test"), trusted=verifying_context()
     )
 
     assert outcome.result == Failure(
@@ -96,7 +96,7 @@ async def test_a_certificate_of_an_unknown_authority_is_a_failure(authority: Aut
 
 async def test_a_self_signed_certificate_is_a_failure(authority: Authority) -> None:
     outcome, receiver = await outcome_over_tls(
-        saying(OK),
+        responding_with(OK),
         server=authority.server("receiver.test", self_signed=True),
         trusted=authority.trusted(),
     )
@@ -110,7 +110,7 @@ async def test_a_self_signed_certificate_is_a_failure(authority: Authority) -> N
 async def test_an_expired_certificate_is_a_failure(authority: Authority) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     outcome, receiver = await outcome_over_tls(
-        saying(OK),
+        responding_with(OK),
         server=authority.server("receiver.test", until=yesterday),
         trusted=authority.trusted(),
     )
@@ -123,7 +123,7 @@ async def test_an_expired_certificate_is_a_failure(authority: Authority) -> None
 
 async def test_a_certificate_for_another_name_is_a_failure(authority: Authority) -> None:
     outcome, receiver = await outcome_over_tls(
-        saying(OK), server=authority.server("other.test"), trusted=authority.trusted()
+        responding_with(OK), server=authority.server("other.test"), trusted=authority.trusted()
     )
 
     assert outcome.result == Failure(
@@ -134,9 +134,9 @@ async def test_a_certificate_for_another_name_is_a_failure(authority: Authority)
     assert receiver.requests == []
 
 
-async def responding_in_plain_http(visit: Visit) -> None:
-    await visit.say(HTTP + b"400 Bad Request\r\n\r\n")
-    await visit.wait_closed()
+async def responding_in_plain_http(connection: Connection) -> None:
+    await connection.send(HTTP + b"400 Bad Request\r\n\r\n")
+    await connection.wait_closed()
 
 
 def alert(number: int, *, fatal: bool = True) -> bytes:
@@ -187,18 +187,18 @@ CLOSED_IN_HANDSHAKE = Failure(
 )
 
 
-async def ending_in_server_hello(visit: Visit) -> None:
-    await visit.read_some()
-    await visit.say(HALF_A_SERVER_HELLO)
+async def ending_in_server_hello(connection: Connection) -> None:
+    await connection.read_some()
+    await connection.send(HALF_A_SERVER_HELLO)
 
 
-async def resetting_in_server_hello(visit: Visit) -> None:
-    await ending_in_server_hello(visit)
-    visit.reset()
+async def resetting_in_server_hello(connection: Connection) -> None:
+    await ending_in_server_hello(connection)
+    connection.reset()
 
 
 HANDSHAKE_ENDS = {
-    "an end": hanging_up,
+    "an end": closing_at_once,
     "a reset": resetting,
     "an end after the ClientHello": closing_after_first_bytes(reset=False),
     "a reset after the ClientHello": closing_after_first_bytes(reset=True),
@@ -216,22 +216,22 @@ async def test_a_handshake_fails_with(script: Script, authority: Authority) -> N
 
 
 FAILURES = {
-    "an end": (hanging_up, NO_RESPONSE),
+    "an end": (closing_at_once, NO_RESPONSE),
     "a reset": (resetting, NO_RESPONSE),
-    "an end before the response": (saying_once(b""), NO_RESPONSE),
+    "an end before the response": (responding_once(b""), NO_RESPONSE),
     "a reset before the response": (resetting_after(b""), NO_RESPONSE),
-    "a stream cut off before the response": (cutting_after(b""), NO_RESPONSE),
-    "an end in the head": (saying_once(OK[:20]), INCOMPLETE_RESPONSE),
+    "a stream cut off before the response": (truncating_after(b""), NO_RESPONSE),
+    "an end in the head": (responding_once(OK[:20]), INCOMPLETE_RESPONSE),
     "a reset in the head": (resetting_after(OK[:20]), INCOMPLETE_RESPONSE),
-    "a stream cut off in the head": (cutting_after(OK[:20]), INCOMPLETE_RESPONSE),
-    "an end in the body": (saying_once(OK[:-1]), INCOMPLETE_RESPONSE),
+    "a stream cut off in the head": (truncating_after(OK[:20]), INCOMPLETE_RESPONSE),
+    "an end in the body": (responding_once(OK[:-1]), INCOMPLETE_RESPONSE),
     "a reset in the body": (resetting_after(OK[:-1]), INCOMPLETE_RESPONSE),
-    "a stream cut off in the body": (cutting_after(OK[:-1]), INCOMPLETE_RESPONSE),
+    "a stream cut off in the body": (truncating_after(OK[:-1]), INCOMPLETE_RESPONSE),
     "a reset in a body without a length": (
         resetting_after(HTTP + b"200 OK\r\n\r\nOK"),
         INCOMPLETE_RESPONSE,
     ),
-    "garbage": (saying_once(bytes(range(256))), INVALID_HTTP),
+    "garbage": (responding_once(bytes(range(256))), INVALID_HTTP),
 }
 
 
@@ -248,13 +248,13 @@ async def test_a_request_fails_when_its_handshake_is_followed_by(
 
 
 COMPLETE = {
-    "an end": saying_once(OK),
+    "an end": responding_once(OK),
     "a reset": resetting_after(OK),
-    "a stream cut off": cutting_after(OK),
-    "a body that ends with the connection": saying_once(HTTP + b"200 OK\r\n\r\nOK"),
+    "a stream cut off": truncating_after(OK),
+    "a body that ends with the connection": responding_once(HTTP + b"200 OK\r\n\r\nOK"),
     # RFC 9112, section 9.8, regards this as incomplete. But some servers always close like this,
     # the status is beyond doubt, and after a failure the delivery would be repeated for nothing.
-    "a body that ends with a stream cut off": cutting_after(HTTP + b"200 OK\r\n\r\nOK"),
+    "a body that ends with a stream cut off": truncating_after(HTTP + b"200 OK\r\n\r\nOK"),
 }
 
 
@@ -310,7 +310,7 @@ async def test_a_slow_receiver_over_tls_is_disconnected_at_the_deadline(
 
 async def test_a_receiver_may_send_unnecessary_certificates(authority: Authority) -> None:
     outcome, _ = await outcome_over_tls(
-        saying(OK),
+        responding_with(OK),
         server=authority.server("receiver.test", extra_certificates=40),  # some 16 KB
         trusted=authority.trusted(),
     )

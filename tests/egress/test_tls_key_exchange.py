@@ -14,7 +14,7 @@ from daemon.core.model.attempts import Failure, FailureKind, Outcome
 from daemon.egress.tls_context import verifying_context
 from tests.support.certificates import Authority
 from tests.support.client import FakeResolver, leak_check, request_to, webhook_client
-from tests.support.hostile import OK, Script, Visit, hostile, saying
+from tests.support.hostile import OK, Connection, Script, hostile, responding_with
 
 FFDHE = {"ffdhe2048": 256, "ffdhe3072": 257, "ffdhe4096": 258, "ffdhe6144": 259, "ffdhe8192": 260}
 X25519 = 29
@@ -49,12 +49,12 @@ def hello_retry_request(client_hello: bytes, group: int) -> bytes:
 
 
 def requiring(group: int, replies: list[bytes]) -> Script:
-    """Ask for a key of this group, and collect whatever the client sends after that."""
+    """Ask for a key of this group, and collect everything that the client sends after that."""
 
-    async def script(visit: Visit) -> None:
-        await visit.say(hello_retry_request(await visit.read_some(), group))
+    async def script(connection: Connection) -> None:
+        await connection.send(hello_retry_request(await connection.read_some(), group))
         while True:
-            replies.append(await visit.read_some())
+            replies.append(await connection.read_some())
 
     return script
 
@@ -87,13 +87,13 @@ async def test_an_elliptic_curve_may_be_asked_for(authority: Authority) -> None:
     server.minimum_version = ssl.TLSVersion.TLSv1_3
     server.set_ecdh_curve("secp384r1")  # for which the client sends no key at first
 
-    outcome = await outcome_at(saying(OK), server=server, authority=authority)
+    outcome = await outcome_at(responding_with(OK), server=server, authority=authority)
 
     assert not isinstance(outcome.result, Failure)
 
 
 def test_openssl_would_compute_the_key_that_the_tests_above_ask_for() -> None:
-    """Otherwise they would prove nothing."""
+    """Otherwise those tests would prove nothing."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = verifying_context().wrap_bio(incoming, outgoing, server_hostname="receiver.test")
     with suppress(ssl.SSLWantReadError):
@@ -108,7 +108,7 @@ def test_openssl_would_compute_the_key_that_the_tests_above_ask_for() -> None:
 
 async def test_a_server_that_accepts_only_ffdhe8192_is_refused(authority: Authority) -> None:
     server: ssl.SSLContext | None = authority.server("receiver.test")
-    script = saying(OK)
+    script = responding_with(OK)
     assert server is not None
     server.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
@@ -124,7 +124,7 @@ async def test_a_server_that_accepts_only_ffdhe8192_is_refused(authority: Author
 async def test_a_tls_1_2_server_that_accepts_only_dhe_is_refused(
     dhe_server: ssl.SSLContext, authority: Authority
 ) -> None:
-    outcome = await outcome_at(saying(OK), server=dhe_server, authority=authority)
+    outcome = await outcome_at(responding_with(OK), server=dhe_server, authority=authority)
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.kind is FailureKind.TLS

@@ -16,7 +16,7 @@ from tests.egress.loop_watch import MAX_ITERATION_SECONDS, watched_loop
 from tests.support.certificates import Authority
 from tests.support.client import FakeResolver, leak_check, request_to, webhook_client
 from tests.support.daemons import until
-from tests.support.hostile import OK, Hostile, Script, Visit, hostile
+from tests.support.hostile import OK, Connection, HostileServer, Script, hostile
 from tests.support.hostile_crowds import HANDSHAKE_FLOODS
 
 TICKET = b"\x04\x00\x00\x0e" + struct.pack(">IIBHBH", 7200, 1, 0, 1, 0x78, 0)
@@ -48,7 +48,7 @@ def version_1_2(authority: Authority, tmp_path: Path) -> ssl.SSLContext:
 @asynccontextmanager
 async def connected_receiver(
     script: Script, authority: Authority
-) -> AsyncIterator[tuple[Hostile, Callable[[], Awaitable[Outcome]]]]:
+) -> AsyncIterator[tuple[HostileServer, Callable[[], Awaitable[Outcome]]]]:
     """Yield a receiver, and a function that sends it a request."""
     names = FakeResolver(receiver=["127.0.0.1"])
     async with (
@@ -81,10 +81,10 @@ async def test_an_endless_handshake_is_a_failure(script: Script, authority: Auth
 async def test_endless_key_updates_are_a_failure(
     reply_requested: bool, version_1_3: ssl.SSLContext, authority: Authority
 ) -> None:
-    async def script(visit: Visit) -> None:
-        sealer = await shake_hands(visit, version_1_3)
+    async def script(connection: Connection) -> None:
+        sealer = await shake_hands(connection, version_1_3)
         while True:  # in a thread, so that this work does not block the loop
-            await visit.say(
+            await connection.send(
                 await asyncio.to_thread(sealer.key_updates, 20_000, reply_requested=reply_requested)
             )
 
@@ -94,10 +94,12 @@ async def test_endless_key_updates_are_a_failure(
 async def test_endless_session_tickets_are_a_failure(
     version_1_3: ssl.SSLContext, authority: Authority
 ) -> None:
-    async def script(visit: Visit) -> None:
-        sealer = await shake_hands(visit, version_1_3)
+    async def script(connection: Connection) -> None:
+        sealer = await shake_hands(connection, version_1_3)
         while True:
-            await visit.say(b"".join(sealer.record(HANDSHAKE, TICKET * 900) for _ in range(50)))
+            await connection.send(
+                b"".join(sealer.record(HANDSHAKE, TICKET * 900) for _ in range(50))
+            )
 
     await assert_disconnected_early(script, authority)
 
@@ -106,11 +108,11 @@ async def test_endless_session_tickets_are_a_failure(
 async def test_endless_hello_requests_are_a_failure(
     in_a_record: int, version_1_2: ssl.SSLContext, authority: Authority
 ) -> None:
-    async def script(visit: Visit) -> None:
-        sealer = await shake_hands(visit, version_1_2)
+    async def script(connection: Connection) -> None:
+        sealer = await shake_hands(connection, version_1_2)
         requests = bytes(4 * in_a_record)
         while True:
-            await visit.say(b"".join(sealer.record(HANDSHAKE, requests) for _ in range(100)))
+            await connection.send(b"".join(sealer.record(HANDSHAKE, requests) for _ in range(100)))
 
     await assert_disconnected_early(script, authority)
 
@@ -120,11 +122,11 @@ async def test_an_idle_connection_is_closed_under_a_flood_without_data(
 ) -> None:
     monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 60.0)
 
-    async def script(visit: Visit) -> None:
-        sealer = await shake_hands(visit, version_1_3)
-        await visit.say(sealer.record(DATA, OK))
+    async def script(connection: Connection) -> None:
+        sealer = await shake_hands(connection, version_1_3)
+        await connection.send(sealer.record(DATA, OK))
         while True:
-            await visit.say(sealer.record(HANDSHAKE, TICKET * 900))
+            await connection.send(sealer.record(HANDSHAKE, TICKET * 900))
 
     async with connected_receiver(script, authority) as (receiver, send):
         outcome = await send()
@@ -136,11 +138,11 @@ async def test_an_idle_connection_is_closed_under_a_flood_without_data(
 async def test_a_response_with_one_record_per_byte_is_read(
     version_1_3: ssl.SSLContext, authority: Authority
 ) -> None:
-    async def script(visit: Visit) -> None:
-        sealer = await shake_hands(visit, version_1_3)
+    async def script(connection: Connection) -> None:
+        sealer = await shake_hands(connection, version_1_3)
         for byte in OK:
-            await visit.say(sealer.record(DATA, bytes([byte])))
-        await visit.wait_closed()
+            await connection.send(sealer.record(DATA, bytes([byte])))
+        await connection.wait_closed()
 
     async with connected_receiver(script, authority) as (_, send):
         outcome = await send()
@@ -152,18 +154,18 @@ async def test_a_response_with_one_record_per_byte_is_read(
 async def test_tickets_and_a_key_update_before_each_response_are_no_failure(
     version_1_3: ssl.SSLContext, authority: Authority
 ) -> None:
-    async def script(visit: Visit) -> None:
-        sealer = await shake_hands(visit, version_1_3)
+    async def script(connection: Connection) -> None:
+        sealer = await shake_hands(connection, version_1_3)
         while True:
-            await visit.say(
+            await connection.send(
                 sealer.record(HANDSHAKE, TICKET * 40)
                 + sealer.key_updates(1, reply_requested=False)
                 + sealer.record(DATA, OK)
             )
-            await visit.read_some()
+            await connection.read_some()
 
     async with connected_receiver(script, authority) as (receiver, send):
         outcomes = [await send() for _ in range(50)]
 
     assert {type(outcome.result) for outcome in outcomes} == {Response}
-    assert len(receiver.visits) == 1
+    assert len(receiver.connections) == 1

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from daemon import embedded
-from tests.support.postgres import HASTE
+from tests.support.postgres import FAST_SETTINGS
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone changes users")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")
@@ -20,7 +20,7 @@ as_user = pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to roo
 
 @asynccontextmanager
 async def running(
-    data: Path, *, port: int | None = None, settings: Mapping[str, str] = HASTE
+    data: Path, *, port: int | None = None, settings: Mapping[str, str] = FAST_SETTINGS
 ) -> AsyncIterator[embedded.EmbeddedPostgres]:
     started = await embedded.start(data, port=port, settings=settings)
     try:

@@ -9,7 +9,7 @@ from daemon import embedded
 from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded import ports, startup
 from tests.embedded.processes import query, running
-from tests.support.postgres import HASTE
+from tests.support.postgres import FAST_SETTINGS
 
 
 async def test_a_taken_requested_port_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +18,7 @@ async def test_a_taken_requested_port_is_named(data: Path, monkeypatch: pytest.M
         port = other.getsockname()[1]
 
         with pytest.raises(EmbeddedPostgresError, match=rf"port {port} is taken"):
-            await embedded.start(data, port=port, settings=HASTE)
+            await embedded.start(data, port=port, settings=FAST_SETTINGS)
 
 
 async def test_a_chosen_port_that_is_taken_before_the_start_is_replaced(

@@ -15,9 +15,9 @@ import pytest
 from daemon import embedded
 from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded import data_dir, startup
-from daemon.embedded.account import server_account
+from daemon.embedded.os_user import server_account
 from tests.embedded.processes import is_gone, query, running, until
-from tests.support.postgres import HASTE
+from tests.support.postgres import FAST_SETTINGS
 
 
 async def test_a_second_start_on_the_same_directory_is_refused(
@@ -27,13 +27,13 @@ async def test_a_second_start_on_the_same_directory_is_refused(
         with pytest.raises(
             EmbeddedPostgresError, match=f"{data} is in use .*process {os.getpid()}.*database.url"
         ):
-            await embedded.start(data, settings=HASTE)
+            await embedded.start(data, settings=FAST_SETTINGS)
 
         assert await query(first.url, "SELECT 1") == 1
 
 
 async def test_of_two_concurrent_first_starts_one_succeeds(directory: Path) -> None:
-    starts = [embedded.start(directory / "postgres", settings=HASTE) for _ in range(2)]
+    starts = [embedded.start(directory / "postgres", settings=FAST_SETTINGS) for _ in range(2)]
 
     outcomes = await asyncio.gather(*starts, return_exceptions=True)
 
@@ -45,7 +45,7 @@ async def test_of_two_concurrent_first_starts_one_succeeds(directory: Path) -> N
 
 
 async def test_a_killed_postmaster_starts_again_on_the_same_port_with_its_data(data: Path) -> None:
-    first = await embedded.start(data, settings={**HASTE, "fsync": "on"})
+    first = await embedded.start(data, settings={**FAST_SETTINGS, "fsync": "on"})
     client = await asyncpg.connect(first.url)
     await client.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     os.kill(first.pid, signal.SIGKILL)
@@ -69,7 +69,7 @@ async def frozen(pid: int) -> AsyncIterator[None]:
 async def test_a_start_waits_for_the_orphans_of_a_killed_postmaster(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = await embedded.start(data, settings=HASTE)
+    first = await embedded.start(data, settings=FAST_SETTINGS)
     client = await asyncpg.connect(first.url)
     orphan = client.get_server_pid()
     async with frozen(orphan):
@@ -79,8 +79,8 @@ async def test_a_start_waits_for_the_orphans_of_a_killed_postmaster(
         with monkeypatch.context() as patch:
             patch.setattr(data_dir, "ORPHANS_SECONDS", 0.1)
             with pytest.raises(EmbeddedPostgresError, match=f"an earlier .* still use {data}"):
-                await embedded.start(data, settings=HASTE)
-        starting = asyncio.create_task(embedded.start(data, settings=HASTE))
+                await embedded.start(data, settings=FAST_SETTINGS)
+        starting = asyncio.create_task(embedded.start(data, settings=FAST_SETTINGS))
 
     second = await starting
 
@@ -114,7 +114,7 @@ async def test_an_interrupted_start_does_not_prevent_the_next(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = directory / "postgres"
-    starting = asyncio.create_task(embedded.start(data, settings=HASTE))
+    starting = asyncio.create_task(embedded.start(data, settings=FAST_SETTINGS))
     await until(lambda: bool(list(data.glob("initdb-*/cluster/PG_VERSION"))))
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -139,7 +139,7 @@ async def test_cancelling_a_start_stops_the_server_that_is_starting(
 
     monkeypatch.setattr(startup, "_has_database", stuck)
     before = set(psutil.Process().children())
-    starting = asyncio.create_task(embedded.start(data, settings=HASTE))
+    starting = asyncio.create_task(embedded.start(data, settings=FAST_SETTINGS))
     await probed.wait()
     started = set(psutil.Process().children()) - before
 

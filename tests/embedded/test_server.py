@@ -11,7 +11,7 @@ from daemon import embedded
 from daemon.core.errors import EmbeddedPostgresError
 from daemon.embedded import cluster
 from tests.embedded.processes import query, running
-from tests.support.postgres import HASTE
+from tests.support.postgres import FAST_SETTINGS
 
 
 async def test_the_first_start_creates_a_server_that_answers_at_its_url(directory: Path) -> None:
@@ -68,7 +68,7 @@ async def test_data_survives_a_restart_on_another_port(data: Path) -> None:
 
 
 async def test_settings_are_applied_but_cannot_open_the_server_to_the_network(data: Path) -> None:
-    settings = {**HASTE, "max_connections": "7", "listen_addresses": "*", "port": "1"}
+    settings = {**FAST_SETTINGS, "max_connections": "7", "listen_addresses": "*", "port": "1"}
 
     async with running(data, settings=settings) as started:
         assert await query(started.url, "SHOW max_connections") == "7"

@@ -14,7 +14,7 @@ import pytest
 from daemon import embedded
 from daemon.embedded import child_process
 from tests.embedded.processes import is_gone, query, running, until
-from tests.support.postgres import HASTE
+from tests.support.postgres import FAST_SETTINGS
 
 DAEMON = """
 import asyncio, json, sys
@@ -35,7 +35,7 @@ else:
 
 
 async def test_stopping_leaves_no_process_and_no_temporary_directory(data: Path) -> None:
-    started = await embedded.start(data, settings=HASTE)
+    started = await embedded.start(data, settings=FAST_SETTINGS)
     workers = [worker.pid for worker in psutil.Process(started.pid).children()]
 
     await started.stop()
@@ -49,7 +49,7 @@ async def test_stopping_leaves_no_process_and_no_temporary_directory(data: Path)
 
 
 async def test_stopping_does_not_wait_for_clients(data: Path) -> None:
-    started = await embedded.start(data, settings=HASTE)
+    started = await embedded.start(data, settings=FAST_SETTINGS)
     client = await asyncpg.connect(started.url)
     asleep = asyncio.create_task(client.execute("SELECT pg_sleep(3600)"))
     await until(
@@ -70,7 +70,7 @@ async def test_a_server_that_ignores_signals_is_killed(
         "daemon.embedded.launch.STOP_SIGNALS",
         ((signal.SIGINT, 0.05), (signal.SIGQUIT, 0.05), (signal.SIGKILL, 5)),
     )
-    started = await embedded.start(data, settings=HASTE)
+    started = await embedded.start(data, settings=FAST_SETTINGS)
     os.kill(started.pid, signal.SIGSTOP)
 
     await started.stop()
@@ -112,7 +112,7 @@ def test_the_child_process_exits_if_its_parent_has_already_died() -> None:
 
 
 async def test_waiting_returns_when_the_server_has_ended_by_itself(data: Path) -> None:
-    started = await embedded.start(data, settings=HASTE)
+    started = await embedded.start(data, settings=FAST_SETTINGS)
     waiting = asyncio.create_task(started.wait())
 
     os.kill(started.pid, signal.SIGQUIT)

@@ -13,7 +13,12 @@ import uvloop
 from daemon.store.migrations import migrate
 from tests.faults.report import Report
 from tests.faults.scenarios import SCENARIOS, Scenario
-from tests.support.postgres import roomy_folder, run_apart, temporary_database, temporary_server
+from tests.support.postgres import (
+    folder_for_postgres,
+    run_in_new_loop,
+    temporary_database,
+    temporary_server,
+)
 
 
 def main() -> int:
@@ -48,8 +53,8 @@ def run_all(names: Sequence[str]) -> list[str]:
 
 
 def run_and_print(scenario: Scenario, server: str) -> bool:
-    """Run a scenario in a folder of its own, print its findings; true if all promises held."""
-    with roomy_folder() as folder:
+    """Run a scenario in a new folder, print its findings; return whether all promises held."""
+    with folder_for_postgres() as folder:
         try:
             report = run(scenario, server, folder)
         except Exception:  # noqa: BLE001  the other scenarios are to run all the same
@@ -61,13 +66,13 @@ def run_and_print(scenario: Scenario, server: str) -> bool:
 
 
 def run(scenario: Scenario, server: str, folder: Path) -> Report:
-    """Run a scenario on its own loop, with the database that it asks for."""
+    """Run a scenario on a new event loop, with the database that it needs."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if not scenario.database:
             return runner.run(scenario.run(folder))
         with temporary_database(server) as url:
             if scenario.migrated:
-                run_apart(migrate(url))
+                run_in_new_loop(migrate(url))
             return runner.run(scenario.run(url, folder))
 
 

@@ -1,8 +1,8 @@
 """
 The full count of deliveries, at the receiver and in the tables.
 
-What is expected is read from the tables too: all committed events, for every webhook of their
-tenant, whatever became of the connection that committed them.
+The expected deliveries are read from the tables too: all committed events, for every webhook of
+their tenant, even if the connection that committed them was lost.
 """
 
 from collections.abc import Iterable

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import roomy_folder
+from tests.support.postgres import folder_for_postgres
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder for a scenario's files that PostgreSQL's own user can enter, too."""
-    with roomy_folder() as it:
+    with folder_for_postgres() as it:
         yield it

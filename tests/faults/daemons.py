@@ -91,7 +91,7 @@ async def kill_under_load(env: Environment, daemon: Daemon, events: int) -> None
 async def frozen(
     database: str, folder: Path, *, events: int = 500, wait_for_leases: bool
 ) -> Report:
-    """A daemon is frozen past its leases, then goes on: its late results change nothing."""
+    """A daemon is frozen until its leases expire, then goes on: late results change nothing."""
     report = Report()
     async with (
         environment(database, folder, tenants=20, webhooks=2, answer_after=0.2) as env,

@@ -77,7 +77,7 @@ class Environment:
 
     @asynccontextmanager
     async def application(self) -> AsyncIterator[Application]:
-        """The application, on a connection of its own."""
+        """The application, on a separate connection."""
         connection = await asyncpg.connect(self.database, timeout=5, command_timeout=60)
         try:
             yield Application(connection)

@@ -14,10 +14,10 @@ from tests.faults.environment import Environment, environment
 from tests.faults.freezing import frozen_server
 from tests.faults.report import Report
 from tests.support.daemons import Daemon, until
-from tests.support.postgres import HASTE
+from tests.support.postgres import FAST_SETTINGS
 
 # Crash recovery is under test, so PostgreSQL must write to disk.
-DURABLE = HASTE | {"fsync": "on", "full_page_writes": "on"}
+DURABLE = FAST_SETTINGS | {"fsync": "on", "full_page_writes": "on"}
 MAX_IN_FLIGHT = 512  # the default
 # /readyz answers within this time at every moment of an outage.
 MAX_ANSWER_SECONDS = 1.0
@@ -117,8 +117,8 @@ async def stay_unready(daemon: Daemon, *, deadline: float) -> float:
 
 async def ask_readiness(daemon: Daemon) -> tuple[int, float]:
     """Return the status of /readyz, and the seconds it took."""
-    asked = time.monotonic()
-    return await daemon.ready(), time.monotonic() - asked
+    began = time.monotonic()
+    return await daemon.ready(), time.monotonic() - began
 
 
 async def seconds_until_ready(daemon: Daemon) -> float:

@@ -44,7 +44,7 @@ async def beside_live(
     limit_ms: float | None = MAX_ADDED_DELAY_MS,
 ) -> Report:
     """
-    Replay so many events, and publish single new events beside it.
+    Replay `events` events, and publish single new events at the same time.
 
     Their delays are compared with those before the replay; with `limit_ms` None they are reported
     only.
@@ -185,11 +185,11 @@ async def cancelled(database: str, folder: Path, *, events: int, rounds: int = 1
             arrivals = Arrivals(env, answer_after=0.005)
             replay = await start(app, request_for(webhook))
             await until(lambda seen=arrivals: len(seen.first) >= events // 2, within=300)
-            asked = time.monotonic()
+            requested = time.monotonic()
             left = await cancel(app, replay.id)
-            took_ms = (time.monotonic() - asked) * 1000
+            took_ms = (time.monotonic() - requested) * 1000
             await asyncio.sleep(AFTER_CANCEL_SECONDS)
-            after = [at - asked for at in arrivals.first.values() if at > asked]
+            after = [at - requested for at in arrivals.first.values() if at > requested]
             report.check(
                 f"cancel {number} ends it within a second",
                 max(after, default=0.0) < 1.0,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Log events and phrases that mean a bug of the daemon, whatever happens around it.
+# Log events and phrases that mean a bug of the daemon, even during an outage.
 ERRORS = ("loop.failed", "Traceback", "delivery.failed", "result.unstorable", "never retrieved")
 
 
@@ -30,11 +30,11 @@ class Report:
         self.findings.append(Finding(promise, bool(held), str(measured)))
 
     def figure(self, name: str, measured: object) -> None:
-        """Add a figure that promises nothing."""
+        """Add a figure for information, without a promise."""
         self.check(name, True, measured)
 
     def check_log(self, log: Path) -> None:
-        """Check that no daemon logged an error of its own."""
+        """Check that no daemon logged a bug of its own."""
         errors = errors_logged(log)
         self.check("no errors of the daemon in its log", not errors, errors[:3])
 

@@ -123,7 +123,7 @@ async def locked_endpoint(
 
 
 async def check_delays_for(env: Environment, report: Report, seconds: float) -> None:
-    """Time events for the other endpoints for so many seconds."""
+    """Time events for the other endpoints for this many seconds."""
     began = time.monotonic()
     delays_ms: list[float] = []
     while time.monotonic() < began + seconds:

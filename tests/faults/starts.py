@@ -19,11 +19,11 @@ from tests.faults.outages import DURABLE, own_server
 from tests.faults.report import Report
 from tests.support.daemons import Daemon, free_port, starting, until
 
-PASSWORD = "hunter2-which-nobody-may-see"
+PASSWORD = "hunter2-a-secret-password"
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CompletedCommand:
     """A command that has ended; `took` is in seconds."""
 
     code: int
@@ -165,12 +165,12 @@ async def is_ready(daemon: Daemon) -> bool:
     return await daemon.ready() == 200
 
 
-async def run(database: str, folder: Path) -> Ended:
+async def run(database: str, folder: Path) -> CompletedCommand:
     """Run `webhookd run` to its end."""
     return await webhookd("run", "--no-embedded", database=database, folder=folder)
 
 
-async def webhookd(*arguments: str, database: str, folder: Path) -> Ended:
+async def webhookd(*arguments: str, database: str, folder: Path) -> CompletedCommand:
     """Run a command to its end, which must come within a minute."""
     file = folder / "config-command.toml"
     file.write_text("[admin]\nport = 0\n[log]\nlevel = 'warning'\n")
@@ -188,4 +188,4 @@ async def webhookd(*arguments: str, database: str, folder: Path) -> Ended:
             process.kill()
             await process.wait()
     assert process.returncode is not None
-    return Ended(process.returncode, (out + err).decode(), time.monotonic() - began)
+    return CompletedCommand(process.returncode, (out + err).decode(), time.monotonic() - began)

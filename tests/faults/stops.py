@@ -1,4 +1,4 @@
-"""Shutdown: the daemon stops in order and in time, whatever happens around it."""
+"""Shutdown: the daemon stops in order and in time, under load and without its database."""
 
 import asyncio
 import signal

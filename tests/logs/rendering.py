@@ -1,4 +1,4 @@
-"""Loggers to a stream, and what the tests log."""
+"""Loggers that write to a stream, and an error with a secret in its message."""
 
 import io
 from collections.abc import Callable

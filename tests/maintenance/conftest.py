@@ -1,4 +1,4 @@
-"""A tenant with one webhook, which no test delivers to."""
+"""A tenant with one webhook; no test delivers to it."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Erasure of everything of a tenant, in whole steps; counting; which tenants exist."""
+"""Erasure of all data of a tenant, in whole steps; counts; whether a tenant exists."""
 
 from uuid import UUID, uuid4
 

@@ -168,7 +168,7 @@ async def test_rows_of_any_time_or_none_are_erased(
     assert counts == ErasureCounts(events=10, deliveries=10)
 
 
-async def test_another_tenant_s_rows_are_kept_whatever_they_share(
+async def test_another_tenant_s_rows_are_kept_even_with_the_same_ids(
     app: Application, database: str, tenant: UUID, webhook: UUID
 ) -> None:
     other = await app.tenant()

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.config import Config
 from daemon.core.wire import signing
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from daemon.store.secrets import UNREADABLE
 from tests.support.application import SECRET, Application
 from tests.support.commandline import running, webhookd

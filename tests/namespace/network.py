@@ -1,7 +1,7 @@
 """
 The namespace's addresses on loopback, names that resolve to them, and the endpoints' URLs.
 
-Each endpoint has a URL of its own, which identifies it.
+Each endpoint is identified by its URL.
 """
 
 from ipaddress import ip_address

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from tests.support.hostile import GONE, Visit
+from tests.support.hostile import DISCONNECTED, Connection
 from tests.support.receiver import Reply
 
 TLS_PORTS = (443, 8443)
@@ -15,10 +15,10 @@ REQUEST = re.compile(rb"POST (?P<path>\S+) HTTP/1\.1\r\nHost: (?P<host>\S+)\r\n"
 
 
 class ReceiverEverywhere:
-    """`visits`: address and port of each connection; `requests`: address and URL of each one."""
+    """`connections` holds (address, port), `requests` holds (address, URL), in order of arrival."""
 
     def __init__(self, respond: Callable[[str], Reply], tls: ssl.SSLContext) -> None:
-        self.visits: list[tuple[str, int]] = []
+        self.connections: list[tuple[str, int]] = []
         self.requests: list[tuple[str, str]] = []
         self._respond = respond
         self._tls = tls
@@ -30,22 +30,22 @@ class ReceiverEverywhere:
     async def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Record a connection, and respond to its request if it completes a TLS handshake."""
         address, port = writer.get_extra_info("sockname")[:2]
-        self.visits.append((address, port))  # a connection counts even if its handshake fails
+        self.connections.append((address, port))  # a connection counts even if its handshake fails
         try:
             if port in TLS_PORTS:
                 await writer.start_tls(self._tls)
-                await self._reply(Visit(len(self.visits), reader, writer), address)
-        except (*GONE, ssl.SSLError):
+                await self._reply(Connection(len(self.connections), reader, writer), address)
+        except (*DISCONNECTED, ssl.SSLError):
             pass  # the connection is recorded, and nothing else matters
         finally:
             writer.close()
 
-    async def _reply(self, visit: Visit, address: str) -> None:
-        request = REQUEST.match(await visit.request())
+    async def _reply(self, connection: Connection, address: str) -> None:
+        request = REQUEST.match(await connection.request())
         assert request is not None
         url = f"https://{request['host'].decode()}{request['path'].decode()}"
         self.requests.append((address, url))
-        await visit.say(self._respond(url).wire())
+        await connection.send(self._respond(url).wire())
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Runs the scenario in namespaces of its own, as root or as an ordinary user."""
+"""Run the scenario in new Linux namespaces, as root or as an ordinary user."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ class Observed:
     """What the database, the receiver and the kernel recorded."""
 
     attempts: list[Attempt]
-    visits: set[tuple[str, int]]  # addresses and ports to which a connection was made
+    connections: set[tuple[str, int]]  # addresses and ports to which a connection was made
     requests: list[tuple[str, str]]  # the address and the URL of each request received
     reached_for: set[tuple[str, int]]  # addresses and ports that the daemon asked the kernel for
     log: Path
@@ -72,7 +72,7 @@ def missing_requirement() -> str | None:
 
 def unix_socket_url(database: str) -> str | None:
     """Return the URL of the database over its UNIX socket, which no namespace cuts off, if any."""
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # see run_apart
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # see run_in_new_loop
         return runner.run(_unix_socket_url(database))
 
 
@@ -89,7 +89,7 @@ def run(database: str, folder: Path, *, settings: str = "") -> Observed:
     result = orjson.loads((folder / "result.json").read_bytes())
     return Observed(
         attempts=[Attempt(*row) for row in result["attempts"]],
-        visits={(address, port) for address, port in result["visits"]},
+        connections={(address, port) for address, port in result["connections"]},
         requests=[(address, url) for address, url in result["requests"]],
         reached_for=trace.reached_for((folder / "trace").read_text()),
         log=log,

@@ -86,7 +86,7 @@ async def run(folder: Path) -> dict[str, Any]:
         await db.close()
         return {
             "attempts": attempts,
-            "visits": receiver.visits,
+            "connections": receiver.connections,
             "requests": receiver.requests,
         }
 
@@ -107,13 +107,13 @@ def addresses(name: str, server: NameServer, receiver: ReceiverEverywhere) -> An
         rebound = receiver.has_received(network.REBINDING)
         return [network.METADATA if rebound else network.PUBLIC_V4]
     if name == urlsplit(network.FLAPPING).hostname:
-        lookups = server.asked.count(name) // 2  # each asks for both families
+        lookups = server.queries.count(name) // 2  # each queries both address families
         return [network.LAN if lookups % 2 else network.PUBLIC_V4]
     return network.NAMES.get(name, NO_SUCH_NAME)
 
 
 async def publish(app: Application) -> None:
-    """Give each endpoint a tenant of its own and an event, or several."""
+    """Insert a tenant for each endpoint, and one or several events."""
     for url in network.ENDPOINTS:
         tenant = await app.tenant()
         await app.webhook(tenant, url)
@@ -151,7 +151,7 @@ def _run(*command: str) -> None:
 
 if __name__ == "__main__":
     if os.getpid() != 1:  # else these mounts and addresses would be the machine's own
-        sys.exit("this runs only in namespaces of its own: see tests/namespace/runner.py")
+        sys.exit("run this only in new namespaces: see tests/namespace/runner.py")
     folder = Path(sys.argv[1])
     set_up(folder)
     result = asyncio.run(run(folder))

@@ -1,4 +1,4 @@
-"""Reads strace's output: every internet address that a process asked the kernel to reach."""
+"""Parse strace's output: every internet address that a process asked the kernel to reach."""
 
 import re
 

@@ -37,7 +37,7 @@ async def test_a_hanging_mail_server_delays_neither_deliveries_nor_a_stop(
     async with hostile(silent) as mute:
         url = f"smtp://127.0.0.1:{mute.port}"
         async with serving(database, notifications=mail_settings(url)) as service:
-            await until(lambda: len(mute.visits) == 1)
+            await until(lambda: len(mute.connections) == 1)
             await app.events(tenant, 50)
             await until(lambda: len(receiver.received) == 50)
             page = await metrics_of(service)
@@ -113,7 +113,7 @@ async def test_a_notice_with_an_expired_lease_is_mailed_by_another_notifier(
         async with open_database(database) as db, hostile(silent) as mute:
             timing = replace(SOON, lease=timedelta(milliseconds=500))
             async with notifying(db, f"smtp://127.0.0.1:{mute.port}", timing=timing):
-                await until(lambda: len(mute.visits) == 1)
+                await until(lambda: len(mute.connections) == 1)
                 async with notifying(db, host.url):
                     await until(lambda: all_sent(app))
 

@@ -7,7 +7,15 @@ import time
 import pytest
 
 from tests.support.daemons import free_port, until
-from tests.support.hostile import GONE, Script, Visit, hanging_up, hostile, resetting, silent
+from tests.support.hostile import (
+    DISCONNECTED,
+    Connection,
+    Script,
+    closing_at_once,
+    hostile,
+    resetting,
+    silent,
+)
 from tests.support.smtp import EMAIL, mailer, script, send, send_error, session_error
 
 
@@ -33,20 +41,20 @@ async def test_a_login_that_the_server_repeats_is_not_reported() -> None:
     assert error.endswith("refuses the login (535)")
 
 
-async def chattering(visit: Visit) -> None:
-    await visit.say_for_ever(b"220-" + b"x" * 60_000)
+async def chattering(connection: Connection) -> None:
+    await connection.send_endlessly(b"220-" + b"x" * 60_000)
 
 
-async def answering_http(visit: Visit) -> None:
-    await visit.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    await visit.read_some()
+async def answering_http(connection: Connection) -> None:
+    await connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    await connection.read_some()
 
 
 NO_LOGIN = (
     "The SMTP AUTH extension is not supported by this server. Try connecting via TLS (or STARTTLS)."
 )
 FAULTS: dict[str, tuple[Script, str]] = {
-    "hangs up": (hanging_up, "it closed the connection"),
+    "hangs up": (closing_at_once, "it closed the connection"),
     "resets": (resetting, "it closed the connection"),
     "speaks something else": (answering_http, "it does not speak SMTP"),
     "chatters": (chattering, "it does not speak SMTP"),
@@ -102,8 +110,8 @@ async def test_a_silent_server_is_waited_for_no_longer_than_the_limit(
     assert time.monotonic() - began < 3
 
 
-async def dripping(visit: Visit) -> None:
-    await visit.drip(b"220-x\r\n" * 1000, every=0.01)
+async def dripping(connection: Connection) -> None:
+    await connection.drip(b"220-x\r\n" * 1000, every=0.01)
 
 
 async def test_a_server_that_drips_is_waited_for_no_longer_than_the_limit(
@@ -119,16 +127,16 @@ async def test_a_server_that_drips_is_waited_for_no_longer_than_the_limit(
 async def test_no_connection_stays_open_after_a_session_ends_or_is_cancelled() -> None:
     commands, closed = [], []
 
-    async def listening(visit: Visit) -> None:
-        await visit.say(b"220 x\r\n")
+    async def listening(connection: Connection) -> None:
+        await connection.send(b"220 x\r\n")
         try:
             while True:
-                commands.append((await visit.read_some())[:4])
-                await visit.say(
+                commands.append((await connection.read_some())[:4])
+                await connection.send(
                     {b"EHLO": b"250 x\r\n", b"QUIT": b"221 x\r\n"}.get(commands[-1], b"")
                 )
-        except GONE:
-            closed.append(visit.number)
+        except DISCONNECTED:
+            closed.append(connection.number)
 
     async with hostile(listening) as server:
         url = f"smtp://127.0.0.1:{server.port}"

@@ -10,7 +10,7 @@ import pytest
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
 from daemon.core.model.ids import WebhookId
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.dispatcher import Dispatcher

@@ -1,4 +1,4 @@
-"""A loop turns through every fault, wakes when it is woken, and stops when it is told to."""
+"""A loop continues after every fault, wakes when it is woken, and stops when it is stopped."""
 
 import asyncio
 import time
@@ -18,38 +18,38 @@ from daemon.runtime.loop import (
 )
 from tests.support.daemons import until
 
-FOR_EVER = 3600.0
+AN_HOUR = 3600.0
 LOST = DatabaseUnavailableError("connection refused")
 Step = float | Exception | Callable[[], float]
 
 
-class Scripted:
-    """A loop whose turns are told beforehand; after the last it rests for ever."""
+class ScriptedLoop:
+    """A loop whose runs follow a script; after the last one it sleeps for an hour."""
 
     name = "scripted"
 
     def __init__(self, *steps: Step) -> None:
         self.wake = asyncio.Event()
-        self.turned_at: list[float] = []
+        self.ran_at: list[float] = []
         self._steps: Iterator[Step] = iter(steps)
 
     @property
-    def turns(self) -> int:
-        return len(self.turned_at)
+    def runs(self) -> int:
+        return len(self.ran_at)
 
     async def run_once(self) -> float:
-        self.turned_at.append(time.monotonic())
+        self.ran_at.append(time.monotonic())
         await asyncio.sleep(0)
-        step = next(self._steps, FOR_EVER)
+        step = next(self._steps, AN_HOUR)
         if isinstance(step, Exception):
             raise step
         return step() if callable(step) else step
 
 
-class Turning:
-    """The loop, turning in a task of its own until the block ends."""
+class RunningLoop:
+    """Runs the loop in a task until the block ends."""
 
-    def __init__(self, loop: Scripted) -> None:
+    def __init__(self, loop: ScriptedLoop) -> None:
         self.stop = asyncio.Event()
         self.heartbeats = Heartbeats()
         self._loop = loop
@@ -67,82 +67,80 @@ class Turning:
             await self._task
 
 
-def waits(loop: Scripted) -> Sequence[float]:
-    return [
-        later - earlier for earlier, later in zip(loop.turned_at, loop.turned_at[1:], strict=False)
-    ]
+def waits(loop: ScriptedLoop) -> Sequence[float]:
+    return [later - earlier for earlier, later in zip(loop.ran_at, loop.ran_at[1:], strict=False)]
 
 
-async def test_a_loop_turns_until_it_is_stopped() -> None:
-    loop = Scripted(0.0, 0.0, 0.001)
-    async with Turning(loop):
-        await until(lambda: loop.turns == 4)
+async def test_a_loop_runs_until_it_is_stopped() -> None:
+    loop = ScriptedLoop(0.0, 0.0, 0.001)
+    async with RunningLoop(loop):
+        await until(lambda: loop.runs == 4)
 
-    assert loop.turns == 4
+    assert loop.runs == 4
 
 
-async def test_a_loop_that_is_stopped_before_it_began_does_not_turn() -> None:
-    loop, stop = Scripted(), asyncio.Event()
+async def test_a_loop_that_is_stopped_before_its_start_does_not_run() -> None:
+    loop, stop = ScriptedLoop(), asyncio.Event()
     stop.set()
 
     await run_loop(loop, stop=stop, heartbeats=Heartbeats())
 
-    assert loop.turns == 0
+    assert loop.runs == 0
 
 
-async def test_a_rest_lasts_as_long_as_the_turn_says() -> None:
-    loop = Scripted(0.05)
-    async with Turning(loop):
-        await until(lambda: loop.turns == 2)
+async def test_a_sleep_lasts_as_long_as_the_run_returned() -> None:
+    loop = ScriptedLoop(0.05)
+    async with RunningLoop(loop):
+        await until(lambda: loop.runs == 2)
 
     assert waits(loop)[0] >= 0.049
 
 
-async def test_a_wake_cuts_a_rest_short() -> None:
-    loop = Scripted()
-    async with Turning(loop):
-        await until(lambda: loop.turns == 1)
+async def test_a_wake_ends_a_sleep() -> None:
+    loop = ScriptedLoop()
+    async with RunningLoop(loop):
+        await until(lambda: loop.runs == 1)
         loop.wake.set()
-        await until(lambda: loop.turns == 2)
+        await until(lambda: loop.runs == 2)
 
 
-async def test_a_wake_during_a_turn_survives() -> None:
-    loop = Scripted(lambda: woken(loop), FOR_EVER)
-    async with Turning(loop):
-        await until(lambda: loop.turns == 2)
+async def test_a_wake_during_a_run_is_not_lost() -> None:
+    loop = ScriptedLoop(lambda: woken(loop), AN_HOUR)
+    async with RunningLoop(loop):
+        await until(lambda: loop.runs == 2)
 
 
-def woken(loop: Scripted) -> float:
+def woken(loop: ScriptedLoop) -> float:
     loop.wake.set()
-    return FOR_EVER
+    return AN_HOUR
 
 
-async def test_many_wakes_are_one() -> None:
-    loop = Scripted()
-    async with Turning(loop):
-        await until(lambda: loop.turns == 1)
+async def test_many_wakes_cause_one_run() -> None:
+    loop = ScriptedLoop()
+    async with RunningLoop(loop):
+        await until(lambda: loop.runs == 1)
         for _ in range(100):
             loop.wake.set()
-        await until(lambda: loop.turns == 2)
+        await until(lambda: loop.runs == 2)
 
-    assert loop.turns == 2
+    assert loop.runs == 2
 
 
-async def test_a_stop_during_a_rest_ends_it_at_once() -> None:
-    loop = Scripted()
-    async with Turning(loop):
-        await until(lambda: loop.turns == 1)
+async def test_a_stop_ends_a_sleep_at_once() -> None:
+    loop = ScriptedLoop()
+    async with RunningLoop(loop):
+        await until(lambda: loop.runs == 1)
         began = time.monotonic()
 
     assert time.monotonic() - began < 1
-    assert loop.turns == 1
+    assert loop.runs == 1
 
 
-async def test_a_turn_that_raises_is_logged_and_the_next_one_comes() -> None:
-    loop = Scripted(ValueError("a bug"), 0.0)
+async def test_a_run_that_raises_is_logged_and_followed_by_the_next() -> None:
+    loop = ScriptedLoop(ValueError("a bug"), 0.0)
     with capture_logs() as logs:
-        async with Turning(loop):
-            await until(lambda: loop.turns == 3)
+        async with RunningLoop(loop):
+            await until(lambda: loop.runs == 3)
 
     assert [line["event"] for line in logs] == ["loop.failed", "loop.recovered"]
     assert logs[0]["loop"] == "scripted"
@@ -150,12 +148,11 @@ async def test_a_turn_that_raises_is_logged_and_the_next_one_comes() -> None:
     assert waits(loop)[0] >= SHORTEST_BACK_OFF - 0.001
 
 
-async def test_an_unavailable_database_is_logged_once_and_its_return_once() -> None:
-    lost = DatabaseUnavailableError("connection refused")
-    loop = Scripted(lost, lost, lost, 0.0)
+async def test_an_unavailable_database_is_logged_once_and_so_is_its_return() -> None:
+    loop = ScriptedLoop(LOST, LOST, LOST, 0.0)
     with capture_logs() as logs:
-        async with Turning(loop):
-            await until(lambda: loop.turns == 5)
+        async with RunningLoop(loop):
+            await until(lambda: loop.runs == 5)
 
     assert [line["event"] for line in logs] == ["database.lost", "loop.recovered"]
     assert logs[0]["log_level"] == "warning"
@@ -164,10 +161,10 @@ async def test_an_unavailable_database_is_logged_once_and_its_return_once() -> N
 
 async def test_a_lock_of_another_transaction_is_not_logged_as_a_lost_database() -> None:
     busy = DatabaseBusyError("deadlock detected")
-    loop = Scripted(busy, busy, 0.0)
+    loop = ScriptedLoop(busy, busy, 0.0)
     with capture_logs() as logs:
-        async with Turning(loop):
-            await until(lambda: loop.turns == 4)
+        async with RunningLoop(loop):
+            await until(lambda: loop.runs == 4)
 
     assert [line["event"] for line in logs] == ["database.busy", "loop.recovered"]
 
@@ -175,84 +172,84 @@ async def test_a_lock_of_another_transaction_is_not_logged_as_a_lost_database() 
 @pytest.mark.parametrize(
     "error", [OSError("a file is missing"), TimeoutError(), ConnectionRefusedError()], ids=repr
 )
-async def test_an_os_error_that_is_not_the_databases_is_logged_with_its_traceback(
+async def test_an_os_error_from_elsewhere_than_the_database_is_logged_with_its_traceback(
     error: Exception,
 ) -> None:
-    loop = Scripted(error, error, 0.0)
+    loop = ScriptedLoop(error, error, 0.0)
     with capture_logs() as logs:
-        async with Turning(loop):
-            await until(lambda: loop.turns == 4)
+        async with RunningLoop(loop):
+            await until(lambda: loop.runs == 4)
 
     assert [line["event"] for line in logs] == ["loop.failed", "loop.failed", "loop.recovered"]
     assert logs[0]["exc_info"] is error
 
 
 async def test_the_waits_for_a_lost_database_double() -> None:
-    loop = Scripted(*[LOST] * 3)
-    async with Turning(loop):
-        await until(lambda: loop.turns == 4)
+    loop = ScriptedLoop(*[LOST] * 3)
+    async with RunningLoop(loop):
+        await until(lambda: loop.runs == 4)
 
     expected = [SHORTEST_BACK_OFF, 2 * SHORTEST_BACK_OFF, 4 * SHORTEST_BACK_OFF]
     for wait, least in zip(waits(loop), expected, strict=True):
         assert least - 0.002 <= wait < LONGEST_BACK_OFF
 
 
-async def test_a_wake_cuts_a_wait_for_a_lost_database_short() -> None:
-    loop = Scripted(*[LOST] * 8)
-    async with Turning(loop):
-        for turns in range(1, 9):
-            await until(lambda turns=turns: loop.turns >= turns)
+async def test_a_wake_ends_a_wait_for_a_lost_database() -> None:
+    loop = ScriptedLoop(*[LOST] * 8)
+    async with RunningLoop(loop):
+        for runs in range(1, 9):
+            await until(lambda runs=runs: loop.runs >= runs)
             loop.wake.set()
         began = time.monotonic()
 
     assert time.monotonic() - began < LONGEST_BACK_OFF
 
 
-async def test_a_good_turn_begins_the_waits_anew() -> None:
-    refused = LOST
-    loop = Scripted(refused, refused, refused, 0.0, refused, 0.0)
-    async with Turning(loop):
-        await until(lambda: loop.turns == 7)
+async def test_a_successful_run_resets_the_back_off() -> None:
+    loop = ScriptedLoop(LOST, LOST, LOST, 0.0, LOST, 0.0)
+    async with RunningLoop(loop):
+        await until(lambda: loop.runs == 7)
 
     assert waits(loop)[4] < waits(loop)[2]
 
 
-async def test_the_pulse_beats_only_with_good_turns() -> None:
-    loop = Scripted(0.0, *[LOST] * 1000)
-    async with Turning(loop) as turning:
-        await until(lambda: loop.turns == 2)
-        first = turning.heartbeats.ages()["scripted"]
-        await until(lambda: loop.turns == 4)
-        second = turning.heartbeats.ages()["scripted"]
+async def test_only_a_successful_run_resets_the_age_of_a_heartbeat() -> None:
+    loop = ScriptedLoop(0.0, *[LOST] * 1000)
+    async with RunningLoop(loop) as running:
+        await until(lambda: loop.runs == 2)
+        first = running.heartbeats.ages()["scripted"]
+        await until(lambda: loop.runs == 4)
+        second = running.heartbeats.ages()["scripted"]
 
     assert second > first
 
 
 async def test_a_loop_is_failing_from_its_first_failure_until_its_next_success() -> None:
-    loop = Scripted(LOST, LOST, 0.0, FOR_EVER)
-    async with Turning(loop) as turning:
-        await until(lambda: loop.turns == 2)
-        failing = turning.heartbeats.states()["scripted"]
-        await until(lambda: loop.turns == 4)
-        recovered = turning.heartbeats.states()["scripted"]
+    loop = ScriptedLoop(LOST, LOST, LOST, 0.0, AN_HOUR)
+    async with RunningLoop(loop) as running:
+        # The first failure can have the same time as the start: the clock counts milliseconds.
+        await until(lambda: loop.runs == 3)
+        failing = running.heartbeats.states()["scripted"]
+        await until(lambda: loop.runs == 5)
+        recovered = running.heartbeats.states()["scripted"]
 
     assert failing.failing_for > 0
     assert failing.run_age < failing.success_age
     assert recovered.failing_for == 0
 
 
-async def test_the_pulse_knows_a_loop_from_its_beginning() -> None:
-    loop = Scripted(LOST)
-    async with Turning(loop) as turning:
-        await until(lambda: loop.turns == 1)
+async def test_a_loop_has_a_heartbeat_from_its_start() -> None:
+    loop = ScriptedLoop(LOST)
+    async with RunningLoop(loop) as running:
+        await until(lambda: loop.runs == 1)
 
-        assert turning.heartbeats.ages().keys() == {"scripted"}
+        assert running.heartbeats.ages().keys() == {"scripted"}
 
 
-async def test_a_cancelled_loop_ends_and_swallows_nothing() -> None:
-    loop = Scripted()
+async def test_a_cancelled_loop_raises_cancelled_error() -> None:
+    loop = ScriptedLoop()
     task = asyncio.create_task(run_loop(loop, stop=asyncio.Event(), heartbeats=Heartbeats()))
-    await until(lambda: loop.turns == 1)
+    await until(lambda: loop.runs == 1)
 
     task.cancel()
 
@@ -260,15 +257,15 @@ async def test_a_cancelled_loop_ends_and_swallows_nothing() -> None:
         await task
 
 
-async def test_a_rest_ends_at_a_wake_that_came_before_it() -> None:
+async def test_a_sleep_ends_at_once_if_the_wake_came_before_it() -> None:
     wake = asyncio.Event()
     wake.set()
 
     async with asyncio.timeout(1):
-        await sleep_until_woken(wake, FOR_EVER)
+        await sleep_until_woken(wake, AN_HOUR)
 
 
-async def test_a_rest_ends_by_itself_without_a_wake() -> None:
+async def test_a_sleep_ends_by_itself_without_a_wake() -> None:
     began = time.monotonic()
 
     await sleep_until_woken(asyncio.Event(), 0.02)

@@ -1,4 +1,4 @@
-"""What is large is done beside the loop, and only one such thing at a time."""
+"""Large work runs in another thread than the event loop, one piece at a time."""
 
 import asyncio
 import threading
@@ -7,26 +7,26 @@ from daemon.runtime.offload import LARGE, Offload
 from tests.support.daemons import until
 
 
-async def test_only_what_is_large_leaves_the_loops_thread() -> None:
-    apart = Offload()
+async def test_only_large_work_leaves_the_thread_of_the_event_loop() -> None:
+    offload = Offload()
 
-    small = await apart.run(threading.get_ident, size=LARGE)
-    large = await apart.run(threading.get_ident, size=LARGE + 1)
+    small = await offload.run(threading.get_ident, size=LARGE)
+    large = await offload.run(threading.get_ident, size=LARGE + 1)
 
     assert small == threading.get_ident() != large
 
 
-async def test_large_things_are_done_one_at_a_time_and_the_loop_turns_meanwhile() -> None:
-    apart, go_on, begun = Offload(), threading.Event(), 0
+async def test_large_work_runs_one_piece_at_a_time_and_does_not_block_the_event_loop() -> None:
+    offload, proceed, started = Offload(), threading.Event(), 0
 
     def work() -> None:
-        nonlocal begun
-        begun += 1
-        assert go_on.wait(30)
+        nonlocal started
+        started += 1
+        assert proceed.wait(30)
 
-    tasks = [asyncio.create_task(apart.run(work, size=LARGE + 1)) for _ in range(5)]
-    await until(lambda: begun)
-    assert begun == 1
-    go_on.set()
+    tasks = [asyncio.create_task(offload.run(work, size=LARGE + 1)) for _ in range(5)]
+    await until(lambda: started)
+    assert started == 1
+    proceed.set()
     await asyncio.gather(*tasks)
-    assert begun == 5
+    assert started == 5

@@ -10,7 +10,7 @@ from daemon.core.model.secrets import StoredSecrets
 from daemon.core.wire import signing
 from daemon.secrets.associated_data import header_associated_data
 from daemon.secrets.credentials import open_credentials
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from tests.secrets.webhooks import BEARER, webhook_with_headers
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until

@@ -1,4 +1,4 @@
-"""Rows of every age and state, for tests of retention and erasure."""
+"""Insert rows of any age and state, for tests of retention and erasure."""
 
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ NOW = "now()"
 async def stored_event(
     app: Application, tenant: UUID, *, at: str = OLD, data: str | None = "{}", waiting: bool = False
 ) -> UUID:
-    """An event published at `at` (SQL); it has been fanned out unless it is `waiting`."""
+    """Insert an event published at `at` (SQL), fanned out unless `waiting`; return its id."""
     event_id = uuid4()
     await app.db.execute(
         "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
@@ -30,7 +30,7 @@ async def stored_event(
 async def stored_delivery(
     app: Application, webhook: UUID, *, at: str = OLD, status: str = "success", **columns: object
 ) -> UUID:
-    """A delivery attempted at `at` (SQL); `columns` override the defaults."""
+    """Insert a delivery attempted at `at` (SQL); `columns` override the defaults."""
     values: dict[str, object] = {
         "id": uuid4(),
         "webhook_id": webhook,
@@ -41,13 +41,13 @@ async def stored_delivery(
         **columns,
     }
     parameters = ", ".join(f"${number}" for number in range(1, len(values) + 1))
-    # A day ahead, so that a running daemon does not send it; and with its event's time, as rows of
-    # the daemon's own have it.
-    own = {"next_retry_at": "now() + interval '1 day'", "event_created_at": "now()"}
-    own = {name: value for name, value in own.items() if name not in columns}
+    # Due in a day, so that a running daemon does not send it. The daemon's rows have the event's
+    # time, too.
+    defaults = {"next_retry_at": "now() + interval '1 day'", "event_created_at": "now()"}
+    defaults = {name: value for name, value in defaults.items() if name not in columns}
     await app.db.execute(
-        f"INSERT INTO webhook_deliveries ({', '.join([*values, 'attempted_at', *own])})"
-        f" VALUES ({', '.join([parameters, at, *own.values()])})",
+        f"INSERT INTO webhook_deliveries ({', '.join([*values, 'attempted_at', *defaults])})"
+        f" VALUES ({', '.join([parameters, at, *defaults.values()])})",
         *values.values(),
     )
     return UUID(str(values["id"]))
@@ -56,7 +56,7 @@ async def stored_delivery(
 async def many_deliveries(
     app: Application, webhook: UUID, count: int, *, at: str = OLD, status: str = "success"
 ) -> None:
-    """`count` deliveries in one statement; `at` (SQL) may depend on their number, `n`."""
+    """Insert `count` deliveries in one statement; `at` (SQL) may depend on their number, `n`."""
     await app.db.execute(
         "INSERT INTO webhook_deliveries (webhook_id, event_id, payload, status, attempted_at,"
         " event_created_at, next_retry_at)"
@@ -69,7 +69,7 @@ async def many_deliveries(
 
 
 async def many_events(app: Application, tenant: UUID, count: int, *, at: str = OLD) -> None:
-    """`count` events that have been fanned out; `at` (SQL) may depend on their number, `n`."""
+    """Insert `count` events, already fanned out; `at` (SQL) may depend on their number, `n`."""
     await app.db.execute(
         "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
         f" SELECT gen_random_uuid(), $1, 'email.opened', '{{}}', {at}"

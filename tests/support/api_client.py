@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The sentence of a problem document."""
+        """The `error` member of a problem document."""
         assert self.headers["Content-Type"].startswith("application/problem+json"), self
         return str(self.json["error"])
 
@@ -41,7 +41,7 @@ class Answer:
 
 
 class ApiClient:
-    """Sends every request with the same headers."""
+    """A client that sends the same headers with every request."""
 
     def __init__(self, session: aiohttp.ClientSession, headers: dict[str, str]) -> None:
         self._session = session

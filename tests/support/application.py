@@ -1,4 +1,4 @@
-"""The main application as the specification has it: it knows the tables, and nothing else of us."""
+"""The main application of the specification, which reaches the daemon only through SQL tables."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ SECRET = "whsec_" + "ab" * 32
 
 
 class Application:
-    """Speaks SQL to the daemon's database with the specification's own inserts."""
+    """Inserts tenants, webhooks and events as in the specification, and reads their results."""
 
     def __init__(self, connection: Any) -> None:
         self.db = connection
@@ -48,11 +48,11 @@ class Application:
         tenant_id: UUID,
         data: Any = None,
         *,
-        type: str = "email.opened",  # noqa: A002  the body's own word
+        type: str = "email.opened",  # noqa: A002  the event body's member
         text: str | None = None,
         created_at: datetime | None = None,
     ) -> UUID:
-        """`text` is the data as JSON text, for what Python cannot spell."""
+        """Insert an event; `text` replaces `data` by JSON text that no Python value produces."""
         event_id = uuid4()
         await self.db.execute(
             "INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)"
@@ -66,7 +66,7 @@ class Application:
         return event_id
 
     async def events(self, tenant_id: UUID, count: int) -> list[UUID]:
-        """Many at once, in one statement."""
+        """Insert `count` events in one statement; return their ids."""
         ids = [uuid4() for _ in range(count)]
         await self.db.execute(
             "INSERT INTO webhook_events (id, tenant_id, event_type, event_data)"

@@ -1,4 +1,4 @@
-"""Certificates for receivers and clients under test, signed by an authority of the test's own."""
+"""Certificates for receivers and clients under test, signed by a test authority."""
 
 import ssl
 import tempfile
@@ -83,7 +83,7 @@ class Authority:
         """
         Return a receiver's context with a certificate for `host`, valid for a day or `until`.
 
-        In its handshake it sends `extra_certificates` that are not needed.
+        Its handshake includes `extra_certificates` that the chain does not need.
         """
         key: Key = _rsa_key() if rsa_key else ec.generate_private_key(ec.SECP256R1())
         issuer, signer = (_subject(host), key) if self_signed else (self._name, self._key)
@@ -92,7 +92,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .sign(signer, hashes.SHA256())
         )
-        return _serving([certificate, *[self._certificate] * extra_certificates], key)
+        return _server_context([certificate, *[self._certificate] * extra_certificates], key)
 
 
 def _rsa_key() -> rsa.RSAPrivateKey:
@@ -117,7 +117,7 @@ def _unsigned(
     )
 
 
-def _serving(certificates: Sequence[x509.Certificate], key: Key) -> ssl.SSLContext:
+def _server_context(certificates: Sequence[x509.Certificate], key: Key) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         chain = Path(folder) / "chain.pem"

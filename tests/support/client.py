@@ -13,7 +13,7 @@ from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, R
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.egress.client import WebhookClient
 from tests.support.daemons import until
-from tests.support.hostile import OK, Script, hostile, saying
+from tests.support.hostile import OK, Script, hostile, responding_with
 
 LOOPBACK = EgressPolicy(
     allow_http=True, allow_networks=(IPv4Network("127.0.0.0/8"),), allow_ports=((1, 65535),)
@@ -38,15 +38,15 @@ TIMED_OUT = Failure(FailureKind.TIMEOUT, "no complete response within 0.5 s")
 
 
 class FakeResolver:
-    """Resolves `receiver.test` to the answer given as `receiver`; `asked` lists its lookups."""
+    """Resolves `receiver.test` to the answer given as `receiver`; `lookups` lists the names."""
 
     def __init__(self, **answers: Sequence[str] | Exception) -> None:
         self.answers = {f"{name}.test": answer for name, answer in answers.items()}
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
 
     async def addresses(self, host: str) -> list[str]:
         """Return the answer for `host`, or raise it if it is an exception."""
-        self.asked.append(host)
+        self.lookups.append(host)
         answer = self.answers[host]
         if isinstance(answer, Exception):
             raise answer
@@ -64,7 +64,7 @@ class UnansweredResolver(FakeResolver):
         self.waiting = asyncio.Event()
 
     async def addresses(self, host: str) -> list[str]:
-        """Wait for ever."""
+        """Never return."""
         self.waiting.set()
         await asyncio.Event().wait()
         return []
@@ -115,13 +115,13 @@ async def send_twice(script: Script) -> tuple[Outcome, Outcome, int]:
     async with webhook_client() as client, hostile(script) as receiver:
         first = await client.send(request_to(receiver.url))
         second = await client.send(request_to(receiver.url))
-        return first, second, len(receiver.visits)
+        return first, second, len(receiver.connections)
 
 
 @asynccontextmanager
 async def leak_check() -> AsyncIterator[None]:
     """Check that the block leaves no file open and no task running."""
-    await outcome_of(saying(OK))  # opens the files that the loop itself keeps open
+    await outcome_of(responding_with(OK))  # opens the files that the loop itself keeps open
     files, tasks = open_files(), asyncio.all_tasks()
     yield
     await until(lambda: open_files() <= files)

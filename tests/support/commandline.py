@@ -1,4 +1,4 @@
-"""`webhookd` run as a process of its own, as people and programs run it."""
+"""Run `webhookd` as a process, as users do."""
 
 import asyncio
 import os
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 MODULE = ("-m", "daemon")
-# A secret that no output may show, however a command is called.
+# A secret that no command may print.
 CANARY = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnkh"
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CompletedCommand:
     """The exit code and the output of a command that has ended."""
 
     code: int
@@ -27,18 +27,18 @@ class Ended:
 
 
 def one_line(text: str) -> bool:
-    """Whether this is a single error message of `webhookd`."""
+    """Whether the text is exactly one line, an error of `webhookd`."""
     return text.startswith("webhookd: ") and text.count("\n") == 1
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Our environment without variables that configure a daemon or colour its output."""
-    ours = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
-    return ours | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
+    """Return our environment without variables that configure a daemon or its colours."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "TMPDIR"}}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
 def with_data_in(data: Path) -> tuple[str, str]:
-    """Python's arguments for a `webhookd` whose embedded PostgreSQL keeps its files in `data`."""
+    """Return Python arguments for a `webhookd` whose embedded PostgreSQL stores data in `data`."""
     program = (
         "import pathlib; from daemon import cli, embedded;"
         f"embedded.default_data_dir = lambda: pathlib.Path({str(data)!r}); cli.main()"
@@ -52,13 +52,13 @@ async def webhookd(
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     python: tuple[str, ...] = MODULE,
-) -> Ended:
-    """Run a command to its end in `folder`, which holds no configuration unless the test's own."""
+) -> CompletedCommand:
+    """Run a command in `folder`, where it finds no configuration except the test's own."""
     process = await _start(arguments, folder, env, python)
-    out, err = await asyncio.wait_for(process.communicate(stdin), PATIENCE_SECONDS)
+    out, err = await asyncio.wait_for(process.communicate(stdin), TIMEOUT_SECONDS)
     assert process.returncode is not None
     assert b"Traceback" not in err
-    return Ended(process.returncode, out.decode(), err.decode())
+    return CompletedCommand(process.returncode, out.decode(), err.decode())
 
 
 class Running:
@@ -68,7 +68,7 @@ class Running:
         self.process = process
         self.out: list[str] = []
         self.err: list[str] = []
-        self._grown = asyncio.Event()
+        self._has_output = asyncio.Event()
         assert process.stdout is not None
         assert process.stderr is not None
         self._readers = asyncio.gather(
@@ -76,15 +76,15 @@ class Running:
         )
 
     async def line(self, wanted: Callable[[str], bool], *, err: bool = False) -> str:
-        """Wait for the first line of which `wanted` is true."""
+        """Wait for a line for which `wanted` is true; return the first one."""
         lines = self.err if err else self.out
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
-                self._grown.clear()
+                self._has_output.clear()
                 if found := [line for line in lines if wanted(line)]:
                     return found[0]
                 assert not self._readers.done(), f"ended without that line: {self.out} {self.err}"
-                await self._grown.wait()
+                await self._has_output.wait()
 
     async def lines(self, count: int) -> list[str]:
         """Wait for the first `count` lines."""
@@ -98,15 +98,15 @@ class Running:
 
     async def wait(self) -> int:
         """Return the exit code once all output has been read."""
-        await asyncio.wait_for(self._readers, PATIENCE_SECONDS)
-        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
+        await asyncio.wait_for(self._readers, TIMEOUT_SECONDS)
+        return await asyncio.wait_for(self.process.wait(), TIMEOUT_SECONDS)
 
     async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
         while line := await stream.readline():
             lines.append(line.decode().rstrip("\n"))
-            self._grown.set()
+            self._has_output.set()
         await asyncio.sleep(0)
-        self._grown.set()
+        self._has_output.set()
 
 
 @asynccontextmanager

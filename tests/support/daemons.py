@@ -1,4 +1,4 @@
-"""Daemons for tests: in this process, or as processes of their own that can be killed."""
+"""Daemons for tests: in the test's process, or as separate processes that can be killed."""
 
 import asyncio
 import os
@@ -18,9 +18,9 @@ from daemon.config import Config
 from daemon.embedded import ports
 from daemon.service import Service
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
-# Receivers stand on loopback; everything else is as it is delivered.
+# The receivers of the tests listen on loopback; every other setting keeps its default.
 OPEN_EGRESS = {
     "allow_http": True,
     "allow_networks": ["127.0.0.0/8"],
@@ -31,10 +31,10 @@ OPEN_EGRESS = {
 async def until(
     condition: Callable[[], object] | Callable[[], Awaitable[object]],
     *,
-    within: float = PATIENCE_SECONDS,
+    within: float = TIMEOUT_SECONDS,
     every: float = 0.01,
 ) -> None:
-    """Wait for a condition, plain or awaitable; fails the test when it does not come true."""
+    """Wait until a condition, plain or awaitable, is true. Raises TimeoutError after `within` s."""
     async with asyncio.timeout(within):
         while True:
             holds = condition()
@@ -46,7 +46,7 @@ async def until(
 
 
 def config(**sections: dict[str, Any]) -> Config:
-    """The defaults, open to loopback, on any free port; `sections` add to that."""
+    """Return the default configuration with loopback allowed, a free port, and `sections`."""
     merged: dict[str, Any] = {"egress": OPEN_EGRESS, "admin": {"port": 0}}
     for name, section in sections.items():
         merged[name] = merged.get(name, {}) | section
@@ -55,54 +55,55 @@ def config(**sections: dict[str, Any]) -> Config:
 
 @asynccontextmanager
 async def serving(database: str, **sections: dict[str, Any]) -> AsyncIterator[Service]:
-    """A daemon in this process, ready when the block begins, stopped in good order after it."""
+    """Run a daemon in this process; it is ready when the block begins, and stopped after it."""
     service = Service(config(**sections), database_url=database)
     ready = asyncio.Event()
-    life = asyncio.create_task(service.run(on_ready=ready.set))
+    running = asyncio.create_task(service.run(on_ready=ready.set))
     waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait([life, waiting], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if life.done():
-        await life
+    if running.done():
+        await running
     try:
         yield service
     finally:
         service.stop()
-        await life
+        await running
 
 
 async def metrics_of(service: Service) -> str:
-    """The page at /metrics."""
+    """Return the page at /metrics."""
     return await asyncio.to_thread(_text, f"http://127.0.0.1:{service.port}/metrics")
 
 
 class Daemon:
-    """`webhookd run` as a process of its own."""
+    """`webhookd run` as a separate process."""
 
     def __init__(self, process: Process, port: int) -> None:
         self.process = process
         self.port = port
 
     async def ready(self) -> int:
-        """The status of /readyz, 0 when nobody answers."""
+        """Return the status of /readyz; 0 if there is no response."""
         return (await self.readyz())[0]
 
     async def readyz(self) -> tuple[int, Any]:
+        """Return the status and the body of /readyz; (0, None) if there is no response."""
         return await asyncio.to_thread(get_json, f"http://127.0.0.1:{self.port}/readyz")
 
     async def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
+        return await asyncio.wait_for(self.process.wait(), TIMEOUT_SECONDS)
 
     async def metric(self, name: str) -> float:
-        """The value of a metric that has no labels."""
+        """Return the value of a metric without labels."""
         page = await asyncio.to_thread(_text, f"http://127.0.0.1:{self.port}/metrics")
         [line] = [line for line in page.splitlines() if line.startswith(f"{name} ")]
         return float(line.split()[1])
 
     async def kill(self) -> None:
-        """SIGKILL: no time for anything."""
+        """Send SIGKILL."""
         self.process.kill()
         await self.process.wait()
 
@@ -117,7 +118,7 @@ async def daemon(
     log: Path | None = None,
     level: str = "warning",
 ) -> AsyncIterator[Daemon]:
-    """Start one and wait until it is ready; killed at the end if it still runs."""
+    """Start a daemon and wait until it is ready; kill it at the end if it still runs."""
     async with starting(
         database, folder, settings=settings, port=port, log=log, level=level
     ) as running:
@@ -140,7 +141,7 @@ async def starting(
     log: Path | None = None,
     level: str = "warning",
 ) -> AsyncIterator[Daemon]:
-    """Start one, ready or not; what it prints goes to the end of `log`."""
+    """Start a daemon without waiting for it; its output is appended to `log`."""
     file = folder / f"config-{port}.toml"
     file.write_text(
         '[egress]\nallow_http = true\nallow_networks = ["127.0.0.0/8"]\n'
@@ -164,11 +165,12 @@ async def starting(
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, and that no outgoing connection is given meanwhile."""
+    """Return a free port outside the range that the kernel gives to outgoing connections."""
     return ports.free_port()
 
 
 def get_json(url: str) -> tuple[int, Any]:
+    """Return the status and the parsed body; (0, None) if there is no response."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.status, orjson.loads(answer.read())

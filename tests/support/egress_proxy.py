@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 
 class EgressProxy:
-    """`answer` returns the reply to a CONNECT, or None to tunnel; `asked` holds every head."""
+    """`answer` returns the reply to a CONNECT, or None to tunnel; `requests` holds every head."""
 
     def __init__(self) -> None:
         self.answer: Callable[[str], bytes | None] = lambda _: None
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -28,7 +28,7 @@ class EgressProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            self.asked.append(head)
+            self.requests.append(head)
             answer = self.answer(head)
             if answer is None:
                 await self._tunnel(head.split()[1], reader, writer)

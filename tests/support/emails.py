@@ -1,4 +1,4 @@
-"""A notice, its email, and the parts of that email."""
+"""A sample notice, its rendered email, and the parts of that email."""
 
 import email
 import email.policy
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import NoticeId, TenantId, WebhookId
 from daemon.core.model.notices import AttemptSummary, Email, LeasedNotice, NoticeKind
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.email_addresses import parse_address
 from daemon.notifications.email import EmailSettings, render_email
 
@@ -67,7 +67,7 @@ def body(rendered: Email, kind: str) -> str:
 
 
 def plain(notice: LeasedNotice, **how: Any) -> str:
-    """The plain text, its lines joined."""
+    """Return the plain-text body as one line."""
     return " ".join(body(email_of(notice, **how), "plain").split())
 
 

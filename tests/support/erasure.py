@@ -1,4 +1,4 @@
-"""Erasures as tests run them, and event data that identifies a contact."""
+"""Run erasures, and build event data that identifies a contact."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,12 +39,12 @@ async def counted(url: str, tenant: UUID, contact: str | None = None) -> Erasure
 
 
 def about(contact: object) -> str:
-    """The data of an event about a contact."""
+    """Return the data of an event about a contact, as JSON."""
     return orjson.dumps({"email_id": "msg_1", "contact": contact}).decode()
 
 
 def data_with(field: str, value: object) -> str:
-    """`{"contact": {"id": value}}` for the field `contact.id`."""
+    """Return nested JSON: `{"contact": {"id": value}}` for the field `contact.id`."""
     for name in reversed(field.split(".")):
         value = {name: value}
     return orjson.dumps(value).decode()

@@ -1,4 +1,4 @@
-"""A receiver that misbehaves on purpose: a raw socket server that runs a script per connection."""
+"""A receiver that misbehaves on purpose: a socket server that runs a script per connection."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ OK = HTTP + b"200 OK\r\nContent-Length: 2\r\n\r\nOK"
 CHUNKED = HTTP + b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 
-GONE = (ConnectionError, asyncio.IncompleteReadError)
+DISCONNECTED = (ConnectionError, asyncio.IncompleteReadError)
 
 
-class Visit:
-    """One connection that the client made, for a script to use; `number` counts from 1."""
+class Connection:
+    """The server's end of a connection, for scripts; `number` counts connections from 1."""
 
     def __init__(
         self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -30,7 +30,7 @@ class Visit:
         self._writer = writer
 
     async def request(self) -> bytes:
-        """Read one whole request, with as much of a body as its Content-Length says."""
+        """Read one whole request; its Content-Length gives the length of the body."""
         head = await self.head()
         length = CONTENT_LENGTH.search(head)
         body = await self._reader.readexactly(int(length[1]) if length else 0)
@@ -54,7 +54,7 @@ class Visit:
             await self._reader.readexactly(50)
             await asyncio.sleep(every)
 
-    async def say(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> None:
         """Send the data; returns when the client has read most of it."""
         if self._writer.is_closing():
             raise ConnectionResetError  # uvloop raises RuntimeError
@@ -62,15 +62,15 @@ class Visit:
         await self._writer.drain()
         await asyncio.sleep(0)  # drain does not yield to other tasks while the buffer has room
 
-    async def say_for_ever(self, data: bytes) -> None:
+    async def send_endlessly(self, data: bytes) -> None:
         """Send the data again and again."""
         while True:
-            await self.say(data)
+            await self.send(data)
 
     async def drip(self, data: bytes, *, every: float) -> None:
         """Send a byte at a time, with a pause after each."""
         for byte in data:
-            await self.say(bytes([byte]))
+            await self.send(bytes([byte]))
             await asyncio.sleep(every)
 
     async def wait_closed(self) -> None:
@@ -84,12 +84,12 @@ class Visit:
         certificate: Any = self._writer.get_extra_info("peercert")
         return str(dict(pair for part in certificate["subject"] for pair in part)["commonName"])
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Close the connection."""
         self._writer.close()
 
-    def cut(self) -> None:
-        """Send FIN without the closing alert that TLS requires."""
+    def truncate_stream(self) -> None:
+        """Send FIN without TLS's close_notify, as in a truncation attack."""
         with socket.socket(fileno=os.dup(self._socket.fileno())) as duplicate:
             duplicate.shutdown(socket.SHUT_WR)
 
@@ -99,7 +99,7 @@ class Visit:
         self._writer.transport.abort()
 
     def stop_reading(self) -> None:
-        """Leave what the client sends from now on unread."""
+        """Read nothing more of what the client sends."""
         # uvloop's transports do not inherit from asyncio.Transport.
         transport: Any = self._writer.transport
         transport.pause_reading()
@@ -110,15 +110,15 @@ class Visit:
         return found
 
 
-Script = Callable[[Visit], Awaitable[None]]
+Script = Callable[[Connection], Awaitable[None]]
 
 
-class Hostile:
-    """A receiver's connections so far, how many of them are open, and the port it listens on."""
+class HostileServer:
+    """A server that runs `script` for each connection; `open_now` counts the open ones."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.visits: list[Visit] = []
+        self.connections: list[Connection] = []
         self.open_now = 0
         self.port = 0
         self.url = ""
@@ -126,26 +126,26 @@ class Hostile:
 
     @property
     def requests(self) -> list[bytes]:
-        """Every whole request of every connection."""
-        return [request for visit in self.visits for request in visit.requests]
+        """All requests that scripts have read completely, by connection."""
+        return [request for connection in self.connections for request in connection.requests]
 
     def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Run the script for a new connection."""
-        visit = Visit(len(self.visits) + 1, reader, writer)
-        self.visits.append(visit)
-        task = asyncio.create_task(self._run(visit))
+        connection = Connection(len(self.connections) + 1, reader, writer)
+        self.connections.append(connection)
+        task = asyncio.create_task(self._run(connection))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _run(self, visit: Visit) -> None:
+    async def _run(self, connection: Connection) -> None:
         self.open_now += 1
         try:
-            await self.script(visit)
-        except GONE:
+            await self.script(connection)
+        except DISCONNECTED:
             pass  # the client closed the connection
         finally:
             self.open_now -= 1
-            visit.hang_up()
+            connection.close()
 
     async def stop(self) -> None:
         """Cancel all scripts."""
@@ -160,9 +160,9 @@ async def hostile(
     *,
     tls: ssl.SSLContext | None = None,
     at: tuple[str, int] = ("127.0.0.1", 0),
-) -> AsyncIterator[Hostile]:
+) -> AsyncIterator[HostileServer]:
     """Yield a server on loopback that runs `script` for every connection."""
-    server = Hostile(script)
+    server = HostileServer(script)
     listening = await asyncio.start_server(
         server.receive, *at, ssl=tls, limit=1 << 20, backlog=1024
     )
@@ -176,46 +176,46 @@ async def hostile(
         await listening.wait_closed()
 
 
-def saying(answer: bytes) -> Script:
+def responding_with(answer: bytes) -> Script:
     """Respond to every request of a connection with these bytes."""
 
-    async def script(visit: Visit) -> None:
+    async def script(connection: Connection) -> None:
         while True:
-            await visit.request()
-            await visit.say(answer)
+            await connection.request()
+            await connection.send(answer)
 
     return script
 
 
-def saying_once(answer: bytes) -> Script:
+def responding_once(answer: bytes) -> Script:
     """Respond to one request with these bytes, and close."""
 
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(answer)
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(answer)
 
     return script
 
 
-def saying_for_ever(beginning: bytes, again: bytes) -> Script:
-    """Begin a response and continue it without end."""
+def responding_endlessly(beginning: bytes, again: bytes) -> Script:
+    """Begin a response, and send `again` endlessly."""
 
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(beginning)
-        await visit.say_for_ever(again)
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(beginning)
+        await connection.send_endlessly(again)
 
     return script
 
 
 def dripping(beginning: bytes, again: bytes, *, every: float = 0.02) -> Script:
-    """Begin a response and continue it without end, a byte at a time."""
+    """Begin a response, and send `again` endlessly, a byte at a time."""
 
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(beginning)
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(beginning)
         while True:
-            await visit.drip(again, every=every)
+            await connection.drip(again, every=every)
 
     return script
 
@@ -223,10 +223,10 @@ def dripping(beginning: bytes, again: bytes, *, every: float = 0.02) -> Script:
 def stopping_after(beginning: bytes) -> Script:
     """Send the beginning of a response, then nothing more."""
 
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(beginning)
-        await visit.wait_closed()
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(beginning)
+        await connection.wait_closed()
 
     return script
 
@@ -234,82 +234,82 @@ def stopping_after(beginning: bytes) -> Script:
 def resetting_after(beginning: bytes) -> Script:
     """Send the beginning of a response, then reset the connection."""
 
-    async def script(visit: Visit) -> None:
-        await visit.request()
+    async def script(connection: Connection) -> None:
+        await connection.request()
         if beginning:
-            await visit.say(beginning)
-        visit.reset()
+            await connection.send(beginning)
+        connection.reset()
 
     return script
 
 
-def cutting_after(beginning: bytes) -> Script:
-    """Send the beginning of a response, then end the stream without TLS's closing alert."""
+def truncating_after(beginning: bytes) -> Script:
+    """Send the beginning of a response, then end the stream without TLS's close_notify."""
 
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(beginning)
-        visit.cut()
-        await visit.wait_closed()
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(beginning)
+        connection.truncate_stream()
+        await connection.wait_closed()
 
     return script
 
 
 def replying_to_hello(data: bytes, *, again: bytes = b"", every: float = 0.0) -> Script:
-    """Reply to the client's first bytes with `data`, then send `again` without end, if given."""
+    """Reply to the client's first bytes with `data`, then send `again` endlessly, if given."""
 
-    async def script(visit: Visit) -> None:
-        await visit.read_some()
-        await visit.say(data)
+    async def script(connection: Connection) -> None:
+        await connection.read_some()
+        await connection.send(data)
         while again:
-            await visit.say(again)
+            await connection.send(again)
             await asyncio.sleep(every)
-        await visit.wait_closed()
+        await connection.wait_closed()
 
     return script
 
 
 def closing_after_first_bytes(*, reset: bool) -> Script:
-    """Close, or reset, as soon as the client has sent anything."""
+    """Close or reset the connection as soon as the client has sent anything."""
 
-    async def script(visit: Visit) -> None:
-        await visit.read_some()
+    async def script(connection: Connection) -> None:
+        await connection.read_some()
         if reset:
-            visit.reset()
+            connection.reset()
 
     return script
 
 
-async def silent(visit: Visit) -> None:
+async def silent(connection: Connection) -> None:
     """Read everything, and send nothing."""
-    await visit.wait_closed()
+    await connection.wait_closed()
 
 
-async def reading_nothing(visit: Visit) -> None:
+async def reading_nothing(connection: Connection) -> None:
     """Neither read nor send anything."""
-    visit.stop_reading()
+    connection.stop_reading()
     await asyncio.Event().wait()
 
 
-async def hanging_up(visit: Visit) -> None:
+async def closing_at_once(connection: Connection) -> None:
     """Close at once."""
 
 
-async def resetting(visit: Visit) -> None:
+async def resetting(connection: Connection) -> None:
     """Reset at once."""
-    visit.reset()
+    connection.reset()
 
 
-async def reading_slowly(visit: Visit) -> None:
+async def reading_slowly(connection: Connection) -> None:
     """Read a little at a time, and send nothing."""
-    await visit.read_slowly(every=0.02)
+    await connection.read_slowly(every=0.02)
 
 
 # A script that does not read does not notice that the client has closed the connection.
 NEVER_NOTICES_CLOSE = {reading_nothing, reading_slowly}
 
 
-async def echoing(visit: Visit) -> None:
-    """Send back whatever was received."""
+async def echoing(connection: Connection) -> None:
+    """Send everything that was received back."""
     while True:
-        await visit.say(await visit.read_some())
+        await connection.send(await connection.read_some())

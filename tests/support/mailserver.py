@@ -1,4 +1,4 @@
-"""A real mail server on loopback, in a thread of its own, with the emails that it received."""
+"""An SMTP server on loopback, in a separate thread, which keeps the emails that it receives."""
 
 import asyncio
 import email
@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from tests.support.daemons import free_port
 
-# Its log lines are not the daemon's, and come from another thread.
+# These log records come from the test's server and from another thread, not from the daemon.
 logging.getLogger("mail.log").propagate = False
 
 
@@ -45,8 +45,8 @@ class MailHost:
     """
     The server's behaviour and mailbox.
 
-    `refusals` are its replies to recipients, `answer` is its reply to every message. While
-    `answering` is false it receives messages and does not reply; `begun` counts the messages.
+    `refusals` maps recipients to the replies that refuse them; `answer` is the reply to every
+    message. While `answering` is false, messages get no reply; `begun` counts all of them.
     """
 
     def __init__(self, port: int) -> None:
@@ -65,7 +65,7 @@ class MailHost:
     def to(self, address: str) -> list[Mail]:
         return [mail for mail in self.mails if address in mail.recipients]
 
-    async def handle_RCPT(  # noqa: N802  aiosmtpd's own names
+    async def handle_RCPT(  # noqa: N802  named by aiosmtpd
         self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any
     ) -> str:
         if address in self.refusals:
@@ -97,8 +97,8 @@ class MailHost:
 
 class _Controller(Controller):
     def factory(self) -> SMTP:
-        # Without a loop it would search for one under warning filters of its own. Filters belong
-        # to the process, not to the thread, so they could stay in force for another thread.
+        # Without a loop, SMTP() looks one up under temporary warning filters. Filters belong to
+        # the process, not to the thread, so they could outlast the call in another thread.
         return SMTP(self.handler, loop=self.loop, **self.SMTP_kwargs)
 
 
@@ -110,7 +110,7 @@ def mail_host(
     tls: ssl.SSLContext | None = None,
     login: bool = False,
 ) -> Iterator[MailHost]:
-    """Serve, on the port of an earlier `host` if given; `login` requires one."""
+    """Run a server, on the port of an earlier `host` if given; `login` makes login mandatory."""
     host = host or MailHost(free_port())
     server = _Controller(
         host,
@@ -127,5 +127,5 @@ def mail_host(
     try:
         yield host
     finally:
-        host.answering = True  # or the server would wait for a message that it holds
+        host.answering = True  # a pending message would keep the server from stopping
         server.stop()

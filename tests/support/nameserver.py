@@ -1,4 +1,4 @@
-"""A name server on loopback that replies as a test decides, or not at all."""
+"""A DNS server on loopback whose replies a test decides."""
 
 import asyncio
 import socket
@@ -11,22 +11,22 @@ from typing import Any
 A, CNAME, AAAA = 1, 5, 28
 SERVER_FAILED, NO_SUCH_NAME, REFUSED = 2, 3, 5
 TRUNCATED = 0x0200
-# RFC 9715, and what resolvers announce: they repeat a query over TCP when the reply is longer.
+# The size that resolvers announce (RFC 9715). They repeat a query over TCP for longer replies.
 UDP_LIMIT = 1232
 
 # Returns all messages that are sent in reply to a query.
 Forgery = Callable[[bytes], Sequence[bytes]]
-# The reply to a query for a name: its addresses, preceded by the chain of its aliases; an error's
-# number; a forgery; or None for silence.
+# The reply to a query for a name: its aliases, in order, and its addresses; an error code (RCODE);
+# a forgery; or None for no reply.
 Answer = Sequence[str] | int | Forgery | None
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """`answer` returns the reply for a name; `asked` holds every name in order of the queries."""
+    """`answer` returns the reply for a name; `queries` holds the names in order."""
 
     def __init__(self, *, ttl: int = 0) -> None:
         self.answer: Callable[[str], Answer] = lambda _: NO_SUCH_NAME
-        self.asked: list[str] = []
+        self.queries: list[str] = []
         self.address = ""
         self._ttl = ttl
 
@@ -42,7 +42,7 @@ class NameServer(asyncio.DatagramProtocol):
     def replies(self, query: bytes) -> Sequence[bytes]:
         """Return all messages to send in reply to a query, however long."""
         name, _, _ = _question_of(query)
-        self.asked.append(name)
+        self.queries.append(name)
         answer = self.answer(name)
         if answer is None:
             return []
@@ -50,7 +50,7 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 class _TcpConnection(asyncio.Protocol):
-    """DNS over TCP, where its length precedes each message."""
+    """DNS over TCP, where each message is preceded by its length."""
 
     def __init__(self, server: NameServer, open_transports: set[Any]) -> None:
         self._server = server
@@ -75,7 +75,7 @@ class _TcpConnection(asyncio.Protocol):
 
 
 def reply(query: bytes, answer: Sequence[str] | int, *, ttl: int = 0) -> bytes:
-    """Return a valid reply: an error, or the records of the type that was asked for."""
+    """Return a valid reply: an error, or the records of the requested type."""
     name, kind, question = _question_of(query)
     error, found = (answer, []) if isinstance(answer, int) else (0, list(answer))
     records, owner = [], name
@@ -91,7 +91,7 @@ def reply(query: bytes, answer: Sequence[str] | int, *, ttl: int = 0) -> bytes:
 
 
 def truncated(query: bytes) -> bytes:
-    """Return the reply that says: longer than a datagram, ask again over TCP."""
+    """Return a truncated reply, after which the resolver repeats its query over TCP."""
     return (
         query[:2] + struct.pack(">HHHHH", 0x8180 | TRUNCATED, 1, 0, 0, 0) + _question_of(query)[2]
     )
@@ -112,7 +112,7 @@ def _question_of(data: bytes) -> tuple[str, int, bytes]:
 
 
 def _record(owner: str, kind: int, data: bytes, ttl: int) -> bytes:
-    """A resource record; if `owner` is empty, of the name in the question."""
+    """Return a resource record; an empty `owner` means the name in the question."""
     name = _encoded(owner) if owner else b"\xc0\x0c"
     return name + struct.pack(">HHIH", kind, 1, ttl, len(data)) + data
 

@@ -1,4 +1,4 @@
-"""A notifier or a daemon that mails, and notices in the database."""
+"""Notifiers, settings of daemons that send mail, and notices in the database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.email_addresses import parse_address
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.mail_server import MailServer
@@ -32,7 +32,7 @@ QUICK_STOP_SECONDS = 8.0
 def mail_settings(
     host: MailHost | str, *, to: list[str] | None = None, **more: Any
 ) -> dict[str, Any]:
-    """The `notifications` settings of a daemon."""
+    """Return the `notifications` section of a daemon's configuration."""
     url = host if isinstance(host, str) else host.url
     return {"smtp_url": url, "from": "hooks@example.com", "to": [OPS] if to is None else to} | more
 
@@ -56,7 +56,7 @@ async def notifying(
     to: Sequence[str] = (OPS,),
     seconds: float = 5.0,
 ) -> AsyncIterator[Notifier]:
-    """A notifier alone, running until the block ends."""
+    """Run a notifier without a daemon until the block ends."""
     notifier = Notifier(
         database,
         Mailer(MailServer.from_url(url), step_seconds=seconds, message_seconds=seconds),
@@ -91,7 +91,7 @@ async def stored_notice(
     *,
     age: timedelta | None = None,
 ) -> int:
-    """Write a notice as the result writer does, `age` ago; returns its id."""
+    """Insert a notice as the result writer does, `age` ago; return its id."""
     made: int = await app.db.fetchval(
         "INSERT INTO webhook_notices (tenant_id, webhook_id, kind, data, created_at, due_at)"
         " SELECT tenant_id, id, $2, $3, now() - $4::interval, now() - $4::interval"

@@ -1,4 +1,4 @@
-"""A PostgreSQL for tests, and databases in it that do not outlive what they are for."""
+"""A PostgreSQL server for tests, and temporary databases in it."""
 
 import asyncio
 import secrets
@@ -17,9 +17,9 @@ import orjson
 from daemon import embedded
 from daemon.store.session import PLANNING
 
-# A test's data need not outlive the machine; commits stay as synchronous as they are in earnest.
-# The log is kept short, as it may lie in memory.
-HASTE = {
+# Test data need not survive a crash of the machine, but synchronous_commit stays as in production.
+# The write-ahead log is kept short, as it may be in memory (see scratch.py).
+FAST_SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "200",
@@ -28,8 +28,8 @@ HASTE = {
 
 
 @contextmanager
-def roomy_folder() -> Iterator[Path]:
-    """A temporary folder that `nobody`, as whom root's PostgreSQL runs, can enter too."""
+def folder_for_postgres() -> Iterator[Path]:
+    """A temporary folder that `nobody` can enter: root runs PostgreSQL as that user."""
     folder = Path(tempfile.mkdtemp(prefix="webhookd-tests-"))
     folder.chmod(0o711)
     try:
@@ -40,9 +40,12 @@ def roomy_folder() -> Iterator[Path]:
 
 @contextmanager
 def temporary_server() -> Iterator[str]:
-    """A superuser's URL of a server of our own; the loop that it needs stands still meanwhile."""
-    with roomy_folder() as folder, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        server = runner.run(embedded.start(folder / "postgres", settings=HASTE))
+    """Run a server; yield a superuser's URL. Its event loop runs only at the start and the stop."""
+    with (
+        folder_for_postgres() as folder,
+        asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner,
+    ):
+        server = runner.run(embedded.start(folder / "postgres", settings=FAST_SETTINGS))
         try:
             yield server.url
         finally:
@@ -51,32 +54,34 @@ def temporary_server() -> Iterator[str]:
 
 @contextmanager
 def temporary_database(server: str, *, template: str = "template0") -> Iterator[str]:
-    """The URL of a clone of `template`, dropped at the end whoever is still connected."""
-    url = _created(server, template)
+    """Yield the URL of a clone of `template`; drop it at the end, despite open connections."""
+    url = _create(server, template)
     try:
         yield url
     finally:
         _drop(server, url)
 
 
-class Stock:
+class ClonedDatabases:
     """
-    Clones of a template for one test after another: while a test runs, another thread drops the
-    database of the one before and makes that of the next. Between two tests nothing goes on.
+    Clones of a template database, one per test.
+
+    While a test runs, another thread drops the previous test's clone and creates the next one. No
+    such work is left when the test ends.
     """
 
     def __init__(self, server: str, template: str) -> None:
         self._server = server
         self._template = template
         self._thread = ThreadPoolExecutor(1)
-        self._next = self._thread.submit(_created, server, template)
+        self._next = self._thread.submit(_create, server, template)
         self._used: str | None = None
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """The URL of a clone; it may hold out until another test has begun."""
+        """Yield the URL of a new clone; it is dropped during the next test."""
         url = self._next.result()
-        self._next = self._thread.submit(self._renewed, self._used)
+        self._next = self._thread.submit(self._replace, self._used)
         self._used = url
         try:
             yield url
@@ -84,26 +89,27 @@ class Stock:
             wait([self._next])
 
     def close(self) -> None:
+        """Drop the remaining clones."""
         for url in (self._next.result(), self._used):
             if url is not None:
                 _drop(self._server, url)
         self._thread.shutdown()
 
-    def _renewed(self, used: str | None) -> str:
+    def _replace(self, used: str | None) -> str:
         if used is not None:
             _drop(self._server, used)
-        return _created(self._server, self._template)
+        return _create(self._server, self._template)
 
 
-def _created(server: str, template: str) -> str:
+def _create(server: str, template: str) -> str:
     name = f"webhookd_test_{secrets.token_hex(6)}"
-    run_apart(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    run_in_new_loop(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
     return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
 def _drop(server: str, url: str) -> None:
     name = urlsplit(url).path.removeprefix("/")
-    run_apart(_execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    run_in_new_loop(_execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
 async def _execute(url: str, query: str) -> None:
@@ -114,17 +120,17 @@ async def _execute(url: str, query: str) -> None:
         await connection.close()
 
 
-def run_apart(coroutine: Coroutine[object, object, object]) -> None:
-    """Run to the end on a loop of its own, which leaves the test's loop as it is."""
+def run_in_new_loop(coroutine: Coroutine[object, object, object]) -> None:
+    """Run a coroutine on a new event loop; the thread's current loop stays as it is."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(coroutine)
 
 
 async def most_rows_read(connection: asyncpg.Connection, query: str, *args: object) -> int:
     """
-    Try a query as the daemon has it planned; the most rows that it read in any one place.
+    Run a query under the daemon's planner settings, and roll it back.
 
-    What it changed is taken back.
+    Returns the most rows that any node of its plan read from a table.
     """
     trial = connection.transaction()
     await trial.start()

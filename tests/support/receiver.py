@@ -1,4 +1,4 @@
-"""A receiver on loopback that keeps every request, and answers as the test decides."""
+"""A receiver on loopback that keeps every request, and responds as the test decides."""
 
 import asyncio
 import time

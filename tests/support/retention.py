@@ -1,4 +1,4 @@
-"""The retention loop alone, and whole rounds of it without the rests between batches."""
+"""The retention loop without a daemon, and without waits between its batches."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ WEEK = timedelta(days=7)
 async def retention_of(
     url: str, *, rest: timedelta = timedelta(0), metrics: Metrics | None = None
 ) -> AsyncIterator[Retention]:
-    """A retention loop that keeps deliveries and events for a week."""
+    """Yield a retention loop that keeps deliveries and events for a week."""
     database = Database(url, size=2)
     await database.open()
     try:

@@ -1,7 +1,7 @@
 """
 Hooks that replace generated values by valid ones that no schema can describe.
 
-These are a URL that answers, a real certificate, an existing tenant, and a time range in order.
+These are a receiver's URL, a valid certificate, an existing tenant, and a time range in order.
 """
 
 import os

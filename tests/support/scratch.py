@@ -1,4 +1,4 @@
-"""Where tests keep temporary files: in memory where there is room, as most of them are tiny."""
+"""Temporary files of tests are kept in memory if there is enough of it."""
 
 import os
 import shutil
@@ -11,19 +11,19 @@ NEEDED_BYTES = 2 * 1024**3
 
 def keep_temporary_files_in_memory() -> None:
     """
-    Make /dev/shm the folder of temporary files, for this process and all that it starts.
+    Make /dev/shm the folder of temporary files, for this process and its children.
 
-    A database is some 300 files, and each costs a disk's file system about a millisecond of CPU
-    time. A TMPDIR that is set already stays; so does the disk where memory is short or may hold no
-    programs, since tests make virtual environments and copies of PostgreSQL.
+    A database consists of some 300 files, and creating each costs about a millisecond of CPU time
+    on a disk. Nothing changes if TMPDIR is set, if memory is short, or if /dev/shm is mounted
+    noexec: tests create virtual environments and copies of PostgreSQL.
     """
-    if "TMPDIR" in os.environ or not _is_fit(MEMORY):
+    if "TMPDIR" in os.environ or not _is_suitable(MEMORY):
         return
     os.environ["TMPDIR"] = str(MEMORY)
-    tempfile.tempdir = None  # which is where Python keeps its first answer
+    tempfile.tempdir = None  # Python caches the folder here
 
 
-def _is_fit(folder: Path) -> bool:
+def _is_suitable(folder: Path) -> bool:
     if not os.access(folder, os.W_OK | os.X_OK):
         return False
     is_executable = not os.statvfs(folder).f_flag & os.ST_NOEXEC
@@ -31,7 +31,7 @@ def _is_fit(folder: Path) -> bool:
 
 
 def _free_memory() -> int:
-    """What can be had without swapping, as the kernel estimates it, in bytes."""
+    """Return the kernel's estimate of memory that is available without swapping, in bytes."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "MemAvailable":

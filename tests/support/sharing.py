@@ -1,8 +1,8 @@
 """
-Lets several pytest processes share one run, given `--share=FOLDER`, an empty folder of that run.
+A pytest plugin: processes with the same `--share=FOLDER` share one run; FOLDER is empty at first.
 
-A file of tests is run by the first process that claims it, so the work balances itself and no file
-runs twice. A process leaves its counts in the folder, as JSON in a file named by its process id.
+Each test file is run by the first process that claims it, so the load balances itself and no file
+runs twice. Each process writes its counts to FOLDER, as JSON in a file named by its process id.
 """
 
 import json
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-# The longest files come first, so that no process is left with one of them at the end.
-LONGEST_FIRST = (
+# The slowest files run first, so that no process runs one alone at the end.
+SLOWEST_FIRST = (
     "tests/test_canaries.py",
     "tests/cli/test_run.py",
     "tests/cli/test_replay.py",
     "tests/cli/test_check.py",
-    "tests/replay/test_replayer.py",
+    "tests/replay/test_progress.py",
     "tests/egress/test_namespace.py",
     "tests/admin/test_openapi.py",
     "tests/test_package.py",
@@ -28,7 +28,12 @@ COUNTED = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--share", metavar="FOLDER", type=Path, help="run what no other has claimed")
+    parser.addoption(
+        "--share",
+        metavar="FOLDER",
+        type=Path,
+        help="skip test files that another process has claimed",
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -39,14 +44,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """As pytest's own loop, for the claimed items alone; what is special is left to that one."""
+    """Run the claimed items as pytest's own loop would; that loop handles the special cases."""
     folder = session.config.getoption("share")
     if not folder or session.testsfailed or session.config.option.collectonly:
         return None
     items = claimed(session.items, folder)
     item = next(items, None)
     while item is not None:
-        # Claimed before this one runs: the fixtures that the next does not need end with this one.
+        # Claim the next item first: this item's teardown ends the fixtures that the next does not
+        # use.
         following = next(items, None)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.shouldfail:
@@ -66,15 +72,15 @@ def pytest_terminal_summary(
 
 
 def claimed(items: Iterable[pytest.Item], folder: Path) -> Iterator[pytest.Item]:
-    """The items of those files that no other process has claimed when their turn comes."""
-    for file, together in groupby(items, key=_file):
+    """Yield the items of the files that this process claims, each claimed when it is reached."""
+    for file, items_of_file in groupby(items, key=_file):
         if _claim(folder / f"{file.replace('/', '.')}.claimed"):
-            yield from together
+            yield from items_of_file
 
 
-def _claim(mark: Path) -> bool:
+def _claim(claim_file: Path) -> bool:
     try:
-        mark.open("x").close()
+        claim_file.open("x").close()
     except FileExistsError:
         return False
     return True
@@ -82,9 +88,9 @@ def _claim(mark: Path) -> bool:
 
 def _rank(item: pytest.Item) -> int:
     file = _file(item)
-    return LONGEST_FIRST.index(file) if file in LONGEST_FIRST else len(LONGEST_FIRST)
+    return SLOWEST_FIRST.index(file) if file in SLOWEST_FIRST else len(SLOWEST_FIRST)
 
 
 def _file(item: pytest.Item) -> str:
-    """Its path below the root, such as `tests/cli/test_cli.py`."""
+    """Return the path of the item's file, such as `tests/cli/test_run.py`."""
     return item.nodeid.partition("::")[0]

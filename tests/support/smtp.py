@@ -1,4 +1,4 @@
-"""Emails sent through the SMTP client, and scripted mail servers."""
+"""Send emails through the SMTP client, and script mail servers."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from daemon.core.model.notices import Email
 from daemon.notifications.mail_server import MailServer
 from daemon.notifications.smtp import Mailer
 from daemon.notifications.smtp_session import RefusedRecipient
-from tests.support.hostile import Script, Visit
+from tests.support.hostile import Connection, Script
 from tests.support.mailserver import MailHost
 
 OPS, EVE = "ops@example.com", "eve@example.com"
@@ -33,7 +33,7 @@ async def send(url: str, *emails: Email, to_all: bool = True) -> list[Sequence[R
 
 
 async def session_error(url: str, *, seconds: float = 5.0) -> str:
-    """The message of the error that keeps a session from being opened."""
+    """Return the message of the error with which opening a session fails."""
     with pytest.raises(MailError) as caught:
         async with mailer(url, seconds=seconds).session():
             pass
@@ -42,17 +42,17 @@ async def session_error(url: str, *, seconds: float = 5.0) -> str:
 
 
 def script(*lines: tuple[str, str]) -> Script:
-    """A server that awaits these commands in order and gives these replies; then it only reads."""
+    """Script a server that awaits (command, reply) pairs in order, and then only reads."""
 
-    async def serve(visit: Visit) -> None:
-        await visit.say(b"220 hello\r\n")
+    async def serve(connection: Connection) -> None:
+        await connection.send(b"220 hello\r\n")
         for command, answer in lines:
             command_line = b""
             while not command_line.upper().startswith(command.encode()):
-                command_line = await visit.read_some()
-            await visit.say(f"{answer}\r\n".encode())
+                command_line = await connection.read_some()
+            await connection.send(f"{answer}\r\n".encode())
         while True:
-            await visit.read_some()
+            await connection.read_some()
 
     return serve
 

@@ -10,7 +10,7 @@ from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.events import event_detail_response, event_response
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId
-from daemon.store import attempts, event_log
+from daemon.store import attempts, stored_events
 from daemon.store.database import Database
 from daemon.store.listing import ListFilter
 
@@ -37,12 +37,12 @@ class Events:
         async with self.database.connection() as db:
 
             async def cursor_of_row(row_id: UUID) -> Cursor:
-                event = await event_log.get_event(db, request.tenant_id, EventId(row_id))
+                event = await stored_events.get_event(db, request.tenant_id, EventId(row_id))
                 if event is None or event.created_at is None:
                     raise Problem(404, "before: this tenant has no event with this id")
                 return Cursor(event.created_at, row_id)
 
-            found, following = await event_log.list_events(
+            found, following = await stored_events.list_events(
                 db,
                 request.tenant_id,
                 selected,
@@ -73,7 +73,7 @@ class Events:
         event_id = EventId(request.id)
         async with self.database.connection() as db:
             event = require_found(
-                await event_log.get_event(db, request.tenant_id, event_id), "event"
+                await stored_events.get_event(db, request.tenant_id, event_id), "event"
             )
             found = await attempts.list_for_event(db, request.tenant_id, event_id)
         return ApiResponse(200, event_detail_response(event, found))

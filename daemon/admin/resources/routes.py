@@ -17,7 +17,7 @@ from daemon.admin.resources.webhooks import Webhooks
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
 
 

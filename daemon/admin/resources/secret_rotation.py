@@ -7,9 +7,9 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import Problem, require_found
 from daemon.config import parse_duration
 from daemon.core.model.ids import WebhookId
+from daemon.secrets.encryption import Vault
 from daemon.secrets.new_secret import new_secret
 from daemon.secrets.sealing import seal_secret
-from daemon.secrets.vault import Vault
 from daemon.store import secret_rotation, webhooks
 from daemon.store.database import Database
 

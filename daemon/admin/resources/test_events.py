@@ -19,7 +19,7 @@ from daemon.core.model.webhooks import WebhookEntry
 from daemon.core.wire.event_ids import public_test_id
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
-from daemon.store import event_log, webhooks
+from daemon.store import stored_events, webhooks
 from daemon.store.database import Database
 
 
@@ -68,7 +68,7 @@ class TestEvents:
         message_id = public_test_id(uuid4())
         if not wanted.sample:
             async with self.database.connection() as db:
-                stored = await event_log.find_latest(
+                stored = await stored_events.find_latest(
                     db,
                     tenant_id,
                     wanted.event_type,

@@ -15,8 +15,8 @@ from daemon.core.policy.refusal import Refusal
 from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.secrets.associated_data import header_associated_data
 from daemon.secrets.custom_headers import parse_custom_headers
+from daemon.secrets.encryption import Vault
 from daemon.secrets.sealing import seal_secrets
-from daemon.secrets.vault import Vault
 
 SECRET_MEMBERS = {"custom_headers", "client_certificate"}
 

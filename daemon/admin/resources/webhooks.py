@@ -15,8 +15,8 @@ from daemon.admin.resources.webhook_settings import (
 from daemon.admin.views.webhooks import created_webhook_response, webhook_response
 from daemon.core.model.ids import WebhookId
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.secrets.encryption import Vault
 from daemon.secrets.new_secret import new_secret
-from daemon.secrets.vault import Vault
 from daemon.store import webhooks
 from daemon.store.database import Database
 from daemon.store.webhooks import NoSuchTenantError

@@ -9,7 +9,7 @@ from daemon.admin.api import openapi, reference_page
 from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
-from daemon.admin.server import connection_limits, health, middlewares
+from daemon.admin.server import connection_limits, health_routes, middlewares
 from daemon.admin.server.readiness import Readiness
 from daemon.runtime.metrics import Metrics
 
@@ -41,7 +41,7 @@ def make_app(*, readiness: Readiness, metrics: Metrics) -> web.Application:
         },
     )
     app.on_response_prepare.append(_add_headers)
-    health.add_routes(app, readiness=readiness, metrics=metrics)
+    health_routes.add_routes(app, readiness=readiness, metrics=metrics)
     return app
 
 

@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from daemon.admin.api.auth import Access
 from daemon.admin.api.problems import RETRY_SOON, Problem
-from daemon.admin.server.health import PUBLIC_PATHS
+from daemon.admin.server.health_routes import PUBLIC_PATHS
 from daemon.core.errors import DatabaseUnavailableError, PostponedError
 
 log = structlog.get_logger()

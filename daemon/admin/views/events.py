@@ -9,7 +9,7 @@ from daemon.admin.views.json_text import json_fragment
 from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire.event_ids import public_event_id
 from daemon.store.attempts import Attempt
-from daemon.store.event_log import EventEntry
+from daemon.store.stored_events import EventEntry
 
 MAX_DATA_LENGTH = 1024 * 1024  # characters of JSON text
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from daemon.cli.checks.finding import Finding, error, ok
 from daemon.config import Config
 from daemon.core.errors import SchemaError
-from daemon.core.model.inspection import MissingPrivilege
-from daemon.store import inspection, migrations, privileges
+from daemon.core.model.webhook_inspection import MissingPrivilege
+from daemon.store import migrations, privileges, webhook_inspection
 from daemon.store.session import Connection
 
 OLDEST_POSTGRESQL = 14
@@ -14,7 +14,7 @@ OLDEST_POSTGRESQL = 14
 
 async def check_version(db: Connection, loaded: Config) -> Finding:
     """Whether PostgreSQL is recent enough."""
-    version = await inspection.server_version(db)
+    version = await webhook_inspection.server_version(db)
     server = f"PostgreSQL {version.name}, {loaded.database.display_name()}"
     if version.major < OLDEST_POSTGRESQL:
         return error("database", f"{server}: must be {OLDEST_POSTGRESQL} or later")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from daemon.cli.checks.finding import Finding, error, ok, warning
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from daemon.store.secrets import count_by_key
 from daemon.store.session import Connection
 

@@ -7,8 +7,8 @@ from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.attempts import Failure
-from daemon.core.model.inspection import InspectedWebhook
 from daemon.core.model.secrets import Credentials
+from daemon.core.model.webhook_inspection import InspectedWebhook
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import judge_url
@@ -16,9 +16,9 @@ from daemon.core.wire.signing import standard_key
 from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.logs import without_secrets
 from daemon.secrets.credentials import open_credentials
-from daemon.secrets.vault import Vault
-from daemon.store.inspection import every_webhook
+from daemon.secrets.encryption import Vault
 from daemon.store.session import Connection
+from daemon.store.webhook_inspection import every_webhook
 
 # Webhooks without a known event type may be many: the first are named, the others counted.
 MOST_NAMED = 10

@@ -78,7 +78,7 @@ async def temporary_postgres(data: Path) -> "AsyncIterator[EmbeddedPostgres]":
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Make a folder that PostgreSQL can enter even when root starts it and it runs as `nobody`."""
-    from daemon.embedded.account import inaccessible_part, server_account
+    from daemon.embedded.os_user import inaccessible_part, server_account
 
     account = server_account()
     usual = Path(tempfile.gettempdir())

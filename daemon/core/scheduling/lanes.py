@@ -20,8 +20,8 @@ from math import inf
 
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.calendar import Calendar
-from daemon.core.scheduling.lane import FIRST_WINDOW, Lane, NextDue
-from daemon.core.scheduling.slots import Slots
+from daemon.core.scheduling.endpoint_lane import FIRST_WINDOW, Lane, NextDue
+from daemon.core.scheduling.total_slots import Slots
 
 MAX_TURNS = 256
 MAX_LANES = 20_000

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from daemon.core.model.notices import AttemptSummary, Email, LeasedNotice
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.logs import one_line
 from daemon.notifications.email.formats import time_text, url_text
 from daemon.notifications.email.wording import Wording, later_change, wording_of

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from daemon.core.model.notices import LeasedNotice, NoticeKind
-from daemon.core.outcomes.health import HealthLimits
+from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.logs import one_line
 from daemon.notifications.email.formats import time_text
 

@@ -6,7 +6,7 @@ import asyncpg
 
 from daemon import embedded
 from tests.support.commandline import webhookd, with_data_in
-from tests.support.postgres import HASTE
+from tests.support.postgres import FAST_SETTINGS
 
 
 async def test_commands_use_the_embedded_postgresql_of_a_running_daemon(
@@ -14,7 +14,7 @@ async def test_commands_use_the_embedded_postgresql_of_a_running_daemon(
 ) -> None:
     program = with_data_in(embedded_data)
     before = embedded.running_url(embedded_data)
-    server = await embedded.start(embedded_data, settings=HASTE)
+    server = await embedded.start(embedded_data, settings=FAST_SETTINGS)
     during = embedded.running_url(embedded_data)
     migrated = await webhookd("migrate", folder=tmp_path, python=program)
     connection = await asyncpg.connect(during)

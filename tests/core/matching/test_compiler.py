@@ -127,7 +127,7 @@ def test_a_null_in_the_column_of_types_matches_no_type() -> None:
 
 
 @given(st.lists(st.text(max_size=12)) | st.none(), values, st.text(max_size=12), values)
-def test_compiling_and_matching_never_raise_whatever_the_application_writes(
+def test_compiling_and_matching_never_raise_for_any_text_of_the_application(
     event_types: list[str] | None, filters: object, event_type: str, data: object
 ) -> None:
     compiled = compile_values(event_types, filters)

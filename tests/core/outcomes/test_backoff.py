@@ -1,4 +1,4 @@
-"""A retry is never earlier than scheduled, at most a tenth later, and never without end."""
+"""A retry is never earlier than scheduled, at most a tenth later, and never unbounded."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from daemon.core.model.ids import WebhookId
-from daemon.core.scheduling.lane import NOTHING_DUE, SLOW_MS, NextDue
+from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, SLOW_MS, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)

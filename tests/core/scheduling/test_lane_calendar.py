@@ -4,7 +4,7 @@ import pytest
 
 from daemon.core.scheduling import calendar
 from daemon.core.scheduling import lanes as lanes_module
-from daemon.core.scheduling.lane import NOTHING_DUE, NextDue
+from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import LaneTurn
 from tests.core.scheduling.driven_lanes import (
     A,

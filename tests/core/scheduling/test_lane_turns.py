@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.core.scheduling.lane import NOTHING_DUE, NextDue
+from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import LaneTurn
 from tests.core.scheduling.driven_lanes import A, B, C, at, lanes_of, mark_due, widen
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from daemon.core.model.ids import WebhookId
-from daemon.core.scheduling.lane import NOTHING_DUE, NextDue
+from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
-from daemon.core.scheduling.slots import SLOW_SHARE
+from daemon.core.scheduling.total_slots import SLOW_SHARE
 from tests.core.scheduling.driven_lanes import (
     at,
     endpoint,

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from daemon.core.model.ids import WebhookId
-from daemon.core.scheduling.lane import SLOW_MS
+from daemon.core.scheduling.endpoint_lane import SLOW_MS
 from tests.core.scheduling.driven_lanes import (
     A,
     B,

@@ -1,4 +1,4 @@
-"""Every request carries the contract's headers, whatever the application has written."""
+"""Every request has the contract's headers, for any text that the application stores."""
 
 import base64
 import hashlib
@@ -123,7 +123,7 @@ def test_characters_that_a_header_cannot_carry_are_percent_encoded(
 
 
 @given(st.text(), st.text(), st.text(st.characters(exclude_categories=["Cs"])))
-def test_header_values_are_printable_ascii_whatever_the_application_writes(
+def test_header_values_are_printable_ascii_for_any_text_of_the_application(
     event_type: str, message_id: str, secret: str
 ) -> None:
     headers = signed(event_type=event_type, message_id=message_id, secret=secret)

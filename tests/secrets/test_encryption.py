@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.core.errors import UnreadableSecretError
-from daemon.secrets.vault import MasterKey, Vault, is_sealed
+from daemon.secrets.encryption import MasterKey, Vault, is_sealed
 
 OLD, NEW = "old-" * 10, "new-" * 10
 ASSOCIATED_DATA = "8f14e45f/secret"

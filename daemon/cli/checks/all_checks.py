@@ -18,7 +18,7 @@ from daemon.cli.checks.webhooks import check_webhooks
 from daemon.cli.support.databases import database_url
 from daemon.config import Config
 from daemon.core.errors import DatabaseUnavailableError, EmbeddedPostgresError
-from daemon.secrets.vault import Vault
+from daemon.secrets.encryption import Vault
 from daemon.store.connection import connected
 from daemon.store.session import Connection
 

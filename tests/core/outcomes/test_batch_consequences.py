@@ -13,8 +13,8 @@ from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
 from daemon.core.model.secrets import StoredSecrets
-from daemon.core.outcomes.consequences import consequences
-from daemon.core.outcomes.health import HealthLimits, after_failure, after_success
+from daemon.core.outcomes.batch_consequences import consequences
+from daemon.core.outcomes.endpoint_health import HealthLimits, after_failure, after_success
 
 NOW = datetime(2025, 11, 25, tzinfo=UTC)
 NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)

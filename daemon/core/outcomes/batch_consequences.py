@@ -9,7 +9,7 @@ from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
-from daemon.core.outcomes.health import HealthLimits, after_failure, after_success
+from daemon.core.outcomes.endpoint_health import HealthLimits, after_failure, after_success
 
 PAUSED_REASONS = {NoticeKind.PAUSED: "failures", NoticeKind.GONE: "gone"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.store import inspection
+from daemon.store import webhook_inspection
 from tests.support.application import Application
 
 
@@ -10,13 +10,13 @@ from tests.support.application import Application
 async def test_every_webhook_is_read_once_whatever_the_page_size(
     app: Application, monkeypatch: pytest.MonkeyPatch, page_size: int
 ) -> None:
-    monkeypatch.setattr(inspection, "PAGE_SIZE", page_size)
+    monkeypatch.setattr(webhook_inspection, "PAGE_SIZE", page_size)
     tenants = [await app.tenant() for _ in range(2)]
     webhooks = [
         await app.webhook(tenant, "https://example.com/") for tenant in tenants for _ in range(3)
     ]
 
-    read = [webhook async for webhook in inspection.every_webhook(app.db)]
+    read = [webhook async for webhook in webhook_inspection.every_webhook(app.db)]
 
     assert sorted(webhook.id for webhook in read) == sorted(webhooks)
     assert [webhook.tenant_id for webhook in read] == sorted(tenants * 3)

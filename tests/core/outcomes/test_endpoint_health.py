@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from daemon.core.model.endpoints import Health
 from daemon.core.model.notices import NoticeKind
-from daemon.core.outcomes.health import HealthLimits, after_failure, after_success
+from daemon.core.outcomes.endpoint_health import HealthLimits, after_failure, after_success
 
 NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)
 LIMITS = HealthLimits()

@@ -71,7 +71,7 @@ async def take_batch(db: Connection, seen: Snapshot, *, limit: int) -> InboxBatc
     Delete from the inbox, and return, at most `limit` events that were not visible in `seen`.
 
     A scan that found fewer than `limit` was complete, and its snapshot may serve the next one.
-    Events come without data: `event_log.data_of` reads those that are needed.
+    Events come without data: `stored_events.data_of` reads those that are needed.
     """
     rows = await db.fetch(TAKE_EVENTS, str(seen.xmax), [str(xid) for xid in seen.running], limit)
     events = [

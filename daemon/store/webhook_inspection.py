@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from daemon.core.model.ids import TenantId, WebhookId
-from daemon.core.model.inspection import InspectedWebhook, ServerVersion
+from daemon.core.model.webhook_inspection import InspectedWebhook, ServerVersion
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 
