@@ -15,7 +15,7 @@ from tests.egress.forged_records import DATA, shake_hands
 from tests.egress.loop_watch import MAX_ITERATION_SECONDS, watched_loop
 from tests.support.certificates import Authority
 from tests.support.client import FakeResolver, request_to, webhook_client
-from tests.support.hostile import Visit, hostile
+from tests.support.hostile import Connection, hostile
 from tests.support.javascript import node, read_line
 
 RECORD = 16 * 1024
@@ -41,10 +41,10 @@ async def test_a_response_of_any_size_is_a_success(
     if chunked:
         body = (b"%x\r\n" % size + body + b"\r\n" if size else b"") + b"0\r\n\r\n"
 
-    async def script(visit: Visit) -> None:
-        await visit.request()
-        await visit.say(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + body)
-        await visit.wait_closed()
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + body)
+        await connection.wait_closed()
 
     async with (
         webhook_client(
@@ -97,10 +97,10 @@ async def outcome_of_records(
 ) -> Outcome:
     """Answer with one record for each of the parts, and check that the loop is never blocked."""
 
-    async def script(visit: Visit) -> None:
-        sealer = await shake_hands(visit, server)
-        await visit.say(b"".join([sealer.record(DATA, part) for part in parts]))
-        await visit.wait_closed()
+    async def script(connection: Connection) -> None:
+        sealer = await shake_hands(connection, server)
+        await connection.send(b"".join([sealer.record(DATA, part) for part in parts]))
+        await connection.wait_closed()
 
     names = FakeResolver(receiver=["127.0.0.1"])
     async with (
