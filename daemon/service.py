@@ -15,12 +15,13 @@ from aiohttp import web
 from daemon.admin.server.readiness import Readiness
 from daemon.admin.server.serve import serve
 from daemon.config import Config
+from daemon.config.policies import master_keys
 from daemon.core.errors import DatabaseUnavailableError, UsageError
 from daemon.runtime import systemd
 from daemon.runtime.loop import run_loop, sleep_until_woken
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.wiring import Components, admin_app, build, master_keys
+from daemon.wiring import Components, admin_app, build
 
 log = structlog.get_logger()
 

@@ -5,13 +5,10 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from daemon.admin.api.auth import Access
-from daemon.admin.resources.routes import api_routes
-from daemon.admin.server.app import add_api, make_app
+from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
-from daemon.core.outcomes.endpoint_health import HealthLimits
-from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.config.policies import egress_policy, health_limits, master_keys
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
 from daemon.egress.client import WebhookClient
@@ -153,11 +150,21 @@ def _lag(pipeline: Pipeline) -> Lag:
 def admin_app(config: Config, database: Database, components: Components) -> web.Application:
     """Build what the admin port serves: with the API, once the configuration has tokens."""
     app = make_app(readiness=components.readiness, metrics=components.metrics)
-    admin = config.admin
-    if not admin.tokens:
-        return app
-    tokens = [token.get_secret_value() for token in admin.tokens]
-    access = Access(tokens, allowed_hosts=admin.allowed_hosts)
+    if config.admin.tokens:
+        _add_api(app, config, database, components)
+    return app
+
+
+def _add_api(
+    app: web.Application, config: Config, database: Database, components: Components
+) -> None:
+    # Imported here: a third of the start-up time, which a daemon without the API is spared.
+    from daemon.admin.api.auth import Access  # noqa: PLC0415
+    from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
+    from daemon.admin.server.api_app import add_api  # noqa: PLC0415
+
+    tokens = [token.get_secret_value() for token in config.admin.tokens]
+    access = Access(tokens, allowed_hosts=config.admin.allowed_hosts)
     routes = api_routes(
         database=database,
         attempts=components.pipeline.attempts,
@@ -167,7 +174,6 @@ def admin_app(config: Config, database: Database, components: Components) -> web
         access=access,
     )
     add_api(app, routes, access)
-    return app
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:
@@ -189,23 +195,7 @@ def configured_mailer(config: Config) -> Mailer | None:
     return None if url is None else Mailer(MailServer.from_url(url.get_secret_value()))
 
 
-def health_limits(config: Config) -> HealthLimits:
-    """The numbers of failures at which an endpoint is failing, and is paused."""
-    return HealthLimits(config.delivery.failing_after, config.delivery.pause_after)
-
-
-def egress_policy(config: Config) -> EgressPolicy:
-    """The operator's egress settings as the policy that enforces them."""
-    egress = config.egress
-    return EgressPolicy(egress.allow_http, egress.allow_networks, egress.allow_ports)
-
-
 def egress_proxy(config: Config) -> Proxy | None:
     """The configured egress proxy, if there is one."""
     url = config.egress.proxy
     return None if url is None else Proxy.from_url(url.get_secret_value())
-
-
-def master_keys(config: Config) -> list[str]:
-    """The configured master keys, the newest first."""
-    return [key.get_secret_value() for key in config.security.master_keys]

@@ -39,7 +39,6 @@ TIMING_TESTS = (
     "faults/test_outages.py",
     "faults/test_replays.py",
     "faults/test_slow_endpoints.py",
-    "faults/test_stops.py",
     "runtime/test_loop.py",
 )
 

@@ -1,5 +1,7 @@
-"""Limits on the sizes of the product's files and functions (`python3 dev.py figures`)."""
+"""Limits on the sizes of the product's files and functions (`python3 dev.py figures`), and SQL."""
 
+import ast
+import re
 from collections.abc import Iterable
 
 import pytest
@@ -82,6 +84,28 @@ def test_only_own_raises_count_and_only_functions_in_public_places_are_public() 
     assert found["shop.py::Shop.open"].documents_exception
     assert not found["shop.py::Shop.close"].raises
     assert found["shop.py::_Till.open"].lines == 2
+
+
+SQL = re.compile(
+    r"\s*(SELECT\s|INSERT INTO\s|UPDATE\s+\w+\s+(AS\s+\w+\s+)?SET\s|DELETE FROM\s|BEGIN;|LISTEN\s"
+    r"|WITH\s+\w+\s.*AS\s*(MATERIALIZED\s*)?\(|CREATE\s|ALTER\s|DROP\s)",
+    re.DOTALL,
+)
+
+# Not executed: the email shows the statement with which the application resumes a webhook.
+SHOWN_SQL = {figures.ROOT / "daemon/notifications/email/render.py"}
+
+
+def test_sql_is_written_in_store_and_embedded_only() -> None:
+    found = [
+        f"{path}:{node.lineno}"
+        for path in {*figures.product_files()} - SHOWN_SQL
+        if not {figures.ROOT / "daemon/store", figures.ROOT / "daemon/embedded"} & {*path.parents}
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.match(node.value)
+    ]
+
+    assert found == []
 
 
 @pytest.mark.parametrize("name", [*sharing.SLOWEST_FIRST, *(f"tests/{n}" for n in TIMING_TESTS)])

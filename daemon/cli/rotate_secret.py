@@ -79,12 +79,12 @@ async def _rotate(
     config: "Config", webhook: UUID, overlap: timedelta, *, replace: bool
 ) -> NewSecret:
     from daemon.cli.support.databases import verified_connection
+    from daemon.config.policies import master_keys
     from daemon.core.model.ids import WebhookId
     from daemon.secrets.encryption import Vault
     from daemon.secrets.new_secret import new_secret
     from daemon.secrets.sealing import seal_secret
     from daemon.store.secret_rotation import RotationUnderWay, rotate
-    from daemon.wiring import master_keys
 
     secret, vault = new_secret(), Vault(master_keys(config))
     stored = seal_secret(secret, webhook, vault)

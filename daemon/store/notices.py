@@ -12,6 +12,7 @@ from typing import Any
 
 from daemon.core.model.ids import NoticeId, TenantId, WebhookId
 from daemon.core.model.notices import AttemptSummary, LeasedNotice, Notice, NoticeKind
+from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 # Deliveries read per notice to find its last attempts.
@@ -25,13 +26,8 @@ WRITE = """
 
 async def write(db: Connection, notices: Sequence[Notice]) -> None:
     """Insert these notices, due at once."""
-    await db.execute(
-        WRITE,
-        [n.tenant_id for n in notices],
-        [n.webhook_id for n in notices],
-        [n.kind.value for n in notices],
-        [n.data for n in notices],
-    )
+    rows = [(n.tenant_id, n.webhook_id, n.kind.value, n.data) for n in notices]
+    await db.execute(WRITE, *columns(rows))
 
 
 LEASE_DUE = """
@@ -85,14 +81,8 @@ async def lease_due(
     if not rows:
         return []
     leased = {row["id"]: _leased_notice(row) for row in sorted(rows, key=lambda row: row["id"])}
-    found = await db.fetch(
-        LAST_ATTEMPTS,
-        list(leased),
-        [notice.webhook_id for notice in leased.values()],
-        [notice.created_at for notice in leased.values()],
-        MAX_DELIVERIES_READ,
-        attempts,
-    )
+    keys = [(key, notice.webhook_id, notice.created_at) for key, notice in leased.items()]
+    found = await db.fetch(LAST_ATTEMPTS, *columns(keys), MAX_DELIVERIES_READ, attempts)
     for row in found:
         notice = leased[row["id"]]
         leased[row["id"]] = replace(notice, attempts=(*notice.attempts, _attempt_summary(row)))
@@ -136,4 +126,5 @@ RELEASE = """
 
 async def release(db: Connection, leased: Sequence[LeasedNotice]) -> None:
     """Give back leased notices that were not mailed; they are due again at once."""
-    await db.execute(RELEASE, [n.id for n in leased], [n.leased_until for n in leased])
+    if leased:
+        await db.execute(RELEASE, *columns([(n.id, n.leased_until) for n in leased]))

@@ -5,6 +5,7 @@ from typing import Any
 
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
+from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 # Replaces the key's id on a row whose secrets cannot be decrypted, so that it is not read again.
@@ -67,15 +68,12 @@ WRITE = """
 
 async def write(db: Connection, changed: Sequence[StoredSecrets]) -> None:
     """Write back secrets that `lock_sealed_with` locked; the certificates are not written."""
-    await db.execute(
-        WRITE,
-        [s.webhook_id for s in changed],
-        [s.current for s in changed],
-        [s.previous for s in changed],
-        [s.custom_headers for s in changed],
-        [s.client_key for s in changed],
-        [s.sealed_with for s in changed],
-    )
+    rows = [
+        (s.webhook_id, s.current, s.previous, s.custom_headers, s.client_key, s.sealed_with)
+        for s in changed
+    ]
+    if rows:
+        await db.execute(WRITE, *columns(rows))
 
 
 TRY_UNREADABLE_AGAIN = "UPDATE webhooks SET sealed_with = '' WHERE sealed_with = $1"

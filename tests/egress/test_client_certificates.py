@@ -8,11 +8,11 @@ import pytest
 
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response
 from daemon.core.model.secrets import ClientCertificate
-from tests.support.deliveries import settled
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import FakeResolver, webhook_client
 from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
 from tests.support.hostile import OK, Connection, HostileServer, hostile, responding_with
 
 

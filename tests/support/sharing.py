@@ -15,6 +15,7 @@ import pytest
 
 # The slowest files run first, so that no process runs one alone at the end.
 SLOWEST_FIRST = (
+    "tests/faults/test_stops.py",
     "tests/test_canaries.py",
     "tests/cli/test_run.py",
     "tests/cli/test_replay.py",

@@ -8,7 +8,7 @@ little memory and the first line appears at once.
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from daemon import config, logs, wiring
+from daemon import config, logs
 from daemon.cli.checks.configuration import check_configuration
 from daemon.cli.checks.database import check_permissions, check_schema, check_version
 from daemon.cli.checks.finding import Finding, Status, error
@@ -17,6 +17,7 @@ from daemon.cli.checks.secrets import check_secrets
 from daemon.cli.checks.webhooks import check_webhooks
 from daemon.cli.support.databases import database_url
 from daemon.config import Config
+from daemon.config.policies import egress_policy, master_keys
 from daemon.core.errors import DatabaseUnavailableError, EmbeddedPostgresError
 from daemon.secrets.encryption import Vault
 from daemon.store.connection import connected
@@ -52,8 +53,8 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
         yield finding
     if not permitted:
         return
-    vault = Vault(wiring.master_keys(loaded))
+    vault = Vault(master_keys(loaded))
     async for finding in check_secrets(db, vault):
         yield finding
-    async for finding in check_webhooks(db, wiring.egress_policy(loaded), vault):
+    async for finding in check_webhooks(db, egress_policy(loaded), vault):
         yield finding

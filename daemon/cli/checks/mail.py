@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-from daemon import wiring
 from daemon.cli.checks.finding import Finding, error, ok, warning
 from daemon.config import Config
 from daemon.core.errors import MailError
@@ -10,9 +9,12 @@ from daemon.core.errors import MailError
 
 async def check_mail(loaded: Config) -> AsyncIterator[Finding]:
     """Connect to the mail server and log in; no mail is sent. Without one, no finding."""
-    mailer = wiring.configured_mailer(loaded)
-    if mailer is None:
+    if loaded.notifications.smtp_url is None:
         return
+    from daemon.wiring import configured_mailer
+
+    mailer = configured_mailer(loaded)
+    assert mailer is not None
     try:
         async with mailer.session():
             pass

@@ -1,0 +1,30 @@
+"""The API in the HTTP application: its routes, its OpenAPI document and its reference page."""
+
+from collections.abc import Sequence
+
+import orjson
+from aiohttp import web
+
+from daemon.admin.api import openapi, reference_page
+from daemon.admin.api.auth import Access
+from daemon.admin.api.operation import Route
+from daemon.admin.api.routing import add_routes
+from daemon.admin.server import middlewares
+
+
+def add_api(app: web.Application, routes: Sequence[Route], access: Access) -> None:
+    """Add the API, its OpenAPI document and its reference page."""
+    app.middlewares.append(middlewares.host_check(access))
+    add_routes(app, routes, access)
+    document = openapi.document([route.operation for route in routes])
+    json_body, page = orjson.dumps(document), reference_page.render(document)
+
+    async def openapi_document(_: web.Request) -> web.Response:
+        return web.Response(body=json_body, content_type="application/json")
+
+    async def reference(_: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": reference_page.CONTENT_SECURITY_POLICY}
+        return web.Response(text=page, content_type="text/html", headers=headers)
+
+    app.router.add_get("/openapi.json", openapi_document)
+    app.router.add_get("/docs", reference)
