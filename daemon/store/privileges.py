@@ -76,6 +76,22 @@ async def disabled_triggers(db: Connection) -> list[DisabledTrigger]:
     ]
 
 
+UNPINNED_FUNCTIONS = r"""
+    SELECT p.oid::regprocedure::text AS name
+      FROM pg_proc AS p
+     WHERE p.prosecdef AND p.proname LIKE 'webhook%'
+       AND p.pronamespace = (SELECT relnamespace FROM pg_class
+                              WHERE oid = to_regclass('webhook_event_inbox'))
+       AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting
+                        WHERE setting LIKE 'search\_path=%, pg\_temp')
+"""
+
+
+async def unpinned_functions(db: Connection) -> list[str]:
+    """Functions that run as their owner, and that temporary tables could redirect."""
+    return [row["name"] for row in await db.fetch(UNPINNED_FUNCTIONS)]
+
+
 async def current_role(db: Connection) -> str:
     """The name of this connection's role."""
     return str(await db.fetchval("SELECT current_user::text"))

@@ -31,12 +31,17 @@ async def check_schema(db: Connection) -> Finding:
 
 
 async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[Finding]:
-    """Privileges that the role lacks, of the API too if `with_api`, and disabled triggers."""
+    """Privileges that the role lacks (with `with_api`, the API's too), triggers, functions."""
     missing = await privileges.missing_on_tables(db, with_api=with_api)
     missing += await privileges.missing_on_functions(db)
     messages = [_sentence(each) for each in missing] + [
         f"the trigger {trigger.name} on {trigger.table} is disabled or missing"
         for trigger in await privileges.disabled_triggers(db)
+    ]
+    messages += [
+        f"the function {function} runs as its owner and searches temporary tables first:"
+        " ALTER FUNCTION … SET search_path = its schema, pg_temp"
+        for function in await privileges.unpinned_functions(db)
     ]
     for message in dict.fromkeys(messages):  # an invisible table lacks several privileges
         yield error("permissions", message)
