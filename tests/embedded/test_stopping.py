@@ -13,7 +13,7 @@ import pytest
 
 from daemon import embedded
 from daemon.embedded import child_process
-from tests.embedded.processes import is_gone, query, running, until
+from tests.embedded.processes import is_gone, query, running
 from tests.support.postgres import FAST_SETTINGS
 
 DAEMON = """
@@ -56,7 +56,7 @@ async def test_stopping_does_not_wait_for_clients(data: Path) -> None:
     client = await asyncpg.connect(started.url)
     asleep = asyncio.create_task(client.execute("SELECT pg_sleep(3600)"))
     observer = await asyncpg.connect(started.url)
-    while await observer.fetchval(WAITS_IN, client.get_server_pid()) != "PgSleep":
+    while await observer.fetchval(WAITS_IN, client.get_server_pid()) != "PgSleep":  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
     await asyncio.wait_for(started.stop(), 10)
