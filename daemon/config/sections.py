@@ -93,6 +93,9 @@ class Delivery(Section):
     pause_after: Annotated[Count, Field(ge=1, le=1_000_000)] = 100
     """Consecutive failed attempts after which a webhook is paused."""
 
+    max_body_bytes: Annotated[Count, Field(ge=1024, le=32 * 1024 * 1024)] = 4 * 1024 * 1024
+    """Maximum size of a request body; a larger one is recorded as failed, and never sent."""
+
     drain: Annotated[Duration, within("0s", "5m")] = timedelta(seconds=10)
     """Time for requests in flight to finish when the daemon stops."""
 

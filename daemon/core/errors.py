@@ -96,6 +96,12 @@ class PostponedError(WebhookdError):
     pause_seconds = 2.0
 
 
+class MemoryBusyError(PostponedError):
+    """Raised when an attempt's large body must wait for others in flight: an ordinary wait."""
+
+    pause_seconds = 0.2
+
+
 class UnreadableSecretError(PostponedError):
     """
     Raised when a sealed secret cannot be opened: its key is missing, or the text was changed.

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 # Finished replays, and notices: for as long as someone may want to look them up.
 RECORDS_AGE = timedelta(days=90)
+# Daemons have read them long since; whoever has not reads all subscriptions again anyhow.
+SUBSCRIPTION_CHANGES_AGE = timedelta(hours=6)
 REST_BETWEEN_ROUNDS = timedelta(seconds=60)
 # Readiness expects every loop to return within seconds.
 LONGEST_REST_SECONDS = 10.0
@@ -135,4 +137,9 @@ def _pruners(*, deliveries: timedelta, events: timedelta) -> tuple[Pruner, ...]:
         ),
         OldestFirstPruner("replays", retention.delete_replays, RECORDS_AGE),
         OldestFirstPruner("notices", retention.delete_notices, RECORDS_AGE),
+        OldestFirstPruner(
+            "subscription changes",
+            retention.delete_subscription_changes,
+            SUBSCRIPTION_CHANGES_AGE,
+        ),
     )

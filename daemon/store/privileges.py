@@ -8,7 +8,8 @@ NEEDED = {
     "webhooks": ("SELECT", "UPDATE"),
     "webhook_deliveries": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_events": ("SELECT", "UPDATE", "DELETE"),
-    "webhook_event_inbox": ("SELECT", "UPDATE", "DELETE"),
+    "webhook_event_inbox": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_subscription_changes": ("SELECT", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhookd_migrations": ("SELECT",),
@@ -16,7 +17,12 @@ NEEDED = {
 NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]
 
 # Functions that may have been revoked from PUBLIC. Trigger functions run without EXECUTE.
-FUNCTIONS = ("pg_notify(text, text)", "pg_current_snapshot()")
+FUNCTIONS = (
+    "pg_notify(text, text)",
+    "pg_current_snapshot()",
+    "webhook_payload_bytes(jsonb, bigint)",
+    "webhook_exploded_bytes(jsonb, bigint)",
+)
 
 
 MISSING_ON_TABLES = """
@@ -62,6 +68,9 @@ DISABLED_TRIGGERS = """
       FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
                    ('webhook_deliveries_due', 'webhook_deliveries'),
                    ('webhooks_resumed', 'webhooks'),
+                   ('webhooks_subscribed', 'webhooks'),
+                   ('webhooks_switched', 'webhooks'),
+                   ('webhooks_subscription_changed', 'webhooks'),
                    ('webhooks_secret_written', 'webhooks'),
                    ('webhooks_fresh_start', 'webhooks')) AS wanted (name, on_table)
       LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)
