@@ -29,7 +29,8 @@ BEGIN
       FROM (SELECT jsonb_array_elements(jsonb_path_query_array(data,
                        'strict $.** ? (@ > 1e40 || @ < -1e40
                             || (@ < 1e-40 && @ > -1e-40
-                                && 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333))'
+                                && (@ != 0
+                                    || 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333)))'
                    ))::numeric AS n) AS exploded;
     IF digits > 4 * most THEN
         RETURN digits / 2;
@@ -48,7 +49,8 @@ CREATE FUNCTION webhook_payload_bytes(data jsonb, most bigint) RETURNS bigint
         THEN pg_column_size(jsonb_path_query_first(data, '$')) / 6
         WHEN jsonb_path_exists(data, 'strict $.** ? (@ > 1e40 || @ < -1e40
                     || (@ < 1e-40 && @ > -1e-40
-                        && 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333))')
+                        && (@ != 0
+                            || 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333)))')
         THEN webhook_exploded_bytes(data, most)
         ELSE octet_length(data::text)
     END;

@@ -52,7 +52,8 @@ class InboxScan:
     def __init__(self, *, keys_per_range: int) -> None:
         self.keys_per_range = keys_per_range
         self._newest = _from_xid(1)  # from here on nothing has been read
-        self._late: set[int] = set()  # transactions that were running when their place was read
+        # Transactions that were running when their place was read.
+        self._late: dict[int, XidRange] = {}
         self._full: XidRange | None = None
 
     @property
@@ -66,8 +67,7 @@ class InboxScan:
 
     def ranges(self) -> list[XidRange]:
         """What the next scan reads."""
-        late = [_from_xid(xid, last=xid) for xid in sorted(self._late)]
-        return [self._newest, *late, *([self._full] if self._full else [])]
+        return [self._newest, *self._late.values(), *([self._full] if self._full else [])]
 
     def completed(
         self,
@@ -80,25 +80,18 @@ class InboxScan:
 
         Returns whether everything new was read; otherwise the next scan goes on.
         """
-        ends: dict[int, tuple[int, InboxKey]] = {}
+        keys: dict[int, list[InboxKey]] = {}
         for number, key in found:
-            ends[number] = (ends.get(number, (0, key))[0] + 1, key)
-        unfinished = {
-            number: key for number, (count, key) in ends.items() if count >= self.keys_per_range
+            keys.setdefault(number, []).append(key)
+        rest = {
+            ranges[number]: replace(ranges[number], after=several[-1])
+            for number, several in keys.items()
+            if len(several) >= self.keys_per_range
         }
-        read = {each.last for number, each in enumerate(ranges) if number not in unfinished}
-        self._late = (self._late - read) | set(snapshot.running)
-        if 0 in unfinished:
-            self._newest = XidRange(unfinished[0])
-        else:
-            self._newest = _from_xid(snapshot.xmax)
-        self._advance_full_scan(len(ranges) - 1, unfinished)
-        return not unfinished
-
-    def _advance_full_scan(self, number: int, unfinished: dict[int, InboxKey]) -> None:
-        if self._full is None or number == 0:
-            return
-        if number in unfinished:
-            self._full = replace(self._full, after=unfinished[number])
-        else:
-            self._full = None
+        self._newest = rest.get(ranges[0], _from_xid(snapshot.xmax))
+        self._late = {xid: rest[each] for xid, each in self._late.items() if each in rest} | {
+            xid: _from_xid(xid, last=xid) for xid in snapshot.running
+        }
+        if self._full is not None:
+            self._full = rest.get(self._full)
+        return not rest
