@@ -110,3 +110,21 @@ class UnreadableSecretError(PostponedError):
     """
 
     pause_seconds = 30.0
+
+
+class SealMismatchError(UnreadableSecretError):
+    """
+    Raised when a sealed text does not open although its key is known.
+
+    The text was changed, or it was sealed for another webhook, another use or another origin.
+    """
+
+
+class UnboundSecretError(UnreadableSecretError):
+    """
+    Raised when a secret that an earlier version sealed is not bound to its URL's origin yet.
+
+    The resealing loop binds it within seconds.
+    """
+
+    pause_seconds = 2.0

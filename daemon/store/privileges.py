@@ -12,6 +12,7 @@ NEEDED = {
     "webhook_subscription_changes": ("SELECT", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_unbound_secrets": ("SELECT", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
 NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]

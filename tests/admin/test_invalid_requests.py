@@ -108,6 +108,21 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
         "#/customHeaders",
         "the header Host is reserved",
     ),
+    "a header with an underscore": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"X_Key": "k"}},
+        "#/customHeaders",
+        "the name of the header X_Key has an underscore, which servers read as a hyphen",
+    ),
+    "a hop-by-hop header": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"keep-alive": "timeout=5"}},
+        "#/customHeaders",
+        "the header keep-alive is reserved",
+    ),
+    "a header value with a right-to-left override": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "a\u202eb"}},
+        "#/customHeaders",
+        "the value of the header X is not printable",
+    ),
     "a header value with a line break": (
         {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "a\r\nY: b"}},
         "#/customHeaders",

@@ -68,6 +68,7 @@ DICTS = {
     "daemon/admin/api/validation.py": API,
     "daemon/notifications/email/wording.py": HEALTH,
     "daemon/core/outcomes/batch_consequences.py": HEALTH,
+    "daemon/secrets/bound_values.py": ATTEMPTS,
 }
 
 # Folders whose module-level constants are sentences when they read like some.

@@ -7,6 +7,7 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import require_found
 from daemon.admin.views.webhooks import webhook_response
 from daemon.core.model.ids import WebhookId
+from daemon.secrets.encryption import Vault
 from daemon.store import webhooks
 from daemon.store.database import Database
 
@@ -16,6 +17,7 @@ class WebhookActivation:
     """Pauses and resumes webhooks."""
 
     database: Database
+    vault: Vault
 
     @operation(
         "POST /api/webhooks/{id}/pause",
@@ -49,4 +51,4 @@ class WebhookActivation:
             webhook = await webhooks.set_active(
                 db, request.tenant_id, WebhookId(request.id), active=active
             )
-        return ApiResponse(200, webhook_response(require_found(webhook, "webhook")))
+        return ApiResponse(200, webhook_response(require_found(webhook, "webhook"), self.vault))

@@ -19,5 +19,5 @@ class MaintenanceMetrics:
             "webhooks_unsealed", "Webhooks whose secrets may be stored in plain text."
         )
         self.webhooks_unreadable = registry.gauge(
-            "webhooks_unreadable", "Webhooks whose secrets no configured master key opens."
+            "webhooks_unreadable", "Webhooks with a secret that cannot be opened."
         )
