@@ -160,6 +160,7 @@ def _add_api(
 ) -> None:
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
     from daemon.admin.api.auth import Access  # noqa: PLC0415
+    from daemon.admin.api.client_address import TrustedProxies  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
 
@@ -173,7 +174,7 @@ def _add_api(
         policy=egress_policy(config),
         access=access,
     )
-    add_api(app, routes, access)
+    add_api(app, routes, access=access, proxies=TrustedProxies(config.admin.trusted_proxies))
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:
