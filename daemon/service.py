@@ -12,6 +12,7 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.readiness import Readiness
 from daemon.admin.server.serve import serve
 from daemon.config import Config
@@ -164,7 +165,12 @@ class Service:
         admin = self._config.admin
         app = admin_app(self._config, self._api_database, components)
         try:
-            runner, self.port = await serve(app, host=admin.host, port=admin.port)
+            runner, self.port = await serve(
+                app,
+                host=admin.host,
+                port=admin.port,
+                proxies=TrustedProxies(admin.trusted_proxies),
+            )
         except OSError as error:
             where = f"{admin.host}:{admin.port}"
             reason = error.strerror or str(error)

@@ -1,0 +1,122 @@
+"""
+Which connections may stay when the admin port is full.
+
+A new connection takes the place of the one that has been idle longest. Some places are reserved
+for probes: connections whose first request is for health or metrics. A connection with a request
+under way is never evicted.
+"""
+
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass
+
+MAX_CONNECTIONS = 512
+PROBE_PLACES = 32  # of them, that other connections cannot use for requests
+# From here on, one peer may have so many idle connections, and so many that are not probes.
+NEARLY_FULL = 384
+MAX_PER_PEER = 128
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """
+    The place of one connection.
+
+    `peer` is whom the bound per peer counts, and None exempts from it. `evict` ends the connection.
+    """
+
+    peer: Hashable
+    evict: Callable[[], None]
+    is_probe: bool = False
+    has_sent: bool = False  # since it is idle
+
+
+class ConnectionPlaces:
+    """All open connections: which are idle, and which have been used for other than probes."""
+
+    def __init__(self) -> None:
+        self._open: set[Place] = set()
+        self._idle: dict[Place, None] = {}  # the longest idle first
+        self._general: set[Place] = set()
+
+    def open(self, place: Place) -> bool:
+        """Add a new connection, which is idle; return False if there is no place for it."""
+        own = [each for each in self._idle if each.peer == place.peer]
+        if self._is_bounded(place, self._open, own):
+            self._evict(own[0])
+        elif len(self._open) >= MAX_CONNECTIONS and not self._evict_any_idle():
+            return False
+        self._open.add(place)
+        self._idle[place] = None
+        return True
+
+    def receive(self, place: Place) -> None:
+        """
+        Note that data has arrived: a request begins, so that others are evicted first.
+
+        This counts once per request, so that no client stays by sending a byte now and then.
+        """
+        if place in self._idle and not place.has_sent:
+            place.has_sent = True
+            self._move_to_end(place)
+
+    def begin(self, place: Place, *, is_probe: bool) -> bool:
+        """Note that a request is under way; return False if there is no place for it."""
+        if place not in self._open:
+            return False
+        if is_probe:
+            place.is_probe = place not in self._general
+        elif place not in self._general:
+            if not self._make_general_room(place):
+                return False
+            self._general.add(place)
+            place.is_probe = False
+        self._idle.pop(place, None)
+        return True
+
+    def end(self, place: Place) -> None:
+        """Note that no request is under way any more."""
+        if place in self._open and place not in self._idle:
+            self._idle[place] = None
+            place.has_sent = False
+
+    def close(self, place: Place) -> None:
+        """Remove a connection."""
+        self._open.discard(place)
+        self._idle.pop(place, None)
+        self._general.discard(place)
+
+    def _make_general_room(self, place: Place) -> bool:
+        own = {each for each in self._general if each.peer == place.peer}
+        if self._is_bounded(place, self._general, own):
+            return self._evict_first(own)
+        if len(self._general) >= MAX_CONNECTIONS - PROBE_PLACES:
+            return self._evict_first(self._general)
+        return True
+
+    def _is_bounded(
+        self, place: Place, everyone: Collection[Place], own: Collection[Place]
+    ) -> bool:
+        """Whether the peer has its share of the places, and few are left for others."""
+        return place.peer is not None and len(everyone) >= NEARLY_FULL and len(own) >= MAX_PER_PEER
+
+    def _evict_any_idle(self) -> bool:
+        """Probes stay as long as they need no more than their own places."""
+        probes = {each for each in self._idle if each.is_probe}
+        others = self._idle.keys() - probes
+        return self._evict_first(others if others and len(probes) <= PROBE_PLACES else probes)
+
+    def _evict_first(self, candidates: Collection[Place]) -> bool:
+        """Evict the candidate that has been idle longest; return False if none is idle."""
+        longest_idle = next((each for each in self._idle if each in candidates), None)
+        if longest_idle is None:
+            return False
+        self._evict(longest_idle)
+        return True
+
+    def _evict(self, place: Place) -> None:
+        self.close(place)
+        place.evict()
+
+    def _move_to_end(self, place: Place) -> None:
+        del self._idle[place]
+        self._idle[place] = None
