@@ -12,7 +12,6 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
-from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.readiness import Readiness
 from daemon.admin.server.serve import serve
 from daemon.config import Config
@@ -22,7 +21,7 @@ from daemon.runtime import systemd
 from daemon.runtime.loop import run_loop, sleep_until_woken
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.wiring import Components, admin_app, build
+from daemon.wiring import Components, admin_app, build, trusted_proxies
 
 log = structlog.get_logger()
 
@@ -166,10 +165,7 @@ class Service:
         app = admin_app(self._config, self._api_database, components)
         try:
             runner, self.port = await serve(
-                app,
-                host=admin.host,
-                port=admin.port,
-                proxies=TrustedProxies(admin.trusted_proxies),
+                app, host=admin.host, port=admin.port, proxies=trusted_proxies(self._config)
             )
         except OSError as error:
             where = f"{admin.host}:{admin.port}"

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
@@ -160,7 +161,6 @@ def _add_api(
 ) -> None:
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
     from daemon.admin.api.auth import Access  # noqa: PLC0415
-    from daemon.admin.api.client_address import TrustedProxies  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
 
@@ -174,7 +174,12 @@ def _add_api(
         policy=egress_policy(config),
         access=access,
     )
-    add_api(app, routes, access=access, proxies=TrustedProxies(config.admin.trusted_proxies))
+    add_api(app, routes, access=access, proxies=trusted_proxies(config))
+
+
+def trusted_proxies(config: Config) -> TrustedProxies:
+    """The reverse proxies in front of the admin port."""
+    return TrustedProxies(config.admin.trusted_proxies)
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:

@@ -27,8 +27,8 @@ def make_app(*, readiness: Readiness, metrics: Metrics) -> web.Application:
     """Make an application that serves health, readiness and metrics."""
     app = web.Application(
         middlewares=[
-            connection_limits.limit_requests,
             middlewares.log_requests,
+            connection_limits.limit_requests,
             ambiguous_requests.refuse_ambiguous,
             middlewares.answer_errors,
         ],

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 MAX_CONNECTIONS = 512
 PROBE_PLACES = 32  # of them, that other connections cannot use for requests
-# From here on, one peer may have so many idle connections, and so many that are not probes.
+# Once so many connections are open, one peer may have MAX_PER_PEER idle ones. Once so many are not
+# probes, it may have MAX_PER_PEER of these.
 NEARLY_FULL = 384
 MAX_PER_PEER = 128
 
@@ -21,13 +22,13 @@ class Place:
     """
     The place of one connection.
 
-    `peer` is whom the bound per peer counts, and None exempts from it. `evict` ends the connection.
+    The bound per peer counts `peer`; None is exempt. `evict` ends the connection.
     """
 
     peer: Hashable
     evict: Callable[[], None]
     is_probe: bool = False
-    has_sent: bool = False  # since it is idle
+    has_sent: bool = False  # anything since it became idle
 
 
 class ConnectionPlaces:
@@ -40,9 +41,9 @@ class ConnectionPlaces:
 
     def open(self, place: Place) -> bool:
         """Add a new connection, which is idle; return False if there is no place for it."""
-        own = [each for each in self._idle if each.peer == place.peer]
-        if self._is_bounded(place, self._open, own):
-            self._evict(own[0])
+        own = {each for each in self._idle if each.peer == place.peer}
+        if _is_bounded(place, self._open, own):
+            self._evict_first(own)
         elif len(self._open) >= MAX_CONNECTIONS and not self._evict_any_idle():
             return False
         self._open.add(place)
@@ -57,7 +58,8 @@ class ConnectionPlaces:
         """
         if place in self._idle and not place.has_sent:
             place.has_sent = True
-            self._move_to_end(place)
+            del self._idle[place]
+            self._idle[place] = None  # at the end
 
     def begin(self, place: Place, *, is_probe: bool) -> bool:
         """Note that a request is under way; return False if there is no place for it."""
@@ -87,17 +89,11 @@ class ConnectionPlaces:
 
     def _make_general_room(self, place: Place) -> bool:
         own = {each for each in self._general if each.peer == place.peer}
-        if self._is_bounded(place, self._general, own):
+        if _is_bounded(place, self._general, own):
             return self._evict_first(own)
         if len(self._general) >= MAX_CONNECTIONS - PROBE_PLACES:
             return self._evict_first(self._general)
         return True
-
-    def _is_bounded(
-        self, place: Place, everyone: Collection[Place], own: Collection[Place]
-    ) -> bool:
-        """Whether the peer has its share of the places, and few are left for others."""
-        return place.peer is not None and len(everyone) >= NEARLY_FULL and len(own) >= MAX_PER_PEER
 
     def _evict_any_idle(self) -> bool:
         """Probes stay as long as they need no more than their own places."""
@@ -110,13 +106,11 @@ class ConnectionPlaces:
         longest_idle = next((each for each in self._idle if each in candidates), None)
         if longest_idle is None:
             return False
-        self._evict(longest_idle)
+        self.close(longest_idle)
+        longest_idle.evict()
         return True
 
-    def _evict(self, place: Place) -> None:
-        self.close(place)
-        place.evict()
 
-    def _move_to_end(self, place: Place) -> None:
-        del self._idle[place]
-        self._idle[place] = None
+def _is_bounded(place: Place, everyone: Collection[Place], own: Collection[Place]) -> bool:
+    """Whether the peer has its share of the places, and few are left for others."""
+    return place.peer is not None and len(everyone) >= NEARLY_FULL and len(own) >= MAX_PER_PEER
