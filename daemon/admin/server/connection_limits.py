@@ -84,7 +84,7 @@ class LimitedConnection(asyncio.Protocol):
         """Accept the connection, or abort it when all places are in use."""
         transport = cast("asyncio.Transport", transport)  # uvloop's classes do not inherit from it
         self._transport = transport
-        self._place = Place(self._peer(), transport.abort)
+        self._place = Place(self._peer(), self._abort)
         if not self._places.open(self._place):
             transport.abort()
             return
@@ -92,7 +92,7 @@ class LimitedConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=0)
         self._http = self._make_http_protocol()
         self._http.connection_made(transport)
-        self._call_after(HEAD_SECONDS, transport.abort)
+        self._call_after(HEAD_SECONDS, self._abort)
 
     def begin_request(self, *, is_probe: bool) -> bool:
         """
@@ -136,20 +136,25 @@ class LimitedConnection(asyncio.Protocol):
         if self._http is not None:
             self._http.connection_lost(exc)
 
+    def _abort(self) -> None:
+        self._cancel_deadline()
+        self._transport.abort()
+
     def _peer(self) -> Hashable:
         """Whom the bound per peer counts; None for a trusted proxy."""
         name = self._transport.get_extra_info("peername")
         address = self._proxies.client_of(name[0] if name else None, ())
         if address is None:
             return "disconnected"
-        return None if address in self._proxies else network_of(address)
+        # As text, because it is compared often.
+        return None if address in self._proxies else str(network_of(address))
 
     def _expect_reading(self) -> None:
         received_before = _bytes_received(self._transport)
 
         def check() -> None:
             if _bytes_received(self._transport) < received_before + STALLED_WRITE_BYTES:
-                self._transport.abort()
+                self._abort()
             else:
                 self._expect_reading()
 
@@ -180,12 +185,11 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     is_probe = request.path in PUBLIC_PATHS
     if not connection.begin_request(is_probe=is_probe):
-        response = Problem(
-            503, "too many connections are open: try again soon", headers=RETRY_SOON
-        ).response()
-        response.force_close()
-        return response
-    response_to = await handler(request)
+        problem = Problem(503, "too many connections are open: try again soon", headers=RETRY_SOON)
+        refusal = problem.response()
+        refusal.force_close()
+        return refusal
+    answer = await handler(request)
     if is_probe:
         connection.end_request()  # a client that does not read it must not keep a probe's place
-    return response_to
+    return answer

@@ -2,8 +2,8 @@
 Which connections may stay when the admin port is full.
 
 A new connection takes the place of the one that has been idle longest. Some places are reserved
-for probes: connections whose first request is for health or metrics. A connection with a request
-under way is never evicted.
+for probes: connections that have asked for nothing but health and metrics. A connection with a
+request under way is never evicted.
 """
 
 from collections.abc import Callable, Collection, Hashable
@@ -41,7 +41,7 @@ class ConnectionPlaces:
 
     def open(self, place: Place) -> bool:
         """Add a new connection, which is idle; return False if there is no place for it."""
-        own = {each for each in self._idle if each.peer == place.peer}
+        own = _of_peer(place, self._idle)
         if _is_bounded(place, self._open, own):
             self._evict_first(own)
         elif len(self._open) >= MAX_CONNECTIONS and not self._evict_any_idle():
@@ -88,7 +88,7 @@ class ConnectionPlaces:
         self._general.discard(place)
 
     def _make_general_room(self, place: Place) -> bool:
-        own = {each for each in self._general if each.peer == place.peer}
+        own = _of_peer(place, self._general)
         if _is_bounded(place, self._general, own):
             return self._evict_first(own)
         if len(self._general) >= MAX_CONNECTIONS - PROBE_PLACES:
@@ -109,6 +109,10 @@ class ConnectionPlaces:
         self.close(longest_idle)
         longest_idle.evict()
         return True
+
+
+def _of_peer(place: Place, places: Collection[Place]) -> set[Place]:
+    return {each for each in places if each.peer == place.peer}
 
 
 def _is_bounded(place: Place, everyone: Collection[Place], own: Collection[Place]) -> bool:
