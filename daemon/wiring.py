@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
@@ -193,7 +194,12 @@ def _add_api(
         policy=egress_policy(config),
         access=access,
     )
-    add_api(app, routes, access)
+    add_api(app, routes, access=access, proxies=trusted_proxies(config))
+
+
+def trusted_proxies(config: Config) -> TrustedProxies:
+    """The reverse proxies in front of the admin port."""
+    return TrustedProxies(config.admin.trusted_proxies)
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:

@@ -147,6 +147,9 @@ class Admin(Section):
     )
     """Accepted values of the Host header."""
 
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks of reverse proxies; only they are believed when they name a request's client."""
+
 
 class Security(Section):
     """Secrets at rest."""

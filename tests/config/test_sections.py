@@ -71,6 +71,8 @@ def test_mail_without_a_sender_is_a_mistake() -> None:
         "admin.tokens = ['fifteen letters']",
         "admin.tokens = ['fifteen-letters']",
         "admin.allowed_hosts = ['http://x/']",
+        "admin.trusted_proxies = ['10.0.0.1/8']",
+        "admin.trusted_proxies = ['proxy.example']",
         "security.master_keys = [1]",
         "security.master_keys = ['a short one']",
         "egress.proxy = 'socks5://h:1080'",

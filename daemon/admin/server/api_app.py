@@ -7,14 +7,19 @@ from aiohttp import web
 
 from daemon.admin.api import openapi, reference_page
 from daemon.admin.api.auth import Access
+from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.failed_logins import limit_failed_logins
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
 from daemon.admin.server import middlewares
 
 
-def add_api(app: web.Application, routes: Sequence[Route], access: Access) -> None:
+def add_api(
+    app: web.Application, routes: Sequence[Route], *, access: Access, proxies: TrustedProxies
+) -> None:
     """Add the API, its OpenAPI document and its reference page."""
     app.middlewares.append(middlewares.host_check(access))
+    app.middlewares.append(limit_failed_logins(proxies))
     add_routes(app, routes, access)
     document = openapi.document([route.operation for route in routes])
     json_body, page = orjson.dumps(document), reference_page.render(document)
