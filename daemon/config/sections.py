@@ -21,6 +21,7 @@ from pydantic import (
 from daemon.config.setting_types import (
     Count,
     Duration,
+    HostPattern,
     LogFormat,
     LogLevel,
     MailAddress,
@@ -117,6 +118,15 @@ class Egress(Section):
 
     allow_networks: tuple[Network, ...] = ()
     """Networks that may be called although they are not public."""
+
+    deny_networks: tuple[Network, ...] = ()
+    """Networks that may not be called although they are public, or in `allow_networks`."""
+
+    allow_hosts: tuple[HostPattern, ...] = ()
+    """Names, or `*.` and a name, that may be looked up although they are not public."""
+
+    deny_hosts: tuple[HostPattern, ...] = ()
+    """Names, or `*.` and a name, that may not be called although they are public."""
 
     allow_ports: Annotated[tuple[Ports, ...], AfterValidator(at_least_one_port)] = (
         (443, 443),

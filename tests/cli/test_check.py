@@ -169,6 +169,35 @@ async def test_a_webhook_whose_headers_were_set_for_another_origin_is_a_warning(
     assert messages["ok"][-1] == "webhooks: 3 active, 0 paused; 2 with warnings"
 
 
+async def test_a_webhook_whose_host_is_not_public_or_denied_is_named(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    reasons = {
+        "https://db/": "the host's name is not public",
+        "https://db.prod.svc.cluster.local/": "the host's name is not public",
+        "https://Hooks.Corp.Example./": "the egress rules of this service forbid this host",
+        "https://8.8.8.8/": "the egress rules of this service forbid this host",
+    }
+    refused = {await app.webhook(tenant, url): reason for url, reason in reasons.items()}
+    for url in ("https://corp.example/", "https://hooks.internal./", "https://8.8.4.4/"):
+        await app.webhook(tenant, url)
+
+    _, messages = await checked(
+        tmp_path,
+        database,
+        WEBHOOKD_EGRESS__DENY_HOSTS="*.corp.example",
+        WEBHOOKD_EGRESS__DENY_NETWORKS="8.8.8.0/24",
+        WEBHOOKD_EGRESS__ALLOW_HOSTS="hooks.internal",
+    )
+
+    found = [line for lines in messages.values() for line in lines if line.startswith("webhook: ")]
+    refusals = [line for line in found if "https://" in line]
+    assert len(refusals) == len(refused)
+    for webhook, reason in refused.items():
+        assert any(str(webhook) in line and reason in line for line in refusals)
+
+
 async def test_the_mail_login_is_checked_and_no_mail_is_sent(tmp_path: Path, database: str) -> None:
     settings = {"WEBHOOKD_NOTIFICATIONS__FROM": "hooks@example.com"}
     with mail_host(login=True) as host:

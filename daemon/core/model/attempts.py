@@ -56,7 +56,7 @@ class Request:
 class FailureKind(StrEnum):
     """Why there is no response: the label that metrics and logs count by."""
 
-    REFUSED_TARGET = "refused_target"  # the egress rules refuse this URL or address
+    REFUSED_TARGET = "refused_target"  # the egress rules refuse this URL
     UNUSABLE = "unusable"  # the webhook's secret, headers or certificate cannot be used
     LOOKUP = "lookup"
     CONNECT = "connect"
