@@ -11,6 +11,8 @@ NEEDED = {
     "webhook_event_inbox": ("SELECT", "UPDATE", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_email_confirmations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
 NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]
