@@ -10,7 +10,13 @@ from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
-from daemon.config.policies import egress_policy, health_limits, master_keys
+from daemon.config.policies import (
+    accepted_hosts,
+    allowed_recipients,
+    egress_policy,
+    health_limits,
+    master_keys,
+)
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.wire.body_size import PRINTED_PER_BODY
@@ -19,10 +25,17 @@ from daemon.egress.proxy import Proxy
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
+from daemon.notifications.confirmation_mails import ConfirmationMailContext, ConfirmationMails
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.mail_server import MailServer
+from daemon.notifications.notice_mail import NoticeMailContext
+from daemon.notifications.notice_mails import NoticeMails
 from daemon.notifications.notifier import Notifier
+from daemon.notifications.outgoing import MailSource
+from daemon.notifications.recipients import RecipientPolicy
+from daemon.notifications.records import Records
 from daemon.notifications.smtp import Mailer
+from daemon.notifications.timing import Timing
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout
@@ -42,6 +55,8 @@ from daemon.store.event_inbox import Leasing
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
 # An event is fanned out within a second; what takes longer prolongs its lease.
 INBOX_LEASE = timedelta(seconds=15)
+# Of the page that takes the codes in mails, below admin.public_url.
+CONFIRMATION_PATH = "confirm-email"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +196,13 @@ def _add_api(
 ) -> None:
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
     from daemon.admin.api.auth import Access  # noqa: PLC0415
+    from daemon.admin.pages import email_confirmation  # noqa: PLC0415
+    from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
 
     tokens = [token.get_secret_value() for token in config.admin.tokens]
-    access = Access(tokens, allowed_hosts=config.admin.allowed_hosts)
+    access = Access(tokens, allowed_hosts=accepted_hosts(config))
     routes = api_routes(
         database=database,
         attempts=components.pipeline.attempts,
@@ -193,8 +210,13 @@ def _add_api(
         vault=components.vault,
         policy=egress_policy(config),
         access=access,
+        emails=NotificationEmails(
+            allowed_recipients(config), can_ask=config.admin.public_url is not None
+        ),
     )
     add_api(app, routes, access=access, proxies=trusted_proxies(config))
+    if config.admin.public_url is not None:
+        email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
 
 
 def trusted_proxies(config: Config) -> TrustedProxies:
@@ -211,8 +233,19 @@ def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier 
     settings = EmailSettings(
         parse_address(notifications.from_), health_limits(config), notifications.console_url
     )
-    to = [parse_address(each) for each in notifications.to]
-    return Notifier(database, mailer, settings, to=to, metrics=metrics)
+    timing = Timing()
+    records = Records(database, poll_seconds=timing.poll_seconds)
+    policy = RecipientPolicy(
+        [parse_address(each) for each in notifications.to], allowed_recipients(config)
+    )
+    sources: list[MailSource] = [
+        NoticeMails(NoticeMailContext(records, settings, metrics, timing), policy)
+    ]
+    if config.admin.public_url is not None:
+        page_url = f"{config.admin.public_url}/{CONFIRMATION_PATH}"
+        context = ConfirmationMailContext(records, settings, metrics, timing, page_url)
+        sources.append(ConfirmationMails(context))
+    return Notifier(database, mailer, sources, timing=timing)
 
 
 def configured_mailer(config: Config) -> Mailer | None:

@@ -1,9 +1,12 @@
 """Settings as the values that rules elsewhere take."""
 
+from urllib.parse import urlsplit
+
 from daemon.config.config import Config
 from daemon.config.machine_names import machine_names
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.mail_recipients import AllowedRecipients
 
 
 def egress_policy(config: Config) -> EgressPolicy:
@@ -23,6 +26,19 @@ def egress_policy(config: Config) -> EgressPolicy:
 def health_limits(config: Config) -> HealthLimits:
     """The numbers of failures at which an endpoint is failing, and is paused."""
     return HealthLimits(config.delivery.failing_after, config.delivery.pause_after)
+
+
+def allowed_recipients(config: Config) -> AllowedRecipients:
+    """The recipients that need no confirmation: those that operators allow, and themselves."""
+    notifications = config.notifications
+    return AllowedRecipients.of([*notifications.allowed_recipients, *notifications.to])
+
+
+def accepted_hosts(config: Config) -> list[str]:
+    """The values of the Host header that the admin server accepts."""
+    public_url = config.admin.public_url
+    public_host = None if public_url is None else urlsplit(public_url).hostname
+    return [*config.admin.allowed_hosts, *([] if public_host is None else [public_host])]
 
 
 def master_keys(config: Config) -> list[str]:

@@ -31,6 +31,7 @@ from daemon.config.setting_types import (
 )
 from daemon.config.url_validators import mail_server, page_url, secret_url
 from daemon.config.validators import (
+    allowed_recipient,
     at_least_one_port,
     host_header,
     host_or_address,
@@ -155,7 +156,10 @@ class Admin(Section):
         "127.0.0.1",
         "::1",
     )
-    """Accepted values of the Host header."""
+    """Accepted values of the Host header, besides the host of public_url."""
+
+    public_url: Annotated[str, AfterValidator(page_url)] | None = None
+    """The URL at which people reach this server; what links in mails begin with."""
 
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of reverse proxies; only they are believed when they name a request's client."""
@@ -189,6 +193,11 @@ class Notifications(Section):
 
     to: Annotated[tuple[MailAddress, ...], BeforeValidator(one_or_many)] = ()
     """The administrators' addresses, for webhooks without a notification_email."""
+
+    allowed_recipients: Annotated[
+        tuple[Annotated[str, AfterValidator(allowed_recipient)], ...], BeforeValidator(one_or_many)
+    ] = ()
+    """Addresses and @domains that webhooks may name without confirmation; `to` always may be."""
 
     console_url: Annotated[str, AfterValidator(page_url)] | None = None
     """The console's URL, for links in mails; None leaves links out."""

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, SecretStr
 from daemon.config.durations import format_duration, parse_duration
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.hosts import host_pattern
+from daemon.core.policy.mail_recipients import AllowedRecipients
 from daemon.core.policy.refusal import Refusal
 
 PortRange = tuple[int, int]
@@ -110,6 +111,18 @@ def mail_address(text: str) -> str:
     except ValueError:
         raise ValueError(
             f'{text!r} is not an address like "ops@example.com" or "Ops <ops@example.com>"'
+        ) from None
+    return text
+
+
+def allowed_recipient(text: str) -> str:
+    """Accept an address without a display name, or an @domain. Raises ValueError."""
+    try:
+        AllowedRecipients.of([text])
+    except ValueError:
+        raise ValueError(
+            f'{text!r} is neither an address like "ops@example.com" nor a domain like'
+            ' "@example.com"'
         ) from None
     return text
 

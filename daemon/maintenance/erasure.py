@@ -15,7 +15,13 @@ from daemon.core.errors import WebhookdError
 from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.core.model.ids import EventId, WebhookId
 from daemon.maintenance.erasure_pages import ErasurePages
-from daemon.store import erasure, erasure_deliveries, erasure_events, erasure_webhooks
+from daemon.store import (
+    erasure,
+    erasure_confirmations,
+    erasure_deliveries,
+    erasure_events,
+    erasure_webhooks,
+)
 from daemon.store.database import Database
 from daemon.store.erasure import ErasureStep, TextCursor
 from daemon.store.session import Connection
@@ -77,6 +83,8 @@ class Erasure:
             if self._target.contact is None:
                 async with self._database.connection() as db:
                     self._add(await erasure_webhooks.count_records(db, webhook_id))
+        async with self._database.connection() as db:
+            self._add(await erasure_confirmations.count(db, self._target))
         return self._counts
 
     async def erase(self) -> ErasureCounts:
@@ -100,6 +108,7 @@ class Erasure:
                 break
         if everything:
             await self._erase_webhooks()
+        await self._repeat(partial(erasure_confirmations.erase, target=self._target))
         return self._counts
 
     async def _count_events(self) -> set[EventId]:

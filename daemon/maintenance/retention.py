@@ -22,10 +22,13 @@ from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
-# Finished replays, and notices: for as long as someone may want to look them up.
+# Finished replays, notices, and addresses that were confirmed or asked: for as long as someone may
+# want to look them up.
 RECORDS_AGE = timedelta(days=90)
 # Daemons have read them long since; whoever has not reads all subscriptions again anyhow.
 SUBSCRIPTION_CHANGES_AGE = timedelta(hours=6)
+# A recipient that was not mailed for so long may be mailed at any time, with or without its row.
+MAIL_WINDOWS_AGE = timedelta(days=1)
 REST_BETWEEN_ROUNDS = timedelta(seconds=60)
 # Readiness expects every loop to return within seconds.
 LONGEST_REST_SECONDS = 10.0
@@ -142,4 +145,6 @@ def _pruners(*, deliveries: timedelta, events: timedelta) -> tuple[Pruner, ...]:
             retention.delete_subscription_changes,
             SUBSCRIPTION_CHANGES_AGE,
         ),
+        OldestFirstPruner("confirmations", retention.delete_confirmations, RECORDS_AGE),
+        OldestFirstPruner("mail_recipients", retention.delete_mail_recipients, MAIL_WINDOWS_AGE),
     )

@@ -13,6 +13,8 @@ NEEDED = {
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
+    "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_email_confirmations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
 NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]

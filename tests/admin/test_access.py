@@ -10,9 +10,11 @@ import aiohttp
 import pytest
 
 from daemon.admin.api.auth import Access
+from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.routes import api_routes
 from daemon.config import Config
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.mail_recipients import AllowedRecipients
 from daemon.secrets.encryption import Vault
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
@@ -30,6 +32,7 @@ OPERATIONS = [
         vault=Vault(),
         policy=EgressPolicy(),
         access=Access([OPERATOR], allowed_hosts=[]),
+        emails=NotificationEmails(AllowedRecipients(), can_ask=False),
     )
 ]
 # The bodies that pass validation, so that the operation looks up the id in its path.

@@ -231,8 +231,12 @@ async def test_an_update_can_pause_and_resume_a_webhook(api: ApiClient, app: App
 @pytest.mark.parametrize(
     "address", ["ops@example.com", "o'neil+x@mail.example", "ops@bücher.example"]
 )
-async def test_a_mail_address_is_stored_unchanged(api: ApiClient, address: str) -> None:
-    created = await api.create_webhook(URL, notificationEmail=address)
+async def test_a_mail_address_is_stored_unchanged(
+    database: str, tenant: UUID, address: str
+) -> None:
+    allowed = {"allowed_recipients": ["@example.com", "@mail.example", "@bücher.example"]}
+    async with serving_api(database, tenant, notifications=allowed) as api:
+        created = await api.create_webhook(URL, notificationEmail=address)
 
     assert created["notificationEmail"] == address
 

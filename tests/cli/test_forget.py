@@ -118,6 +118,7 @@ async def test_all_data_of_a_tenant_is_erased(
         "replays": 0,
         "notices": 0,
         "webhooks": 1,
+        "confirmations": 0,
     }
     assert await count_in(app, "webhooks") == 0
     assert await count_in(app, "tenants") == 1

@@ -104,6 +104,18 @@ async def stored_replay(
     return replay_id
 
 
+async def stored_confirmation(
+    app: Application, tenant: UUID, address: str, *, used: str = NOW
+) -> None:
+    """Insert a request to confirm an address, last used at `used` (SQL)."""
+    await app.db.execute(
+        "INSERT INTO webhook_email_confirmations (tenant_id, address, mailbox, used_at)"
+        f" VALUES ($1, $2, $2, {used})",
+        tenant,
+        address,
+    )
+
+
 async def ids_in(app: Application, table: str) -> set[UUID]:
     return {row["id"] for row in await app.db.fetch(f"SELECT id FROM {table}")}
 

@@ -6,6 +6,7 @@ from daemon.admin.resources.deliveries import Deliveries
 from daemon.admin.resources.event_types import EventTypes
 from daemon.admin.resources.events import Events
 from daemon.admin.resources.failed_deliveries import FailedDeliveries
+from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.replay_starter import ReplayStarter
 from daemon.admin.resources.replays import Replays
 from daemon.admin.resources.secret_rotation import SecretRotation
@@ -29,13 +30,14 @@ def api_routes(
     vault: Vault,
     policy: EgressPolicy,
     access: Access,
+    emails: NotificationEmails,
 ) -> list[Route]:
     """Make every resource, and collect the operations that its methods declare."""
     replay_starter = ReplayStarter(database)
     resources = (
-        Webhooks(database, vault, policy),
+        Webhooks(database, vault, policy, emails),
         WebhookDeletion(database),
-        WebhookActivation(database, vault),
+        WebhookActivation(database, vault, emails),
         SecretRotation(database, vault),
         TestEvents(database, attempts, offload),
         Deliveries(database, offload),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import require_found
+from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.views.webhooks import webhook_response
 from daemon.core.model.ids import WebhookId
 from daemon.secrets.encryption import Vault
@@ -18,6 +19,7 @@ class WebhookActivation:
 
     database: Database
     vault: Vault
+    emails: NotificationEmails
 
     @operation(
         "POST /api/webhooks/{id}/pause",
@@ -51,4 +53,5 @@ class WebhookActivation:
             webhook = await webhooks.set_active(
                 db, request.tenant_id, WebhookId(request.id), active=active
             )
-        return ApiResponse(200, webhook_response(require_found(webhook, "webhook"), self.vault))
+        found = require_found(webhook, "webhook")
+        return ApiResponse(200, webhook_response(found, self.vault, self.emails.allowed))

@@ -50,7 +50,10 @@ class CreateWebhookRequest(RequestModel):
     """Headers to add to every request, such as Authorization. Their values are never shown."""
     client_certificate: ClientCertificate | None = None
     notification_email: MailAddress | None = None
-    """Receives the notices about this webhook, in place of the administrators."""
+    """
+    Receives the notices about this webhook, in place of the administrators. Unless operators allow
+    the address, it gets one mail first, and its owner has to confirm it.
+    """
 
 
 class UpdateWebhookRequest(RequestModel):
@@ -97,6 +100,11 @@ class Webhook(ResponseModel):
     """The header names; every value is shown as [hidden]."""
     has_client_certificate: bool
     notification_email: str | None
+    notification_email_confirmed: bool | None
+    """
+    Whether notices go to `notificationEmail`; false until its owner confirms it, null if there is
+    none that can be mailed.
+    """
     previous_secret_expires_at: datetime | None
     """Until then requests are signed with the previous secret too."""
     created_at: datetime | None

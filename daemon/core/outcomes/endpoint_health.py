@@ -51,6 +51,11 @@ def after_failure(
     return after, _notice_due(health, after, limits, gone=gone)
 
 
+def notice_of_success(before: Health) -> NoticeKind | None:
+    """The notice of a success: the first one while the endpoint is failing, unless it is paused."""
+    return NoticeKind.RECOVERED if before.is_failing and before.is_active else None
+
+
 def _notice_due(
     before: Health, after: Health, limits: HealthLimits, *, gone: bool
 ) -> NoticeKind | None:

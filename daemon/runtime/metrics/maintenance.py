@@ -2,7 +2,10 @@
 
 from daemon.runtime.metrics.registry import MetricsRegistry
 
-RETENTION_TABLES = ("deliveries", "events", "replays", "notices")
+RETENTION_TABLES = (
+    *("deliveries", "events", "replays", "notices"),
+    *("confirmations", "mail_recipients"),
+)
 
 
 class MaintenanceMetrics:

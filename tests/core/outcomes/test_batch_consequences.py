@@ -77,6 +77,13 @@ def test_a_batch_may_cause_both_transitions() -> None:
     assert kinds == [NoticeKind.FAILING, NoticeKind.PAUSED]
 
 
+def test_a_recovery_is_noticed_once_after_the_failure() -> None:
+    change, kinds = consequences_of(500, 500, 200, 200)
+
+    assert change.health == NEW
+    assert kinds == [NoticeKind.FAILING, NoticeKind.RECOVERED]
+
+
 def test_a_410_pauses_with_a_reason_of_its_own() -> None:
     change, kinds = consequences_of(410, 410, 500, 500)
 

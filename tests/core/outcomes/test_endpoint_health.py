@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 from daemon.core.model.endpoints import Health
 from daemon.core.model.notices import NoticeKind
-from daemon.core.outcomes.endpoint_health import HealthLimits, after_failure, after_success
+from daemon.core.outcomes.endpoint_health import (
+    HealthLimits,
+    after_failure,
+    after_success,
+    notice_of_success,
+)
 
 NEW = Health(is_active=True, is_failing=False, consecutive_failures=0)
 LIMITS = HealthLimits()
@@ -199,3 +204,19 @@ def test_the_count_of_failures_stops_at_the_maximum_of_its_column() -> None:
     health, _ = after_failure(Health(True, True, 2**31 - 1), LIMITS, gone=False)
 
     assert health == Health(False, True, 2**31 - 1)
+
+
+@pytest.mark.parametrize(
+    ("health", "notice"),
+    [
+        (NEW, None),
+        (Health(True, False, 4), None),
+        (Health(True, True, 5), NoticeKind.RECOVERED),
+        (Health(False, True, 100), None),  # an attempt that was under way at the pause
+    ],
+)
+def test_the_first_success_of_a_failing_endpoint_is_a_recovery(
+    health: Health, notice: NoticeKind | None
+) -> None:
+    assert notice_of_success(health) is notice
+    assert notice_of_success(after_success(health)) is None
