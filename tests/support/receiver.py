@@ -1,6 +1,7 @@
 """A receiver on loopback that keeps every request, and responds as the test decides."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -108,7 +109,7 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+async def receiving(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """Run a receiver during the block, and abort its connections at the end."""
     receiver = Receiver()
     connections: list[_Connection] = []
@@ -117,8 +118,11 @@ async def receiving() -> AsyncIterator[Receiver]:
         connections.append(_Connection(receiver))
         return connections[-1]
 
-    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0, backlog=4096)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.get_running_loop().create_server(
+        connect, "127.0.0.1", 0, backlog=4096, ssl=tls
+    )
+    scheme = "http" if tls is None else "https"
+    receiver.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield receiver
     finally:
