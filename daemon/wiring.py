@@ -31,6 +31,7 @@ from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Heartbeats, Loop
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
+from daemon.runtime.stalls import StallWatch
 from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
 
@@ -118,7 +119,10 @@ def _pipeline(
     delivery = config.delivery
     lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
     client = WebhookClient(
-        egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config)
+        egress_policy(config),
+        timeout=delivery.timeout,
+        proxy=egress_proxy(config),
+        stalls=StallWatch(on_stall=metrics.pipeline.observe_stall),
     )
     attempts = AttemptMaker(client, vault, schedule=delivery.retry_schedule, offload=offload)
     results = ResultWriter(

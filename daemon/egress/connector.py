@@ -38,6 +38,7 @@ class Connector:
         *,
         resolver: Resolver,
         tls: TlsContexts,
+        budget: LoopBudget,
         proxy: Proxy | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -45,7 +46,7 @@ class Connector:
         self._resolver = resolver
         self._tls = tls
         self._proxy = proxy
-        self._tls_budget = LoopBudget()
+        self._tls_budget = budget
 
     async def open(self, peer: Peer, timings: Timings) -> HttpConnection:
         """

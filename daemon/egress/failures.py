@@ -35,6 +35,26 @@ REQUEST_ERRORS = (
     OSError,
 )
 
+STANDS_DESPITE_STALLS = (
+    RefusedTargetError,
+    TargetForbiddenError,
+    UnusableCertificateError,
+    RefusedTlsError,
+    InvalidResponseError,
+    ssl.SSLError,
+    ConnectionRefusedError,
+)
+
+
+def is_receivers_own(error: Exception) -> bool:
+    """
+    Whether one of REQUEST_ERRORS stands although this machine stood still meanwhile.
+
+    Silence, a broken connection and an unanswered lookup may all be effects of our own absence.
+    What the receiver or a policy said is not.
+    """
+    return isinstance(error, STANDS_DESPITE_STALLS)
+
 
 def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> Failure:
     """

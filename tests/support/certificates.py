@@ -84,7 +84,8 @@ class Authority:
         """
         Return a receiver's context with a certificate for `host`, a name or an address.
 
-        It is valid for a day or `until`. Its handshake includes `extra_certificates` that the chain does not need.
+        It is valid for a day or `until`. Its handshake includes `extra_certificates` that the
+        chain does not need.
         """
         key: Key = _rsa_key() if rsa_key else ec.generate_private_key(ec.SECP256R1())
         issuer, signer = (_subject(host), key) if self_signed else (self._name, self._key)
