@@ -11,6 +11,7 @@ import ssl
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
+from daemon.egress.network import NoSuchNetworkError
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
 from daemon.egress.resolved_addresses import RefusedTargetError
 from daemon.egress.resolver import LookupFailedError
@@ -35,30 +36,12 @@ REQUEST_ERRORS = (
     OSError,
 )
 
-STANDS_DESPITE_STALLS = (
-    RefusedTargetError,
-    TargetForbiddenError,
-    UnusableCertificateError,
-    RefusedTlsError,
-    InvalidResponseError,
-    ssl.SSLError,
-    ConnectionRefusedError,
-)
-
-
-def is_receivers_own(error: Exception) -> bool:
-    """
-    Whether one of REQUEST_ERRORS stands although this machine stood still meanwhile.
-
-    Silence, a broken connection and an unanswered lookup may all be effects of our own absence.
-    What the receiver or a policy said is not.
-    """
-    return isinstance(error, STANDS_DESPITE_STALLS)
-
 
 def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> Failure:
     """
-    Return the failure for one of REQUEST_ERRORS; a TimeoutError means the request's deadline.
+    Return the failure for one of REQUEST_ERRORS, or for NoSuchNetworkError.
+
+    A TimeoutError means the request's deadline.
 
     Raises PostponedError when this machine is short of sockets, ports or memory.
     """
@@ -79,6 +62,9 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
         case ReceiverUnreachableError():
             message = "could not connect: the receiver cannot be reached"
             return Failure(FailureKind.CONNECT, message)
+        case NoSuchNetworkError():
+            message = f"could not connect: the host has {error} addresses only, which this service"
+            return Failure(FailureKind.CONNECT, f"{message} cannot reach")
         case InvalidResponseError():
             return Failure(FailureKind.PROTOCOL, str(error))
         case ResponseError():

@@ -10,6 +10,7 @@ from typing import cast
 
 from daemon.egress.deadline import Deadline
 from daemon.egress.response_reader import NO_RESPONSE, RawResponse, ResponseError, ResponseReader
+from daemon.egress.routes import SocketAddress
 
 
 class HttpConnection(asyncio.Protocol):
@@ -17,6 +18,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.destination: SocketAddress | None = None  # set once the connection is open
         self._transport: asyncio.Transport | None = None
         self._unread = select.poll()
         self._response: ResponseReader | None = None

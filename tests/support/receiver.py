@@ -109,7 +109,9 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def receiving(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+async def receiving(
+    *, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+) -> AsyncIterator[Receiver]:
     """Run a receiver during the block, and abort its connections at the end."""
     receiver = Receiver()
     connections: list[_Connection] = []
@@ -119,10 +121,10 @@ async def receiving(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[Recei
         return connections[-1]
 
     server = await asyncio.get_running_loop().create_server(
-        connect, "127.0.0.1", 0, backlog=4096, ssl=tls
+        connect, address, 0, backlog=4096, ssl=tls
     )
     scheme = "http" if tls is None else "https"
-    receiver.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    receiver.url = f"{scheme}://{address}:{server.sockets[0].getsockname()[1]}"
     try:
         yield receiver
     finally:
