@@ -37,6 +37,8 @@ from daemon.store.database import Database
 
 # A lease outlives the attempt by as long as the database may be away for a moment.
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
+# An attempt may be postponed for as long as the longest step of the schedule, if there is one.
+ALERT_WITHOUT_RETRIES = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,12 @@ def _pipeline(
         database, lanes, waker, limits=health_limits(config), lease=lease, metrics=metrics
     )
     dispatcher = Dispatcher(
-        database, lanes, waker, attempts=attempts, results=results, lease=lease, metrics=metrics
+        *(database, lanes, waker),
+        attempts=attempts,
+        results=results,
+        lease=lease,
+        metrics=metrics,
+        alert_after=max(delivery.retry_schedule, default=ALERT_WITHOUT_RETRIES),
     )
     fanout = Fanout(database, waker, metrics=metrics)
     return Pipeline(
@@ -148,6 +155,7 @@ def _lag(pipeline: Pipeline) -> Lag:
         fanout=pipeline.fanout.behind_seconds(),
         dispatch=pipeline.dispatcher.waited_seconds(),
         oldest_due=pipeline.lane_sync.oldest_due_seconds,
+        oldest_postponed=pipeline.dispatcher.oldest_postponed_seconds(),
     )
 
 
