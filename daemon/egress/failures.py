@@ -63,8 +63,8 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
             message = "could not connect: the receiver cannot be reached"
             return Failure(FailureKind.CONNECT, message)
         case NoSuchNetworkError():
-            message = f"could not connect: the host has {error} addresses only, which this service"
-            return Failure(FailureKind.CONNECT, f"{message} cannot reach")
+            message = f"could not connect: this service cannot reach {error} addresses"
+            return Failure(FailureKind.CONNECT, message)
         case InvalidResponseError():
             return Failure(FailureKind.PROTOCOL, str(error))
         case ResponseError():

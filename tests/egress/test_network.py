@@ -21,7 +21,7 @@ from tests.namespace.outage import FAR, NAME, NEIGHBOUR, SIX, UNROUTED
 from tests.support.postgres import folder_for_postgres
 
 DOWN = "postponed: a network of this machine is down"
-NO_IPV6 = "could not connect: the host has IPv6 addresses only, which this service cannot reach"
+NO_IPV6 = "could not connect: this service cannot reach IPv6 addresses"
 NO_ROUTE = "could not connect: no route to host"
 CONFIGURATION = """
 [delivery]
