@@ -105,9 +105,7 @@ class WebhookClient:
     async def _post(
         self, peer: Peer, data: bytes, timings: Timings, own_faults: OwnFaults
     ) -> Response:
-        deadline = Deadline(
-            self._loop.time() + self._timeout_seconds, stalls=self._stalls, budget=self._budget
-        )
+        deadline = Deadline(self._timeout_seconds, stalls=self._stalls, budget=self._budget)
         timings.enter("answer")
         idle = self._pool.take(peer)
         if idle is not None:

@@ -48,7 +48,7 @@ class StallWatch:
         self._timer: asyncio.TimerHandle | None = None
         self._recent: deque[tuple[float, float]] = deque()
         self._alerted_at = self._ended_at = float("-inf")
-        self._beat_at = self._beat_at_loop_clock = 0.0
+        self._beat_at = self._beat_at_monotonic = 0.0
         self._count = 0
         self._stalled_seconds = 0.0
 
@@ -65,8 +65,12 @@ class StallWatch:
         return max(0.0, self._ended_at + GRACE_SECONDS - self._clock())
 
     def running_time(self) -> float:
-        """Return the loop's time in seconds, less the time that it stood still."""
-        return self._loop.time() - self._stalled_seconds
+        """
+        Return a monotonic time in seconds, less the time that the loop stood still.
+
+        uvloop's own time is that of the beginning of the turn, and late in a long one.
+        """
+        return time.monotonic() - self._stalled_seconds
 
     def close(self) -> None:
         """Stop the heartbeat."""
@@ -80,8 +84,7 @@ class StallWatch:
         self._timer = self._loop.call_later(BEAT_SECONDS, self._beat)
 
     def _expect_beat(self) -> None:
-        # uvloop's own time is that of the beginning of the turn.
-        self._beat_at, self._beat_at_loop_clock = self._clock(), time.monotonic()
+        self._beat_at, self._beat_at_monotonic = self._clock(), time.monotonic()
 
     def _measure(self) -> None:
         """
@@ -93,10 +96,8 @@ class StallWatch:
         late = now - self._beat_at - BEAT_SECONDS
         if self._timer is None or late < STALL_SECONDS:
             return
-        # The loop's clock does not advance while the machine is suspended.
-        self._stalled_seconds += max(
-            0.0, time.monotonic() - self._beat_at_loop_clock - BEAT_SECONDS
-        )
+        # This clock, like the loop's, does not advance while the machine is suspended.
+        self._stalled_seconds += max(0.0, time.monotonic() - self._beat_at_monotonic - BEAT_SECONDS)
         self._expect_beat()
         self._ended_at = now
         self._count += 1

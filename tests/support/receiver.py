@@ -67,6 +67,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._parser = httptools.HttpRequestParser(self)
+        self._transport: Any = None  # until a TLS handshake is complete
         self._reset()
 
     def _reset(self) -> None:
@@ -74,8 +75,12 @@ class _Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._body = b""
 
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -130,5 +135,5 @@ async def receiving(
     finally:
         server.close()
         for connection in connections:
-            connection._transport.abort()
+            connection.abort()
         await server.wait_closed()
