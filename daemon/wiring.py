@@ -47,6 +47,7 @@ from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Heartbeats, Loop
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
+from daemon.runtime.stalls import StallWatch
 from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
 from daemon.store.event_inbox import Leasing
@@ -57,6 +58,8 @@ LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
 INBOX_LEASE = timedelta(seconds=15)
 # Of the page that takes the codes in mails, below admin.public_url.
 CONFIRMATION_PATH = "confirm-email"
+# An attempt may be postponed for as long as the longest step of the schedule, if there is one.
+ALERT_WITHOUT_RETRIES = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,10 @@ def _pipeline(
     delivery = config.delivery
     lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
     client = WebhookClient(
-        egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config)
+        egress_policy(config),
+        timeout=delivery.timeout,
+        proxy=egress_proxy(config),
+        stalls=StallWatch(on_stall=metrics.pipeline.observe_stall),
     )
     attempts = AttemptMaker(
         client,
@@ -159,6 +165,7 @@ def _pipeline(
         lease=lease,
         most_bytes=most_bytes,
         metrics=metrics,
+        alert_after=max(delivery.retry_schedule, default=ALERT_WITHOUT_RETRIES),
     )
     leasing = Leasing(lease=INBOX_LEASE, daemon_key=secrets.randbits(63), most_bytes=most_bytes)
     fanout = Fanout(database, waker, leasing=leasing, offload=offload, metrics=metrics)
@@ -180,6 +187,7 @@ def _lag(pipeline: Pipeline) -> Lag:
         fanout=pipeline.fanout.behind_seconds(),
         dispatch=pipeline.dispatcher.waited_seconds(),
         oldest_due=pipeline.lane_sync.oldest_due_seconds,
+        oldest_postponed=pipeline.dispatcher.oldest_postponed_seconds(),
     )
 
 

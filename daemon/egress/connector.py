@@ -14,10 +14,12 @@ import aiohappyeyeballs
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.egress.http1 import HttpConnection
 from daemon.egress.loop_budget import LoopBudget
+from daemon.egress.network import OwnNetwork
 from daemon.egress.peer import Peer
 from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, open_tunnel
 from daemon.egress.resolved_addresses import address_info, addresses_of, permitted_addresses
 from daemon.egress.resolver import LookupFailedError, Resolver
+from daemon.egress.routes import SocketAddress
 from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts
 from daemon.egress.tls_transport import TlsTransport
@@ -42,6 +44,8 @@ class Connector:
         *,
         resolver: Resolver,
         tls: TlsContexts,
+        budget: LoopBudget,
+        network: OwnNetwork,
         proxy: Proxy | None = None,
         proxy_resolver: Resolver | None = None,
     ) -> None:
@@ -51,11 +55,16 @@ class Connector:
         self._proxy_resolver = proxy_resolver or resolver
         self._tls = tls
         self._proxy = proxy
-        self._tls_budget = LoopBudget()
+        self._tls_budget = budget
+        self._network = network
 
-    async def open(self, peer: Peer, timings: Timings) -> HttpConnection:
+    async def open(
+        self, peer: Peer, timings: Timings, *, tried: list[SocketAddress]
+    ) -> HttpConnection:
         """
         Open a connection to the peer and complete its TLS handshake.
+
+        The destinations that it tries to reach, a proxy's too, are added to `tried`.
 
         Raises TargetForbiddenError when the proxy forbids the target, LookupFailedError,
         ReceiverUnreachableError, UnusableCertificateError, RefusedTlsError, ssl.SSLError or another
@@ -67,16 +76,19 @@ class Connector:
         timings.enter("lookup")
         addresses = await permitted_addresses(target.host, self._policy, resolver=self._resolver)
         timings.enter("connect")
-        sock = await self._connect(addresses[:MAX_ADDRESSES_TRIED], target.port)
+        sock = await self._connect(addresses[:MAX_ADDRESSES_TRIED], target.port, tried)
         try:
+            destination = sock.getpeername()[:2]
             if context is None:
                 _, connection = await self._loop.create_connection(HttpConnection, sock=sock)
-                return connection
-            timings.enter("tls")
-            return await self._start_tls(sock, context, target.host)
+            else:
+                timings.enter("tls")
+                connection = await self._start_tls(sock, context, target.host)
         except BaseException:
             sock.close()
             raise
+        connection.destination = destination
+        return connection
 
     async def close(self) -> None:
         """Close the resolvers."""
@@ -84,25 +96,32 @@ class Connector:
         if self._proxy_resolver is not self._resolver:
             await self._proxy_resolver.close()
 
-    async def _connect(self, addresses: Sequence[str], port: int) -> socket.socket:
+    async def _connect(
+        self, addresses: Sequence[str], port: int, tried: list[SocketAddress]
+    ) -> socket.socket:
         if self._proxy is None:
-            return await self._connect_directly(addresses, port)
-        return await self._connect_through(self._proxy, addresses, port)
+            return await self._connect_directly(addresses, port, tried)
+        return await self._connect_through(self._proxy, addresses, port, tried=tried)
 
-    async def _connect_directly(self, addresses: Sequence[str], port: int) -> socket.socket:
-        return await aiohappyeyeballs.start_connection(
+    async def _connect_directly(
+        self, addresses: Sequence[str], port: int, tried: list[SocketAddress]
+    ) -> socket.socket:
+        tried.extend((address, port) for address in addresses)
+        sock = await aiohappyeyeballs.start_connection(
             [address_info(address, port) for address in addresses],
             happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_SECONDS,
             interleave=1,
             loop=self._loop,
         )
+        self._network.reached(sock.getpeername()[:2])
+        return sock
 
     async def _connect_through(
-        self, proxy: Proxy, addresses: Sequence[str], port: int
+        self, proxy: Proxy, addresses: Sequence[str], port: int, *, tried: list[SocketAddress]
     ) -> socket.socket:
         """Return a tunnel to the first of the addresses that the proxy can reach."""
         for address in addresses:
-            sock = await self._connect_to_proxy(proxy)
+            sock = await self._connect_to_proxy(proxy, tried)
             try:
                 await open_tunnel(sock, proxy, address=address, port=port)
             except ReceiverUnreachableError:
@@ -114,12 +133,13 @@ class Connector:
                 return sock
         raise ReceiverUnreachableError
 
-    async def _connect_to_proxy(self, proxy: Proxy) -> socket.socket:
+    async def _connect_to_proxy(self, proxy: Proxy, tried: list[SocketAddress]) -> socket.socket:
         """The operator chose the proxy: the egress policy does not apply to its address."""
         try:
             async with asyncio.timeout(PROXY_CONNECT_SECONDS):
                 addresses = await addresses_of(proxy.host, self._proxy_resolver)
-                return await self._connect_directly(addresses[:MAX_ADDRESSES_TRIED], proxy.port)
+                addresses = addresses[:MAX_ADDRESSES_TRIED]
+                return await self._connect_directly(addresses, proxy.port, tried)
         except (LookupFailedError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise ProxyError("the egress proxy cannot be reached") from error
 

@@ -11,6 +11,7 @@ import ssl
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
+from daemon.egress.network import NoSuchNetworkError
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
 from daemon.egress.resolver import LookupFailedError, NoPublicAddressError
 from daemon.egress.response_reader import InvalidResponseError, ResponseError
@@ -36,7 +37,9 @@ REQUEST_ERRORS = (
 
 def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> Failure:
     """
-    Return the failure for one of REQUEST_ERRORS; a TimeoutError means the request's deadline.
+    Return the failure for one of REQUEST_ERRORS, or for NoSuchNetworkError.
+
+    A TimeoutError means the request's deadline.
 
     Raises PostponedError when this machine is short of sockets, ports or memory.
     """
@@ -57,6 +60,9 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
             return Failure(FailureKind.LOOKUP, message)
         case ReceiverUnreachableError():
             message = "could not connect: the receiver cannot be reached"
+            return Failure(FailureKind.CONNECT, message)
+        case NoSuchNetworkError():
+            message = f"could not connect: this service cannot reach {error} addresses"
             return Failure(FailureKind.CONNECT, message)
         case InvalidResponseError():
             return Failure(FailureKind.PROTOCOL, str(error))

@@ -19,6 +19,7 @@ from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.claim_data import ClaimData
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.postponements import Postponements
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims
@@ -36,7 +37,11 @@ GIVE_BACK_SECONDS = 2.0
 
 
 class Dispatcher:
-    """The loop from a lane's turn to an attempt's result."""
+    """
+    The loop from a lane's turn to an attempt's result.
+
+    `alert_after` is how long a delivery may be postponed before that is logged as an error.
+    """
 
     name = "dispatcher"
 
@@ -51,6 +56,7 @@ class Dispatcher:
         lease: timedelta,
         most_bytes: int,
         metrics: Metrics,
+        alert_after: timedelta = timedelta(days=1),
     ) -> None:
         self.wake = waker.wake
         self._database = database
@@ -61,6 +67,8 @@ class Dispatcher:
         self._metrics = metrics
         self._most_bytes = most_bytes
         self._data = ClaimData(database, most_bytes=most_bytes)
+        self._postponements = Postponements(alert_after=alert_after)
+        metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
         self._unmade: list[Claim] = []
         self._stopping = False
@@ -87,6 +95,10 @@ class Dispatcher:
     def waited_seconds(self) -> float:
         """How long the first quick endpoint in line has waited for its turn, 0 if none does."""
         return self._lanes.waited(now=time.monotonic())
+
+    def oldest_postponed_seconds(self) -> float:
+        """How long the delivery has waited that was postponed first, 0 if none is."""
+        return self._postponements.oldest_seconds()
 
     def close(self) -> None:
         """Begin nothing more: `drain` gives back what a claim under way still brings."""
@@ -158,6 +170,7 @@ class Dispatcher:
             async with self._data.fetched(claim) as complete:
                 attempted = await self._attempts.attempt(complete)
             self._results.add(attempted)
+            self._postponements.ended(claim)
         except asyncio.CancelledError:
             self._return(claim)
             raise
@@ -204,6 +217,7 @@ class Dispatcher:
             webhook_id=str(claim.webhook_id),
             reason=str(error),
         )
+        self._postponements.postponed(claim, reason=str(error))
         self._rest(claim, error)
 
     def _rest(self, claim: Claim, error: PostponedError) -> None:

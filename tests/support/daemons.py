@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -117,10 +117,16 @@ async def daemon(
     port: int,
     log: Path | None = None,
     level: str = "warning",
+    variables: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Daemon]:
     """Start a daemon and wait until it is ready; kill it at the end if it still runs."""
     async with starting(
-        database, folder, settings=settings, port=port, log=log, level=level
+        *(database, folder),
+        settings=settings,
+        port=port,
+        log=log,
+        level=level,
+        variables=variables,
     ) as running:
 
         async def is_ready() -> bool:
@@ -140,6 +146,7 @@ async def starting(
     port: int,
     log: Path | None = None,
     level: str = "warning",
+    variables: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Daemon]:
     """Start a daemon without waiting for it; its output is appended to `log`."""
     file = folder / f"config-{port}.toml"
@@ -150,7 +157,7 @@ async def starting(
     output = None if log is None else log.open("ab")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
-        env=os.environ | {"WEBHOOKD_DATABASE__URL": database},
+        env=os.environ | {"WEBHOOKD_DATABASE__URL": database} | dict(variables or {}),
         stdout=output,
         stderr=output,
     )
