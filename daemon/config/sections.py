@@ -93,6 +93,9 @@ class Delivery(Section):
     pause_after: Annotated[Count, Field(ge=1, le=1_000_000)] = 100
     """Consecutive failed attempts after which a webhook is paused."""
 
+    failing_backoff: Annotated[Duration, within("0s", "1d")] = timedelta(minutes=1)
+    """Longest wait between attempts to a webhook that is failing; 0s does not space them."""
+
     drain: Annotated[Duration, within("0s", "5m")] = timedelta(seconds=10)
     """Time for requests in flight to finish when the daemon stops."""
 

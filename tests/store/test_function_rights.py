@@ -92,6 +92,7 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
         for name in (
             "webhook_due",
             "webhook_events_arrived",
+            "webhooks_end_of_spacing",
             "webhooks_fresh_start",
             "webhooks_secret_written",
         )

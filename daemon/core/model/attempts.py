@@ -19,7 +19,8 @@ class Claim:
 
     `leased_until` is the fence: a result is stored only while the row still has this value. `data`
     is JSON text or None (SQL's NULL). `attempt` is the row's `attempt_number`: it counts from 1,
-    and a replay of events starts again at 1.
+    and a replay of events starts again at 1. `failing_since` is the endpoint's at the claim: None
+    if it was not failing.
     """
 
     delivery_id: DeliveryId
@@ -35,6 +36,7 @@ class Claim:
     endpoint_url: str
     secrets: StoredSecrets
     replayed: bool = False
+    failing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ class WebhookEntry:
     """
     A row of `webhooks`; its secrets are as stored, each sealed or plain.
 
-    `filter_error` is why its filter matches no event, `paused_reason` why it is paused.
+    `filter_error` is why its filter matches no event, `paused_reason` why it is paused. While it is
+    failing, `next_probe_at` is when the next attempt may begin; None if attempts are not spaced.
     """
 
     id: WebhookId
@@ -41,3 +42,4 @@ class WebhookEntry:
     last_failure_at: datetime | None
     created_at: datetime | None
     updated_at: datetime | None = None
+    next_probe_at: datetime | None = None

@@ -9,7 +9,13 @@ from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
-from daemon.core.outcomes.endpoint_health import HealthLimits, after_failure, after_success
+from daemon.core.outcomes.backoff import probe_wait
+from daemon.core.outcomes.endpoint_health import (
+    HealthLimits,
+    after_failure,
+    after_success,
+    is_probe,
+)
 
 PAUSED_REASONS = {NoticeKind.PAUSED: "failures", NoticeKind.GONE: "gone"}
 
@@ -44,9 +50,14 @@ def _after(
     """The change so far with one more result, and the notice of a transition that it causes."""
     if result.verdict.delivered:
         health = after_success(change.health)
-        return replace(change, health=health, succeeded=True), None
-    health, kind = after_failure(change.health, limits, gone=result.verdict.gone)
+        return replace(change, health=health, succeeded=True, probe_in=None), None
+    began = result.claim.failing_since
+    health, kind = after_failure(change.health, limits, gone=result.verdict.gone, began=began)
+    probe = is_probe(change.health, limits, began)
     change = replace(change, health=health, failed=True)
+    if health.newly_failing or probe:
+        wait = probe_wait(health.failed_probes, limits.failing_backoff)
+        change = replace(change, probe_in=wait)
     if kind is None:
         return change, None
     if kind in PAUSED_REASONS:
