@@ -41,6 +41,7 @@ def _entry(row: Any) -> WebhookEntry:
         last_failure_at=row["last_failure_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        next_probe_at=row["next_probe_at"] if row["is_active"] and row["is_failing"] else None,
     )
 
 
