@@ -25,7 +25,8 @@ def egress_policy(config: Config) -> EgressPolicy:
 
 def health_limits(config: Config) -> HealthLimits:
     """The numbers of failures at which an endpoint is failing, and is paused."""
-    return HealthLimits(config.delivery.failing_after, config.delivery.pause_after)
+    delivery = config.delivery
+    return HealthLimits(delivery.failing_after, delivery.pause_after, delivery.failing_backoff)
 
 
 def allowed_recipients(config: Config) -> AllowedRecipients:

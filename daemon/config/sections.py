@@ -95,6 +95,9 @@ class Delivery(Section):
     pause_after: Annotated[Count, Field(ge=1, le=1_000_000)] = 100
     """Consecutive failed attempts after which a webhook is paused."""
 
+    failing_backoff: Annotated[Duration, within("0s", "1d")] = timedelta(minutes=1)
+    """Longest wait between attempts to a webhook that is failing; 0s does not space them."""
+
     max_body_bytes: Annotated[Count, Field(ge=1024, le=32 * 1024 * 1024)] = 4 * 1024 * 1024
     """Maximum size of a request body; a larger one is recorded as failed, and never sent."""
 

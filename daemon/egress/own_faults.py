@@ -11,7 +11,7 @@ import ssl
 from daemon.core.errors import StalledError
 from daemon.egress.network import OwnNetwork
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
-from daemon.egress.resolved_addresses import RefusedTargetError
+from daemon.egress.resolver import NoPublicAddressError
 from daemon.egress.response_reader import InvalidResponseError, ResponseError
 from daemon.egress.routes import SocketAddress
 from daemon.egress.tls_context import UnusableCertificateError
@@ -19,7 +19,7 @@ from daemon.egress.tls_session import RefusedTlsError
 from daemon.runtime.stalls import StallWatch
 
 STATEMENTS = (
-    RefusedTargetError,
+    NoPublicAddressError,
     TargetForbiddenError,
     UnusableCertificateError,
     RefusedTlsError,

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from math import inf
 
 import structlog
 
@@ -149,9 +150,13 @@ class Dispatcher:
         upcoming = NOTHING_DUE
         if claimed.upcoming is not None:
             upcoming = NextDue(now + claimed.upcoming.due_in, claimed.upcoming.at)
-        taken = len(claimed.claims)
         self._lanes.claimed(
-            turn, taken=taken, last_due=claimed.last_due, upcoming=upcoming, now=now
+            turn,
+            taken=len(claimed.claims),
+            last_due=claimed.last_due,
+            upcoming=upcoming,
+            now=now,
+            spaced_until=-inf if claimed.spaced_for is None else now + claimed.spaced_for,
         )
 
     def _begin(self, claim: Claim) -> None:

@@ -22,13 +22,23 @@ class LaneWaker:
         since: datetime | None,
         *,
         failing: bool = False,
+        unspaced: bool = False,
     ) -> None:
         """
         Announce an attempt that is due for this endpoint in `due_in` seconds.
 
         `since` is its due time in the database, where the claim may begin to look; None if unknown.
-        `failing` makes a lane that is not known yet begin narrow.
+        `failing` makes a lane that is not known yet begin narrow; `unspaced` ends the wait that
+        `space` announced.
         """
         now = time.monotonic()
-        self._lanes.mark_due(webhook_id, now + due_in, since, now=now, failing=failing)
+        self._lanes.mark_due(
+            webhook_id, now + due_in, since, now=now, failing=failing, unspaced=unspaced
+        )
+        self.wake.set()
+
+    def space(self, webhook_id: WebhookId, wait_seconds: float) -> None:
+        """Announce that this endpoint is failing: its next attempt begins after the wait."""
+        now = time.monotonic()
+        self._lanes.space(webhook_id, until=now + wait_seconds, now=now)
         self.wake.set()

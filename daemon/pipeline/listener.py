@@ -49,4 +49,4 @@ class Listener:
             webhook_id = WebhookId(UUID(payload))
         except ValueError:
             return  # NOTIFY payloads are untrusted
-        self._waker.announce(webhook_id, 0.0, None)
+        self._waker.announce(webhook_id, 0.0, None, unspaced=True)

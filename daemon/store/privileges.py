@@ -75,7 +75,8 @@ DISABLED_TRIGGERS = """
                    ('webhooks_switched', 'webhooks'),
                    ('webhooks_subscription_changed', 'webhooks'),
                    ('webhooks_secret_written', 'webhooks'),
-                   ('webhooks_fresh_start', 'webhooks')) AS wanted (name, on_table)
+                   ('webhooks_fresh_start', 'webhooks'),
+                   ('webhooks_end_of_spacing', 'webhooks')) AS wanted (name, on_table)
       LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)
      WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
 """

@@ -26,6 +26,7 @@ from tests.support.hostile import OK, hostile, responding_with
 CALLS = {
     "POST /api/webhooks", "GET /api/webhooks", "GET /api/webhooks/{id}",
     "PATCH /api/webhooks/{id}", "DELETE /api/webhooks/{id}", "POST /api/webhooks/{id}/pause",
+    "POST /api/webhooks/{id}/probe",
     "POST /api/webhooks/{id}/resume", "POST /api/webhooks/{id}/rotate-secret",
     "POST /api/webhooks/{id}/test", "GET /api/webhooks/{id}/deliveries",
     "GET /api/deliveries/{id}", "POST /api/deliveries/{id}/retry",

@@ -35,7 +35,7 @@ async def test_each_decline_of_an_endpoint_is_mailed_once(
     await app.webhook(tenant, receiver.url + "/hook?token=c4n4ry")
     gone = await app.webhook(tenant, receiver.url + "/gone")
     await app.db.execute("UPDATE webhooks SET notification_email = $2 WHERE id = $1", gone, OWNER)
-    limits = {"failing_after": 5, "pause_after": 20}
+    limits = {"failing_after": 5, "pause_after": 20, "failing_backoff": "0s"}
     with mail_host() as host:
         settings = mail_settings(host, console_url="https://hooks.example.com")
         async with serving(database, delivery=limits, notifications=settings) as service:

@@ -42,6 +42,7 @@ class Running:
 
     def __init__(self, database: Database, attempts: AttemptMaker) -> None:
         metrics = Metrics()
+        self.database = database
         self.lanes = Lanes(slots=100, widest=30)
         self.waker = LaneWaker(self.lanes)
         self.results = ResultWriter(

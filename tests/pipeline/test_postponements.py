@@ -47,7 +47,7 @@ def a_claim() -> Claim:
         claimed_at=at,
         leased_until=at,
         endpoint_url="https://receiver.example/",
-        secrets=StoredSecrets(webhook, "secret"),
+        secrets=StoredSecrets(webhook, "secret", endpoint_url="https://receiver.example/"),
     )
 
 

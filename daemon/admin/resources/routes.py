@@ -14,6 +14,7 @@ from daemon.admin.resources.tenant_tokens import TenantTokens
 from daemon.admin.resources.test_events import TestEvents
 from daemon.admin.resources.webhook_activation import WebhookActivation
 from daemon.admin.resources.webhook_deletion import WebhookDeletion
+from daemon.admin.resources.webhook_probe import WebhookProbe
 from daemon.admin.resources.webhooks import Webhooks
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.pipeline.attempt import AttemptMaker
@@ -38,6 +39,7 @@ def api_routes(
         Webhooks(database, vault, policy, emails),
         WebhookDeletion(database),
         WebhookActivation(database, vault, emails),
+        WebhookProbe(database),
         SecretRotation(database, vault),
         TestEvents(database, attempts, offload),
         Deliveries(database, offload),

@@ -92,6 +92,11 @@ class Webhook(ResponseModel):
     is_active: bool
     is_failing: bool
     consecutive_failures: int
+    next_probe_at: datetime | None
+    """
+    While the webhook is failing: the earliest time of the next attempt, or until when the present
+    one may take. Null when attempts are not spaced out.
+    """
     paused_reason: str | None
     """`failures` or `gone` when the daemon paused the webhook; null when a person did."""
     last_success_at: datetime | None

@@ -50,6 +50,7 @@ def _members(webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients) ->
         "is_active": webhook.is_active,
         "is_failing": webhook.is_failing,
         "consecutive_failures": webhook.consecutive_failures,
+        "next_probe_at": webhook.next_probe_at,
         "paused_reason": webhook.paused_reason,
         "last_success_at": webhook.last_success_at,
         "last_failure_at": webhook.last_failure_at,

@@ -20,8 +20,8 @@ class Claim:
     `leased_until` is the fence: a result is stored only while the row still has this value. `data`
     is JSON text or None (SQL's NULL), and `payload_bytes` its size as PostgreSQL prints it; None if
     it was not measured. Data of more than a few kilobytes are not `fetched` with the claim.
-    `attempt` is the row's `attempt_number`: it counts from 1,
-    and a replay of events starts again at 1.
+    `attempt` is the row's `attempt_number`: it counts from 1, and a replay of events starts again
+    at 1. `failing_since` is the endpoint's at the claim: None if it was not failing.
     """
 
     delivery_id: DeliveryId
@@ -39,6 +39,7 @@ class Claim:
     replayed: bool = False
     payload_bytes: int | None = None
     fetched: bool = True
+    failing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
+from daemon.core.outcomes.backoff import probe_wait
 from daemon.core.outcomes.endpoint_health import (
     HealthLimits,
     after_failure,
     after_success,
+    is_probe,
     notice_of_success,
 )
 
@@ -49,10 +51,15 @@ def _after(
     """The change so far with one more result, and the notice of a transition that it causes."""
     if result.verdict.delivered:
         health, kind = after_success(change.health), notice_of_success(change.health)
-        change = replace(change, health=health, succeeded=True)
+        change = replace(change, health=health, succeeded=True, probe_in=None)
     else:
-        health, kind = after_failure(change.health, limits, gone=result.verdict.gone)
+        began = result.claim.failing_since
+        probe = is_probe(change.health, limits, began)
+        health, kind = after_failure(change.health, limits, gone=result.verdict.gone, began=began)
         change = replace(change, health=health, failed=True)
+        if health.newly_failing or probe:
+            wait = probe_wait(health.failed_probes, limits.failing_backoff)
+            change = replace(change, probe_in=wait)
     if kind is None:
         return change, None
     if kind in PAUSED_REASONS:

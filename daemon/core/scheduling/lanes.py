@@ -81,13 +81,36 @@ class Lanes:
         *,
         now: float,
         failing: bool = False,
+        unspaced: bool = False,
     ) -> None:
-        """Note that an attempt is due at `due_at`; a new lane that is `failing` begins narrow."""
+        """
+        Note that an attempt is due at `due_at`; a new lane that is `failing` begins narrow.
+
+        `unspaced`: it need not wait for what `space` said.
+        """
         lane = self._lanes.get(webhook_id)
         if lane is None:
             window = min(self.widest, 1.0 if failing else FIRST_WINDOW)
             lane = self._lanes[webhook_id] = Lane(webhook_id, window)
         lane.hear(NextDue(due_at, since))
+        if unspaced and lane.spaced_until > now:
+            lane.hear_spacing(-inf)
+            # The probe that may be under way must not delay what was asked for.
+            lane.window = min(self.widest, max(lane.window, lane.in_flight + 1))
+        self._place(lane, now)
+
+    def knows(self, webhook_id: WebhookId, due: NextDue, *, now: float) -> bool:
+        """Whether a claim for this one will be made by that time, and will find what is due."""
+        lane = self._lanes.get(webhook_id)
+        return lane is not None and lane.knows(due, now=now)
+
+    def space(self, webhook_id: WebhookId, *, until: float, now: float) -> None:
+        """Give no turn to this one, which is failing, before `until`."""
+        lane = self._lanes.get(webhook_id)
+        if lane is None:
+            return
+        self._leave_line(webhook_id)
+        lane.hear_spacing(until)
         self._place(lane, now)
 
     def next_turns(self, *, now: float, room: int) -> list[LaneTurn]:
@@ -124,15 +147,19 @@ class Lanes:
         last_due: datetime | None,
         upcoming: NextDue,
         now: float,
+        spaced_until: float = -inf,
     ) -> None:
         """
         Note what a turn's claim brought: `taken` attempts are now in flight.
 
         A claim that reached its limit means that more is due, from `last_due` on; otherwise
-        `upcoming` is what comes next.
+        `upcoming` is what comes next. While the endpoint is failing, that is so in any case, and
+        nothing begins before `spaced_until`.
         """
         lane = self._lanes[turn.webhook_id]
-        lane.next_due = NextDue(now, last_due) if taken >= turn.limit else upcoming
+        lane.spaced_until = spaced_until
+        has_more = taken >= turn.limit and spaced_until == -inf
+        lane.next_due = NextDue(now, last_due) if has_more else upcoming
         lane.in_flight += taken
         self._slots.take(taken, slow=lane.slow)
         lane.end_claim()

@@ -17,6 +17,8 @@ from tests.core.scheduling.driven_lanes import (
     endpoint,
 )
 
+LEASE = 30.0
+
 
 @dataclass
 class Row:
@@ -41,6 +43,7 @@ class LanesMachine(RuleBasedStateMachine):
         self.waiting: list[Row] = []
         self.in_flight: list[Row] = []
         self.turns: list[LaneTurn] = []
+        self.next_probe_at: dict[WebhookId, float] = {}  # of endpoints that are failing
 
     @rule(
         webhook_id=st.sampled_from(endpoints),
@@ -78,6 +81,18 @@ class LanesMachine(RuleBasedStateMachine):
         assert slow_claims == 0 or slow_held + slow_claims <= max(1, int(self.slots * SLOW_SHARE))
         self.turns = turns
 
+    @rule(webhook_id=st.sampled_from(endpoints), wait=st.sampled_from([1.0, 5.0, 60.0]))
+    def begin_failing(self, webhook_id: WebhookId, wait: float) -> None:
+        self.next_probe_at[webhook_id] = self.now + wait
+        self.lanes.space(webhook_id, until=self.now + wait, now=self.now)
+
+    @precondition(lambda self: self.next_probe_at)
+    @rule(index=st.integers(0, 100))
+    def recover_elsewhere(self, index: int) -> None:
+        webhook_id = sorted(self.next_probe_at)[index % len(self.next_probe_at)]
+        del self.next_probe_at[webhook_id]
+        self.lanes.mark_due(webhook_id, self.now, None, now=self.now, unspaced=True)
+
     @precondition(lambda self: self.turns)
     @rule()
     def claim(self) -> None:
@@ -87,17 +102,34 @@ class LanesMachine(RuleBasedStateMachine):
                 for row in _rows_of(self.waiting, turn.webhook_id)
                 if row.due_at <= self.now and (turn.since is None or at(row.due_at) >= turn.since)
             ]
-            claimed = sorted(due, key=lambda row: row.due_at)[: turn.limit]
+            probe_at = self.next_probe_at.get(turn.webhook_id)
+            limit = turn.limit if probe_at is None else int(probe_at <= self.now)
+            claimed = sorted(due, key=lambda row: row.due_at)[:limit]
             self.waiting = [row for row in self.waiting if row not in claimed]
             self.in_flight += claimed
+            if probe_at is not None:
+                if claimed:
+                    self.next_probe_at[turn.webhook_id] = self.now + LEASE
+                self._claimed_while_failing(turn, len(claimed))
+                continue
             self.lanes.claimed(
                 turn,
                 taken=len(claimed),
                 last_due=at(claimed[-1].due_at) if claimed else None,
-                upcoming=_upcoming(self.waiting, turn.webhook_id, now=self.now),
+                upcoming=_upcoming(self.waiting, turn.webhook_id, after=self.now),
                 now=self.now,
             )
         self.turns = []
+
+    def _claimed_while_failing(self, turn: LaneTurn, taken: int) -> None:
+        self.lanes.claimed(
+            turn,
+            taken=taken,
+            last_due=None,
+            upcoming=_upcoming(self.waiting, turn.webhook_id, after=-math.inf),
+            now=self.now,
+            spaced_until=self.next_probe_at[turn.webhook_id],
+        )
 
     @precondition(lambda self: self.turns)
     @rule()
@@ -114,6 +146,13 @@ class LanesMachine(RuleBasedStateMachine):
     def finish(self, index: int, took_ms: float, delivered: bool) -> None:
         row = self.in_flight.pop(index % len(self.in_flight))
         self.lanes.finished(row.webhook_id, took_ms=took_ms, delivered=delivered, now=self.now)
+        if row.webhook_id not in self.next_probe_at:
+            return
+        if delivered:
+            del self.next_probe_at[row.webhook_id]
+            self.lanes.mark_due(row.webhook_id, self.now, None, now=self.now, unspaced=True)
+        else:
+            self.begin_failing(row.webhook_id, 2.0)
 
     @precondition(lambda self: self.in_flight)
     @rule(index=st.integers(0, 100))
@@ -125,7 +164,9 @@ class LanesMachine(RuleBasedStateMachine):
 
         assert (lane.window, lane.mean_ms) == before
         self.waiting.append(row)
-        self.lanes.mark_due(row.webhook_id, row.due_at, at(row.due_at), now=self.now)
+        if row.webhook_id in self.next_probe_at:
+            self.next_probe_at[row.webhook_id] = self.now
+        self.lanes.mark_due(row.webhook_id, row.due_at, at(row.due_at), now=self.now, unspaced=True)
 
     @rule()
     def forget(self) -> None:
@@ -146,7 +187,8 @@ class LanesMachine(RuleBasedStateMachine):
             lane = self.lanes._lanes[row.webhook_id]
             in_line = any(row.webhook_id in line for line in self.lanes._ready)
             scheduled = self.lanes._calendar._due_at.get(row.webhook_id, math.inf)
-            assert in_line or lane.claiming or lane.in_flight > 0 or scheduled <= row.due_at
+            may_begin_at = max(row.due_at, self.next_probe_at.get(row.webhook_id, row.due_at))
+            assert in_line or lane.claiming or lane.in_flight > 0 or scheduled <= may_begin_at
 
     def teardown(self) -> None:
         """When only the dispatcher goes on, everything is delivered."""
@@ -183,8 +225,8 @@ def _rows_of(rows: list[Row], webhook_id: WebhookId) -> list[Row]:
     return [row for row in rows if row.webhook_id == webhook_id]
 
 
-def _upcoming(rows: list[Row], webhook_id: WebhookId, *, now: float) -> NextDue:
-    due = [row.due_at for row in _rows_of(rows, webhook_id) if row.due_at > now]
+def _upcoming(rows: list[Row], webhook_id: WebhookId, *, after: float) -> NextDue:
+    due = [row.due_at for row in _rows_of(rows, webhook_id) if row.due_at > after]
     return NextDue(min(due), at(min(due))) if due else NOTHING_DUE
 
 
