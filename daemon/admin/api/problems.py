@@ -1,16 +1,20 @@
 """
 Problems: errors of a request as RFC 9457 documents, with one sentence that a person understands.
 
-No problem quotes a value that may be secret or describes an internal error.
+No problem quotes a value that may be secret or describes an internal error. Unprintable characters
+of what it quotes are escaped.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal, TypeVar
+from urllib.parse import quote
 
 import orjson
 from aiohttp import web
+
+from daemon.core.unprintable import UNPRINTABLE, escape
 
 T = TypeVar("T")
 
@@ -36,8 +40,10 @@ class FieldError:
 
     def as_member(self) -> dict[str, str]:
         """The entry of this error in `errors` of a problem document."""
-        kind = "pointer" if self.place.startswith("#") else "parameter"
-        return {kind: self.place, "detail": self.detail}
+        if self.place.startswith("#"):
+            pointer = UNPRINTABLE.sub(lambda found: quote(found[0], errors="replace"), self.place)
+            return {"pointer": pointer, "detail": escape(self.detail)}
+        return {"parameter": escape(self.place), "detail": escape(self.detail)}
 
 
 class Problem(Exception):  # noqa: N818  the RFC's own word
@@ -66,12 +72,13 @@ class Problem(Exception):  # noqa: N818  the RFC's own word
 
     def response(self) -> web.Response:
         """Render the document as an HTTP response."""
+        sentence = escape(self.error)
         document: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.error,
-            "error": self.error,
+            "detail": sentence,
+            "error": sentence,
             **self.members,
         }
         if self.field_errors:

@@ -8,6 +8,7 @@ from daemon.admin.views.json_text import json_fragment, json_object
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.core.unprintable import escape
 from daemon.secrets.custom_headers import parse_custom_headers
 
 
@@ -31,7 +32,7 @@ def _members(webhook: WebhookEntry) -> dict[str, Any]:
         "endpoint_url": settings.endpoint_url,
         "event_types": None if settings.event_types is None else _strings(settings.event_types),
         "event_filters": json_fragment(settings.event_filters),
-        "filter_error": webhook.filter_error,
+        "filter_error": webhook.filter_error and escape(webhook.filter_error),
         "is_active": webhook.is_active,
         "is_failing": webhook.is_failing,
         "consecutive_failures": webhook.consecutive_failures,
@@ -56,7 +57,7 @@ def _warnings(settings: WebhookSettings) -> list[str]:
         "eventFilters.event_types": in_filters if isinstance(in_filters, list) else None,
     }
     return [
-        f"{member}: {name} is none of the {len(EVENT_TYPES)} event types{_suggestion(name)}"
+        f"{member}: {escape(name)} is none of the {len(EVENT_TYPES)} event types{_suggestion(name)}"
         for member, names in names_by_member.items()
         for name in names or ()
         if isinstance(name, str) and not matches_any_type(name)
