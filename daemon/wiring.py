@@ -9,6 +9,7 @@ from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
 from daemon.config.policies import egress_policy, health_limits, master_keys
+from daemon.core.model.ids import TokenId
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
 from daemon.egress.client import WebhookClient
@@ -32,6 +33,7 @@ from daemon.runtime.loop import Heartbeats, Loop
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
+from daemon.store import tenant_tokens
 from daemon.store.database import Database
 
 # A lease outlives the attempt by as long as the database may be away for a moment.
@@ -84,6 +86,7 @@ def build(config: Config, database: Database) -> Components:
         database,
         deliveries=config.retention.deliveries,
         events=config.retention.events,
+        audit=config.retention.audit,
         metrics=metrics,
     )
     replayer = Replayer(database, lanes, waker, metrics=metrics)
@@ -159,12 +162,18 @@ def _add_api(
     app: web.Application, config: Config, database: Database, components: Components
 ) -> None:
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
+    from daemon.admin.api.audit import AuditLog  # noqa: PLC0415
     from daemon.admin.api.auth import Access  # noqa: PLC0415
+    from daemon.admin.api.peer import peer_of  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
 
-    tokens = [token.get_secret_value() for token in config.admin.tokens]
-    access = Access(tokens, allowed_hosts=config.admin.allowed_hosts)
+    async def is_valid(token_id: TokenId) -> bool:
+        async with database.connection() as db:
+            return await tenant_tokens.is_valid(db, token_id)
+
+    admin = config.admin
+    access = Access(admin.tokens, allowed_hosts=admin.allowed_hosts, is_valid=is_valid)
     routes = api_routes(
         database=database,
         attempts=components.pipeline.attempts,
@@ -173,7 +182,7 @@ def _add_api(
         policy=egress_policy(config),
         access=access,
     )
-    add_api(app, routes, access)
+    add_api(app, routes, access=access, audit_log=AuditLog(database, peer_of=peer_of))
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:

@@ -11,9 +11,15 @@ NEEDED = {
     "webhook_event_inbox": ("SELECT", "UPDATE", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_audit": ("SELECT", "INSERT", "DELETE"),
+    "webhook_tenant_tokens": ("SELECT", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
-NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]
+NEEDED_BY_API = [
+    ("webhooks", "INSERT"),
+    ("webhooks", "DELETE"),
+    ("webhook_tenant_tokens", "INSERT"),
+]
 
 # Functions that may have been revoked from PUBLIC. Trigger functions run without EXECUTE.
 FUNCTIONS = ("pg_notify(text, text)", "pg_current_snapshot()")

@@ -21,13 +21,14 @@ T = TypeVar("T")
 MEDIA_TYPE = "application/problem+json"
 RETRY_SOON = {"Retry-After": "5"}  # seconds
 
-Subject = Literal["tenant", "webhook", "event", "delivery", "replay"]
+Subject = Literal["tenant", "webhook", "event", "delivery", "replay", "token"]
 NOT_FOUND: dict[Subject, str] = {
     "tenant": "there is no tenant with this id",
     "webhook": "this tenant has no webhook with this id",
     "event": "this tenant has no event with this id",
     "delivery": "this tenant has no delivery with this id",
     "replay": "this tenant has no replay with this id",
+    "token": "there is no valid token with this id",
 }
 
 
@@ -51,7 +52,7 @@ class Problem(Exception):  # noqa: N818  the RFC's own word
     Ends a request with a problem document.
 
     `error` is its sentence, `field_errors` name the places that are wrong, and `members` are
-    added to the document.
+    added to the document. `performed` says that the operation did its work all the same.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Problem(Exception):  # noqa: N818  the RFC's own word
         field_errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, object] | None = None,
+        performed: bool = False,
     ) -> None:
         super().__init__(error)
         self.status = status
@@ -69,6 +71,7 @@ class Problem(Exception):  # noqa: N818  the RFC's own word
         self.field_errors = field_errors
         self.headers = headers or {}
         self.members = members or {}
+        self.performed = performed
 
     def response(self) -> web.Response:
         """Render the document as an HTTP response."""

@@ -107,6 +107,8 @@ class Deliveries:
         """Raises Problem: 404 for an unknown delivery, 409 for a paused webhook."""
         async with self.database.transaction() as db:
             retried = await retries.retry_now(db, request.tenant_id, DeliveryId(request.id))
+            if isinstance(retried, retries.RetryDue):
+                await request.audit.write(db)
         match retried:
             case None:
                 raise not_found("delivery")

@@ -46,7 +46,11 @@ class WebhookActivation:
 
     async def _set_active(self, request: ApiRequest, *, active: bool) -> ApiResponse:
         async with self.database.transaction() as db:
-            webhook = await webhooks.set_active(
-                db, request.tenant_id, WebhookId(request.id), active=active
+            webhook = require_found(
+                await webhooks.set_active(
+                    db, request.tenant_id, WebhookId(request.id), active=active
+                ),
+                "webhook",
             )
-        return ApiResponse(200, webhook_response(require_found(webhook, "webhook")))
+            await request.audit.write(db)
+        return ApiResponse(200, webhook_response(webhook))

@@ -56,6 +56,7 @@ class Webhooks:
                 webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
+                await request.audit.write(db, created=webhook.id)
         except NoSuchTenantError:
             raise not_found("tenant") from None
         return ApiResponse(201, created_webhook_response(webhook, secret))
@@ -128,4 +129,5 @@ class Webhooks:
             if active != webhook.is_active:
                 await webhooks.set_active(db, request.tenant_id, webhook_id, active=active)
             webhook = await webhooks.update_settings(db, webhook_id, settings)
+            await request.audit.write(db)
         return ApiResponse(200, webhook_response(webhook))

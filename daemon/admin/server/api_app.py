@@ -6,16 +6,26 @@ import orjson
 from aiohttp import web
 
 from daemon.admin.api import openapi, reference_page
+from daemon.admin.api.audit import AuditLog
+from daemon.admin.api.audit_refusals import record_refusals
 from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
 from daemon.admin.server import middlewares
 
 
-def add_api(app: web.Application, routes: Sequence[Route], access: Access) -> None:
+def add_api(
+    app: web.Application, routes: Sequence[Route], *, access: Access, audit_log: AuditLog
+) -> None:
     """Add the API, its OpenAPI document and its reference page."""
     app.middlewares.append(middlewares.host_check(access))
-    add_routes(app, routes, access)
+    app.middlewares.append(record_refusals(audit_log, [each.operation for each in routes]))
+    add_routes(app, routes, access=access, audit_log=audit_log)
+
+    async def close_audit_log(_: web.Application) -> None:
+        await audit_log.close()
+
+    app.on_cleanup.append(close_audit_log)
     document = openapi.document([route.operation for route in routes])
     json_body, page = orjson.dumps(document), reference_page.render(document)
 

@@ -2,7 +2,7 @@
 
 from daemon.runtime.metrics.registry import MetricsRegistry
 
-RETENTION_TABLES = ("deliveries", "events", "replays", "notices")
+RETENTION_TABLES = ("deliveries", "events", "replays", "notices", "audit", "tenant_tokens")
 
 
 class MaintenanceMetrics:
