@@ -16,7 +16,7 @@ COUNT = """
 async def count(db: Connection, tenant_id: TenantId) -> ErasureCounts:
     """Count the tenant's tokens and audit records."""
     tokens, records = await db.fetchrow(COUNT, tenant_id, ERASE_TENANT)
-    return ErasureCounts(tokens=tokens, audit_records=records)
+    return ErasureCounts(tokens=tokens, audit=records)
 
 
 ERASE_TOKENS = "DELETE FROM webhook_tenant_tokens WHERE tenant_id = $1"
@@ -39,5 +39,5 @@ ERASE_RECORDS = """
 async def erase_records(db: Connection, tenant_id: TenantId, *, limit: int) -> ErasureStep:
     """Erase up to `limit` audit records; call again, in another transaction, until none remains."""
     deleted = int((await db.execute(ERASE_RECORDS, tenant_id, ERASE_TENANT, limit)).split()[-1])
-    remaining = (await count(db, tenant_id)).audit_records
-    return ErasureStep(ErasureCounts(audit_records=deleted), remaining)
+    remaining = (await count(db, tenant_id)).audit
+    return ErasureStep(ErasureCounts(audit=deleted), remaining)

@@ -11,7 +11,9 @@ from tests.support.aged_rows import (
     stored_delivery,
     stored_event,
     stored_notice,
+    stored_records,
     stored_replay,
+    stored_token,
 )
 from tests.support.application import Application
 from tests.support.erasure import about, counted, erased, erasure_of
@@ -29,6 +31,8 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
             await stored_notice(app, webhook)
             await stored_replay(app, webhook, status="running", finished="NULL")
         await many_events(app, each, 3000)
+        await stored_records(app, each, 2500)
+        await stored_token(app, each)
         await stored_event(app, each, at="NULL")
     await stored_event(app, tenant, waiting=True)
     everything = ErasureCounts(
@@ -39,6 +43,8 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         replays=2,
         notices=2,
         webhooks=2,
+        tokens=1,
+        audit=2500,
     )
 
     before = await counted(database, tenant)
@@ -47,7 +53,10 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
 
     assert before == counts == everything
     assert again == ErasureCounts()
-    for table in ("webhooks", "webhook_events", "webhook_replays", "webhook_notices"):
+    for table in (
+        *("webhooks", "webhook_events", "webhook_replays", "webhook_notices"),
+        *("webhook_audit", "webhook_tenant_tokens"),
+    ):
         assert await count_in(app, f"{table} WHERE tenant_id = '{tenant}'") == 0
         assert await count_in(app, f"{table} WHERE tenant_id = '{other}'") > 0
     assert await count_in(app, "webhook_deliveries") == 3002
