@@ -11,7 +11,7 @@ import pytest
 from daemon.core.model.audit import Actor, ActorKind, AuditRecord
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import TenantId
-from daemon.store import audit, erasure_access, privileges, tenant_tokens
+from daemon.store import audit, erasure_access, listing, privileges, tenant_tokens
 from daemon.store.audit import AuditFilter
 from daemon.store.session import prepare
 from tests.support.aged_rows import stored_records
@@ -67,19 +67,18 @@ async def test_the_daemon_needs_no_right_to_change_a_record(
 async def test_a_page_with_a_filter_reads_a_bounded_number_of_records_and_goes_on(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit.listing, "MAX_ROWS_READ", 10)
+    monkeypatch.setattr(listing, "MAX_ROWS_READ", 10)
     tenant = TenantId(uuid4())
     await stored_records(app, tenant, action="deleteWebhook")
     await stored_records(app, tenant, 25, at="now() - interval '1 h'")
     await prepare(app.db)
-    found, pages, before = [], 0, Cursor()
+    found, pages = [], 0
     for selected in (AuditFilter(tenant, "deleteWebhook"), AuditFilter(None, "deleteWebhook")):
-        before, following = Cursor(), Cursor()
-        while following is not None:
-            page, following = await audit.list_records(app.db, selected, before=before, limit=5)
+        before: Cursor | None = Cursor()
+        while before is not None:
+            page, before = await audit.list_records(app.db, selected, before=before, limit=5)
             found += page
             pages += 1
-            before = following or before
 
     assert [each.record.action for each in found] == ["deleteWebhook"] * 2
     assert pages == 6
