@@ -257,6 +257,22 @@ async def test_refused_requests_are_recorded_with_who_was_refused(
     }
 
 
+async def test_a_request_beyond_a_limit_is_recorded_as_refused(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(after=3)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    async with serving_api(database, tenant, admin=TOKENS, delivery={"timeout": "30s"}) as operator:
+        path = f"/api/webhooks/{webhook}/test"
+        answers = await asyncio.gather(*(operator.post(path) for _ in range(5)))
+        await until(lambda: app.db.fetchval("SELECT count(*) = 5 FROM webhook_audit"))
+        listed = (await operator.get("/api/audit")).json["records"]
+
+    assert sorted(each.status for each in answers) == [200, 200, 200, 200, 429]
+    assert sorted(each["outcome"] for each in listed) == ["done"] * 4 + ["refused"]
+
+
 async def test_a_flood_of_refused_requests_makes_a_bounded_number_of_records(
     app: Application, database: str
 ) -> None:
@@ -315,7 +331,10 @@ async def test_the_list_shows_a_tenant_its_own_records_and_an_operator_all(
         of_all = (await operator.with_headers(X_Tenant_ID=None).get("/api/audit")).json["records"]
         of_one = (await operator.get("/api/audit")).json["records"]
         own = (await client.get("/api/audit")).json["records"]
+        [their_record] = [each["id"] for each in of_all if each["objectId"] == theirs["id"]]
+        across = await client.get("/api/audit", before=their_record)
 
+    assert across.status == 404
     actions = ["pauseWebhook", "createTenantToken", "createWebhook"]
     assert [each["action"] for each in of_all] == [*actions, "createWebhook"]
     assert {each["objectId"] for each in of_all} > {theirs["id"], mine["id"]}
@@ -362,9 +381,9 @@ async def test_the_list_is_filtered_and_paged(app: Application, database: str) -
 async def test_a_client_that_disconnects_during_a_test_event_is_recorded(
     app: Application, database: str, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda _: Reply(after=4)
+    receiver.answer = lambda _: Reply(after=60)
     tenant = await app.tenant()
-    async with serving_api(database, tenant, admin=TOKENS) as operator:
+    async with serving_api(database, tenant, admin=TOKENS, delivery={"timeout": "30s"}) as operator:
         webhook = await app.webhook(tenant, receiver.url)
         calling = asyncio.create_task(operator.post(f"/api/webhooks/{webhook}/test"))
         await until(lambda: receiver.received)

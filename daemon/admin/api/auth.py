@@ -47,7 +47,7 @@ class Access:
     """
     Grants access by the configured operator tokens and the allowed host names.
 
-    `is_valid` says whether a tenant token was neither revoked nor has it expired.
+    `is_valid` says whether a tenant token has neither expired nor been revoked.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
@@ -28,12 +28,12 @@ LETTERS = {scope: letter for letter, scope in SCOPES.items()}
 
 @dataclass(frozen=True, slots=True)
 class TenantToken:
-    """What a token says of itself; `expires_at` is in Unix seconds."""
+    """What a token says of itself; `expires_at` is in UTC, and in whole seconds."""
 
     id: TokenId
     tenant_id: TenantId
     scope: Scope
-    expires_at: int
+    expires_at: datetime
 
 
 class TenantTokenSigner:
@@ -53,9 +53,10 @@ class TenantTokenSigner:
         self, tenant_id: TenantId, *, lifetime: timedelta, scope: Scope
     ) -> tuple[TenantToken, str]:
         """Make a token that expires after `lifetime`; returns what it says, and its text."""
-        expires_at = int(time.time() + lifetime.total_seconds())
+        seconds = int(time.time() + lifetime.total_seconds())
+        expires_at = datetime.fromtimestamp(seconds, UTC)
         token = TenantToken(TokenId(uuid4()), tenant_id, scope, expires_at)
-        signed = token.id.bytes + tenant_id.bytes + expires_at.to_bytes(7) + LETTERS[token.scope]
+        signed = token.id.bytes + tenant_id.bytes + seconds.to_bytes(7) + LETTERS[scope]
         signature = hmac.digest(self._keys[0], signed, "sha256")
         return token, PREFIX + urlsafe_b64encode(signed + signature).decode()
 
@@ -69,12 +70,12 @@ class TenantTokenSigner:
         matches = sum(
             hmac.compare_digest(signature, hmac.digest(key, signed, "sha256")) for key in self._keys
         )
-        expires_at = int.from_bytes(signed[32:39])
-        if not matches or expires_at <= time.time():
+        seconds = int.from_bytes(signed[32:39])
+        if not matches or seconds <= time.time():
             return None
         return TenantToken(
             TokenId(UUID(bytes=signed[:16])),
             TenantId(UUID(bytes=signed[16:32])),
             SCOPES[signed[39:]],
-            expires_at,
+            datetime.fromtimestamp(seconds, UTC),
         )

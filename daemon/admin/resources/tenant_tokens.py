@@ -1,13 +1,13 @@
 """Tenant tokens: create, list, revoke."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
-from daemon.admin.api.tenant_tokens import TenantTokenSigner
+from daemon.admin.api.tenant_tokens import TenantToken, TenantTokenSigner
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.core.model.access import Scope
 from daemon.core.model.cursor import Cursor
@@ -45,30 +45,14 @@ class TenantTokens:
     async def create(self, request: ApiRequest) -> ApiResponse:
         """Raises Problem: 404 for an unknown tenant, 409 at the limit of valid tokens."""
         body: schemas.CreateTenantTokenRequest = request.body
-        tenant_id, scope = TenantId(body.tenant_id), Scope(body.scope)
+        tenant_id = TenantId(body.tenant_id)
         async with self.database.connection() as db:
             if not await webhooks.tenant_exists(db, tenant_id):
                 raise not_found("tenant")
         token, text = self.signer.new_token(
-            tenant_id, lifetime=timedelta(seconds=body.expires_in), scope=scope
+            tenant_id, lifetime=timedelta(seconds=body.expires_in), scope=Scope(body.scope)
         )
-        expires_at = datetime.fromtimestamp(token.expires_at, UTC)
-        async with self.database.transaction() as db:
-            is_stored = await tenant_tokens.insert(
-                db,
-                token.id,
-                tenant_id=tenant_id,
-                scope=scope,
-                created_by=request.caller.actor.name,
-                expires_at=expires_at,
-            )
-            if not is_stored:
-                raise Problem(
-                    409,
-                    f"the tenant has {tenant_tokens.MAX_VALID} valid tokens, the most that it may"
-                    " have: revoke some, or wait until some expire",
-                )
-            await request.audit.write(db, created=token.id, tenant_id=tenant_id)
+        await self._store(token, request)
         return ApiResponse(
             201,
             schemas.CreatedTenantToken(
@@ -76,9 +60,28 @@ class TenantTokens:
                 token=text,
                 tenant_id=tenant_id,
                 scope=body.scope,
-                expires_at=expires_at,
+                expires_at=token.expires_at,
             ),
         )
+
+    async def _store(self, token: TenantToken, request: ApiRequest) -> None:
+        """Raises Problem (409) at the limit of valid tokens."""
+        async with self.database.transaction() as db:
+            is_stored = await tenant_tokens.insert(
+                db,
+                token.id,
+                tenant_id=token.tenant_id,
+                scope=token.scope,
+                created_by=request.caller.actor.name,
+                expires_at=token.expires_at,
+            )
+            if not is_stored:
+                raise Problem(
+                    409,
+                    f"the tenant has {tenant_tokens.MAX_VALID} valid tokens, the most that it may"
+                    " have: revoke some, or wait until some expire",
+                )
+            await request.audit.write(db, created=token.id, tenant_id=token.tenant_id)
 
     @operation(
         "GET /api/tenant-tokens",
