@@ -1,10 +1,13 @@
 """Builds every part of a daemon from its configuration. Only here is anything constructed."""
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
@@ -12,6 +15,7 @@ from daemon.config.policies import egress_policy, health_limits, master_keys
 from daemon.core.model.ids import TokenId
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
+from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
 from daemon.maintenance.resealing import Resealer
@@ -35,9 +39,12 @@ from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
 from daemon.store import tenant_tokens
 from daemon.store.database import Database
+from daemon.store.event_inbox import Leasing
 
 # A lease outlives the attempt by as long as the database may be away for a moment.
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
+# An event is fanned out within a second; what takes longer prolongs its lease.
+INBOX_LEASE = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +130,35 @@ def _pipeline(
     client = WebhookClient(
         egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config)
     )
-    attempts = AttemptMaker(client, vault, schedule=delivery.retry_schedule, offload=offload)
+    attempts = AttemptMaker(
+        client,
+        vault,
+        schedule=delivery.retry_schedule,
+        offload=offload,
+        max_body_bytes=delivery.max_body_bytes,
+    )
     results = ResultWriter(
         database, lanes, waker, limits=health_limits(config), lease=lease, metrics=metrics
     )
+    most_bytes = delivery.max_body_bytes * PRINTED_PER_BODY
     dispatcher = Dispatcher(
-        database, lanes, waker, attempts=attempts, results=results, lease=lease, metrics=metrics
+        *(database, lanes, waker),
+        attempts=attempts,
+        results=results,
+        lease=lease,
+        most_bytes=most_bytes,
+        metrics=metrics,
     )
-    fanout = Fanout(database, waker, metrics=metrics)
+    leasing = Leasing(lease=INBOX_LEASE, daemon_key=secrets.randbits(63), most_bytes=most_bytes)
+    fanout = Fanout(database, waker, leasing=leasing, offload=offload, metrics=metrics)
     return Pipeline(
         client=client,
         attempts=attempts,
         fanout=fanout,
         lane_sync=LaneSync(database, lanes, waker, metrics=metrics),
-        listener=Listener(database, wake_fanout=fanout.wake, waker=waker),
+        listener=Listener(
+            database, wake_fanout=fanout.wake, waker=waker, daemon_key=leasing.daemon_key
+        ),
         dispatcher=dispatcher,
         results=results,
     )
@@ -182,7 +204,14 @@ def _add_api(
         policy=egress_policy(config),
         access=access,
     )
-    add_api(app, routes, access=access, audit_log=AuditLog(database, peer_of=peer_of))
+    proxies = trusted_proxies(config)
+    audit_log = AuditLog(database, peer_of=partial(peer_of, proxies=proxies))
+    add_api(app, routes, access=access, audit_log=audit_log, proxies=proxies)
+
+
+def trusted_proxies(config: Config) -> TrustedProxies:
+    """The reverse proxies in front of the admin port."""
+    return TrustedProxies(config.admin.trusted_proxies)
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from daemon.store.session import Connection
 
 MOST_TENANTS_NAMED = 10
+MOST_WEBHOOKS_COUNTED = 10_000
 
 TypeArgument = Annotated[
     str, typer.Argument(metavar="TYPE", help="One of the 13 types, such as email.opened.")
@@ -111,10 +112,10 @@ async def _count_webhooks(
     from daemon.core.matching.compiler import compile_subscription
     from daemon.core.matching.matcher import Matcher
     from daemon.core.wire.json_value import parse_json
-    from daemon.store.subscriptions import subscriptions
+    from daemon.store import subscriptions
 
     value = parse_json(data)
-    active = await subscriptions(db, [tenant_id])
+    active = await subscriptions.of_tenants(db, [tenant_id], limit=MOST_WEBHOOKS_COUNTED)
     matching = 0
     for subscription in active:
         matcher = compile_subscription(subscription.event_types, subscription.event_filters)

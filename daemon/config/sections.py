@@ -22,6 +22,7 @@ from daemon.config.operator_tokens import OperatorToken, distinct, with_names
 from daemon.config.setting_types import (
     Count,
     Duration,
+    HostPattern,
     LogFormat,
     LogLevel,
     MailAddress,
@@ -94,6 +95,9 @@ class Delivery(Section):
     pause_after: Annotated[Count, Field(ge=1, le=1_000_000)] = 100
     """Consecutive failed attempts after which a webhook is paused."""
 
+    max_body_bytes: Annotated[Count, Field(ge=1024, le=32 * 1024 * 1024)] = 4 * 1024 * 1024
+    """Maximum size of a request body; a larger one is recorded as failed, and never sent."""
+
     drain: Annotated[Duration, within("0s", "5m")] = timedelta(seconds=10)
     """Time for requests in flight to finish when the daemon stops."""
 
@@ -115,6 +119,15 @@ class Egress(Section):
 
     allow_networks: tuple[Network, ...] = ()
     """Networks that may be called although they are not public."""
+
+    deny_networks: tuple[Network, ...] = ()
+    """Networks that may not be called although they are public, or in `allow_networks`."""
+
+    allow_hosts: tuple[HostPattern, ...] = ()
+    """Names, or `*.` and a name, that may be looked up although they are not public."""
+
+    deny_hosts: tuple[HostPattern, ...] = ()
+    """Names, or `*.` and a name, that may not be called although they are public."""
 
     allow_ports: Annotated[tuple[Ports, ...], AfterValidator(at_least_one_port)] = (
         (443, 443),
@@ -146,6 +159,9 @@ class Admin(Section):
         "::1",
     )
     """Accepted values of the Host header."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks of reverse proxies; only they are believed when they name a request's client."""
 
 
 class Security(Section):

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, SecretStr
 
 from daemon.config.durations import format_duration, parse_duration
 from daemon.core.policy.email_addresses import parse_address
+from daemon.core.policy.hosts import host_pattern
+from daemon.core.policy.refusal import Refusal
 
 PortRange = tuple[int, int]
 
@@ -81,6 +83,17 @@ def host_or_address(text: str) -> str:
                 "must be an address or a host name, without port or brackets"
             ) from None
     return text
+
+
+def domain_pattern(text: str) -> str:
+    """Accept a domain name, or `*.` and one, in its ASCII form. Raises ValueError."""
+    pattern = host_pattern(text.strip())
+    if isinstance(pattern, Refusal):
+        raise ValueError(  # noqa: TRY004
+            f'{text!r} is not a name like "hooks.example.com" or "*.example.com";'
+            " addresses go into allow_networks or deny_networks"
+        )
+    return pattern
 
 
 def host_header(text: str) -> str:

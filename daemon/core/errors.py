@@ -96,6 +96,12 @@ class PostponedError(WebhookdError):
     pause_seconds = 2.0
 
 
+class MemoryBusyError(PostponedError):
+    """Raised when an attempt's large body must wait for others in flight: an ordinary wait."""
+
+    pause_seconds = 0.2
+
+
 class UnreadableSecretError(PostponedError):
     """
     Raised when a sealed secret cannot be opened: its key is missing, or the text was changed.
@@ -104,3 +110,21 @@ class UnreadableSecretError(PostponedError):
     """
 
     pause_seconds = 30.0
+
+
+class SealMismatchError(UnreadableSecretError):
+    """
+    Raised when a sealed text does not open although its key is known.
+
+    The text was changed, or it was sealed for another webhook, another use or another origin.
+    """
+
+
+class UnboundSecretError(UnreadableSecretError):
+    """
+    Raised when a secret that an earlier version sealed is not bound to its URL's origin yet.
+
+    The resealing loop binds it within seconds.
+    """
+
+    pause_seconds = 2.0

@@ -48,7 +48,11 @@ class WebhookClient:
         self._judge_url = lru_cache(URLS_REMEMBERED)(lambda url: judge_url(url, policy))
         self._pool = ConnectionPool()
         self._connector = Connector(
-            policy, resolver=resolver or CaresResolver(), tls=TlsContexts(tls), proxy=proxy
+            policy,
+            resolver=resolver or CaresResolver(denied=policy.deny_hosts),
+            tls=TlsContexts(tls),
+            proxy=proxy,
+            proxy_resolver=resolver or (CaresResolver(for_operator=True) if proxy else None),
         )
 
     async def send(self, request: Request) -> Outcome:

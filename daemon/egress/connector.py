@@ -30,7 +30,11 @@ PROXY_CONNECT_SECONDS = 2.0
 
 
 class Connector:
-    """Opens the connections of one daemon, directly or through the egress proxy."""
+    """
+    Opens the connections of one daemon, directly or through the egress proxy.
+
+    `proxy_resolver` looks up the proxy's own name, which the operator chose.
+    """
 
     def __init__(
         self,
@@ -39,10 +43,12 @@ class Connector:
         resolver: Resolver,
         tls: TlsContexts,
         proxy: Proxy | None = None,
+        proxy_resolver: Resolver | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._policy = policy
         self._resolver = resolver
+        self._proxy_resolver = proxy_resolver or resolver
         self._tls = tls
         self._proxy = proxy
         self._tls_budget = LoopBudget()
@@ -51,10 +57,10 @@ class Connector:
         """
         Open a connection to the peer and complete its TLS handshake.
 
-        Raises RefusedTargetError or TargetForbiddenError when policy or proxy forbid the target,
-        LookupFailedError, ReceiverUnreachableError, UnusableCertificateError, RefusedTlsError,
-        ssl.SSLError or another OSError (ConnectionError when the receiver hangs up during the TLS
-        handshake); PostponedError when the name servers or the proxy fail.
+        Raises TargetForbiddenError when the proxy forbids the target, LookupFailedError,
+        ReceiverUnreachableError, UnusableCertificateError, RefusedTlsError, ssl.SSLError or another
+        OSError (ConnectionError when the receiver hangs up during the TLS handshake);
+        PostponedError when the name servers or the proxy fail.
         """
         target = peer.target
         context = self._tls.context_for(peer.client) if target.tls else None
@@ -73,8 +79,10 @@ class Connector:
             raise
 
     async def close(self) -> None:
-        """Close the resolver."""
+        """Close the resolvers."""
         await self._resolver.close()
+        if self._proxy_resolver is not self._resolver:
+            await self._proxy_resolver.close()
 
     async def _connect(self, addresses: Sequence[str], port: int) -> socket.socket:
         if self._proxy is None:
@@ -110,7 +118,7 @@ class Connector:
         """The operator chose the proxy: the egress policy does not apply to its address."""
         try:
             async with asyncio.timeout(PROXY_CONNECT_SECONDS):
-                addresses = await addresses_of(proxy.host, self._resolver)
+                addresses = await addresses_of(proxy.host, self._proxy_resolver)
                 return await self._connect_directly(addresses[:MAX_ADDRESSES_TRIED], proxy.port)
         except (LookupFailedError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise ProxyError("the egress proxy cannot be reached") from error

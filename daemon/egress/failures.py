@@ -12,8 +12,7 @@ from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
-from daemon.egress.resolved_addresses import RefusedTargetError
-from daemon.egress.resolver import LookupFailedError
+from daemon.egress.resolver import LookupFailedError, NoPublicAddressError
 from daemon.egress.response_reader import InvalidResponseError, ResponseError
 from daemon.egress.tls_context import UnusableCertificateError
 from daemon.egress.tls_session import RefusedTlsError
@@ -25,7 +24,6 @@ RESOURCE_SHORTAGES = frozenset(
 
 # TimeoutError and ssl.SSLError are OSErrors.
 REQUEST_ERRORS = (
-    RefusedTargetError,
     TargetForbiddenError,
     UnusableCertificateError,
     LookupFailedError,
@@ -46,13 +44,14 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
         case TimeoutError():
             message = f"no complete response within {timeout_seconds:g} s"
             return Failure(FailureKind.TIMEOUT, message)
-        case RefusedTargetError():
-            return Failure(FailureKind.REFUSED_TARGET, str(error))
         case TargetForbiddenError():
             message = "the egress rules of this service forbid this host"
             return Failure(FailureKind.REFUSED_TARGET, message)
         case UnusableCertificateError():
             return Failure(FailureKind.UNUSABLE, str(error))
+        case NoPublicAddressError():
+            message = f"the host name {target.host} has no public address"
+            return Failure(FailureKind.LOOKUP, message)
         case LookupFailedError():
             message = f"the host name {target.host} could not be resolved: {error}"
             return Failure(FailureKind.LOOKUP, message)

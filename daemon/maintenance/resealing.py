@@ -1,6 +1,7 @@
 """
 The resealing loop: seals plain secrets, reseals those of older keys with the newest key, and
-removes previous secrets whose overlap has ended.
+removes previous secrets whose overlap has ended. What earlier versions sealed without an origin it
+binds to that of the webhook's URL, before all else.
 
 Secrets of older keys are resealed once after each change of the keys, not continuously: two daemons
 in the middle of such a change may disagree about which key is the newest, and would otherwise
@@ -13,14 +14,13 @@ from dataclasses import replace
 
 import structlog
 
-from daemon.core.errors import UnreadableSecretError
 from daemon.core.model.secrets import StoredSecrets
 from daemon.runtime.metrics import Metrics
 from daemon.secrets.encryption import Vault
 from daemon.secrets.sealing import seal_secrets
-from daemon.store import secrets
+from daemon.store import secrets, unbound_secrets
 from daemon.store.database import Database
-from daemon.store.secrets import LONGEST_STORED, UNREADABLE
+from daemon.store.secrets import LONGEST_STORED, OTHER_ORIGIN, UNREADABLE, LockedSecrets
 from daemon.store.session import Connection
 
 log = structlog.get_logger()
@@ -59,8 +59,10 @@ class Resealer:
         if self._keys_changed:
             await self._restart()
         newest = self._vault.newest
-        if newest is not None and await self._seal_batch(newest) == BATCH_SIZE:
-            return 0.0
+        if newest is not None:
+            bound = await self._bind_batch() if self._vault.binding_pending else 0
+            if bound or await self._seal_batch(newest) == BATCH_SIZE:
+                return 0.0
         async with self._database.transaction() as db:
             await secrets.remove_expired(db)
             if self._rounds % ROUNDS_PER_COUNT == 0:
@@ -73,7 +75,16 @@ class Resealer:
         self._resealing_older = True
         self._rounds = self._locked_row_rounds = 0
         async with self._database.transaction() as db:
-            await secrets.try_unreadable_again(db)
+            await secrets.try_marked_again(db)
+
+    async def _bind_batch(self) -> int:
+        """Bind some secrets that earlier versions sealed; returns the number of webhooks."""
+        async with self._database.transaction() as db:
+            found = await unbound_secrets.lock(db, limit=BATCH_SIZE)
+            await self._reseal(db, found)
+            if not found:
+                self._vault.binding_pending = await unbound_secrets.any_waiting(db)
+        return len(found)
 
     async def _seal_batch(self, newest: str) -> int:
         """Seal some secrets with the newest key; returns the number of webhooks found."""
@@ -82,13 +93,25 @@ class Resealer:
             found = await secrets.lock_sealed_with(
                 db, [PLAIN, *older] if self._resealing_older else [PLAIN], limit=BATCH_SIZE
             )
-            if found:
-                await secrets.write(db, [_resealed(each, self._vault) for each in found])
+            await self._reseal(db, found)
             if self._resealing_older and len(found) < BATCH_SIZE:
                 self._resealing_older = await self._any_locked(db, older)
-        if found:
-            log.info("secrets.sealed", count=len(found), key=newest)
         return len(found)
+
+    async def _reseal(self, db: Connection, found: Sequence[LockedSecrets]) -> None:
+        """Write the secrets of locked rows back, as far as they can be opened."""
+        if not found:
+            return
+        resealed = [_resealed(each, self._vault) for each in found]
+        await secrets.write(db, resealed)
+        bound = [
+            after.webhook_id
+            for before, after in zip(found, resealed, strict=True)
+            if before.unbound_url is not None and after.sealed_with != UNREADABLE
+        ]
+        if bound:
+            await unbound_secrets.remove(db, bound)
+        log.info("secrets.sealed", count=len(found), key=self._vault.newest)
 
     async def _any_locked(self, db: Connection, older: Sequence[str]) -> bool:
         """
@@ -103,7 +126,7 @@ class Resealer:
         )
 
     def _report(self, by_key: dict[str, int]) -> None:
-        known = {PLAIN, *self._vault.key_ids}
+        known = {PLAIN, OTHER_ORIGIN, *self._vault.key_ids}
         unknown = sorted(set(by_key) - known)
         unreadable = sum(by_key[key] for key in unknown)
         self._metrics.maintenance.webhooks_unsealed.set(by_key.get(PLAIN, 0))
@@ -112,15 +135,16 @@ class Resealer:
             log.error("secrets.unreadable", webhooks=unreadable, keys=unknown)
 
 
-def _resealed(stored: StoredSecrets, vault: Vault) -> StoredSecrets:
-    """Sealed with the newest key; or unchanged and marked `UNREADABLE` if any secret cannot be."""
-    try:
-        result = seal_secrets(stored, vault)
-    except UnreadableSecretError as error:
-        reason = str(error)
-    else:
-        if max(len(result.current), len(result.previous or "")) <= LONGEST_STORED:
-            return result
-        reason = f"sealed, a secret would be longer than {LONGEST_STORED} characters"
-    log.warning("secret.unreadable", webhook_id=str(stored.webhook_id), reason=reason)
-    return replace(stored, sealed_with=UNREADABLE)
+def _resealed(locked: LockedSecrets, vault: Vault) -> StoredSecrets:
+    """Sealed with the newest key; marked if any value had to stay as it was."""
+    sealed = seal_secrets(locked.stored, vault, unbound_url=locked.unbound_url)
+    result = sealed.secrets
+    reasons = sorted({str(failure) for failure in sealed.failures})
+    if max(len(result.current), len(result.previous or "")) > LONGEST_STORED:
+        plain = locked.stored
+        result = replace(result, current=plain.current, previous=plain.previous)
+        reasons = [f"sealed, a secret would be longer than {LONGEST_STORED} characters"]
+    if not reasons:
+        return replace(result, sealed_with=OTHER_ORIGIN) if sealed.has_mismatches else result
+    log.warning("secret.unreadable", webhook_id=str(result.webhook_id), reason="; ".join(reasons))
+    return replace(result, sealed_with=UNREADABLE)

@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 # Finished replays, and notices: for as long as someone may want to look them up.
 RECORDS_AGE = timedelta(days=90)
+# Daemons have read them long since; whoever has not reads all subscriptions again anyhow.
+SUBSCRIPTION_CHANGES_AGE = timedelta(hours=6)
 REST_BETWEEN_ROUNDS = timedelta(seconds=60)
 # Readiness expects every loop to return within seconds.
 LONGEST_REST_SECONDS = 10.0
@@ -139,4 +141,9 @@ def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> t
         OldestFirstPruner("notices", retention.delete_notices, RECORDS_AGE),
         OldestFirstPruner("audit", audit_records.delete_expired, audit),
         OldestFirstPruner("tenant_tokens", tenant_tokens.delete_expired, timedelta(0)),
+        OldestFirstPruner(
+            "subscription_changes",
+            retention.delete_subscription_changes,
+            SUBSCRIPTION_CHANGES_AGE,
+        ),
     )

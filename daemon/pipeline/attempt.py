@@ -11,11 +11,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from daemon.core.model.attempts import AttemptResult, Claim, Failure, Outcome, Request
+from daemon.core.model.attempts import (
+    AttemptResult,
+    Claim,
+    Failure,
+    FailureKind,
+    Outcome,
+    Request,
+)
 from daemon.core.model.secrets import Credentials
 from daemon.core.outcomes.verdict import judge
 from daemon.core.wire import signing
 from daemon.core.wire.body import event_body
+from daemon.core.wire.body_size import too_large_message
 from daemon.core.wire.event_ids import public_event_id
 from daemon.egress.client import WebhookClient
 from daemon.runtime.offload import Offload
@@ -34,11 +42,13 @@ class AttemptMaker:
         *,
         schedule: Sequence[timedelta],
         offload: Offload,
+        max_body_bytes: int,
     ) -> None:
         self._client = client
         self._vault = vault
         self._schedule = tuple(schedule)
         self._offload = offload
+        self._max_body_bytes = max_body_bytes
 
     async def attempt(self, claim: Claim, *, public_id: str | None = None) -> AttemptResult:
         """
@@ -47,15 +57,7 @@ class AttemptMaker:
         `public_id` replaces the event's own id in the body and the headers; test events have one.
         Raises PostponedError when the attempt cannot be made for a reason that is ours.
         """
-        credentials = open_credentials(claim.secrets, self._vault)
-        if isinstance(credentials, Failure):
-            signature, outcome = None, Outcome(credentials, took_ms=0)
-        else:
-            request, signature = await self._offload.run(
-                partial(signed_request, claim, credentials, public_id=public_id),
-                size=len(claim.data or ""),
-            )
-            outcome = redact(await self._client.send(request), credentials)
+        outcome, signature = await self._send(claim, public_id)
         verdict = judge(
             claim.attempt,
             outcome,
@@ -64,6 +66,24 @@ class AttemptMaker:
             now=datetime.now(UTC),
         )
         return AttemptResult(claim, outcome, verdict, signature)
+
+    async def _send(self, claim: Claim, public_id: str | None) -> tuple[Outcome, str | None]:
+        if not claim.fetched:
+            return self._too_large(claim.payload_bytes or 0), None
+        credentials = open_credentials(claim.secrets, self._vault)
+        if isinstance(credentials, Failure):
+            return Outcome(credentials, took_ms=0), None
+        request, signature = await self._offload.run(
+            partial(signed_request, claim, credentials, public_id=public_id),
+            size=len(claim.data or ""),
+        )
+        if len(request.body) > self._max_body_bytes:
+            return self._too_large(len(request.body)), None
+        return redact(await self._client.send(request), credentials), signature
+
+    def _too_large(self, size: int) -> Outcome:
+        message = too_large_message(size, self._max_body_bytes)
+        return Outcome(Failure(FailureKind.TOO_LARGE, message), took_ms=0)
 
 
 def signed_request(

@@ -12,13 +12,13 @@ from datetime import timedelta
 
 import structlog
 
-from daemon.core.errors import DatabaseUnavailableError, PostponedError
-from daemon.core.model.attempts import Claim
+from daemon.core.errors import DatabaseUnavailableError, MemoryBusyError, PostponedError
+from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.pipeline.attempt import AttemptMaker
+from daemon.pipeline.claim_data import ClaimData
 from daemon.pipeline.lane_waker import LaneWaker
-from daemon.pipeline.memory_budget import MemoryBudget
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims
@@ -49,6 +49,7 @@ class Dispatcher:
         attempts: AttemptMaker,
         results: ResultWriter,
         lease: timedelta,
+        most_bytes: int,
         metrics: Metrics,
     ) -> None:
         self.wake = waker.wake
@@ -58,7 +59,8 @@ class Dispatcher:
         self._results = results
         self._lease = lease
         self._metrics = metrics
-        self._memory = MemoryBudget()
+        self._most_bytes = most_bytes
+        self._data = ClaimData(database, most_bytes=most_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._unmade: list[Claim] = []
         self._stopping = False
@@ -108,18 +110,17 @@ class Dispatcher:
         A result that is not stored yet takes a slot like a request in flight: a kill at any moment
         doubles no more than the slots hold.
         """
-        by_slots = self._lanes.slots - self._lanes.in_flight - self._results.backlog
-        by_memory = self._memory.room()
-        if self._lanes.in_flight == 0:
-            by_memory = max(1, by_memory)
-        return min(MAX_CLAIM, by_memory, by_slots)
+        room = self._lanes.slots - self._lanes.in_flight - self._results.backlog
+        return min(MAX_CLAIM, room)
 
     async def _claim(self, turns: Sequence[LaneTurn]) -> list[Claim]:
         began = time.perf_counter()
         try:
             # Need not be durable: a lease that a crash undoes is a lease that lapsed early.
             async with self._database.connection() as db:
-                claimed = await claims.claim(db, turns, lease=self._lease)
+                claimed = await claims.claim(
+                    db, turns, lease=self._lease, most_bytes=self._most_bytes
+                )
         except BaseException:
             self._lanes.claim_failed(turns, now=time.monotonic())
             raise
@@ -152,31 +153,38 @@ class Dispatcher:
 
     async def _make(self, claim: Claim) -> None:
         """One claim's way from its lease to a result that waits to be stored."""
-        size = len(claim.data or "")
-        self._memory.take(size)
         self._observe_age(claim)
         try:
-            attempted = await self._attempts.attempt(claim)
+            async with self._data.fetched(claim) as complete:
+                attempted = await self._attempts.attempt(complete)
             self._results.add(attempted)
         except asyncio.CancelledError:
             self._return(claim)
             raise
+        except MemoryBusyError as error:
+            self._rest(claim, error)
         except PostponedError as error:  # a fault of ours, not of the endpoint
             self._postpone(claim, error)
         except Exception:  # a fault of ours too: the lease lapses, and no attempt is spent
             log.exception("delivery.failed", delivery_id=str(claim.delivery_id))
             self._lanes.returned(claim.webhook_id, now=time.monotonic())
         else:
-            self._lanes.finished(
-                claim.webhook_id,
-                took_ms=attempted.outcome.took_ms,
-                delivered=attempted.verdict.delivered,
-                now=time.monotonic(),
-            )
+            self._end(attempted)
         finally:
-            self._memory.free(size)
             if self._lanes.ready:
                 self.wake.set()
+
+    def _end(self, attempted: AttemptResult) -> None:
+        webhook_id, now = attempted.claim.webhook_id, time.monotonic()
+        if attempted.verdict.too_large:
+            self._lanes.returned(webhook_id, now=now)
+            return
+        self._lanes.finished(
+            webhook_id,
+            took_ms=attempted.outcome.took_ms,
+            delivered=attempted.verdict.delivered,
+            now=now,
+        )
 
     def _observe_age(self, claim: Claim) -> None:
         if claim.attempt == 1 and not claim.replayed:
@@ -196,6 +204,9 @@ class Dispatcher:
             webhook_id=str(claim.webhook_id),
             reason=str(error),
         )
+        self._rest(claim, error)
+
+    def _rest(self, claim: Claim, error: PostponedError) -> None:
         self._lanes.rest(claim.webhook_id, until=time.monotonic() + error.pause_seconds)
         self._return(claim)
 

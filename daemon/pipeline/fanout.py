@@ -1,29 +1,44 @@
 """
 Fan-out: each committed event becomes one delivery for each webhook that wants it.
 
-Taking an event out of the inbox and making its deliveries is one transaction, so that no event is
-lost or doubled, whichever process dies. The transaction need not be durable: if a crash of the
-server undoes it, the inbox has the event again.
+Events are leased, tenants in turn; matched outside of any transaction; and their deliveries are
+inserted in one transaction with the inbox rows' removal. What takes long is handed over to
+`TenantFanout`, so that one tenant's events never delay another's.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
-from daemon.pipeline.event_matcher import match_events
+import structlog
+
+from daemon.core.errors import DatabaseUnavailableError, StatementError
+from daemon.core.model.ids import TenantId
+from daemon.core.scheduling.batch_size import BatchSize
+from daemon.core.wire.json_value import parse_json
+from daemon.pipeline.delivery_inserter import DeliveryInserter, Inserted, MatchedEvent
+from daemon.pipeline.event_matcher import EventMatcher
+from daemon.pipeline.inbox_reader import InboxReader
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.subscription_cache import SubscriptionCache
+from daemon.pipeline.tenant_fanout import TenantFanout
 from daemon.runtime.metrics import Metrics
-from daemon.store import deliveries, event_inbox, subscriptions
+from daemon.runtime.offload import Offload
+from daemon.runtime.time_slice import TimeSlice
 from daemon.store.database import Database
-from daemon.store.deliveries import NewDelivery
-from daemon.store.event_inbox import EMPTY_SNAPSHOT, InboxBatch
-from daemon.store.session import Connection
+from daemon.store.event_inbox import LeasedEvent, Leasing
 
-BATCH = 500
-INSERTED_AT_ONCE = 2000
+log = structlog.get_logger()
+
 POLL_SECONDS = 1.0
-FULL_SCAN_SECONDS = 10.0
-ALL_LOCKED_SECONDS = 0.1  # a whole batch for webhooks that are locked: no need to hurry
+ALL_LOCKED_SECONDS = 0.1  # events for webhooks that are locked: no need to hurry
+TURN_SECONDS = 0.1
+# What a tenant's events may take of a turn, in seconds; the rest is handed over.
+TENANT_SECONDS = 0.02
+MANY_WEBHOOKS = 100
+RETRY_SECONDS = 1.0
 
 
 class Fanout:
@@ -31,60 +46,141 @@ class Fanout:
 
     name = "fanout"
 
-    def __init__(self, database: Database, waker: LaneWaker, *, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        waker: LaneWaker,
+        *,
+        leasing: Leasing,
+        offload: Offload,
+        metrics: Metrics,
+    ) -> None:
         self.wake = asyncio.Event()
         self._database = database
-        self._waker = waker
-        self._metrics = metrics
-        self._snapshot = EMPTY_SNAPSHOT
-        self._full_scan_at = 0.0
-        self._behind_since: float | None = None
+        self._size = BatchSize(least=50, most=500, seconds=TURN_SECONDS)
+        self._cache = SubscriptionCache(database)
+        self._inbox = InboxReader(database, self._cache, leasing=leasing)
+        self._matcher = EventMatcher(database)
+        self._inserter = DeliveryInserter(database, waker, leasing=leasing, metrics=metrics)
+        self._tenant_fanout = TenantFanout(
+            database, self._cache, self._inserter, leasing=leasing, offload=offload
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._handed_over: dict[TenantId, list[LeasedEvent]] = {}
 
     def behind_seconds(self) -> float:
-        """For how long the inbox has held more than one batch, 0 if it does not."""
-        return 0.0 if self._behind_since is None else time.monotonic() - self._behind_since
+        """How long the first tenant in line has waited for its turn, 0 if none does."""
+        return self._inbox.turns.waited(now=time.monotonic())
 
     async def run_once(self) -> float:
-        now = time.monotonic()
-        if now >= self._full_scan_at:
-            self._snapshot = EMPTY_SNAPSHOT
+        began = time.monotonic()
+        held = [each.event.id for several in self._handed_over.values() for each in several]
+        leased, complete = await self._inbox.lease_next(limit=self._size.size, held=held)
+        all_locked = await self._fan_out(leased)
+        self._size.took(time.monotonic() - began)
+        if all_locked:
+            return ALL_LOCKED_SECONDS
+        return POLL_SECONDS if complete else 0.0
+
+    async def drain(self, *, within: float) -> None:
+        """End the work that was handed over; what it did not finish is leased again elsewhere."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=within)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+
+    async def _fan_out(self, leased: Sequence[LeasedEvent]) -> bool:
+        """Fan out what is quick, and hand over the rest; returns whether all was locked."""
+        if not leased:
+            return False
+        inserted = Inserted(0, 0)
         try:
-            batch, made = await self._fan_out()
+            matched, dear = await self._match_quick(leased)
+            try:
+                inserted = await self._inserter.insert(matched)
+            except StatementError:
+                # One of them cannot be inserted: alone, it stops nobody.
+                dear += [each.leased for each in matched]
         except BaseException:
-            self._snapshot = EMPTY_SNAPSHOT  # what was taken is back in the inbox
+            await self._release(leased)
             raise
-        is_last = batch.count < BATCH
-        if is_last:
-            if self._snapshot is EMPTY_SNAPSHOT:
-                self._full_scan_at = now + FULL_SCAN_SECONDS
-            self._snapshot = batch.snapshot
-            self._behind_since = None
-        elif self._behind_since is None:
-            self._behind_since = now
-        for webhook_id in {delivery.webhook_id for delivery in made}:
-            self._waker.announce(webhook_id, 0.0, batch.at)
-        self._metrics.pipeline.events_fanned_out.inc(len(batch.events))
-        self._metrics.pipeline.deliveries_created.inc(len(made))
-        if is_last:
-            return POLL_SECONDS
-        return 0.0 if made else ALL_LOCKED_SECONDS
+        for tenant_id, events in _by_tenant(dear).items():
+            self._hand_over(tenant_id, events)
+        return not dear and not inserted.deliveries and inserted.returned > 0
 
-    async def _fan_out(self) -> tuple[InboxBatch, list[NewDelivery]]:
-        async with self._database.transaction(durable=False) as db:
-            batch = await event_inbox.take_batch(db, self._snapshot, limit=BATCH)
-            wanted = await match_events(db, batch.events) if batch.events else []
-            if not wanted:
-                return batch, []
-            made = await _without_locked(db, wanted)
-            for start in range(0, len(made), INSERTED_AT_ONCE):
-                await deliveries.insert(db, made[start : start + INSERTED_AT_ONCE])
-            return batch, made
+    async def _match_quick(
+        self, leased: Sequence[LeasedEvent]
+    ) -> tuple[list[MatchedEvent], list[LeasedEvent]]:
+        """Match the events that take no longer than others; returns them, and the rest."""
+        dear_tenants = await self._cache.load_few({each.event.tenant_id for each in leased})
+        time_slice = TimeSlice()
+        spent: dict[TenantId, float] = defaultdict(float)
+        matched: list[MatchedEvent] = []
+        dear: list[LeasedEvent] = []
+        for each in leased:
+            tenant_id, size = each.event.tenant_id, each.payload_bytes
+            if tenant_id in dear_tenants or size is None or each.served_up_to is not None:
+                dear.append(each)
+                continue
+            began = time.perf_counter()
+            index = self._cache.index_of(tenant_id)
+            data = parse_json(each.data) if index.needs_data(each.event.type) else None
+            webhooks = await self._matcher.subscribers_of(
+                each.event, data, index, time_slice=time_slice
+            )
+            spent[tenant_id] += time.perf_counter() - began
+            if spent[tenant_id] > TENANT_SECONDS:
+                dear_tenants.add(tenant_id)
+            if len(webhooks) > MANY_WEBHOOKS:
+                dear.append(each)
+            else:
+                matched.append(MatchedEvent(each, webhooks, size))
+        return matched, dear
+
+    def _hand_over(self, tenant_id: TenantId, events: Sequence[LeasedEvent]) -> None:
+        if tenant_id in self._handed_over:
+            self._handed_over[tenant_id] += events
+            return
+        self._inbox.turns.hold(tenant_id)
+        self._handed_over[tenant_id] = list(events)
+        task = asyncio.create_task(self._fan_out_tenant(tenant_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fan_out_tenant(self, tenant_id: TenantId) -> None:
+        done = 0
+        events = self._handed_over[tenant_id]
+        try:
+            while len(events) > done:
+                some = events[done:]
+                await self._tenant_fanout.fan_out(some)
+                done += len(some)
+        except asyncio.CancelledError:
+            await self._release(events[done:])
+            raise
+        except Exception as error:
+            if isinstance(error, DatabaseUnavailableError):
+                log.warning("fanout.tenant_failed", tenant_id=str(tenant_id), reason=str(error))
+            else:
+                log.exception("fanout.tenant_failed", tenant_id=str(tenant_id))
+            await asyncio.sleep(RETRY_SECONDS)
+            await self._release(events[done:])
+        finally:
+            del self._handed_over[tenant_id]
+            self._inbox.turns.let_go(tenant_id, now=time.monotonic())
+            self.wake.set()
+
+    async def _release(self, events: Sequence[LeasedEvent]) -> None:
+        """Give back what is still leased; if that fails, the leases lapse."""
+        with suppress(DatabaseUnavailableError, TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._inbox.release(events)
 
 
-async def _without_locked(db: Connection, wanted: Sequence[NewDelivery]) -> list[NewDelivery]:
-    """The deliveries that can be inserted now; the others' events go back into the inbox."""
-    insertable = await subscriptions.lock_for_insert(db, list({new.webhook_id for new in wanted}))
-    locked = [new for new in wanted if new.webhook_id not in insertable]
-    if locked:
-        await event_inbox.return_events(db, [(new.event_id, new.webhook_id) for new in locked])
-    return [new for new in wanted if new.webhook_id in insertable]
+def _by_tenant(events: Iterable[LeasedEvent]) -> dict[TenantId, list[LeasedEvent]]:
+    by_tenant: dict[TenantId, list[LeasedEvent]] = defaultdict(list)
+    for each in events:
+        by_tenant[each.event.tenant_id].append(each)
+    return by_tenant

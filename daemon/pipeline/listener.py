@@ -20,12 +20,14 @@ class Listener:
 
     name = "listener"
 
-    def __init__(self, database: Database, *, wake_fanout: asyncio.Event, waker: LaneWaker) -> None:
+    def __init__(
+        self, database: Database, *, wake_fanout: asyncio.Event, waker: LaneWaker, daemon_key: int
+    ) -> None:
         self.wake = asyncio.Event()
         self._wake_fanout = wake_fanout
         self._waker = waker
         self._notifications = database.listening(
-            {"webhookd_events": self._on_events, "webhookd_due": self._on_due}
+            {"webhookd_events": self._on_events, "webhookd_due": self._on_due}, lock_key=daemon_key
         )
 
     async def run_once(self) -> float:

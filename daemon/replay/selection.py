@@ -6,10 +6,11 @@ from uuid import UUID
 from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.ids import EventId
 from daemon.core.scheduling.replay_pace import Candidate
+from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.session import Connection
-from daemon.store.stored_events import data_of
+from daemon.store.stored_events import readable_data
 
 
 async def select_candidates(
@@ -26,10 +27,7 @@ async def select_candidates(
     selected: set[UUID] = set()
     for start in range(0, len(by_type), DATA_READ_AT_ONCE):
         page = [EventId(each) for each in by_type[start : start + DATA_READ_AT_ONCE]]
-        data = await data_of(db, page)
-        selected |= {
-            event_id
-            for event_id, text in data.items()
-            if replay_filter.matches_data(parse_json(text))
-        }
+        async for event_id, text in readable_data(db, page, most_bytes=MATCHED_BYTES):
+            if replay_filter.matches_data(parse_json(text)):
+                selected.add(event_id)
     return selected

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from daemon.core.errors import UnreadableSecretError
+from daemon.core.errors import SealMismatchError, UnreadableSecretError
 
 # sealed:<version>:<key id>:<base64 of nonce, ciphertext and tag>
 PREFIX = "sealed:1:"
@@ -61,6 +61,8 @@ class Vault:
         keys = [MasterKey.from_setting(setting) for setting in settings]
         self._keys = {key.id: key for key in keys}
         self.newest = keys[0].id if keys else None
+        # Whether values that earlier versions sealed may still wait to be bound to their origin.
+        self.binding_pending = True
         # A secret is decrypted once, not at every attempt.
         self._cached_decrypt: _Decrypt = lru_cache(OPENED_KEPT)(self._decrypt)
 
@@ -86,8 +88,8 @@ class Vault:
         """
         Decrypt a text from `seal` with the same `associated_data`; return any other text as it is.
 
-        Raises UnreadableSecretError when the key is unknown, the text was changed, or it was sealed
-        with other associated data.
+        Raises UnreadableSecretError when the key is unknown, and SealMismatchError when the text
+        was changed, or sealed with other associated data.
         """
         if not is_sealed(text):
             return text
@@ -105,8 +107,8 @@ class Vault:
             nonce, ciphertext = raw[:NONCE_BYTES], raw[NONCE_BYTES:]
             return key.cipher.decrypt(nonce, ciphertext, associated_data.encode()).decode()
         except (InvalidTag, ValueError):
-            raise UnreadableSecretError(
-                "a sealed secret was changed, or belongs to another webhook"
+            raise SealMismatchError(
+                "a sealed secret was changed, or belongs to another webhook or origin"
             ) from None
 
 

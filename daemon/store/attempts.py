@@ -14,6 +14,7 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store import listing
 from daemon.store.attempt_chains import EXHAUSTED
 from daemon.store.listing import ListFilter, find_last_row_read, last_row_read
+from daemon.store.payload_size import delivery_data, measure_delivery
 from daemon.store.session import Connection
 
 
@@ -48,6 +49,7 @@ class AttemptDetails:
     attempt: Attempt
     endpoint_url: str
     data: str | None
+    data_left_out: bool
     event_created_at: datetime
     signature: str | None
     response_headers: str | None
@@ -115,7 +117,7 @@ async def cursor_of(db: Connection, webhook_id: WebhookId, delivery_id: UUID) ->
 GET_DETAILS = f"""
     SELECT {COLUMNS},
            w.endpoint_url, d.signature, d.response_headers, d.response_body, d.trace,
-           CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END AS data,
+           d.payload_bytes,
            coalesce(d.event_created_at, e.created_at, d.attempted_at, now()) AS event_created_at
       FROM webhook_deliveries AS d
       JOIN webhooks AS w ON w.id = d.webhook_id AND w.tenant_id = $2
@@ -125,16 +127,25 @@ GET_DETAILS = f"""
 
 
 async def get_details(
-    db: Connection, tenant_id: TenantId, delivery_id: DeliveryId
+    db: Connection, tenant_id: TenantId, delivery_id: DeliveryId, *, most_bytes: int
 ) -> AttemptDetails | None:
-    """Return an attempt with all that is stored of it; None if the tenant has none of this id."""
+    """
+    Return an attempt with all that is stored of it; None if the tenant has none of this id.
+
+    Data that print more than `most_bytes` are left out.
+    """
     row = await db.fetchrow(GET_DETAILS, delivery_id, tenant_id)
     if row is None:
         return None
+    size = row["payload_bytes"]
+    if size is None:
+        size = await measure_delivery(db, delivery_id, tenant_id, most_bytes=most_bytes)
+    data = await delivery_data(db, delivery_id, tenant_id) if size <= most_bytes else None
     return AttemptDetails(
         attempt=_attempt(row),
         endpoint_url=row["endpoint_url"],
-        data=row["data"],
+        data=data,
+        data_left_out=size > most_bytes,
         event_created_at=row["event_created_at"],
         signature=row["signature"],
         response_headers=row["response_headers"],

@@ -16,6 +16,7 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.scheduling.lanes import LaneTurn
 from daemon.store.columns import columns
 from daemon.store.lanes import Upcoming
+from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 
@@ -33,7 +34,7 @@ class LaneClaims:
     upcoming: Upcoming | None
 
 
-LEASE_DUE = """
+LEASE_DUE = f"""
     -- MATERIALIZED fixes the rows first; a bare sub-select may run twice and lease too many.
     WITH lane AS MATERIALIZED (
         SELECT w.id, turn.max_claims, coalesce(turn.since, '-infinity') AS since,
@@ -62,33 +63,45 @@ LEASE_DUE = """
          WHERE d.id = due.delivery_id
      RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret_key,
                due.custom_headers, due.client_certificate, due.client_key
+    ), found AS MATERIALIZED (
+        SELECT d.*, e.created_at,
+               -- A row that the application inserted knows its event by id alone, if there is one.
+               CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END AS data
+          FROM leased AS d
+          LEFT JOIN LATERAL (
+                SELECT event_data, created_at
+                  FROM webhook_events
+                 WHERE (d.event_created_at IS NULL OR d.payload IS NULL)
+                   AND id = d.event_id AND tenant_id = d.tenant_id) AS e
+                 ON true
+    ), measured AS MATERIALIZED (
+        SELECT d.id, d.webhook_id, d.tenant_id, d.endpoint_url, d.secret_key,
+               d.previous_secret_key, d.custom_headers, d.client_certificate, d.client_key,
+               d.event_id, d.event_type, d.attempt_number, d.next_retry_at, d.leased_until,
+               d.event_created_at, d.created_at, d.attempted_at, d.replay_id, d.data,
+               CASE WHEN d.payload_bytes IS NOT NULL THEN d.payload_bytes
+                    ELSE {quick_bytes("d.data", "$6")} END AS payload_bytes
+          FROM found AS d
     )
     SELECT d.webhook_id, d.id, d.tenant_id, d.endpoint_url, d.secret_key, d.previous_secret_key,
            d.custom_headers, d.client_certificate, d.client_key,
            d.event_id, coalesce(d.event_type, '') AS event_type, d.attempt_number,
            d.next_retry_at, d.leased_until,
-           -- A row that the application inserted knows its event by id alone, if there is one.
-           CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END AS data,
+           d.payload_bytes, CASE WHEN d.payload_bytes <= $5 THEN d.data END AS data,
            coalesce(d.event_created_at,
-                    CASE WHEN e.created_at BETWEEN '0001-01-02' AND '9999-12-30'
-                         THEN e.created_at END,
+                    CASE WHEN d.created_at BETWEEN '0001-01-02' AND '9999-12-30'
+                         THEN d.created_at END,
                     d.attempted_at, now()) AS event_created_at,
            d.replay_id IS NOT NULL AS replayed,
            NULL::float8 AS due_in
-      FROM leased AS d
-      LEFT JOIN LATERAL (
-            SELECT event_data, created_at
-              FROM webhook_events
-             WHERE (d.event_created_at IS NULL OR d.payload IS NULL)
-               AND id = d.event_id AND tenant_id = d.tenant_id) AS e
-             ON true
+      FROM measured AS d
     UNION ALL
     -- And one row for each lane, with the attempt that is due there next.
     SELECT lane.id, NULL, NULL, NULL, NULL, NULL,
            NULL, NULL, NULL,
            NULL, NULL, NULL,
            upcoming.next_retry_at, NULL,
-           NULL, NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8
+           NULL, NULL, NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8
       FROM lane
       LEFT JOIN LATERAL (
             SELECT next_retry_at
@@ -96,19 +109,20 @@ LEASE_DUE = """
              WHERE webhook_id = lane.id AND status = 'pending_retry' AND next_retry_at > now()
              ORDER BY next_retry_at
              LIMIT 1) AS upcoming ON true
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def claim(
-    db: Connection, turns: Sequence[LaneTurn], *, lease: timedelta
+    db: Connection, turns: Sequence[LaneTurn], *, lease: timedelta, most_bytes: int
 ) -> dict[WebhookId, LaneClaims]:
     """
     Lease the due attempts of these turns; webhooks that are paused or gone are missing.
 
     Each claim has its webhook's present URL and secrets: a change takes effect with the next claim.
+    Data are measured up to `most_bytes`, if that is quick, and fetched if they are small.
     """
     turn_columns = columns([(turn.webhook_id, turn.limit, turn.since) for turn in turns])
-    rows = await db.fetch(LEASE_DUE, *turn_columns, lease)
+    rows = await db.fetch(LEASE_DUE, *turn_columns, lease, FETCHED_AT_ONCE, most_bytes)
     lanes = {WebhookId(row["webhook_id"]): _lane(row) for row in rows if row["id"] is None}
     for row in rows:
         if row["id"] is not None:
@@ -139,7 +153,19 @@ def _claim(row: Any, lease: timedelta) -> Claim:
         endpoint_url=row["endpoint_url"],
         secrets=stored_secrets(WebhookId(row["webhook_id"]), row),
         replayed=row["replayed"],
+        payload_bytes=row["payload_bytes"],
+        fetched=row["payload_bytes"] is not None and row["payload_bytes"] <= FETCHED_AT_ONCE,
     )
+
+
+NOTE_SIZE = """
+    UPDATE webhook_deliveries SET payload_bytes = $3 WHERE id = $1 AND leased_until = $2
+"""
+
+
+async def note_size(db: Connection, claim: Claim, payload_bytes: int) -> None:
+    """Store the measured size of a claim's data with its row."""
+    await db.execute(NOTE_SIZE, claim.delivery_id, claim.leased_until, payload_bytes)
 
 
 CLEAR_LEASES = """

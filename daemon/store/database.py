@@ -107,9 +107,9 @@ class Database:
                 raise
             await connection.execute("COMMIT")
 
-    def listening(self, handlers: Mapping[str, Handler]) -> Notifications:
+    def listening(self, handlers: Mapping[str, Handler], *, lock_key: int) -> Notifications:
         """Return a connection outside the pool for notifications, not yet open."""
-        return Notifications(self._url, handlers)
+        return Notifications(self._url, handlers, lock_key=lock_key)
 
 
 async def _keep_settings(connection: Connection) -> None:

@@ -22,8 +22,15 @@ IDENTIFIES_CONTACT = """
     EXISTS (
         SELECT FROM unnest($2::text[]::jsonpath[]) AS path,
                     jsonb_path_query(data, path) AS found,
-                    lower(found #>> '{}') AS lowered
-         WHERE found #>> '{}' = $1
+                    -- What identifies a contact is short. An object may print without end, and a
+                    -- number 131,072 digits.
+                    LATERAL (SELECT CASE
+                        WHEN jsonb_typeof(found) = 'string' THEN found #>> '{}'
+                        WHEN jsonb_typeof(found) <> 'number' THEN NULL
+                        WHEN abs(found::numeric) < 1e40 AND scale(found::numeric) < 40
+                        THEN found #>> '{}' END) AS text (printed),
+                    lower(printed) AS lowered
+         WHERE printed = $1
             -- Addresses match in any case, and in the form `Sarah <sarah@example.com>`.
             OR strpos($1, '@') > 0 AND (lowered = lower($1)
                OR right(lowered, length(lower($1)) + 2) = '<' || lower($1) || '>'))

@@ -77,13 +77,13 @@ async def count_waiting(db: Connection, ids: Sequence[EventId]) -> int:
 
 ERASE_WAITING = """
     WITH gone AS (
-        DELETE FROM webhook_event_inbox AS i
-         USING (SELECT xid, event_id, webhook_id
+        DELETE FROM webhook_event_inbox
+         WHERE ctid = ANY (ARRAY(
+                SELECT ctid
                   FROM webhook_event_inbox
                  WHERE event_id = ANY ($1::uuid[])
-                   FOR UPDATE SKIP LOCKED) AS held
-         WHERE i.xid = held.xid AND i.event_id = held.event_id AND i.webhook_id = held.webhook_id
-     RETURNING i.event_id
+                   FOR UPDATE SKIP LOCKED))
+     RETURNING event_id
     )
     SELECT count(DISTINCT event_id) FROM gone
 """

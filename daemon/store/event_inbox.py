@@ -1,106 +1,269 @@
 """
-Committed events that wait to be fanned out.
+Committed events that wait to be fanned out: found, and leased.
 
 The rule: every committed event is found, however late and in whatever order it commits. The inbox
-holds each event until it is fanned out. A scan reads only the rows that became visible since the
-last one; from time to time a full scan finds those that another daemon took and did not finish.
+holds each event until all of its deliveries are inserted; see `inbox_leases` for its way out.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 from daemon.core.model.events import Event
 from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.scheduling.inbox_scan import Snapshot, XidRange
+from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
 from daemon.store.columns import columns
+from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.session import Connection
 
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A snapshot: transactions from `xmax` on, and those in `running`, are invisible in it."""
-
-    xmax: int
-    running: tuple[int, ...]
-
-
-EMPTY_SNAPSHOT = Snapshot(xmax=0, running=())
+RowId = tuple[int, int]  # where the row lies: block and offset (PostgreSQL's ctid)
 
 
 @dataclass(frozen=True, slots=True)
-class InboxBatch:
-    """The events of one scan: `count` rows left the inbox, `at` is the transaction's time."""
+class LeasedEvent:
+    """
+    An event of which the inbox row is leased.
 
-    events: list[Event]
-    count: int
+    `payload_bytes` is the size of the data as PostgreSQL prints it, and `data` its JSON text; both
+    are None where measuring may take long. `served_up_to` is the last webhook, by id, that has its
+    delivery already.
+    """
+
+    event: Event
+    key: InboxKey
+    row: RowId
+    leased_until: datetime
+    served_up_to: WebhookId | None
+    payload_bytes: int | None
+    data: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """
+    What one scan found: where events lie, in the order of the ranges, and those leased at once.
+
+    `at` is the time of the statement. `changed` has the subscriptions that changed since the last
+    scan; None if there are too many to name.
+    """
+
     snapshot: Snapshot
     at: datetime
+    keys: list[tuple[int, InboxKey]]
+    leased: list[LeasedEvent]
+    orphaned: list[RowId]
+    changed: list[tuple[TenantId, WebhookId]] | None
+
+    def order_of(self, key: InboxKey) -> tuple[int, int]:
+        """The order in which places are leased from: the first of each tenant, then the second."""
+        before = {k for _, k in self.keys if k.tenant_id == key.tenant_id and k.xid < key.xid}
+        return len(before), key.xid
 
 
-TAKE_EVENTS = """
-    -- Two scans rather than an OR, so that each reads one narrow range of the index even while an
-    -- old snapshot somewhere keeps every dead entry before it from being cleaned away.
-    WITH fresh AS MATERIALIZED (
-        SELECT xid, event_id, webhook_id FROM webhook_event_inbox
-         WHERE xid >= $1::text::xid8
-         ORDER BY xid, event_id LIMIT $3 FOR UPDATE SKIP LOCKED
-    ), late AS MATERIALIZED (
-        SELECT xid, event_id, webhook_id FROM webhook_event_inbox
-         WHERE xid = ANY ($2::text[]::xid8[])
-         ORDER BY xid, event_id LIMIT $3 FOR UPDATE SKIP LOCKED
-    ), taken AS MATERIALIZED (
-        SELECT * FROM fresh UNION ALL SELECT * FROM late
-    ), gone AS (
-        DELETE FROM webhook_event_inbox AS i USING taken AS t
-         WHERE i.xid = t.xid AND i.event_id = t.event_id AND i.webhook_id = t.webhook_id
+LEASE = f"""
+    leased AS (
+        UPDATE webhook_event_inbox
+           SET leased_until = now() + $1::interval, leased_by = $2
+         -- By place: no plan to choose, whatever the statistics say.
+         WHERE ctid = ANY (ARRAY(SELECT row FROM locked))
+     RETURNING ctid AS row, xid, tenant_id, event_id, webhook_id, served_up_to, leased_until
+    ), opened AS MATERIALIZED (
+        SELECT leased.*, e.id, e.tenant_id AS owner, coalesce(e.event_type, '') AS event_type,
+               -- A time that Python cannot represent would stop the whole inbox.
+               CASE WHEN e.created_at BETWEEN '0001-01-02' AND '9999-12-30' THEN e.created_at
+                    ELSE now() END AS created_at,
+               {quick_bytes("e.event_data", "$4")} AS payload_bytes,
+               e.event_data
+          FROM leased LEFT JOIN webhook_events AS e ON e.id = leased.event_id
+    )"""  # noqa: S608  made of constants only
+OPENED = """
+           opened.row, opened.xid::text, opened.tenant_id, opened.event_id, opened.webhook_id,
+           opened.served_up_to, opened.leased_until, opened.id, opened.owner, opened.event_type,
+           opened.created_at, opened.payload_bytes,
+           CASE WHEN opened.payload_bytes <= $3 THEN opened.event_data END AS data"""
+
+SCAN = f"""
+    -- A loose scan: one index probe for each transaction and tenant, however many events it has.
+    WITH RECURSIVE key AS (
+        SELECT range.number, range.last, found.xid, found.tenant_id, 1 AS count
+          FROM unnest($5::text[]::xid8[], $6::uuid[], $7::text[]::xid8[])
+               WITH ORDINALITY AS range (after_xid, after_tenant, last, number)
+         CROSS JOIN LATERAL (
+                SELECT xid, tenant_id
+                  FROM webhook_event_inbox
+                 WHERE (xid, tenant_id) > (range.after_xid, range.after_tenant)
+                   AND xid <= range.last
+                 ORDER BY xid, tenant_id
+                 LIMIT 1) AS found
+        UNION ALL
+        SELECT key.number, key.last, found.xid, found.tenant_id, key.count + 1
+          FROM key
+         CROSS JOIN LATERAL (
+                SELECT xid, tenant_id
+                  FROM webhook_event_inbox
+                 WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= key.last
+                 ORDER BY xid, tenant_id
+                 LIMIT 1) AS found
+         WHERE key.count < $8
+    ), placed AS MATERIALIZED (
+        SELECT xid, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY xid) AS place
+          FROM key
+         WHERE NOT tenant_id = ANY ($9::uuid[])
+    ), chosen AS MATERIALIZED (
+        -- The first of each tenant comes before the second of any.
+        SELECT xid, tenant_id FROM placed ORDER BY place, xid LIMIT $10
+    ), locked AS MATERIALIZED (
+        SELECT found.row
+          FROM chosen
+         CROSS JOIN LATERAL (
+                SELECT ctid AS row
+                  FROM webhook_event_inbox
+                 WHERE xid = chosen.xid AND tenant_id = chosen.tenant_id
+                   AND (leased_until IS NULL OR leased_until < now())
+                 ORDER BY event_id
+                 LIMIT $11
+                   FOR UPDATE SKIP LOCKED) AS found
+         LIMIT $10
+    ), {LEASE}, changed AS MATERIALIZED (
+        (SELECT tenant_id, webhook_id
+           FROM webhook_subscription_changes
+          WHERE xid >= $12::text::xid8
+          ORDER BY xid
+          LIMIT $14)
+        UNION ALL
+        (SELECT tenant_id, webhook_id
+           FROM webhook_subscription_changes
+          WHERE xid = ANY ($13::text[]::xid8[])
+          ORDER BY xid
+          LIMIT $14)
     )
-    SELECT scan.snapshot, scan.at, taken.event_id IS NOT NULL AS taken,
-           nullif(taken.webhook_id, '00000000-0000-0000-0000-000000000000') AS only,
-           e.id, e.tenant_id, coalesce(e.event_type, '') AS event_type,
-           -- A time that Python cannot represent would stop the whole inbox.
-           CASE WHEN e.created_at BETWEEN '0001-01-02' AND '9999-12-30' THEN e.created_at
-                ELSE scan.at END AS created_at
-      FROM (SELECT pg_current_snapshot()::text AS snapshot, now() AS at) AS scan
-      LEFT JOIN taken ON true
-      LEFT JOIN webhook_events AS e ON e.id = taken.event_id
-"""
+    SELECT scan.*, {OPENED}
+      FROM (SELECT pg_current_snapshot()::text AS snapshot, now() AS at,
+                   ARRAY(SELECT number::int FROM key ORDER BY number, xid, tenant_id) AS numbers,
+                   ARRAY(SELECT xid::text FROM key ORDER BY number, xid, tenant_id) AS xids,
+                   ARRAY(SELECT tenant_id FROM key ORDER BY number, xid, tenant_id) AS tenants,
+                   ARRAY(SELECT tenant_id FROM changed) AS changed_tenants,
+                   ARRAY(SELECT webhook_id FROM changed) AS changed_webhooks) AS scan
+      LEFT JOIN opened ON true
+"""  # noqa: S608  made of constants only
+
+MOST_CHANGES = 2000
 
 
-async def take_batch(db: Connection, seen: Snapshot, *, limit: int) -> InboxBatch:
+@dataclass(frozen=True, slots=True)
+class Leasing:
+    """How events are leased: for how long, by which daemon, measured up to `most_bytes`."""
+
+    lease: timedelta
+    daemon_key: int
+    most_bytes: int
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """The first four parameters of the statements."""
+        return self.lease, self.daemon_key, FETCHED_AT_ONCE, self.most_bytes
+
+
+async def scan(
+    db: Connection,
+    ranges: Sequence[XidRange],
+    leasing: Leasing,
+    *,
+    seen: Snapshot,
+    waiting: Sequence[TenantId],
+    keys: int,
+    limit: int,
+    per_key: int,
+) -> Scan:
     """
-    Delete from the inbox, and return, at most `limit` events that were not visible in `seen`.
+    Find where events lie in these ranges, up to `keys` places in each, and lease the first at once.
 
-    A scan that found fewer than `limit` was complete, and its snapshot may serve the next one.
-    Events come without data: `stored_events.data_of` reads those that are needed.
+    At most `limit` events are leased, and `per_key` of one place; none of tenants that are
+    `waiting` for their turn. `seen` is the snapshot since which subscriptions have changed.
     """
-    rows = await db.fetch(TAKE_EVENTS, str(seen.xmax), [str(xid) for xid in seen.running], limit)
-    events = [
-        Event(
+    rows = await db.fetch(
+        SCAN,
+        *leasing.arguments,
+        *columns([(str(each.after.xid), each.after.tenant_id, str(each.last)) for each in ranges]),
+        *(keys, waiting, limit, per_key),
+        *(str(seen.xmax), [str(xid) for xid in seen.running], MOST_CHANGES),
+    )
+    first = rows[0]
+    found = zip(first["numbers"], first["xids"], first["tenants"], strict=True)
+    changed = zip(first["changed_tenants"], first["changed_webhooks"], strict=True)
+    leased, orphaned = _leased(rows)
+    return Scan(
+        snapshot=Snapshot.parse(first["snapshot"]),
+        at=first["at"],
+        keys=[(number - 1, InboxKey(int(xid), TenantId(tenant))) for number, xid, tenant in found],
+        leased=leased,
+        orphaned=orphaned,
+        changed=None
+        if len(first["changed_webhooks"]) >= MOST_CHANGES
+        else [(TenantId(tenant), WebhookId(webhook)) for tenant, webhook in changed],
+    )
+
+
+LEASE_TURNS = f"""
+    WITH locked AS MATERIALIZED (
+        SELECT found.row
+          FROM unnest($5::text[]::xid8[], $6::uuid[], $7::uuid[], $8::int[])
+               AS turn (xid, tenant_id, after_event, max_events)
+         CROSS JOIN LATERAL (
+                SELECT ctid AS row
+                  FROM webhook_event_inbox
+                 WHERE xid = turn.xid AND tenant_id = turn.tenant_id
+                   AND event_id >= turn.after_event
+                   AND (leased_until IS NULL OR leased_until < now())
+                 ORDER BY event_id
+                 LIMIT turn.max_events
+                   FOR UPDATE SKIP LOCKED) AS found
+    ), {LEASE}
+    SELECT {OPENED} FROM opened
+"""  # noqa: S608  made of constants only
+
+
+async def lease_turns(
+    db: Connection, turns: Sequence[InboxTurn], leasing: Leasing
+) -> tuple[list[LeasedEvent], list[RowId]]:
+    """Lease the events of these turns; returns them, and rows of which the event is gone."""
+    rows = await db.fetch(
+        LEASE_TURNS,
+        *leasing.arguments,
+        *columns([(str(t.key.xid), t.key.tenant_id, t.after_event, t.limit) for t in turns]),
+    )
+    return _leased(rows)
+
+
+def _leased(rows: Sequence[Any]) -> tuple[list[LeasedEvent], list[RowId]]:
+    leased = [_leased_event(row) for row in rows if row["id"] is not None]
+    orphaned = [row["row"] for row in rows if row["row"] is not None and row["id"] is None]
+    leased.sort(key=lambda each: (each.key.xid, each.event.id))
+    return leased, orphaned
+
+
+def _leased_event(row: Any) -> LeasedEvent:
+    up_to = row["served_up_to"]
+    return LeasedEvent(
+        event=Event(
             id=EventId(row["id"]),
-            tenant_id=TenantId(row["tenant_id"]),
+            tenant_id=TenantId(row["owner"]),
             type=row["event_type"],
             created_at=row["created_at"],
-            only=None if row["only"] is None else WebhookId(row["only"]),
-        )
-        for row in rows
-        if row["id"] is not None
-    ]
-    count = sum(row["taken"] for row in rows)
-    return InboxBatch(events, count, _parse_snapshot(rows[0]["snapshot"]), rows[0]["at"])
+            only=only(row["webhook_id"]),
+        ),
+        key=InboxKey(int(row["xid"]), TenantId(row["tenant_id"])),
+        row=row["row"],
+        leased_until=row["leased_until"],
+        served_up_to=None if up_to is None else WebhookId(up_to),
+        payload_bytes=row["payload_bytes"],
+        data=row["data"],
+    )
 
 
-RETURN_EVENTS = """
-    INSERT INTO webhook_event_inbox (event_id, webhook_id)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[])
-"""
-
-
-async def return_events(db: Connection, pairs: Sequence[tuple[EventId, WebhookId]]) -> None:
-    """Put events back, each for one webhook that is locked now; a later scan finds them."""
-    await db.execute(RETURN_EVENTS, *columns(pairs))
-
-
-def _parse_snapshot(snapshot: str) -> Snapshot:
-    """Read `xmin:xmax:xip,xip`, as PostgreSQL prints a pg_snapshot."""
-    _, xmax, running = snapshot.split(":")
-    return Snapshot(int(xmax), tuple(int(xid) for xid in running.split(",") if xid))
+def only(webhook_id: UUID) -> WebhookId | None:
+    """The one webhook that a row is for; zeros mean every webhook."""
+    return None if webhook_id.int == 0 else WebhookId(webhook_id)

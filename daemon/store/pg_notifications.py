@@ -10,16 +10,24 @@ from daemon.store.errors import connecting, translated
 from daemon.store.session import CONNECT_SECONDS
 
 CHECK_SECONDS = 3.0
+TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 
 Handler = Callable[[str], None]
 
 
 class Notifications:
-    """Calls `handlers[channel](payload)` for each notification, between `open` and `close`."""
+    """
+    Calls `handlers[channel](payload)` for each notification, between `open` and `close`.
 
-    def __init__(self, url: str, handlers: Mapping[str, Handler]) -> None:
+    Meanwhile the session holds the advisory lock `lock_key`, by which other daemons know that this
+    one is alive.
+    """
+
+    def __init__(self, url: str, handlers: Mapping[str, Handler], *, lock_key: int) -> None:
         self._url = url
         self._handlers = handlers
+        self._lock_key = lock_key
+        self._locked = False
         self._connection: asyncpg.Connection | None = None
 
     @property
@@ -35,6 +43,7 @@ class Notifications:
         """
         with connecting():
             async with asyncio.timeout(CONNECT_SECONDS):
+                self._locked = False
                 self._connection = await self._listen(on_lost)
 
     async def check(self) -> None:
@@ -42,7 +51,10 @@ class Notifications:
         if self._connection is None:
             raise DatabaseUnavailableError("not connected")
         with translated():
-            await self._connection.execute("SELECT 1")
+            if self._locked:
+                await self._connection.execute("SELECT 1")
+            else:  # a former session of this daemon may hold it, until PostgreSQL has ended that
+                self._locked = await self._connection.fetchval(TRY_LOCK, self._lock_key)
 
     async def close(self) -> None:
         """Terminate the connection at once."""

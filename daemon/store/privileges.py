@@ -8,11 +8,13 @@ NEEDED = {
     "webhooks": ("SELECT", "UPDATE"),
     "webhook_deliveries": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_events": ("SELECT", "UPDATE", "DELETE"),
-    "webhook_event_inbox": ("SELECT", "UPDATE", "DELETE"),
+    "webhook_event_inbox": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_subscription_changes": ("SELECT", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_audit": ("SELECT", "INSERT", "DELETE"),
     "webhook_tenant_tokens": ("SELECT", "DELETE"),
+    "webhook_unbound_secrets": ("SELECT", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
 NEEDED_BY_API = [
@@ -22,7 +24,12 @@ NEEDED_BY_API = [
 ]
 
 # Functions that may have been revoked from PUBLIC. Trigger functions run without EXECUTE.
-FUNCTIONS = ("pg_notify(text, text)", "pg_current_snapshot()")
+FUNCTIONS = (
+    "pg_notify(text, text)",
+    "pg_current_snapshot()",
+    "webhook_payload_bytes(jsonb, bigint)",
+    "webhook_exploded_bytes(jsonb, bigint)",
+)
 
 
 MISSING_ON_TABLES = """
@@ -68,6 +75,9 @@ DISABLED_TRIGGERS = """
       FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
                    ('webhook_deliveries_due', 'webhook_deliveries'),
                    ('webhooks_resumed', 'webhooks'),
+                   ('webhooks_subscribed', 'webhooks'),
+                   ('webhooks_switched', 'webhooks'),
+                   ('webhooks_subscription_changed', 'webhooks'),
                    ('webhooks_secret_written', 'webhooks'),
                    ('webhooks_fresh_start', 'webhooks')) AS wanted (name, on_table)
       LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)

@@ -51,7 +51,7 @@ async def list_events(
 
 SELECT_ATTEMPTS = f"""
     WITH page AS MATERIALIZED (
-        SELECT id, event_id, webhook_id, event_type, attempted_at, status
+        SELECT id, event_id, webhook_id, event_type, attempted_at, status, too_large
           FROM webhook_deliveries
          WHERE webhook_id = $1 AND (attempted_at, id) > ($2, $3) AND attempted_at < $4
          ORDER BY attempted_at, id

@@ -157,9 +157,9 @@ INSERT_FROM_EVENTS = """
 INSERT_FROM_EXHAUSTED = f"""
     INSERT INTO webhook_deliveries
            (id, webhook_id, event_id, event_type, payload, event_created_at, next_retry_at,
-            replay_id, attempt_number)
+            replay_id, payload_bytes, attempt_number)
     SELECT new.id, $2, d.event_id, d.event_type, d.payload, d.event_created_at,
-           statement_timestamp(), $1, {NEXT_ATTEMPT_NUMBER}
+           statement_timestamp(), $1, d.payload_bytes, {NEXT_ATTEMPT_NUMBER}
       FROM unnest($3::uuid[], $4::uuid[]) AS new (id, last_id)
       JOIN webhook_deliveries AS d ON d.id = new.last_id
        FOR KEY SHARE OF d

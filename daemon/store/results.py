@@ -18,10 +18,10 @@ STORE_RESULTS = """
         SELECT *
           FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::int[],
                       $7::text[], $8::text[], $9::text[], $10::int[], $11::timestamptz[],
-                      $12::timestamptz[], $13::text[], $14::interval[], $15::uuid[])
+                      $12::timestamptz[], $13::text[], $14::interval[], $15::uuid[], $16::bool[])
                AS r (id, leased_until, tenant_id, status, signature, status_code,
                      response_headers, response_body, error_message, duration_ms, attempted_at,
-                     event_created_at, trace, retry_in, next_id)
+                     event_created_at, trace, retry_in, next_id, too_large)
     ), mine AS MATERIALIZED (
         -- A row that another transaction holds must not delay all the others.
         SELECT r.*
@@ -34,22 +34,23 @@ STORE_RESULTS = """
                response_headers = r.response_headers::jsonb, response_body = r.response_body,
                error_message = r.error_message, duration_ms = r.duration_ms,
                attempted_at = r.attempted_at, trace = r.trace::json,
-               event_created_at = r.event_created_at,
+               event_created_at = r.event_created_at, too_large = r.too_large,
                next_retry_at = NULL, leased_until = NULL,
                -- A row that the application inserted without payload keeps the data that were sent:
                -- the event may be deleted.
-               payload = CASE WHEN d.payload IS NOT NULL THEN d.payload
+               payload = CASE WHEN d.payload IS NOT NULL OR r.too_large THEN d.payload
                               ELSE (SELECT e.event_data FROM webhook_events AS e
                                      WHERE e.id = d.event_id AND e.tenant_id = r.tenant_id) END
           FROM mine AS r
          WHERE d.id = r.id
-     RETURNING d.id, d.webhook_id, d.event_id, d.event_type, d.payload, d.attempt_number,
-               r.event_created_at, r.next_id, clock_timestamp() + r.retry_in AS next_at
+     RETURNING d.id, d.webhook_id, d.event_id, d.event_type, d.payload, d.payload_bytes,
+               d.attempt_number, r.event_created_at, r.next_id,
+               clock_timestamp() + r.retry_in AS next_at
     ), next_attempt AS (
         INSERT INTO webhook_deliveries
-               (id, webhook_id, event_id, event_type, payload, event_created_at,
+               (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
                 attempt_number, next_retry_at)
-        SELECT next_id, webhook_id, event_id, event_type, payload, event_created_at,
+        SELECT next_id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
                attempt_number + 1, next_at
           FROM stored
          WHERE next_id IS NOT NULL
@@ -95,6 +96,7 @@ def _row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
         None if trace is None else _trace_json(trace),
         verdict.retry_in,
         None if verdict.retry_in is None else new_delivery_id(),
+        verdict.too_large,
     )
 
 

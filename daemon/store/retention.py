@@ -50,6 +50,25 @@ async def delete_notices(db: Connection, *, older_than: timedelta, limit: int) -
     return await delete_rows(db, DELETE_NOTICES, older_than, limit)
 
 
+DELETE_SUBSCRIPTION_CHANGES = """
+    DELETE FROM webhook_subscription_changes
+     WHERE ctid = ANY (ARRAY(SELECT ctid FROM webhook_subscription_changes
+                              WHERE changed_at < now() - $1::interval
+                              ORDER BY changed_at
+                              LIMIT $2
+                                FOR UPDATE SKIP LOCKED))
+"""
+
+
+async def delete_subscription_changes(db: Connection, *, older_than: timedelta, limit: int) -> int:
+    """
+    Delete up to `limit` of the oldest notes of changed subscriptions; returns how many.
+
+    Raises StatementTimeoutError.
+    """
+    return await delete_rows(db, DELETE_SUBSCRIPTION_CHANGES, older_than, limit)
+
+
 DELETE_REPLAYS = """
     DELETE FROM webhook_replays
      WHERE id = ANY (ARRAY(SELECT id FROM webhook_replays

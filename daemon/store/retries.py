@@ -30,9 +30,14 @@ class WebhookPaused:
     webhook_id: WebhookId
 
 
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """The body was larger than may be sent, so it cannot be sent again; nothing was changed."""
+
+
 FIND_DELIVERY = """
     -- The webhook is locked first: its deletion locks it before its deliveries.
-    SELECT w.id, w.is_active, d.event_id
+    SELECT w.id, w.is_active, d.event_id, d.too_large
       FROM webhook_deliveries AS d
       JOIN webhooks AS w ON w.id = d.webhook_id
      WHERE d.id = $1 AND ($2::uuid IS NULL OR w.tenant_id = $2)
@@ -64,8 +69,10 @@ BRING_FORWARD = """
 
 INSERT_ATTEMPT = f"""
     INSERT INTO webhook_deliveries
-           (id, webhook_id, event_id, event_type, payload, event_created_at, attempt_number)
-    SELECT $2, d.webhook_id, d.event_id, d.event_type, d.payload, d.event_created_at,
+           (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
+            attempt_number)
+    SELECT $2, d.webhook_id, d.event_id, d.event_type, d.payload, d.payload_bytes,
+           d.event_created_at,
            {NEXT_ATTEMPT_NUMBER}
       FROM webhook_deliveries AS d
      WHERE d.id = $1
@@ -79,7 +86,7 @@ NOTIFY_DUE = "SELECT pg_notify('webhookd_due', $1::uuid::text)"
 
 async def retry_now(
     db: Connection, tenant_id: TenantId | None, delivery_id: DeliveryId
-) -> RetryDue | WebhookPaused | None:
+) -> RetryDue | WebhookPaused | TooLarge | None:
     """
     Attempt a delivery again, now; call in a transaction.
 
@@ -91,6 +98,8 @@ async def retry_now(
     if found is None:
         return None
     webhook_id = WebhookId(found["id"])
+    if found["too_large"]:
+        return TooLarge()
     if not found["is_active"]:
         return WebhookPaused(webhook_id)
     await retry_lock.lock(db, webhook_id)

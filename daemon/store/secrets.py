@@ -1,6 +1,7 @@
 """Webhooks' secrets in their rows: read for resealing, written back, counted, expired."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from daemon.core.model.ids import WebhookId
@@ -10,11 +11,14 @@ from daemon.store.session import Connection
 
 # Replaces the key's id on a row whose secrets cannot be decrypted, so that it is not read again.
 UNREADABLE = "unreadable"
+# The same on a row whose headers or client key were set for another origin than its URL's, while
+# all other secrets are sealed with the newest key: its owner must set them again.
+OTHER_ORIGIN = "other origin"
 
 LONGEST_STORED = 2048  # characters that the columns hold
 
 SECRET_COLUMNS = """secret_key, previous_secret_key, custom_headers,
-           client_certificate, client_key, sealed_with"""
+           client_certificate, client_key, sealed_with, endpoint_url"""
 
 
 def stored_secrets(webhook_id: WebhookId, row: Any) -> StoredSecrets:
@@ -27,13 +31,29 @@ def stored_secrets(webhook_id: WebhookId, row: Any) -> StoredSecrets:
         client_certificate=row["client_certificate"],
         client_key=row["client_key"],
         sealed_with=row.get("sealed_with", ""),
+        endpoint_url=row["endpoint_url"],
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LockedSecrets:
+    """
+    The secrets of a row that is locked.
+
+    `unbound_url` is the webhook's URL at the migration since which headers and keys are bound to
+    an origin, while those that were sealed before it are not; None for any other webhook.
+    """
+
+    stored: StoredSecrets
+    unbound_url: str | None
+
+
 LOCK_SEALED_WITH = f"""
-    SELECT id, {SECRET_COLUMNS}
-      FROM webhooks
-     WHERE sealed_with = ANY ($1::text[])
+    SELECT w.id, {SECRET_COLUMNS},
+           (SELECT u.endpoint_url FROM webhook_unbound_secrets AS u WHERE u.webhook_id = w.id)
+               AS unbound_url
+      FROM webhooks AS w
+     WHERE w.sealed_with = ANY ($1::text[])
      LIMIT $2
        FOR NO KEY UPDATE SKIP LOCKED
 """  # noqa: S608  SECRET_COLUMNS is a constant
@@ -41,10 +61,16 @@ LOCK_SEALED_WITH = f"""
 
 async def lock_sealed_with(
     db: Connection, key_ids: Sequence[str], *, limit: int
-) -> list[StoredSecrets]:
+) -> list[LockedSecrets]:
     """Lock up to `limit` webhooks whose secrets are sealed with these keys ("": plain)."""
-    rows = await db.fetch(LOCK_SEALED_WITH, key_ids, limit)
-    return [stored_secrets(WebhookId(row["id"]), row) for row in rows]
+    return locked_secrets(await db.fetch(LOCK_SEALED_WITH, key_ids, limit))
+
+
+def locked_secrets(rows: Sequence[Any]) -> list[LockedSecrets]:
+    """The secrets in rows that have `SECRET_COLUMNS`, `id` and `unbound_url`."""
+    return [
+        LockedSecrets(stored_secrets(WebhookId(row["id"]), row), row["unbound_url"]) for row in rows
+    ]
 
 
 ANY_SEALED_WITH = "SELECT EXISTS (SELECT FROM webhooks WHERE sealed_with = ANY ($1::text[]))"
@@ -76,12 +102,12 @@ async def write(db: Connection, changed: Sequence[StoredSecrets]) -> None:
         await db.execute(WRITE, *columns(rows))
 
 
-TRY_UNREADABLE_AGAIN = "UPDATE webhooks SET sealed_with = '' WHERE sealed_with = $1"
+TRY_MARKED_AGAIN = "UPDATE webhooks SET sealed_with = '' WHERE sealed_with = ANY ($1::text[])"
 
 
-async def try_unreadable_again(db: Connection) -> None:
-    """Clear the `UNREADABLE` marks, because the keys may have changed."""
-    await db.execute(TRY_UNREADABLE_AGAIN, UNREADABLE)
+async def try_marked_again(db: Connection) -> None:
+    """Clear the marks `UNREADABLE` and `OTHER_ORIGIN`, because the keys may have changed."""
+    await db.execute(TRY_MARKED_AGAIN, (UNREADABLE, OTHER_ORIGIN))
 
 
 REMOVE_EXPIRED = """
@@ -101,13 +127,5 @@ COUNT_BY_KEY = "SELECT sealed_with, count(*) FROM webhooks GROUP BY sealed_with"
 
 
 async def count_by_key(db: Connection) -> dict[str, int]:
-    """Numbers of webhooks by key id; "" counts plain ones, and `UNREADABLE` has its own count."""
+    """Numbers of webhooks by key id; "" counts plain ones, and each mark has its own count."""
     return dict(await db.fetch(COUNT_BY_KEY))
-
-
-WEBHOOKS = f"""
-    SELECT id, tenant_id, endpoint_url, event_types, event_filters, is_active,
-           {SECRET_COLUMNS}
-      FROM webhooks
-     ORDER BY tenant_id, id
-"""  # noqa: S608  SECRET_COLUMNS is a constant

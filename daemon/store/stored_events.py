@@ -1,36 +1,73 @@
 """Stored events, read by id, by page, and as samples for test events."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+import orjson
 
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId, TenantId
 from daemon.store import listing
 from daemon.store.listing import ListFilter, find_last_row_read, last_row_read
+from daemon.store.payload_size import FETCHED_AT_ONCE, measure_event, quick_bytes
 from daemon.store.session import Connection
 
-GET_DATA = "SELECT id, event_data FROM webhook_events WHERE id = ANY ($1::uuid[])"
+NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?")
+
+GET_DATA = "SELECT event_data FROM webhook_events WHERE id = $1"
 
 
-async def data_of(db: Connection, ids: Sequence[EventId]) -> dict[EventId, str | None]:
-    """Return the data of these events, as PostgreSQL prints the JSON."""
-    return {EventId(row["id"]): row["event_data"] for row in await db.fetch(GET_DATA, ids)}
+async def data_of(db: Connection, event_id: EventId) -> str | None:
+    """Return the data of an event that was measured, as PostgreSQL prints the JSON."""
+    data: str | None = await db.fetchval(GET_DATA, event_id)
+    return data
+
+
+QUICK_DATA = f"""
+    WITH measured AS MATERIALIZED (
+        SELECT id, event_data, {quick_bytes("event_data", "$2")} AS bytes
+          FROM webhook_events
+         WHERE id = ANY ($1::uuid[])
+    )
+    SELECT id, bytes, CASE WHEN bytes <= $3 THEN event_data END AS data FROM measured
+"""  # noqa: S608  made of constants only
+
+
+async def readable_data(
+    db: Connection, ids: Sequence[EventId], *, most_bytes: int
+) -> AsyncIterator[tuple[EventId, str | None]]:
+    """Yield the data of those of these events that print at most `most_bytes`, one by one."""
+    for row in await db.fetch(QUICK_DATA, ids, most_bytes, FETCHED_AT_ONCE):
+        size = row["bytes"]
+        if size is None:
+            size = await measure_event(db, row["id"], most_bytes=most_bytes)
+        if size <= FETCHED_AT_ONCE and row["bytes"] is not None:
+            yield EventId(row["id"]), row["data"]
+        elif size <= most_bytes:
+            yield EventId(row["id"]), await data_of(db, EventId(row["id"]))
 
 
 @dataclass(frozen=True, slots=True)
 class EventEntry:
-    """One row of `webhook_events`; `data` is JSON text, and None in lists."""
+    """
+    One row of `webhook_events`; `data` is JSON text, `data_bytes` its size as PostgreSQL prints it.
+
+    Lists have neither, and data of more bytes than the caller wanted are left out.
+    """
 
     id: EventId
     type: str
     created_at: datetime | None
     data: str | None = None
+    data_bytes: int = 0
 
 
 LIST_EVENTS = """
-    SELECT id, coalesce(event_type, '') AS event_type, created_at, NULL AS event_data
+    SELECT id, coalesce(event_type, '') AS event_type, created_at
       FROM (SELECT id, event_type, created_at
               FROM webhook_events
              WHERE tenant_id = $1
@@ -67,33 +104,51 @@ async def list_events(
     return found, await last_row_read(db, FIND_LAST_READ, tenant_id, selected, before=before)
 
 
+GET_CURSOR = "SELECT created_at FROM webhook_events WHERE id = $1 AND tenant_id = $2"
+
+
+async def cursor_of(db: Connection, tenant_id: TenantId, event_id: UUID) -> Cursor | None:
+    """Return the cursor of the page that follows this event; None if there is no such event."""
+    at = await db.fetchval(GET_CURSOR, event_id, tenant_id)
+    return None if at is None else Cursor(at, event_id)
+
+
 GET_EVENT = """
-    SELECT id, coalesce(event_type, '') AS event_type, created_at, event_data
+    SELECT id, coalesce(event_type, '') AS event_type, created_at
       FROM webhook_events
      WHERE id = $1 AND tenant_id = $2
 """
 
 
-async def get_event(db: Connection, tenant_id: TenantId, event_id: EventId) -> EventEntry | None:
-    """Return an event with its data; None if the tenant has none of this id."""
+async def get_event(
+    db: Connection, tenant_id: TenantId, event_id: EventId, *, most_bytes: int
+) -> EventEntry | None:
+    """
+    Return an event with its data, unless they print more than `most_bytes`.
+
+    Returns None if the tenant has no event of this id.
+    """
     row = await db.fetchrow(GET_EVENT, event_id, tenant_id)
-    return None if row is None else _entry(row)
+    if row is None:
+        return None
+    size = await measure_event(db, event_id, most_bytes=most_bytes)
+    data = await data_of(db, event_id) if size <= most_bytes else None
+    return EventEntry(event_id, row["event_type"], row["created_at"], data, size)
 
 
 FIND_LATEST = """
     -- Ten thousand are enough to search for a sample: a tenant with more has newer ones that match.
-    SELECT id, event_type, created_at, event_data
-      FROM (SELECT id, event_type, created_at, event_data
+    -- Values are compared as JSON: printed, one may take a gigabyte.
+    SELECT id
+      FROM (SELECT id, event_data AS data, created_at
               FROM webhook_events
              WHERE tenant_id = $1 AND event_type = $2
              ORDER BY created_at DESC
              LIMIT 10000) AS latest
-     WHERE ($3::text IS NULL OR $3 IN (
-                event_data->>'campaign_id', event_data->>'campaignId',
-                event_data #>> '{campaign,id}'))
-       AND ($4::text IS NULL OR $4 IN (
-                event_data->>'contact_id', event_data->>'contactId',
-                event_data #>> '{contact,id}', event_data #>> '{contact,email}'))
+     WHERE ($3::jsonb[] IS NULL OR data->'campaign_id' = ANY ($3) OR data->'campaignId' = ANY ($3)
+            OR data #> '{campaign,id}' = ANY ($3))
+       AND ($4::jsonb[] IS NULL OR data->'contact_id' = ANY ($4) OR data->'contactId' = ANY ($4)
+            OR data #> '{contact,id}' = ANY ($4) OR data #> '{contact,email}' = ANY ($4))
      ORDER BY created_at DESC
      LIMIT 1
 """
@@ -104,13 +159,26 @@ async def find_latest(
     tenant_id: TenantId,
     event_type: str,
     *,
+    most_bytes: int,
     campaign_id: str | None = None,
     contact_id: str | None = None,
 ) -> EventEntry | None:
     """Return the latest event of this type that names this campaign and this contact, if any."""
-    row = await db.fetchrow(FIND_LATEST, tenant_id, event_type, campaign_id, contact_id)
-    return None if row is None else _entry(row)
+    found = await db.fetchval(
+        FIND_LATEST, tenant_id, event_type, _as_json(campaign_id), _as_json(contact_id)
+    )
+    if found is None:
+        return None
+    return await get_event(db, tenant_id, EventId(found), most_bytes=most_bytes)
+
+
+def _as_json(value: str | None) -> list[str] | None:
+    """An id as JSON has it: a string, or the number that it looks like."""
+    if value is None:
+        return None
+    texts = [orjson.dumps(value).decode()]
+    return [*texts, value] if NUMBER.fullmatch(value) else texts
 
 
 def _entry(row: Any) -> EventEntry:
-    return EventEntry(EventId(row["id"]), row["event_type"], row["created_at"], row["event_data"])
+    return EventEntry(EventId(row["id"]), row["event_type"], row["created_at"])

@@ -1,26 +1,64 @@
 """Webhooks as fan-out reads them: which of them subscribe to which events."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from daemon.core.matching.limits import LONGEST_TEXT
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
 
-FIND_ACTIVE = """
-    SELECT id, tenant_id, event_types, left(event_filters::text, $2) AS event_filters,
-           filter_error
-      FROM webhooks
-     WHERE tenant_id = ANY ($1::uuid[]) AND is_active
-"""
+# A filter that is too long is cut off just above the limit, where it is refused.
+SUBSCRIPTION = f"""
+           w.id, w.tenant_id, w.event_types, w.filter_error, w.is_active,
+           left(w.event_filters::text, {LONGEST_TEXT + 1}) AS event_filters"""
+
+FIND_ACTIVE = f"""
+    SELECT {SUBSCRIPTION}
+      FROM unnest($1::uuid[]) AS tenant (id)
+     CROSS JOIN LATERAL (
+            SELECT *
+              FROM webhooks
+             WHERE tenant_id = tenant.id AND is_active
+             LIMIT $2) AS w
+"""  # noqa: S608  made of constants only
 
 
-async def subscriptions(db: Connection, tenants: Sequence[TenantId]) -> list[Subscription]:
-    """
-    Return the subscriptions of the active webhooks of these tenants.
+async def of_tenants(
+    db: Connection, tenants: Sequence[TenantId], *, limit: int
+) -> list[Subscription]:
+    """Return the subscriptions of the active webhooks of these tenants, at most `limit` of each."""
+    return _subscriptions(await db.fetch(FIND_ACTIVE, tenants, limit))
 
-    A filter that is too long is cut off just above the limit, where it is refused.
-    """
+
+FIND_PAGE = f"""
+    SELECT {SUBSCRIPTION}
+      FROM (SELECT id FROM webhooks WHERE tenant_id = $1) AS owned
+      JOIN webhooks AS w ON w.id = owned.id
+     WHERE owned.id > $2
+     ORDER BY owned.id
+     LIMIT $3
+"""  # noqa: S608  made of constants only
+
+
+async def page(
+    db: Connection, tenant_id: TenantId, *, after: WebhookId, limit: int
+) -> list[Subscription]:
+    """Return a page of a tenant's subscriptions, by webhook id, paused ones included."""
+    return _subscriptions(await db.fetch(FIND_PAGE, tenant_id, after, limit))
+
+
+FIND_BY_ID = f"""
+    SELECT {SUBSCRIPTION} FROM webhooks AS w WHERE w.id = ANY ($1::uuid[])
+"""  # noqa: S608  made of constants only
+
+
+async def by_id(db: Connection, ids: Sequence[WebhookId]) -> list[Subscription]:
+    """Return the subscriptions of these webhooks, paused ones included."""
+    return _subscriptions(await db.fetch(FIND_BY_ID, ids))
+
+
+def _subscriptions(rows: Sequence[Any]) -> list[Subscription]:
     return [
         Subscription(
             webhook_id=WebhookId(row["id"]),
@@ -28,8 +66,9 @@ async def subscriptions(db: Connection, tenants: Sequence[TenantId]) -> list[Sub
             event_types=None if row["event_types"] is None else tuple(row["event_types"]),
             event_filters=row["event_filters"],
             filter_error=row["filter_error"],
+            is_active=row["is_active"],
         )
-        for row in await db.fetch(FIND_ACTIVE, tenants, LONGEST_TEXT + 1)
+        for row in rows
     ]
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.webhook_inspection import InspectedWebhook, ServerVersion
-from daemon.store.secrets import stored_secrets
+from daemon.store.secrets import SECRET_COLUMNS, stored_secrets
 from daemon.store.session import Connection
 
 NIL = UUID(int=0)
@@ -20,14 +20,14 @@ async def server_version(db: Connection) -> ServerVersion:
     return ServerVersion(name, db.get_server_version().major)
 
 
-WEBHOOKS = """
-    SELECT id, tenant_id, endpoint_url, event_types, event_filters, is_active, secret_key,
-           previous_secret_key, custom_headers, client_certificate, client_key, sealed_with
+WEBHOOKS = f"""
+    SELECT id, tenant_id, event_types, event_filters, is_active,
+           {SECRET_COLUMNS}
       FROM webhooks
      WHERE (tenant_id, id) > ($1, $2)
      ORDER BY tenant_id, id
      LIMIT $3
-"""
+"""  # noqa: S608  SECRET_COLUMNS is a constant
 
 
 async def every_webhook(db: Connection) -> AsyncIterator[InspectedWebhook]:

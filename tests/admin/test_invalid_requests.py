@@ -48,6 +48,16 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
         "#/endpointUrl",
         "the host's address is not public",
     ),
+    "a URL of a name that is not public": (
+        {"name": "x", "endpointUrl": "http://db.corp.:8080/"},
+        "#/endpointUrl",
+        "the host's name is not public",
+    ),
+    "a URL with a fragment": (
+        {"name": "x", "endpointUrl": f"{URL}#part"},
+        "#/endpointUrl",
+        "must not contain a fragment",
+    ),
     "a URL of another scheme": (
         {"name": "x", "endpointUrl": "gopher://127.0.0.1/"},
         "#/endpointUrl",
@@ -107,6 +117,21 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
         {"name": "x", "endpointUrl": URL, "customHeaders": {"Host": "inside"}},
         "#/customHeaders",
         "the header Host is reserved",
+    ),
+    "a header with an underscore": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"X_Key": "k"}},
+        "#/customHeaders",
+        "the name of the header X_Key has an underscore, which servers read as a hyphen",
+    ),
+    "a hop-by-hop header": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"keep-alive": "timeout=5"}},
+        "#/customHeaders",
+        "the header keep-alive is reserved",
+    ),
+    "a header value with a right-to-left override": (
+        {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "a\u202eb"}},
+        "#/customHeaders",
+        "the value of the header X is not printable",
     ),
     "a header value with a line break": (
         {"name": "x", "endpointUrl": URL, "customHeaders": {"X": "a\r\nY: b"}},

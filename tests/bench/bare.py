@@ -41,7 +41,7 @@ def request_to(url: str) -> Request:
         claimed_at=now,
         leased_until=now,
         endpoint_url=url,
-        secrets=StoredSecrets(WebhookId(no_id), SECRET),
+        secrets=StoredSecrets(WebhookId(no_id), SECRET, endpoint_url=url),
     )
     request, _ = signed_request(claim, Credentials(SECRET), timestamp=0)
     return request

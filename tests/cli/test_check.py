@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from daemon.secrets.associated_data import header_data
+from daemon.secrets.encryption import Vault
+from daemon.store.secrets import OTHER_ORIGIN
 from tests.support.application import Application
 from tests.support.commandline import CANARY, webhookd
 from tests.support.mailserver import mail_host
@@ -125,6 +128,74 @@ async def test_each_webhook_that_cannot_be_delivered_to_is_named_without_its_sec
     assert "user name or password" in about(paused, "warning")
     assert "4 active, 1 paused; 4 cannot be delivered to" in messages["error"][-1]
     assert CANARY not in str(messages)
+
+
+async def test_a_webhook_whose_headers_were_set_for_another_origin_is_a_warning(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant, vault = await app.tenant(), Vault(["k" * 32])
+    moved, waiting, good = [
+        await app.webhook(tenant, f"https://{name}.example/")
+        for name in ("moved", "waiting", "good")
+    ]
+    for webhook, url, is_bound in (
+        (moved, "https://former.example/", True),
+        (waiting, "https://waiting.example/", False),
+        (good, "https://GOOD.example:443/path", True),
+    ):
+        data = header_data(webhook, "X-Key", url=url)
+        associated_data = data.with_origin if is_bound else data.without_origin
+        await app.db.execute(
+            "UPDATE webhooks SET custom_headers = $2, sealed_with = $3 WHERE id = $1",
+            webhook,
+            json.dumps({"X-Key": vault.seal(CANARY, associated_data=associated_data)}),
+            OTHER_ORIGIN if webhook == moved else vault.newest,
+        )
+    await app.db.execute(
+        "INSERT INTO webhook_unbound_secrets SELECT id, endpoint_url FROM webhooks WHERE id = $1",
+        waiting,
+    )
+
+    code, messages = await checked(tmp_path, database, WEBHOOKD_SECURITY__MASTER_KEYS="k" * 32)
+
+    def about(webhook: object) -> list[str]:
+        return [line for line in messages["warning"] if str(webhook) in line]
+
+    assert (code, messages["error"]) == (0, [])
+    assert "the custom headers were set for another origin than the URL's" in about(moved)[0]
+    assert "is not bound to its URL's origin yet" in about(waiting)[0]
+    assert about(good) == []
+    assert any("under the key that sealed them (webhooks: 1)" in m for m in messages["warning"])
+    assert messages["ok"][-1] == "webhooks: 3 active, 0 paused; 2 with warnings"
+
+
+async def test_a_webhook_whose_host_is_not_public_or_denied_is_named(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    reasons = {
+        "https://db/": "the host's name is not public",
+        "https://db.prod.svc.cluster.local/": "the host's name is not public",
+        "https://Hooks.Corp.Example./": "the egress rules of this service forbid this host",
+        "https://8.8.8.8/": "the egress rules of this service forbid this host",
+    }
+    refused = {await app.webhook(tenant, url): reason for url, reason in reasons.items()}
+    for url in ("https://corp.example/", "https://hooks.internal./", "https://8.8.4.4/"):
+        await app.webhook(tenant, url)
+
+    _, messages = await checked(
+        tmp_path,
+        database,
+        WEBHOOKD_EGRESS__DENY_HOSTS="*.corp.example",
+        WEBHOOKD_EGRESS__DENY_NETWORKS="8.8.8.0/24",
+        WEBHOOKD_EGRESS__ALLOW_HOSTS="hooks.internal",
+    )
+
+    found = [line for lines in messages.values() for line in lines if line.startswith("webhook: ")]
+    refusals = [line for line in found if "https://" in line]
+    assert len(refusals) == len(refused)
+    for webhook, reason in refused.items():
+        assert any(str(webhook) in line and reason in line for line in refusals)
 
 
 async def test_the_mail_login_is_checked_and_no_mail_is_sent(tmp_path: Path, database: str) -> None:

@@ -44,7 +44,6 @@ CALLS = {
     "Failure": Argument(1, ATTEMPTS, keyword="message"),
     "Verdict": Argument(2, ATTEMPTS, keyword="error"),
     "Refusal": Argument(0, ATTEMPTS, keyword="reason"),
-    "RefusedTargetError": Argument(0, ATTEMPTS),
     "LookupFailedError": Argument(0, ATTEMPTS),
     "UnusableCertificateError": Argument(0, ATTEMPTS),
     "RefusedTlsError": Argument(0, ATTEMPTS),
@@ -68,6 +67,7 @@ DICTS = {
     "daemon/admin/api/validation.py": API,
     "daemon/notifications/email/wording.py": HEALTH,
     "daemon/core/outcomes/batch_consequences.py": HEALTH,
+    "daemon/secrets/bound_values.py": ATTEMPTS,
 }
 
 # Folders whose module-level constants are sentences when they read like some.

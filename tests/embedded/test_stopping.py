@@ -13,7 +13,7 @@ import pytest
 
 from daemon import embedded
 from daemon.embedded import child_process
-from tests.embedded.processes import is_gone, query, running, until
+from tests.embedded.processes import is_gone, query, running
 from tests.support.postgres import FAST_SETTINGS
 
 DAEMON = """
@@ -34,6 +34,9 @@ else:
 """
 
 
+WAITS_IN = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
+
+
 async def test_stopping_leaves_no_process_and_no_temporary_directory(data: Path) -> None:
     started = await embedded.start(data, settings=FAST_SETTINGS)
     workers = [worker.pid for worker in psutil.Process(started.pid).children()]
@@ -52,15 +55,16 @@ async def test_stopping_does_not_wait_for_clients(data: Path) -> None:
     started = await embedded.start(data, settings=FAST_SETTINGS)
     client = await asyncpg.connect(started.url)
     asleep = asyncio.create_task(client.execute("SELECT pg_sleep(3600)"))
-    await until(
-        lambda: "pg_sleep" in str(psutil.Process(started.pid).children()) or asleep.done() or True
-    )
+    observer = await asyncpg.connect(started.url)
+    while await observer.fetchval(WAITS_IN, client.get_server_pid()) != "PgSleep":  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
 
     await asyncio.wait_for(started.stop(), 10)
 
     with pytest.raises((asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError)):
         await asleep
     client.terminate()
+    observer.terminate()
 
 
 async def test_a_server_that_ignores_signals_is_killed(

@@ -45,10 +45,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the database, the receiver and the kernel recorded."""
+    """What the database, the name server, the receiver and the kernel recorded."""
 
     attempts: list[Attempt]
     connections: set[tuple[str, int]]  # addresses and ports to which a connection was made
+    lookups: set[str]  # the names that the name server was asked for
     requests: list[tuple[str, str]]  # the address and the URL of each request received
     reached_for: set[tuple[str, int]]  # addresses and ports that the daemon asked the kernel for
     log: Path
@@ -90,6 +91,7 @@ def run(database: str, folder: Path, *, settings: str = "") -> Observed:
     return Observed(
         attempts=[Attempt(*row) for row in result["attempts"]],
         connections={(address, port) for address, port in result["connections"]},
+        lookups=set(result["lookups"]),
         requests=[(address, url) for address, url in result["requests"]],
         reached_for=trace.reached_for((folder / "trace").read_text()),
         log=log,

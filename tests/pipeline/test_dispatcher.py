@@ -52,6 +52,7 @@ class Running:
             attempts=attempts,
             results=self.results,
             lease=LEASE,
+            most_bytes=8 * 1024 * 1024,
             metrics=metrics,
         )
 

@@ -33,7 +33,7 @@ CLAIM = Claim(
     claimed_at=datetime(2025, 11, 25, tzinfo=UTC),
     leased_until=datetime(2025, 11, 25, tzinfo=UTC),
     endpoint_url="https://example.com",
-    secrets=StoredSecrets(WebhookId(AN_ID), "whsec_x"),
+    secrets=StoredSecrets(WebhookId(AN_ID), "whsec_x", endpoint_url="https://example.com"),
 )
 SOON = timedelta(minutes=1)
 

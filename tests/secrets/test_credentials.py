@@ -3,12 +3,15 @@
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
+from daemon.core.policy.origins import origin_of
 from daemon.core.wire import signing
-from daemon.secrets.associated_data import header_associated_data
+from daemon.secrets.associated_data import client_key_data, header_data, secret_associated_data
 from daemon.secrets.credentials import open_credentials
 from daemon.secrets.encryption import Vault
 from tests.secrets.webhooks import BEARER, webhook_with_headers
@@ -16,6 +19,8 @@ from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
+
+URL = "https://example.com/hook"
 
 
 async def test_a_webhook_s_custom_headers_are_sent_with_every_request(
@@ -38,6 +43,9 @@ async def test_a_webhook_s_custom_headers_are_sent_with_every_request(
     [
         ({"Host": "inside"}, "the header Host is reserved"),
         ({"X": "a\r\nY: b"}, "the value of the header X is not printable ASCII"),
+        ({"X": "a\u202eb"}, "the value of the header X is not printable ASCII"),
+        ({"Keep-Alive": "timeout=5"}, "the header Keep-Alive is reserved"),
+        ({"Transfer_Encoding": "chunked"}, "the name of the header Transfer_Encoding has an under"),
         (["Authorization"], "they are not a JSON object"),
     ],
 )
@@ -55,7 +63,9 @@ async def test_invalid_custom_headers_fail_the_attempt_and_nothing_is_sent(
 
 
 def test_credentials_do_not_appear_in_reprs() -> None:
-    stored = StoredSecrets(WebhookId(uuid4()), "whsec_c4n4ry", None, '{"A": "c4n4ry"}')
+    stored = StoredSecrets(
+        WebhookId(uuid4()), "whsec_c4n4ry", None, '{"A": "c4n4ry"}', endpoint_url=URL
+    )
 
     assert "c4n4ry" not in f"{stored!r} {open_credentials(stored, Vault())!r}"
 
@@ -64,7 +74,7 @@ def test_a_sealed_empty_secret_is_no_secret() -> None:
     webhook, vault = WebhookId(uuid4()), Vault(["k" * 32])
     empty = vault.seal("", associated_data=f"{webhook}/secret")
 
-    opened = open_credentials(StoredSecrets(webhook, empty), vault)
+    opened = open_credentials(StoredSecrets(webhook, empty, endpoint_url=URL), vault)
 
     assert opened == Failure(FailureKind.UNUSABLE, "the webhook has no secret to sign with")
 
@@ -72,5 +82,28 @@ def test_a_sealed_empty_secret_is_no_secret() -> None:
 def test_a_sealed_header_is_bound_to_its_name_in_any_case() -> None:
     webhook = uuid4()
 
-    assert header_associated_data(webhook, "X-Key") == header_associated_data(webhook, "x-key")
-    assert header_associated_data(webhook, "X-Key") != header_associated_data(webhook, "X-Other")
+    assert header_data(webhook, "X-Key", url=URL) == header_data(webhook, "x-key", url=URL)
+    assert header_data(webhook, "X-Key", url=URL) != header_data(webhook, "X-Other", url=URL)
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_no_two_uses_or_origins_share_their_associated_data(
+    name: str, other_name: str, url: str, other_url: str
+) -> None:
+    webhook = uuid4()
+    header, other = (
+        header_data(webhook, each, url=f"https://{host}/")
+        for each, host in ((name, url), (other_name, other_url))
+    )
+    key = client_key_data(webhook, url=f"https://{url}/")
+
+    former = {header.without_origin, other.without_origin, key.without_origin}
+    present = {header.with_origin, other.with_origin, key.with_origin}
+    assert not former & present
+    assert secret_associated_data(webhook) not in former | present
+    assert key.with_origin not in {header.with_origin, other.with_origin}
+    same = (name.lower(), origin_of(f"https://{url}/")) == (
+        other_name.lower(),
+        origin_of(f"https://{other_url}/"),
+    )
+    assert (header.with_origin == other.with_origin) == same

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.core.model.replays import ReplaySource
-from daemon.store.retries import RetryDue, WebhookPaused, retry_now
+from daemon.store.retries import RetryDue, TooLarge, WebhookPaused, retry_now
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import insert_delivery, settled
@@ -22,7 +22,7 @@ LATER = timedelta(hours=1)
 
 async def retry(
     app: Application, delivery: UUID, *, tenant: UUID | None = None
-) -> RetryDue | WebhookPaused | None:
+) -> RetryDue | WebhookPaused | TooLarge | None:
     async with app.db.transaction():
         return await retry_now(
             app.db, None if tenant is None else TenantId(tenant), DeliveryId(delivery)

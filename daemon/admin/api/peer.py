@@ -2,7 +2,10 @@
 
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
 
-def peer_of(request: web.Request) -> str | None:
-    """The address of the other end of the connection; None if it is already closed."""
-    return request.remote
+
+def peer_of(request: web.Request, *, proxies: TrustedProxies) -> str | None:
+    """The client's address, as far as it can be believed; None if the connection has none."""
+    client = proxies.client_of(request.remote, request.headers.getall("X-Forwarded-For", ()))
+    return None if client is None else str(client)

@@ -10,6 +10,7 @@ from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.deliveries import delivery_detail_response, delivery_response
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.runtime.offload import Offload
 from daemon.store import attempts, retries, webhooks
 from daemon.store.database import Database
@@ -78,7 +79,10 @@ class Deliveries:
         tenant_id = request.tenant_id
         async with self.database.connection() as db:
             stored = require_found(
-                await attempts.get_details(db, tenant_id, DeliveryId(request.id)), "delivery"
+                await attempts.get_details(
+                    db, tenant_id, DeliveryId(request.id), most_bytes=MATCHED_BYTES
+                ),
+                "delivery",
             )
             attempt = stored.attempt
             siblings = await attempts.list_for_event(
@@ -96,7 +100,7 @@ class Deliveries:
         summary="Retry a delivery now",
         description=(
             "A pending attempt is made at once; otherwise a new attempt is added. A paused webhook"
-            " is a 409."
+            " is a 409, and so is a delivery that was too large to be sent."
         ),
         id_of="delivery",
         responses={202: ("The attempt that is now due.", schemas.RetryStarted)},
@@ -104,7 +108,8 @@ class Deliveries:
         links={"retrieve": Link("retrieveDelivery")},
     )
     async def retry(self, request: ApiRequest) -> ApiResponse:
-        """Raises Problem: 404 for an unknown delivery, 409 for a paused webhook."""
+        """Raises Problem: 404 for an unknown delivery; 409 for a paused webhook, or for a
+        body that is too large."""
         async with self.database.transaction() as db:
             retried = await retries.retry_now(db, request.tenant_id, DeliveryId(request.id))
             if isinstance(retried, retries.RetryDue):
@@ -112,6 +117,8 @@ class Deliveries:
         match retried:
             case None:
                 raise not_found("delivery")
+            case retries.TooLarge():
+                raise Problem(409, "the body is larger than may be sent: it cannot be sent again")
             case retries.WebhookPaused():
                 raise Problem(409, "the webhook is paused: resume it first")
             case retries.RetryDue():

@@ -7,7 +7,7 @@ from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import Problem, require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
-from daemon.admin.views.events import event_detail_response, event_response
+from daemon.admin.views.events import MAX_DATA_BYTES, event_detail_response, event_response
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId
 from daemon.store import attempts, stored_events
@@ -37,10 +37,10 @@ class Events:
         async with self.database.connection() as db:
 
             async def cursor_of_row(row_id: UUID) -> Cursor:
-                event = await stored_events.get_event(db, request.tenant_id, EventId(row_id))
-                if event is None or event.created_at is None:
+                cursor = await stored_events.cursor_of(db, request.tenant_id, row_id)
+                if cursor is None:
                     raise Problem(404, "before: this tenant has no event with this id")
-                return Cursor(event.created_at, row_id)
+                return cursor
 
             found, following = await stored_events.list_events(
                 db,
@@ -73,7 +73,10 @@ class Events:
         event_id = EventId(request.id)
         async with self.database.connection() as db:
             event = require_found(
-                await stored_events.get_event(db, request.tenant_id, event_id), "event"
+                await stored_events.get_event(
+                    db, request.tenant_id, event_id, most_bytes=MAX_DATA_BYTES
+                ),
+                "event",
             )
             found = await attempts.list_for_event(db, request.tenant_id, event_id)
         return ApiResponse(200, event_detail_response(event, found))

@@ -36,7 +36,7 @@ def api_routes(
     resources = (
         Webhooks(database, vault, policy),
         WebhookDeletion(database),
-        WebhookActivation(database),
+        WebhookActivation(database, vault),
         SecretRotation(database, vault),
         TestEvents(database, attempts, offload),
         Deliveries(database, offload),

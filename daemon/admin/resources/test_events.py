@@ -16,6 +16,7 @@ from daemon.core.event_types import sample_data
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.webhooks import WebhookEntry
+from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.event_ids import public_test_id
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
@@ -74,6 +75,7 @@ class TestEvents:
                     wanted.event_type,
                     campaign_id=wanted.campaign_id,
                     contact_id=wanted.contact_id,
+                    most_bytes=MATCHED_BYTES,
                 )
             if stored is not None and stored.data is not None:
                 return TestEvent(message_id, wanted.event_type, stored.data, "event")

@@ -7,6 +7,7 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import require_found
 from daemon.admin.views.webhooks import webhook_response
 from daemon.core.model.ids import WebhookId
+from daemon.secrets.encryption import Vault
 from daemon.store import webhooks
 from daemon.store.database import Database
 
@@ -16,6 +17,7 @@ class WebhookActivation:
     """Pauses and resumes webhooks."""
 
     database: Database
+    vault: Vault
 
     @operation(
         "POST /api/webhooks/{id}/pause",
@@ -53,4 +55,4 @@ class WebhookActivation:
                 "webhook",
             )
             await request.audit.write(db)
-        return ApiResponse(200, webhook_response(webhook))
+        return ApiResponse(200, webhook_response(webhook, self.vault))

@@ -8,12 +8,13 @@ import orjson
 
 from daemon.admin import schemas
 from daemon.admin.api.problems import invalid_member
+from daemon.admin.resources.origin_change import headers_missing
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
 from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
-from daemon.secrets.associated_data import header_associated_data
+from daemon.secrets.bound_values import headers_of_another_origin, open_header
 from daemon.secrets.custom_headers import parse_custom_headers
 from daemon.secrets.encryption import Vault
 from daemon.secrets.sealing import seal_secrets
@@ -30,42 +31,55 @@ def new_secrets(
     Raises Problem (422) for headers or a certificate that cannot be used.
     """
     secrets = StoredSecrets(
-        WebhookId(uuid4()), signing_secret, custom_headers=_headers_text(body.custom_headers)
+        WebhookId(uuid4()),
+        signing_secret,
+        custom_headers=_headers_text(body.custom_headers),
+        endpoint_url=body.endpoint_url,
     )
-    return seal_secrets(_with_certificate(secrets, body.client_certificate), vault)
+    return seal_secrets(_with_certificate(secrets, body.client_certificate), vault).secrets
 
 
 def changed_secrets(stored: StoredSecrets, changes: dict[str, Any], vault: Vault) -> StoredSecrets:
     """
     Stored secrets with the given members merged, sealed under the newest key.
 
-    Raises Problem (422) for headers or a certificate that cannot be used, and
-    UnreadableSecretError when a stored secret cannot be opened.
+    They are bound to the origin of the given URL, else of the stored one. Raises Problem (422) for
+    headers or a certificate that cannot be used, and UnreadableSecretError when a stored secret
+    cannot be opened. A certificate that was set for another origin stays, and is not sent.
     """
+    stored = replace(stored, endpoint_url=changes.get("endpoint_url", stored.endpoint_url))
     if "custom_headers" in changes:
         headers = _merged_headers(stored, changes["custom_headers"], vault)
         stored = replace(stored, custom_headers=_headers_text(headers))
     if "client_certificate" in changes:
         stored = _with_certificate(stored, changes["client_certificate"])
-    return seal_secrets(stored, vault)
+    sealed = seal_secrets(stored, vault)
+    if sealed.failures:
+        raise sealed.failures[0]
+    return sealed.secrets
 
 
 def _merged_headers(
     stored: StoredSecrets, changes: dict[str, str | None] | None, vault: Vault
 ) -> dict[str, str] | None:
-    """JSON Merge Patch (RFC 7396), with names compared case-insensitively."""
+    """
+    JSON Merge Patch (RFC 7396), with names compared case-insensitively.
+
+    Raises Problem (422) for kept headers that were set for another origin.
+    """
     if changes is None:
         return None
     changed_names = {name.lower() for name in changes}
     headers = parse_custom_headers(stored.custom_headers or "{}") or {}
-    kept = {
-        name: vault.open(
-            str(value), associated_data=header_associated_data(stored.webhook_id, name)
-        )
-        for name, value in headers.items()
-        if name.lower() not in changed_names
+    kept = {name: headers[name] for name in headers if name.lower() not in changed_names}
+    stored = replace(stored, custom_headers=orjson.dumps(kept).decode())
+    if mismatched := headers_of_another_origin(stored, vault):
+        raise headers_missing(mismatched)
+    opened = {
+        name: str(open_header(stored, vault, name=name, value=value))
+        for name, value in kept.items()
     }
-    return kept | {name: value for name, value in changes.items() if value is not None}
+    return opened | {name: value for name, value in changes.items() if value is not None}
 
 
 def _headers_text(headers: dict[str, str] | None) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
+from daemon.admin.resources.origin_change import require_secrets_again
 from daemon.admin.resources.webhook_secrets import SECRET_MEMBERS, changed_secrets, new_secrets
 from daemon.admin.resources.webhook_settings import (
     changed_settings,
@@ -59,7 +60,7 @@ class Webhooks:
                 await request.audit.write(db, created=webhook.id)
         except NoSuchTenantError:
             raise not_found("tenant") from None
-        return ApiResponse(201, created_webhook_response(webhook, secret))
+        return ApiResponse(201, created_webhook_response(webhook, self.vault, secret))
 
     @operation(
         "GET /api/webhooks",
@@ -85,7 +86,7 @@ class Webhooks:
         return ApiResponse(
             200,
             schemas.WebhookList(
-                webhooks=[webhook_response(each) for each in page],
+                webhooks=[webhook_response(each, self.vault) for each in page],
                 next=str(page[-1].id) if len(found) > query.limit else None,
             ),
         )
@@ -101,19 +102,26 @@ class Webhooks:
         """Raises Problem (404) for an unknown webhook."""
         async with self.database.connection() as db:
             webhook = await webhooks.get(db, request.tenant_id, WebhookId(request.id))
-        return ApiResponse(200, webhook_response(require_found(webhook, "webhook")))
+        return ApiResponse(200, webhook_response(require_found(webhook, "webhook"), self.vault))
 
     @operation(
         "PATCH /api/webhooks/{id}",
         operation_id="updateWebhook",
         tag="Webhooks",
         summary="Update a webhook",
-        description="The changes apply from the next attempt on.",
+        description=(
+            "The changes apply from the next attempt on. With an `endpointUrl` of another origin"
+            " (scheme, host and port), send every custom header and the client certificate again in"
+            " the same request, or null to remove them; otherwise a 422 names what is missing."
+        ),
         body=schemas.UpdateWebhookRequest,
         responses={200: ("The webhook.", schemas.Webhook)},
     )
     async def update(self, request: ApiRequest) -> ApiResponse:
-        """Raises Problem: 404 for an unknown webhook, 422 for settings that cannot be used."""
+        """
+        Raises Problem: 404 for an unknown webhook, 422 for settings that cannot be used and for
+        secrets that are missing at another origin.
+        """
         changes = given_members(request.body)
         webhook_id = WebhookId(request.id)
         async with self.database.transaction() as db:
@@ -122,6 +130,7 @@ class Webhooks:
             )
             settings = changed_settings(webhook.settings, changes)
             check_settings(settings, self.policy)
+            require_secrets_again(webhook.secrets, changes)
             if SECRET_MEMBERS & changes.keys():
                 secrets = changed_secrets(webhook.secrets, changes, self.vault)
                 await webhooks.update_secrets(db, secrets)
@@ -130,4 +139,4 @@ class Webhooks:
                 await webhooks.set_active(db, request.tenant_id, webhook_id, active=active)
             webhook = await webhooks.update_settings(db, webhook_id, settings)
             await request.audit.write(db)
-        return ApiResponse(200, webhook_response(webhook))
+        return ApiResponse(200, webhook_response(webhook, self.vault))

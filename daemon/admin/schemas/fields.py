@@ -124,7 +124,7 @@ MailAddress = Annotated[
 ]
 # Documented for clients only: `core.policy.headers` validates names and values together.
 HeaderName = Annotated[
-    str, Field(json_schema_extra={"pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"})
+    str, Field(json_schema_extra={"pattern": r"^[!#$%&'*+.^`|~0-9A-Za-z-]{1,128}$"})
 ]
 HeaderValue = Annotated[
     str,

@@ -103,7 +103,7 @@ class Webhook(ResponseModel):
     created_at: datetime | None
     updated_at: datetime | None
     warnings: list[str]
-    """Settings that are valid but perhaps not intended."""
+    """Settings that are valid but perhaps not intended, and secrets that must be set again."""
 
 
 class CreatedWebhook(Webhook):

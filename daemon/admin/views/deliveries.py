@@ -55,8 +55,12 @@ def _members(attempt: Attempt) -> dict[str, Any]:
 
 
 def _request(stored: AttemptDetails, head: object) -> schemas.SentRequest | None:
-    """None when nothing was sent: the attempt is still pending, or its target was refused."""
-    if not isinstance(head, str):
+    """
+    None when nothing was sent: the attempt is still pending, or its target was refused.
+
+    None also where the data, inserted by the application, are too large to be read.
+    """
+    if not isinstance(head, str) or stored.data_left_out:
         return None
     attempt = stored.attempt
     body = wire_body.event_body(

@@ -11,7 +11,7 @@ from daemon.core.wire.event_ids import public_event_id
 from daemon.store.attempts import Attempt
 from daemon.store.stored_events import EventEntry
 
-MAX_DATA_LENGTH = 1024 * 1024  # characters of JSON text
+MAX_DATA_BYTES = 1024 * 1024  # as PostgreSQL prints them
 
 
 def event_response(event: EventEntry) -> schemas.Event:
@@ -21,12 +21,12 @@ def event_response(event: EventEntry) -> schemas.Event:
 
 def event_detail_response(event: EventEntry, attempts: Sequence[Attempt]) -> schemas.EventDetail:
     """Show an event with its data, unless that is too large, and its delivery attempts."""
-    size = len(event.data or "")
+    cut = event.data_bytes > MAX_DATA_BYTES
     return schemas.EventDetail(
         **_members(event),
-        data=None if size > MAX_DATA_LENGTH else json_fragment(event.data),
-        data_cut=size > MAX_DATA_LENGTH,
-        data_size=size,
+        data=None if cut else json_fragment(event.data),
+        data_cut=cut,
+        data_size=event.data_bytes,
         deliveries=[delivery_response(each) for each in attempts],
     )
 

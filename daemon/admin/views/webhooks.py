@@ -5,24 +5,29 @@ from typing import Any
 
 from daemon.admin import schemas
 from daemon.admin.views.json_text import json_fragment, json_object
+from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
-from daemon.core.model.secrets import HIDDEN
+from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.unprintable import escape
+from daemon.secrets.bound_values import members_to_set_again
 from daemon.secrets.custom_headers import parse_custom_headers
+from daemon.secrets.encryption import Vault
 
 
-def webhook_response(webhook: WebhookEntry) -> schemas.Webhook:
+def webhook_response(webhook: WebhookEntry, vault: Vault) -> schemas.Webhook:
     """Show a webhook; header values are hidden."""
-    return schemas.Webhook(**_members(webhook))
+    return schemas.Webhook(**_members(webhook, vault))
 
 
-def created_webhook_response(webhook: WebhookEntry, secret: str) -> schemas.CreatedWebhook:
+def created_webhook_response(
+    webhook: WebhookEntry, vault: Vault, secret: str
+) -> schemas.CreatedWebhook:
     """Show a new webhook and, this once, its secret."""
-    return schemas.CreatedWebhook(**_members(webhook), secret_key=secret)
+    return schemas.CreatedWebhook(**_members(webhook, vault), secret_key=secret)
 
 
-def _members(webhook: WebhookEntry) -> dict[str, Any]:
+def _members(webhook: WebhookEntry, vault: Vault) -> dict[str, Any]:
     settings, secrets = webhook.settings, webhook.secrets
     return {
         "id": webhook.id,
@@ -45,11 +50,20 @@ def _members(webhook: WebhookEntry) -> dict[str, Any]:
         "previous_secret_expires_at": webhook.previous_secret_expires_at,
         "created_at": webhook.created_at,
         "updated_at": webhook.updated_at,
-        "warnings": _warnings(settings),
+        "warnings": [*_origin_warnings(secrets, vault), *_type_warnings(settings)],
     }
 
 
-def _warnings(settings: WebhookSettings) -> list[str]:
+def _origin_warnings(secrets: StoredSecrets, vault: Vault) -> list[str]:
+    """Name what was set for another origin, because the application moved the URL."""
+    try:
+        members = members_to_set_again(secrets, vault)
+    except UnreadableSecretError:
+        return []  # a fault of ours: its owner can do nothing about it
+    return [f"{member}: {sentence}" for member, sentence in members.items()]
+
+
+def _type_warnings(settings: WebhookSettings) -> list[str]:
     """Name the unknown event types: typing errors, or types of the application's own."""
     in_filters = json_object(settings.event_filters).get("event_types")
     names_by_member = {

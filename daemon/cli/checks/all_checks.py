@@ -20,6 +20,7 @@ from daemon.config import Config
 from daemon.config.policies import egress_policy, master_keys
 from daemon.core.errors import DatabaseUnavailableError, EmbeddedPostgresError
 from daemon.secrets.encryption import Vault
+from daemon.store import unbound_secrets
 from daemon.store.connection import connected
 from daemon.store.session import Connection
 
@@ -54,6 +55,7 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
     if not permitted:
         return
     vault = Vault(master_keys(loaded))
+    vault.binding_pending = await unbound_secrets.any_waiting(db)
     async for finding in check_secrets(db, vault):
         yield finding
     async for finding in check_webhooks(db, egress_policy(loaded), vault):

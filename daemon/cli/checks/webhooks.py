@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from daemon.cli.checks.finding import Finding, Status, error, ok, warning
-from daemon.core.errors import UnreadableSecretError
+from daemon.core.errors import UnboundSecretError, UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.model.attempts import Failure
@@ -15,6 +15,7 @@ from daemon.core.policy.urls import judge_url
 from daemon.core.wire.signing import standard_key
 from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
 from daemon.logs import without_secrets
+from daemon.secrets.bound_values import members_to_set_again
 from daemon.secrets.credentials import open_credentials
 from daemon.secrets.encryption import Vault
 from daemon.store.session import Connection
@@ -30,11 +31,12 @@ async def check_webhooks(
     db: Connection, policy: EgressPolicy, vault: Vault
 ) -> AsyncIterator[Finding]:
     """What is wrong with each webhook, then how many webhooks there are."""
-    active = paused = undeliverable = without_type = 0
+    active = paused = undeliverable = doubtful = without_type = 0
     async for webhook in every_webhook(db):
         active, paused = active + webhook.is_active, paused + (not webhook.is_active)
         findings = list(check_webhook(webhook, policy, vault))
         undeliverable += any(finding.status is Status.ERROR for finding in findings)
+        doubtful += webhook.is_active and bool(findings)
         for finding in findings:
             yield finding
         if webhook.is_active and has_no_known_type(webhook.event_types):
@@ -47,6 +49,8 @@ async def check_webhooks(
     counted = f"{active} active, {paused} paused"
     if undeliverable:
         yield error("webhooks", f"{counted}; {undeliverable} cannot be delivered to")
+    elif doubtful:
+        yield ok("webhooks", f"{counted}; {doubtful} with warnings")
     else:
         yield ok("webhooks", f"{counted}; every active one can be delivered to")
 
@@ -90,13 +94,17 @@ def _check_credentials(
 ) -> Iterator[Finding]:
     try:
         credentials = open_credentials(webhook.secrets, vault)
+        set_again = members_to_set_again(webhook.secrets, vault)
         if isinstance(credentials, Credentials) and credentials.client is not None:
             load_client(verifying_context(), credentials.client)
+    except UnboundSecretError as failure:  # a running daemon binds it
+        yield _about(webhook, Status.WARNING, str(failure))
+        return
     except (UnreadableSecretError, UnusableCertificateError) as failure:
         yield _about(webhook, status, str(failure))
         return
     if isinstance(credentials, Failure):
-        yield _about(webhook, status, credentials.message)
+        yield _about(webhook, Status.WARNING if set_again else status, credentials.message)
     elif standard_key(credentials.secret) is None:
         yield _about(
             webhook,

@@ -137,7 +137,7 @@ async def add_tenants(db: Connection, tenants: Sequence[SampleTenant], base_url:
                 event_filters=None if filters is None else json.dumps(filters),
                 notification_email=None,
             )
-            stored = StoredSecrets(webhook.id, webhook.secret)
+            stored = StoredSecrets(webhook.id, webhook.secret, endpoint_url=settings.endpoint_url)
             await webhooks.insert(db, tenant.id, settings, stored, is_active=True)
 
 

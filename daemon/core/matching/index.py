@@ -1,65 +1,110 @@
 """
-The subscriptions of one tenant, indexed by event type.
+The subscriptions of one tenant, indexed by event type and by their conditions on the data.
 
-An event must not cost a comparison for each of a thousand webhooks: types are matched first, and
-once for each type; only conditions on the data are checked for every event.
+An event must not cost a comparison for each of ten thousand webhooks: the index names those that
+may want it, and only their matchers are asked.
 """
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from daemon.core.matching.matcher import Matcher
+from daemon.core.matching.condition_index import ConditionIndex, Found
+from daemon.core.matching.matcher import Matcher, TypePatterns
 from daemon.core.model.ids import WebhookId
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribers:
-    """
-    The webhooks whose types match one event type.
+@dataclass(slots=True)
+class _Bucket:
+    """The webhooks that are found by one type or wildcard, without conditions and with them."""
 
-    Those in `conditional` get an event only if their matcher matches its data too.
-    """
-
-    unconditional: tuple[WebhookId, ...]
-    conditional: tuple[tuple[WebhookId, Matcher], ...]
+    unconditional: Found = field(default_factory=dict)
+    conditional: ConditionIndex = field(default_factory=ConditionIndex)
 
     @property
-    def needs_data(self) -> bool:
-        """Whether an event's data must be read to know which webhooks get it."""
-        return bool(self.conditional)
+    def empty(self) -> bool:
+        """Whether it has no webhook."""
+        return not self.unconditional and not len(self.conditional)
 
 
 class SubscriptionIndex:
-    """The usable subscriptions of one tenant; add all of them before the first lookup."""
+    """The usable subscriptions of one tenant; they may change at any time."""
 
     def __init__(self) -> None:
-        self._by_type: dict[str, list[tuple[WebhookId, Matcher]]] = defaultdict(list)
-        self._with_wildcards: list[tuple[WebhookId, Matcher]] = []
-        self._found: dict[str, Subscribers] = {}
+        self._matchers: dict[WebhookId, Matcher] = {}
+        self._buckets: dict[str, _Bucket] = {}
 
-    def add(self, webhook_id: WebhookId, matcher: Matcher) -> None:
-        """Add a subscription."""
-        types = matcher.named_types
-        if types is None:
-            self._with_wildcards.append((webhook_id, matcher))
-        else:
-            for event_type in types:
-                self._by_type[event_type].append((webhook_id, matcher))
+    def __len__(self) -> int:
+        return len(self._matchers)
 
-    def subscribers_of(self, event_type: str) -> Subscribers:
-        """Return the webhooks whose types match this one."""
-        found = self._found.get(event_type)
-        if found is None:
-            found = self._found[event_type] = self._find(event_type)
+    def put(self, webhook_id: WebhookId, matcher: Matcher) -> None:
+        """Add a subscription, or replace the webhook's present one."""
+        self.remove(webhook_id)
+        self._matchers[webhook_id] = matcher
+        for pattern in _patterns(matcher):
+            bucket = self._buckets.setdefault(pattern, _Bucket())
+            if matcher.needs_data:
+                bucket.conditional.add(webhook_id, matcher)
+            else:
+                bucket.unconditional[webhook_id] = matcher
+
+    def remove(self, webhook_id: WebhookId) -> None:
+        """Remove the webhook's subscription, if it has one."""
+        matcher = self._matchers.pop(webhook_id, None)
+        if matcher is None:
+            return
+        for pattern in _patterns(matcher):
+            bucket = self._buckets[pattern]
+            bucket.unconditional.pop(webhook_id, None)
+            bucket.conditional.remove(webhook_id)
+            if bucket.empty:
+                del self._buckets[pattern]
+
+    def needs_data(self, event_type: str) -> bool:
+        """Whether an event's data must be known to tell which webhooks get it."""
+        return any(len(bucket.conditional) for bucket in self._buckets_of(event_type))
+
+    def candidates(self, event_type: str, data: object) -> Found:
+        """
+        Return the webhooks that may get an event, with their matchers, which decide.
+
+        `data` is as `parse_json` returns it; None will do where `needs_data` is false.
+        """
+        found: Found = {}
+        for bucket in self._buckets_of(event_type):
+            found.update(bucket.unconditional)
+            if len(bucket.conditional):
+                found.update(bucket.conditional.candidates(data))
         return found
 
-    def _find(self, event_type: str) -> Subscribers:
-        matching = [
-            (webhook_id, matcher)
-            for webhook_id, matcher in (*self._by_type.get(event_type, ()), *self._with_wildcards)
-            if matcher.matches_type(event_type)
-        ]
-        return Subscribers(
-            tuple(webhook_id for webhook_id, matcher in matching if not matcher.needs_data),
-            tuple(entry for entry in matching if entry[1].needs_data),
-        )
+    def _buckets_of(self, event_type: str) -> Iterator[_Bucket]:
+        for pattern in (event_type, *_wildcards_for(event_type)):
+            if bucket := self._buckets.get(pattern):
+                yield bucket
+
+
+EVERY_TYPE = "*"
+
+
+def _patterns(matcher: Matcher) -> frozenset[str]:
+    """The types and wildcards by which a webhook is found: of the narrower of its two lists."""
+    return min(map(_patterns_of, matcher.types), key=_breadth)
+
+
+def _patterns_of(types: TypePatterns) -> frozenset[str]:
+    if types.names is None:
+        return frozenset({EVERY_TYPE})
+    return types.names | {f"{prefix}*" for prefix in types.prefixes}
+
+
+def _breadth(patterns: frozenset[str]) -> tuple[bool, bool, int]:
+    return (
+        EVERY_TYPE in patterns,
+        any(each and each.endswith(".*") for each in patterns),
+        len(patterns),
+    )
+
+
+def _wildcards_for(event_type: str) -> Iterator[str]:
+    """The wildcards that match a type, except those that are the type itself, literally."""
+    wildcards = [f"{event_type[: at + 1]}*" for at, each in enumerate(event_type) if each == "."]
+    return (each for each in (EVERY_TYPE, *wildcards) if each != event_type)

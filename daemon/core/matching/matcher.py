@@ -54,17 +54,9 @@ class Matcher:
         """Whether the result depends on the data; if not, callers may pass None as the data."""
         return bool(self.conditions)
 
-    @property
-    def named_types(self) -> frozenset[str] | None:
-        """The only types that can match, if all are named; None if there are wildcards."""
-        for types in self.types:
-            if types.names is not None and not types.prefixes:
-                return types.names
-        return None
-
     def matches(self, event_type: str, data: object) -> bool:
         """Whether the webhook gets an event of this type with this data (see `parse_json`)."""
-        return self.matches_type(event_type) and self.matches_data(data)
+        return self.matches_type(event_type) and (not self.needs_data or self.matches_data(data))
 
     def matches_type(self, event_type: str) -> bool:
         """Whether the webhook may get events of this type; the data may still not match."""

@@ -18,7 +18,9 @@ class Claim:
     One leased attempt, with everything needed to make it.
 
     `leased_until` is the fence: a result is stored only while the row still has this value. `data`
-    is JSON text or None (SQL's NULL). `attempt` is the row's `attempt_number`: it counts from 1,
+    is JSON text or None (SQL's NULL), and `payload_bytes` its size as PostgreSQL prints it; None if
+    it was not measured. Data of more than a few kilobytes are not `fetched` with the claim.
+    `attempt` is the row's `attempt_number`: it counts from 1,
     and a replay of events starts again at 1.
     """
 
@@ -35,6 +37,8 @@ class Claim:
     endpoint_url: str
     secrets: StoredSecrets
     replayed: bool = False
+    payload_bytes: int | None = None
+    fetched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Request:
 class FailureKind(StrEnum):
     """Why there is no response: the label that metrics and logs count by."""
 
-    REFUSED_TARGET = "refused_target"  # the egress rules refuse this URL or address
+    REFUSED_TARGET = "refused_target"  # the egress rules refuse this URL
     UNUSABLE = "unusable"  # the webhook's secret, headers or certificate cannot be used
     LOOKUP = "lookup"
     CONNECT = "connect"
@@ -60,6 +64,7 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     PROTOCOL = "protocol"
+    TOO_LARGE = "too_large"  # the body is larger than `delivery.max_body_bytes`
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,8 @@ class Verdict:
     What one outcome means for its delivery.
 
     `retry_in` is the wait until the next attempt; None ends the delivery. `error` is one sentence
-    for the customer, None on success. `gone` says that the endpoint answered 410 Gone.
+    for the customer, None on success. `gone` says that the endpoint answered 410 Gone. `too_large`
+    says that nothing was sent, which says nothing about the endpoint.
     """
 
     delivered: bool
@@ -128,6 +134,7 @@ class Verdict:
     error: str | None
     retry_in: timedelta | None
     gone: bool = False
+    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)

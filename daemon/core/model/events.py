@@ -26,7 +26,8 @@ class Subscription:
     """
     The columns of a webhook that decide which events it gets; `event_filters` is JSON text.
 
-    `filter_error` is the reason stored so far why the filter matches no event.
+    `filter_error` is the reason stored so far why the filter matches no event. A webhook that is
+    not `is_active` gets none.
     """
 
     webhook_id: WebhookId
@@ -34,3 +35,4 @@ class Subscription:
     event_types: tuple[str, ...] | None
     event_filters: str | None
     filter_error: str | None = None
+    is_active: bool = True

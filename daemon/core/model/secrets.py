@@ -15,6 +15,7 @@ class StoredSecrets:
 
     `previous` is set only while a rotation overlaps. `custom_headers` is JSON text. `sealed_with`
     is the id of the key that seals all of them, and empty when any of them may be plain.
+    `endpoint_url` is the webhook's URL: sealed headers and keys open for its origin only.
     """
 
     webhook_id: WebhookId
@@ -24,6 +25,7 @@ class StoredSecrets:
     client_certificate: str | None = None
     client_key: str | None = field(default=None, repr=False)
     sealed_with: str = ""
+    endpoint_url: str = field(kw_only=True, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

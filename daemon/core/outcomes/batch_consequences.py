@@ -21,13 +21,13 @@ def consequences(
     Return the changes of health, by webhook id, and the notices of transitions.
 
     `batch` is in the order in which the attempts ended. Endpoints missing from `health` are
-    ignored.
+    ignored, and so are bodies that were too large to be sent.
     """
     changes: dict[WebhookId, HealthChange] = {}
     notices: list[Notice] = []
     for result in batch:
         webhook_id = result.claim.webhook_id
-        if webhook_id not in health:
+        if webhook_id not in health or result.verdict.too_large:
             continue
         before = changes.get(webhook_id) or HealthChange(
             webhook_id, health[webhook_id], succeeded=False, failed=False, paused_reason=None

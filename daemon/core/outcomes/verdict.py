@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import assert_never
 
-from daemon.core.model.attempts import Failure, Outcome, Response, Verdict
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response, Verdict
 from daemon.core.outcomes.backoff import parse_retry_after, retry_delay
 
 # Contract, section 4: only with these does a Retry-After count.
@@ -45,6 +45,10 @@ def judge(
                 error=_error(response),
                 retry_in=retry_delay(attempt, schedule, jitter=jitter, requested=requested),
                 gone=response.status == HTTPStatus.GONE,
+            )
+        case Failure(kind=FailureKind.TOO_LARGE, message=message):
+            return Verdict(
+                delivered=False, status=None, error=message, retry_in=None, too_large=True
             )
         case Failure(message=message):
             return Verdict(

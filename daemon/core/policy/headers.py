@@ -1,6 +1,9 @@
 """
 Which headers a customer may add to requests: those of RFC 9110's grammar, except reserved names.
 
+Names have no underscore: CGI, WSGI and many proxies read it as a hyphen, so that `X_Forwarded_For`
+would be one of the reserved names after all.
+
 `Authorization` is not reserved: basic authentication and bearer tokens are custom headers.
 """
 
@@ -23,14 +26,16 @@ SEALED = "sealed:"  # a stored value with this prefix would be unsealed instead 
 RESERVED = frozenset(
     {
         # Framing and connection control: a second value would allow request smuggling.
-        "connection", "content-encoding", "content-length", "content-type", "expect", "host",
-        "http2-settings", "keep-alive", "max-forwards", "te", "trailer", "transfer-encoding",
-        "upgrade", "via",
+        "alt-used", "connection", "content-encoding", "content-length", "content-type",
+        "early-data", "expect", "host", "http2-settings", "keep-alive", "max-forwards", "te",
+        "trailer", "trailers", "transfer-encoding", "upgrade", "via",
         # How to respond, and who sends the request.
         "accept-encoding", "content-range", "range", "user-agent",
         # The identity of another client, and overrides of the receiver's own routing.
-        "forwarded", "x-real-ip", "x-http-method", "x-http-method-override", "x-method-override",
-        "x-original-url", "x-rewrite-url",
+        "cf-connecting-ip", "client-ip", "fastly-client-ip", "forwarded", "true-client-ip",
+        "x-client-ip", "x-cluster-client-ip", "x-host", "x-http-host-override", "x-http-method",
+        "x-http-method-override", "x-method-override", "x-original-host", "x-original-url",
+        "x-real-ip", "x-rewrite-url",
         # Required by the metadata services of clouds: if one is ever reached, it must not respond.
         "metadata", "metadata-flavor", "x-metadata-token",
     }
@@ -65,6 +70,8 @@ def _reason_against(name: str, value: object) -> str | None:
     """Return why this header cannot be sent; None if it can."""
     if len(name) > LONGEST_NAME or not TOKEN.fullmatch(name):
         return f"{name[:LONGEST_NAME]!r} is not a valid header name"
+    if "_" in name:
+        return f"the name of the header {name} has an underscore, which servers read as a hyphen"
     if name.lower() in RESERVED or name.lower().startswith(RESERVED_FAMILIES):
         return f"the header {name} is reserved"
     if not isinstance(value, str) or not VALUE.fullmatch(value):

@@ -2,7 +2,10 @@
 
 from daemon.runtime.metrics.registry import MetricsRegistry
 
-RETENTION_TABLES = ("deliveries", "events", "replays", "notices", "audit", "tenant_tokens")
+RETENTION_TABLES = (
+    *("deliveries", "events", "replays", "notices"),
+    *("audit", "tenant_tokens", "subscription_changes"),
+)
 
 
 class MaintenanceMetrics:
@@ -19,5 +22,5 @@ class MaintenanceMetrics:
             "webhooks_unsealed", "Webhooks whose secrets may be stored in plain text."
         )
         self.webhooks_unreadable = registry.gauge(
-            "webhooks_unreadable", "Webhooks whose secrets no configured master key opens."
+            "webhooks_unreadable", "Webhooks with a secret that cannot be opened."
         )

@@ -35,7 +35,7 @@ def result_of(webhook_id: WebhookId, status: int | None, number: int = 0) -> Att
         claimed_at=NOW,
         leased_until=NOW,
         endpoint_url="https://receiver.test/",
-        secrets=StoredSecrets(webhook_id, "whsec_"),
+        secrets=StoredSecrets(webhook_id, "whsec_", endpoint_url="https://receiver.test/"),
     )
     delivered = status is not None and 200 <= status < 300
     verdict = Verdict(

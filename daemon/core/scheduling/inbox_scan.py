@@ -1,0 +1,97 @@
+"""
+Which part of the inbox the next scan reads: what may have become visible since the last one.
+
+The rule: no committed event is missed. Rows are ordered by the number of their transaction, and
+that is not the order of commits: a row is new if its transaction began after the last snapshot, or
+was still running in it. What other daemons took and did not finish is found by full scans.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from daemon.core.model.ids import TenantId
+from daemon.core.scheduling.inbox_turns import InboxKey
+
+LAST_XID = 2**63 - 1
+LAST_TENANT = TenantId(UUID(int=2**128 - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot: transactions from `xmax` on, and those in `running`, are invisible in it."""
+
+    xmax: int
+    running: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, snapshot: str) -> "Snapshot":
+        """Read `xmin:xmax:xip,xip`, as PostgreSQL prints a pg_snapshot."""
+        _, xmax, running = snapshot.split(":")
+        return cls(int(xmax), tuple(int(xid) for xid in running.split(",") if xid))
+
+
+EMPTY_SNAPSHOT = Snapshot(xmax=0, running=())
+
+
+@dataclass(frozen=True, slots=True)
+class XidRange:
+    """Places after `after`, of transactions up to number `last`."""
+
+    after: InboxKey
+    last: int = LAST_XID
+
+
+def _from_xid(xid: int, last: int = LAST_XID) -> XidRange:
+    return XidRange(InboxKey(xid - 1, LAST_TENANT), last)
+
+
+class InboxScan:
+    """The ranges of the next scan; each scan reads at most `keys_per_range` places in each."""
+
+    def __init__(self, *, keys_per_range: int) -> None:
+        self.keys_per_range = keys_per_range
+        self._newest = _from_xid(1)  # from here on nothing has been read
+        # Transactions that were running when their place was read.
+        self._late: dict[int, XidRange] = {}
+        self._full: XidRange | None = None
+
+    @property
+    def full_scan_under_way(self) -> bool:
+        """Whether a full scan has not come to its end yet."""
+        return self._full is not None
+
+    def begin_full_scan(self) -> None:
+        """Read everything again, beside what is new."""
+        self._full = _from_xid(1, last=self._newest.after.xid)
+
+    def ranges(self) -> list[XidRange]:
+        """What the next scan reads."""
+        return [self._newest, *self._late.values(), *([self._full] if self._full else [])]
+
+    def completed(
+        self,
+        ranges: Sequence[XidRange],
+        found: Iterable[tuple[int, InboxKey]],
+        snapshot: Snapshot,
+    ) -> bool:
+        """
+        Note what a scan of `ranges` found: places with the number of their range, in order.
+
+        Returns whether everything new was read; otherwise the next scan goes on.
+        """
+        keys: dict[int, list[InboxKey]] = {}
+        for number, key in found:
+            keys.setdefault(number, []).append(key)
+        rest = {
+            ranges[number]: replace(ranges[number], after=several[-1])
+            for number, several in keys.items()
+            if len(several) >= self.keys_per_range
+        }
+        self._newest = rest.get(ranges[0], _from_xid(snapshot.xmax))
+        self._late = {xid: rest[each] for xid, each in self._late.items() if each in rest} | {
+            xid: _from_xid(xid, last=xid) for xid in snapshot.running
+        }
+        if self._full is not None:
+            self._full = rest.get(self._full)
+        return not rest

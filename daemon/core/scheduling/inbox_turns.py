@@ -1,0 +1,143 @@
+"""
+Whose events leave the inbox next: tenants take turns, and none can crowd out the others.
+
+A tenant is in line while events of it are known to wait. The rule: whatever one tenant has waiting,
+another's first event waits for one turn of each tenant before it, not for that tenant's backlog.
+Times are seconds on the caller's clock.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from daemon.core.model.ids import EventId, TenantId
+
+MAX_KEYS_OF_TENANT = 100_000
+MAX_KEYS = 300_000
+FIRST_EVENT = EventId(UUID(int=0))
+NEWEST_WEIGHT = 0.3  # of the newest count in the running mean
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InboxKey:
+    """A place in the inbox: the events that one transaction inserted for one tenant."""
+
+    xid: int
+    tenant_id: TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class InboxTurn:
+    """Lease at most `limit` events from a place, from the event `after_event` on."""
+
+    key: InboxKey
+    after_event: EventId
+    limit: int
+
+
+class _Waiting:
+    """What is known to wait of one tenant: transactions, and from which event on."""
+
+    def __init__(self) -> None:
+        self.places: dict[int, EventId] = {}
+        self.events_per_place = 1.0
+        self.incomplete = False  # there is more than is remembered
+
+    def turns(self, tenant_id: TenantId, share: int) -> list[InboxTurn]:
+        """Turns for about `share` events, from the oldest places."""
+        count = min(len(self.places), max(1, int(share / self.events_per_place)))
+        limit = max(1, share // count)
+        oldest = [xid for xid, _ in zip(self.places, range(count), strict=False)]
+        return [InboxTurn(InboxKey(xid, tenant_id), self.places[xid], limit) for xid in oldest]
+
+    def took(self, turn: InboxTurn, events: Collection[EventId]) -> None:
+        """Note which events a turn leased; fewer than its limit were the last of their place."""
+        self.events_per_place += NEWEST_WEIGHT * (max(1, len(events)) - self.events_per_place)
+        if len(events) < turn.limit:
+            self.places.pop(turn.key.xid, None)
+        else:
+            self.places[turn.key.xid] = max(events)
+
+
+class InboxTurns:
+    """The tenants of which events wait; those whose events are just being fanned out are held."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[TenantId, _Waiting] = {}
+        self._line: OrderedDict[TenantId, float] = OrderedDict()
+        self._held: set[TenantId] = set()
+        self._places = 0
+        self.incomplete = False  # a tenant's remembered places ran out, and there were more
+
+    @property
+    def tenants(self) -> list[TenantId]:
+        """Tenants of which new events wait behind others."""
+        return list(self._waiting.keys() | self._held)
+
+    @property
+    def in_line(self) -> int:
+        """How many tenants wait for a turn."""
+        return len(self._line)
+
+    def waited(self, *, now: float) -> float:
+        """How many seconds the first tenant in line has waited for its turn; 0 if none does."""
+        return now - next(iter(self._line.values())) if self._line else 0.0
+
+    def add(self, key: InboxKey, *, now: float, after_event: EventId = FIRST_EVENT) -> None:
+        """Note that events wait at a place, from `after_event` on."""
+        waiting = self._waiting.setdefault(key.tenant_id, _Waiting())
+        if key.xid not in waiting.places:
+            if len(waiting.places) >= MAX_KEYS_OF_TENANT or self._places >= MAX_KEYS:
+                waiting.incomplete = True
+                return
+            self._places += 1
+            waiting.places[key.xid] = after_event
+        self._place(key.tenant_id, now)
+
+    def next_turns(self, *, limit: int) -> list[InboxTurn]:
+        """The next tenants' turns, for about `limit` events in all; `took` follows each."""
+        turns: list[InboxTurn] = []
+        share = max(1, limit // max(1, len(self._line)))
+        while self._line and limit > 0:
+            tenant_id, _ = self._line.popitem(last=False)
+            turns += self._waiting[tenant_id].turns(tenant_id, share)
+            limit -= share
+        return turns
+
+    def took(self, turn: InboxTurn, events: Collection[EventId], *, now: float) -> None:
+        """Note which events were leased in a turn; its tenant goes to the end of the line."""
+        tenant_id = turn.key.tenant_id
+        waiting = self._waiting[tenant_id]
+        before = len(waiting.places)
+        waiting.took(turn, events)
+        self._places += len(waiting.places) - before
+        if waiting.places:
+            self._place(tenant_id, now)
+            return
+        del self._waiting[tenant_id]
+        self._line.pop(tenant_id, None)
+        self.incomplete = self.incomplete or waiting.incomplete
+
+    def failed(self, turns: Iterable[InboxTurn], *, now: float) -> None:
+        """Note that nothing was leased in these turns: what waited still does."""
+        for turn in turns:
+            self._place(turn.key.tenant_id, now)
+
+    def hold(self, tenant_id: TenantId) -> None:
+        """Give a tenant no turn until `let_go`."""
+        self._held.add(tenant_id)
+        self._line.pop(tenant_id, None)
+
+    def let_go(self, tenant_id: TenantId, *, now: float) -> None:
+        """Give a tenant turns again."""
+        self._held.discard(tenant_id)
+        self._place(tenant_id, now)
+
+    def is_held(self, tenant_id: TenantId) -> bool:
+        """Whether the tenant gets no turns at present."""
+        return tenant_id in self._held
+
+    def _place(self, tenant_id: TenantId, now: float) -> None:
+        if tenant_id in self._waiting and tenant_id not in self._held:
+            self._line.setdefault(tenant_id, now)

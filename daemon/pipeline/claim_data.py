@@ -1,0 +1,59 @@
+"""
+Fetches the data of claims that were too large to come with the claim, within the memory budget.
+
+A claim whose data must wait for memory is given back: it holds no slot meanwhile.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from daemon.core.errors import MemoryBusyError
+from daemon.core.model.attempts import Claim
+from daemon.pipeline.memory_budget import MemoryBudget
+from daemon.store import claims
+from daemon.store.database import Database
+from daemon.store.payload_size import delivery_data, measure_delivery
+
+
+class ClaimData:
+    """Completes claims; `most_bytes` is what PostgreSQL may print for a body that can be sent."""
+
+    def __init__(self, database: Database, *, most_bytes: int) -> None:
+        self._database = database
+        self._most_bytes = most_bytes
+        self._memory = MemoryBudget()
+
+    @asynccontextmanager
+    async def fetched(self, claim: Claim) -> AsyncIterator[Claim]:
+        """
+        Lend a claim with its data; a claim of too many bytes has none, only its size.
+
+        Raises MemoryBusyError when there is no memory for it now.
+        """
+        if claim.fetched:
+            yield claim
+            return
+        claim = await self._measured(claim)
+        size = claim.payload_bytes or 0
+        if size > self._most_bytes:
+            yield claim
+            return
+        if not self._memory.take(claim.tenant_id, size):
+            raise MemoryBusyError("other large bodies are in flight")
+        try:
+            async with self._database.connection() as db:
+                data = await delivery_data(db, claim.delivery_id, claim.tenant_id)
+            yield replace(claim, data=data, fetched=True)
+        finally:
+            self._memory.free(claim.tenant_id, size)
+
+    async def _measured(self, claim: Claim) -> Claim:
+        if claim.payload_bytes is not None:
+            return claim
+        async with self._database.connection() as db:
+            size = await measure_delivery(
+                db, claim.delivery_id, claim.tenant_id, most_bytes=self._most_bytes
+            )
+            await claims.note_size(db, claim, size)
+        return replace(claim, payload_bytes=size)

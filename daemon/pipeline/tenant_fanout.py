@@ -1,0 +1,119 @@
+"""
+Fan-out of one tenant's events that take long: large ones, and those for hundreds of webhooks.
+
+The rule: a tenant whose events are dear pays for them alone. Its events are fanned out here in a
+task of its own, piece by piece, while all others' go on; until then it gets no further turns.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from daemon.core.matching.index import SubscriptionIndex
+from daemon.core.wire.body_size import MATCHED_BYTES
+from daemon.core.wire.json_value import parse_json
+from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
+from daemon.pipeline.event_matcher import EventMatcher
+from daemon.pipeline.subscription_cache import SubscriptionCache
+from daemon.runtime.offload import Offload
+from daemon.runtime.time_slice import TimeSlice
+from daemon.store import inbox_leases, stored_events
+from daemon.store.database import Database
+from daemon.store.event_inbox import LeasedEvent, Leasing
+from daemon.store.payload_size import measure_event
+
+PROLONGED_AT_ONCE = 8  # events
+INSERTED_AT_ONCE = 500  # deliveries
+# Pieces of different tenants that are worked on at once: each takes a connection.
+PIECES_AT_ONCE = 3
+
+
+class TenantFanout:
+    """Fans out the leased events of one tenant at a time, for several tenants at once."""
+
+    def __init__(
+        self,
+        database: Database,
+        cache: SubscriptionCache,
+        inserter: DeliveryInserter,
+        *,
+        leasing: Leasing,
+        offload: Offload,
+    ) -> None:
+        self._database = database
+        self._cache = cache
+        self._inserter = inserter
+        self._leasing = leasing
+        self._offload = offload
+        self._matcher = EventMatcher(database)
+        self._pieces = asyncio.Semaphore(PIECES_AT_ONCE)
+        self._large_data = asyncio.Lock()  # parsed, it may take thirty times its size
+
+    async def fan_out(self, events: Sequence[LeasedEvent]) -> None:
+        """
+        Fan out events of one tenant.
+
+        Raises DatabaseUnavailableError; what was not fanned out is then left to its lease.
+        """
+        tenant_id = events[0].event.tenant_id
+        async with self._pieces:
+            await self._cache.load(tenant_id)
+        for start in range(0, len(events), PROLONGED_AT_ONCE):
+            piece = events[start : start + PROLONGED_AT_ONCE]
+            async with self._pieces:
+                ours = await self._still_ours(piece)
+            for leased in ours:
+                async with self._pieces:
+                    await self._fan_out_event(leased, await self._size_of(leased))
+
+    async def _still_ours(self, piece: Sequence[LeasedEvent]) -> Sequence[LeasedEvent]:
+        async with self._database.connection() as db:
+            return await inbox_leases.prolong(
+                db, piece, daemon_key=self._leasing.daemon_key, lease=self._leasing.lease
+            )
+
+    async def _size_of(self, leased: LeasedEvent) -> int:
+        if leased.payload_bytes is not None:
+            return leased.payload_bytes
+        async with self._database.connection() as db:
+            return await measure_event(db, leased.event.id, most_bytes=self._leasing.most_bytes)
+
+    async def _fan_out_event(self, leased: LeasedEvent, size: int) -> None:
+        event = leased.event
+        index = self._cache.index_of(event.tenant_id)
+        if index.needs_data(event.type) and size <= MATCHED_BYTES:
+            async with self._large_data:
+                data = await self._data_of(leased)
+                matched = await self._match(leased, size, data, index)
+        else:
+            # Too large data match no condition, as if there were none.
+            matched = await self._match(leased, size, None, index)
+        await self._insert(matched)
+
+    async def _data_of(self, leased: LeasedEvent) -> object:
+        text = leased.data
+        if text is None:
+            async with self._database.connection() as db:
+                text = await stored_events.data_of(db, leased.event.id)
+        return await self._offload.run(partial(parse_json, text), size=len(text or ""))
+
+    async def _match(
+        self, leased: LeasedEvent, size: int, data: object, index: SubscriptionIndex
+    ) -> MatchedEvent:
+        webhooks = await self._matcher.subscribers_of(
+            leased.event, data, index, time_slice=TimeSlice()
+        )
+        if (up_to := leased.served_up_to) is not None:
+            webhooks = [each for each in webhooks if each > up_to]
+        return MatchedEvent(leased, webhooks, size)
+
+    async def _insert(self, matched: MatchedEvent) -> None:
+        """Insert an event's deliveries, in several transactions if they are many."""
+        webhooks = matched.webhooks
+        while len(webhooks) > INSERTED_AT_ONCE:
+            some, webhooks = webhooks[:INSERTED_AT_ONCE], webhooks[INSERTED_AT_ONCE:]
+            leased = await self._inserter.insert_some(matched, some)
+            if leased is None:
+                return
+            matched = MatchedEvent(leased, webhooks, matched.payload_bytes)
+        await self._inserter.insert([matched])

@@ -1,0 +1,111 @@
+"""No committed event is missed, in whatever order transactions commit."""
+
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.core.model.ids import TenantId
+from daemon.core.scheduling.inbox_scan import InboxScan, Snapshot, XidRange
+from daemon.core.scheduling.inbox_turns import InboxKey
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("begin"), st.sets(st.integers(0, 4), min_size=1)),
+        st.tuples(st.just("commit"), st.integers(0, 10)),
+        st.tuples(st.just("roll back"), st.integers(0, 10)),
+        st.tuples(st.just("scan"), st.just(0)),
+        st.tuples(st.just("scan fully"), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+class Inbox:
+    """The inbox of a database: what is committed, and which transactions run."""
+
+    def __init__(self) -> None:
+        self.next_xid = 100
+        self.running: dict[int, list[InboxKey]] = {}
+        self.committed: list[InboxKey] = []
+
+    def begin(self, tenants: set[int]) -> None:
+        self.running[self.next_xid] = [
+            InboxKey(self.next_xid, TenantId(UUID(int=each))) for each in tenants
+        ]
+        self.next_xid += 1
+
+    def end(self, number: int, *, commits: bool) -> None:
+        if self.running:
+            keys = self.running.pop(sorted(self.running)[number % len(self.running)])
+            self.committed += keys if commits else []
+
+    def read(
+        self, ranges: list[XidRange], limit: int
+    ) -> tuple[list[tuple[int, InboxKey]], Snapshot]:
+        found = [
+            (number, key)
+            for number, each in enumerate(ranges)
+            for key in sorted(k for k in self.committed if each.after < k and k.xid <= each.last)[
+                :limit
+            ]
+        ]
+        return found, Snapshot(self.next_xid, tuple(sorted(self.running)))
+
+
+@given(steps, st.integers(1, 3))
+def test_every_committed_event_is_found_without_a_full_scan(
+    taken: list[tuple[str, object]], keys_per_range: int
+) -> None:
+    inbox, scan = Inbox(), InboxScan(keys_per_range=keys_per_range)
+    found: set[InboxKey] = set()
+
+    def read() -> bool:
+        ranges = scan.ranges()
+        keys, snapshot = inbox.read(ranges, keys_per_range)
+        found.update(key for _, key in keys)
+        return scan.completed(ranges, keys, snapshot)
+
+    for step, argument in taken:
+        match step, argument:
+            case "begin", set() as tenants:
+                inbox.begin(tenants)
+            case "commit" | "roll back", int() as number:
+                inbox.end(number, commits=step == "commit")
+            case "scan", _:
+                read()
+            case "scan fully", _ if not scan.full_scan_under_way:
+                scan.begin_full_scan()
+    while not read():
+        pass
+
+    assert found == set(inbox.committed)
+
+
+@given(st.lists(st.sets(st.integers(0, 4), min_size=1), min_size=1, max_size=10))
+def test_a_full_scan_finds_again_what_was_found_before(transactions: list[set[int]]) -> None:
+    inbox, scan = Inbox(), InboxScan(keys_per_range=2)
+    for tenants in transactions:
+        inbox.begin(tenants)
+        inbox.end(0, commits=True)
+
+    def read_all() -> set[InboxKey]:
+        found: set[InboxKey] = set()
+        complete = False
+        while not complete:
+            ranges = scan.ranges()
+            keys, snapshot = inbox.read(ranges, 2)
+            found.update(key for _, key in keys)
+            complete = scan.completed(ranges, keys, snapshot)
+        return found
+
+    assert read_all() == set(inbox.committed)
+    assert read_all() == set()
+    scan.begin_full_scan()
+    assert read_all() == set(inbox.committed)
+    assert not scan.full_scan_under_way
+
+
+def test_a_snapshot_is_read_as_postgresql_prints_it() -> None:
+    assert Snapshot.parse("10:20:11,14") == Snapshot(20, (11, 14))
+    assert Snapshot.parse("10:10:") == Snapshot(10, ())

@@ -1,0 +1,109 @@
+"""Tenants take turns at the inbox: a backlog of one costs another one turn, not the backlog."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.core.model.ids import EventId, TenantId
+from daemon.core.scheduling import inbox_turns
+from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn, InboxTurns
+
+
+def tenant(number: int) -> TenantId:
+    return TenantId(UUID(int=number))
+
+
+class Inbox:
+    """Events by place; a turn takes the first of them."""
+
+    def __init__(self, counts: dict[InboxKey, int]) -> None:
+        self.events = {
+            key: [EventId(UUID(int=n)) for n in range(count)] for key, count in counts.items()
+        }
+
+    def lease(self, turn: InboxTurn) -> list[EventId]:
+        waiting = [each for each in self.events[turn.key] if each >= turn.after_event]
+        leased = waiting[: turn.limit]
+        self.events[turn.key] = [e for e in self.events[turn.key] if e not in leased]
+        return leased
+
+
+def take(turns: InboxTurns, inbox: Inbox, *, limit: int) -> dict[TenantId, int]:
+    """Lease the next turns; how many events each tenant had."""
+    taken: dict[TenantId, int] = {}
+    for turn in turns.next_turns(limit=limit):
+        events = inbox.lease(turn)
+        turns.took(turn, events, now=0.0)
+        taken[turn.key.tenant_id] = taken.get(turn.key.tenant_id, 0) + len(events)
+    return taken
+
+
+places = st.dictionaries(
+    st.builds(InboxKey, st.integers(1, 6), st.integers(0, 3).map(tenant)),
+    st.integers(0, 30),
+    max_size=12,
+)
+
+
+@given(places, st.integers(1, 20))
+def test_every_event_is_leased_once(counts: dict[InboxKey, int], limit: int) -> None:
+    turns, inbox = InboxTurns(), Inbox(counts)
+    for key in counts:
+        turns.add(key, now=0.0)
+    taken = 0
+    while turns.in_line:
+        taken += sum(take(turns, inbox, limit=limit).values())
+
+    assert taken == sum(counts.values())
+    assert turns.tenants == []
+    assert not any(inbox.events.values())
+
+
+def test_a_small_tenant_has_its_turn_beside_a_backlog_of_a_hundred_thousand() -> None:
+    crowd, small = InboxKey(1, tenant(1)), InboxKey(2, tenant(2))
+    turns, inbox = InboxTurns(), Inbox({crowd: 2_000, small: 1})
+    turns.add(crowd, now=0.0)
+    take(turns, inbox, limit=500)
+    turns.add(small, now=1.0)
+
+    assert take(turns, inbox, limit=100) == {tenant(1): 50, tenant(2): 1}
+
+
+def test_a_held_tenant_has_no_turn_and_keeps_its_places() -> None:
+    key = InboxKey(1, tenant(1))
+    turns, inbox = InboxTurns(), Inbox({key: 3})
+    turns.hold(tenant(1))
+    turns.add(key, now=0.0)
+    assert turns.tenants == [tenant(1)]
+    assert turns.next_turns(limit=10) == []
+
+    turns.let_go(tenant(1), now=1.0)
+
+    assert turns.waited(now=3.0) == 2.0
+    assert take(turns, inbox, limit=10) == {tenant(1): 3}
+
+
+def test_failed_turns_come_again() -> None:
+    turns = InboxTurns()
+    turns.add(InboxKey(1, tenant(1)), now=0.0)
+    taken = turns.next_turns(limit=10)
+    assert turns.in_line == 0
+
+    turns.failed(taken, now=0.0)
+
+    assert turns.next_turns(limit=10) == taken
+
+
+def test_what_is_not_remembered_is_searched_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = InboxTurns()
+    monkeypatch.setattr(inbox_turns, "MAX_KEYS_OF_TENANT", 2)
+    for xid in (1, 2, 3):
+        turns.add(InboxKey(xid, tenant(1)), now=0.0)
+    inbox = Inbox({InboxKey(xid, tenant(1)): 1 for xid in (1, 2, 3)})
+    while turns.in_line:
+        take(turns, inbox, limit=10)
+
+    assert turns.incomplete
+    assert len(inbox.events[InboxKey(3, tenant(1))]) == 1

@@ -1,0 +1,189 @@
+"""Leases on inbox rows: no event is lost or doubled, whoever dies while it is fanned out."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from daemon.core.model.ids import WebhookId
+from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
+from daemon.core.scheduling.lanes import Lanes
+from daemon.pipeline import tenant_fanout
+from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
+from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.subscription_cache import SubscriptionCache
+from daemon.pipeline.tenant_fanout import TenantFanout
+from daemon.runtime.metrics import Metrics
+from daemon.runtime.offload import Offload
+from daemon.store import event_inbox
+from daemon.store.database import Database
+from daemon.store.event_inbox import LEASE_TURNS, SCAN, LeasedEvent, Leasing
+from tests.support.application import Application
+from tests.support.daemons import serving, until
+from tests.support.deliveries import settled
+from tests.support.postgres import most_rows_read
+from tests.support.receiver import Receiver
+
+LEASING = Leasing(lease=timedelta(seconds=15), daemon_key=7, most_bytes=8_000_000)
+COUNT_INBOX = "SELECT count(*) FROM webhook_event_inbox"
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[Database]:
+    opened = Database(database, size=4)
+    await opened.open()
+    yield opened
+    await opened.close(within=timedelta(seconds=1))
+
+
+async def lease(db: Database, *, key: int = 7, limit: int = 500) -> list[LeasedEvent]:
+    """Lease what a daemon that knows nothing yet finds first."""
+    scan = InboxScan(keys_per_range=100)
+    async with db.connection() as connection:
+        found = await event_inbox.scan(
+            connection,
+            scan.ranges(),
+            replace(LEASING, daemon_key=key),
+            seen=EMPTY_SNAPSHOT,
+            waiting=[],
+            keys=100,
+            limit=limit,
+            per_key=limit,
+        )
+    return found.leased
+
+
+def inserter(db: Database, *, key: int = 7) -> DeliveryInserter:
+    waker = LaneWaker(Lanes(slots=10, widest=10))
+    return DeliveryInserter(db, waker, leasing=replace(LEASING, daemon_key=key), metrics=Metrics())
+
+
+async def test_leased_events_are_not_leased_again(app: Application, db: Database) -> None:
+    await app.events(await app.tenant(), 5)
+
+    assert len(await lease(db, key=7)) == 5
+    assert await lease(db, key=8) == []
+
+
+async def test_a_daemon_that_lost_its_lease_inserts_nothing(app: Application, db: Database) -> None:
+    tenant = await app.tenant()
+    webhook = WebhookId(await app.webhook(tenant, "http://127.0.0.1/"))
+    await app.events(tenant, 3)
+    stale = await lease(db, key=7)
+    await app.db.execute("UPDATE webhook_event_inbox SET leased_until = now() - interval '1 s'")
+    fresh = await lease(db, key=8)
+
+    for leased, key in ((stale, 7), (fresh, 8)):
+        await inserter(db, key=key).insert([MatchedEvent(e, [webhook], 10) for e in leased])
+
+    assert len(fresh) == 3
+    assert len(await app.deliveries(webhook)) == 3
+    assert await app.db.fetchval(COUNT_INBOX) == 0
+
+
+async def test_the_leases_of_a_dead_daemon_are_freed_and_those_of_a_living_one_are_not(
+    app: Application, db: Database, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    await app.events(tenant, 2)
+    assert len(await lease(db, key=123)) == 2
+    await app.db.execute("SELECT pg_advisory_lock(123)")  # a daemon that lives
+    async with serving(database):
+        event = await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+        assert [row["event_id"] for row in await app.deliveries(webhook)] == [event]
+    await app.db.execute("SELECT pg_advisory_unlock(123)")  # and dies
+    async with serving(database):
+        await until(lambda: settled(app, webhook, "success", 3), within=10)
+
+
+async def test_an_event_for_many_webhooks_reaches_each_once_though_its_daemon_dies(
+    app: Application, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class DyingInserter(DeliveryInserter):
+        pieces = 0
+
+        async def insert_some(
+            self, matched: MatchedEvent, webhooks: Sequence[WebhookId]
+        ) -> LeasedEvent | None:
+            self.pieces += 1
+            if self.pieces == 3:
+                raise RuntimeError("killed")
+            return await super().insert_some(matched, webhooks)
+
+    monkeypatch.setattr(tenant_fanout, "INSERTED_AT_ONCE", 10)
+    tenant = await app.tenant()
+    webhooks = {await app.webhook(tenant, "http://127.0.0.1/") for _ in range(45)}
+    await app.event(tenant)
+    waker = LaneWaker(Lanes(slots=10, widest=10))
+    offload = Offload()
+
+    def fanout(made_by: type[DeliveryInserter]) -> TenantFanout:
+        maker = made_by(db, waker, leasing=LEASING, metrics=Metrics())
+        return TenantFanout(db, SubscriptionCache(db), maker, leasing=LEASING, offload=offload)
+
+    with pytest.raises(RuntimeError):
+        await fanout(DyingInserter).fan_out(await lease(db))
+    assert await deliveries(app) == 20
+    await app.db.execute("UPDATE webhook_event_inbox SET leased_until = NULL")
+    await fanout(DeliveryInserter).fan_out(await lease(db))
+    offload.close()
+
+    assert await deliveries(app) == 45
+    reached = await app.db.fetch("SELECT DISTINCT webhook_id FROM webhook_deliveries")
+    assert {UUID(str(row["webhook_id"])) for row in reached} == webhooks
+    assert await app.db.fetchval(COUNT_INBOX) == 0
+
+
+async def deliveries(app: Application) -> int:
+    return int(await app.db.fetchval("SELECT count(*) FROM webhook_deliveries"))
+
+
+async def test_an_event_that_was_deleted_leaves_the_inbox(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    await app.events(tenant, 3)
+    await app.db.execute("DELETE FROM webhook_events")
+    async with serving(database):
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+        await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
+
+
+@pytest.mark.parametrize("one_transaction", [True, False])
+async def test_a_lease_reads_no_more_than_it_takes_with_statistics_of_an_empty_inbox(
+    app: Application, one_transaction: bool
+) -> None:
+    await app.db.execute("ANALYZE webhook_event_inbox; ANALYZE webhook_events")
+    tenants = [await app.tenant() for _ in range(3)]
+    for tenant in tenants:
+        await app.events(tenant, 4_000)
+    if not one_transaction:
+        await app.db.execute(
+            "WITH numbered AS MATERIALIZED (SELECT ctid AS row, row_number() OVER () AS n"
+            " FROM webhook_event_inbox) UPDATE webhook_event_inbox AS i SET xid = n::text::xid8"
+            " FROM unnest(ARRAY(SELECT row FROM numbered), ARRAY(SELECT n FROM numbered))"
+            " AS number (row, n) WHERE ctid = number.row"
+        )
+    xid = await app.db.fetchval(
+        "SELECT xid::text FROM webhook_event_inbox WHERE tenant_id = $1 LIMIT 1", tenants[1]
+    )
+    arguments = (*LEASING.arguments,)
+    scanned = await most_rows_read(
+        app.db,
+        SCAN,
+        *arguments,
+        *(["0"], [UUID(int=2**128 - 1)], [str(2**63 - 1)], 100, [], 50, 32),
+        *("0", [], 100),
+    )
+    turn = await most_rows_read(
+        app.db, LEASE_TURNS, *arguments, [xid], [tenants[1]], [UUID(int=0)], [50]
+    )
+
+    assert scanned <= 200
+    assert turn <= 50
