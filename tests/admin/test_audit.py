@@ -425,3 +425,28 @@ async def test_what_was_counted_is_written_at_the_end_of_the_window(
     await pool.close(within=timedelta(seconds=2))
 
     assert sorted(each["count"] for each in await records(app)) == [1, 1, 2]
+
+
+async def test_behind_a_trusted_proxy_the_client_is_recorded(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    forwarded = {"X_Forwarded_For": "198.51.100.9, 203.0.113.7"}
+    trusting = TOKENS | {"trusted_proxies": ["127.0.0.0/8"]}
+    async with serving_api(database, tenant, admin=trusting) as operator:
+        await operator.with_headers(**forwarded).create_webhook(URL)
+    async with serving_api(database, tenant, admin=TOKENS) as operator:
+        await operator.with_headers(**forwarded).create_webhook(URL)
+
+    assert [each["peer"] for each in await records(app)] == ["203.0.113.7", "127.0.0.1"]
+
+
+async def test_wrong_tokens_beyond_the_limit_are_recorded_as_such(
+    app: Application, database: str
+) -> None:
+    async with serving_api(database, await app.tenant(), admin=TOKENS) as operator:
+        for n in range(25):
+            await operator.with_token(f"wrong-{n:020}").get("/api/webhooks")
+
+    found = {(each["status"], each["count"]) for each in await records(app)}
+    assert found == {(401, 1), (401, 19), (429, 1), (429, 4)}
