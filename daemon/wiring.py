@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from daemon.config.policies import (
     health_limits,
     master_keys,
 )
+from daemon.core.model.ids import TokenId
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.wire.body_size import PRINTED_PER_BODY
@@ -49,6 +51,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.stalls import StallWatch
 from daemon.secrets.encryption import Vault
+from daemon.store import tenant_tokens
 from daemon.store.database import Database
 from daemon.store.event_inbox import Leasing
 
@@ -108,6 +111,7 @@ def build(config: Config, database: Database) -> Components:
         database,
         deliveries=config.retention.deliveries,
         events=config.retention.events,
+        audit=config.retention.audit,
         metrics=metrics,
     )
     replayer = Replayer(database, lanes, waker, metrics=metrics)
@@ -203,14 +207,20 @@ def _add_api(
     app: web.Application, config: Config, database: Database, components: Components
 ) -> None:
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
+    from daemon.admin.api.audit import AuditLog  # noqa: PLC0415
     from daemon.admin.api.auth import Access  # noqa: PLC0415
+    from daemon.admin.api.peer import peer_of  # noqa: PLC0415
     from daemon.admin.pages import email_confirmation  # noqa: PLC0415
     from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
 
-    tokens = [token.get_secret_value() for token in config.admin.tokens]
-    access = Access(tokens, allowed_hosts=accepted_hosts(config))
+    async def is_valid(token_id: TokenId) -> bool:
+        async with database.connection() as db:
+            return await tenant_tokens.is_valid(db, token_id)
+
+    admin = config.admin
+    access = Access(admin.tokens, allowed_hosts=accepted_hosts(config), is_valid=is_valid)
     routes = api_routes(
         database=database,
         attempts=components.pipeline.attempts,
@@ -222,7 +232,9 @@ def _add_api(
             allowed_recipients(config), can_ask=config.admin.public_url is not None
         ),
     )
-    add_api(app, routes, access=access, proxies=trusted_proxies(config))
+    proxies = trusted_proxies(config)
+    audit_log = AuditLog(database, peer_of=partial(peer_of, proxies=proxies))
+    add_api(app, routes, access=access, audit_log=audit_log, proxies=proxies)
     if config.admin.public_url is not None:
         email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
 

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from daemon.config.operator_tokens import OperatorToken, distinct, with_names
 from daemon.config.setting_types import (
     Count,
     Duration,
@@ -151,7 +152,9 @@ class Admin(Section):
     port: Annotated[Count, Field(ge=0, le=65535)] = 8484
     """The port to listen on; 0 picks a free one."""
 
-    tokens: tuple[Annotated[SecretStr, printable_secret("a token", at_least=16)], ...] = ()
+    tokens: Annotated[
+        tuple[OperatorToken, ...], BeforeValidator(with_names), AfterValidator(distinct)
+    ] = ()
     """Operators' bearer tokens; without any, only health and metrics are served."""
 
     allowed_hosts: tuple[Annotated[str, AfterValidator(host_header)], ...] = (
@@ -220,6 +223,9 @@ class Retention(Section):
 
     deliveries: Annotated[Duration, within("1s", "36500d")] = timedelta(days=30)
     """Age since the attempt at which finished deliveries are deleted."""
+
+    audit: Annotated[Duration, within("1s", "36500d")] = timedelta(days=400)
+    """Age at which audit records are deleted."""
 
 
 class Log(Section):

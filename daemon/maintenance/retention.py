@@ -16,7 +16,8 @@ from daemon.core.errors import StatementTimeoutError
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.maintenance.pruning import OldestFirstPruner, PagedPruner, Pruner
 from daemon.runtime.metrics import Metrics
-from daemon.store import expired_deliveries, expired_events, retention
+from daemon.store import audit as audit_records
+from daemon.store import expired_deliveries, expired_events, retention, tenant_tokens
 from daemon.store.database import Database
 from daemon.store.session import Connection
 
@@ -41,10 +42,10 @@ STATEMENT_TIMEOUT = timedelta(seconds=2)
 
 class Retention:
     """
-    The loop; `deliveries` and `events` are the ages at which each expire.
+    The loop; `deliveries`, `events` and `audit` are the ages at which each expire.
 
-    A round prunes every table. Between two rounds the loop rests for `rest`, or for the lesser of
-    the two ages where that is shorter; so it does before the first one, because a daemon that has
+    A round prunes every table. Between two rounds the loop rests for `rest`, or for the least of
+    the ages where that is shorter; so it does before the first one, because a daemon that has
     just started has more urgent work.
     """
 
@@ -56,15 +57,16 @@ class Retention:
         *,
         deliveries: timedelta,
         events: timedelta,
+        audit: timedelta,
         metrics: Metrics,
         rest: timedelta = REST_BETWEEN_ROUNDS,
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._metrics = metrics
-        self._pruners = _pruners(deliveries=deliveries, events=events)
+        self._pruners = _pruners(deliveries=deliveries, events=events, audit=audit)
         self._remaining: deque[Pruner] = deque()  # of this round
-        self._rest_seconds = min(rest, deliveries, events).total_seconds()
+        self._rest_seconds = min(rest, deliveries, events, audit).total_seconds()
         self._next_round_at: float | None = None
         self._deleted: Counter[str] = Counter()
         self._batch_size = BatchSize(
@@ -127,7 +129,7 @@ class Retention:
         self._next_round_at = now + self._rest_seconds
 
 
-def _pruners(*, deliveries: timedelta, events: timedelta) -> tuple[Pruner, ...]:
+def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> tuple[Pruner, ...]:
     return (
         PagedPruner(
             "deliveries",
@@ -140,8 +142,10 @@ def _pruners(*, deliveries: timedelta, events: timedelta) -> tuple[Pruner, ...]:
         ),
         OldestFirstPruner("replays", retention.delete_replays, RECORDS_AGE),
         OldestFirstPruner("notices", retention.delete_notices, RECORDS_AGE),
+        OldestFirstPruner("audit", audit_records.delete_expired, audit),
+        OldestFirstPruner("tenant_tokens", tenant_tokens.delete_expired, timedelta(0)),
         OldestFirstPruner(
-            "subscription changes",
+            "subscription_changes",
             retention.delete_subscription_changes,
             SUBSCRIPTION_CHANGES_AGE,
         ),

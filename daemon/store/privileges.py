@@ -12,12 +12,18 @@ NEEDED = {
     "webhook_subscription_changes": ("SELECT", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_audit": ("SELECT", "INSERT", "DELETE"),
+    "webhook_tenant_tokens": ("SELECT", "DELETE"),
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
     "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_email_confirmations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
-NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]
+NEEDED_BY_API = [
+    ("webhooks", "INSERT"),
+    ("webhooks", "DELETE"),
+    ("webhook_tenant_tokens", "INSERT"),
+]
 
 # Functions that may have been revoked from PUBLIC. Trigger functions run without EXECUTE.
 FUNCTIONS = (

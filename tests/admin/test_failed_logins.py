@@ -1,12 +1,10 @@
 """The limit on wrong tokens: for each client, and only for wrong tokens."""
 
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from daemon.admin.api import failed_logins
-from daemon.admin.api.auth import Access
 from tests.support.api_client import OPERATOR, Answer, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -49,9 +47,7 @@ async def test_after_twenty_wrong_tokens_the_next_is_a_429(database: str, tenant
     assert answer.error == "too many wrong tokens from your address: try again later"
 
 
-@pytest.mark.parametrize(
-    "token", ["x", "wht_AAAA", f"{OPERATOR}x", "wht_" + "A" * 74 + "A=", "é" * 5000]
-)
+@pytest.mark.parametrize("token", ["x", "wht_AAAA", f"{OPERATOR}x", "wht_" + "A" * 96, "é" * 5000])
 async def test_wrong_tokens_of_every_form_are_counted(
     database: str, tenant: UUID, token: str
 ) -> None:
@@ -62,13 +58,11 @@ async def test_wrong_tokens_of_every_form_are_counted(
 
 
 async def test_right_tokens_are_served_beside_wrong_ones(database: str, tenant: UUID) -> None:
-    issued = Access([OPERATOR], allowed_hosts=[]).tenant_tokens.issue(
-        tenant, lifetime=timedelta(hours=1)
-    )
     async with serving_api(database, tenant) as api:
+        issued = await api.post("/api/tenant-tokens", {"tenantId": str(tenant)})
         await statuses(api.with_headers(**WRONG), 25)
 
-        found = await statuses(api, 30) + await statuses(api.with_token(issued.text), 30)
+        found = await statuses(api, 30) + await statuses(api.with_token(issued.json["token"]), 30)
         throttled = await statuses(api.with_headers(**WRONG), 1)
 
     assert set(found) == {200}

@@ -321,7 +321,7 @@ async def test_webhooks_are_listed_by_name_in_pages(api: ApiClient) -> None:
 
 
 async def test_a_name_with_hostile_characters_is_returned_unchanged(api: ApiClient) -> None:
-    name = "<script>alert(1)</script> \u202e 😀 ' ; DROP TABLE webhooks; --"
+    name = "<script>alert(1)</script> 😀 ' ; DROP TABLE webhooks; --"
 
     created = await api.create_webhook(URL, name=name)
 

@@ -12,7 +12,9 @@ from tests.support.aged_rows import (
     stored_delivery,
     stored_event,
     stored_notice,
+    stored_records,
     stored_replay,
+    stored_token,
 )
 from tests.support.application import Application
 from tests.support.erasure import about, counted, erased, erasure_of
@@ -32,6 +34,8 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         for address in ("ops@example.com", "eve@example.com"):
             await stored_confirmation(app, each, address)
         await many_events(app, each, 3000)
+        await stored_records(app, each, 2500)
+        await stored_token(app, each)
         await stored_event(app, each, at="NULL")
     await stored_event(app, tenant, waiting=True)
     everything = ErasureCounts(
@@ -43,6 +47,8 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         notices=2,
         webhooks=2,
         confirmations=2,
+        tokens=1,
+        audit=2500,
     )
 
     before = await counted(database, tenant)
@@ -54,6 +60,7 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
     for table in (
         *("webhooks", "webhook_events", "webhook_replays", "webhook_notices"),
         "webhook_email_confirmations",
+        *("webhook_audit", "webhook_tenant_tokens"),
     ):
         assert await count_in(app, f"{table} WHERE tenant_id = '{tenant}'") == 0
         assert await count_in(app, f"{table} WHERE tenant_id = '{other}'") > 0

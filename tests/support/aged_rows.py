@@ -116,6 +116,29 @@ async def stored_confirmation(
     )
 
 
+async def stored_records(
+    app: Application, tenant: UUID, count: int = 1, *, at: str = OLD, action: str = "updateWebhook"
+) -> None:
+    await app.db.execute(
+        "INSERT INTO webhook_audit (tenant_id, actor_kind, actor, action, at)"
+        f" SELECT $1, 'operator', 'ops', $3, {at} FROM generate_series(1, $2)",
+        tenant,
+        count,
+        action,
+    )
+
+
+async def stored_token(app: Application, tenant: UUID, *, expires: str = "'infinity'") -> UUID:
+    token_id = uuid4()
+    await app.db.execute(
+        "INSERT INTO webhook_tenant_tokens (id, tenant_id, scope, created_by, expires_at)"
+        f" VALUES ($1, $2, 'full', 'ops', {expires})",
+        token_id,
+        tenant,
+    )
+    return token_id
+
+
 async def ids_in(app: Application, table: str) -> set[UUID]:
     return {row["id"] for row in await app.db.fetch(f"SELECT id FROM {table}")}
 

@@ -21,6 +21,7 @@ TAGS = {
     "Replays": "Stored events that are sent again.",
     "Events": "Stored events and the event types.",
     "Tokens": "Access tokens for tenants.",
+    "Audit": "Who changed what, or was refused it.",
 }
 # The problems that every operation can have, and those of every operation with a body.
 COMMON_PROBLEMS = (400, 401, 403, 404, 408, 421, 422, 429, 500, 503)

@@ -112,6 +112,8 @@ class Deliveries:
         body that is too large."""
         async with self.database.transaction() as db:
             retried = await retries.retry_now(db, request.tenant_id, DeliveryId(request.id))
+            if isinstance(retried, retries.RetryDue):
+                await request.audit.write(db)
         match retried:
             case None:
                 raise not_found("delivery")

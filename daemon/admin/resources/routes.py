@@ -2,6 +2,7 @@
 
 from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Route, routes_of
+from daemon.admin.resources.audit_records import AuditRecords
 from daemon.admin.resources.deliveries import Deliveries
 from daemon.admin.resources.event_types import EventTypes
 from daemon.admin.resources.events import Events
@@ -48,5 +49,6 @@ def api_routes(
         Replays(database, replay_starter),
         FailedDeliveries(replay_starter),
         TenantTokens(database, access.tenant_tokens),
+        AuditRecords(database),
     )
     return [route for resource in resources for route in routes_of(resource)]

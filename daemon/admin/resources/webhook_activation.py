@@ -50,8 +50,11 @@ class WebhookActivation:
 
     async def _set_active(self, request: ApiRequest, *, active: bool) -> ApiResponse:
         async with self.database.transaction() as db:
-            webhook = await webhooks.set_active(
-                db, request.tenant_id, WebhookId(request.id), active=active
+            webhook = require_found(
+                await webhooks.set_active(
+                    db, request.tenant_id, WebhookId(request.id), active=active
+                ),
+                "webhook",
             )
-        found = require_found(webhook, "webhook")
-        return ApiResponse(200, webhook_response(found, self.vault, self.emails.allowed))
+            await request.audit.write(db)
+        return ApiResponse(200, webhook_response(webhook, self.vault, self.emails.allowed))

@@ -64,6 +64,7 @@ class Webhooks:
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
                 webhook = await self.emails.record(db, webhook, body.notification_email)
+                await request.audit.write(db, created=webhook.id)
         except NoSuchTenantError:
             raise not_found("tenant") from None
         shown = created_webhook_response(webhook, self.vault, self.emails.allowed, secret=secret)
@@ -152,4 +153,5 @@ class Webhooks:
             if "notification_email" in changes:
                 await self.emails.change(db, webhook, settings.notification_email)
             webhook = await webhooks.update_settings(db, webhook_id, settings)
+            await request.audit.write(db)
         return ApiResponse(200, webhook_response(webhook, self.vault, self.emails.allowed))

@@ -10,6 +10,7 @@ from daemon.admin.schemas.base import RequestModel, ResponseModel
 from daemon.admin.schemas.event_filters import EventFilters
 from daemon.admin.schemas.fields import (
     MAX_PEM_LENGTH,
+    Description,
     EndpointUrl,
     EventTypePatterns,
     HeaderChanges,
@@ -41,7 +42,7 @@ class CreateWebhookRequest(RequestModel):
     name: Name
     endpoint_url: EndpointUrl
     """The URL that receives events. It is checked now, and its addresses at every attempt."""
-    description: Annotated[Text, Field(max_length=10_000)] | None = None
+    description: Description | None = None
     event_types: EventTypePatterns | None = None
     """Null or an empty list subscribes to every type."""
     event_filters: EventFilters | None = None
@@ -63,7 +64,7 @@ class UpdateWebhookRequest(RequestModel):
 
     name: Name = ""
     endpoint_url: EndpointUrl = ""
-    description: Annotated[Text, Field(max_length=10_000)] | None = None
+    description: Description | None = None
     event_types: EventTypePatterns | None = None
     event_filters: EventFilters | None = None
     is_active: bool = True

@@ -11,6 +11,7 @@ from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.mail_recipients import AllowedRecipients, needs_confirmation
+from daemon.core.unprintable import escape
 from daemon.secrets.bound_values import members_to_set_again
 from daemon.secrets.custom_headers import parse_custom_headers
 from daemon.secrets.encryption import Vault
@@ -46,7 +47,7 @@ def _members(webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients) ->
         "endpoint_url": settings.endpoint_url,
         "event_types": None if settings.event_types is None else _strings(settings.event_types),
         "event_filters": json_fragment(settings.event_filters),
-        "filter_error": webhook.filter_error,
+        "filter_error": webhook.filter_error and escape(webhook.filter_error),
         "is_active": webhook.is_active,
         "is_failing": webhook.is_failing,
         "consecutive_failures": webhook.consecutive_failures,
@@ -95,7 +96,7 @@ def _type_warnings(settings: WebhookSettings) -> list[str]:
         "eventFilters.event_types": in_filters if isinstance(in_filters, list) else None,
     }
     return [
-        f"{member}: {name} is none of the {len(EVENT_TYPES)} event types{_suggestion(name)}"
+        f"{member}: {escape(name)} is none of the {len(EVENT_TYPES)} event types{_suggestion(name)}"
         for member, names in names_by_member.items()
         for name in names or ()
         if isinstance(name, str) and not matches_any_type(name)

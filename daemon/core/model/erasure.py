@@ -35,6 +35,8 @@ class ErasureCounts:
     notices: int = 0
     webhooks: int = 0
     confirmations: int = 0
+    tokens: int = 0
+    audit: int = 0
 
     def __add__(self, other: "ErasureCounts") -> "ErasureCounts":
         names = [field.name for field in fields(self)]
