@@ -83,6 +83,11 @@ class Calls:
     async def rotateWebhookSecret(self) -> tuple[Answer, str]:  # noqa: N802
         return await self._of_webhook("/rotate-secret")
 
+    async def probeWebhook(self) -> tuple[Answer, str]:  # noqa: N802
+        webhook = await self._webhook()
+        await insert_delivery(self._app, UUID(webhook))
+        return await self._operator.post(f"/api/webhooks/{webhook}/probe"), webhook
+
     async def sendTestEvent(self) -> tuple[Answer, str]:  # noqa: N802
         return await self._of_webhook("/test")
 

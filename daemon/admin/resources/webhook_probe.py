@@ -34,6 +34,8 @@ class WebhookProbe:
         """Raises Problem: 404 for an unknown webhook, 409 if it is paused or nothing is pending."""
         async with self.database.transaction() as db:
             probed = await retries.probe_now(db, request.tenant_id, WebhookId(request.id))
+            if isinstance(probed, retries.RetryDue):
+                await request.audit.write(db)
         match probed:
             case None:
                 raise not_found("webhook")
