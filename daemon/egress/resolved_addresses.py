@@ -11,7 +11,7 @@ import socket
 from daemon.core.policy.addresses import judge_address
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.egress.resolver import LookupFailedError, Resolver
+from daemon.egress.resolver import LookupFailedError, NameLookup
 
 # Judging a thousand addresses takes a hundredth of a second.
 MAX_ADDRESSES_JUDGED = 1024
@@ -23,7 +23,9 @@ class RefusedTargetError(Exception):
     """The egress policy forbids an address of the host; `str()` is the reason for the customer."""
 
 
-async def permitted_addresses(host: str, policy: EgressPolicy, *, resolver: Resolver) -> list[str]:
+async def permitted_addresses(
+    host: str, policy: EgressPolicy, *, resolver: NameLookup
+) -> list[str]:
     """
     Resolve `host` and judge every address.
 
@@ -42,13 +44,13 @@ async def permitted_addresses(host: str, policy: EgressPolicy, *, resolver: Reso
     return addresses
 
 
-async def addresses_of(host: str, resolver: Resolver) -> list[str]:
+async def addresses_of(host: str, resolver: NameLookup) -> list[str]:
     """
     Return `host` itself if it is an address, else its addresses, which nothing has judged.
 
     Raises LookupFailedError and PostponedError as the resolver does.
     """
-    return [host] if _is_address(host) else await resolver.addresses(host)
+    return [host] if is_address(host) else await resolver.addresses(host)
 
 
 def address_info(address: str, port: int) -> AddressInfo:
@@ -58,7 +60,8 @@ def address_info(address: str, port: int) -> AddressInfo:
     return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is an address, and no name."""
     if ":" in host:
         return True
     with contextlib.suppress(OSError):

@@ -20,11 +20,15 @@ class LookupFailedError(Exception):
     """The host name has no address; `str()` is the resolver's reason."""
 
 
-class Resolver(Protocol):
+class NameLookup(Protocol):
     """Turns a host name into addresses in the form that `socket` prints."""
 
     async def addresses(self, host: str) -> list[str]:
         """Return every IPv4 and IPv6 address of `host`. Raises LookupFailedError."""
+
+
+class Resolver(NameLookup, Protocol):
+    """A source of lookups that is closed in the end."""
 
     async def close(self) -> None:
         """Stop all lookups."""

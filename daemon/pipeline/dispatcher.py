@@ -136,9 +136,14 @@ class Dispatcher:
         upcoming = NOTHING_DUE
         if claimed.upcoming is not None:
             upcoming = NextDue(now + claimed.upcoming.due_in, claimed.upcoming.at)
-        taken = len(claimed.claims)
+        url = claimed.claims[-1].endpoint_url if claimed.claims else None
         self._lanes.claimed(
-            turn, taken=taken, last_due=claimed.last_due, upcoming=upcoming, now=now
+            turn,
+            taken=len(claimed.claims),
+            last_due=claimed.last_due,
+            upcoming=upcoming,
+            now=now,
+            host=None if url is None else self._attempts.host_of(url),
         )
 
     def _begin(self, claim: Claim) -> None:
@@ -172,6 +177,7 @@ class Dispatcher:
                 took_ms=attempted.outcome.took_ms,
                 delivered=attempted.verdict.delivered,
                 now=time.monotonic(),
+                host=self._attempts.host_of(claim.endpoint_url),
             )
         finally:
             self._memory.free(size)

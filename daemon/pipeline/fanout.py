@@ -61,8 +61,9 @@ class Fanout:
             self._behind_since = None
         elif self._behind_since is None:
             self._behind_since = now
-        for webhook_id in {delivery.webhook_id for delivery in made}:
-            self._waker.announce(webhook_id, 0.0, batch.at)
+        tenants = {event.id: event.tenant_id for event in batch.events}
+        for webhook_id, event_id in {new.webhook_id: new.event_id for new in made}.items():
+            self._waker.announce(webhook_id, 0.0, batch.at, tenant_id=tenants[event_id])
         self._metrics.pipeline.events_fanned_out.inc(len(batch.events))
         self._metrics.pipeline.deliveries_created.inc(len(made))
         if is_last:

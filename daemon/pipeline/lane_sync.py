@@ -41,7 +41,9 @@ class LaneSync:
         took = time.monotonic() - began
         for lane in pending:
             self._waker.announce(
-                lane.webhook_id, lane.upcoming.due_in, lane.upcoming.at, failing=lane.failing
+                *(lane.webhook_id, lane.upcoming.due_in, lane.upcoming.at),
+                tenant_id=lane.tenant_id,
+                failing=lane.failing,
             )
         self._lanes.forget_idle()
         self.oldest_due_seconds = max([0.0, *(-lane.upcoming.due_in for lane in pending)])

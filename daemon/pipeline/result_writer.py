@@ -180,7 +180,10 @@ class ResultWriter:
                 continue
             if verdict.retry_in is not None:
                 due = stored.next_due[claim.delivery_id]
-                self._waker.announce(claim.webhook_id, verdict.retry_in.total_seconds(), due)
+                self._waker.announce(
+                    *(claim.webhook_id, verdict.retry_in.total_seconds(), due),
+                    tenant_id=claim.tenant_id,
+                )
             self._log.attempted(result)
         for notice in stored.notices:
             self._metrics.notifications.notices[notice.kind].inc()

@@ -1,9 +1,10 @@
 """Which endpoints have pending attempts, and when the earliest of each is due."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
 
 
@@ -26,7 +27,7 @@ FIND_PENDING_LANES = """
                  ORDER BY d.webhook_id LIMIT 1)
           FROM endpoint WHERE endpoint.id IS NOT NULL
     )
-    SELECT w.id, w.consecutive_failures, first.next_retry_at AS at,
+    SELECT w.id, w.tenant_id, w.consecutive_failures, first.next_retry_at AS at,
            extract(epoch FROM first.next_retry_at - now())::float8 AS due_in
       FROM endpoint
       JOIN webhooks AS w ON w.id = endpoint.id AND w.is_active
@@ -45,6 +46,7 @@ class PendingLane:
     """An active endpoint with a pending attempt that is not leased."""
 
     webhook_id: WebhookId
+    tenant_id: TenantId
     upcoming: Upcoming
     failing: bool
 
@@ -54,9 +56,21 @@ async def pending_lanes(db: Connection) -> list[PendingLane]:
     return [
         PendingLane(
             WebhookId(row["id"]),
+            TenantId(row["tenant_id"]),
             Upcoming(row["at"], row["due_in"]),
             failing=row["consecutive_failures"] > 0,
         )
         for row in await db.fetch(FIND_PENDING_LANES)
         if row["at"] is not None
     ]
+
+
+FIND_TENANTS = "SELECT id, tenant_id FROM webhooks WHERE id = ANY ($1::uuid[])"
+
+
+async def tenants_of(
+    db: Connection, webhook_ids: Collection[WebhookId]
+) -> dict[WebhookId, TenantId]:
+    """Return the tenant of each of these webhooks; those that are gone are missing."""
+    rows = await db.fetch(FIND_TENANTS, list(webhook_ids))
+    return {WebhookId(row["id"]): TenantId(row["tenant_id"]) for row in rows}

@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
+from typing import TYPE_CHECKING
 
 from daemon.core.model.ids import WebhookId
+from daemon.core.scheduling.slots import Tenant
+
+if TYPE_CHECKING:
+    from daemon.core.scheduling.host_shares import Host
+    from daemon.core.scheduling.tenant_lines import TenantLines
 
 FIRST_WINDOW = 2.0
 SLOW_MS = 1000.0
@@ -40,10 +46,13 @@ class Lane:
     What one daemon knows of an endpoint.
 
     `window` bounds the attempts in flight: it opens by one with every success and halves with every
-    failure. While a claim is under way (`claiming`), what is heard of the lane is kept apart.
+    failure. While a claim is under way (`claiming`), what is heard of the lane is kept apart, and
+    the `claimable` attempts hold slots already. `host` is None until its address is known; `line`
+    is where the lane waits.
     """
 
     webhook_id: WebhookId
+    tenant: Tenant
     window: float = FIRST_WINDOW
     next_due: NextDue = NOTHING_DUE
     heard_while_claiming: NextDue = NOTHING_DUE
@@ -51,6 +60,21 @@ class Lane:
     in_flight: int = 0
     mean_ms: float = 0.0
     rests_until: float = -inf
+    claimable: int = 0
+    known: bool = False
+    delivered_last: bool = False
+    host: "Host | None" = None
+    line: "TenantLines | None" = None
+
+    @property
+    def held(self) -> int:
+        """The slots that it holds."""
+        return self.in_flight + self.claimable
+
+    @property
+    def unproven(self) -> bool:
+        """Whether its slots may not come back soon: it never answered, is slow, or failed last."""
+        return not self.delivered_last or self.slow
 
     @property
     def slow(self) -> bool:
@@ -89,5 +113,8 @@ class Lane:
 
     def record(self, took_ms: float, *, delivered: bool, widest: int) -> None:
         """Learn from the result of an attempt."""
-        self.mean_ms += NEWEST_WEIGHT * (took_ms - self.mean_ms)
+        self.delivered_last = delivered
+        weight = NEWEST_WEIGHT if self.known else 1.0
+        self.known = True
+        self.mean_ms += weight * (took_ms - self.mean_ms)
         self.window = min(widest, self.window + 1) if delivered else max(1.0, self.window / 2)
