@@ -3,8 +3,8 @@ The share of all slots that one host has: an address at which any number of webh
 
 Rule: a host loses its share by hanging, not by popularity. One that answers may hold two thirds of
 all slots. When nothing comes back from it for half a second, its share shrinks at once, until it
-answers again. A lane that was quick the last time gets a slot nevertheless while it holds none, up
-to three quarters: its neighbours at a load balancer may be at fault, not the host.
+answers again. A lane that was quick the last time gets a slot nevertheless while its tenant holds
+none, up to three quarters: its neighbours at a load balancer may be at fault, not the host.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ SILENT_IN_FLIGHT = 8  # with fewer, a silence says little
 ANSWERING = Share(2)
 SILENT = Share(1, 2)
 UNPROVEN = Share(1)
-FIRST = Share(3)  # for a quick lane that holds no slot
+FIRST = Share(3)  # for a quick lane that holds no slot; during a silence, of a tenant without any
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -63,6 +63,6 @@ class Host(Held):
             return min(room, SILENT.room(held=self.in_flight, free=free)) if self.silent else room
         share = SILENT if self.silent else ANSWERING
         room = share.room(held=self.in_flight, free=free)
-        if room == 0 and lane.held == 0:
+        if room == 0 and (lane.tenant.in_flight if self.silent else lane.held) == 0:
             return min(1, FIRST.room(held=self.in_flight, free=free))
         return room

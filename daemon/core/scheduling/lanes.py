@@ -14,6 +14,7 @@ Lanes are hints, not truth: a daemon that starts knows none, and the lane sync r
 forgotten. Times are seconds on the caller's clock; `since` is the database's and only passed on.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,13 +102,15 @@ class Lanes:
         self._waiting.review_parked(now=now)
         room = min(room, self._slots.total - self._slots.in_flight)
         of_each_tenant = room // max(1, self._waiting.tenants)
+        left: defaultdict[TenantId, int] = defaultdict(lambda: of_each_tenant)
         turns: list[LaneTurn] = []
         while room > 0 and len(turns) < MAX_TURNS and (first := self._waiting.next(now=now)):
             lane, most, beside = first
-            limit = min(lane.room, room, most, max(1, of_each_tenant // beside))
+            limit = min(lane.room, room, most, max(1, left[lane.tenant.id] // beside))
             if limit == 0:
                 continue  # its window has shrunk; `finished` puts it back in line
             room -= limit
+            left[lane.tenant.id] -= limit
             turns.append(self._begin_claim(lane, limit, now))
         self._waiting.end_round()
         return turns
