@@ -108,7 +108,7 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+async def receiving(address: str = "127.0.0.1") -> AsyncIterator[Receiver]:
     """Run a receiver during the block, and abort its connections at the end."""
     receiver = Receiver()
     connections: list[_Connection] = []
@@ -117,8 +117,8 @@ async def receiving() -> AsyncIterator[Receiver]:
         connections.append(_Connection(receiver))
         return connections[-1]
 
-    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0, backlog=4096)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.get_running_loop().create_server(connect, address, 0, backlog=4096)
+    receiver.url = f"http://{address}:{server.sockets[0].getsockname()[1]}"
     try:
         yield receiver
     finally:
