@@ -8,7 +8,7 @@ from aiohttp import web
 from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
-from daemon.config.policies import egress_policy, health_limits, master_keys
+from daemon.config.policies import egress_policy, health_limits, master_keys, webhook_limits
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
 from daemon.egress.client import WebhookClient
@@ -171,6 +171,7 @@ def _add_api(
         offload=components.offload,
         vault=components.vault,
         policy=egress_policy(config),
+        limits=webhook_limits(config),
         access=access,
     )
     add_api(app, routes, access)

@@ -3,6 +3,7 @@
 from daemon.config.config import Config
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.webhook_limits import WebhookLimits
 
 
 def egress_policy(config: Config) -> EgressPolicy:
@@ -14,6 +15,11 @@ def egress_policy(config: Config) -> EgressPolicy:
 def health_limits(config: Config) -> HealthLimits:
     """The numbers of failures at which an endpoint is failing, and is paused."""
     return HealthLimits(config.delivery.failing_after, config.delivery.pause_after)
+
+
+def webhook_limits(config: Config) -> WebhookLimits:
+    """How many webhooks a tenant may have over the API."""
+    return WebhookLimits(config.limits.webhooks_per_tenant, config.limits.webhooks_per_host)
 
 
 def master_keys(config: Config) -> list[str]:

@@ -13,6 +13,7 @@ from daemon.admin.api.auth import Access
 from daemon.admin.resources.routes import api_routes
 from daemon.config import Config
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.webhook_limits import WebhookLimits
 from daemon.secrets.encryption import Vault
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
@@ -29,6 +30,7 @@ OPERATIONS = [
         offload=UNUSED,
         vault=Vault(),
         policy=EgressPolicy(),
+        limits=WebhookLimits(),
         access=Access([OPERATOR], allowed_hosts=[]),
     )
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
+from daemon.admin.resources.webhook_limits import WebhookQuota
 from daemon.admin.resources.webhook_secrets import SECRET_MEMBERS, changed_secrets, new_secrets
 from daemon.admin.resources.webhook_settings import (
     changed_settings,
@@ -29,14 +30,17 @@ class Webhooks:
     database: Database
     vault: Vault
     policy: EgressPolicy
+    quota: WebhookQuota
 
     @operation(
         "POST /api/webhooks",
         operation_id="createWebhook",
         tag="Webhooks",
         summary="Create a webhook",
+        description="A tenant may have a limited number of webhooks, in all and at one host.",
         body=schemas.CreateWebhookRequest,
         responses={201: ("The webhook. Its secret is shown only once.", schemas.CreatedWebhook)},
+        problems=(409,),
         links={
             "retrieve": Link("retrieveWebhook"),
             "update": Link("updateWebhook"),
@@ -45,7 +49,10 @@ class Webhooks:
         },
     )
     async def create(self, request: ApiRequest) -> ApiResponse:
-        """Raises Problem: 404 for an unknown tenant, 422 for settings that cannot be used."""
+        """
+        Raises Problem: 404 for an unknown tenant, 409 when it has as many webhooks as it may, 422
+        for settings that cannot be used.
+        """
         body: schemas.CreateWebhookRequest = request.body
         settings = new_settings(body)
         check_settings(settings, self.policy)
@@ -53,6 +60,7 @@ class Webhooks:
         secrets = new_secrets(body, secret, self.vault)
         try:
             async with self.database.transaction() as db:
+                await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
                 webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
@@ -110,9 +118,13 @@ class Webhooks:
         description="The changes apply from the next attempt on.",
         body=schemas.UpdateWebhookRequest,
         responses={200: ("The webhook.", schemas.Webhook)},
+        problems=(409,),
     )
     async def update(self, request: ApiRequest) -> ApiResponse:
-        """Raises Problem: 404 for an unknown webhook, 422 for settings that cannot be used."""
+        """
+        Raises Problem: 404 for an unknown webhook, 409 when its tenant may have no more webhooks at
+        its new host, 422 for settings that cannot be used.
+        """
         changes = given_members(request.body)
         webhook_id = WebhookId(request.id)
         async with self.database.transaction() as db:
@@ -121,6 +133,11 @@ class Webhooks:
             )
             settings = changed_settings(webhook.settings, changes)
             check_settings(settings, self.policy)
+            await self.quota.check_move(
+                *(db, request.tenant_id),
+                old_url=webhook.settings.endpoint_url,
+                new_url=settings.endpoint_url,
+            )
             if SECRET_MEMBERS & changes.keys():
                 secrets = changed_secrets(webhook.secrets, changes, self.vault)
                 await webhooks.update_secrets(db, secrets)

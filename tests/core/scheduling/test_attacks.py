@@ -27,12 +27,14 @@ def healthy_webhook(simulation: Simulation, *, host: str = GOOD_HOST) -> Webhook
     return healthy
 
 
-@pytest.mark.parametrize("webhooks", [300, 600, 5000])
-def test_fresh_webhooks_that_hang_delay_no_other_tenant(webhooks: int) -> None:
+@pytest.mark.parametrize(
+    ("webhooks", "tenants"), [(300, 1), (600, 1), (5000, 1), (600, 50), (600, 150)]
+)
+def test_fresh_webhooks_that_hang_delay_no_other_tenant(webhooks: int, tenants: int) -> None:
     simulation = Simulation()
     healthy = healthy_webhook(simulation)
-    for _ in range(webhooks):
-        bad = simulation.webhook(CROWD, hanging)
+    for n in range(webhooks):
+        bad = simulation.webhook(CROWD + n % tenants, hanging)
         for _ in range(2):  # as many as the first window of a lane lets through at once
             simulation.events(bad, begin=1.0, every=5.0, until=6.0)
     fresh = [simulation.webhook(FRESH + n, quick) for n in range(20)]
@@ -44,6 +46,17 @@ def test_fresh_webhooks_that_hang_delay_no_other_tenant(webhooks: int) -> None:
     assert healthy.p95_ms() == 0.0
     assert max(healthy.waits) == 0.0
     assert [webhook.waits for webhook in fresh] == [[0.0]] * 20
+
+
+def test_a_thousand_tenants_that_hang_delay_no_webhook_that_answers_quickly() -> None:
+    simulation = Simulation()
+    healthy = healthy_webhook(simulation)
+    for n in range(1000):
+        simulation.events(simulation.webhook(CROWD + n, hanging), begin=1.0, every=1.0, until=6.0)
+
+    simulation.run(10.0)
+
+    assert max(healthy.waits) == 0.0
 
 
 @pytest.mark.parametrize("tenants", [1, 600])
