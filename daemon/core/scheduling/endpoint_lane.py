@@ -47,8 +47,9 @@ class Lane:
 
     `window` bounds the attempts in flight: it opens by one with every success and halves with every
     failure. While a claim is under way (`claiming`), what is heard of the lane is kept apart, and
-    the `claimable` attempts hold slots already. `host` is None until its address is known; `line`
-    is where the lane waits.
+    the `claimable` attempts hold slots already. Slots of an `unproven` lane may not come back soon:
+    it has never answered, is slow, or failed the last time. `host` is None until its address is
+    known; `line` is where the lane waits.
     """
 
     webhook_id: WebhookId
@@ -62,7 +63,7 @@ class Lane:
     rests_until: float = -inf
     claimable: int = 0
     known: bool = False
-    delivered_last: bool = False
+    unproven: bool = True
     host: "Host | None" = None
     line: "TenantLines | None" = None
 
@@ -70,11 +71,6 @@ class Lane:
     def held(self) -> int:
         """The slots that it holds."""
         return self.in_flight + self.claimable
-
-    @property
-    def unproven(self) -> bool:
-        """Whether its slots may not come back soon: it never answered, is slow, or failed last."""
-        return not self.delivered_last or self.slow
 
     @property
     def slow(self) -> bool:
@@ -113,8 +109,8 @@ class Lane:
 
     def record(self, took_ms: float, *, delivered: bool, widest: int) -> None:
         """Learn from the result of an attempt."""
-        self.delivered_last = delivered
         weight = NEWEST_WEIGHT if self.known else 1.0
         self.known = True
         self.mean_ms += weight * (took_ms - self.mean_ms)
+        self.unproven = self.slow or not delivered
         self.window = min(widest, self.window + 1) if delivered else max(1.0, self.window / 2)

@@ -38,15 +38,24 @@ class KnownLanes:
 
     def hold(self, lane: Lane, change: int) -> None:
         """Count so many more slots that this lane holds, or fewer if it is negative."""
-        for held in (self._slots, lane.tenant, lane.host):
-            if held is not None:
-                held.count(change, unproven=lane.unproven)
+        if change == 0:
+            return
+        of_unproven = change if lane.unproven else 0
+        self._slots.count(change, of_unproven)
+        lane.tenant.count(change, of_unproven)
+        if lane.host is not None:
+            lane.host.count(change, of_unproven)
 
     def record(self, lane: Lane, took_ms: float, *, delivered: bool) -> None:
         """Learn from the result of an attempt; what the lane holds may be unproven from now on."""
-        self.hold(lane, -lane.held)
+        was_unproven = lane.unproven
         lane.record(took_ms, delivered=delivered, widest=self._widest)
-        self.hold(lane, lane.held)
+        if lane.unproven is was_unproven:
+            return
+        change = lane.held if lane.unproven else -lane.held
+        for held in (self._slots, lane.tenant, lane.host):
+            if held is not None:
+                held.unproven += change
 
     def move(self, lane: Lane, key: str) -> None:
         """Note that a lane's attempts go to the host with this address from now on."""

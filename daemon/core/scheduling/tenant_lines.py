@@ -42,7 +42,9 @@ class TenantLines:
     @property
     def first(self) -> TenantLine | None:
         """The line of the tenant whose turn is next."""
-        return next(iter(self._lines.values()), None)
+        for line in self._lines.values():
+            return line
+        return None
 
     @property
     def first_lane(self) -> Lane | None:

@@ -69,9 +69,8 @@ class WaitingLanes:
         Returns it with how many slots its tenant's and its host's shares allow, and how many lanes
         of its tenant are in line with it. The caller ends a round of calls with `end_round`.
         """
-        while lines := self._first_lines():
-            line = lines.first
-            assert line is not None
+        while first := self._first_line():
+            lines, line = first
             by_tenant = self._slots.room_for(line.tenant, unproven=lines.unproven)
             if by_tenant == 0:
                 self._passed_over.append((lines, lines.set_aside()))
@@ -95,14 +94,15 @@ class WaitingLanes:
     def review_parked(self, *, now: float) -> None:
         """Return lanes of some hosts to their lines if their share has grown, as others ended."""
         for _ in range(min(HOSTS_REVIEWED_AT_ONCE, len(self._parked))):
-            _, host = self._parked.popitem(last=False)
+            key, host = next(iter(self._parked.items()))
             self.unpark(host, now=now)
-            if any(host.parked):
-                self._parked[host.key] = host
+            self._parked.move_to_end(key)
+            if not any(host.parked):
+                del self._parked[key]
 
     def unpark(self, host: Host | None, *, now: float) -> None:
         """Return lanes that are parked at this host to their lines, as far as its share goes."""
-        if host is None:
+        if host is None or host.key not in self._parked:
             return
         for lines in host.parked:
             for _ in range(UNPARKED_AT_ONCE):
@@ -112,14 +112,14 @@ class WaitingLanes:
                 self._parked_lanes -= 1
                 self.add(lines.take(order=next(self._orders), now=now), now=now)
 
-    def _first_lines(self) -> TenantLines | None:
-        """The lines whose first tenant came first, of those that may have any slot."""
+    def _first_line(self) -> tuple[TenantLines, TenantLine] | None:
+        """The line of the tenant that came first, of those with lanes that may have any slot."""
         quick, unproven = self._quick.first, self._unproven.first
         if unproven is None or self._slots.free_with_reserve(unproven=True) <= 0:
-            return self._quick if quick else None
+            return (self._quick, quick) if quick else None
         if quick is None or unproven.order < quick.order:
-            return self._unproven
-        return self._quick
+            return self._unproven, unproven
+        return self._quick, quick
 
     def _park(self, lane: Lane, host: Host | None, *, now: float) -> None:
         assert host is not None
