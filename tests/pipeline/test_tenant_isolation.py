@@ -67,13 +67,16 @@ async def test_fresh_webhooks_that_hang_delay_no_event_of_a_newcomer(
 
 
 @pytest.mark.parametrize("tenants", [1, 3])
-async def test_bad_neighbours_at_the_same_address_delay_no_proven_webhook(
+async def test_bad_neighbours_at_the_same_address_delay_no_other_tenant(
     app: Application, database: str, receiver: Receiver, tenants: int
 ) -> None:
-    receiver.answer = lambda request: Reply() if request.path == "/healthy" else never()
+    good = ("/healthy", "/fresh")
+    receiver.answer = lambda request: Reply() if request.path in good else never()
     crowd = await crowd_of(app, receiver, tenants=tenants)
     healthy = await app.tenant()
     webhook = await app.webhook(healthy, receiver.url + "/healthy")
+    newcomer = await app.tenant()
+    await app.webhook(newcomer, receiver.url + "/fresh")
     async with few_slots(database):
         await app.event(healthy)
         await until(lambda: settled(app, webhook, "success", 1))
@@ -83,6 +86,8 @@ async def test_bad_neighbours_at_the_same_address_delay_no_proven_webhook(
         for n in range(EVENTS):
             await app.event(healthy)
             await until(lambda n=n: len(receiver.at("/healthy")) == n + 2)
+            await app.event(newcomer)
+            await until(lambda n=n: len(receiver.at("/fresh")) == n + 1)
         failed_before = await timed_out(app)
 
     assert failed_before == 0

@@ -3,8 +3,8 @@ The share of all slots that one host has: an address at which any number of webh
 
 Rule: a host loses its share by hanging, not by popularity. One that answers may hold two thirds of
 all slots. When nothing comes back from it for half a second, its share shrinks at once, until it
-answers again. A lane that was quick the last time gets a slot nevertheless while its tenant holds
-none, up to three quarters: its neighbours at a load balancer may be at fault, not the host.
+answers again. A tenant that holds no slot gets one nevertheless, up to three quarters: its
+neighbours at a load balancer may be at fault, not the host.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ SILENT_IN_FLIGHT = 8  # with fewer, a silence says little
 ANSWERING = Share(2)
 SILENT = Share(1, 2)
 UNPROVEN = Share(1)
-FIRST = Share(3)  # for a quick lane that holds no slot; during a silence, of a tenant without any
+FIRST = Share(3)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -60,9 +60,16 @@ class Host(Held):
         free = slots.free_with_reserve(unproven=lane.unproven)
         if lane.unproven:
             room = UNPROVEN.room(held=self.unproven, free=free)
-            return min(room, SILENT.room(held=self.in_flight, free=free)) if self.silent else room
-        share = SILENT if self.silent else ANSWERING
-        room = share.room(held=self.in_flight, free=free)
-        if room == 0 and (lane.tenant.in_flight if self.silent else lane.held) == 0:
+        else:
+            room = ANSWERING.room(held=self.in_flight, free=free)
+        if self.silent:
+            room = min(room, SILENT.room(held=self.in_flight, free=free))
+        if room == 0 and self._is_first(lane):
             return min(1, FIRST.room(held=self.in_flight, free=free))
         return room
+
+    def _is_first(self, lane: Lane) -> bool:
+        """Whether the neighbours should not count: its tenant, or a quick lane, holds no slot."""
+        if lane.tenant.in_flight == 0:
+            return True
+        return lane.held == 0 and not (lane.unproven or self.silent)

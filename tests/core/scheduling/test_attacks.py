@@ -78,8 +78,11 @@ def test_a_host_that_goes_down_with_600_good_webhooks_delays_no_other(tenants: i
 
 
 @pytest.mark.parametrize("tenants", [1, 8, 50])
-def test_bad_neighbours_at_a_load_balancer_delay_no_proven_webhook(tenants: int) -> None:
+def test_bad_neighbours_at_a_load_balancer_delay_no_other_tenant(tenants: int) -> None:
     simulation = Simulation()
+    fresh = [simulation.webhook(FRESH + n, quick, host=BAD_HOST) for n in range(20)]
+    for n, webhook in enumerate(fresh):
+        simulation.events(webhook, begin=3.1 + n / 4, every=0.05, until=9.0)
     healthy = healthy_webhook(simulation, host=BAD_HOST)
     for n in range(800):
         bad = simulation.webhook(CROWD + n % tenants, hanging, host=BAD_HOST)
@@ -89,6 +92,7 @@ def test_bad_neighbours_at_a_load_balancer_delay_no_proven_webhook(tenants: int)
 
     assert healthy.p95_ms() == 0.0
     assert max(healthy.waits) == 0.0
+    assert {max(webhook.waits) for webhook in fresh} == {0.0}
 
 
 def test_a_rare_event_of_a_proven_webhook_passes_a_host_that_is_silent() -> None:
