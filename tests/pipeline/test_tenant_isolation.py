@@ -1,13 +1,17 @@
 """Crowds of webhooks that hang take no slot from another tenant, with a real daemon."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
 
+from daemon.egress import client
 from daemon.service import Service
 from tests.support.application import Application
+from tests.support.client import FakeResolver
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply, receiving
@@ -115,6 +119,37 @@ async def test_a_host_that_goes_down_with_many_good_webhooks_delays_no_other(
 
     assert failed_before == 0
     assert down.open_most <= SLOTS * 3 // 4
+
+
+class HalfDeadNames(FakeResolver):
+    """Names that begin with `dead` get no reply; the others are on loopback."""
+
+    async def addresses(self, host: str) -> list[str]:
+        self.lookups.append(host)
+        if host.startswith("dead"):
+            await asyncio.Event().wait()
+        return ["127.0.0.1"]
+
+
+async def test_names_that_never_resolve_delay_no_event_of_a_newcomer(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = HalfDeadNames()
+    monkeypatch.setattr(client, "CaresResolver", lambda: resolver)
+    crowd, newcomer = await app.tenant(), await app.tenant()
+    for n in range(CROWD):
+        await app.webhook(crowd, f"http://dead.name{n}.example/")
+    port = urlsplit(receiver.url).port
+    await app.webhook(newcomer, f"http://good.example:{port}/")
+    async with few_slots(database):
+        await app.events(crowd, 2)
+        await until(lambda: len(resolver.lookups) >= 5)
+        for n in range(EVENTS):
+            await app.event(newcomer)
+            await until(lambda n=n: len(receiver.received) == n + 1)
+        failed_before = await timed_out(app)
+
+    assert failed_before == 0
 
 
 async def test_a_tenant_alone_with_quick_webhooks_uses_most_slots(
