@@ -62,6 +62,7 @@ async def tenants_above(db: Connection, limit: int) -> list[Counted]:
 HOSTS_ABOVE = f"""
     SELECT tenant_id, host, count(*) AS count
       FROM webhooks, LATERAL (SELECT {HOST} AS host) AS judged
+     WHERE host IS NOT NULL  -- what is no URL is reported elsewhere
      GROUP BY tenant_id, host
     HAVING count(*) > $1
      ORDER BY count DESC, tenant_id, host
