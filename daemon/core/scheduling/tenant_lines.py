@@ -82,6 +82,10 @@ class TenantLines:
         if not line.lanes:
             del self._lines[lane.tenant.id]
 
+    def pass_over(self) -> None:
+        """Put the first tenant's line at the end."""
+        self._lines.move_to_end(next(iter(self._lines)))
+
     def set_aside(self) -> TenantLine:
         """Remove the first tenant's line, until `restore` puts it back in front."""
         _, line = self._lines.popitem(last=False)

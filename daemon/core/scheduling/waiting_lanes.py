@@ -107,8 +107,11 @@ class WaitingLanes:
         for lines in host.parked:
             for _ in range(UNPARKED_AT_ONCE):
                 lane = lines.first_lane
-                if lane is None or host.room_for(lane, self._slots, now=now) == 0:
+                if lane is None:
                     break
+                if host.room_for(lane, self._slots, now=now) == 0:
+                    lines.pass_over()  # another tenant may hold fewer slots
+                    continue
                 self._parked_lanes -= 1
                 self.add(lines.take(order=next(self._orders), now=now), now=now)
 
