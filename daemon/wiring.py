@@ -17,6 +17,7 @@ from daemon.config.policies import (
     egress_policy,
     health_limits,
     master_keys,
+    webhook_limits,
 )
 from daemon.core.model.ids import TokenId
 from daemon.core.policy.email_addresses import parse_address
@@ -145,12 +146,7 @@ def _pipeline(
 ) -> Pipeline:
     delivery = config.delivery
     lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
-    client = WebhookClient(
-        egress_policy(config),
-        timeout=delivery.timeout,
-        proxy=egress_proxy(config),
-        stalls=StallWatch(on_stall=metrics.pipeline.observe_stall),
-    )
+    client = _client(config, metrics)
     attempts = AttemptMaker(
         client,
         vault,
@@ -183,6 +179,15 @@ def _pipeline(
         ),
         dispatcher=dispatcher,
         results=results,
+    )
+
+
+def _client(config: Config, metrics: Metrics) -> WebhookClient:
+    return WebhookClient(
+        egress_policy(config),
+        timeout=config.delivery.timeout,
+        proxy=egress_proxy(config),
+        stalls=StallWatch(on_stall=metrics.pipeline.observe_stall),
     )
 
 
@@ -227,6 +232,7 @@ def _add_api(
         offload=components.offload,
         vault=components.vault,
         policy=egress_policy(config),
+        limits=webhook_limits(config),
         access=access,
         emails=NotificationEmails(
             allowed_recipients(config), can_ask=config.admin.public_url is not None

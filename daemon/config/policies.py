@@ -7,6 +7,7 @@ from daemon.config.machine_names import machine_names
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.mail_recipients import AllowedRecipients
+from daemon.core.policy.webhook_limits import WebhookLimits
 
 
 def egress_policy(config: Config) -> EgressPolicy:
@@ -40,6 +41,11 @@ def accepted_hosts(config: Config) -> list[str]:
     public_url = config.admin.public_url
     public_host = None if public_url is None else urlsplit(public_url).hostname
     return [*config.admin.allowed_hosts, *([] if public_host is None else [public_host])]
+
+
+def webhook_limits(config: Config) -> WebhookLimits:
+    """How many webhooks a tenant may have over the API."""
+    return WebhookLimits(config.limits.webhooks_per_tenant, config.limits.webhooks_per_host)
 
 
 def master_keys(config: Config) -> list[str]:

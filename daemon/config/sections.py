@@ -143,6 +143,16 @@ class Egress(Section):
     """http://user:password@host:port of an HTTP proxy (CONNECT) for all requests; None: direct."""
 
 
+class Limits(Section):
+    """What tenants may create over the API; rows that the application inserts are served anyway."""
+
+    webhooks_per_tenant: Annotated[Count, Field(ge=0, le=1_000_000)] = 500
+    """Maximum webhooks of one tenant; 0 is no limit."""
+
+    webhooks_per_host: Annotated[Count, Field(ge=0, le=1_000_000)] = 50
+    """Maximum webhooks of one tenant at one host; 0 is no limit."""
+
+
 class Admin(Section):
     """The server of health, metrics and the API."""
 

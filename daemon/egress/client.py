@@ -81,7 +81,7 @@ class WebhookClient:
         target = self._judge_url(request.url)
         if isinstance(target, Refusal):
             return Outcome(Failure(FailureKind.REFUSED_TARGET, target.reason), took_ms=0)
-        peer = Peer(target, request.client)
+        peer = Peer(target, request.client, request.tenant_id)
         result: Response | Failure
         try:
             result = await self._post(peer, request_bytes(target, request), timings, own_faults)
@@ -89,6 +89,11 @@ class WebhookClient:
             result = self._failure(error, target, own_faults)
         head = request_head(target, request, hide_secrets=True)
         return Outcome(result, timings.total_ms(), Trace(head, timings.stages_ms()))
+
+    def host_of(self, url: str) -> str | None:
+        """The key of the address that this URL's host had at its last lookup; None if unknown."""
+        target = self._judge_url(url)
+        return None if isinstance(target, Refusal) else self._connector.host_of(target.host)
 
     async def close(self) -> None:
         """Close the idle connections and the resolver; requests under way must have ended."""

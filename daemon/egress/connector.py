@@ -12,12 +12,19 @@ from collections.abc import Sequence
 import aiohappyeyeballs
 
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.egress.host_key import host_key
 from daemon.egress.http1 import HttpConnection
+from daemon.egress.lookups import Lookups
 from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.network import OwnNetwork
 from daemon.egress.peer import Peer
 from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, open_tunnel
-from daemon.egress.resolved_addresses import address_info, addresses_of, permitted_addresses
+from daemon.egress.resolved_addresses import (
+    address_info,
+    addresses_of,
+    is_address,
+    permitted_addresses,
+)
 from daemon.egress.resolver import LookupFailedError, Resolver
 from daemon.egress.routes import SocketAddress
 from daemon.egress.timings import Timings
@@ -52,6 +59,7 @@ class Connector:
         self._loop = asyncio.get_running_loop()
         self._policy = policy
         self._resolver = resolver
+        self._lookups = Lookups(resolver)
         self._proxy_resolver = proxy_resolver or resolver
         self._tls = tls
         self._proxy = proxy
@@ -74,7 +82,8 @@ class Connector:
         target = peer.target
         context = self._tls.context_for(peer.client) if target.tls else None
         timings.enter("lookup")
-        addresses = await permitted_addresses(target.host, self._policy, resolver=self._resolver)
+        lookups = self._lookups.of(peer.tenant_id)
+        addresses = await permitted_addresses(target.host, self._policy, resolver=lookups)
         timings.enter("connect")
         sock = await self._connect(addresses[:MAX_ADDRESSES_TRIED], target.port, tried)
         try:
@@ -89,6 +98,10 @@ class Connector:
             raise
         connection.destination = destination
         return connection
+
+    def host_of(self, host: str) -> str | None:
+        """The key of the address that a host name had at its last lookup; None if unknown."""
+        return host_key([host]) if is_address(host) else self._lookups.key_of(host)
 
     async def close(self) -> None:
         """Close the resolvers."""

@@ -12,7 +12,7 @@ import socket
 from daemon.core.policy.addresses import judge_address
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.names import is_localhost, loopback_addresses
-from daemon.egress.resolver import LookupFailedError, NoPublicAddressError, Resolver
+from daemon.egress.resolver import LookupFailedError, NameLookup, NoPublicAddressError
 
 # Judging a thousand addresses takes a hundredth of a second.
 MAX_ADDRESSES_JUDGED = 1024
@@ -20,7 +20,9 @@ MAX_ADDRESSES_JUDGED = 1024
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 
-async def permitted_addresses(host: str, policy: EgressPolicy, *, resolver: Resolver) -> list[str]:
+async def permitted_addresses(
+    host: str, policy: EgressPolicy, *, resolver: NameLookup
+) -> list[str]:
     """
     Resolve `host`, which the policy has permitted, and judge every address.
 
@@ -37,13 +39,13 @@ async def permitted_addresses(host: str, policy: EgressPolicy, *, resolver: Reso
     return addresses
 
 
-async def addresses_of(host: str, resolver: Resolver) -> list[str]:
+async def addresses_of(host: str, resolver: NameLookup) -> list[str]:
     """
     Return `host` itself if it is an address, else its addresses, which nothing has judged.
 
     Raises LookupFailedError and PostponedError as the resolver does.
     """
-    return [host] if _is_address(host) else await resolver.addresses(host)
+    return [host] if is_address(host) else await resolver.addresses(host)
 
 
 def address_info(address: str, port: int) -> AddressInfo:
@@ -53,7 +55,8 @@ def address_info(address: str, port: int) -> AddressInfo:
     return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is an address, and no name."""
     if ":" in host:
         return True
     with contextlib.suppress(OSError):

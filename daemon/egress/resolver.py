@@ -39,7 +39,7 @@ class NoPublicAddressError(LookupFailedError):
     """
 
 
-class Resolver(Protocol):
+class NameLookup(Protocol):
     """Turns a host name into addresses in the form that `socket` prints."""
 
     async def addresses(self, host: str) -> list[str]:
@@ -48,6 +48,10 @@ class Resolver(Protocol):
 
         Raises LookupFailedError: NoPublicAddressError when there is none.
         """
+
+
+class Resolver(NameLookup, Protocol):
+    """A source of lookups that is closed in the end."""
 
     async def close(self) -> None:
         """Stop all lookups."""

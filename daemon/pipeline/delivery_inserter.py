@@ -100,9 +100,8 @@ class DeliveryInserter:
         insertable = await subscriptions.lock_for_insert(db, wanted)
         locked = [each for each in new if each.webhook_id not in insertable]
         if locked:
-            tenants = {each.leased.event.id: each.leased.event.tenant_id for each in matched}
             await inbox_leases.return_events(
-                db, [(each.event_id, each.webhook_id, tenants[each.event_id]) for each in locked]
+                db, [(each.event_id, each.webhook_id, each.tenant_id) for each in locked]
             )
         now = [each for each in new if each.webhook_id in insertable]
         if now:
@@ -112,15 +111,20 @@ class DeliveryInserter:
     def _announce(self, new: Sequence[NewDelivery], at: datetime | None) -> None:
         """Announce deliveries that are due at the time of their transaction."""
         self._metrics.deliveries_created.inc(len(new))
-        for webhook_id in {each.webhook_id for each in new}:
-            self._waker.announce(webhook_id, 0.0, at)
+        for webhook_id, tenant_id in {each.webhook_id: each.tenant_id for each in new}.items():
+            self._waker.announce(webhook_id, 0.0, at, tenant_id=tenant_id)
 
 
 def _deliveries(matched: MatchedEvent) -> list[NewDelivery]:
     event = matched.leased.event
     return [
         NewDelivery(
-            new_delivery_id(), webhook_id, event.id, event.created_at, matched.payload_bytes
+            id=new_delivery_id(),
+            webhook_id=webhook_id,
+            tenant_id=event.tenant_id,
+            event_id=event.id,
+            event_created_at=event.created_at,
+            payload_bytes=matched.payload_bytes,
         )
         for webhook_id in matched.webhooks
     ]

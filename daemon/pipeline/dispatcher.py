@@ -150,6 +150,7 @@ class Dispatcher:
         upcoming = NOTHING_DUE
         if claimed.upcoming is not None:
             upcoming = NextDue(now + claimed.upcoming.due_in, claimed.upcoming.at)
+        url = claimed.claims[-1].endpoint_url if claimed.claims else None
         self._lanes.claimed(
             turn,
             taken=len(claimed.claims),
@@ -157,6 +158,7 @@ class Dispatcher:
             upcoming=upcoming,
             now=now,
             spaced_until=-inf if claimed.spaced_for is None else now + claimed.spaced_for,
+            host=None if url is None else self._attempts.host_of(url),
         )
 
     def _begin(self, claim: Claim) -> None:
@@ -202,6 +204,7 @@ class Dispatcher:
             took_ms=attempted.outcome.took_ms,
             delivered=attempted.verdict.delivered,
             now=now,
+            host=self._attempts.host_of(attempted.claim.endpoint_url),
         )
 
     def _observe_age(self, claim: Claim) -> None:

@@ -75,9 +75,8 @@ class LaneSync:
         due = NextDue(now + lane.upcoming.due_in, lane.upcoming.at)
         if not self._lanes.knows(lane.webhook_id, due, now=now):
             self._waker.announce(
-                lane.webhook_id,
-                lane.upcoming.due_in,
-                lane.upcoming.at,
+                *(lane.webhook_id, lane.upcoming.due_in, lane.upcoming.at),
+                tenant_id=lane.tenant_id,
                 failing=lane.failing,
                 unspaced=lane.upcoming.due_in <= 0,
             )

@@ -184,13 +184,16 @@ class ResultWriter:
                 continue
             if verdict.retry_in is not None:
                 due = stored.next_due[claim.delivery_id]
-                self._waker.announce(claim.webhook_id, verdict.retry_in.total_seconds(), due)
+                self._waker.announce(
+                    *(claim.webhook_id, verdict.retry_in.total_seconds(), due),
+                    tenant_id=claim.tenant_id,
+                )
             self._log.attempted(result)
         for change in stored.changes:
             if change.health.is_failing and change.health.is_active and change.probe_in:
                 self._waker.space(change.webhook_id, change.probe_in.total_seconds())
         for webhook_id in stored.recovered:
-            self._waker.announce(webhook_id, 0.0, None, unspaced=True)
+            self._waker.announce_if_known(webhook_id)
         for notice in stored.notices:
             self._metrics.notifications.notices[notice.kind].inc()
             self._log.endpoint_changed(notice)

@@ -1,9 +1,10 @@
 """Which endpoints have pending attempts that are due, or will be soon."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
 
 
@@ -20,6 +21,7 @@ class DueLane:
     """An active endpoint with a pending attempt that is due soon, and not leased."""
 
     webhook_id: WebhookId
+    tenant_id: TenantId
     upcoming: Upcoming
     failing: bool
 
@@ -53,7 +55,7 @@ FIND_DUE_LANES = """
                  LIMIT 1) AS d
          WHERE endpoint.number < $2
     )
-    SELECT w.id, endpoint.number, w.consecutive_failures > 0 AS failing,
+    SELECT w.id, w.tenant_id, endpoint.number, w.consecutive_failures > 0 AS failing,
            first.next_retry_at AS at,
            extract(epoch FROM greatest(first.next_retry_at, probe.at) - now())::float8 AS due_in
       FROM endpoint
@@ -70,7 +72,7 @@ FIND_DUE_LANES = """
              LIMIT 1) AS first
      WHERE endpoint.at <= now() + $3 AND coalesce(probe.at <= now() + $3, true)
     UNION ALL
-    (SELECT id, number, NULL, NULL, NULL FROM endpoint ORDER BY number DESC LIMIT 1)
+    (SELECT id, NULL, number, NULL, NULL, NULL FROM endpoint ORDER BY number DESC LIMIT 1)
 """
 
 
@@ -87,7 +89,23 @@ async def sweep_lanes(
     if last is None:
         return SweptLanes([], 0, None)
     lanes = [
-        DueLane(WebhookId(row["id"]), Upcoming(row["at"], row["due_in"]), row["failing"])
+        DueLane(
+            webhook_id=WebhookId(row["id"]),
+            tenant_id=TenantId(row["tenant_id"]),
+            upcoming=Upcoming(row["at"], row["due_in"]),
+            failing=row["failing"],
+        )
         for row in due
     ]
     return SweptLanes(lanes, last["number"], WebhookId(last["id"]))
+
+
+FIND_TENANTS = "SELECT id, tenant_id FROM webhooks WHERE id = ANY ($1::uuid[])"
+
+
+async def tenants_of(
+    db: Connection, webhook_ids: Collection[WebhookId]
+) -> dict[WebhookId, TenantId]:
+    """Return the tenant of each of these webhooks; those that are gone are missing."""
+    rows = await db.fetch(FIND_TENANTS, list(webhook_ids))
+    return {WebhookId(row["id"]): TenantId(row["tenant_id"]) for row in rows}

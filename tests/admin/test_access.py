@@ -18,6 +18,7 @@ from daemon.core.model.access import Scope
 from daemon.core.model.ids import TenantId, TokenId
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.mail_recipients import AllowedRecipients
+from daemon.core.policy.webhook_limits import WebhookLimits
 from daemon.secrets.encryption import Vault
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
@@ -46,6 +47,7 @@ OPERATIONS = [
         offload=UNUSED,
         vault=Vault(),
         policy=EgressPolicy(),
+        limits=WebhookLimits(),
         access=access_with(),
         emails=NotificationEmails(AllowedRecipients(), can_ask=False),
     )

@@ -281,3 +281,51 @@ async def test_all_mistakes_in_the_configuration_are_reported_at_once(tmp_path: 
     assert (ended.code, ended.out) == (2, "")
     lines = ended.err.splitlines()
     assert [line.split(" ")[1] for line in lines] == ["config.toml:2:", "config.toml:3:"]
+
+
+async def test_tenants_with_more_webhooks_than_the_api_allows_are_warned_about(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant, other = await app.tenant(), await app.tenant()
+    for n in range(3):
+        await app.webhook(tenant, f"https://HOOKS.example.com/{n}")
+    await app.webhook(tenant, "https://other.example.com/")
+    await app.webhook(other, "https://hooks.example.com/")
+    limits = "[limits]\nwebhooks_per_tenant = {}\nwebhooks_per_host = {}\n"
+
+    found = []
+    for per_tenant, per_host in [(3, 2), (4, 3), (0, 0)]:
+        (tmp_path / "config.toml").write_text(limits.format(per_tenant, per_host))
+        code, messages = await checked(tmp_path, database)
+        found.append((code, [each for each in messages["warning"] if each.startswith("limits:")]))
+
+    assert found == [
+        (
+            0,
+            [
+                f"limits: tenant {tenant} has 4 webhooks, more than limits.webhooks_per_tenant (3)",
+                (
+                    f"limits: tenant {tenant} has 3 webhooks at hooks.example.com,"
+                    " more than limits.webhooks_per_host (2)"
+                ),
+            ],
+        ),
+        (0, []),
+        (0, []),
+    ]
+
+
+async def test_of_many_tenants_above_a_limit_the_first_are_named(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    for n in range(12):
+        tenant = await app.tenant()
+        for at in range(2):
+            await app.webhook(tenant, f"https://host{n}-{at}.example.com/")
+    (tmp_path / "config.toml").write_text("[limits]\nwebhooks_per_tenant = 1\n")
+
+    _, messages = await checked(tmp_path, database)
+
+    warnings = [each for each in messages["warning"] if each.startswith("limits:")]
+    assert len(warnings) == 11
+    assert warnings[-1] == "limits: 2 more tenants and hosts are above"

@@ -96,7 +96,7 @@ SCENARIOS = {
             endpoints=100,
             backlog=1000,
             answer_after=4.9,
-            busy=380,
+            busy=180,
             samples=200,
         ),
     ),

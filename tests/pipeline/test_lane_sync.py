@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.endpoint_lane import NextDue
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline import lane_sync
@@ -39,11 +39,14 @@ class Waker(LaneWaker):
         due_in: float,
         since: datetime | None,
         *,
+        tenant_id: TenantId,
         failing: bool = False,
         unspaced: bool = False,
     ) -> None:
         self.announced.append(webhook_id)
-        super().announce(webhook_id, due_in, since, failing=failing, unspaced=unspaced)
+        super().announce(
+            *(webhook_id, due_in, since), tenant_id=tenant_id, failing=failing, unspaced=unspaced
+        )
 
 
 class Sync:

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.pipeline.listener import Listener
 from daemon.runtime.loop import Heartbeats, run_loop
 from daemon.store.endpoint_health import notify_recovered
@@ -23,6 +24,8 @@ from tests.pipeline.test_dispatcher import (
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.failing import set_failing
+
+TENANT = TenantId(uuid4())
 
 
 @pytest.fixture
@@ -47,9 +50,9 @@ async def test_a_lane_sleeps_until_the_next_probe(
     await insert_pending(app, webhook, 5)
     attempts = ScriptedAttempts(deliver)
     async with running(database, attempts) as parts:
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
         await until(lambda: seconds_to_probe(parts, webhook) > 3000)
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
 
         assert parts.lanes.ready == 0
         assert attempts.made == 0
@@ -62,7 +65,7 @@ async def test_the_result_of_a_probe_sets_the_next_one_in_the_lane_too(
     await app.db.execute("UPDATE webhooks SET failed_probes = 4")
     await insert_pending(app, webhook, 2)
     async with running(database, ScriptedAttempts(refuse)) as parts:
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
         await until(lambda: count(app, "status = 'failed'"))
         await until(lambda: parts.results.backlog == 0)
 
@@ -77,7 +80,7 @@ async def test_a_success_opens_the_lane_for_all_that_waits(
     await set_failing(app, webhook, probe_in=timedelta(0))
     await insert_pending(app, webhook, 50)
     async with running(database, ScriptedAttempts(deliver)) as parts:
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
         await until(lambda: has_delivered(app, 50))
 
 
@@ -93,7 +96,7 @@ async def test_a_success_in_another_daemon_ends_the_wait_in_this_one(
         stop = asyncio.Event()
         listening = asyncio.create_task(run_loop(listener, stop=stop, heartbeats=Heartbeats()))
         await until(lambda: listener._notifications.is_open)
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
         await until(lambda: seconds_to_probe(parts, webhook) > 3000)
 
         async with app.db.transaction():
@@ -119,7 +122,7 @@ async def test_a_late_failure_of_another_run_neither_counts_as_probe_nor_moves_t
 
     await insert_pending(app, webhook, 1)
     async with running(database, ScriptedAttempts(refuse_late)) as parts:
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
         await began.wait()
         await set_failing(app, webhook, failures=200)
         is_failing.set()

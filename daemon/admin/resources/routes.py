@@ -15,9 +15,11 @@ from daemon.admin.resources.tenant_tokens import TenantTokens
 from daemon.admin.resources.test_events import TestEvents
 from daemon.admin.resources.webhook_activation import WebhookActivation
 from daemon.admin.resources.webhook_deletion import WebhookDeletion
+from daemon.admin.resources.webhook_limits import WebhookQuota
 from daemon.admin.resources.webhook_probe import WebhookProbe
 from daemon.admin.resources.webhooks import Webhooks
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.webhook_limits import WebhookLimits
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
@@ -31,13 +33,14 @@ def api_routes(
     offload: Offload,
     vault: Vault,
     policy: EgressPolicy,
+    limits: WebhookLimits,
     access: Access,
     emails: NotificationEmails,
 ) -> list[Route]:
     """Make every resource, and collect the operations that its methods declare."""
     replay_starter = ReplayStarter(database)
     resources = (
-        Webhooks(database, vault, policy, emails),
+        Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy)),
         WebhookDeletion(database),
         WebhookActivation(database, vault, emails),
         WebhookProbe(database),

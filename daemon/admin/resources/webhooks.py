@@ -7,6 +7,7 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.origin_change import require_secrets_again
+from daemon.admin.resources.webhook_limits import WebhookQuota
 from daemon.admin.resources.webhook_secrets import SECRET_MEMBERS, changed_secrets, new_secrets
 from daemon.admin.resources.webhook_settings import (
     changed_settings,
@@ -32,15 +33,17 @@ class Webhooks:
     vault: Vault
     policy: EgressPolicy
     emails: NotificationEmails
+    quota: WebhookQuota
 
     @operation(
         "POST /api/webhooks",
         operation_id="createWebhook",
         tag="Webhooks",
         summary="Create a webhook",
+        description="A tenant may have a limited number of webhooks, in all and at one host.",
         body=schemas.CreateWebhookRequest,
         responses={201: ("The webhook. Its secret is shown only once.", schemas.CreatedWebhook)},
-        problems=(429,),
+        problems=(409, 429),
         links={
             "retrieve": Link("retrieveWebhook"),
             "update": Link("updateWebhook"),
@@ -50,8 +53,8 @@ class Webhooks:
     )
     async def create(self, request: ApiRequest) -> ApiResponse:
         """
-        Raises Problem: 404 for an unknown tenant, 422 for settings that cannot be used, 429 at the
-        limit of mails that ask for confirmation.
+        Raises Problem: 404 for an unknown tenant, 409 when it has as many webhooks as it may, 422
+        for settings that cannot be used, 429 at the limit of mails that ask for confirmation.
         """
         body: schemas.CreateWebhookRequest = request.body
         settings = new_settings(body)
@@ -60,6 +63,7 @@ class Webhooks:
         secrets = new_secrets(body, secret, self.vault)
         try:
             async with self.database.transaction() as db:
+                await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
                 webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
@@ -125,13 +129,13 @@ class Webhooks:
         ),
         body=schemas.UpdateWebhookRequest,
         responses={200: ("The webhook.", schemas.Webhook)},
-        problems=(429,),
+        problems=(409, 429),
     )
     async def update(self, request: ApiRequest) -> ApiResponse:
         """
-        Raises Problem: 404 for an unknown webhook, 422 for settings that cannot be used and for
-        secrets that are missing at another origin, 429 at the limit of mails that ask for
-        confirmation.
+        Raises Problem: 404 for an unknown webhook, 409 when its tenant may have no more webhooks at
+        its new host, 422 for settings that cannot be used and for secrets that are missing at
+        another origin, 429 at the limit of mails that ask for confirmation.
         """
         changes = given_members(request.body)
         webhook_id = WebhookId(request.id)
@@ -144,6 +148,11 @@ class Webhooks:
             settings = changed_settings(webhook.settings, changes)
             check_settings(settings, self.policy)
             require_secrets_again(webhook.secrets, changes)
+            await self.quota.check_move(
+                *(db, request.tenant_id),
+                old_url=webhook.settings.endpoint_url,
+                new_url=settings.endpoint_url,
+            )
             if SECRET_MEMBERS & changes.keys():
                 secrets = changed_secrets(webhook.secrets, changes, self.vault)
                 await webhooks.update_secrets(db, secrets)

@@ -52,6 +52,7 @@ class Request:
     # The webhook's custom headers: sent like the others, but never shown or logged.
     private_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     client: ClientCertificate | None = None
+    tenant_id: TenantId | None = None  # whose share of the lookups it takes
 
 
 class FailureKind(StrEnum):

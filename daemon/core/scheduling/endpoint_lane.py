@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
+from typing import TYPE_CHECKING
 
 from daemon.core.model.ids import WebhookId
+from daemon.core.scheduling.slots import Tenant
+
+if TYPE_CHECKING:
+    from daemon.core.scheduling.host_shares import Host
+    from daemon.core.scheduling.tenant_lines import TenantLines
 
 FIRST_WINDOW = 2.0
 SLOW_MS = 1000.0
@@ -42,10 +48,14 @@ class Lane:
     `window` bounds the attempts in flight: it opens by one with every success and halves with every
     failure. After an outage, which narrows it to one, it doubles with every success, up to its
     former width. `spaced_until` is when the next attempt may begin while the endpoint is failing.
-    While a claim is under way (`claiming`), what is heard of the lane is kept apart.
+    While a claim is under way (`claiming`), what is heard of the lane is kept apart, and the
+    `claimable` attempts hold slots already. Slots of an `unproven` lane may not come back soon: it
+    has never answered, is slow, or failed the last time. `host` is None until its address is known;
+    `line` is where the lane waits.
     """
 
     webhook_id: WebhookId
+    tenant: Tenant
     window: float = FIRST_WINDOW
     next_due: NextDue = NOTHING_DUE
     heard_while_claiming: NextDue = NOTHING_DUE
@@ -57,6 +67,16 @@ class Lane:
     spacing_heard_while_claiming: float | None = None
     width_before_failures: float | None = None
     reopens_to: float = 0.0
+    claimable: int = 0
+    known: bool = False
+    unproven: bool = True
+    host: "Host | None" = None
+    line: "TenantLines | None" = None
+
+    @property
+    def held(self) -> int:
+        """The slots that it holds."""
+        return self.in_flight + self.claimable
 
     @property
     def slow(self) -> bool:
@@ -110,7 +130,10 @@ class Lane:
 
     def record(self, took_ms: float, *, delivered: bool, widest: int) -> None:
         """Learn from the result of an attempt."""
-        self.mean_ms += NEWEST_WEIGHT * (took_ms - self.mean_ms)
+        weight = NEWEST_WEIGHT if self.known else 1.0
+        self.known = True
+        self.mean_ms += weight * (took_ms - self.mean_ms)
+        self.unproven = self.slow or not delivered
         if delivered:
             self._open(widest)
         else:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.endpoint_lane import NextDue
 from daemon.core.scheduling.lanes import Lanes
 from tests.core.scheduling.driven_lanes import (
@@ -68,7 +69,7 @@ def test_a_recovery_or_a_request_of_a_person_ends_the_wait() -> None:
     mark_due(lanes, A)
     claim_probe(lanes, now=0.0, until=30.0, taken=0)
 
-    lanes.mark_due(A, 5.0, None, now=5.0, unspaced=True)
+    lanes.mark_due(A, 5.0, None, tenant_id=TenantId(A), now=5.0, unspaced=True)
 
     [turn] = lanes.next_turns(now=5.0, room=100)
     assert (turn.webhook_id, turn.since) == (A, None)
@@ -76,22 +77,22 @@ def test_a_recovery_or_a_request_of_a_person_ends_the_wait() -> None:
 
 def test_a_request_of_a_person_does_not_wait_for_the_probe_under_way() -> None:
     lanes = lanes_of()
-    lanes.mark_due(A, 0.0, at(0), now=0.0, failing=True)
+    lanes.mark_due(A, 0.0, at(0), tenant_id=TenantId(A), now=0.0, failing=True)
     claim_probe(lanes, now=0.0, until=30.0)
     assert turns_at(lanes, 1.0) == []
 
-    lanes.mark_due(A, 1.0, None, now=1.0, unspaced=True)
+    lanes.mark_due(A, 1.0, None, tenant_id=TenantId(A), now=1.0, unspaced=True)
 
     assert turns_at(lanes, 1.0) == [A]
 
 
 def test_what_is_not_spaced_gets_no_wider_window_by_being_announced() -> None:
     lanes = lanes_of()
-    lanes.mark_due(A, 0.0, at(0), now=0.0, failing=True)
+    lanes.mark_due(A, 0.0, at(0), tenant_id=TenantId(A), now=0.0, failing=True)
     claim_all(lanes)
 
     for _ in range(5):
-        lanes.mark_due(A, 1.0, None, now=1.0, unspaced=True)
+        lanes.mark_due(A, 1.0, None, tenant_id=TenantId(A), now=1.0, unspaced=True)
 
     assert turns_at(lanes, 1.0) == []
 
