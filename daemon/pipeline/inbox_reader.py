@@ -6,13 +6,13 @@ whose events have just come is served before the backlog of any other.
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import structlog
 
 from daemon.core.model.ids import EventId
-from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
+from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserved
 from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.store import event_inbox, inbox_leases
@@ -110,18 +110,13 @@ class InboxReader:
     def _note_waiting(self, scan: Scan, limit: int) -> None:
         """Put in line the tenants of which the scan leased only some events, or none."""
         now = time.monotonic()
-        by_key: dict[InboxKey, list[LeasedEvent]] = defaultdict(list)
-        for each in scan.leased:
-            by_key[each.key].append(each)
+        last: dict[InboxKey, EventId] = {each.key: each.event.id for each in scan.leased}
         waiting = set(self.turns.tenants)
-        full = len(scan.leased) >= limit
-        last = max(by_key, key=scan.order_of, default=None) if full else None
-        for _, key in scan.keys:
-            leased = by_key.get(key, [])
-            more = len(leased) >= EVENTS_PER_KEY or key == last or (full and not leased)
-            if more or key.tenant_id in waiting:
-                after = leased[-1].event.id if leased else FIRST_EVENT
-                self.turns.add(key, now=now, after_event=after)
+        looked_for = [key for _, key in scan.keys if key.tenant_id not in waiting]
+        leased = Counter(each.key for each in scan.leased)
+        rest = unserved(looked_for, leased, limit=limit, per_key=EVENTS_PER_KEY)
+        for key in (*rest, *(key for _, key in scan.keys if key.tenant_id in waiting)):
+            self.turns.add(key, now=now, after_event=last.get(key, FIRST_EVENT))
 
     async def _lease_turns(self, db: Connection, limit: int) -> list[LeasedEvent]:
         turns = self.turns.next_turns(limit=limit) if limit > 0 else []

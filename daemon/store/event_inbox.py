@@ -57,11 +57,6 @@ class Scan:
     orphaned: list[RowId]
     changed: list[tuple[TenantId, WebhookId]] | None
 
-    def order_of(self, key: InboxKey) -> tuple[int, int]:
-        """The order in which places are leased from: the first of each tenant, then the second."""
-        before = {k for _, k in self.keys if k.tenant_id == key.tenant_id and k.xid < key.xid}
-        return len(before), key.xid
-
 
 LEASE = f"""
     leased AS (
@@ -110,11 +105,11 @@ SCAN = f"""
          WHERE key.count < $8
     ), placed AS MATERIALIZED (
         SELECT xid, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY xid) AS place
-          FROM key
+          FROM (SELECT DISTINCT xid, tenant_id FROM key) AS key
          WHERE NOT tenant_id = ANY ($9::uuid[])
     ), chosen AS MATERIALIZED (
-        -- The first of each tenant comes before the second of any.
-        SELECT xid, tenant_id FROM placed ORDER BY place, xid LIMIT $10
+        -- The first of each tenant comes before the second of any: `inbox_scan.unserved` knows.
+        SELECT xid, tenant_id FROM placed ORDER BY place, xid, tenant_id LIMIT $10
     ), locked AS MATERIALIZED (
         SELECT found.row
           FROM chosen
