@@ -27,13 +27,10 @@ class ClaimData:
     @asynccontextmanager
     async def fetched(self, claim: Claim) -> AsyncIterator[Claim]:
         """
-        Lend a claim with its data; a claim of too many bytes has none, only its size.
+        Lend a claim that came without data together with them; without, if they are too many.
 
         Raises MemoryBusyError when there is no memory for it now.
         """
-        if claim.fetched:
-            yield claim
-            return
         claim = await self._measured(claim)
         size = claim.payload_bytes or 0
         if size > self._most_bytes:

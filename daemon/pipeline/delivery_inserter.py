@@ -1,24 +1,22 @@
 """
 Inserts the first attempts of matched events, and removes the events from the inbox.
 
-Both are one transaction, fenced by the lease on the inbox row, so that no event is lost or doubled,
+Both are one statement, fenced by the lease on the inbox row, so that no event is lost or doubled,
 whichever process dies. It need not be durable: if a crash of the server undoes it, the inbox has
 the event again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 from daemon.core.model.ids import WebhookId
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import deliveries, inbox_leases, subscriptions
+from daemon.store import deliveries
 from daemon.store.database import Database
-from daemon.store.deliveries import NewDelivery
+from daemon.store.deliveries import Inserted, NewDelivery
 from daemon.store.event_inbox import LeasedEvent, Leasing
-from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +26,6 @@ class MatchedEvent:
     leased: LeasedEvent
     webhooks: Sequence[WebhookId]
     payload_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """How many deliveries were inserted, and how many events wait for webhooks that are locked."""
-
-    deliveries: int
-    returned: int
 
 
 class DeliveryInserter:
@@ -51,21 +41,21 @@ class DeliveryInserter:
 
     async def insert(self, matched: Sequence[MatchedEvent]) -> Inserted:
         """
-        Insert all deliveries of these events.
+        Insert all deliveries of these events; `matched` must not be empty.
 
         Events of which the lease was lost are left to the daemon that has them now.
         """
-        if not matched:
-            return Inserted(0, 0)
-        async with self._database.transaction(durable=False) as db:
-            ours = await inbox_leases.finish(
-                db, [each.leased for each in matched], daemon_key=self._leasing.daemon_key
+        async with self._database.connection() as db:
+            inserted = await deliveries.insert_all(
+                db,
+                [each.leased for each in matched],
+                [delivery for each in matched for delivery in _deliveries(each, each.webhooks)],
+                daemon_key=self._leasing.daemon_key,
+                most_bytes=self._leasing.most_bytes,
             )
-            kept = [m for m in matched if (m.leased.event.id, m.leased.event.only) in ours.events]
-            new, returned = await self._insert(db, kept)
-        self._metrics.events_fanned_out.inc(len(kept))
-        self._announce(new, ours.at)
-        return Inserted(len(new), returned)
+        self._metrics.events_fanned_out.inc(len(inserted.events))
+        self._announce(inserted)
+        return inserted
 
     async def insert_some(
         self, matched: MatchedEvent, webhooks: Sequence[WebhookId]
@@ -75,56 +65,27 @@ class DeliveryInserter:
 
         Returns the event with its new lease; None if the lease was lost, and nothing was inserted.
         """
-        async with self._database.transaction(durable=False) as db:
-            prolonged = await inbox_leases.prolong(
+        async with self._database.connection() as db:
+            inserted = await deliveries.insert_some(
                 db,
-                [matched.leased],
+                matched.leased,
+                _deliveries(matched, webhooks),
                 daemon_key=self._leasing.daemon_key,
+                most_bytes=self._leasing.most_bytes,
                 lease=self._leasing.lease,
-                served_up_to=webhooks[-1],
             )
-            some = replace(matched, webhooks=webhooks)
-            new, _ = await self._insert(db, [some]) if prolonged else ([], 0)
-        if not prolonged:
-            return None
-        self._announce(new, prolonged[0].leased_until - self._leasing.lease)
-        return prolonged[0]
+        self._announce(inserted)
+        return inserted.events[0] if inserted.events else None
 
-    async def _insert(
-        self, db: Connection, matched: Sequence[MatchedEvent]
-    ) -> tuple[list[NewDelivery], int]:
-        new = [delivery for each in matched for delivery in _deliveries(each)]
-        if not new:
-            return [], 0
-        wanted = list({each.webhook_id for each in new})
-        insertable = await subscriptions.lock_for_insert(db, wanted)
-        locked = [each for each in new if each.webhook_id not in insertable]
-        if locked:
-            await inbox_leases.return_events(
-                db, [(each.event_id, each.webhook_id, each.tenant_id) for each in locked]
-            )
-        now = [each for each in new if each.webhook_id in insertable]
-        if now:
-            await deliveries.insert(db, now, most_bytes=self._leasing.most_bytes)
-        return now, len(locked)
-
-    def _announce(self, new: Sequence[NewDelivery], at: datetime | None) -> None:
-        """Announce deliveries that are due at the time of their transaction."""
+    def _announce(self, inserted: Inserted) -> None:
+        new = inserted.deliveries
         self._metrics.deliveries_created.inc(len(new))
         for webhook_id, tenant_id in {each.webhook_id: each.tenant_id for each in new}.items():
-            self._waker.announce(webhook_id, 0.0, at, tenant_id=tenant_id)
+            self._waker.announce(webhook_id, 0.0, inserted.at, tenant_id=tenant_id)
 
 
-def _deliveries(matched: MatchedEvent) -> list[NewDelivery]:
-    event = matched.leased.event
+def _deliveries(matched: MatchedEvent, webhooks: Sequence[WebhookId]) -> list[NewDelivery]:
     return [
-        NewDelivery(
-            id=new_delivery_id(),
-            webhook_id=webhook_id,
-            tenant_id=event.tenant_id,
-            event_id=event.id,
-            event_created_at=event.created_at,
-            payload_bytes=matched.payload_bytes,
-        )
-        for webhook_id in matched.webhooks
+        NewDelivery(new_delivery_id(), webhook_id, matched.leased, matched.payload_bytes)
+        for webhook_id in webhooks
     ]

@@ -174,8 +174,7 @@ class Dispatcher:
         """One claim's way from its lease to a result that waits to be stored."""
         self._observe_age(claim)
         try:
-            async with self._data.fetched(claim) as complete:
-                attempted = await self._attempts.attempt(complete)
+            attempted = await self._attempt(claim)
             self._results.add(attempted)
             self._postponements.ended(claim)
         except asyncio.CancelledError:
@@ -193,6 +192,12 @@ class Dispatcher:
         finally:
             if self._lanes.ready:
                 self.wake.set()
+
+    async def _attempt(self, claim: Claim) -> AttemptResult:
+        if claim.fetched:
+            return await self._attempts.attempt(claim)
+        async with self._data.fetched(claim) as complete:
+            return await self._attempts.attempt(complete)
 
     def _end(self, attempted: AttemptResult) -> None:
         webhook_id, now = attempted.claim.webhook_id, time.monotonic()

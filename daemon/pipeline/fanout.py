@@ -18,7 +18,7 @@ from daemon.core.errors import DatabaseUnavailableError, StatementError
 from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.wire.json_value import parse_json
-from daemon.pipeline.delivery_inserter import DeliveryInserter, Inserted, MatchedEvent
+from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.inbox_reader import InboxReader
 from daemon.pipeline.lane_waker import LaneWaker
@@ -28,13 +28,14 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store.database import Database
+from daemon.store.deliveries import Inserted
 from daemon.store.event_inbox import LeasedEvent, Leasing
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
 ALL_LOCKED_SECONDS = 0.1  # events for webhooks that are locked: no need to hurry
-TURN_SECONDS = 0.1
+TURN_SECONDS = 0.2
 # What a tenant's events may take of a turn, in seconds; the rest is handed over.
 TENANT_SECONDS = 0.02
 MANY_WEBHOOKS = 100
@@ -57,7 +58,7 @@ class Fanout:
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
-        self._size = BatchSize(least=50, most=500, seconds=TURN_SECONDS)
+        self._size = BatchSize(least=100, most=500, seconds=TURN_SECONDS)
         self._cache = SubscriptionCache(database)
         self._inbox = InboxReader(database, self._cache, leasing=leasing)
         self._matcher = EventMatcher(database)
@@ -95,11 +96,11 @@ class Fanout:
         """Fan out what is quick, and hand over the rest; returns whether all was locked."""
         if not leased:
             return False
-        inserted = Inserted(0, 0)
+        inserted: Inserted | None = None
         try:
             matched, dear = await self._match_quick(leased)
             try:
-                inserted = await self._inserter.insert(matched)
+                inserted = await self._inserter.insert(matched) if matched else None
             except StatementError:
                 # One of them cannot be inserted: alone, it stops nobody.
                 dear += [each.leased for each in matched]
@@ -108,7 +109,7 @@ class Fanout:
             raise
         for tenant_id, events in _by_tenant(dear).items():
             self._hand_over(tenant_id, events)
-        return not dear and not inserted.deliveries and inserted.returned > 0
+        return bool(inserted and inserted.returned and not inserted.deliveries and not dear)
 
     async def _match_quick(
         self, leased: Sequence[LeasedEvent]

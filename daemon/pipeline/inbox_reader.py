@@ -23,6 +23,7 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 FULL_SCAN_SECONDS = 10.0
+SCAN_SECONDS = 0.05  # while known events wait
 KEYS_PER_SCAN = 2000
 EVENTS_PER_KEY = 32
 
@@ -38,6 +39,7 @@ class InboxReader:
         self._seen = EMPTY_SNAPSHOT
         self.turns = InboxTurns()
         self._full_scan_at = 0.0
+        self._scan_at = 0.0
         self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
 
     async def lease_next(
@@ -86,26 +88,35 @@ class InboxReader:
 
     async def _lease(self, limit: int) -> tuple[list[LeasedEvent], bool]:
         """Lease first the events of tenants that have just come, then by turns."""
-        ranges = self._scan.ranges()
+        now = time.monotonic()
         async with self._database.connection() as db:
-            scan = await event_inbox.scan(
-                db,
-                ranges,
-                self._leasing,
-                seen=self._seen,
-                waiting=self.turns.tenants,
-                keys=self._scan.keys_per_range,
-                limit=limit,
-                per_key=EVENTS_PER_KEY,
-            )
-            complete = self._scan.completed(ranges, scan.keys, scan.snapshot)
-            self._seen = scan.snapshot
-            self._cache.note_changes(scan.changed)
-            self._note_waiting(scan, limit)
-            leased = scan.leased + await self._lease_turns(db, limit - len(scan.leased))
-            if scan.orphaned:
-                await inbox_leases.forget(db, scan.orphaned, daemon_key=self._leasing.daemon_key)
+            leased: list[LeasedEvent] = []
+            complete = False  # as far as is known without a scan
+            if not self.turns.in_line or now >= self._scan_at:
+                leased, complete = await self._scan_and_lease(db, limit)
+                self._scan_at = time.monotonic() + SCAN_SECONDS
+            leased += await self._lease_turns(db, limit - len(leased))
         return leased, complete and not self.turns.in_line
+
+    async def _scan_and_lease(self, db: Connection, limit: int) -> tuple[list[LeasedEvent], bool]:
+        ranges = self._scan.ranges()
+        scan = await event_inbox.scan(
+            db,
+            ranges,
+            self._leasing,
+            seen=self._seen,
+            waiting=self.turns.tenants,
+            keys=self._scan.keys_per_range,
+            limit=limit,
+            per_key=EVENTS_PER_KEY,
+        )
+        complete = self._scan.completed(ranges, scan.keys, scan.snapshot)
+        self._seen = scan.snapshot
+        self._cache.note_changes(scan.changed)
+        self._note_waiting(scan, limit)
+        if scan.orphaned:
+            await inbox_leases.forget(db, scan.orphaned, daemon_key=self._leasing.daemon_key)
+        return scan.leased, complete
 
     def _note_waiting(self, scan: Scan, limit: int) -> None:
         """Put in line the tenants of which the scan leased only some events, or none."""

@@ -1,49 +1,174 @@
 """
-New deliveries, as fan-out inserts them.
+New deliveries, as fan-out inserts them, in one statement with the end of their events' wait.
 
 Deliveries are inserted by fan-out (here), leased by the dispatcher (`claims`) and given their
 results by the result writer (`results`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
-from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.store.columns import columns
+from daemon.store.event_inbox import LeasedEvent
 from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """The first attempt to deliver one event, of which the data print so long, to one webhook."""
+    """The first attempt to deliver a leased event to a webhook; its data print that many bytes."""
 
     id: DeliveryId
     webhook_id: WebhookId
-    tenant_id: TenantId
-    event_id: EventId
-    event_created_at: datetime
+    leased: LeasedEvent
     payload_bytes: int
 
+    @property
+    def tenant_id(self) -> TenantId:
+        """The tenant whose event it is."""
+        return self.leased.event.tenant_id
 
-INSERT_FIRST_ATTEMPTS = """
-    INSERT INTO webhook_deliveries
-           (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at)
-    SELECT new.id, new.webhook_id, e.id, coalesce(e.event_type, ''),
-           -- What is too large to be sent is not copied.
-           CASE WHEN new.payload_bytes <= $6 THEN e.event_data END,
-           new.payload_bytes, new.created_at
-      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[])
-           AS new (id, webhook_id, event_id, created_at, payload_bytes)
-      JOIN webhook_events AS e ON e.id = new.event_id
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """
+    The deliveries that were inserted, due `at` the time of the statement.
+
+    `events` are those of which the lease still held, with their new leases if they stay in the
+    inbox. `returned` deliveries are for webhooks that are locked: their events went back into it.
+    """
+
+    at: datetime
+    events: list[LeasedEvent]
+    deliveries: list[NewDelivery]
+    returned: int
+
+
+# By place, and fenced by the lease: the place may have a new row by now.
+STILL_OURS = """
+             WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[])
+               AND leased_by = $3 AND event_id = ($4::uuid[])[array_position($1::tid[], ctid)]"""
+
+INSERT_FOR_HELD = """
+    WITH place AS MATERIALIZED (
+        SELECT ctid AS row, array_position($1::tid[], ctid) AS number
+          FROM webhook_event_inbox
+         {still_ours}
+           FOR UPDATE SKIP LOCKED
+    ), held AS (
+        {end_or_prolong}
+    ), ours AS MATERIALIZED (
+        SELECT new.*
+          FROM unnest($5::uuid[], $6::uuid[], $7::int[], $8::timestamptz[], $9::bigint[])
+               AS new (id, webhook_id, place, created_at, payload_bytes)
+         WHERE new.place = ANY (ARRAY(SELECT number FROM place))
+    ), insertable AS MATERIALIZED (
+        -- An insert for another webhook would wait for the transaction that is deleting or locking
+        -- it, and the events of all other webhooks would wait too.
+        SELECT id
+          FROM webhooks
+         WHERE id = ANY (ARRAY(SELECT DISTINCT webhook_id FROM ours))
+           FOR KEY SHARE SKIP LOCKED
+    ), inserted AS (
+        INSERT INTO webhook_deliveries
+               (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at)
+        SELECT ours.id, ours.webhook_id, e.id, coalesce(e.event_type, ''),
+               -- What is too large to be sent is not copied.
+               CASE WHEN ours.payload_bytes <= $10 THEN e.event_data END,
+               ours.payload_bytes, ours.created_at
+          FROM ours
+          JOIN webhook_events AS e ON e.id = ($4::uuid[])[ours.place]
+         WHERE ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
+     RETURNING id
+    ), returned AS (
+        INSERT INTO webhook_event_inbox (event_id, webhook_id, tenant_id)
+        SELECT ($4::uuid[])[ours.place], ours.webhook_id, ($11::uuid[])[ours.place]
+          FROM ours
+         WHERE NOT ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
+     RETURNING 1
+    )
+    SELECT now() AS at, ARRAY(SELECT number FROM place) AS places,
+           ARRAY(SELECT id FROM inserted) AS deliveries,
+           (SELECT count(*) FROM returned) AS returned,
+           ARRAY(SELECT row FROM held) AS rows, (SELECT max(leased_until) FROM held) AS leased_until
 """
+INSERT_ALL = INSERT_FOR_HELD.format(
+    still_ours=STILL_OURS.strip(),
+    end_or_prolong="""DELETE FROM webhook_event_inbox
+         WHERE ctid = ANY (ARRAY(SELECT row FROM place))
+     RETURNING ctid AS row, leased_until""",
+)
+INSERT_SOME = INSERT_FOR_HELD.format(
+    still_ours=STILL_OURS.strip(),
+    end_or_prolong="""UPDATE webhook_event_inbox
+           SET leased_until = now() + $12::interval, served_up_to = $13
+         WHERE ctid = ANY (ARRAY(SELECT row FROM place))
+     RETURNING ctid AS row, leased_until""",
+)
 
 
-async def insert(db: Connection, new: Sequence[NewDelivery], *, most_bytes: int) -> None:
+async def insert_all(
+    db: Connection,
+    events: Sequence[LeasedEvent],
+    new: Sequence[NewDelivery],
+    *,
+    daemon_key: int,
+    most_bytes: int,
+) -> Inserted:
     """
-    Insert first attempts, due at the transaction's time; `new` must not be empty.
+    Insert all deliveries of these events, and remove the events from the inbox.
 
-    Those of more than `most_bytes` get no payload: they are recorded, and never sent.
+    For events of which the lease was lost nothing is inserted: another daemon has them. Deliveries
+    of more than `most_bytes` get no payload: they are recorded, and never sent.
     """
-    rows = [(d.id, d.webhook_id, d.event_id, d.event_created_at, d.payload_bytes) for d in new]
-    await db.execute(INSERT_FIRST_ATTEMPTS, *columns(rows), most_bytes)
+    row = await db.fetchrow(INSERT_ALL, *_arguments(events, new, daemon_key, most_bytes))
+    return _inserted(row, [events[number - 1] for number in row["places"]], new)
+
+
+async def insert_some(
+    db: Connection,
+    event: LeasedEvent,
+    new: Sequence[NewDelivery],
+    *,
+    daemon_key: int,
+    most_bytes: int,
+    lease: timedelta,
+) -> Inserted:
+    """Insert the next deliveries of an event, by webhook id; it stays in the inbox for the rest."""
+    arguments = _arguments([event], new, daemon_key, most_bytes)
+    up_to = new[-1].webhook_id
+    row = await db.fetchrow(INSERT_SOME, *arguments, lease, up_to)
+    prolonged = [
+        replace(event, row=place, leased_until=row["leased_until"], served_up_to=up_to)
+        for place in row["rows"]
+    ]
+    return _inserted(row, prolonged, new)
+
+
+def _arguments(
+    events: Sequence[LeasedEvent], new: Sequence[NewDelivery], daemon_key: int, most_bytes: int
+) -> tuple[object, ...]:
+    place = {id(each): number for number, each in enumerate(events, 1)}
+    rows = [
+        (
+            *(each.id, each.webhook_id, place[id(each.leased)]),
+            *(each.leased.event.created_at, each.payload_bytes),
+        )
+        for each in new
+    ]
+    return (
+        [each.row for each in events],
+        list({each.leased_until for each in events}),
+        daemon_key,
+        [each.event.id for each in events],
+        *(columns(rows) if rows else ((),) * 5),
+        most_bytes,
+        [each.event.tenant_id for each in events],
+    )
+
+
+def _inserted(row: Any, events: list[LeasedEvent], new: Sequence[NewDelivery]) -> Inserted:
+    ids = set(row["deliveries"])
+    return Inserted(row["at"], events, [each for each in new if each.id in ids], row["returned"])

@@ -6,42 +6,12 @@ the daemon that still holds it. Rows are named by place (ctid), so there is no p
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.store.columns import columns
+from daemon.core.model.ids import EventId
 from daemon.store.event_inbox import LeasedEvent, RowId, only
 from daemon.store.session import Connection
-
-FINISH = """
-    -- By place, and fenced by the lease: the place may have a new row by now.
-    DELETE FROM webhook_event_inbox
-     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
- RETURNING event_id, webhook_id, now() AS at
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The events of which the lease still held, and the time of the transaction."""
-
-    events: set[tuple[EventId, WebhookId | None]]
-    at: datetime | None
-
-
-async def finish(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int) -> Finished:
-    """
-    Remove events from the inbox, as far as their leases still hold.
-
-    Deliveries of the others must not be inserted: another daemon has them.
-    """
-    rows = await db.fetch(FINISH, *_held(leased), daemon_key)
-    return Finished(
-        {(EventId(row["event_id"]), only(row["webhook_id"])) for row in rows},
-        rows[0]["at"] if rows else None,
-    )
-
 
 FORGET = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[]) AND leased_by = $2"
 
@@ -53,7 +23,7 @@ async def forget(db: Connection, rows: Sequence[RowId], *, daemon_key: int) -> N
 
 PROLONG = """
     UPDATE webhook_event_inbox
-       SET leased_until = now() + $4::interval, served_up_to = coalesce($5, served_up_to)
+       SET leased_until = now() + $4::interval
      WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
  RETURNING event_id, webhook_id, ctid AS row, leased_until
 """
@@ -65,23 +35,15 @@ async def prolong(
     *,
     daemon_key: int,
     lease: timedelta,
-    served_up_to: WebhookId | None = None,
 ) -> list[LeasedEvent]:
-    """
-    Prolong leases, and note up to which webhook the deliveries are inserted.
-
-    Returns the events that are still ours, with their new leases.
-    """
-    rows = await db.fetch(PROLONG, *_held(leased), daemon_key, lease, served_up_to)
+    """Prolong leases; returns the events that are still ours, with their new leases."""
+    rows = await db.fetch(PROLONG, *_held(leased), daemon_key, lease)
     found = {(row["event_id"], only(row["webhook_id"])): row for row in rows}
-    prolonged = []
-    for each in leased:
-        if row := found.get((each.event.id, each.event.only)):
-            up_to = served_up_to or each.served_up_to
-            prolonged.append(
-                replace(each, row=row["row"], leased_until=row["leased_until"], served_up_to=up_to)
-            )
-    return prolonged
+    return [
+        replace(each, row=row["row"], leased_until=row["leased_until"])
+        for each in leased
+        if (row := found.get((each.event.id, each.event.only)))
+    ]
 
 
 RELEASE = """
@@ -94,19 +56,6 @@ RELEASE = """
 async def release(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int) -> None:
     """Give leases back: the events can be leased again at once."""
     await db.execute(RELEASE, *_held(leased), daemon_key)
-
-
-RETURN_EVENTS = """
-    INSERT INTO webhook_event_inbox (event_id, webhook_id, tenant_id)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
-"""
-
-
-async def return_events(
-    db: Connection, returned: Sequence[tuple[EventId, WebhookId, TenantId]]
-) -> None:
-    """Put events back, each for one webhook that is locked now; a later scan finds them."""
-    await db.execute(RETURN_EVENTS, *columns(returned))
 
 
 FIND_HOLDERS = """

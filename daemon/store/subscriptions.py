@@ -72,21 +72,6 @@ def _subscriptions(rows: Sequence[Any]) -> list[Subscription]:
     ]
 
 
-LOCK_FOR_INSERT = """
-    SELECT id FROM webhooks WHERE id = ANY ($1::uuid[]) FOR KEY SHARE SKIP LOCKED
-"""
-
-
-async def lock_for_insert(db: Connection, ids: Sequence[WebhookId]) -> set[WebhookId]:
-    """
-    Lock webhooks until the transaction ends, so that deliveries can be inserted for them.
-
-    Returns those that could be locked. An insert for another one would wait for the transaction
-    that is deleting or locking it, and the events of all other webhooks would wait too.
-    """
-    return {WebhookId(row["id"]) for row in await db.fetch(LOCK_FOR_INSERT, ids)}
-
-
 SET_FILTER_ERROR = """
     UPDATE webhooks SET filter_error = $2
      WHERE id = (SELECT id FROM webhooks WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED)

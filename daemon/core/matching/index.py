@@ -32,6 +32,7 @@ class SubscriptionIndex:
     def __init__(self) -> None:
         self._matchers: dict[WebhookId, Matcher] = {}
         self._buckets: dict[str, _Bucket] = {}
+        self._by_type: dict[str, tuple[_Bucket, ...]] = {}  # found so far, of the present buckets
 
     def __len__(self) -> int:
         return len(self._matchers)
@@ -40,6 +41,7 @@ class SubscriptionIndex:
         """Add a subscription, or replace the webhook's present one."""
         self.remove(webhook_id)
         self._matchers[webhook_id] = matcher
+        self._by_type.clear()
         for pattern in _patterns(matcher):
             bucket = self._buckets.setdefault(pattern, _Bucket())
             if matcher.needs_data:
@@ -52,6 +54,7 @@ class SubscriptionIndex:
         matcher = self._matchers.pop(webhook_id, None)
         if matcher is None:
             return
+        self._by_type.clear()
         for pattern in _patterns(matcher):
             bucket = self._buckets[pattern]
             bucket.unconditional.pop(webhook_id, None)
@@ -76,13 +79,18 @@ class SubscriptionIndex:
                 found.update(bucket.conditional.candidates(data))
         return found
 
-    def _buckets_of(self, event_type: str) -> Iterator[_Bucket]:
-        for pattern in (event_type, *_wildcards_for(event_type)):
-            if bucket := self._buckets.get(pattern):
-                yield bucket
+    def _buckets_of(self, event_type: str) -> tuple[_Bucket, ...]:
+        found = self._by_type.get(event_type)
+        if found is None:
+            patterns = (event_type, *_wildcards_for(event_type))
+            found = tuple(self._buckets[each] for each in patterns if each in self._buckets)
+            if len(self._by_type) < MOST_TYPES_KEPT:
+                self._by_type[event_type] = found
+        return found
 
 
 EVERY_TYPE = "*"
+MOST_TYPES_KEPT = 1000  # event types are the application's: there may be any number
 
 
 def _patterns(matcher: Matcher) -> frozenset[str]:
