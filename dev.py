@@ -43,6 +43,8 @@ PROGRAMS = {
     "faults": "tests.faults",
     "figures": "tests.figures",
     "lock": "tests.supply_chain.lock",
+    "audit": "tests.supply_chain.audit",
+    "sbom": "tests.supply_chain.sbom",
 }
 COMMANDS = {"demo", "run", "test", *PROGRAMS}
 USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
@@ -54,7 +56,9 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   bench    the benchmarks
   faults   the long forms of the fault tests: `python3 dev.py faults --help`
   figures  the sizes of files and functions, and functions without docstrings
-  lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins"""
+  lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
+  audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked
+  sbom     write the software bill of materials of deployments (CycloneDX)"""
 
 
 def main(command: str, arguments: list[str]) -> int:

@@ -51,6 +51,8 @@ def test_webhookd_replaces_dev_py_in_the_same_process_and_folder(
         ("bench", "bench"),
         ("faults", "faults"),
         ("lock", "supply_chain/lock"),
+        ("audit", "supply_chain/audit"),
+        ("sbom", "supply_chain/sbom"),
     ],
 )
 def test_programs_of_the_tests_run_in_the_checkout_with_their_arguments(
