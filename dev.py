@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """
-Set up and run: `python3 dev.py demo | run | test | bench | faults | figures`.
+Set up and run: `python3 dev.py --help` lists the commands.
 
-Needs only Python 3.11 or later and its pip. Packages are installed into `.venv`, again after each
-change of `pyproject.toml`. Python 3.7 must still parse this file, to report that it is too old.
+Needs only Python 3.11 or later and its pip. The packages in `requirements-dev.lock` are installed
+into `.venv`, again after each change of that file or of `pyproject.toml`. Python 3.7 must still
+parse this file, to report that it is too old.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 PYTHON = BIN / "python"
 STAMP_FILE = VENV / "installed-for"
+LOCK = ROOT / "requirements-dev.lock"
 RECEIVERS = ROOT / "tests" / "receivers"
 
 CHECKS = {
@@ -36,7 +38,15 @@ CHECKS = {
     "mypy": ["mypy"],
     "lint-imports": ["lint-imports"],
 }
-COMMANDS = {"demo", "run", "test", "bench", "faults", "figures"}
+PROGRAMS = {
+    "bench": "tests.bench",
+    "faults": "tests.faults",
+    "figures": "tests.figures",
+    "lock": "tests.supply_chain.lock",
+    "audit": "tests.supply_chain.audit",
+    "sbom": "tests.supply_chain.sbom",
+}
+COMMANDS = {"demo", "run", "test", *PROGRAMS}
 USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
 
   demo     the whole product on this machine: database, daemon, receiver, sample events
@@ -45,7 +55,10 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
            other arguments are passed to pytest, which then runs alone
   bench    the benchmarks
   faults   the long forms of the fault tests: `python3 dev.py faults --help`
-  figures  the sizes of files and functions, and functions without docstrings"""
+  figures  the sizes of files and functions, and functions without docstrings
+  lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
+  audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked
+  sbom     write the software bill of materials of deployments (CycloneDX)"""
 
 
 def main(command: str, arguments: list[str]) -> int:
@@ -59,8 +72,8 @@ def main(command: str, arguments: list[str]) -> int:
     os.chdir(ROOT)
     # Otherwise each of the hundreds of processes that the tests start would compile the daemon.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    if command in {"bench", "faults", "figures"}:
-        replace_process([str(PYTHON), "-m", f"tests.{command}", *arguments])
+    if command in PROGRAMS:
+        replace_process([str(PYTHON), "-m", PROGRAMS[command], *arguments])
     return test(arguments)
 
 
@@ -71,7 +84,7 @@ def replace_process(command: list[str]) -> None:
 
 
 def prepare_venv() -> None:
-    """Install what `pyproject.toml` requires, unless it is installed; concurrent runs wait."""
+    """Install the packages of the lock file, unless they are installed; concurrent runs wait."""
     if read_or_empty(STAMP_FILE) == expected_stamp():
         return
     for folder in (ROOT, VENV):
@@ -101,9 +114,9 @@ def installation_lock() -> Iterator[None]:
 
 
 def expected_stamp() -> str:
-    """Identify an installation: the hash of pyproject.toml, the checkout's path, the Python."""
-    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    return f"{digest}\n{ROOT}\n{python_version()}"
+    """Identify an installation: the hash of its sources, the checkout's path, the Python."""
+    sources = (ROOT / "pyproject.toml").read_bytes() + LOCK.read_bytes()
+    return f"{hashlib.sha256(sources).hexdigest()}\n{ROOT}\n{python_version()}"
 
 
 def python_version() -> str:
@@ -135,11 +148,17 @@ def install() -> None:
         [sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)]
     ):
         sys.exit("Python could not make .venv: on Debian, apt-get install python3-venv.")
-    packages = ["-e", f"{ROOT}[embedded,dev]"]
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    if call([*pip(), "install", *quiet, *packages], env={**os.environ, "PIP_USER": "0"}):
-        sys.exit("pip could not install the packages in pyproject.toml: see its message above.")
+    pip_install("--require-hashes", "--no-deps", "--requirement", str(LOCK))
+    # Without isolation, hatchling is the one in the lock file and not the newest of today.
+    pip_install("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     STAMP_FILE.write_text(expected_stamp())
+
+
+def pip_install(*arguments: str) -> None:
+    """Install into `.venv`; exit with a message if pip fails."""
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    if call([*pip(), "install", *quiet, *arguments], env={**os.environ, "PIP_USER": "0"}):
+        sys.exit(f"pip could not install the packages in {LOCK.name}: see its message above.")
 
 
 def pip() -> list[str]:

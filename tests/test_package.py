@@ -55,14 +55,51 @@ async def test_the_unpacked_wheel_can_migrate_a_database(
 
 @pytest.mark.full
 @pytest.mark.timeout(300)
+def test_a_deployment_from_the_lock_builds_nothing_and_has_all_it_needs(
+    wheel: Path, tmp_path: Path
+) -> None:
+    python = _empty_environment(tmp_path)
+    lock = ["--require-hashes", "--only-binary=:all:", "-r", str(ROOT / "requirements.lock")]
+    _install(python, lock)
+    _install(python, ["--no-deps", str(wheel)])
+
+    shown = subprocess.run(
+        [python.with_name("webhookd"), "--version"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    complete = [*_pip(python), "check"]
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("webhookd ")
+    subprocess.run(complete, cwd=tmp_path, check=True, env=ORIGINAL_ENVIRONMENT)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_the_lock_refuses_a_file_that_was_replaced(tmp_path: Path) -> None:
+    python = _empty_environment(tmp_path)
+    line = next(
+        each for each in (ROOT / "requirements.lock").read_text().splitlines() if "mdurl==" in each
+    )
+    other = tmp_path / "other.lock"
+    other.write_text(f"{line}\n    --hash=sha256:{'0' * 64}\n")
+
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        _install(python, ["--require-hashes", "-r", str(other)])
+
+    assert b"THESE PACKAGES DO NOT MATCH THE HASHES" in refused.value.stderr
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
 def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
     wheel: Path, tmp_path: Path
 ) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "v"], cwd=tmp_path, check=True)
-    python = tmp_path / "v/bin/python"
-    base = [sys.executable, "-I", "-m", "pip", "--python", str(python), "install"]
-    install = [*_outer_python(base), "-q", "--no-compile", f"{wheel}[embedded]"]
-    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, env=ORIGINAL_ENVIRONMENT)
+    _install(_empty_environment(tmp_path), [f"{wheel}[embedded]"])
 
     demo = subprocess.run(
         [tmp_path / "v/bin/webhookd", "demo", "--seconds", "3"],
@@ -77,9 +114,23 @@ def test_the_demo_runs_from_the_installed_wheel_in_an_empty_environment(
     assert "email.opened" in demo.stdout
 
 
-def _outer_python(command: list[str]) -> list[str]:
-    """Use the interpreter that the environment was made from: the environment has no pip."""
-    return [getattr(sys, "_base_executable", sys.executable), *command[1:]]
+def _empty_environment(folder: Path) -> Path:
+    """Make one in `folder/v`, and return its interpreter."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "v"], cwd=folder, check=True)
+    return folder / "v/bin/python"
+
+
+def _install(python: Path, packages: list[str]) -> None:
+    command = [*_pip(python), "install", "-q", "--no-compile", *packages]
+    subprocess.run(
+        command, cwd=python.parent, check=True, capture_output=True, env=ORIGINAL_ENVIRONMENT
+    )
+
+
+def _pip(python: Path) -> list[str]:
+    """Return the pip of the interpreter that this environment was made from, for another one."""
+    base = getattr(sys, "_base_executable", sys.executable)
+    return [base, "-I", "-m", "pip", "--python", str(python)]
 
 
 async def test_the_daemon_accepts_migrations_that_psql_has_run(

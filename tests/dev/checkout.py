@@ -23,7 +23,7 @@ if __name__ == "__main__":
         print(json.dumps(["pip", *sys.argv[1:]]), file=calls)
     while (site / "hold").exists():
         time.sleep(0.01)
-    if (site / "pip-fails").exists():
+    if (site / f"pip-fails{sys.argv[-2]}").exists():
         sys.exit("no such package")
     folder = pathlib.Path(sys.argv[sys.argv.index("--python") + 1]).parent
     for name in ("ruff", "mypy", "lint-imports", "npm"):
@@ -113,6 +113,7 @@ def make_checkout(folder: Path) -> Checkout:
     site.mkdir()
     shutil.copy(DEV_PY, root)
     (root / "pyproject.toml").write_text("[project]\n")
+    (root / "requirements-dev.lock").write_text("some==1\n")
     (site / "pip.py").write_text(PIP)
     (site / "tool.py").write_text(TOOL)
     for name, source in (("pytest", PYTEST), ("daemon", PROGRAM)):

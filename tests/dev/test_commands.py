@@ -45,12 +45,22 @@ def test_webhookd_replaces_dev_py_in_the_same_process_and_folder(
     assert process.returncode == 7
 
 
-@pytest.mark.parametrize("command", ["bench", "faults"])
-def test_benchmarks_and_fault_tests_run_in_the_checkout_with_their_arguments(
-    checkout: Checkout, tmp_path: Path, command: str
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [
+        ("bench", "bench"),
+        ("faults", "faults"),
+        ("lock", "supply_chain/lock"),
+        ("audit", "supply_chain/audit"),
+        ("sbom", "supply_chain/sbom"),
+    ],
+)
+def test_programs_of_the_tests_run_in_the_checkout_with_their_arguments(
+    checkout: Checkout, tmp_path: Path, command: str, folder: str
 ) -> None:
-    program = checkout.root / "tests" / command
+    program = checkout.root / "tests" / folder
     program.mkdir(parents=True)
+    (checkout.root / "tests" / "__init__.py").touch()
     (program.parent / "__init__.py").touch()
     (program / "__init__.py").touch()
     (program / "__main__.py").write_text(PROGRAM)

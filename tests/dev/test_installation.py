@@ -17,15 +17,27 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_the_first_run_installs_the_project_and_its_dependencies(checkout: Checkout) -> None:
+def installations(checkout: Checkout) -> int:
+    """How many were completed: the project is installed last."""
+    return len([call for call in checkout.calls("pip") if "--editable" in call])
+
+
+def test_the_first_run_installs_the_locked_packages_and_the_project_without_any_other(
+    checkout: Checkout,
+) -> None:
     code, printed = checkout.run("demo", "--seconds", "3")
 
     assert code == 7
     assert printed.startswith("Preparing .venv")
     assert '"arguments": ["demo", "--seconds", "3"]' in printed
-    (call,) = checkout.calls("pip")
-    assert call[:4] == ["pip", "--python", f"{checkout.root}/.venv/bin/python", "install"]
-    assert call[-2:] == ["-e", f"{checkout.root}[embedded,dev]"]
+    locked, project = checkout.calls("pip")
+    for call in (locked, project):
+        assert call[:4] == ["pip", "--python", f"{checkout.root}/.venv/bin/python", "install"]
+        assert "--no-deps" in call
+    assert "--require-hashes" in locked
+    assert locked[-2:] == ["--requirement", f"{checkout.root}/requirements-dev.lock"]
+    assert "--no-build-isolation" in project
+    assert project[-2:] == ["--editable", str(checkout.root)]
 
 
 def test_the_second_run_installs_nothing_and_prints_nothing(checkout: Checkout) -> None:
@@ -33,19 +45,23 @@ def test_the_second_run_installs_nothing_and_prints_nothing(checkout: Checkout) 
 
     _, printed = checkout.run("run")
 
-    assert len(checkout.calls("pip")) == 1
+    assert installations(checkout) == 1
     assert printed.startswith('{"arguments": []')
 
 
-def test_a_changed_pyproject_is_installed_into_the_same_venv(checkout: Checkout) -> None:
+@pytest.mark.parametrize("changed", ["pyproject.toml", "requirements-dev.lock"])
+def test_a_changed_pyproject_or_lock_is_installed_into_the_same_venv(
+    checkout: Checkout, changed: str
+) -> None:
     checkout.run("run")
     kept = checkout.root / ".venv" / "kept"
     kept.touch()
-    (checkout.root / "pyproject.toml").write_text("[project]\n# changed\n")
+    with (checkout.root / changed).open("a") as file:
+        file.write("# changed\n")
 
     checkout.run("run")
 
-    assert len(checkout.calls("pip")) == 2
+    assert installations(checkout) == 2
     assert kept.exists()
 
 
@@ -72,16 +88,17 @@ def test_a_killed_installation_is_repeated_in_a_cleared_venv(checkout: Checkout)
     code, _ = checkout.run("run")
 
     assert code == 7
-    assert len(checkout.calls("pip")) == 2
+    assert installations(checkout) == 1
     assert not (checkout.root / ".venv" / "half").exists()
 
 
+@pytest.mark.parametrize("step", ["--requirement", "--editable"])
 def test_a_failed_installation_is_reported_in_one_sentence_and_tried_again(
-    checkout: Checkout,
+    checkout: Checkout, step: str
 ) -> None:
-    (checkout.site / "pip-fails").touch()
+    (checkout.site / f"pip-fails{step}").touch()
     code, printed = checkout.run("run")
-    (checkout.site / "pip-fails").unlink()
+    (checkout.site / f"pip-fails{step}").unlink()
 
     second, _ = checkout.run("run")
 
@@ -98,7 +115,7 @@ def test_a_moved_checkout_is_installed_again(checkout: Checkout) -> None:
 
     moved.run("run")
 
-    assert len(checkout.calls("pip")) == 2
+    assert installations(checkout) == 2
 
 
 def test_only_one_of_two_concurrent_first_runs_installs_and_both_run(checkout: Checkout) -> None:
@@ -114,7 +131,7 @@ def test_only_one_of_two_concurrent_first_runs_installs_and_both_run(checkout: C
 
     assert "waiting" in waiting
     assert (first.returncode, second.returncode) == (7, 7)
-    assert len(checkout.calls("pip")) == 1
+    assert installations(checkout) == 1
 
 
 def test_a_python_without_pip_is_reported_in_one_sentence(checkout: Checkout) -> None:

@@ -21,7 +21,7 @@ def test_all_checks_run_even_if_the_first_fails_and_the_last_line_counts_the_tes
     code, printed = checkout.run("test")
 
     assert code == 1
-    assert checkout.calls()[1:] == [
+    assert checkout.calls()[2:] == [
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
         ["mypy"],
@@ -91,7 +91,7 @@ def test_with_arguments_only_pytest_runs_and_its_exit_code_is_returned(checkout:
 
     assert code == 3
     assert "arguments ['-k', 'two words']" in printed
-    assert [name for name, *_ in checkout.calls()] == ["pip"]
+    assert [name for name, *_ in checkout.calls()] == ["pip", "pip"]
 
 
 @pytest.mark.parametrize("arguments", [("-x",), ()])

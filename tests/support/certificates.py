@@ -21,6 +21,17 @@ from daemon.core.model.secrets import ClientCertificate
 from daemon.egress.tls_context import verifying_context
 
 DAY = timedelta(days=1)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -31,8 +42,9 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _subject(name)
         self._certificate = (
-            _unsigned(self._name, self._name, self._key, until=datetime.now(UTC) + DAY)
+            _unsigned(self._name, self._name, self._key, self._key, until=datetime.now(UTC) + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
             .sign(self._key, hashes.SHA256())
         )
 
@@ -45,7 +57,7 @@ class Authority:
         """Return a client certificate for `name`, its key encrypted if there is a pass phrase."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _unsigned(
-            _subject(name), self._name, key, until=datetime.now(UTC) + DAY
+            _subject(name), self._name, key, self._key, until=datetime.now(UTC) + DAY
         ).sign(self._key, hashes.SHA256())
         encryption = BestAvailableEncryption(pass_phrase) if pass_phrase else NoEncryption()
         return ClientCertificate(
@@ -57,7 +69,7 @@ class Authority:
         """Return a receiver's certificate for `host` and its key, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _unsigned(_subject(host), self._name, key, until=datetime.now(UTC) + DAY)
+            _unsigned(_subject(host), self._name, key, self._key, until=datetime.now(UTC) + DAY)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -90,7 +102,7 @@ class Authority:
         key: Key = _rsa_key() if rsa_key else ec.generate_private_key(ec.SECP256R1())
         issuer, signer = (_subject(host), key) if self_signed else (self._name, self._key)
         certificate = (
-            _unsigned(_subject(host), issuer, key, until=until or datetime.now(UTC) + DAY)
+            _unsigned(_subject(host), issuer, key, signer, until=until or datetime.now(UTC) + DAY)
             .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
             .sign(signer, hashes.SHA256())
         )
@@ -113,8 +125,11 @@ def _subject(text: str) -> x509.Name:
 
 
 def _unsigned(
-    subject: x509.Name, issuer: x509.Name, key: Key, *, until: datetime
+    subject: x509.Name, issuer: x509.Name, key: Key, signer: Key, *, until: datetime
 ) -> x509.CertificateBuilder:
+    """From Python 3.13 on, clients verify strictly: they require the identifiers of the keys."""
+    of_signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    of_key = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -123,6 +138,8 @@ def _unsigned(
         .serial_number(x509.random_serial_number())
         .not_valid_before(until - 2 * DAY)
         .not_valid_after(until)
+        .add_extension(of_key, critical=False)
+        .add_extension(of_signer, critical=False)
     )
 
 

@@ -1,0 +1,97 @@
+"""
+Write the software bill of materials of a deployment: `python3 dev.py sbom [FILE]`.
+
+CycloneDX 1.6 as JSON: every pin of `requirements.lock` that this Python and this machine need, with
+the hashes from there, its licence as its own metadata declares it, and what depends on what.
+"""
+
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import License, LicenseAcknowledgement
+from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.supply_chain.pins import ROOT, RUNTIME, Pin, read_pins
+
+PROJECT = "penguinmails-webhooks"
+FILE = ROOT / "dist" / "sbom.cdx.json"
+
+
+def main(arguments: list[str]) -> None:
+    """Write the file; exits with a message if it would be wrong."""
+    file = Path(arguments[0]) if arguments else FILE
+    pins = [pin for pin in read_pins(RUNTIME) if pin.applies_here]
+    document = sbom(pins)
+    if error := JsonStrictValidator(SchemaVersion.V1_6).validate_str(document):
+        sys.exit(f"The bill of materials does not satisfy the schema of CycloneDX: {error}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(document)
+    print(f"{file}: {len(pins)} packages.")
+
+
+def sbom(pins: list[Pin]) -> str:
+    """Return the document. Exits with a message if what is installed is not what is pinned."""
+    bom = Bom()
+    bom.metadata.component = project = _component(PROJECT, metadata.version(PROJECT))
+    project.type = ComponentType.APPLICATION
+    components = {PROJECT: project, **{pin.name: _pinned_component(pin) for pin in pins}}
+    bom.components.update(components[pin.name] for pin in pins)
+    for name, component in components.items():
+        bom.register_dependency(component, [components[each] for each in requires(name)])
+    return JsonV1Dot6(bom).output_as_string(indent=2)
+
+
+def requires(name: str) -> Iterator[str]:
+    """Yield the names of the packages that this one needs here, without its extras."""
+    for line in metadata.requires(name) or []:
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield canonicalize_name(requirement.name)
+
+
+def _pinned_component(pin: Pin) -> Component:
+    installed = metadata.version(pin.name)
+    if installed != pin.version:
+        sys.exit(f"{RUNTIME.name} pins {pin.name} {pin.version}, and {installed} is installed.")
+    component = _component(pin.name, pin.version)
+    component.hashes.update(HashType(alg=HashAlgorithm.SHA_256, content=h) for h in pin.hashes)
+    return component
+
+
+def _component(name: str, version: str) -> Component:
+    purl = PackageURL("pypi", name=name, version=version)
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=name,
+        version=version,
+        bom_ref=purl.to_string(),
+        purl=purl,
+        licenses=list(_licences(name)),
+    )
+
+
+def _licences(name: str) -> Iterator[License]:
+    """Yield what the metadata declares, in the newest of its three ways to say it."""
+    declared = metadata.metadata(name)
+    stated = declared.get_all("License-Expression") or declared.get_all("License")
+    classifiers = [each.split(" :: ") for each in declared.get_all("Classifier") or []]
+    named = [words[-1] for words in classifiers if words[0] == "License"]
+    for licence in stated or named:
+        yield LicenseFactory().make_from_string(
+            licence, license_acknowledgement=LicenseAcknowledgement.DECLARED
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
