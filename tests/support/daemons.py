@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -117,10 +117,11 @@ async def daemon(
     port: int,
     log: Path | None = None,
     level: str = "warning",
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
     """Start a daemon and wait until it is ready; kill it at the end if it still runs."""
     async with starting(
-        database, folder, settings=settings, port=port, log=log, level=level
+        database, folder, settings=settings, port=port, log=log, level=level, prefix=prefix
     ) as running:
 
         async def is_ready() -> bool:
@@ -140,8 +141,13 @@ async def starting(
     port: int,
     log: Path | None = None,
     level: str = "warning",
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
-    """Start a daemon without waiting for it; its output is appended to `log`."""
+    """
+    Start a daemon without waiting for it; its output is appended to `log`.
+
+    `prefix` is a command that replaces itself by the daemon.
+    """
     file = folder / f"config-{port}.toml"
     file.write_text(
         '[egress]\nallow_http = true\nallow_networks = ["127.0.0.0/8"]\n'
@@ -149,7 +155,7 @@ async def starting(
     )
     output = None if log is None else log.open("ab")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
+        *(*prefix, sys.executable, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
         env=os.environ | {"WEBHOOKD_DATABASE__URL": database},
         stdout=output,
         stderr=output,

@@ -1,0 +1,112 @@
+"""The scene of an attack: the attacker's rows and endpoints, healthy tenants, and one daemon."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+
+from tests.faults.attacks.endpoints import Endpoints
+from tests.faults.attacks.healthy import Delays, HealthyTenants
+from tests.support.application import SECRET, Application
+from tests.support.daemons import Daemon
+
+ADD_WEBHOOKS = """
+    INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key, event_filters)
+    SELECT gen_random_uuid(), $1, 'attacker', url, $2, filter
+      FROM unnest($3::text[], $4::jsonb[]) AS webhook (url, filter)
+"""
+# The data is parsed once, however many events get it.
+PUBLISH = """
+    WITH data AS MATERIALIZED (SELECT $2::text::jsonb AS data)
+    INSERT INTO webhook_events (id, tenant_id, event_type, event_data)
+    SELECT gen_random_uuid(), $1, 'email.opened', data FROM data, generate_series(1, $3)
+"""
+
+
+class Scene:
+    """What an attack acts on; `alone` and `attacked` are the healthy tenants' delays."""
+
+    def __init__(
+        self,
+        app: Application,
+        healthy: HealthyTenants,
+        endpoints: Endpoints,
+        daemon: Daemon,
+        *,
+        alone_seconds: float,
+        attack_seconds: float,
+    ) -> None:
+        self.app = app
+        self.endpoints = endpoints
+        self.daemon = daemon
+        self.attack_seconds = attack_seconds
+        self.alone: Delays = []
+        self.attacked: Delays = []
+        self.notes: list[str] = []
+        self.broken: list[str] = []
+        self._healthy = healthy
+        self._alone_seconds = alone_seconds
+
+    async def tenant(
+        self, urls: Sequence[str], *, filters: Sequence[str | None] | None = None
+    ) -> UUID:
+        """Add a tenant with a webhook for each URL, and for each the filter as JSON text."""
+        tenant = await self.app.tenant()
+        filters = filters if filters is not None else [None] * len(urls)
+        await self.app.db.execute(ADD_WEBHOOKS, tenant, SECRET, urls, filters)
+        return tenant
+
+    async def publish(self, tenant: UUID, data: str = "{}", *, count: int = 1) -> None:
+        """Commit `count` events with the same data, JSON text, in one transaction."""
+        await self.app.db.execute(PUBLISH, tenant, data, count)
+
+    async def publish_steadily(self, tenant: UUID, data: Iterable[str], *, every: float) -> None:
+        """Commit an event for each data, with so many seconds between."""
+        due = time.monotonic()
+        for each in data:
+            await self.publish(tenant, each)
+            due += every
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def measure_alone(self) -> None:
+        """Time the healthy tenants' events before the attack."""
+        end = time.monotonic() + self._alone_seconds
+        self.alone = await self._healthy.delays_ms(until_true=lambda: time.monotonic() >= end)
+
+    @asynccontextmanager
+    async def attack(self) -> AsyncIterator[None]:
+        """
+        Time the healthy tenants' events from the beginning of the block on.
+
+        It takes `attack_seconds`, and half of them after the block's last statement at least.
+        """
+        end = time.monotonic() + self.attack_seconds
+        block_ended = False
+        task = asyncio.create_task(
+            self._healthy.delays_ms(until_true=lambda: block_ended and time.monotonic() >= end)
+        )
+        try:
+            yield
+            end = max(end, time.monotonic() + self.attack_seconds / 2)
+            block_ended = True
+            self.attacked = await task
+        finally:
+            task.cancel()
+
+    def daemon_cpu_seconds(self) -> float:
+        """Return the CPU time that the daemon has used so far."""
+        times = psutil.Process(self.daemon.process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def daemon_peak_mb(self) -> float:
+        """Return the daemon's peak resident memory in megabytes; 0 when it has died."""
+        status = Path(f"/proc/{self.daemon.process.pid}/status")
+        try:
+            lines = dict(each.split(":", 1) for each in status.read_text().splitlines())
+        except FileNotFoundError:
+            return 0.0
+        return int(lines.get("VmHWM", "0 kB").split()[0]) * 1024 / 1e6
