@@ -27,15 +27,19 @@ async def doubles(scene: Scene, *, events: int = 20) -> None:
             await scene.publish(tenant, data)
 
 
-async def large_bodies(scene: Scene, *, size: int, events: int = 16, webhooks: int = 32) -> None:
+async def large_bodies(scene: Scene, *, text: str, events: int = 16, webhooks: int = 32) -> None:
     """Large events, each for webhooks that respond only just in time."""
     tenant = await scene.tenant(scene.endpoints.urls("late", webhooks))
-    text = random.Random(1).randbytes(size // 2).hex()  # does not compress well
     data = f'{{"text": "{text}"}}'
     await scene.measure_alone()
     async with scene.attack():
         for _ in range(events):
             await scene.publish(tenant, data)
+
+
+def random_text(size: int) -> str:
+    """Return text that PostgreSQL cannot compress, the same every time."""
+    return random.Random(1).randbytes(size // 2).hex()
 
 
 async def dear_filters(scene: Scene, *, webhooks: int = 10, events: int = 50) -> None:

@@ -22,16 +22,16 @@ PAUSE = """
     UPDATE webhooks SET is_active = false
      WHERE id IN (SELECT id FROM webhooks WHERE tenant_id = $1 LIMIT $2)
 """
-# The foreign key's checks are left out: they take most of the time, and are no part of the attack.
+# The foreign key's checks are left out, and ids ascend: both save time, and are no part of the attack.
 ADD_PENDING = """
     SET session_replication_role = replica;
     INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, payload,
                                     event_created_at, status, next_retry_at)
-    SELECT gen_random_uuid(), id, gen_random_uuid(), 'email.opened', '{"email_id": "msg_1"}',
-           now(), 'pending_retry',
-           now() + CASE WHEN is_active AND n > 1 THEN interval '1 day' ELSE interval '0' END
-      FROM webhooks, generate_series(1, 100) AS n
-     WHERE name = 'attacker';
+    SELECT lpad(to_hex(row_number() OVER ()), 32, '0')::uuid, id, md5(event::text)::uuid,
+           'email.opened', '{"email_id": "msg_1"}', now(), 'pending_retry',
+           now() + CASE WHEN is_active AND event > 1 THEN interval '1 day' ELSE interval '0' END
+      FROM generate_series(1, 100) AS event, (SELECT id, is_active FROM webhooks
+                                               WHERE name = 'attacker' ORDER BY id) AS webhook;
     SET session_replication_role = DEFAULT;
 """
 

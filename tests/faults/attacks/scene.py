@@ -25,6 +25,16 @@ PUBLISH = """
     INSERT INTO webhook_events (id, tenant_id, event_type, event_data)
     SELECT gen_random_uuid(), $1, 'email.opened', data FROM data, generate_series(1, $3)
 """
+# Attempts on their way have no row yet. Names distinguish the attackers' webhooks from the others'.
+PROGRESS = """
+    SELECT (SELECT count(*) FROM webhook_event_inbox) AS "events in the inbox",
+           count(*) FILTER (WHERE d.status = 'success') AS delivered,
+           count(*) FILTER (WHERE d.status = 'failed' AND NOT d.too_large) AS failed,
+           count(*) FILTER (WHERE d.too_large) AS "too large",
+           count(*) FILTER (WHERE d.status = 'pending_retry') AS pending
+      FROM webhook_deliveries AS d JOIN webhooks AS w ON w.id = d.webhook_id
+     WHERE w.name = 'attacker'
+"""
 
 
 class Scene:
@@ -96,6 +106,11 @@ class Scene:
             self.attacked = await task
         finally:
             task.cancel()
+
+    async def progress(self) -> str:
+        """Describe how far the attacker's events have come."""
+        counts = await self.app.db.fetchrow(PROGRESS)
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
     def daemon_cpu_seconds(self) -> float:
         """Return the CPU time that the daemon has used so far."""
