@@ -44,7 +44,8 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   test     linters, types, import rules and tests; `--full` adds the slow tests;
            other arguments are passed to pytest, which then runs alone
   bench    the benchmarks
-  faults   the long forms of the fault tests: `python3 dev.py faults --help`
+  faults   the long forms of the fault tests: `python3 dev.py faults --help`;
+           attacks by one tenant beside others: `python3 dev.py faults attacks --help`
   figures  the sizes of files and functions, and functions without docstrings"""
 
 

@@ -60,7 +60,7 @@ ATTACKS = {
         "600 quick webhooks of 60 tenants on one host, which goes down", endpoint_attacks.host_down
     ),
     "dead-names": Attack(
-        "one event for 300 webhooks whose names never resolve",
+        "five events for 300 webhooks whose names never resolve",
         endpoint_attacks.dead_names,
         by_name=True,
     ),

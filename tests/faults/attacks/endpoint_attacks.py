@@ -40,12 +40,12 @@ async def host_down(scene: Scene, *, webhooks: int = 600, tenants: int = 60) -> 
             await scene.publish(tenant, count=3)
 
 
-async def dead_names(scene: Scene, *, webhooks: int = 300) -> None:
+async def dead_names(scene: Scene, *, webhooks: int = 300, events: int = 5) -> None:
     """Names that the name server never answers for."""
     tenant = await scene.tenant([f"http://dead-{n}.hooks.example/" for n in range(webhooks)])
     await scene.measure_alone()
     async with scene.attack():
-        await scene.publish(tenant)
+        await scene.publish(tenant, count=events)
 
 
 async def floods(scene: Scene, *, webhooks: int = 100, events: int = 20) -> None:

@@ -22,7 +22,7 @@ PAUSE = """
     UPDATE webhooks SET is_active = false
      WHERE id IN (SELECT id FROM webhooks WHERE tenant_id = $1 LIMIT $2)
 """
-# The foreign key's checks are left out, and ids ascend: both save time, and are no part of the attack.
+# Without the foreign key's checks, and with ids that ascend: both only save time.
 ADD_PENDING = """
     SET session_replication_role = replica;
     INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, payload,

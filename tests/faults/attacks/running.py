@@ -57,7 +57,9 @@ async def run_attack(
         requests, most_open = await asyncio.to_thread(scene.endpoints.counts)
         if requests:
             scene.notes.append(f"{requests:,} requests to the attacker, {most_open} at once")
-        scene.notes += [f"log: {each[:300]}" for each in errors_logged(log)[:3]]
+        if errors := errors_logged(log):
+            scene.broken.append(f"{len(errors)} errors in the log")
+            scene.notes.append(f"in the log: {errors[-1]}")
         return Result(
             name,
             attack.description,

@@ -94,7 +94,8 @@ class Scene:
 
         It takes `attack_seconds`, and half of them after the block's last statement at least.
         """
-        end = time.monotonic() + self.attack_seconds
+        began, cpu_before = time.monotonic(), self.daemon_cpu_seconds()
+        end = began + self.attack_seconds
         block_ended = False
         task = asyncio.create_task(
             self._healthy.delays_ms(until_true=lambda: block_ended and time.monotonic() >= end)
@@ -104,6 +105,9 @@ class Scene:
             end = max(end, time.monotonic() + self.attack_seconds / 2)
             block_ended = True
             self.attacked = await task
+            cpu = self.daemon_cpu_seconds() - cpu_before
+            seconds = time.monotonic() - began
+            self.notes.append(f"the daemon took {cpu:.1f} s of CPU in {seconds:.1f} s")
         finally:
             task.cancel()
 
@@ -113,8 +117,11 @@ class Scene:
         return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
     def daemon_cpu_seconds(self) -> float:
-        """Return the CPU time that the daemon has used so far."""
-        times = psutil.Process(self.daemon.process.pid).cpu_times()
+        """Return the CPU time that the daemon has used so far; 0 when it has died."""
+        try:
+            times = psutil.Process(self.daemon.process.pid).cpu_times()
+        except psutil.NoSuchProcess:
+            return 0.0
         return float(times.user + times.system)
 
     def daemon_peak_mb(self) -> float:
