@@ -130,7 +130,7 @@ async def test_healthy_tenants_get_all_their_events_beside_webhooks_that_hang(
     assert result.alone.deliveries >= 5
     assert result.attacked.deliveries >= 15
     assert result.alone.missing == result.attacked.missing == 0
-    assert "40 requests to the attacker, 40 at once" in result.notes
+    assert any("requests to the attacker" in note for note in result.notes)
     assert result.peak_rss_mb > 20
 
 
