@@ -21,7 +21,7 @@ from daemon.runtime import systemd
 from daemon.runtime.loop import run_loop, sleep_until_woken
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.wiring import Components, admin_app, build
+from daemon.wiring import Components, admin_app, build, trusted_proxies
 
 log = structlog.get_logger()
 
@@ -165,7 +165,9 @@ class Service:
         admin = self._config.admin
         app = admin_app(self._config, self._api_database, components)
         try:
-            runner, self.port = await serve(app, host=admin.host, port=admin.port)
+            runner, self.port = await serve(
+                app, host=admin.host, port=admin.port, proxies=trusted_proxies(self._config)
+            )
         except OSError as error:
             where = f"{admin.host}:{admin.port}"
             reason = error.strerror or str(error)

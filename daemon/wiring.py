@@ -3,13 +3,23 @@
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.config import Config
-from daemon.config.policies import egress_policy, health_limits, master_keys
+from daemon.config.policies import (
+    accepted_hosts,
+    allowed_recipients,
+    egress_policy,
+    health_limits,
+    master_keys,
+    webhook_limits,
+)
+from daemon.core.model.ids import TokenId
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.wire.body_size import PRINTED_PER_BODY
@@ -18,10 +28,17 @@ from daemon.egress.proxy import Proxy
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
+from daemon.notifications.confirmation_mails import ConfirmationMailContext, ConfirmationMails
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.mail_server import MailServer
+from daemon.notifications.notice_mail import NoticeMailContext
+from daemon.notifications.notice_mails import NoticeMails
 from daemon.notifications.notifier import Notifier
+from daemon.notifications.outgoing import MailSource
+from daemon.notifications.recipients import RecipientPolicy
+from daemon.notifications.records import Records
 from daemon.notifications.smtp import Mailer
+from daemon.notifications.timing import Timing
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout
@@ -33,7 +50,9 @@ from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Heartbeats, Loop
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
+from daemon.runtime.stalls import StallWatch
 from daemon.secrets.encryption import Vault
+from daemon.store import tenant_tokens
 from daemon.store.database import Database
 from daemon.store.event_inbox import Leasing
 
@@ -41,6 +60,10 @@ from daemon.store.event_inbox import Leasing
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
 # An event is fanned out within a second; what takes longer prolongs its lease.
 INBOX_LEASE = timedelta(seconds=15)
+# Of the page that takes the codes in mails, below admin.public_url.
+CONFIRMATION_PATH = "confirm-email"
+# An attempt may be postponed for as long as the longest step of the schedule, if there is one.
+ALERT_WITHOUT_RETRIES = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +112,7 @@ def build(config: Config, database: Database) -> Components:
         database,
         deliveries=config.retention.deliveries,
         events=config.retention.events,
+        audit=config.retention.audit,
         metrics=metrics,
     )
     replayer = Replayer(database, lanes, waker, metrics=metrics)
@@ -122,9 +146,7 @@ def _pipeline(
 ) -> Pipeline:
     delivery = config.delivery
     lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
-    client = WebhookClient(
-        egress_policy(config), timeout=delivery.timeout, proxy=egress_proxy(config)
-    )
+    client = _client(config, metrics)
     attempts = AttemptMaker(
         client,
         vault,
@@ -143,6 +165,7 @@ def _pipeline(
         lease=lease,
         most_bytes=most_bytes,
         metrics=metrics,
+        alert_after=max(delivery.retry_schedule, default=ALERT_WITHOUT_RETRIES),
     )
     leasing = Leasing(lease=INBOX_LEASE, daemon_key=secrets.randbits(63), most_bytes=most_bytes)
     fanout = Fanout(database, waker, leasing=leasing, offload=offload, metrics=metrics)
@@ -159,11 +182,21 @@ def _pipeline(
     )
 
 
+def _client(config: Config, metrics: Metrics) -> WebhookClient:
+    return WebhookClient(
+        egress_policy(config),
+        timeout=config.delivery.timeout,
+        proxy=egress_proxy(config),
+        stalls=StallWatch(on_stall=metrics.pipeline.observe_stall),
+    )
+
+
 def _lag(pipeline: Pipeline) -> Lag:
     return Lag(
         fanout=pipeline.fanout.behind_seconds(),
         dispatch=pipeline.dispatcher.waited_seconds(),
         oldest_due=pipeline.lane_sync.oldest_due_seconds,
+        oldest_postponed=pipeline.dispatcher.oldest_postponed_seconds(),
     )
 
 
@@ -179,21 +212,42 @@ def _add_api(
     app: web.Application, config: Config, database: Database, components: Components
 ) -> None:
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
+    from daemon.admin.api.audit import AuditLog  # noqa: PLC0415
     from daemon.admin.api.auth import Access  # noqa: PLC0415
+    from daemon.admin.api.peer import peer_of  # noqa: PLC0415
+    from daemon.admin.pages import email_confirmation  # noqa: PLC0415
+    from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
 
-    tokens = [token.get_secret_value() for token in config.admin.tokens]
-    access = Access(tokens, allowed_hosts=config.admin.allowed_hosts)
+    async def is_valid(token_id: TokenId) -> bool:
+        async with database.connection() as db:
+            return await tenant_tokens.is_valid(db, token_id)
+
+    admin = config.admin
+    access = Access(admin.tokens, allowed_hosts=accepted_hosts(config), is_valid=is_valid)
     routes = api_routes(
         database=database,
         attempts=components.pipeline.attempts,
         offload=components.offload,
         vault=components.vault,
         policy=egress_policy(config),
+        limits=webhook_limits(config),
         access=access,
+        emails=NotificationEmails(
+            allowed_recipients(config), can_ask=config.admin.public_url is not None
+        ),
     )
-    add_api(app, routes, access)
+    proxies = trusted_proxies(config)
+    audit_log = AuditLog(database, peer_of=partial(peer_of, proxies=proxies))
+    add_api(app, routes, access=access, audit_log=audit_log, proxies=proxies)
+    if config.admin.public_url is not None:
+        email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
+
+
+def trusted_proxies(config: Config) -> TrustedProxies:
+    """The reverse proxies in front of the admin port."""
+    return TrustedProxies(config.admin.trusted_proxies)
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:
@@ -205,8 +259,19 @@ def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier 
     settings = EmailSettings(
         parse_address(notifications.from_), health_limits(config), notifications.console_url
     )
-    to = [parse_address(each) for each in notifications.to]
-    return Notifier(database, mailer, settings, to=to, metrics=metrics)
+    timing = Timing()
+    records = Records(database, poll_seconds=timing.poll_seconds)
+    policy = RecipientPolicy(
+        [parse_address(each) for each in notifications.to], allowed_recipients(config)
+    )
+    sources: list[MailSource] = [
+        NoticeMails(NoticeMailContext(records, settings, metrics, timing), policy)
+    ]
+    if config.admin.public_url is not None:
+        page_url = f"{config.admin.public_url}/{CONFIRMATION_PATH}"
+        context = ConfirmationMailContext(records, settings, metrics, timing, page_url)
+        sources.append(ConfirmationMails(context))
+    return Notifier(database, mailer, sources, timing=timing)
 
 
 def configured_mailer(config: Config) -> Mailer | None:

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from daemon.core.errors import ConfigError, UsageError, WebhookdError
+from daemon.core.unprintable import escape
 
 app = typer.Typer(
     name="webhookd",
@@ -42,7 +43,7 @@ def main() -> None:
 
 def _print_error(message: str) -> None:
     for line in message.splitlines():
-        print(f"webhookd: {line}", file=sys.stderr)
+        print(f"webhookd: {escape(line)}", file=sys.stderr)
 
 
 def _register() -> None:

@@ -66,9 +66,9 @@ async def _check_as_json(config: Path | None) -> "Counter[Status]":
 def _show(screen: "Screen", finding: "Finding") -> None:
     from rich.text import Text
 
-    from daemon.cli.support.console import printable
+    from daemon.core.unprintable import escape
 
     line = Text(f"{finding.status.symbol} ", style=finding.status.colour)
     line.append(f"{finding.check:<14} ", style="bold")
-    line.append(printable(finding.message))
+    line.append(escape(finding.message))
     screen.show(line)

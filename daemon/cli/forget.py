@@ -18,6 +18,7 @@ from daemon.core.errors import UsageError, WebhookdError
 if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.core.model.erasure import ErasureCounts, ErasureTarget
+    from daemon.store.database import Database
 
 TenantOption = Annotated[
     UUID | None,
@@ -107,7 +108,25 @@ async def _count_or_erase(
             erasure = Erasure(database, target, on_progress=show)
             if not await erasure.tenant_exists():
                 raise UsageError(f"--tenant: there is no tenant {target.tenant_id}")
-            return await erasure.erase() if erase else await erasure.count()
+            if not erase:
+                return await erasure.count()
+            await _record(database, target)
+            return await erasure.erase()
+
+
+async def _record(database: "Database", target: "ErasureTarget") -> None:
+    """Write the audit record before anything is erased; it does not name a contact."""
+    from daemon.cli.support.audit import command_record
+    from daemon.store import audit
+    from daemon.store.erasure_access import ERASE_TENANT
+
+    tenant_id = target.tenant_id
+    if target.contact is None:
+        record = command_record(ERASE_TENANT, tenant_id, object_type="tenant", object_id=tenant_id)
+    else:
+        record = command_record("eraseContact", tenant_id, object_type="contact")
+    async with database.transaction() as db:
+        await audit.insert(db, record)
 
 
 def _confirm(target: "ErasureTarget", counts: "ErasureCounts") -> None:

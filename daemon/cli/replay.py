@@ -109,6 +109,8 @@ async def _show_or_cancel(config: "Config", status: UUID | None, cancel: UUID | 
         else:
             async with db.transaction():
                 found = await replays.cancel(db, None, ReplayId(cancel))
+                if found is not None:
+                    await _record(db, "cancelReplay", found)
     if found is None:
         raise WebhookdError(f"there is no replay {status or cancel}")
     if cancel is not None and found.status is ReplayStatus.COMPLETED:
@@ -145,11 +147,23 @@ def _print_count(total: int, *, as_json: bool) -> None:
 async def _begin(db: "Connection", counted: "CountedReplay") -> "Replay":
     from daemon.store import replays
 
-    replay_id = await replays.create(db, counted)
-    begun = None if replay_id is None else await replays.get(db, None, replay_id)
-    if begun is None:
-        raise WebhookdError("the webhook has just been deleted")
+    async with db.transaction():
+        replay_id = await replays.create(db, counted)
+        begun = None if replay_id is None else await replays.get(db, None, replay_id)
+        if begun is None:
+            raise WebhookdError("the webhook has just been deleted")
+        await _record(db, "createReplay", begun)
     return begun
+
+
+async def _record(db: "Connection", action: str, replay: "Replay") -> None:
+    from daemon.cli.support.audit import command_record
+    from daemon.store import audit
+
+    await audit.insert(
+        db,
+        command_record(action, replay.tenant_id, object_type="replay", object_id=replay.id),
+    )
 
 
 def _print_end(replay: "Replay", *, watched: bool, as_json: bool) -> int:

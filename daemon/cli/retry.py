@@ -98,12 +98,24 @@ def _exhausted(webhook: UUID, from_: str | None, to: str | None) -> "ReplayReque
 
 
 async def _retry(config: "Config", delivery: UUID) -> RetriedDelivery:
+    from daemon.cli.support.audit import command_record
     from daemon.cli.support.databases import verified_connection
     from daemon.core.model.ids import DeliveryId
-    from daemon.store.retries import TooLarge, WebhookPaused, retry_now
+    from daemon.store import audit
+    from daemon.store.retries import RetryDue, TooLarge, WebhookPaused, retry_now
 
     async with verified_connection(config) as db, db.transaction():
         retried = await retry_now(db, None, DeliveryId(delivery))
+        if isinstance(retried, RetryDue):
+            await audit.insert(
+                db,
+                command_record(
+                    "retryDelivery",
+                    await audit.tenant_of(db, retried.webhook_id),
+                    object_type="delivery",
+                    object_id=delivery,
+                ),
+            )
     if retried is None:
         raise WebhookdError(f"there is no delivery {delivery}")
     if isinstance(retried, TooLarge):
@@ -114,13 +126,26 @@ async def _retry(config: "Config", delivery: UUID) -> RetriedDelivery:
 
 
 async def _retry_all(config: "Config", request: "ReplayRequest") -> RetriedWebhook:
+    from daemon.cli.support.audit import command_record
     from daemon.cli.support.databases import verified_connection
     from daemon.replay.count import count_replay
-    from daemon.store import replays
+    from daemon.store import audit, replays
 
     async with verified_connection(config) as db:
         counted = await count_replay(db, request)
         if counted is None:
             raise WebhookdError(f"there is no webhook {request.webhook_id}")
-        replay_id = await replays.create(db, counted) if counted.total else None
+        replay_id = None
+        if counted.total:
+            async with db.transaction():
+                replay_id = await replays.create(db, counted)
+                await audit.insert(
+                    db,
+                    command_record(
+                        "retryFailedDeliveries",
+                        counted.scope.tenant_id,
+                        object_type="webhook",
+                        object_id=counted.scope.webhook_id,
+                    ),
+                )
     return RetriedWebhook(counted.total, replay_id)

@@ -78,18 +78,30 @@ def _parse_overlap(text: str) -> timedelta:
 async def _rotate(
     config: "Config", webhook: UUID, overlap: timedelta, *, replace: bool
 ) -> NewSecret:
+    from daemon.cli.support.audit import command_record
     from daemon.cli.support.databases import verified_connection
     from daemon.config.policies import master_keys
     from daemon.core.model.ids import WebhookId
     from daemon.secrets.encryption import Vault
     from daemon.secrets.new_secret import new_secret
     from daemon.secrets.sealing import seal_secret
-    from daemon.store.secret_rotation import RotationUnderWay, rotate
+    from daemon.store import audit
+    from daemon.store.secret_rotation import Rotated, RotationUnderWay, rotate
 
     secret, vault = new_secret(), Vault(master_keys(config))
     stored = seal_secret(secret, webhook, vault)
     async with verified_connection(config) as db, db.transaction():
         rotated = await rotate(db, WebhookId(webhook), stored, overlap=overlap, replace=replace)
+        if isinstance(rotated, Rotated):
+            await audit.insert(
+                db,
+                command_record(
+                    "rotateWebhookSecret",
+                    await audit.tenant_of(db, WebhookId(webhook)),
+                    object_type="webhook",
+                    object_id=webhook,
+                ),
+            )
     if isinstance(rotated, RotationUnderWay):
         raise WebhookdError(str(rotated))
     if rotated is None:

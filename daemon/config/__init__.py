@@ -8,6 +8,7 @@ Precedence, strongest first: `WEBHOOKD_…` variables, files in `$CREDENTIALS_DI
 from daemon.config.config import Config
 from daemon.config.durations import format_duration, parse_duration
 from daemon.config.loading import load
+from daemon.config.operator_tokens import OperatorToken
 from daemon.config.sections import (
     Admin,
     Database,
@@ -31,6 +32,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "Notifications",
+    "OperatorToken",
     "PortRange",
     "Retention",
     "Security",

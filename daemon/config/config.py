@@ -11,6 +11,7 @@ from daemon.config.sections import (
     Database,
     Delivery,
     Egress,
+    Limits,
     Log,
     Notifications,
     Retention,
@@ -25,6 +26,7 @@ class Config(Section):
     database: Database = Database()
     delivery: Delivery = Delivery()
     egress: Egress = Egress()
+    limits: Limits = Limits()
     admin: Admin = Admin()
     security: Security = Security()
     notifications: Notifications = Notifications()

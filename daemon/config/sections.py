@@ -18,9 +18,11 @@ from pydantic import (
     model_validator,
 )
 
+from daemon.config.operator_tokens import OperatorToken, distinct, with_names
 from daemon.config.setting_types import (
     Count,
     Duration,
+    HostPattern,
     LogFormat,
     LogLevel,
     MailAddress,
@@ -30,6 +32,7 @@ from daemon.config.setting_types import (
 )
 from daemon.config.url_validators import mail_server, page_url, secret_url
 from daemon.config.validators import (
+    allowed_recipient,
     at_least_one_port,
     host_header,
     host_or_address,
@@ -93,6 +96,9 @@ class Delivery(Section):
     pause_after: Annotated[Count, Field(ge=1, le=1_000_000)] = 100
     """Consecutive failed attempts after which a webhook is paused."""
 
+    failing_backoff: Annotated[Duration, within("0s", "1d")] = timedelta(minutes=1)
+    """Longest wait between attempts to a webhook that is failing; 0s does not space them."""
+
     max_body_bytes: Annotated[Count, Field(ge=1024, le=32 * 1024 * 1024)] = 4 * 1024 * 1024
     """Maximum size of a request body; a larger one is recorded as failed, and never sent."""
 
@@ -118,6 +124,15 @@ class Egress(Section):
     allow_networks: tuple[Network, ...] = ()
     """Networks that may be called although they are not public."""
 
+    deny_networks: tuple[Network, ...] = ()
+    """Networks that may not be called although they are public, or in `allow_networks`."""
+
+    allow_hosts: tuple[HostPattern, ...] = ()
+    """Names, or `*.` and a name, that may be looked up although they are not public."""
+
+    deny_hosts: tuple[HostPattern, ...] = ()
+    """Names, or `*.` and a name, that may not be called although they are public."""
+
     allow_ports: Annotated[tuple[Ports, ...], AfterValidator(at_least_one_port)] = (
         (443, 443),
         (8443, 8443),
@@ -126,6 +141,16 @@ class Egress(Section):
 
     proxy: Annotated[SecretStr, secret_url("http", needs_host=True)] | None = None
     """http://user:password@host:port of an HTTP proxy (CONNECT) for all requests; None: direct."""
+
+
+class Limits(Section):
+    """What tenants may create over the API; rows that the application inserts are served anyway."""
+
+    webhooks_per_tenant: Annotated[Count, Field(ge=0, le=1_000_000)] = 500
+    """Maximum webhooks of one tenant; 0 is no limit."""
+
+    webhooks_per_host: Annotated[Count, Field(ge=0, le=1_000_000)] = 50
+    """Maximum webhooks of one tenant at one host; 0 is no limit."""
 
 
 class Admin(Section):
@@ -137,7 +162,9 @@ class Admin(Section):
     port: Annotated[Count, Field(ge=0, le=65535)] = 8484
     """The port to listen on; 0 picks a free one."""
 
-    tokens: tuple[Annotated[SecretStr, printable_secret("a token", at_least=16)], ...] = ()
+    tokens: Annotated[
+        tuple[OperatorToken, ...], BeforeValidator(with_names), AfterValidator(distinct)
+    ] = ()
     """Operators' bearer tokens; without any, only health and metrics are served."""
 
     allowed_hosts: tuple[Annotated[str, AfterValidator(host_header)], ...] = (
@@ -145,7 +172,13 @@ class Admin(Section):
         "127.0.0.1",
         "::1",
     )
-    """Accepted values of the Host header."""
+    """Accepted values of the Host header, besides the host of public_url."""
+
+    public_url: Annotated[str, AfterValidator(page_url)] | None = None
+    """The URL at which people reach this server; what links in mails begin with."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks of reverse proxies; only they are believed when they name a request's client."""
 
 
 class Security(Section):
@@ -177,6 +210,11 @@ class Notifications(Section):
     to: Annotated[tuple[MailAddress, ...], BeforeValidator(one_or_many)] = ()
     """The administrators' addresses, for webhooks without a notification_email."""
 
+    allowed_recipients: Annotated[
+        tuple[Annotated[str, AfterValidator(allowed_recipient)], ...], BeforeValidator(one_or_many)
+    ] = ()
+    """Addresses and @domains that webhooks may name without confirmation; `to` always may be."""
+
     console_url: Annotated[str, AfterValidator(page_url)] | None = None
     """The console's URL, for links in mails; None leaves links out."""
 
@@ -195,6 +233,9 @@ class Retention(Section):
 
     deliveries: Annotated[Duration, within("1s", "36500d")] = timedelta(days=30)
     """Age since the attempt at which finished deliveries are deleted."""
+
+    audit: Annotated[Duration, within("1s", "36500d")] = timedelta(days=400)
+    """Age at which audit records are deleted."""
 
 
 class Log(Section):

@@ -12,6 +12,9 @@ from pydantic import AfterValidator, SecretStr
 
 from daemon.config.durations import format_duration, parse_duration
 from daemon.core.policy.email_addresses import parse_address
+from daemon.core.policy.hosts import host_pattern
+from daemon.core.policy.mail_recipients import AllowedRecipients
+from daemon.core.policy.refusal import Refusal
 
 PortRange = tuple[int, int]
 
@@ -83,6 +86,17 @@ def host_or_address(text: str) -> str:
     return text
 
 
+def domain_pattern(text: str) -> str:
+    """Accept a domain name, or `*.` and one, in its ASCII form. Raises ValueError."""
+    pattern = host_pattern(text.strip())
+    if isinstance(pattern, Refusal):
+        raise ValueError(  # noqa: TRY004
+            f'{text!r} is not a name like "hooks.example.com" or "*.example.com";'
+            " addresses go into allow_networks or deny_networks"
+        )
+    return pattern
+
+
 def host_header(text: str) -> str:
     """Accept a value of the Host header, with or without a port. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9.:\[\]*-]+", text):
@@ -97,6 +111,18 @@ def mail_address(text: str) -> str:
     except ValueError:
         raise ValueError(
             f'{text!r} is not an address like "ops@example.com" or "Ops <ops@example.com>"'
+        ) from None
+    return text
+
+
+def allowed_recipient(text: str) -> str:
+    """Accept an address without a display name, or an @domain. Raises ValueError."""
+    try:
+        AllowedRecipients.of([text])
+    except ValueError:
+        raise ValueError(
+            f'{text!r} is neither an address like "ops@example.com" nor a domain like'
+            ' "@example.com"'
         ) from None
     return text
 

@@ -102,6 +102,16 @@ class MemoryBusyError(PostponedError):
     pause_seconds = 0.2
 
 
+class StalledError(PostponedError):
+    """
+    Raised when the process stood still during an attempt that has no response now.
+
+    What is sent next is sent by a process that runs again: there is nothing to wait for.
+    """
+
+    pause_seconds = 0.0
+
+
 class UnreadableSecretError(PostponedError):
     """
     Raised when a sealed secret cannot be opened: its key is missing, or the text was changed.

@@ -12,12 +12,21 @@ from collections.abc import Sequence
 import aiohappyeyeballs
 
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.egress.host_key import host_key
 from daemon.egress.http1 import HttpConnection
+from daemon.egress.lookups import Lookups
 from daemon.egress.loop_budget import LoopBudget
+from daemon.egress.network import OwnNetwork
 from daemon.egress.peer import Peer
 from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, open_tunnel
-from daemon.egress.resolved_addresses import address_info, addresses_of, permitted_addresses
+from daemon.egress.resolved_addresses import (
+    address_info,
+    addresses_of,
+    is_address,
+    permitted_addresses,
+)
 from daemon.egress.resolver import LookupFailedError, Resolver
+from daemon.egress.routes import SocketAddress
 from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts
 from daemon.egress.tls_transport import TlsTransport
@@ -30,7 +39,11 @@ PROXY_CONNECT_SECONDS = 2.0
 
 
 class Connector:
-    """Opens the connections of one daemon, directly or through the egress proxy."""
+    """
+    Opens the connections of one daemon, directly or through the egress proxy.
+
+    `proxy_resolver` looks up the proxy's own name, which the operator chose.
+    """
 
     def __init__(
         self,
@@ -38,63 +51,90 @@ class Connector:
         *,
         resolver: Resolver,
         tls: TlsContexts,
+        budget: LoopBudget,
+        network: OwnNetwork,
         proxy: Proxy | None = None,
+        proxy_resolver: Resolver | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._policy = policy
         self._resolver = resolver
+        self._lookups = Lookups(resolver)
+        self._proxy_resolver = proxy_resolver or resolver
         self._tls = tls
         self._proxy = proxy
-        self._tls_budget = LoopBudget()
+        self._tls_budget = budget
+        self._network = network
 
-    async def open(self, peer: Peer, timings: Timings) -> HttpConnection:
+    async def open(
+        self, peer: Peer, timings: Timings, *, tried: list[SocketAddress]
+    ) -> HttpConnection:
         """
         Open a connection to the peer and complete its TLS handshake.
 
-        Raises RefusedTargetError or TargetForbiddenError when policy or proxy forbid the target,
-        LookupFailedError, ReceiverUnreachableError, UnusableCertificateError, RefusedTlsError,
-        ssl.SSLError or another OSError (ConnectionError when the receiver hangs up during the TLS
-        handshake); PostponedError when the name servers or the proxy fail.
+        The destinations that it tries to reach, a proxy's too, are added to `tried`.
+
+        Raises TargetForbiddenError when the proxy forbids the target, LookupFailedError,
+        ReceiverUnreachableError, UnusableCertificateError, RefusedTlsError, ssl.SSLError or another
+        OSError (ConnectionError when the receiver hangs up during the TLS handshake);
+        PostponedError when the name servers or the proxy fail.
         """
         target = peer.target
         context = self._tls.context_for(peer.client) if target.tls else None
         timings.enter("lookup")
-        addresses = await permitted_addresses(target.host, self._policy, resolver=self._resolver)
+        lookups = self._lookups.of(peer.tenant_id)
+        addresses = await permitted_addresses(target.host, self._policy, resolver=lookups)
         timings.enter("connect")
-        sock = await self._connect(addresses[:MAX_ADDRESSES_TRIED], target.port)
+        sock = await self._connect(addresses[:MAX_ADDRESSES_TRIED], target.port, tried)
         try:
+            destination = sock.getpeername()[:2]
             if context is None:
                 _, connection = await self._loop.create_connection(HttpConnection, sock=sock)
-                return connection
-            timings.enter("tls")
-            return await self._start_tls(sock, context, target.host)
+            else:
+                timings.enter("tls")
+                connection = await self._start_tls(sock, context, target.host)
         except BaseException:
             sock.close()
             raise
+        connection.destination = destination
+        return connection
+
+    def host_of(self, host: str) -> str | None:
+        """The key of the address that a host name had at its last lookup; None if unknown."""
+        return host_key([host]) if is_address(host) else self._lookups.key_of(host)
 
     async def close(self) -> None:
-        """Close the resolver."""
+        """Close the resolvers."""
         await self._resolver.close()
+        if self._proxy_resolver is not self._resolver:
+            await self._proxy_resolver.close()
 
-    async def _connect(self, addresses: Sequence[str], port: int) -> socket.socket:
+    async def _connect(
+        self, addresses: Sequence[str], port: int, tried: list[SocketAddress]
+    ) -> socket.socket:
         if self._proxy is None:
-            return await self._connect_directly(addresses, port)
-        return await self._connect_through(self._proxy, addresses, port)
+            return await self._connect_directly(addresses, port, tried)
+        return await self._connect_through(self._proxy, addresses, port, tried=tried)
 
-    async def _connect_directly(self, addresses: Sequence[str], port: int) -> socket.socket:
-        return await aiohappyeyeballs.start_connection(
+    async def _connect_directly(
+        self, addresses: Sequence[str], port: int, tried: list[SocketAddress]
+    ) -> socket.socket:
+        tried.extend((address, port) for address in addresses)
+        sock = await aiohappyeyeballs.start_connection(
             [address_info(address, port) for address in addresses],
             happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_SECONDS,
             interleave=1,
             loop=self._loop,
         )
+        self._network.reached(sock.getpeername()[:2])
+        return sock
 
     async def _connect_through(
-        self, proxy: Proxy, addresses: Sequence[str], port: int
+        self, proxy: Proxy, addresses: Sequence[str], port: int, *, tried: list[SocketAddress]
     ) -> socket.socket:
         """Return a tunnel to the first of the addresses that the proxy can reach."""
         for address in addresses:
-            sock = await self._connect_to_proxy(proxy)
+            sock = await self._connect_to_proxy(proxy, tried)
             try:
                 await open_tunnel(sock, proxy, address=address, port=port)
             except ReceiverUnreachableError:
@@ -106,12 +146,13 @@ class Connector:
                 return sock
         raise ReceiverUnreachableError
 
-    async def _connect_to_proxy(self, proxy: Proxy) -> socket.socket:
+    async def _connect_to_proxy(self, proxy: Proxy, tried: list[SocketAddress]) -> socket.socket:
         """The operator chose the proxy: the egress policy does not apply to its address."""
         try:
             async with asyncio.timeout(PROXY_CONNECT_SECONDS):
-                addresses = await addresses_of(proxy.host, self._resolver)
-                return await self._connect_directly(addresses[:MAX_ADDRESSES_TRIED], proxy.port)
+                addresses = await addresses_of(proxy.host, self._proxy_resolver)
+                addresses = addresses[:MAX_ADDRESSES_TRIED]
+                return await self._connect_directly(addresses, proxy.port, tried)
         except (LookupFailedError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise ProxyError("the egress proxy cannot be reached") from error
 

@@ -11,9 +11,9 @@ import ssl
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
+from daemon.egress.network import NoSuchNetworkError
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
-from daemon.egress.resolved_addresses import RefusedTargetError
-from daemon.egress.resolver import LookupFailedError
+from daemon.egress.resolver import LookupFailedError, NoPublicAddressError
 from daemon.egress.response_reader import InvalidResponseError, ResponseError
 from daemon.egress.tls_context import UnusableCertificateError
 from daemon.egress.tls_session import RefusedTlsError
@@ -25,7 +25,6 @@ RESOURCE_SHORTAGES = frozenset(
 
 # TimeoutError and ssl.SSLError are OSErrors.
 REQUEST_ERRORS = (
-    RefusedTargetError,
     TargetForbiddenError,
     UnusableCertificateError,
     LookupFailedError,
@@ -38,7 +37,9 @@ REQUEST_ERRORS = (
 
 def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> Failure:
     """
-    Return the failure for one of REQUEST_ERRORS; a TimeoutError means the request's deadline.
+    Return the failure for one of REQUEST_ERRORS, or for NoSuchNetworkError.
+
+    A TimeoutError means the request's deadline.
 
     Raises PostponedError when this machine is short of sockets, ports or memory.
     """
@@ -46,18 +47,22 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
         case TimeoutError():
             message = f"no complete response within {timeout_seconds:g} s"
             return Failure(FailureKind.TIMEOUT, message)
-        case RefusedTargetError():
-            return Failure(FailureKind.REFUSED_TARGET, str(error))
         case TargetForbiddenError():
             message = "the egress rules of this service forbid this host"
             return Failure(FailureKind.REFUSED_TARGET, message)
         case UnusableCertificateError():
             return Failure(FailureKind.UNUSABLE, str(error))
+        case NoPublicAddressError():
+            message = f"the host name {target.host} has no public address"
+            return Failure(FailureKind.LOOKUP, message)
         case LookupFailedError():
             message = f"the host name {target.host} could not be resolved: {error}"
             return Failure(FailureKind.LOOKUP, message)
         case ReceiverUnreachableError():
             message = "could not connect: the receiver cannot be reached"
+            return Failure(FailureKind.CONNECT, message)
+        case NoSuchNetworkError():
+            message = f"could not connect: this service cannot reach {error} addresses"
             return Failure(FailureKind.CONNECT, message)
         case InvalidResponseError():
             return Failure(FailureKind.PROTOCOL, str(error))

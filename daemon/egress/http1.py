@@ -8,7 +8,9 @@ import asyncio
 import select
 from typing import cast
 
+from daemon.egress.deadline import Deadline
 from daemon.egress.response_reader import NO_RESPONSE, RawResponse, ResponseError, ResponseReader
+from daemon.egress.routes import SocketAddress
 
 
 class HttpConnection(asyncio.Protocol):
@@ -16,6 +18,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.destination: SocketAddress | None = None  # set once the connection is open
         self._transport: asyncio.Transport | None = None
         self._unread = select.poll()
         self._response: ResponseReader | None = None
@@ -34,19 +37,19 @@ class HttpConnection(asyncio.Protocol):
             and not self._unread.poll(0)
         )
 
-    async def exchange(self, request: bytes, *, deadline: float) -> RawResponse:
+    async def exchange(self, request: bytes, *, deadline: Deadline) -> RawResponse:
         """
         Send a request and wait for its response; a second time only if the first was `reusable`.
 
-        `deadline` is a time of the loop's clock in seconds. Raises ResponseError, or TimeoutError
-        at the deadline; then, and when cancelled, the connection is closed.
+        Raises ResponseError, or TimeoutError at the deadline; then, and when cancelled, the
+        connection is closed.
         """
         if self._transport is None or self._transport.is_closing():
             raise ResponseError(NO_RESPONSE, response_started=False)
         response = ResponseReader(self._loop.create_future())
         self._response = response
-        # A timer of the loop's own: asyncio.timeout would cost a tenth of the whole exchange.
-        timer = self._loop.call_at(deadline, response.expire)
+        # Not `deadline.limit`: asyncio.timeout would cost a tenth of the whole exchange.
+        deadline.start(response.expire)
         self._transport.write(request)
         try:
             await response.completion
@@ -54,7 +57,7 @@ class HttpConnection(asyncio.Protocol):
             self.close()
             raise
         finally:
-            timer.cancel()
+            deadline.stop()
         return response.result(reusable=response.keep_alive and self._is_reusable())
 
     def close(self) -> None:

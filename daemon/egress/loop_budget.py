@@ -41,6 +41,13 @@ class LoopBudget:
         self._waiting.append(work)
         self._schedule_iteration()
 
+    def run_after_waiting(self, work: Callable[[], None]) -> None:
+        """Run small work now, or right after all that waits already."""
+        if self._waiting:
+            self._waiting.append(work)
+        else:
+            work()
+
     def _run(self, work: Callable[[], None]) -> None:
         self._schedule_iteration()
         began = self._clock()

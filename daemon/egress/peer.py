@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from daemon.core.model.ids import TenantId
 from daemon.core.model.secrets import ClientCertificate
 from daemon.core.policy.urls import Target
 
@@ -15,10 +16,12 @@ class Peer:
 
     Connections with the same `key` are interchangeable. The certificate is part of it: a receiver
     that recognises a webhook by its certificate must not mistake another webhook for it.
+    `tenant_id` says whose request it is, and is no part of the key.
     """
 
     target: Target
     client: ClientCertificate | None = None
+    tenant_id: TenantId | None = None
 
     @property
     def key(self) -> PeerKey:

@@ -1,8 +1,9 @@
 """
 The addresses of a host that may be connected to.
 
-A host of which any address is forbidden is refused as a whole. The addresses returned here are the
-ones that are connected to: the name is not looked up a second time.
+A host of which any address is forbidden is refused as a whole, with the same error as a name that
+does not exist. The addresses returned here are the ones that are connected to: the name is not
+looked up a second time.
 """
 
 import contextlib
@@ -10,8 +11,8 @@ import socket
 
 from daemon.core.policy.addresses import judge_address
 from daemon.core.policy.egress_policy import EgressPolicy
-from daemon.core.policy.refusal import Refusal
-from daemon.egress.resolver import LookupFailedError, Resolver
+from daemon.core.policy.names import is_localhost, loopback_addresses
+from daemon.egress.resolver import LookupFailedError, NameLookup, NoPublicAddressError
 
 # Judging a thousand addresses takes a hundredth of a second.
 MAX_ADDRESSES_JUDGED = 1024
@@ -19,36 +20,32 @@ MAX_ADDRESSES_JUDGED = 1024
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 
-class RefusedTargetError(Exception):
-    """The egress policy forbids an address of the host; `str()` is the reason for the customer."""
-
-
-async def permitted_addresses(host: str, policy: EgressPolicy, *, resolver: Resolver) -> list[str]:
+async def permitted_addresses(
+    host: str, policy: EgressPolicy, *, resolver: NameLookup
+) -> list[str]:
     """
-    Resolve `host` and judge every address.
+    Resolve `host`, which the policy has permitted, and judge every address.
 
-    Raises RefusedTargetError when any of them is forbidden, LookupFailedError when there are none
-    or too many, and PostponedError when our own name servers cannot be reached.
+    Raises NoPublicAddressError when there are none or any of them is forbidden, LookupFailedError
+    when there are too many, and PostponedError when our own name servers cannot be reached.
     """
+    if is_localhost(host):
+        return loopback_addresses(policy)
     addresses = await addresses_of(host, resolver)
     if len(addresses) > MAX_ADDRESSES_JUDGED:
         raise LookupFailedError("it has too many addresses")
-    for address in addresses:
-        refusal = judge_address(address, policy)
-        if isinstance(refusal, Refusal):
-            raise RefusedTargetError(refusal.reason)
-    if not addresses:
-        raise LookupFailedError("it has no address")
+    if not addresses or any(judge_address(address, policy) for address in addresses):
+        raise NoPublicAddressError
     return addresses
 
 
-async def addresses_of(host: str, resolver: Resolver) -> list[str]:
+async def addresses_of(host: str, resolver: NameLookup) -> list[str]:
     """
     Return `host` itself if it is an address, else its addresses, which nothing has judged.
 
     Raises LookupFailedError and PostponedError as the resolver does.
     """
-    return [host] if _is_address(host) else await resolver.addresses(host)
+    return [host] if is_address(host) else await resolver.addresses(host)
 
 
 def address_info(address: str, port: int) -> AddressInfo:
@@ -58,7 +55,8 @@ def address_info(address: str, port: int) -> AddressInfo:
     return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is an address, and no name."""
     if ":" in host:
         return True
     with contextlib.suppress(OSError):

@@ -1,4 +1,8 @@
-"""Name lookups through c-ares, which needs no threads."""
+"""
+Name lookups through c-ares, which needs no threads.
+
+A customer's name is looked up exactly as it is written, and by DNS alone.
+"""
 
 import socket
 from collections.abc import Sequence
@@ -7,6 +11,7 @@ from typing import Protocol
 import aiodns
 
 from daemon.core.errors import PostponedError
+from daemon.core.policy.names import is_listed, normal_name
 
 # c-ares waits at least 0.25 s for a first reply and twice as long each time: 3.75 s in all.
 LOOKUP_TRIES = 4
@@ -14,17 +19,39 @@ LOOKUP_TRIES = 4
 # of them, if only on a UDP socket: no packet is sent, but nothing may use an address before it is
 # judged.
 ARES_AI_NOSORT = 1 << 7
+# A name that ends in it is absolute: c-ares applies neither the search list nor HOSTALIASES, and
+# finds it in the hosts file only if it ends in a dot there too; the egress policy refuses those.
+# (c-ares's option `lookups` is of no use: pycares passes freed memory, and some lookups then fail.)
+ROOT = "."
+
+NO_ADDRESS = frozenset({aiodns.error.ARES_ENOTFOUND, aiodns.error.ARES_ENODATA})
 
 
 class LookupFailedError(Exception):
     """The host name has no address; `str()` is the resolver's reason."""
 
 
-class Resolver(Protocol):
+class NoPublicAddressError(LookupFailedError):
+    """
+    The host name does not exist, or has no address, or one that may not be connected to.
+
+    These are one error on purpose: a customer must not learn which names exist in private networks.
+    """
+
+
+class NameLookup(Protocol):
     """Turns a host name into addresses in the form that `socket` prints."""
 
     async def addresses(self, host: str) -> list[str]:
-        """Return every IPv4 and IPv6 address of `host`. Raises LookupFailedError."""
+        """
+        Return every IPv4 and IPv6 address of `host`.
+
+        Raises LookupFailedError: NoPublicAddressError when there is none.
+        """
+
+
+class Resolver(NameLookup, Protocol):
+    """A source of lookups that is closed in the end."""
 
     async def close(self) -> None:
         """Stop all lookups."""
@@ -32,29 +59,47 @@ class Resolver(Protocol):
 
 class CaresResolver:
     """
-    Lookups with the system's resolver configuration and hosts file.
+    Lookups at the system's name servers, or at `nameservers`, given as `address:port`.
 
-    `nameservers`, as `address:port`, replace the system's.
+    A name that is an alias of one in `denied` (`egress.deny_hosts`) counts as not existing.
+    `for_operator` is for names that the operator has configured: they may also be in the hosts
+    file, or relative to the search list of resolv.conf.
     """
 
-    def __init__(self, nameservers: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        nameservers: Sequence[str] | None = None,
+        *,
+        denied: frozenset[str] = frozenset(),
+        for_operator: bool = False,
+    ) -> None:
+        self._denied = denied
+        self._suffix = "" if for_operator else ROOT
         self._channel = aiodns.DNSResolver(nameservers, tries=LOOKUP_TRIES)
 
     async def addresses(self, host: str) -> list[str]:
         """
         Return every IPv4 and IPv6 address of `host`.
 
-        Raises LookupFailedError, or PostponedError when no name server can be reached.
+        Raises LookupFailedError (NoPublicAddressError when there is none), or PostponedError when
+        no name server can be reached.
         """
         try:
             found = await self._channel.getaddrinfo(
-                host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=ARES_AI_NOSORT
+                host + self._suffix,
+                family=socket.AF_UNSPEC,
+                type=socket.SOCK_STREAM,
+                flags=ARES_AI_NOSORT,
             )
         except aiodns.error.DNSError as error:
             if error.args[0] == aiodns.error.ARES_ECONNREFUSED:
                 raise PostponedError("our own name servers cannot be reached") from error
+            if error.args[0] in NO_ADDRESS:
+                raise NoPublicAddressError from error
             reason = error.args[1] if len(error.args) > 1 else "no reply"
             raise LookupFailedError(str(reason)) from error
+        if any(is_listed(normal_name(each.name), self._denied) for each in found.cnames):
+            raise NoPublicAddressError
         return list(dict.fromkeys(_text(node.addr[0]) for node in found.nodes))
 
     async def close(self) -> None:

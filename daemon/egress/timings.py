@@ -7,11 +7,11 @@ from itertools import pairwise
 class Timings:
     """A stopwatch that starts when it is created; `clock` returns seconds."""
 
-    __slots__ = ("_clock", "_entered", "started_at")
+    __slots__ = ("_clock", "_entered", "_started_at")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.started_at = clock()
+        self._started_at = clock()
         self._entered: list[tuple[str, float]] = []
 
     def enter(self, stage: str) -> None:
@@ -20,11 +20,16 @@ class Timings:
 
     def total_ms(self) -> int:
         """Return the milliseconds since the start."""
-        return round((self._clock() - self.started_at) * 1000)
+        return _milliseconds(self._clock() - self._started_at)
 
     def stages_ms(self) -> tuple[tuple[str, int], ...]:
         """Return each stage's milliseconds in order of first entry; repeated stages add up."""
         seconds: dict[str, float] = {}
         for (stage, began), (_, ended) in pairwise([*self._entered, ("", self._clock())]):
             seconds[stage] = seconds.get(stage, 0.0) + ended - began
-        return tuple((stage, round(each * 1000)) for stage, each in seconds.items())
+        return tuple((stage, _milliseconds(each)) for stage, each in seconds.items())
+
+
+def _milliseconds(seconds: float) -> int:
+    # A clock that omits stalls may step back a little at the end of one.
+    return max(0, round(seconds * 1000))

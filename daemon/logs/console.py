@@ -7,9 +7,9 @@ from typing import Any
 from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.typing import EventDict
 
+from daemon.core.unprintable import escape
 from daemon.logs.fallback import render_fallback
 from daemon.logs.output import Renderer
-from daemon.logs.text import escape
 from daemon.logs.tracebacks import replace_exc_info
 from daemon.logs.values import redact_fields
 

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from structlog.typing import EventDict
 
+from daemon.core.unprintable import escape_json
 from daemon.logs.fallback import render_fallback
 from daemon.logs.tracebacks import replace_exc_info
 from daemon.logs.values import is_flat, redact_fields, to_json_value
@@ -27,4 +28,4 @@ def render_json(_: Any, level: str, fields: EventDict) -> bytes:
 
 def _dump(level: str, fields: EventDict) -> bytes:
     line = {"timestamp": datetime.now(UTC), "level": level, **fields}
-    return orjson.dumps(line, to_json_value, orjson.OPT_UTC_Z)
+    return escape_json(orjson.dumps(line, to_json_value, orjson.OPT_UTC_Z))

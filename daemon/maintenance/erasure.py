@@ -15,12 +15,20 @@ from daemon.core.errors import WebhookdError
 from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.core.model.ids import EventId, WebhookId
 from daemon.maintenance.erasure_pages import ErasurePages
-from daemon.store import erasure, erasure_deliveries, erasure_events, erasure_webhooks
+from daemon.store import (
+    erasure,
+    erasure_access,
+    erasure_confirmations,
+    erasure_deliveries,
+    erasure_events,
+    erasure_webhooks,
+)
 from daemon.store.database import Database
 from daemon.store.erasure import ErasureStep, TextCursor
 from daemon.store.session import Connection
 
 DELIVERIES_PER_STEP = 1000
+RECORDS_PER_STEP = 1000
 LOCK_POLL_SECONDS = 0.1
 LOCK_PATIENCE_SECONDS = 30.0
 # How often rows that were added during the erasure are followed up.
@@ -77,19 +85,27 @@ class Erasure:
             if self._target.contact is None:
                 async with self._database.connection() as db:
                     self._add(await erasure_webhooks.count_records(db, webhook_id))
+        async with self._database.connection() as db:
+            self._add(await erasure_confirmations.count(db, self._target))
+        if self._target.contact is None:
+            async with self._database.connection() as db:
+                self._add(await erasure_access.count(db, self._target.tenant_id))
         return self._counts
 
     async def erase(self) -> ErasureCounts:
         """
         Erase the target's data, for good once this returns; returns the counts of erased rows.
 
-        Pauses the tenant's webhooks first when everything is to be erased. Raises WebhookdError
-        when another transaction keeps rows locked for `patience_seconds`. The rows erased until
-        then stay erased, and another run continues.
+        Revokes the tenant's tokens and pauses its webhooks first when everything is to be erased.
+        Raises WebhookdError when another transaction keeps rows locked for `patience_seconds`. The
+        rows erased until then stay erased, and another run continues.
         """
         self._reset()
         everything = self._target.contact is None
         if everything:
+            await self._repeat(
+                partial(erasure_access.erase_tokens, tenant_id=self._target.tenant_id)
+            )
             await self._repeat(partial(erasure_webhooks.pause, tenant_id=self._target.tenant_id))
         async with self._database.connection() as db:
             began = await erasure.one_minute_ago(db)
@@ -100,6 +116,14 @@ class Erasure:
                 break
         if everything:
             await self._erase_webhooks()
+            await self._repeat(
+                partial(
+                    erasure_access.erase_records,
+                    tenant_id=self._target.tenant_id,
+                    limit=RECORDS_PER_STEP,
+                )
+            )
+        await self._repeat(partial(erasure_confirmations.erase, target=self._target))
         return self._counts
 
     async def _count_events(self) -> set[EventId]:

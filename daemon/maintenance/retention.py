@@ -16,16 +16,20 @@ from daemon.core.errors import StatementTimeoutError
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.maintenance.pruning import OldestFirstPruner, PagedPruner, Pruner
 from daemon.runtime.metrics import Metrics
-from daemon.store import expired_deliveries, expired_events, retention
+from daemon.store import audit as audit_records
+from daemon.store import expired_deliveries, expired_events, retention, tenant_tokens
 from daemon.store.database import Database
 from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
-# Finished replays, and notices: for as long as someone may want to look them up.
+# Finished replays, notices, and addresses that were confirmed or asked: for as long as someone may
+# want to look them up.
 RECORDS_AGE = timedelta(days=90)
 # Daemons have read them long since; whoever has not reads all subscriptions again anyhow.
 SUBSCRIPTION_CHANGES_AGE = timedelta(hours=6)
+# A recipient that was not mailed for so long may be mailed at any time, with or without its row.
+MAIL_WINDOWS_AGE = timedelta(days=1)
 REST_BETWEEN_ROUNDS = timedelta(seconds=60)
 # Readiness expects every loop to return within seconds.
 LONGEST_REST_SECONDS = 10.0
@@ -38,10 +42,10 @@ STATEMENT_TIMEOUT = timedelta(seconds=2)
 
 class Retention:
     """
-    The loop; `deliveries` and `events` are the ages at which each expire.
+    The loop; `deliveries`, `events` and `audit` are the ages at which each expire.
 
-    A round prunes every table. Between two rounds the loop rests for `rest`, or for the lesser of
-    the two ages where that is shorter; so it does before the first one, because a daemon that has
+    A round prunes every table. Between two rounds the loop rests for `rest`, or for the least of
+    the ages where that is shorter; so it does before the first one, because a daemon that has
     just started has more urgent work.
     """
 
@@ -53,15 +57,16 @@ class Retention:
         *,
         deliveries: timedelta,
         events: timedelta,
+        audit: timedelta,
         metrics: Metrics,
         rest: timedelta = REST_BETWEEN_ROUNDS,
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._metrics = metrics
-        self._pruners = _pruners(deliveries=deliveries, events=events)
+        self._pruners = _pruners(deliveries=deliveries, events=events, audit=audit)
         self._remaining: deque[Pruner] = deque()  # of this round
-        self._rest_seconds = min(rest, deliveries, events).total_seconds()
+        self._rest_seconds = min(rest, deliveries, events, audit).total_seconds()
         self._next_round_at: float | None = None
         self._deleted: Counter[str] = Counter()
         self._batch_size = BatchSize(
@@ -124,7 +129,7 @@ class Retention:
         self._next_round_at = now + self._rest_seconds
 
 
-def _pruners(*, deliveries: timedelta, events: timedelta) -> tuple[Pruner, ...]:
+def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> tuple[Pruner, ...]:
     return (
         PagedPruner(
             "deliveries",
@@ -137,9 +142,13 @@ def _pruners(*, deliveries: timedelta, events: timedelta) -> tuple[Pruner, ...]:
         ),
         OldestFirstPruner("replays", retention.delete_replays, RECORDS_AGE),
         OldestFirstPruner("notices", retention.delete_notices, RECORDS_AGE),
+        OldestFirstPruner("audit", audit_records.delete_expired, audit),
+        OldestFirstPruner("tenant_tokens", tenant_tokens.delete_expired, timedelta(0)),
         OldestFirstPruner(
-            "subscription changes",
+            "subscription_changes",
             retention.delete_subscription_changes,
             SUBSCRIPTION_CHANGES_AGE,
         ),
+        OldestFirstPruner("confirmations", retention.delete_confirmations, RECORDS_AGE),
+        OldestFirstPruner("mail_recipients", retention.delete_mail_recipients, MAIL_WINDOWS_AGE),
     )

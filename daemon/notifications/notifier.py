@@ -1,25 +1,21 @@
 """
-The notifier loop: leases due notices and mails each once.
+The notifier loop: leases due mails and sends each once.
 
 Emails are sent in a task beside the loop's rounds, because a mail server may take a minute to
-accept one. After a crash another daemon mails the notices whose leases have expired, including one
-whose email was accepted but not recorded; its Message-ID is the same.
+accept one. After a crash another daemon sends the mails whose leases have expired, including one
+that was accepted but not recorded.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from email.headerregistry import Address
 
 from daemon.core.errors import DatabaseUnavailableError, MailError
-from daemon.core.model.notices import LeasedNotice
-from daemon.notifications.email import EmailSettings
-from daemon.notifications.mailing import Mailing
+from daemon.notifications.outgoing import MailSource, OutgoingMail
 from daemon.notifications.smtp import Mailer
+from daemon.notifications.smtp_session import SmtpSession
 from daemon.notifications.timing import Timing
-from daemon.runtime.metrics import Metrics
-from daemon.store import notices
 from daemon.store.database import Database
 
 BATCH_SIZE = 10
@@ -28,7 +24,7 @@ CLOSE_SECONDS = 2.0
 
 
 class Notifier:
-    """The loop; call `close` after its last round. `to` are the administrators' addresses."""
+    """The loop; call `close` after its last round. Mails of the first source go first."""
 
     name = "notifier"
 
@@ -36,26 +32,22 @@ class Notifier:
         self,
         database: Database,
         mailer: Mailer,
-        settings: EmailSettings,
+        sources: Sequence[MailSource],
         *,
-        to: Sequence[Address],
-        metrics: Metrics,
-        timing: Timing | None = None,
+        timing: Timing,
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._mailer = mailer
-        self._timing = timing or Timing()
-        self._mailing = Mailing(
-            database, settings, administrators=to, metrics=metrics, timing=self._timing
-        )
-        self._leased: deque[LeasedNotice] = deque()  # and not yet being mailed
+        self._sources = sources
+        self._timing = timing
+        self._leased: deque[OutgoingMail] = deque()  # and not yet being sent
         self._lease_ends_at = 0.0  # on the event loop's clock
         self._closing = False
         self._task: asyncio.Task[None] | None = None
 
     async def run_once(self) -> float:
-        """Lease a batch, or wait a while for the batch being mailed; returns seconds to rest."""
+        """Lease a batch, or wait a while for the batch being sent; returns seconds to rest."""
         if self._task is None:
             await self._lease()
             if not self._leased:
@@ -72,7 +64,7 @@ class Notifier:
         return self._timing.poll_seconds
 
     async def close(self) -> None:
-        """Let the email under way finish within seconds, and give the other notices back."""
+        """Let the email under way finish within seconds, and give the other mails back."""
         self._closing = True
         if self._task is None:
             return
@@ -87,42 +79,47 @@ class Notifier:
     async def _lease(self) -> None:
         lease = self._timing.lease
         self._lease_ends_at = asyncio.get_running_loop().time() + lease.total_seconds()
-        async with self._database.connection() as db:
-            leased = await notices.lease_due(
-                db, limit=BATCH_SIZE, lease=lease, max_age=self._timing.max_age
-            )
+        leased: list[OutgoingMail] = []
+        async with self._database.transaction(durable=False) as db:
+            for source in self._sources:
+                leased += await source.lease(db, limit=BATCH_SIZE)
         self._leased.extend(leased)
 
     async def _release(self) -> None:
         # Dropped first: if giving them back fails, they are left to their leases.
         leased, self._leased = self._leased, deque()
         if leased:
-            async with self._database.connection() as db:
-                await notices.release(db, leased)
+            async with self._database.transaction(durable=False) as db:
+                for mail in leased:
+                    await mail.release(db)
 
     async def _mail_leased(self) -> None:
-        await self._give_up_without_recipient()
-        if not self._leased:
-            return
         lease_ends_at = self._lease_ends_at
         try:
             async with self._mailer.session() as session:
                 while self._leased and self._may_begin():
-                    notice = self._leased.popleft()
-                    await self._mailing.mail(session, notice, lease_ends_at=lease_ends_at)
+                    await self._send(session, self._leased.popleft())
                     if not session.is_open:
                         break
-        except MailError as error:  # no session: every notice fails alike
+        except MailError as error:  # no session: every mail fails alike
             while self._leased:
-                notice = self._leased.popleft()
-                await self._mailing.record_failure(notice, error, lease_ends_at=lease_ends_at)
+                mail = self._leased.popleft()
+                await mail.record_failure(error, lease_ends_at=lease_ends_at)
+
+    async def _send(self, session: SmtpSession, mail: OutgoingMail) -> None:
+        """Send a mail and record the outcome."""
+        lease_ends_at = self._lease_ends_at
+        email = await mail.render(lease_ends_at=lease_ends_at)
+        if email is None:
+            return
+        try:
+            refused = await session.send(email, to_all=mail.to_all)
+        except MailError as error:
+            await mail.record_failure(error, lease_ends_at=lease_ends_at)
+        else:
+            await mail.record_sent(refused, lease_ends_at=lease_ends_at)
 
     def _may_begin(self) -> bool:
         """Whether an email that is begun now will end before its lease does."""
         left = self._lease_ends_at - asyncio.get_running_loop().time()
         return not self._closing and left > 2 * self._mailer.message_seconds
-
-    async def _give_up_without_recipient(self) -> None:
-        for notice in [each for each in self._leased if not self._mailing.has_recipient(each)]:
-            self._leased.remove(notice)
-            await self._mailing.give_up_without_recipient(notice, lease_ends_at=self._lease_ends_at)

@@ -50,6 +50,10 @@ class AttemptMaker:
         self._offload = offload
         self._max_body_bytes = max_body_bytes
 
+    def host_of(self, url: str) -> str | None:
+        """The address of this URL's host, as far as it was looked up lately; None if unknown."""
+        return self._client.host_of(url)
+
     async def attempt(self, claim: Claim, *, public_id: str | None = None) -> AttemptResult:
         """
         Sign the claimed event, send it, and judge what came back.
@@ -113,5 +117,8 @@ def signed_request(
         previous_secret=credentials.previous_secret,
     )
     signature = dict(headers)["X-PenguinMails-Signature"]
-    request = Request(claim.endpoint_url, headers, body, credentials.headers, credentials.client)
+    request = Request(
+        *(claim.endpoint_url, headers, body, credentials.headers, credentials.client),
+        tenant_id=claim.tenant_id,
+    )
     return request, signature

@@ -14,7 +14,7 @@ from daemon.core.model.ids import WebhookId
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import deliveries, event_inbox, subscriptions
+from daemon.store import deliveries, inbox_leases, subscriptions
 from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
 from daemon.store.event_inbox import LeasedEvent, Leasing
@@ -58,7 +58,7 @@ class DeliveryInserter:
         if not matched:
             return Inserted(0, 0)
         async with self._database.transaction(durable=False) as db:
-            ours = await event_inbox.finish(
+            ours = await inbox_leases.finish(
                 db, [each.leased for each in matched], daemon_key=self._leasing.daemon_key
             )
             kept = [m for m in matched if (m.leased.event.id, m.leased.event.only) in ours.events]
@@ -76,7 +76,7 @@ class DeliveryInserter:
         Returns the event with its new lease; None if the lease was lost, and nothing was inserted.
         """
         async with self._database.transaction(durable=False) as db:
-            prolonged = await event_inbox.prolong(
+            prolonged = await inbox_leases.prolong(
                 db,
                 [matched.leased],
                 daemon_key=self._leasing.daemon_key,
@@ -100,9 +100,8 @@ class DeliveryInserter:
         insertable = await subscriptions.lock_for_insert(db, wanted)
         locked = [each for each in new if each.webhook_id not in insertable]
         if locked:
-            tenants = {each.leased.event.id: each.leased.event.tenant_id for each in matched}
-            await event_inbox.return_events(
-                db, [(each.event_id, each.webhook_id, tenants[each.event_id]) for each in locked]
+            await inbox_leases.return_events(
+                db, [(each.event_id, each.webhook_id, each.tenant_id) for each in locked]
             )
         now = [each for each in new if each.webhook_id in insertable]
         if now:
@@ -112,15 +111,20 @@ class DeliveryInserter:
     def _announce(self, new: Sequence[NewDelivery], at: datetime | None) -> None:
         """Announce deliveries that are due at the time of their transaction."""
         self._metrics.deliveries_created.inc(len(new))
-        for webhook_id in {each.webhook_id for each in new}:
-            self._waker.announce(webhook_id, 0.0, at)
+        for webhook_id, tenant_id in {each.webhook_id: each.tenant_id for each in new}.items():
+            self._waker.announce(webhook_id, 0.0, at, tenant_id=tenant_id)
 
 
 def _deliveries(matched: MatchedEvent) -> list[NewDelivery]:
     event = matched.leased.event
     return [
         NewDelivery(
-            new_delivery_id(), webhook_id, event.id, event.created_at, matched.payload_bytes
+            id=new_delivery_id(),
+            webhook_id=webhook_id,
+            tenant_id=event.tenant_id,
+            event_id=event.id,
+            event_created_at=event.created_at,
+            payload_bytes=matched.payload_bytes,
         )
         for webhook_id in matched.webhooks
     ]

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from math import inf
 
 import structlog
 
@@ -19,6 +20,7 @@ from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.claim_data import ClaimData
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.postponements import Postponements
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims
@@ -36,7 +38,11 @@ GIVE_BACK_SECONDS = 2.0
 
 
 class Dispatcher:
-    """The loop from a lane's turn to an attempt's result."""
+    """
+    The loop from a lane's turn to an attempt's result.
+
+    `alert_after` is how long a delivery may be postponed before that is logged as an error.
+    """
 
     name = "dispatcher"
 
@@ -51,6 +57,7 @@ class Dispatcher:
         lease: timedelta,
         most_bytes: int,
         metrics: Metrics,
+        alert_after: timedelta = timedelta(days=1),
     ) -> None:
         self.wake = waker.wake
         self._database = database
@@ -61,6 +68,8 @@ class Dispatcher:
         self._metrics = metrics
         self._most_bytes = most_bytes
         self._data = ClaimData(database, most_bytes=most_bytes)
+        self._postponements = Postponements(alert_after=alert_after)
+        metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
         self._unmade: list[Claim] = []
         self._stopping = False
@@ -87,6 +96,10 @@ class Dispatcher:
     def waited_seconds(self) -> float:
         """How long the first quick endpoint in line has waited for its turn, 0 if none does."""
         return self._lanes.waited(now=time.monotonic())
+
+    def oldest_postponed_seconds(self) -> float:
+        """How long the delivery has waited that was postponed first, 0 if none is."""
+        return self._postponements.oldest_seconds()
 
     def close(self) -> None:
         """Begin nothing more: `drain` gives back what a claim under way still brings."""
@@ -137,9 +150,15 @@ class Dispatcher:
         upcoming = NOTHING_DUE
         if claimed.upcoming is not None:
             upcoming = NextDue(now + claimed.upcoming.due_in, claimed.upcoming.at)
-        taken = len(claimed.claims)
+        url = claimed.claims[-1].endpoint_url if claimed.claims else None
         self._lanes.claimed(
-            turn, taken=taken, last_due=claimed.last_due, upcoming=upcoming, now=now
+            turn,
+            taken=len(claimed.claims),
+            last_due=claimed.last_due,
+            upcoming=upcoming,
+            now=now,
+            spaced_until=-inf if claimed.spaced_for is None else now + claimed.spaced_for,
+            host=None if url is None else self._attempts.host_of(url),
         )
 
     def _begin(self, claim: Claim) -> None:
@@ -158,6 +177,7 @@ class Dispatcher:
             async with self._data.fetched(claim) as complete:
                 attempted = await self._attempts.attempt(complete)
             self._results.add(attempted)
+            self._postponements.ended(claim)
         except asyncio.CancelledError:
             self._return(claim)
             raise
@@ -184,6 +204,7 @@ class Dispatcher:
             took_ms=attempted.outcome.took_ms,
             delivered=attempted.verdict.delivered,
             now=now,
+            host=self._attempts.host_of(attempted.claim.endpoint_url),
         )
 
     def _observe_age(self, claim: Claim) -> None:
@@ -204,6 +225,7 @@ class Dispatcher:
             webhook_id=str(claim.webhook_id),
             reason=str(error),
         )
+        self._postponements.postponed(claim, reason=str(error))
         self._rest(claim, error)
 
     def _rest(self, claim: Claim, error: PostponedError) -> None:

@@ -17,29 +17,23 @@ import structlog
 from daemon.core.errors import DatabaseUnavailableError, StatementError
 from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.batch_size import BatchSize
-from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
-from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, Inserted, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
+from daemon.pipeline.inbox_reader import InboxReader
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.pipeline.tenant_fanout import TenantFanout
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
-from daemon.store import event_inbox
 from daemon.store.database import Database
-from daemon.store.event_inbox import LeasedEvent, Leasing, Scan
-from daemon.store.session import Connection
+from daemon.store.event_inbox import LeasedEvent, Leasing
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
-FULL_SCAN_SECONDS = 10.0
 ALL_LOCKED_SECONDS = 0.1  # events for webhooks that are locked: no need to hurry
-KEYS_PER_SCAN = 2000
-EVENTS_PER_KEY = 32
 TURN_SECONDS = 0.1
 # What a tenant's events may take of a turn, in seconds; the rest is handed over.
 TENANT_SECONDS = 0.02
@@ -63,12 +57,9 @@ class Fanout:
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
-        self._leasing = leasing
-        self._scan = InboxScan(keys_per_range=KEYS_PER_SCAN)
-        self._seen = EMPTY_SNAPSHOT
-        self._turns = InboxTurns()
         self._size = BatchSize(least=50, most=500, seconds=TURN_SECONDS)
         self._cache = SubscriptionCache(database)
+        self._inbox = InboxReader(database, self._cache, leasing=leasing)
         self._matcher = EventMatcher(database)
         self._inserter = DeliveryInserter(database, waker, leasing=leasing, metrics=metrics)
         self._tenant_fanout = TenantFanout(
@@ -76,26 +67,20 @@ class Fanout:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._handed_over: dict[TenantId, list[LeasedEvent]] = {}
-        self._full_scan_at = 0.0
-        self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
 
     def behind_seconds(self) -> float:
         """How long the first tenant in line has waited for its turn, 0 if none does."""
-        return self._turns.waited(now=time.monotonic())
+        return self._inbox.turns.waited(now=time.monotonic())
 
     async def run_once(self) -> float:
         began = time.monotonic()
-        await self._begin_full_scan_if_due(began)
-        try:
-            leased, complete = await self._lease()
-        except BaseException:
-            self._lost_track = True
-            raise
+        held = [each.event.id for several in self._handed_over.values() for each in several]
+        leased, complete = await self._inbox.lease_next(limit=self._size.size, held=held)
         all_locked = await self._fan_out(leased)
         self._size.took(time.monotonic() - began)
         if all_locked:
             return ALL_LOCKED_SECONDS
-        return POLL_SECONDS if complete and not self._turns.in_line else 0.0
+        return POLL_SECONDS if complete else 0.0
 
     async def drain(self, *, within: float) -> None:
         """End the work that was handed over; what it did not finish is leased again elsewhere."""
@@ -105,88 +90,6 @@ class Fanout:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
-
-    async def _begin_full_scan_if_due(self, now: float) -> None:
-        if self._turns.incomplete:
-            self._turns.incomplete = False
-            self._scan.begin_full_scan()
-        if self._lost_track:
-            await self._free_unknown_leases()
-        if now < self._full_scan_at or self._scan.full_scan_under_way:
-            return
-        async with self._database.connection() as db:
-            freed = await event_inbox.free_leases_of_dead_daemons(
-                db, daemon_key=self._leasing.daemon_key
-            )
-        if freed:
-            log.info("fanout.leases_freed", events=freed)
-        self._scan.begin_full_scan()
-        self._full_scan_at = now + FULL_SCAN_SECONDS
-
-    async def _free_unknown_leases(self) -> None:
-        held = [each.event.id for several in self._handed_over.values() for each in several]
-        async with self._database.connection() as db:
-            await event_inbox.free_leases_except(db, held, daemon_key=self._leasing.daemon_key)
-        self._lost_track = False
-        self._full_scan_at = 0.0
-
-    async def _lease(self) -> tuple[list[LeasedEvent], bool]:
-        """Lease the next events: first those of tenants that have just come, then by turns."""
-        limit = self._size.size
-        ranges = self._scan.ranges()
-        async with self._database.connection() as db:
-            scan = await event_inbox.scan(
-                db,
-                ranges,
-                self._leasing,
-                seen=self._seen,
-                waiting=self._turns.tenants,
-                keys=self._scan.keys_per_range,
-                limit=limit,
-                per_key=EVENTS_PER_KEY,
-            )
-            complete = self._scan.completed(ranges, scan.keys, scan.snapshot)
-            self._seen = scan.snapshot
-            self._cache.note_changes(scan.changed)
-            self._note_waiting(scan, limit)
-            leased = scan.leased + await self._lease_turns(db, limit - len(scan.leased))
-            if scan.orphaned:
-                await event_inbox.forget(db, scan.orphaned, daemon_key=self._leasing.daemon_key)
-        return leased, complete
-
-    def _note_waiting(self, scan: Scan, limit: int) -> None:
-        """Put in line the tenants of which the scan leased only some events, or none."""
-        now = time.monotonic()
-        by_key: dict[InboxKey, list[LeasedEvent]] = defaultdict(list)
-        for each in scan.leased:
-            by_key[each.key].append(each)
-        waiting = set(self._turns.tenants)
-        full = len(scan.leased) >= limit
-        last = max(by_key, key=scan.order_of, default=None) if full else None
-        for _, key in scan.keys:
-            leased = by_key.get(key, [])
-            more = len(leased) >= EVENTS_PER_KEY or key == last or (full and not leased)
-            if more or key.tenant_id in waiting:
-                after = leased[-1].event.id if leased else FIRST_EVENT
-                self._turns.add(key, now=now, after_event=after)
-
-    async def _lease_turns(self, db: Connection, limit: int) -> list[LeasedEvent]:
-        turns = self._turns.next_turns(limit=limit) if limit > 0 else []
-        if not turns:
-            return []
-        try:
-            leased, orphaned = await event_inbox.lease_turns(db, turns, self._leasing)
-        except BaseException:
-            self._turns.failed(turns, now=time.monotonic())
-            raise
-        if orphaned:
-            await event_inbox.forget(db, orphaned, daemon_key=self._leasing.daemon_key)
-        events = defaultdict(list)
-        for each in leased:
-            events[each.key].append(each.event.id)
-        for turn in turns:
-            self._turns.took(turn, events[turn.key], now=time.monotonic())
-        return leased
 
     async def _fan_out(self, leased: Sequence[LeasedEvent]) -> bool:
         """Fan out what is quick, and hand over the rest; returns whether all was locked."""
@@ -240,7 +143,7 @@ class Fanout:
         if tenant_id in self._handed_over:
             self._handed_over[tenant_id] += events
             return
-        self._turns.hold(tenant_id)
+        self._inbox.turns.hold(tenant_id)
         self._handed_over[tenant_id] = list(events)
         task = asyncio.create_task(self._fan_out_tenant(tenant_id))
         self._tasks.add(task)
@@ -266,15 +169,14 @@ class Fanout:
             await self._release(events[done:])
         finally:
             del self._handed_over[tenant_id]
-            self._turns.let_go(tenant_id, now=time.monotonic())
+            self._inbox.turns.let_go(tenant_id, now=time.monotonic())
             self.wake.set()
 
     async def _release(self, events: Sequence[LeasedEvent]) -> None:
         """Give back what is still leased; if that fails, the leases lapse."""
         with suppress(DatabaseUnavailableError, TimeoutError):
-            async with asyncio.timeout(RETRY_SECONDS), self._database.connection() as db:
-                await event_inbox.release(db, events, daemon_key=self._leasing.daemon_key)
-        self._full_scan_at = 0.0
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._inbox.release(events)
 
 
 def _by_tenant(events: Iterable[LeasedEvent]) -> dict[TenantId, list[LeasedEvent]]:

@@ -1,51 +1,94 @@
 """
-Reads from the database which lanes have something pending, so that a lost wake-up never matters.
+Looks in the database for lanes that are due, so that a lost wake-up never matters.
 
-It also learns how late the oldest due delivery is. It takes a small fixed share of the time,
-however long the query takes.
+It also learns how late the oldest due delivery is. It goes through all endpoints in small pieces,
+and takes a small fixed share of the time, however many endpoints there are.
 """
 
-import asyncio
 import time
+from asyncio import Event
+from datetime import timedelta
+from uuid import UUID
 
+from daemon.core.model.ids import WebhookId
+from daemon.core.scheduling.endpoint_lane import NextDue
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
-from daemon.store.lanes import pending_lanes
+from daemon.store.lanes import DueLane, sweep_lanes
 
 INTERVAL_SECONDS = 1.0
-MAX_SHARE = 0.05
-MAX_INTERVAL_SECONDS = 10.0
+PIECE = 250  # endpoints; some milliseconds of the database's time
+USUAL_SHARE = 0.05
+# Where the usual share would make a sweep of all endpoints longer than this, it takes more.
+LONGEST_SWEEP_SECONDS = 10.0
+MAX_SHARE = 0.25
+FIRST_SHARE = 0.5  # a daemon that has just started knows no lane yet
+MAX_PAUSE_SECONDS = 1.0
+SOON = timedelta(seconds=LONGEST_SWEEP_SECONDS)
+FIRST_ID = WebhookId(UUID(int=0))
 
 
 class LaneSync:
-    """The loop; it announces every active endpoint that has something pending."""
+    """The loop; each run looks at one piece, and announces what is due in it."""
 
     name = "lane_sync"
 
     def __init__(
         self, database: Database, lanes: Lanes, waker: LaneWaker, *, metrics: Metrics
     ) -> None:
-        self.wake = asyncio.Event()
+        self.wake = Event()
         self.oldest_due_seconds = 0.0
         self._database = database
         self._lanes = lanes
         self._waker = waker
         self._metrics = metrics.pipeline
+        self._share = FIRST_SHARE
+        self._after = FIRST_ID
+        self._sweep_began = 0.0
+        self._took_in_sweep = 0.0
+        self._oldest_in_sweep = 0.0
 
     async def run_once(self) -> float:
         began = time.monotonic()
+        if self._after == FIRST_ID:
+            self._sweep_began, self._took_in_sweep, self._oldest_in_sweep = began, 0.0, 0.0
         async with self._database.connection() as db:
-            pending = await pending_lanes(db)
+            swept = await sweep_lanes(db, after=self._after, limit=PIECE, soon=SOON)
         took = time.monotonic() - began
-        for lane in pending:
+        self._took_in_sweep += took
+        for lane in swept.due:
+            self._announce(lane)
+        pause = min(took / self._share - took, MAX_PAUSE_SECONDS)
+        if swept.last is not None and swept.looked_at == PIECE:
+            self._after = swept.last
+        else:
+            self._end_sweep()
+            pause = max(pause, self._sweep_began + INTERVAL_SECONDS - time.monotonic())
+        self._observe()
+        return pause
+
+    def _announce(self, lane: DueLane) -> None:
+        self._oldest_in_sweep = max(self._oldest_in_sweep, -lane.upcoming.due_in)
+        now = time.monotonic()
+        due = NextDue(now + lane.upcoming.due_in, lane.upcoming.at)
+        if not self._lanes.knows(lane.webhook_id, due, now=now):
             self._waker.announce(
-                lane.webhook_id, lane.upcoming.due_in, lane.upcoming.at, failing=lane.failing
+                *(lane.webhook_id, lane.upcoming.due_in, lane.upcoming.at),
+                tenant_id=lane.tenant_id,
+                failing=lane.failing,
+                unspaced=lane.upcoming.due_in <= 0,
             )
+
+    def _end_sweep(self) -> None:
+        self.oldest_due_seconds = self._oldest_in_sweep
+        self._after = FIRST_ID
+        self._share = max(USUAL_SHARE, min(MAX_SHARE, self._took_in_sweep / LONGEST_SWEEP_SECONDS))
         self._lanes.forget_idle()
-        self.oldest_due_seconds = max([0.0, *(-lane.upcoming.due_in for lane in pending)])
+
+    def _observe(self) -> None:
+        self.oldest_due_seconds = max(self.oldest_due_seconds, self._oldest_in_sweep)
         self._metrics.pending_lag_seconds.set(self.oldest_due_seconds)
         self._metrics.endpoints_due.set(self._lanes.ready)
         self._metrics.in_flight.set(self._lanes.in_flight)
-        return min(max(INTERVAL_SECONDS, took / MAX_SHARE), MAX_INTERVAL_SECONDS)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from datetime import datetime
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.lanes import Lanes
 
 
@@ -21,14 +21,37 @@ class LaneWaker:
         due_in: float,
         since: datetime | None,
         *,
+        tenant_id: TenantId,
         failing: bool = False,
+        unspaced: bool = False,
     ) -> None:
         """
         Announce an attempt that is due for this endpoint in `due_in` seconds.
 
         `since` is its due time in the database, where the claim may begin to look; None if unknown.
-        `failing` makes a lane that is not known yet begin narrow.
+        `failing` makes a lane that is not known yet begin narrow; `unspaced` ends the wait that
+        `space` announced.
         """
         now = time.monotonic()
-        self._lanes.mark_due(webhook_id, now + due_in, since, now=now, failing=failing)
+        self._lanes.mark_due(
+            *(webhook_id, now + due_in, since),
+            tenant_id=tenant_id,
+            now=now,
+            failing=failing,
+            unspaced=unspaced,
+        )
         self.wake.set()
+
+    def space(self, webhook_id: WebhookId, wait_seconds: float) -> None:
+        """Announce that this endpoint is failing: its next attempt begins after the wait."""
+        now = time.monotonic()
+        self._lanes.space(webhook_id, until=now + wait_seconds, now=now)
+        self.wake.set()
+
+    def announce_if_known(self, webhook_id: WebhookId) -> bool:
+        """Announce an attempt that is due now, if the endpoint's tenant is known; else False."""
+        tenant_id = self._lanes.tenant_of(webhook_id)
+        if tenant_id is None:
+            return False
+        self.announce(webhook_id, 0.0, None, tenant_id=tenant_id, unspaced=True)
+        return True

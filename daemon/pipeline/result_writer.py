@@ -16,7 +16,7 @@ import structlog
 
 from daemon.core.errors import ConstraintViolationError, StatementError
 from daemon.core.model.attempts import AttemptResult
-from daemon.core.model.endpoints import Health
+from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.model.notices import Notice
 from daemon.core.outcomes.batch_consequences import consequences
@@ -46,6 +46,8 @@ class Stored:
     free: Sequence[AttemptResult]
     held: Sequence[AttemptResult]
     next_due: Mapping[DeliveryId, datetime | None]
+    changes: Sequence[HealthChange]
+    recovered: Sequence[WebhookId]
     notices: Sequence[Notice]
 
 
@@ -164,10 +166,12 @@ class ResultWriter:
         changes, transitions = consequences(ours, health, self._limits)
         if changes:
             await endpoint_health.change_health(db, changes)
+        if recovered := _recovered(health, changes):
+            await endpoint_health.notify_recovered(db, recovered)
         if transitions:
             await notices.write(db, transitions)
         free, locked = _split(free, lambda r: r.claim.delivery_id in locked_rows)
-        return Stored(free, held + locked, next_due, transitions)
+        return Stored(free, held + locked, next_due, changes, recovered, transitions)
 
     def _report(self, stored: Stored) -> None:
         """Count and log what was stored, and announce the next attempts."""
@@ -180,8 +184,16 @@ class ResultWriter:
                 continue
             if verdict.retry_in is not None:
                 due = stored.next_due[claim.delivery_id]
-                self._waker.announce(claim.webhook_id, verdict.retry_in.total_seconds(), due)
+                self._waker.announce(
+                    *(claim.webhook_id, verdict.retry_in.total_seconds(), due),
+                    tenant_id=claim.tenant_id,
+                )
             self._log.attempted(result)
+        for change in stored.changes:
+            if change.health.is_failing and change.health.is_active and change.probe_in:
+                self._waker.space(change.webhook_id, change.probe_in.total_seconds())
+        for webhook_id in stored.recovered:
+            self._waker.announce_if_known(webhook_id)
         for notice in stored.notices:
             self._metrics.notifications.notices[notice.kind].inc()
             self._log.endpoint_changed(notice)
@@ -196,6 +208,17 @@ def _split(
     for result in batch:
         (held if is_held(result) else free).append(result)
     return free, held
+
+
+def _recovered(
+    before: Mapping[WebhookId, Health], changes: Sequence[HealthChange]
+) -> list[WebhookId]:
+    """The webhooks that were failing and are not any more."""
+    return [
+        change.webhook_id
+        for change in changes
+        if before[change.webhook_id].is_failing and not change.health.is_failing
+    ]
 
 
 async def _locked_webhooks(

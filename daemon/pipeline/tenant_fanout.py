@@ -17,7 +17,7 @@ from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
-from daemon.store import event_inbox, stored_events
+from daemon.store import inbox_leases, stored_events
 from daemon.store.database import Database
 from daemon.store.event_inbox import LeasedEvent, Leasing
 from daemon.store.payload_size import measure_event
@@ -68,7 +68,7 @@ class TenantFanout:
 
     async def _still_ours(self, piece: Sequence[LeasedEvent]) -> Sequence[LeasedEvent]:
         async with self._database.connection() as db:
-            return await event_inbox.prolong(
+            return await inbox_leases.prolong(
                 db, piece, daemon_key=self._leasing.daemon_key, lease=self._leasing.lease
             )
 

@@ -112,7 +112,11 @@ class Replayer:
         running.pace.added(batch)
         if inserted.count:
             self._metrics.pipeline.replayed_deliveries.inc(inserted.count)
-            self._waker.announce(replay.webhook_id, 0.0, inserted.due_at, failing=replay.failing)
+            self._waker.announce(
+                *(replay.webhook_id, 0.0, inserted.due_at),
+                tenant_id=replay.tenant_id,
+                failing=replay.failing,
+            )
         return True
 
     async def _next_batch(

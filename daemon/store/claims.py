@@ -4,6 +4,9 @@ Leases on due attempts: taken, prolonged, given back.
 A lease is a time in the row, never a transaction held across HTTP. It does not touch
 `next_retry_at`, nor any index. It lapses by itself when its holder dies. And it is the fence: a
 result is stored only while the row still has the very lease that its claim was given.
+
+For an endpoint that is failing one attempt at a time is claimed, by the daemon that locks its row
+first; `next_probe_at` is moved to the end of the lease, so that it lapses together with it.
 """
 
 from collections.abc import Sequence
@@ -26,13 +29,19 @@ class LaneClaims:
     """
     The claims of one lane's turn, and the latest due time among them.
 
-    `upcoming` is the earliest attempt that is not due yet; None if there is none.
+    `upcoming` is the earliest attempt that is not due yet; None if there is none. While the
+    endpoint is failing, it may be due, what a person asked for is claimed out of order, and
+    `spaced_for` is in how many seconds the next attempt may begin; otherwise that is None.
     """
 
     claims: list[Claim]
     last_due: datetime | None
     upcoming: Upcoming | None
+    spaced_for: float | None
 
+
+# While something else holds the endpoint's row or its due rows, it is looked at this often.
+BLOCKED_PROBE_SECONDS = 0.25
 
 LEASE_DUE = f"""
     -- MATERIALIZED fixes the rows first; a bare sub-select may run twice and lease too many.
@@ -41,10 +50,29 @@ LEASE_DUE = f"""
                w.tenant_id, w.endpoint_url, w.secret_key, w.custom_headers,
                w.client_certificate, w.client_key,
                CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
-                   AS previous_secret_key
+                   AS previous_secret_key,
+               CASE WHEN w.is_failing THEN w.failing_since END AS failing_since,
+               CASE WHEN w.is_failing THEN w.next_probe_at END AS next_probe_at,
+               probe.is_due AS probe_due, probe.requested
           FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
                AS turn (webhook_id, max_claims, since)
           JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active
+          -- Only rows of failing endpoints are locked. Of two daemons one skips the row, or finds
+          -- `next_probe_at` moved.
+          LEFT JOIN LATERAL (
+                SELECT f.next_probe_at <= now() AS is_due, f.requested_attempts AS requested
+                  FROM webhooks AS f
+                 WHERE f.id = w.id AND w.is_failing AND w.next_probe_at IS NOT NULL
+                   AND (f.next_probe_at <= now() OR f.requested_attempts IS NOT NULL)
+                   FOR NO KEY UPDATE SKIP LOCKED) AS probe ON true
+    ), asked AS MATERIALIZED (
+        -- Found by their keys alone: a planner without statistics might read all of the endpoint's
+        -- attempts instead.
+        SELECT lane.id AS lane_id, d.id, d.webhook_id, d.status, d.next_retry_at, d.leased_until
+          FROM lane
+          CROSS JOIN LATERAL unnest(lane.requested[:lane.max_claims]) AS wanted (id)
+          JOIN webhook_deliveries AS d ON d.id = wanted.id
+           FOR UPDATE OF d SKIP LOCKED
     ), due AS MATERIALIZED (
         SELECT lane.*, d.id AS delivery_id
           FROM lane CROSS JOIN LATERAL (
@@ -54,15 +82,32 @@ LEASE_DUE = f"""
                    AND next_retry_at >= lane.since AND next_retry_at <= now()
                    AND (leased_until IS NULL OR leased_until < now())
                  ORDER BY next_retry_at
-                 LIMIT lane.max_claims
+                 LIMIT CASE WHEN lane.next_probe_at IS NULL THEN lane.max_claims
+                            WHEN lane.probe_due AND lane.requested IS NULL THEN 1
+                            ELSE 0 END
                    FOR UPDATE SKIP LOCKED) AS d
+        UNION ALL
+        SELECT lane.*, asked.id
+          FROM lane
+          JOIN asked ON asked.lane_id = lane.id AND asked.webhook_id = lane.id
+         WHERE asked.status = 'pending_retry' AND asked.next_retry_at <= now()
+           AND (asked.leased_until IS NULL OR asked.leased_until < now())
+    ), probing AS (
+        UPDATE webhooks AS w
+           SET next_probe_at = CASE WHEN lane.begins THEN now() + $4 ELSE w.next_probe_at END,
+               requested_attempts = nullif(w.requested_attempts[lane.max_claims + 1:], '{{}}')
+          FROM (SELECT id, max_claims, requested,
+                       probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id) AS begins
+                  FROM lane
+                 WHERE probe_due IS NOT NULL) AS lane
+         WHERE w.id = lane.id AND (lane.begins OR lane.requested IS NOT NULL)
     ), leased AS (
         UPDATE webhook_deliveries AS d
            SET leased_until = now() + $4
           FROM due
          WHERE d.id = due.delivery_id
      RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret_key,
-               due.custom_headers, due.client_certificate, due.client_key
+               due.custom_headers, due.client_certificate, due.client_key, due.failing_since
     ), found AS MATERIALIZED (
         SELECT d.*, e.created_at,
                -- A row that the application inserted knows its event by id alone, if there is one.
@@ -78,13 +123,14 @@ LEASE_DUE = f"""
         SELECT d.id, d.webhook_id, d.tenant_id, d.endpoint_url, d.secret_key,
                d.previous_secret_key, d.custom_headers, d.client_certificate, d.client_key,
                d.event_id, d.event_type, d.attempt_number, d.next_retry_at, d.leased_until,
-               d.event_created_at, d.created_at, d.attempted_at, d.replay_id, d.data,
+               d.event_created_at, d.created_at, d.attempted_at, d.replay_id, d.failing_since,
+               d.data,
                CASE WHEN d.payload_bytes IS NOT NULL THEN d.payload_bytes
                     ELSE {quick_bytes("d.data", "$6")} END AS payload_bytes
           FROM found AS d
     )
     SELECT d.webhook_id, d.id, d.tenant_id, d.endpoint_url, d.secret_key, d.previous_secret_key,
-           d.custom_headers, d.client_certificate, d.client_key,
+           d.custom_headers, d.client_certificate, d.client_key, d.failing_since,
            d.event_id, coalesce(d.event_type, '') AS event_type, d.attempt_number,
            d.next_retry_at, d.leased_until,
            d.payload_bytes, CASE WHEN d.payload_bytes <= $5 THEN d.data END AS data,
@@ -93,20 +139,29 @@ LEASE_DUE = f"""
                          THEN d.created_at END,
                     d.attempted_at, now()) AS event_created_at,
            d.replay_id IS NOT NULL AS replayed,
-           NULL::float8 AS due_in
+           NULL::float8 AS due_in, NULL::float8 AS spaced_for
       FROM measured AS d
     UNION ALL
-    -- And one row for each lane, with the attempt that is due there next.
+    -- And one row for each lane, with the attempt that may begin there next.
     SELECT lane.id, NULL, NULL, NULL, NULL, NULL,
-           NULL, NULL, NULL,
+           NULL, NULL, NULL, NULL,
            NULL, NULL, NULL,
            upcoming.next_retry_at, NULL,
-           NULL, NULL, NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8
+           NULL, NULL, NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8,
+           CASE WHEN lane.next_probe_at IS NULL THEN NULL
+                WHEN cardinality(lane.requested) > lane.max_claims THEN 0
+                WHEN lane.probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id)
+                THEN extract(epoch FROM $4)::float8
+                ELSE greatest(extract(epoch FROM lane.next_probe_at - now())::float8, $7::float8)
+                END
       FROM lane
       LEFT JOIN LATERAL (
             SELECT next_retry_at
               FROM webhook_deliveries
-             WHERE webhook_id = lane.id AND status = 'pending_retry' AND next_retry_at > now()
+             WHERE webhook_id = lane.id AND status = 'pending_retry'
+               AND next_retry_at >= CASE WHEN lane.next_probe_at IS NULL THEN now()
+                                         ELSE lane.since END
+               AND (leased_until IS NULL OR leased_until < now())
              ORDER BY next_retry_at
              LIMIT 1) AS upcoming ON true
 """  # noqa: S608  made of constants only
@@ -122,7 +177,9 @@ async def claim(
     Data are measured up to `most_bytes`, if that is quick, and fetched if they are small.
     """
     turn_columns = columns([(turn.webhook_id, turn.limit, turn.since) for turn in turns])
-    rows = await db.fetch(LEASE_DUE, *turn_columns, lease, FETCHED_AT_ONCE, most_bytes)
+    rows = await db.fetch(
+        LEASE_DUE, *turn_columns, lease, FETCHED_AT_ONCE, most_bytes, BLOCKED_PROBE_SECONDS
+    )
     lanes = {WebhookId(row["webhook_id"]): _lane(row) for row in rows if row["id"] is None}
     for row in rows:
         if row["id"] is not None:
@@ -135,7 +192,8 @@ async def claim(
 
 def _lane(row: Any) -> LaneClaims:
     at = row["next_retry_at"]
-    return LaneClaims([], None, None if at is None else Upcoming(at, row["due_in"]))
+    upcoming = None if at is None else Upcoming(at, row["due_in"])
+    return LaneClaims([], None, upcoming, row["spaced_for"])
 
 
 def _claim(row: Any, lease: timedelta) -> Claim:
@@ -155,6 +213,7 @@ def _claim(row: Any, lease: timedelta) -> Claim:
         replayed=row["replayed"],
         payload_bytes=row["payload_bytes"],
         fetched=row["payload_bytes"] is not None and row["payload_bytes"] <= FETCHED_AT_ONCE,
+        failing_since=row["failing_since"],
     )
 
 
@@ -176,9 +235,26 @@ CLEAR_LEASES = """
 """
 
 
+RELEASE_PROBES = """
+    WITH held AS MATERIALIZED (
+        SELECT w.id
+          FROM unnest($1::uuid[], $2::timestamptz[]) AS held (webhook_id, leased_until)
+          JOIN webhooks AS w ON w.id = held.webhook_id AND w.next_probe_at = held.leased_until
+           FOR NO KEY UPDATE OF w SKIP LOCKED
+    )
+    UPDATE webhooks AS w
+       SET next_probe_at = now()
+      FROM held
+     WHERE w.id = held.id
+"""
+
+
 async def release(db: Connection, claims: Sequence[Claim]) -> None:
     """Give back claims without an attempt: each is due again at once, with the same number."""
     await db.execute(CLEAR_LEASES, *_leases(claims))
+    probes = [(c.webhook_id, c.leased_until) for c in claims if c.failing_since is not None]
+    if probes:
+        await db.execute(RELEASE_PROBES, *columns(probes))
 
 
 PROLONG_LEASES = """

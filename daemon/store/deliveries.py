@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from daemon.core.model.ids import DeliveryId, EventId, WebhookId
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
@@ -20,6 +20,7 @@ class NewDelivery:
 
     id: DeliveryId
     webhook_id: WebhookId
+    tenant_id: TenantId
     event_id: EventId
     event_created_at: datetime
     payload_bytes: int

@@ -11,7 +11,7 @@ LOCK_HEALTH = """
     -- SKIP LOCKED: a transaction that holds one webhook, such as a person's or a deletion, delays
     -- only that webhook's results. Not FOR UPDATE: that would conflict with the foreign-key check
     -- of every insert into deliveries.
-    SELECT id, is_active, is_failing, consecutive_failures
+    SELECT id, is_active, is_failing, consecutive_failures, failing_since, failed_probes
       FROM webhooks
      WHERE id = ANY ($1::uuid[])
      ORDER BY id
@@ -30,6 +30,8 @@ async def lock_health(db: Connection, ids: Sequence[WebhookId]) -> dict[WebhookI
             is_active=row["is_active"],
             is_failing=row["is_failing"],
             consecutive_failures=row["consecutive_failures"],
+            failing_since=row["failing_since"],
+            failed_probes=row["failed_probes"],
         )
         for row in await db.fetch(LOCK_HEALTH, ids)
     }
@@ -47,13 +49,19 @@ CHANGE_HEALTH = """
     UPDATE webhooks AS w
        SET is_active = new.is_active, is_failing = new.is_failing,
            consecutive_failures = new.consecutive_failures,
+           failing_since = CASE WHEN new.is_failing THEN coalesce(new.failing_since, now()) END,
+           failed_probes = new.failed_probes,
+           next_probe_at = CASE WHEN NOT new.is_failing OR NOT new.is_active THEN NULL
+                                WHEN new.probe_in IS NULL THEN w.next_probe_at
+                                WHEN new.probe_in > '0' THEN now() + new.probe_in END,
+           requested_attempts = CASE WHEN new.is_failing THEN w.requested_attempts END,
            last_success_at = CASE WHEN new.succeeded THEN now() ELSE w.last_success_at END,
            last_failure_at = CASE WHEN new.failed THEN now() ELSE w.last_failure_at END,
            paused_reason = coalesce(new.paused_reason, w.paused_reason)
-      FROM unnest($1::uuid[], $2::bool[], $3::bool[], $4::int[], $5::bool[], $6::bool[],
-                  $7::text[])
-           AS new (id, is_active, is_failing, consecutive_failures, succeeded, failed,
-                   paused_reason)
+      FROM unnest($1::uuid[], $2::bool[], $3::bool[], $4::int[], $5::timestamptz[], $6::int[],
+                  $7::interval[], $8::bool[], $9::bool[], $10::text[])
+           AS new (id, is_active, is_failing, consecutive_failures, failing_since, failed_probes,
+                   probe_in, succeeded, failed, paused_reason)
      WHERE w.id = new.id
 """
 
@@ -63,9 +71,19 @@ async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None
     rows = [
         (
             *(change.webhook_id, change.health.is_active, change.health.is_failing),
-            *(change.health.consecutive_failures, change.succeeded, change.failed),
-            change.paused_reason,
+            *(change.health.consecutive_failures, change.health.failing_since),
+            *(change.health.failed_probes, change.probe_in),
+            *(change.succeeded, change.failed, change.paused_reason),
         )
         for change in changes
     ]
     await db.execute(CHANGE_HEALTH, *columns(rows))
+
+
+# Once the transaction commits, all daemons stop waiting for `next_probe_at`.
+NOTIFY_RECOVERED = "SELECT pg_notify('webhookd_due', id::text) FROM unnest($1::uuid[]) AS id"
+
+
+async def notify_recovered(db: Connection, ids: Sequence[WebhookId]) -> None:
+    """Wake the lanes of endpoints that are not failing any more, in every daemon."""
+    await db.execute(NOTIFY_RECOVERED, ids)

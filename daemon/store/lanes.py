@@ -1,9 +1,10 @@
-"""Which endpoints have pending attempts, and when the earliest of each is due."""
+"""Which endpoints have pending attempts that are due, or will be soon."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
 
 
@@ -15,48 +16,96 @@ class Upcoming:
     due_in: float
 
 
-FIND_PENDING_LANES = """
-    -- A loose scan: one index probe for each endpoint with pending attempts, whatever its backlog.
-    WITH RECURSIVE endpoint (id) AS (
-        (SELECT webhook_id FROM webhook_deliveries WHERE status = 'pending_retry'
-          ORDER BY webhook_id LIMIT 1)
-        UNION ALL
-        SELECT (SELECT d.webhook_id FROM webhook_deliveries AS d
-                 WHERE d.status = 'pending_retry' AND d.webhook_id > endpoint.id
-                 ORDER BY d.webhook_id LIMIT 1)
-          FROM endpoint WHERE endpoint.id IS NOT NULL
-    )
-    SELECT w.id, w.consecutive_failures, first.next_retry_at AS at,
-           extract(epoch FROM first.next_retry_at - now())::float8 AS due_in
-      FROM endpoint
-      JOIN webhooks AS w ON w.id = endpoint.id AND w.is_active
-      CROSS JOIN LATERAL (
-            SELECT next_retry_at
-              FROM webhook_deliveries
-             WHERE webhook_id = w.id AND status = 'pending_retry'
-               AND (leased_until IS NULL OR leased_until < now())
-             ORDER BY next_retry_at
-             LIMIT 1) AS first
-"""
-
-
 @dataclass(frozen=True, slots=True)
-class PendingLane:
-    """An active endpoint with a pending attempt that is not leased."""
+class DueLane:
+    """An active endpoint with a pending attempt that is due soon, and not leased."""
 
     webhook_id: WebhookId
+    tenant_id: TenantId
     upcoming: Upcoming
     failing: bool
 
 
-async def pending_lanes(db: Connection) -> list[PendingLane]:
-    """Return every lane with a pending attempt, whether or not a notification announced it."""
-    return [
-        PendingLane(
-            WebhookId(row["id"]),
-            Upcoming(row["at"], row["due_in"]),
-            failing=row["consecutive_failures"] > 0,
+@dataclass(frozen=True, slots=True)
+class SweptLanes:
+    """Some of the lanes in the order of their ids; `last` is the last one looked at, if any."""
+
+    due: list[DueLane]
+    looked_at: int
+    last: WebhookId | None
+
+
+FIND_DUE_LANES = """
+    -- A loose scan: one index probe for each endpoint with pending attempts, whatever its backlog.
+    -- It finds the earliest of them, so that nothing else is read of an endpoint that is due later.
+    WITH RECURSIVE endpoint (number, id, at) AS (
+        (SELECT 1, webhook_id, next_retry_at
+           FROM webhook_deliveries
+          WHERE status = 'pending_retry' AND webhook_id > $1
+          ORDER BY webhook_id, next_retry_at
+          LIMIT 1)
+        UNION ALL
+        SELECT endpoint.number + 1, d.webhook_id, d.next_retry_at
+          FROM endpoint
+          CROSS JOIN LATERAL (
+                SELECT webhook_id, next_retry_at
+                  FROM webhook_deliveries
+                 WHERE status = 'pending_retry' AND webhook_id > endpoint.id
+                 ORDER BY webhook_id, next_retry_at
+                 LIMIT 1) AS d
+         WHERE endpoint.number < $2
+    )
+    SELECT w.id, w.tenant_id, endpoint.number, w.consecutive_failures > 0 AS failing,
+           first.next_retry_at AS at,
+           extract(epoch FROM greatest(first.next_retry_at, probe.at) - now())::float8 AS due_in
+      FROM endpoint
+      JOIN webhooks AS w ON w.id = endpoint.id AND w.is_active
+      CROSS JOIN LATERAL (
+            SELECT CASE WHEN w.is_failing AND w.requested_attempts IS NULL
+                        THEN w.next_probe_at END AS at) AS probe
+      CROSS JOIN LATERAL (
+            SELECT next_retry_at
+              FROM webhook_deliveries
+             WHERE webhook_id = w.id AND status = 'pending_retry' AND next_retry_at <= now() + $3
+               AND (leased_until IS NULL OR leased_until < now())
+             ORDER BY next_retry_at
+             LIMIT 1) AS first
+     WHERE endpoint.at <= now() + $3 AND coalesce(probe.at <= now() + $3, true)
+    UNION ALL
+    (SELECT id, NULL, number, NULL, NULL, NULL FROM endpoint ORDER BY number DESC LIMIT 1)
+"""
+
+
+async def sweep_lanes(
+    db: Connection, *, after: WebhookId, limit: int, soon: timedelta
+) -> SweptLanes:
+    """
+    Look at the next `limit` endpoints with anything pending, whether or not one was announced.
+
+    Returns those with an attempt that is due, or will be `soon`; of an endpoint that is failing,
+    one that may begin by then.
+    """
+    *due, last = await db.fetch(FIND_DUE_LANES, after, limit, soon) or [None]
+    if last is None:
+        return SweptLanes([], 0, None)
+    lanes = [
+        DueLane(
+            webhook_id=WebhookId(row["id"]),
+            tenant_id=TenantId(row["tenant_id"]),
+            upcoming=Upcoming(row["at"], row["due_in"]),
+            failing=row["failing"],
         )
-        for row in await db.fetch(FIND_PENDING_LANES)
-        if row["at"] is not None
+        for row in due
     ]
+    return SweptLanes(lanes, last["number"], WebhookId(last["id"]))
+
+
+FIND_TENANTS = "SELECT id, tenant_id FROM webhooks WHERE id = ANY ($1::uuid[])"
+
+
+async def tenants_of(
+    db: Connection, webhook_ids: Collection[WebhookId]
+) -> dict[WebhookId, TenantId]:
+    """Return the tenant of each of these webhooks; those that are gone are missing."""
+    rows = await db.fetch(FIND_TENANTS, list(webhook_ids))
+    return {WebhookId(row["id"]): TenantId(row["tenant_id"]) for row in rows}

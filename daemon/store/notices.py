@@ -5,9 +5,9 @@ A lease moves `due_at` to the time at which the lease expires. That time is also
 whose lease has expired changes nothing. A notice that was given up has a `due_at` of `infinity`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.core.model.ids import NoticeId, TenantId, WebhookId
@@ -30,63 +30,141 @@ async def write(db: Connection, notices: Sequence[Notice]) -> None:
     await db.execute(WRITE, *columns(rows))
 
 
-LEASE_DUE = """
-    -- MATERIALIZED fixes the rows first; a bare sub-select may run twice and lease too many.
-    WITH due AS MATERIALIZED (
-        SELECT id
-          FROM webhook_notices
-         WHERE sent_at IS NULL AND due_at <= now() AND created_at > now() - $3::interval
-           -- Implied by the line above; keeps the scan of the index off notices never mailed.
-           AND due_at > now() - $3::interval
-           -- A newer daemon may write kinds that this one has no wording for.
-           AND kind = ANY ($4::text[])
-         ORDER BY due_at
-         LIMIT $1
-           FOR UPDATE SKIP LOCKED
-    )
-    UPDATE webhook_notices AS n
-       SET due_at = now() + $2
-      FROM due, webhooks AS w
-     WHERE n.id = due.id AND w.id = n.webhook_id
- RETURNING n.id, n.kind, n.tenant_id, n.webhook_id, n.created_at, n.tries,
+WITH_WEBHOOKS = """
+    SELECT n.id, n.kind, n.tenant_id, n.webhook_id, n.created_at, n.tries,
            now() AS leased_at, n.due_at AS leased_until,
            coalesce((n.data ->> 'consecutiveFailures')::int, 0) AS failures,
            n.data ->> 'error' AS reason,
-           w.name, w.endpoint_url, w.notification_email, w.is_active, w.consecutive_failures,
-           w.last_success_at
-"""
-LAST_ATTEMPTS = """
-    SELECT notice.id, last.attempted_at, last.status_code, last.duration_ms, last.error_message
-      FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[])
-           AS notice (id, webhook_id, created_at)
-      CROSS JOIN LATERAL (
-            SELECT *
-              FROM (-- Bounded: pending attempts of a large backlog lie between the finished ones.
-                    SELECT status, attempted_at, status_code, duration_ms, error_message
-                      FROM webhook_deliveries
-                     WHERE webhook_id = notice.webhook_id AND attempted_at <= notice.created_at
-                     ORDER BY attempted_at DESC
-                     LIMIT $4) AS recent
-             WHERE status <> 'pending_retry'
-             ORDER BY attempted_at DESC
-             LIMIT $5) AS last
+           w.name, w.endpoint_url, w.notification_email, w.unconfirmed_email, w.is_active,
+           w.consecutive_failures, w.last_success_at
+      FROM found AS n
+      JOIN webhooks AS w ON w.id = n.webhook_id
+     ORDER BY n.id
 """
 
+FIND_DUE = f"""
+    -- MATERIALIZED fixes the rows first: webhooks are looked up for these only.
+    WITH found AS MATERIALIZED (
+        SELECT *
+          FROM webhook_notices
+         WHERE sent_at IS NULL AND due_at <= now() AND created_at > now() - $2::interval
+           -- Implied by the line above; keeps the scan of the index off notices never mailed.
+           AND due_at > now() - $2::interval
+           -- A newer daemon may write kinds that this one has no wording for.
+           AND kind = ANY ($3::text[])
+         ORDER BY due_at
+         LIMIT $1
+    )
+    {WITH_WEBHOOKS}
+"""  # noqa: S608  WITH_WEBHOOKS is a constant
 
-async def lease_due(
-    db: Connection, *, limit: int, lease: timedelta, max_age: timedelta, attempts: int = 5
+
+async def find_due(db: Connection, *, limit: int, max_age: timedelta) -> list[LeasedNotice]:
+    """Up to `limit` due notices younger than `max_age`, in their order; `lease` leases them."""
+    rows = await db.fetch(FIND_DUE, limit, max_age, [kind.value for kind in NoticeKind])
+    return [_leased_notice(row) for row in rows]
+
+
+FIND_WAITING = f"""
+    WITH found AS MATERIALIZED (
+        SELECT *
+          FROM webhook_notices
+         WHERE webhook_id = ANY ($1::uuid[]) AND created_at > now() - $2::interval
+           AND sent_at IS NULL AND due_at > now() AND due_at < 'infinity'
+           AND kind = ANY ($3::text[])
+         ORDER BY created_at
+         LIMIT $4
+    )
+    {WITH_WEBHOOKS}
+"""  # noqa: S608  WITH_WEBHOOKS is a constant
+
+
+async def find_waiting(
+    db: Connection, webhooks: Collection[WebhookId], *, limit: int, max_age: timedelta
 ) -> list[LeasedNotice]:
-    """Lease due notices younger than `max_age`, each with the last `attempts` made before it."""
-    rows = await db.fetch(LEASE_DUE, limit, lease, max_age, [kind.value for kind in NoticeKind])
-    if not rows:
+    """
+    Up to `limit` notices of these webhooks that were put off, in their order.
+
+    Those that another daemon leases are among them: call it for webhooks whose recipient no other
+    daemon is mailing.
+    """
+    kinds = [kind.value for kind in NoticeKind]
+    rows = await db.fetch(FIND_WAITING, list(webhooks), max_age, kinds, limit)
+    return [_leased_notice(row) for row in rows]
+
+
+LEASE = """
+    -- A notice that another transaction holds is left to a later mail.
+    WITH free AS MATERIALIZED (
+        SELECT n.id
+          FROM unnest($1::bigint[], $2::timestamptz[]) AS found (id, due_at)
+          JOIN webhook_notices AS n ON n.id = found.id AND n.due_at = found.due_at
+         WHERE n.sent_at IS NULL
+           FOR UPDATE OF n SKIP LOCKED
+    )
+    UPDATE webhook_notices AS n
+       SET due_at = now() + $3
+      FROM free
+     WHERE n.id = free.id
+ RETURNING n.id, n.due_at
+"""
+
+
+async def lease(
+    db: Connection, found: Sequence[LeasedNotice], *, lease: timedelta
+) -> list[LeasedNotice]:
+    """
+    Lease notices as they were found.
+
+    Missing from the result are those that another daemon or transaction holds.
+    """
+    if not found:
         return []
-    leased = {row["id"]: _leased_notice(row) for row in sorted(rows, key=lambda row: row["id"])}
-    keys = [(key, notice.webhook_id, notice.created_at) for key, notice in leased.items()]
-    found = await db.fetch(LAST_ATTEMPTS, *columns(keys), MAX_DELIVERIES_READ, attempts)
-    for row in found:
-        notice = leased[row["id"]]
-        leased[row["id"]] = replace(notice, attempts=(*notice.attempts, _attempt_summary(row)))
-    return list(leased.values())
+    keys = columns([(notice.id, notice.leased_until) for notice in found])
+    until = {row["id"]: row["due_at"] for row in await db.fetch(LEASE, *keys, lease)}
+    return [
+        replace(notice, leased_until=until[notice.id]) for notice in found if notice.id in until
+    ]
+
+
+PUT_OFF = """
+    UPDATE webhook_notices AS n
+       SET due_at = later.due_at
+      FROM (SELECT id, new.due_at
+              FROM unnest($1::bigint[], $2::timestamptz[]) AS new (id, due_at)
+              JOIN webhook_notices USING (id)
+             WHERE sent_at IS NULL AND webhook_notices.due_at <= now()
+               FOR UPDATE OF webhook_notices SKIP LOCKED) AS later
+     WHERE n.id = later.id
+"""
+
+
+async def put_off(db: Connection, due: Sequence[tuple[LeasedNotice, datetime]]) -> None:
+    """Make due notices due at these times instead."""
+    if due:
+        await db.execute(PUT_OFF, *columns([(notice.id, until) for notice, until in due]))
+
+
+LAST_ATTEMPTS = """
+    SELECT attempted_at, status_code, duration_ms, error_message
+      FROM (-- Bounded: pending attempts of a large backlog lie between the finished ones.
+            SELECT status, attempted_at, status_code, duration_ms, error_message
+              FROM webhook_deliveries
+             WHERE webhook_id = $1 AND attempted_at <= $2
+             ORDER BY attempted_at DESC
+             LIMIT $3) AS recent
+     WHERE status <> 'pending_retry'
+     ORDER BY attempted_at DESC
+     LIMIT $4
+"""
+
+
+async def with_attempts(db: Connection, notice: LeasedNotice, *, attempts: int = 5) -> LeasedNotice:
+    """The notice with the last `attempts` made before it."""
+    found = await db.fetch(
+        LAST_ATTEMPTS, notice.webhook_id, notice.created_at, MAX_DELIVERIES_READ, attempts
+    )
+    return replace(notice, attempts=tuple(_attempt_summary(row) for row in found))
 
 
 def _leased_notice(row: Any) -> LeasedNotice:
@@ -104,6 +182,7 @@ def _leased_notice(row: Any) -> LeasedNotice:
         webhook_name=row["name"],
         endpoint_url=row["endpoint_url"],
         notification_email=row["notification_email"],
+        unconfirmed_email=row["unconfirmed_email"],
         is_active=row["is_active"],
         consecutive_failures=row["consecutive_failures"],
         last_success_at=row["last_success_at"],

@@ -12,10 +12,18 @@ NEEDED = {
     "webhook_subscription_changes": ("SELECT", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_audit": ("SELECT", "INSERT", "DELETE"),
+    "webhook_tenant_tokens": ("SELECT", "DELETE"),
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
+    "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_email_confirmations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhookd_migrations": ("SELECT",),
 }
-NEEDED_BY_API = [("webhooks", "INSERT"), ("webhooks", "DELETE")]
+NEEDED_BY_API = [
+    ("webhooks", "INSERT"),
+    ("webhooks", "DELETE"),
+    ("webhook_tenant_tokens", "INSERT"),
+]
 
 # Functions that may have been revoked from PUBLIC. Trigger functions run without EXECUTE.
 FUNCTIONS = (
@@ -73,7 +81,8 @@ DISABLED_TRIGGERS = """
                    ('webhooks_switched', 'webhooks'),
                    ('webhooks_subscription_changed', 'webhooks'),
                    ('webhooks_secret_written', 'webhooks'),
-                   ('webhooks_fresh_start', 'webhooks')) AS wanted (name, on_table)
+                   ('webhooks_fresh_start', 'webhooks'),
+                   ('webhooks_end_of_spacing', 'webhooks')) AS wanted (name, on_table)
       LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)
      WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
 """

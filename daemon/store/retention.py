@@ -86,3 +86,42 @@ async def delete_replays(db: Connection, *, older_than: timedelta, limit: int) -
     Raises StatementTimeoutError.
     """
     return await delete_rows(db, DELETE_REPLAYS, older_than, limit)
+
+
+DELETE_MAIL_RECIPIENTS = """
+    DELETE FROM webhook_mail_recipients
+     WHERE address = ANY (ARRAY(SELECT address FROM webhook_mail_recipients
+                                 WHERE next_mail_at < now() - $1::interval
+                                   AND coalesce(leased_until, '-infinity') < now()
+                                 ORDER BY next_mail_at
+                                 LIMIT $2
+                                   FOR UPDATE SKIP LOCKED))
+"""
+
+
+async def delete_mail_recipients(db: Connection, *, older_than: timedelta, limit: int) -> int:
+    """
+    Delete up to `limit` of the recipients that were not mailed for longest; returns how many.
+
+    Raises StatementTimeoutError.
+    """
+    return await delete_rows(db, DELETE_MAIL_RECIPIENTS, older_than, limit)
+
+
+DELETE_CONFIRMATIONS = """
+    DELETE FROM webhook_email_confirmations
+     WHERE (tenant_id, address) IN (SELECT tenant_id, address FROM webhook_email_confirmations
+                                     WHERE used_at < now() - $1::interval
+                                     ORDER BY used_at
+                                     LIMIT $2
+                                       FOR UPDATE SKIP LOCKED)
+"""
+
+
+async def delete_confirmations(db: Connection, *, older_than: timedelta, limit: int) -> int:
+    """
+    Delete up to `limit` of the confirmations that were used longest ago; returns how many.
+
+    Webhooks that name the address stay as they are. Raises StatementTimeoutError.
+    """
+    return await delete_rows(db, DELETE_CONFIRMATIONS, older_than, limit)

@@ -1,5 +1,5 @@
 """
-Manual retry: one delivery attempted again, now, because a person asked.
+Manual retry and probe: one delivery attempted again, now, because a person asked.
 
 The rule: an event has at most one pending attempt in a webhook's chain, so a second request gets
 the attempt of the first.
@@ -21,6 +21,11 @@ class RetryDue:
 
     delivery_id: DeliveryId
     webhook_id: WebhookId
+
+
+@dataclass(frozen=True, slots=True)
+class NothingPending:
+    """No attempt of the webhook is pending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,17 @@ INSERT_ATTEMPT = f"""
        FOR KEY SHARE OF d
 """  # noqa: S608  made of constants only
 
+MAX_REQUESTED = 100  # of one endpoint; beyond it, attempts wait for their turn
+
+REQUEST_ATTEMPT = """
+    -- Only while attempts are spaced out: otherwise it is due, and that is enough.
+    UPDATE webhooks
+       SET requested_attempts = array_append(requested_attempts, $2::uuid)
+     WHERE id = $1 AND is_failing AND next_probe_at IS NOT NULL
+       AND coalesce(cardinality(requested_attempts), 0) < $3
+       AND NOT coalesce($2 = ANY (requested_attempts), false)
+"""
+
 # Wakes every daemon: a row with `event_created_at` does not fire the trigger.
 NOTIFY_DUE = "SELECT pg_notify('webhookd_due', $1::uuid::text)"
 
@@ -108,8 +124,48 @@ async def retry_now(
         due = new_delivery_id()
         if await db.execute(INSERT_ATTEMPT, delivery_id, due) == "INSERT 0 0":
             return None  # it has just been deleted
-    await db.execute(NOTIFY_DUE, webhook_id)
+    await _request(db, webhook_id, due)
     return RetryDue(due, webhook_id)
+
+
+FIND_WEBHOOK = """
+    SELECT is_active FROM webhooks WHERE id = $1 AND tenant_id = $2 FOR KEY SHARE
+"""
+
+FIND_OLDEST_PENDING = """
+    SELECT id, leased_until >= now() AS in_flight
+      FROM webhook_deliveries
+     WHERE webhook_id = $1 AND status = 'pending_retry'
+     ORDER BY next_retry_at
+     LIMIT 1
+"""
+
+
+async def probe_now(
+    db: Connection, tenant_id: TenantId, webhook_id: WebhookId
+) -> RetryDue | NothingPending | WebhookPaused | None:
+    """
+    Make the oldest pending attempt of a webhook now; call in a transaction.
+
+    Returns None if the tenant has no such webhook.
+    """
+    is_active = await db.fetchval(FIND_WEBHOOK, webhook_id, tenant_id)
+    if is_active is None:
+        return None
+    if not is_active:
+        return WebhookPaused(webhook_id)
+    # Its result may be stored between the two statements: then another one is the oldest, or none.
+    while (found := await db.fetchrow(FIND_OLDEST_PENDING, webhook_id)) is not None:
+        if found["in_flight"] or await db.execute(BRING_FORWARD, found["id"]) == "UPDATE 1":
+            await _request(db, webhook_id, DeliveryId(found["id"]))
+            return RetryDue(DeliveryId(found["id"]), webhook_id)
+    return NothingPending()
+
+
+async def _request(db: Connection, webhook_id: WebhookId, attempt: DeliveryId) -> None:
+    """Have a pending attempt made at once, although its endpoint may be failing."""
+    await db.execute(REQUEST_ATTEMPT, webhook_id, attempt, MAX_REQUESTED)
+    await db.execute(NOTIFY_DUE, webhook_id)
 
 
 async def _bring_forward(

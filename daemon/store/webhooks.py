@@ -41,6 +41,8 @@ def _entry(row: Any) -> WebhookEntry:
         last_failure_at=row["last_failure_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        unconfirmed_email=row["unconfirmed_email"],
+        next_probe_at=row["next_probe_at"] if row["is_active"] and row["is_failing"] else None,
     )
 
 

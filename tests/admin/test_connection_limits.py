@@ -1,9 +1,9 @@
-"""The limits on connections to the admin port: their number, and the time that they may idle."""
+"""The deadlines of connections to the admin port."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
@@ -11,13 +11,14 @@ from yarl import URL
 
 from daemon.admin.api import request_body
 from daemon.admin.server import connection_limits
+from daemon.admin.server.connection_limits import LimitedConnection
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.hostile import hostile, silent
+from tests.support.raw_http import RawClient, connected
 
 SHORT_SECONDS = 0.2
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.fixture
@@ -25,28 +26,26 @@ async def tenant(app: Application) -> UUID:
     return await app.tenant()
 
 
-@asynccontextmanager
-async def connected(
-    api: ApiClient,
-) -> AsyncIterator[Streams]:
+@contextmanager
+def small_window(api: ApiClient) -> Iterator[socket.socket]:
+    """A socket for a client whose kernel receives little that the client has not read."""
     url = URL(api.url("/"))
-    reader, writer = await asyncio.open_connection(url.host, url.port)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((url.host, url.port))
+        client.setblocking(False)
+        yield client
+
+
+def is_closed(client: socket.socket, data: bytes) -> bool:
+    """Send more data: this fails once the server has closed the connection."""
     try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-
-
-async def read_to_end(reader: asyncio.StreamReader) -> bytes:
-    """Everything that arrives until the server closes or aborts the connection."""
-    received = b""
-    async with asyncio.timeout(30):
-        try:
-            while data := await reader.read(1 << 20):
-                received += data
-        except ConnectionError:
-            pass
-    return received
+        client.send(data)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
@@ -54,10 +53,10 @@ async def test_a_connection_without_a_complete_request_head_is_closed(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(connection_limits, "HEAD_SECONDS", SHORT_SECONDS)
-    async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
-        writer.write(sent)
+    async with serving_api(database, tenant) as api, connected(api) as client:
+        client.send(sent)
 
-        assert await read_to_end(reader) == b""
+        assert await client.read_to_end() == b""
 
 
 async def test_a_connection_that_sends_its_head_byte_by_byte_is_closed(
@@ -65,16 +64,16 @@ async def test_a_connection_that_sends_its_head_byte_by_byte_is_closed(
 ) -> None:
     monkeypatch.setattr(connection_limits, "HEAD_SECONDS", SHORT_SECONDS)
 
-    async def drip(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"GET /healthz HTTP/1.1\r\nX: ")
+    async def drip(client: RawClient) -> None:
+        client.send(b"GET /healthz HTTP/1.1\r\nX: ")
         while True:
-            writer.write(b"x")
+            client.send(b"x")
             await asyncio.sleep(0.02)
 
-    async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
-        dripping = asyncio.create_task(drip(writer))
+    async with serving_api(database, tenant) as api, connected(api) as client:
+        dripping = asyncio.create_task(drip(client))
 
-        assert await read_to_end(reader) == b""
+        assert await client.read_to_end() == b""
         dripping.cancel()
 
 
@@ -82,10 +81,10 @@ async def test_a_connection_that_idles_after_a_request_is_closed(
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_limits, "IDLE_SECONDS", SHORT_SECONDS)
-    async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /heal")
+    async with serving_api(database, tenant) as api, connected(api) as client:
+        client.send(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /heal")
 
-        assert (await read_to_end(reader)).count(b"HTTP/1.1 200 OK") == 1
+        assert (await client.read_to_end()).count(b"HTTP/1.1 200 OK") == 1
 
 
 async def test_a_request_with_half_a_body_gets_a_408_and_its_connection_is_closed(
@@ -96,10 +95,10 @@ async def test_a_request_with_half_a_body_gets_a_408_and_its_connection_is_close
         "POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {tenant}\r\nContent-Length: 9\r\n\r\n"
     )
-    async with serving_api(database, tenant) as api, connected(api) as (reader, writer):
-        writer.write(head.encode() + b'{"n')
+    async with serving_api(database, tenant) as api, connected(api) as client:
+        client.send(head.encode() + b'{"n')
 
-        answer = await read_to_end(reader)
+        answer = await client.read_to_end()
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"the body did not arrive within 0.2 s" in answer
@@ -110,42 +109,64 @@ async def test_a_connection_that_does_not_read_its_responses_is_closed(
 ) -> None:
     monkeypatch.setattr(connection_limits, "STALLED_WRITE_SECONDS", SHORT_SECONDS)
     async with serving_api(database, tenant) as api:
-        url = URL(api.url("/"))
-        with socket.create_connection((url.host, url.port)) as client:
-            client.setblocking(False)
-
-            def is_closed() -> bool:
-                try:
-                    client.send(b"GET /docs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
-                except BlockingIOError:
-                    return False
-                except ConnectionError:
-                    return True
-                return False
-
-            await until(is_closed)
+        with small_window(api) as client:
+            await until(lambda: is_closed(client, b"GET /docs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
 
 
-async def test_connections_beyond_the_maximum_are_refused_until_one_closes(
-    database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def small_send_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel take little of a response, so that the rest stays with the daemon."""
+    accept = LimitedConnection.connection_made
+
+    def connection_made(connection: LimitedConnection, transport: asyncio.BaseTransport) -> None:
+        server = transport.get_extra_info("socket")
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        accept(connection, transport)
+
+    monkeypatch.setattr(LimitedConnection, "connection_made", connection_made)
+
+
+def requesting(event: UUID, tenant: UUID) -> bytes:
+    return (
+        f"GET /api/events/{event} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {tenant}\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_a_client_that_leaves_the_end_of_a_response_unread_is_closed(
+    app: Application, database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_limits, "MAX_CONNECTIONS", 3)
+    """Even if what is unread is less than a transport buffers before it pauses by default."""
+    monkeypatch.setattr(connection_limits, "STALLED_WRITE_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr(connection_limits, "IDLE_SECONDS", SHORT_SECONDS)
+    event = await app.event(tenant, {"text": "x" * 50_000})
     async with serving_api(database, tenant) as api:
-        async with (
-            connected(api),
-            connected(api),
-            connected(api),
-            connected(api) as (reader, _),
-        ):
-            assert await read_to_end(reader) == b""
+        with small_window(api) as client:
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(client, requesting(event, tenant))
+            await loop.sock_recv(client, 1000)
 
-        async def accepts_requests() -> bool:
-            try:
-                return (await api.get("/healthz")).status == 200
-            except OSError:
-                return False
+            await until(lambda: is_closed(client, b"G"))
 
-        await until(accepts_requests)
+
+@pytest.mark.usefixtures("small_send_buffer")
+async def test_a_client_that_reads_slowly_gets_a_large_response_to_its_end(
+    app: Application, database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_limits, "STALLED_WRITE_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr(connection_limits, "STALLED_WRITE_BYTES", 1)
+    event = await app.event(tenant, {"text": "x" * 1_000_000})
+    received = 0
+    async with serving_api(database, tenant) as api:
+        with small_window(api) as client:
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(client, requesting(event, tenant))
+            while received < 1_000_000:
+                data = await loop.sock_recv(client, 30_000)
+                assert data, "the response was cut"
+                received += len(data)
+                await asyncio.sleep(0.01)
 
 
 async def test_a_request_is_cancelled_when_its_client_disconnects(

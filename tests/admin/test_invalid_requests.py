@@ -48,6 +48,16 @@ INVALID: dict[str, tuple[dict[str, Any], str, str]] = {
         "#/endpointUrl",
         "the host's address is not public",
     ),
+    "a URL of a name that is not public": (
+        {"name": "x", "endpointUrl": "http://db.corp.:8080/"},
+        "#/endpointUrl",
+        "the host's name is not public",
+    ),
+    "a URL with a fragment": (
+        {"name": "x", "endpointUrl": f"{URL}#part"},
+        "#/endpointUrl",
+        "must not contain a fragment",
+    ),
     "a URL of another scheme": (
         {"name": "x", "endpointUrl": "gopher://127.0.0.1/"},
         "#/endpointUrl",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.admin import schemas
-from daemon.admin.api import openapi, reference_page
+from daemon.admin.api import failed_logins, openapi, reference_page
 from daemon.core.event_types import EVENT_TYPES
 from daemon.egress import client as sender
 from daemon.egress.resolver import LookupFailedError
@@ -26,12 +26,14 @@ from tests.support.hostile import OK, hostile, responding_with
 CALLS = {
     "POST /api/webhooks", "GET /api/webhooks", "GET /api/webhooks/{id}",
     "PATCH /api/webhooks/{id}", "DELETE /api/webhooks/{id}", "POST /api/webhooks/{id}/pause",
+    "POST /api/webhooks/{id}/probe",
     "POST /api/webhooks/{id}/resume", "POST /api/webhooks/{id}/rotate-secret",
     "POST /api/webhooks/{id}/test", "GET /api/webhooks/{id}/deliveries",
     "GET /api/deliveries/{id}", "POST /api/deliveries/{id}/retry",
     "POST /api/webhooks/{id}/retry-failed", "POST /api/replays", "GET /api/replays/{id}",
     "POST /api/replays/{id}/cancel", "GET /api/events", "GET /api/events/{id}",
     "GET /api/event-types", "POST /api/tenant-tokens", "GET /api/webhooks/{id}/replays",
+    "GET /api/tenant-tokens", "DELETE /api/tenant-tokens/{id}", "GET /api/audit",
 }  # fmt: skip
 
 
@@ -139,7 +141,7 @@ async def receiver_url(
     authority = Authority()
     (tmp_path / "authority.pem").write_text(authority.pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    monkeypatch.setattr(sender, "CaresResolver", lambda: OneName(receiver=[ADDRESS[0]]))
+    monkeypatch.setattr(sender, "CaresResolver", lambda **_: OneName(receiver=[ADDRESS[0]]))
     context = authority.server("receiver.test")
     async with hostile(responding_with(OK), tls=context, at=ADDRESS):
         yield "https://receiver.test:8443/hook", authority
@@ -158,16 +160,22 @@ async def test_schemathesis_finds_no_failure_with_all_its_checks(
     database: str,
     receiver_url: tuple[str, Authority],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     *,
     phases: str,
     examples: int,
 ) -> None:
+    # Schemathesis sends more wrong tokens than a client may, and expects a 401 for each.
+    monkeypatch.setattr(failed_logins, "MAX_FAILURES", 10**6)
     tenant = await app.tenant()
     for n in range(20):
         await app.event(tenant, {"n": n})
     url, authority = receiver_url
     client = authority.client("a-webhook")
-    async with serving_api(database, tenant, log={"level": "error"}) as operator:
+    public = {"public_url": "https://hooks.example.com"}  # so that any address is accepted
+    egress = {"allow_hosts": ["receiver.test"]}
+    quiet = {"level": "error"}
+    async with serving_api(database, tenant, admin=public, log=quiet, egress=egress) as operator:
         process = await asyncio.create_subprocess_exec(
             *(Path(sys.executable).with_name("schemathesis"), "run", operator.url("/openapi.json")),
             *("--header", f"Authorization: Bearer {OPERATOR}"),

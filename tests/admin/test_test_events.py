@@ -1,6 +1,7 @@
 """Test events over the API: the real sender and egress rules, and no effect on the webhook."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -233,6 +234,12 @@ async def test_a_test_beyond_the_limit_of_all_tenants_is_a_503(
         "https://[::1]/",
         "https://[::ffff:10.0.0.1]/",
         "https://localhost/",
+        "https://db/",
+        "https://db.local./",
+        f"https://{socket.gethostname()}/",
+        "https://Hooks.Denied.Example./",
+        "https://8.8.8.8/",
+        "https://hooks.example.com/#part",
         "https://0x7f.1/",
         "http://93.184.216.34/",
         "https://93.184.216.34:22/",
@@ -243,7 +250,13 @@ async def test_a_test_event_obeys_the_egress_rules(
 ) -> None:
     # The application can store any URL.
     webhook = await app.webhook(tenant, url)
-    egress = {"allow_networks": [], "allow_ports": ["443"], "allow_http": False}
+    egress = {
+        "allow_networks": [],
+        "allow_ports": ["443"],
+        "allow_http": False,
+        "deny_networks": ["8.8.8.0/24"],
+        "deny_hosts": ["*.denied.example"],
+    }
     async with serving_api(database, tenant, egress=egress) as api:
         answer = await api.post(f"/api/webhooks/{webhook}/test")
         refused = await api.patch(f"/api/webhooks/{webhook}", {"endpointUrl": url})

@@ -231,8 +231,12 @@ async def test_an_update_can_pause_and_resume_a_webhook(api: ApiClient, app: App
 @pytest.mark.parametrize(
     "address", ["ops@example.com", "o'neil+x@mail.example", "ops@bücher.example"]
 )
-async def test_a_mail_address_is_stored_unchanged(api: ApiClient, address: str) -> None:
-    created = await api.create_webhook(URL, notificationEmail=address)
+async def test_a_mail_address_is_stored_unchanged(
+    database: str, tenant: UUID, address: str
+) -> None:
+    allowed = {"allowed_recipients": ["@example.com", "@mail.example", "@bücher.example"]}
+    async with serving_api(database, tenant, notifications=allowed) as api:
+        created = await api.create_webhook(URL, notificationEmail=address)
 
     assert created["notificationEmail"] == address
 
@@ -317,7 +321,7 @@ async def test_webhooks_are_listed_by_name_in_pages(api: ApiClient) -> None:
 
 
 async def test_a_name_with_hostile_characters_is_returned_unchanged(api: ApiClient) -> None:
-    name = "<script>alert(1)</script> \u202e 😀 ' ; DROP TABLE webhooks; --"
+    name = "<script>alert(1)</script> 😀 ' ; DROP TABLE webhooks; --"
 
     created = await api.create_webhook(URL, name=name)
 

@@ -169,6 +169,35 @@ async def test_a_webhook_whose_headers_were_set_for_another_origin_is_a_warning(
     assert messages["ok"][-1] == "webhooks: 3 active, 0 paused; 2 with warnings"
 
 
+async def test_a_webhook_whose_host_is_not_public_or_denied_is_named(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    reasons = {
+        "https://db/": "the host's name is not public",
+        "https://db.prod.svc.cluster.local/": "the host's name is not public",
+        "https://Hooks.Corp.Example./": "the egress rules of this service forbid this host",
+        "https://8.8.8.8/": "the egress rules of this service forbid this host",
+    }
+    refused = {await app.webhook(tenant, url): reason for url, reason in reasons.items()}
+    for url in ("https://corp.example/", "https://hooks.internal./", "https://8.8.4.4/"):
+        await app.webhook(tenant, url)
+
+    _, messages = await checked(
+        tmp_path,
+        database,
+        WEBHOOKD_EGRESS__DENY_HOSTS="*.corp.example",
+        WEBHOOKD_EGRESS__DENY_NETWORKS="8.8.8.0/24",
+        WEBHOOKD_EGRESS__ALLOW_HOSTS="hooks.internal",
+    )
+
+    found = [line for lines in messages.values() for line in lines if line.startswith("webhook: ")]
+    refusals = [line for line in found if "https://" in line]
+    assert len(refusals) == len(refused)
+    for webhook, reason in refused.items():
+        assert any(str(webhook) in line and reason in line for line in refusals)
+
+
 async def test_the_mail_login_is_checked_and_no_mail_is_sent(tmp_path: Path, database: str) -> None:
     settings = {"WEBHOOKD_NOTIFICATIONS__FROM": "hooks@example.com"}
     with mail_host(login=True) as host:
@@ -228,7 +257,7 @@ async def test_missing_privileges_and_disabled_triggers_are_named(
     assert set(with_api["error"]) - set(messages["error"]) == {
         f"permissions: role {role} lacks {privilege} on webhooks"
         for privilege in ("INSERT", "DELETE")
-    }
+    } | {f"permissions: role {role} lacks INSERT on webhook_tenant_tokens"}
     assert name in messages["ok"][1]
 
 
@@ -252,3 +281,51 @@ async def test_all_mistakes_in_the_configuration_are_reported_at_once(tmp_path: 
     assert (ended.code, ended.out) == (2, "")
     lines = ended.err.splitlines()
     assert [line.split(" ")[1] for line in lines] == ["config.toml:2:", "config.toml:3:"]
+
+
+async def test_tenants_with_more_webhooks_than_the_api_allows_are_warned_about(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant, other = await app.tenant(), await app.tenant()
+    for n in range(3):
+        await app.webhook(tenant, f"https://HOOKS.example.com/{n}")
+    await app.webhook(tenant, "https://other.example.com/")
+    await app.webhook(other, "https://hooks.example.com/")
+    limits = "[limits]\nwebhooks_per_tenant = {}\nwebhooks_per_host = {}\n"
+
+    found = []
+    for per_tenant, per_host in [(3, 2), (4, 3), (0, 0)]:
+        (tmp_path / "config.toml").write_text(limits.format(per_tenant, per_host))
+        code, messages = await checked(tmp_path, database)
+        found.append((code, [each for each in messages["warning"] if each.startswith("limits:")]))
+
+    assert found == [
+        (
+            0,
+            [
+                f"limits: tenant {tenant} has 4 webhooks, more than limits.webhooks_per_tenant (3)",
+                (
+                    f"limits: tenant {tenant} has 3 webhooks at hooks.example.com,"
+                    " more than limits.webhooks_per_host (2)"
+                ),
+            ],
+        ),
+        (0, []),
+        (0, []),
+    ]
+
+
+async def test_of_many_tenants_above_a_limit_the_first_are_named(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    for n in range(12):
+        tenant = await app.tenant()
+        for at in range(2):
+            await app.webhook(tenant, f"https://host{n}-{at}.example.com/")
+    (tmp_path / "config.toml").write_text("[limits]\nwebhooks_per_tenant = 1\n")
+
+    _, messages = await checked(tmp_path, database)
+
+    warnings = [each for each in messages["warning"] if each.startswith("limits:")]
+    assert len(warnings) == 11
+    assert warnings[-1] == "limits: 2 more tenants and hosts are above"

@@ -119,3 +119,17 @@ async def test_a_missing_or_unknown_command_exits_with_2(
 
 def test_commands_under_test_inherit_no_configuration() -> None:
     assert environment().keys() <= {"PATH", "HOME", "TMPDIR", "PYTHONPATH", "PYTHONUNBUFFERED"}
+
+
+async def test_an_error_quotes_no_character_that_controls_the_terminal(tmp_path: Path) -> None:
+    ended = await webhookd("trigger", "email.\u202e\x9bopened", folder=tmp_path)
+
+    assert ended.code == 2
+    assert "\\u202e\\x9b" in ended.err
+    assert ended.err.removesuffix("\n").isprintable()
+
+
+async def test_an_error_quotes_text_of_any_script_as_it_is(tmp_path: Path) -> None:
+    ended = await webhookd("trigger", "email.נפתח.開封", folder=tmp_path)
+
+    assert "email.נפתח.開封" in ended.err

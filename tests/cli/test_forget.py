@@ -118,8 +118,14 @@ async def test_all_data_of_a_tenant_is_erased(
         "replays": 0,
         "notices": 0,
         "webhooks": 1,
+        "confirmations": 0,
+        "tokens": 0,
+        "audit": 0,
     }
     assert await count_in(app, "webhooks") == 0
+    # The erasure itself is on record: who, when, and the tenant's id.
+    [record] = await app.db.fetch("SELECT action, tenant_id, object_id FROM webhook_audit")
+    assert tuple(record) == ("eraseTenant", tenant, tenant)
     assert await count_in(app, "tenants") == 1
 
 

@@ -61,6 +61,13 @@ url = "x"
             "egress.allow_networks = [10]",
             '1: egress.allow_networks[0]: must be a network in quotes, like "10.0.0.0/8"',
         ),
+        (
+            "egress.deny_hosts = ['10.0.0.1']",
+            (
+                "1: egress.deny_hosts[0]: '10.0.0.1' is not a name like \"hooks.example.com\" or"
+                ' "*.example.com"; addresses go into allow_networks or deny_networks'
+            ),
+        ),
         ("delivery = 5", "1: delivery: must be a table, [delivery]"),
         ("\n[[delivery]]\n", "2: delivery: must be a table, [delivery]"),
         ("timeout = '5s'", "1: timeout: unknown key; did you mean delivery.timeout?"),

@@ -1,6 +1,7 @@
 """The values that each setting accepts and rejects."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from daemon.config import Config, Delivery, Egress
+from daemon.config.machine_names import machine_names
+from daemon.config.policies import egress_policy
+from daemon.core.policy.egress_policy import EgressPolicy
 from tests.config.loading import loaded, mistakes
 
 
@@ -30,6 +34,41 @@ def test_a_configuration_cannot_be_changed() -> None:
 )
 def test_database_urls_that_the_driver_accepts_are_accepted(url: str) -> None:
     assert loaded(DATABASE_URL=url).origin("database.url") == "DATABASE_URL"
+
+
+def test_names_of_hosts_are_kept_in_their_ascii_form_whatever_their_spelling() -> None:
+    egress = loaded(
+        "[egress]\nallow_hosts = ['Hooks.Corp.', '*.internal']\ndeny_networks = ['203.0.113.0/24']",
+        WEBHOOKD_EGRESS__DENY_HOSTS="*.Bücher.example, intranet.example",
+    ).egress
+
+    assert egress.allow_hosts == ("hooks.corp", "*.internal")
+    assert egress.deny_hosts == ("*.xn--bcher-kva.example", "intranet.example")
+    assert egress.deny_networks == (ip_network("203.0.113.0/24"),)
+
+
+def test_the_policy_of_requests_has_every_setting_and_the_names_of_this_machine() -> None:
+    config = loaded(
+        """
+        [egress]
+        allow_http = true
+        allow_networks = ["10.0.0.0/8"]
+        allow_ports = ["80"]
+        deny_networks = ["203.0.113.0/24"]
+        allow_hosts = ["hooks.corp"]
+        deny_hosts = ["*.corp.example"]
+        """
+    )
+
+    assert egress_policy(config) == EgressPolicy(
+        allow_http=True,
+        allow_networks=(ip_network("10.0.0.0/8"),),
+        allow_ports=((80, 80),),
+        deny_networks=(ip_network("203.0.113.0/24"),),
+        allow_hosts=frozenset({"hooks.corp"}),
+        deny_hosts=frozenset({"*.corp.example"}),
+        machine_names=machine_names(),
+    )
 
 
 def test_retention_is_a_duration_of_a_second_or_more() -> None:
@@ -71,9 +110,17 @@ def test_mail_without_a_sender_is_a_mistake() -> None:
         "admin.tokens = ['fifteen letters']",
         "admin.tokens = ['fifteen-letters']",
         "admin.allowed_hosts = ['http://x/']",
+        "admin.trusted_proxies = ['10.0.0.1/8']",
+        "admin.trusted_proxies = ['proxy.example']",
         "security.master_keys = [1]",
         "security.master_keys = ['a short one']",
         "egress.proxy = 'socks5://h:1080'",
+        "egress.deny_networks = ['10.0.0.1/8']",
+        "egress.deny_hosts = ['*']",
+        "egress.deny_hosts = ['a.*.example']",
+        "egress.deny_hosts = ['https://a.example/']",
+        "egress.allow_hosts = ['10.0.0.1']",
+        "egress.allow_hosts = ['a.example:443']",
         "notifications.smtp_url = 'http://h'",
         "notifications.smtp_url = 'smtp://u@'",
         "notifications.smtp_url = 'smtp://one,two'",
@@ -84,6 +131,11 @@ def test_mail_without_a_sender_is_a_mistake() -> None:
         "notifications.to = ['a@b, c@d']",
         "notifications.to = ['post@ü b']",
         "notifications.console_url = 'hooks.example.com'",
+        "admin.public_url = 'hooks.example.com'",
+        "admin.public_url = 'https://h/#x'",
+        "notifications.allowed_recipients = ['nobody']",
+        "notifications.allowed_recipients = ['@']",
+        "notifications.allowed_recipients = ['*@example.com,x']",
         "notifications.console_url = 'https://'",
         "notifications.console_url = 'javascript:alert(1)'",
         "notifications.console_url = 'https://user@h'",

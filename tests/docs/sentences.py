@@ -44,7 +44,6 @@ CALLS = {
     "Failure": Argument(1, ATTEMPTS, keyword="message"),
     "Verdict": Argument(2, ATTEMPTS, keyword="error"),
     "Refusal": Argument(0, ATTEMPTS, keyword="reason"),
-    "RefusedTargetError": Argument(0, ATTEMPTS),
     "LookupFailedError": Argument(0, ATTEMPTS),
     "UnusableCertificateError": Argument(0, ATTEMPTS),
     "RefusedTlsError": Argument(0, ATTEMPTS),

@@ -36,7 +36,7 @@ from tests.support.hostile import (
 
 async def test_a_request_is_one_post_with_its_headers_and_the_body_as_given() -> None:
     async with webhook_client() as client, hostile(responding_with(OK)) as receiver:
-        url = f"{receiver.url}höök/%2F?a=1&b=ü#part"
+        url = f"{receiver.url}höök/%2F?a=1&b=ü"
         await client.send(Request(url, (("X-One", "1"), ("X-Two", "zwei")), '{"ü":1}'.encode()))
 
     assert receiver.requests == [

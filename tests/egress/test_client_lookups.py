@@ -11,7 +11,7 @@ import pytest
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress.client import WebhookClient
 from daemon.egress.resolver import CaresResolver
-from tests.support.client import TIMED_OUT, request_to, webhook_client
+from tests.support.client import NO_PUBLIC_ADDRESS, TIMED_OUT, request_to, webhook_client
 from tests.support.hostile import OK, hostile, responding_with
 from tests.support.nameserver import (
     NO_SUCH_NAME,
@@ -65,7 +65,7 @@ async def test_a_receiver_is_reached_by(answer: Sequence[str]) -> None:
     assert isinstance(outcome.result, Response)
 
 
-FORBIDDEN = {
+FORBIDDEN: dict[str, Answer] = {
     "an address": ["10.0.0.1"],
     "an alias": ["inner.test", "10.0.0.1"],
     "one address of two": ["127.0.0.1", "10.0.0.1"],
@@ -73,19 +73,29 @@ FORBIDDEN = {
     "an IPv4 address in one of IPv6": ["127.0.0.1", "::ffff:10.0.0.1"],
     "the last of a thousand addresses": [*LOOPBACKS, "169.254.169.254"],
 }
+ABSENT: dict[str, Answer] = {
+    "does not exist": NO_SUCH_NAME,
+    "has no address": [],
+    "is an alias of a name without an address": ["other.test"],
+    "is answered with its own question": lambda query: [query],
+}
 
 
 @pytest.mark.parametrize("answer", FORBIDDEN.values(), ids=FORBIDDEN)
 async def test_a_name_is_refused_when_it_resolves_to_a_forbidden_address_by(
-    answer: Sequence[str],
+    answer: Answer,
 ) -> None:
     outcome, connections = await outcome_when_answered(answer)
 
-    assert outcome.result == Failure(
-        FailureKind.REFUSED_TARGET,
-        "the host's address is not public; use a host on the public internet",
-    )
+    assert outcome.result == NO_PUBLIC_ADDRESS
     assert connections == 0
+
+
+@pytest.mark.parametrize("answer", ABSENT.values(), ids=ABSENT)
+async def test_the_outcome_is_the_same_when_a_name(answer: Answer) -> None:
+    outcome, _ = await outcome_when_answered(answer)
+
+    assert outcome.result == NO_PUBLIC_ADDRESS
 
 
 def forged(*records: bytes, claimed: int = 1) -> Forgery:
@@ -100,14 +110,10 @@ def forged(*records: bytes, claimed: int = 1) -> Forgery:
 
 QUESTION_NAME = b"\xc0\x0c"
 UNKNOWN: dict[str, Answer] = {
-    "does not exist": NO_SUCH_NAME,
-    "has no address": [],
     "has thousands of addresses": [f"127.{n >> 8}.{n & 255}.1" for n in range(2000)],
-    "is an alias of a name without an address": ["other.test"],
     "its server fails on": SERVER_FAILED,
     "its server refuses to look up": REFUSED,
     "is answered with an unknown error": 15,
-    "is answered with its own question": lambda query: [query],
     "is answered with NULs": lambda query: [query[:2] + bytes(100)],
     "is answered with half a head": lambda query: [query[:6]],
     "is answered with garbage": lambda query: [query[:2] + bytes(range(256))],

@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network
 
 import aiohappyeyeballs
 import pytest
@@ -12,8 +14,15 @@ from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind, Response
 from daemon.egress import connector
 from daemon.egress.failures import RESOURCE_SHORTAGES
-from daemon.egress.resolver import CaresResolver, LookupFailedError
-from tests.support.client import PUBLIC_ONLY, FakeResolver, request_to, webhook_client
+from daemon.egress.resolver import LookupFailedError, NoPublicAddressError
+from tests.support.certificates import Authority
+from tests.support.client import (
+    NO_PUBLIC_ADDRESS,
+    PUBLIC_ONLY,
+    FakeResolver,
+    request_to,
+    webhook_client,
+)
 from tests.support.hostile import OK, hostile, responding_once, responding_with
 
 
@@ -47,10 +56,7 @@ async def test_a_name_is_refused_when_any_of_its_addresses_is_forbidden(
     async with webhook_client(PUBLIC_ONLY, resolver=FakeResolver(receiver=addresses)) as client:
         outcome = await client.send(request_to("http://receiver.test/"))
 
-    assert outcome.result == Failure(
-        FailureKind.REFUSED_TARGET,
-        "the host's address is not public; use a host on the public internet",
-    )
+    assert outcome.result == NO_PUBLIC_ADDRESS
 
 
 @pytest.mark.usefixtures("no_connects")
@@ -59,7 +65,7 @@ async def test_a_resolver_s_result_that_is_not_an_address_is_refused(address: st
     async with webhook_client(resolver=FakeResolver(receiver=[address])) as client:
         outcome = await client.send(request_to("http://receiver.test/"))
 
-    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, "the host has no usable address")
+    assert outcome.result == NO_PUBLIC_ADDRESS
 
 
 @pytest.mark.usefixtures("no_connects")
@@ -72,6 +78,56 @@ async def test_a_forbidden_url_is_refused_before_any_lookup(host: str) -> None:
     assert isinstance(outcome.result, Failure)
     assert outcome.result.kind is FailureKind.REFUSED_TARGET
     assert names.lookups == []
+
+
+REFUSED_NAMES = {
+    "db": "the host's name is not public; use a host on the public internet",
+    "db.corp": "the host's name is not public; use a host on the public internet",
+    "metadata.google.internal.": "the host's name is not public; use a host on the public internet",
+    "machine.example": "the host's name is not public; use a host on the public internet",
+    "Hooks.Denied.Example.": "the egress rules of this service forbid this host",
+}
+
+
+@pytest.mark.usefixtures("no_connects")
+@pytest.mark.parametrize(("host", "reason"), REFUSED_NAMES.items())
+async def test_a_refused_name_is_not_looked_up(host: str, reason: str) -> None:
+    names = FakeResolver()
+    policy = replace(
+        PUBLIC_ONLY,
+        deny_hosts=frozenset({"*.denied.example"}),
+        machine_names=frozenset({"machine.example"}),
+    )
+    async with webhook_client(policy, resolver=names) as client:
+        outcome = await client.send(request_to(f"http://{host}/"))
+
+    assert outcome.result == Failure(FailureKind.REFUSED_TARGET, reason)
+    assert names.lookups == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost.", "hooks.localhost"])
+async def test_localhost_is_this_machine_without_any_lookup(host: str) -> None:
+    names = FakeResolver()
+    async with webhook_client(resolver=names) as client, hostile(responding_with(OK)) as receiver:
+        outcome = await client.send(request_to(f"http://{host}:{receiver.port}/"))
+
+    assert isinstance(outcome.result, Response)
+    assert names.lookups == []
+
+
+async def test_a_final_dot_is_in_neither_the_host_header_nor_the_name_of_the_certificate() -> None:
+    authority = Authority()
+    names = FakeResolver(receiver=["127.0.0.1"])
+    async with (
+        hostile(responding_with(OK), tls=authority.server("receiver.test")) as receiver,
+        webhook_client(resolver=names, tls=authority.trusted()) as client,
+    ):
+        outcome = await client.send(request_to(f"https://Receiver.test.:{receiver.port}/"))
+
+    [request] = receiver.requests
+    assert isinstance(outcome.result, Response)
+    assert f"\r\nHost: receiver.test:{receiver.port}\r\n".encode() in request
+    assert names.lookups == ["receiver.test"]
 
 
 async def test_a_name_is_judged_again_at_every_attempt() -> None:
@@ -87,10 +143,7 @@ async def test_a_name_is_judged_again_at_every_attempt() -> None:
         refused = await client.send(request_to(url))
 
     assert isinstance(allowed.result, Response)
-    assert refused.result == Failure(
-        FailureKind.REFUSED_TARGET,
-        "the host's address is not public; use a host on the public internet",
-    )
+    assert refused.result == NO_PUBLIC_ADDRESS
     assert names.lookups == ["receiver.test", "receiver.test"]
 
 
@@ -140,20 +193,30 @@ async def test_only_a_few_of_very_many_addresses_are_tried(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
-    [
-        ([], "it has no address"),
-        (LookupFailedError("Domain name not found"), "Domain name not found"),
-    ],
+    "found",
+    [[], NoPublicAddressError(), ["10.0.0.1"], ["93.184.216.34", "::1"], ["8.8.8.8"]],
+    ids=str,
 )
-async def test_a_name_without_an_address_is_a_failed_lookup(
-    found: list[str] | Exception, reason: str
+async def test_the_outcome_does_not_say_whether_a_name_without_a_public_address_exists(
+    found: list[str] | Exception,
 ) -> None:
-    async with webhook_client(resolver=FakeResolver(receiver=found)) as client:
+    policy = replace(PUBLIC_ONLY, deny_networks=(IPv4Network("8.8.8.0/24"),))
+    async with webhook_client(policy, resolver=FakeResolver(receiver=found)) as client:
+        outcome = await client.send(request_to("http://receiver.test/"))
+
+    assert outcome.result == NO_PUBLIC_ADDRESS
+    assert outcome.trace is not None
+    assert "connect" not in dict(outcome.trace.stages)
+
+
+async def test_a_lookup_that_fails_for_another_reason_says_so() -> None:
+    names = FakeResolver(receiver=LookupFailedError("Timeout while contacting DNS servers"))
+    async with webhook_client(resolver=names) as client:
         outcome = await client.send(request_to("http://receiver.test/"))
 
     assert outcome.result == Failure(
-        FailureKind.LOOKUP, f"the host name receiver.test could not be resolved: {reason}"
+        FailureKind.LOOKUP,
+        "the host name receiver.test could not be resolved: Timeout while contacting DNS servers",
     )
 
 
@@ -168,13 +231,3 @@ async def test_a_shortage_on_this_machine_raises_postponed_error(
     async with webhook_client(resolver=FakeResolver(receiver=["127.0.0.1"])) as client:
         with pytest.raises(PostponedError, match=os.strerror(number).lower()):
             await client.send(request_to("http://receiver.test/"))
-
-
-async def test_the_system_s_resolver_reads_the_hosts_file() -> None:
-    resolver = CaresResolver()
-
-    found = await resolver.addresses("localhost")
-    await resolver.close()
-
-    assert found
-    assert set(found) <= {"127.0.0.1", "::1"}

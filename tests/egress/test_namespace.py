@@ -8,6 +8,7 @@ addresses, with a receiver on all of them.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,7 +18,6 @@ from tests.namespace.runner import Attempt, Observed
 from tests.namespace.trace import is_complete, reached_for
 from tests.support.postgres import folder_for_postgres, temporary_database
 
-NOT_PUBLIC = "the host's address is not public; use a host on the public internet"
 ATTEMPTS = 3  # the first, and one for each wait of the schedule
 ADDRESS = re.compile(r"\d+\.\d+|::")
 PUBLIC_RECEIVERS = {(network.PUBLIC_V4, 443), (network.PUBLIC_V6, 443)}
@@ -72,11 +72,19 @@ def test_no_connection_arrives_at_a_forbidden_address(observed: Observed) -> Non
     assert observed.connections == PUBLIC_RECEIVERS
 
 
-@pytest.mark.parametrize("url", network.FORBIDDEN_BY_ADDRESS)
-def test_a_name_that_resolves_to_a_forbidden_address_is_refused(
+@pytest.mark.parametrize("url", [*network.FORBIDDEN_BY_ADDRESS, network.MISSING])
+def test_a_name_that_resolves_to_a_forbidden_address_fails_like_one_that_does_not_exist(
     observed: Observed, url: str
 ) -> None:
-    assert observed.attempts_at(url) == [Attempt(url, "failed", None, NOT_PUBLIC)] * ATTEMPTS
+    assert observed.attempts_at(url) == [not_public(url)] * ATTEMPTS
+
+
+def test_no_name_is_looked_up_in_the_search_list_or_though_it_is_refused(
+    observed: Observed,
+) -> None:
+    permitted = set(network.ENDPOINTS) - set(network.FORBIDDEN_BY_URL)
+
+    assert observed.lookups == {(urlsplit(url).hostname or "").rstrip(".") for url in permitted}
 
 
 @pytest.mark.parametrize("url", network.FORBIDDEN_BY_URL)
@@ -104,7 +112,7 @@ def test_a_name_that_becomes_forbidden_after_the_first_attempt_is_refused(
     first, *later = observed.attempts_at(network.REBINDING)
 
     assert first.status_code == 500
-    assert later == [Attempt(network.REBINDING, "failed", None, NOT_PUBLIC)] * (ATTEMPTS - 1)
+    assert later == [not_public(network.REBINDING)] * (ATTEMPTS - 1)
 
 
 def test_a_name_that_is_forbidden_at_every_other_lookup_is_refused_at_every_other_attempt(
@@ -112,7 +120,7 @@ def test_a_name_that_is_forbidden_at_every_other_lookup_is_refused_at_every_othe
 ) -> None:
     assert set(observed.attempts_at(network.FLAPPING)) == {
         Attempt(network.FLAPPING, "success", 200, None),
-        Attempt(network.FLAPPING, "failed", None, NOT_PUBLIC),
+        not_public(network.FLAPPING),
     }
 
 
@@ -145,6 +153,12 @@ def test_every_forbidden_address_would_have_responded(
         # Even so, no redirect is followed and no proxy is used.
         assert {port for _, port in observed.connections} == {443, 8443}
         assert observed.requests.count(("192.168.0.1", network.REDIRECT_LOCATIONS[-1])) == 1
+
+
+def not_public(url: str) -> Attempt:
+    """Return the failed attempt at a name that has no address, or one that is forbidden."""
+    name = urlsplit(url).hostname
+    return Attempt(url, "failed", None, f"the host name {name} has no public address")
 
 
 def destinations_of(named: set[tuple[str, int]]) -> set[tuple[str, int]]:

@@ -1,6 +1,7 @@
 """Requests through an egress proxy, whose own faults are no failed attempts."""
 
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,13 @@ from daemon.egress.proxy import Proxy
 from daemon.service import Service
 from tests.support.application import Application
 from tests.support.certificates import Authority
-from tests.support.client import PUBLIC_ONLY, FakeResolver, request_to, webhook_client
+from tests.support.client import (
+    NO_PUBLIC_ADDRESS,
+    PUBLIC_ONLY,
+    FakeResolver,
+    request_to,
+    webhook_client,
+)
 from tests.support.daemons import free_port, metrics_of, serving, until
 from tests.support.deliveries import settled
 from tests.support.egress_proxy import EgressProxy, egress_proxy
@@ -64,9 +71,32 @@ async def test_no_forbidden_address_is_requested_from_the_proxy() -> None:
     ):
         outcome = await client.send(request_to("http://receiver.test/"))
 
-    assert isinstance(outcome.result, Failure)
-    assert outcome.result.kind is FailureKind.REFUSED_TARGET
+    assert outcome.result == NO_PUBLIC_ADDRESS
     assert proxy.requests == []
+
+
+async def test_no_forbidden_name_is_looked_up_or_requested_from_the_proxy() -> None:
+    policy = replace(PUBLIC_ONLY, deny_hosts=frozenset({"*.test"}))
+    names = FakeResolver(receiver=["93.184.216.34"])
+    async with (
+        egress_proxy() as proxy,
+        webhook_client(policy, proxy=through(proxy), resolver=names) as client,
+    ):
+        outcome = await client.send(request_to("http://receiver.test/"))
+
+    assert outcome.result == Failure(
+        FailureKind.REFUSED_TARGET, "the egress rules of this service forbid this host"
+    )
+    assert (names.lookups, proxy.requests) == ([], [])
+
+
+async def test_the_proxy_s_own_name_may_be_one_of_this_machine() -> None:
+    async with egress_proxy() as proxy, hostile(responding_with(OK)) as receiver:
+        at = Proxy("localhost", proxy.port)
+        async with webhook_client(proxy=at, resolver=None) as client:
+            outcome = await client.send(request_to(f"http://127.0.0.1:{receiver.port}/"))
+
+    assert isinstance(outcome.result, Response)
 
 
 async def test_the_next_address_is_tried_when_the_proxy_cannot_reach_one() -> None:

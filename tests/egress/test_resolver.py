@@ -1,10 +1,12 @@
 """Name lookups with a name server on loopback."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from daemon.egress.resolver import CaresResolver, LookupFailedError
+from daemon.config.machine_names import machine_names
+from daemon.egress.resolver import CaresResolver, NoPublicAddressError
 from tests.support.nameserver import NO_SUCH_NAME, name_server
 
 
@@ -55,7 +57,89 @@ async def test_the_lookup_of_a_name_that_does_not_exist_fails() -> None:
         server.answer = lambda _: NO_SUCH_NAME
         resolver = CaresResolver([server.address])
 
-        with pytest.raises(LookupFailedError):
+        with pytest.raises(NoPublicAddressError):
             await resolver.addresses("missing.test")
 
         await resolver.close()
+
+
+@pytest.fixture
+def search_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """
+    Give c-ares a search list and an alias, both in the domain that is returned.
+
+    LOCALDOMAIN overrides `search` in resolv.conf (resolv.conf(5)); for HOSTALIASES see hostname(7).
+    """
+    (tmp_path / "aliases").write_text("alias other.corp.example\n")
+    monkeypatch.setenv("LOCALDOMAIN", "corp.example")
+    monkeypatch.setenv("HOSTALIASES", str(tmp_path / "aliases"))
+    return "corp.example"
+
+
+LONG_NAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])  # 253 characters
+
+
+@pytest.mark.parametrize(
+    "name", ["db", "alias", "db.prod", "hooks.example.com", "under_score.example.com", LONG_NAME]
+)
+async def test_a_name_is_looked_up_as_it_is_written(name: str, search_list: str) -> None:
+    async with name_server() as server:
+        server.answer = lambda asked: ["10.0.0.1"] if asked.endswith(search_list) else NO_SUCH_NAME
+        resolver = CaresResolver([server.address])
+
+        with pytest.raises(NoPublicAddressError):
+            await resolver.addresses(name)
+
+        await resolver.close()
+        assert set(server.queries) == {name}
+
+
+@pytest.mark.parametrize(
+    ("chain", "is_denied"),
+    [
+        (["DB.Corp.Example"], True),
+        (["cdn.example.com", "a.b.corp.example", "edge.example.com"], True),
+        (["cdn.example.com", "corp.example", "corp.example.com"], False),
+    ],
+)
+async def test_an_alias_of_a_denied_name_counts_as_not_existing(
+    chain: list[str], *, is_denied: bool
+) -> None:
+    async with name_server() as server:
+        server.answer = lambda _: [*chain, "93.184.216.34"]
+        resolver = CaresResolver([server.address], denied=frozenset({"*.corp.example"}))
+
+        try:
+            found = await resolver.addresses("hooks.example.com")
+        except NoPublicAddressError:
+            found = None
+
+        await resolver.close()
+        assert found == (None if is_denied else ["93.184.216.34"])
+
+
+@pytest.mark.parametrize("name", sorted({"localhost", *machine_names()}))
+async def test_the_hosts_file_is_not_read(name: str) -> None:
+    async with name_server() as server:
+        server.answer = lambda _: ["93.184.216.34"]
+        resolver = CaresResolver([server.address])
+
+        found = await resolver.addresses(name)
+
+        await resolver.close()
+        assert found == ["93.184.216.34"]
+
+
+async def test_the_operator_s_names_may_be_relative_or_in_the_hosts_file(
+    search_list: str,
+) -> None:
+    async with name_server() as server:
+        server.answer = lambda name: ["10.0.0.1"] if name.endswith(search_list) else NO_SUCH_NAME
+        resolver = CaresResolver([server.address], for_operator=True)
+
+        relative = await resolver.addresses("proxy")
+        listed = await resolver.addresses("localhost")
+
+        await resolver.close()
+        assert relative == ["10.0.0.1"]
+        assert set(listed) <= {"127.0.0.1", "::1"}

@@ -1,8 +1,9 @@
 """The environment of a scenario: tenants with webhooks, an application that publishes, daemons."""
 
 import asyncio
+import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import cycle
 from pathlib import Path
@@ -64,15 +65,20 @@ class Environment:
         self._next_tenant = cycle(self.tenants)
 
     def daemon(
-        self, *, port: int | None = None, settings: str = ""
+        self,
+        *,
+        port: int | None = None,
+        settings: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> AbstractAsyncContextManager[Daemon]:
-        """Run a daemon during a block; all daemons write to `log`."""
+        """Run a daemon during a block, with more environment variables; all write to `log`."""
         return daemon(
             self.database,
             self._folder,
             port=port or free_port(),
             settings=settings,
             log=self.log,
+            variables=variables,
         )
 
     @asynccontextmanager
@@ -157,11 +163,17 @@ class Environment:
 
 @asynccontextmanager
 async def environment(
-    database: str, folder: Path, *, tenants: int, webhooks: int, answer_after: float = 0.0
+    database: str,
+    folder: Path,
+    *,
+    tenants: int,
+    webhooks: int,
+    answer_after: float = 0.0,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Environment]:
     """Set up an environment whose receiver answers 200 after `answer_after` seconds."""
     raise_open_file_limit()
-    async with receiving() as receiver:
+    async with receiving(tls=tls) as receiver:
         receiver.answer = lambda _: Reply(after=answer_after)
         env = Environment(database, folder, receiver)
         await env.add_webhooks(tenants=tenants, webhooks=webhooks)

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.faults import daemons, old_transaction, outages, replays, slow_endpoints, starts, stops
+from tests.faults import (
+    daemons,
+    old_transaction,
+    outages,
+    replays,
+    slow_endpoints,
+    stalls,
+    starts,
+    stops,
+)
 from tests.faults.report import Report
 
 
@@ -38,6 +47,14 @@ SCENARIOS = {
     ),
     "frozen-in-transaction": Scenario(
         "a daemon is frozen while it holds locks", daemons.frozen_in_transaction
+    ),
+    "stalled-daemon": Scenario(
+        "SIGSTOP for 8 s with requests in flight over https, and responses meanwhile",
+        partial(stalls.stopped, tls=True, seconds=8.0),
+    ),
+    "stalled-silent": Scenario(
+        "SIGSTOP for 8 s with requests in flight that get no response",
+        partial(stalls.silent, seconds=8.0),
     ),
     "killed-database": Scenario(
         "PostgreSQL killed with -9 under load, five times, with fsync",
@@ -79,7 +96,7 @@ SCENARIOS = {
             endpoints=100,
             backlog=1000,
             answer_after=4.9,
-            busy=380,
+            busy=180,
             samples=200,
         ),
     ),

@@ -17,7 +17,7 @@ async def test_one_slow_endpoint_with_a_long_backlog_delays_no_other(
 
 async def test_a_hundred_slow_endpoints_delay_no_other(database: str, folder: Path) -> None:
     report = await slow_endpoints.slow_endpoints(
-        database, folder, endpoints=100, backlog=500, answer_after=1.6, busy=300
+        database, folder, endpoints=100, backlog=500, answer_after=1.6, busy=180
     )
 
     assert report.broken == []

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -129,3 +130,27 @@ def test_a_value_that_cannot_be_rendered_raises_nothing(form: str) -> None:
     logger_to(stream, form).info("odd.value", error=BrokenError())
 
     assert json.loads(stream.getvalue())["event"] == "log.rendering_failed"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_text_changes_the_direction_or_the_terminal_s_state_in_any_form(form: str) -> None:
+    stream = io.StringIO()
+    name = "a\u202eb\u2066c\u200fd\x9be\x7ff\u2028g\x1bh"
+
+    logger_to(stream, form).info("test.rendered", name=name, nested={"name": [name]})
+
+    line = stream.getvalue().removesuffix("\n")
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", line)
+    if form == "json":
+        assert json.loads(line)["name"] == name  # escaped as JSON: the value is the same
+        assert json.loads(line)["nested"] == {"name": [name]}
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("name", ["קבלה", "اتصال", "連絡先", "👩‍💻", "naïve e\u0301"])
+def test_text_of_any_script_is_logged_unchanged(form: str, name: str) -> None:
+    stream = io.StringIO()
+
+    logger_to(stream, form).info("test.rendered", name=name)
+
+    assert name in stream.getvalue()

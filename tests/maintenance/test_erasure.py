@@ -8,10 +8,13 @@ from tests.support.aged_rows import (
     ids_in,
     many_deliveries,
     many_events,
+    stored_confirmation,
     stored_delivery,
     stored_event,
     stored_notice,
+    stored_records,
     stored_replay,
+    stored_token,
 )
 from tests.support.application import Application
 from tests.support.erasure import about, counted, erased, erasure_of
@@ -28,7 +31,11 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
             await stored_delivery(app, webhook, at="NULL", status="pending_retry")
             await stored_notice(app, webhook)
             await stored_replay(app, webhook, status="running", finished="NULL")
+        for address in ("ops@example.com", "eve@example.com"):
+            await stored_confirmation(app, each, address)
         await many_events(app, each, 3000)
+        await stored_records(app, each, 2500)
+        await stored_token(app, each)
         await stored_event(app, each, at="NULL")
     await stored_event(app, tenant, waiting=True)
     everything = ErasureCounts(
@@ -39,6 +46,9 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         replays=2,
         notices=2,
         webhooks=2,
+        confirmations=2,
+        tokens=1,
+        audit=2500,
     )
 
     before = await counted(database, tenant)
@@ -47,7 +57,11 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
 
     assert before == counts == everything
     assert again == ErasureCounts()
-    for table in ("webhooks", "webhook_events", "webhook_replays", "webhook_notices"):
+    for table in (
+        *("webhooks", "webhook_events", "webhook_replays", "webhook_notices"),
+        "webhook_email_confirmations",
+        *("webhook_audit", "webhook_tenant_tokens"),
+    ):
         assert await count_in(app, f"{table} WHERE tenant_id = '{tenant}'") == 0
         assert await count_in(app, f"{table} WHERE tenant_id = '{other}'") > 0
     assert await count_in(app, "webhook_deliveries") == 3002
@@ -92,3 +106,24 @@ async def test_an_event_with_more_deliveries_than_one_step_erases_is_erased_whol
     await app.db.execute("UPDATE webhook_deliveries SET event_id = $1", event)
 
     assert await erased(database, tenant, "cont_1") == ErasureCounts(events=1, deliveries=2500)
+
+
+async def test_a_contact_s_confirmed_address_is_erased_and_no_other(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    other = await app.tenant()
+    for each, address in (
+        *((tenant, "eve@example.com"), (tenant, "adam@example.com")),
+        (other, "eve@example.com"),
+    ):
+        await stored_confirmation(app, each, address)
+
+    before = await counted(database, tenant, "Eve@Example.com")
+    counts = await erased(database, tenant, "Eve@Example.com")
+
+    left = await app.db.fetch("SELECT tenant_id, address FROM webhook_email_confirmations")
+    assert before == counts == ErasureCounts(confirmations=1)
+    assert {(row["tenant_id"], row["address"]) for row in left} == {
+        (tenant, "adam@example.com"),
+        (other, "eve@example.com"),
+    }

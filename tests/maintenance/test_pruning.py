@@ -14,7 +14,9 @@ from tests.support.aged_rows import (
     stored_delivery,
     stored_event,
     stored_notice,
+    stored_records,
     stored_replay,
+    stored_token,
 )
 from tests.support.application import Application
 from tests.support.retention import prune
@@ -217,6 +219,20 @@ async def test_notices_and_finished_replays_are_deleted_after_ninety_days(
 
     assert await count_in(app, "webhook_notices") == 1
     assert await ids_in(app, "webhook_replays") == kept
+
+
+async def test_audit_records_are_deleted_at_their_age_and_tokens_once_they_have_expired(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    await stored_records(app, tenant, 1200)
+    await stored_records(app, tenant, 3, at=YOUNG)
+    await stored_token(app, tenant, expires="now() - interval '1 s'")
+    valid = await stored_token(app, tenant, expires="now() + interval '1 h'")
+
+    await prune(database)
+
+    assert await count_in(app, "webhook_audit") == 3
+    assert await ids_in(app, "webhook_tenant_tokens") == {valid}
 
 
 async def test_thousands_of_old_records_are_deleted_except_locked_ones(

@@ -22,6 +22,7 @@ from tests.support.aged_rows import (
     ids_in,
     many_deliveries,
     many_events,
+    stored_confirmation,
     stored_delivery,
     stored_event,
     stored_notice,
@@ -232,3 +233,23 @@ async def test_events_are_delivered_while_twenty_thousand_old_rows_are_deleted(
 
 async def _none(app: Application, table: str) -> bool:
     return await count_in(app, table) == 0
+
+
+async def test_addresses_are_deleted_once_they_have_no_use(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    await stored_confirmation(app, tenant, "unused@example.com", used=OLD)
+    await stored_confirmation(app, tenant, "used@example.com", used=YOUNG)
+    await app.db.execute(
+        "INSERT INTO webhook_mail_recipients (address, next_mail_at, leased_until) VALUES"
+        f" ('over@example.com', {OLD}, NULL), ('recent@example.com', now(), NULL),"
+        f" ('leased@example.com', {OLD}, now() + interval '1 minute')"
+    )
+
+    async with retention_of(database) as loop:
+        await one_round(loop)
+
+    confirmations = await app.db.fetch("SELECT address FROM webhook_email_confirmations")
+    recipients = await app.db.fetch("SELECT address FROM webhook_mail_recipients")
+    assert {row["address"] for row in confirmations} == {"used@example.com"}
+    assert {row["address"] for row in recipients} == {"recent@example.com", "leased@example.com"}

@@ -4,6 +4,7 @@ The namespace's addresses on loopback, names that resolve to them, and the endpo
 Each endpoint is identified by its URL.
 """
 
+import socket
 from ipaddress import ip_address
 
 PUBLIC_V4 = "93.184.216.34"
@@ -33,8 +34,8 @@ DISGUISED = {"0.0.0.0": "127.0.0.1", "::": "::1", "::ffff:10.0.0.1": LAN}
 IN_THE_LAN = (LAN, "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1")
 UNREACHABLE = ("255.255.255.255", "fe80::1")
 
-DOMAIN = "hooks.test"
-SEARCH_DOMAIN = "corp.test"  # appended by the resolver to a name without a dot
+DOMAIN = "hooks.example"
+SEARCH_DOMAIN = "corp.example"  # which a resolver may append to any name
 
 
 def name_of(address: str) -> str:
@@ -56,22 +57,28 @@ NAMES = {
     **{name_of(address): [address] for address in (*FORBIDDEN, *DISGUISED, *UNREACHABLE)},
     **MIXED,
     f"intranet.{SEARCH_DOMAIN}": [LAN],
+    f"missing.{DOMAIN}.{SEARCH_DOMAIN}": [LAN],
     # Aliases: the names of the chain, then the addresses of the last one.
     f"alias.{DOMAIN}": [f"cdn.{DOMAIN}", f"four.{DOMAIN}", PUBLIC_V4],
     f"alias-inside.{DOMAIN}": [f"cdn.{DOMAIN}", f"intranet.{SEARCH_DOMAIN}", LAN],
 }
+MACHINE = socket.gethostname()
 HOSTS_FILE = f"127.0.0.1 localhost\n{LAN} hosted.{DOMAIN}\n"
 
-DELIVERED = [f"https://four.{DOMAIN}/", f"https://six.{DOMAIN}/", f"https://alias.{DOMAIN}/"]
+DELIVERED = [
+    f"https://four.{DOMAIN}/",
+    f"https://FOUR.{DOMAIN}./final-dot",
+    f"https://six.{DOMAIN}/",
+    f"https://alias.{DOMAIN}/",
+]
 
 FORBIDDEN_BY_ADDRESS = [
     *(f"https://{name_of(address)}/" for address in (*FORBIDDEN, *DISGUISED, *UNREACHABLE)),
     *(f"https://{name}/" for name in MIXED),
     f"https://{name_of(LAN)}:8443/",
     f"https://alias-inside.{DOMAIN}/",
-    f"https://hosted.{DOMAIN}/",
-    "https://intranet/",
 ]
+MISSING = f"https://missing.{DOMAIN}/"  # a name that does not exist
 
 # Refused for the URL itself, before any lookup.
 FORBIDDEN_BY_URL = [
@@ -94,6 +101,15 @@ FORBIDDEN_BY_URL = [
     "https://169.254.169.254/latest/meta-data",
     "https://192.168.0.1/",
     "https://0.0.0.0/",
+    f"https://hosted.{DOMAIN}/",
+    f"https://HOSTED.{DOMAIN}./",
+    "https://intranet/",
+    f"https://{MACHINE}/",
+    f"https://{MACHINE}.{SEARCH_DOMAIN}/",
+    "https://metadata.google.internal/",
+    "https://four.hooks.test/",
+    "https://kubernetes.default.svc/",
+    f"https://four.{DOMAIN}/#fragment",
     "https://localhost/",
     "https://ends.in.localhost/",
     "https://%31%30.0.0.1/",
@@ -124,5 +140,6 @@ FLAPPING = f"https://flapping.{DOMAIN}/"  # resolves to a forbidden address at e
 FLAPPING_EVENTS = 10
 
 ENDPOINTS = [
-    *(*DELIVERED, *FORBIDDEN_BY_ADDRESS, *FORBIDDEN_BY_URL, *REDIRECTS, REBINDING, FLAPPING)
+    *(*DELIVERED, *FORBIDDEN_BY_ADDRESS, MISSING, *FORBIDDEN_BY_URL),
+    *(*REDIRECTS, REBINDING, FLAPPING),
 ]

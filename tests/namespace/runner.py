@@ -45,10 +45,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the database, the receiver and the kernel recorded."""
+    """What the database, the name server, the receiver and the kernel recorded."""
 
     attempts: list[Attempt]
     connections: set[tuple[str, int]]  # addresses and ports to which a connection was made
+    lookups: set[str]  # the names that the name server was asked for
     requests: list[tuple[str, str]]  # the address and the URL of each request received
     reached_for: set[tuple[str, int]]  # addresses and ports that the daemon asked the kernel for
     log: Path
@@ -63,7 +64,7 @@ def missing_requirement() -> str | None:
     for tool, package in TOOLS.items():
         if shutil.which(tool, path=PATH) is None:
             return f"{tool} is not installed (on Debian: apt-get install {package})"
-    trial = _run_inside("sh", "-c", TRIAL)
+    trial = run_inside("sh", "-c", TRIAL)
     if trial.returncode:
         output = " ".join(trial.stderr.split()) or f"exit code {trial.returncode}"
         return f"namespaces, or permissions inside them, are missing: {output}"
@@ -79,7 +80,7 @@ def unix_socket_url(database: str) -> str | None:
 def run(database: str, folder: Path, *, settings: str = "") -> Observed:
     """Run the scenario with these settings added to the defaults."""
     (folder / "config.toml").write_text(CONFIGURATION + settings)
-    process = _run_inside(
+    process = run_inside(
         *(sys.executable, "-m", "tests.namespace.scenario", str(folder)),
         env={"WEBHOOKD_DATABASE__URL": database, "HOME": str(folder)},
     )
@@ -90,15 +91,17 @@ def run(database: str, folder: Path, *, settings: str = "") -> Observed:
     return Observed(
         attempts=[Attempt(*row) for row in result["attempts"]],
         connections={(address, port) for address, port in result["connections"]},
+        lookups=set(result["lookups"]),
         requests=[(address, url) for address, url in result["requests"]],
         reached_for=trace.reached_for((folder / "trace").read_text()),
         log=log,
     )
 
 
-def _run_inside(
+def run_inside(
     *command: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """Run a command in new namespaces, where loopback is down and there is nothing else."""
     account: Sequence[str] = () if os.geteuid() == 0 else ("--map-root-user",)
     return subprocess.run(
         ["unshare", *NAMESPACES, *account, "--", *command],

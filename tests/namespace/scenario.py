@@ -87,6 +87,7 @@ async def run(folder: Path) -> dict[str, Any]:
         return {
             "attempts": attempts,
             "connections": receiver.connections,
+            "lookups": names.queries,
             "requests": receiver.requests,
         }
 

@@ -31,6 +31,7 @@ SUBJECTS = {
     NoticeKind.NEARLY_PAUSED: "Webhook “CRM Contact Sync” will soon be paused",
     NoticeKind.PAUSED: "Webhook “CRM Contact Sync” was paused",
     NoticeKind.GONE: "Webhook “CRM Contact Sync” was paused: 410 Gone",
+    NoticeKind.RECOVERED: "Webhook “CRM Contact Sync” has recovered",
 }
 
 

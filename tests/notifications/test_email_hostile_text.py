@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon.core.model.notices import AttemptSummary, Email
-from daemon.notifications.email.wording import LONGEST_NAME
+from daemon.notifications.email.formats import LONGEST_NAME
 from tests.support.emails import NOTICE, NOW, TAGS, Page, body, email_of, parsed
 
 

@@ -9,12 +9,13 @@ from daemon.store import notice_results, notices
 from daemon.store.session import Connection
 from tests.support.application import Application
 from tests.support.daemons import serving, until
-from tests.support.notifications import DAY, row_of, stored_notice, webhook
+from tests.support.notifications import DAY, open_database, row_of, stored_notice, webhook
 from tests.support.receiver import Received, Receiver, Reply
 
 
 async def lease(db: Connection, *, hold: timedelta = DAY, limit: int = 10) -> list[LeasedNotice]:
-    return await notices.lease_due(db, limit=limit, lease=hold, max_age=DAY)
+    due = await notices.find_due(db, limit=limit, max_age=DAY)
+    return await notices.lease(db, due, lease=hold)
 
 
 async def test_a_notice_is_leased_once_until_the_lease_expires(app: Application) -> None:
@@ -28,21 +29,37 @@ async def test_a_notice_is_leased_once_until_the_lease_expires(app: Application)
     assert {notice.tries for notice in first} == {0}
 
 
+async def test_a_notice_that_another_transaction_holds_is_not_leased(
+    app: Application, database: str
+) -> None:
+    hook = await webhook(app)
+    held, free = [await stored_notice(app, hook) for _ in range(2)]
+    async with open_database(database) as other, other.transaction() as db:
+        await db.execute("SELECT FROM webhook_notices WHERE id = $1 FOR UPDATE", held)
+        found = await notices.find_due(app.db, limit=10, max_age=DAY)
+        leased = await notices.lease(app.db, found, lease=DAY)
+        await notices.put_off(app.db, [(each, each.leased_at + DAY) for each in found])
+
+    assert [notice.id for notice in found] == [held, free]
+    assert [notice.id for notice in leased] == [free]
+    assert not (await row_of(app, held))["held"]
+
+
 async def test_the_holder_of_an_expired_lease_changes_nothing(app: Application) -> None:
     await stored_notice(app, await webhook(app))
     [expired] = await lease(app.db, hold=timedelta())
     [held] = await lease(app.db)
     before = dict(await row_of(app, held.id))
 
-    late = await notice_results.mark_sent(app.db, expired)
-    await notice_results.retry_later(app.db, expired, error="x", wait=DAY, max_age=DAY)
-    await notice_results.give_up(app.db, expired, error="x")
+    late = await notice_results.mark_sent(app.db, [expired])
+    await notice_results.retry_later(app.db, [expired], error="x", wait=DAY, max_age=DAY)
+    await notice_results.give_up(app.db, [expired], error="x")
     await notices.release(app.db, [expired])
 
     assert not late
     assert dict(await row_of(app, held.id)) == before
-    assert await notice_results.mark_sent(app.db, held)
-    assert not await notice_results.mark_sent(app.db, held)
+    assert await notice_results.mark_sent(app.db, [held])
+    assert not await notice_results.mark_sent(app.db, [held])
 
 
 async def test_a_notice_of_an_unknown_kind_is_left_to_a_newer_daemon(app: Application) -> None:
@@ -76,7 +93,8 @@ async def test_a_leased_notice_has_the_finished_attempts_before_it(
             await app.event(tenant)
             await until(lambda number=number: are_finished(app, hook, number))
 
-    [notice] = await lease(app.db)
+    [leased] = await lease(app.db)
+    notice = await notices.with_attempts(app.db, leased)
 
     assert notice.failures == 3
     assert notice.reason == "the receiver answered 500 Internal Server Error"
@@ -103,7 +121,8 @@ async def test_a_backlog_of_a_hundred_thousand_does_not_slow_a_lease_down(
     await stored_notice(app, hook)
 
     began = time.monotonic()
-    [notice] = await lease(app.db)
+    [leased] = await lease(app.db)
+    notice = await notices.with_attempts(app.db, leased)
     took = time.monotonic() - began
 
     assert notice.attempts == ()

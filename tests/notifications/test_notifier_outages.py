@@ -69,8 +69,8 @@ async def test_an_email_under_way_when_the_daemon_stops_is_sent_once(
 async def test_notices_not_yet_mailed_when_the_daemon_stops_are_released(
     app: Application, database: str
 ) -> None:
-    hook = await webhook(app)
-    ids = [await stored_notice(app, hook) for _ in range(5)]
+    hooks = [await webhook(app, email=f"{number}@customer.example") for number in range(5)]
+    ids = [await stored_notice(app, hook) for hook in hooks]
     with mail_host() as host:
         host.answering = False
         async with serving(database, notifications=mail_settings(host)):
@@ -98,6 +98,7 @@ async def test_a_notice_of_a_killed_daemon_is_mailed_by_the_next_one(
         host.answering = True
         # As if the lease had expired.
         await app.db.execute("UPDATE webhook_notices SET due_at = now()")
+        await app.db.execute("UPDATE webhook_mail_recipients SET leased_until = now()")
         async with daemon(database, tmp_path, settings=settings, port=free_port()):
             await until(lambda: all_sent(app))
 
@@ -163,8 +164,8 @@ class UnavailableOnce(Database):
 async def test_notices_that_could_not_be_released_wait_until_their_lease_expires(
     app: Application, database: str
 ) -> None:
-    hook = await webhook(app)
-    ids = [await stored_notice(app, hook) for _ in range(3)]
+    hooks = [await webhook(app, email=f"{number}@customer.example") for number in range(3)]
+    ids = [await stored_notice(app, hook) for hook in hooks]
     db = UnavailableOnce(database, size=4)
     await db.open()
     with mail_host() as host:

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.attempt import AttemptMaker
@@ -23,6 +24,7 @@ from tests.support.application import Application
 from tests.support.daemons import until
 
 LEASE = timedelta(seconds=30)
+TENANT = TenantId(UUID(int=1))  # lanes only tell tenants apart
 
 
 class ScriptedAttempts(AttemptMaker):
@@ -31,6 +33,9 @@ class ScriptedAttempts(AttemptMaker):
     def __init__(self, make: Callable[[Claim], Awaitable[AttemptResult]]) -> None:
         self.made = 0
         self._make = make
+
+    def host_of(self, url: str) -> str | None:
+        return None
 
     async def attempt(self, claim: Claim, *, public_id: str | None = None) -> AttemptResult:
         self.made += 1
@@ -42,6 +47,7 @@ class Running:
 
     def __init__(self, database: Database, attempts: AttemptMaker) -> None:
         metrics = Metrics()
+        self.database = database
         self.lanes = Lanes(slots=100, widest=30)
         self.waker = LaneWaker(self.lanes)
         self.results = ResultWriter(
@@ -110,7 +116,7 @@ async def test_a_claim_becomes_a_stored_result(app: Application, database: str) 
     webhook = WebhookId(await app.webhook(await app.tenant(), "https://receiver.example/"))
     await insert_pending(app, webhook)
     async with running(database, ScriptedAttempts(deliver)) as parts:
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
         await until(lambda: count(app, "status = 'success'"))
 
         assert parts.lanes.in_flight == 0
@@ -125,7 +131,7 @@ async def test_a_fault_of_the_daemon_changes_neither_the_window_of_a_lane_nor_it
     attempts = ScriptedAttempts(deliver)
     async with running(database, attempts) as parts:
         await insert_pending(app, webhook, 22)
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
         await until(lambda: has_delivered(app, 22))
         lane = parts.lanes._lanes[webhook]
         window, mean_ms = lane.window, lane.mean_ms
@@ -134,7 +140,7 @@ async def test_a_fault_of_the_daemon_changes_neither_the_window_of_a_lane_nor_it
 
         attempts._make, attempts.made = fault, 0
         await insert_pending(app, webhook, 5)
-        parts.waker.announce(webhook, 0.0, None)
+        parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
         await until(lambda: attempts.made >= 5)
         await until(lambda: parts.dispatcher.in_flight == 0)
 

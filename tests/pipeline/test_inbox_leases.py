@@ -10,7 +10,7 @@ import pytest
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
 from daemon.core.scheduling.lanes import Lanes
-from daemon.pipeline import tenant_fanout
+from daemon.pipeline import inbox_reader, tenant_fanout
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.subscription_cache import SubscriptionCache
@@ -187,3 +187,20 @@ async def test_a_lease_reads_no_more_than_it_takes_with_statistics_of_an_empty_i
 
     assert scanned <= 200
     assert turn <= 50
+
+
+async def test_every_event_of_many_tenants_leaves_the_inbox_without_a_full_scan(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants = [await app.tenant() for _ in range(70)]
+    async with serving(database):
+        monkeypatch.setattr(inbox_reader, "FULL_SCAN_SECONDS", 3600.0)
+        await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
+        for _ in range(8):
+            await app.db.execute(
+                "INSERT INTO webhook_events (id, tenant_id, event_type)"
+                " SELECT gen_random_uuid(), tenant, 'email.opened'"
+                "   FROM unnest($1::uuid[]) AS tenant, generate_series(1, 5)",
+                tenants,
+            )
+        await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))

@@ -54,7 +54,7 @@ async def test_an_endpoint_fails_at_five_and_is_paused_at_the_limit_with_a_notic
     receiver.answer = lambda _: Reply(503)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url)
-    async with serving(database):
+    async with serving(database, delivery={"failing_backoff": "0s"}):
         await app.events(tenant, 130)
         await until(lambda: settled(app, webhook, "failed", 100))
         await until(lambda: nothing_leased(app))

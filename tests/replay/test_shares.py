@@ -25,7 +25,7 @@ async def test_a_failing_endpoint_is_sent_one_delivery_at_a_time_and_each_is_ret
     webhook = await app.webhook(tenant, receiver.url + "/hook")
     await app.db.execute("UPDATE webhooks SET consecutive_failures = 1 WHERE id = $1", webhook)
     ids = await store_events(app, tenant, 10)
-    async with serving(database, delivery={"retry_schedule": ["1h"]}):
+    async with serving(database, delivery={"retry_schedule": ["1h"], "failing_backoff": "0s"}):
         replay = await start(app, request_for(webhook))
         replay = await until_ended(app, replay.id)
 

@@ -78,6 +78,9 @@ def test_every_documented_metric_exists_from_the_start_at_zero() -> None:
             for each in ("2xx", "3xx", "4xx", "5xx", "none")
         ),
         *(f"webhookd_notices_total kind={kind.value}" for kind in NoticeKind),
+        *(f"webhookd_mails_{each}_total" for each in ("sent", "failed")),
+        *(f"webhookd_notices_{each}_total" for each in ("merged", "put_off")),
+        "webhookd_confirmations_sent_total",
         "webhookd_attempt_seconds_count",
         "webhookd_commit_to_send_seconds_count",
         "webhookd_claim_seconds_count",

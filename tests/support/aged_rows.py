@@ -104,6 +104,41 @@ async def stored_replay(
     return replay_id
 
 
+async def stored_confirmation(
+    app: Application, tenant: UUID, address: str, *, used: str = NOW
+) -> None:
+    """Insert a request to confirm an address, last used at `used` (SQL)."""
+    await app.db.execute(
+        "INSERT INTO webhook_email_confirmations (tenant_id, address, mailbox, used_at)"
+        f" VALUES ($1, $2, $2, {used})",
+        tenant,
+        address,
+    )
+
+
+async def stored_records(
+    app: Application, tenant: UUID, count: int = 1, *, at: str = OLD, action: str = "updateWebhook"
+) -> None:
+    await app.db.execute(
+        "INSERT INTO webhook_audit (tenant_id, actor_kind, actor, action, at)"
+        f" SELECT $1, 'operator', 'ops', $3, {at} FROM generate_series(1, $2)",
+        tenant,
+        count,
+        action,
+    )
+
+
+async def stored_token(app: Application, tenant: UUID, *, expires: str = "'infinity'") -> UUID:
+    token_id = uuid4()
+    await app.db.execute(
+        "INSERT INTO webhook_tenant_tokens (id, tenant_id, scope, created_by, expires_at)"
+        f" VALUES ($1, $2, 'full', 'ops', {expires})",
+        token_id,
+        tenant,
+    )
+    return token_id
+
+
 async def ids_in(app: Application, table: str) -> set[UUID]:
     return {row["id"] for row in await app.db.fetch(f"SELECT id FROM {table}")}
 

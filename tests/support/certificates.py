@@ -4,6 +4,7 @@ import ssl
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -81,15 +82,16 @@ class Authority:
         rsa_key: bool = False,
     ) -> ssl.SSLContext:
         """
-        Return a receiver's context with a certificate for `host`, valid for a day or `until`.
+        Return a receiver's context with a certificate for `host`, a name or an address.
 
-        Its handshake includes `extra_certificates` that the chain does not need.
+        It is valid for a day or `until`. Its handshake includes `extra_certificates` that the
+        chain does not need.
         """
         key: Key = _rsa_key() if rsa_key else ec.generate_private_key(ec.SECP256R1())
         issuer, signer = (_subject(host), key) if self_signed else (self._name, self._key)
         certificate = (
             _unsigned(_subject(host), issuer, key, until=until or datetime.now(UTC) + DAY)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
             .sign(signer, hashes.SHA256())
         )
         return _server_context([certificate, *[self._certificate] * extra_certificates], key)
@@ -97,6 +99,13 @@ class Authority:
 
 def _rsa_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _subject(text: str) -> x509.Name:

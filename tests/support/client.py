@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Network
 from typing import Any
@@ -15,10 +16,11 @@ from daemon.egress.client import WebhookClient
 from tests.support.daemons import until
 from tests.support.hostile import OK, Script, hostile, responding_with
 
-LOOPBACK = EgressPolicy(
-    allow_http=True, allow_networks=(IPv4Network("127.0.0.0/8"),), allow_ports=((1, 65535),)
+# Names in .test are those of FakeResolver.
+PUBLIC_ONLY = EgressPolicy(
+    allow_http=True, allow_ports=((1, 65535),), allow_hosts=frozenset({"*.test"})
 )
-PUBLIC_ONLY = EgressPolicy(allow_http=True, allow_ports=((1, 65535),))
+LOOPBACK = replace(PUBLIC_ONLY, allow_networks=(IPv4Network("127.0.0.0/8"),))
 LARGE = b"x" * 5_000_000
 
 INVALID_HTTP = Failure(FailureKind.PROTOCOL, "the receiver's response is not valid HTTP")
@@ -34,6 +36,7 @@ HEAD_TOO_LARGE = Failure(
 SWITCHED_PROTOCOLS = Failure(
     FailureKind.PROTOCOL, "the receiver switched to another protocol; it must respond in HTTP/1.1"
 )
+NO_PUBLIC_ADDRESS = Failure(FailureKind.LOOKUP, "the host name receiver.test has no public address")
 TIMED_OUT = Failure(FailureKind.TIMEOUT, "no complete response within 0.5 s")
 
 

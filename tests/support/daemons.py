@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -117,11 +117,18 @@ async def daemon(
     port: int,
     log: Path | None = None,
     level: str = "warning",
+    variables: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
     """Start a daemon and wait until it is ready; kill it at the end if it still runs."""
     async with starting(
-        database, folder, settings=settings, port=port, log=log, level=level, prefix=prefix
+        *(database, folder),
+        settings=settings,
+        port=port,
+        log=log,
+        level=level,
+        variables=variables,
+        prefix=prefix,
     ) as running:
 
         async def is_ready() -> bool:
@@ -141,6 +148,7 @@ async def starting(
     port: int,
     log: Path | None = None,
     level: str = "warning",
+    variables: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
     """
@@ -156,7 +164,7 @@ async def starting(
     output = None if log is None else log.open("ab")
     process = await asyncio.create_subprocess_exec(
         *(*prefix, sys.executable, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
-        env=os.environ | {"WEBHOOKD_DATABASE__URL": database},
+        env=os.environ | {"WEBHOOKD_DATABASE__URL": database} | dict(variables or {}),
         stdout=output,
         stderr=output,
     )

@@ -36,6 +36,7 @@ NOTICE = LeasedNotice(
     webhook_name="CRM Contact Sync",
     endpoint_url="https://yourapp.com/webhooks",
     notification_email=None,
+    unconfirmed_email=None,
     is_active=True,
     consecutive_failures=5,
     last_success_at=NOW - timedelta(hours=1),

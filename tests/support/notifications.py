@@ -11,9 +11,14 @@ import asyncpg
 
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.email_addresses import parse_address
+from daemon.core.policy.mail_recipients import AllowedRecipients
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.mail_server import MailServer
+from daemon.notifications.notice_mail import NoticeMailContext
+from daemon.notifications.notice_mails import NoticeMails
 from daemon.notifications.notifier import Notifier
+from daemon.notifications.recipients import RecipientPolicy
+from daemon.notifications.records import Records
 from daemon.notifications.smtp import Mailer
 from daemon.notifications.timing import Timing
 from daemon.runtime.loop import Heartbeats, run_loop
@@ -25,7 +30,8 @@ from tests.support.mailserver import MailHost
 OPS, OWNER = "ops@example.com", "owner@customer.example"
 CANARY = "c4n4ry"
 DAY = timedelta(days=1)
-SOON = Timing(poll_seconds=0.02, retry_waits=(timedelta(milliseconds=30),))
+# Without a window, each recipient is mailed as often as there is something due.
+SOON = Timing(poll_seconds=0.02, window=timedelta(0), retry_waits=(timedelta(milliseconds=30),))
 QUICK_STOP_SECONDS = 8.0
 
 
@@ -54,15 +60,19 @@ async def notifying(
     *,
     timing: Timing = SOON,
     to: Sequence[str] = (OPS,),
+    allowed: Sequence[str] = (),
     seconds: float = 5.0,
 ) -> AsyncIterator[Notifier]:
     """Run a notifier without a daemon until the block ends."""
+    settings = EmailSettings(parse_address("hooks@example.com"), HealthLimits())
+    context = NoticeMailContext(
+        Records(database, poll_seconds=timing.poll_seconds), settings, Metrics(), timing
+    )
+    policy = RecipientPolicy([parse_address(each) for each in to], AllowedRecipients.of(allowed))
     notifier = Notifier(
         database,
         Mailer(MailServer.from_url(url), step_seconds=seconds, message_seconds=seconds),
-        EmailSettings(parse_address("hooks@example.com"), HealthLimits()),
-        to=[parse_address(each) for each in to],
-        metrics=Metrics(),
+        [NoticeMails(context, policy)],
         timing=timing,
     )
     stop = asyncio.Event()
@@ -130,3 +140,20 @@ async def tried(app: Application, notice_id: int, times: int) -> bool:
 
 async def given_up(app: Application, notice_id: int) -> bool:
     return bool((await row_of(app, notice_id))["given_up"])
+
+
+async def at_rest(app: Application) -> bool:
+    """Whether nothing is being mailed, and every unsent notice waits for a later mail."""
+    resting: bool = await app.db.fetchval(
+        "SELECT NOT EXISTS (SELECT FROM webhook_mail_recipients WHERE leased_until IS NOT NULL)"
+        " AND NOT EXISTS (SELECT FROM webhook_notices WHERE sent_at IS NULL AND due_at <= now())"
+    )
+    return resting
+
+
+async def end_windows(app: Application) -> None:
+    """Make every recipient's ten minutes be over."""
+    await app.db.execute("UPDATE webhook_mail_recipients SET next_mail_at = now()")
+    await app.db.execute(
+        "UPDATE webhook_notices SET due_at = now() WHERE sent_at IS NULL AND due_at < 'infinity'"
+    )

@@ -1,6 +1,7 @@
 """A receiver on loopback that keeps every request, and responds as the test decides."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -66,6 +67,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._parser = httptools.HttpRequestParser(self)
+        self._transport: Any = None  # until a TLS handshake is complete
         self._reset()
 
     def _reset(self) -> None:
@@ -73,8 +75,12 @@ class _Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._body = b""
 
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -108,7 +114,9 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+async def receiving(
+    *, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+) -> AsyncIterator[Receiver]:
     """Run a receiver during the block, and abort its connections at the end."""
     receiver = Receiver()
     connections: list[_Connection] = []
@@ -117,12 +125,15 @@ async def receiving() -> AsyncIterator[Receiver]:
         connections.append(_Connection(receiver))
         return connections[-1]
 
-    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0, backlog=4096)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.get_running_loop().create_server(
+        connect, address, 0, backlog=4096, ssl=tls
+    )
+    scheme = "http" if tls is None else "https"
+    receiver.url = f"{scheme}://{address}:{server.sockets[0].getsockname()[1]}"
     try:
         yield receiver
     finally:
         server.close()
         for connection in connections:
-            connection._transport.abort()
+            connection.abort()
         await server.wait_closed()

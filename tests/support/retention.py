@@ -16,12 +16,17 @@ WEEK = timedelta(days=7)
 async def retention_of(
     url: str, *, rest: timedelta = timedelta(0), metrics: Metrics | None = None
 ) -> AsyncIterator[Retention]:
-    """Yield a retention loop that keeps deliveries and events for a week."""
+    """Yield a retention loop that keeps deliveries, events and the audit for a week."""
     database = Database(url, size=2)
     await database.open()
     try:
         yield Retention(
-            database, deliveries=WEEK, events=WEEK, metrics=metrics or Metrics(), rest=rest
+            database,
+            deliveries=WEEK,
+            events=WEEK,
+            audit=WEEK,
+            metrics=metrics or Metrics(),
+            rest=rest,
         )
     finally:
         await database.close(within=timedelta(seconds=2))

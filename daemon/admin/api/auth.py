@@ -7,7 +7,7 @@ tenant.
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
@@ -16,7 +16,10 @@ from aiohttp import web
 
 from daemon.admin.api.problems import Problem
 from daemon.admin.api.tenant_tokens import TenantTokenSigner
-from daemon.core.model.ids import TenantId
+from daemon.config import OperatorToken
+from daemon.core.model.access import Scope
+from daemon.core.model.audit import Actor, ActorKind
+from daemon.core.model.ids import TenantId, TokenId
 
 HOST = re.compile(r"(\[[0-9a-f.]*:[0-9a-f:.]*\]|[^\[\]:]+)(?::[0-9]+)?")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="webhookd"'}
@@ -26,18 +29,43 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="webhookd"'}
 class Caller:
     """An authenticated caller; `tenant_id` is None for an operator that named no tenant."""
 
-    is_operator: bool
+    actor: Actor
+    scope: Scope
     tenant_id: TenantId | None
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the caller has an operator token."""
+        return self.actor.kind is ActorKind.OPERATOR
+
+
+# An authenticated caller is kept in its request: a refusal is recorded with it.
+CALLER = web.RequestKey("caller", Caller)
 
 
 class Access:
-    """Grants access by the configured operator tokens and the allowed host names."""
+    """
+    Grants access by the configured operator tokens and the allowed host names.
 
-    def __init__(self, tokens: Sequence[str], *, allowed_hosts: Sequence[str]) -> None:
+    `is_valid` says whether a tenant token has neither expired nor been revoked.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[OperatorToken],
+        *,
+        allowed_hosts: Sequence[str],
+        is_valid: Callable[[TokenId], Awaitable[bool]],
+    ) -> None:
         # Hashes have equal lengths, so that a comparison does not reveal a token's length.
-        self._operators = [sha256(token.encode()).digest() for token in tokens]
+        self._operators = [
+            (sha256(each.token.get_secret_value().encode()).digest(), each) for each in tokens
+        ]
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
-        self.tenant_tokens = TenantTokenSigner(tokens)
+        self._is_valid = is_valid
+        self.tenant_tokens = TenantTokenSigner(
+            [each.token.get_secret_value() for each in tokens if each.scope is Scope.FULL]
+        )
 
     def check_host(self, request: web.Request) -> None:
         """
@@ -50,27 +78,37 @@ class Access:
         if not {host, *_names_in(host)} & self._allowed_hosts:
             raise Problem(421, "the Host header is not one of admin.allowed_hosts")
 
-    def authenticate(self, request: web.Request) -> Caller:
-        """Raises Problem: 401 for a missing or invalid token, 403 or 404 for a wrong tenant."""
+    async def authenticate(self, request: web.Request) -> Caller:
+        """
+        Find out who sent a request; the caller is also kept in the request.
+
+        Raises Problem: 401 for a missing or invalid token, 403 or 404 for a wrong tenant.
+        """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Problem(
                 401, "no bearer token: send Authorization: Bearer <token>", headers=CHALLENGE
             )
         named = _named_tenant(request)
-        if self._is_operator(token):
-            return Caller(is_operator=True, tenant_id=named)
-        tenant_id = self.tenant_tokens.tenant_of(token)
-        if tenant_id is None:
+        operator = self._operator(token)
+        if operator is not None:
+            actor = Actor(ActorKind.OPERATOR, operator.name)
+            caller = request[CALLER] = Caller(actor, operator.scope, named)
+            return caller
+        tenant_token = self.tenant_tokens.read(token)
+        if tenant_token is None or not await self._is_valid(tenant_token.id):
             raise Problem(401, "invalid or expired token", headers=CHALLENGE)
-        if named not in (None, tenant_id):
+        actor = Actor(ActorKind.TENANT, str(tenant_token.id))
+        caller = request[CALLER] = Caller(actor, tenant_token.scope, tenant_token.tenant_id)
+        if named not in (None, tenant_token.tenant_id):
             raise Problem(403, "the token belongs to another tenant than X-Tenant-ID names")
-        return Caller(is_operator=False, tenant_id=tenant_id)
+        return caller
 
-    def _is_operator(self, token: str) -> bool:
+    def _operator(self, token: str) -> OperatorToken | None:
         digest = sha256(token.encode(errors="surrogateescape")).digest()
-        # A sum, because any() would stop early, and its duration would reveal the matching token.
-        return sum(hmac.compare_digest(digest, each) for each in self._operators) > 0
+        # Every one is compared: stopping early would reveal the matching token by the duration.
+        matching = [each for own, each in self._operators if hmac.compare_digest(digest, own)]
+        return matching[0] if matching else None
 
 
 def _named_tenant(request: web.Request) -> TenantId | None:

@@ -21,9 +21,10 @@ TAGS = {
     "Replays": "Stored events that are sent again.",
     "Events": "Stored events and the event types.",
     "Tokens": "Access tokens for tenants.",
+    "Audit": "Who changed what, or was refused it.",
 }
 # The problems that every operation can have, and those of every operation with a body.
-COMMON_PROBLEMS = (400, 401, 403, 404, 408, 421, 422, 500, 503)
+COMMON_PROBLEMS = (400, 401, 403, 404, 408, 421, 422, 429, 500, 503)
 BODY_PROBLEMS = (413, 415)
 PROBLEM_CONTENT = {"application/problem+json": {"schema": reference_to("Problem")}}
 SECURITY_SCHEMES = {

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from daemon.admin.api.audit import RequestAudit
 from daemon.admin.api.auth import Caller
 from daemon.admin.api.problems import Subject
 from daemon.core.model.ids import TenantId
@@ -24,7 +25,8 @@ class ApiRequest:
     A validated request: a handler needs nothing else.
 
     `body` and `query` are instances of the models that the operation declares. `tenant_id` and
-    `id` are the nil UUID when the operation has no tenant or no `{id}` in its path.
+    `id` are the nil UUID when the operation has no tenant or no `{id}` in its path. `audit` is the
+    record that a handler writes in the transaction of its change; else it is written afterwards.
     """
 
     caller: Caller
@@ -32,6 +34,7 @@ class ApiRequest:
     id: UUID
     body: Any
     query: Any
+    audit: RequestAudit
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class Operation:
 
     `responses` maps each success status to its description and model. `problems` lists the error
     statuses beyond those that every operation can have. `id_of` names the object that the `{id}`
-    of the path identifies.
+    of the path identifies, or that the operation creates. With `dry_run`, the body has a member of
+    this name that makes the operation change nothing.
     """
 
     method_and_path: str
@@ -78,6 +82,8 @@ class Operation:
     links: Mapping[str, Link] = field(default_factory=dict)
     id_of: Subject = "webhook"
     operator_only: bool = False
+    tenant_optional: bool = False  # for operators
+    dry_run: bool = False
 
     def __call__(self, handler: HandlerMethod) -> HandlerMethod:
         """Declare that this method of a resource class handles the operation."""
@@ -93,6 +99,15 @@ class Operation:
     def path(self) -> str:
         """The pattern of the path, such as `/api/events/{id}`."""
         return self.method_and_path.partition(" ")[2]
+
+    @property
+    def may_only_read(self) -> bool:
+        """Whether no request of this operation changes anything."""
+        return self.method in {"GET", "HEAD"}
+
+    def changes(self, body: Any) -> bool:
+        """Whether a request with this body may change something, or send something."""
+        return not self.may_only_read and not (self.dry_run and body.dry_run)
 
     @property
     def has_id(self) -> bool:

@@ -1,43 +1,60 @@
 """The parts of a request, validated against the declaration of its operation."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from daemon.admin.api.audit import AuditLog, RequestAudit
 from daemon.admin.api.auth import Access, Caller
 from daemon.admin.api.operation import ApiRequest, Operation
 from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.api.request_body import read_body
 from daemon.admin.api.validation import query_problem
+from daemon.core.model.access import Scope
 from daemon.core.model.ids import TenantId
 from daemon.core.wire.event_ids import parse_event_id
 
 NIL = UUID(int=0)
 
 
-async def read_request(operation: Operation, request: web.Request, access: Access) -> ApiRequest:
+async def read_request(
+    operation: Operation, request: web.Request, *, access: Access, audit_log: AuditLog
+) -> ApiRequest:
     """
     Authenticate and validate a request.
 
-    Raises Problem for the first part that is wrong: the token, the tenant, the id, the query or
-    the body.
+    Raises Problem for the first part that is wrong: the token, its scope, the tenant, the id, the
+    query or the body.
     """
-    caller = access.authenticate(request)
-    return ApiRequest(
-        caller=caller,
-        tenant_id=_tenant_for(operation, caller),
-        id=_id_in_path(operation, request),
-        query=_query(operation, request),
-        body=await read_body(operation, request),
+    caller = await access.authenticate(request)
+    if not operation.dry_run:
+        _check_scope(caller, changes=not operation.may_only_read)
+    tenant_id = _tenant_for(operation, caller)
+    object_id = _id_in_path(operation, request)
+    query = _query(operation, request)
+    body = await read_body(operation, request)
+    _check_scope(caller, changes=operation.changes(body))
+    record = replace(
+        audit_log.record_of(request, operation.operation_id),
+        object_type=operation.id_of,
+        object_id=object_id if operation.has_id else None,
+        status=max(operation.responses),  # once the change is made
     )
+    return ApiRequest(caller, tenant_id, object_id, body, query, RequestAudit(record))
+
+
+def _check_scope(caller: Caller, *, changes: bool) -> None:
+    if changes and caller.scope is Scope.READ:
+        raise Problem(403, "the token's scope is read: it permits GET requests and dry runs only")
 
 
 def _tenant_for(operation: Operation, caller: Caller) -> TenantId:
-    if operation.operator_only:
-        if not caller.is_operator:
-            raise Problem(403, "this operation requires an operator token")
-        return TenantId(NIL)
+    if operation.operator_only and not caller.is_operator:
+        raise Problem(403, "this operation requires an operator token")
+    if operation.operator_only or (operation.tenant_optional and caller.is_operator):
+        return caller.tenant_id or TenantId(NIL)
     if caller.tenant_id is None:
         raise Problem(400, "an operator token needs a tenant: send its id in X-Tenant-ID")
     return caller.tenant_id

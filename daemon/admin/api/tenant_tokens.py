@@ -1,8 +1,9 @@
 """
 Tenant tokens: short-lived, signed, and valid at every daemon with the same operator token.
 
-A token is `wht_` and base64url of the tenant's id (16 bytes), the expiry in Unix seconds (8 bytes)
-and an HMAC-SHA256 of both. Nothing is stored.
+A token is `wht_` and base64url of 72 bytes: its id (16), the tenant's id (16), the expiry in Unix
+seconds (7), the scope (1), and an HMAC-SHA256 of all these. The signature is checked first, so that
+a forged token costs no query; whether the token was revoked is in the database.
 """
 
 import hmac
@@ -11,53 +12,70 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from daemon.core.model.ids import TenantId
+from daemon.core.model.access import Scope
+from daemon.core.model.ids import TenantId, TokenId
 
 PREFIX = "wht_"
-PAYLOAD_BYTES = 16 + 8
-# The 56 bytes have only one spelling: the last letter has two spare bits, which must be zero.
-TOKEN_FORMAT = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{74}}[AEIMQUYcgkosw048]=")
+SIGNED_BYTES = 16 + 16 + 7 + 1
+TOKEN_FORMAT = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{96}}")  # 72 bytes have one spelling, unpadded
+SCOPES = {b"f": Scope.FULL, b"r": Scope.READ}
+LETTERS = {scope: letter for letter, scope in SCOPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A token for one tenant; `expires_at` is in Unix seconds."""
+class TenantToken:
+    """What a token says of itself; `expires_at` is in UTC, and in whole seconds."""
 
-    text: str
-    expires_at: int
+    id: TokenId
+    tenant_id: TenantId
+    scope: Scope
+    expires_at: datetime
 
 
 class TenantTokenSigner:
-    """Issues tokens with the first operator token's key, and verifies those of every key."""
+    """
+    Signs tokens with the key of the first operator token, and verifies those of every key.
+
+    `operator_tokens` must be those of full scope: whoever knows one could sign.
+    """
 
     def __init__(self, operator_tokens: Sequence[str]) -> None:
         self._keys = [
-            sha256(b"webhookd tenant token\0" + token.encode()).digest()
+            sha256(b"webhookd tenant token 2\0" + token.encode()).digest()
             for token in operator_tokens
         ]
 
-    def issue(self, tenant_id: UUID, *, lifetime: timedelta) -> IssuedToken:
-        """Make a token that expires after `lifetime`."""
-        expires_at = int(time.time() + lifetime.total_seconds())
-        payload = tenant_id.bytes + expires_at.to_bytes(8)
-        signature = hmac.digest(self._keys[0], payload, "sha256")
-        return IssuedToken(PREFIX + urlsafe_b64encode(payload + signature).decode(), expires_at)
+    def new_token(
+        self, tenant_id: TenantId, *, lifetime: timedelta, scope: Scope
+    ) -> tuple[TenantToken, str]:
+        """Make a token that expires after `lifetime`; returns what it says, and its text."""
+        seconds = int(time.time() + lifetime.total_seconds())
+        expires_at = datetime.fromtimestamp(seconds, UTC)
+        token = TenantToken(TokenId(uuid4()), tenant_id, scope, expires_at)
+        signed = token.id.bytes + tenant_id.bytes + seconds.to_bytes(7) + LETTERS[scope]
+        signature = hmac.digest(self._keys[0], signed, "sha256")
+        return token, PREFIX + urlsafe_b64encode(signed + signature).decode()
 
-    def tenant_of(self, token: str) -> TenantId | None:
-        """The tenant of a valid token; None for a token that is forged, malformed or expired."""
-        if not TOKEN_FORMAT.fullmatch(token):
+    def read(self, text: str) -> TenantToken | None:
+        """What a token says; None for one that is forged, malformed or expired."""
+        if not TOKEN_FORMAT.fullmatch(text):
             return None
-        raw = urlsafe_b64decode(token.removeprefix(PREFIX))
-        payload, signature = raw[:PAYLOAD_BYTES], raw[PAYLOAD_BYTES:]
+        raw = urlsafe_b64decode(text.removeprefix(PREFIX))
+        signed, signature = raw[:SIGNED_BYTES], raw[SIGNED_BYTES:]
         # A sum, because any() would stop early, and its duration would reveal the matching key.
         matches = sum(
-            hmac.compare_digest(signature, hmac.digest(key, payload, "sha256"))
-            for key in self._keys
+            hmac.compare_digest(signature, hmac.digest(key, signed, "sha256")) for key in self._keys
         )
-        if not matches or int.from_bytes(payload[16:]) <= time.time():
+        seconds = int.from_bytes(signed[32:39])
+        if not matches or seconds <= time.time():
             return None
-        return TenantId(UUID(bytes=payload[:16]))
+        return TenantToken(
+            TokenId(UUID(bytes=signed[:16])),
+            TenantId(UUID(bytes=signed[16:32])),
+            SCOPES[signed[39:]],
+            datetime.fromtimestamp(seconds, UTC),
+        )

@@ -108,10 +108,14 @@ class Deliveries:
         links={"retrieve": Link("retrieveDelivery")},
     )
     async def retry(self, request: ApiRequest) -> ApiResponse:
-        """Raises Problem: 404 for an unknown delivery; 409 for a paused webhook, or for a
-        body that is too large."""
+        """
+        Raises Problem: 404 for an unknown delivery, 409 for a paused webhook and for a body that is
+        too large.
+        """
         async with self.database.transaction() as db:
             retried = await retries.retry_now(db, request.tenant_id, DeliveryId(request.id))
+            if isinstance(retried, retries.RetryDue):
+                await request.audit.write(db)
         match retried:
             case None:
                 raise not_found("delivery")

@@ -38,6 +38,6 @@ class FailedDeliveries:
                 body.to,
             )
         )
-        replay = await self.starter.start(counted) if counted.total else None
+        replay = await self.starter.start(counted, request.audit) if counted.total else None
         replay_id = None if replay is None else replay.id
         return ApiResponse(202, schemas.RetriesStarted(count=counted.total, replay_id=replay_id))

@@ -7,6 +7,7 @@ A count may read every event of a time range, so that few of them run at once.
 import asyncio
 from weakref import WeakValueDictionary
 
+from daemon.admin.api.audit import RequestAudit
 from daemon.admin.api.problems import FieldError, Problem, invalid_member, require_found
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import TenantId
@@ -44,10 +45,11 @@ class ReplayStarter:
             raise invalid_member("from", "must be before `to`, which is at most the current time")
         return counted
 
-    async def start(self, counted: CountedReplay) -> Replay:
+    async def start(self, counted: CountedReplay, audit: RequestAudit) -> Replay:
         """Store the replay, which a daemon then runs. Raises Problem (404): no such webhook."""
         async with self._database.transaction() as db:
             replay_id = require_found(await replays.create(db, counted), "webhook")
+            await audit.write(db, created=replay_id)
         async with self._database.connection() as db:
             replay = await replays.get(db, counted.scope.tenant_id, replay_id)
         return require_found(replay, "replay")

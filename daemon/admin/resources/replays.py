@@ -37,6 +37,8 @@ class Replays:
         },
         problems=(409,),
         links={"retrieve": Link("retrieveReplay"), "cancel": Link("cancelReplay")},
+        id_of="replay",
+        dry_run=True,
     )
     async def create(self, request: ApiRequest) -> ApiResponse:
         """Raises Problem as `ReplayStarter` does."""
@@ -53,7 +55,8 @@ class Replays:
         )
         if body.dry_run:
             return ApiResponse(200, schemas.ReplayCount(total=counted.total))
-        return ApiResponse(202, replay_response(await self.starter.start(counted)))
+        replay = await self.starter.start(counted, request.audit)
+        return ApiResponse(202, replay_response(replay))
 
     @operation(
         "GET /api/webhooks/{id}/replays",
@@ -102,5 +105,8 @@ class Replays:
     async def cancel(self, request: ApiRequest) -> ApiResponse:
         """Raises Problem (404) for an unknown replay."""
         async with self.database.transaction() as db:
-            replay = await replays.cancel(db, request.tenant_id, ReplayId(request.id))
-        return ApiResponse(200, replay_response(require_found(replay, "replay")))
+            replay = require_found(
+                await replays.cancel(db, request.tenant_id, ReplayId(request.id)), "replay"
+            )
+            await request.audit.write(db)
+        return ApiResponse(200, replay_response(replay))

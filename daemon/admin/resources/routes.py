@@ -2,10 +2,12 @@
 
 from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Route, routes_of
+from daemon.admin.resources.audit_records import AuditRecords
 from daemon.admin.resources.deliveries import Deliveries
 from daemon.admin.resources.event_types import EventTypes
 from daemon.admin.resources.events import Events
 from daemon.admin.resources.failed_deliveries import FailedDeliveries
+from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.replay_starter import ReplayStarter
 from daemon.admin.resources.replays import Replays
 from daemon.admin.resources.secret_rotation import SecretRotation
@@ -13,8 +15,11 @@ from daemon.admin.resources.tenant_tokens import TenantTokens
 from daemon.admin.resources.test_events import TestEvents
 from daemon.admin.resources.webhook_activation import WebhookActivation
 from daemon.admin.resources.webhook_deletion import WebhookDeletion
+from daemon.admin.resources.webhook_limits import WebhookQuota
+from daemon.admin.resources.webhook_probe import WebhookProbe
 from daemon.admin.resources.webhooks import Webhooks
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.webhook_limits import WebhookLimits
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
@@ -28,14 +33,17 @@ def api_routes(
     offload: Offload,
     vault: Vault,
     policy: EgressPolicy,
+    limits: WebhookLimits,
     access: Access,
+    emails: NotificationEmails,
 ) -> list[Route]:
     """Make every resource, and collect the operations that its methods declare."""
     replay_starter = ReplayStarter(database)
     resources = (
-        Webhooks(database, vault, policy),
+        Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy)),
         WebhookDeletion(database),
-        WebhookActivation(database, vault),
+        WebhookActivation(database, vault, emails),
+        WebhookProbe(database),
         SecretRotation(database, vault),
         TestEvents(database, attempts, offload),
         Deliveries(database, offload),
@@ -44,5 +52,6 @@ def api_routes(
         Replays(database, replay_starter),
         FailedDeliveries(replay_starter),
         TenantTokens(database, access.tenant_tokens),
+        AuditRecords(database),
     )
     return [route for resource in resources for route in routes_of(resource)]

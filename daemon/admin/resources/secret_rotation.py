@@ -51,9 +51,10 @@ class SecretRotation:
                 overlap=parse_duration(body.overlap),
                 replace=body.replace,
             )
-        if isinstance(rotated, secret_rotation.RotationUnderWay):
-            raise Problem(409, str(rotated))
-        assert rotated is not None
+            if isinstance(rotated, secret_rotation.RotationUnderWay):
+                raise Problem(409, str(rotated))
+            assert rotated is not None
+            await request.audit.write(db)
         return ApiResponse(
             200,
             schemas.RotatedSecret(

@@ -109,5 +109,5 @@ def _response(attempted: AttemptResult, event: TestEvent) -> ApiResponse:
     verdict = attempted.verdict
     if not verdict.delivered:
         sentence = verdict.error or "the test event was not delivered"
-        raise Problem(400, sentence, members=failed_test_members(attempted, event))
+        raise Problem(400, sentence, members=failed_test_members(attempted, event), performed=True)
     return ApiResponse(200, test_event_response(attempted, event))

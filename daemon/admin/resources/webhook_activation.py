@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import require_found
+from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.views.webhooks import webhook_response
 from daemon.core.model.ids import WebhookId
 from daemon.secrets.encryption import Vault
@@ -18,6 +19,7 @@ class WebhookActivation:
 
     database: Database
     vault: Vault
+    emails: NotificationEmails
 
     @operation(
         "POST /api/webhooks/{id}/pause",
@@ -48,7 +50,11 @@ class WebhookActivation:
 
     async def _set_active(self, request: ApiRequest, *, active: bool) -> ApiResponse:
         async with self.database.transaction() as db:
-            webhook = await webhooks.set_active(
-                db, request.tenant_id, WebhookId(request.id), active=active
+            webhook = require_found(
+                await webhooks.set_active(
+                    db, request.tenant_id, WebhookId(request.id), active=active
+                ),
+                "webhook",
             )
-        return ApiResponse(200, webhook_response(require_found(webhook, "webhook"), self.vault))
+            await request.audit.write(db)
+        return ApiResponse(200, webhook_response(webhook, self.vault, self.emails.allowed))

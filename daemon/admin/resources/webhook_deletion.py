@@ -34,6 +34,8 @@ class WebhookDeletion:
         async with self.database.transaction() as db:
             paused = await webhooks.set_active(db, tenant_id, webhook_id, active=False)
             require_found(paused, "webhook")
+            # Recorded now: should the deletion be interrupted, it is known who began it.
+            await request.audit.write(db)
         while await self._delete_batch(webhook_id):
             pass
         async with self.database.transaction() as db:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
+from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.origin_change import require_secrets_again
+from daemon.admin.resources.webhook_limits import WebhookQuota
 from daemon.admin.resources.webhook_secrets import SECRET_MEMBERS, changed_secrets, new_secrets
 from daemon.admin.resources.webhook_settings import (
     changed_settings,
@@ -18,7 +20,7 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.secrets.encryption import Vault
 from daemon.secrets.new_secret import new_secret
-from daemon.store import webhooks
+from daemon.store import email_confirmations, webhooks
 from daemon.store.database import Database
 from daemon.store.webhooks import NoSuchTenantError
 
@@ -30,14 +32,18 @@ class Webhooks:
     database: Database
     vault: Vault
     policy: EgressPolicy
+    emails: NotificationEmails
+    quota: WebhookQuota
 
     @operation(
         "POST /api/webhooks",
         operation_id="createWebhook",
         tag="Webhooks",
         summary="Create a webhook",
+        description="A tenant may have a limited number of webhooks, in all and at one host.",
         body=schemas.CreateWebhookRequest,
         responses={201: ("The webhook. Its secret is shown only once.", schemas.CreatedWebhook)},
+        problems=(409, 429),
         links={
             "retrieve": Link("retrieveWebhook"),
             "update": Link("updateWebhook"),
@@ -46,7 +52,10 @@ class Webhooks:
         },
     )
     async def create(self, request: ApiRequest) -> ApiResponse:
-        """Raises Problem: 404 for an unknown tenant, 422 for settings that cannot be used."""
+        """
+        Raises Problem: 404 for an unknown tenant, 409 when it has as many webhooks as it may, 422
+        for settings that cannot be used, 429 at the limit of mails that ask for confirmation.
+        """
         body: schemas.CreateWebhookRequest = request.body
         settings = new_settings(body)
         check_settings(settings, self.policy)
@@ -54,12 +63,16 @@ class Webhooks:
         secrets = new_secrets(body, secret, self.vault)
         try:
             async with self.database.transaction() as db:
+                await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
                 webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
+                webhook = await self.emails.record(db, webhook, body.notification_email)
+                await request.audit.write(db, created=webhook.id)
         except NoSuchTenantError:
             raise not_found("tenant") from None
-        return ApiResponse(201, created_webhook_response(webhook, self.vault, secret))
+        shown = created_webhook_response(webhook, self.vault, self.emails.allowed, secret=secret)
+        return ApiResponse(201, shown)
 
     @operation(
         "GET /api/webhooks",
@@ -85,7 +98,7 @@ class Webhooks:
         return ApiResponse(
             200,
             schemas.WebhookList(
-                webhooks=[webhook_response(each, self.vault) for each in page],
+                webhooks=[webhook_response(each, self.vault, self.emails.allowed) for each in page],
                 next=str(page[-1].id) if len(found) > query.limit else None,
             ),
         )
@@ -101,7 +114,8 @@ class Webhooks:
         """Raises Problem (404) for an unknown webhook."""
         async with self.database.connection() as db:
             webhook = await webhooks.get(db, request.tenant_id, WebhookId(request.id))
-        return ApiResponse(200, webhook_response(require_found(webhook, "webhook"), self.vault))
+        found = require_found(webhook, "webhook")
+        return ApiResponse(200, webhook_response(found, self.vault, self.emails.allowed))
 
     @operation(
         "PATCH /api/webhooks/{id}",
@@ -115,26 +129,38 @@ class Webhooks:
         ),
         body=schemas.UpdateWebhookRequest,
         responses={200: ("The webhook.", schemas.Webhook)},
+        problems=(409, 429),
     )
     async def update(self, request: ApiRequest) -> ApiResponse:
         """
-        Raises Problem: 404 for an unknown webhook, 422 for settings that cannot be used and for
-        secrets that are missing at another origin.
+        Raises Problem: 404 for an unknown webhook, 409 when its tenant may have no more webhooks at
+        its new host, 422 for settings that cannot be used and for secrets that are missing at
+        another origin, 429 at the limit of mails that ask for confirmation.
         """
         changes = given_members(request.body)
         webhook_id = WebhookId(request.id)
         async with self.database.transaction() as db:
+            if "notification_email" in changes:
+                await email_confirmations.take_lock(db, request.tenant_id)
             webhook = require_found(
                 await webhooks.get_for_update(db, request.tenant_id, webhook_id), "webhook"
             )
             settings = changed_settings(webhook.settings, changes)
             check_settings(settings, self.policy)
             require_secrets_again(webhook.secrets, changes)
+            await self.quota.check_move(
+                *(db, request.tenant_id),
+                old_url=webhook.settings.endpoint_url,
+                new_url=settings.endpoint_url,
+            )
             if SECRET_MEMBERS & changes.keys():
                 secrets = changed_secrets(webhook.secrets, changes, self.vault)
                 await webhooks.update_secrets(db, secrets)
             active = changes.get("is_active", webhook.is_active)
             if active != webhook.is_active:
                 await webhooks.set_active(db, request.tenant_id, webhook_id, active=active)
+            if "notification_email" in changes:
+                await self.emails.change(db, webhook, settings.notification_email)
             webhook = await webhooks.update_settings(db, webhook_id, settings)
-        return ApiResponse(200, webhook_response(webhook, self.vault))
+            await request.audit.write(db)
+        return ApiResponse(200, webhook_response(webhook, self.vault, self.emails.allowed))

@@ -1,5 +1,6 @@
 """The schemas of requests and responses: the API validates, serves and documents from them."""
 
+from daemon.admin.schemas.audit import AuditQuery, AuditRecord, AuditRecordList
 from daemon.admin.schemas.cursor import Cursor
 from daemon.admin.schemas.deliveries import (
     DeliveriesQuery,
@@ -29,7 +30,13 @@ from daemon.admin.schemas.replays import (
     TimeRange,
 )
 from daemon.admin.schemas.secret_rotation import RotatedSecret, RotateSecretRequest
-from daemon.admin.schemas.tenant_tokens import CreateTenantTokenRequest, TenantToken
+from daemon.admin.schemas.tenant_tokens import (
+    CreatedTenantToken,
+    CreateTenantTokenRequest,
+    TenantToken,
+    TenantTokenList,
+    TenantTokensQuery,
+)
 from daemon.admin.schemas.test_events import FailedTestEvent, TestEventRequest, TestEventResult
 from daemon.admin.schemas.webhooks import (
     ClientCertificate,
@@ -42,10 +49,14 @@ from daemon.admin.schemas.webhooks import (
 )
 
 __all__ = [
+    "AuditQuery",
+    "AuditRecord",
+    "AuditRecordList",
     "ClientCertificate",
     "CreateReplayRequest",
     "CreateTenantTokenRequest",
     "CreateWebhookRequest",
+    "CreatedTenantToken",
     "CreatedWebhook",
     "Cursor",
     "DeliveriesQuery",
@@ -73,6 +84,8 @@ __all__ = [
     "RotatedSecret",
     "SentRequest",
     "TenantToken",
+    "TenantTokenList",
+    "TenantTokensQuery",
     "TestEventRequest",
     "TestEventResult",
     "TimeRange",

@@ -9,12 +9,14 @@ from pydantic_core import PydanticKnownError
 from daemon.core.matching.limits import MOST_TYPES
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.headers import LONGEST_VALUE, MOST_HEADERS
+from daemon.core.unprintable import UNPRINTABLE
 
 MAX_PEM_LENGTH = 64 * 1024
 # Documented for clients only. International names and more are accepted: the egress rules decide.
 COMMON_URL = (
     r"^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,10}(:8?443)?(/[A-Za-z0-9._~/-]*)?$"
 )
+LINES = re.compile(r"[\t\n\r]")
 # Of mail addresses (RFC 5321, section 4.1.2).
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -50,6 +52,20 @@ def max_entries(limit: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _printable(text: str) -> str:
+    if found := UNPRINTABLE.search(text):
+        raise ValueError(
+            f"contains U+{ord(found[0]):04X}, a control character or one that changes the"
+            " direction of text"
+        )
+    return text
+
+
+def _printable_lines(text: str) -> str:
+    _printable(LINES.sub("", text))
+    return text
+
+
 def _valid_address(text: str) -> str:
     parse_address(text)
     return text
@@ -57,7 +73,25 @@ def _valid_address(text: str) -> str:
 
 # PostgreSQL stores every character but NUL.
 Text = Annotated[str, *matching(r"^[^\x00]*$", "contains a NUL character, which cannot be stored")]
-Name = Annotated[Text, Field(min_length=1, max_length=255)]
+# For people to read; surrogates are no text in JSON either.
+DIRECTIONS = r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+Name = Annotated[
+    str,
+    AfterValidator(_printable),
+    Field(
+        min_length=1,
+        max_length=255,
+        json_schema_extra={"pattern": rf"^[^\x00-\x1f\x7f-\x9f{DIRECTIONS}]*$"},
+    ),
+]
+Description = Annotated[
+    str,
+    AfterValidator(_printable_lines),
+    Field(
+        max_length=10_000,
+        json_schema_extra={"pattern": rf"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{DIRECTIONS}]*$"},
+    ),
+]
 EndpointUrl = Annotated[
     str,
     Field(

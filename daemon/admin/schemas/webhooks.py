@@ -10,6 +10,7 @@ from daemon.admin.schemas.base import RequestModel, ResponseModel
 from daemon.admin.schemas.event_filters import EventFilters
 from daemon.admin.schemas.fields import (
     MAX_PEM_LENGTH,
+    Description,
     EndpointUrl,
     EventTypePatterns,
     HeaderChanges,
@@ -41,7 +42,7 @@ class CreateWebhookRequest(RequestModel):
     name: Name
     endpoint_url: EndpointUrl
     """The URL that receives events. It is checked now, and its addresses at every attempt."""
-    description: Annotated[Text, Field(max_length=10_000)] | None = None
+    description: Description | None = None
     event_types: EventTypePatterns | None = None
     """Null or an empty list subscribes to every type."""
     event_filters: EventFilters | None = None
@@ -50,7 +51,10 @@ class CreateWebhookRequest(RequestModel):
     """Headers to add to every request, such as Authorization. Their values are never shown."""
     client_certificate: ClientCertificate | None = None
     notification_email: MailAddress | None = None
-    """Receives the notices about this webhook, in place of the administrators."""
+    """
+    Receives the notices about this webhook, in place of the administrators. Unless operators allow
+    the address, it gets one mail first, and its owner has to confirm it.
+    """
 
 
 class UpdateWebhookRequest(RequestModel):
@@ -60,7 +64,7 @@ class UpdateWebhookRequest(RequestModel):
 
     name: Name = ""
     endpoint_url: EndpointUrl = ""
-    description: Annotated[Text, Field(max_length=10_000)] | None = None
+    description: Description | None = None
     event_types: EventTypePatterns | None = None
     event_filters: EventFilters | None = None
     is_active: bool = True
@@ -89,6 +93,11 @@ class Webhook(ResponseModel):
     is_active: bool
     is_failing: bool
     consecutive_failures: int
+    next_probe_at: datetime | None
+    """
+    While the webhook is failing: the earliest time of the next attempt, or until when the present
+    one may take. Null when attempts are not spaced out.
+    """
     paused_reason: str | None
     """`failures` or `gone` when the daemon paused the webhook; null when a person did."""
     last_success_at: datetime | None
@@ -97,6 +106,11 @@ class Webhook(ResponseModel):
     """The header names; every value is shown as [hidden]."""
     has_client_certificate: bool
     notification_email: str | None
+    notification_email_confirmed: bool | None
+    """
+    Whether notices go to `notificationEmail`; false until its owner confirms it, null if there is
+    none that can be mailed.
+    """
     previous_secret_expires_at: datetime | None
     """Until then requests are signed with the previous secret too."""
     created_at: datetime | None

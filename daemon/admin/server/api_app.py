@@ -6,16 +6,35 @@ import orjson
 from aiohttp import web
 
 from daemon.admin.api import openapi, reference_page
+from daemon.admin.api.audit import AuditLog
+from daemon.admin.api.audit_refusals import record_refusals
 from daemon.admin.api.auth import Access
+from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.failed_logins import limit_failed_logins
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
 from daemon.admin.server import middlewares
 
 
-def add_api(app: web.Application, routes: Sequence[Route], access: Access) -> None:
+def add_api(
+    app: web.Application,
+    routes: Sequence[Route],
+    *,
+    access: Access,
+    audit_log: AuditLog,
+    proxies: TrustedProxies,
+) -> None:
     """Add the API, its OpenAPI document and its reference page."""
     app.middlewares.append(middlewares.host_check(access))
-    add_routes(app, routes, access)
+    # Outside of the limit on wrong tokens: its 429 is recorded too.
+    app.middlewares.append(record_refusals(audit_log, [each.operation for each in routes]))
+    app.middlewares.append(limit_failed_logins(proxies))
+    add_routes(app, routes, access=access, audit_log=audit_log)
+
+    async def close_audit_log(_: web.Application) -> None:
+        await audit_log.close()
+
+    app.on_cleanup.append(close_audit_log)
     document = openapi.document([route.operation for route in routes])
     json_body, page = orjson.dumps(document), reference_page.render(document)
 

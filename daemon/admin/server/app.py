@@ -2,7 +2,12 @@
 
 from aiohttp import web
 
-from daemon.admin.server import connection_limits, health_routes, middlewares
+from daemon.admin.server import (
+    ambiguous_requests,
+    connection_limits,
+    health_routes,
+    middlewares,
+)
 from daemon.admin.server.readiness import Readiness
 from daemon.runtime.metrics import Metrics
 
@@ -22,8 +27,9 @@ def make_app(*, readiness: Readiness, metrics: Metrics) -> web.Application:
     """Make an application that serves health, readiness and metrics."""
     app = web.Application(
         middlewares=[
-            connection_limits.end_head_deadline,
             middlewares.log_requests,
+            connection_limits.limit_requests,
+            ambiguous_requests.refuse_ambiguous,
             middlewares.answer_errors,
         ],
         client_max_size=MAX_BODY_BYTES,

@@ -6,27 +6,43 @@ would otherwise use up the sockets that deliveries need.
 """
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Hashable
+from struct import Struct
 from typing import cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-MAX_CONNECTIONS = 512
+from daemon.admin.api.client_address import TrustedProxies, network_of
+from daemon.admin.api.problems import RETRY_SOON, Problem
+from daemon.admin.server.connection_places import ConnectionPlaces, Place
+from daemon.admin.server.health_routes import PUBLIC_PATHS
+
 HEAD_SECONDS = 10.0  # for the head of the first request
 IDLE_SECONDS = 30.0  # between two requests, including the head of the second one
-STALLED_WRITE_SECONDS = 30.0  # for a client that does not read the response
+# A client that reads a response must read so much of it, or all that is left, within this time.
+STALLED_WRITE_SECONDS = 30.0
+STALLED_WRITE_BYTES = 48 * 1024
+
+# tcpi_bytes_acked in the tcp_info of linux/tcp.h
+TCP_INFO_BYTES = 192
+BYTES_ACKED = Struct("=Q")
+BYTES_ACKED_OFFSET = 120
 
 
 class LimitedSite(web.BaseSite):
     """A listening socket whose connections are limited."""
 
-    __slots__ = ("_host", "_port")
+    __slots__ = ("_host", "_port", "_proxies")
 
-    def __init__(self, runner: web.BaseRunner, host: str, port: int) -> None:
+    def __init__(
+        self, runner: web.BaseRunner, host: str, port: int, *, proxies: TrustedProxies
+    ) -> None:
         super().__init__(runner)
         self._host = host
         self._port = port
+        self._proxies = proxies
 
     @property
     def name(self) -> str:
@@ -38,9 +54,9 @@ class LimitedSite(web.BaseSite):
         await super().start()
         server = self._runner.server
         assert server is not None
-        open_connections: set[LimitedConnection] = set()
+        places = ConnectionPlaces()
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: LimitedConnection(server, open_connections),
+            lambda: LimitedConnection(server, places, self._proxies),
             self._host,
             self._port,
             backlog=self._backlog,
@@ -53,33 +69,48 @@ class LimitedConnection(asyncio.Protocol):
     def __init__(
         self,
         make_http_protocol: Callable[[], asyncio.Protocol],
-        open_connections: "set[LimitedConnection]",
+        places: ConnectionPlaces,
+        proxies: TrustedProxies,
     ) -> None:
         self._make_http_protocol = make_http_protocol
         self._http: asyncio.Protocol | None = None
-        self._open_connections = open_connections
-        self._transport: asyncio.Transport | None = None
+        self._places = places
+        self._proxies = proxies
+        self._transport: asyncio.Transport
+        self._place: Place
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Accept the connection, or abort it when too many are open."""
+        """Accept the connection, or abort it when all places are in use."""
         transport = cast("asyncio.Transport", transport)  # uvloop's classes do not inherit from it
-        if len(self._open_connections) >= MAX_CONNECTIONS:
+        self._transport = transport
+        self._place = Place(self._peer(), self._abort)
+        if not self._places.open(self._place):
             transport.abort()
             return
-        self._open_connections.add(self)
-        self._transport = transport
+        # So that `pause_writing` says whether the client has left anything unread.
+        transport.set_write_buffer_limits(high=0)
         self._http = self._make_http_protocol()
         self._http.connection_made(transport)
-        self._abort_after(HEAD_SECONDS)
+        self._call_after(HEAD_SECONDS, self._abort)
 
-    def head_received(self) -> None:
-        """Cancel the deadline: from the first request on, aiohttp's keep-alive timeout applies."""
+    def begin_request(self, *, is_probe: bool) -> bool:
+        """
+        The head of a request is complete; return False if there is no place for the request.
+
+        From the first request on, aiohttp's keep-alive timeout applies.
+        """
         self._cancel_deadline()
+        return self._places.begin(self._place, is_probe=is_probe)
+
+    def end_request(self) -> None:
+        """The response has been sent."""
+        self._places.end(self._place)
 
     def data_received(self, data: bytes) -> None:
         """Forward to aiohttp."""
         if self._http is not None:
+            self._places.receive(self._place)
             self._http.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -87,13 +118,13 @@ class LimitedConnection(asyncio.Protocol):
         return None if self._http is None else self._http.eof_received()
 
     def pause_writing(self) -> None:
-        """The client does not read: give it a deadline."""
+        """The client has not read everything: give it a deadline."""
         if self._http is not None:
-            self._abort_after(STALLED_WRITE_SECONDS)
+            self._expect_reading()
             self._http.pause_writing()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """The client has read everything."""
         if self._http is not None:
             self._cancel_deadline()
             self._http.resume_writing()
@@ -101,15 +132,37 @@ class LimitedConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room for another connection."""
         self._cancel_deadline()
-        self._open_connections.discard(self)
+        self._places.close(self._place)
         if self._http is not None:
             self._http.connection_lost(exc)
 
-    def _abort_after(self, seconds: float) -> None:
+    def _abort(self) -> None:
         self._cancel_deadline()
-        if self._transport is not None:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(seconds, self._transport.abort)
+        self._transport.abort()
+
+    def _peer(self) -> Hashable:
+        """Whom the bound per peer counts; None for a trusted proxy."""
+        name = self._transport.get_extra_info("peername")
+        address = self._proxies.client_of(name[0] if name else None, ())
+        if address is None:
+            return "disconnected"
+        # As text, because it is compared often.
+        return None if address in self._proxies else str(network_of(address))
+
+    def _expect_reading(self) -> None:
+        received_before = _bytes_received(self._transport)
+
+        def check() -> None:
+            if _bytes_received(self._transport) < received_before + STALLED_WRITE_BYTES:
+                self._abort()
+            else:
+                self._expect_reading()
+
+        self._call_after(STALLED_WRITE_SECONDS, check)
+
+    def _call_after(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._cancel_deadline()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, callback)
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:
@@ -117,10 +170,26 @@ class LimitedConnection(asyncio.Protocol):
             self._deadline = None
 
 
+def _bytes_received(transport: asyncio.Transport) -> int:
+    """What the client's kernel has acknowledged: transports do not count parts of a write."""
+    client = transport.get_extra_info("socket")
+    info: bytes = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    return int(BYTES_ACKED.unpack_from(info, BYTES_ACKED_OFFSET)[0])
+
+
 @web.middleware
-async def end_head_deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell the connection that the head of a request is complete."""
+async def limit_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 503 to a request for which there is no place; health and metrics always have one."""
     connection = None if request.transport is None else request.transport.get_protocol()
-    if isinstance(connection, LimitedConnection):
-        connection.head_received()
-    return await handler(request)
+    if not isinstance(connection, LimitedConnection):
+        return await handler(request)
+    is_probe = request.path in PUBLIC_PATHS
+    if not connection.begin_request(is_probe=is_probe):
+        problem = Problem(503, "too many connections are open: try again soon", headers=RETRY_SOON)
+        refusal = problem.response()
+        refusal.force_close()
+        return refusal
+    answer = await handler(request)
+    if is_probe:
+        connection.end_request()  # a client that does not read it must not keep a probe's place
+    return answer

@@ -1,5 +1,5 @@
 """
-Problem documents for malformed HTTP.
+aiohttp's request handler, which reports the end of each response and answers malformed HTTP.
 
 aiohttp's own error responses quote the malformed line, which may contain a token.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from daemon.admin.api.problems import Problem
+from daemon.admin.server.connection_limits import LimitedConnection
 
 
 class AdminRunner(web.AppRunner):
@@ -27,9 +28,19 @@ class AdminRunner(web.AppRunner):
 
 
 class _RequestHandler(web.RequestHandler):
-    """aiohttp's request handler, except for errors outside the application's middlewares."""
+    """aiohttp's request handler, except for what happens outside the application's middlewares."""
 
     __slots__ = ()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the response; the connection is idle when the client has read it."""
+        finished = await super().finish_response(request, resp, start_time)
+        connection = None if self.transport is None else self.transport.get_protocol()
+        if isinstance(connection, LimitedConnection):
+            connection.end_request()
+        return finished
 
     def handle_error(
         self,

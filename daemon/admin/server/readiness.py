@@ -26,12 +26,15 @@ class Lag:
 
     `fanout`: how long the inbox has held more than one batch. `dispatch`: how long a quick endpoint
     that is due has waited for its turn. `oldest_due`: how late the oldest pending delivery is; a
-    slow endpoint's own backlog makes it large, so it decides nothing.
+    slow endpoint's own backlog makes it large, so it decides nothing. `oldest_postponed`: how long
+    a delivery has waited for faults of our own; it decides nothing either, because the daemon goes
+    on with the others.
     """
 
     fanout: float
     dispatch: float
     oldest_due: float
+    oldest_postponed: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -91,6 +94,7 @@ class Readiness:
                     "fanoutSeconds": round(lag.fanout, 3),
                     "dispatchSeconds": round(lag.dispatch, 3),
                     "oldestDueSeconds": round(lag.oldest_due, 3),
+                    "oldestPostponedSeconds": round(lag.oldest_postponed, 3),
                 },
                 "stopping": self.stopping,
             },

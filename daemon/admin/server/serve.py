@@ -4,6 +4,7 @@ import logging
 
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server import connection_limits
 from daemon.admin.server.protocol import AdminRunner
 
@@ -13,9 +14,11 @@ SILENT_LOGGER = logging.getLogger("webhookd.admin")
 SILENT_LOGGER.setLevel(logging.CRITICAL + 1)
 
 
-async def serve(app: web.Application, *, host: str, port: int) -> tuple[web.AppRunner, int]:
+async def serve(
+    app: web.Application, *, host: str, port: int, proxies: TrustedProxies
+) -> tuple[web.AppRunner, int]:
     """
-    Start listening.
+    Start listening; connections from `proxies` are not bounded per peer.
 
     Returns the runner, for the caller to clean up, and the port (chosen by the system for port 0).
     Raises OSError when the address cannot be bound.
@@ -32,7 +35,7 @@ async def serve(app: web.Application, *, host: str, port: int) -> tuple[web.AppR
     )
     await runner.setup()
     try:
-        await connection_limits.LimitedSite(runner, host, port).start()
+        await connection_limits.LimitedSite(runner, host, port, proxies=proxies).start()
     except BaseException:
         await runner.cleanup()
         raise

@@ -8,6 +8,7 @@ import orjson
 from daemon.admin import schemas
 from daemon.admin.views.exchanges import scheme_of, sent_request, timing
 from daemon.admin.views.json_text import json_object
+from daemon.core.unprintable import escape
 from daemon.core.wire import body as wire_body
 from daemon.core.wire.event_ids import public_event_id
 from daemon.store.attempts import Attempt, AttemptDetails
@@ -47,7 +48,7 @@ def _members(attempt: Attempt) -> dict[str, Any]:
         "attempted_at": attempt.attempted_at,
         "next_retry_at": attempt.next_retry_at,
         "duration_ms": attempt.duration_ms,
-        "error_message": attempt.error,
+        "error_message": attempt.error and escape(attempt.error),
         "replay_id": attempt.replay_id,
         "exhausted": attempt.exhausted,
     }

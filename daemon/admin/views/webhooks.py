@@ -9,25 +9,36 @@ from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.core.policy.email_addresses import parse_address
+from daemon.core.policy.mail_recipients import AllowedRecipients, needs_confirmation
+from daemon.core.unprintable import escape
 from daemon.secrets.bound_values import members_to_set_again
 from daemon.secrets.custom_headers import parse_custom_headers
 from daemon.secrets.encryption import Vault
 
+UNCONFIRMED = (
+    "notificationEmail: its owner has not confirmed the address; until then the operators get the"
+    " notices"
+)
 
-def webhook_response(webhook: WebhookEntry, vault: Vault) -> schemas.Webhook:
-    """Show a webhook; header values are hidden."""
-    return schemas.Webhook(**_members(webhook, vault))
+
+def webhook_response(
+    webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients
+) -> schemas.Webhook:
+    """Show a webhook; header values are hidden. `allowed` addresses need no confirmation."""
+    return schemas.Webhook(**_members(webhook, vault, allowed))
 
 
 def created_webhook_response(
-    webhook: WebhookEntry, vault: Vault, secret: str
+    webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients, *, secret: str
 ) -> schemas.CreatedWebhook:
     """Show a new webhook and, this once, its secret."""
-    return schemas.CreatedWebhook(**_members(webhook, vault), secret_key=secret)
+    return schemas.CreatedWebhook(**_members(webhook, vault, allowed), secret_key=secret)
 
 
-def _members(webhook: WebhookEntry, vault: Vault) -> dict[str, Any]:
+def _members(webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients) -> dict[str, Any]:
     settings, secrets = webhook.settings, webhook.secrets
+    confirmed = _email_confirmed(webhook, allowed)
     return {
         "id": webhook.id,
         "tenant_id": webhook.tenant_id,
@@ -36,21 +47,36 @@ def _members(webhook: WebhookEntry, vault: Vault) -> dict[str, Any]:
         "endpoint_url": settings.endpoint_url,
         "event_types": None if settings.event_types is None else _strings(settings.event_types),
         "event_filters": json_fragment(settings.event_filters),
-        "filter_error": webhook.filter_error,
+        "filter_error": webhook.filter_error and escape(webhook.filter_error),
         "is_active": webhook.is_active,
         "is_failing": webhook.is_failing,
         "consecutive_failures": webhook.consecutive_failures,
+        "next_probe_at": webhook.next_probe_at,
         "paused_reason": webhook.paused_reason,
         "last_success_at": webhook.last_success_at,
         "last_failure_at": webhook.last_failure_at,
         "custom_headers": _hidden_headers(secrets.custom_headers),
         "has_client_certificate": secrets.client_certificate is not None,
         "notification_email": settings.notification_email,
+        "notification_email_confirmed": confirmed,
         "previous_secret_expires_at": webhook.previous_secret_expires_at,
         "created_at": webhook.created_at,
         "updated_at": webhook.updated_at,
-        "warnings": [*_origin_warnings(secrets, vault), *_type_warnings(settings)],
+        "warnings": [
+            *([UNCONFIRMED] if confirmed is False else []),
+            *_origin_warnings(secrets, vault),
+            *_type_warnings(settings),
+        ],
     }
+
+
+def _email_confirmed(webhook: WebhookEntry, allowed: AllowedRecipients) -> bool | None:
+    """Whether notices go to the webhook's address; None when it has none that can be mailed."""
+    try:
+        address = parse_address(webhook.settings.notification_email or "")
+    except ValueError:
+        return None
+    return not needs_confirmation(address, webhook.unconfirmed_email) or allowed.allow(address)
 
 
 def _origin_warnings(secrets: StoredSecrets, vault: Vault) -> list[str]:
@@ -70,7 +96,7 @@ def _type_warnings(settings: WebhookSettings) -> list[str]:
         "eventFilters.event_types": in_filters if isinstance(in_filters, list) else None,
     }
     return [
-        f"{member}: {name} is none of the {len(EVENT_TYPES)} event types{_suggestion(name)}"
+        f"{member}: {escape(name)} is none of the {len(EVENT_TYPES)} event types{_suggestion(name)}"
         for member, names in names_by_member.items()
         for name in names or ()
         if isinstance(name, str) and not matches_any_type(name)

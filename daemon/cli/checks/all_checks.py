@@ -12,12 +12,13 @@ from daemon import config, logs
 from daemon.cli.checks.configuration import check_configuration
 from daemon.cli.checks.database import check_permissions, check_schema, check_version
 from daemon.cli.checks.finding import Finding, Status, error
+from daemon.cli.checks.limits import check_limits
 from daemon.cli.checks.mail import check_mail
 from daemon.cli.checks.secrets import check_secrets
 from daemon.cli.checks.webhooks import check_webhooks
 from daemon.cli.support.databases import database_url
 from daemon.config import Config
-from daemon.config.policies import egress_policy, master_keys
+from daemon.config.policies import egress_policy, master_keys, webhook_limits
 from daemon.core.errors import DatabaseUnavailableError, EmbeddedPostgresError
 from daemon.secrets.encryption import Vault
 from daemon.store import unbound_secrets
@@ -59,4 +60,6 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
     async for finding in check_secrets(db, vault):
         yield finding
     async for finding in check_webhooks(db, egress_policy(loaded), vault):
+        yield finding
+    async for finding in check_limits(db, webhook_limits(loaded)):
         yield finding

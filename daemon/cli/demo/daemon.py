@@ -16,6 +16,7 @@ from daemon.service import Service
 DELIVERY = Delivery(
     retry_schedule=tuple(timedelta(seconds=seconds) for seconds in (1, 2, 3, 4, 5)),
     pause_after=12,
+    failing_backoff=timedelta(milliseconds=250),  # the pause comes within seconds
     drain=timedelta(seconds=2),
 )
 

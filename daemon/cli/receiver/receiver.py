@@ -17,7 +17,8 @@ from daemon.cli.receiver.delivery import Delivery, Reply, read_delivery
 from daemon.cli.receiver.forwarder import Forwarder
 from daemon.cli.receiver.report import delivery_line, delivery_record, printable_body
 from daemon.cli.receiver.signature_check import check_signatures
-from daemon.cli.support.console import Screen, printable
+from daemon.cli.support.console import Screen
+from daemon.core.unprintable import escape
 
 
 class Receiver:
@@ -102,6 +103,6 @@ class Receiver:
         if not self._as_json:
             at = datetime.now().astimezone()
             self._screen.show(
-                f"{at:%H:%M:%S}  refused with 413: the body for {printable(request.path)}"
+                f"{at:%H:%M:%S}  refused with 413: the body for {escape(request.path)}"
                 " is over 2 MiB"
             )

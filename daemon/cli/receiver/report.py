@@ -15,7 +15,7 @@ from daemon.cli.receiver.signature_check import (
     check_signatures,
     check_standard_webhooks,
 )
-from daemon.cli.support.console import printable
+from daemon.core.unprintable import escape
 
 SIGNATURE_STYLES = {
     SignatureStatus.VALID: "green",
@@ -29,9 +29,9 @@ def delivery_line(delivery: Delivery, reply: Reply, check: SignatureCheck) -> Te
     """`14:30:15  valid  email.opened  → 200  evt_…  0192…`, followed by what went wrong."""
     line = Text(f"{delivery.received_at.astimezone():%H:%M:%S}  ", style="dim")
     line.append(f"{check.status:<11}  ", style=SIGNATURE_STYLES[check.status])
-    line.append(f"{printable(delivery.event_type):<20}  ", style="bold")
+    line.append(f"{escape(delivery.event_type):<20}  ", style="bold")
     line.append(f"→ {reply.status}", style="" if reply.status < 300 else "red")
-    line.append(f"  {printable(delivery.event_id)}  {printable(delivery.delivery_id)}", "dim")
+    line.append(f"  {escape(delivery.event_id)}  {escape(delivery.delivery_id)}", "dim")
     for remark in (check.reason, reply.trouble):
         if remark is not None:
             line.append(f"  {remark}", style="yellow")
@@ -77,6 +77,6 @@ def printable_body(body: bytes, *, pretty: bool) -> str:
         try:
             indented = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
-            return printable(text)
-        return "\n".join(f"    {printable(line)}" for line in indented.splitlines())
-    return printable(text)
+            return escape(text)
+        return "\n".join(f"    {escape(line)}" for line in indented.splitlines())
+    return escape(text)

@@ -1,24 +1,15 @@
 """
 Terminal output: colours only on a terminal, one flushed line at a time.
 
-The rule: text from outside never reaches a terminal before `printable` has escaped it.
+The rule: text from outside never reaches a terminal before `core.unprintable` has escaped it.
 """
 
-import re
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
-
-# C0 and C1 controls, line separators, changes of text direction, lone surrogates.
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """Escape text from outside, so that it can neither move the cursor nor begin a new line."""
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class Screen:

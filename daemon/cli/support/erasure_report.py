@@ -33,6 +33,9 @@ def listed(counts: ErasureCounts) -> str:
         (counts.replays, "replay", "replays", 0, ""),
         (counts.notices, "notice", "notices", 0, ""),
         (counts.webhooks, "webhook", "webhooks", 0, ""),
+        (counts.confirmations, "confirmed address", "confirmed addresses", 0, ""),
+        (counts.tokens, "token", "tokens", 0, ""),
+        (counts.audit, "audit record", "audit records", 0, ""),
     )
     parts = [
         f"{count:,} {one if count == 1 else many}" + (f" ({some:,} {state})" if some else "")

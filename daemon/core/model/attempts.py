@@ -20,8 +20,8 @@ class Claim:
     `leased_until` is the fence: a result is stored only while the row still has this value. `data`
     is JSON text or None (SQL's NULL), and `payload_bytes` its size as PostgreSQL prints it; None if
     it was not measured. Data of more than a few kilobytes are not `fetched` with the claim.
-    `attempt` is the row's `attempt_number`: it counts from 1,
-    and a replay of events starts again at 1.
+    `attempt` is the row's `attempt_number`: it counts from 1, and a replay of events starts again
+    at 1. `failing_since` is the endpoint's at the claim: None if it was not failing.
     """
 
     delivery_id: DeliveryId
@@ -39,6 +39,7 @@ class Claim:
     replayed: bool = False
     payload_bytes: int | None = None
     fetched: bool = True
+    failing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,13 @@ class Request:
     # The webhook's custom headers: sent like the others, but never shown or logged.
     private_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     client: ClientCertificate | None = None
+    tenant_id: TenantId | None = None  # whose share of the lookups it takes
 
 
 class FailureKind(StrEnum):
     """Why there is no response: the label that metrics and logs count by."""
 
-    REFUSED_TARGET = "refused_target"  # the egress rules refuse this URL or address
+    REFUSED_TARGET = "refused_target"  # the egress rules refuse this URL
     UNUSABLE = "unusable"  # the webhook's secret, headers or certificate cannot be used
     LOOKUP = "lookup"
     CONNECT = "connect"

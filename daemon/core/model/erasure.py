@@ -23,7 +23,8 @@ class ErasureCounts:
     Numbers of rows.
 
     `waiting` counts those of the events that have not been fanned out, `pending` those of the
-    deliveries that have not been attempted.
+    deliveries that have not been attempted. `confirmations` counts addresses that were asked to
+    confirm that they get the tenant's notices.
     """
 
     events: int = 0
@@ -33,6 +34,9 @@ class ErasureCounts:
     replays: int = 0
     notices: int = 0
     webhooks: int = 0
+    confirmations: int = 0
+    tokens: int = 0
+    audit: int = 0
 
     def __add__(self, other: "ErasureCounts") -> "ErasureCounts":
         names = [field.name for field in fields(self)]

@@ -15,6 +15,7 @@ class NoticeKind(StrEnum):
     NEARLY_PAUSED = "webhook_nearly_paused"
     PAUSED = "webhook_paused"
     GONE = "webhook_gone"  # paused because the endpoint answered 410
+    RECOVERED = "webhook_recovered"  # the first success of an endpoint that was failing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,10 @@ class LeasedNotice:
     """
     A notice leased for mailing, with everything that its email reports.
 
-    `leased_until` is the fence. `failures` and `reason` were recorded with the notice; `attempts`
-    (newest first) were made before it; the webhook's own columns are as of `leased_at`.
+    `leased_until` is the fence, and before the lease the time at which the notice was due.
+    `failures` and `reason` were recorded with the notice; `attempts` (newest first) were made
+    before it; the webhook's own columns are as of `leased_at`.
+    `unconfirmed_email` is the key of the address that the API stored and nobody has confirmed.
     """
 
     id: NoticeId
@@ -59,6 +62,7 @@ class LeasedNotice:
     webhook_name: str
     endpoint_url: str
     notification_email: str | None
+    unconfirmed_email: str | None
     is_active: bool
     consecutive_failures: int
     last_success_at: datetime | None

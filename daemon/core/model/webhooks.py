@@ -24,7 +24,9 @@ class WebhookEntry:
     """
     A row of `webhooks`; its secrets are as stored, each sealed or plain.
 
-    `filter_error` is why its filter matches no event, `paused_reason` why it is paused.
+    `filter_error` is why its filter matches no event, `paused_reason` why it is paused,
+    `unconfirmed_email` the key of an address that the API stored and nobody has confirmed. While it
+    is failing, `next_probe_at` is when the next attempt may begin; None if attempts are not spaced.
     """
 
     id: WebhookId
@@ -41,3 +43,5 @@ class WebhookEntry:
     last_failure_at: datetime | None
     created_at: datetime | None
     updated_at: datetime | None = None
+    unconfirmed_email: str | None = None
+    next_probe_at: datetime | None = None

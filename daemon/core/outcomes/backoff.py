@@ -1,7 +1,8 @@
 """
 The wait before the next attempt: the schedule, a receiver's Retry-After, and jitter.
 
-Never shorter than scheduled, and at most 10 % longer (contract, section 4).
+Never shorter than scheduled, and at most 10 % longer (contract, section 4), unless the endpoint is
+failing: then `probe_wait` spaces its attempts.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ from email.utils import parsedate_to_datetime
 # Jitter keeps endpoints that failed together from being retried together. The contract allows 10 %;
 # the other half is for what follows this decision: storing it, finding it due, a busy moment.
 MAX_JITTER = 0.05
+
+FIRST_PROBE_WAIT = timedelta(seconds=1)
+MOST_DOUBLINGS = 30  # beyond any `failing_backoff`
 
 
 def retry_delay(
@@ -34,6 +38,16 @@ def retry_delay(
     if requested is not None:
         wait = max(wait, min(requested, max(schedule)))
     return wait * (1 + MAX_JITTER * jitter)
+
+
+def probe_wait(failed_probes: int, longest: timedelta) -> timedelta:
+    """
+    Return the wait before the next attempt to an endpoint that is failing: 1 s, 2 s, 4 s ….
+
+    `failed_probes` is how many attempts have failed since it is failing, and `longest` the longest
+    wait, `delivery.failing_backoff`; zero turns the spacing off (contract, section 4).
+    """
+    return min(FIRST_PROBE_WAIT * (1 << min(failed_probes, MOST_DOUBLINGS)), longest)
 
 
 def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:

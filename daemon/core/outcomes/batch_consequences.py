@@ -9,7 +9,14 @@ from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
-from daemon.core.outcomes.endpoint_health import HealthLimits, after_failure, after_success
+from daemon.core.outcomes.backoff import probe_wait
+from daemon.core.outcomes.endpoint_health import (
+    HealthLimits,
+    after_failure,
+    after_success,
+    is_probe,
+    notice_of_success,
+)
 
 PAUSED_REASONS = {NoticeKind.PAUSED: "failures", NoticeKind.GONE: "gone"}
 
@@ -43,10 +50,16 @@ def _after(
 ) -> tuple[HealthChange, Notice | None]:
     """The change so far with one more result, and the notice of a transition that it causes."""
     if result.verdict.delivered:
-        health = after_success(change.health)
-        return replace(change, health=health, succeeded=True), None
-    health, kind = after_failure(change.health, limits, gone=result.verdict.gone)
-    change = replace(change, health=health, failed=True)
+        health, kind = after_success(change.health), notice_of_success(change.health)
+        change = replace(change, health=health, succeeded=True, probe_in=None)
+    else:
+        began = result.claim.failing_since
+        probe = is_probe(change.health, limits, began)
+        health, kind = after_failure(change.health, limits, gone=result.verdict.gone, began=began)
+        change = replace(change, health=health, failed=True)
+        if health.newly_failing or probe:
+            wait = probe_wait(health.failed_probes, limits.failing_backoff)
+            change = replace(change, probe_in=wait)
     if kind is None:
         return change, None
     if kind in PAUSED_REASONS:

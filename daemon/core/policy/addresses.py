@@ -52,10 +52,12 @@ FORBIDDEN_V6 = (
     *IPv6Network("2001::/23").address_exclude(TEREDO),
     IPv6Network("2001:db8::/32"),
     IPv6Network("2620:4f:8000::/48"),
+    IPv6Network("3ffe::/16"),  # the 6bone, returned to IANA (RFC 3701)
     IPv6Network("3fff::/20"),
 )
 
 NOT_PUBLIC = Refusal("the host's address is not public; use a host on the public internet")
+DENIED = Refusal("the egress rules of this service forbid this host")
 
 
 def judge_address(address: str, policy: EgressPolicy) -> Refusal | None:
@@ -63,12 +65,37 @@ def judge_address(address: str, policy: EgressPolicy) -> Refusal | None:
     try:
         ip = ip_address(address)
     except ValueError:
-        return Refusal("the host has no usable address")
+        return NOT_PUBLIC
     if isinstance(ip, IPv6Address) and ip.scope_id is not None:
         return NOT_PUBLIC
+    if _is_denied(ip, policy.deny_networks):
+        return DENIED
     if _is_in(ip, policy.allow_networks) or _is_public(ip, policy.allow_networks):
         return None
     return NOT_PUBLIC
+
+
+def judge_literal(ip: IPAddress, policy: EgressPolicy) -> Refusal | None:
+    """
+    Return why `ip` may not be written in a URL; None if it may.
+
+    Name servers of networks without IPv4 synthesize IPv6 addresses that contain one (RFC 6147). In
+    a URL they are but another spelling, which other programs may read as an address not judged.
+    """
+    refusal = judge_address(str(ip), policy)
+    if refusal is None and _stands_for_v4(ip) and not _is_in(ip, policy.allow_networks):
+        return Refusal("an IPv4 address must not be written as an IPv6 address")
+    return refusal
+
+
+def _is_denied(ip: IPAddress, denied: Sequence[IPNetwork]) -> bool:
+    """Whether `ip`, or an IPv4 address embedded in it, is in a denied network."""
+    embedded = _embedded(ip) if isinstance(ip, IPv6Address) else ()
+    return any(_is_in(each, denied) for each in (ip, *embedded))
+
+
+def _stands_for_v4(ip: IPAddress) -> bool:
+    return any(ip in block for block in (*TRANSLATED_V6, SIX_TO_FOUR, TEREDO))
 
 
 def _is_in(ip: IPAddress, networks: Sequence[IPNetwork]) -> bool:

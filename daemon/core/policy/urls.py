@@ -19,7 +19,7 @@ LONGEST_URL = 2048  # characters
 
 URL_PARTS = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[^\[\]/?#]*\]|[^\[\]/?#:]*)(?::(?P<port>[^/?#]*))?"
-    r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?:#.*)?",
+    r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?",
     re.IGNORECASE | re.ASCII,  # without ASCII, a Unicode look-alike matches the s of https
 )
 PATH_SAFE = "/!$&'()*+,;=:@%-._~?[]|^`{}\""
@@ -48,6 +48,8 @@ def judge_url(url: str, policy: EgressPolicy) -> Target | Refusal:
         return Refusal(f"the URL is longer than {LONGEST_URL} characters")
     if any(map(_is_forbidden, url)):
         return Refusal("the URL must not contain white space, backslashes or control characters")
+    if "#" in url:
+        return Refusal("the URL must not contain a fragment; write # as %23")
     parts = URL_PARTS.fullmatch(url)
     if parts is None:
         return Refusal("the URL is not of the form https://host/path")

@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
+from typing import TYPE_CHECKING
 
 from daemon.core.model.ids import WebhookId
+from daemon.core.scheduling.slots import Tenant
+
+if TYPE_CHECKING:
+    from daemon.core.scheduling.host_shares import Host
+    from daemon.core.scheduling.tenant_lines import TenantLines
 
 FIRST_WINDOW = 2.0
 SLOW_MS = 1000.0
@@ -40,10 +46,16 @@ class Lane:
     What one daemon knows of an endpoint.
 
     `window` bounds the attempts in flight: it opens by one with every success and halves with every
-    failure. While a claim is under way (`claiming`), what is heard of the lane is kept apart.
+    failure. After an outage, which narrows it to one, it doubles with every success, up to its
+    former width. `spaced_until` is when the next attempt may begin while the endpoint is failing.
+    While a claim is under way (`claiming`), what is heard of the lane is kept apart, and the
+    `claimable` attempts hold slots already. Slots of an `unproven` lane may not come back soon: it
+    has never answered, is slow, or failed the last time. `host` is None until its address is known;
+    `line` is where the lane waits.
     """
 
     webhook_id: WebhookId
+    tenant: Tenant
     window: float = FIRST_WINDOW
     next_due: NextDue = NOTHING_DUE
     heard_while_claiming: NextDue = NOTHING_DUE
@@ -51,6 +63,20 @@ class Lane:
     in_flight: int = 0
     mean_ms: float = 0.0
     rests_until: float = -inf
+    spaced_until: float = -inf
+    spacing_heard_while_claiming: float | None = None
+    width_before_failures: float | None = None
+    reopens_to: float = 0.0
+    claimable: int = 0
+    known: bool = False
+    unproven: bool = True
+    host: "Host | None" = None
+    line: "TenantLines | None" = None
+
+    @property
+    def held(self) -> int:
+        """The slots that it holds."""
+        return self.in_flight + self.claimable
 
     @property
     def slow(self) -> bool:
@@ -67,12 +93,18 @@ class Lane:
     @property
     def due_at(self) -> float:
         """When it may be claimed for, in seconds on the caller's clock; infinite when empty."""
-        return max(self.next_due.due_at, self.rests_until)
+        return max(self.next_due.due_at, self.rests_until, self.spaced_until)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is lost by forgetting it."""
         return not self.claiming and self.in_flight == 0 and self.next_due.due_at == inf
+
+    def knows(self, due: NextDue, *, now: float) -> bool:
+        """Whether it is due by that time, from the same attempt on or an earlier one."""
+        known = self.next_due.since
+        covered = known is None or (due.since is not None and known <= due.since)
+        return covered and not self.claiming and self.due_at <= max(due.due_at, now)
 
     def hear(self, due: NextDue) -> None:
         """Note that an attempt is due."""
@@ -81,13 +113,39 @@ class Lane:
         else:
             self.next_due = earlier(self.next_due, due)
 
+    def hear_spacing(self, until: float) -> None:
+        """Note when the next attempt may begin."""
+        self.spaced_until = until
+        if self.claiming:
+            self.spacing_heard_while_claiming = until
+
     def end_claim(self) -> None:
         """Take in what was heard during the claim."""
         self.claiming = False
+        if self.spacing_heard_while_claiming is not None:
+            self.spaced_until = self.spacing_heard_while_claiming
+            self.spacing_heard_while_claiming = None
         self.hear(self.heard_while_claiming)
         self.heard_while_claiming = NOTHING_DUE
 
     def record(self, took_ms: float, *, delivered: bool, widest: int) -> None:
         """Learn from the result of an attempt."""
-        self.mean_ms += NEWEST_WEIGHT * (took_ms - self.mean_ms)
-        self.window = min(widest, self.window + 1) if delivered else max(1.0, self.window / 2)
+        weight = NEWEST_WEIGHT if self.known else 1.0
+        self.known = True
+        self.mean_ms += weight * (took_ms - self.mean_ms)
+        self.unproven = self.slow or not delivered
+        if delivered:
+            self._open(widest)
+        else:
+            self._narrow()
+
+    def _open(self, widest: int) -> None:
+        self.width_before_failures = None
+        self.window = min(widest, max(self.window + 1, min(2 * self.window, self.reopens_to)))
+
+    def _narrow(self) -> None:
+        if self.width_before_failures is None:
+            self.width_before_failures = self.window
+        self.window = max(1.0, self.window / 2)
+        # An endpoint that is overloaded rather than down opens slowly.
+        self.reopens_to = self.width_before_failures if self.window == 1.0 else 0.0

@@ -6,7 +6,8 @@ that is not the order of commits: a row is new if its transaction began after th
 was still running in it. What other daemons took and did not finish is found by full scans.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -95,3 +96,27 @@ class InboxScan:
         if self._full is not None:
             self._full = rest.get(self._full)
         return not rest
+
+
+def unserved(
+    keys: Iterable[InboxKey], leased: Mapping[InboxKey, int], *, limit: int, per_key: int
+) -> list[InboxKey]:
+    """
+    Return the places of a scan at which events may still wait.
+
+    A scan goes through the first `limit` places, the first of each tenant before the second of any,
+    and leases up to `per_key` events at each, until it has `limit` events; `leased` counts them.
+    """
+    nth: Counter[TenantId] = Counter()
+    order: dict[InboxKey, int] = {}
+    for key in sorted(set(keys)):
+        nth[key.tenant_id] += 1
+        order[key] = nth[key.tenant_id]
+    ordered = sorted(order, key=lambda key: (order[key], key))
+    looked_at = ordered[:limit]
+    if sum(leased.values()) >= limit:
+        last = max(index for index, key in enumerate(looked_at) if leased.get(key))
+        looked_at, rest = ordered[:last], ordered[last:]
+    else:
+        rest = ordered[limit:]
+    return [key for key in looked_at if leased.get(key, 0) >= per_key] + rest

@@ -1,30 +1,33 @@
 """
 Whose turn it is: every endpoint has a lane, lanes take turns, and none can crowd out the others.
 
-Three rules keep a healthy endpoint's event from waiting behind a failing one's:
+These rules keep a healthy endpoint's event from waiting behind a failing one's:
 
-- Turns go round: a lane with a million attempts due gets a few, then goes to the end of the line.
-- Each lane has a window for its attempts in flight, which opens with every success and halves with
-  every failure, so that an endpoint which only fails holds one slot.
-- Endpoints that answer slowly may not hold the last quarter of all slots together.
+- Turns go round by tenant, and then by lane (`waiting_lanes`): one with a million attempts due gets
+  a few, then goes to the end of the line.
+- Each lane has a window for its attempts in flight (`endpoint_lane`), which opens with every
+  success and halves with every failure, so that an endpoint which only fails holds one slot.
+- Tenants (`slots`) and hosts (`host_shares`) have shares of the slots, and lanes that have not
+  shown that they are quick may not hold the last quarter of all slots together.
 
 Lanes are hints, not truth: a daemon that starts knows none, and the lane sync restores what was
 forgotten. Times are seconds on the caller's clock; `since` is the database's and only passed on.
 """
 
-from collections import OrderedDict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.calendar import Calendar
-from daemon.core.scheduling.endpoint_lane import FIRST_WINDOW, Lane, NextDue
-from daemon.core.scheduling.total_slots import Slots
+from daemon.core.scheduling.endpoint_lane import FIRST_WINDOW, SLOW_MS, Lane, NextDue
+from daemon.core.scheduling.known_lanes import KnownLanes
+from daemon.core.scheduling.slots import Slots
+from daemon.core.scheduling.waiting_lanes import WaitingLanes
 
 MAX_TURNS = 256
-MAX_LANES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,10 @@ class Lanes:
 
     def __init__(self, *, slots: int, widest: int) -> None:
         self.widest = widest
+        self.in_flight = 0
         self._slots = Slots(slots)
-        self._lanes: dict[WebhookId, Lane] = {}
-        # Lanes that are due and have room, and since when they wait: the quick, the slow.
-        self._ready: tuple[OrderedDict[WebhookId, float], ...] = (OrderedDict(), OrderedDict())
-        self._slow_next = False
+        self._lanes = KnownLanes(self._slots, widest=widest)
+        self._waiting = WaitingLanes(self._slots)
         self._calendar = Calendar()
         self._blocked: frozenset[WebhookId] = frozenset()
 
@@ -59,19 +61,18 @@ class Lanes:
         return self._slots.total
 
     @property
-    def in_flight(self) -> int:
-        """How many attempts are in flight."""
-        return self._slots.in_flight
-
-    @property
     def ready(self) -> int:
         """How many lanes wait for their turn."""
-        return len(self._ready[0]) + len(self._ready[1])
+        return len(self._waiting)
 
     def waited(self, *, now: float) -> float:
-        """How many seconds the first quick lane in line has waited for its turn; 0 if none does."""
-        quick, _ = self._ready
-        return now - next(iter(quick.values())) if quick else 0.0
+        """How many seconds the first tenant with a quick lane in line has waited for its turn."""
+        return self._waiting.waited(now=now)
+
+    def tenant_of(self, webhook_id: WebhookId) -> TenantId | None:
+        """The tenant of a lane that is known."""
+        lane = self._lanes.get(webhook_id)
+        return None if lane is None else lane.tenant.id
 
     def mark_due(
         self,
@@ -79,41 +80,62 @@ class Lanes:
         due_at: float,
         since: datetime | None,
         *,
+        tenant_id: TenantId,
         now: float,
         failing: bool = False,
+        unspaced: bool = False,
     ) -> None:
-        """Note that an attempt is due at `due_at`; a new lane that is `failing` begins narrow."""
+        """
+        Note that an attempt is due at `due_at`; a new lane that is `failing` begins narrow.
+
+        `unspaced`: it need not wait for what `space` said.
+        """
+        lane = self._lanes.get_or_make(webhook_id, tenant_id, failing=failing)
+        lane.hear(NextDue(due_at, since))
+        if unspaced and lane.spaced_until > now:
+            lane.hear_spacing(-inf)
+            # The probe that may be under way must not delay what was asked for.
+            lane.window = min(self.widest, max(lane.window, lane.in_flight + 1))
+        self._place(lane, now)
+
+    def knows(self, webhook_id: WebhookId, due: NextDue, *, now: float) -> bool:
+        """Whether a claim for this one will be made by that time, and will find what is due."""
+        lane = self._lanes.get(webhook_id)
+        return lane is not None and lane.knows(due, now=now)
+
+    def space(self, webhook_id: WebhookId, *, until: float, now: float) -> None:
+        """Give no turn to this one, which is failing, before `until`."""
         lane = self._lanes.get(webhook_id)
         if lane is None:
-            window = min(self.widest, 1.0 if failing else FIRST_WINDOW)
-            lane = self._lanes[webhook_id] = Lane(webhook_id, window)
-        lane.hear(NextDue(due_at, since))
+            return
+        self._waiting.remove(lane)
+        lane.hear_spacing(until)
         self._place(lane, now)
 
     def next_turns(self, *, now: float, room: int) -> list[LaneTurn]:
         """
         The next lanes in line, for `room` attempts in all at most.
 
-        Each waits for `claimed` or `claim_failed` before it has another turn.
+        Each waits for `claimed` or `claim_failed` before it has another turn; until then its
+        `limit` counts as held.
         """
         for webhook_id in self._calendar.pop_due(now):
             if lane := self._lanes.get(webhook_id):
                 self._place(lane, now)
-        room = min(room, self._slots.free)
-        slow_room = self._slots.free_for_slow
-        share = max(1, room // max(1, self.ready))
+        self._waiting.review_parked(now=now)
+        room = min(room, self._slots.total - self._slots.in_flight)
+        of_each_tenant = room // max(1, self._waiting.tenants)
+        left: defaultdict[TenantId, int] = defaultdict(lambda: of_each_tenant)
         turns: list[LaneTurn] = []
-        while room > 0 and len(turns) < MAX_TURNS and (lane := self._next(slow_room)):
-            limit = min(lane.room, room, share, slow_room if lane.slow else room)
+        while room > 0 and len(turns) < MAX_TURNS and (first := self._waiting.next(now=now)):
+            lane, most, beside = first
+            limit = min(lane.room, room, most, max(1, left[lane.tenant.id] // beside))
             if limit == 0:
                 continue  # its window has shrunk; `finished` puts it back in line
-            lane.claiming = True
-            self._slow_next = not lane.slow
             room -= limit
-            slow_room -= limit if lane.slow else 0
-            turns.append(
-                LaneTurn(webhook_id=lane.webhook_id, limit=limit, since=lane.next_due.since)
-            )
+            left[lane.tenant.id] -= limit
+            turns.append(self._begin_claim(lane, limit, now))
+        self._waiting.end_round()
         return turns
 
     def claimed(
@@ -124,58 +146,75 @@ class Lanes:
         last_due: datetime | None,
         upcoming: NextDue,
         now: float,
+        spaced_until: float = -inf,
+        host: str | None = None,
     ) -> None:
         """
         Note what a turn's claim brought: `taken` attempts are now in flight.
 
         A claim that reached its limit means that more is due, from `last_due` on; otherwise
-        `upcoming` is what comes next.
+        `upcoming` is what comes next. While the endpoint is failing, that is so in any case, and
+        nothing begins before `spaced_until`. `host` is the address to which they go, None if
+        unknown.
         """
         lane = self._lanes[turn.webhook_id]
-        lane.next_due = NextDue(now, last_due) if taken >= turn.limit else upcoming
+        lane.spaced_until = spaced_until
+        has_more = taken >= turn.limit and spaced_until == -inf
+        lane.next_due = NextDue(now, last_due) if has_more else upcoming
         lane.in_flight += taken
-        self._slots.take(taken, slow=lane.slow)
-        lane.end_claim()
-        self._place(lane, now)
+        self.in_flight += taken
+        self._end_claim(lane, unused=turn.limit - taken, now=now, host=host)
 
     def claim_failed(self, turns: Sequence[LaneTurn], *, now: float) -> None:
         """Note that nothing was claimed: what was due still is."""
         for turn in turns:
-            lane = self._lanes[turn.webhook_id]
-            lane.end_claim()
-            self._place(lane, now)
+            self._end_claim(self._lanes[turn.webhook_id], unused=turn.limit, now=now)
 
     def finished(
-        self, webhook_id: WebhookId, *, took_ms: float, delivered: bool, now: float
+        self,
+        webhook_id: WebhookId,
+        *,
+        took_ms: float,
+        delivered: bool,
+        now: float,
+        host: str | None = None,
     ) -> None:
-        """Note that an attempt has a result, from which its lane's window and mean are adjusted."""
+        """
+        Note that an attempt has a result, from which its lane's window and mean are adjusted.
+
+        `host` is the address to which it went, None if unknown.
+        """
         lane = self._lanes[webhook_id]
         self._end_attempt(lane)
-        was_slow = lane.slow
-        lane.record(took_ms, delivered=delivered, widest=self.widest)
-        if lane.slow is not was_slow:
-            self._slots.reclassify(lane.in_flight, slow=lane.slow)
+        self._locate(lane, host)
+        self._lanes.record(lane, took_ms, delivered=delivered)
+        if lane.host is not None and (delivered or took_ms <= SLOW_MS):
+            lane.host.answered(now=now)
         self._place(lane, now)
+        self._waiting.unpark(lane.host, now=now)
 
     def returned(self, webhook_id: WebhookId, *, now: float) -> None:
         """Note that an attempt ended without a result: nothing is learnt about its endpoint."""
         lane = self._lanes[webhook_id]
         self._end_attempt(lane)
         self._place(lane, now)
+        self._waiting.unpark(lane.host, now=now)
 
     def block(self, webhook_ids: Iterable[WebhookId], *, now: float) -> None:
         """Give no turn to exactly these, because their results cannot be stored now."""
         before, self._blocked = self._blocked, frozenset(webhook_ids)
-        for webhook_id in self._blocked:
-            self._leave_line(webhook_id)
+        for lane in map(self._lanes.get, self._blocked):
+            if lane is not None:
+                self._waiting.remove(lane)
         for lane in map(self._lanes.get, before - self._blocked):
             if lane is not None:
                 self._place(lane, now)
 
     def rest(self, webhook_id: WebhookId, *, until: float) -> None:
         """Give no turn to this one, which has an attempt in flight, before `until`."""
-        self._lanes[webhook_id].rests_until = until
-        self._leave_line(webhook_id)
+        lane = self._lanes[webhook_id]
+        lane.rests_until = until
+        self._waiting.remove(lane)
 
     def next_due_in(self, *, now: float) -> float | None:
         """Seconds until a lane comes due that is not due yet; None when none is known."""
@@ -190,23 +229,36 @@ class Lanes:
 
     def forget_idle(self) -> None:
         """Bound the memory: an idle lane is made again when something is due in it."""
-        if len(self._lanes) > MAX_LANES:
-            self._lanes = {key: lane for key, lane in self._lanes.items() if not lane.idle}
+        self._lanes.forget_idle()
         self._calendar.compact()
 
-    def _next(self, slow_room: int) -> Lane | None:
-        """Take the next lane out of line: quick and slow ones alternate while both may."""
-        quick, slow = self._ready
-        slow_may = bool(slow) and slow_room > 0
-        if not quick and not slow_may:
-            return None
-        line = slow if slow_may and (self._slow_next or not quick) else quick
-        webhook_id, _ = line.popitem(last=False)
-        return self._lanes[webhook_id]
+    def _begin_claim(self, lane: Lane, limit: int, now: float) -> LaneTurn:
+        if lane.host is not None:
+            lane.host.begin(now=now)
+        lane.claiming = True
+        lane.claimable = limit
+        self._lanes.hold(lane, limit)
+        return LaneTurn(webhook_id=lane.webhook_id, limit=limit, since=lane.next_due.since)
+
+    def _end_claim(self, lane: Lane, *, unused: int, now: float, host: str | None = None) -> None:
+        lane.claimable = 0
+        self._lanes.hold(lane, -unused)
+        self._locate(lane, host)
+        lane.end_claim()
+        self._place(lane, now)
+        self._waiting.unpark(lane.host, now=now)
 
     def _end_attempt(self, lane: Lane) -> None:
-        self._slots.free_one(slow=lane.slow)
         lane.in_flight -= 1
+        self.in_flight -= 1
+        self._lanes.hold(lane, -1)
+
+    def _locate(self, lane: Lane, host: str | None) -> None:
+        """Note where a lane's attempts go; at a new host, it does not wait for the old one."""
+        if host is None or (lane.host is not None and lane.host.key == host):
+            return
+        self._waiting.remove(lane)
+        self._lanes.move(lane, host)
 
     def _place(self, lane: Lane, now: float) -> None:
         """Put a lane in line if it is due and has room, or on the calendar if it is due later."""
@@ -215,10 +267,4 @@ class Lanes:
         if lane.due_at > now:
             self._calendar.schedule(lane.webhook_id, lane.due_at)
         elif lane.room > 0:
-            line, other = self._ready[::-1] if lane.slow else self._ready
-            waits_since = other.pop(lane.webhook_id, now)
-            line.setdefault(lane.webhook_id, waits_since)
-
-    def _leave_line(self, webhook_id: WebhookId) -> None:
-        for line in self._ready:
-            line.pop(webhook_id, None)
+            self._waiting.add(lane, now=now)

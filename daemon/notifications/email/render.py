@@ -1,38 +1,13 @@
-"""Rendering of a notice as the bytes of an email."""
+"""The email about one webhook: its last transition in full, and those that came with it."""
 
-import email.policy
 from collections.abc import Sequence
-from dataclasses import dataclass
-from email.header import Header
 from email.headerregistry import Address
-from email.message import EmailMessage
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from hashlib import sha256
 
 from daemon.core.model.notices import AttemptSummary, Email, LeasedNotice
-from daemon.core.outcomes.endpoint_health import HealthLimits
-from daemon.logs import one_line
-from daemon.notifications.email.formats import time_text, url_text
-from daemon.notifications.email.wording import Wording, later_change, wording_of
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=select_autoescape(["html"]),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    auto_reload=False,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EmailSettings:
-    """What all emails have in common; `console_url` has no trailing slash."""
-
-    sender: Address
-    limits: HealthLimits
-    console_url: str | None = None
+from daemon.notifications.email.formats import error_text, name_text, time_text, url_text
+from daemon.notifications.email.message import Draft, EmailSettings, render
+from daemon.notifications.email.wording import SUBJECT_ENDINGS, Wording, later_change, wording_of
 
 
 def render_email(
@@ -41,45 +16,49 @@ def render_email(
     *,
     to: Sequence[Address],
     for_administrators: bool,
+    earlier: Sequence[LeasedNotice] = (),
 ) -> Email:
     """
     Render the email to these addresses; `for_administrators` adds SQL and shell commands.
 
-    A notice has the same Message-ID each time, so that a mail system can recognise an email that
-    was sent twice.
+    `earlier` are notices of the same webhook that are mailed together with this one, which is the
+    last.
     """
     wording = wording_of(notice, settings.limits)
     values = _template_values(wording, notice, settings, for_administrators=for_administrators)
-    message = _headers(wording.subject, notice, settings, to=to)
-    text, html = (
-        _TEMPLATES.get_template(f"notice.{kind}").render(values) for kind in ("txt", "html")
+    notices = [*earlier, notice]
+    history = transitions(notices) if earlier else []
+    draft = Draft(
+        template="notice",
+        values={**values, "history": history},
+        subject=wording.subject,
+        message_id=message_id(notices),
+        date=notice.leased_at,
+        to=to,
     )
-    message.set_content(text, cte="quoted-printable")
-    message.add_alternative(html, subtype="html", cte="quoted-printable")
-    recipients = tuple(address.addr_spec for address in to)
-    return Email(settings.sender.addr_spec, recipients, message.as_bytes())
+    return render(draft, settings)
 
 
-def _headers(
-    subject: str, notice: LeasedNotice, settings: EmailSettings, *, to: Sequence[Address]
-) -> EmailMessage:
-    domain = settings.sender.domain
-    message = EmailMessage(policy=email.policy.SMTP)
-    message["From"] = settings.sender
-    message["To"] = to
-    # Encoded here: the library's own folding loses blanks between words of several scripts.
-    message.set_raw("Subject", Header(subject, "utf-8", header_name="Subject").encode())
-    message["Date"] = notice.leased_at
-    message["Message-ID"] = f"<notice-{notice.id}-{notice.webhook_id}@{domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834
-    message["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
-    return message
+def message_id(notices: Sequence[LeasedNotice]) -> str:
+    """
+    The same each time that the same notices are mailed, so that a mail system can recognise an
+    email that was sent twice; an email with another notice besides must not look like a copy.
+    """
+    if len(notices) == 1:
+        return f"notice-{notices[0].id}-{notices[0].webhook_id}"
+    ids = " ".join(f"{notice.id}-{notice.webhook_id}" for notice in notices)
+    return f"notices-{sha256(ids.encode()).hexdigest()[:40]}"
+
+
+def transitions(notices: Sequence[LeasedNotice]) -> list[tuple[str, str]]:
+    """The time and the words of each notice, such as `is failing`, in their order."""
+    return [(time_text(each.created_at), SUBJECT_ENDINGS[each.kind]) for each in notices]
 
 
 def _template_values(
     wording: Wording, notice: LeasedNotice, settings: EmailSettings, *, for_administrators: bool
 ) -> dict[str, object]:
-    """The templates' variables, all of them plain text."""
+    """The template's variables, all of them plain text."""
     console = settings.console_url
     explained = wording.explains_resuming
     return {
@@ -88,7 +67,7 @@ def _template_values(
         "next": wording.next,
         "to_do": wording.to_do,
         "later_change": later_change(notice),
-        "reason": one_line(notice.reason or ""),
+        "reason": error_text(notice.reason or ""),
         "facts": _facts(notice),
         "attempts": [_attempt_cells(attempt) for attempt in notice.attempts],
         "link": None if console is None else f"{console}/webhooks/{notice.webhook_id}",
@@ -99,7 +78,7 @@ def _template_values(
 
 def _facts(notice: LeasedNotice) -> list[tuple[str, str]]:
     return [
-        ("Name", one_line(notice.webhook_name)),
+        ("Name", name_text(notice.webhook_name)),
         ("Endpoint", url_text(notice.endpoint_url)),
         ("ID", str(notice.webhook_id)),
         ("Tenant", str(notice.tenant_id)),
@@ -113,7 +92,7 @@ def _attempt_cells(attempt: AttemptSummary) -> dict[str, str]:
         "at": time_text(attempt.at),
         "status": "no answer" if attempt.status is None else str(attempt.status),
         "took": "" if attempt.took_ms is None else f"{attempt.took_ms} ms",
-        "result": one_line(attempt.error or "delivered"),
+        "result": error_text(attempt.error or "delivered"),
     }
 
 

@@ -5,10 +5,7 @@ from typing import assert_never
 
 from daemon.core.model.notices import LeasedNotice, NoticeKind
 from daemon.core.outcomes.endpoint_health import HealthLimits
-from daemon.logs import one_line
-from daemon.notifications.email.formats import time_text
-
-LONGEST_NAME = 80
+from daemon.notifications.email.formats import name_text, time_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +25,7 @@ SUBJECT_ENDINGS = {
     NoticeKind.NEARLY_PAUSED: "will soon be paused",
     NoticeKind.PAUSED: "was paused",
     NoticeKind.GONE: "was paused: 410 Gone",
+    NoticeKind.RECOVERED: "has recovered",
 }
 AFTER_PAUSE = (
     "Nothing is sent to the webhook until it is resumed. Pending deliveries are sent then. Events"
@@ -46,12 +44,16 @@ GONE_HAPPENED = (
     "The endpoint answered 410 Gone, which means that it no longer accepts deliveries. The webhook"
     " was paused immediately."
 )
+RECOVERED_HAPPENED = (
+    "The endpoint has accepted a delivery again. Its count of failures in a row is back at zero."
+)
+AFTER_RECOVERY = "Deliveries continue. Those that are waiting for a retry are sent when it is due."
+NOTHING_TO_DO = "Nothing, unless deliveries were given up meanwhile: retry or replay those."
 
 
 def wording_of(notice: LeasedNotice, limits: HealthLimits) -> Wording:
     """The wording for the notice's kind, with its numbers filled in."""
-    name = one_line(notice.webhook_name, longest=LONGEST_NAME) or "without a name"
-    subject = f"Webhook “{name}” {SUBJECT_ENDINGS[notice.kind]}"
+    subject = f"{title_of(notice)} {SUBJECT_ENDINGS[notice.kind]}"
     failed = f"{_failed_attempts(notice.failures)}. {_last_success(notice)}."
     match notice.kind:
         case NoticeKind.FAILING | NoticeKind.HALF_WAY | NoticeKind.NEARLY_PAUSED:
@@ -61,17 +63,25 @@ def wording_of(notice: LeasedNotice, limits: HealthLimits) -> Wording:
             return Wording(subject, happened, AFTER_PAUSE, FIX_AND_RESUME, True)
         case NoticeKind.GONE:
             return Wording(subject, GONE_HAPPENED, AFTER_PAUSE, FIX_OR_DELETE, True)
+        case NoticeKind.RECOVERED:
+            return Wording(subject, RECOVERED_HAPPENED, AFTER_RECOVERY, NOTHING_TO_DO, False)
         case _:
             assert_never(notice.kind)
 
 
+def title_of(notice: LeasedNotice) -> str:
+    """The webhook by its name, as subjects and lists show it."""
+    return f"Webhook “{name_text(notice.webhook_name) or 'without a name'}”"
+
+
 def later_change(notice: LeasedNotice) -> str | None:
     """A sentence about a change since the notice was written, for an email that is sent late."""
-    was_paused = notice.kind in {NoticeKind.PAUSED, NoticeKind.GONE}
-    if was_paused:
+    if notice.kind in {NoticeKind.PAUSED, NoticeKind.GONE}:
         return "The webhook has since been resumed." if notice.is_active else None
     if not notice.is_active:
         return "The webhook has since been paused."
+    if notice.kind is NoticeKind.RECOVERED:
+        return "Deliveries have since failed again." if notice.consecutive_failures else None
     if notice.consecutive_failures < notice.failures:
         return "The failure count has since been reset."
     return None

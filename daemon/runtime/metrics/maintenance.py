@@ -2,7 +2,11 @@
 
 from daemon.runtime.metrics.registry import MetricsRegistry
 
-RETENTION_TABLES = ("deliveries", "events", "replays", "notices")
+RETENTION_TABLES = (
+    *("deliveries", "events", "replays", "notices"),
+    *("confirmations", "mail_recipients"),
+    *("audit", "tenant_tokens", "subscription_changes"),
+)
 
 
 class MaintenanceMetrics:

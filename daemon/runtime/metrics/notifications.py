@@ -11,5 +11,14 @@ class NotificationMetrics:
         self.notices = registry.counters(
             "notices", "Notices of endpoints' transitions.", label="kind", values=NoticeKind
         )
-        self.mails_sent = registry.counter("mails_sent", "Notices that were mailed.")
-        self.mails_failed = registry.counter("mails_failed", "Failed attempts to mail a notice.")
+        self.mails_sent = registry.counter("mails_sent", "Mails with notices that were sent.")
+        self.mails_failed = registry.counter("mails_failed", "Failed attempts to send a mail.")
+        self.notices_merged = registry.counter(
+            "notices_merged", "Notices that came in a mail with an earlier one."
+        )
+        self.notices_put_off = registry.counter(
+            "notices_put_off", "Notices put off because their recipient was mailed shortly before."
+        )
+        self.confirmations_sent = registry.counter(
+            "confirmations_sent", "Mails that asked the owner of an address to confirm it."
+        )

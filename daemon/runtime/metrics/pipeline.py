@@ -18,6 +18,11 @@ class PipelineMetrics:
             "claim_seconds", "Transactions that claim deliveries.", bounds=DATABASE_SECONDS
         )
         self.postponed = counter("postponed", "Attempts postponed because of a fault of our own.")
+        self.oldest_postponed_seconds = gauge(
+            "oldest_postponed_seconds", "How long the delivery has waited that was postponed first."
+        )
+        self._stalls = counter("stalls", "Times that the event loop stood still.")
+        self._stalled_seconds = counter("stalled_seconds", "How long it stood still in all.")
         self.result_store_seconds = histogram(
             "result_store_seconds", "Transactions that store results.", bounds=DATABASE_SECONDS
         )
@@ -32,3 +37,8 @@ class PipelineMetrics:
         self.pending_lag_seconds = gauge(
             "pending_lag_seconds", "How late the oldest due delivery is."
         )
+
+    def observe_stall(self, seconds: float) -> None:
+        """Count one stall of the event loop."""
+        self._stalls.inc()
+        self._stalled_seconds.inc(seconds)

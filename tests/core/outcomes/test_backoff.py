@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.outcomes.backoff import MAX_JITTER, parse_retry_after, retry_delay
+from daemon.core.outcomes.backoff import MAX_JITTER, parse_retry_after, probe_wait, retry_delay
 
 SCHEDULE = [timedelta(minutes=n) for n in (1, 5, 15, 60, 1440)]
 NOW = datetime(2025, 11, 25, 14, 30, tzinfo=UTC)
@@ -133,3 +133,22 @@ def test_any_date_is_returned_as_the_wait_until_then(wait: int) -> None:
 def test_an_attempt_number_below_one_counts_as_the_first(attempt: int) -> None:
     assert retry_delay(attempt, SCHEDULE, jitter=0.0) == SCHEDULE[0]
     assert retry_delay(attempt, [], jitter=0.0) is None
+
+
+def test_an_endpoint_that_is_failing_is_tried_after_one_second_then_two_then_four() -> None:
+    waits = [probe_wait(failed, timedelta(minutes=1)).total_seconds() for failed in range(8)]
+
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+@given(
+    failed=st.integers(0, 2**31 - 1),
+    longest=st.timedeltas(timedelta(), timedelta(days=1)),
+)
+def test_the_wait_for_a_probe_never_shrinks_nor_exceeds_the_longest(
+    failed: int, longest: timedelta
+) -> None:
+    wait = probe_wait(failed, longest)
+
+    assert wait <= probe_wait(failed + 1, longest) <= longest
+    assert wait == longest or wait >= timedelta(seconds=1)

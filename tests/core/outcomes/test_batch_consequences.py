@@ -1,10 +1,11 @@
 """A batch of results has the effects on endpoints that its results would have one by one."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,9 @@ LIMITS = HealthLimits(failing_after=2, pause_after=4)
 A, B, C = (WebhookId(UUID(int=n)) for n in (1, 2, 3))
 
 
-def result_of(webhook_id: WebhookId, status: int | None, number: int = 0) -> AttemptResult:
+def result_of(
+    webhook_id: WebhookId, status: int | None, number: int = 0, began: datetime | None = None
+) -> AttemptResult:
     claim = Claim(
         delivery_id=DeliveryId(UUID(int=number)),
         webhook_id=webhook_id,
@@ -36,6 +39,7 @@ def result_of(webhook_id: WebhookId, status: int | None, number: int = 0) -> Att
         leased_until=NOW,
         endpoint_url="https://receiver.test/",
         secrets=StoredSecrets(webhook_id, "whsec_", endpoint_url="https://receiver.test/"),
+        failing_since=began,
     )
     delivered = status is not None and 200 <= status < 300
     verdict = Verdict(
@@ -45,11 +49,14 @@ def result_of(webhook_id: WebhookId, status: int | None, number: int = 0) -> Att
 
 
 def consequences_of(
-    *statuses: int | None, health: Health = NEW
+    *statuses: int | None,
+    health: Health = NEW,
+    began: datetime | None = None,
+    limits: HealthLimits = LIMITS,
 ) -> tuple[HealthChange, list[NoticeKind]]:
     """The change of one endpoint by results with these statuses, and the kinds of its notices."""
-    batch = [result_of(A, status, number) for number, status in enumerate(statuses)]
-    [change], notices = consequences(batch, {A: health}, LIMITS)
+    batch = [result_of(A, status, number, began) for number, status in enumerate(statuses)]
+    [change], notices = consequences(batch, {A: health}, limits)
     return change, [notice.kind for notice in notices]
 
 
@@ -69,12 +76,60 @@ def test_results_apply_in_the_order_in_which_the_attempts_ended() -> None:
     assert consequences_of(200, 500)[0].health.consecutive_failures == 1
 
 
-def test_a_batch_may_cause_both_transitions() -> None:
+def test_a_batch_does_not_pause_what_it_makes_failing() -> None:
     change, kinds = consequences_of(500, 500, None, 503, 500)
 
-    assert change.health == Health(False, True, 5)
+    assert change.health == Health(True, True, 5, newly_failing=True)
+    assert change.paused_reason is None
+    assert kinds == [NoticeKind.FAILING]
+
+
+def test_a_batch_of_attempts_that_began_while_failing_may_pause() -> None:
+    failing = Health(True, True, 2, failing_since=NOW, failed_probes=0)
+
+    change, kinds = consequences_of(500, None, health=failing, began=NOW)
+
+    assert change.health == Health(False, True, 4, failing_since=NOW, failed_probes=2)
     assert change.paused_reason == "failures"
-    assert kinds == [NoticeKind.FAILING, NoticeKind.PAUSED]
+    assert kinds == [NoticeKind.PAUSED]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "began", "probe_in"),
+    [
+        ((500,), None, None),  # began before: the time that is stored stays
+        ((500,), NOW, 4),
+        ((500, 500), NOW, 8),
+        ((200,), NOW, None),
+        ((200, 500, 500), NOW, 1),  # failing again
+        ((500, 200, 500), NOW, None),
+    ],
+)
+def test_each_failed_probe_doubles_the_wait_for_the_next(
+    statuses: tuple[int, ...], began: datetime | None, probe_in: float | None
+) -> None:
+    failing = Health(True, True, 3, failing_since=NOW, failed_probes=1)
+    limits = HealthLimits(failing_after=2, pause_after=100)
+
+    change, _ = consequences_of(*statuses, health=failing, began=began, limits=limits)
+
+    assert change.probe_in == (None if probe_in is None else timedelta(seconds=probe_in))
+
+
+def test_the_transition_sets_the_first_wait_and_without_spacing_there_is_none() -> None:
+    spaced, _ = consequences_of(500, 500)
+    off = HealthLimits(failing_after=2, pause_after=4, failing_backoff=timedelta())
+    at_once, _ = consequences_of(500, 500, limits=off)
+
+    assert spaced.probe_in == timedelta(seconds=1)
+    assert at_once.probe_in == timedelta()
+
+
+def test_a_recovery_is_noticed_once_after_the_failure() -> None:
+    change, kinds = consequences_of(500, 500, 200, 200)
+
+    assert change.health == NEW
+    assert kinds == [NoticeKind.FAILING, NoticeKind.RECOVERED]
 
 
 def test_a_410_pauses_with_a_reason_of_its_own() -> None:
@@ -93,9 +148,9 @@ def test_a_success_after_the_pause_does_not_resume() -> None:
 
 
 def test_an_endpoint_that_is_paused_already_gets_no_reason_and_no_notice() -> None:
-    change, kinds = consequences_of(500, 410, health=Health(False, True, 50))
+    change, kinds = consequences_of(500, 410, health=Health(False, True, 50, NOW))
 
-    assert change == HealthChange(A, Health(False, True, 52), False, True, None)
+    assert change == HealthChange(A, Health(False, True, 52, NOW), False, True, None)
     assert kinds == []
 
 
@@ -126,11 +181,20 @@ batches = st.lists(
         st.sampled_from([A, B, C]),
         st.sampled_from([200, 200, 500, 500, None, 410]),
         st.integers(0, 1000),
+        st.sampled_from([None, NOW]),
     ),
     max_size=40,
 )
 healths = st.dictionaries(
-    st.sampled_from([A, B, C]), st.builds(Health, st.booleans(), st.booleans(), st.integers(0, 5))
+    st.sampled_from([A, B, C]),
+    st.builds(
+        Health,
+        is_active=st.booleans(),
+        is_failing=st.booleans(),
+        consecutive_failures=st.integers(0, 5),
+        failing_since=st.sampled_from([None, NOW]),
+        failed_probes=st.integers(0, 5),
+    ),
 )
 limits = st.builds(HealthLimits, st.integers(1, 5), st.integers(1, 10))
 
@@ -199,5 +263,5 @@ def test_a_single_result_is_a_single_step(
         elif each.verdict.delivered:
             assert changes[0].health == after_success(before)
         else:
-            gone = each.verdict.gone
-            assert changes[0].health == after_failure(before, limits, gone=gone)[0]
+            gone, began = each.verdict.gone, each.claim.failing_since
+            assert changes[0].health == after_failure(before, limits, gone=gone, began=began)[0]

@@ -117,7 +117,10 @@ def test_the_parts_of_a_verdict_agree(outcome: Outcome, attempt: int, jitter: fl
     assert verdict.status == (response.status if response else None)
     assert (verdict.error is None) == verdict.delivered
     assert verdict.gone == (response is not None and response.status == 410)
-    assert (verdict.retry_in is None) == (verdict.delivered or attempt > len(SCHEDULE))
+    too_large = outcome.result if isinstance(outcome.result, Failure) else None
+    assert verdict.too_large == (too_large is not None and too_large.kind == "too_large")
+    ends = verdict.delivered or verdict.too_large or attempt > len(SCHEDULE)
+    assert (verdict.retry_in is None) == ends
     if verdict.retry_in is not None:
         least = SCHEDULE[attempt - 1]
         assert least <= verdict.retry_in <= max(SCHEDULE) * (1 + MAX_JITTER)

@@ -1,12 +1,13 @@
 """Only public addresses, and those in networks that the operator allows, are accepted."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from daemon.core.policy.addresses import GLOBAL_V6, judge_address
+from daemon.core.policy.addresses import DENIED, GLOBAL_V6, judge_address, judge_literal
 from daemon.core.policy.refusal import Refusal
 from tests.core.policy.url_corpus import (
     INSIDE,
@@ -22,6 +23,9 @@ from tests.core.policy.url_corpus import (
     ipv6,
     within,
 )
+
+# In any prefix, so that an address may have this form by chance.
+ISATAP = {form for form in INSIDE if form.startswith("ISATAP of") or form == "ISATAP"}
 
 
 @pytest.mark.parametrize(("first", "last"), SPECIAL_PURPOSE)
@@ -56,6 +60,41 @@ def test_an_allowed_network_allows_its_addresses_embedded_in_ipv6_addresses(form
 
     assert judge_address(embedded(form, "10.1.2.3"), policy) is None
     assert isinstance(judge_address(embedded(form, "10.2.0.0"), policy), Refusal)
+
+
+@pytest.mark.parametrize("form", sorted(set(INSIDE) - ISATAP))
+@pytest.mark.parametrize("v4", ["93.184.216.34", "10.1.2.3"])
+def test_an_ipv4_address_written_as_an_ipv6_address_is_refused_whatever_it_is(
+    form: str, v4: str
+) -> None:
+    address = ip_address(embedded(form, v4))
+
+    assert isinstance(judge_literal(address, STRICT), Refusal)
+    assert isinstance(judge_literal(address, allowing("0.0.0.0/0")), Refusal)
+
+
+def test_an_ipv6_network_that_is_allowed_may_be_written_in_a_url() -> None:
+    assert judge_literal(ip_address("::1"), allowing("::1/128")) is None
+    assert judge_literal(ip_address("64:ff9b::a00:1"), allowing("64:ff9b::/96")) is None
+
+
+@pytest.mark.parametrize("denied", ["93.184.216.34/32", "93.184.0.0/16", "0.0.0.0/0"])
+def test_a_denied_network_is_refused_in_every_form_though_public_or_allowed(denied: str) -> None:
+    public = replace(STRICT, deny_networks=(ip_network(denied),))
+    allowed = replace(allowing("0.0.0.0/0", "::/0"), deny_networks=(ip_network(denied),))
+
+    for address in ("93.184.216.34", *(embedded(form, "93.184.216.34") for form in INSIDE)):
+        assert judge_address(address, public) == DENIED
+        assert judge_address(address, allowed) == DENIED
+
+
+def test_a_denied_network_denies_only_its_own_addresses() -> None:
+    networks = (ip_network("93.184.216.0/24"), ip_network("2606:4700::/32"))
+    policy = replace(STRICT, deny_networks=networks)
+
+    assert judge_address("2606:4700::1", policy) == DENIED
+    for address in ("93.184.215.255", "93.184.217.0", "2606:4701::", "8.8.8.8"):
+        assert judge_address(address, policy) is None
 
 
 @pytest.mark.parametrize(

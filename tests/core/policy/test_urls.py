@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from daemon.core.policy.addresses import GLOBAL_V6, judge_address
+from daemon.core.policy.addresses import GLOBAL_V6, judge_literal
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import Target, judge_url
@@ -72,6 +72,9 @@ REASONS = {
     "https://localhost/": "the host's address is not public; use a host on the public internet",
     "https://[::1]/": "the host's address is not public; use a host on the public internet",
     "https://[x]/": "the URL's host is not a valid IP address",
+    "https://[::ffff:8.8.8.8]/": "an IPv4 address must not be written as an IPv6 address",
+    "https://intranet/": "the host's name is not public; use a host on the public internet",
+    "https://a.com/#b": "the URL must not contain a fragment; write # as %23",
     "https://a.com/" + "a" * 3000: "the URL is longer than 2048 characters",
 }
 
@@ -85,12 +88,16 @@ def test_a_refusal_states_its_cause(url: str, reason: str) -> None:
     ("url", "target"),
     [
         (
-            "https://Example.com/a?b#c",
+            "https://Example.com/a?b",
             Target(True, "example.com", 443, "example.com", "/a?b"),
         ),
         (
             "https://example.com:8443?b",
             Target(True, "example.com", 8443, "example.com:8443", "/?b"),
+        ),
+        (
+            "https://example.com.:8443/",
+            Target(True, "example.com", 8443, "example.com:8443", "/"),
         ),
         ("http://example.com:80", Target(False, "example.com", 80, "example.com", "/")),
         ("http://example.com:443", Target(False, "example.com", 443, "example.com:443", "/")),
@@ -134,9 +141,17 @@ def test_port_ranges_include_both_ends() -> None:
 def test_an_allowed_network_allows_only_plain_spellings_of_its_addresses() -> None:
     policy = allowing("127.0.0.0/8")
 
-    for host in ("127.0.0.1", "[::ffff:127.0.0.1]", "localhost"):
+    for host in ("127.0.0.1", "localhost", "localhost.", "a.localhost"):
         assert isinstance(judge_url(f"http://{host}:8080/", policy), Target), host
-    for host in ("127.1", "2130706433", "0x7f.0.0.1", "127。0。0。1", "[::1]", "10.0.0.1"):
+    for host in (
+        "127.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "127。0。0。1",
+        "[::1]",
+        "10.0.0.1",
+        "[::ffff:127.0.0.1]",
+    ):
         assert isinstance(judge_url(f"http://{host}:8080/", policy), Refusal), host
 
 
@@ -170,7 +185,7 @@ def test_every_spelling_of_an_ipv6_address_is_judged_like_the_address(
 
     judged = judge_url(f"https://[{spelt.upper() if upper else spelt}]/", STRICT)
 
-    assert isinstance(judged, Refusal) == isinstance(judge_address(str(address), STRICT), Refusal)
+    assert isinstance(judged, Refusal) == isinstance(judge_literal(address, STRICT), Refusal)
 
 
 label = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
@@ -197,7 +212,7 @@ def test_every_ordinary_url_is_accepted_and_keeps_its_parts(
 
 @given(address=st.one_of(ipv4, within(GLOBAL_V6)))
 def test_every_public_address_is_accepted_in_a_url(address: IPv4Address | IPv6Address) -> None:
-    assume(judge_address(str(address), STRICT) is None)
+    assume(judge_literal(address, STRICT) is None)
     host = f"[{address}]" if address.version == 6 else str(address)
 
     assert host_of(f"https://{host}/") == str(address)

@@ -57,6 +57,7 @@ SPECIAL_PURPOSE = [
     ("2001:30::", "2001:3f:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("2620:4f:8000::", "2620:4f:8000:ffff:ffff:ffff:ffff:ffff"),
+    ("3ffe::", "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("5f00::", "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
@@ -77,7 +78,7 @@ NEIGHBOURS = [
     "198.17.255.255", "198.20.0.0", "198.51.99.255", "198.51.101.0", "203.0.112.255",
     "203.0.114.0", "223.255.255.255",
     "2000::", "2001:200::", "2001:db7:ffff::", "2001:db9::", "2003::", "2606:4700:4700::1111",
-    "2620:4f:7fff::", "2620:4f:8001::", "3ffe:ffff::", "3fff:1000::",
+    "2620:4f:7fff::", "2620:4f:8001::", "3ffd:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::",
 ]  # fmt: skip
 
 INSIDE = {
@@ -151,7 +152,7 @@ REFUSED = [
     "https://exa%6dple.com/", "https://%65xample.com/", "https://127.0.0.1%2f.example.com/",
     "https://example.com%00.evil.com/", "https://%31%32%37.0.0.1/", "https://example.com%/",
     "https://.", "https://./", "https://../", "https://.example.com/", "https://example..com/",
-    "https://example.com./", "https://example.com../", "https://com./", "https://-example.com/",
+    "https://example.com../", "https://example.com.../", "https://com./", "https://-example.com/",
     "https://example-.com/", "https://example.-com/", "https://exa*mple.com/", "https://*/",
     "https://*.example.com/", "https://exam!ple.com/", "https://exam$ple.com/",
     "https://exam'ple.com/", "https://exam(ple.com/", "https://exam,ple.com/",
@@ -162,6 +163,9 @@ REFUSED = [
     f"https://{'a' * 64}.com/", f"https://{'a.' * 127}com/", f"https://{'a' * 300}/",
     f"https://{'ä' * 64}.com/", f"https://example.com/{'a' * LONGEST_URL}",
     f"https://example.com/?{'a' * LONGEST_URL}", f"https://example.com/#{'a' * LONGEST_URL}",
+    # fragments
+    "https://example.com#", "https://example.com#part", "https://example.com/#a@b",
+    "https://example.com/?x=1#part", "https://example.com/a#/b?c",
     "https://xn--a\xe4.com/", "https://\u00ad/", "https://\u200b/", "https://\u202e.com/",
     "https://a\u0338.\u0338com/",
     # ports
@@ -203,6 +207,10 @@ REFUSED = [
     "https://224.0.0.1/", "https://255.255.255.255/", "https://240.0.0.1/",
     "https://localhost/", "https://LOCALHOST/", "https://LocalHost:8443/", "https://a.localhost/",
     "https://localhost./", "https://ｌｏｃａｌｈｏｓｔ/", "https://loc\u00adalhost/", "https://ⓛocalhost/",
+    # IPv4 as IPv6, though it is public
+    "https://[::ffff:8.8.8.8]/", "https://[::ffff:808:808]/", "https://[::8.8.8.8]/",
+    "https://[::ffff:0:8.8.8.8]/", "https://[64:ff9b::8.8.8.8]/", "https://[2002:808:808::1]/",
+    "https://[2001:0:808:808::f7f7:f7f7]/",
     # IPv6 in brackets
     "https://[]/", "https://[/", "https://]/", "https://[::/", "https://::1/", "https://::1]/",
     "https://[::1/", "https://[::]/", "https://[::1]/", "https://[::1]:443/", "https://[0::1]/",
@@ -215,7 +223,8 @@ REFUSED = [
     "https://[2606::200:5efe:127.0.0.1]/", "https://[fe80::1]/", "https://[fe80::1%25eth0]/",
     "https://[fe80::1%eth0]/", "https://[2606:4700::1111%251]/", "https://[2606:4700::1111%1]/",
     "https://[fc00::1]/", "https://[fd00:ec2::254]/", "https://[fec0::1]/", "https://[ff02::1]/",
-    "https://[100::1]/", "https://[2001:db8::1]/", "https://[3fff::1]/", "https://[5f00::1]/",
+    "https://[100::1]/", "https://[2001:db8::1]/", "https://[3fff::1]/", "https://[3ffe::1]/", "https://[3ffe:ffff::]/",
+    "https://[5f00::1]/",
     "https://[4000::1]/", "https://[1::1]/", "https://[2001:2::1]/", "https://[2620:4f:8000::1]/",
     "https://[::ffff:0177.0.0.1]/", "https://[::ffff:127.1]/", "https://[::ffff:1.2.3.256]/",
     "https://[8.8.8.8]/", "https://[127.0.0.1]/", "https://[localhost]/", "https://[example.com]/",
@@ -231,6 +240,9 @@ REFUSED = [
 ACCEPTED = {
     "https://example.com": "example.com",
     "https://example.com/": "example.com",
+    "https://example.com./": "example.com",
+    "https://Example.COM.:8443/": "example.com",
+    "https://bücher.example./": "xn--bcher-kva.example",
     "https://EXAMPLE.com/": "example.com",
     "HTTPS://Example.COM/Path": "example.com",
     "hTTps://example.com": "example.com",
@@ -239,12 +251,9 @@ ACCEPTED = {
     "https://example.com:0443/": "example.com",
     "https://example.com:8443/hooks": "example.com",
     "https://example.com?x=1": "example.com",
-    "https://example.com#part": "example.com",
-    "https://example.com/?x=1#part": "example.com",
     "https://example.com:443?x": "example.com",
     "https://example.com/@user": "example.com",
     "https://example.com?u=a@b": "example.com",
-    "https://example.com#a@b": "example.com",
     "https://example.com/a:b@c": "example.com",
     "https://example.com/https://127.0.0.1/": "example.com",
     "https://example.com/%0d%0aHost:%20evil": "example.com",
@@ -265,11 +274,9 @@ ACCEPTED = {
     "https://127.0.0.1.example.com/": "127.0.0.1.example.com",
     "https://127.0.0.1.nip.io/": "127.0.0.1.nip.io",  # refused when it is looked up
     "https://localhost.example.com/": "localhost.example.com",
-    "https://notlocalhost/": "notlocalhost",
-    "https://intranet/": "intranet",
-    "https://x/": "x",
     f"https://{'a' * 63}.com/": "a" * 63 + ".com",
     f"https://{'a.' * 125}com/": "a." * 125 + "com",
+    f"https://{'a.' * 125}com./": "a." * 125 + "com",
     f"https://example.com/{'a' * (LONGEST_URL - 20)}": "example.com",
     "https://bücher.example/": "xn--bcher-kva.example",
     "https://BÜCHER.example/": "xn--bcher-kva.example",
@@ -286,7 +293,4 @@ ACCEPTED = {
     "https://[2606:4700:4700::1111]/": "2606:4700:4700::1111",
     "https://[2606:4700:4700:0:0:0:0:1111]:8443/": "2606:4700:4700::1111",
     "https://[2A00:1450:4001:80B::200E]": "2a00:1450:4001:80b::200e",
-    "https://[::ffff:8.8.8.8]/": "::ffff:808:808",
-    "https://[64:ff9b::8.8.8.8]/": "64:ff9b::808:808",
-    "https://[2002:808:808::1]/": "2002:808:808::1",
 }

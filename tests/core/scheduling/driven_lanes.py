@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, SLOW_MS, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 
@@ -12,6 +12,10 @@ EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 
 def endpoint(number: int) -> WebhookId:
     return WebhookId(UUID(int=number))
+
+
+def tenant(number: int) -> TenantId:
+    return TenantId(UUID(int=number))
 
 
 A, B, C = endpoint(1), endpoint(2), endpoint(3)
@@ -26,9 +30,23 @@ def lanes_of(*, slots: int = 100, widest: int = 10) -> Lanes:
     return Lanes(slots=slots, widest=widest)
 
 
-def mark_due(lanes: Lanes, *ids: WebhookId, due_at: float = 0.0, now: float = 0.0) -> None:
+def mark_due(
+    lanes: Lanes,
+    *ids: WebhookId,
+    due_at: float = 0.0,
+    now: float = 0.0,
+    tenant_id: TenantId | None = None,
+    since: datetime | None = EPOCH,
+    failing: bool = False,
+) -> None:
+    """Mark lanes due from `due_at` on; without a `tenant_id`, each is of a tenant of its own."""
     for webhook_id in ids:
-        lanes.mark_due(webhook_id, due_at, at(due_at), now=now)
+        lanes.mark_due(
+            *(webhook_id, due_at, at(due_at) if since is EPOCH else since),
+            tenant_id=tenant_id or TenantId(webhook_id),
+            now=now,
+            failing=failing,
+        )
 
 
 def claim_all(

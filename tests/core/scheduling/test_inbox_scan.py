@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.core.model.ids import TenantId
-from daemon.core.scheduling.inbox_scan import InboxScan, Snapshot, XidRange
+from daemon.core.scheduling.inbox_scan import InboxScan, Snapshot, XidRange, unserved
 from daemon.core.scheduling.inbox_turns import InboxKey
 
 steps = st.lists(
@@ -109,3 +109,33 @@ def test_a_full_scan_finds_again_what_was_found_before(transactions: list[set[in
 def test_a_snapshot_is_read_as_postgresql_prints_it() -> None:
     assert Snapshot.parse("10:20:11,14") == Snapshot(20, (11, 14))
     assert Snapshot.parse("10:10:") == Snapshot(10, ())
+
+
+@given(
+    counts=st.dictionaries(
+        st.builds(InboxKey, st.integers(1, 4), st.builds(TenantId, st.uuids(version=4))),
+        st.integers(0, 5),
+        max_size=12,
+    ),
+    one_tenant=st.booleans(),
+    limit=st.integers(1, 8),
+    per_key=st.integers(1, 4),
+)
+def test_no_place_is_forgotten_at_which_a_scan_left_events(
+    counts: dict[InboxKey, int], one_tenant: bool, limit: int, per_key: int
+) -> None:
+    if one_tenant:
+        counts = {InboxKey(n, TenantId(UUID(int=1))): c for n, c in enumerate(counts.values())}
+    order = {
+        key: (sum(k.tenant_id == key.tenant_id and k < key for k in counts), key) for key in counts
+    }
+    leased: dict[InboxKey, int] = {}
+    for key in sorted(counts, key=order.__getitem__)[:limit]:
+        leased[key] = min(counts[key], per_key, limit - sum(leased.values()))
+
+    rest = unserved(counts, leased, limit=limit, per_key=per_key)
+
+    assert len(rest) == len(set(rest))
+    assert {key for key in counts if counts[key] > leased.get(key, 0)} <= set(rest)
+    if limit > 5 * len(counts) and per_key > 3:
+        assert len(rest) <= sum(count >= per_key for count in counts.values())

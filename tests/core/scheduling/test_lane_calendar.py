@@ -2,8 +2,7 @@
 
 import pytest
 
-from daemon.core.scheduling import calendar
-from daemon.core.scheduling import lanes as lanes_module
+from daemon.core.scheduling import calendar, known_lanes
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import LaneTurn
 from tests.core.scheduling.driven_lanes import (
@@ -68,7 +67,7 @@ def test_the_calendar_does_not_grow_with_earlier_due_times(
 
 
 def test_only_idle_lanes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "MAX_LANES", 0)
+    monkeypatch.setattr(known_lanes, "MAX_LANES", 0)
     lanes = lanes_of()
     claiming, waiting, later, busy, idle = (endpoint(n) for n in range(5))
     mark_due(lanes, busy, idle)
@@ -82,7 +81,7 @@ def test_only_idle_lanes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
     lanes.forget_idle()
 
-    assert set(lanes._lanes) == {claiming, waiting, later, busy}
+    assert set(lanes._lanes._lanes) == {claiming, waiting, later, busy}
     claim_nothing(lanes, [turn])
     finish(lanes, busy)
     assert [turn.webhook_id for turn in lanes.next_turns(now=9.0, room=10)] == [waiting, later]

@@ -16,7 +16,7 @@ def test_without_a_due_lane_there_are_no_turns() -> None:
 
 def test_a_due_lane_has_a_turn_from_its_due_time_on() -> None:
     lanes = lanes_of()
-    lanes.mark_due(A, 5.0, at(3), now=5.0)
+    mark_due(lanes, A, due_at=5.0, since=at(3), now=5.0)
 
     assert lanes.ready == 1
     assert lanes.next_turns(now=5.0, room=10) == [LaneTurn(A, 2, at(3))]
@@ -62,8 +62,8 @@ def test_an_attempt_marked_due_during_a_claim_has_a_turn_from_the_earlier_time_o
     mark_due(lanes, A)
 
     [turn] = lanes.next_turns(now=0.0, room=10)
-    lanes.mark_due(A, 0.0, at(2), now=0.0)
-    lanes.mark_due(A, 9.0, at(9), now=0.0)
+    mark_due(lanes, A, due_at=0.0, since=at(2), now=0.0)
+    mark_due(lanes, A, due_at=9.0, since=at(9), now=0.0)
     lanes.claimed(turn, taken=0, last_due=None, upcoming=NextDue(5.0, at(5)), now=0.0)
 
     assert [turn.since for turn in lanes.next_turns(now=0.0, room=10)] == [at(2)]
@@ -71,9 +71,9 @@ def test_an_attempt_marked_due_during_a_claim_has_a_turn_from_the_earlier_time_o
 
 def test_an_unknown_due_time_makes_the_claim_read_from_the_start() -> None:
     lanes = lanes_of()
-    lanes.mark_due(A, 0.0, at(2), now=0.0)
-    lanes.mark_due(A, 0.0, None, now=0.0)
-    lanes.mark_due(A, 0.0, at(1), now=0.0)
+    mark_due(lanes, A, due_at=0.0, since=at(2), now=0.0)
+    mark_due(lanes, A, due_at=0.0, since=None, now=0.0)
+    mark_due(lanes, A, due_at=0.0, since=at(1), now=0.0)
 
     assert [turn.since for turn in lanes.next_turns(now=0.0, room=10)] == [None]
 
@@ -83,7 +83,7 @@ def test_after_a_failed_claim_the_same_lanes_have_turns_again() -> None:
     mark_due(lanes, A, B)
 
     turns = lanes.next_turns(now=0.0, room=10)
-    lanes.mark_due(A, 0.0, at(-1), now=0.0)
+    mark_due(lanes, A, due_at=0.0, since=at(-1), now=0.0)
     lanes.claim_failed(turns, now=0.0)
 
     assert {(turn.webhook_id, turn.since) for turn in lanes.next_turns(now=0.0, room=10)} == {

@@ -39,8 +39,8 @@ def test_a_lane_that_only_fails_keeps_a_window_of_one() -> None:
 
 def test_the_lane_of_a_failing_endpoint_begins_with_a_window_of_one() -> None:
     lanes = lanes_of()
-    lanes.mark_due(A, 0.0, at(0), now=0.0, failing=True)
-    lanes.mark_due(B, 0.0, at(0), now=0.0)
+    mark_due(lanes, A, due_at=0.0, since=at(0), now=0.0, failing=True)
+    mark_due(lanes, B, due_at=0.0, since=at(0), now=0.0)
 
     assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [1, 2]
 
@@ -105,4 +105,4 @@ def test_an_attempt_that_is_given_back_changes_neither_window_nor_mean() -> None
 
     assert (lane.window, lane.mean_ms, lane.slow) == (window, mean_ms, True)
     assert lanes.in_flight == 0
-    assert lanes._slots.free_for_slow == 75
+    assert lanes._slots.free_with_reserve(unproven=True) == 75

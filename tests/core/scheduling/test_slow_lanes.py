@@ -23,6 +23,7 @@ from tests.core.scheduling.driven_lanes import (
 
 def test_slow_lanes_leave_a_quarter_of_all_slots_to_the_others() -> None:
     lanes = lanes_of(slots=8, widest=8)
+    widen(lanes, A)
     slow = [endpoint(n) for n in range(10, 20)]
     for webhook_id in slow:
         slow_down(lanes, webhook_id)
@@ -35,13 +36,13 @@ def test_slow_lanes_leave_a_quarter_of_all_slots_to_the_others() -> None:
     assert [turn.webhook_id for turn in lanes.next_turns(now=0.0, room=100)] == [A]
 
 
-def test_one_slow_lane_alone_leaves_a_quarter_of_all_slots_too() -> None:
+def test_one_slow_lane_alone_leaves_half_of_all_slots() -> None:
     lanes = lanes_of(slots=8, widest=100)
     widen(lanes, A)
     slow_down(lanes, A)
     mark_due(lanes, A)
 
-    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [6]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [4]
 
 
 def test_a_slow_lane_that_becomes_quick_counts_as_quick() -> None:
@@ -104,8 +105,10 @@ def test_with_a_single_slot_a_slow_lane_still_has_its_turn() -> None:
     assert [turn.webhook_id for turn in lanes.next_turns(now=0.0, room=1)] == [A]
 
 
-def test_the_longest_wait_is_that_of_the_first_quick_lane_in_line() -> None:
+def test_the_longest_wait_is_that_of_the_first_tenant_with_a_quick_lane_in_line() -> None:
     lanes = lanes_of()
+    widen(lanes, A)
+    widen(lanes, B)
     assert lanes.waited(now=0.0) == 0
     mark_due(lanes, A, now=1.0)
     mark_due(lanes, B, now=5.0)

@@ -1,13 +1,11 @@
 """Attacks by endpoints: those that hang, flood or fail, and names that never resolve."""
 
+from functools import partial
+
 from tests.faults.attacks.scene import Scene
 from tests.support.daemons import until
 from tests.support.hostile_crowds import hostile_process
 
-SUCCEEDED = (
-    "SELECT count(*) FROM webhook_deliveries WHERE webhook_id IN (SELECT id FROM webhooks"
-    " WHERE tenant_id = ANY($1)) AND status = 'success'"
-)
 FLOODS = ("with endless bodies", "with endless interim responses")
 FLOODERS_ADDRESS = "127.0.2.1"
 
@@ -29,10 +27,7 @@ async def host_down(scene: Scene, *, webhooks: int = 600, tenants: int = 60) -> 
     for tenant in theirs:
         await scene.publish(tenant, count=warm_up)
 
-    async def all_succeeded() -> bool:
-        return bool(await scene.app.db.fetchval(SUCCEEDED, theirs) >= webhooks * warm_up)
-
-    await until(all_succeeded, every=0.1)
+    await until(partial(scene.delivered, theirs, webhooks * warm_up), every=0.1)
     await scene.measure_alone()
     async with scene.attack():
         scene.endpoints.freeze()

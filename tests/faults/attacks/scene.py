@@ -25,6 +25,10 @@ PUBLISH = """
     INSERT INTO webhook_events (id, tenant_id, event_type, event_data)
     SELECT gen_random_uuid(), $1, 'email.opened', data FROM data, generate_series(1, $3)
 """
+DELIVERED = """
+    SELECT count(*) FROM webhook_deliveries AS d JOIN webhooks AS w ON w.id = d.webhook_id
+     WHERE w.tenant_id = ANY ($1::uuid[]) AND d.status = 'success'
+"""
 # Attempts on their way have no row yet. Names distinguish the attackers' webhooks from the others'.
 PROGRESS = """
     SELECT (SELECT count(*) FROM webhook_event_inbox) AS "events in the inbox",
@@ -110,6 +114,10 @@ class Scene:
             self.notes.append(f"the daemon took {cpu:.1f} s of CPU in {seconds:.1f} s")
         finally:
             task.cancel()
+
+    async def delivered(self, tenants: Sequence[UUID], count: int) -> bool:
+        """Whether these tenants have `count` successful deliveries."""
+        return bool(await self.app.db.fetchval(DELIVERED, tenants) >= count)
 
     async def progress(self) -> str:
         """Describe how far the attacker's events have come."""

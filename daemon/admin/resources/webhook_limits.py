@@ -1,0 +1,72 @@
+"""
+The limits on the number of a tenant's webhooks, for what the API creates and moves.
+
+Rule: whatever the application inserts is served; the API adds nothing beyond the limits, not even
+when it is asked twice at the same time.
+"""
+
+from dataclasses import dataclass
+
+from daemon.admin.api.problems import Problem
+from daemon.core.model.ids import TenantId
+from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.refusal import Refusal
+from daemon.core.policy.urls import judge_url
+from daemon.core.policy.webhook_limits import WebhookLimits
+from daemon.store import webhook_limits
+from daemon.store.session import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookQuota:
+    """Refuses webhooks beyond the limits, within the transaction that writes them."""
+
+    limits: WebhookLimits
+    policy: EgressPolicy
+
+    async def check_new(self, db: Connection, tenant_id: TenantId, url: str) -> None:
+        """Raises Problem (409) if the tenant may not have one more webhook, or not at this host."""
+        await webhook_limits.lock(db, tenant_id)
+        if self.limits.per_tenant:
+            count = await webhook_limits.count_of_tenant(db, tenant_id)
+            if count >= self.limits.per_tenant:
+                raise _exceeded("this tenant has", count, self.limits.per_tenant)
+        await self._check_host(db, tenant_id, self._host_of(url))
+
+    async def check_move(
+        self, db: Connection, tenant_id: TenantId, *, old_url: str, new_url: str
+    ) -> None:
+        """Raises Problem (409) if a webhook moves to a host where the tenant may have no more."""
+        host = self._host_of(new_url)
+        if host == self._host_of(old_url):
+            return
+        await webhook_limits.lock(db, tenant_id)
+        await self._check_host(db, tenant_id, host)
+
+    async def _check_host(self, db: Connection, tenant_id: TenantId, host: str | None) -> None:
+        if not self.limits.per_host or host is None:
+            return
+        count = await webhook_limits.count_at_host(db, tenant_id, _spellings(host))
+        if count >= self.limits.per_host:
+            raise _exceeded(f"at {host}, this tenant has", count, self.limits.per_host)
+
+    def _host_of(self, url: str) -> str | None:
+        target = judge_url(url, self.policy)
+        return None if isinstance(target, Refusal) else target.host.rstrip(".")
+
+
+def _exceeded(subject: str, count: int, limit: int) -> Problem:
+    return Problem(
+        409,
+        f"{subject} {count} webhooks, and at most {limit} are allowed",
+        members={"limit": limit, "count": count},
+    )
+
+
+def _spellings(host: str) -> list[str]:
+    """The host as it may stand in a stored URL: in ASCII or as its owner writes it."""
+    try:
+        written = host.encode("ascii").decode("idna")
+    except UnicodeError:
+        written = host
+    return [host, written, f"[{host}]"]

@@ -1,0 +1,89 @@
+"""
+Slots for attempts in flight, and the shares of them that tenants, hosts and unproven lanes have.
+
+Rule: a share is so many times what is free. Alone, a tenant or a host may hold most slots; each
+that holds many leaves fewer to the next, but always some (dynamic thresholds, Choudhury and Hahne,
+IEEE/ACM Transactions on Networking 6(2), 1998). So nobody's share must be known beforehand, and
+none is kept free for tenants that do not come.
+"""
+
+from dataclasses import dataclass
+
+from daemon.core.model.ids import TenantId
+
+# Slots of an endpoint that hangs do not come back for a whole timeout. So those that have not
+# shown that they are quick leave a quarter to those that have.
+UNPROVEN_SHARE = 0.75
+RESERVE_SHARE = 1 / 16  # for tenants with nothing in flight, one slot each
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many times what is free may be held, as a fraction."""
+
+    times: int
+    per: int = 1
+
+    def room(self, *, held: int, free: int) -> int:
+        """How many more slots may be taken, one after the other, by one who holds `held`."""
+        return max(0, -(-(self.times * free - self.per * held) // (self.times + self.per)))
+
+
+TENANT = Share(7)
+TENANT_UNPROVEN = Share(2)
+
+
+@dataclass(slots=True)
+class Held:
+    """Slots held by attempts in flight and claims under way: in all, and of unproven lanes."""
+
+    in_flight: int = 0
+    unproven: int = 0
+
+    def count(self, change: int, of_unproven: int) -> None:
+        """Count so many more slots, or fewer if negative, and how many of them are of unproven."""
+        self.in_flight += change
+        self.unproven += of_unproven
+
+
+@dataclass(slots=True, kw_only=True)
+class Tenant(Held):
+    """The slots that one tenant holds."""
+
+    id: TenantId
+
+
+class Slots(Held):
+    """All slots of one daemon."""
+
+    __slots__ = ("_for_unproven", "_reserve", "_reserve_of_unproven", "total")
+
+    def __init__(self, total: int) -> None:
+        super().__init__()
+        self.total = total
+        self._reserve = int(total * RESERVE_SHARE)
+        self._for_unproven = max(1, int(total * UNPROVEN_SHARE))
+        self._reserve_of_unproven = max(1, self._reserve)
+
+    def free(self, *, unproven: bool) -> int:
+        """Free slots for lanes of this kind, the reserve excepted; negative once it is used."""
+        free = self.total - self._reserve - self.in_flight
+        if unproven:
+            return min(free, self._for_unproven - self._reserve_of_unproven - self.unproven)
+        return free
+
+    def free_with_reserve(self, *, unproven: bool) -> int:
+        """Free slots for lanes of this kind, the reserve included."""
+        free = self.total - self.in_flight
+        return min(free, self._for_unproven - self.unproven) if unproven else free
+
+    def room_for(self, tenant: Tenant, *, unproven: bool) -> int:
+        """How many more slots this tenant may take for lanes of this kind."""
+        free = self.free(unproven=unproven)
+        if unproven:
+            room = TENANT_UNPROVEN.room(held=tenant.unproven, free=free)
+        else:
+            room = TENANT.room(held=tenant.in_flight, free=free)
+        if room == 0 and tenant.in_flight == 0:
+            return min(1, max(0, self.free_with_reserve(unproven=unproven)))
+        return room

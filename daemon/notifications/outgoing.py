@@ -1,0 +1,38 @@
+"""What the notifier sends: leased mails of any kind, and the sources that lease them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from daemon.core.errors import MailError
+from daemon.core.model.notices import Email
+from daemon.notifications.smtp_session import RefusedRecipient
+from daemon.store.session import Connection
+
+
+class OutgoingMail(Protocol):
+    """A leased mail; `lease_ends_at` is a time on the event loop's clock."""
+
+    @property
+    def to_all(self) -> bool:
+        """Whether a recipient that is refused for the time being holds it back from the others."""
+
+    async def render(self, *, lease_ends_at: float) -> Email | None:
+        """The mail; None when the lease was lost."""
+
+    async def record_sent(
+        self, refused: Sequence[RefusedRecipient], *, lease_ends_at: float
+    ) -> None:
+        """Record that the mail server accepted it, but for these recipients."""
+
+    async def record_failure(self, error: MailError, *, lease_ends_at: float) -> None:
+        """Schedule the next try, or give it up if no retry can help or it is too old."""
+
+    async def release(self, db: Connection) -> None:
+        """Give the lease back; the mail is due again at once."""
+
+
+class MailSource(Protocol):
+    """Leases mails of one kind."""
+
+    async def lease(self, db: Connection, *, limit: int) -> Sequence[OutgoingMail]:
+        """Lease up to `limit` mails that are due, within the caller's transaction."""

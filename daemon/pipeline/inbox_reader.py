@@ -1,0 +1,137 @@
+"""
+Leases the next events of the inbox, tenants in turn.
+
+It knows which part of the inbox it has read, and of which tenants events wait. The rule: a tenant
+whose events have just come is served before the backlog of any other.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import structlog
+
+from daemon.core.model.ids import EventId
+from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserved
+from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
+from daemon.pipeline.subscription_cache import SubscriptionCache
+from daemon.store import event_inbox, inbox_leases
+from daemon.store.database import Database
+from daemon.store.event_inbox import LeasedEvent, Leasing, Scan
+from daemon.store.session import Connection
+
+log = structlog.get_logger()
+
+FULL_SCAN_SECONDS = 10.0
+KEYS_PER_SCAN = 2000
+EVENTS_PER_KEY = 32
+
+
+class InboxReader:
+    """Leases events; each scan tells `cache` which subscriptions changed."""
+
+    def __init__(self, database: Database, cache: SubscriptionCache, *, leasing: Leasing) -> None:
+        self._database = database
+        self._cache = cache
+        self._leasing = leasing
+        self._scan = InboxScan(keys_per_range=KEYS_PER_SCAN)
+        self._seen = EMPTY_SNAPSHOT
+        self.turns = InboxTurns()
+        self._full_scan_at = 0.0
+        self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
+
+    async def lease_next(
+        self, *, limit: int, held: Iterable[EventId]
+    ) -> tuple[list[LeasedEvent], bool]:
+        """
+        Lease about `limit` events; the caller still has those that are `held`.
+
+        Returns them, and whether nothing else was found that waits.
+        """
+        await self._begin_full_scan_if_due(held)
+        try:
+            return await self._lease(limit)
+        except BaseException:
+            self._lost_track = True
+            raise
+
+    async def release(self, events: Iterable[LeasedEvent]) -> None:
+        """Give events back: this daemon, or another one, leases them again at once."""
+        async with self._database.connection() as db:
+            await inbox_leases.release(db, list(events), daemon_key=self._leasing.daemon_key)
+        self._full_scan_at = 0.0
+
+    async def _begin_full_scan_if_due(self, held: Iterable[EventId]) -> None:
+        if self._lost_track:
+            async with self._database.connection() as db:
+                await inbox_leases.free_leases_except(
+                    db, list(held), daemon_key=self._leasing.daemon_key
+                )
+            self._lost_track = False
+            self._full_scan_at = 0.0
+        if self.turns.incomplete:
+            self.turns.incomplete = False
+            self._scan.begin_full_scan()
+        now = time.monotonic()
+        if now < self._full_scan_at or self._scan.full_scan_under_way:
+            return
+        async with self._database.connection() as db:
+            freed = await inbox_leases.free_leases_of_dead_daemons(
+                db, daemon_key=self._leasing.daemon_key
+            )
+        if freed:
+            log.info("fanout.leases_freed", events=freed)
+        self._scan.begin_full_scan()
+        self._full_scan_at = now + FULL_SCAN_SECONDS
+
+    async def _lease(self, limit: int) -> tuple[list[LeasedEvent], bool]:
+        """Lease first the events of tenants that have just come, then by turns."""
+        ranges = self._scan.ranges()
+        async with self._database.connection() as db:
+            scan = await event_inbox.scan(
+                db,
+                ranges,
+                self._leasing,
+                seen=self._seen,
+                waiting=self.turns.tenants,
+                keys=self._scan.keys_per_range,
+                limit=limit,
+                per_key=EVENTS_PER_KEY,
+            )
+            complete = self._scan.completed(ranges, scan.keys, scan.snapshot)
+            self._seen = scan.snapshot
+            self._cache.note_changes(scan.changed)
+            self._note_waiting(scan, limit)
+            leased = scan.leased + await self._lease_turns(db, limit - len(scan.leased))
+            if scan.orphaned:
+                await inbox_leases.forget(db, scan.orphaned, daemon_key=self._leasing.daemon_key)
+        return leased, complete and not self.turns.in_line
+
+    def _note_waiting(self, scan: Scan, limit: int) -> None:
+        """Put in line the tenants of which the scan leased only some events, or none."""
+        now = time.monotonic()
+        last: dict[InboxKey, EventId] = {each.key: each.event.id for each in scan.leased}
+        waiting = set(self.turns.tenants)
+        looked_for = [key for _, key in scan.keys if key.tenant_id not in waiting]
+        leased = Counter(each.key for each in scan.leased)
+        rest = unserved(looked_for, leased, limit=limit, per_key=EVENTS_PER_KEY)
+        for key in (*rest, *(key for _, key in scan.keys if key.tenant_id in waiting)):
+            self.turns.add(key, now=now, after_event=last.get(key, FIRST_EVENT))
+
+    async def _lease_turns(self, db: Connection, limit: int) -> list[LeasedEvent]:
+        turns = self.turns.next_turns(limit=limit) if limit > 0 else []
+        if not turns:
+            return []
+        try:
+            leased, orphaned = await event_inbox.lease_turns(db, turns, self._leasing)
+        except BaseException:
+            self.turns.failed(turns, now=time.monotonic())
+            raise
+        if orphaned:
+            await inbox_leases.forget(db, orphaned, daemon_key=self._leasing.daemon_key)
+        events = defaultdict(list)
+        for each in leased:
+            events[each.key].append(each.event.id)
+        for turn in turns:
+            self.turns.took(turn, events[turn.key], now=time.monotonic())
+        return leased

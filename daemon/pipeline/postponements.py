@@ -1,0 +1,64 @@
+"""
+Deliveries that are postponed again and again, so that no fault of our own lasts unnoticed.
+
+A postponed attempt is made again as if nothing had been, and its owner sees nothing. When one
+delivery waits like this for longer than the schedule's longest step, the operator is alerted.
+"""
+
+import time
+from datetime import timedelta
+
+import structlog
+
+from daemon.core.model.attempts import Claim
+from daemon.core.model.ids import DeliveryId
+
+log = structlog.get_logger()
+
+# While a fault lasts, one line in this time is enough.
+ALERT_INTERVAL_SECONDS = 600.0
+# What was not postponed again by then was made, deleted or paused, here or by another daemon.
+FORGET_AFTER_SECONDS = 600.0
+# The oldest are kept, which are the ones that matter.
+MAX_REMEMBERED = 10_000
+
+
+class Postponements:
+    """Remembers since when each delivery has been postponed, by this daemon."""
+
+    def __init__(self, *, alert_after: timedelta) -> None:
+        self._alert_after_seconds = alert_after.total_seconds()
+        # First and last time, in the order of the first.
+        self._times: dict[DeliveryId, tuple[float, float]] = {}
+        self._alerted_at = float("-inf")
+
+    def postponed(self, claim: Claim, *, reason: str) -> None:
+        """Note one more postponement; log an error if this has gone on for too long."""
+        now = time.monotonic()
+        first, _ = self._times.get(claim.delivery_id, (now, now))
+        if claim.delivery_id in self._times or len(self._times) < MAX_REMEMBERED:
+            self._times[claim.delivery_id] = (first, now)
+        overdue = now - first > self._alert_after_seconds
+        if overdue and now - self._alerted_at >= ALERT_INTERVAL_SECONDS:
+            self._alerted_at = now
+            log.error(
+                "delivery.postponed_too_long",
+                delivery_id=str(claim.delivery_id),
+                webhook_id=str(claim.webhook_id),
+                postponed_s=round(now - first),
+                reason=reason,
+            )
+
+    def ended(self, claim: Claim) -> None:
+        """Note that an attempt was made."""
+        self._times.pop(claim.delivery_id, None)
+
+    def oldest_seconds(self) -> float:
+        """Return for how long the first of the postponed deliveries has been, 0 without any."""
+        now = time.monotonic()
+        while self._times:
+            delivery_id, (first, last) = next(iter(self._times.items()))
+            if now - last < FORGET_AFTER_SECONDS:
+                return now - first
+            del self._times[delivery_id]
+        return 0.0

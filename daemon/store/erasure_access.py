@@ -1,0 +1,43 @@
+"""Erasure of a tenant's tokens and audit records, but for the records of its own erasures."""
+
+from daemon.core.model.erasure import ErasureCounts
+from daemon.core.model.ids import TenantId
+from daemon.store.erasure import ErasureStep
+from daemon.store.session import Connection
+
+ERASE_TENANT = "eraseTenant"  # the action of the records that stay: they hold the tenant's id only
+
+COUNT = """
+    SELECT (SELECT count(*) FROM webhook_tenant_tokens WHERE tenant_id = $1),
+           (SELECT count(*) FROM webhook_audit WHERE tenant_id = $1 AND action <> $2)
+"""
+
+
+async def count(db: Connection, tenant_id: TenantId) -> ErasureCounts:
+    """Count the tenant's tokens and audit records."""
+    tokens, records = await db.fetchrow(COUNT, tenant_id, ERASE_TENANT)
+    return ErasureCounts(tokens=tokens, audit=records)
+
+
+ERASE_TOKENS = "DELETE FROM webhook_tenant_tokens WHERE tenant_id = $1"
+
+
+async def erase_tokens(db: Connection, tenant_id: TenantId) -> ErasureStep:
+    """Erase the tenant's tokens, which revokes them."""
+    deleted = await db.execute(ERASE_TOKENS, tenant_id)
+    return ErasureStep(ErasureCounts(tokens=int(deleted.split()[-1])), 0)
+
+
+ERASE_RECORDS = """
+    DELETE FROM webhook_audit
+     WHERE id = ANY (ARRAY(SELECT id FROM webhook_audit
+                            WHERE tenant_id = $1 AND action <> $2
+                            LIMIT $3))
+"""
+
+
+async def erase_records(db: Connection, tenant_id: TenantId, *, limit: int) -> ErasureStep:
+    """Erase up to `limit` audit records; call again, in another transaction, until none remains."""
+    deleted = int((await db.execute(ERASE_RECORDS, tenant_id, ERASE_TENANT, limit)).split()[-1])
+    remaining = (await count(db, tenant_id)).audit
+    return ErasureStep(ErasureCounts(audit=deleted), remaining)

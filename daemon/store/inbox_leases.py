@@ -1,0 +1,149 @@
+"""
+Leases on inbox rows: prolonged, given back, and ended with the row.
+
+A row is leased while its event is matched. The lease is the fence: deliveries are inserted only by
+the daemon that still holds it. Rows are named by place (ctid), so there is no plan to choose.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.store.columns import columns
+from daemon.store.event_inbox import LeasedEvent, RowId, only
+from daemon.store.session import Connection
+
+FINISH = """
+    -- By place, and fenced by the lease: the place may have a new row by now.
+    DELETE FROM webhook_event_inbox
+     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+ RETURNING event_id, webhook_id, now() AS at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The events of which the lease still held, and the time of the transaction."""
+
+    events: set[tuple[EventId, WebhookId | None]]
+    at: datetime | None
+
+
+async def finish(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int) -> Finished:
+    """
+    Remove events from the inbox, as far as their leases still hold.
+
+    Deliveries of the others must not be inserted: another daemon has them.
+    """
+    rows = await db.fetch(FINISH, *_held(leased), daemon_key)
+    return Finished(
+        {(EventId(row["event_id"]), only(row["webhook_id"])) for row in rows},
+        rows[0]["at"] if rows else None,
+    )
+
+
+FORGET = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[]) AND leased_by = $2"
+
+
+async def forget(db: Connection, rows: Sequence[RowId], *, daemon_key: int) -> None:
+    """Remove rows, just leased by this daemon, of which the event is gone."""
+    await db.execute(FORGET, rows, daemon_key)
+
+
+PROLONG = """
+    UPDATE webhook_event_inbox
+       SET leased_until = now() + $4::interval, served_up_to = coalesce($5, served_up_to)
+     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+ RETURNING event_id, webhook_id, ctid AS row, leased_until
+"""
+
+
+async def prolong(
+    db: Connection,
+    leased: Sequence[LeasedEvent],
+    *,
+    daemon_key: int,
+    lease: timedelta,
+    served_up_to: WebhookId | None = None,
+) -> list[LeasedEvent]:
+    """
+    Prolong leases, and note up to which webhook the deliveries are inserted.
+
+    Returns the events that are still ours, with their new leases.
+    """
+    rows = await db.fetch(PROLONG, *_held(leased), daemon_key, lease, served_up_to)
+    found = {(row["event_id"], only(row["webhook_id"])): row for row in rows}
+    prolonged = []
+    for each in leased:
+        if row := found.get((each.event.id, each.event.only)):
+            up_to = served_up_to or each.served_up_to
+            prolonged.append(
+                replace(each, row=row["row"], leased_until=row["leased_until"], served_up_to=up_to)
+            )
+    return prolonged
+
+
+RELEASE = """
+    UPDATE webhook_event_inbox
+       SET leased_until = NULL, leased_by = NULL
+     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+"""
+
+
+async def release(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int) -> None:
+    """Give leases back: the events can be leased again at once."""
+    await db.execute(RELEASE, *_held(leased), daemon_key)
+
+
+RETURN_EVENTS = """
+    INSERT INTO webhook_event_inbox (event_id, webhook_id, tenant_id)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+"""
+
+
+async def return_events(
+    db: Connection, returned: Sequence[tuple[EventId, WebhookId, TenantId]]
+) -> None:
+    """Put events back, each for one webhook that is locked now; a later scan finds them."""
+    await db.execute(RETURN_EVENTS, *columns(returned))
+
+
+FIND_HOLDERS = """
+    SELECT DISTINCT leased_by
+      FROM webhook_event_inbox
+     WHERE leased_until > now() AND leased_by <> $1
+"""
+FREE_LEASES = """
+    -- A daemon holds this lock while it lives. One that has merely lost its connection loses its
+    -- leases here, and they are its fence: it inserts nothing.
+    UPDATE webhook_event_inbox
+       SET leased_until = NULL, leased_by = NULL
+     WHERE leased_by = $1 AND leased_until > now()
+       AND (SELECT pg_try_advisory_xact_lock($1))
+"""
+
+
+async def free_leases_of_dead_daemons(db: Connection, *, daemon_key: int) -> int:
+    """Free the leases of daemons that have died; call outside a transaction. Returns how many."""
+    freed = 0
+    for holder in await db.fetch(FIND_HOLDERS, daemon_key):
+        freed += int((await db.execute(FREE_LEASES, holder["leased_by"])).split()[-1])
+    return freed
+
+
+FREE_LEASES_EXCEPT = """
+    UPDATE webhook_event_inbox
+       SET leased_until = NULL, leased_by = NULL
+     WHERE leased_by = $1 AND leased_until > now() AND NOT event_id = ANY ($2::uuid[])
+"""
+
+
+async def free_leases_except(db: Connection, held: Sequence[EventId], *, daemon_key: int) -> None:
+    """Free this daemon's own leases, except those of events that it knows to hold."""
+    await db.execute(FREE_LEASES_EXCEPT, daemon_key, held)
+
+
+def _held(leased: Sequence[LeasedEvent]) -> tuple[list[RowId], list[datetime]]:
+    """The places of rows, and the leases among which is that of each."""
+    return [each.row for each in leased], list({each.leased_until for each in leased})

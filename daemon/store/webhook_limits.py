@@ -1,0 +1,78 @@
+"""How many webhooks a tenant has, in all and at one host, paused ones included."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from daemon.core.model.ids import TenantId
+from daemon.store.session import Connection
+
+# As `core.policy.urls` reads a URL: in any case, with or without a final dot.
+HOST = r"""rtrim(lower(substring(endpoint_url FROM '^\w+://(\[[^][]*\]|[^][/?#:]*)')), '.')"""
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('webhookd webhooks of ' || $1::uuid, 0))"
+
+
+async def lock(db: Connection, tenant_id: TenantId) -> None:
+    """Let nobody else count the tenant's webhooks until the transaction ends."""
+    await db.execute(LOCK, tenant_id)
+
+
+COUNT_OF_TENANT = "SELECT count(*) FROM webhooks WHERE tenant_id = $1"
+
+
+async def count_of_tenant(db: Connection, tenant_id: TenantId) -> int:
+    """Return how many webhooks the tenant has."""
+    return int(await db.fetchval(COUNT_OF_TENANT, tenant_id))
+
+
+COUNT_AT_HOST = f"""
+    SELECT count(*) FROM webhooks WHERE tenant_id = $1 AND {HOST} = ANY ($2::text[])
+"""  # noqa: S608  HOST is a constant
+
+
+async def count_at_host(db: Connection, tenant_id: TenantId, spellings: Sequence[str]) -> int:
+    """Return how many webhooks the tenant has at a host, given in all its lower-case spellings."""
+    return int(await db.fetchval(COUNT_AT_HOST, tenant_id, spellings))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many webhooks a tenant has; at one host, if it is named."""
+
+    tenant_id: TenantId
+    host: str | None
+    count: int
+
+
+TENANTS_ABOVE = """
+    SELECT tenant_id, NULL AS host, count(*) AS count
+      FROM webhooks
+     GROUP BY tenant_id
+    HAVING count(*) > $1
+     ORDER BY count DESC, tenant_id
+"""
+
+
+async def tenants_above(db: Connection, limit: int) -> list[Counted]:
+    """Return the tenants that have more webhooks than this, most first."""
+    return [_counted(row) for row in await db.fetch(TENANTS_ABOVE, limit)]
+
+
+HOSTS_ABOVE = f"""
+    SELECT tenant_id, host, count(*) AS count
+      FROM webhooks, LATERAL (SELECT {HOST} AS host) AS judged
+     WHERE host IS NOT NULL  -- what is no URL is reported elsewhere
+     GROUP BY tenant_id, host
+    HAVING count(*) > $1
+     ORDER BY count DESC, tenant_id, host
+"""  # noqa: S608  HOST is a constant
+
+
+async def hosts_above(db: Connection, limit: int) -> list[Counted]:
+    """Return the tenants that have more webhooks than this at one host, most first."""
+    return [_counted(row) for row in await db.fetch(HOSTS_ABOVE, limit)]
+
+
+def _counted(row: Any) -> Counted:
+    return Counted(TenantId(row["tenant_id"]), row["host"], row["count"])

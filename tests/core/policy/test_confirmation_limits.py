@@ -1,0 +1,70 @@
+"""How often the owner of an address is asked to confirm it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from daemon.core.policy.confirmation_limits import (
+    OF_ALL_PER_HOUR,
+    PER_MAILBOX_AND_DAY,
+    PER_TENANT_AND_HOUR,
+    UNANSWERED_PER_TENANT,
+    ConfirmationState,
+    Decision,
+    decide,
+)
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+NEW = ConfirmationState(
+    is_confirmed=False,
+    requested_ago=None,
+    requests=0,
+    of_tenant_mailbox_today=0,
+    of_mailbox_today=0,
+    of_tenant_this_hour=0,
+    unanswered_of_tenant=0,
+    of_all_this_hour=0,
+)
+
+
+def test_an_address_that_was_never_asked_is_asked_up_to_the_limits() -> None:
+    busy = replace(
+        NEW,
+        of_mailbox_today=PER_MAILBOX_AND_DAY - 1,
+        of_tenant_this_hour=PER_TENANT_AND_HOUR - 1,
+        unanswered_of_tenant=UNANSWERED_PER_TENANT - 1,
+        of_all_this_hour=OF_ALL_PER_HOUR - 1,
+    )
+
+    assert decide(NEW) is decide(busy) is Decision.REQUEST
+
+
+@pytest.mark.parametrize(
+    ("state", "decision"),
+    [
+        (replace(NEW, of_tenant_mailbox_today=1), Decision.MAILBOX_LIMIT),
+        (replace(NEW, of_mailbox_today=PER_MAILBOX_AND_DAY), Decision.MAILBOX_LIMIT),
+        (replace(NEW, of_tenant_this_hour=PER_TENANT_AND_HOUR), Decision.TENANT_LIMIT),
+        (replace(NEW, unanswered_of_tenant=UNANSWERED_PER_TENANT), Decision.UNANSWERED_LIMIT),
+        (replace(NEW, of_all_this_hour=OF_ALL_PER_HOUR), Decision.OVERALL_LIMIT),
+    ],
+)
+def test_at_each_limit_nobody_else_is_asked_but_what_is_confirmed_or_asked_stays_good(
+    state: ConfirmationState, decision: Decision
+) -> None:
+    asked = replace(state, requested_ago=MINUTE, requests=1)
+
+    assert decide(state) is decision
+    assert decide(replace(state, is_confirmed=True)) is Decision.CONFIRMED
+    assert decide(asked) is Decision.WAIT
+
+
+@pytest.mark.parametrize(
+    ("requests", "days"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (2**31 - 1, 30)]
+)
+def test_each_mail_that_is_not_answered_doubles_the_wait(requests: int, days: int) -> None:
+    asked = replace(NEW, requests=requests)
+
+    assert decide(replace(asked, requested_ago=days * DAY - MINUTE)) is Decision.WAIT
+    assert decide(replace(asked, requested_ago=days * DAY)) is Decision.REQUEST

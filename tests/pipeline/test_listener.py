@@ -1,0 +1,98 @@
+"""Notifications name a webhook; its lane is that of its tenant."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from daemon.core.model.ids import WebhookId
+from daemon.core.scheduling.lanes import Lanes
+from daemon.pipeline import listener as listener_module
+from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.listener import Listener
+from daemon.runtime.loop import Heartbeats, run_loop
+from daemon.store.database import Database
+from tests.support.application import Application
+from tests.support.daemons import until
+
+
+class Listening:
+    """A listener and its lanes."""
+
+    def __init__(self, database: Database) -> None:
+        self.lanes = Lanes(slots=100, widest=10)
+        self.listener = Listener(
+            database, wake_fanout=asyncio.Event(), waker=LaneWaker(self.lanes), daemon_key=1
+        )
+
+    def tenant_of(self, webhook: UUID) -> UUID | None:
+        return self.lanes.tenant_of(WebhookId(webhook))
+
+
+@asynccontextmanager
+async def listening(url: str) -> AsyncIterator[Listening]:
+    database = Database(url, size=2)
+    await database.open()
+    parts, stop = Listening(database), asyncio.Event()
+    running = asyncio.create_task(run_loop(parts.listener, stop=stop, heartbeats=Heartbeats()))
+    await until(lambda: parts.listener._notifications.is_open)
+    try:
+        yield parts
+    finally:
+        stop.set()
+        parts.listener.wake.set()
+        await running
+        await parts.listener.close()
+        await database.close(within=timedelta(seconds=1))
+
+
+async def notify(app: Application, *payloads: object) -> None:
+    async with app.db.transaction():
+        for payload in payloads:
+            await app.db.execute("SELECT pg_notify('webhookd_due', $1)", str(payload))
+
+
+async def test_webhooks_that_are_notified_wait_in_the_line_of_their_tenant(
+    app: Application, database: str
+) -> None:
+    tenants = [await app.tenant() for _ in range(2)]
+    webhooks = {
+        await app.webhook(tenant, "https://receiver.example/"): tenant
+        for tenant in tenants
+        for _ in range(3)
+    }
+    async with listening(database) as parts:
+        await notify(app, *webhooks)
+        await until(lambda: parts.lanes.ready == len(webhooks))
+
+        assert {webhook: parts.tenant_of(webhook) for webhook in webhooks} == webhooks
+
+
+async def test_notifications_of_webhooks_that_do_not_exist_make_no_lanes(
+    app: Application, database: str
+) -> None:
+    webhook = await app.webhook(await app.tenant(), "https://receiver.example/")
+    async with listening(database) as parts:
+        await notify(app, *(uuid4() for _ in range(50)), "no id", webhook)
+        await until(lambda: parts.lanes.ready == 1)
+
+        assert parts.tenant_of(webhook) is not None
+        assert parts.listener._unknown == set()
+
+
+async def test_a_flood_of_unknown_webhooks_takes_a_bounded_memory(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "MAX_UNKNOWN", 10)
+    webhook = await app.webhook(await app.tenant(), "https://receiver.example/")
+    async with listening(database) as parts:
+        for _ in range(50):
+            parts.listener._on_due(str(uuid4()))
+
+        assert len(parts.listener._unknown) == 10
+        await until(lambda: not parts.listener._unknown)
+        await notify(app, webhook)
+        await until(lambda: parts.lanes.ready == 1)

@@ -1,0 +1,127 @@
+"""A delivery that is postponed for too long is reported, and what was made is forgotten."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+from daemon.core.model.attempts import Claim
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.secrets import StoredSecrets
+from daemon.pipeline import postponements
+from daemon.pipeline.postponements import FORGET_AFTER_SECONDS, MAX_REMEMBERED, Postponements
+from tests.support.application import Application
+from tests.support.daemons import free_port, metrics_of, serving, until
+from tests.support.deliveries import SHORT
+
+TOO_LONG = "delivery.postponed_too_long"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.at)
+    return clock
+
+
+def a_claim() -> Claim:
+    at = datetime(2025, 1, 1, tzinfo=UTC)
+    webhook = WebhookId(uuid4())
+    return Claim(
+        delivery_id=DeliveryId(uuid4()),
+        webhook_id=webhook,
+        tenant_id=TenantId(uuid4()),
+        event_id=EventId(uuid4()),
+        event_type="email.opened",
+        event_created_at=at,
+        data=None,
+        attempt=1,
+        claimed_at=at,
+        leased_until=at,
+        endpoint_url="https://receiver.example/",
+        secrets=StoredSecrets(webhook, "secret", endpoint_url="https://receiver.example/"),
+    )
+
+
+def alerts(act: Callable[[], object]) -> int:
+    """How many alerts `act` causes."""
+    with capture_logs() as logs:
+        act()
+    return [each["event"] for each in logs].count(TOO_LONG)
+
+
+def test_an_alert_is_raised_after_the_limit_and_once_in_each_interval(clock: Clock) -> None:
+    kept, claim = Postponements(alert_after=timedelta(seconds=100)), a_claim()
+
+    def postpone_for(seconds: int) -> None:
+        for _ in range(seconds // 2):
+            kept.postponed(claim, reason="no network")
+            clock.at += 2
+
+    assert alerts(lambda: postpone_for(100)) == 0
+    assert alerts(lambda: postpone_for(20)) == 1
+    assert alerts(lambda: postpone_for(1200)) == 2
+    assert kept.oldest_seconds() == pytest.approx(1320)
+
+
+def test_what_was_made_begins_again(clock: Clock) -> None:
+    kept, claim = Postponements(alert_after=timedelta(seconds=100)), a_claim()
+    kept.postponed(claim, reason="no network")
+    clock.at += 101
+
+    kept.ended(claim)
+
+    assert kept.oldest_seconds() == 0
+    assert alerts(lambda: kept.postponed(claim, reason="no network")) == 0
+
+
+def test_what_another_daemon_made_is_forgotten(clock: Clock) -> None:
+    kept, gone, waiting = Postponements(alert_after=timedelta(days=1)), a_claim(), a_claim()
+    kept.postponed(gone, reason="no network")
+    clock.at += 10
+    kept.postponed(waiting, reason="no network")
+    clock.at += FORGET_AFTER_SECONDS - 5
+
+    assert kept.oldest_seconds() == FORGET_AFTER_SECONDS - 5
+
+
+def test_memory_is_bounded_and_keeps_the_oldest(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postponements, "MAX_REMEMBERED", 10)
+    kept, oldest = Postponements(alert_after=timedelta(seconds=100)), a_claim()
+    kept.postponed(oldest, reason="no network")
+    for _ in range(20):
+        kept.postponed(a_claim(), reason="no network")
+    clock.at += 101
+
+    assert MAX_REMEMBERED > 10
+    assert len(kept._times) == 10
+    assert alerts(lambda: kept.postponed(oldest, reason="no network")) == 1
+
+
+async def test_a_daemon_whose_proxy_is_down_shows_since_when_and_alerts(
+    app: Application, database: str
+) -> None:
+    proxy = f"http://127.0.0.1:{free_port()}"
+    tenant = await app.tenant()
+    await app.webhook(tenant, "http://127.0.0.1:9/")
+    with capture_logs() as logs:
+        async with serving(database, delivery=SHORT, egress={"proxy": proxy}) as service:
+            await app.event(tenant)
+            await until(lambda: TOO_LONG in [each["event"] for each in logs])
+            page = await metrics_of(service)
+
+    [line] = [x for x in page.splitlines() if x.startswith("webhookd_oldest_postponed_seconds ")]
+    assert float(line.split()[1]) > 0.3
+    [alert] = [each for each in logs if each["event"] == TOO_LONG]
+    assert alert["log_level"] == "error"
+    assert alert["reason"] == "the egress proxy cannot be reached"
