@@ -54,7 +54,8 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   test     linters, types, import rules and tests; `--full` adds the slow tests;
            other arguments are passed to pytest, which then runs alone
   bench    the benchmarks
-  faults   the long forms of the fault tests: `python3 dev.py faults --help`
+  faults   the long forms of the fault tests: `python3 dev.py faults --help`;
+            attacks by one tenant beside others: `python3 dev.py faults attacks --help`
   figures  the sizes of files and functions, and functions without docstrings
   lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
   audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked

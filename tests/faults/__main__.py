@@ -1,4 +1,8 @@
-"""`python3 dev.py faults [NAME ...]`: runs scenarios in their long form."""
+"""
+`python3 dev.py faults [NAME ...]`: runs scenarios in their long form.
+
+`python3 dev.py faults attacks` runs attacks instead: see `tests/faults/attacks/`.
+"""
 
 import argparse
 import asyncio
@@ -11,6 +15,7 @@ from pathlib import Path
 import uvloop
 
 from daemon.store.migrations import migrate
+from tests.faults.attacks.command import main as attacks
 from tests.faults.report import Report
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.support.postgres import (
@@ -22,7 +27,9 @@ from tests.support.postgres import (
 
 
 def main() -> int:
-    """Run the named scenarios, or all; return the exit code."""
+    """Run the named scenarios, or all, or attacks; return the exit code."""
+    if sys.argv[1:2] == ["attacks"]:
+        return attacks(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python3 dev.py faults", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios to run; default: all")
     parser.add_argument("--list", action="store_true", help="list the names and exit")

@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ async def daemon(
     log: Path | None = None,
     level: str = "warning",
     variables: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
     """Start a daemon and wait until it is ready; kill it at the end if it still runs."""
     async with starting(
@@ -127,6 +128,7 @@ async def daemon(
         log=log,
         level=level,
         variables=variables,
+        prefix=prefix,
     ) as running:
 
         async def is_ready() -> bool:
@@ -147,8 +149,13 @@ async def starting(
     log: Path | None = None,
     level: str = "warning",
     variables: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
-    """Start a daemon without waiting for it; its output is appended to `log`."""
+    """
+    Start a daemon without waiting for it; its output is appended to `log`.
+
+    `prefix` is a command that replaces itself by the daemon.
+    """
     file = folder / f"config-{port}.toml"
     file.write_text(
         '[egress]\nallow_http = true\nallow_networks = ["127.0.0.0/8"]\n'
@@ -156,7 +163,7 @@ async def starting(
     )
     output = None if log is None else log.open("ab")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
+        *(*prefix, sys.executable, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
         env=os.environ | {"WEBHOOKD_DATABASE__URL": database} | dict(variables or {}),
         stdout=output,
         stderr=output,

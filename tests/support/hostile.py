@@ -167,7 +167,7 @@ async def hostile(
         server.receive, *at, ssl=tls, limit=1 << 20, backlog=1024
     )
     server.port = listening.sockets[0].getsockname()[1]
-    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.port}/"
+    server.url = f"{'https' if tls else 'http'}://{at[0]}:{server.port}/"
     try:
         yield server
     finally:

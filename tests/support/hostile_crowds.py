@@ -1,8 +1,8 @@
 """
 Scripts of hostile receivers, grouped by behaviour, and crowds of receivers in a separate process.
 
-Run as `python -m tests.support.hostile_crowds CROWD`. In the test's process, the receivers' work
-would be measured as the client's.
+Run as `python -m tests.support.hostile_crowds CROWD ADDRESS`. In the test's process, the receivers'
+work would be measured as the client's.
 """
 
 import asyncio
@@ -139,9 +139,9 @@ CROWDS: dict[str, list[Script]] = {
 
 
 @contextmanager
-def hostile_process(crowd: str) -> Iterator[str]:
+def hostile_process(crowd: str, *, address: str = "127.0.0.1") -> Iterator[str]:
     """Yield the URL of a receiver that runs a crowd's scripts in a separate process."""
-    command = [sys.executable, "-m", "tests.support.hostile_crowds", crowd]
+    command = [sys.executable, "-m", "tests.support.hostile_crowds", crowd, address]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
@@ -150,16 +150,16 @@ def hostile_process(crowd: str) -> Iterator[str]:
             process.kill()
 
 
-async def _serve(crowd: str) -> None:
+async def _serve(crowd: str, address: str) -> None:
     """Print the URL, and serve until the parent process ends."""
 
     async def script(connection: Connection) -> None:
         await CROWDS[crowd][connection.number % len(CROWDS[crowd])](connection)
 
-    async with hostile(script) as server:
+    async with hostile(script, at=(address, 0)) as server:
         print(server.url, flush=True)  # noqa: T201
         await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(sys.argv[1]))
+    uvloop.run(_serve(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,77 @@
+"""All attacks, by name."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from tests.faults.attacks import endpoint_attacks, event_attacks, number_attacks
+from tests.faults.attacks.scene import Scene
+from tests.faults.attacks.table import MAX_P95_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """
+    One attack.
+
+    With `by_name`, endpoints have names, and the daemon uses a name server on loopback.
+    """
+
+    description: str
+    run: Callable[[Scene], Awaitable[None]]
+    max_p95_ms: float = MAX_P95_MS
+    by_name: bool = False
+
+
+ATTACKS = {
+    "exploding-numbers": Attack(
+        "1,000 events {a: [1e131071, 10,000 times]}: a gigabyte each where it is printed",
+        event_attacks.exploding_numbers,
+    ),
+    "doubles": Attack("20 events [1e308, 400,000 times]", event_attacks.doubles),
+    "large-bodies": Attack(
+        "16 events of 4 MB, stored in a few kB, for 32 webhooks that respond after 4.5 s",
+        partial(event_attacks.large_bodies, text="x" * 4_000_000),
+    ),
+    "megabyte-bodies": Attack(
+        "16 events of 1 MB that do not compress, for 32 webhooks that respond after 4.5 s",
+        partial(event_attacks.large_bodies, text=event_attacks.random_text(1_000_000)),
+    ),
+    "dear-filters": Attack(
+        "10 webhooks with filters of 100 paths, 50 events of 0.6 MB", event_attacks.dear_filters
+    ),
+    "many-events": Attack(
+        "100,000 events of one tenant in one transaction", number_attacks.many_events
+    ),
+    "many-filters": Attack(
+        "10,000 webhooks of one tenant with a filter each, 50 events/s that match three",
+        number_attacks.many_filters,
+        max_p95_ms=50.0,
+    ),
+    "many-webhooks": Attack("one event for 10,000 webhooks", number_attacks.many_webhooks),
+    "empty-statistics": Attack(
+        "40,000 events, after the inbox was analysed while it was empty",
+        number_attacks.empty_statistics,
+    ),
+    "hanging-webhooks": Attack(
+        "one event for 600 new webhooks that never respond", endpoint_attacks.hanging
+    ),
+    "host-down": Attack(
+        "600 quick webhooks of 60 tenants on one host, which goes down", endpoint_attacks.host_down
+    ),
+    "dead-names": Attack(
+        "five events for 300 webhooks whose names never resolve",
+        endpoint_attacks.dead_names,
+        by_name=True,
+    ),
+    "pending-deliveries": Attack(
+        "a million pending deliveries of 10,000 webhooks, 1,000 of them paused",
+        number_attacks.pending_deliveries,
+    ),
+    "floods": Attack(
+        "20 events for 100 webhooks whose responses never end", endpoint_attacks.floods
+    ),
+    "failing-endpoint": Attack(
+        "20,000 events for one endpoint that responds with 500", endpoint_attacks.failing
+    ),
+}

@@ -1,0 +1,124 @@
+"""Attacks by numbers: of events, of webhooks, of pending deliveries."""
+
+import asyncio
+from functools import partial
+from uuid import UUID
+
+import orjson
+
+from tests.faults.attacks.scene import Scene
+from tests.support.daemons import until
+
+MAX_ADDED_CPU_MS = 1.0
+# Nothing may correct the statistics while the attack lasts.
+ANALYZE_EMPTY_INBOX = """
+    ALTER TABLE webhook_event_inbox SET (autovacuum_enabled = false);
+    ANALYZE webhook_event_inbox;
+"""
+PAUSE = """
+    UPDATE webhooks SET is_active = false
+     WHERE id IN (SELECT id FROM webhooks WHERE tenant_id = $1 LIMIT $2)
+"""
+# Without the foreign key's checks, and with ids that ascend: both only save time.
+ADD_PENDING = """
+    SET session_replication_role = replica;
+    INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, payload,
+                                    event_created_at, status, next_retry_at)
+    SELECT lpad(to_hex(row_number() OVER ()), 32, '0')::uuid, id, md5(event::text)::uuid,
+           'email.opened', '{"email_id": "msg_1"}', now(), 'pending_retry',
+           now() + CASE WHEN is_active AND event > 1 THEN interval '1 day' ELSE interval '0' END
+      FROM generate_series(1, 100) AS event, (SELECT id, is_active FROM webhooks
+                                               WHERE name = 'attacker' ORDER BY id) AS webhook;
+    SET session_replication_role = DEFAULT;
+"""
+
+
+async def many_events(scene: Scene, *, events: int = 100_000) -> None:
+    """Events of one tenant in one transaction, for one quick endpoint."""
+    tenant = await scene.tenant(scene.endpoints.urls("quick", 1))
+    await scene.measure_alone()
+    async with scene.attack():
+        await scene.publish(tenant, count=events)
+
+
+async def empty_statistics(scene: Scene, *, events: int = 40_000) -> None:
+    """Events in one transaction, after the inbox was analysed while it was empty."""
+    tenant = await scene.tenant(scene.endpoints.urls("quick", 1))
+    await scene.measure_alone()
+    await scene.app.db.execute(ANALYZE_EMPTY_INBOX)
+    async with scene.attack():
+        await scene.publish(tenant, count=events)
+
+
+async def many_webhooks(scene: Scene, *, webhooks: int = 10_000) -> None:
+    """One event for all webhooks of one tenant, which are quick."""
+    tenant = await scene.tenant(scene.endpoints.urls("quick", webhooks, addresses=60))
+    await scene.measure_alone()
+    async with scene.attack():
+        await scene.publish(tenant)
+
+
+async def many_filters(scene: Scene, *, webhooks: int = 10_000, per_second: int = 50) -> None:
+    """
+    Webhooks of one tenant with a data filter each; every event matches three.
+
+    What the number of filters costs in CPU is the difference to a tenant that has only the webhooks
+    that match: their deliveries are the same.
+    """
+    events = round(scene.attack_seconds / 2 * per_second)
+    few, many = [
+        await scene.tenant(
+            scene.endpoints.urls("quick", count),
+            filters=[campaign_filter(number // 3) for number in range(count)],
+        )
+        for count in (3 * events, webhooks)
+    ]
+    data = [campaign(number) for number in range(events)]
+    await scene.measure_alone()
+    async with scene.attack():
+        for tenant in (few, many):  # what loading the filters costs is paid once
+            await scene.publish(tenant, campaign(0))
+        await until(partial(scene.delivered, [few, many], 6))
+        beside_few = await cpu_ms_per_event(scene, few, data, per_second)
+        beside_many = await cpu_ms_per_event(scene, many, data, per_second)
+    scene.notes.append(
+        f"an event took {beside_many:.2f} ms of the daemon's CPU with its three deliveries,"
+        f" and {beside_few:.2f} ms for a tenant with {3 * events} webhooks"
+    )
+    added = beside_many - beside_few
+    if added > MAX_ADDED_CPU_MS:
+        scene.broken.append(f"{added:.1f} of {MAX_ADDED_CPU_MS:.0f} ms of CPU added to an event")
+
+
+def campaign(number: int) -> str:
+    """Return the data of an event of this campaign."""
+    return orjson.dumps({"email_id": "msg_1", "campaign": f"camp_{number}"}).decode()
+
+
+def campaign_filter(number: int) -> str:
+    """Return a filter for the events of this campaign."""
+    return orjson.dumps({"filters": {"campaign": f"camp_{number}"}}).decode()
+
+
+async def cpu_ms_per_event(scene: Scene, tenant: UUID, data: list[str], per_second: int) -> float:
+    """Publish the events at this rate; return the daemon's CPU time for each, with all it does."""
+    before = scene.daemon_cpu_seconds()
+    await scene.publish_steadily(tenant, data, every=1 / per_second)
+    await asyncio.sleep(0.2)  # the last ones' deliveries
+    return (scene.daemon_cpu_seconds() - before) * 1000 / len(data)
+
+
+async def pending_deliveries(scene: Scene, *, webhooks: int = 10_000, paused: int = 1000) -> None:
+    """
+    A hundred pending deliveries for each webhook of 100 tenants.
+
+    One is due at once and the rest tomorrow; those of paused webhooks are all due.
+    """
+    urls = scene.endpoints.urls("quick", webhooks, addresses=60)
+    for number in range(100):
+        tenant = await scene.tenant(urls[number::100])
+        await scene.app.db.execute(PAUSE, tenant, paused // 100)
+    await scene.measure_alone()
+    await scene.app.db.execute(ADD_PENDING)
+    async with scene.attack():
+        pass
