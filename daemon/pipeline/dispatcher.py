@@ -13,7 +13,12 @@ from math import inf
 
 import structlog
 
-from daemon.core.errors import DatabaseUnavailableError, MemoryBusyError, PostponedError
+from daemon.core.errors import (
+    DatabaseUnavailableError,
+    MemoryBusyError,
+    PostponedError,
+    StatementError,
+)
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
@@ -35,6 +40,7 @@ BUSY_IN_FLIGHT = 192
 LINGER_SECONDS = 0.005
 MAX_CLAIM = 256
 GIVE_BACK_SECONDS = 2.0
+FAILED_LANE_SECONDS = 30.0
 
 
 class Dispatcher:
@@ -84,8 +90,7 @@ class Dispatcher:
         if not turns:
             soon = self._lanes.next_due_in(now=now)
             return POLL_SECONDS if soon is None else min(soon, POLL_SECONDS) + 0.0005
-        for claim in await self._claim(turns):
-            self._begin(claim)
+        await self._claim(turns)
         return 0.0
 
     @property
@@ -126,7 +131,27 @@ class Dispatcher:
         room = self._lanes.slots - self._lanes.in_flight - self._results.backlog
         return min(MAX_CLAIM, room)
 
-    async def _claim(self, turns: Sequence[LaneTurn]) -> list[Claim]:
+    async def _claim(self, turns: Sequence[LaneTurn]) -> None:
+        """Claim together, or in halves down to the one lane that makes that fail."""
+        try:
+            await self._claim_together(turns)
+        except StatementError:
+            if len(turns) > 1:
+                middle = len(turns) // 2
+                try:
+                    await self._claim(turns[:middle])
+                except BaseException:
+                    self._lanes.claim_failed(turns[middle:], now=time.monotonic())
+                    raise
+                await self._claim(turns[middle:])
+                return
+            [turn] = turns
+            log.exception("dispatcher.lane_failed", webhook_id=str(turn.webhook_id))
+            now = time.monotonic()
+            self._lanes.rest(turn.webhook_id, until=now + FAILED_LANE_SECONDS)
+            self._lanes.claim_failed(turns, now=now)
+
+    async def _claim_together(self, turns: Sequence[LaneTurn]) -> None:
         began = time.perf_counter()
         try:
             # Need not be durable: a lease that a crash undoes is a lease that lapsed early.
@@ -134,6 +159,8 @@ class Dispatcher:
                 claimed = await claims.claim(
                     db, turns, lease=self._lease, most_bytes=self._most_bytes
                 )
+        except StatementError:
+            raise
         except BaseException:
             self._lanes.claim_failed(turns, now=time.monotonic())
             raise
@@ -141,7 +168,9 @@ class Dispatcher:
         now = time.monotonic()
         for turn in turns:
             self._tell_lane(turn, claimed.get(turn.webhook_id), now)
-        return [claim for lane in claimed.values() for claim in lane.claims]
+        for lane in claimed.values():
+            for claim in lane.claims:
+                self._begin(claim)
 
     def _tell_lane(self, turn: LaneTurn, claimed: LaneClaims | None, now: float) -> None:
         if claimed is None:  # paused or deleted: the lane sleeps until something is due again

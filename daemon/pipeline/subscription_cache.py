@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from daemon.core.errors import StatementError
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
@@ -81,10 +82,13 @@ class SubscriptionCache:
         changed = [each for each in known - many if self._tenants[each].changed]
         missing = list(wanted - known)
         if changed or missing:
-            async with self._database.connection() as db:
-                for tenant_id in changed:
-                    await self._refresh(db, tenant_id, time_slice)
-                many |= await self._load_missing(db, missing, time_slice)
+            try:
+                async with self._database.connection() as db:
+                    for tenant_id in changed:
+                        await self._refresh(db, tenant_id, time_slice)
+                    many |= await self._load_missing(db, missing, time_slice)
+            except StatementError:  # one tenant's row: alone, it stops nobody
+                many |= {*changed, *missing}
         for tenant_id in wanted - many:
             self._tenants.move_to_end(tenant_id)
         self._forget_oldest(wanted)

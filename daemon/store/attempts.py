@@ -116,7 +116,9 @@ async def cursor_of(db: Connection, webhook_id: WebhookId, delivery_id: UUID) ->
 
 GET_DETAILS = f"""
     SELECT {COLUMNS},
-           w.endpoint_url, d.signature, d.response_headers, d.response_body, d.trace,
+           left(w.endpoint_url, 2049) AS endpoint_url, d.signature, d.response_body, d.trace,
+           CASE WHEN webhook_payload_bytes(d.response_headers, 262144) <= 262144
+                THEN d.response_headers END AS response_headers,
            d.payload_bytes,
            coalesce(d.event_created_at, e.created_at, d.attempted_at, now()) AS event_created_at
       FROM webhook_deliveries AS d

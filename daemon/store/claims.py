@@ -22,6 +22,7 @@ from daemon.store.lanes import Upcoming
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
+from daemon.store.webhook_columns import url_and_credentials
 
 
 @dataclass(slots=True)
@@ -47,8 +48,7 @@ LEASE_DUE = f"""
     -- MATERIALIZED fixes the rows first; a bare sub-select may run twice and lease too many.
     WITH lane AS MATERIALIZED (
         SELECT w.id, turn.max_claims, coalesce(turn.since, '-infinity') AS since,
-               w.tenant_id, w.endpoint_url, w.secret_key, w.custom_headers,
-               w.client_certificate, w.client_key,
+               w.tenant_id, w.secret_key, {url_and_credentials("w")},
                CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
                    AS previous_secret_key,
                CASE WHEN w.is_failing THEN w.failing_since END AS failing_since,

@@ -19,6 +19,7 @@ from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import replay_candidates, retry_lock
 from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER
 from daemon.store.session import Connection
+from daemon.store.webhook_columns import event_types, filters_text
 
 LIST_RUNNING = """
     -- Replays of one webhook share its window and gain nothing side by side: only its oldest runs.
@@ -60,16 +61,17 @@ class LockedReplay:
     failing: bool
 
 
-LOCK_REPLAY = """
+LOCK_REPLAY = f"""
     -- And the webhook's row: otherwise an insert could wait for a deletion of the webhook.
     SELECT r.id, r.tenant_id, r.webhook_id, r.source, r.event_types AS asked, r.to_time,
-           r.cursor_time, r.cursor_id, w.event_types, w.event_filters, w.consecutive_failures
+           r.cursor_time, r.cursor_id, {event_types("w")}, {filters_text("w")},
+           w.consecutive_failures
       FROM webhook_replays AS r
       JOIN webhooks AS w ON w.id = r.webhook_id
      WHERE r.id = $1 AND r.status = 'running' AND w.is_active
        FOR NO KEY UPDATE OF r SKIP LOCKED
        FOR KEY SHARE OF w SKIP LOCKED
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def lock(db: Connection, replay_id: ReplayId) -> LockedReplay | None:

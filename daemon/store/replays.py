@@ -21,16 +21,17 @@ from daemon.core.model.replays import (
 )
 from daemon.store import replay_candidates
 from daemon.store.session import Connection
+from daemon.store.webhook_columns import event_types, filters_text
 
-FIND_SCOPE = """
+FIND_SCOPE = f"""
     -- A window ends now at the latest, or a replay would never end. It begins at the earliest on
     -- the first day that every calendar involved can represent.
-    SELECT tenant_id, event_types, event_filters,
+    SELECT w.tenant_id, {event_types("w")}, {filters_text("w")},
            greatest($3, '0001-01-02 00:00:00+00'::timestamptz) AS from_time,
            least($4, now()) AS to_time
-      FROM webhooks
-     WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2)
-"""
+      FROM webhooks AS w
+     WHERE w.id = $1 AND ($2::uuid IS NULL OR w.tenant_id = $2)
+"""  # noqa: S608  made of constants only
 
 
 async def scope_of(

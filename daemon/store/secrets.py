@@ -8,6 +8,7 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.store.columns import columns
 from daemon.store.session import Connection
+from daemon.store.webhook_columns import url_and_credentials
 
 # Replaces the key's id on a row whose secrets cannot be decrypted, so that it is not read again.
 UNREADABLE = "unreadable"
@@ -17,8 +18,8 @@ OTHER_ORIGIN = "other origin"
 
 LONGEST_STORED = 2048  # characters that the columns hold
 
-SECRET_COLUMNS = """secret_key, previous_secret_key, custom_headers,
-           client_certificate, client_key, sealed_with, endpoint_url"""
+SECRET_COLUMNS = f"""w.secret_key, w.previous_secret_key, w.sealed_with,
+           {url_and_credentials("w")}"""
 
 
 def stored_secrets(webhook_id: WebhookId, row: Any) -> StoredSecrets:

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from daemon.core.matching.limits import LONGEST_TEXT
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
+from daemon.store.webhook_columns import event_types, filters_text
 
-# A filter that is too long is cut off just above the limit, where it is refused.
 SUBSCRIPTION = f"""
-           w.id, w.tenant_id, w.event_types, w.filter_error, w.is_active,
-           left(w.event_filters::text, {LONGEST_TEXT + 1}) AS event_filters"""
+           w.id, w.tenant_id, w.filter_error, w.is_active,
+           {event_types("w")},
+           {filters_text("w")}"""
 
 FIND_ACTIVE = f"""
     SELECT {SUBSCRIPTION}

@@ -13,7 +13,7 @@ from daemon.store.session import Connection
 LOCK = f"""
     SELECT w.*, u.endpoint_url AS unbound_url
       FROM webhook_unbound_secrets AS u
-      JOIN LATERAL (SELECT id, {SECRET_COLUMNS} FROM webhooks WHERE id = u.webhook_id
+      JOIN LATERAL (SELECT w.id, {SECRET_COLUMNS} FROM webhooks AS w WHERE w.id = u.webhook_id
                        FOR NO KEY UPDATE SKIP LOCKED) AS w ON w.sealed_with <> $2
      LIMIT $1
 """  # noqa: S608  SECRET_COLUMNS is a constant

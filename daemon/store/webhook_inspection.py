@@ -8,6 +8,7 @@ from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.webhook_inspection import InspectedWebhook, ServerVersion
 from daemon.store.secrets import SECRET_COLUMNS, stored_secrets
 from daemon.store.session import Connection
+from daemon.store.webhook_columns import event_types, filters_text
 
 NIL = UUID(int=0)
 PAGE_SIZE = 1000
@@ -21,9 +22,9 @@ async def server_version(db: Connection) -> ServerVersion:
 
 
 WEBHOOKS = f"""
-    SELECT id, tenant_id, event_types, event_filters, is_active,
+    SELECT w.id, w.tenant_id, w.is_active, {event_types("w")}, {filters_text("w")},
            {SECRET_COLUMNS}
-      FROM webhooks
+      FROM webhooks AS w
      WHERE (tenant_id, id) > ($1, $2)
      ORDER BY tenant_id, id
      LIMIT $3

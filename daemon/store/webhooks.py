@@ -15,6 +15,7 @@ from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
+from daemon.store.webhook_columns import ENTRY
 
 
 def _entry(row: Any) -> WebhookEntry:
@@ -46,13 +47,13 @@ def _entry(row: Any) -> WebhookEntry:
     )
 
 
-INSERT_WEBHOOK = """
-    INSERT INTO webhooks (id, tenant_id, name, description, endpoint_url, event_types,
+INSERT_WEBHOOK = f"""
+    INSERT INTO webhooks AS w (id, tenant_id, name, description, endpoint_url, event_types,
                           event_filters, notification_email, secret_key, custom_headers,
                           client_certificate, client_key, sealed_with, is_active)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-    RETURNING *
-"""
+    RETURNING {ENTRY}
+"""  # noqa: S608  made of constants only
 
 
 class NoSuchTenantError(Exception):
@@ -101,7 +102,7 @@ async def tenant_exists(db: Connection, tenant_id: TenantId) -> bool:
         return True  # the daemon's role need not have the right to read it
 
 
-GET_WEBHOOK = "SELECT * FROM webhooks WHERE id = $1 AND tenant_id = $2"
+GET_WEBHOOK = f"SELECT {ENTRY} FROM webhooks AS w WHERE id = $1 AND tenant_id = $2"  # noqa: S608
 
 
 async def get(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> WebhookEntry | None:
@@ -111,7 +112,7 @@ async def get(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> Web
 
 
 # NO KEY, so that deliveries can be inserted for it meanwhile.
-LOCK_WEBHOOK = "SELECT * FROM webhooks WHERE id = $1 AND tenant_id = $2 FOR NO KEY UPDATE"
+LOCK_WEBHOOK = f"{GET_WEBHOOK} FOR NO KEY UPDATE"
 
 
 async def get_for_update(
@@ -122,15 +123,15 @@ async def get_for_update(
     return None if row is None else _entry(row)
 
 
-LIST_BY_NAME = """
-    SELECT *
-      FROM webhooks
+LIST_BY_NAME = f"""
+    SELECT {ENTRY}
+      FROM webhooks AS w
      WHERE tenant_id = $1
        AND ($2::uuid IS NULL
             OR (name, id) > (SELECT name, id FROM webhooks WHERE id = $2 AND tenant_id = $1))
      ORDER BY name, id
      LIMIT $3
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def list_by_name(
@@ -140,13 +141,13 @@ async def list_by_name(
     return [_entry(row) for row in await db.fetch(LIST_BY_NAME, tenant_id, after, limit)]
 
 
-UPDATE_SETTINGS = """
-    UPDATE webhooks
+UPDATE_SETTINGS = f"""
+    UPDATE webhooks AS w
        SET name = $2, description = $3, endpoint_url = $4, event_types = $5, event_filters = $6,
            notification_email = $7, filter_error = NULL, updated_at = now()
      WHERE id = $1
- RETURNING *
-"""
+ RETURNING {ENTRY}
+"""  # noqa: S608  made of constants only
 
 
 async def update_settings(
@@ -179,14 +180,14 @@ async def update_secrets(db: Connection, secrets: StoredSecrets) -> None:
     )
 
 
-SET_ACTIVE = """
-    UPDATE webhooks
+SET_ACTIVE = f"""
+    UPDATE webhooks AS w
        SET is_active = $3, updated_at = now(),
            -- Paused or resumed by a person now, whatever the reason before.
            paused_reason = NULL
      WHERE id = $1 AND tenant_id = $2
- RETURNING *
-"""
+ RETURNING {ENTRY}
+"""  # noqa: S608  made of constants only
 
 
 async def set_active(

@@ -1,25 +1,28 @@
 """The dispatcher between lanes and results: a claim becomes a result, or is given back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from daemon.core.errors import PostponedError
+from daemon.core.errors import PostponedError, StatementError
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.outcomes.endpoint_health import HealthLimits
-from daemon.core.scheduling.lanes import Lanes
+from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.loop import Heartbeats, run_loop
 from daemon.runtime.metrics import Metrics
+from daemon.store import claims
 from daemon.store.database import Database
+from daemon.store.session import Connection
 from tests.support.application import Application
 from tests.support.daemons import until
 
@@ -146,3 +149,29 @@ async def test_a_fault_of_the_daemon_changes_neither_the_window_of_a_lane_nor_it
 
         assert (lane.window, lane.mean_ms, lane.slow) == (window, mean_ms, True)
         assert await count(app, "status = 'pending_retry' AND attempt_number = 1") == 5
+
+
+async def test_a_lane_of_which_no_claim_can_be_read_stops_no_other(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await app.tenant()
+    webhooks = [WebhookId(await app.webhook(tenant, "https://receiver.example/")) for _ in range(9)]
+    bad, *good = webhooks
+    for webhook in webhooks:
+        await insert_pending(app, webhook, 2)
+    original = claims.claim
+
+    async def claim(db: Connection, turns: Sequence[LaneTurn], **options: Any) -> Any:
+        if any(turn.webhook_id == bad for turn in turns):
+            raise StatementError("this row cannot be printed")
+        return await original(db, turns, **options)
+
+    monkeypatch.setattr(claims, "claim", claim)
+    async with running(database, ScriptedAttempts(deliver)) as parts:
+        for webhook in webhooks:
+            parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
+        await until(lambda: has_delivered(app, 2 * len(good)))
+
+        assert parts.lanes.in_flight == 0
+        assert parts.lanes.ready == 0
+    assert await count(app, "status = 'pending_retry'") == 2
