@@ -139,9 +139,10 @@ CROWDS: dict[str, list[Script]] = {
 
 
 @contextmanager
-def hostile_process(crowd: str, *, address: str = "127.0.0.1") -> Iterator[str]:
+def hostile_process(crowd: str, *, address: str = "127.0.0.1", niceness: int = 0) -> Iterator[str]:
     """Yield the URL of a receiver that runs a crowd's scripts in a separate process."""
-    command = [sys.executable, "-m", "tests.support.hostile_crowds", crowd, address]
+    command = ["nice", "-n", str(niceness)]
+    command += [sys.executable, "-m", "tests.support.hostile_crowds", crowd, address]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from tests.faults.attacks.endpoints import NICENESS
 from tests.faults.attacks.scene import Scene
 from tests.support.daemons import until
 from tests.support.hostile_crowds import hostile_process
@@ -46,8 +47,8 @@ async def dead_names(scene: Scene, *, webhooks: int = 300, events: int = 5) -> N
 async def floods(scene: Scene, *, webhooks: int = 100, events: int = 20) -> None:
     """Endpoints whose responses never end: bodies, or interim responses."""
     with (
-        hostile_process(FLOODS[0], address=FLOODERS_ADDRESS) as bodies,
-        hostile_process(FLOODS[1], address=FLOODERS_ADDRESS) as interim,
+        hostile_process(FLOODS[0], address=FLOODERS_ADDRESS, niceness=NICENESS) as bodies,
+        hostile_process(FLOODS[1], address=FLOODERS_ADDRESS, niceness=NICENESS) as interim,
     ):
         urls = [f"{(bodies, interim)[number % 2]}{number}" for number in range(webhooks)]
         tenant = await scene.tenant(urls)
