@@ -6,7 +6,10 @@ A filter whose evaluation fails is noted on its webhook; it stops no other webho
 
 import structlog
 
+from daemon.core.matching.condition_index import Found
+from daemon.core.matching.event_data import EventData
 from daemon.core.matching.index import SubscriptionIndex
+from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event
 from daemon.core.model.ids import WebhookId
 from daemon.pipeline.subscription_cache import FAILED
@@ -31,19 +34,34 @@ class EventMatcher:
 
         `data` is as `parse_json` returns it; it matters only if `index.needs_data` says so.
         """
+        found: Found = {}
+        await time_slice.run(index.search(event.type, data, found))
+        event_data = EventData(data)
         wanted: list[WebhookId] = []
-        for webhook_id, matcher in index.candidates(event.type, data).items():
+        for webhook_id, matcher in found.items():
             if event.only is not None and webhook_id != event.only:
                 continue
-            try:
-                if matcher.matches(event.type, data):
-                    wanted.append(webhook_id)
-            except Exception:  # one customer's filter must stop nobody else's events
-                log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
-                await self._note_failure(webhook_id)
-            await time_slice.yield_if_used()
+            if await self._matches(webhook_id, matcher, event.type, event_data, time_slice):
+                wanted.append(webhook_id)
         await time_slice.yield_if_used()
         return sorted(wanted)
+
+    async def _matches(
+        self,
+        webhook_id: WebhookId,
+        matcher: Matcher,
+        event_type: str,
+        data: EventData,
+        time_slice: TimeSlice,
+    ) -> bool:
+        try:
+            return matcher.matches_type(event_type) and await time_slice.run(matcher.decide(data))
+        except Exception:  # one customer's filter must stop nobody else's events
+            log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
+            await self._note_failure(webhook_id)
+            return False
+        finally:
+            await time_slice.yield_if_used()
 
     async def _note_failure(self, webhook_id: WebhookId) -> None:
         async with self._database.connection() as db:

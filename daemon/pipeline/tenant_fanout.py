@@ -7,6 +7,7 @@ task of its own, piece by piece, while all others' go on; until then it gets no 
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 
 from daemon.core.matching.index import SubscriptionIndex
@@ -22,8 +23,9 @@ from daemon.store.database import Database
 from daemon.store.event_inbox import LeasedEvent, Leasing
 from daemon.store.payload_size import measure_event
 
-PROLONGED_AT_ONCE = 8  # events
 INSERTED_AT_ONCE = 500  # deliveries
+COPIED_AT_ONCE = 8 * 1024 * 1024  # bytes of data: each delivery has its own copy
+LARGE_DATA_BYTES = 1024 * 1024  # parsed, data may take thirty times their size: one at a time
 # Pieces of different tenants that are worked on at once: each takes a connection.
 PIECES_AT_ONCE = 3
 
@@ -47,7 +49,7 @@ class TenantFanout:
         self._offload = offload
         self._matcher = EventMatcher(database)
         self._pieces = asyncio.Semaphore(PIECES_AT_ONCE)
-        self._large_data = asyncio.Lock()  # parsed, it may take thirty times its size
+        self._large_data = asyncio.Lock()
 
     async def fan_out(self, events: Sequence[LeasedEvent]) -> None:
         """
@@ -58,13 +60,10 @@ class TenantFanout:
         tenant_id = events[0].event.tenant_id
         async with self._pieces:
             await self._cache.load(tenant_id)
-        for start in range(0, len(events), PROLONGED_AT_ONCE):
-            piece = events[start : start + PROLONGED_AT_ONCE]
+        for leased in events:
             async with self._pieces:
-                ours = await self._still_ours(piece)
-            for leased in ours:
-                async with self._pieces:
-                    await self._fan_out_event(leased, await self._size_of(leased))
+                for ours in await self._still_ours([leased]):
+                    await self._fan_out_event(ours, await self._size_of(ours))
 
     async def _still_ours(self, piece: Sequence[LeasedEvent]) -> Sequence[LeasedEvent]:
         async with self._database.connection() as db:
@@ -82,7 +81,7 @@ class TenantFanout:
         event = leased.event
         index = self._cache.index_of(event.tenant_id)
         if index.needs_data(event.type) and size <= MATCHED_BYTES:
-            async with self._large_data:
+            async with self._large_data if size > LARGE_DATA_BYTES else nullcontext():
                 data = await self._data_of(leased)
                 matched = await self._match(leased, size, data, index)
         else:
@@ -101,17 +100,20 @@ class TenantFanout:
         self, leased: LeasedEvent, size: int, data: object, index: SubscriptionIndex
     ) -> MatchedEvent:
         webhooks = await self._matcher.subscribers_of(
-            leased.event, data, index, time_slice=TimeSlice()
+            leased.event, data, index, time_slice=TimeSlice(patient=True)
         )
         if (up_to := leased.served_up_to) is not None:
             webhooks = [each for each in webhooks if each > up_to]
         return MatchedEvent(leased, webhooks, size)
 
     async def _insert(self, matched: MatchedEvent) -> None:
-        """Insert an event's deliveries, in several transactions if they are many."""
+        """Insert an event's deliveries, in several transactions if they are many or large."""
         webhooks = matched.webhooks
-        while len(webhooks) > INSERTED_AT_ONCE:
-            some, webhooks = webhooks[:INSERTED_AT_ONCE], webhooks[INSERTED_AT_ONCE:]
+        at_once = min(INSERTED_AT_ONCE, max(1, COPIED_AT_ONCE // max(1, matched.payload_bytes)))
+        if matched.payload_bytes > self._leasing.most_bytes:  # their data are not copied
+            at_once = INSERTED_AT_ONCE
+        while len(webhooks) > at_once:
+            some, webhooks = webhooks[:at_once], webhooks[at_once:]
             leased = await self._inserter.insert_some(matched, some)
             if leased is None:
                 return

@@ -8,6 +8,7 @@ from daemon.core.model.ids import EventId
 from daemon.core.scheduling.replay_pace import Candidate
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
+from daemon.runtime.time_slice import TimeSlice
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.session import Connection
 from daemon.store.stored_events import readable_data
@@ -25,9 +26,10 @@ async def select_candidates(
     if not replay_filter.needs_data:
         return set(by_type)
     selected: set[UUID] = set()
+    time_slice = TimeSlice(patient=True)
     for start in range(0, len(by_type), DATA_READ_AT_ONCE):
         page = [EventId(each) for each in by_type[start : start + DATA_READ_AT_ONCE]]
         async for event_id, text in readable_data(db, page, most_bytes=MATCHED_BYTES):
-            if replay_filter.matches_data(parse_json(text)):
+            if await time_slice.run(replay_filter.decide(parse_json(text))):
                 selected.add(event_id)
     return selected

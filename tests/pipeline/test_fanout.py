@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from daemon.core.matching import compiler
-from daemon.core.matching.matcher import Matcher
+from daemon.core.matching.matcher import Condition
 from daemon.pipeline import subscription_cache
 from daemon.runtime import time_slice
 from tests.support.application import Application
@@ -68,7 +68,7 @@ async def test_a_null_among_the_types_matches_no_type_and_stops_no_other(
 async def test_a_filter_whose_evaluation_fails_affects_its_own_webhook_alone(
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(self: Matcher, data: Any) -> bool:
+    def failing(self: Condition, data: Any) -> bool:
         raise RuntimeError("a fault of ours")
 
     tenant = await app.tenant()
@@ -76,7 +76,7 @@ async def test_a_filter_whose_evaluation_fails_affects_its_own_webhook_alone(
         tenant, receiver.url + "/filtered", filters={"campaign_ids": ["a"]}
     )
     good = await app.webhook(tenant, receiver.url + "/good")
-    monkeypatch.setattr(Matcher, "matches_data", failing)
+    monkeypatch.setattr(Condition, "decide", failing)
     async with serving(database):
         await app.event(tenant, {"campaign_id": "a"})
         await until(lambda: settled(app, good, "success", 1))

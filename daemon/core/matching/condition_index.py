@@ -8,14 +8,9 @@ Each webhook is found by one of its conditions only, the rarest; the others are 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from daemon.core.matching.matcher import ComparisonKey, Condition, Matcher, comparison_key
-from daemon.core.matching.paths import (
-    Path,
-    members_of,
-    objects_in,
-    other_spellings,
-    scalars_in,
-)
+from daemon.core.matching.event_data import ComparisonKey, keys_among, objects_among, pieces
+from daemon.core.matching.matcher import Condition, Matcher
+from daemon.core.matching.paths import Path, members_of, other_spellings
 from daemon.core.model.ids import WebhookId
 
 Found = dict[WebhookId, Matcher]
@@ -64,11 +59,9 @@ class ConditionIndex:
         for path, value in _places(condition):
             _remove(self._root, path, value, webhook_id)
 
-    def candidates(self, data: object) -> Found:
-        """Return the webhooks of which the indexed condition holds for this data."""
-        found: Found = {}
-        _collect(self._root, [data], found)
-        return found
+    def search(self, data: object, found: Found) -> Iterator[None]:
+        """Add the webhooks of which the indexed condition holds for this data, in pieces."""
+        yield from _search(self._root, [data], found)
 
     def _cost(self, condition: Condition) -> tuple[int, int]:
         """How many webhooks are found already where this condition would be, and its size."""
@@ -98,14 +91,17 @@ def _places(condition: Condition) -> Iterator[tuple[Path, ComparisonKey]]:
             yield path, value
 
 
-def _collect(node: _Node, reached: list[object], found: Found) -> None:
-    if node.by_value:
-        for value in scalars_in(reached):
-            found.update(node.by_value.get(comparison_key(value), {}))
-    if node.children and (objects := objects_in(reached)):
-        for segment in _segments(node, objects):
-            if members := members_of(objects, segment):
-                _collect(node.children[segment], members, found)
+def _search(node: _Node, reached: list[object], found: Found) -> Iterator[None]:
+    # A piece of an array is searched to the end before the next: any element may match.
+    for piece in pieces(reached):
+        if node.by_value:
+            for key in keys_among(piece):
+                found.update(node.by_value.get(key, {}))
+        if node.children and (objects := objects_among(piece)):
+            for segment in _segments(node, objects):
+                if members := members_of(objects, segment):
+                    yield from _search(node.children[segment], members, found)
+        yield
 
 
 def _segments(node: _Node, objects: list[dict[str, object]]) -> Iterable[str]:

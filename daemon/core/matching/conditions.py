@@ -6,6 +6,7 @@ The application may write anything into the column, so every shape, type and siz
 
 from collections.abc import Iterator
 
+from daemon.core.matching.event_data import ComparisonKey, comparison_keys
 from daemon.core.matching.limits import (
     MOST_IDS,
     MOST_PATHS,
@@ -13,7 +14,7 @@ from daemon.core.matching.limits import (
     MOST_TYPES,
     MOST_VALUES,
 )
-from daemon.core.matching.matcher import ComparisonKey, Condition, comparison_keys
+from daemon.core.matching.matcher import Condition
 from daemon.core.matching.paths import Path
 
 WORKSPACE_PATHS = (("workspace_id",), ("workspace", "id"), ("workspace", "name"))

@@ -5,7 +5,7 @@ An event must not cost a comparison for each of ten thousand webhooks: the index
 may want it, and only their matchers are asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 from daemon.core.matching.condition_index import ConditionIndex, Found
@@ -73,11 +73,16 @@ class SubscriptionIndex:
         `data` is as `parse_json` returns it; None will do where `needs_data` is false.
         """
         found: Found = {}
+        for _ in self.search(event_type, data, found):
+            pass
+        return found
+
+    def search(self, event_type: str, data: object, found: Found) -> Generator[None, None, None]:
+        """The same in pieces: add them to `found`, and yield after each piece."""
         for bucket in self._buckets_of(event_type):
             found.update(bucket.unconditional)
             if len(bucket.conditional):
-                found.update(bucket.conditional.candidates(data))
-        return found
+                yield from bucket.conditional.search(data, found)
 
     def _buckets_of(self, event_type: str) -> tuple[_Bucket, ...]:
         found = self._by_type.get(event_type)

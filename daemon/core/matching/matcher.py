@@ -4,12 +4,11 @@ A compiled subscription: whether an event's type and data match it.
 The rule is that of the contract, section 3.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator
 from dataclasses import dataclass
 
-from daemon.core.matching.paths import Path, scalars_at
-
-ComparisonKey = tuple[bool, object]
+from daemon.core.matching.event_data import ComparisonKey, EventData
+from daemon.core.matching.paths import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,13 @@ class Condition:
     paths: tuple[Path, ...]
     values: frozenset[ComparisonKey]
 
-    def holds(self, data: object) -> bool:
-        """Whether the condition holds for this data, as `parse_json` returns it."""
-        return any(
-            comparison_key(value) in self.values
-            for path in self.paths
-            for value in scalars_at(data, path)
-        )
+    def decide(self, data: EventData) -> Generator[None, None, bool]:
+        """Whether the condition holds: what the generator returns."""
+        for path in self.paths:
+            yield from data.search(path)
+            if not self.values.isdisjoint(data.keys_at(path)):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,16 @@ class Matcher:
 
     def matches_data(self, data: object) -> bool:
         """Whether the webhook may get events with this data; the type may still not match."""
-        return all(condition.holds(data) for condition in self.conditions)
+        deciding = self.decide(EventData(data))
+        while True:
+            try:
+                next(deciding)
+            except StopIteration as decided:
+                return bool(decided.value)
 
-
-def comparison_key(value: object) -> ComparisonKey:
-    """Return a key that is equal for equal JSON scalars: 1 equals 1.0, but not true."""
-    return isinstance(value, bool), value  # in Python, True == 1
-
-
-def comparison_keys(values: Iterable[object]) -> frozenset[ComparisonKey]:
-    """Return the keys of a condition's values."""
-    return frozenset(map(comparison_key, values))
+    def decide(self, data: EventData) -> Generator[None, None, bool]:
+        """The same in pieces: the generator yields after each, and returns whether it matches."""
+        for condition in self.conditions:
+            if not (yield from condition.decide(data)):
+                return False
+        return True

@@ -9,30 +9,15 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from daemon.core.wire.json_value import Scalar
-
 Path = tuple[str, ...]  # segments, as written in the filter
 
 
-def scalars_at(data: object, path: Path) -> Iterator[Scalar]:
-    """Yield every scalar at `path` in `data`; nothing when the path is missing."""
-    reached: list[object] = [data]
-    for segment in path:
-        if not reached:
-            return
-        reached = members_of(objects_in(reached), segment)
-    yield from scalars_in(reached)
-
-
-def objects_in(values: Iterable[object]) -> list[dict[str, object]]:
-    """Return the objects among the values, and among the elements of their arrays."""
-    return [value for value in _with_elements(values) if isinstance(value, dict)]
-
-
-def scalars_in(values: Iterable[object]) -> Iterator[Scalar]:
-    """Yield the scalars among the values, and among the elements of their arrays."""
-    for value in _with_elements(values):
-        if value is None or isinstance(value, Scalar):
+def elements(values: Iterable[object]) -> Iterator[object]:
+    """Yield the values, and the elements of an array in place of the array."""
+    for value in values:
+        if isinstance(value, list):
+            yield from value
+        else:
             yield value
 
 
@@ -45,15 +30,6 @@ def members_of(objects: Iterable[dict[str, object]], segment: str) -> list[objec
 def other_spellings(segment: str) -> tuple[str, str]:
     """Return the segment in camelCase and in snake_case."""
     return _camel_case(segment), _snake_case(segment)
-
-
-def _with_elements(values: Iterable[object]) -> Iterator[object]:
-    """Yield the values, and the elements of an array in place of the array."""
-    for value in values:
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
 
 
 def _member(value: dict[str, object], segment: str) -> list[object]:

@@ -5,10 +5,11 @@ The rule: events are matched as fan-out matches them, against the webhook's pres
 Deliveries that are sent again were matched when they were made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription, compile_types
+from daemon.core.matching.event_data import EventData
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.replays import ReplaySource
 
@@ -33,6 +34,12 @@ class ReplayFilter:
     def matches_data(self, data: object) -> bool:
         """Whether events with this data (see `parse_json`) are sent, as far as data decide."""
         return self.subscription is None or self.subscription.matches_data(data)
+
+    def decide(self, data: object) -> Generator[None, None, bool]:
+        """The same in pieces: the generator yields after each, and returns whether it matches."""
+        if self.subscription is None:
+            return True
+        return (yield from self.subscription.decide(EventData(data)))
 
 
 def replay_filter_for(

@@ -1,0 +1,80 @@
+"""
+An event's data as conditions see it: the values at each path, found once for all webhooks.
+
+The rule: no search holds the event loop for long, however large the data. Searches are generators
+that yield after every few hundred values; who is in no hurry exhausts them.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from daemon.core.matching.paths import Path, elements, members_of
+from daemon.core.wire.json_value import Scalar
+
+ComparisonKey = tuple[bool, object]
+
+AT_ONCE = 500  # values
+
+
+class EventData:
+    """Data as `parse_json` returns it."""
+
+    def __init__(self, data: object) -> None:
+        self.data = data
+        self._keys: dict[Path, set[ComparisonKey]] = {}
+
+    def search(self, path: Path) -> Iterator[None]:
+        """Find the values at a path, for `keys_at`."""
+        if path in self._keys:
+            return
+        reached: list[object] = [self.data]
+        for segment in path:
+            found: list[object] = []
+            for piece in pieces(reached):
+                found += members_of(objects_among(piece), segment)
+                yield
+            reached = found
+        keys: set[ComparisonKey] = set()
+        for piece in pieces(reached):
+            keys.update(keys_among(piece))
+            yield
+        self._keys[path] = keys
+
+    def keys_at(self, path: Path) -> set[ComparisonKey]:
+        """Return the keys of the scalars at a path."""
+        for _ in self.search(path):
+            pass
+        return self._keys[path]
+
+
+def pieces(values: Iterable[object]) -> Iterator[list[object]]:
+    """Yield the values in pieces, with the elements of an array in place of the array."""
+    piece: list[object] = []
+    for value in elements(values):
+        piece.append(value)
+        if len(piece) == AT_ONCE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def objects_among(values: Iterable[object]) -> list[dict[str, object]]:
+    """Return those of the values that are objects."""
+    return [value for value in values if isinstance(value, dict)]
+
+
+def keys_among(values: Iterable[object]) -> Iterator[ComparisonKey]:
+    """Yield the keys of those of the values that are scalars."""
+    for value in values:
+        if value is None or isinstance(value, Scalar):
+            yield comparison_key(value)
+
+
+def comparison_key(value: object) -> ComparisonKey:
+    """Return a key that is equal for equal JSON scalars: 1 equals 1.0, but not true."""
+    return isinstance(value, bool), value  # in Python, True == 1
+
+
+def comparison_keys(values: Iterable[object]) -> frozenset[ComparisonKey]:
+    """Return the keys of a condition's values."""
+    return frozenset(map(comparison_key, values))
