@@ -87,7 +87,7 @@ class Connector:
         timings.enter("connect")
         sock = await self._connect(addresses[:MAX_ADDRESSES_TRIED], target.port, tried)
         try:
-            destination = sock.getpeername()[:2]
+            destination = _destination(sock)
             if context is None:
                 _, connection = await self._loop.create_connection(HttpConnection, sock=sock)
             else:
@@ -126,7 +126,8 @@ class Connector:
             interleave=1,
             loop=self._loop,
         )
-        self._network.reached(sock.getpeername()[:2])
+        if (destination := _destination(sock)) is not None:
+            self._network.reached(destination)
         return sock
 
     async def _connect_through(
@@ -169,3 +170,12 @@ class Connector:
             transport.abort()
             raise
         return connection
+
+
+def _destination(sock: socket.socket) -> SocketAddress | None:
+    """The address that a socket is connected to; None if the other end has reset it already."""
+    try:
+        host, port = sock.getpeername()[:2]
+    except OSError:
+        return None
+    return host, port

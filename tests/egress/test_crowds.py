@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from daemon.egress.client import WebhookClient
 from daemon.egress.resolver import CaresResolver
@@ -49,10 +50,14 @@ async def test_hundreds_of_lookups_without_a_reply_do_not_delay_a_good_receiver(
 
     assert {type(outcome.result) for outcome in good_ones} == {Response}
     assert sorted(outcome.took_ms for outcome in good_ones)[len(good_ones) // 2] < 100
-    assert {attack.result().result for attack in attacks} == {
+    # Those beyond the tenant's share of lookups wait for a place, and may be made later.
+    waited = [attack for attack in attacks if isinstance(attack.exception(), PostponedError)]
+    judged = [attack.result() for attack in attacks if attack not in waited]
+    assert judged
+    assert {outcome.result for outcome in judged} == {
         Failure(FailureKind.TIMEOUT, "no complete response within 1 s")
     }
-    assert max(attack.result().took_ms for attack in attacks) < 3000
+    assert max(outcome.took_ms for outcome in judged) < 3000
     assert loop.longest_iteration_seconds < MAX_ITERATION_SECONDS
 
 

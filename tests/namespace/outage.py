@@ -32,6 +32,7 @@ EVERYWHERE = EgressPolicy(
     allow_http=True,
     allow_networks=(ip_network("0.0.0.0/0"), ip_network("::/0")),
     allow_ports=((1, 65535),),
+    allow_hosts=frozenset({"*.test"}),  # names of FakeResolver
 )
 NEIGHBOUR = "203.0.113.77"  # on our link, and absent
 FAR = "198.51.100.1"  # behind the gateway
