@@ -91,6 +91,9 @@ class Fanout:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
+        with suppress(DatabaseUnavailableError, TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._inbox.release_all()
 
     async def _fan_out(self, leased: Sequence[LeasedEvent]) -> bool:
         """Fan out what is quick, and hand over the rest; returns whether all was locked."""
@@ -151,23 +154,19 @@ class Fanout:
         task.add_done_callback(self._tasks.discard)
 
     async def _fan_out_tenant(self, tenant_id: TenantId) -> None:
-        done = 0
         events = self._handed_over[tenant_id]
         try:
-            while len(events) > done:
-                some = events[done:]
+            while events:
+                some = list(events)
                 await self._tenant_fanout.fan_out(some)
-                done += len(some)
-        except asyncio.CancelledError:
-            await self._release(events[done:])
-            raise
+                del events[: len(some)]
         except Exception as error:
             if isinstance(error, DatabaseUnavailableError):
                 log.warning("fanout.tenant_failed", tenant_id=str(tenant_id), reason=str(error))
             else:
                 log.exception("fanout.tenant_failed", tenant_id=str(tenant_id))
             await asyncio.sleep(RETRY_SECONDS)
-            await self._release(events[done:])
+            self._inbox.free_unknown_leases()
         finally:
             del self._handed_over[tenant_id]
             self._inbox.turns.let_go(tenant_id, now=time.monotonic())

@@ -63,6 +63,15 @@ class InboxReader:
             await inbox_leases.release(db, list(events), daemon_key=self._leasing.daemon_key)
         self._full_scan_at = 0.0
 
+    def free_unknown_leases(self) -> None:
+        """Before the next lease, free those of which the caller holds no event."""
+        self._lost_track = True
+
+    async def release_all(self) -> None:
+        """Give back everything that this daemon has leased."""
+        async with self._database.connection() as db:
+            await inbox_leases.free_leases_except(db, [], daemon_key=self._leasing.daemon_key)
+
     async def _begin_full_scan_if_due(self, held: Iterable[EventId]) -> None:
         if self._lost_track:
             async with self._database.connection() as db:

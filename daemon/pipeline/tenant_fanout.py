@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 
+import structlog
+
+from daemon.core.errors import StatementError
 from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
@@ -22,6 +25,8 @@ from daemon.store import inbox_leases, stored_events
 from daemon.store.database import Database
 from daemon.store.event_inbox import LeasedEvent, Leasing
 from daemon.store.payload_size import measure_event
+
+log = structlog.get_logger()
 
 INSERTED_AT_ONCE = 500  # deliveries
 COPIED_AT_ONCE = 8 * 1024 * 1024  # bytes of data: each delivery has its own copy
@@ -55,15 +60,19 @@ class TenantFanout:
         """
         Fan out events of one tenant.
 
-        Raises DatabaseUnavailableError; what was not fanned out is then left to its lease.
+        An event that cannot be fanned out is logged and left to its lease: it comes again after
+        that, and stops no other event. Raises DatabaseUnavailableError.
         """
         tenant_id = events[0].event.tenant_id
         async with self._pieces:
             await self._cache.load(tenant_id)
         for leased in events:
-            async with self._pieces:
-                for ours in await self._still_ours([leased]):
-                    await self._fan_out_event(ours, await self._size_of(ours))
+            try:
+                async with self._pieces:
+                    for ours in await self._still_ours([leased]):
+                        await self._fan_out_event(ours, await self._size_of(ours))
+            except StatementError:
+                log.exception("event.not_fanned_out", event_id=str(leased.event.id))
 
     async def _still_ours(self, piece: Sequence[LeasedEvent]) -> Sequence[LeasedEvent]:
         async with self._database.connection() as db:

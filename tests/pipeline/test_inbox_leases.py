@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from daemon.core.errors import StatementError
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
 from daemon.core.scheduling.lanes import Lanes
@@ -19,6 +20,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.store import event_inbox
 from daemon.store.database import Database
+from daemon.store.deliveries import Inserted
 from daemon.store.event_inbox import LEASE_TURNS, SCAN, LeasedEvent, Leasing
 from tests.support.application import Application
 from tests.support.daemons import serving, until
@@ -204,3 +206,27 @@ async def test_every_event_of_many_tenants_leaves_the_inbox_without_a_full_scan(
                 tenants,
             )
         await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
+
+
+async def test_an_event_that_cannot_be_inserted_stops_no_other_of_its_tenant(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    first, bad, last = await app.events(tenant, 3)
+    original = DeliveryInserter.insert
+
+    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
+        if any(each.leased.event.id == bad for each in matched):
+            raise StatementError("this event cannot be inserted")
+        return await original(self, matched)
+
+    monkeypatch.setattr(DeliveryInserter, "insert", insert)
+    async with serving(database):
+        await until(lambda: settled(app, webhook, "success", 2))
+        later = await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 3))
+
+    delivered = {row["event_id"] for row in await app.deliveries(webhook)}
+    assert delivered == {first, last, later}
+    assert await app.db.fetchval("SELECT event_id FROM webhook_event_inbox") == bad
