@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
 ALL_LOCKED_SECONDS = 0.1  # events for webhooks that are locked: no need to hurry
+LEAST_EVENTS, MOST_EVENTS = 100, 500  # of one turn
 TURN_SECONDS = 0.2
 # What a tenant's events may take of a turn, in seconds; the rest is handed over.
 TENANT_SECONDS = 0.02
@@ -58,7 +59,7 @@ class Fanout:
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
-        self._size = BatchSize(least=100, most=500, seconds=TURN_SECONDS)
+        self._size = BatchSize(least=LEAST_EVENTS, most=MOST_EVENTS, seconds=TURN_SECONDS)
         self._cache = SubscriptionCache(database)
         self._inbox = InboxReader(database, self._cache, leasing=leasing)
         self._matcher = EventMatcher(database)

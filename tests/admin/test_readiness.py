@@ -117,15 +117,21 @@ async def test_a_database_that_refuses_connections_fails_the_database_check(
     await until(probe.is_ready)
 
 
-async def test_an_inbox_that_grows_faster_than_it_is_read_fails_the_lag_check(
+async def test_tenants_that_wait_long_for_their_turn_at_fanout_fail_the_lag_check(
     app: Application, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness, "MAX_LAG_SECONDS", 0.2)
-    monkeypatch.setattr(fanout, "BATCH", 1)
-    tenant = await app.tenant()
+    monkeypatch.setattr(readiness, "MAX_LAG_SECONDS", 0.1)
+    monkeypatch.setattr(fanout, "LEAST_EVENTS", 1)
+    monkeypatch.setattr(fanout, "MOST_EVENTS", 1)
+    tenants = [await app.tenant() for _ in range(60)]
     async with serving(database) as service:
         probe = Probe(service)
-        await app.events(tenant, 30)
+        await app.db.execute(
+            "INSERT INTO webhook_events (id, tenant_id, event_type)"
+            " SELECT gen_random_uuid(), tenant, 'email.opened' FROM unnest($1::uuid[]) AS tenant,"
+            " generate_series(1, 3)",
+            tenants,
+        )
         await until(probe.is_not_ready, every=0.0)
 
         await until(probe.is_ready)
