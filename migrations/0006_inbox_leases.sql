@@ -87,9 +87,56 @@ CREATE OR REPLACE FUNCTION webhook_events_arrived() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO webhook_event_inbox (event_id, tenant_id) SELECT id, tenant_id FROM arrived;
-    PERFORM pg_notify('webhookd_events', '');
+    -- A prepared transaction must not notify: with `SET webhookd.notify = 'off'`, polling finds it.
+    IF current_setting('webhookd.notify', true) IS DISTINCT FROM 'off' THEN
+        PERFORM pg_notify('webhookd_events', '');
+    END IF;
     RETURN NULL;
 END $$;
+
+CREATE OR REPLACE FUNCTION webhook_due() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('webhookd.notify', true) IS NOT DISTINCT FROM 'off' THEN
+        RETURN NULL;
+    END IF;
+    IF TG_TABLE_NAME = 'webhooks' THEN
+        PERFORM pg_notify('webhookd_due', NEW.id::text);
+    ELSE
+        PERFORM pg_notify('webhookd_due', NEW.webhook_id::text);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- What the daemon notes on a delivery counts only if a daemon wrote it: whoever may not write to the
+-- inbox is no daemon. A row that waits without a time is due now.
+CREATE FUNCTION webhook_delivery_of_application() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.payload_bytes := NULL;
+    NEW.too_large := FALSE;
+    NEW.leased_until := NULL;
+    NEW.replay_id := NULL;
+    NEW.trace := NULL;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER webhook_deliveries_of_application BEFORE INSERT ON webhook_deliveries
+    FOR EACH ROW WHEN (NOT has_table_privilege('webhook_event_inbox'::regclass, 'UPDATE'))
+    EXECUTE FUNCTION webhook_delivery_of_application();
+
+CREATE FUNCTION webhook_delivery_due_now() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.next_retry_at := now();
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER webhook_deliveries_due_now BEFORE INSERT OR UPDATE OF status, next_retry_at
+    ON webhook_deliveries
+    FOR EACH ROW WHEN (NEW.status = 'pending_retry' AND NEW.next_retry_at IS NULL)
+    EXECUTE FUNCTION webhook_delivery_due_now();
+
+-- Zeros stand for every webhook in the inbox, and for the beginning where webhooks are read by id.
+ALTER TABLE webhooks ADD CONSTRAINT webhooks_id_not_nil
+    CHECK (id <> '00000000-0000-0000-0000-000000000000') NOT VALID;
 
 -- Which webhooks may want other events than before, found by the number of the changing transaction
 -- as the inbox's rows are: daemons keep subscriptions compiled, and read again what is named here.
@@ -140,8 +187,9 @@ BEGIN
         SELECT p.oid
           FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
          WHERE n.nspname = tables
-           AND p.proname IN ('webhook_events_arrived', 'webhook_subscription_changed',
-                             'webhook_exploded_bytes')
+           AND p.proname IN ('webhook_events_arrived', 'webhook_due', 'webhook_exploded_bytes',
+                             'webhook_subscription_changed', 'webhook_delivery_of_application',
+                             'webhook_delivery_due_now')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', found, tables);
     END LOOP;

@@ -16,7 +16,10 @@ CREATE TABLE webhook_unbound_secrets (
 WITH sealed AS MATERIALIZED (
     SELECT id, endpoint_url
       FROM webhooks
-     WHERE client_key LIKE 'sealed:%' OR custom_headers::text LIKE '%"sealed:%'
+     WHERE client_key LIKE 'sealed:%'
+        -- Measured first: the application may have written numbers that print as a gigabyte.
+        OR CASE WHEN webhook_payload_bytes(custom_headers, 262144) <= 262144
+                THEN custom_headers::text LIKE '%"sealed:%' END
 )
 INSERT INTO webhook_unbound_secrets (webhook_id, endpoint_url) SELECT id, endpoint_url FROM sealed;
 

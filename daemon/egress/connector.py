@@ -80,7 +80,9 @@ class Connector:
         PostponedError when the name servers or the proxy fail.
         """
         target = peer.target
-        context = self._tls.context_for(peer.client) if target.tls else None
+        context = None
+        if target.tls:
+            context = await self._tls.context_for(peer.client, tenant_id=peer.tenant_id)
         timings.enter("lookup")
         lookups = self._lookups.of(peer.tenant_id)
         addresses = await permitted_addresses(target.host, self._policy, resolver=lookups)
@@ -104,7 +106,8 @@ class Connector:
         return host_key([host]) if is_address(host) else self._lookups.key_of(host)
 
     async def close(self) -> None:
-        """Close the resolvers."""
+        """Close the resolvers, and end the threads that make TLS contexts."""
+        self._tls.close()
         await self._resolver.close()
         if self._proxy_resolver is not self._resolver:
             await self._proxy_resolver.close()

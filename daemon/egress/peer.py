@@ -6,7 +6,7 @@ from daemon.core.model.ids import TenantId
 from daemon.core.model.secrets import ClientCertificate
 from daemon.core.policy.urls import Target
 
-PeerKey = tuple[bool, str, int, ClientCertificate | None]
+PeerKey = tuple[bool, str, int, ClientCertificate | None, TenantId | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Peer:
     A target and the client certificate presented there, if any.
 
     Connections with the same `key` are interchangeable. The certificate is part of it: a receiver
-    that recognises a webhook by its certificate must not mistake another webhook for it.
-    `tenant_id` says whose request it is, and is no part of the key.
+    that recognises a webhook by its certificate must not mistake another webhook for it. So is the
+    tenant: what one tenant's connection has been through concerns no other.
     """
 
     target: Target
@@ -25,5 +25,6 @@ class Peer:
 
     @property
     def key(self) -> PeerKey:
-        """TLS or not, host, port and client certificate."""
-        return (self.target.tls, self.target.host, self.target.port, self.client)
+        """TLS or not, host, port, client certificate and tenant."""
+        target = self.target
+        return (target.tls, target.host, target.port, self.client, self.tenant_id)

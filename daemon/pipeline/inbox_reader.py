@@ -132,9 +132,11 @@ class InboxReader:
         now = time.monotonic()
         last: dict[InboxKey, EventId] = {each.key: each.event.id for each in scan.leased}
         waiting = set(self.turns.tenants)
-        looked_for = [key for _, key in scan.keys if key.tenant_id not in waiting]
+        passed_over = waiting | scan.idle
+        looked_for = [key for _, key in scan.keys if key.tenant_id not in passed_over]
         leased = Counter(each.key for each in scan.leased)
         rest = unserved(looked_for, leased, limit=limit, per_key=EVENTS_PER_KEY)
+        rest += [key for key, count in scan.unwanted.items() if count >= EVENTS_PER_KEY]
         for key in (*rest, *(key for _, key in scan.keys if key.tenant_id in waiting)):
             self.turns.add(key, now=now, after_event=last.get(key, FIRST_EVENT))
 

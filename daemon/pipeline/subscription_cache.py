@@ -29,6 +29,7 @@ log = structlog.get_logger()
 FEW = 200  # subscriptions of a tenant that are read along with those of others
 PAGE = 500
 MOST_SUBSCRIPTIONS = 200_000  # in all; the tenants that were used longest ago are forgotten
+MOST_TENANTS = 20_000
 # Even if a change is never named, by a fault of ours or a disabled trigger, it counts from then on.
 FRESH_SECONDS = 600.0
 
@@ -193,7 +194,7 @@ class SubscriptionCache:
 
     def _forget_oldest(self, keep: set[TenantId]) -> None:
         for tenant_id in list(self._tenants):
-            if self._count <= MOST_SUBSCRIPTIONS:
+            if self._count <= MOST_SUBSCRIPTIONS and len(self._tenants) <= MOST_TENANTS:
                 return
             if tenant_id not in keep:
                 self._forget(tenant_id)

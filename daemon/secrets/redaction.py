@@ -10,6 +10,7 @@ from daemon.core.model.secrets import HIDDEN, Credentials
 
 # Hiding shorter values would remove text that contains them by chance.
 SHORTEST_HIDDEN = 8
+SHORTEST_CUT = 4  # characters of a secret that a response ends with
 
 
 def redact(outcome: Outcome, credentials: Credentials) -> Outcome:
@@ -17,8 +18,12 @@ def redact(outcome: Outcome, credentials: Credentials) -> Outcome:
     response = outcome.result
     if not isinstance(response, Response):
         return outcome
+    secrets = _secrets(credentials)
+    if response.truncated:
+        response = replace(response, body=_without_beginning_of_secret(response.body, secrets))
+        outcome = replace(outcome, result=response)
     texts = [response.body, *(value for _, value in response.headers)]
-    found = [secret for secret in _secrets(credentials) if any(secret in text for text in texts)]
+    found = [secret for secret in secrets if any(secret in text for text in texts)]
     if not found:
         return outcome
     longest_first = sorted(found, key=len, reverse=True)
@@ -26,6 +31,17 @@ def redact(outcome: Outcome, credentials: Credentials) -> Outcome:
     headers = tuple((name, pattern.sub(HIDDEN, value)) for name, value in response.headers)
     body = pattern.sub(HIDDEN, response.body)
     return replace(outcome, result=replace(response, headers=headers, body=body))
+
+
+def _without_beginning_of_secret(body: str, secrets: list[str]) -> str:
+    """Hide a secret that was cut off at the end of what is kept of a response."""
+    ends = [
+        length
+        for secret in secrets
+        for length in range(SHORTEST_CUT, len(secret))
+        if body.endswith(secret[:length])
+    ]
+    return f"{body[: -max(ends)]}{HIDDEN}" if ends else body
 
 
 def _secrets(credentials: Credentials) -> list[str]:

@@ -5,6 +5,7 @@ The rule: every committed event is found, however late and in whatever order it 
 holds each event until all of its deliveries are inserted; see `inbox_leases` for its way out.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,8 +47,9 @@ class Scan:
     """
     What one scan found: where events lie, in the order of the ranges, and those leased at once.
 
-    `at` is the time of the statement. `changed` has the subscriptions that changed since the last
-    scan; None if there are too many to name.
+    `at` is the time of the statement. `idle` tenants have no active webhook: their events,
+    `unwanted`, left the inbox, up to a number at each place. `changed` has the subscriptions that
+    changed since the last scan; None if there are too many to name.
     """
 
     snapshot: Snapshot
@@ -55,6 +57,8 @@ class Scan:
     keys: list[tuple[int, InboxKey]]
     leased: list[LeasedEvent]
     orphaned: list[RowId]
+    idle: set[TenantId]
+    unwanted: Counter[InboxKey]
     changed: list[tuple[TenantId, WebhookId]] | None
 
 
@@ -103,10 +107,35 @@ SCAN = f"""
                  ORDER BY xid, tenant_id
                  LIMIT 1) AS found
          WHERE key.count < $8
+    ), fresh AS MATERIALIZED (
+        SELECT DISTINCT xid, tenant_id FROM key WHERE NOT tenant_id = ANY ($9::uuid[])
+    ), idle AS MATERIALIZED (
+        -- Zeros are no tenant: an older daemon puts events back without theirs.
+        SELECT tenant_id
+          FROM (SELECT DISTINCT tenant_id FROM fresh) AS tenant
+         WHERE tenant_id <> '00000000-0000-0000-0000-000000000000'
+           AND NOT EXISTS (SELECT FROM webhooks AS w
+                            WHERE w.tenant_id = tenant.tenant_id AND w.is_active)
+    ), unwanted AS (
+        -- Their events have nowhere to go, and take nobody's turn.
+        DELETE FROM webhook_event_inbox
+         WHERE ctid = ANY (ARRAY(
+                SELECT found.row
+                  FROM fresh
+                 CROSS JOIN LATERAL (
+                        SELECT ctid AS row
+                          FROM webhook_event_inbox
+                         WHERE xid = fresh.xid AND tenant_id = fresh.tenant_id
+                           AND (leased_until IS NULL OR leased_until < now())
+                         ORDER BY event_id
+                         LIMIT $11
+                           FOR UPDATE SKIP LOCKED) AS found
+                 WHERE fresh.tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))))
+     RETURNING xid, tenant_id
     ), placed AS MATERIALIZED (
         SELECT xid, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY xid) AS place
-          FROM (SELECT DISTINCT xid, tenant_id FROM key) AS key
-         WHERE NOT tenant_id = ANY ($9::uuid[])
+          FROM fresh
+         WHERE NOT tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))
     ), chosen AS MATERIALIZED (
         -- The first of each tenant comes before the second of any: `inbox_scan.unserved` knows.
         SELECT xid, tenant_id FROM placed ORDER BY place, xid, tenant_id LIMIT $10
@@ -140,6 +169,10 @@ SCAN = f"""
                    ARRAY(SELECT number::int FROM key ORDER BY number, xid, tenant_id) AS numbers,
                    ARRAY(SELECT xid::text FROM key ORDER BY number, xid, tenant_id) AS xids,
                    ARRAY(SELECT tenant_id FROM key ORDER BY number, xid, tenant_id) AS tenants,
+                   ARRAY(SELECT tenant_id FROM idle) AS idle,
+                   ARRAY(SELECT xid::text FROM unwanted ORDER BY xid, tenant_id) AS unwanted_xids,
+                   ARRAY(SELECT tenant_id FROM unwanted ORDER BY xid, tenant_id)
+                       AS unwanted_tenants,
                    ARRAY(SELECT tenant_id FROM changed) AS changed_tenants,
                    ARRAY(SELECT webhook_id FROM changed) AS changed_webhooks) AS scan
       LEFT JOIN opened ON true
@@ -196,6 +229,11 @@ async def scan(
         keys=[(number - 1, InboxKey(int(xid), TenantId(tenant))) for number, xid, tenant in found],
         leased=leased,
         orphaned=orphaned,
+        idle={TenantId(each) for each in first["idle"]},
+        unwanted=Counter(
+            InboxKey(int(xid), TenantId(tenant))
+            for xid, tenant in zip(first["unwanted_xids"], first["unwanted_tenants"], strict=True)
+        ),
         changed=None
         if len(first["changed_webhooks"]) >= MOST_CHANGES
         else [(TenantId(tenant), WebhookId(webhook)) for tenant, webhook in changed],

@@ -21,6 +21,9 @@ from daemon.store.session import Connection
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
 LOCK_POLL_SECONDS = 0.1
+LIMIT_LOCKS = "SET LOCAL lock_timeout = '500ms'"
+LOCK_TRIES = 120
+LOCK_PAUSE_SECONDS = 1.0
 LOCK_TIMEOUT_SECONDS = 60
 
 NEWER = "the database's schema is newer than this program ({}): upgrade webhookd"
@@ -114,12 +117,27 @@ async def _missing(connection: Connection, migrations: list[Migration]) -> list[
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:
-    try:
-        async with connection.transaction():
-            await connection.execute(migration.sql)
-            await _record(connection, migration)
-    except asyncpg.PostgresError as error:
-        raise MigrationError(f"{_place(migration, error)}: {describe(error)}") from error
+    """
+    Apply a migration; where a lock is not to be had at once, give way and try again.
+
+    A migration that waited for one would hold up every writer that comes after it.
+    """
+    for _ in range(LOCK_TRIES):
+        try:
+            async with connection.transaction():
+                await connection.execute(LIMIT_LOCKS)
+                await connection.execute(migration.sql)
+                await _record(connection, migration)
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(LOCK_PAUSE_SECONDS)
+        except asyncpg.PostgresError as error:
+            raise MigrationError(f"{_place(migration, error)}: {describe(error)}") from error
+        else:
+            return
+    raise MigrationError(
+        f"{migration.path.name}: other transactions have held the locks that it needs for"
+        f" {LOCK_TRIES * LOCK_PAUSE_SECONDS:.0f} s: end them (see pg_stat_activity), and try again"
+    )
 
 
 async def _record(connection: Connection, migration: Migration) -> None:

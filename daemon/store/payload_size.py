@@ -5,6 +5,7 @@ The rule: no statement prints data that was not measured. A few stored bytes may
 gigabyte, so what takes long to measure is measured alone, and never beside other rows.
 """
 
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -32,7 +33,7 @@ def quick_bytes(data: str, most: str) -> str:
                     THEN webhook_payload_bytes({data}, {most}) END"""
 
 
-LIMIT_TIME = f"SET LOCAL statement_timeout = '{MEASURE_SECONDS}s'"
+LIMIT_TIME = "SET LOCAL statement_timeout = '{}s'"
 RESET_TIME = "SET LOCAL statement_timeout = DEFAULT"
 MEASURE_EVENT = "SELECT webhook_payload_bytes(event_data, $2) FROM webhook_events WHERE id = $1"
 MEASURE_DELIVERY = """
@@ -65,14 +66,22 @@ async def measure_delivery(
 
 
 async def _measure(db: Connection, query: str, *args: object) -> int:
+    size = await within_seconds(db, MEASURE_SECONDS, query, *args, otherwise=UNPRINTABLE_BYTES)
+    return int(size or 0)
+
+
+async def within_seconds(
+    db: Connection, seconds: int, query: str, *args: object, otherwise: object = None
+) -> Any:
+    """Return what a query returns, or `otherwise` if it takes longer, or prints too much."""
     try:
         async with db.transaction():
-            await db.execute(LIMIT_TIME)
-            size = await db.fetchval(query, *args)
+            await db.execute(LIMIT_TIME.format(seconds))
+            value = await db.fetchval(query, *args)
             await db.execute(RESET_TIME)
-            return int(size or 0)
+            return value
     except (asyncpg.QueryCanceledError, asyncpg.ProgramLimitExceededError):
-        return UNPRINTABLE_BYTES
+        return otherwise
 
 
 GET_DELIVERY_DATA = """

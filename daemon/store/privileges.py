@@ -76,6 +76,8 @@ DISABLED_TRIGGERS = """
     SELECT wanted.name, wanted.on_table
       FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
                    ('webhook_deliveries_due', 'webhook_deliveries'),
+                   ('webhook_deliveries_of_application', 'webhook_deliveries'),
+                   ('webhook_deliveries_due_now', 'webhook_deliveries'),
                    ('webhooks_resumed', 'webhooks'),
                    ('webhooks_subscribed', 'webhooks'),
                    ('webhooks_switched', 'webhooks'),

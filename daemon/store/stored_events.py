@@ -13,9 +13,10 @@ from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId, TenantId
 from daemon.store import listing
 from daemon.store.listing import ListFilter, find_last_row_read, last_row_read
-from daemon.store.payload_size import FETCHED_AT_ONCE, measure_event, quick_bytes
+from daemon.store.payload_size import FETCHED_AT_ONCE, measure_event, quick_bytes, within_seconds
 from daemon.store.session import Connection
 
+SEARCH_SECONDS = 1
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?")
 
 GET_DATA = "SELECT event_data FROM webhook_events WHERE id = $1"
@@ -163,9 +164,15 @@ async def find_latest(
     campaign_id: str | None = None,
     contact_id: str | None = None,
 ) -> EventEntry | None:
-    """Return the latest event of this type that names this campaign and this contact, if any."""
-    found = await db.fetchval(
-        FIND_LATEST, tenant_id, event_type, _as_json(campaign_id), _as_json(contact_id)
+    """
+    Return the latest event of this type that names this campaign and this contact, if any.
+
+    None also if the search takes over a second: the events are large.
+    """
+    found = await within_seconds(
+        db,
+        SEARCH_SECONDS,
+        *(FIND_LATEST, tenant_id, event_type, _as_json(campaign_id), _as_json(contact_id)),
     )
     if found is None:
         return None

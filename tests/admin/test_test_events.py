@@ -182,7 +182,7 @@ async def test_a_large_test_event_is_sent_whole_and_shown_cut(
     )
     assert (shown["bodyCut"], shown["bodySize"], shown["curl"]) == (True, len(request.body), None)
     assert request.body.startswith(shown["body"].encode())
-    assert 256 * 1024 - 4 < len(shown["body"].encode()) <= 256 * 1024
+    assert 64 * 1024 - 4 < len(shown["body"].encode()) <= 64 * 1024
 
 
 async def test_a_tenant_has_four_concurrent_tests_and_other_tenants_have_their_own(

@@ -63,7 +63,9 @@ def inserter(db: Database, *, key: int = 7) -> DeliveryInserter:
 
 
 async def test_leased_events_are_not_leased_again(app: Application, db: Database) -> None:
-    await app.events(await app.tenant(), 5)
+    tenant = await app.tenant()
+    await app.webhook(tenant, "http://127.0.0.1/")
+    await app.events(tenant, 5)
 
     assert len(await lease(db, key=7)) == 5
     assert await lease(db, key=8) == []
@@ -164,6 +166,7 @@ async def test_a_lease_reads_no_more_than_it_takes_with_statistics_of_an_empty_i
     await app.db.execute("ANALYZE webhook_event_inbox; ANALYZE webhook_events")
     tenants = [await app.tenant() for _ in range(3)]
     for tenant in tenants:
+        await app.webhook(tenant, "http://127.0.0.1/")
         await app.events(tenant, 4_000)
     if not one_transaction:
         await app.db.execute(
@@ -195,6 +198,8 @@ async def test_every_event_of_many_tenants_leaves_the_inbox_without_a_full_scan(
     app: Application, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants = [await app.tenant() for _ in range(70)]
+    for tenant in tenants:
+        await app.webhook(tenant, "http://127.0.0.1/", types=["other"])
     async with serving(database):
         monkeypatch.setattr(inbox_reader, "FULL_SCAN_SECONDS", 3600.0)
         await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
@@ -230,3 +235,38 @@ async def test_an_event_that_cannot_be_inserted_stops_no_other_of_its_tenant(
     delivered = {row["event_id"] for row in await app.deliveries(webhook)}
     assert delivered == {first, last, later}
     assert await app.db.fetchval("SELECT event_id FROM webhook_event_inbox") == bad
+
+
+async def test_events_of_tenants_without_webhooks_take_nobodys_turn(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    paused = await app.tenant()
+    await app.webhook(paused, receiver.url + "/paused")
+    await app.db.execute("UPDATE webhooks SET is_active = false WHERE tenant_id = $1", paused)
+    async with serving(database):
+        await app.db.execute(
+            "INSERT INTO webhook_events (id, tenant_id, event_type)"
+            " SELECT gen_random_uuid(), gen_random_uuid(), 'x' FROM generate_series(1, 5000)"
+        )
+        await app.events(paused, 100)
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+        await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
+
+    assert await deliveries(app) == 1
+
+
+async def test_events_that_an_older_daemon_put_back_without_their_tenant_are_not_lost(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    event = await app.event(tenant)
+    await app.db.execute("DELETE FROM webhook_event_inbox")
+    await app.db.execute(
+        "INSERT INTO webhook_event_inbox (event_id, webhook_id) VALUES ($1, $2)", event, webhook
+    )
+    async with serving(database):
+        await until(lambda: settled(app, webhook, "success", 1))

@@ -265,12 +265,14 @@ async def test_the_claim_reads_by_the_indexes_made_for_it_if_the_tables_were_emp
     await app.db.execute(f"{PLANNING}; ANALYZE webhook_deliveries; ANALYZE webhooks")
 
     await app.db.execute(
-        f"PREPARE lease (uuid[], int[], timestamptz[], interval, float8) AS {LEASE_DUE};"
+        f"PREPARE lease (uuid[], int[], timestamptz[], interval, bigint, bigint, float8) AS {LEASE_DUE};"
         " SET plan_cache_mode = force_generic_plan"
     )
     plan = [
         row[0]
-        for row in await app.db.fetch("EXPLAIN EXECUTE lease ('{}', '{}', '{}', '30 s', 0.25)")
+        for row in await app.db.fetch(
+            "EXPLAIN EXECUTE lease ('{}', '{}', '{}', '30 s', 1, 1, 0.25)"
+        )
     ]
 
     scans = [line for line in plan if " on webhooks" in line or " on webhook_deliveries" in line]

@@ -92,6 +92,8 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
     assert {row["proname"]: row["proconfig"] for row in settings} == {
         name: ["search_path=public, pg_temp"]
         for name in (
+            "webhook_delivery_due_now",
+            "webhook_delivery_of_application",
             "webhook_due",
             "webhook_events_arrived",
             "webhook_exploded_bytes",

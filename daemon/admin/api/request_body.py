@@ -13,6 +13,7 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.api.validation import body_problem
 
 BODY_SECONDS = 10.0
+MOST_MEMBERS = 100  # beyond this, not worth a sentence about each
 
 
 async def read_body(operation: Operation, request: web.Request) -> BaseModel | None:
@@ -72,6 +73,8 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
         raise Problem(400, f"the body is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise Problem(422, "the body must be a JSON object")
+    if len(value) > MOST_MEMBERS:
+        raise Problem(422, "the body has too many members")
     if b"\\u0000" in raw and _contains_nul(value):
         raise Problem(422, "the body contains a NUL character (\\u0000), which cannot be stored")
     return value

@@ -8,9 +8,9 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.deliveries import delivery_detail_response, delivery_response
+from daemon.admin.views.events import MAX_DATA_BYTES
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import DeliveryId, WebhookId
-from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.runtime.offload import Offload
 from daemon.store import attempts, retries, webhooks
 from daemon.store.database import Database
@@ -80,7 +80,7 @@ class Deliveries:
         async with self.database.connection() as db:
             stored = require_found(
                 await attempts.get_details(
-                    db, tenant_id, DeliveryId(request.id), most_bytes=MATCHED_BYTES
+                    db, tenant_id, DeliveryId(request.id), most_bytes=MAX_DATA_BYTES
                 ),
                 "delivery",
             )

@@ -13,7 +13,7 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
-from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
+from daemon.egress.tls_context import UnusableCertificateError, check_client
 from daemon.secrets.bound_values import headers_of_another_origin, open_header
 from daemon.secrets.custom_headers import parse_custom_headers
 from daemon.secrets.encryption import Vault
@@ -99,7 +99,7 @@ def _with_certificate(
     if given is None:
         return replace(stored, client_certificate=None, client_key=None)
     try:
-        load_client(verifying_context(), ClientCertificate(given.certificate, given.key))
+        check_client(ClientCertificate(given.certificate, given.key))
     except UnusableCertificateError as error:
         raise invalid_member("clientCertificate", str(error)) from None
     return replace(stored, client_certificate=given.certificate, client_key=given.key)

@@ -1,5 +1,7 @@
 """The endpoints for probes and scrapers: `/healthz`, `/readyz` and `/metrics`."""
 
+import time
+
 import orjson
 from aiohttp import web
 
@@ -8,6 +10,28 @@ from daemon.runtime.metrics import Metrics
 
 # They reveal nothing private, so that they need neither a token nor an allowed Host.
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class MetricsPage:
+    """
+    Renders the metrics, at most a tenth of the time.
+
+    Anybody may ask for them: in between the page is served as it was.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._page = b""
+        self._fresh_until = 0.0
+
+    def render(self) -> bytes:
+        """Return the page as it is, or was some milliseconds ago."""
+        began = time.monotonic()
+        if began >= self._fresh_until:
+            self._page = self._metrics.render()
+            now = time.monotonic()
+            self._fresh_until = now + 9 * (now - began)
+        return self._page
 
 
 def add_routes(app: web.Application, *, readiness: Readiness, metrics: Metrics) -> None:
@@ -21,8 +45,10 @@ def add_routes(app: web.Application, *, readiness: Readiness, metrics: Metrics) 
         status = "ready" if report.ready else "unready"
         return _json({"status": status, "checks": report.checks}, 200 if report.ready else 503)
 
+    page = MetricsPage(metrics)
+
     async def render_metrics(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.render(), headers={"Content-Type": metrics.content_type})
+        return web.Response(body=page.render(), headers={"Content-Type": metrics.content_type})
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)

@@ -24,11 +24,11 @@ class Lag:
     """
     How far the daemon is behind, in seconds.
 
-    `fanout`: how long the first tenant in line has waited for its turn. `dispatch`: how long a quick endpoint
-    that is due has waited for its turn. `oldest_due`: how late the oldest pending delivery is; a
-    slow endpoint's own backlog makes it large, so it decides nothing. `oldest_postponed`: how long
-    a delivery has waited for faults of our own; it decides nothing either, because the daemon goes
-    on with the others.
+    `fanout`: how long the first tenant in line has waited for its turn. `dispatch`: how long a
+    quick endpoint that is due has waited for its turn. `oldest_due`: how late the oldest pending
+    delivery is; a slow endpoint's own backlog makes it large, so it decides nothing.
+    `oldest_postponed`: how long a delivery has waited for faults of our own; it decides nothing
+    either, because the daemon goes on with the others.
     """
 
     fanout: float

@@ -58,16 +58,20 @@ def _request(stored: AttemptDetails, head: object) -> schemas.SentRequest | None
     """
     None when nothing was sent: the attempt is still pending, or its target was refused.
 
-    None also where the data, inserted by the application, are too large to be read.
+    A body over a megabyte is left out.
     """
-    if not isinstance(head, str) or stored.data_left_out:
+    if not isinstance(head, str):
         return None
     attempt = stored.attempt
-    body = wire_body.event_body(
-        attempt.event_id, attempt.event_type, stored.event_created_at, stored.data
-    )
+    body = b""
+    if not stored.data_left_out:
+        body = wire_body.event_body(
+            attempt.event_id, attempt.event_type, stored.event_created_at, stored.data
+        )
     try:
-        return sent_request(head, body, scheme=scheme_of(stored.endpoint_url))
+        return sent_request(
+            head, body, scheme=scheme_of(stored.endpoint_url), left_out=stored.data_left_out
+        )
     except (ValueError, LookupError):  # the application wrote the trace
         return None
 

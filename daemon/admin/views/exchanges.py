@@ -5,29 +5,35 @@ from shlex import quote
 from daemon.admin import schemas
 from daemon.core.model.attempts import AttemptResult, Response
 
-MAX_BODY_BYTES = 256 * 1024
+MAX_BODY_BYTES = 64 * 1024
+MAX_CURL_BYTES = 16 * 1024  # quoted for the shell, seven times that at worst
 
 # curl sets these headers itself.
 HEADERS_OF_CURL = {"content-length", "host", "accept", "accept-encoding"}
 
 
-def sent_request(head: str, body: bytes, *, scheme: str) -> schemas.SentRequest:
+def sent_request(
+    head: str, body: bytes, *, scheme: str, left_out: bool = False
+) -> schemas.SentRequest:
     """
     Show a request by the `head` of its trace: request line and headers, CRLF between them.
+
+    Of a body that was `left_out`, the size is that of the head.
 
     Raises ValueError or LookupError for a head of another form.
     """
     line, *lines = head.rstrip("\r\n").split("\r\n")
     headers = dict(each.split(": ", 1) for each in lines)
     url = f"{scheme}://{headers['Host']}{line.split(' ')[1]}"
-    text, cut = body[:MAX_BODY_BYTES].decode(errors="ignore"), len(body) > MAX_BODY_BYTES
+    size = int(headers.get("Content-Length", 0)) if left_out else len(body)
+    text, cut = body[:MAX_BODY_BYTES].decode(errors="ignore"), size > MAX_BODY_BYTES
     return schemas.SentRequest(
         url=url,
         headers=headers,
         body=text,
         body_cut=cut,
-        body_size=len(body),
-        curl=None if cut else _curl_command(url, headers, text),
+        body_size=size,
+        curl=None if size > MAX_CURL_BYTES else _curl_command(url, headers, text),
     )
 
 
