@@ -58,8 +58,8 @@ from daemon.store.event_inbox import Leasing
 
 # A lease outlives the attempt by as long as the database may be away for a moment.
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
-# An event is fanned out within a second; what takes longer prolongs its lease.
-INBOX_LEASE = timedelta(seconds=15)
+# An event is fanned out within a second. What takes longer has a lease for its work.
+INBOX_LEASE = timedelta(seconds=8)
 # Of the page that takes the codes in mails, below admin.public_url.
 CONFIRMATION_PATH = "confirm-email"
 # An attempt may be postponed for as long as the longest step of the schedule, if there is one.

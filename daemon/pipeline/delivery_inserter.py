@@ -72,7 +72,7 @@ class DeliveryInserter:
                 _deliveries(matched, webhooks),
                 daemon_key=self._leasing.daemon_key,
                 most_bytes=self._leasing.most_bytes,
-                lease=self._leasing.lease,
+                lease=self._leasing.long_lease,
             )
         self._announce(inserted)
         return inserted.events[0] if inserted.events else None

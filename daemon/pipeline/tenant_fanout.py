@@ -77,7 +77,7 @@ class TenantFanout:
     async def _still_ours(self, piece: Sequence[LeasedEvent]) -> Sequence[LeasedEvent]:
         async with self._database.connection() as db:
             return await inbox_leases.prolong(
-                db, piece, daemon_key=self._leasing.daemon_key, lease=self._leasing.lease
+                db, piece, daemon_key=self._leasing.daemon_key, lease=self._leasing.long_lease
             )
 
     async def _size_of(self, leased: LeasedEvent) -> int:

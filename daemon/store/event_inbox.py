@@ -179,15 +179,25 @@ SCAN = f"""
 """  # noqa: S608  made of constants only
 
 MOST_CHANGES = 2000
+LONG_LEASE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Leasing:
-    """How events are leased: for how long, by which daemon, measured up to `most_bytes`."""
+    """
+    How events are leased: for how long, by which daemon, measured up to `most_bytes`.
+
+    An event that takes long is leased for `long_lease`: a dead daemon's is freed at once anyhow.
+    """
 
     lease: timedelta
     daemon_key: int
     most_bytes: int
+
+    @property
+    def long_lease(self) -> timedelta:
+        """For an event that is matched or inserted in pieces."""
+        return max(self.lease, LONG_LEASE)
 
     @property
     def arguments(self) -> tuple[object, ...]:

@@ -52,7 +52,7 @@ async def test_a_burst_of_events_into_a_short_outage_pauses_nobody_and_loses_not
         0,
     )
     assert len(outage.failed) < 150
-    assert await app.notices(webhook) == ["webhook_failing"]
+    assert await app.notices(webhook) == ["webhook_failing", "webhook_recovered"]
 
 
 async def test_two_daemons_together_space_the_attempts_to_an_endpoint_that_is_failing(

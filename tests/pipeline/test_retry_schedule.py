@@ -84,7 +84,7 @@ async def test_a_success_resets_the_count_of_failures(
 
     health = await app.health(webhook)
     assert (health["consecutive_failures"], health["is_failing"]) == (0, False)
-    assert await app.notices(webhook) == ["webhook_failing"]
+    assert await app.notices(webhook) == ["webhook_failing", "webhook_recovered"]
 
 
 async def test_a_410_pauses_the_endpoint_at_once(

@@ -135,7 +135,7 @@ async def test_names_that_never_resolve_delay_no_event_of_a_newcomer(
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolver = HalfDeadNames()
-    monkeypatch.setattr(client, "CaresResolver", lambda: resolver)
+    monkeypatch.setattr(client, "CaresResolver", lambda **_: resolver)
     crowd, newcomer = await app.tenant(), await app.tenant()
     for n in range(CROWD):
         await app.webhook(crowd, f"http://dead.name{n}.example/")

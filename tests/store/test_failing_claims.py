@@ -265,8 +265,8 @@ async def test_the_claim_reads_by_the_indexes_made_for_it_if_the_tables_were_emp
     await app.db.execute(f"{PLANNING}; ANALYZE webhook_deliveries; ANALYZE webhooks")
 
     await app.db.execute(
-        f"PREPARE lease (uuid[], int[], timestamptz[], interval, bigint, bigint, float8) AS {LEASE_DUE};"
-        " SET plan_cache_mode = force_generic_plan"
+        "PREPARE lease (uuid[], int[], timestamptz[], interval, bigint, bigint, float8)"
+        f" AS {LEASE_DUE}; SET plan_cache_mode = force_generic_plan"
     )
     plan = [
         row[0]

@@ -1,6 +1,7 @@
 """The body of a request: read within a deadline, parsed and validated."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import orjson
@@ -9,11 +10,18 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from daemon.admin.api.operation import Operation
-from daemon.admin.api.problems import Problem
+from daemon.admin.api.problems import FieldError, Problem
 from daemon.admin.api.validation import body_problem
 
 BODY_SECONDS = 10.0
-MOST_MEMBERS = 100  # beyond this, not worth a sentence about each
+# More than a valid body has of anything; the cost of judging a body grows with it.
+MOST_MEMBERS = 100
+MOST_ELEMENTS = 10_000
+# A valid body is smaller, even with a certificate and everything else at its limit.
+LARGE_BYTES = 256 * 1024
+LARGE_AT_ONCE = 16
+
+large_bodies = asyncio.Semaphore(LARGE_AT_ONCE)
 
 
 async def read_body(operation: Operation, request: web.Request) -> BaseModel | None:
@@ -50,8 +58,13 @@ async def read_within_deadline(request: web.Request) -> bytes:
 
 async def _read(request: web.Request) -> bytes:
     """Raises Problem for a body that breaks off: the client's fault, not an internal error."""
+    length = request.content_length
+    is_large = request.body_exists and (length is None or length > LARGE_BYTES)
+    if is_large and large_bodies.locked():
+        raise Problem(503, "too many large requests at once: try again")
     try:
-        return await request.read()
+        async with large_bodies if is_large else nullcontext():
+            return await request.read()
     except (OSError, web.RequestPayloadError, HttpProcessingError):
         raise Problem(400, "the body is incomplete or does not match its headers") from None
 
@@ -73,11 +86,31 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
         raise Problem(400, f"the body is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise Problem(422, "the body must be a JSON object")
-    if len(value) > MOST_MEMBERS:
-        raise Problem(422, "the body has too many members")
+    _check_size(value)
     if b"\\u0000" in raw and _contains_nul(value):
         raise Problem(422, "the body contains a NUL character (\\u0000), which cannot be stored")
     return value
+
+
+def _check_size(body: dict[str, Any]) -> None:
+    """Raises Problem (422) for more members or elements than any valid body has."""
+    if len(body) > MOST_MEMBERS:
+        raise _too_many("#")
+    for name, member in body.items():
+        rest, count = [member], 0
+        while rest and count <= MOST_ELEMENTS:
+            inner = rest.pop()
+            if isinstance(inner, list | dict):
+                count += len(inner)
+                if count <= MOST_ELEMENTS:
+                    rest += inner if isinstance(inner, list) else inner.values()
+        if count > MOST_ELEMENTS:
+            raise _too_many(f"#/{name}")
+
+
+def _too_many(place: str) -> Problem:
+    found = FieldError(place, "has too many members or elements")
+    return Problem(422, "the body has too many members or elements", field_errors=[found])
 
 
 def _contains_nul(value: object) -> bool:

@@ -11,8 +11,7 @@ from daemon.admin.server import (
 from daemon.admin.server.readiness import Readiness
 from daemon.runtime.metrics import Metrics
 
-# The largest valid body has a certificate with its key, headers and a filter at their limits.
-MAX_BODY_BYTES = 256 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 MAX_HEADER_BYTES = 16 * 1024  # of the request line, and of each header
 
 # No browser may show a response in another site's frame or guess its type.

@@ -73,7 +73,7 @@ def _problem_of(error: web.HTTPException) -> Problem:
             sentence = f"{error.method} is not allowed on this path: use {allowed}"
             return Problem(405, sentence, headers={"Allow": allowed})
         case web.HTTPRequestEntityTooLarge():
-            return Problem(413, "the body is larger than 256 KiB")
+            return Problem(413, "the body is larger than 1 MiB")
         case _:
             return Problem(error.status, error.reason or "the request cannot be served")
 

@@ -9,7 +9,7 @@ from daemon.core.policy.urls import Target, judge_url
 from tests.core.policy.url_corpus import ACCEPTED, LENIENT
 
 SAME = [
-    ("https://example.com/", "https://example.com/path?query#fragment"),
+    ("https://example.com/", "https://example.com/path?query"),
     ("https://example.com", "HTTPS://EXAMPLE.COM:443/"),
     ("https://example.com", "https://example.com:0443"),
     ("https://example.com", "https://example.com./"),
