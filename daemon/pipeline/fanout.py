@@ -129,13 +129,13 @@ class Fanout:
             if tenant_id in dear_tenants or size is None or each.served_up_to is not None:
                 dear.append(each)
                 continue
-            began = time.perf_counter()
+            began = time.thread_time()  # a busy machine makes no tenant dear
             index = self._cache.index_of(tenant_id)
             data = parse_json(each.data) if index.needs_data(each.event.type) else None
             webhooks = await self._matcher.subscribers_of(
                 each.event, data, index, time_slice=time_slice
             )
-            spent[tenant_id] += time.perf_counter() - began
+            spent[tenant_id] += time.thread_time() - began
             if spent[tenant_id] > TENANT_SECONDS:
                 dear_tenants.add(tenant_id)
             if len(webhooks) > MANY_WEBHOOKS:

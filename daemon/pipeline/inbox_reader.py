@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from daemon.core.model.ids import EventId
+from daemon.core.model.ids import EventId, TenantId
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserved
 from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
 from daemon.pipeline.subscription_cache import SubscriptionCache
@@ -109,12 +109,13 @@ class InboxReader:
 
     async def _scan_and_lease(self, db: Connection, limit: int) -> tuple[list[LeasedEvent], bool]:
         ranges = self._scan.ranges()
+        waiting = self.turns.tenants  # as the statement knows them: some may be let go meanwhile
         scan = await event_inbox.scan(
             db,
             ranges,
             self._leasing,
             seen=self._seen,
-            waiting=self.turns.tenants,
+            waiting=waiting,
             keys=self._scan.keys_per_range,
             limit=limit,
             per_key=EVENTS_PER_KEY,
@@ -122,16 +123,15 @@ class InboxReader:
         complete = self._scan.completed(ranges, scan.keys, scan.snapshot)
         self._seen = scan.snapshot
         self._cache.note_changes(scan.changed)
-        self._note_waiting(scan, limit)
+        self._note_waiting(scan, set(waiting), limit)
         if scan.orphaned:
             await inbox_leases.forget(db, scan.orphaned, daemon_key=self._leasing.daemon_key)
         return scan.leased, complete
 
-    def _note_waiting(self, scan: Scan, limit: int) -> None:
+    def _note_waiting(self, scan: Scan, waiting: set[TenantId], limit: int) -> None:
         """Put in line the tenants of which the scan leased only some events, or none."""
         now = time.monotonic()
         last: dict[InboxKey, EventId] = {each.key: each.event.id for each in scan.leased}
-        waiting = set(self.turns.tenants)
         passed_over = waiting | scan.idle
         looked_for = [key for _, key in scan.keys if key.tenant_id not in passed_over]
         leased = Counter(each.key for each in scan.leased)

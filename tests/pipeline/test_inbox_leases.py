@@ -6,12 +6,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.core.errors import StatementError
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
 from daemon.core.scheduling.lanes import Lanes
-from daemon.pipeline import inbox_reader, tenant_fanout
+from daemon.pipeline import fanout, inbox_reader, tenant_fanout
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.subscription_cache import SubscriptionCache
@@ -125,15 +126,15 @@ async def test_an_event_for_many_webhooks_reaches_each_once_though_its_daemon_di
     waker = LaneWaker(Lanes(slots=10, widest=10))
     offload = Offload()
 
-    def fanout(made_by: type[DeliveryInserter]) -> TenantFanout:
+    def fanout_with(made_by: type[DeliveryInserter]) -> TenantFanout:
         maker = made_by(db, waker, leasing=LEASING, metrics=Metrics())
         return TenantFanout(db, SubscriptionCache(db), maker, leasing=LEASING, offload=offload)
 
     with pytest.raises(RuntimeError):
-        await fanout(DyingInserter).fan_out(await lease(db))
+        await fanout_with(DyingInserter).fan_out(await lease(db))
     assert await deliveries(app) == 20
     await app.db.execute("UPDATE webhook_event_inbox SET leased_until = NULL")
-    await fanout(DeliveryInserter).fan_out(await lease(db))
+    await fanout_with(DeliveryInserter).fan_out(await lease(db))
     offload.close()
 
     assert await deliveries(app) == 45
@@ -270,3 +271,24 @@ async def test_events_that_an_older_daemon_put_back_without_their_tenant_are_not
     )
     async with serving(database):
         await until(lambda: settled(app, webhook, "success", 1))
+
+
+async def test_tenants_that_are_let_go_during_a_scan_confuse_nothing(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every tenant is taken for dear, so that tasks end while the inbox is scanned."""
+    monkeypatch.setattr(fanout, "TENANT_SECONDS", 0.0)
+    monkeypatch.setattr(fanout, "LEAST_EVENTS", 5)
+    monkeypatch.setattr(fanout, "MOST_EVENTS", 5)
+    monkeypatch.setattr(inbox_reader, "SCAN_SECONDS", 0.0)
+    tenants = [await app.tenant() for _ in range(20)]
+    for tenant in tenants:
+        await app.webhook(tenant, "http://127.0.0.1/", types=["other"])
+    with capture_logs() as logs:
+        async with serving(database):
+            for _ in range(15):
+                for tenant in tenants:
+                    await app.events(tenant, 2)
+            await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
+
+    assert [each for each in logs if each["log_level"] == "error"] == []

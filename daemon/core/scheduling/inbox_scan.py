@@ -115,7 +115,7 @@ def unserved(
     ordered = sorted(order, key=lambda key: (order[key], key))
     looked_at = ordered[:limit]
     if sum(leased.values()) >= limit:
-        last = max(index for index, key in enumerate(looked_at) if leased.get(key))
+        last = max((index for index, key in enumerate(looked_at) if leased.get(key)), default=0)
         looked_at, rest = ordered[:last], ordered[last:]
     else:
         rest = ordered[limit:]
