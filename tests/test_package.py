@@ -1,4 +1,4 @@
-"""The wheel is complete, and migrations can be applied in every supported way."""
+"""The wheel is complete."""
 
 import asyncio
 import os
@@ -10,8 +10,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from daemon.core.errors import MigrationError, SchemaError
-from daemon.runtime.package_data import package_file
 from daemon.store import migrations
 from daemon.store.errors import describe
 from tests.conftest import ORIGINAL_ENVIRONMENT
@@ -131,69 +129,6 @@ def _pip(python: Path) -> list[str]:
     """Return the pip of the interpreter that this environment was made from, for another one."""
     base = getattr(sys, "_base_executable", sys.executable)
     return [base, "-I", "-m", "pip", "--python", str(python)]
-
-
-async def test_the_daemon_accepts_migrations_that_psql_has_run(
-    empty_database: str,
-) -> None:
-    connection = await asyncpg.connect(empty_database)
-    for migration in migrations.known():
-        await connection.execute(migration.sql)
-
-    missing = await migrations.migrate(empty_database)
-
-    assert missing == []
-    await migrations.verify(connection)
-    assert (
-        await connection.fetchval("SELECT count(*) FROM webhookd_migrations WHERE sha256 IS NULL")
-        == 0
-    )
-    await connection.close()
-
-
-async def test_concurrent_migrations_are_applied_once(empty_database: str) -> None:
-    applied = await asyncio.gather(*(migrations.migrate(empty_database) for _ in range(4)))
-
-    assert sorted(len(names) for names in applied) == [0, 0, 0, len(migrations.known())]
-
-
-async def test_a_dry_run_changes_nothing(empty_database: str) -> None:
-    missing = await migrations.migrate(empty_database, dry_run=True)
-
-    assert missing == migrations.known()
-    assert await migrations.migrate(empty_database, dry_run=True) == missing
-
-
-async def test_a_mistake_in_a_migration_is_reported_with_file_and_line(
-    empty_database: str, tmp_path: Path
-) -> None:
-    (tmp_path / "0001_first.sql").write_text("CREATE TABLE a (\n    id INT,\n    b NOTYPE\n);\n")
-
-    with pytest.raises(MigrationError, match=r'^0001_first\.sql:3: type "notype" does not exist'):
-        await migrations.migrate(empty_database, folder=tmp_path)
-
-
-async def test_a_migration_edited_after_it_was_applied_is_refused(
-    empty_database: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "0001_webhooks.sql"
-    file.write_text((package_file("migrations") / "0001_webhooks.sql").read_text())
-    await migrations.migrate(empty_database, folder=tmp_path)
-    file.write_text(file.read_text() + "\n-- an afterthought\n")
-
-    with pytest.raises(MigrationError, match="was edited after it was applied"):
-        await migrations.migrate(empty_database, folder=tmp_path)
-
-
-async def test_a_schema_that_is_behind_or_ahead_is_reported(database: str) -> None:
-    connection = await asyncpg.connect(database)
-    await connection.execute("INSERT INTO webhookd_migrations (name) VALUES ('9999_future')")
-    with pytest.raises(SchemaError, match="newer than this program"):
-        await migrations.verify(connection)
-    await connection.execute("DELETE FROM webhookd_migrations")
-    with pytest.raises(SchemaError, match="run `webhookd migrate`"):
-        await migrations.verify(connection)
-    await connection.close()
 
 
 @pytest.mark.parametrize(

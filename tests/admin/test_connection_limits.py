@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from uuid import UUID
 
 import pytest
@@ -46,6 +46,15 @@ def is_closed(client: socket.socket, data: bytes) -> bool:
     except ConnectionError:
         return True
     return False
+
+
+def post_head(tenant: UUID, length: int) -> bytes:
+    """The head of a request whose body has `length` bytes."""
+    return (
+        "POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {tenant}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
@@ -91,17 +100,32 @@ async def test_a_request_with_half_a_body_gets_a_408_and_its_connection_is_close
     database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_body, "BODY_SECONDS", SHORT_SECONDS)
-    head = (
-        "POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {tenant}\r\nContent-Length: 9\r\n\r\n"
-    )
     async with serving_api(database, tenant) as api, connected(api) as client:
-        client.send(head.encode() + b'{"n')
+        client.send(post_head(tenant, 9) + b'{"n')
 
         answer = await client.read_to_end()
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"the body did not arrive within 0.2 s" in answer
+
+
+async def test_large_bodies_are_read_for_few_requests_at_once(database: str, tenant: UUID) -> None:
+    large = request_body.LARGE_BYTES + 1
+    async with serving_api(database, tenant) as api:
+        async with AsyncExitStack() as stack:
+            for _ in range(request_body.LARGE_AT_ONCE):
+                client = await stack.enter_async_context(connected(api))
+                client.send(post_head(tenant, large) + b"{")
+            await until(request_body.large_bodies.locked)
+
+            async with connected(api) as one_more:
+                assert await one_more.ask(post_head(tenant, large) + b" " * large) == 503
+            async with connected(api) as small:
+                assert await small.ask(post_head(tenant, 2) + b"{}") == 422
+
+        await until(lambda: not request_body.large_bodies.locked())
+        async with connected(api) as client:
+            assert await client.ask(post_head(tenant, large) + b"{}".ljust(large)) == 422
 
 
 async def test_a_connection_that_does_not_read_its_responses_is_closed(

@@ -2,11 +2,14 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 from itertools import product
+from uuid import UUID
 
 import pytest
 
 from daemon.core.model.attempts import Request, Response
+from daemon.core.model.ids import TenantId
 from daemon.egress import pool
 from daemon.egress.client import WebhookClient
 from tests.support.certificates import Authority
@@ -291,3 +294,12 @@ async def test_closing_the_client_closes_its_idle_connections() -> None:
             await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(10)))
             assert receiver.open_now == 10
         await until(lambda: receiver.open_now == 0)
+
+
+async def test_tenants_share_no_connection() -> None:
+    async with hostile(responding_with(OK)) as receiver, webhook_client() as client:
+        for tenant in (1, 2, 1):
+            request = replace(request_to(receiver.url), tenant_id=TenantId(UUID(int=tenant)))
+            assert isinstance((await client.send(request)).result, Response)
+
+        assert len(receiver.connections) == 2

@@ -58,3 +58,20 @@ def test_a_response_without_secrets_is_returned_unchanged() -> None:
     outcome = Outcome(Response(200, (("x", "y"),), "short a: abc"), took_ms=1)
 
     assert redact(outcome, Credentials(SECRET, None, (("X", "abc"),))) is outcome
+
+
+@pytest.mark.parametrize("kept", [4, 8, len(BEARER) - 1])
+def test_a_secret_that_is_cut_off_where_a_response_ends_is_hidden(kept: int) -> None:
+    credentials = Credentials(SECRET, None, (("Authorization", BEARER),))
+    cut = Response(200, (), f"you said {BEARER[:kept]}", truncated=True)
+
+    redacted = redact(Outcome(cut, took_ms=1), credentials).result
+
+    assert isinstance(redacted, Response)
+    assert redacted.body == "you said [hidden]"
+
+
+def test_the_end_of_a_whole_response_stays_though_a_secret_begins_so() -> None:
+    whole = Outcome(Response(200, (), f"you said {BEARER[:8]}"), took_ms=1)
+
+    assert redact(whole, Credentials(SECRET, None, (("X", BEARER),))) is whole

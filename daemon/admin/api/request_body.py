@@ -29,7 +29,8 @@ async def read_body(operation: Operation, request: web.Request) -> BaseModel | N
     Read the body that the operation declares; None when it declares none.
 
     Raises Problem: 400 for a body that is not JSON, 408 for one that comes too slowly, 415 for
-    another media type or encoding, 422 for one that does not match the model.
+    another media type or encoding, 422 for one that does not match the model, 503 for a large one
+    while too many others are being read.
     """
     model = operation.body
     raw = await read_within_deadline(request)
@@ -48,7 +49,12 @@ async def read_body(operation: Operation, request: web.Request) -> BaseModel | N
 
 
 async def read_within_deadline(request: web.Request) -> bytes:
-    """The raw body. Raises Problem: 400 for one that breaks off, 408 for one that is too slow."""
+    """
+    The raw body.
+
+    Raises Problem: 400 for one that breaks off, 408 for one that is too slow, 503 for a large one
+    while too many others are being read.
+    """
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _read(request)
