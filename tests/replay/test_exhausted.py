@@ -23,6 +23,9 @@ from tests.support.replays import (
     until_ended,
 )
 
+# Attempts of a failing endpoint are not spaced out here: every event is to fail soon.
+ONE_QUICK_RETRY = {"retry_schedule": ["10ms"], "failing_backoff": "0s"}
+
 
 async def test_only_exhausted_deliveries_are_sent_again(
     app: Application, database: str, receiver: Receiver
@@ -32,7 +35,7 @@ async def test_only_exhausted_deliveries_are_sent_again(
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
     exhausted = request_for(webhook, source=ReplaySource.EXHAUSTED)
-    async with serving(database, delivery={"retry_schedule": ["10ms"]}):
+    async with serving(database, delivery=ONE_QUICK_RETRY):
         events = [await app.event(tenant, {"n": n}) for n in range(6)]
         await until(lambda: settled(app, webhook, "failed", 10))
         await until(lambda: nothing_pending(app))
@@ -62,7 +65,7 @@ async def test_only_the_last_attempt_of_an_event_is_repeated(
     receiver.answer = lambda _: Reply(500)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
-    async with serving(database, delivery={"retry_schedule": ["10ms"]}):
+    async with serving(database, delivery=ONE_QUICK_RETRY):
         await app.event(tenant)
         await until(lambda: settled(app, webhook, "failed", 2))
         await until_ended(app, (await start(app, request_for(webhook))).id)
