@@ -240,7 +240,14 @@ def _add_api(
     )
     proxies = trusted_proxies(config)
     audit_log = AuditLog(database, peer_of=partial(peer_of, proxies=proxies))
-    add_api(app, routes, access=access, audit_log=audit_log, proxies=proxies)
+    add_api(
+        app,
+        routes,
+        access=access,
+        audit_log=audit_log,
+        proxies=proxies,
+        on_overload=components.metrics.admin.api_requests_refused.inc,
+    )
     if config.admin.public_url is not None:
         email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
 

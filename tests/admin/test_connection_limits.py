@@ -12,11 +12,12 @@ from yarl import URL
 from daemon.admin.api import request_body
 from daemon.admin.server import connection_limits
 from daemon.admin.server.connection_limits import LimitedConnection
+from daemon.admin.server.request_turns import MAX_RUNNING
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.hostile import hostile, silent
-from tests.support.raw_http import RawClient, connected
+from tests.support.raw_http import RawClient, connected, post_head
 
 SHORT_SECONDS = 0.2
 
@@ -46,15 +47,6 @@ def is_closed(client: socket.socket, data: bytes) -> bool:
     except ConnectionError:
         return True
     return False
-
-
-def post_head(tenant: UUID, length: int) -> bytes:
-    """The head of a request whose body has `length` bytes."""
-    return (
-        "POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {tenant}\r\n"
-        f"Content-Length: {length}\r\n\r\n"
-    ).encode()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
@@ -109,13 +101,16 @@ async def test_a_request_with_half_a_body_gets_a_408_and_its_connection_is_close
     assert b"the body did not arrive within 0.2 s" in answer
 
 
-async def test_large_bodies_are_read_for_few_requests_at_once(database: str, tenant: UUID) -> None:
+async def test_large_bodies_are_read_for_few_requests_at_once(
+    app: Application, database: str, tenant: UUID
+) -> None:
     large = request_body.LARGE_BYTES + 1
+    others = [await app.tenant() for _ in range(request_body.LARGE_AT_ONCE // MAX_RUNNING)]
     async with serving_api(database, tenant) as api:
         async with AsyncExitStack() as stack:
-            for _ in range(request_body.LARGE_AT_ONCE):
+            for other in others * MAX_RUNNING:
                 client = await stack.enter_async_context(connected(api))
-                client.send(post_head(tenant, large) + b"{")
+                client.send(post_head(other, large) + b"{")
             await until(request_body.large_bodies.locked)
 
             async with connected(api) as one_more:

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 from yarl import URL
 
-from tests.support.api_client import ApiClient
+from tests.support.api_client import OPERATOR, ApiClient
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -56,6 +57,15 @@ class RawClient:
     def is_closed(self) -> bool:
         """Whether the server has ended the connection, as far as this end has noticed."""
         return self.reader.at_eof() or self.reader.exception() is not None
+
+
+def post_head(tenant: UUID, length: int) -> bytes:
+    """The head of a request whose body has `length` bytes."""
+    return (
+        "POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {tenant}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
 
 
 @asynccontextmanager

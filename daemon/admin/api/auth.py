@@ -84,8 +84,8 @@ class Access:
 
         Raises Problem: 401 for a missing or invalid token, 403 or 404 for a wrong tenant.
         """
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        token = _bearer_token(request)
+        if token is None:
             raise Problem(
                 401, "no bearer token: send Authorization: Bearer <token>", headers=CHALLENGE
             )
@@ -104,11 +104,32 @@ class Access:
             raise Problem(403, "the token belongs to another tenant than X-Tenant-ID names")
         return caller
 
+    def load_key(self, request: web.Request) -> str | None:
+        """
+        Whom the load of a request counts against: the tenant, or an operator without a tenant.
+
+        None for a request without a genuine token. Asks no database: a token that was revoked
+        still counts against its tenant.
+        """
+        token = _bearer_token(request)
+        if token is None:
+            return None
+        operator = self._operator(token)
+        if operator is not None:
+            return request.headers.get("X-Tenant-ID", "").lower() or operator.name
+        tenant_token = self.tenant_tokens.read(token)
+        return None if tenant_token is None else str(tenant_token.tenant_id)
+
     def _operator(self, token: str) -> OperatorToken | None:
         digest = sha256(token.encode(errors="surrogateescape")).digest()
         # Every one is compared: stopping early would reveal the matching token by the duration.
         matching = [each for own, each in self._operators if hmac.compare_digest(digest, own)]
         return matching[0] if matching else None
+
+
+def _bearer_token(request: web.Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if token and scheme.lower() == "bearer" else None
 
 
 def _named_tenant(request: web.Request) -> TenantId | None:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Hashable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from daemon.admin.api.client_address import TrustedProxies, network_of
+from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.peer import client_network
 from daemon.admin.api.problems import Problem
 
 MAX_FAILURES = 20  # of one client within the window
@@ -72,8 +73,7 @@ def limit_failed_logins(proxies: TrustedProxies) -> Middleware:
 
 def _count(failures: FailedLogins, request: web.Request, proxies: TrustedProxies) -> None:
     """Raises Problem (429) when the client has sent too many wrong tokens."""
-    client = proxies.client_of(request.remote, request.headers.getall("X-Forwarded-For", ()))
-    wait = failures.record(None if client is None else network_of(client))
+    wait = failures.record(client_network(request, proxies))
     if wait is None:
         return
     raise Problem(

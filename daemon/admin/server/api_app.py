@@ -1,6 +1,6 @@
 """The API in the HTTP application: its routes, its OpenAPI document and its reference page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 from aiohttp import web
@@ -14,6 +14,7 @@ from daemon.admin.api.failed_logins import limit_failed_logins
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
 from daemon.admin.server import middlewares
+from daemon.admin.server.request_limits import limit_load
 
 
 def add_api(
@@ -23,9 +24,15 @@ def add_api(
     access: Access,
     audit_log: AuditLog,
     proxies: TrustedProxies,
+    on_overload: Callable[[], None],
 ) -> None:
-    """Add the API, its OpenAPI document and its reference page."""
+    """
+    Add the API, its OpenAPI document and its reference page.
+
+    `on_overload` is called for each request that is refused because too many of its caller wait.
+    """
     app.middlewares.append(middlewares.host_check(access))
+    app.middlewares.append(limit_load(access, proxies, on_refused=on_overload))
     # Outside of the limit on wrong tokens: its 429 is recorded too.
     app.middlewares.append(record_refusals(audit_log, [each.operation for each in routes]))
     app.middlewares.append(limit_failed_logins(proxies))

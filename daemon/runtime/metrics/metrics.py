@@ -4,6 +4,7 @@ import platform
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from daemon.runtime.metrics.admin import AdminMetrics
 from daemon.runtime.metrics.attempts import AttemptMetrics
 from daemon.runtime.metrics.loops import Ages, LoopAges
 from daemon.runtime.metrics.maintenance import MaintenanceMetrics
@@ -29,6 +30,7 @@ class Metrics:
         self.pipeline = PipelineMetrics(self._registry)
         self.notifications = NotificationMetrics(self._registry)
         self.maintenance = MaintenanceMetrics(self._registry)
+        self.admin = AdminMetrics(self._registry)
 
     def render(self) -> bytes:
         """Return every metric in the Prometheus text format, for `content_type`."""

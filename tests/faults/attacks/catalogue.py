@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.faults.attacks import endpoint_attacks, event_attacks, number_attacks
+from tests.faults.attacks import api_attacks, endpoint_attacks, event_attacks, number_attacks
 from tests.faults.attacks.scene import Scene
 from tests.faults.attacks.table import MAX_P95_MS
 
@@ -73,5 +73,8 @@ ATTACKS = {
     ),
     "failing-endpoint": Attack(
         "20,000 events for one endpoint that responds with 500", endpoint_attacks.failing
+    ),
+    "api-requests": Attack(
+        "50 clients of one tenant send API requests without a pause", api_attacks.requests
     ),
 }

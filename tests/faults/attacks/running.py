@@ -17,6 +17,7 @@ from tests.faults.attacks.healthy import HealthyTenants
 from tests.faults.attacks.scene import Scene
 from tests.faults.attacks.table import Latency, Result
 from tests.faults.report import errors_logged
+from tests.support.api_client import OPERATOR
 from tests.support.application import Application
 from tests.support.daemons import Daemon, daemon, free_port
 from tests.support.nameserver import name_server
@@ -49,7 +50,8 @@ async def run_attack(
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
                 await attack.run(scene)
-                scene.notes.append(f"at the end {await scene.progress()}")
+                if progress := await scene.progress():
+                    scene.notes.append(f"at the end {progress}")
         except TimeoutError:
             scene.broken.append("it did not end in time")
         if scene.daemon.process.returncode is not None:
@@ -94,7 +96,13 @@ async def setting(
             url, prefix = receiver.url, ()
         await healthy.add_webhooks(lambda path: f"{url}{path}")
         running: Daemon = await stack.enter_async_context(
-            daemon(database, folder, port=free_port(), log=log, prefix=prefix)
+            daemon(
+                *(database, folder),
+                port=free_port(),
+                log=log,
+                variables={"WEBHOOKD_ADMIN__TOKENS": OPERATOR},
+                prefix=prefix,
+            )
         )
         yield Scene(
             attackers,

@@ -115,6 +115,10 @@ class Scene:
         finally:
             task.cancel()
 
+    async def end_of_attack(self) -> None:
+        """Wait as long as the attack is to take, for attacks that go on until they are ended."""
+        await asyncio.sleep(self.attack_seconds)
+
     async def delivered(self, tenants: Sequence[UUID], count: int) -> bool:
         """Whether these tenants have `count` successful deliveries."""
         return bool(await self.app.db.fetchval(DELIVERED, tenants) >= count)

@@ -1,0 +1,48 @@
+"""The middleware that begins API requests in turn, and measures the loop's time that they take."""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from daemon.admin.api.auth import Access
+from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.peer import client_network
+from daemon.admin.api.problems import RETRY_SOON, Problem
+from daemon.admin.server.health_routes import PUBLIC_PATHS
+from daemon.admin.server.request_turns import RequestTurns, TooManyRequestsError
+from daemon.runtime.timed_steps import TimedSteps
+
+REFUSAL_SECONDS = 1.0  # until a request is refused
+
+
+def limit_load(
+    access: Access, proxies: TrustedProxies, *, on_refused: Callable[[], None]
+) -> Middleware:
+    """
+    Make the middleware; `on_refused` is called for each request that is answered with 429.
+
+    Requests without a genuine token count against their client's address.
+    """
+    turns = RequestTurns()
+
+    @web.middleware
+    async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in PUBLIC_PATHS:
+            return await handler(request)
+        caller = access.load_key(request) or client_network(request, proxies)
+        try:
+            await turns.begin(caller)
+        except TooManyRequestsError:
+            on_refused()
+            # A client that repeats the request at once would otherwise keep the loop busy.
+            await asyncio.sleep(REFUSAL_SECONDS)
+            sentence = "too many of your requests are waiting: send fewer at once"
+            raise Problem(429, sentence, headers=RETRY_SOON) from None
+        try:
+            return await TimedSteps(handler(request), turns.spend)
+        finally:
+            turns.end(caller)
+
+    return limit

@@ -1,0 +1,115 @@
+"""
+The order in which API requests begin: callers in turn, within a share of the event loop's time.
+
+Deliveries run on the same loop. Without a share, a client with many cheap requests at once would
+delay them.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
+
+# Of the loop's time, on average and at once.
+SHARE = 0.25
+BURST_SECONDS = 0.05
+# Reading the head and writing the response, which happen outside of the handler.
+OVERHEAD_SECONDS = 0.0003
+# Of one caller, so that its requests leave database connections to others, and memory to all.
+MAX_RUNNING = 8
+MAX_WAITING = 128
+# Once so many wait in all, one caller may have FEW_WAITING.
+NEARLY_FULL = 256
+FEW_WAITING = 16
+WAIT_SECONDS = 10.0
+
+
+class TooManyRequestsError(Exception):
+    """Too many requests of this caller are waiting, or have been waiting for too long."""
+
+
+class RequestTurns:
+    """Begins each request when it is its caller's turn and the loop's time allows."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # Callers in turn, each with its requests in order.
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._running: Counter[Hashable] = Counter()
+        self._balance = BURST_SECONDS
+        self._balance_at = clock()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def begin(self, caller: Hashable) -> None:
+        """
+        Wait until the request may run; call `end` when it has ended.
+
+        Raises TooManyRequestsError.
+        """
+        turn = self._add(caller)
+        self._begin_next()
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turn
+        except BaseException as error:
+            if not turn.cancelled():
+                self.end(caller)  # it had just begun
+            if isinstance(error, TimeoutError):
+                raise TooManyRequestsError from None
+            raise
+
+    def end(self, caller: Hashable) -> None:
+        """Note that a request which had begun is not running any more."""
+        self._running[caller] -= 1
+        if self._running[caller] == 0:
+            del self._running[caller]
+        self._begin_next()
+
+    def spend(self, seconds: float) -> None:
+        """Note how much of the loop's time a request has taken."""
+        self._balance -= seconds
+
+    def _add(self, caller: Hashable) -> asyncio.Future[None]:
+        own = self._waiting.setdefault(caller, deque())
+        while own and own[0].cancelled():
+            own.popleft()
+        in_all = sum(map(len, self._waiting.values()))
+        if len(own) >= (MAX_WAITING if in_all < NEARLY_FULL else FEW_WAITING):
+            raise TooManyRequestsError
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        own.append(turn)
+        return turn
+
+    def _begin_next(self) -> None:
+        while (caller := self._next_caller()) is not None:
+            wait = self._wait()
+            if wait > 0:
+                self._begin_later(wait)
+                return
+            own = self._waiting.pop(caller)
+            turn = own.popleft()
+            if own:
+                self._waiting[caller] = own  # behind all others
+            if not turn.cancelled():
+                turn.set_result(None)
+                self._running[caller] += 1
+                self.spend(OVERHEAD_SECONDS)
+
+    def _next_caller(self) -> Hashable | None:
+        return next((each for each in self._waiting if self._running[each] < MAX_RUNNING), None)
+
+    def _wait(self) -> float:
+        """The seconds until the share of the loop's time allows another request."""
+        now = self._clock()
+        earned = (now - self._balance_at) * SHARE
+        self._balance = min(self._balance + earned, BURST_SECONDS)
+        self._balance_at = now
+        return max(0.0, -self._balance / SHARE)
+
+    def _begin_later(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._begin_after_wait)
+
+    def _begin_after_wait(self) -> None:
+        self._timer = None
+        self._begin_next()

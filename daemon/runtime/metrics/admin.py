@@ -1,0 +1,12 @@
+"""Metrics of the admin port."""
+
+from daemon.runtime.metrics.registry import MetricsRegistry
+
+
+class AdminMetrics:
+    """Each attribute is the metric of the same name, after `webhookd_`."""
+
+    def __init__(self, registry: MetricsRegistry) -> None:
+        self.api_requests_refused = registry.counter(
+            "api_requests_refused", "API requests refused because too many of their caller waited."
+        )
