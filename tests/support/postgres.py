@@ -47,6 +47,7 @@ def temporary_server() -> Iterator[str]:
     ):
         server = runner.run(embedded.start(folder / "postgres", settings=FAST_SETTINGS))
         try:
+            runner.run(_execute(server.url, *_fast_logins(server.url)))
             yield server.url
         finally:
             runner.run(server.stop())
@@ -103,7 +104,9 @@ class ClonedDatabases:
 
 def _create(server: str, template: str) -> str:
     name = f"webhookd_test_{secrets.token_hex(6)}"
-    run_in_new_loop(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    # Copying files takes a third less than logging each page, and copies the catalog caches too.
+    strategy = "STRATEGY file_copy"
+    run_in_new_loop(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template} {strategy}"))
     return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
@@ -112,10 +115,24 @@ def _drop(server: str, url: str) -> None:
     run_in_new_loop(_execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
-async def _execute(url: str, query: str) -> None:
+def _fast_logins(url: str) -> tuple[str, str]:
+    """
+    Return statements that store the superuser's password anew, hashed once instead of 4096 times.
+
+    Each login repeats that work, more than half of the CPU time of a connection.
+    """
+    login = urlsplit(url)
+    return (
+        "SELECT set_config('scram_iterations', '1', false)",
+        f"ALTER ROLE {login.username} PASSWORD '{login.password}'",
+    )
+
+
+async def _execute(url: str, *statements: str) -> None:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(query)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()
 
