@@ -26,7 +26,9 @@ async def tenant(app: Application) -> UUID:
 
 @pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
-    async with serving_api(database, tenant, delivery={"retry_schedule": []}) as caller:
+    # Attempts of a failing endpoint are not spaced out here: every event is to fail soon.
+    delivery = {"retry_schedule": [], "failing_backoff": "0s"}
+    async with serving_api(database, tenant, delivery=delivery) as caller:
         yield caller
 
 

@@ -18,6 +18,7 @@ from tests.support.receiver import Receiver, Reply
 from tests.support.replays import cancel, request_for, start, store_events, until_ended
 
 LATER = timedelta(hours=1)
+SIX_QUICK_ATTEMPTS = {"retry_schedule": ["10ms"] * 5, "failing_backoff": "0s"}
 
 
 async def retry(
@@ -42,7 +43,7 @@ async def test_a_retry_after_the_last_attempt_adds_one_with_the_same_bytes(
     receiver.answer = lambda _: Reply(500 if final and len(receiver.received) <= 6 else 200)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url)
-    async with serving(database, delivery={"retry_schedule": ["10ms"] * 5}):
+    async with serving(database, delivery=SIX_QUICK_ATTEMPTS):
         await app.event(tenant, text='{"b": 1.0, "a": 1}')
         await until(lambda: settled(app, webhook, status, number))
         first = (await app.deliveries(webhook))[0]

@@ -5,7 +5,11 @@ from uuid import UUID, uuid4
 
 from tests.support.application import Application
 
-SHORT = {"retry_schedule": ["300ms", "300ms", "300ms", "300ms", "300ms"]}
+# An endpoint that counts as failing gets its attempts on this schedule, too.
+SHORT = {
+    "retry_schedule": ["300ms", "300ms", "300ms", "300ms", "300ms"],
+    "failing_backoff": "0s",
+}
 
 
 async def settled(app: Application, webhook_id: object, status: str, count: int) -> bool:
