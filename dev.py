@@ -31,6 +31,9 @@ PYTHON = BIN / "python"
 STAMP_FILE = VENV / "installed-for"
 LOCK = ROOT / "requirements-dev.lock"
 RECEIVERS = ROOT / "tests" / "receivers"
+# One more than the two cores that are expected: half of the time a test waits, for a timer, a
+# process or the network.
+SHARING_PROCESSES = 3
 
 CHECKS = {
     "ruff check": ["ruff", "check", "."],
@@ -193,8 +196,8 @@ def run_suite(*, full: bool) -> bool:
     """
     Run checks and tests on two cores; the last line counts all tests, in pytest's format.
 
-    Two pytest processes share the tests. The second one starts after the checks. Tests that measure
-    time run after that, in one process. Returns whether everything passed.
+    Several pytest processes share the tests. The last one starts after the checks. Tests that
+    measure time run after that, in one process. Returns whether everything passed.
     """
     began = time.monotonic()
     slow = "" if full else " and not full"
@@ -217,16 +220,20 @@ def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
 def run_checks_and_shared_tests(
     processes: list[subprocess.Popen[bytes]], share: str, marks: str
 ) -> bool:
-    """Run the checks beside the first pytest, then the second; return whether the checks passed."""
-    with tempfile.TemporaryFile("w+") as log:
-        processes.append(start_pytest(share, marks, output=log))
+    """Run the checks in place of one of the pytest processes; return whether the checks passed."""
+    with contextlib.ExitStack() as files:
+        logs = [
+            files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(SHARING_PROCESSES - 1)
+        ]
+        processes += [start_pytest(share, marks, output=log) for log in logs]
         passed = [run_check(name, command) for name, command in CHECKS.items()]
         print_now("pytest:")
         processes.append(start_pytest(share, marks))
         for process in processes:
             process.wait()
-        log.seek(0)
-        print_now(f"pytest, the other process:\n{log.read().rstrip()}")
+        for log in logs:
+            log.seek(0)
+            print_now(f"pytest, another process:\n{log.read().rstrip()}")
     return all(passed)
 
 

@@ -15,15 +15,23 @@ import pytest
 
 # The slowest files run first, so that no process runs one alone at the end.
 SLOWEST_FIRST = (
-    "tests/faults/test_stops.py",
-    "tests/test_canaries.py",
-    "tests/cli/test_run.py",
-    "tests/cli/test_replay.py",
-    "tests/cli/test_check.py",
-    "tests/replay/test_progress.py",
-    "tests/egress/test_namespace.py",
     "tests/admin/test_openapi.py",
     "tests/test_package.py",
+    "tests/faults/test_stops.py",
+    "tests/faults/test_daemons.py",
+    "tests/cli/test_replay.py",
+    "tests/cli/test_check.py",
+    "tests/supply_chain/test_lock.py",
+    "tests/supply_chain/test_audit.py",
+    "tests/test_canaries.py",
+    "tests/egress/test_network.py",
+    "tests/faults/test_stalls.py",
+    "tests/cli/test_run.py",
+    "tests/admin/test_email_confirmation.py",
+    "tests/egress/test_namespace.py",
+    "tests/cli/test_demo.py",
+    "tests/replay/test_shares.py",
+    "tests/pipeline/test_failing_endpoints.py",
 )
 COUNTED = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")
 
