@@ -36,6 +36,6 @@ async def test_fifty_endpoints_that_never_answer_delay_no_other(
 async def test_a_webhook_that_the_application_locks_delays_no_other(
     database: str, folder: Path
 ) -> None:
-    report = await slow_endpoints.locked_endpoint(database, folder, seconds=2)
+    report = await slow_endpoints.locked_endpoint(database, folder, backlog=4000, seconds=2)
 
     assert report.broken == []
