@@ -35,9 +35,9 @@ TESTS = Path(__file__).parent
 # These tests assert time limits, so `dev.py test` runs nothing else beside them.
 TIMING_TESTS = (
     "egress/test_crowds.py",
+    "faults/test_cancellation.py",
     "faults/test_old_transaction.py",
     "faults/test_outages.py",
-    "faults/test_replays.py",
     "faults/test_slow_endpoints.py",
     "runtime/test_loop.py",
 )

@@ -1,4 +1,4 @@
-"""Replays beside new events, kills and cancellations: short forms."""
+"""Replays beside new events, and kills: short forms."""
 
 from pathlib import Path
 
@@ -15,11 +15,5 @@ async def test_a_daemon_killed_in_the_middle_of_a_replay_skips_nothing(
     database: str, folder: Path
 ) -> None:
     report = await replays.killed(database, folder, events=600, wait_for_leases=False)
-
-    assert report.broken == []
-
-
-async def test_a_cancelled_replay_stops_at_once(database: str, folder: Path) -> None:
-    report = await replays.cancelled(database, folder, events=600)
 
     assert report.broken == []
