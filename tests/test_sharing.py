@@ -27,6 +27,8 @@ def test_waits(set_up_once, number):
         command = os.environ.pop("OTHER")
         subprocess.run(command, shell=True, check=True)
 """
+# Importing the plugins of the suite's environment would take most of the time.
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 PLAIN = """
 def test_passes(): pass
 def test_fails(): assert {passes}
@@ -51,7 +53,7 @@ def test_two_processes_run_each_file_once_and_leave_their_counts(project: Path) 
     other = " ".join([*command, f"> {project}/other", "|| test $? = 1"])
 
     first = subprocess.run(
-        command, cwd=project, env={"PYTHONPATH": str(ROOT), "OTHER": other},
+        command, cwd=project, env={**ENVIRONMENT, "OTHER": other},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -67,7 +69,7 @@ def test_without_the_option_every_test_runs_as_usual(project: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.sharing", str(project)]
 
     done = subprocess.run(
-        command, cwd=project, env={"PYTHONPATH": str(ROOT)},
+        command, cwd=project, env=ENVIRONMENT,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
