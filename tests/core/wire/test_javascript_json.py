@@ -12,7 +12,7 @@ from daemon.core.wire.javascript_json import to_javascript_json
 from tests.core.wire.json_texts import Stringify, is_integer, javascript_keeps, numbers, texts
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(texts(numbers.filter(javascript_keeps)))
 def test_a_text_is_printed_as_javascript_prints_it(stringify: Stringify, text: str) -> None:
     printed = to_javascript_json(text)
@@ -20,7 +20,7 @@ def test_a_text_is_printed_as_javascript_prints_it(stringify: Stringify, text: s
     assert printed.decode() == stringify(text)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(numbers)
 def test_a_number_keeps_its_digits_only_when_javascript_would_change_it(
     stringify: Stringify, text: str
