@@ -17,7 +17,6 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.model.license import License, LicenseAcknowledgement
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -33,6 +32,9 @@ def main(arguments: list[str]) -> None:
     file = Path(arguments[0]) if arguments else FILE
     pins = [pin for pin in read_pins(RUNTIME) if pin.applies_here]
     document = sbom(pins)
+    # This import compiles a grammar for two seconds, which tests that write no file do not need.
+    from cyclonedx.validation.json import JsonStrictValidator
+
     if error := JsonStrictValidator(SchemaVersion.V1_6).validate_str(document):
         sys.exit(f"The bill of materials does not satisfy the schema of CycloneDX: {error}")
     file.parent.mkdir(parents=True, exist_ok=True)
