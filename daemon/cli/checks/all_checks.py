@@ -10,7 +10,12 @@ from pathlib import Path
 
 from daemon import config, logs
 from daemon.cli.checks.configuration import check_configuration
-from daemon.cli.checks.database import check_permissions, check_schema, check_version
+from daemon.cli.checks.database import (
+    check_permissions,
+    check_schema,
+    check_schema_access,
+    check_version,
+)
 from daemon.cli.checks.finding import Finding, Status, error
 from daemon.cli.checks.limits import check_limits
 from daemon.cli.checks.mail import check_mail
@@ -52,6 +57,8 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
     permitted = True
     async for finding in check_permissions(db, with_api=bool(loaded.admin.tokens)):
         permitted &= finding.status is not Status.ERROR
+        yield finding
+    async for finding in check_schema_access(db):
         yield finding
     if not permitted:
         return

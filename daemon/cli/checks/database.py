@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator
 
-from daemon.cli.checks.finding import Finding, error, ok
+from daemon.cli.checks.finding import Finding, error, ok, warning
 from daemon.config import Config
 from daemon.core.errors import SchemaError
 from daemon.core.model.webhook_inspection import MissingPrivilege
-from daemon.store import migrations, privileges, webhook_inspection
+from daemon.store import migrations, privileges, schema_access, webhook_inspection
 from daemon.store.session import Connection
 
 OLDEST_POSTGRESQL = 14
@@ -48,6 +48,29 @@ async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[
     if not messages:
         role = await privileges.current_role(db)
         yield ok("permissions", f"role {role} has every privilege that the daemon needs")
+
+
+MOST_OVERLOADS = 10
+
+
+async def check_schema_access(db: Connection) -> AsyncIterator[Finding]:
+    """Who else may create what our SQL would call, and what of it exists already."""
+    for creator in await schema_access.creators(db):
+        yield warning(
+            "permissions",
+            f"{creator.role} may create functions and operators in the schema {creator.schema}, and"
+            " the daemon may run them with its own rights:"
+            f" REVOKE CREATE ON SCHEMA {creator.schema} FROM {creator.role}",
+        )
+    overloads = await schema_access.foreign_overloads(db)
+    for each in overloads[:MOST_OVERLOADS]:
+        yield error(
+            "permissions",
+            f"the {each.kind.lower()} {each.name} of role {each.role} may be called in place of"
+            f" PostgreSQL's: DROP {each.kind} {each.name}",
+        )
+    if (more := len(overloads) - MOST_OVERLOADS) > 0:
+        yield error("permissions", f"{more} more functions and operators are like this")
 
 
 def _sentence(missing: MissingPrivilege) -> str:

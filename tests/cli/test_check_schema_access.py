@@ -1,0 +1,98 @@
+"""`webhookd check`: who else may create what the daemon's SQL would call."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.cli.test_check import checked
+from tests.support.application import Application
+
+
+@pytest.fixture
+async def role(app: Application) -> AsyncIterator[str]:
+    name = f"other_{uuid4().hex[:8]}"
+    await app.db.execute(f"CREATE ROLE {name}")
+    yield name
+    await app.db.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+async def permissions(folder: Path, database: str, status: str) -> list[str]:
+    _, messages = await checked(folder, database)
+    return [each for each in messages[status] if each.startswith("permissions: ")]
+
+
+async def test_a_schema_in_which_only_its_owner_may_create_is_as_it_should_be(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    assert await permissions(tmp_path, database, "warning") == []
+
+
+async def test_roles_that_may_create_beside_the_tables_are_named_with_the_remedy(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(f"GRANT CREATE ON SCHEMA public TO PUBLIC, {role}")
+    warnings = await permissions(tmp_path, database, "warning")
+    for each in warnings:
+        await app.db.execute(re.search("REVOKE .*", each)[0])  # type: ignore[index]
+
+    assert [each.split()[1] for each in warnings] == ["PUBLIC", role]
+    assert warnings[0].endswith(": REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    assert await permissions(tmp_path, database, "warning") == []
+
+
+async def test_the_daemon_s_own_role_and_the_owner_are_not_warned_about(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
+    own = f"daemon_{uuid4().hex[:8]}"
+    await app.db.execute(
+        f"CREATE ROLE {own} LOGIN PASSWORD 'x'; GRANT CREATE, USAGE ON SCHEMA public TO {own};"
+        f" GRANT ALL ON ALL TABLES IN SCHEMA public TO {own};"
+        f" ALTER TABLE webhook_event_inbox OWNER TO {role}"
+    )
+    try:
+        url = re.sub("//[^@]*@", f"//{own}:x@", database)
+        warnings = await permissions(tmp_path, url, "warning")
+        await app.db.execute("ALTER TABLE webhook_event_inbox OWNER TO CURRENT_USER")
+    finally:
+        await app.db.execute(f"DROP OWNED BY {own}; DROP ROLE {own}")
+
+    assert warnings == []
+
+
+async def test_overloads_of_another_role_are_errors_with_the_statements_that_drop_them(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(
+        f"GRANT CREATE ON SCHEMA public TO {role}; SET ROLE {role};"
+        " CREATE FUNCTION unnest(uuid[]) RETURNS uuid LANGUAGE sql RETURN $1[1];"
+        " CREATE FUNCTION webhook_payload_bytes(text, text) RETURNS text LANGUAGE sql RETURN $1;"
+        " CREATE FUNCTION same(varchar, varchar) RETURNS boolean LANGUAGE sql RETURN true;"
+        " CREATE OPERATOR = (FUNCTION = same, LEFTARG = varchar, RIGHTARG = varchar);"
+        f" RESET ROLE; REVOKE CREATE ON SCHEMA public FROM {role}"
+    )
+    errors = await permissions(tmp_path, database, "error")
+    for each in errors:
+        await app.db.execute(re.search("DROP .*", each)[0])  # type: ignore[index]
+
+    assert [each.split(": ")[-1] for each in errors] == [
+        "DROP FUNCTION unnest(uuid[])",
+        "DROP FUNCTION webhook_payload_bytes(text,text)",
+        "DROP OPERATOR =(character varying,character varying)",
+    ]
+    assert await permissions(tmp_path, database, "error") == []
+
+
+async def test_the_functions_of_an_extension_that_a_superuser_installed_are_no_error(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    try:
+        await app.db.execute("CREATE EXTENSION citext")
+    except asyncpg.FeatureNotSupportedError:
+        pytest.skip("this PostgreSQL has no extensions")
+
+    assert await permissions(tmp_path, database, "error") == []
