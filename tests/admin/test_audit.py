@@ -1,127 +1,17 @@
-"""The audit: a record of every change and refused request, without secrets, and its list."""
+"""The audit: a record of every change, without secrets, and its list."""
 
 import asyncio
-import itertools
-from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import asyncpg
 from structlog.testing import capture_logs
 
-from daemon.admin.api import refused_requests
-from daemon.admin.api.audit import AuditLog
-from daemon.core.model.audit import NOBODY, AuditRecord
-from daemon.store.database import Database
 from tests.admin.test_access import OPERATIONS
-from tests.support.api_client import OPERATOR, Answer, ApiClient, serving_api
+from tests.support.api_client import OPERATOR, serving_api
 from tests.support.application import Application
+from tests.support.audit import START, TOKENS, URL, Calls, records, tenant_client
 from tests.support.daemons import until
-from tests.support.deliveries import insert_delivery
 from tests.support.receiver import Receiver, Reply
-
-READER = "reader-" * 4
-TOKENS = {
-    "tokens": [
-        {"name": "ops", "token": OPERATOR},
-        {"name": "reports", "token": READER, "scope": "read"},
-    ]
-}
-URL = "http://127.0.0.1:9/hook"
-START = "2020-01-01T00:00:00Z"
-
-
-async def records(app: Application) -> list[asyncpg.Record]:
-    found: list[asyncpg.Record] = await app.db.fetch("SELECT * FROM webhook_audit ORDER BY at")
-    return found
-
-
-async def tenant_client(operator: ApiClient, tenant: UUID, **more: object) -> ApiClient:
-    answer = await operator.post("/api/tenant-tokens", {"tenantId": str(tenant), **more})
-    return operator.with_token(answer.json["token"])
-
-
-class Calls:
-    """One successful call of each operation that changes something, by the operation's id."""
-
-    def __init__(self, app: Application, operator: ApiClient, tenant: UUID, receiver: str) -> None:
-        self._app = app
-        self._operator = operator
-        self._tenant = tenant
-        self._receiver = receiver
-
-    async def call(self, operation_id: str) -> tuple[Answer, str | None]:
-        """Make the call; return the answer, and the id of the object that it concerns."""
-        answer, object_id = await getattr(self, operation_id)()
-        return answer, object_id or answer.json["id"]
-
-    async def _webhook(self) -> str:
-        return str(await self._app.webhook(self._tenant, self._receiver))
-
-    async def _of_webhook(self, action: str, body: Any = None) -> tuple[Answer, str]:
-        webhook = await self._webhook()
-        return await self._operator.post(f"/api/webhooks/{webhook}{action}", body), webhook
-
-    async def createWebhook(self) -> tuple[Answer, None]:  # noqa: N802
-        body = {"name": "x", "endpointUrl": self._receiver}
-        return await self._operator.post("/api/webhooks", body), None
-
-    async def updateWebhook(self) -> tuple[Answer, str]:  # noqa: N802
-        webhook = await self._webhook()
-        return await self._operator.patch(f"/api/webhooks/{webhook}", {"name": "y"}), webhook
-
-    async def deleteWebhook(self) -> tuple[Answer, str]:  # noqa: N802
-        webhook = await self._webhook()
-        return await self._operator.delete(f"/api/webhooks/{webhook}"), webhook
-
-    async def pauseWebhook(self) -> tuple[Answer, str]:  # noqa: N802
-        return await self._of_webhook("/pause")
-
-    async def resumeWebhook(self) -> tuple[Answer, str]:  # noqa: N802
-        return await self._of_webhook("/resume")
-
-    async def rotateWebhookSecret(self) -> tuple[Answer, str]:  # noqa: N802
-        return await self._of_webhook("/rotate-secret")
-
-    async def probeWebhook(self) -> tuple[Answer, str]:  # noqa: N802
-        webhook = await self._webhook()
-        await insert_delivery(self._app, UUID(webhook))
-        return await self._operator.post(f"/api/webhooks/{webhook}/probe"), webhook
-
-    async def sendTestEvent(self) -> tuple[Answer, str]:  # noqa: N802
-        return await self._of_webhook("/test")
-
-    async def retryDelivery(self) -> tuple[Answer, str]:  # noqa: N802
-        webhook = UUID(await self._webhook())
-        failed = await insert_delivery(self._app, webhook, status="failed", next_retry_at=None)
-        return await self._operator.post(f"/api/deliveries/{failed}/retry"), str(failed)
-
-    async def retryFailedDeliveries(self) -> tuple[Answer, str]:  # noqa: N802
-        webhook = await self._webhook()
-        await insert_delivery(self._app, UUID(webhook), status="failed", next_retry_at=None)
-        path = f"/api/webhooks/{webhook}/retry-failed"
-        return await self._operator.post(path, {"from": START}), webhook
-
-    async def createReplay(self) -> tuple[Answer, None]:  # noqa: N802
-        body = {"webhookId": await self._webhook(), "from": START}
-        return await self._operator.post("/api/replays", body), None
-
-    async def cancelReplay(self) -> tuple[Answer, str]:  # noqa: N802
-        (answer, _) = await self.createReplay()
-        replay = answer.json["id"]
-        await self._app.db.execute("DELETE FROM webhook_audit")
-        return await self._operator.post(f"/api/replays/{replay}/cancel"), replay
-
-    async def createTenantToken(self) -> tuple[Answer, None]:  # noqa: N802
-        body = {"tenantId": str(self._tenant)}
-        return await self._operator.post("/api/tenant-tokens", body), None
-
-    async def revokeTenantToken(self) -> tuple[Answer, str]:  # noqa: N802
-        (answer, _) = await self.createTenantToken()
-        token = answer.json["id"]
-        await self._app.db.execute("DELETE FROM webhook_audit")
-        return await self._operator.delete(f"/api/tenant-tokens/{token}"), token
-
 
 CHANGING = [each for each in OPERATIONS if each.method != "GET"]
 
@@ -234,77 +124,6 @@ async def test_a_tenant_s_token_is_recorded_by_its_id(app: Application, database
     assert made["tenant_id"] == tenant
 
 
-async def test_refused_requests_are_recorded_with_who_was_refused(
-    app: Application, database: str
-) -> None:
-    tenant, other = await app.tenant(), await app.tenant()
-    async with serving_api(database, tenant, admin=TOKENS) as operator:
-        client = await tenant_client(operator, tenant)
-        reader = operator.with_headers(Authorization=f"Bearer {READER}")
-        webhook = uuid4()
-        await operator.with_token("wrong-" * 4).get("/api/webhooks")
-        await operator.with_headers(Authorization=None).get("/api/webhooks")
-        await client.as_tenant(other).get("/api/events")
-        await client.post("/api/tenant-tokens", {"tenantId": str(other)})
-        await reader.delete(f"/api/webhooks/{webhook}")
-        await until(lambda: app.db.fetchval("SELECT count(*) = 5 FROM webhook_audit"))
-        [minted, *refused] = await records(app)
-
-    found = {
-        (*(each["action"], each["actor_kind"], each["actor"], each["tenant_id"]), each["status"])
-        for each in refused
-    }
-    assert found == {
-        ("listWebhooks", "unknown", "", None, 401),
-        ("listEvents", "tenant", str(minted["object_id"]), tenant, 403),
-        ("createTenantToken", "tenant", str(minted["object_id"]), tenant, 403),
-        ("deleteWebhook", "operator", "reports", tenant, 403),
-    }
-
-
-async def test_a_request_beyond_a_limit_is_recorded_as_refused(
-    app: Application, database: str, receiver: Receiver
-) -> None:
-    receiver.answer = lambda _: Reply(after=3)
-    tenant = await app.tenant()
-    webhook = await app.webhook(tenant, receiver.url)
-    async with serving_api(database, tenant, admin=TOKENS, delivery={"timeout": "30s"}) as operator:
-        path = f"/api/webhooks/{webhook}/test"
-        answers = await asyncio.gather(*(operator.post(path) for _ in range(5)))
-        await until(lambda: app.db.fetchval("SELECT count(*) = 5 FROM webhook_audit"))
-        listed = (await operator.get("/api/audit")).json["records"]
-
-    assert sorted(each.status for each in answers) == [200, 200, 200, 200, 429]
-    assert sorted(each["outcome"] for each in listed) == ["done"] * 4 + ["refused"]
-
-
-async def test_a_flood_of_refused_requests_makes_a_bounded_number_of_records(
-    app: Application, database: str
-) -> None:
-    tenant = await app.tenant()
-    wrong = 300
-    with capture_logs() as lines:
-        async with serving_api(database, tenant, admin=TOKENS) as operator:
-            operations = itertools.islice(itertools.cycle(OPERATIONS), wrong)
-            answers = await asyncio.gather(
-                *(
-                    operator.with_token(f"wrong-{n:020}").call(
-                        each.method, each.path.replace("{id}", str(uuid4()))
-                    )
-                    for n, each in enumerate(operations)
-                )
-            )
-
-    # The daemon has stopped: what was counted is written.
-    found = await records(app)
-    assert {each.status for each in answers} <= {401, 429}
-    assert sum(each["count"] for each in found) == wrong
-    assert len(found) <= 2 * (2 * refused_requests.MAX_KINDS_OF_PEER + 1)
-    assert {each["peer"] for each in found} == {"127.0.0.1"}
-    assert sum(each["event"] == "audit.recorded" for each in lines) == len(found)
-    assert "wrong-0" not in f"{found} {lines}"
-
-
 async def test_a_record_has_no_secret_token_or_body(
     app: Application, database: str, receiver: Receiver
 ) -> None:
@@ -415,23 +234,6 @@ async def test_each_record_is_one_line_of_the_log(app: Application, database: st
     assert (line["peer"], line["tenant_id"], line["status"]) == ("127.0.0.1", tenant, 201)
 
 
-async def test_what_was_counted_is_written_at_the_end_of_the_window(
-    app: Application, database: str
-) -> None:
-    pool = Database(database, size=2)
-    await pool.open()
-    audit_log = AuditLog(pool, peer_of=lambda _: None, window_seconds=0.01)
-    refused = AuditRecord("listWebhooks", NOBODY, "192.0.2.1", None, status=401)
-    for _ in range(3):
-        audit_log.refuse(refused)
-    await until(lambda: app.db.fetchval("SELECT count(*) = 2 FROM webhook_audit"))
-    audit_log.refuse(refused)
-    await audit_log.close()
-    await pool.close(within=timedelta(seconds=2))
-
-    assert sorted(each["count"] for each in await records(app)) == [1, 1, 2]
-
-
 async def test_behind_a_trusted_proxy_the_client_is_recorded(
     app: Application, database: str
 ) -> None:
@@ -444,14 +246,3 @@ async def test_behind_a_trusted_proxy_the_client_is_recorded(
         await operator.with_headers(**forwarded).create_webhook(URL)
 
     assert [each["peer"] for each in await records(app)] == ["203.0.113.7", "127.0.0.1"]
-
-
-async def test_wrong_tokens_beyond_the_limit_are_recorded_as_such(
-    app: Application, database: str
-) -> None:
-    async with serving_api(database, await app.tenant(), admin=TOKENS) as operator:
-        for n in range(25):
-            await operator.with_token(f"wrong-{n:020}").get("/api/webhooks")
-
-    found = {(each["status"], each["count"]) for each in await records(app)}
-    assert found == {(401, 1), (401, 19), (429, 1), (429, 4)}
