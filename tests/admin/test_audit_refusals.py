@@ -84,7 +84,7 @@ async def test_a_flood_of_refused_requests_makes_a_bounded_number_of_records(
     found = await records(app)
     assert {each.status for each in answers} <= {401, 429}
     assert sum(each["count"] for each in found) == wrong
-    assert len(found) <= 2 * (2 * refused_requests.MAX_KINDS_OF_PEER + 1)
+    assert len(found) <= 2 * (2 * refused_requests.MAX_KINDS_OF_ONE + 1)
     assert {each["peer"] for each in found} == {"127.0.0.1"}
     assert sum(each["event"] == "audit.recorded" for each in lines) == len(found)
     assert "wrong-0" not in f"{found} {lines}"
