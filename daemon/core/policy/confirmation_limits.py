@@ -16,6 +16,7 @@ PER_TENANT_AND_HOUR = 10
 # Without an answer within thirty days: any number of addresses may lead to one person.
 UNANSWERED_PER_TENANT = 50
 OF_ALL_PER_HOUR = 100
+SHARES = 10  # the more others have requested, the fewer a tenant may
 
 
 class Decision(Enum):
@@ -60,9 +61,15 @@ def decide(state: ConfirmationState) -> Decision:
         return Decision.TENANT_LIMIT
     if state.unanswered_of_tenant >= UNANSWERED_PER_TENANT:
         return Decision.UNANSWERED_LIMIT
-    if state.of_all_this_hour >= OF_ALL_PER_HOUR:
+    if state.of_all_this_hour >= OF_ALL_PER_HOUR or state.of_tenant_this_hour >= _share(state):
         return Decision.OVERALL_LIMIT
     return Decision.REQUEST
+
+
+def _share(state: ConfirmationState) -> int:
+    """How many a tenant may request in the hour: a tenth of what all others have left, or one."""
+    of_others = state.of_all_this_hour - state.of_tenant_this_hour
+    return max(1, (OF_ALL_PER_HOUR - of_others) // SHARES)
 
 
 def _wait_after(requests: int) -> timedelta:

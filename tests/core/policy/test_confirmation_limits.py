@@ -34,10 +34,38 @@ def test_an_address_that_was_never_asked_is_asked_up_to_the_limits() -> None:
         of_mailbox_today=PER_MAILBOX_AND_DAY - 1,
         of_tenant_this_hour=PER_TENANT_AND_HOUR - 1,
         unanswered_of_tenant=UNANSWERED_PER_TENANT - 1,
-        of_all_this_hour=OF_ALL_PER_HOUR - 1,
+        of_all_this_hour=PER_TENANT_AND_HOUR - 1,
     )
+    last = replace(NEW, of_all_this_hour=OF_ALL_PER_HOUR - 1)
 
-    assert decide(NEW) is decide(busy) is Decision.REQUEST
+    assert decide(NEW) is decide(busy) is decide(last) is Decision.REQUEST
+
+
+def entered_in_an_hour(tenants: int) -> list[int]:
+    """How many addresses are asked for each of these tenants, of which each enters a thousand."""
+    asked: list[int] = []
+    for _ in range(tenants):
+        own = 0
+        for _ in range(1000):
+            state = replace(NEW, of_tenant_this_hour=own, of_all_this_hour=sum(asked) + own)
+            own += decide(state) is Decision.REQUEST
+        asked.append(own)
+    return asked
+
+
+def test_no_few_tenants_use_up_the_limit_of_all_in_an_hour() -> None:
+    asked = entered_in_an_hour(tenants=50)
+
+    assert asked[0] == PER_TENANT_AND_HOUR
+    assert all(each > 0 for each in asked[:30])
+    assert sum(asked) == OF_ALL_PER_HOUR
+
+
+def test_a_tenant_at_its_share_is_refused_for_the_limit_of_all() -> None:
+    state = replace(NEW, of_tenant_this_hour=3, of_all_this_hour=OF_ALL_PER_HOUR - 20)
+
+    assert decide(state) is Decision.OVERALL_LIMIT
+    assert decide(replace(state, of_tenant_this_hour=0)) is Decision.REQUEST
 
 
 @pytest.mark.parametrize(
