@@ -1,4 +1,7 @@
 -- Fan-out in turns by tenant, under leases, with the size of every body known beforehand.
+--
+-- Functions and operators are called with exactly the types that they are declared for, or by the name
+-- pg_catalog: a better match that another role has created in this schema would be called instead.
 
 -- How many bytes PostgreSQL prints for event data: exact up to `most`; beyond it, any greater number.
 --
@@ -26,11 +29,11 @@ BEGIN
                     ELSE 131072 END)
       INTO digits
       -- As an array: jsonb_path_query takes a time that grows with the square of what it finds.
-      FROM (SELECT jsonb_array_elements(jsonb_path_query_array(data,
+      FROM (SELECT jsonb_array_elements(pg_catalog.jsonb_path_query_array(data,
                        'strict $.** ? (@ > 1e40 || @ < -1e40
                             || (@ < 1e-40 && @ > -1e-40
                                 && (@ != 0
-                                    || 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333)))'
+                                    || 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333)))'::jsonpath
                    ))::numeric AS n) AS exploded;
     IF digits > 4 * most THEN
         RETURN digits / 2;
@@ -44,13 +47,13 @@ CREATE FUNCTION webhook_payload_bytes(data jsonb, most bigint) RETURNS bigint
     RETURN CASE
         WHEN data IS NULL THEN 4
         -- A member takes at most twelve bytes and prints at least two: `0,`.
-        WHEN pg_column_size(data) > 2000
-             AND pg_column_size(jsonb_path_query_first(data, '$')) > 6 * most + 65536
-        THEN pg_column_size(jsonb_path_query_first(data, '$')) / 6
+        WHEN pg_catalog.pg_column_size(data) > 2000
+             AND pg_catalog.pg_column_size(jsonb_path_query_first(data, '$'::jsonpath)) > 6 * most + 65536
+        THEN pg_catalog.pg_column_size(jsonb_path_query_first(data, '$'::jsonpath)) / 6
         WHEN jsonb_path_exists(data, 'strict $.** ? (@ > 1e40 || @ < -1e40
                     || (@ < 1e-40 && @ > -1e-40
                         && (@ != 0
-                            || 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333)))')
+                            || 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333)))'::jsonpath)
         THEN webhook_exploded_bytes(data, most)
         ELSE octet_length(data::text)
     END;
@@ -88,21 +91,21 @@ CREATE OR REPLACE FUNCTION webhook_events_arrived() RETURNS trigger
 BEGIN
     INSERT INTO webhook_event_inbox (event_id, tenant_id) SELECT id, tenant_id FROM arrived;
     -- A prepared transaction must not notify: with `SET webhookd.notify = 'off'`, polling finds it.
-    IF current_setting('webhookd.notify', true) IS DISTINCT FROM 'off' THEN
-        PERFORM pg_notify('webhookd_events', '');
+    IF current_setting('webhookd.notify'::text, true) IS DISTINCT FROM 'off' THEN
+        PERFORM pg_notify('webhookd_events'::text, ''::text);
     END IF;
     RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION webhook_due() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF current_setting('webhookd.notify', true) IS NOT DISTINCT FROM 'off' THEN
+    IF current_setting('webhookd.notify'::text, true) IS NOT DISTINCT FROM 'off' THEN
         RETURN NULL;
     END IF;
     IF TG_TABLE_NAME = 'webhooks' THEN
-        PERFORM pg_notify('webhookd_due', NEW.id::text);
+        PERFORM pg_notify('webhookd_due'::text, NEW.id::text);
     ELSE
-        PERFORM pg_notify('webhookd_due', NEW.webhook_id::text);
+        PERFORM pg_notify('webhookd_due'::text, NEW.webhook_id::text);
     END IF;
     RETURN NULL;
 END $$;
@@ -120,7 +123,8 @@ BEGIN
 END $$;
 
 CREATE TRIGGER webhook_deliveries_of_application BEFORE INSERT ON webhook_deliveries
-    FOR EACH ROW WHEN (NOT has_table_privilege('webhook_event_inbox'::regclass, 'UPDATE'))
+    FOR EACH ROW WHEN (NOT pg_catalog.has_table_privilege('webhook_event_inbox'::regclass::oid,
+                                                     'UPDATE'::text))
     EXECUTE FUNCTION webhook_delivery_of_application();
 
 CREATE FUNCTION webhook_delivery_due_now() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -131,7 +135,7 @@ END $$;
 
 CREATE TRIGGER webhook_deliveries_due_now BEFORE INSERT OR UPDATE OF status, next_retry_at
     ON webhook_deliveries
-    FOR EACH ROW WHEN (NEW.status = 'pending_retry' AND NEW.next_retry_at IS NULL)
+    FOR EACH ROW WHEN (NEW.status::text = 'pending_retry' AND NEW.next_retry_at IS NULL)
     EXECUTE FUNCTION webhook_delivery_due_now();
 
 -- Zeros stand for every webhook in the inbox, and for the beginning where webhooks are read by id.
@@ -180,7 +184,7 @@ DO $$
 DECLARE
     tables CONSTANT name := (SELECT n.nspname
                                FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                              WHERE c.oid = 'webhook_event_inbox'::regclass);
+                              WHERE c.oid = 'webhook_event_inbox'::regclass::oid);
     found regprocedure;
 BEGIN
     FOR found IN
@@ -191,7 +195,7 @@ BEGIN
                              'webhook_subscription_changed', 'webhook_delivery_of_application',
                              'webhook_delivery_due_now')
     LOOP
-        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', found, tables);
+        EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp', found, tables);
     END LOOP;
 END $$;
 

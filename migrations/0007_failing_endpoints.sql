@@ -27,9 +27,9 @@ DO $$
 DECLARE
     tables CONSTANT name := (SELECT n.nspname
                                FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                              WHERE c.oid = 'webhook_event_inbox'::regclass);
+                              WHERE c.oid = 'webhook_event_inbox'::regclass::oid);
 BEGIN
-    EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp',
+    EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp',
                    'webhooks_end_of_spacing()'::regprocedure, tables);
 END $$;
 

@@ -6,7 +6,7 @@ CREATE TABLE webhook_audit (
     -- NULL where no tenant is concerned, or where it is not known who asked.
     tenant_id   UUID,
     actor_kind  VARCHAR(20) NOT NULL
-                CHECK (actor_kind IN ('operator', 'tenant', 'command_line', 'unknown')),
+                CHECK (actor_kind::text IN ('operator', 'tenant', 'command_line', 'unknown')),
     -- The name of an operator's token, the id of a tenant's, or a user of the operating system.
     actor       TEXT NOT NULL,
     -- The client's address, or the host name of the machine on which a command ran.
@@ -29,7 +29,7 @@ CREATE INDEX webhook_audit_of_tenant ON webhook_audit (tenant_id, at, id)
 CREATE TABLE webhook_tenant_tokens (
     id         UUID PRIMARY KEY,
     tenant_id  UUID NOT NULL,
-    scope      VARCHAR(10) NOT NULL CHECK (scope IN ('full', 'read')),
+    scope      VARCHAR(10) NOT NULL CHECK (scope::text IN ('full', 'read')),
     -- The name of the operator's token that created it.
     created_by TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),

@@ -18,7 +18,7 @@ WITH sealed AS MATERIALIZED (
       FROM webhooks
      WHERE client_key LIKE 'sealed:%'
         -- Measured first: the application may have written numbers that print as a gigabyte.
-        OR CASE WHEN webhook_payload_bytes(custom_headers, 262144) <= 262144
+        OR CASE WHEN webhook_payload_bytes(custom_headers, 262144::bigint) <= 262144
                 THEN custom_headers::text LIKE '%"sealed:%' END
 )
 INSERT INTO webhook_unbound_secrets (webhook_id, endpoint_url) SELECT id, endpoint_url FROM sealed;

@@ -9,12 +9,12 @@ webhook's index instead, and read all of the webhook's attempts each time.
 EXHAUSTED = """
     -- `d` is the last attempt of its chain, was made and failed, and no attempt of it succeeded or
     -- is pending.
-    (d.status = 'failed' AND NOT d.too_large AND NOT EXISTS (
+    (d.status::text = 'failed' AND NOT d.too_large AND NOT EXISTS (
          SELECT
            FROM webhook_deliveries AS other
           WHERE (other.event_id, other.webhook_id) >= (d.event_id, d.webhook_id)
             AND (other.event_id, other.webhook_id) <= (d.event_id, d.webhook_id)
-            AND (other.status <> 'failed'
+            AND (other.status::text <> 'failed'
                  OR (other.attempted_at, other.id) > (d.attempted_at, d.id))))"""
 
 NEXT_ATTEMPT_NUMBER = """

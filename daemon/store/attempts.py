@@ -73,8 +73,8 @@ LIST_FOR_WEBHOOK = f"""
                AND attempted_at < coalesce($7, 'infinity'::timestamptz)
              ORDER BY attempted_at DESC, id DESC
              LIMIT $8) AS d
-     WHERE ($4::text IS NULL OR d.event_type = $4)
-       AND ($5::text IS NULL OR d.status = CASE $5 WHEN 'exhausted' THEN 'failed' ELSE $5 END)
+     WHERE ($4::text IS NULL OR d.event_type::text = $4)
+       AND ($5::text IS NULL OR d.status::text = CASE $5 WHEN 'exhausted' THEN 'failed' ELSE $5 END)
        AND ($5 IS DISTINCT FROM 'exhausted' OR {EXHAUSTED})
      ORDER BY d.attempted_at DESC, d.id DESC
      LIMIT $9
@@ -117,7 +117,7 @@ async def cursor_of(db: Connection, webhook_id: WebhookId, delivery_id: UUID) ->
 GET_DETAILS = f"""
     SELECT {COLUMNS},
            left(w.endpoint_url, 2049) AS endpoint_url, d.signature, d.response_body, d.trace,
-           CASE WHEN webhook_payload_bytes(d.response_headers, 262144) <= 262144
+           CASE WHEN webhook_payload_bytes(d.response_headers, 262144::bigint) <= 262144
                 THEN d.response_headers END AS response_headers,
            d.payload_bytes,
            coalesce(d.event_created_at, e.created_at, d.attempted_at, now()) AS event_created_at

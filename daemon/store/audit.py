@@ -56,7 +56,7 @@ OF_TENANT = READ_RANGE.format(tenant="tenant_id = $1")
 OF_ALL = READ_RANGE.format(tenant="$1::uuid IS NULL")
 LIST_RECORDS = """
     SELECT * FROM (SELECT * {range} LIMIT $8) AS read
-     WHERE ($6::text IS NULL OR action = $6) AND ($7::uuid IS NULL OR object_id = $7)
+     WHERE ($6::text IS NULL OR action::text = $6) AND ($7::uuid IS NULL OR object_id = $7)
      ORDER BY at DESC, id DESC
      LIMIT $9
 """

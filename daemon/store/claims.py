@@ -70,7 +70,7 @@ LEASE_DUE = f"""
         -- attempts instead.
         SELECT lane.id AS lane_id, d.id, d.webhook_id, d.status, d.next_retry_at, d.leased_until
           FROM lane
-          CROSS JOIN LATERAL unnest(lane.requested[:lane.max_claims]) AS wanted (id)
+          CROSS JOIN LATERAL pg_catalog.unnest(lane.requested[:lane.max_claims]) AS wanted (id)
           JOIN webhook_deliveries AS d ON d.id = wanted.id
            FOR UPDATE OF d SKIP LOCKED
     ), due AS MATERIALIZED (
@@ -78,7 +78,7 @@ LEASE_DUE = f"""
           FROM lane CROSS JOIN LATERAL (
                 SELECT id
                   FROM webhook_deliveries
-                 WHERE webhook_id = lane.id AND status = 'pending_retry'
+                 WHERE webhook_id = lane.id AND status::text = 'pending_retry'
                    AND next_retry_at >= lane.since AND next_retry_at <= now()
                    AND (leased_until IS NULL OR leased_until < now())
                  ORDER BY next_retry_at
@@ -90,12 +90,15 @@ LEASE_DUE = f"""
         SELECT lane.*, asked.id
           FROM lane
           JOIN asked ON asked.lane_id = lane.id AND asked.webhook_id = lane.id
-         WHERE asked.status = 'pending_retry' AND asked.next_retry_at <= now()
+         WHERE asked.status::text = 'pending_retry' AND asked.next_retry_at <= now()
            AND (asked.leased_until IS NULL OR asked.leased_until < now())
     ), probing AS (
         UPDATE webhooks AS w
-           SET next_probe_at = CASE WHEN lane.begins THEN now() + $4 ELSE w.next_probe_at END,
-               requested_attempts = nullif(w.requested_attempts[lane.max_claims + 1:], '{{}}')
+           SET next_probe_at = CASE WHEN lane.begins THEN now() + $4::interval
+                                    ELSE w.next_probe_at END,
+               requested_attempts = CASE WHEN pg_catalog.cardinality(w.requested_attempts)
+                                              > lane.max_claims
+                                         THEN w.requested_attempts[lane.max_claims + 1:] END
           FROM (SELECT id, max_claims, requested,
                        probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id) AS begins
                   FROM lane
@@ -103,7 +106,7 @@ LEASE_DUE = f"""
          WHERE w.id = lane.id AND (lane.begins OR lane.requested IS NOT NULL)
     ), leased AS (
         UPDATE webhook_deliveries AS d
-           SET leased_until = now() + $4
+           SET leased_until = now() + $4::interval
           FROM due
          WHERE d.id = due.delivery_id
      RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret_key,
@@ -149,7 +152,7 @@ LEASE_DUE = f"""
            upcoming.next_retry_at, NULL,
            NULL, NULL, NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8,
            CASE WHEN lane.next_probe_at IS NULL THEN NULL
-                WHEN cardinality(lane.requested) > lane.max_claims THEN 0
+                WHEN pg_catalog.cardinality(lane.requested) > lane.max_claims THEN 0
                 WHEN lane.probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id)
                 THEN extract(epoch FROM $4)::float8
                 ELSE greatest(extract(epoch FROM lane.next_probe_at - now())::float8, $7::float8)
@@ -158,7 +161,7 @@ LEASE_DUE = f"""
       LEFT JOIN LATERAL (
             SELECT next_retry_at
               FROM webhook_deliveries
-             WHERE webhook_id = lane.id AND status = 'pending_retry'
+             WHERE webhook_id = lane.id AND status::text = 'pending_retry'
                AND next_retry_at >= CASE WHEN lane.next_probe_at IS NULL THEN now()
                                          ELSE lane.since END
                AND (leased_until IS NULL OR leased_until < now())

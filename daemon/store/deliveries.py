@@ -49,11 +49,12 @@ class Inserted:
 # By place, and fenced by the lease: the place may have a new row by now.
 STILL_OURS = """
              WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[])
-               AND leased_by = $3 AND event_id = ($4::uuid[])[array_position($1::tid[], ctid)]"""
+               AND leased_by = $3
+               AND event_id = ($4::uuid[])[pg_catalog.array_position($1::tid[], ctid)]"""
 
 INSERT_FOR_HELD = """
     WITH place AS MATERIALIZED (
-        SELECT ctid AS row, array_position($1::tid[], ctid) AS number
+        SELECT ctid AS row, pg_catalog.array_position($1::tid[], ctid) AS number
           FROM webhook_event_inbox
          {still_ours}
            FOR UPDATE SKIP LOCKED

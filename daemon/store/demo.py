@@ -29,7 +29,7 @@ class HealthNotice:
 
 
 NOTICES_AFTER = """
-    SELECT id, webhook_id, kind, (data ->> 'consecutiveFailures')::int AS failures
+    SELECT id, webhook_id, kind, (data ->> 'consecutiveFailures'::text)::int AS failures
       FROM webhook_notices
      WHERE id > $1
      ORDER BY id
@@ -69,12 +69,14 @@ class Totals:
 
 TOTALS = """
     SELECT (SELECT count(*) FROM webhook_events) AS events,
-           (SELECT count(DISTINCT event_type) FROM webhook_events) AS event_types,
-           count(DISTINCT (webhook_id, event_id)) AS deliveries,
-           count(*) FILTER (WHERE status <> 'pending_retry') AS attempts,
-           count(*) FILTER (WHERE status = 'success' AND attempt_number = 1) AS succeeded_at_once,
-           count(*) FILTER (WHERE status = 'success' AND attempt_number > 1) AS succeeded_later,
-           count(*) FILTER (WHERE status = 'pending_retry') AS pending
+           (SELECT pg_catalog.count(DISTINCT event_type) FROM webhook_events) AS event_types,
+           pg_catalog.count(DISTINCT (webhook_id, event_id)) AS deliveries,
+           count(*) FILTER (WHERE status::text <> 'pending_retry') AS attempts,
+           count(*) FILTER (WHERE status::text = 'success' AND attempt_number = 1)
+               AS succeeded_at_once,
+           count(*) FILTER (WHERE status::text = 'success' AND attempt_number > 1)
+               AS succeeded_later,
+           count(*) FILTER (WHERE status::text = 'pending_retry') AS pending
       FROM webhook_deliveries
 """
 

@@ -17,7 +17,7 @@ from daemon.store.session import Connection
 # Any number, the same for all daemons: "conf" in ASCII.
 LOCK = 0x636F6E66
 
-TAKE_LOCK = "SELECT pg_advisory_xact_lock($1, hashtext($2::text))"
+TAKE_LOCK = "SELECT pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext($2::text))"
 
 
 async def take_lock(db: Connection, tenant_id: TenantId) -> None:
@@ -35,10 +35,11 @@ STATE = """
            now() - own.requested_at AS requested_ago,
            coalesce(own.requests, 0) AS requests,
            (SELECT count(*) FROM webhook_email_confirmations
-             WHERE mailbox = $3 AND requested_at > now() - interval '1 day'
+             WHERE mailbox::text = $3 AND requested_at > now() - interval '1 day'
                AND tenant_id = $1) AS of_tenant_mailbox_today,
            (SELECT count(*) FROM webhook_email_confirmations
-             WHERE mailbox = $3 AND requested_at > now() - interval '1 day') AS of_mailbox_today,
+             WHERE mailbox::text = $3 AND requested_at > now() - interval '1 day')
+               AS of_mailbox_today,
            (SELECT count(*) FROM webhook_email_confirmations
              WHERE requested_at > now() - interval '1 hour'
                AND tenant_id = $1) AS of_tenant_this_hour,
@@ -48,7 +49,7 @@ STATE = """
            (SELECT count(*) FROM webhook_email_confirmations
              WHERE requested_at > now() - interval '1 hour') AS of_all_this_hour
       FROM (SELECT) AS one
-      LEFT JOIN webhook_email_confirmations AS own ON own.tenant_id = $1 AND own.address = $2
+      LEFT JOIN webhook_email_confirmations AS own ON own.tenant_id = $1 AND own.address::text = $2
 """
 
 
@@ -74,7 +75,10 @@ async def request(db: Connection, tenant_id: TenantId, *, address: str, mailbox:
     await db.execute(REQUEST, tenant_id, address, mailbox)
 
 
-USE = "UPDATE webhook_email_confirmations SET used_at = now() WHERE tenant_id = $1 AND address = $2"
+USE = """
+    UPDATE webhook_email_confirmations SET used_at = now()
+     WHERE tenant_id = $1 AND address::text = $2
+"""
 
 
 async def use(db: Connection, tenant_id: TenantId, address: str) -> None:
@@ -101,9 +105,9 @@ LEASE_DUE = """
            FOR UPDATE SKIP LOCKED
     )
     UPDATE webhook_email_confirmations AS c
-       SET due_at = now() + $2
+       SET due_at = now() + $2::interval
       FROM due
-     WHERE c.tenant_id = due.tenant_id AND c.address = due.address
+     WHERE c.tenant_id = due.tenant_id AND c.address::text = due.address::text
  RETURNING c.tenant_id, c.address, c.tries, now() AS leased_at, c.due_at AS leased_until
 """
 
@@ -125,7 +129,7 @@ async def lease_due(
 
 
 # The condition of every statement that follows: the request is still leased as it was.
-HELD = "tenant_id = $1 AND address = $2 AND due_at = $3 AND confirmed_at IS NULL"
+HELD = "tenant_id = $1 AND address::text = $2 AND due_at = $3 AND confirmed_at IS NULL"
 
 SET_CODE = f"""
     UPDATE webhook_email_confirmations
@@ -168,7 +172,7 @@ RELEASE = """
     UPDATE webhook_email_confirmations AS c
        SET due_at = now()
       FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS held (tenant_id, address, until)
-     WHERE c.tenant_id = held.tenant_id AND c.address = held.address AND c.due_at = held.until
+     WHERE c.tenant_id = held.tenant_id AND c.address::text = held.address AND c.due_at = held.until
 """
 
 
@@ -191,7 +195,7 @@ CONFIRM = """
 CONFIRM_WEBHOOKS = """
     UPDATE webhooks SET unconfirmed_email = NULL
      WHERE id = ANY (ARRAY(SELECT id FROM webhooks
-                            WHERE tenant_id = $1 AND unconfirmed_email = $2
+                            WHERE tenant_id = $1 AND unconfirmed_email::text = $2
                             ORDER BY id
                               FOR NO KEY UPDATE))
 """

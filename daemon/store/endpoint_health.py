@@ -81,7 +81,9 @@ async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None
 
 
 # Once the transaction commits, all daemons stop waiting for `next_probe_at`.
-NOTIFY_RECOVERED = "SELECT pg_notify('webhookd_due', id::text) FROM unnest($1::uuid[]) AS id"
+NOTIFY_RECOVERED = (
+    "SELECT pg_notify('webhookd_due', id::text) FROM pg_catalog.unnest($1::uuid[]) AS id"
+)
 
 
 async def notify_recovered(db: Connection, ids: Sequence[WebhookId]) -> None:

@@ -25,10 +25,10 @@ IDENTIFIES_CONTACT = """
                     -- What identifies a contact is short. An object may print without end, and a
                     -- number 131,072 digits.
                     LATERAL (SELECT CASE
-                        WHEN jsonb_typeof(found) = 'string' THEN found #>> '{}'
+                        WHEN jsonb_typeof(found) = 'string' THEN found #>> '{}'::text[]
                         WHEN jsonb_typeof(found) <> 'number' THEN NULL
                         WHEN abs(found::numeric) < 1e40 AND scale(found::numeric) < 40
-                        THEN found #>> '{}' END) AS text (printed),
+                        THEN found #>> '{}'::text[] END) AS text (printed),
                     lower(printed) AS lowered
          WHERE printed = $1
             -- Addresses match in any case, and in the form `Sarah <sarah@example.com>`.

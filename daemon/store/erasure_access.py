@@ -9,7 +9,7 @@ ERASE_TENANT = "eraseTenant"  # the action of the records that stay: they hold t
 
 COUNT = """
     SELECT (SELECT count(*) FROM webhook_tenant_tokens WHERE tenant_id = $1),
-           (SELECT count(*) FROM webhook_audit WHERE tenant_id = $1 AND action <> $2)
+           (SELECT count(*) FROM webhook_audit WHERE tenant_id = $1 AND action::text <> $2)
 """
 
 
@@ -31,7 +31,7 @@ async def erase_tokens(db: Connection, tenant_id: TenantId) -> ErasureStep:
 ERASE_RECORDS = """
     DELETE FROM webhook_audit
      WHERE id = ANY (ARRAY(SELECT id FROM webhook_audit
-                            WHERE tenant_id = $1 AND action <> $2
+                            WHERE tenant_id = $1 AND action::text <> $2
                             LIMIT $3))
 """
 

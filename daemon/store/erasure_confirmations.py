@@ -6,7 +6,7 @@ from daemon.store.session import Connection
 
 COUNT = """
     SELECT count(*) FROM webhook_email_confirmations
-     WHERE tenant_id = $1 AND ($2::text IS NULL OR address = lower($2))
+     WHERE tenant_id = $1 AND ($2::text IS NULL OR address::text = lower($2))
 """
 
 
@@ -17,10 +17,11 @@ async def count(db: Connection, target: ErasureTarget) -> ErasureCounts:
 
 ERASE = """
     DELETE FROM webhook_email_confirmations
-     WHERE (tenant_id, address) IN (SELECT tenant_id, address FROM webhook_email_confirmations
-                                     WHERE tenant_id = $1
-                                       AND ($2::text IS NULL OR address = lower($2))
-                                       FOR UPDATE SKIP LOCKED)
+     WHERE (tenant_id, address::text)
+        IN (SELECT tenant_id, address::text
+              FROM webhook_email_confirmations
+             WHERE tenant_id = $1 AND ($2::text IS NULL OR address::text = lower($2))
+               FOR UPDATE SKIP LOCKED)
  RETURNING true
 """
 

@@ -66,7 +66,9 @@ async def find(
 
 
 COUNT_WAITING = """
-    SELECT count(DISTINCT event_id) FROM webhook_event_inbox WHERE event_id = ANY ($1::uuid[])
+    SELECT pg_catalog.count(DISTINCT event_id)
+      FROM webhook_event_inbox
+     WHERE event_id = ANY ($1::uuid[])
 """
 
 
@@ -85,7 +87,7 @@ ERASE_WAITING = """
                    FOR UPDATE SKIP LOCKED))
      RETURNING event_id
     )
-    SELECT count(DISTINCT event_id) FROM gone
+    SELECT pg_catalog.count(DISTINCT event_id) FROM gone
 """
 
 ERASE_DELIVERIES = """

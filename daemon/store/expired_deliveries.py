@@ -27,7 +27,7 @@ FIND = """
          LIMIT $6
     )
     SELECT ARRAY(SELECT id FROM seen
-                  WHERE status IN ('success', 'failed')
+                  WHERE status::text IN ('success', 'failed')
                     AND (leased_until IS NULL OR leased_until < now())) AS ids,
            (now() - $5::interval - interval '1 minute')::text AS floor,
            next.lane, next.at::text, next.id
@@ -56,7 +56,7 @@ async def find(
 DELETE = """
     DELETE FROM webhook_deliveries
      WHERE id = ANY (ARRAY(SELECT id FROM webhook_deliveries
-                            WHERE id = ANY ($1::uuid[]) AND status IN ('success', 'failed')
+                            WHERE id = ANY ($1::uuid[]) AND status::text IN ('success', 'failed')
                               FOR UPDATE SKIP LOCKED))
 """
 

@@ -72,7 +72,7 @@ DELETE = """
              WHERE e.id = ANY ($1::uuid[])
                -- A pending attempt that the application inserted reads its event. Not EXISTS: the
                -- planner may turn that into a join which reads every pending row.
-               AND (SELECT bool_or(d.status = 'pending_retry'
+               AND (SELECT bool_or(d.status::text = 'pending_retry'
                                    AND (d.event_created_at IS NULL OR d.payload IS NULL))
                       FROM webhook_deliveries AS d
                      WHERE d.event_id = e.id) IS NOT TRUE

@@ -69,7 +69,7 @@ FREE_LEASES = """
     UPDATE webhook_event_inbox
        SET leased_until = NULL, leased_by = NULL
      WHERE leased_by = $1 AND leased_until > now()
-       AND (SELECT pg_try_advisory_xact_lock($1))
+       AND (SELECT pg_catalog.pg_try_advisory_xact_lock($1))
 """
 
 

@@ -41,7 +41,7 @@ FIND_DUE_LANES = """
     WITH RECURSIVE endpoint (number, id, at) AS (
         (SELECT 1, webhook_id, next_retry_at
            FROM webhook_deliveries
-          WHERE status = 'pending_retry' AND webhook_id > $1
+          WHERE status::text = 'pending_retry' AND webhook_id > $1
           ORDER BY webhook_id, next_retry_at
           LIMIT 1)
         UNION ALL
@@ -50,7 +50,7 @@ FIND_DUE_LANES = """
           CROSS JOIN LATERAL (
                 SELECT webhook_id, next_retry_at
                   FROM webhook_deliveries
-                 WHERE status = 'pending_retry' AND webhook_id > endpoint.id
+                 WHERE status::text = 'pending_retry' AND webhook_id > endpoint.id
                  ORDER BY webhook_id, next_retry_at
                  LIMIT 1) AS d
          WHERE endpoint.number < $2
@@ -66,11 +66,12 @@ FIND_DUE_LANES = """
       CROSS JOIN LATERAL (
             SELECT next_retry_at
               FROM webhook_deliveries
-             WHERE webhook_id = w.id AND status = 'pending_retry' AND next_retry_at <= now() + $3
+             WHERE webhook_id = w.id AND status::text = 'pending_retry'
+               AND next_retry_at <= now() + $3::interval
                AND (leased_until IS NULL OR leased_until < now())
              ORDER BY next_retry_at
              LIMIT 1) AS first
-     WHERE endpoint.at <= now() + $3 AND coalesce(probe.at <= now() + $3, true)
+     WHERE endpoint.at <= now() + $3::interval AND coalesce(probe.at <= now() + $3::interval, true)
     UNION ALL
     (SELECT id, NULL, number, NULL, NULL, NULL FROM endpoint ORDER BY number DESC LIMIT 1)
 """

@@ -18,7 +18,7 @@ ADMINISTRATORS = ""
 # Any number, the same for all daemons: "mail" in ASCII.
 LOCK = 0x6D61696C
 
-TAKE_LOCK = "SELECT pg_try_advisory_xact_lock($1)"
+TAKE_LOCK = "SELECT pg_catalog.pg_try_advisory_xact_lock($1)"
 
 
 async def take_lock(db: Connection) -> bool:
@@ -42,7 +42,7 @@ WINDOWS = """
     SELECT address, coalesce(leased_until > now(), false) AS is_leased,
            CASE WHEN next_mail_at > now() THEN next_mail_at END AS opens_at
       FROM webhook_mail_recipients
-     WHERE address = ANY ($1::text[])
+     WHERE address::text = ANY ($1::text[])
 """
 
 
@@ -54,7 +54,7 @@ async def windows(db: Connection, recipients: Collection[str]) -> dict[str, Wind
 
 LEASE = """
     INSERT INTO webhook_mail_recipients (address, next_mail_at, leased_until)
-    SELECT address, now(), now() + $2 FROM unnest($1::text[]) AS address
+    SELECT address, now(), now() + $2::interval FROM pg_catalog.unnest($1::text[]) AS address
         ON CONFLICT (address) DO UPDATE SET leased_until = EXCLUDED.leased_until
 """
 
@@ -66,7 +66,7 @@ async def lease(db: Connection, recipients: Sequence[str], *, lease: timedelta) 
 
 CLOSE = """
     UPDATE webhook_mail_recipients SET next_mail_at = now() + $2::interval, leased_until = NULL
-     WHERE address = $1
+     WHERE address::text = $1
 """
 
 
@@ -75,7 +75,9 @@ async def close(db: Connection, recipient: str, *, wait: timedelta) -> None:
     await db.execute(CLOSE, recipient, wait)
 
 
-RELEASE = "UPDATE webhook_mail_recipients SET leased_until = NULL WHERE address = ANY ($1::text[])"
+RELEASE = (
+    "UPDATE webhook_mail_recipients SET leased_until = NULL WHERE address::text = ANY ($1::text[])"
+)
 
 
 async def release(db: Connection, recipients: Sequence[str]) -> None:
@@ -85,7 +87,7 @@ async def release(db: Connection, recipients: Sequence[str]) -> None:
 
 # All notices of one mail have one `sent_at`.
 MAILS_OF_WEBHOOKS = """
-    SELECT webhook_id, count(DISTINCT sent_at) AS mails
+    SELECT webhook_id, pg_catalog.count(DISTINCT sent_at) AS mails
       FROM webhook_notices
      WHERE webhook_id = ANY ($1::uuid[]) AND sent_at > now() - interval '1 hour'
        -- True of all that are mailed while they are news; bounds what is read of the index.
@@ -93,7 +95,7 @@ MAILS_OF_WEBHOOKS = """
      GROUP BY webhook_id
 """
 MAILS_OF_TENANTS = """
-    SELECT tenant_id, count(DISTINCT sent_at) AS mails
+    SELECT tenant_id, pg_catalog.count(DISTINCT sent_at) AS mails
       FROM webhook_notices
      WHERE tenant_id = ANY ($1::uuid[]) AND sent_at > now() - interval '1 hour'
      GROUP BY tenant_id

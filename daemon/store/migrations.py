@@ -15,6 +15,7 @@ import asyncpg
 
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
+from daemon.store import schema_access
 from daemon.store.connection import connected
 from daemon.store.errors import describe
 from daemon.store.session import Connection
@@ -25,6 +26,7 @@ LIMIT_LOCKS = "SET LOCAL lock_timeout = '500ms'"
 LOCK_TRIES = 120
 LOCK_PAUSE_SECONDS = 1.0
 LOCK_TIMEOUT_SECONDS = 60
+MOST_NAMED = 3
 
 NEWER = "the database's schema is newer than this program ({}): upgrade webhookd"
 
@@ -56,13 +58,15 @@ async def migrate(
     Apply the missing migrations and return them; with `dry_run`, only return them.
 
     Several may run at once: one applies, the others wait and find nothing to do. Raises
-    MigrationError for a migration that fails or was edited, SchemaError for a schema newer than
-    this program, DatabaseUnavailableError if there is no connection.
+    MigrationError for a migration that fails or was edited, or when other roles' overloads may be
+    called in it; SchemaError for a schema newer than this program, DatabaseUnavailableError if
+    there is no connection.
     """
     async with connected(url, plain=True) as connection:  # its end releases the lock
         await _lock(connection)
         missing = await _missing(connection, known(folder))
-        if not dry_run:
+        if missing and not dry_run:
+            await _refuse_overloads(connection)
             for migration in missing:
                 await _apply(connection, migration)
         return missing
@@ -85,7 +89,7 @@ async def _lock(connection: Connection) -> None:
     try:
         async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
             while not await connection.fetchval(  # noqa: ASYNC110  only the database knows when it is free
-                "SELECT pg_try_advisory_lock($1)", LOCK
+                "SELECT pg_catalog.pg_try_advisory_lock($1)", LOCK
             ):
                 await asyncio.sleep(LOCK_POLL_SECONDS)
     except TimeoutError:
@@ -95,12 +99,22 @@ async def _lock(connection: Connection) -> None:
 
 
 async def _applied(connection: Connection) -> list[asyncpg.Record]:
-    if await connection.fetchval("SELECT to_regclass('webhookd_migrations')") is None:
+    if await connection.fetchval("SELECT to_regclass('webhookd_migrations'::text)") is None:
         return []
     rows: list[asyncpg.Record] = await connection.fetch(
         "SELECT name, sha256 FROM webhookd_migrations"
     )
     return rows
+
+
+async def _refuse_overloads(connection: Connection) -> None:
+    """Migrations that are not exactly typed would keep what another role created for ever."""
+    if overloads := await schema_access.foreign_overloads(connection):
+        named = ", ".join(str(each) for each in overloads[:MOST_NAMED])
+        raise MigrationError(
+            f"{len(overloads)} functions or operators of other roles may be called in place of"
+            f" PostgreSQL's: drop them ({named}), and REVOKE CREATE ON SCHEMA … from their roles"
+        )
 
 
 async def _missing(connection: Connection, migrations: list[Migration]) -> list[Migration]:

@@ -33,8 +33,8 @@ async def write(db: Connection, notices: Sequence[Notice]) -> None:
 WITH_WEBHOOKS = """
     SELECT n.id, n.kind, n.tenant_id, n.webhook_id, n.created_at, n.tries,
            now() AS leased_at, n.due_at AS leased_until,
-           coalesce((n.data ->> 'consecutiveFailures')::int, 0) AS failures,
-           n.data ->> 'error' AS reason,
+           coalesce((n.data ->> 'consecutiveFailures'::text)::int, 0) AS failures,
+           n.data ->> 'error'::text AS reason,
            w.name, w.endpoint_url, w.notification_email, w.unconfirmed_email, w.is_active,
            w.consecutive_failures, w.last_success_at
       FROM found AS n
@@ -51,7 +51,7 @@ FIND_DUE = f"""
            -- Implied by the line above; keeps the scan of the index off notices never mailed.
            AND due_at > now() - $2::interval
            -- A newer daemon may write kinds that this one has no wording for.
-           AND kind = ANY ($3::text[])
+           AND kind::text = ANY ($3::text[])
          ORDER BY due_at
          LIMIT $1
     )
@@ -71,7 +71,7 @@ FIND_WAITING = f"""
           FROM webhook_notices
          WHERE webhook_id = ANY ($1::uuid[]) AND created_at > now() - $2::interval
            AND sent_at IS NULL AND due_at > now() AND due_at < 'infinity'
-           AND kind = ANY ($3::text[])
+           AND kind::text = ANY ($3::text[])
          ORDER BY created_at
          LIMIT $4
     )
@@ -103,7 +103,7 @@ LEASE = """
            FOR UPDATE OF n SKIP LOCKED
     )
     UPDATE webhook_notices AS n
-       SET due_at = now() + $3
+       SET due_at = now() + $3::interval
       FROM free
      WHERE n.id = free.id
  RETURNING n.id, n.due_at
@@ -153,7 +153,7 @@ LAST_ATTEMPTS = """
              WHERE webhook_id = $1 AND attempted_at <= $2
              ORDER BY attempted_at DESC
              LIMIT $3) AS recent
-     WHERE status <> 'pending_retry'
+     WHERE status::text <> 'pending_retry'
      ORDER BY attempted_at DESC
      LIMIT $4
 """

@@ -25,20 +25,23 @@ def quick_bytes(data: str, most: str) -> str:
     """SQL: the printed size of the column `data`, up to `most`; NULL if measuring takes long."""
     return f"""
                CASE WHEN {data} IS NULL THEN 4
-                    WHEN CASE WHEN pg_column_compression({data}) IS NULL
-                              THEN pg_column_size({data})
-                              WHEN pg_column_size({data}) <= {QUICK_COMPRESSED_BYTES}
-                              THEN pg_column_size(jsonb_path_query_first({data}, '$'))
+                    WHEN CASE WHEN pg_catalog.pg_column_compression({data}) IS NULL
+                              THEN pg_catalog.pg_column_size({data})
+                              WHEN pg_catalog.pg_column_size({data}) <= {QUICK_COMPRESSED_BYTES}
+                              THEN pg_catalog.pg_column_size(
+                                       jsonb_path_query_first({data}, '$'::jsonpath))
                          END <= {QUICK_BYTES}
-                    THEN webhook_payload_bytes({data}, {most}) END"""
+                    THEN webhook_payload_bytes({data}, {most}::bigint) END"""
 
 
 LIMIT_TIME = "SET LOCAL statement_timeout = '{}s'"
 RESET_TIME = "SET LOCAL statement_timeout = DEFAULT"
-MEASURE_EVENT = "SELECT webhook_payload_bytes(event_data, $2) FROM webhook_events WHERE id = $1"
+MEASURE_EVENT = """
+    SELECT webhook_payload_bytes(event_data, $2::bigint) FROM webhook_events WHERE id = $1
+"""
 MEASURE_DELIVERY = """
     SELECT webhook_payload_bytes(
-               CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END, $2)
+               CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END, $2::bigint)
       FROM webhook_deliveries AS d
       LEFT JOIN LATERAL (
             SELECT event_data

@@ -10,7 +10,7 @@ from daemon.store.errors import connecting, translated
 from daemon.store.session import CONNECT_SECONDS
 
 CHECK_SECONDS = 3.0
-TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
+TRY_LOCK = "SELECT pg_catalog.pg_try_advisory_lock($1)"
 
 Handler = Callable[[str], None]
 

@@ -39,7 +39,7 @@ MISSING_ON_TABLES = """
            current_user::text AS role
       FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
      WHERE to_regclass(needed.name) IS NULL
-        OR NOT has_table_privilege(to_regclass(needed.name), needed.privilege)
+        OR NOT pg_catalog.has_table_privilege(to_regclass(needed.name)::oid, needed.privilege)
 """
 
 
@@ -57,9 +57,9 @@ async def missing_on_tables(db: Connection, *, with_api: bool) -> list[MissingPr
 
 MISSING_ON_FUNCTIONS = """
     SELECT name, current_user::text AS role
-      FROM unnest($1::text[]) AS name
+      FROM pg_catalog.unnest($1::text[]) AS name
      WHERE to_regprocedure(name) IS NULL
-        OR NOT has_function_privilege(to_regprocedure(name), 'EXECUTE')
+        OR NOT pg_catalog.has_function_privilege(to_regprocedure(name)::oid, 'EXECUTE'::text)
 """
 
 
@@ -85,7 +85,7 @@ DISABLED_TRIGGERS = """
                    ('webhooks_secret_written', 'webhooks'),
                    ('webhooks_fresh_start', 'webhooks'),
                    ('webhooks_end_of_spacing', 'webhooks')) AS wanted (name, on_table)
-      LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)
+      LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)::oid
      WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
 """
 
@@ -100,10 +100,10 @@ async def disabled_triggers(db: Connection) -> list[DisabledTrigger]:
 UNPINNED_FUNCTIONS = r"""
     SELECT p.oid::regprocedure::text AS name
       FROM pg_proc AS p
-     WHERE p.prosecdef AND p.proname LIKE 'webhook%'
+     WHERE p.prosecdef AND p.proname::text LIKE 'webhook%'
        AND p.pronamespace = (SELECT relnamespace FROM pg_class
-                              WHERE oid = to_regclass('webhook_event_inbox'))
-       AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS setting
+                              WHERE oid = to_regclass('webhook_event_inbox'::text)::oid)
+       AND NOT EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS setting
                         WHERE setting LIKE 'search\_path=%, pg\_temp')
 """
 

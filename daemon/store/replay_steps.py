@@ -30,7 +30,7 @@ LIST_RUNNING = """
               FROM (SELECT DISTINCT ON (r.webhook_id) r.id, r.tenant_id, r.created_at
                       FROM webhook_replays AS r
                       JOIN webhooks AS w ON w.id = r.webhook_id AND w.is_active
-                     WHERE r.status = 'running'
+                     WHERE r.status::text = 'running'
                      ORDER BY r.webhook_id, r.created_at) AS oldest) AS placed
      ORDER BY place, random()
      LIMIT $1
@@ -68,7 +68,7 @@ LOCK_REPLAY = f"""
            w.consecutive_failures
       FROM webhook_replays AS r
       JOIN webhooks AS w ON w.id = r.webhook_id
-     WHERE r.id = $1 AND r.status = 'running' AND w.is_active
+     WHERE r.id = $1 AND r.status::text = 'running' AND w.is_active
        FOR NO KEY UPDATE OF r SKIP LOCKED
        FOR KEY SHARE OF w SKIP LOCKED
 """  # noqa: S608  made of constants only
@@ -113,7 +113,7 @@ COUNT_OUTSTANDING = """
            count(*) FILTER (WHERE leased_until IS NULL OR leased_until < now()) AS waiting
       FROM (SELECT next_retry_at, leased_until
               FROM webhook_deliveries
-             WHERE replay_id = $1 AND status = 'pending_retry'
+             WHERE replay_id = $1 AND status::text = 'pending_retry'
                AND next_retry_at >= coalesce($2, '-infinity'::timestamptz)
              ORDER BY next_retry_at) AS made
 """

@@ -83,12 +83,12 @@ async def create(db: Connection, counted: CountedReplay) -> ReplayId | None:
 
 GET_REPLAYS = """
     SELECT r.id, r.tenant_id, r.webhook_id, source, from_time, to_time, r.event_types, status,
-           total, r.created_at, finished_at, status = 'running' AND NOT w.is_active AS paused,
-           status <> 'running' OR cursor_id <> $3 AS begun,
+           total, r.created_at, finished_at, status::text = 'running' AND NOT w.is_active AS paused,
+           status::text <> 'running' OR cursor_id <> $3 AS begun,
            -- A delivery that waits for its first attempt is still in the index of its replay.
-           CASE WHEN status = 'completed' THEN made
+           CASE WHEN status::text = 'completed' THEN made
                 ELSE made - (SELECT count(*) FROM webhook_deliveries
-                              WHERE replay_id = r.id AND status = 'pending_retry') END AS sent
+                              WHERE replay_id = r.id AND status::text = 'pending_retry') END AS sent
       FROM webhook_replays AS r
       JOIN webhooks AS w ON w.id = r.webhook_id
      WHERE r.id = ANY ($1::uuid[]) AND ($2::uuid IS NULL OR r.tenant_id = $2)
@@ -142,7 +142,7 @@ def _replay(row: Any) -> Replay:
 CANCEL_REPLAY = """
     UPDATE webhook_replays
        SET status = 'cancelled', finished_at = now()
-     WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) AND status = 'running'
+     WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) AND status::text = 'running'
 """
 DELETE_UNATTEMPTED = """
     -- A statement of its own: it sees the deliveries made while the one before waited for the lock.
@@ -150,7 +150,7 @@ DELETE_UNATTEMPTED = """
     WITH unattempted AS MATERIALIZED (
         SELECT id
           FROM webhook_deliveries
-         WHERE replay_id = $1 AND status = 'pending_retry' AND leased_until IS NULL
+         WHERE replay_id = $1 AND status::text = 'pending_retry' AND leased_until IS NULL
          ORDER BY next_retry_at
            FOR UPDATE SKIP LOCKED
     ), deleted AS (

@@ -14,7 +14,7 @@ from daemon.store.session import Connection
 LOCK = 0x72657461696E
 
 TAKE_LOCK = """
-    SELECT pg_try_advisory_xact_lock($1)
+    SELECT pg_catalog.pg_try_advisory_xact_lock($1)
       FROM (SELECT set_config('statement_timeout', $2, true)) AS bounded
 """
 
@@ -72,7 +72,7 @@ async def delete_subscription_changes(db: Connection, *, older_than: timedelta, 
 DELETE_REPLAYS = """
     DELETE FROM webhook_replays
      WHERE id = ANY (ARRAY(SELECT id FROM webhook_replays
-                            WHERE status <> 'running' AND finished_at < now() - $1::interval
+                            WHERE status::text <> 'running' AND finished_at < now() - $1::interval
                             ORDER BY finished_at
                             LIMIT $2
                               FOR UPDATE SKIP LOCKED))
@@ -90,12 +90,14 @@ async def delete_replays(db: Connection, *, older_than: timedelta, limit: int) -
 
 DELETE_MAIL_RECIPIENTS = """
     DELETE FROM webhook_mail_recipients
-     WHERE address = ANY (ARRAY(SELECT address FROM webhook_mail_recipients
-                                 WHERE next_mail_at < now() - $1::interval
-                                   AND coalesce(leased_until, '-infinity') < now()
-                                 ORDER BY next_mail_at
-                                 LIMIT $2
-                                   FOR UPDATE SKIP LOCKED))
+     WHERE address::text
+         = ANY (ARRAY(SELECT address::text
+                        FROM webhook_mail_recipients
+                       WHERE next_mail_at < now() - $1::interval
+                         AND coalesce(leased_until, '-infinity') < now()
+                       ORDER BY next_mail_at
+                       LIMIT $2
+                         FOR UPDATE SKIP LOCKED))
 """
 
 
@@ -110,11 +112,13 @@ async def delete_mail_recipients(db: Connection, *, older_than: timedelta, limit
 
 DELETE_CONFIRMATIONS = """
     DELETE FROM webhook_email_confirmations
-     WHERE (tenant_id, address) IN (SELECT tenant_id, address FROM webhook_email_confirmations
-                                     WHERE used_at < now() - $1::interval
-                                     ORDER BY used_at
-                                     LIMIT $2
-                                       FOR UPDATE SKIP LOCKED)
+     WHERE (tenant_id, address::text)
+        IN (SELECT tenant_id, address::text
+              FROM webhook_email_confirmations
+             WHERE used_at < now() - $1::interval
+             ORDER BY used_at
+             LIMIT $2
+               FOR UPDATE SKIP LOCKED)
 """
 
 

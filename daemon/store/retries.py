@@ -59,7 +59,7 @@ FIND_PENDING = """
     )
     SELECT id, leased_until >= now() AS in_flight
       FROM chain
-     WHERE status = 'pending_retry'
+     WHERE status::text = 'pending_retry'
      ORDER BY next_retry_at
      LIMIT 1
 """
@@ -68,7 +68,7 @@ BRING_FORWARD = """
     -- It no longer belongs to a replay: the cancellation of that one would delete it.
     UPDATE webhook_deliveries
        SET next_retry_at = least(next_retry_at, now()), replay_id = NULL
-     WHERE id = $1 AND status = 'pending_retry'
+     WHERE id = $1 AND status::text = 'pending_retry'
        AND (leased_until IS NULL OR leased_until < now())
 """
 
@@ -90,9 +90,9 @@ MAX_REQUESTED = 100  # of one endpoint; beyond it, attempts wait for their turn
 REQUEST_ATTEMPT = """
     -- Only while attempts are spaced out: otherwise it is due, and that is enough.
     UPDATE webhooks
-       SET requested_attempts = array_append(requested_attempts, $2::uuid)
+       SET requested_attempts = pg_catalog.array_append(requested_attempts, $2::uuid)
      WHERE id = $1 AND is_failing AND next_probe_at IS NOT NULL
-       AND coalesce(cardinality(requested_attempts), 0) < $3
+       AND coalesce(pg_catalog.cardinality(requested_attempts), 0) < $3
        AND NOT coalesce($2 = ANY (requested_attempts), false)
 """
 
@@ -135,7 +135,7 @@ FIND_WEBHOOK = """
 FIND_OLDEST_PENDING = """
     SELECT id, leased_until >= now() AS in_flight
       FROM webhook_deliveries
-     WHERE webhook_id = $1 AND status = 'pending_retry'
+     WHERE webhook_id = $1 AND status::text = 'pending_retry'
      ORDER BY next_retry_at
      LIMIT 1
 """

@@ -9,8 +9,14 @@ them would add the same attempt twice.
 from daemon.core.model.ids import WebhookId
 from daemon.store.session import Connection
 
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('webhookd chains ' || $1::uuid, 0))"
-TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('webhookd chains ' || $1::uuid, 0))"
+LOCK = """
+    SELECT pg_catalog.pg_advisory_xact_lock(
+               pg_catalog.hashtextextended('webhookd chains ' || $1::uuid::text, 0))
+"""
+TRY_LOCK = """
+    SELECT pg_catalog.pg_try_advisory_xact_lock(
+               pg_catalog.hashtextextended('webhookd chains ' || $1::uuid::text, 0))
+"""
 
 
 async def lock(db: Connection, webhook_id: WebhookId) -> None:

@@ -19,7 +19,7 @@ LOCK_OVERLAP = """
 ROTATE = """
     UPDATE webhooks
        SET previous_secret_key = CASE WHEN $3 > interval '0' THEN secret_key END,
-           previous_secret_expires_at = CASE WHEN $3 > interval '0' THEN now() + $3 END,
+           previous_secret_expires_at = CASE WHEN $3 > interval '0' THEN now() + $3::interval END,
            secret_key = $2, sealed_with = '', updated_at = now()
      WHERE id = $1
  RETURNING previous_secret_expires_at

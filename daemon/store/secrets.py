@@ -54,7 +54,7 @@ LOCK_SEALED_WITH = f"""
            (SELECT u.endpoint_url FROM webhook_unbound_secrets AS u WHERE u.webhook_id = w.id)
                AS unbound_url
       FROM webhooks AS w
-     WHERE w.sealed_with = ANY ($1::text[])
+     WHERE w.sealed_with::text = ANY ($1::text[])
      LIMIT $2
        FOR NO KEY UPDATE SKIP LOCKED
 """  # noqa: S608  SECRET_COLUMNS is a constant
@@ -74,7 +74,7 @@ def locked_secrets(rows: Sequence[Any]) -> list[LockedSecrets]:
     ]
 
 
-ANY_SEALED_WITH = "SELECT EXISTS (SELECT FROM webhooks WHERE sealed_with = ANY ($1::text[]))"
+ANY_SEALED_WITH = "SELECT EXISTS (SELECT FROM webhooks WHERE sealed_with::text = ANY ($1::text[]))"
 
 
 async def any_sealed_with(db: Connection, key_ids: Sequence[str]) -> bool:
@@ -103,7 +103,7 @@ async def write(db: Connection, changed: Sequence[StoredSecrets]) -> None:
         await db.execute(WRITE, *columns(rows))
 
 
-TRY_MARKED_AGAIN = "UPDATE webhooks SET sealed_with = '' WHERE sealed_with = ANY ($1::text[])"
+TRY_MARKED_AGAIN = "UPDATE webhooks SET sealed_with = '' WHERE sealed_with::text = ANY ($1::text[])"
 
 
 async def try_marked_again(db: Connection) -> None:

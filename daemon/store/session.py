@@ -27,7 +27,20 @@ PLANNING = """
 """
 
 
+# asyncpg looks up the types of parameters and columns that it does not know, by SQL that is not
+# exactly typed: another role's operators could be called in it. So it does while only PostgreSQL's
+# own schema is searched, for every array that our statements have.
+LOOK_TYPES_UP = "SET search_path = pg_catalog"
+ARRAYS = """
+    SELECT $1::uuid[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bool[],
+           $7::interval[], $8::jsonb[], $9::tid[], $10::float8[], $11::varchar[], $12::name[]
+"""
+LOOK_TABLES_UP = "RESET search_path"
+
+
 async def prepare(connection: Connection) -> None:
     """Plan and bound the queries of this session, and read its timestamps without overflow."""
-    await connection.execute(PLANNING)
+    await connection.execute(f"{PLANNING}; {LOOK_TYPES_UP}")
     await register_time_codec(connection)
+    await connection.prepare(ARRAYS)
+    await connection.execute(LOOK_TABLES_UP)

@@ -77,7 +77,7 @@ LIST_EVENTS = """
                AND created_at < coalesce($6, 'infinity'::timestamptz)
              ORDER BY created_at DESC, id DESC
              LIMIT $7) AS read
-     WHERE ($4::text IS NULL OR event_type = $4)
+     WHERE ($4::text IS NULL OR event_type::text = $4)
      ORDER BY created_at DESC, id DESC
      LIMIT $8
 """
@@ -143,13 +143,16 @@ FIND_LATEST = """
     SELECT id
       FROM (SELECT id, event_data AS data, created_at
               FROM webhook_events
-             WHERE tenant_id = $1 AND event_type = $2
+             WHERE tenant_id = $1 AND event_type::text = $2
              ORDER BY created_at DESC
              LIMIT 10000) AS latest
-     WHERE ($3::jsonb[] IS NULL OR data->'campaign_id' = ANY ($3) OR data->'campaignId' = ANY ($3)
-            OR data #> '{campaign,id}' = ANY ($3))
-       AND ($4::jsonb[] IS NULL OR data->'contact_id' = ANY ($4) OR data->'contactId' = ANY ($4)
-            OR data #> '{contact,id}' = ANY ($4) OR data #> '{contact,email}' = ANY ($4))
+     WHERE ($3::jsonb[] IS NULL
+            OR data -> 'campaign_id'::text = ANY ($3) OR data -> 'campaignId'::text = ANY ($3)
+            OR data #> '{campaign,id}'::text[] = ANY ($3))
+       AND ($4::jsonb[] IS NULL
+            OR data -> 'contact_id'::text = ANY ($4) OR data -> 'contactId'::text = ANY ($4)
+            OR data #> '{contact,id}'::text[] = ANY ($4)
+            OR data #> '{contact,email}'::text[] = ANY ($4))
      ORDER BY created_at DESC
      LIMIT 1
 """

@@ -15,7 +15,7 @@ SUBSCRIPTION = f"""
 
 FIND_ACTIVE = f"""
     SELECT {SUBSCRIPTION}
-      FROM unnest($1::uuid[]) AS tenant (id)
+      FROM pg_catalog.unnest($1::uuid[]) AS tenant (id)
      CROSS JOIN LATERAL (
             SELECT *
               FROM webhooks

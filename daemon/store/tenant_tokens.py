@@ -16,7 +16,10 @@ from daemon.store.session import Connection
 
 MAX_VALID = 1000  # of one tenant
 
-LOCK_TENANT = "SELECT pg_advisory_xact_lock(hashtextextended('tenant token ' || $1::uuid, 0))"
+LOCK_TENANT = """
+    SELECT pg_catalog.pg_advisory_xact_lock(
+               pg_catalog.hashtextextended('tenant token ' || $1::uuid::text, 0))
+"""
 INSERT_TOKEN = """
     INSERT INTO webhook_tenant_tokens (id, tenant_id, scope, created_by, expires_at)
     SELECT $1, $2, $3, $4, $5

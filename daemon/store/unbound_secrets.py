@@ -14,7 +14,7 @@ LOCK = f"""
     SELECT w.*, u.endpoint_url AS unbound_url
       FROM webhook_unbound_secrets AS u
       JOIN LATERAL (SELECT w.id, {SECRET_COLUMNS} FROM webhooks AS w WHERE w.id = u.webhook_id
-                       FOR NO KEY UPDATE SKIP LOCKED) AS w ON w.sealed_with <> $2
+                       FOR NO KEY UPDATE SKIP LOCKED) AS w ON w.sealed_with::text <> $2
      LIMIT $1
 """  # noqa: S608  SECRET_COLUMNS is a constant
 
@@ -28,7 +28,7 @@ ANY_WAITING = """
     SELECT EXISTS (SELECT
                      FROM webhook_unbound_secrets AS u
                      JOIN webhooks AS w ON w.id = u.webhook_id
-                    WHERE w.sealed_with <> $1)
+                    WHERE w.sealed_with::text <> $1)
 """
 
 

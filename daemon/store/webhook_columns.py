@@ -19,7 +19,8 @@ def filters_text(row: str) -> str:
     """SQL: `event_filters` of the row as text, cut off above LONGEST_TEXT characters."""
     column = f"{row}.event_filters"
     return f"""
-           CASE WHEN webhook_payload_bytes({column}, {MOST_FILTER_BYTES}) <= {MOST_FILTER_BYTES}
+           CASE WHEN webhook_payload_bytes({column}, {MOST_FILTER_BYTES}::bigint)
+                     <= {MOST_FILTER_BYTES}
                 THEN left({column}::text, {LONGEST_TEXT + 1})
                 ELSE repeat(' ', {LONGEST_TEXT + 1}) END AS event_filters"""
 
@@ -28,7 +29,8 @@ def filters(row: str) -> str:
     """SQL: `event_filters` of the row, or a sentence in their place."""
     column = f"{row}.event_filters"
     return f"""
-           CASE WHEN webhook_payload_bytes({column}, {MOST_FILTER_BYTES}) <= {MOST_FILTER_BYTES}
+           CASE WHEN webhook_payload_bytes({column}, {MOST_FILTER_BYTES}::bigint)
+                     <= {MOST_FILTER_BYTES}
                 THEN {column} ELSE '"too large to be shown"'::jsonb END AS event_filters"""
 
 
@@ -36,8 +38,8 @@ def event_types(row: str) -> str:
     """SQL: `event_types` of the row; too many of another kind if they take over a megabyte."""
     column = f"{row}.event_types"
     return f"""
-           CASE WHEN pg_column_size({column}) > {MOST_TYPES_BYTES}
-                THEN array_fill('too large'::text, ARRAY[{MOST_TYPES + 1}])
+           CASE WHEN pg_catalog.pg_column_size({column}) > {MOST_TYPES_BYTES}
+                THEN pg_catalog.array_fill('too large'::text, ARRAY[{MOST_TYPES + 1}])
                 ELSE {column} END AS event_types"""
 
 
@@ -46,7 +48,8 @@ def url_and_credentials(row: str) -> str:
     headers = f"{row}.custom_headers"
     return f"""
            left({row}.endpoint_url, {LONGEST_URL + 1}) AS endpoint_url,
-           CASE WHEN webhook_payload_bytes({headers}, {MOST_HEADER_BYTES}) <= {MOST_HEADER_BYTES}
+           CASE WHEN webhook_payload_bytes({headers}, {MOST_HEADER_BYTES}::bigint)
+                     <= {MOST_HEADER_BYTES}
                 THEN {headers} ELSE '"too large"'::jsonb END AS custom_headers,
            left({row}.client_certificate, {MOST_PEM_CHARACTERS}) AS client_certificate,
            left({row}.client_key, {MOST_PEM_CHARACTERS}) AS client_key"""

@@ -10,7 +10,10 @@ from daemon.store.session import Connection
 # As `core.policy.urls` reads a URL: in any case, with or without a final dot.
 HOST = r"""rtrim(lower(substring(endpoint_url FROM '^\w+://(\[[^][]*\]|[^][/?#:]*)')), '.')"""
 
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('webhookd webhooks of ' || $1::uuid, 0))"
+LOCK = """
+    SELECT pg_catalog.pg_advisory_xact_lock(
+               pg_catalog.hashtextextended('webhookd webhooks of ' || $1::uuid::text, 0))
+"""
 
 
 async def lock(db: Connection, tenant_id: TenantId) -> None:

@@ -128,7 +128,8 @@ LIST_BY_NAME = f"""
       FROM webhooks AS w
      WHERE tenant_id = $1
        AND ($2::uuid IS NULL
-            OR (name, id) > (SELECT name, id FROM webhooks WHERE id = $2 AND tenant_id = $1))
+            OR (name::text, id)
+             > (SELECT name::text, id FROM webhooks WHERE id = $2 AND tenant_id = $1))
      ORDER BY name, id
      LIMIT $3
 """  # noqa: S608  made of constants only
