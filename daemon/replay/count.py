@@ -1,5 +1,9 @@
 """How many deliveries a replay would make, counted page by page in short transactions."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
+
 from daemon.core.errors import UnusableFilterError
 from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter
@@ -12,14 +16,23 @@ from daemon.store.session import Connection
 READ_AT_ONCE = 500
 
 
+Turn = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
 async def count_replay(db: Connection, request: ReplayRequest) -> CountedReplay | None:
+    """Count as `count_in_turns` does, on one connection that is in no transaction."""
+    return await count_in_turns(partial(nullcontext, db), request)
+
+
+async def count_in_turns(turn: Turn, request: ReplayRequest) -> CountedReplay | None:
     """
     Count what a replay would send, and change nothing.
 
-    Call outside a transaction: each page is read in one of its own. Returns None if the tenant has
+    Each page is read in a `turn`, and in a transaction, of its own. Returns None if the tenant has
     no such webhook. Raises UnusableFilterError if the webhook's filter cannot be used.
     """
-    found = await replays.scope_of(db, request)
+    async with turn() as db:
+        found = await replays.scope_of(db, request)
     if found is None:
         return None
     scope, replay_filter = found
@@ -29,7 +42,7 @@ async def count_replay(db: Connection, request: ReplayRequest) -> CountedReplay 
     total = 0
     after: Cursor | None = cursor_before(scope.from_time)
     while after is not None:
-        async with db.transaction():
+        async with turn() as db, db.transaction():
             await replay_candidates.read_in_order(db)
             count, after = await count_page(db, scope, replay_filter, after)
         total += count

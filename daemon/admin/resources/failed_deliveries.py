@@ -23,7 +23,7 @@ class FailedDeliveries:
         description="A replay sends those of the time range again, alongside new events.",
         body=schemas.TimeRange,
         responses={202: ("The number of deliveries, and the replay.", schemas.RetriesStarted)},
-        problems=(409,),
+        problems=(409, 429),
         links={"retrieve": Link("retrieveReplay", member="replayId")},
     )
     async def retry(self, request: ApiRequest) -> ApiResponse:

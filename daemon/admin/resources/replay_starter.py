@@ -1,22 +1,34 @@
 """
 Counting and starting replays, for events and for exhausted deliveries alike.
 
-A count may read every event of a time range, so that few of them run at once.
+A count may read every event of a time range. So few of them read at once, and they take turns page
+by page: a tenant has one count among those that do, and waits for a page of each other's.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
 
 from daemon.admin.api.audit import RequestAudit
-from daemon.admin.api.problems import FieldError, Problem, invalid_member, require_found
+from daemon.admin.api.problems import (
+    RETRY_SOON,
+    FieldError,
+    Problem,
+    invalid_member,
+    require_found,
+)
 from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import TenantId
 from daemon.core.model.replays import CountedReplay, Replay, ReplayRequest
-from daemon.replay.count import count_replay
+from daemon.replay.count import count_in_turns
 from daemon.store import replays
 from daemon.store.database import Database
+from daemon.store.session import Connection
 
-CONCURRENT_COUNTS = 2
+CONCURRENT_PAGES = 2
+MAX_COUNTS_OF_TENANT = 4  # the one that takes turns, and those that wait for it
 COUNT_SECONDS = 60.0
 
 
@@ -25,8 +37,9 @@ class ReplayStarter:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._counts = asyncio.Semaphore(CONCURRENT_COUNTS)
-        # One count at a time per tenant, so that no tenant occupies them all.
+        # Places are given in the order in which they were asked for: that makes the turns.
+        self._places = asyncio.Semaphore(CONCURRENT_PAGES)
+        self._in_progress: Counter[TenantId] = Counter()
         self._tenant_locks: WeakValueDictionary[TenantId, asyncio.Lock] = WeakValueDictionary()
 
     async def count(self, request: ReplayRequest) -> CountedReplay:
@@ -34,7 +47,8 @@ class ReplayStarter:
         Count the events or deliveries of a replay, and change nothing.
 
         Raises Problem: 404 for an unknown webhook, 409 for a webhook whose filter cannot be used,
-        422 for an empty time range, 503 when the count takes too long.
+        422 for an empty time range, 429 when the tenant counts too many at once, 503 when the
+        count takes too long.
         """
         try:
             counted = require_found(await self._count(request), "webhook")
@@ -57,11 +71,36 @@ class ReplayStarter:
     async def _count(self, request: ReplayRequest) -> CountedReplay | None:
         assert request.tenant_id is not None
         tenant_lock = self._tenant_locks.setdefault(request.tenant_id, asyncio.Lock())
-        async with tenant_lock, self._counts:
-            try:
-                async with asyncio.timeout(COUNT_SECONDS), self._database.connection() as db:
-                    return await count_replay(db, request)
-            except TimeoutError:
-                raise Problem(
-                    503, f"counting takes more than {COUNT_SECONDS:.0f} s: narrow the time range"
-                ) from None
+        with self._count_of(request.tenant_id):
+            async with tenant_lock:
+                try:
+                    async with asyncio.timeout(COUNT_SECONDS):
+                        return await count_in_turns(self._turn, request)
+                except TimeoutError:
+                    raise Problem(
+                        503,
+                        f"counting takes more than {COUNT_SECONDS:.0f} s: narrow the time range",
+                        headers=RETRY_SOON,
+                    ) from None
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Connection]:
+        async with self._places, self._database.connection() as db:
+            yield db
+
+    @contextmanager
+    def _count_of(self, tenant_id: TenantId) -> Iterator[None]:
+        """Raises Problem (429) when the tenant has too many counts in progress."""
+        if self._in_progress[tenant_id] >= MAX_COUNTS_OF_TENANT:
+            raise Problem(
+                429,
+                f"{MAX_COUNTS_OF_TENANT} replays are being counted: wait until one is",
+                headers=RETRY_SOON,
+            )
+        self._in_progress[tenant_id] += 1
+        try:
+            yield
+        finally:
+            self._in_progress[tenant_id] -= 1
+            if not self._in_progress[tenant_id]:
+                del self._in_progress[tenant_id]

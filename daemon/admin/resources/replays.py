@@ -35,7 +35,7 @@ class Replays:
             200: ("Dry run: the number of events.", schemas.ReplayCount),
             202: ("The replay.", schemas.Replay),
         },
-        problems=(409,),
+        problems=(409, 429),
         links={"retrieve": Link("retrieveReplay"), "cancel": Link("cancelReplay")},
         id_of="replay",
         dry_run=True,
