@@ -45,6 +45,10 @@ class DatabaseBusyError(DatabaseUnavailableError):
     """Another transaction holds what was needed; PostgreSQL itself is well. Try again."""
 
 
+class LockHeldError(DatabaseBusyError):
+    """An advisory lock was not to be had in time; names its holder for the operator."""
+
+
 class StatementTimeoutError(DatabaseUnavailableError):
     """PostgreSQL cancelled a statement that ran longer than its `statement_timeout`."""
 

@@ -18,6 +18,7 @@ from daemon.maintenance.pruning import OldestFirstPruner, PagedPruner, Pruner
 from daemon.runtime.metrics import Metrics
 from daemon.store import audit as audit_records
 from daemon.store import expired_deliveries, expired_events, retention, tenant_tokens
+from daemon.store.advisory_locks import LockWatch
 from daemon.store.database import Database
 from daemon.store.session import Connection
 
@@ -38,6 +39,9 @@ BATCH_SECONDS = 0.05
 SMALLEST_BATCH, LARGEST_BATCH = 100, 500
 # Where many rows were deleted and not yet vacuumed, a search could take arbitrarily long.
 STATEMENT_TIMEOUT = timedelta(seconds=2)
+
+# Another daemon prunes in short transactions, so that a lock is rarely missed twice.
+LOCK_PATIENCE = timedelta(minutes=10)
 
 
 class Retention:
@@ -68,6 +72,7 @@ class Retention:
         self._remaining: deque[Pruner] = deque()  # of this round
         self._rest_seconds = min(rest, deliveries, events, audit).total_seconds()
         self._next_round_at: float | None = None
+        self._lock_watch = LockWatch(retention.LOCK, work="retention", patience=LOCK_PATIENCE)
         self._deleted: Counter[str] = Counter()
         self._batch_size = BatchSize(
             least=SMALLEST_BATCH, most=LARGEST_BATCH, seconds=BATCH_SECONDS
@@ -102,8 +107,10 @@ class Retention:
         try:
             async with self._database.transaction(durable=False) as db:
                 if not await retention.take_lock(db, statement_timeout=STATEMENT_TIMEOUT):
+                    await self._lock_watch.missed(db)
                     self._remaining.clear()
                     return
+                self._lock_watch.taken()
                 is_last = await self._prune(db, pruner)
         except StatementTimeoutError:
             log.warning("retention.statement_timed_out", table=pruner.table)

@@ -7,7 +7,7 @@ over, and then comes as one mail, whatever the number of webhooks.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,6 +16,7 @@ from daemon.core.scheduling.mail_quota import MailQuota
 from daemon.notifications.notice_mail import NoticeMail, NoticeMailContext
 from daemon.notifications.recipients import RecipientPolicy, Recipients
 from daemon.store import mail_recipients, notices
+from daemon.store.advisory_locks import LockWatch
 from daemon.store.mail_recipients import Window
 from daemon.store.session import Connection
 
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 # Of all recipients together; more than these wait for the next mails.
 MOST_NOTICES = 5_000
+# Another daemon leases within milliseconds.
+LOCK_PATIENCE = timedelta(minutes=2)
 
 
 @dataclass(slots=True)
@@ -39,11 +42,16 @@ class NoticeMails:
     def __init__(self, context: NoticeMailContext, policy: RecipientPolicy) -> None:
         self._context = context
         self._policy = policy
+        self._lock_watch = LockWatch(
+            mail_recipients.LOCK, work="leasing of notices", patience=LOCK_PATIENCE
+        )
 
     async def lease(self, db: Connection, *, limit: int) -> list[NoticeMail]:
         """Lease the notices of up to `limit` recipients, and put off those that come too early."""
         if not await mail_recipients.take_lock(db):
+            await self._lock_watch.missed(db)
             return []
+        self._lock_watch.taken()
         due = await notices.find_due(db, limit=MOST_NOTICES, max_age=self._context.timing.max_age)
         if not due:
             return []

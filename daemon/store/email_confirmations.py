@@ -11,13 +11,9 @@ from datetime import timedelta
 from daemon.core.model.confirmations import ConfirmedAddress, LeasedConfirmation
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.policy.confirmation_limits import ConfirmationState
+from daemon.store import advisory_locks
 from daemon.store.columns import columns
 from daemon.store.session import Connection
-
-# Any number, the same for all daemons: "conf" in ASCII.
-LOCK = 0x636F6E66
-
-TAKE_LOCK = "SELECT pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext($2::text))"
 
 
 async def take_lock(db: Connection, tenant_id: TenantId) -> None:
@@ -25,9 +21,9 @@ async def take_lock(db: Connection, tenant_id: TenantId) -> None:
     Let no other transaction request or confirm for this tenant; call before rows are locked.
 
     Without it, requests at the same time would each find the limits not reached, and a webhook
-    stored during a confirmation would stay unconfirmed.
+    stored during a confirmation would stay unconfirmed. Raises LockHeldError.
     """
-    await db.execute(TAKE_LOCK, LOCK, str(tenant_id))
+    await advisory_locks.take(db, f"webhookd confirmations of {tenant_id}")
 
 
 STATE = """

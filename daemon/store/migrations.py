@@ -15,7 +15,7 @@ import asyncpg
 
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
-from daemon.store import schema_access
+from daemon.store import advisory_locks, schema_access
 from daemon.store.connection import connected
 from daemon.store.errors import describe
 from daemon.store.session import Connection
@@ -93,8 +93,9 @@ async def _lock(connection: Connection) -> None:
             ):
                 await asyncio.sleep(LOCK_POLL_SECONDS)
     except TimeoutError:
+        holder = await advisory_locks.holder_of(connection, LOCK)
         raise MigrationError(
-            f"another `webhookd migrate` has held the lock for {LOCK_TIMEOUT_SECONDS} s"
+            f"{holder} has held the lock of `webhookd migrate` for {LOCK_TIMEOUT_SECONDS} s"
         ) from None
 
 

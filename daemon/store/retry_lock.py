@@ -7,23 +7,17 @@ them would add the same attempt twice.
 """
 
 from daemon.core.model.ids import WebhookId
+from daemon.store import advisory_locks
 from daemon.store.session import Connection
 
-LOCK = """
-    SELECT pg_catalog.pg_advisory_xact_lock(
-               pg_catalog.hashtextextended('webhookd chains ' || $1::uuid::text, 0))
-"""
-TRY_LOCK = """
-    SELECT pg_catalog.pg_try_advisory_xact_lock(
-               pg_catalog.hashtextextended('webhookd chains ' || $1::uuid::text, 0))
-"""
+NAME = "webhookd chains {}"
 
 
 async def lock(db: Connection, webhook_id: WebhookId) -> None:
-    """Lock the webhook's chains until the transaction ends; wait for another holder."""
-    await db.execute(LOCK, webhook_id)
+    """Lock the webhook's chains until the transaction ends. Raises LockHeldError."""
+    await advisory_locks.take(db, NAME.format(webhook_id))
 
 
 async def try_lock(db: Connection, webhook_id: WebhookId) -> bool:
     """Lock the webhook's chains until the transaction ends; return False if they are locked."""
-    return bool(await db.fetchval(TRY_LOCK, webhook_id))
+    return await advisory_locks.try_take(db, NAME.format(webhook_id))

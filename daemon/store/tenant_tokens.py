@@ -11,15 +11,12 @@ from daemon.core.model.access import Scope
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import TenantId, TokenId
 from daemon.core.model.tenant_tokens import StoredToken
+from daemon.store import advisory_locks
 from daemon.store.expired_rows import delete_rows
 from daemon.store.session import Connection
 
 MAX_VALID = 1000  # of one tenant
 
-LOCK_TENANT = """
-    SELECT pg_catalog.pg_advisory_xact_lock(
-               pg_catalog.hashtextextended('tenant token ' || $1::uuid::text, 0))
-"""
 INSERT_TOKEN = """
     INSERT INTO webhook_tenant_tokens (id, tenant_id, scope, created_by, expires_at)
     SELECT $1, $2, $3, $4, $5
@@ -40,10 +37,11 @@ async def insert(
     """
     Store a new token; call in a transaction.
 
-    False, and nothing is stored, if the tenant has MAX_VALID valid ones already.
+    False, and nothing is stored, if the tenant has MAX_VALID valid ones already. Raises
+    LockHeldError.
     """
     # Concurrent requests must not pass the limit together.
-    await db.execute(LOCK_TENANT, tenant_id)
+    await advisory_locks.take(db, f"webhookd tokens of {tenant_id}")
     inserted = await db.execute(
         INSERT_TOKEN, token_id, tenant_id, scope.value, created_by, expires_at, MAX_VALID
     )

@@ -5,20 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.core.model.ids import TenantId
+from daemon.store import advisory_locks
 from daemon.store.session import Connection
 
 # As `core.policy.urls` reads a URL: in any case, with or without a final dot.
 HOST = r"""rtrim(lower(substring(endpoint_url FROM '^\w+://(\[[^][]*\]|[^][/?#:]*)')), '.')"""
 
-LOCK = """
-    SELECT pg_catalog.pg_advisory_xact_lock(
-               pg_catalog.hashtextextended('webhookd webhooks of ' || $1::uuid::text, 0))
-"""
-
 
 async def lock(db: Connection, tenant_id: TenantId) -> None:
-    """Let nobody else count the tenant's webhooks until the transaction ends."""
-    await db.execute(LOCK, tenant_id)
+    """Keep others from counting the tenant's webhooks until the end. Raises LockHeldError."""
+    await advisory_locks.take(db, f"webhookd webhooks of {tenant_id}")
 
 
 COUNT_OF_TENANT = "SELECT count(*) FROM webhooks WHERE tenant_id = $1"
