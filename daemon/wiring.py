@@ -147,13 +147,7 @@ def _pipeline(
     delivery = config.delivery
     lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
     client = _client(config, metrics)
-    attempts = AttemptMaker(
-        client,
-        vault,
-        schedule=delivery.retry_schedule,
-        offload=offload,
-        max_body_bytes=delivery.max_body_bytes,
-    )
+    attempts = _attempts(config, client, vault, offload)
     results = ResultWriter(
         database, lanes, waker, limits=health_limits(config), lease=lease, metrics=metrics
     )
@@ -179,6 +173,18 @@ def _pipeline(
         ),
         dispatcher=dispatcher,
         results=results,
+    )
+
+
+def _attempts(
+    config: Config, client: WebhookClient, vault: Vault, offload: Offload
+) -> AttemptMaker:
+    return AttemptMaker(
+        client,
+        vault,
+        schedule=config.delivery.retry_schedule,
+        offload=offload,
+        max_body_bytes=config.delivery.max_body_bytes,
     )
 
 

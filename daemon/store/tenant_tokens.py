@@ -6,6 +6,7 @@ Daemons look the row up with every request, so that a revoked token stops at onc
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from daemon.core.model.access import Scope
 from daemon.core.model.cursor import Cursor
@@ -89,7 +90,7 @@ CURSOR_OF = """
 """
 
 
-async def cursor_of(db: Connection, tenant_id: TenantId | None, token_id: TokenId) -> Cursor | None:
+async def cursor_of(db: Connection, tenant_id: TenantId | None, token_id: UUID) -> Cursor | None:
     """The cursor of a token; None if the tenant has none of this id."""
     row = await db.fetchrow(CURSOR_OF, token_id, tenant_id)
     return None if row is None else Cursor(row["created_at"], row["id"])

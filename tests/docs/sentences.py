@@ -52,6 +52,7 @@ CALLS = {
     "UnusableFilterError": Argument(0, FILTERS),
     "MalformedFilterError": Argument(0, FILTERS, prefix="event_filters"),
     "Problem": Argument(1, API, keyword="error"),
+    "page_start": Argument(2, API, keyword="absent"),
     "FieldError": Argument(1, API, keyword="detail"),
     "_Finding": Argument(1, API, keyword="detail"),
     "invalid_member": Argument(1, API),

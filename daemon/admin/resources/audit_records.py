@@ -1,14 +1,12 @@
 """Audit records: list."""
 
 from dataclasses import dataclass
-from uuid import UUID
+from functools import partial
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
-from daemon.admin.api.problems import Problem
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.audit import audit_record_response
-from daemon.core.model.cursor import Cursor
 from daemon.store import audit
 from daemon.store.database import Database
 
@@ -40,14 +38,11 @@ class AuditRecords:
             tenant_id, query.action, query.object_id, query.from_, query.to
         )
         async with self.database.connection() as db:
-
-            async def cursor_of_row(row_id: UUID) -> Cursor:
-                cursor = await audit.cursor_of(db, tenant_id, row_id)
-                if cursor is None:
-                    raise Problem(404, "before: there is no audit record with this id")
-                return cursor
-
-            before = await page_start(query.before, cursor_of_row)
+            before = await page_start(
+                query.before,
+                partial(audit.cursor_of, db, tenant_id),
+                absent="before: there is no audit record with this id",
+            )
             found, following = await audit.list_records(
                 db, selected, before=before, limit=query.limit
             )

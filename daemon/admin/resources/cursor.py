@@ -4,16 +4,20 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from daemon.admin import schemas
+from daemon.admin.api.problems import Problem
 from daemon.core.model.cursor import FIRST_ID, Cursor
 
 
 async def page_start(
-    given: schemas.Cursor | None, cursor_of_row: Callable[[UUID], Awaitable[Cursor]]
+    given: schemas.Cursor | None,
+    cursor_of_row: Callable[[UUID], Awaitable[Cursor | None]],
+    *,
+    absent: str,
 ) -> Cursor:
     """
     Where a page begins; `cursor_of_row` finds the cursor of a row by its id.
 
-    Raises what `cursor_of_row` raises.
+    Raises Problem (404), which says `absent`, when there is no such row.
     """
     if given is None:
         return Cursor()
@@ -21,7 +25,10 @@ async def page_start(
         # A row of exactly this time is not older than it.
         return Cursor(given.at, given.id or FIRST_ID)
     assert given.id is not None
-    return await cursor_of_row(given.id)
+    cursor = await cursor_of_row(given.id)
+    if cursor is None:
+        raise Problem(404, absent)
+    return cursor
 
 
 def next_cursor(following: Cursor | None) -> str | None:

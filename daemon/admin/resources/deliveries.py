@@ -1,7 +1,7 @@
 """Deliveries: list, retrieve, retry."""
 
 from dataclasses import dataclass
-from uuid import UUID
+from functools import partial
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
@@ -9,7 +9,6 @@ from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.deliveries import delivery_detail_response, delivery_response
 from daemon.admin.views.events import MAX_DATA_BYTES
-from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.runtime.offload import Offload
 from daemon.store import attempts, retries, webhooks
@@ -40,18 +39,16 @@ class Deliveries:
         selected = ListFilter(query.event_type, query.status, query.from_, query.to)
         async with self.database.connection() as db:
             require_found(await webhooks.get(db, request.tenant_id, webhook_id), "webhook")
-
-            async def cursor_of_row(row_id: UUID) -> Cursor:
-                cursor = await attempts.cursor_of(db, webhook_id, row_id)
-                if cursor is None:
-                    raise Problem(404, "before: this webhook has no delivery with this id")
-                return cursor
-
+            before = await page_start(
+                query.before,
+                partial(attempts.cursor_of, db, webhook_id),
+                absent="before: this webhook has no delivery with this id",
+            )
             found, following = await attempts.list_for_webhook(
                 db,
                 webhook_id,
                 selected,
-                before=await page_start(query.before, cursor_of_row),
+                before=before,
                 limit=query.limit,
             )
         return ApiResponse(

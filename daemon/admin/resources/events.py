@@ -1,14 +1,13 @@
 """Events: list and retrieve."""
 
 from dataclasses import dataclass
-from uuid import UUID
+from functools import partial
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
-from daemon.admin.api.problems import Problem, require_found
+from daemon.admin.api.problems import require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.events import MAX_DATA_BYTES, event_detail_response, event_response
-from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId
 from daemon.store import attempts, stored_events
 from daemon.store.database import Database
@@ -35,18 +34,16 @@ class Events:
         query: schemas.EventsQuery = request.query
         selected = ListFilter(query.type, None, query.from_, query.to)
         async with self.database.connection() as db:
-
-            async def cursor_of_row(row_id: UUID) -> Cursor:
-                cursor = await stored_events.cursor_of(db, request.tenant_id, row_id)
-                if cursor is None:
-                    raise Problem(404, "before: this tenant has no event with this id")
-                return cursor
-
+            before = await page_start(
+                query.before,
+                partial(stored_events.cursor_of, db, request.tenant_id),
+                absent="before: this tenant has no event with this id",
+            )
             found, following = await stored_events.list_events(
                 db,
                 request.tenant_id,
                 selected,
-                before=await page_start(query.before, cursor_of_row),
+                before=before,
                 limit=query.limit,
             )
         return ApiResponse(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
+from functools import partial
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
@@ -10,7 +10,6 @@ from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.api.tenant_tokens import TenantToken, TenantTokenSigner
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.core.model.access import Scope
-from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import TenantId, TokenId
 from daemon.core.model.tenant_tokens import StoredToken
 from daemon.store import tenant_tokens, webhooks
@@ -101,14 +100,11 @@ class TenantTokens:
         query: schemas.TenantTokensQuery = request.query
         tenant_id = request.caller.tenant_id
         async with self.database.connection() as db:
-
-            async def cursor_of_row(row_id: UUID) -> Cursor:
-                cursor = await tenant_tokens.cursor_of(db, tenant_id, TokenId(row_id))
-                if cursor is None:
-                    raise Problem(404, "before: there is no valid token with this id")
-                return cursor
-
-            before = await page_start(query.before, cursor_of_row)
+            before = await page_start(
+                query.before,
+                partial(tenant_tokens.cursor_of, db, tenant_id),
+                absent="before: there is no valid token with this id",
+            )
             found, following = await tenant_tokens.list_valid(
                 db, tenant_id, before=before, limit=query.limit
             )
