@@ -110,8 +110,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- What the daemon notes on a delivery counts only if a daemon wrote it: whoever may not write to the
--- inbox is no daemon. A row that waits without a time is due now.
+-- What the daemon notes on a delivery counts only if a daemon wrote it: a role that may not write to
+-- the inbox is none. A row that waits without a time is due now.
 CREATE FUNCTION webhook_delivery_of_application() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.payload_bytes := NULL;

@@ -106,7 +106,7 @@ class Fanout:
             try:
                 inserted = await self._inserter.insert(matched) if matched else None
             except StatementError:
-                # One of them cannot be inserted: alone, it stops nobody.
+                # One of them cannot be inserted: alone, it stops no others.
                 dear += [each.leased for each in matched]
         except BaseException:
             await self._release(leased)

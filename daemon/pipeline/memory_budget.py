@@ -2,7 +2,7 @@
 The memory that large bodies in flight may take, by tenant.
 
 Small bodies need no leave: as many as there are slots take little. The rule: a tenant whose large
-bodies hang in the sending delays its own large bodies, and nobody else's anything.
+bodies hang in the sending delays its own large bodies, and no other tenant's deliveries.
 """
 
 from collections import Counter

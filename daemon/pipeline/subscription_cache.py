@@ -88,7 +88,7 @@ class SubscriptionCache:
                     for tenant_id in changed:
                         await self._refresh(db, tenant_id, time_slice)
                     many |= await self._load_missing(db, missing, time_slice)
-            except StatementError:  # one tenant's row: alone, it stops nobody
+            except StatementError:  # one tenant's row: alone, it stops no others
                 many |= {*changed, *missing}
         for tenant_id in wanted - many:
             self._tenants.move_to_end(tenant_id)

@@ -84,6 +84,16 @@ OPENED = """
            opened.created_at, opened.payload_bytes,
            CASE WHEN opened.payload_bytes <= $3 THEN opened.event_data END AS data"""
 
+# The first rows at a `place` that no daemon has leased.
+FREE_ROWS = """
+                SELECT ctid AS row
+                  FROM webhook_event_inbox
+                 WHERE xid = place.xid AND tenant_id = place.tenant_id
+                   AND (leased_until IS NULL OR leased_until < now())
+                 ORDER BY event_id
+                 LIMIT $11
+                   FOR UPDATE SKIP LOCKED"""
+
 SCAN = f"""
     -- A loose scan: one index probe for each transaction and tenant, however many events it has.
     WITH RECURSIVE key AS (
@@ -117,20 +127,13 @@ SCAN = f"""
            AND NOT EXISTS (SELECT FROM webhooks AS w
                             WHERE w.tenant_id = tenant.tenant_id AND w.is_active)
     ), unwanted AS (
-        -- Their events have nowhere to go, and take nobody's turn.
+        -- Their events match no webhook, and leave the inbox without a turn.
         DELETE FROM webhook_event_inbox
          WHERE ctid = ANY (ARRAY(
                 SELECT found.row
-                  FROM fresh
-                 CROSS JOIN LATERAL (
-                        SELECT ctid AS row
-                          FROM webhook_event_inbox
-                         WHERE xid = fresh.xid AND tenant_id = fresh.tenant_id
-                           AND (leased_until IS NULL OR leased_until < now())
-                         ORDER BY event_id
-                         LIMIT $11
-                           FOR UPDATE SKIP LOCKED) AS found
-                 WHERE fresh.tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))))
+                  FROM fresh AS place
+                 CROSS JOIN LATERAL ({FREE_ROWS}) AS found
+                 WHERE place.tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))))
      RETURNING xid, tenant_id
     ), placed AS MATERIALIZED (
         SELECT xid, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY xid) AS place
@@ -141,15 +144,8 @@ SCAN = f"""
         SELECT xid, tenant_id FROM placed ORDER BY place, xid, tenant_id LIMIT $10
     ), locked AS MATERIALIZED (
         SELECT found.row
-          FROM chosen
-         CROSS JOIN LATERAL (
-                SELECT ctid AS row
-                  FROM webhook_event_inbox
-                 WHERE xid = chosen.xid AND tenant_id = chosen.tenant_id
-                   AND (leased_until IS NULL OR leased_until < now())
-                 ORDER BY event_id
-                 LIMIT $11
-                   FOR UPDATE SKIP LOCKED) AS found
+          FROM chosen AS place
+         CROSS JOIN LATERAL ({FREE_ROWS}) AS found
          LIMIT $10
     ), {LEASE}, changed AS MATERIALIZED (
         (SELECT tenant_id, webhook_id
