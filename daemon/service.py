@@ -127,6 +127,7 @@ class Service:
                 await self._stop.wait()
                 await self._stop_intake(components, intake)
                 await _store_last_results(components)
+                await components.pipeline.fanout.release_all()
                 results_stop.set()
                 components.pipeline.results.wake.set()
                 results.cancel()

@@ -40,11 +40,15 @@ from daemon.notifications.records import Records
 from daemon.notifications.smtp import Mailer
 from daemon.notifications.timing import Timing
 from daemon.pipeline.attempt import AttemptMaker
+from daemon.pipeline.delivery_inserter import DeliveryInserter
 from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout
+from daemon.pipeline.first_attempts import FirstAttempts
+from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.lane_sync import LaneSync
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.listener import Listener
+from daemon.pipeline.open_events import OpenEvents
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Heartbeats, Loop
@@ -58,8 +62,6 @@ from daemon.store.event_inbox import Leasing
 
 # A lease outlives the attempt by as long as the database may be away for a moment.
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
-# An event is fanned out within a second. What takes longer has a lease for its work.
-INBOX_LEASE = timedelta(seconds=8)
 # Of the page that takes the codes in mails, below admin.public_url.
 CONFIRMATION_PATH = "confirm-email"
 # An attempt may be postponed for as long as the longest step of the schedule, if there is one.
@@ -76,6 +78,7 @@ class Pipeline:
     lane_sync: LaneSync
     listener: Listener
     dispatcher: Dispatcher
+    first_attempts: FirstAttempts
     results: ResultWriter
 
 
@@ -117,7 +120,8 @@ def build(config: Config, database: Database) -> Components:
     )
     replayer = Replayer(database, lanes, waker, metrics=metrics)
     intake: tuple[Loop, ...] = (
-        *(pipeline.dispatcher, pipeline.fanout, pipeline.lane_sync, pipeline.listener),
+        *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
+        *(pipeline.lane_sync, pipeline.listener),
         *(replayer, resealer, retention, schema_watch),
     )
     return Components(
@@ -144,25 +148,34 @@ def _pipeline(
     waker: LaneWaker,
     metrics: Metrics,
 ) -> Pipeline:
-    delivery = config.delivery
-    lease = delivery.timeout + LEASE_BEYOND_TIMEOUT
     client = _client(config, metrics)
     attempts = _attempts(config, client, vault, offload)
+    leasing, events = _leasing(config), OpenEvents()
+    first_results = FirstResults(events, leasing=leasing)
     results = ResultWriter(
-        database, lanes, waker, limits=health_limits(config), lease=lease, metrics=metrics
+        *(database, lanes, waker, first_results),
+        limits=health_limits(config),
+        lease=leasing.lease,
+        metrics=metrics,
     )
-    most_bytes = delivery.max_body_bytes * PRINTED_PER_BODY
+    inserter = DeliveryInserter(database, waker, leasing=leasing, metrics=metrics)
+    first_attempts = FirstAttempts(database, lanes, waker, inserter, events, leasing=leasing)
     dispatcher = Dispatcher(
         *(database, lanes, waker),
         attempts=attempts,
+        first_attempts=first_attempts,
         results=results,
-        lease=lease,
-        most_bytes=most_bytes,
+        lease=leasing.lease,
+        most_bytes=leasing.most_bytes,
         metrics=metrics,
-        alert_after=max(delivery.retry_schedule, default=ALERT_WITHOUT_RETRIES),
+        alert_after=max(config.delivery.retry_schedule, default=ALERT_WITHOUT_RETRIES),
     )
-    leasing = Leasing(lease=INBOX_LEASE, daemon_key=secrets.randbits(63), most_bytes=most_bytes)
-    fanout = Fanout(database, waker, leasing=leasing, offload=offload, metrics=metrics)
+    fanout = Fanout(
+        *(database, first_attempts, events, inserter),
+        leasing=leasing,
+        offload=offload,
+        metrics=metrics,
+    )
     return Pipeline(
         client=client,
         attempts=attempts,
@@ -172,7 +185,18 @@ def _pipeline(
             database, wake_fanout=fanout.wake, waker=waker, daemon_key=leasing.daemon_key
         ),
         dispatcher=dispatcher,
+        first_attempts=first_attempts,
         results=results,
+    )
+
+
+def _leasing(config: Config) -> Leasing:
+    """The leases of events, and of claims: what is sent from the inbox takes as long."""
+    delivery = config.delivery
+    return Leasing(
+        lease=delivery.timeout + LEASE_BEYOND_TIMEOUT,
+        daemon_key=secrets.randbits(63),
+        most_bytes=delivery.max_body_bytes * PRINTED_PER_BODY,
     )
 
 

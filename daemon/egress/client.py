@@ -20,7 +20,7 @@ from daemon.egress.connector import Connector
 from daemon.egress.deadline import Deadline
 from daemon.egress.failures import REQUEST_ERRORS, failure_of
 from daemon.egress.http1 import HttpConnection
-from daemon.egress.http_messages import request_bytes, request_head, response_of
+from daemon.egress.http_messages import request_head, response_of, shown_head
 from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.network import NoSuchNetworkError, OwnNetwork
 from daemon.egress.own_faults import OwnFaults
@@ -82,13 +82,16 @@ class WebhookClient:
         if isinstance(target, Refusal):
             return Outcome(Failure(FailureKind.REFUSED_TARGET, target.reason), took_ms=0)
         peer = Peer(target, request.client, request.tenant_id)
+        head = request_head(target, request)
         result: Response | Failure
         try:
-            result = await self._post(peer, request_bytes(target, request), timings, own_faults)
+            result = await self._post(
+                peer, head.encode("latin-1") + request.body, timings, own_faults
+            )
         except REQUEST_ERRORS as error:
             result = self._failure(error, target, own_faults)
-        head = request_head(target, request, hide_secrets=True)
-        return Outcome(result, timings.total_ms(), Trace(head, timings.stages_ms()))
+        shown = shown_head(target, request, head)
+        return Outcome(result, timings.total_ms(), Trace(shown, timings.stages_ms()))
 
     def host_of(self, url: str) -> str | None:
         """The key of the address that this URL's host had at its last lookup; None if unknown."""

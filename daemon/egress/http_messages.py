@@ -13,13 +13,12 @@ MAX_HEADER_VALUE_LENGTH = 2048  # characters
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 
-def request_bytes(target: Target, request: Request) -> bytes:
-    """Return the request as sent; its header names and values must have been validated before."""
-    return request_head(target, request).encode("latin-1") + request.body
-
-
 def request_head(target: Target, request: Request, *, hide_secrets: bool = False) -> str:
-    """Return request line and headers; `hide_secrets` hides the query and private headers."""
+    """
+    Return request line and headers; `hide_secrets` hides the query and private headers.
+
+    As sent, it is encoded as Latin-1: names and values must have been validated before.
+    """
     path = target.path
     if hide_secrets and "?" in path:
         path = f"{path.partition('?')[0]}?…"
@@ -31,6 +30,13 @@ def request_head(target: Target, request: Request, *, hide_secrets: bool = False
         f"Accept-Encoding: identity\r\nContent-Length: {len(request.body)}\r\n"
         f"{''.join(lines)}\r\n"
     )
+
+
+def shown_head(target: Target, request: Request, sent: str) -> str:
+    """Return the head that may be shown and stored; that is the one `sent`, as a rule."""
+    if request.private_headers or "?" in target.path:
+        return request_head(target, request, hide_secrets=True)
+    return sent
 
 
 def response_of(raw: RawResponse) -> Response:

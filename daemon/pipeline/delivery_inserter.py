@@ -9,7 +9,7 @@ the event again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
@@ -21,11 +21,18 @@ from daemon.store.event_inbox import LeasedEvent, Leasing
 
 @dataclass(frozen=True, slots=True)
 class MatchedEvent:
-    """An event with the webhooks that want it, by id, and the size of its data as printed."""
+    """
+    An event with the webhooks that want it, by id, and the size of its data as printed.
+
+    `ids` are those of the deliveries, new ones by default. The event leaves the inbox with them if
+    it `ends`.
+    """
 
     leased: LeasedEvent
     webhooks: Sequence[WebhookId]
     payload_bytes: int
+    ids: Sequence[DeliveryId] | None = None
+    ends: bool = True
 
 
 class DeliveryInserter:
@@ -50,10 +57,10 @@ class DeliveryInserter:
                 db,
                 [each.leased for each in matched],
                 [delivery for each in matched for delivery in _deliveries(each, each.webhooks)],
+                ends=[each.ends for each in matched],
                 daemon_key=self._leasing.daemon_key,
                 most_bytes=self._leasing.most_bytes,
             )
-        self._metrics.events_fanned_out.inc(len(inserted.events))
         self._announce(inserted)
         return inserted
 
@@ -85,7 +92,8 @@ class DeliveryInserter:
 
 
 def _deliveries(matched: MatchedEvent, webhooks: Sequence[WebhookId]) -> list[NewDelivery]:
+    ids = matched.ids or [new_delivery_id() for _ in webhooks]
     return [
-        NewDelivery(new_delivery_id(), webhook_id, matched.leased, matched.payload_bytes)
-        for webhook_id in webhooks
+        NewDelivery(delivery_id, webhook_id, matched.leased, matched.payload_bytes)
+        for delivery_id, webhook_id in zip(ids, webhooks, strict=True)
     ]

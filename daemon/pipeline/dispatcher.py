@@ -24,6 +24,7 @@ from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.claim_data import ClaimData
+from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.postponements import Postponements
 from daemon.pipeline.result_writer import ResultWriter
@@ -41,6 +42,7 @@ LINGER_SECONDS = 0.005
 MAX_CLAIM = 256
 GIVE_BACK_SECONDS = 2.0
 FAILED_LANE_SECONDS = 30.0
+GONE_SECONDS = 1.0
 
 
 class Dispatcher:
@@ -59,6 +61,7 @@ class Dispatcher:
         waker: LaneWaker,
         *,
         attempts: AttemptMaker,
+        first_attempts: FirstAttempts,
         results: ResultWriter,
         lease: timedelta,
         most_bytes: int,
@@ -69,6 +72,7 @@ class Dispatcher:
         self._database = database
         self._lanes = lanes
         self._attempts = attempts
+        self._first_attempts = first_attempts
         self._results = results
         self._lease = lease
         self._metrics = metrics
@@ -83,15 +87,22 @@ class Dispatcher:
     async def run_once(self) -> float:
         if self._unmade:
             await self._give_back()
-        if self._lanes.in_flight >= BUSY_IN_FLIGHT:
+        if self._lanes.in_flight >= BUSY_IN_FLIGHT and not self._first_attempts:
             await asyncio.sleep(LINGER_SECONDS)
         now = time.monotonic()
         turns = self._lanes.next_turns(now=now, room=self._room())
-        if not turns:
-            soon = self._lanes.next_due_in(now=now)
-            return POLL_SECONDS if soon is None else min(soon, POLL_SECONDS) + 0.0005
-        await self._claim(turns)
-        return 0.0
+        for turn in turns:
+            if turn.queued:
+                self._begin_queued(turn, now)
+        claimed = [each for each in turns if not each.queued]
+        if claimed:
+            await self._claim(claimed)
+            return 0.0
+        if turns:
+            await asyncio.sleep(0)
+            return 0.0
+        soon = self._lanes.next_due_in(now=now)
+        return POLL_SECONDS if soon is None else min(soon, POLL_SECONDS) + 0.0005
 
     @property
     def in_flight(self) -> int:
@@ -172,6 +183,14 @@ class Dispatcher:
             for claim in lane.claims:
                 self._begin(claim)
 
+    def _begin_queued(self, turn: LaneTurn, now: float) -> None:
+        """Begin first attempts, which need no claim."""
+        taken = self._first_attempts.take(turn.webhook_id, turn.limit)
+        host = self._attempts.host_of(taken[-1].endpoint_url) if taken else None
+        self._lanes.dequeued(turn, taken=len(taken), now=now, host=host)
+        for claim in taken:
+            self._begin(claim)
+
     def _tell_lane(self, turn: LaneTurn, claimed: LaneClaims | None, now: float) -> None:
         if claimed is None:  # paused or deleted: the lane sleeps until something is due again
             self._lanes.claimed(turn, taken=0, last_due=None, upcoming=NOTHING_DUE, now=now)
@@ -215,6 +234,8 @@ class Dispatcher:
             self._postpone(claim, error)
         except Exception:  # a fault of ours too: the lease lapses, and no attempt is spent
             log.exception("delivery.failed", delivery_id=str(claim.delivery_id))
+            if claim.from_inbox:
+                self._first_attempts.abandon(claim)
             self._lanes.returned(claim.webhook_id, now=time.monotonic())
         else:
             self._end(attempted)
@@ -240,6 +261,8 @@ class Dispatcher:
             now=now,
             host=self._attempts.host_of(attempted.claim.endpoint_url),
         )
+        if attempted.verdict.gone:  # it is paused as soon as that is stored
+            self._lanes.rest(webhook_id, until=now + GONE_SECONDS)
 
     def _observe_age(self, claim: Claim) -> None:
         if claim.attempt == 1 and not claim.replayed:
@@ -274,11 +297,13 @@ class Dispatcher:
         if not self._unmade:
             return
         unmade, self._unmade = self._unmade, []
+        self._first_attempts.put_off(each for each in unmade if each.from_inbox)
+        unmade = [each for each in unmade if not each.from_inbox]
         try:
-            async with (
-                asyncio.timeout(GIVE_BACK_SECONDS),
-                self._database.transaction() as db,
-            ):
-                await claims.release(db, unmade)
+            async with asyncio.timeout(GIVE_BACK_SECONDS):
+                await self._first_attempts.store_put_off()
+                if unmade:
+                    async with self._database.transaction() as db:
+                        await claims.release(db, unmade)
         except (TimeoutError, DatabaseUnavailableError):
             log.warning("dispatcher.leases_left", count=len(unmade))  # they lapse by themselves

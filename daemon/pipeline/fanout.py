@@ -20,8 +20,9 @@ from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
+from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.inbox_reader import InboxReader
-from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.open_events import OpenEvents
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.pipeline.tenant_fanout import TenantFanout
 from daemon.runtime.metrics import Metrics
@@ -37,6 +38,7 @@ POLL_SECONDS = 1.0
 ALL_LOCKED_SECONDS = 0.1  # events for webhooks that are locked: no need to hurry
 LEAST_EVENTS, MOST_EVENTS = 100, 500  # of one turn
 TURN_SECONDS = 0.2
+QUEUE_SECONDS = 0.005  # until some first attempts have begun
 # What a tenant's events may take of a turn, in seconds; the rest is handed over.
 TENANT_SECONDS = 0.02
 MANY_WEBHOOKS = 100
@@ -51,19 +53,23 @@ class Fanout:
     def __init__(
         self,
         database: Database,
-        waker: LaneWaker,
+        first_attempts: FirstAttempts,
+        events: OpenEvents,
+        inserter: DeliveryInserter,
         *,
         leasing: Leasing,
         offload: Offload,
         metrics: Metrics,
     ) -> None:
         self.wake = asyncio.Event()
-        self._database = database
+        self._metrics = metrics.pipeline
+        self._events = events
+        self._first_attempts = first_attempts
         self._size = BatchSize(least=LEAST_EVENTS, most=MOST_EVENTS, seconds=TURN_SECONDS)
         self._cache = SubscriptionCache(database)
         self._inbox = InboxReader(database, self._cache, leasing=leasing)
         self._matcher = EventMatcher(database)
-        self._inserter = DeliveryInserter(database, waker, leasing=leasing, metrics=metrics)
+        self._inserter = inserter
         self._tenant_fanout = TenantFanout(
             database, self._cache, self._inserter, leasing=leasing, offload=offload
         )
@@ -75,9 +81,15 @@ class Fanout:
         return self._inbox.turns.waited(now=time.monotonic())
 
     async def run_once(self) -> float:
+        if self._first_attempts.full:
+            return QUEUE_SECONDS
         began = time.monotonic()
         held = [each.event.id for several in self._handed_over.values() for each in several]
-        leased, complete = await self._inbox.lease_next(limit=self._size.size, held=held)
+        leased, complete = await self._inbox.lease_next(
+            limit=self._size.size, held=held + self._events.event_ids
+        )
+        # A lease of our own may have lapsed: what is open goes on with the new one.
+        leased = [each for each in leased if not self._events.renew(each)]
         all_locked = await self._fan_out(leased)
         self._size.took(time.monotonic() - began)
         if all_locked:
@@ -85,13 +97,16 @@ class Fanout:
         return POLL_SECONDS if complete else 0.0
 
     async def drain(self, *, within: float) -> None:
-        """End the work that was handed over; what it did not finish is leased again elsewhere."""
+        """End the work that was handed over."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within)
             for task in late:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
+
+    async def release_all(self) -> None:
+        """Give back all events, once the results of their attempts are stored."""
         with suppress(DatabaseUnavailableError, TimeoutError):
             async with asyncio.timeout(RETRY_SECONDS):
                 await self._inbox.release_all()
@@ -104,13 +119,15 @@ class Fanout:
         try:
             matched, dear = await self._match_quick(leased)
             try:
-                inserted = await self._inserter.insert(matched) if matched else None
+                rest = await self._first_attempts.begin(matched)
+                inserted = await self._inserter.insert(rest) if rest else None
             except StatementError:
                 # One of them cannot be inserted: alone, it stops no others.
-                dear += [each.leased for each in matched]
+                dear += [each.leased for each in matched if not self._events.has(each.leased)]
         except BaseException:
-            await self._release(leased)
+            await self._release([each for each in leased if not self._events.has(each)])
             raise
+        self._metrics.events_fanned_out.inc(len(leased) - len(dear))
         for tenant_id, events in _by_tenant(dear).items():
             self._hand_over(tenant_id, events)
         return bool(inserted and inserted.returned and not inserted.deliveries and not dear)
@@ -126,7 +143,7 @@ class Fanout:
         dear: list[LeasedEvent] = []
         for each in leased:
             tenant_id, size = each.event.tenant_id, each.payload_bytes
-            if tenant_id in dear_tenants or size is None or each.served_up_to is not None:
+            if tenant_id in dear_tenants or size is None or each.again:
                 dear.append(each)
                 continue
             began = time.thread_time()  # a busy machine makes no tenant dear

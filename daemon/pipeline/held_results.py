@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.ids import WebhookId
+from daemon.pipeline.first_results import FirstResults
 from daemon.store import claims
 from daemon.store.database import Database
 
@@ -14,8 +15,11 @@ from daemon.store.database import Database
 class HeldResults:
     """Keeps results, and prolongs their leases, so that their attempts are not made again."""
 
-    def __init__(self, database: Database, *, lease: timedelta) -> None:
+    def __init__(
+        self, database: Database, first_results: FirstResults, *, lease: timedelta
+    ) -> None:
         self._database = database
+        self._first_results = first_results
         self._lease = lease
         self._results: list[AttemptResult] = []
         self._prolonged_at = 0.0
@@ -43,10 +47,13 @@ class HeldResults:
         if now - self._prolonged_at < self._lease.total_seconds() / 4:
             return
         self._prolonged_at = now
-        async with self._database.connection() as db:
-            leases = await claims.prolong(
-                db, [result.claim for result in self._results], lease=self._lease
-            )
+        held = [result.claim for result in self._results]
+        async with self._first_results.writing, self._database.connection() as db:
+            # The leases of first attempts are those of their events.
+            first = [claim for claim in held if claim.from_inbox]
+            await self._first_results.prolong(db, first, lease=self._lease)
+            claimed = [claim for claim in held if not claim.from_inbox]
+            leases = await claims.prolong(db, claimed, lease=self._lease)
         for index, result in enumerate(self._results):
             if leased_until := leases.get(result.claim.delivery_id):
                 claim = replace(result.claim, leased_until=leased_until)

@@ -23,6 +23,7 @@ from daemon.core.outcomes.batch_consequences import consequences
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.attempt_log import AttemptLog
+from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
@@ -37,6 +38,8 @@ MAX_BATCH = 500
 LINGER_SECONDS = 0.02
 WORTH_A_TRANSACTION = 64
 HELD_SECONDS = 0.25
+# First attempts in the queue of an endpoint that was paused wait until they have become rows.
+PAUSED_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class ResultWriter:
         database: Database,
         lanes: Lanes,
         waker: LaneWaker,
+        first_results: FirstResults,
         *,
         limits: HealthLimits,
         lease: timedelta,
@@ -77,7 +81,8 @@ class ResultWriter:
         self._waker = waker
         self._metrics = metrics
         self._waiting: deque[AttemptResult] = deque()
-        self._held = HeldResults(database, lease=lease)
+        self._first_results = first_results
+        self._held = HeldResults(database, first_results, lease=lease)
         self._storing = 0
         self._log = AttemptLog()
 
@@ -130,7 +135,9 @@ class ResultWriter:
         try:
             await self._store_together(batch)
         except ConstraintViolationError:
-            await self._store_together(batch)  # a webhook was deleted meanwhile; now it is gone
+            # A webhook was deleted meanwhile, and now it is gone; or the connection was lost while
+            # the results were being committed.
+            await self._store_together(batch, repeated=True)
         except StatementError:
             # One result that cannot be stored must not hold up the others, nor be resent for ever.
             for result in batch:
@@ -143,24 +150,34 @@ class ResultWriter:
             log.exception("result.unstorable", delivery_id=str(result.claim.delivery_id))
             await self._store_together([result], bare=True)
 
-    async def _store_together(self, batch: Sequence[AttemptResult], *, bare: bool = False) -> None:
+    async def _store_together(
+        self, batch: Sequence[AttemptResult], *, bare: bool = False, repeated: bool = False
+    ) -> None:
         began = time.perf_counter()
-        async with self._database.transaction() as db:
-            stored = await self._write(db, batch, bare=bare)
+        async with self._first_results.writing:
+            async with self._database.transaction() as db:
+                stored = await self._write(db, batch, bare=bare, repeated=repeated)
+            self._first_results.settle(stored.free)
         self._held.add(stored.held)
         self._metrics.pipeline.result_store_seconds.observe(time.perf_counter() - began)
         self._metrics.pipeline.result_batch_size.observe(len(stored.free))
         self._report(stored)
 
-    async def _write(self, db: Connection, batch: Sequence[AttemptResult], *, bare: bool) -> Stored:
+    async def _write(
+        self, db: Connection, batch: Sequence[AttemptResult], *, bare: bool, repeated: bool
+    ) -> Stored:
         """Write results, health and notices within the caller's transaction."""
         health = await endpoint_health.lock_health(
             db, list({result.claim.webhook_id for result in batch})
         )
         locked_webhooks = await _locked_webhooks(db, batch, health)
         free, held = _split(batch, lambda r: r.claim.webhook_id in locked_webhooks)
-        next_due = await results.store(db, free, bare=bare)
-        missed = [r.claim for r in free if r.claim.delivery_id not in next_due]
+        claimed, first = _split(free, lambda r: r.claim.from_inbox)
+        next_due = await results.store(db, claimed, bare=bare)
+        missed = [r.claim for r in claimed if r.claim.delivery_id not in next_due]
+        next_due |= await self._first_results.store(
+            db, first, webhooks=health.keys(), bare=bare, repeated=repeated
+        )
         locked_rows = await claims.still_leased(db, missed)
         ours = [result for result in free if result.claim.delivery_id in next_due]
         changes, transitions = consequences(ours, health, self._limits)
@@ -182,6 +199,7 @@ class ResultWriter:
                 self._metrics.pipeline.leases_lost.inc()
                 self._log.lease_lost(claim)
                 continue
+            self._metrics.pipeline.deliveries_created.inc(claim.from_inbox)
             if verdict.retry_in is not None:
                 due = stored.next_due[claim.delivery_id]
                 self._waker.announce(
@@ -190,7 +208,9 @@ class ResultWriter:
                 )
             self._log.attempted(result)
         for change in stored.changes:
-            if change.health.is_failing and change.health.is_active and change.probe_in:
+            if not change.health.is_active:
+                self._waker.space(change.webhook_id, PAUSED_SECONDS)
+            elif change.health.is_failing and change.probe_in:
                 self._waker.space(change.webhook_id, change.probe_in.total_seconds())
         for webhook_id in stored.recovered:
             self._waker.announce_if_known(webhook_id)
@@ -202,7 +222,7 @@ class ResultWriter:
 def _split(
     batch: Sequence[AttemptResult], is_held: Callable[[AttemptResult], bool]
 ) -> tuple[list[AttemptResult], list[AttemptResult]]:
-    """Those that can be stored now, and those that are held."""
+    """The others, and those that are held."""
     free: list[AttemptResult] = []
     held: list[AttemptResult] = []
     for result in batch:

@@ -283,6 +283,8 @@ async def prolong(
 
     Returns the new leases; missing are attempts that are locked or no longer have their lease.
     """
+    if not claims:
+        return {}
     rows = await db.fetch(PROLONG_LEASES, *_leases(claims), lease)
     return {DeliveryId(row["id"]): row["leased_until"] for row in rows}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store.columns import columns
 from daemon.store.event_inbox import LeasedEvent
 from daemon.store.session import Connection
@@ -98,7 +98,7 @@ INSERT_FOR_HELD = """
 INSERT_ALL = INSERT_FOR_HELD.format(
     still_ours=STILL_OURS.strip(),
     end_or_prolong="""DELETE FROM webhook_event_inbox
-         WHERE ctid = ANY (ARRAY(SELECT row FROM place))
+         WHERE ctid = ANY (ARRAY(SELECT row FROM place WHERE ($12::bool[])[number]))
      RETURNING ctid AS row, leased_until""",
 )
 INSERT_SOME = INSERT_FOR_HELD.format(
@@ -115,16 +115,17 @@ async def insert_all(
     events: Sequence[LeasedEvent],
     new: Sequence[NewDelivery],
     *,
+    ends: Sequence[bool],
     daemon_key: int,
     most_bytes: int,
 ) -> Inserted:
     """
-    Insert all deliveries of these events, and remove the events from the inbox.
+    Insert deliveries of these events, and remove the events that end with them from the inbox.
 
     For events of which the lease was lost nothing is inserted: another daemon has them. Deliveries
     of more than `most_bytes` get no payload: they are recorded, and never sent.
     """
-    row = await db.fetchrow(INSERT_ALL, *_arguments(events, new, daemon_key, most_bytes))
+    row = await db.fetchrow(INSERT_ALL, *_arguments(events, new, daemon_key, most_bytes), ends)
     return _inserted(row, [events[number - 1] for number in row["places"]], new)
 
 
@@ -146,6 +147,16 @@ async def insert_some(
         for place in row["rows"]
     ]
     return _inserted(row, prolonged, new)
+
+
+FIND_SERVED = """
+    SELECT webhook_id FROM webhook_deliveries WHERE event_id = $1 AND replay_id IS NULL
+"""
+
+
+async def served(db: Connection, event_id: EventId) -> set[WebhookId]:
+    """Return the webhooks that have a delivery of this event, replays excepted."""
+    return {WebhookId(row["webhook_id"]) for row in await db.fetch(FIND_SERVED, event_id)}
 
 
 def _arguments(

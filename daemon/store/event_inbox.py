@@ -30,7 +30,7 @@ class LeasedEvent:
 
     `payload_bytes` is the size of the data as PostgreSQL prints it, and `data` its JSON text; both
     are None where measuring may take long. `served_up_to` is the last webhook, by id, that has its
-    delivery already.
+    delivery already. An event that was leased before (`again`) may have deliveries to any webhook.
     """
 
     event: Event
@@ -40,6 +40,7 @@ class LeasedEvent:
     served_up_to: WebhookId | None
     payload_bytes: int | None
     data: str | None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,11 @@ class Scan:
 LEASE = f"""
     leased AS (
         UPDATE webhook_event_inbox
-           SET leased_until = now() + $1::interval, leased_by = $2
+           SET leased_until = now() + $1::interval, leased_by = $2, leases = leases + 1
          -- By place: no plan to choose, whatever the statistics say.
          WHERE ctid = ANY (ARRAY(SELECT row FROM locked))
-     RETURNING ctid AS row, xid, tenant_id, event_id, webhook_id, served_up_to, leased_until
+     RETURNING ctid AS row, xid, tenant_id, event_id, webhook_id, served_up_to, leased_until,
+               leases > 1 AS again
     ), opened AS MATERIALIZED (
         SELECT leased.*, e.id, e.tenant_id AS owner, coalesce(e.event_type, '') AS event_type,
                -- A time that Python cannot represent would stop the whole inbox.
@@ -80,8 +82,8 @@ LEASE = f"""
     )"""  # noqa: S608  made of constants only
 OPENED = """
            opened.row, opened.xid::text, opened.tenant_id, opened.event_id, opened.webhook_id,
-           opened.served_up_to, opened.leased_until, opened.id, opened.owner, opened.event_type,
-           opened.created_at, opened.payload_bytes,
+           opened.served_up_to, opened.leased_until, opened.again, opened.id, opened.owner,
+           opened.event_type, opened.created_at, opened.payload_bytes,
            CASE WHEN opened.payload_bytes <= $3 THEN opened.event_data END AS data"""
 
 # The first rows at a `place` that no daemon has leased.
@@ -124,8 +126,21 @@ SCAN = f"""
         SELECT tenant_id
           FROM (SELECT DISTINCT tenant_id FROM fresh) AS tenant
          WHERE tenant_id <> '00000000-0000-0000-0000-000000000000'
-           AND NOT EXISTS (SELECT FROM webhooks AS w
-                            WHERE w.tenant_id = tenant.tenant_id AND w.is_active)
+           AND NOT EXISTS (
+                SELECT FROM webhooks AS w
+                 WHERE w.tenant_id = tenant.tenant_id
+                   -- Or paused since the events came: first attempts may have been interrupted. A
+                   -- transaction that is longer than an hour is not expected.
+                   AND (w.is_active OR w.paused_at > (
+                        SELECT min(first.arrived_at) - interval '1 hour'
+                          FROM fresh
+                         CROSS JOIN LATERAL (
+                                SELECT arrived_at
+                                  FROM webhook_event_inbox
+                                 WHERE xid = fresh.xid AND tenant_id = fresh.tenant_id
+                                 ORDER BY event_id
+                                 LIMIT 1) AS first
+                         WHERE fresh.tenant_id = tenant.tenant_id)))
     ), unwanted AS (
         -- Their events match no webhook, and leave the inbox without a turn.
         DELETE FROM webhook_event_inbox
@@ -300,6 +315,7 @@ def _leased_event(row: Any) -> LeasedEvent:
         served_up_to=None if up_to is None else WebhookId(up_to),
         payload_bytes=row["payload_bytes"],
         data=row["data"],
+        again=row["again"],
     )
 
 

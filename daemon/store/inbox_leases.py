@@ -58,6 +58,39 @@ async def release(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: 
     await db.execute(RELEASE, *_held(leased), daemon_key)
 
 
+LOCK = """
+    SELECT event_id, webhook_id, ctid AS row, leased_until, now() AS at
+      FROM webhook_event_inbox
+     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+     ORDER BY ctid
+       FOR UPDATE
+"""
+
+
+async def lock(
+    db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int
+) -> tuple[datetime | None, list[LeasedEvent]]:
+    """
+    Lock the rows of these events until the transaction ends.
+
+    Returns the time of the transaction, None without a row, and the events that are still ours.
+    """
+    rows = await db.fetch(LOCK, *_held(leased), daemon_key)
+    found = {(row["event_id"], only(row["webhook_id"])): row["leased_until"] for row in rows}
+    ours = [
+        each for each in leased if found.get((each.event.id, each.event.only)) == each.leased_until
+    ]
+    return (rows[0]["at"] if rows else None), ours
+
+
+REMOVE = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[])"
+
+
+async def remove(db: Connection, leased: Sequence[LeasedEvent]) -> None:
+    """Remove the rows of events that this transaction has locked."""
+    await db.execute(REMOVE, [each.row for each in leased])
+
+
 FIND_HOLDERS = """
     SELECT DISTINCT leased_by
       FROM webhook_event_inbox

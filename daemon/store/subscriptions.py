@@ -5,6 +5,7 @@ from typing import Any
 
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.store.event_inbox import LeasedEvent
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
 
@@ -56,6 +57,22 @@ FIND_BY_ID = f"""
 async def by_id(db: Connection, ids: Sequence[WebhookId]) -> list[Subscription]:
     """Return the subscriptions of these webhooks, paused ones included."""
     return _subscriptions(await db.fetch(FIND_BY_ID, ids))
+
+
+FIND_PAUSED_SINCE = f"""
+    SELECT {SUBSCRIPTION}
+      FROM webhook_event_inbox AS i
+      JOIN webhooks AS w ON w.tenant_id = $2 AND NOT w.is_active AND w.paused_at > i.arrived_at
+     WHERE i.ctid = $1
+     LIMIT $3
+"""  # noqa: S608  made of constants only
+MOST_PAUSED = 1000
+
+
+async def paused_since_arrival(db: Connection, leased: LeasedEvent) -> list[Subscription]:
+    """Return the subscriptions of webhooks that were paused after this event came."""
+    rows = await db.fetch(FIND_PAUSED_SINCE, leased.row, leased.event.tenant_id, MOST_PAUSED)
+    return _subscriptions(rows)
 
 
 def _subscriptions(rows: Sequence[Any]) -> list[Subscription]:

@@ -39,11 +39,11 @@ def is_delivery(line: str) -> bool:
     return "  valid  " in line
 
 
-async def test_six_seconds_show_every_event_type_failures_retries_and_a_pause(
+async def test_ten_seconds_show_every_event_type_failures_retries_and_a_pause(
     temporary: Path, tmp_path: Path
 ) -> None:
     ended = await webhookd(
-        "demo", "--seconds", "6", folder=tmp_path, env={"TMPDIR": str(temporary)}
+        "demo", "--seconds", "10", folder=tmp_path, env={"TMPDIR": str(temporary)}
     )
 
     lines = ended.out.splitlines()

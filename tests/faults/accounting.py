@@ -15,7 +15,11 @@ from tests.faults.report import Report
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """The rows of webhook_deliveries, counted; `retries` are attempts after the first."""
+    """
+    The rows of webhook_deliveries, counted; `retries` are attempts after the first.
+
+    `leased` counts first attempts of leased events too, which have no row yet.
+    """
 
     success: int
     pending: int
@@ -58,7 +62,13 @@ ROW_COUNTS = """
     SELECT count(*) FILTER (WHERE status = 'success') AS success,
            count(*) FILTER (WHERE status = 'pending_retry') AS pending,
            count(*) FILTER (WHERE status = 'failed') AS failed,
-           count(leased_until) AS leased,
+           count(leased_until) + (
+               SELECT count(*)
+                 FROM webhook_event_inbox AS i JOIN webhooks AS w ON w.tenant_id = i.tenant_id
+                WHERE i.leased_until > now()
+                  AND NOT EXISTS (SELECT FROM webhook_deliveries AS d
+                                   WHERE d.event_id = i.event_id AND d.webhook_id = w.id)
+           ) AS leased,
            count(*) FILTER (WHERE attempt_number > 1) AS retries
       FROM webhook_deliveries
 """

@@ -33,7 +33,9 @@ UNDELIVERED = """
 """
 EXPIRE_LEASES = """
     UPDATE webhook_deliveries SET leased_until = now() - interval '1 ms'
-     WHERE leased_until IS NOT NULL
+     WHERE leased_until IS NOT NULL;
+    UPDATE webhook_event_inbox SET leased_until = now() - interval '1 ms'
+     WHERE leased_until IS NOT NULL;
 """
 DAEMON_CONNECTIONS = """
     SELECT count(*) FROM pg_stat_activity

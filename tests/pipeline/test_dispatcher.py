@@ -15,13 +15,18 @@ from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.pipeline.attempt import AttemptMaker
+from daemon.pipeline.delivery_inserter import DeliveryInserter
 from daemon.pipeline.dispatcher import Dispatcher
+from daemon.pipeline.first_attempts import FirstAttempts
+from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.open_events import OpenEvents
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.loop import Heartbeats, run_loop
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims
 from daemon.store.database import Database
+from daemon.store.event_inbox import Leasing
 from daemon.store.session import Connection
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -49,16 +54,27 @@ class Running:
     """A dispatcher and a result writer over one set of lanes."""
 
     def __init__(self, database: Database, attempts: AttemptMaker) -> None:
-        metrics = Metrics()
+        metrics, events = Metrics(), OpenEvents()
+        leasing = Leasing(lease=LEASE, daemon_key=1, most_bytes=8 * 1024 * 1024)
         self.database = database
         self.lanes = Lanes(slots=100, widest=30)
         self.waker = LaneWaker(self.lanes)
         self.results = ResultWriter(
-            database, self.lanes, self.waker, limits=HealthLimits(), lease=LEASE, metrics=metrics
+            *(database, self.lanes, self.waker, FirstResults(events, leasing=leasing)),
+            limits=HealthLimits(),
+            lease=LEASE,
+            metrics=metrics,
+        )
+        first_attempts = FirstAttempts(
+            *(database, self.lanes, self.waker),
+            DeliveryInserter(database, self.waker, leasing=leasing, metrics=metrics),
+            events,
+            leasing=leasing,
         )
         self.dispatcher = Dispatcher(
             *(database, self.lanes, self.waker),
             attempts=attempts,
+            first_attempts=first_attempts,
             results=self.results,
             lease=LEASE,
             most_bytes=8 * 1024 * 1024,

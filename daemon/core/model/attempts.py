@@ -22,6 +22,9 @@ class Claim:
     it was not measured. Data of more than a few kilobytes are not `fetched` with the claim.
     `attempt` is the row's `attempt_number`: it counts from 1, and a replay of events starts again
     at 1. `failing_since` is the endpoint's at the claim: None if it was not failing.
+
+    A first attempt that is made from the inbox (`from_inbox`) has no row until its result is
+    stored. Its fence is the lease of its event; `leased_until` was that when the event was matched.
     """
 
     delivery_id: DeliveryId
@@ -40,6 +43,7 @@ class Claim:
     payload_bytes: int | None = None
     fetched: bool = True
     failing_since: datetime | None = None
+    from_inbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class Lane:
     failure. After an outage, which narrows it to one, it doubles with every success, up to its
     former width. `spaced_until` is when the next attempt may begin while the endpoint is failing.
     While a claim is under way (`claiming`), what is heard of the lane is kept apart, and the
-    `claimable` attempts hold slots already. Slots of an `unproven` lane may not come back soon: it
+    `claimable` attempts hold slots already. `queued` first attempts wait in memory, and need no
+    claim. Slots of an `unproven` lane may not come back soon: it
     has never answered, is slow, or failed the last time. `host` is None until its address is known;
     `line` is where the lane waits.
     """
@@ -68,6 +69,7 @@ class Lane:
     width_before_failures: float | None = None
     reopens_to: float = 0.0
     claimable: int = 0
+    queued: int = 0
     known: bool = False
     unproven: bool = True
     host: "Host | None" = None
@@ -84,27 +86,38 @@ class Lane:
         return self.mean_ms > SLOW_MS
 
     @property
-    def room(self) -> int:
-        """Free places, or 0 until a quarter of the window is free: claims of one cost too much."""
-        window = int(self.window)
-        free = window - self.in_flight
-        return free if free >= max(1, window // 4) else 0
+    def free(self) -> int:
+        """How many more attempts may be in flight."""
+        return max(0, int(self.window) - self.in_flight)
 
     @property
     def due_at(self) -> float:
-        """When it may be claimed for, in seconds on the caller's clock; infinite when empty."""
-        return max(self.next_due.due_at, self.rests_until, self.spaced_until)
+        """When it may have a turn, in seconds on the caller's clock; infinite when empty."""
+        due_at = -inf if self.queued else self.next_due.due_at
+        return max(due_at, self.rests_until, self.spaced_until)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is lost by forgetting it."""
-        return not self.claiming and self.in_flight == 0 and self.next_due.due_at == inf
+        busy = self.claiming or self.in_flight or self.queued
+        return not busy and self.next_due.due_at == inf
+
+    def needs_claim(self, *, now: float) -> bool:
+        """Whether its next turn is for attempts in the database, which come before queued ones."""
+        return self.next_due.due_at <= now or not self.queued
+
+    def room(self, *, now: float) -> int:
+        """Free places; for a claim 0 until a quarter of the window is free: one costs too much."""
+        if self.needs_claim(now=now) and self.free < int(self.window) // 4:
+            return 0
+        return self.free
 
     def knows(self, due: NextDue, *, now: float) -> bool:
         """Whether it is due by that time, from the same attempt on or an earlier one."""
         known = self.next_due.since
         covered = known is None or (due.since is not None and known <= due.since)
-        return covered and not self.claiming and self.due_at <= max(due.due_at, now)
+        claimed_at = max(self.next_due.due_at, self.rests_until, self.spaced_until)
+        return covered and not self.claiming and claimed_at <= max(due.due_at, now)
 
     def hear(self, due: NextDue) -> None:
         """Note that an attempt is due."""

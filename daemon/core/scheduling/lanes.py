@@ -28,6 +28,10 @@ from daemon.core.scheduling.slots import Slots
 from daemon.core.scheduling.waiting_lanes import WaitingLanes
 
 MAX_TURNS = 256
+# First attempts wait in memory for as many milliseconds, in a lane that goes on as it did lately.
+QUEUE_MS = 200.0
+SHORTEST_MS = 0.5
+MOST_QUEUED = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,14 @@ class LaneTurn:
     """
     Claim at most `limit` attempts of one endpoint that came due at `since` or later.
 
-    `since` spares the claim from reading what was done before; None reads from the start.
+    `since` spares the claim from reading what was done before; None reads from the start. `queued`:
+    take them from the queue instead.
     """
 
     webhook_id: WebhookId
     limit: int
     since: datetime | None
+    queued: bool = False
 
 
 class Lanes:
@@ -98,6 +104,39 @@ class Lanes:
             lane.window = min(self.widest, max(lane.window, lane.in_flight + 1))
         self._place(lane, now)
 
+    def queue(self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float) -> None:
+        """Note a first attempt that waits in memory."""
+        lane = self._lanes.get_or_make(webhook_id, tenant_id, failing=False)
+        lane.queued += 1
+        self._place(lane, now)
+
+    def unqueue(self, webhook_id: WebhookId, count: int) -> None:
+        """Note that so many first attempts do not wait in memory any more, and were not begun."""
+        lane = self._lanes[webhook_id]
+        lane.queued -= count
+        if lane.due_at == inf:
+            self._waiting.remove(lane)
+
+    def queue_room(
+        self, webhook_id: WebhookId, *, tenant_id: TenantId, of_tenant: int, now: float
+    ) -> int:
+        """
+        How many more first attempts may wait in memory: what is likely to begin soon.
+
+        None while attempts in the database come first, or while the endpoint may not be called.
+        `of_tenant` are in the tenant's queues now.
+        """
+        lane = self._lanes.get_or_make(webhook_id, tenant_id, failing=False)
+        if lane.next_due.due_at <= now or max(lane.rests_until, lane.spaced_until) > now:
+            return 0
+        if webhook_id in self._blocked:
+            return 0
+        if lane.unproven:
+            slots = self._slots.room_for(lane.tenant, unproven=True)
+            return min(lane.free - lane.queued, slots - of_tenant)
+        soon = lane.window * QUEUE_MS / max(lane.mean_ms, SHORTEST_MS)
+        return int(min(MOST_QUEUED, max(lane.window, soon))) - lane.queued
+
     def knows(self, webhook_id: WebhookId, due: NextDue, *, now: float) -> bool:
         """Whether a claim for this one will be made by that time, and will find what is due."""
         lane = self._lanes.get(webhook_id)
@@ -129,12 +168,13 @@ class Lanes:
         turns: list[LaneTurn] = []
         while room > 0 and len(turns) < MAX_TURNS and (first := self._waiting.next(now=now)):
             lane, most, beside = first
-            limit = min(lane.room, room, most, max(1, left[lane.tenant.id] // beside))
+            limit = min(lane.room(now=now), room, most, max(1, left[lane.tenant.id] // beside))
             if limit == 0:
                 continue  # its window has shrunk; `finished` puts it back in line
-            room -= limit
-            left[lane.tenant.id] -= limit
-            turns.append(self._begin_claim(lane, limit, now))
+            turn = self._begin_claim(lane, limit, now)
+            room -= turn.limit
+            left[lane.tenant.id] -= turn.limit
+            turns.append(turn)
         self._waiting.end_round()
         return turns
 
@@ -161,6 +201,14 @@ class Lanes:
         lane.spaced_until = spaced_until
         has_more = taken >= turn.limit and spaced_until == -inf
         lane.next_due = NextDue(now, last_due) if has_more else upcoming
+        lane.in_flight += taken
+        self.in_flight += taken
+        self._end_claim(lane, unused=turn.limit - taken, now=now, host=host)
+
+    def dequeued(self, turn: LaneTurn, *, taken: int, now: float, host: str | None = None) -> None:
+        """Note that a turn took so many attempts from the queue, which are now in flight."""
+        lane = self._lanes[turn.webhook_id]
+        lane.queued -= taken
         lane.in_flight += taken
         self.in_flight += taken
         self._end_claim(lane, unused=turn.limit - taken, now=now, host=host)
@@ -235,10 +283,13 @@ class Lanes:
     def _begin_claim(self, lane: Lane, limit: int, now: float) -> LaneTurn:
         if lane.host is not None:
             lane.host.begin(now=now)
+        queued = not lane.needs_claim(now=now)
+        if queued:
+            limit = min(limit, lane.queued)
         lane.claiming = True
         lane.claimable = limit
         self._lanes.hold(lane, limit)
-        return LaneTurn(webhook_id=lane.webhook_id, limit=limit, since=lane.next_due.since)
+        return LaneTurn(lane.webhook_id, limit, lane.next_due.since, queued=queued)
 
     def _end_claim(self, lane: Lane, *, unused: int, now: float, host: str | None = None) -> None:
         lane.claimable = 0
@@ -262,9 +313,9 @@ class Lanes:
 
     def _place(self, lane: Lane, now: float) -> None:
         """Put a lane in line if it is due and has room, or on the calendar if it is due later."""
-        if lane.claiming or lane.next_due.due_at == inf or lane.webhook_id in self._blocked:
+        if lane.claiming or lane.due_at == inf or lane.webhook_id in self._blocked:
             return
         if lane.due_at > now:
             self._calendar.schedule(lane.webhook_id, lane.due_at)
-        elif lane.room > 0:
+        elif lane.room(now=now) > 0:
             self._waiting.add(lane, now=now)

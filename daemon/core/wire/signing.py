@@ -5,14 +5,17 @@ Both are made over the raw body (contract, section 1). While a rotation overlaps
 every request, so that a receiver may switch to the new one at any moment of the overlap.
 """
 
-import hmac
 import re
 from binascii import a2b_base64, b2a_base64
+from functools import lru_cache
 from urllib.parse import quote
 from uuid import UUID
 
+from daemon.core.wire.hmac_key import HmacKey
+
 PREFIX = "whsec_"
 USER_AGENT = "PenguinMails-Webhooks/1.0"
+KEYS_KEPT = 8192  # of the secrets that signed last
 
 # What a header value cannot carry or would lose: controls, non-ASCII, spaces at either end.
 UNFIT = re.compile(r"[^\x20-\x7e]|^ +| +$")
@@ -24,9 +27,10 @@ def sign(body: bytes, secret: str) -> str:
 
     The key is the whole secret as the user sees it, `whsec_` included.
     """
-    return f"sha256={hmac.digest(secret.encode(), body, 'sha256').hex()}"
+    return f"sha256={_own_key(secret).digest(body).hex()}"
 
 
+@lru_cache(KEYS_KEPT)
 def standard_key(secret: str) -> bytes | None:
     """
     Return the Standard Webhooks key of a secret: what follows `whsec_`, base64-decoded.
@@ -49,7 +53,7 @@ def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes)
     Standard Webhooks 1.0, symmetric signatures.
     """
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return f"v1,{b2a_base64(hmac.digest(key, signed, 'sha256'), newline=False).decode()}"
+    return f"v1,{b2a_base64(_prepared(key).digest(signed), newline=False).decode()}"
 
 
 def request_headers(
@@ -97,6 +101,16 @@ def _standard_headers(
         ("webhook-timestamp", str(timestamp)),
         ("webhook-signature", " ".join(signatures)),
     )
+
+
+@lru_cache(KEYS_KEPT)
+def _own_key(secret: str) -> HmacKey:
+    return HmacKey(secret.encode())
+
+
+@lru_cache(KEYS_KEPT)
+def _prepared(key: bytes) -> HmacKey:
+    return HmacKey(key)
 
 
 def _header_safe(value: str) -> str:

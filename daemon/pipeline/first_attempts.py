@@ -1,0 +1,258 @@
+"""
+First attempts that are made from the inbox, without a row before their result.
+
+Fan-out queues them in memory, the dispatcher begins them in their lanes' turns. The rule: only what
+is likely to begin at once is queued, within bounds by tenant; everything else, and what could not
+begin after all, becomes a pending row. So a change of a webhook is known to all of its attempts
+within a second, as it is to those that are claimed.
+"""
+
+import asyncio
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+
+import structlog
+
+from daemon.core.errors import StatementError
+from daemon.core.model.attempts import Claim
+from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.scheduling.lanes import Lanes
+from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
+from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.open_events import OpenEvent, OpenEvents
+from daemon.runtime.uuid7 import new_delivery_id
+from daemon.store import endpoints
+from daemon.store.database import Database
+from daemon.store.deliveries import NewDelivery
+from daemon.store.endpoints import Endpoint
+from daemon.store.event_inbox import Leasing
+
+log = structlog.get_logger()
+
+QUEUED_SECONDS = 0.4
+SWEEP_SECONDS = 0.2
+MOST_QUEUED = 4096
+MOST_OF_TENANT = 1024
+MOST_BYTES = 16 * 1024 * 1024
+MOST_BYTES_OF_TENANT = 4 * 1024 * 1024
+# Events stay in the inbox while so many attempts wait, or while more than a few wait for so long.
+ENOUGH_QUEUED = 1024
+FEW_QUEUED = 64
+ENOUGH_SECONDS = 0.1
+
+
+class FirstAttempts:
+    """The queue, and the loop that turns what waits in it for too long into pending rows."""
+
+    name = "first_attempts"
+
+    def __init__(
+        self,
+        database: Database,
+        lanes: Lanes,
+        waker: LaneWaker,
+        inserter: DeliveryInserter,
+        events: OpenEvents,
+        *,
+        leasing: Leasing,
+    ) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._lanes = lanes
+        self._inserter = inserter
+        self._events = events
+        self._leasing = leasing
+        self._waker = waker
+        self._queues: dict[WebhookId, deque[tuple[float, Claim]]] = {}
+        self._count: Counter[TenantId] = Counter()
+        self._bytes: Counter[TenantId] = Counter()
+        self._total_bytes = 0
+        self._total = 0
+        self._waited_seconds = 0.0  # by the attempt that was taken last
+        self._put_off: list[NewDelivery] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether fan-out should lease no more events: they would wait for longer here."""
+        slow = self._waited_seconds > ENOUGH_SECONDS and self._total > FEW_QUEUED
+        return slow or self._total >= ENOUGH_QUEUED
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return self._total
+
+    async def begin(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
+        """
+        Queue first attempts of these events, which are leased.
+
+        Returns the events of which none was queued. Of others, what could not be queued becomes
+        pending rows.
+        """
+        ids = {
+            webhook_id
+            for each in matched
+            if each.leased.data is not None
+            for webhook_id in each.webhooks
+        }
+        if not ids:
+            return list(matched)
+        async with self._database.connection() as db:
+            ready = await endpoints.find_ready(db, list(ids))
+        rest = [each for each in matched if not self._begin(each, ready)]
+        self._waker.wake.set()
+        self.wake.set()
+        return rest
+
+    def take(self, webhook_id: WebhookId, limit: int) -> list[Claim]:
+        """Remove and return up to `limit` of the webhook's attempts, the first ones."""
+        queue = self._queues.get(webhook_id, deque())
+        if queue:
+            self._waited_seconds = time.monotonic() - queue[0][0]
+        taken = [queue.popleft()[1] for _ in range(min(limit, len(queue)))]
+        self._count_out(webhook_id, taken)
+        return taken
+
+    def put_off(self, claims: Iterable[Claim]) -> None:
+        """Let attempts, which were taken and not made, become pending rows soon."""
+        for claim in claims:
+            leased = self._events.of(claim.delivery_id).leased
+            self._put_off.append(
+                NewDelivery(claim.delivery_id, claim.webhook_id, leased, claim.payload_bytes or 0)
+            )
+        self.wake.set()
+
+    def abandon(self, claim: Claim) -> None:
+        """Leave an attempt that failed by a fault of ours to whoever leases its event next."""
+        self._events.abandon(claim.delivery_id)
+
+    async def run_once(self) -> float:
+        """Turn what has waited for too long into pending rows, and what was put off."""
+        old = time.monotonic() - QUEUED_SECONDS
+        for webhook_id, queue in list(self._queues.items()):
+            late = []
+            while queue and queue[0][0] < old:
+                late.append(queue.popleft()[1])
+            if late:
+                self._count_out(webhook_id, late)
+                self._lanes.unqueue(webhook_id, len(late))
+                self.put_off(late)
+        await self.store_put_off()
+        return SWEEP_SECONDS if self._total else 1.0
+
+    async def store_put_off(self) -> None:
+        """Insert pending rows for attempts that were put off; they are due now."""
+        async with self._events.writing:
+            rows, self._put_off = self._put_off, []
+            if not rows:
+                return
+            try:
+                for event in await self._insert(self._by_event(rows)):
+                    for each in event.ids or ():
+                        self._events.abandon(each)
+            except BaseException:
+                self._put_off = rows + self._put_off
+                raise
+            self._events.settle(each.id for each in rows if self._events.is_open(each.id))
+
+    async def _insert(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
+        """Insert rows together, or one event's after the other; returns those that failed."""
+        try:
+            await self._inserter.insert(matched)
+        except StatementError:
+            if len(matched) == 1:
+                log.exception("event.not_fanned_out", event_id=str(matched[0].leased.event.id))
+                return list(matched)
+            return [failed for each in matched for failed in await self._insert([each])]
+        return []
+
+    def _by_event(self, rows: Sequence[NewDelivery]) -> list[MatchedEvent]:
+        """The rows by event, with its present lease; it ends if these are its last."""
+        by_event: dict[OpenEvent, list[NewDelivery]] = defaultdict(list)
+        for each in rows:
+            by_event[self._events.of(each.id)].append(each)
+        return [
+            MatchedEvent(
+                event.leased,
+                [each.webhook_id for each in several],
+                several[0].payload_bytes,
+                ids=[each.id for each in several],
+                ends=len(several) == event.unsettled,
+            )
+            for event, several in by_event.items()
+        ]
+
+    def _begin(self, matched: MatchedEvent, ready: Mapping[WebhookId, Endpoint]) -> bool:
+        """Queue what there is room for; False if that is nothing."""
+        leased, now = matched.leased, time.monotonic()
+        queued: list[Claim] = []
+        left: list[WebhookId] = []
+        for webhook_id in matched.webhooks:
+            endpoint = None if leased.data is None else ready.get(webhook_id)
+            if endpoint is None or not self._has_room(matched, webhook_id, now=now):
+                left.append(webhook_id)
+                continue
+            claim = self._claim(matched, webhook_id, endpoint)
+            self._queue(claim, since=now)
+            queued.append(claim)
+        if not queued:
+            return False
+        rows = [
+            NewDelivery(new_delivery_id(), each, leased, matched.payload_bytes) for each in left
+        ]
+        self._events.open(leased, [each.delivery_id for each in queued] + [r.id for r in rows])
+        self._put_off += rows
+        return True
+
+    def _has_room(self, matched: MatchedEvent, webhook_id: WebhookId, *, now: float) -> bool:
+        tenant_id, size = matched.leased.event.tenant_id, matched.payload_bytes
+        return (
+            self._total < MOST_QUEUED
+            and self._total_bytes + size <= MOST_BYTES
+            and self._count[tenant_id] < MOST_OF_TENANT
+            and self._bytes[tenant_id] + size <= MOST_BYTES_OF_TENANT
+            and self._lanes.queue_room(
+                webhook_id, tenant_id=tenant_id, of_tenant=self._count[tenant_id], now=now
+            )
+            > 0
+        )
+
+    def _claim(self, matched: MatchedEvent, webhook_id: WebhookId, endpoint: Endpoint) -> Claim:
+        leased = matched.leased
+        return Claim(
+            delivery_id=new_delivery_id(),
+            webhook_id=webhook_id,
+            tenant_id=leased.event.tenant_id,
+            event_id=leased.event.id,
+            event_type=leased.event.type,
+            event_created_at=leased.event.created_at,
+            data=leased.data,
+            attempt=1,
+            claimed_at=leased.leased_until - self._leasing.lease,
+            leased_until=leased.leased_until,
+            endpoint_url=endpoint.url,
+            secrets=endpoint.secrets,
+            payload_bytes=matched.payload_bytes,
+            from_inbox=True,
+        )
+
+    def _queue(self, claim: Claim, *, since: float) -> None:
+        size = claim.payload_bytes or 0
+        self._queues.setdefault(claim.webhook_id, deque()).append((since, claim))
+        self._count[claim.tenant_id] += 1
+        self._bytes[claim.tenant_id] += size
+        self._total += 1
+        self._total_bytes += size
+        self._lanes.queue(claim.webhook_id, tenant_id=claim.tenant_id, now=since)
+
+    def _count_out(self, webhook_id: WebhookId, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            size = claim.payload_bytes or 0
+            self._count[claim.tenant_id] -= 1
+            self._bytes[claim.tenant_id] -= size
+            self._total -= 1
+            self._total_bytes -= size
+            if not self._count[claim.tenant_id]:
+                del self._count[claim.tenant_id], self._bytes[claim.tenant_id]
+        if not self._queues.get(webhook_id):
+            self._queues.pop(webhook_id, None)

@@ -1,0 +1,86 @@
+"""
+Events of which first attempts are being made: each stays in the inbox until its last result.
+
+The rule: an event is nowhere but in the inbox while this daemon has its attempts in memory. When
+the process is killed, the event is found there again, and only webhooks without a row get it.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from daemon.core.model.ids import DeliveryId, EventId, WebhookId
+from daemon.store.event_inbox import LeasedEvent
+
+
+@dataclass(slots=True, eq=False)
+class OpenEvent:
+    """A leased event, and how many of its webhooks have no row yet."""
+
+    leased: LeasedEvent
+    unsettled: int
+
+
+class OpenEvents:
+    """
+    The open events by their attempts.
+
+    Whoever changes rows of open events holds `writing` until `settle`: of two transactions that
+    each store some of an event's results, one must know that it stores the last.
+    """
+
+    def __init__(self) -> None:
+        self.writing = asyncio.Lock()
+        self._by_attempt: dict[DeliveryId, OpenEvent] = {}
+        self._by_row: dict[tuple[EventId, WebhookId | None], OpenEvent] = {}
+
+    @property
+    def event_ids(self) -> list[EventId]:
+        """The events that are open."""
+        return [event_id for event_id, _ in self._by_row]
+
+    def open(self, leased: LeasedEvent, attempts: Iterable[DeliveryId]) -> None:
+        """Add an event with its attempts."""
+        event = OpenEvent(leased, 0)
+        self._by_row[_row(leased)] = event
+        for each in attempts:
+            self._by_attempt[each] = event
+            event.unsettled += 1
+
+    def of(self, attempt: DeliveryId) -> OpenEvent:
+        """The event of an attempt that is neither settled nor abandoned."""
+        return self._by_attempt[attempt]
+
+    def is_open(self, attempt: DeliveryId) -> bool:
+        """Whether the attempt is neither settled nor abandoned."""
+        return attempt in self._by_attempt
+
+    def renew(self, leased: LeasedEvent) -> bool:
+        """Note the new lease of an event; False if it is not open."""
+        event = self._by_row.get(_row(leased))
+        if event is None:
+            return False
+        event.leased = leased
+        return True
+
+    def has(self, leased: LeasedEvent) -> bool:
+        """Whether this event is open."""
+        return _row(leased) in self._by_row
+
+    def settle(self, attempts: Iterable[DeliveryId]) -> None:
+        """Note attempts that have their rows, or that are dropped for good."""
+        for each in attempts:
+            event = self._by_attempt.pop(each)
+            event.unsettled -= 1
+            if event.unsettled == 0 and self._by_row.get(_row(event.leased)) is event:
+                del self._by_row[_row(event.leased)]
+
+    def abandon(self, attempt: DeliveryId) -> None:
+        """Leave an attempt to whoever leases its event next, once the lease has lapsed."""
+        event = self._by_attempt.pop(attempt)
+        if self._by_row.get(_row(event.leased)) is event:
+            del self._by_row[_row(event.leased)]
+
+
+def _row(leased: LeasedEvent) -> tuple[EventId, WebhookId | None]:
+    return leased.event.id, leased.event.only

@@ -1,0 +1,36 @@
+"""Endpoints that may be called at once, with what a request to them needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from daemon.core.model.ids import WebhookId
+from daemon.core.model.secrets import StoredSecrets
+from daemon.store.secrets import stored_secrets
+from daemon.store.session import Connection
+from daemon.store.webhook_columns import url_and_credentials
+
+FIND_READY = f"""
+    SELECT w.id, w.secret_key, {url_and_credentials("w")},
+           CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
+               AS previous_secret_key
+      FROM webhooks AS w
+     WHERE w.id = ANY ($1::uuid[]) AND w.is_active AND NOT w.is_failing
+"""  # noqa: S608  made of constants only
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests of a webhook go, and its stored secrets."""
+
+    url: str
+    secrets: StoredSecrets
+
+
+async def find_ready(db: Connection, ids: Sequence[WebhookId]) -> dict[WebhookId, Endpoint]:
+    """Return those that are active and not failing: attempts of failing ones are spaced out."""
+    return {
+        WebhookId(row["id"]): Endpoint(
+            row["endpoint_url"], stored_secrets(WebhookId(row["id"]), row)
+        )
+        for row in await db.fetch(FIND_READY, ids)
+    }
