@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 
 import structlog
 
@@ -40,6 +41,8 @@ WORTH_A_TRANSACTION = 64
 HELD_SECONDS = 0.25
 # First attempts in the queue of an endpoint that was paused wait until they have become rows.
 PAUSED_SECONDS = 2.0
+LAST_SUCCESS_SECONDS = 1.0
+MOST_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class ResultWriter:
         self._first_results = first_results
         self._held = HeldResults(database, first_results, lease=lease)
         self._storing = 0
+        self._success_written_at: dict[WebhookId, float] = {}
         self._log = AttemptLog()
 
     @property
@@ -181,14 +185,31 @@ class ResultWriter:
         locked_rows = await claims.still_leased(db, missed)
         ours = [result for result in free if result.claim.delivery_id in next_due]
         changes, transitions = consequences(ours, health, self._limits)
-        if changes:
-            await endpoint_health.change_health(db, changes)
+        if written := [each for each in changes if self._is_news(each, health)]:
+            await endpoint_health.change_health(db, written)
         if recovered := _recovered(health, changes):
             await endpoint_health.notify_recovered(db, recovered)
         if transitions:
             await notices.write(db, transitions)
         free, locked = _split(free, lambda r: r.claim.delivery_id in locked_rows)
         return Stored(free, held + locked, next_due, changes, recovered, transitions)
+
+    def _is_news(self, change: HealthChange, before: Mapping[WebhookId, Health]) -> bool:
+        """
+        Whether a change is written: a success of a healthy endpoint is, once in a while.
+
+        `last_success_at` is up to LAST_SUCCESS_SECONDS late; it would be a row version for each
+        delivery.
+        """
+        now, webhook_id = time.monotonic(), change.webhook_id
+        if change.failed or change.health != before[webhook_id]:
+            return True
+        if now - self._success_written_at.get(webhook_id, -inf) < LAST_SUCCESS_SECONDS:
+            return False
+        if len(self._success_written_at) >= MOST_REMEMBERED:
+            self._success_written_at.clear()
+        self._success_written_at[webhook_id] = now
+        return True
 
     def _report(self, stored: Stored) -> None:
         """Count and log what was stored, and announce the next attempts."""

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from daemon.core.errors import StatementError
-from daemon.pipeline import first_attempts
+from daemon.pipeline import first_attempts, result_writer
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.store import results
 from daemon.store.deliveries import Inserted
@@ -82,6 +82,30 @@ async def test_a_delivered_event_costs_one_row_version(
     await until(counted)
     assert dict(await app.db.fetchrow(WRITES)) == {"inserted": 5, "updated": 0, "deleted": 0}
     assert await inbox_is_empty(app)
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(3600.0, 1), (0.0, 3)])
+async def test_a_success_of_a_healthy_endpoint_is_noted_once_in_a_while(
+    *,
+    app: Application,
+    database: str,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    written: int,
+) -> None:
+    monkeypatch.setattr(result_writer, "LAST_SUCCESS_SECONDS", seconds)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    times_noted = set()
+    async with serving(database):
+        for number in range(3):
+            await app.event(tenant, {"n": number})
+            await until(lambda n=number: settled(app, webhook, "success", n + 1))
+            times_noted.add((await app.health(webhook))["last_success_at"])
+
+    assert len(times_noted) == written
+    assert None not in times_noted
 
 
 async def test_the_row_of_a_first_attempt_has_what_a_claimed_one_has(

@@ -5,12 +5,15 @@ Contract, section 1: members `id`, `type`, `created_at`, `data` in this order, a
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 import orjson
 
 from daemon.core.wire.event_ids import public_event_id
 from daemon.core.wire.javascript_json import to_javascript_json
+
+KEPT_CHARACTERS = 64 * 1024  # of data; the bodies that were made last are kept
 
 
 def event_body(
@@ -29,6 +32,14 @@ def event_body(
 
     Raises ValueError when `data` is not JSON or `created_at` is naive.
     """
+    kept = len(data or "") <= KEPT_CHARACTERS
+    make = _kept_body if kept else _make_body
+    return make(event_id, event_type, created_at, data, public_id)
+
+
+def _make_body(
+    event_id: UUID, event_type: str, created_at: datetime, data: str | None, public_id: str | None
+) -> bytes:
     head = {
         "id": public_id or public_event_id(event_id),
         "type": event_type,
@@ -36,6 +47,10 @@ def event_body(
     }
     printed_data = b"null" if data is None else to_javascript_json(data)
     return orjson.dumps(head)[:-1] + b',"data":' + printed_data + b"}"
+
+
+# An event for several webhooks has one body.
+_kept_body = lru_cache(64)(_make_body)
 
 
 def _rfc3339(moment: datetime) -> str:
