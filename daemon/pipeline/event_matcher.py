@@ -4,6 +4,8 @@ Which webhooks want an event, by the indexed subscriptions of its tenant.
 A filter whose evaluation fails is noted on its webhook; it stops no other webhook.
 """
 
+from collections.abc import Sequence
+
 import structlog
 
 from daemon.core.matching.condition_index import Found
@@ -12,10 +14,12 @@ from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event
 from daemon.core.model.ids import WebhookId
+from daemon.pipeline.interrupted_events import Interrupted
 from daemon.pipeline.subscription_cache import FAILED
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import subscriptions
 from daemon.store.database import Database
+from daemon.store.event_inbox import LeasedEvent
 
 log = structlog.get_logger()
 
@@ -45,6 +49,20 @@ class EventMatcher:
                 wanted.append(webhook_id)
         await time_slice.yield_if_used()
         return sorted(wanted)
+
+    async def owed(
+        self,
+        leased: LeasedEvent,
+        data: object,
+        webhooks: Sequence[WebhookId],
+        interrupted: Interrupted,
+        *,
+        time_slice: TimeSlice,
+    ) -> list[WebhookId]:
+        """Return which webhooks an event that was leased before is still owed to, by id."""
+        paused = interrupted.paused_since(leased)
+        also = await self.subscribers_of(leased.event, data, paused, time_slice=time_slice)
+        return sorted({*webhooks, *also} - interrupted.served.get(leased.event.id, set()))
 
     async def _matches(
         self,

@@ -15,13 +15,14 @@ from contextlib import suppress
 import structlog
 
 from daemon.core.errors import DatabaseUnavailableError, StatementError
-from daemon.core.model.ids import TenantId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.inbox_reader import InboxReader
+from daemon.pipeline.interrupted_events import Interrupted, interrupted_among
 from daemon.pipeline.open_events import OpenEvents
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.pipeline.tenant_fanout import TenantFanout
@@ -62,6 +63,7 @@ class Fanout:
         metrics: Metrics,
     ) -> None:
         self.wake = asyncio.Event()
+        self._database = database
         self._metrics = metrics.pipeline
         self._events = events
         self._first_attempts = first_attempts
@@ -137,21 +139,18 @@ class Fanout:
     ) -> tuple[list[MatchedEvent], list[LeasedEvent]]:
         """Match the events that take no longer than others; returns them, and the rest."""
         dear_tenants = await self._cache.load_few({each.event.tenant_id for each in leased})
+        interrupted = await interrupted_among(self._database, leased)
         time_slice = TimeSlice()
         spent: dict[TenantId, float] = defaultdict(float)
         matched: list[MatchedEvent] = []
         dear: list[LeasedEvent] = []
         for each in leased:
             tenant_id, size = each.event.tenant_id, each.payload_bytes
-            if tenant_id in dear_tenants or size is None or each.again:
+            if tenant_id in dear_tenants or size is None or each.served_up_to is not None:
                 dear.append(each)
                 continue
             began = time.thread_time()  # a busy machine makes no tenant dear
-            index = self._cache.index_of(tenant_id)
-            data = parse_json(each.data) if index.needs_data(each.event.type) else None
-            webhooks = await self._matcher.subscribers_of(
-                each.event, data, index, time_slice=time_slice
-            )
+            webhooks = await self._webhooks_of(each, interrupted, time_slice)
             spent[tenant_id] += time.thread_time() - began
             if spent[tenant_id] > TENANT_SECONDS:
                 dear_tenants.add(tenant_id)
@@ -160,6 +159,19 @@ class Fanout:
             else:
                 matched.append(MatchedEvent(each, webhooks, size))
         return matched, dear
+
+    async def _webhooks_of(
+        self, leased: LeasedEvent, interrupted: Interrupted, time_slice: TimeSlice
+    ) -> list[WebhookId]:
+        index = self._cache.index_of(leased.event.tenant_id)
+        needs_data = leased.again or index.needs_data(leased.event.type)
+        data = parse_json(leased.data) if needs_data else None
+        webhooks = await self._matcher.subscribers_of(
+            leased.event, data, index, time_slice=time_slice
+        )
+        if not leased.again:
+            return webhooks
+        return await self._matcher.owed(leased, data, webhooks, interrupted, time_slice=time_slice)
 
     def _hand_over(self, tenant_id: TenantId, events: Sequence[LeasedEvent]) -> None:
         if tenant_id in self._handed_over:

@@ -22,7 +22,6 @@ from daemon.core.model.ids import TenantId, WebhookId
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import subscriptions
 from daemon.store.database import Database
-from daemon.store.event_inbox import LeasedEvent
 from daemon.store.session import Connection
 
 log = structlog.get_logger()
@@ -199,15 +198,6 @@ class SubscriptionCache:
                 return
             if tenant_id not in keep:
                 self._forget(tenant_id)
-
-
-async def paused_index(db: Connection, leased: LeasedEvent) -> SubscriptionIndex:
-    """Index the subscriptions of webhooks that were paused after this event came."""
-    index = SubscriptionIndex()
-    for subscription in await subscriptions.paused_since_arrival(db, leased):
-        if matcher := await matcher_of(db, subscription):
-            index.put(subscription.webhook_id, matcher)
-    return index
 
 
 async def matcher_of(db: Connection, subscription: Subscription) -> Matcher | None:

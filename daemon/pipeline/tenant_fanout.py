@@ -3,9 +3,6 @@ Fan-out of one tenant's events that take long: large ones, and those for hundred
 
 The rule: a tenant whose events are dear pays for them alone. Its events are fanned out here in a
 task of its own, piece by piece, while all others' go on; until then it gets no further turns.
-
-An event that was leased before may have been sent already, by a daemon that was killed: only
-webhooks without a delivery of it get one, also those that were paused meanwhile.
 """
 
 import asyncio
@@ -21,10 +18,11 @@ from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
-from daemon.pipeline.subscription_cache import SubscriptionCache, paused_index
+from daemon.pipeline.interrupted_events import interrupted_among
+from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
-from daemon.store import deliveries, inbox_leases, stored_events
+from daemon.store import inbox_leases, stored_events
 from daemon.store.database import Database
 from daemon.store.event_inbox import LeasedEvent, Leasing
 from daemon.store.payload_size import measure_event
@@ -118,13 +116,10 @@ class TenantFanout:
         if (up_to := leased.served_up_to) is not None:
             webhooks = [each for each in webhooks if each > up_to]
         if leased.again:
-            async with self._database.connection() as db:
-                served = await deliveries.served(db, leased.event.id)
-                paused = await paused_index(db, leased)
-            webhooks += await self._matcher.subscribers_of(
-                leased.event, data, paused, time_slice=time_slice
+            interrupted = await interrupted_among(self._database, [leased])
+            webhooks = await self._matcher.owed(
+                leased, data, webhooks, interrupted, time_slice=time_slice
             )
-            webhooks = sorted(set(webhooks) - served)
         return MatchedEvent(leased, webhooks, size)
 
     async def _insert(self, matched: MatchedEvent) -> None:

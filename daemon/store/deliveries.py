@@ -5,6 +5,7 @@ Deliveries are inserted by fan-out (here), leased by the dispatcher (`claims`) a
 results by the result writer (`results`).
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -150,13 +151,18 @@ async def insert_some(
 
 
 FIND_SERVED = """
-    SELECT webhook_id FROM webhook_deliveries WHERE event_id = $1 AND replay_id IS NULL
+    SELECT event_id, webhook_id
+      FROM webhook_deliveries
+     WHERE event_id = ANY ($1::uuid[]) AND replay_id IS NULL
 """
 
 
-async def served(db: Connection, event_id: EventId) -> set[WebhookId]:
-    """Return the webhooks that have a delivery of this event, replays excepted."""
-    return {WebhookId(row["webhook_id"]) for row in await db.fetch(FIND_SERVED, event_id)}
+async def served(db: Connection, ids: Sequence[EventId]) -> dict[EventId, set[WebhookId]]:
+    """Return the webhooks that have a delivery, replays excepted, of each event that has any."""
+    found: dict[EventId, set[WebhookId]] = defaultdict(set)
+    for row in await db.fetch(FIND_SERVED, ids):
+        found[EventId(row["event_id"])].add(WebhookId(row["webhook_id"]))
+    return found
 
 
 def _arguments(

@@ -30,7 +30,8 @@ class LeasedEvent:
 
     `payload_bytes` is the size of the data as PostgreSQL prints it, and `data` its JSON text; both
     are None where measuring may take long. `served_up_to` is the last webhook, by id, that has its
-    delivery already. An event that was leased before (`again`) may have deliveries to any webhook.
+    delivery already. An event that was leased before (`again`) may have deliveries to any webhook;
+    `arrived_at` is when it was inserted, None for those of earlier versions.
     """
 
     event: Event
@@ -41,6 +42,7 @@ class LeasedEvent:
     payload_bytes: int | None
     data: str | None
     again: bool = False
+    arrived_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ LEASE = f"""
          -- By place: no plan to choose, whatever the statistics say.
          WHERE ctid = ANY (ARRAY(SELECT row FROM locked))
      RETURNING ctid AS row, xid, tenant_id, event_id, webhook_id, served_up_to, leased_until,
-               leases > 1 AS again
+               leases > 1 AS again, arrived_at
     ), opened AS MATERIALIZED (
         SELECT leased.*, e.id, e.tenant_id AS owner, coalesce(e.event_type, '') AS event_type,
                -- A time that Python cannot represent would stop the whole inbox.
@@ -82,8 +84,8 @@ LEASE = f"""
     )"""  # noqa: S608  made of constants only
 OPENED = """
            opened.row, opened.xid::text, opened.tenant_id, opened.event_id, opened.webhook_id,
-           opened.served_up_to, opened.leased_until, opened.again, opened.id, opened.owner,
-           opened.event_type, opened.created_at, opened.payload_bytes,
+           opened.served_up_to, opened.leased_until, opened.again, opened.arrived_at,
+           opened.id, opened.owner, opened.event_type, opened.created_at, opened.payload_bytes,
            CASE WHEN opened.payload_bytes <= $3 THEN opened.event_data END AS data"""
 
 # The first rows at a `place` that no daemon has leased.
@@ -177,11 +179,13 @@ SCAN = f"""
     )
     SELECT scan.*, {OPENED}
       FROM (SELECT pg_current_snapshot()::text AS snapshot, now() AS at,
+                   -- Qualified: `xid` alone would be the text, and 1000 come before 999.
                    ARRAY(SELECT number::int FROM key ORDER BY number, xid, tenant_id) AS numbers,
-                   ARRAY(SELECT xid::text FROM key ORDER BY number, xid, tenant_id) AS xids,
+                   ARRAY(SELECT xid::text FROM key ORDER BY number, key.xid, tenant_id) AS xids,
                    ARRAY(SELECT tenant_id FROM key ORDER BY number, xid, tenant_id) AS tenants,
                    ARRAY(SELECT tenant_id FROM idle) AS idle,
-                   ARRAY(SELECT xid::text FROM unwanted ORDER BY xid, tenant_id) AS unwanted_xids,
+                   ARRAY(SELECT xid::text FROM unwanted ORDER BY unwanted.xid, tenant_id)
+                       AS unwanted_xids,
                    ARRAY(SELECT tenant_id FROM unwanted ORDER BY xid, tenant_id)
                        AS unwanted_tenants,
                    ARRAY(SELECT tenant_id FROM changed) AS changed_tenants,
@@ -316,6 +320,7 @@ def _leased_event(row: Any) -> LeasedEvent:
         payload_bytes=row["payload_bytes"],
         data=row["data"],
         again=row["again"],
+        arrived_at=row["arrived_at"],
     )
 
 

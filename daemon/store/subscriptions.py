@@ -1,11 +1,11 @@
 """Webhooks as fan-out reads them: which of them subscribe to which events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
-from daemon.store.event_inbox import LeasedEvent
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
 
@@ -60,19 +60,26 @@ async def by_id(db: Connection, ids: Sequence[WebhookId]) -> list[Subscription]:
 
 
 FIND_PAUSED_SINCE = f"""
-    SELECT {SUBSCRIPTION}
-      FROM webhook_event_inbox AS i
-      JOIN webhooks AS w ON w.tenant_id = $2 AND NOT w.is_active AND w.paused_at > i.arrived_at
-     WHERE i.ctid = $1
-     LIMIT $3
+    SELECT {SUBSCRIPTION}, w.paused_at
+      FROM unnest($1::uuid[], $2::timestamptz[]) AS tenant (id, since)
+     CROSS JOIN LATERAL (
+            SELECT *
+              FROM webhooks
+             WHERE tenant_id = tenant.id AND NOT is_active AND paused_at > tenant.since
+             LIMIT $3) AS w
 """  # noqa: S608  made of constants only
-MOST_PAUSED = 1000
+MOST_PAUSED = 200  # of one tenant
 
 
-async def paused_since_arrival(db: Connection, leased: LeasedEvent) -> list[Subscription]:
-    """Return the subscriptions of webhooks that were paused after this event came."""
-    rows = await db.fetch(FIND_PAUSED_SINCE, leased.row, leased.event.tenant_id, MOST_PAUSED)
-    return _subscriptions(rows)
+async def paused_since(
+    db: Connection, since: Mapping[TenantId, datetime]
+) -> list[tuple[Subscription, datetime]]:
+    """Return subscriptions of webhooks that were paused after their tenant's time, and when."""
+    if not since:
+        return []
+    rows = await db.fetch(FIND_PAUSED_SINCE, list(since), list(since.values()), MOST_PAUSED)
+    times = [row["paused_at"] for row in rows]
+    return list(zip(_subscriptions(rows), times, strict=True))
 
 
 def _subscriptions(rows: Sequence[Any]) -> list[Subscription]:

@@ -101,6 +101,8 @@ async def go_through_outage(folder: Path) -> dict[str, Any]:
         _shell("ip link set lo down")
         await app.events(tenant, 3)
         await until(lambda: log.read_text().count("delivery.postponed") >= 3)
+        # First attempts have rows from then on.
+        await until(lambda: rows_are(db, ["pending_retry"] * 3 + ["success"]))
         during = await statuses(db)
         _shell("ip link set lo up")
         await until(lambda: rows_are(db, ["success"] * 4))

@@ -41,6 +41,21 @@ async def db(database: str) -> AsyncIterator[Database]:
     await opened.close(within=timedelta(seconds=1))
 
 
+async def scan_keys(db: Database) -> list[tuple[int, UUID]]:
+    """The places that a scan finds: numbers of transactions, and tenants."""
+    ranges = InboxScan(keys_per_range=100).ranges()
+    async with db.connection() as connection:
+        found = await event_inbox.scan(
+            *(connection, ranges, LEASING),
+            seen=EMPTY_SNAPSHOT,
+            waiting=[],
+            keys=100,
+            limit=1,
+            per_key=1,
+        )
+    return [(key.xid, key.tenant_id) for _, key in found.keys]
+
+
 async def lease(db: Database, *, key: int = 7, limit: int = 500) -> list[LeasedEvent]:
     """Lease what a daemon that knows nothing yet finds first."""
     scan = InboxScan(keys_per_range=100)
@@ -228,6 +243,8 @@ async def test_an_event_that_cannot_be_inserted_stops_no_other_of_its_tenant(
         return await original(self, matched)
 
     monkeypatch.setattr(DeliveryInserter, "insert", insert)
+    # None is sent before it has a row.
+    monkeypatch.setattr(Lanes, "queue_room", lambda *_, **__: 0)
     async with serving(database):
         await until(lambda: settled(app, webhook, "success", 2))
         later = await app.event(tenant)
@@ -236,6 +253,30 @@ async def test_an_event_that_cannot_be_inserted_stops_no_other_of_its_tenant(
     delivered = {row["event_id"] for row in await app.deliveries(webhook)}
     assert delivered == {first, last, later}
     assert await app.db.fetchval("SELECT event_id FROM webhook_event_inbox") == bad
+
+
+async def test_each_place_of_a_scan_is_named_with_its_own_tenant(
+    app: Application, db: Database
+) -> None:
+    """Numbers of transactions are compared as numbers: 999 is before 1000, as text it is not."""
+    tenants = [await app.tenant(), await app.tenant()]
+    for tenant in tenants:
+        await app.webhook(tenant, "https://receiver.example/")
+    for number in range(4):
+        await app.event(tenants[number % 2])
+    await app.db.execute(
+        "UPDATE webhook_event_inbox AS i SET xid = (998 + n.number)::text::xid8"
+        " FROM (SELECT event_id, row_number() OVER (ORDER BY xid) AS number"
+        "         FROM webhook_event_inbox) AS n WHERE n.event_id = i.event_id"
+    )
+
+    found = await scan_keys(db)
+
+    stored = await app.db.fetch(
+        "SELECT xid::text::int AS xid, tenant_id FROM webhook_event_inbox ORDER BY xid"
+    )
+    assert found == [(row["xid"], row["tenant_id"]) for row in stored]
+    assert [xid for xid, _ in found] == [999, 1000, 1001, 1002]
 
 
 async def test_events_of_tenants_without_webhooks_take_nobodys_turn(
