@@ -9,15 +9,16 @@ within a second, as it is to those that are claimed.
 
 import asyncio
 import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
 from daemon.core.errors import StatementError
 from daemon.core.model.attempts import Claim
-from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.lanes import Lanes
+from daemon.pipeline.attempt_queue import AttemptQueue
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
@@ -32,14 +33,6 @@ log = structlog.get_logger()
 
 QUEUED_SECONDS = 0.4
 SWEEP_SECONDS = 0.2
-MOST_QUEUED = 4096
-MOST_OF_TENANT = 1024
-MOST_BYTES = 16 * 1024 * 1024
-MOST_BYTES_OF_TENANT = 4 * 1024 * 1024
-# Events stay in the inbox while so many attempts wait, or while more than a few wait for so long.
-ENOUGH_QUEUED = 1024
-FEW_QUEUED = 64
-ENOUGH_SECONDS = 0.1
 
 
 class FirstAttempts:
@@ -64,23 +57,17 @@ class FirstAttempts:
         self._events = events
         self._leasing = leasing
         self._waker = waker
-        self._queues: dict[WebhookId, deque[tuple[float, Claim]]] = {}
-        self._count: Counter[TenantId] = Counter()
-        self._bytes: Counter[TenantId] = Counter()
-        self._total_bytes = 0
-        self._total = 0
-        self._waited_seconds = 0.0  # by the attempt that was taken last
+        self._queue = AttemptQueue()
         self._put_off: list[NewDelivery] = []
 
     @property
     def full(self) -> bool:
-        """Whether fan-out should lease no more events: they would wait for longer here."""
-        slow = self._waited_seconds > ENOUGH_SECONDS and self._total > FEW_QUEUED
-        return slow or self._total >= ENOUGH_QUEUED
+        """Whether fan-out should lease no more events."""
+        return self._queue.full
 
     def __len__(self) -> int:
         """How many wait."""
-        return self._total
+        return len(self._queue)
 
     async def begin(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
         """
@@ -106,12 +93,7 @@ class FirstAttempts:
 
     def take(self, webhook_id: WebhookId, limit: int) -> list[Claim]:
         """Remove and return up to `limit` of the webhook's attempts, the first ones."""
-        queue = self._queues.get(webhook_id, deque())
-        if queue:
-            self._waited_seconds = time.monotonic() - queue[0][0]
-        taken = [queue.popleft()[1] for _ in range(min(limit, len(queue)))]
-        self._count_out(webhook_id, taken)
-        return taken
+        return self._queue.take(webhook_id, limit)
 
     def put_off(self, claims: Iterable[Claim]) -> None:
         """Let attempts, which were taken and not made, become pending rows soon."""
@@ -128,17 +110,11 @@ class FirstAttempts:
 
     async def run_once(self) -> float:
         """Turn what has waited for too long into pending rows, and what was put off."""
-        old = time.monotonic() - QUEUED_SECONDS
-        for webhook_id, queue in list(self._queues.items()):
-            late = []
-            while queue and queue[0][0] < old:
-                late.append(queue.popleft()[1])
-            if late:
-                self._count_out(webhook_id, late)
-                self._lanes.unqueue(webhook_id, len(late))
-                self.put_off(late)
+        for webhook_id, late in self._queue.take_older(time.monotonic() - QUEUED_SECONDS):
+            self._lanes.unqueue(webhook_id, len(late))
+            self.put_off(late)
         await self.store_put_off()
-        return SWEEP_SECONDS if self._total else 1.0
+        return SWEEP_SECONDS if self._queue else 1.0
 
     async def store_put_off(self) -> None:
         """Insert pending rows for attempts that were put off; they are due now."""
@@ -193,7 +169,8 @@ class FirstAttempts:
                 left.append(webhook_id)
                 continue
             claim = self._claim(matched, webhook_id, endpoint)
-            self._queue(claim, since=now)
+            self._queue.add(claim, now=now)
+            self._lanes.queue(webhook_id, tenant_id=claim.tenant_id, now=now)
             queued.append(claim)
         if not queued:
             return False
@@ -205,17 +182,12 @@ class FirstAttempts:
         return True
 
     def _has_room(self, matched: MatchedEvent, webhook_id: WebhookId, *, now: float) -> bool:
-        tenant_id, size = matched.leased.event.tenant_id, matched.payload_bytes
-        return (
-            self._total < MOST_QUEUED
-            and self._total_bytes + size <= MOST_BYTES
-            and self._count[tenant_id] < MOST_OF_TENANT
-            and self._bytes[tenant_id] + size <= MOST_BYTES_OF_TENANT
-            and self._lanes.queue_room(
-                webhook_id, tenant_id=tenant_id, of_tenant=self._count[tenant_id], now=now
-            )
-            > 0
-        )
+        tenant_id = matched.leased.event.tenant_id
+        if not self._queue.has_room(tenant_id, matched.payload_bytes):
+            return False
+        of_tenant = self._queue.of_tenant(tenant_id)
+        room = self._lanes.queue_room(webhook_id, tenant_id=tenant_id, of_tenant=of_tenant, now=now)
+        return room > 0
 
     def _claim(self, matched: MatchedEvent, webhook_id: WebhookId, endpoint: Endpoint) -> Claim:
         leased = matched.leased
@@ -235,24 +207,3 @@ class FirstAttempts:
             payload_bytes=matched.payload_bytes,
             from_inbox=True,
         )
-
-    def _queue(self, claim: Claim, *, since: float) -> None:
-        size = claim.payload_bytes or 0
-        self._queues.setdefault(claim.webhook_id, deque()).append((since, claim))
-        self._count[claim.tenant_id] += 1
-        self._bytes[claim.tenant_id] += size
-        self._total += 1
-        self._total_bytes += size
-        self._lanes.queue(claim.webhook_id, tenant_id=claim.tenant_id, now=since)
-
-    def _count_out(self, webhook_id: WebhookId, claims: Sequence[Claim]) -> None:
-        for claim in claims:
-            size = claim.payload_bytes or 0
-            self._count[claim.tenant_id] -= 1
-            self._bytes[claim.tenant_id] -= size
-            self._total -= 1
-            self._total_bytes -= size
-            if not self._count[claim.tenant_id]:
-                del self._count[claim.tenant_id], self._bytes[claim.tenant_id]
-        if not self._queues.get(webhook_id):
-            self._queues.pop(webhook_id, None)

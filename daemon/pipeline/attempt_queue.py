@@ -1,0 +1,95 @@
+"""
+First attempts that wait in memory for their lanes' turns, within bounds by tenant and in all.
+
+It is kept short: what waits here is known to this daemon alone.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+
+from daemon.core.model.attempts import Claim
+from daemon.core.model.ids import TenantId, WebhookId
+
+MOST_QUEUED = 4096
+MOST_OF_TENANT = 1024
+MOST_BYTES = 16 * 1024 * 1024
+MOST_BYTES_OF_TENANT = 4 * 1024 * 1024
+# Events stay in the inbox while so many attempts wait, or while more than a few wait for so long.
+ENOUGH_QUEUED = 1024
+FEW_QUEUED = 64
+ENOUGH_SECONDS = 0.1
+
+
+class AttemptQueue:
+    """Claims by webhook, the first ones first."""
+
+    def __init__(self) -> None:
+        self._queues: dict[WebhookId, deque[tuple[float, Claim]]] = {}
+        self._count: Counter[TenantId] = Counter()
+        self._bytes: Counter[TenantId] = Counter()
+        self._total_bytes = 0
+        self._total = 0
+        self._waited_seconds = 0.0  # by the attempt that was taken last
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return self._total
+
+    @property
+    def full(self) -> bool:
+        """Whether others should wait in the inbox: they would wait for longer here."""
+        slow = self._waited_seconds > ENOUGH_SECONDS and self._total > FEW_QUEUED
+        return slow or self._total >= ENOUGH_QUEUED
+
+    def of_tenant(self, tenant_id: TenantId) -> int:
+        """How many of this tenant wait."""
+        return self._count[tenant_id]
+
+    def has_room(self, tenant_id: TenantId, size: int) -> bool:
+        """Whether an attempt with so many bytes of data may be added."""
+        return (
+            self._total < MOST_QUEUED
+            and self._total_bytes + size <= MOST_BYTES
+            and self._count[tenant_id] < MOST_OF_TENANT
+            and self._bytes[tenant_id] + size <= MOST_BYTES_OF_TENANT
+        )
+
+    def add(self, claim: Claim, *, now: float) -> None:
+        """Add an attempt, at a time of the monotonic clock."""
+        self._queues.setdefault(claim.webhook_id, deque()).append((now, claim))
+        self._count_in(claim, 1)
+
+    def take(self, webhook_id: WebhookId, limit: int) -> list[Claim]:
+        """Remove and return up to `limit` of the webhook's attempts."""
+        queue = self._queues.get(webhook_id, deque())
+        if queue:
+            self._waited_seconds = time.monotonic() - queue[0][0]
+        taken = [queue.popleft()[1] for _ in range(min(limit, len(queue)))]
+        self._count_out(webhook_id, taken)
+        return taken
+
+    def take_older(self, since: float) -> Iterator[tuple[WebhookId, list[Claim]]]:
+        """Remove and yield, by webhook, the attempts that were added before this time."""
+        for webhook_id, queue in list(self._queues.items()):
+            late: list[Claim] = []
+            while queue and queue[0][0] < since:
+                late.append(queue.popleft()[1])
+            if late:
+                self._count_out(webhook_id, late)
+                yield webhook_id, late
+
+    def _count_in(self, claim: Claim, change: int) -> None:
+        size = change * (claim.payload_bytes or 0)
+        self._count[claim.tenant_id] += change
+        self._bytes[claim.tenant_id] += size
+        self._total += change
+        self._total_bytes += size
+
+    def _count_out(self, webhook_id: WebhookId, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self._count_in(claim, -1)
+            if not self._count[claim.tenant_id]:
+                del self._count[claim.tenant_id], self._bytes[claim.tenant_id]
+        if not self._queues.get(webhook_id):
+            self._queues.pop(webhook_id, None)

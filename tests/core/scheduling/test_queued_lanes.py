@@ -1,0 +1,134 @@
+"""First attempts in memory have turns like others, need no claim, and come after what is due."""
+
+from math import inf
+
+from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.scheduling.endpoint_lane import NOTHING_DUE
+from daemon.core.scheduling.lanes import MOST_QUEUED, Lanes, LaneTurn
+from tests.core.scheduling.driven_lanes import A, B, at, finish, lanes_of, mark_due, widen
+
+
+def queue(lanes: Lanes, *ids: WebhookId, now: float = 0.0) -> None:
+    for webhook_id in ids:
+        lanes.queue(webhook_id, tenant_id=TenantId(webhook_id), now=now)
+
+
+def take(lanes: Lanes, turn: LaneTurn, *, now: float = 0.0) -> None:
+    lanes.dequeued(turn, taken=turn.limit, now=now)
+
+
+def room(lanes: Lanes, webhook_id: WebhookId, *, of_tenant: int = 0, now: float = 0.0) -> int:
+    return lanes.queue_room(
+        webhook_id, tenant_id=TenantId(webhook_id), of_tenant=of_tenant, now=now
+    )
+
+
+def test_a_queued_attempt_has_a_turn_for_the_queue() -> None:
+    lanes = lanes_of()
+    queue(lanes, A)
+
+    [turn] = lanes.next_turns(now=0.0, room=10)
+    take(lanes, turn)
+
+    assert turn == LaneTurn(A, 1, None, queued=True)
+    assert lanes.in_flight == 1
+    assert lanes.next_turns(now=0.0, room=10) == []
+
+
+def test_the_window_bounds_queued_attempts_in_flight() -> None:
+    lanes = lanes_of()
+    queue(lanes, A, A, A)
+
+    [turn] = lanes.next_turns(now=0.0, room=10)
+    take(lanes, turn)
+    while_full = lanes.next_turns(now=0.0, room=10)
+    finish(lanes, A)
+
+    assert (turn.limit, while_full) == (2, [])
+    assert lanes.next_turns(now=0.0, room=10) == [LaneTurn(A, 1, None, queued=True)]
+
+
+def test_what_is_due_in_the_database_comes_first() -> None:
+    lanes = lanes_of()
+    queue(lanes, A)
+    mark_due(lanes, A)
+
+    [claim] = lanes.next_turns(now=0.0, room=10)
+    lanes.claimed(claim, taken=1, last_due=at(0), upcoming=NOTHING_DUE, now=0.0)
+    [queued] = lanes.next_turns(now=0.0, room=10)
+
+    assert (claim.queued, queued.queued) == (False, True)
+
+
+def test_what_is_due_later_does_not_delay_the_queue() -> None:
+    lanes = lanes_of()
+    mark_due(lanes, A, due_at=60.0)
+    queue(lanes, A)
+
+    [turn] = lanes.next_turns(now=0.0, room=10)
+    take(lanes, turn)
+    finish(lanes, A)
+
+    assert turn.queued
+    assert lanes.next_due_in(now=0.0) == 60.0
+
+
+def test_lanes_with_queues_take_turns_with_others() -> None:
+    lanes = lanes_of()
+    queue(lanes, A, A)
+    mark_due(lanes, B)
+
+    assert [each.webhook_id for each in lanes.next_turns(now=0.0, room=2)] == [A, B]
+
+
+def test_a_lane_whose_queue_was_emptied_has_no_turn() -> None:
+    lanes = lanes_of()
+    queue(lanes, A, A)
+    lanes.unqueue(A, 2)
+
+    assert lanes.next_turns(now=0.0, room=10) == []
+    assert lanes.ready == 0
+
+
+def test_a_lane_that_is_spaced_out_begins_nothing_from_its_queue() -> None:
+    lanes = lanes_of()
+    queue(lanes, A)
+    lanes.space(A, until=5.0, now=0.0)
+
+    assert lanes.next_turns(now=4.9, room=10) == []
+    assert room(lanes, A, now=4.9) == 0
+    assert len(lanes.next_turns(now=5.0, room=10)) == 1
+
+
+def test_a_new_endpoint_may_queue_what_its_window_and_its_tenants_share_hold() -> None:
+    lanes = lanes_of(slots=16)
+
+    assert room(lanes, A) == 2
+    assert room(lanes, A, of_tenant=inf) < 0  # type: ignore[arg-type]
+    queue(lanes, A, A)
+    assert room(lanes, A, of_tenant=2) == 0
+
+
+def test_a_quick_endpoint_may_queue_what_it_is_likely_to_take_soon() -> None:
+    lanes = lanes_of(widest=10)
+    widen(lanes, A)
+
+    finish_time_ms = 10.0
+    assert room(lanes, A) == int(10 * 200 / finish_time_ms)
+    assert room(lanes, A) <= MOST_QUEUED
+
+
+def test_nothing_is_queued_behind_a_backlog() -> None:
+    lanes = lanes_of()
+    widen(lanes, A)
+    mark_due(lanes, A)
+
+    assert room(lanes, A) == 0
+
+
+def test_a_lane_with_a_queue_is_not_forgotten() -> None:
+    lanes = lanes_of()
+    queue(lanes, A)
+    lanes.forget_idle()
+
+    assert len(lanes.next_turns(now=0.0, room=10)) == 1

@@ -1,0 +1,102 @@
+"""The queue of first attempts: in order, and bounded by tenant and in all."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from daemon.core.model.attempts import Claim
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.secrets import StoredSecrets
+from daemon.pipeline import attempt_queue
+from daemon.pipeline.attempt_queue import ENOUGH_QUEUED, MOST_BYTES_OF_TENANT, AttemptQueue
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+WEBHOOK, TENANT, OTHER = WebhookId(uuid4()), TenantId(uuid4()), TenantId(uuid4())
+
+
+def claim(*, size: int = 10, tenant_id: TenantId = TENANT, webhook: WebhookId = WEBHOOK) -> Claim:
+    url = "https://receiver.example/"
+    return Claim(
+        *(DeliveryId(uuid4()), webhook, tenant_id, EventId(uuid4()), "email.opened", NOW, "{}"),
+        attempt=1,
+        claimed_at=NOW,
+        leased_until=NOW,
+        endpoint_url=url,
+        secrets=StoredSecrets(webhook, "whsec_secret", endpoint_url=url),
+        payload_bytes=size,
+        from_inbox=True,
+    )
+
+
+def test_attempts_are_taken_in_order_and_by_webhook() -> None:
+    queue = AttemptQueue()
+    first, second, other = claim(), claim(), claim(webhook=WebhookId(uuid4()))
+    for each in (first, other, second):
+        queue.add(each, now=0.0)
+
+    assert queue.take(WEBHOOK, 1) == [first]
+    assert queue.take(WEBHOOK, 5) == [second]
+    assert queue.take(WEBHOOK, 5) == []
+    assert len(queue) == queue.of_tenant(TENANT) == 1
+
+
+def test_old_attempts_are_taken_out_and_younger_ones_stay() -> None:
+    queue = AttemptQueue()
+    old, young = claim(), claim()
+    queue.add(old, now=1.0)
+    queue.add(young, now=2.0)
+
+    assert list(queue.take_older(1.5)) == [(WEBHOOK, [old])]
+    assert list(queue.take_older(1.5)) == []
+    assert queue.take(WEBHOOK, 5) == [young]
+
+
+def test_a_tenant_that_has_its_share_leaves_room_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attempt_queue, "MOST_OF_TENANT", 2)
+    queue = AttemptQueue()
+    for _ in range(2):
+        queue.add(claim(), now=0.0)
+
+    assert not queue.has_room(TENANT, 1)
+    assert queue.has_room(OTHER, 1)
+    queue.take(WEBHOOK, 1)
+    assert queue.has_room(TENANT, 1)
+
+
+def test_the_bytes_of_a_tenant_are_bounded_up_to_the_last() -> None:
+    queue = AttemptQueue()
+    queue.add(claim(size=MOST_BYTES_OF_TENANT - 100), now=0.0)
+
+    assert queue.has_room(TENANT, 100)
+    assert not queue.has_room(TENANT, 101)
+    assert queue.has_room(OTHER, MOST_BYTES_OF_TENANT)
+    assert not queue.has_room(OTHER, MOST_BYTES_OF_TENANT + 1)
+
+
+def test_it_is_full_at_its_bound_and_not_before() -> None:
+    queue = AttemptQueue()
+    for _ in range(ENOUGH_QUEUED - 1):
+        queue.add(claim(), now=0.0)
+    before = queue.full
+    queue.add(claim(), now=0.0)
+
+    assert (before, queue.full) == (False, True)
+
+
+def test_it_is_full_when_what_is_taken_has_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("daemon.pipeline.attempt_queue.time.monotonic", lambda: 10.0)
+    queue = AttemptQueue()
+    for number in range(attempt_queue.FEW_QUEUED + 3):
+        queue.add(replace(claim(), attempt=number), now=9.0 if number == 0 else 9.95)
+
+    queue.take(WEBHOOK, 1)
+    after_a_long_wait = queue.full
+    queue.take(WEBHOOK, 1)
+
+    assert (after_a_long_wait, queue.full) == (True, False)
