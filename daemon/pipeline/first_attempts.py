@@ -23,7 +23,7 @@ from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import endpoints
+from daemon.store import endpoints, results
 from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
 from daemon.store.endpoints import Endpoint
@@ -105,7 +105,7 @@ class FirstAttempts:
         self.wake.set()
 
     def abandon(self, claim: Claim) -> None:
-        """Leave an attempt that failed by a fault of ours to whoever leases its event next."""
+        """Leave an attempt that failed by a fault of ours to the next lease of its event."""
         self._events.abandon(claim.delivery_id)
 
     async def run_once(self) -> float:
@@ -136,11 +136,20 @@ class FirstAttempts:
         try:
             await self._inserter.insert(matched)
         except StatementError:
-            if len(matched) == 1:
-                log.exception("event.not_fanned_out", event_id=str(matched[0].leased.event.id))
-                return list(matched)
-            return [failed for each in matched for failed in await self._insert([each])]
+            if len(matched) > 1:
+                return [failed for each in matched for failed in await self._insert([each])]
+            [event] = matched
+            if await self._is_inserted(event):
+                return []
+            log.exception("event.not_fanned_out", event_id=str(event.leased.event.id))
+            return [event]
         return []
+
+    async def _is_inserted(self, matched: MatchedEvent) -> bool:
+        """Whether the rows are there already: the connection was lost while they were committed."""
+        ids = list(matched.ids or ())
+        async with self._database.connection() as db:
+            return await results.stored(db, ids) == set(ids)
 
     def _by_event(self, rows: Sequence[NewDelivery]) -> list[MatchedEvent]:
         """The rows by event, with its present lease; it ends if these are its last."""

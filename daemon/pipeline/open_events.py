@@ -25,8 +25,9 @@ class OpenEvents:
     """
     The open events by their attempts.
 
-    Whoever changes rows of open events holds `writing` until `settle`: of two transactions that
-    each store some of an event's results, one must know that it stores the last.
+    A transaction that changes rows of open events runs under `writing`, from before it begins until
+    after `settle`: of two that each store some of an event's results, one must know that it stores
+    the last.
     """
 
     def __init__(self) -> None:
@@ -76,7 +77,7 @@ class OpenEvents:
                 del self._by_row[_row(event.leased)]
 
     def abandon(self, attempt: DeliveryId) -> None:
-        """Leave an attempt to whoever leases its event next, once the lease has lapsed."""
+        """Leave an attempt to the next lease of its event, once this one has lapsed."""
         event = self._by_attempt.pop(attempt)
         if self._by_row.get(_row(event.leased)) is event:
             del self._by_row[_row(event.leased)]

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
-from daemon.core.errors import StatementError
+from daemon.core.errors import DatabaseUnavailableError, StatementError
 from daemon.pipeline import first_attempts, result_writer
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.store import results
@@ -384,3 +385,35 @@ async def test_a_stop_leaves_what_has_not_begun_to_the_next_daemon(
 
     assert stopped_with < 5
     assert times(receiver, "/hook") == dict.fromkeys(range(5), 1)
+
+
+async def test_rows_whose_commit_has_an_unknown_end_hold_up_no_others(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = DeliveryInserter.insert
+    interrupted: list[bool] = []
+
+    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
+        inserted = await original(self, matched)
+        if not interrupted and not all(each.ends for each in matched):
+            interrupted.append(True)
+            raise DatabaseUnavailableError("the connection was lost")
+        return inserted
+
+    monkeypatch.setattr(DeliveryInserter, "insert", insert)
+    receiver.answer = lambda it: Reply(after=1.0 if it.path == "/slow" else 0.0)
+    tenant = await app.tenant()
+    slow = await app.webhook(tenant, receiver.url + "/slow")
+    failing = await app.webhook(tenant, receiver.url + "/failing")
+    # It gets a row at once, while the other's first attempt is in flight.
+    await app.db.execute("UPDATE webhooks SET is_failing = TRUE WHERE id = $1", failing)
+    with capture_logs() as lines:
+        async with serving(database):
+            await publish(app, tenant, 1)
+            await until(lambda: settled(app, slow, "success", 1))
+            await until(lambda: settled(app, failing, "success", 1))
+            await until(lambda: inbox_is_empty(app))
+
+    assert interrupted
+    assert times(receiver, "/slow") == times(receiver, "/failing") == {0: 1}
+    assert "event.not_fanned_out" not in {each["event"] for each in lines}
