@@ -36,6 +36,7 @@ MAX_ADDRESSES_TRIED = 8
 HAPPY_EYEBALLS_DELAY_SECONDS = 0.25  # RFC 8305, section 5
 # Less than an attempt may take, so that a slow proxy is not mistaken for a slow receiver.
 PROXY_CONNECT_SECONDS = 2.0
+OPENING_SECONDS = 0.001  # of the event loop's time
 
 
 class Connector:
@@ -63,7 +64,7 @@ class Connector:
         self._proxy_resolver = proxy_resolver or resolver
         self._tls = tls
         self._proxy = proxy
-        self._tls_budget = budget
+        self._budget = budget
         self._network = network
 
     async def open(
@@ -79,6 +80,7 @@ class Connector:
         OSError (ConnectionError when the receiver hangs up during the TLS handshake);
         PostponedError when the name servers or the proxy fail.
         """
+        await self._budget.turn(OPENING_SECONDS)
         target = peer.target
         context = None
         if target.tls:
@@ -91,7 +93,7 @@ class Connector:
         try:
             destination = _destination(sock)
             if context is None:
-                _, connection = await self._loop.create_connection(HttpConnection, sock=sock)
+                connection = await self._start_http(sock)
             else:
                 timings.enter("tls")
                 connection = await self._start_tls(sock, context, target.host)
@@ -160,12 +162,18 @@ class Connector:
         except (LookupFailedError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise ProxyError("the egress proxy cannot be reached") from error
 
+    async def _start_http(self, sock: socket.socket) -> HttpConnection:
+        _, connection = await self._loop.create_connection(
+            lambda: HttpConnection(budget=self._budget), sock=sock
+        )
+        return connection
+
     async def _start_tls(
         self, sock: socket.socket, context: ssl.SSLContext, host: str
     ) -> HttpConnection:
         connection = HttpConnection()
         _, transport = await self._loop.create_connection(
-            lambda: TlsTransport(connection, context, host, budget=self._tls_budget), sock=sock
+            lambda: TlsTransport(connection, context, host, budget=self._budget), sock=sock
         )
         try:
             await transport.handshake

@@ -6,18 +6,28 @@ Rule: a receiver is untrusted. Bytes that no request asked for end the connectio
 
 import asyncio
 import select
+from functools import partial
 from typing import cast
 
 from daemon.egress.deadline import Deadline
+from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.response_reader import NO_RESPONSE, RawResponse, ResponseError, ResponseReader
 from daemon.egress.routes import SocketAddress
 
+# What is read at once of an ordinary response; more may take a millisecond.
+SMALL_BYTES = 1024
+
 
 class HttpConnection(asyncio.Protocol):
-    """A connection to a receiver, over TCP or over a TlsTransport."""
+    """
+    A connection to a receiver, over TCP, or over a TlsTransport.
 
-    def __init__(self) -> None:
+    Large pieces are read within the event loop's `budget`; a TlsTransport does so by itself.
+    """
+
+    def __init__(self, *, budget: LoopBudget | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        self._budget = budget
         self.destination: SocketAddress | None = None  # set once the connection is open
         self._transport: asyncio.Transport | None = None
         self._unread = select.poll()
@@ -76,11 +86,16 @@ class HttpConnection(asyncio.Protocol):
         self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        if self._response is None or self._response.completion.done():
+        response = self._response
+        if response is None or response.completion.done():
             # Unsolicited. On a kept connection it would be read as the next request's response.
             self.close()
-        else:
-            self._response.feed(data)
+        elif self._budget is None or len(data) <= SMALL_BYTES:
+            response.feed(data)
+        elif not self._budget.try_run(partial(response.feed, data)):
+            assert self._transport is not None
+            self._transport.pause_reading()
+            self._budget.run_later(partial(self._resume, response, data))
 
     def eof_received(self) -> None:
         if self._response is not None:
@@ -90,6 +105,11 @@ class HttpConnection(asyncio.Protocol):
         self._transport = None
         if self._response is not None:
             self._response.end(reset=exc is not None)
+
+    def _resume(self, response: ResponseReader, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            response.feed(data)
 
     def _is_reusable(self) -> bool:
         """Whether it is open, and the receiver did not respond before we had sent everything."""

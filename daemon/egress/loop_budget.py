@@ -1,8 +1,9 @@
 """
 A time budget for CPU work in each iteration of the event loop.
 
-A TLS handshake takes a millisecond. When hundreds of receivers send their part of it at once, most
-of that work waits for later iterations, so that everything else gets its turn in between.
+A TLS handshake takes a millisecond, and so does opening a connection, or reading a response that
+never ends. When hundreds of receivers cause such work at once, most of it waits for later
+iterations, so that everything else gets its turn in between.
 """
 
 import asyncio
@@ -36,6 +37,21 @@ class LoopBudget:
         self._run(work)
         return True
 
+    async def turn(self, seconds: float) -> None:
+        """Wait, as work does, until the caller may do something that takes about so long."""
+        if not self._waiting and self._spent < self._seconds:
+            self._spend(seconds)
+            return
+        turn: asyncio.Future[None] = self._loop.create_future()
+
+        def grant() -> None:
+            if not turn.done():
+                self._spend(seconds)
+                turn.set_result(None)
+
+        self.run_later(grant)
+        await turn
+
     def run_later(self, work: Callable[[], None]) -> None:
         """Run the work in a later iteration, after all that waits already."""
         self._waiting.append(work)
@@ -49,12 +65,15 @@ class LoopBudget:
             work()
 
     def _run(self, work: Callable[[], None]) -> None:
-        self._schedule_iteration()
         began = self._clock()
         try:
             work()
         finally:
-            self._spent += self._clock() - began
+            self._spend(self._clock() - began)
+
+    def _spend(self, seconds: float) -> None:
+        self._schedule_iteration()
+        self._spent += seconds
 
     def _schedule_iteration(self) -> None:
         if self._next is None:

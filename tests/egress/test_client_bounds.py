@@ -1,7 +1,9 @@
 """Limits on responses: little of a long one is kept, and every outcome can be stored."""
 
+import asyncio
 import gzip
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import orjson
@@ -9,7 +11,9 @@ import pytest
 
 from daemon.core.model.attempts import Failure, Outcome, Response
 from daemon.core.outcomes.verdict import judge
+from daemon.egress import client
 from daemon.egress.http_messages import MAX_HEADERS
+from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.response_parser import MAX_BODY_BYTES, MAX_PIECES
 from tests.support.application import Application
 from tests.support.client import HEAD_TOO_LARGE, outcome_of, request_to, response_of, webhook_client
@@ -61,6 +65,27 @@ async def test_an_endless_body_is_cut_off_at_16_kib_and_its_connection_closed(
         MAX_BODY_BYTES - 64 <= len(response.body) <= MAX_BODY_BYTES
     )  # of gzip some bytes are a character
     assert outcome.took_ms < 4000
+
+
+async def test_responses_that_wait_for_the_loop_to_have_time_are_read_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one_in_an_iteration = 1e-9
+    monkeypatch.setattr(client, "LoopBudget", partial(LoopBudget, seconds=one_in_an_iteration))
+    response = HTTP + b"200 OK\r\nContent-Length: %d\r\n\r\n" % MAX_BODY_BYTES
+    body = bytes(range(32, 127)) * 200
+    async with (
+        webhook_client(seconds=30.0) as sender,
+        hostile(responding_with(response + body[:MAX_BODY_BYTES])) as receiver,
+    ):
+        outcomes = await asyncio.gather(
+            *(sender.send(request_to(receiver.url)) for _ in range(100))
+        )
+
+    for outcome in outcomes:
+        assert isinstance(outcome.result, Response)
+        assert outcome.result.body == body[:MAX_BODY_BYTES].decode()
+        assert not outcome.result.truncated
 
 
 async def test_a_body_is_never_decompressed() -> None:

@@ -80,3 +80,35 @@ async def test_work_that_fails_does_not_stop_the_work_after_it() -> None:
     await asyncio.wait_for(done.wait(), 5)
 
     assert [type(each["exception"]) for each in reported] == [RuntimeError]
+
+
+async def test_turns_wait_like_work_and_count_as_long_as_they_say() -> None:
+    budget, done = LoopBudget(seconds=1.0, clock=Clock()), list[object]()
+
+    async def take(name: object) -> None:
+        await budget.turn(0.6)
+        done.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        for name in range(5):
+            group.create_task(take(name))
+        await asyncio.sleep(0)
+        at_once = list(done)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        later = list(done)
+
+    assert at_once == [0, 1]
+    assert later == [0, 1, 2, 3]
+    assert done == [0, 1, 2, 3, 4]
+
+
+async def test_a_turn_that_is_cancelled_holds_up_no_other() -> None:
+    budget = LoopBudget(seconds=1.0, clock=Clock())
+    await budget.turn(2.0)
+    cancelled, other = (asyncio.create_task(budget.turn(2.0)) for _ in range(2))
+    await asyncio.sleep(0)
+
+    cancelled.cancel()
+
+    await asyncio.wait_for(other, 5)
