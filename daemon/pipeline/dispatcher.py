@@ -81,6 +81,7 @@ class Dispatcher:
         self._postponements = Postponements(alert_after=alert_after)
         metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._claiming: asyncio.Task[None] | None = None
         self._unmade: list[Claim] = []
         self._stopping = False
 
@@ -89,15 +90,18 @@ class Dispatcher:
             await self._give_back()
         if self._lanes.in_flight >= BUSY_IN_FLIGHT and not self._first_attempts:
             await asyncio.sleep(LINGER_SECONDS)
+        if self._claiming is not None and self._claiming.done():
+            claiming, self._claiming = self._claiming, None
+            claiming.result()
         now = time.monotonic()
-        turns = self._lanes.next_turns(now=now, room=self._room())
+        turns = self._lanes.next_turns(now=now, room=self._room(), claims=self._claiming is None)
         for turn in turns:
             if turn.queued:
                 self._begin_queued(turn, now)
-        claimed = [each for each in turns if not each.queued]
-        if claimed:
-            await self._claim(claimed)
-            return 0.0
+        if to_claim := [each for each in turns if not each.queued]:
+            # Queued attempts need not wait for the database.
+            self._claiming = asyncio.create_task(self._claim(to_claim))
+            self._claiming.add_done_callback(self._claim_ended)
         if turns:
             await asyncio.sleep(0)
             return 0.0
@@ -123,6 +127,9 @@ class Dispatcher:
 
     async def drain(self, *, within: timedelta) -> None:
         """Let attempts in flight finish `within` this time, then give the others back unmade."""
+        if self._claiming is not None:
+            await asyncio.wait([self._claiming], timeout=GIVE_BACK_SECONDS)
+            self._claiming.cancel()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within.total_seconds())
             for task in late:
@@ -139,8 +146,13 @@ class Dispatcher:
         A result that is not stored yet takes a slot like a request in flight: a kill at any moment
         doubles no more than the slots hold.
         """
-        room = self._lanes.slots - self._lanes.in_flight - self._results.backlog
+        room = self._lanes.slots - self._lanes.held - self._results.backlog
         return min(MAX_CLAIM, room)
+
+    def _claim_ended(self, claiming: asyncio.Task[None]) -> None:
+        if not claiming.cancelled():
+            claiming.exception()  # for the next run, if there is one
+        self.wake.set()
 
     async def _claim(self, turns: Sequence[LaneTurn]) -> None:
         """Claim together, or in halves down to the one lane that makes that fail."""

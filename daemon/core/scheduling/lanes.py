@@ -67,6 +67,11 @@ class Lanes:
         return self._slots.total
 
     @property
+    def held(self) -> int:
+        """How many slots are held, by attempts in flight and by claims under way."""
+        return self._slots.in_flight
+
+    @property
     def ready(self) -> int:
         """How many lanes wait for their turn."""
         return len(self._waiting)
@@ -151,9 +156,9 @@ class Lanes:
         lane.hear_spacing(until)
         self._place(lane, now)
 
-    def next_turns(self, *, now: float, room: int) -> list[LaneTurn]:
+    def next_turns(self, *, now: float, room: int, claims: bool = True) -> list[LaneTurn]:
         """
-        The next lanes in line, for `room` attempts in all at most.
+        The next lanes in line, for `room` attempts in all at most; without `claims`, queued ones.
 
         Each waits for `claimed` or `claim_failed` before it has another turn; until then its
         `limit` counts as held.
@@ -166,8 +171,14 @@ class Lanes:
         of_each_tenant = room // max(1, self._waiting.tenants)
         left: defaultdict[TenantId, int] = defaultdict(lambda: of_each_tenant)
         turns: list[LaneTurn] = []
-        while room > 0 and len(turns) < MAX_TURNS and (first := self._waiting.next(now=now)):
+        while room > 0 and len(turns) < MAX_TURNS:
+            first = self._waiting.next(now=now, claims=claims)
+            if first is None:
+                break
             lane, most, beside = first
+            if not claims and lane.needs_claim(now=now):
+                self._waiting.add(lane, now=now)  # something has come due meanwhile
+                continue
             limit = min(lane.room(now=now), room, most, max(1, left[lane.tenant.id] // beside))
             if limit == 0:
                 continue  # its window has shrunk; `finished` puts it back in line

@@ -23,9 +23,10 @@ class TenantLine:
 
 
 class TenantLines:
-    """Lines of lanes of one kind, `unproven` or not; an empty line is no line."""
+    """Lines of lanes of one kind, `to_claim` and `unproven` or not; an empty line is no line."""
 
-    def __init__(self, *, unproven: bool) -> None:
+    def __init__(self, *, unproven: bool, to_claim: bool = False) -> None:
+        self.to_claim = to_claim
         self.unproven = unproven
         self._lines: OrderedDict[TenantId, TenantLine] = OrderedDict()
         self._lanes = 0

@@ -21,55 +21,65 @@ HOSTS_REVIEWED_AT_ONCE = 8
 
 
 class WaitingLanes:
-    """All lanes in line, and those that are parked at their hosts."""
+    """
+    All lanes in line, and those that are parked at their hosts.
+
+    Lanes that need a claim are in lines of their own: others pass them while none can be made.
+    """
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._orders = count()
-        self._quick = TenantLines(unproven=False)
-        self._unproven = TenantLines(unproven=True)
+        self._lines = {
+            (to_claim, unproven): TenantLines(to_claim=to_claim, unproven=unproven)
+            for to_claim in (False, True)
+            for unproven in (False, True)
+        }
         self._passed_over: list[tuple[TenantLines, TenantLine]] = []
         self._parked: OrderedDict[str, Host] = OrderedDict()
         self._parked_lanes = 0
 
     @property
     def tenants(self) -> int:
-        """How many tenants are in line; those with lanes of both kinds count twice."""
-        return self._quick.tenants + self._unproven.tenants
+        """How many tenants are in line; those with lanes of several kinds count several times."""
+        return sum(lines.tenants for lines in self._lines.values())
 
     def __len__(self) -> int:
         """How many lanes wait."""
-        return len(self._quick) + len(self._unproven) + self._parked_lanes
+        return sum(map(len, self._lines.values())) + self._parked_lanes
 
     def waited(self, *, now: float) -> float:
         """How many seconds the first tenant with quick lanes has waited; 0 if none does."""
-        first = self._quick.first
-        return now - first.since if first else 0.0
+        firsts = (lines.first for lines in self._lines.values() if not lines.unproven)
+        return max((now - first.since for first in firsts if first), default=0.0)
 
     def add(self, lane: Lane, *, now: float) -> None:
         """Put a lane in line; one that waits already keeps its place, unless its kind changed."""
-        if lane.line is not None and lane.line.unproven is lane.unproven:
+        lines = self._lines[lane.needs_claim(now=now), lane.unproven]
+        if lane.line is lines:
+            return
+        if lane.line is not None and self._is_parked(lane) and lane.line.unproven is lane.unproven:
             return
         self.remove(lane)
-        lines = self._unproven if lane.unproven else self._quick
         lines.add(lane, order=next(self._orders), now=now)
 
     def remove(self, lane: Lane) -> None:
         """Take a lane out of line, if it is in one."""
         if lane.line is None:
             return
-        if lane.line not in (self._quick, self._unproven):
+        if self._is_parked(lane):
             self._parked_lanes -= 1
         lane.line.remove(lane)
 
-    def next(self, *, now: float) -> tuple[Lane, int, int] | None:
+    def next(self, *, now: float, claims: bool = True) -> tuple[Lane, int, int] | None:
         """
         Take the next lane out of line; None when none may have a slot.
 
+        Without `claims`, lanes that need one keep their places.
         Returns it with how many slots its tenant's and its host's shares allow, and how many lanes
         of its tenant are in line with it. The caller ends a round of calls with `end_round`.
         """
-        while first := self._first_line():
+        while first := self._first_line(claims=claims):
             lines, line = first
             by_tenant = self._slots.room_for(line.tenant, unproven=lines.unproven)
             if by_tenant == 0:
@@ -115,14 +125,19 @@ class WaitingLanes:
                 self._parked_lanes -= 1
                 self.add(lines.take(order=next(self._orders), now=now), now=now)
 
-    def _first_line(self) -> tuple[TenantLines, TenantLine] | None:
+    def _first_line(self, *, claims: bool) -> tuple[TenantLines, TenantLine] | None:
         """The line of the tenant that came first, of those with lanes that may have any slot."""
-        quick, unproven = self._quick.first, self._unproven.first
-        if unproven is None or self._slots.free_with_reserve(unproven=True) <= 0:
-            return (self._quick, quick) if quick else None
-        if quick is None or unproven.order < quick.order:
-            return self._unproven, unproven
-        return self._quick, quick
+        firsts = [
+            (lines, line)
+            for lines in self._lines.values()
+            if (claims or not lines.to_claim) and (line := lines.first) is not None
+        ]
+        if self._slots.free_with_reserve(unproven=True) <= 0:
+            firsts = [each for each in firsts if not each[0].unproven]
+        return min(firsts, key=lambda each: each[1].order, default=None)
+
+    def _is_parked(self, lane: Lane) -> bool:
+        return lane.line is not None and lane.line not in self._lines.values()
 
     def _park(self, lane: Lane, host: Host | None, *, now: float) -> None:
         assert host is not None

@@ -225,7 +225,7 @@ class LanesMachine(RuleBasedStateMachine):
     def each_lane_waits_in_one_line(self) -> None:
         waiting = self.lanes._waiting
         parked = [lines for host in waiting._parked.values() for lines in host.parked]
-        lines = [waiting._quick, waiting._unproven, *parked]
+        lines = [*waiting._lines.values(), *parked]
         in_line = [lane for each in lines for line in each._lines.values() for lane in line.lanes]
         known = self.lanes._lanes._lanes.values()
         assert len(in_line) == len(set(in_line)) == self.lanes.ready

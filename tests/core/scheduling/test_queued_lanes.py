@@ -132,3 +132,26 @@ def test_a_lane_with_a_queue_is_not_forgotten() -> None:
     lanes.forget_idle()
 
     assert len(lanes.next_turns(now=0.0, room=10)) == 1
+
+
+def test_queued_attempts_have_turns_while_no_claim_can_be_made() -> None:
+    lanes = lanes_of()
+    mark_due(lanes, A)
+    queue(lanes, B)
+
+    without = lanes.next_turns(now=0.0, room=10, claims=False)
+    with_claims = lanes.next_turns(now=0.0, room=10)
+
+    assert without == [LaneTurn(B, 1, None, queued=True)]
+    assert [turn.webhook_id for turn in with_claims] == [A]
+
+
+def test_a_queued_lane_that_needs_a_claim_meanwhile_waits_for_one() -> None:
+    lanes = lanes_of()
+    queue(lanes, A)
+    mark_due(lanes, A, due_at=5.0)
+
+    early = lanes.next_turns(now=6.0, room=10, claims=False)
+    [claim] = lanes.next_turns(now=6.0, room=10)
+
+    assert (early, claim.queued) == ([], False)
