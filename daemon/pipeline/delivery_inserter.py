@@ -34,6 +34,11 @@ class MatchedEvent:
     ids: Sequence[DeliveryId] | None = None
     ends: bool = True
 
+    @property
+    def copied_bytes(self) -> int:
+        """The size of the data of all its deliveries: each has its own copy."""
+        return len(self.webhooks) * self.payload_bytes
+
 
 class DeliveryInserter:
     """Inserts deliveries and announces each webhook that got some."""

@@ -2,20 +2,21 @@
 Fan-out: each committed event becomes one delivery for each webhook that wants it.
 
 Events are leased, tenants in turn; matched outside of any transaction; and their deliveries are
-inserted in one transaction with the inbox rows' removal. What takes long is handed over to
-`TenantFanout`, so that one tenant's events never delay another's.
+inserted in one transaction with the inbox rows' removal. What takes long, to match or to insert, is
+handed over to `TenantFanout`, so that one tenant's events never delay another's.
 """
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import structlog
 
 from daemon.core.errors import DatabaseUnavailableError, StatementError
-from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
@@ -43,7 +44,23 @@ QUEUE_SECONDS = 0.005  # until some first attempts have begun
 # What a tenant's events may take of a turn, in seconds; the rest is handed over.
 TENANT_SECONDS = 0.02
 MANY_WEBHOOKS = 100
+TENANT_DELIVERIES = 200
+TENANT_BYTES = 1024 * 1024
 RETRY_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class HandedOver:
+    """What is to be done for one tenant beside the turns."""
+
+    events: list[LeasedEvent] = field(default_factory=list)
+    matched: list[MatchedEvent] = field(default_factory=list)
+
+    @property
+    def event_ids(self) -> Iterator[EventId]:
+        """All events."""
+        yield from (each.event.id for each in self.events)
+        yield from (each.leased.event.id for each in self.matched)
 
 
 class Fanout:
@@ -76,7 +93,7 @@ class Fanout:
             database, self._cache, self._inserter, leasing=leasing, offload=offload
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._handed_over: dict[TenantId, list[LeasedEvent]] = {}
+        self._handed_over: dict[TenantId, HandedOver] = {}
 
     def behind_seconds(self) -> float:
         """How long the first tenant in line has waited for its turn, 0 if none does."""
@@ -86,7 +103,7 @@ class Fanout:
         if self._first_attempts.full:
             return QUEUE_SECONDS
         began = time.monotonic()
-        held = [each.event.id for several in self._handed_over.values() for each in several]
+        held = [each for work in self._handed_over.values() for each in work.event_ids]
         leased, complete = await self._inbox.lease_next(
             limit=self._size.size, held=held + self._events.event_ids
         )
@@ -118,20 +135,24 @@ class Fanout:
         if not leased:
             return False
         inserted: Inserted | None = None
+        many: list[MatchedEvent] = []
         try:
             matched, dear = await self._match_quick(leased)
             try:
-                rest = await self._first_attempts.begin(matched)
+                rest, many = _split(await self._first_attempts.begin(matched))
                 inserted = await self._inserter.insert(rest) if rest else None
             except StatementError:
                 # One of them cannot be inserted: alone, it stops no others.
                 dear += [each.leased for each in matched if not self._events.has(each.leased)]
+                many = []
         except BaseException:
             await self._release([each for each in leased if not self._events.has(each)])
             raise
         self._metrics.events_fanned_out.inc(len(leased) - len(dear))
-        for tenant_id, events in _by_tenant(dear).items():
-            self._hand_over(tenant_id, events)
+        for each in dear:
+            self._work_for(each.event.tenant_id).events.append(each)
+        for event in many:
+            self._work_for(event.leased.event.tenant_id).matched.append(event)
         return bool(inserted and inserted.returned and not inserted.deliveries and not dear)
 
     async def _match_quick(
@@ -173,23 +194,26 @@ class Fanout:
             return webhooks
         return await self._matcher.owed(leased, data, webhooks, interrupted, time_slice=time_slice)
 
-    def _hand_over(self, tenant_id: TenantId, events: Sequence[LeasedEvent]) -> None:
-        if tenant_id in self._handed_over:
-            self._handed_over[tenant_id] += events
-            return
-        self._inbox.turns.hold(tenant_id)
-        self._handed_over[tenant_id] = list(events)
-        task = asyncio.create_task(self._fan_out_tenant(tenant_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _work_for(self, tenant_id: TenantId) -> HandedOver:
+        """What the tenant's task does, which begins in the loop's next iteration."""
+        work = self._handed_over.get(tenant_id)
+        if work is None:
+            self._inbox.turns.hold(tenant_id)
+            work = self._handed_over[tenant_id] = HandedOver()
+            task = asyncio.create_task(self._fan_out_tenant(tenant_id, work))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return work
 
-    async def _fan_out_tenant(self, tenant_id: TenantId) -> None:
-        events = self._handed_over[tenant_id]
+    async def _fan_out_tenant(self, tenant_id: TenantId, work: HandedOver) -> None:
         try:
-            while events:
-                some = list(events)
-                await self._tenant_fanout.fan_out(some)
-                del events[: len(some)]
+            while work.matched or work.events:
+                matched, events = list(work.matched), list(work.events)
+                await self._tenant_fanout.insert(matched)
+                del work.matched[: len(matched)]
+                if events:
+                    await self._tenant_fanout.fan_out(events)
+                    del work.events[: len(events)]
         except Exception as error:
             if isinstance(error, DatabaseUnavailableError):
                 log.warning("fanout.tenant_failed", tenant_id=str(tenant_id), reason=str(error))
@@ -209,8 +233,15 @@ class Fanout:
                 await self._inbox.release(events)
 
 
-def _by_tenant(events: Iterable[LeasedEvent]) -> dict[TenantId, list[LeasedEvent]]:
-    by_tenant: dict[TenantId, list[LeasedEvent]] = defaultdict(list)
-    for each in events:
-        by_tenant[each.event.tenant_id].append(each)
-    return by_tenant
+def _split(matched: Iterable[MatchedEvent]) -> tuple[list[MatchedEvent], list[MatchedEvent]]:
+    """The events of tenants with few deliveries, and those of the others."""
+    by_tenant: dict[TenantId, list[MatchedEvent]] = defaultdict(list)
+    for each in matched:
+        by_tenant[each.leased.event.tenant_id].append(each)
+    few: list[MatchedEvent] = []
+    many: list[MatchedEvent] = []
+    for events in by_tenant.values():
+        count = sum(len(each.webhooks) for each in events)
+        size = sum(each.copied_bytes for each in events)
+        (many if count > TENANT_DELIVERIES or size > TENANT_BYTES else few).extend(events)
+    return few, many

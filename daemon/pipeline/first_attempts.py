@@ -33,6 +33,7 @@ log = structlog.get_logger()
 
 QUEUED_SECONDS = 0.4
 SWEEP_SECONDS = 0.2
+STORED_AT_ONCE = 500  # rows; results wait meanwhile
 
 
 class FirstAttempts:
@@ -118,8 +119,12 @@ class FirstAttempts:
 
     async def store_put_off(self) -> None:
         """Insert pending rows for attempts that were put off; they are due now."""
+        while self._put_off:
+            await self._store_some_put_off()
+
+    async def _store_some_put_off(self) -> None:
         async with self._events.writing:
-            rows, self._put_off = self._put_off, []
+            rows, self._put_off = self._put_off[:STORED_AT_ONCE], self._put_off[STORED_AT_ONCE:]
             if not rows:
                 return
             try:

@@ -1,12 +1,12 @@
 """
-Fan-out of one tenant's events that take long: large ones, and those for hundreds of webhooks.
+Fan-out of one tenant's events that take long: large ones, many, and those for hundreds of webhooks.
 
 The rule: a tenant whose events are dear pays for them alone. Its events are fanned out here in a
 task of its own, piece by piece, while all others' go on; until then it gets no further turns.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -75,6 +75,22 @@ class TenantFanout:
             except StatementError:
                 log.exception("event.not_fanned_out", event_id=str(leased.event.id))
 
+    async def insert(self, matched: Sequence[MatchedEvent]) -> None:
+        """
+        Insert the deliveries of one tenant's events, of some events at a time.
+
+        Raises DatabaseUnavailableError.
+        """
+        for piece in _pieces(matched):
+            try:
+                async with self._pieces:
+                    if len(piece) == 1:
+                        await self._insert(piece[0])
+                    else:
+                        await self._inserter.insert(piece)
+            except StatementError:
+                await self.fan_out([each.leased for each in piece])
+
     async def _still_ours(self, piece: Sequence[LeasedEvent]) -> Sequence[LeasedEvent]:
         async with self._database.connection() as db:
             return await inbox_leases.prolong(
@@ -135,3 +151,17 @@ class TenantFanout:
                 return
             matched = MatchedEvent(leased, webhooks, matched.payload_bytes)
         await self._inserter.insert([matched])
+
+
+def _pieces(matched: Sequence[MatchedEvent]) -> Iterator[list[MatchedEvent]]:
+    piece: list[MatchedEvent] = []
+    count = size = 0
+    for each in matched:
+        more, larger = len(each.webhooks), each.copied_bytes
+        if piece and (count + more > INSERTED_AT_ONCE or size + larger > COPIED_AT_ONCE):
+            yield piece
+            piece, count, size = [], 0, 0
+        piece.append(each)
+        count, size = count + more, size + larger
+    if piece:
+        yield piece

@@ -3,7 +3,9 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -11,13 +13,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.errors import DatabaseUnavailableError, StatementError
-from daemon.pipeline import first_attempts, result_writer
+from daemon.pipeline import fanout, first_attempts, result_writer
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
-from daemon.store import results
+from daemon.store import claims, results
 from daemon.store.deliveries import Inserted
 from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, serving, until
-from tests.support.deliveries import nothing_pending, settled
+from tests.support.deliveries import insert_delivery, nothing_pending, settled
 from tests.support.receiver import Received, Receiver, Reply
 
 COUNT_INBOX = "SELECT count(*) FROM webhook_event_inbox"
@@ -350,7 +352,10 @@ async def test_rows_that_cannot_be_inserted_stop_no_others(
     original = DeliveryInserter.insert
 
     async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
-        if any('"n": 3' in (each.leased.data or "") for each in matched):
+        # Of events that come together, any may be the first.
+        begun = next(iter(times(receiver, "/hook")))
+        unlucky = f'"n": {(begun + 1) % 6}'
+        if any(unlucky in (each.leased.data or "") for each in matched):
             raise StatementError("this event cannot be inserted")
         return await original(self, matched)
 
@@ -417,3 +422,58 @@ async def test_rows_whose_commit_has_an_unknown_end_hold_up_no_others(
     assert interrupted
     assert times(receiver, "/slow") == times(receiver, "/failing") == {0: 1}
     assert "event.not_fanned_out" not in {each["event"] for each in lines}
+
+
+async def test_first_attempts_do_not_wait_for_a_claim_that_takes_long(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, begun, ended = claims.claim, asyncio.Event(), asyncio.Event()
+
+    async def claim(*args: Any, **options: Any) -> Any:
+        begun.set()
+        await ended.wait()
+        return await original(*args, **options)
+
+    monkeypatch.setattr(claims, "claim", claim)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    due = await app.webhook(await app.tenant(), receiver.url + "/due")
+    await insert_delivery(app, due, next_retry_at=datetime.now(UTC))
+    async with serving(database):
+        await begun.wait()
+        await publish(app, tenant, 2)  # a new endpoint's window
+        await until(lambda: settled(app, webhook, "success", 2))
+        claimed_meanwhile = len(receiver.at("/due"))
+        ended.set()
+        await until(lambda: settled(app, due, "success", 1))
+
+    assert claimed_meanwhile == 0
+
+
+async def test_a_tenant_with_many_deliveries_to_insert_delays_no_other(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, ended = DeliveryInserter.insert, asyncio.Event()
+    monkeypatch.setattr(fanout, "TENANT_DELIVERIES", 5)
+
+    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
+        if sum(len(each.webhooks) for each in matched) > 5:
+            await ended.wait()
+        return await original(self, matched)
+
+    monkeypatch.setattr(DeliveryInserter, "insert", insert)
+    crowded, other = await app.tenant(), await app.tenant()
+    for number in range(4):
+        await app.webhook(crowded, f"{receiver.url}/crowd/{number}")
+    webhook = await app.webhook(other, receiver.url + "/hook")
+    async with serving(database, delivery=ONE_AT_A_TIME):
+        await publish(app, crowded, 5)
+        await until(lambda: sum(len(receiver.at(f"/crowd/{n}")) for n in range(4)) > 0)
+        await publish(app, other, 3)
+        await until(lambda: settled(app, webhook, "success", 3))
+        ended.set()
+        await until(lambda: inbox_is_empty(app))
+        await until(lambda: nothing_pending(app))
+
+    for number in range(4):
+        assert times(receiver, f"/crowd/{number}") == dict.fromkeys(range(5), 1)
