@@ -5,6 +5,7 @@ The log on stderr: one line per event, without secrets; logging never stops the 
 and `log.info("noun.verb_past", key=value)`.
 """
 
+import atexit
 import sys
 from typing import TextIO
 
@@ -23,6 +24,7 @@ __all__ = ["configure", "one_line", "without_secrets"]
 # follow a later `configure` too, except for its level.
 _OUTPUT = Output()
 _PROCESSORS: list[Renderer] = [render_json]
+atexit.register(_OUTPUT.flush)
 
 
 def configure(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002

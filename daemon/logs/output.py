@@ -1,10 +1,13 @@
 """Write whole lines to a stream; a line that cannot be written is lost, and nothing is raised."""
 
+import asyncio
 import io
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 from structlog.typing import EventDict
+
+MOST_WAITING = 1000
 
 
 class Renderer(Protocol):
@@ -24,23 +27,49 @@ class Output:
     def __init__(self) -> None:
         self._send: Callable[[bytes], int | None] = len
         self._renderer: Renderer | None = None
-        self._unsent = b""  # the rest of a line that was accepted in part
+        self._unsent = b""  # the rest of lines that were accepted in part
         self._lost = 0
+        self._waiting: list[bytes] = []
 
     def redirect(self, stream: TextIO | None, renderer: Renderer) -> None:
         """Write to `stream` from now on; without one (no stderr) every line is dropped."""
+        self.flush()
         self._send = len if stream is None else _sender(stream)
         self._renderer = renderer
         self._unsent, self._lost = b"", 0
 
     def write(self, line: bytes) -> None:
-        """Write one line and its line ending."""
-        data = line + b"\n"
+        """Write one line and its line ending, after those that wait."""
+        self._waiting.append(line)
+        self.flush()
+
+    def write_soon(self, line: bytes) -> None:
+        """
+        Write one line together with others of this iteration of the event loop.
+
+        A batch of deliveries has hundreds of lines, and each would cost a system call.
+        """
+        self._waiting.append(line)
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:  # no loop is running
+                self.flush()
+        elif len(self._waiting) >= MOST_WAITING:
+            self.flush()
+
+    debug = info = write_soon
+    warning = error = critical = write
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        if not self._waiting:
+            return
+        lines, self._waiting = self._waiting, []
+        data = b"\n".join(lines) + b"\n"
         if self._lost:
             data = self._lost_lines_warning() + data
-        self._lost = 0 if self._put(data) else self._lost + 1
-
-    debug = info = warning = error = critical = write
+        self._lost = 0 if self._put(data) else self._lost + len(lines)
 
     def _put(self, data: bytes) -> bool:
         """Send the unsent rest and `data`; return whether any part of `data` was accepted."""

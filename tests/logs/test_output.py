@@ -1,9 +1,12 @@
 """A stream that fails loses whole lines, and nothing else."""
 
+import asyncio
 import io
 import json
 import os
 import sys
+from collections.abc import Iterator
+from io import TextIOBase
 
 import pytest
 from hypothesis import given
@@ -87,3 +90,36 @@ def test_a_stream_that_accepts_parts_gets_whole_lines_in_order(takes: list[int])
     lost = sum(int(line[5:]) for line in lines if line.startswith(b"lost "))
     assert numbers == sorted(set(numbers))
     assert len(numbers) + lost == 100
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[TextIOBase, int]]:
+    """A stream, and the number of the descriptor that reads what it writes."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with open(writing, "w") as stream:
+        yield stream, reading
+    os.close(reading)
+
+
+async def test_lines_of_one_iteration_of_the_loop_are_one_write_in_order(
+    pipe: tuple[TextIOBase, int],
+) -> None:
+    stream, reading = pipe
+    log = logger_to(stream)
+    log.info("test.first")
+    log.info("test.second")
+    with pytest.raises(BlockingIOError):
+        os.read(reading, 1 << 16)
+    log.warning("test.third")
+    at_once = os.read(reading, 1 << 16)
+    log.info("test.fourth")
+    await asyncio.sleep(0)
+    later = os.read(reading, 1 << 16)
+
+    assert _events(at_once) == ["test.first", "test.second", "test.third"]
+    assert _events(later) == ["test.fourth"]
+
+
+def _events(lines: bytes) -> list[str]:
+    return [json.loads(line)["event"] for line in lines.splitlines()]
