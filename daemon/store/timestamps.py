@@ -8,6 +8,7 @@ so a time that was read and is then compared with its column includes the row th
 
 import struct
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -17,6 +18,7 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
+TIMES_KEPT = 1024
 WIRE = struct.Struct("!q")  # microseconds since EPOCH
 BEFORE_ALL, AFTER_ALL = WIRE.pack(-(2**63)), WIRE.pack(2**63 - 1)  # -infinity, infinity
 
@@ -28,6 +30,7 @@ async def register_time_codec(connection: asyncpg.Connection | PoolConnectionPro
     )
 
 
+@lru_cache(TIMES_KEPT)  # leases and rows of one transaction have the same time
 def decode(wire: bytes) -> datetime:
     """Return the time, or the end of Python's calendar that it lies beyond."""
     (microseconds,) = WIRE.unpack(wire)
