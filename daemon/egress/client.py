@@ -12,23 +12,27 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 
-from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response, Trace
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response
+from daemon.core.model.ids import TenantId
+from daemon.core.model.secrets import ClientCertificate
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
-from daemon.core.policy.urls import Target, judge_url
+from daemon.core.policy.urls import judge_url
 from daemon.egress.connector import Connector
-from daemon.egress.deadline import Deadline
+from daemon.egress.deadline import Deadline, Deadlines
 from daemon.egress.failures import REQUEST_ERRORS, failure_of
 from daemon.egress.http1 import HttpConnection
-from daemon.egress.http_messages import request_head, response_of, shown_head
+from daemon.egress.http_messages import response_of
+from daemon.egress.kept_requests import KeptRequest
 from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.network import NoSuchNetworkError, OwnNetwork
 from daemon.egress.own_faults import OwnFaults
 from daemon.egress.peer import Peer
 from daemon.egress.pool import ConnectionPool
 from daemon.egress.proxy import Proxy
+from daemon.egress.request_under_way import RequestUnderWay
 from daemon.egress.resolver import CaresResolver, Resolver
-from daemon.egress.response_reader import ResponseError
+from daemon.egress.response_reader import RawResponse, ResponseError
 from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts, verifying_context
 from daemon.runtime.stalls import StallWatch
@@ -52,10 +56,12 @@ class WebhookClient:
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = timeout.total_seconds()
         self._judge_url = lru_cache(URLS_REMEMBERED)(lambda url: judge_url(url, policy))
+        self._peer_of = lru_cache(URLS_REMEMBERED)(self._new_peer)
         self._stalls = stalls or StallWatch()
         self._budget = LoopBudget()
         self._network = OwnNetwork()
         self._pool = ConnectionPool()
+        self._deadlines = Deadlines(self._timeout_seconds, stalls=self._stalls, budget=self._budget)
         self._connector = Connector(
             policy,
             resolver=resolver or CaresResolver(denied=policy.deny_hosts),
@@ -76,22 +82,59 @@ class WebhookClient:
         memory, its network is down or its name servers cannot be reached, the egress proxy fails,
         or this process stood still and has no response.
         """
-        own_faults = OwnFaults(self._stalls, self._network)
-        timings = Timings(self._stalls.running_time)
-        target = self._judge_url(request.url)
-        if isinstance(target, Refusal):
-            return Outcome(Failure(FailureKind.REFUSED_TARGET, target.reason), took_ms=0)
-        peer = Peer(target, request.client, request.tenant_id)
-        head = request_head(target, request)
-        result: Response | Failure
+        peer = self._peer_of(request.url, request.client, request.tenant_id)
+        if isinstance(peer, Refusal):
+            return Outcome(Failure(FailureKind.REFUSED_TARGET, peer.reason), took_ms=0)
+        return await self._finish(self._start(request, peer), self._pool.take(peer))
+
+    def has_connection(
+        self, url: str, client: ClientCertificate | None, tenant_id: TenantId | None
+    ) -> bool:
+        """Whether a connection is kept on which `begin` may send a request."""
+        peer = self._peer_of(url, client, tenant_id)
+        return not isinstance(peer, Refusal) and self._pool.has(peer)
+
+    def begin(
+        self, request: Request, ended: Callable[[Outcome | Exception], None]
+    ) -> KeptRequest | None:
+        """
+        Send one POST on a kept connection, and call `ended` with what `send` returns or raises.
+
+        Returns None, and does nothing, if there is no such connection.
+        """
+        peer = self._peer_of(request.url, request.client, request.tenant_id)
+        connection = None if isinstance(peer, Refusal) else self._pool.take(peer)
+        if isinstance(peer, Refusal) or connection is None:
+            return None
+        sent = self._start(request, peer)
+        _note_use(sent, connection)
+        return KeptRequest(self, sent, connection, deadlines=self._deadlines, ended=ended)
+
+    async def post_anew(self, sent: RequestUnderWay) -> Outcome:
+        """
+        Send a request on a new connection: the kept one brought no response.
+
+        Raises PostponedError, as `send` does.
+        """
+        return await self._finish(sent, None)
+
+    def received(
+        self, sent: RequestUnderWay, connection: HttpConnection, raw: RawResponse
+    ) -> Response:
+        """Return the response, and keep the connection for another request if that may follow."""
+        if raw.reusable and 200 <= raw.status < 300:
+            self._pool.put(sent.peer, connection)
+        else:
+            connection.close()  # an endpoint in trouble gets a new connection the next time
+        return response_of(raw)
+
+    def failure(self, error: Exception, sent: RequestUnderWay) -> Failure:
+        """Return the failure of a request. Raises PostponedError for a fault of our own."""
         try:
-            result = await self._post(
-                peer, head.encode("latin-1") + request.body, timings, own_faults
-            )
-        except REQUEST_ERRORS as error:
-            result = self._failure(error, target, own_faults)
-        shown = shown_head(target, request, head)
-        return Outcome(result, timings.total_ms(), Trace(shown, timings.stages_ms()))
+            sent.own_faults.check(error)
+        except NoSuchNetworkError as missing:
+            error = missing
+        return failure_of(error, sent.peer.target, timeout_seconds=self._timeout_seconds)
 
     def host_of(self, url: str) -> str | None:
         """The key of the address that this URL's host had at its last lookup; None if unknown."""
@@ -101,46 +144,63 @@ class WebhookClient:
     async def close(self) -> None:
         """Close the idle connections and the resolver; requests under way must have ended."""
         self._stalls.close()
+        self._deadlines.close()
         self._pool.close()
         await self._connector.close()
 
-    def _failure(self, error: Exception, target: Target, own_faults: OwnFaults) -> Failure:
-        try:
-            own_faults.check(error)
-        except NoSuchNetworkError as missing:
-            error = missing
-        return failure_of(error, target, timeout_seconds=self._timeout_seconds)
+    def _new_peer(
+        self, url: str, client: ClientCertificate | None, tenant_id: TenantId | None
+    ) -> Peer | Refusal:
+        target = self._judge_url(url)
+        return target if isinstance(target, Refusal) else Peer(target, client, tenant_id)
 
-    async def _post(
-        self, peer: Peer, data: bytes, timings: Timings, own_faults: OwnFaults
-    ) -> Response:
-        deadline = Deadline(self._timeout_seconds, stalls=self._stalls, budget=self._budget)
+    def _start(self, request: Request, peer: Peer) -> RequestUnderWay:
+        timings = Timings(self._stalls.running_time)
         timings.enter("answer")
-        idle = self._pool.take(peer)
-        if idle is not None:
-            if idle.destination is not None:
-                own_faults.tried.append(idle.destination)
+        own_faults = OwnFaults(self._stalls, self._network)
+        return RequestUnderWay(request, peer, timings=timings, own_faults=own_faults)
+
+    async def _finish(self, sent: RequestUnderWay, kept: HttpConnection | None) -> Outcome:
+        result: Response | Failure
+        try:
+            result = await self._post(sent, kept)
+        except REQUEST_ERRORS as error:
+            result = self.failure(error, sent)
+        return sent.outcome(result)
+
+    async def _post(self, sent: RequestUnderWay, kept: HttpConnection | None) -> Response:
+        deadline = Deadline(
+            self._timeout_seconds,
+            stalls=self._stalls,
+            budget=self._budget,
+            began_at=sent.timings.started_at,
+        )
+        if kept is not None:
+            _note_use(sent, kept)
             try:
-                return await self._exchange(peer, idle, data, deadline)
+                return await self._exchange(sent, kept, deadline)
             except ResponseError as error:
                 if error.response_started:
                     raise
                 # The receiver was just closing the idle connection, which is no failure.
         async with deadline.limit():
-            connection = await self._connector.open(peer, timings, tried=own_faults.tried)
-        timings.enter("answer")
-        return await self._exchange(peer, connection, data, deadline)
+            connection = await self._connector.open(
+                sent.peer, sent.timings, tried=sent.own_faults.tried
+            )
+        sent.timings.enter("answer")
+        return await self._exchange(sent, connection, deadline)
 
     async def _exchange(
-        self, peer: Peer, connection: HttpConnection, data: bytes, deadline: Deadline
+        self, sent: RequestUnderWay, connection: HttpConnection, deadline: Deadline
     ) -> Response:
         try:
-            raw = await connection.exchange(data, deadline=deadline)
+            raw = await connection.exchange(sent.data, deadline=deadline)
         except ResponseError:
             connection.close()
             raise
-        if raw.reusable and 200 <= raw.status < 300:
-            self._pool.put(peer, connection)
-        else:
-            connection.close()  # an endpoint in trouble gets a new connection the next time
-        return response_of(raw)
+        return self.received(sent, connection, raw)
+
+
+def _note_use(sent: RequestUnderWay, connection: HttpConnection) -> None:
+    if connection.destination is not None:
+        sent.own_faults.tried.append(connection.destination)

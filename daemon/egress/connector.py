@@ -8,6 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
+from functools import lru_cache
 
 import aiohappyeyeballs
 
@@ -36,6 +37,7 @@ MAX_ADDRESSES_TRIED = 8
 HAPPY_EYEBALLS_DELAY_SECONDS = 0.25  # RFC 8305, section 5
 # Less than an attempt may take, so that a slow proxy is not mistaken for a slow receiver.
 PROXY_CONNECT_SECONDS = 2.0
+LITERALS_REMEMBERED = 4096
 OPENING_SECONDS = 0.001  # of the event loop's time
 
 
@@ -105,7 +107,7 @@ class Connector:
 
     def host_of(self, host: str) -> str | None:
         """The key of the address that a host name had at its last lookup; None if unknown."""
-        return host_key([host]) if is_address(host) else self._lookups.key_of(host)
+        return _literal_key(host) or self._lookups.key_of(host)
 
     async def close(self) -> None:
         """Close the resolvers, and end the threads that make TLS contexts."""
@@ -181,6 +183,12 @@ class Connector:
             transport.abort()
             raise
         return connection
+
+
+@lru_cache(LITERALS_REMEMBERED)
+def _literal_key(host: str) -> str | None:
+    """The key of an address; None for a name."""
+    return host_key([host]) if is_address(host) else None
 
 
 def _destination(sock: socket.socket) -> SocketAddress | None:

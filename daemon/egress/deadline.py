@@ -10,6 +10,7 @@ interrupted goes on, rather than being sent a second time.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from daemon.egress.loop_budget import LoopBudget
 from daemon.runtime.stalls import StallWatch
@@ -22,9 +23,10 @@ CLOCK_SECONDS = 0.001
 
 class Deadline:
     """
-    A deadline for the stages of a request, one after another, `seconds` from its creation.
+    A deadline for the stages of a request, one after another, `seconds` from its beginning.
 
-    `budget` is the one of the client's TLS work.
+    The request began at `began_at`, a running time of `stalls`; now, by default. `budget` is the
+    one of the client's work.
     """
 
     __slots__ = (
@@ -38,11 +40,19 @@ class Deadline:
         "_timer",
     )
 
-    def __init__(self, seconds: float, *, stalls: StallWatch, budget: LoopBudget) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        stalls: StallWatch,
+        budget: LoopBudget,
+        began_at: float | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._at = self._loop.time() + seconds
+        now = stalls.running_time()
+        self._at_running_time = (now if began_at is None else began_at) + seconds
+        self._at = self._loop.time() + self._at_running_time - now
         self._latest: float | None = None
-        self._at_running_time = stalls.running_time() + seconds
         self._stalls = stalls
         self._budget = budget
         self._timer: asyncio.Handle | None = None
@@ -95,3 +105,60 @@ class Deadline:
     def _judge(self) -> None:
         if self._expire is not None:
             self._expire()
+
+
+class Expiring(Protocol):
+    """What has a deadline among others."""
+
+    def expire(self) -> None:
+        """End it, without an answer."""
+
+
+class Deadlines:
+    """
+    The deadlines of many requests, each `seconds` from its beginning, with one timer for all.
+
+    They are judged like a Deadline.
+    """
+
+    def __init__(self, seconds: float, *, stalls: StallWatch, budget: LoopBudget) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._stalls = stalls
+        self._budget = budget
+        self._began_at: dict[Expiring, float] = {}  # in order
+        self._passed: dict[Expiring, Deadline] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, request: Expiring, began_at: float) -> None:
+        """Call `expire` of a request at its deadline; it begins now, by the stalls' clock."""
+        self._began_at[request] = began_at
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._judge)
+
+    def remove(self, request: Expiring) -> None:
+        """End what `add` began."""
+        self._began_at.pop(request, None)
+        if self._passed and (deadline := self._passed.pop(request, None)):
+            deadline.stop()
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _judge(self) -> None:
+        """Hand those that have passed over to a Deadline each, and wait for the next one."""
+        self._timer = None
+        now = self._stalls.running_time()
+        while self._began_at:
+            request, began_at = next(iter(self._began_at.items()))
+            left = began_at + self._seconds - now
+            if left > CLOCK_SECONDS:
+                self._timer = self._loop.call_later(left, self._judge)
+                return
+            del self._began_at[request]
+            deadline = self._passed[request] = Deadline(
+                self._seconds, stalls=self._stalls, budget=self._budget, began_at=began_at
+            )
+            deadline.start(request.expire)

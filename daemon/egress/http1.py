@@ -6,6 +6,7 @@ Rule: a receiver is untrusted. Bytes that no request asked for end the connectio
 
 import asyncio
 import select
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 
@@ -56,18 +57,28 @@ class HttpConnection(asyncio.Protocol):
         """
         if self._transport is None or self._transport.is_closing():
             raise ResponseError(NO_RESPONSE, response_started=False)
-        response = ResponseReader(self._loop.create_future())
-        self._response = response
+        completion: asyncio.Future[None] = self._loop.create_future()
+        response = self.begin(request, partial(_complete, completion))
         # Not `deadline.limit`: asyncio.timeout would cost a tenth of the whole exchange.
         deadline.start(response.expire)
-        self._transport.write(request)
         try:
-            await response.completion
+            await completion
         except (asyncio.CancelledError, TimeoutError):
             self.close()
             raise
         finally:
             deadline.stop()
+        return self.result_of(response)
+
+    def begin(self, request: bytes, ended: Callable[[Exception | None], None]) -> ResponseReader:
+        """Send a request on a connection that is `usable`; `ended` as ResponseReader's."""
+        assert self._transport is not None
+        response = self._response = ResponseReader(ended)
+        self._transport.write(request)
+        return response
+
+    def result_of(self, response: ResponseReader) -> RawResponse:
+        """Return the response to the last request, which is complete or truncated."""
         return response.result(reusable=response.keep_alive and self._is_reusable())
 
     def close(self) -> None:
@@ -87,7 +98,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         response = self._response
-        if response is None or response.completion.done():
+        if response is None or response.done:
             # Unsolicited. On a kept connection it would be read as the next request's response.
             self.close()
         elif self._budget is None or len(data) <= SMALL_BYTES:
@@ -118,3 +129,12 @@ class HttpConnection(asyncio.Protocol):
             and not self._transport.is_closing()
             and self._transport.get_write_buffer_size() == 0
         )
+
+
+def _complete(completion: asyncio.Future[None], error: Exception | None) -> None:
+    if completion.done():  # cancelled
+        return
+    if error is None:
+        completion.set_result(None)
+    else:
+        completion.set_exception(error)

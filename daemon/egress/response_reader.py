@@ -5,11 +5,11 @@ Rule: a receiver is untrusted. Too many bytes, too many pieces, invalid bytes an
 all end the response, never the process.
 """
 
-import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import httptools
 
+from daemon.core.model.value import value
 from daemon.egress.response_parser import MAX_BODY_BYTES, ResponseParser
 
 # Interim responses, status line and headers together. Servers' own limits are 8 to 32 KiB.
@@ -40,7 +40,7 @@ class InvalidResponseError(ResponseError):
     """The receiver sent something other than an HTTP response within the limits."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RawResponse:
     """A response as bytes; `reusable`: the connection may carry another request."""
 
@@ -52,12 +52,18 @@ class RawResponse:
 
 
 class ResponseReader:
-    """Reads one response; `completion` is set when it is complete, truncated, or failed."""
+    """
+    Reads one response; then it is `done`, and has called `ended`.
 
-    __slots__ = ("_parser", "_received_bytes", "completion")
+    `ended` gets None when the response is complete or truncated, and a ResponseError or a
+    TimeoutError when it has failed.
+    """
 
-    def __init__(self, completion: asyncio.Future[None]) -> None:
-        self.completion = completion
+    __slots__ = ("_ended", "_parser", "_received_bytes", "done")
+
+    def __init__(self, ended: Callable[[Exception | None], None]) -> None:
+        self.done = False
+        self._ended = ended
         self._parser = ResponseParser()
         self._received_bytes = 0
 
@@ -82,7 +88,7 @@ class ResponseReader:
             if not parser.too_many_pieces:
                 self._fail(INVALID_HTTP, InvalidResponseError)
         if parser.complete or parser.truncated:
-            self._finish()
+            self._end(None)
         elif len(data) >= room or parser.too_many_pieces:
             self._exceed_limit()
 
@@ -95,14 +101,13 @@ class ResponseReader:
         """
         self._parser.keep_alive = False
         if self._parser.head_complete and self._parser.ends_with_connection and not reset:
-            self._finish()
+            self._end(None)
         else:
             self._fail(INCOMPLETE_RESPONSE if self._received_bytes else NO_RESPONSE, ResponseError)
 
     def expire(self) -> None:
         """End the response with a TimeoutError: the deadline has passed."""
-        if not self.completion.done():
-            self.completion.set_exception(TimeoutError())
+        self._end(TimeoutError())
 
     def reject(self, message: str) -> None:
         """End the response because the connection below refuses to read on."""
@@ -110,7 +115,7 @@ class ResponseReader:
         self._fail(message, InvalidResponseError)
 
     def result(self, *, reusable: bool) -> RawResponse:
-        """Return the response, once `completion` is set without an exception."""
+        """Return the response, once it is complete or truncated."""
         parser = self._parser
         headers, body = tuple(parser.headers), bytes(parser.body)
         return RawResponse(parser.status, headers, body, parser.truncated, reusable)
@@ -118,14 +123,15 @@ class ResponseReader:
     def _exceed_limit(self) -> None:
         if self._parser.head_complete:
             self._parser.truncated = True
-            self._finish()
+            self._end(None)
         else:
             self._fail(HEAD_TOO_LARGE, InvalidResponseError)
 
-    def _finish(self) -> None:
-        if not self.completion.done():
-            self.completion.set_result(None)
-
     def _fail(self, message: str, kind: type[ResponseError]) -> None:
-        if not (self._parser.complete or self._parser.truncated or self.completion.done()):
-            self.completion.set_exception(kind(message, response_started=self._received_bytes > 0))
+        if not (self._parser.complete or self._parser.truncated):
+            self._end(kind(message, response_started=self._received_bytes > 0))
+
+    def _end(self, error: Exception | None) -> None:
+        if not self.done:
+            self.done = True
+            self._ended(error)

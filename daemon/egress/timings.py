@@ -7,27 +7,32 @@ from itertools import pairwise
 class Timings:
     """A stopwatch that starts when it is created; `clock` returns seconds."""
 
-    __slots__ = ("_clock", "_entered", "_started_at")
+    __slots__ = ("_clock", "_entered", "started_at")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._started_at = clock()
+        self.started_at = clock()
         self._entered: list[tuple[str, float]] = []
 
     def enter(self, stage: str) -> None:
         """Start a stage and end the one before."""
         self._entered.append((stage, self._clock()))
 
-    def total_ms(self) -> int:
-        """Return the milliseconds since the start."""
-        return _milliseconds(self._clock() - self._started_at)
+    def read(self) -> tuple[int, tuple[tuple[str, int], ...]]:
+        """
+        Return the milliseconds since the start, and those of each stage.
 
-    def stages_ms(self) -> tuple[tuple[str, int], ...]:
-        """Return each stage's milliseconds in order of first entry; repeated stages add up."""
+        Stages come in order of first entry; repeated ones add up.
+        """
+        now, entered = self._clock(), self._entered
+        total = _milliseconds(now - self.started_at)
+        if len(entered) == 1:
+            [(stage, began)] = entered
+            return total, ((stage, _milliseconds(now - began)),)
         seconds: dict[str, float] = {}
-        for (stage, began), (_, ended) in pairwise([*self._entered, ("", self._clock())]):
+        for (stage, began), (_, ended) in pairwise([*entered, ("", now)]):
             seconds[stage] = seconds.get(stage, 0.0) + ended - began
-        return tuple((stage, _milliseconds(each)) for stage, each in seconds.items())
+        return total, tuple((stage, _milliseconds(each)) for stage, each in seconds.items())
 
 
 def _milliseconds(seconds: float) -> int:

@@ -7,7 +7,7 @@ owner sees it on the attempt, and nobody else's deliveries stop.
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -26,7 +26,8 @@ from daemon.core.wire.body import event_body
 from daemon.core.wire.body_size import too_large_message
 from daemon.core.wire.event_ids import public_event_id
 from daemon.egress.client import WebhookClient
-from daemon.runtime.offload import Offload
+from daemon.egress.kept_requests import KeptRequest
+from daemon.runtime.offload import LARGE, Offload
 from daemon.secrets.credentials import open_credentials
 from daemon.secrets.encryption import Vault
 from daemon.secrets.redaction import redact
@@ -62,6 +63,41 @@ class AttemptMaker:
         Raises PostponedError when the attempt cannot be made for a reason that is ours.
         """
         outcome, signature = await self._send(claim, public_id)
+        return self._judge(claim, outcome, signature)
+
+    def begin(
+        self, claim: Claim, ended: Callable[[AttemptResult | Exception], None]
+    ) -> KeptRequest | None:
+        """
+        Make a plain attempt, on a kept connection; `ended` gets what `attempt` returns or raises.
+
+        Returns None, and does nothing, if that takes more than one request or more time.
+        """
+        if not claim.fetched or len(claim.data or "") > LARGE:
+            return None
+        credentials = open_credentials(claim.secrets, self._vault)
+        if isinstance(credentials, Failure) or not self._client.has_connection(
+            claim.endpoint_url, credentials.client, claim.tenant_id
+        ):
+            return None
+        request, signature = signed_request(claim, credentials)
+        if len(request.body) > self._max_body_bytes:
+            return None
+
+        def sent(outcome: Outcome | Exception) -> None:
+            if not isinstance(outcome, Outcome):
+                ended(outcome)
+                return
+            try:
+                result = self._judge(claim, redact(outcome, credentials), signature)
+            except Exception as error:  # noqa: BLE001  the caller's to judge, like that of a task
+                ended(error)
+            else:
+                ended(result)
+
+        return self._client.begin(request, sent)
+
+    def _judge(self, claim: Claim, outcome: Outcome, signature: str | None) -> AttemptResult:
         verdict = judge(
             claim.attempt,
             outcome,

@@ -7,9 +7,9 @@ the event again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.core.model.value import value
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
@@ -19,7 +19,7 @@ from daemon.store.deliveries import Inserted, NewDelivery
 from daemon.store.event_inbox import LeasedEvent, Leasing
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class MatchedEvent:
     """
     An event with the webhooks that want it, by id, and the size of its data as printed.

@@ -8,7 +8,9 @@ given back. When the process is killed, their leases lapse instead.
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from math import inf
 
 import structlog
@@ -20,8 +22,10 @@ from daemon.core.errors import (
     StatementError,
 )
 from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.model.ids import DeliveryId
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
+from daemon.egress.kept_requests import KeptRequest
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.claim_data import ClaimData
 from daemon.pipeline.first_attempts import FirstAttempts
@@ -81,6 +85,8 @@ class Dispatcher:
         self._postponements = Postponements(alert_after=alert_after)
         metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._plain: dict[DeliveryId, tuple[Claim, KeptRequest]] = {}
+        self._idle = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
         self._unmade: list[Claim] = []
         self._stopping = False
@@ -111,7 +117,7 @@ class Dispatcher:
     @property
     def in_flight(self) -> int:
         """How many attempts are being made."""
-        return len(self._tasks)
+        return len(self._tasks) + len(self._plain)
 
     def waited_seconds(self) -> float:
         """How long the first quick endpoint in line has waited for its turn, 0 if none does."""
@@ -130,14 +136,25 @@ class Dispatcher:
         if self._claiming is not None:
             await asyncio.wait([self._claiming], timeout=GIVE_BACK_SECONDS)
             self._claiming.cancel()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=within.total_seconds())
-            for task in late:
-                task.cancel()
-            if late:
-                log.warning("dispatcher.drain_timed_out", interrupted=len(late))
-                await asyncio.wait(late)
+        self._idle.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                while self.in_flight:
+                    await self._idle.wait()
+        if self.in_flight:
+            log.warning("dispatcher.drain_timed_out", interrupted=self.in_flight)
+            await self._interrupt()
         await self._give_back()
+
+    async def _interrupt(self) -> None:
+        plain, self._plain = self._plain, {}
+        for claim, request in plain.values():
+            request.cancel()
+            self._return(claim)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _room(self) -> int:
         """
@@ -226,34 +243,58 @@ class Dispatcher:
             self._unmade.append(claim)
             self._lanes.returned(claim.webhook_id, now=time.monotonic())
             return
-        task = asyncio.create_task(self._make(claim))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _make(self, claim: Claim) -> None:
-        """One claim's way from its lease to a result that waits to be stored."""
         self._observe_age(claim)
         try:
-            attempted = await self._attempt(claim)
-            self._results.add(attempted)
-            self._postponements.ended(claim)
+            request = self._attempts.begin(claim, partial(self._end_plain, claim))
+        except Exception as error:  # noqa: BLE001  as that of a task
+            self._end(claim, error)
+            return
+        if request is not None:
+            self._plain[claim.delivery_id] = claim, request
+            return
+        task = asyncio.create_task(self._make(claim))
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self.in_flight:
+            self._idle.set()
+
+    async def _make(self, claim: Claim) -> None:
+        try:
+            result: AttemptResult | Exception = await self._attempt(claim)
         except asyncio.CancelledError:
             self._return(claim)
             raise
-        except MemoryBusyError as error:
-            self._rest(claim, error)
-        except PostponedError as error:  # a fault of ours, not of the endpoint
-            self._postpone(claim, error)
-        except Exception:  # a fault of ours too: the lease lapses, and no attempt is spent
-            log.exception("delivery.failed", delivery_id=str(claim.delivery_id))
-            if claim.from_inbox:
-                self._first_attempts.abandon(claim)
-            self._lanes.returned(claim.webhook_id, now=time.monotonic())
-        else:
-            self._end(attempted)
-        finally:
-            if self._lanes.ready:
-                self.wake.set()
+        except Exception as error:  # noqa: BLE001  told apart below
+            result = error
+        self._end(claim, result)
+
+    def _end_plain(self, claim: Claim, result: AttemptResult | Exception) -> None:
+        del self._plain[claim.delivery_id]
+        self._end(claim, result)
+        if not self.in_flight:
+            self._idle.set()
+
+    def _end(self, claim: Claim, result: AttemptResult | Exception) -> None:
+        """One attempt has ended: its result waits to be stored, or there is none."""
+        match result:
+            case AttemptResult():
+                self._results.add(result)
+                self._postponements.ended(claim)
+                self._finished(result)
+            case MemoryBusyError():
+                self._rest(claim, result)
+            case PostponedError():  # a fault of ours, not of the endpoint
+                self._postpone(claim, result)
+            case _:  # a fault of ours too: the lease lapses, and no attempt is spent
+                log.error("delivery.failed", delivery_id=str(claim.delivery_id), exc_info=result)
+                if claim.from_inbox:
+                    self._first_attempts.abandon(claim)
+                self._lanes.returned(claim.webhook_id, now=time.monotonic())
+        if self._lanes.ready:
+            self.wake.set()
 
     async def _attempt(self, claim: Claim) -> AttemptResult:
         if claim.fetched:
@@ -261,7 +302,7 @@ class Dispatcher:
         async with self._data.fetched(claim) as complete:
             return await self._attempts.attempt(complete)
 
-    def _end(self, attempted: AttemptResult) -> None:
+    def _finished(self, attempted: AttemptResult) -> None:
         webhook_id, now = attempted.claim.webhook_id, time.monotonic()
         if attempted.verdict.too_large:
             self._lanes.returned(webhook_id, now=now)

@@ -7,17 +7,18 @@ results by the result writer (`results`).
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.value import value
 from daemon.store.columns import columns
 from daemon.store.event_inbox import LeasedEvent
 from daemon.store.session import Connection
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NewDelivery:
     """The first attempt to deliver a leased event to a webhook; its data print that many bytes."""
 
@@ -32,7 +33,7 @@ class NewDelivery:
         return self.leased.event.tenant_id
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Inserted:
     """
     The deliveries that were inserted, due `at` the time of the statement.

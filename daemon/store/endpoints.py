@@ -1,10 +1,10 @@
 """Endpoints that may be called at once, with what a request to them needs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
+from daemon.core.model.value import value
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import url_and_credentials
@@ -18,7 +18,7 @@ FIND_READY = f"""
 """  # noqa: S608  made of constants only
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Endpoint:
     """Where requests of a webhook go, and its stored secrets."""
 

@@ -7,13 +7,13 @@ holds each event until all of its deliveries are inserted; see `inbox_leases` fo
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from daemon.core.model.events import Event
 from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_scan import Snapshot, XidRange
 from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
 from daemon.store.columns import columns
@@ -23,7 +23,7 @@ from daemon.store.session import Connection
 RowId = tuple[int, int]  # where the row lies: block and offset (PostgreSQL's ctid)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LeasedEvent:
     """
     An event of which the inbox row is leased.
@@ -45,7 +45,7 @@ class LeasedEvent:
     arrived_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scan:
     """
     What one scan found: where events lie, in the order of the ranges, and those leased at once.
@@ -197,7 +197,7 @@ MOST_CHANGES = 2000
 LONG_LEASE = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Leasing:
     """
     How events are leased: for how long, by which daemon, measured up to `most_bytes`.

@@ -45,6 +45,9 @@ class ScriptedAttempts(AttemptMaker):
     def host_of(self, url: str) -> str | None:
         return None
 
+    def begin(self, *_: object) -> None:
+        """No attempt is plain."""
+
     async def attempt(self, claim: Claim, *, public_id: str | None = None) -> AttemptResult:
         self.made += 1
         return await self._make(claim)

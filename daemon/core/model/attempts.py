@@ -4,15 +4,16 @@ The values of one attempt, in the order of the pipeline: claim, request, outcome
 What an endpoint does to us is a value, `Outcome`, and never an exception.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
+from daemon.core.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Claim:
     """
     One leased attempt, with everything needed to make it.
@@ -46,7 +47,7 @@ class Claim:
     from_inbox: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Request:
     """One POST, ready to be sent: its headers contain the signatures of its body."""
 
@@ -73,7 +74,7 @@ class FailureKind(StrEnum):
     TOO_LARGE = "too_large"  # the body is larger than `delivery.max_body_bytes`
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Response:
     """
     The receiver's response, safe to store: text without NUL or surrogates.
@@ -88,7 +89,7 @@ class Response:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Failure:
     """
     Why there is no response.
@@ -100,7 +101,7 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Trace:
     """
     The request's head as sent, without secrets, and where the time went.
@@ -112,7 +113,7 @@ class Trace:
     stages: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outcome:
     """
     The outcome of one POST; `took_ms` lasts from the lookup to the last byte read.
@@ -125,7 +126,7 @@ class Outcome:
     trace: Trace | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Verdict:
     """
     What one outcome means for its delivery.
@@ -143,7 +144,7 @@ class Verdict:
     too_large: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AttemptResult:
     """An attempt with its outcome and verdict; `signature` is None if no request was signed."""
 

@@ -1,12 +1,12 @@
 """Events to fan out, and the subscriptions that they are matched against."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """
     A committed event in the inbox, waiting for fan-out; `created_at` is its row's.
@@ -21,7 +21,7 @@ class Event:
     only: WebhookId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Subscription:
     """
     The columns of a webhook that decide which events it gets; `event_filters` is JSON text.

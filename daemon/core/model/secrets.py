@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 
 from daemon.core.model.ids import WebhookId
+from daemon.core.model.value import value
 
 # Shown in place of a secret.
 HIDDEN = "[hidden]"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StoredSecrets:
     """
     A webhook's secrets as its row holds them, each one sealed or plain.
@@ -36,7 +37,7 @@ class ClientCertificate:
     key: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Credentials:
     """A webhook's decrypted secrets: signing secrets, custom headers and client certificate."""
 

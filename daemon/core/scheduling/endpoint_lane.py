@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from daemon.core.model.ids import WebhookId
+from daemon.core.model.value import value
 from daemon.core.scheduling.slots import Tenant
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ SLOW_MS = 1000.0
 NEWEST_WEIGHT = 0.3  # of the newest duration in the running mean
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NextDue:
     """
     When the next attempt of a lane is due, in seconds on the caller's clock.

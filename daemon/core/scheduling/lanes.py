@@ -16,11 +16,11 @@ forgotten. Times are seconds on the caller's clock; `since` is the database's an
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.value import value
 from daemon.core.scheduling.calendar import Calendar
 from daemon.core.scheduling.endpoint_lane import FIRST_WINDOW, SLOW_MS, Lane, NextDue
 from daemon.core.scheduling.known_lanes import KnownLanes
@@ -34,7 +34,7 @@ SHORTEST_MS = 0.5
 MOST_QUEUED = 512
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LaneTurn:
     """
     Claim at most `limit` attempts of one endpoint that came due at `since` or later.

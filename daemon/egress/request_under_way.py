@@ -1,0 +1,33 @@
+"""One request from its beginning to its outcome, whichever way it is sent."""
+
+from daemon.core.model.attempts import Failure, Outcome, Request, Response, Trace
+from daemon.egress.http_messages import request_head, shown_head
+from daemon.egress.own_faults import OwnFaults
+from daemon.egress.peer import Peer
+from daemon.egress.timings import Timings
+
+
+class RequestUnderWay:
+    """A request with its peer, and what is measured and noted meanwhile."""
+
+    __slots__ = ("_head", "own_faults", "peer", "request", "timings")
+
+    def __init__(
+        self, request: Request, peer: Peer, *, timings: Timings, own_faults: OwnFaults
+    ) -> None:
+        self.request = request
+        self.peer = peer
+        self.timings = timings
+        self.own_faults = own_faults
+        self._head = request_head(peer.target, request)
+
+    @property
+    def data(self) -> bytes:
+        """Head and body, as they are sent."""
+        return self._head.encode("latin-1") + self.request.body
+
+    def outcome(self, result: Response | Failure) -> Outcome:
+        """Return the outcome; the request ends now."""
+        took_ms, stages = self.timings.read()
+        shown = shown_head(self.peer.target, self.request, self._head)
+        return Outcome(result, took_ms, Trace(shown, stages))
