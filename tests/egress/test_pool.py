@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from dataclasses import replace
+from functools import partialmethod
 from itertools import product
 from uuid import UUID
 
@@ -17,10 +18,12 @@ from tests.support.client import (
     INCOMPLETE_RESPONSE,
     LARGE,
     NO_RESPONSE,
+    TIMED_OUT,
     FakeResolver,
     UnansweredResolver,
     leak_check,
     request_to,
+    send_plainly,
     send_twice,
     webhook_client,
 )
@@ -40,6 +43,31 @@ from tests.support.hostile import (
     truncating_after,
 )
 from tests.support.hostile_crowds import SLOW
+
+
+@pytest.fixture(autouse=True, params=["send", "begin"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is run for both ways of sending a request on a kept connection."""
+    if request.param == "begin":
+        plainly = partialmethod(send_plainly, otherwise=WebhookClient.send)
+        monkeypatch.setattr(WebhookClient, "send", plainly)
+
+
+async def test_a_kept_connection_that_hangs_is_judged_at_the_deadline() -> None:
+    async def second_time(connection: Connection) -> None:
+        await responding_once(OK)(connection)
+        await silent(connection)
+
+    async with (
+        leak_check(),
+        webhook_client(seconds=0.5) as client,
+        hostile(second_time) as receiver,
+    ):
+        first = await client.send(request_to(receiver.url))
+        second, third = await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in "ab"))
+
+    assert isinstance(first.result, Response)
+    assert TIMED_OUT in (second.result, third.result)
 
 
 async def test_the_request_after_a_success_reuses_its_connection() -> None:

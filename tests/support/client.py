@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -134,3 +134,25 @@ async def leak_check() -> AsyncIterator[None]:
 def open_files() -> int:
     """Return how many file descriptors this process has open."""
     return len(os.listdir("/proc/self/fd"))
+
+
+async def send_plainly(
+    client: WebhookClient, request: Request, *, otherwise: Callable[..., Awaitable[Outcome]]
+) -> Outcome:
+    """Send a request on a kept connection, as first attempts are; without one, do `otherwise`."""
+    ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def settle(outcome: Outcome | Exception) -> None:
+        if isinstance(outcome, Outcome):
+            ended.set_result(outcome)
+        else:
+            ended.set_exception(outcome)
+
+    kept = client.begin(request, settle)
+    if kept is None:
+        return await otherwise(client, request)
+    try:
+        return await ended
+    except asyncio.CancelledError:
+        kept.cancel()
+        raise
