@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
-from daemon.store import inbox_leases, results
+from daemon.store import inbox_leases, plain_results, results
 from daemon.store.event_inbox import Leasing
 from daemon.store.session import Connection
 
@@ -47,6 +47,30 @@ class FirstResults:
         )
         for leased in prolonged:
             self._events.renew(leased)
+
+    def are_plain(self, batch: Iterable[AttemptResult]) -> bool:
+        """Whether all are successes, each of them the last result of its event."""
+        return all(
+            each.verdict.delivered
+            and each.claim.from_inbox
+            and self._events.of(each.claim.delivery_id).unsettled == 1
+            for each in batch
+        )
+
+    async def store_plain(
+        self, db: Connection, batch: Sequence[AttemptResult], *, succeeded: Collection[WebhookId]
+    ) -> set[DeliveryId]:
+        """
+        Store results that are plain; returns which were stored.
+
+        `last_success_at` of the `succeeded` webhooks is set.
+        """
+        return await plain_results.store_plain(
+            db,
+            [(each, self._events.of(each.claim.delivery_id).leased) for each in batch],
+            daemon_key=self._leasing.daemon_key,
+            succeeded=succeeded,
+        )
 
     async def store(
         self,

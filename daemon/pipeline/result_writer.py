@@ -38,6 +38,7 @@ MAX_BATCH = 500
 # Under load a short wait makes one transaction of many; alone, a result is stored at once.
 LINGER_SECONDS = 0.02
 WORTH_A_TRANSACTION = 64
+FEW = 8  # results, which one statement stores
 HELD_SECONDS = 0.25
 # First attempts in the queue of an endpoint that was paused wait until they have become rows.
 PAUSED_SECONDS = 2.0
@@ -136,6 +137,10 @@ class ResultWriter:
         return batch
 
     async def _store(self, batch: Sequence[AttemptResult]) -> None:
+        if len(batch) <= FEW:
+            batch = await self._store_plain(batch)
+            if not batch:
+                return
         try:
             await self._store_together(batch)
         except ConstraintViolationError:
@@ -146,6 +151,27 @@ class ResultWriter:
             # One result that cannot be stored must not hold up the others, nor be resent for ever.
             for result in batch:
                 await self._store_alone(result)
+
+    async def _store_plain(self, batch: Sequence[AttemptResult]) -> Sequence[AttemptResult]:
+        """Store results that are plain by one statement; returns those that are left."""
+        began = time.perf_counter()
+        async with self._first_results.writing:
+            if not self._first_results.are_plain(batch):
+                return batch
+            webhooks = {each.claim.webhook_id for each in batch}
+            news = [each for each in webhooks if self._is_success_news(each)]
+            try:
+                async with self._database.connection() as db:
+                    ids = await self._first_results.store_plain(db, batch, succeeded=news)
+            except StatementError:
+                return batch
+            stored, left = _split(batch, lambda each: each.claim.delivery_id not in ids)
+            self._first_results.settle(stored)
+        if stored:
+            self._observe(stored, began)
+            next_due = dict.fromkeys(ids)
+            self._report(Stored(stored, (), next_due, changes=(), recovered=(), notices=()))
+        return left
 
     async def _store_alone(self, result: AttemptResult) -> None:
         try:
@@ -163,9 +189,12 @@ class ResultWriter:
                 stored = await self._write(db, batch, bare=bare, repeated=repeated)
             self._first_results.settle(stored.free)
         self._held.add(stored.held)
-        self._metrics.pipeline.result_store_seconds.observe(time.perf_counter() - began)
-        self._metrics.pipeline.result_batch_size.observe(len(stored.free))
+        self._observe(stored.free, began)
         self._report(stored)
+
+    def _observe(self, stored: Sequence[AttemptResult], began: float) -> None:
+        self._metrics.pipeline.result_store_seconds.observe(time.perf_counter() - began)
+        self._metrics.pipeline.result_batch_size.observe(len(stored))
 
     async def _write(
         self, db: Connection, batch: Sequence[AttemptResult], *, bare: bool, repeated: bool
@@ -197,13 +226,18 @@ class ResultWriter:
     def _is_news(self, change: HealthChange, before: Mapping[WebhookId, Health]) -> bool:
         """
         Whether a change is written: a success of a healthy endpoint is, once in a while.
-
-        `last_success_at` is up to LAST_SUCCESS_SECONDS late; it would be a row version for each
-        delivery.
         """
-        now, webhook_id = time.monotonic(), change.webhook_id
-        if change.failed or change.health != before[webhook_id]:
+        if change.failed or change.health != before[change.webhook_id]:
             return True
+        return self._is_success_news(change.webhook_id)
+
+    def _is_success_news(self, webhook_id: WebhookId) -> bool:
+        """
+        Whether to write `last_success_at`, which may be up to LAST_SUCCESS_SECONDS late.
+
+        It would be a row version for each delivery.
+        """
+        now = time.monotonic()
         if now - self._success_written_at.get(webhook_id, -inf) < LAST_SUCCESS_SECONDS:
             return False
         if len(self._success_written_at) >= MOST_REMEMBERED:

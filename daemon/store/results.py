@@ -5,7 +5,7 @@ from datetime import datetime
 
 import orjson
 
-from daemon.core.model.attempts import AttemptResult, Claim, Response, Trace
+from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Trace
 from daemon.core.model.ids import DeliveryId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.columns import columns
@@ -114,11 +114,19 @@ async def stored(db: Connection, ids: Sequence[DeliveryId]) -> set[DeliveryId]:
     return {DeliveryId(row["id"]) for row in await db.fetch(FIND_STORED, ids)}
 
 
+def stored_response(outcome: Outcome) -> tuple[str | None, str | None, str | None]:
+    """The response's headers as JSON and its body, if there is one, and the trace as JSON."""
+    trace = None if outcome.trace is None else _trace_json(outcome.trace)
+    response = outcome.result
+    if not isinstance(response, Response):
+        return None, None, trace
+    return _headers_json(response.headers), response.body, trace
+
+
 def _first_row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
     """A finished first attempt in FIRST_COLUMNS."""
     claim, outcome, verdict = result.claim, result.outcome, result.verdict
-    response = outcome.result if isinstance(outcome.result, Response) and not bare else None
-    trace = None if bare else outcome.trace
+    headers, body, trace = (None, None, None) if bare else stored_response(outcome)
     return (
         *(claim.delivery_id, claim.webhook_id, claim.event_id, claim.event_type),
         *(claim.data, claim.payload_bytes, claim.event_created_at, claim.attempt),
@@ -126,12 +134,9 @@ def _first_row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
         None,
         claim.claimed_at,
         result.signature,
-        verdict.status,
-        None if response is None else _headers_json(response.headers),
-        None if response is None else response.body,
+        *(verdict.status, headers, body),
         UNSTORABLE if bare else verdict.error,
-        outcome.took_ms,
-        None if trace is None else _trace_json(trace),
+        *(outcome.took_ms, trace),
         verdict.too_large,
     )
 
@@ -150,22 +155,19 @@ def _next_row(claim: Claim, due: datetime, *, at: datetime) -> tuple[object, ...
 def _row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
     """The columns of `r` in STORE_RESULTS, in its order."""
     claim, outcome, verdict = result.claim, result.outcome, result.verdict
-    response = outcome.result if isinstance(outcome.result, Response) and not bare else None
-    trace = None if bare else outcome.trace
+    headers, body, trace = (None, None, None) if bare else stored_response(outcome)
     return (
         claim.delivery_id,
         claim.leased_until,
         claim.tenant_id,
         "success" if verdict.delivered else "failed",
         result.signature,
-        verdict.status,
-        None if response is None else _headers_json(response.headers),
-        None if response is None else response.body,
+        *(verdict.status, headers, body),
         UNSTORABLE if bare else verdict.error,
         outcome.took_ms,
         claim.claimed_at,
         claim.event_created_at,
-        None if trace is None else _trace_json(trace),
+        trace,
         verdict.retry_in,
         None if verdict.retry_in is None else new_delivery_id(),
         verdict.too_large,

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from daemon.core.errors import DatabaseUnavailableError, StatementError
 from daemon.pipeline import fanout, first_attempts, result_writer
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
-from daemon.store import claims, results
+from daemon.store import claims, plain_results, results
 from daemon.store.deliveries import Inserted
 from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, serving, until
@@ -477,3 +477,46 @@ async def test_a_tenant_with_many_deliveries_to_insert_delays_no_other(
 
     for number in range(4):
         assert times(receiver, f"/crowd/{number}") == dict.fromkeys(range(5), 1)
+
+
+async def test_a_single_result_is_stored_durably_by_one_statement(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, durable = plain_results.store_plain, list[str]()
+
+    async def store_plain(db: Any, *args: Any, **options: Any) -> Any:
+        await db.execute("BEGIN")  # a setting of the transaction is that of its commit
+        stored = await original(db, *args, **options)
+        durable.append(await db.fetchval("SHOW synchronous_commit"))
+        await db.execute("COMMIT")
+        return stored
+
+    monkeypatch.setattr(plain_results, "store_plain", store_plain)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/hook")
+    async with serving(database):
+        await publish(app, tenant, 1)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    assert durable == ["on"]
+    assert (await app.health(webhook))["last_success_at"] is not None
+    assert await inbox_is_empty(app)
+
+
+async def test_a_single_result_of_a_webhook_that_is_locked_is_stored_later(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/hook")
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        async with other.transaction():
+            await other.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", webhook)
+            await publish(app, tenant, 1)
+            await until(lambda: receiver.received)
+            await asyncio.sleep(0.3)
+            stored_meanwhile = await app.deliveries(webhook)
+        await until(lambda: settled(app, webhook, "success", 1))
+        await until(lambda: inbox_is_empty(app))
+    await other.close()
+
+    assert stored_meanwhile == []
+    assert times(receiver, "/hook") == {0: 1}

@@ -1,0 +1,96 @@
+"""
+A few first attempts that succeeded, each the only one of its event, stored by one statement.
+
+At low rates most results come like that, and a transaction of seven statements costs more than the
+request itself. What the statement does not store is left to the usual transaction.
+"""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from daemon.core.model.attempts import AttemptResult
+from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.store.columns import columns
+from daemon.store.event_inbox import LeasedEvent
+from daemon.store.results import stored_response
+from daemon.store.session import Connection
+
+EVERY_WEBHOOK = UUID(int=0)
+
+STORE_PLAIN = """
+    WITH durable AS MATERIALIZED (
+        SELECT pg_catalog.set_config('synchronous_commit', 'on', true) AS setting
+    ), result AS MATERIALIZED (
+        SELECT *
+          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::tid[], $6::text[],
+                      $7::text[], $8::bigint[], $9::timestamptz[], $10::timestamptz[],
+                      $11::text[], $12::int[], $13::text[], $14::text[], $15::int[], $16::text[])
+               AS r (id, webhook_id, event_id, only_webhook, place, event_type, payload,
+                     payload_bytes, event_created_at, attempted_at, signature, status_code,
+                     response_headers, response_body, duration_ms, trace)
+    ), webhook AS MATERIALIZED (
+        -- As in LOCK_HEALTH; the health of these does not change by a success.
+        SELECT id
+          FROM webhooks
+         WHERE id = ANY ($2::uuid[]) AND NOT is_failing AND consecutive_failures = 0
+         ORDER BY id
+           FOR NO KEY UPDATE SKIP LOCKED
+    ), ended AS (
+        DELETE FROM webhook_event_inbox
+         WHERE ctid = ANY (ARRAY(SELECT place FROM result
+                                  WHERE webhook_id = ANY (ARRAY(SELECT id FROM webhook))))
+           AND leased_until = ANY ($17::timestamptz[]) AND leased_by = $18
+     RETURNING event_id, webhook_id AS only_webhook
+    ), succeeded AS (
+        UPDATE webhooks
+           SET last_success_at = now()
+         WHERE id = ANY (ARRAY(SELECT id FROM webhook)) AND id = ANY ($19::uuid[])
+    )
+    INSERT INTO webhook_deliveries
+           (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
+            attempt_number, status, next_retry_at, attempted_at, signature, status_code,
+            response_headers, response_body, duration_ms, trace, too_large)
+    SELECT r.id, r.webhook_id, r.event_id, r.event_type, r.payload::jsonb, r.payload_bytes,
+           r.event_created_at, 1, 'success', NULL, r.attempted_at, r.signature, r.status_code,
+           r.response_headers::jsonb, r.response_body, r.duration_ms, r.trace::json, false
+      FROM durable
+     CROSS JOIN ended
+      JOIN result AS r ON r.event_id = ended.event_id AND r.only_webhook = ended.only_webhook
+ RETURNING id
+"""
+
+
+async def store_plain(
+    db: Connection,
+    results: Sequence[tuple[AttemptResult, LeasedEvent]],
+    *,
+    daemon_key: int,
+    succeeded: Collection[WebhookId],
+) -> set[DeliveryId]:
+    """
+    Insert the rows of these results and remove their events from the inbox; it is durable.
+
+    Returns which were stored. Not stored are those of events whose lease is lost, and of webhooks
+    that are locked, gone, or have failed lately. `last_success_at` of the `succeeded` webhooks is
+    set.
+    """
+    rows = await db.fetch(
+        STORE_PLAIN,
+        *columns([_row(result, leased) for result, leased in results]),
+        list({leased.leased_until for _, leased in results}),
+        daemon_key,
+        succeeded,
+    )
+    return {DeliveryId(row["id"]) for row in rows}
+
+
+def _row(result: AttemptResult, leased: LeasedEvent) -> tuple[object, ...]:
+    """The columns of `r` in STORE_PLAIN, in its order."""
+    claim, outcome = result.claim, result.outcome
+    headers, body, trace = stored_response(outcome)
+    return (
+        *(claim.delivery_id, claim.webhook_id, claim.event_id),
+        *(leased.event.only or EVERY_WEBHOOK, leased.row, claim.event_type),
+        *(claim.data, claim.payload_bytes, claim.event_created_at, claim.claimed_at),
+        *(result.signature, result.verdict.status, headers, body, outcome.took_ms, trace),
+    )
