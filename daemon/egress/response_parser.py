@@ -37,7 +37,7 @@ class ResponseParser:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = bytearray()
         self._pieces = 0
-        self._http = httptools.HttpResponseParser(self)
+        self._http: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     @property
     def too_many_pieces(self) -> bool:
@@ -51,7 +51,12 @@ class ResponseParser:
         Raises httptools.HttpParserUpgrade when the receiver switches protocols, and
         httptools.HttpParserError for invalid bytes or too many pieces.
         """
+        assert self._http is not None
         self._http.feed_data(data)
+
+    def close(self) -> None:
+        """End the parsing; what was collected stays."""
+        self._http = None  # refers back to us: only the garbage collector would free the two
 
     def on_message_begin(self) -> None:
         if self.complete:
@@ -63,6 +68,7 @@ class ResponseParser:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        assert self._http is not None
         status = self._http.get_status_code()
         if status < 100:
             raise httptools.HttpParserError("a status code below 100")
@@ -85,6 +91,7 @@ class ResponseParser:
         if not self.head_complete:
             self.headers.clear()
         elif not self.complete:
+            assert self._http is not None
             self.complete = True
             self.keep_alive = self.keep_alive and self._http.should_keep_alive()
 

@@ -63,7 +63,7 @@ class ResponseReader:
 
     def __init__(self, ended: Callable[[Exception | None], None]) -> None:
         self.done = False
-        self._ended = ended
+        self._ended: Callable[[Exception | None], None] | None = ended
         self._parser = ResponseParser()
         self._received_bytes = 0
 
@@ -73,7 +73,9 @@ class ResponseReader:
         return self._parser.complete and self._parser.keep_alive
 
     def feed(self, data: bytes) -> None:
-        """Read more of the response, up to the limit on its size."""
+        """Read more of the response, up to the limit on its size; nothing once it is done."""
+        if self.done:
+            return
         parser = self._parser
         limit = MAX_RESPONSE_BYTES if parser.head_complete else MAX_HEAD_BYTES
         room = limit - self._received_bytes
@@ -132,6 +134,10 @@ class ResponseReader:
             self._end(kind(message, response_started=self._received_bytes > 0))
 
     def _end(self, error: Exception | None) -> None:
-        if not self.done:
-            self.done = True
-            self._ended(error)
+        if self._ended is None:
+            return
+        # What refers to each other would be left to the garbage collector.
+        ended, self._ended = self._ended, None
+        self.done = True
+        self._parser.close()
+        ended(error)

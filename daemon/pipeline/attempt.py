@@ -84,18 +84,27 @@ class AttemptMaker:
         if len(request.body) > self._max_body_bytes:
             return None
 
-        def sent(outcome: Outcome | Exception) -> None:
-            if not isinstance(outcome, Outcome):
-                ended(outcome)
-                return
-            try:
-                result = self._judge(claim, redact(outcome, credentials), signature)
-            except Exception as error:  # noqa: BLE001  the caller's to judge, like that of a task
-                ended(error)
-            else:
-                ended(result)
+        return self._client.begin(
+            request, partial(self._sent, claim, credentials, signature, ended)
+        )
 
-        return self._client.begin(request, sent)
+    def _sent(
+        self,
+        claim: Claim,
+        credentials: Credentials,
+        signature: str,
+        ended: Callable[[AttemptResult | Exception], None],
+        outcome: Outcome | Exception,
+    ) -> None:
+        if not isinstance(outcome, Outcome):
+            ended(outcome)
+            return
+        try:
+            result = self._judge(claim, redact(outcome, credentials), signature)
+        except Exception as error:  # noqa: BLE001  the caller's to judge, like that of a task
+            ended(error)
+        else:
+            ended(result)
 
     def _judge(self, claim: Claim, outcome: Outcome, signature: str | None) -> AttemptResult:
         verdict = judge(
