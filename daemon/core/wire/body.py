@@ -57,5 +57,7 @@ def _rfc3339(moment: datetime) -> str:
     """The instant in UTC with `Z`; its fraction has no trailing zeros, and is absent if zero."""
     if moment.tzinfo is None:
         raise ValueError("created_at has no time zone")
-    printed = moment.astimezone(UTC).isoformat()[: -len("+00:00")]
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    printed = moment.isoformat()[: -len("+00:00")]
     return f"{printed.rstrip('0') if '.' in printed else printed}Z"
