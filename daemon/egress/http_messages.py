@@ -1,6 +1,7 @@
 """Requests as the bytes that are sent, and responses as values that can be stored."""
 
 import codecs
+from collections.abc import Sequence
 
 from daemon.core.model.attempts import Request, Response
 from daemon.core.model.secrets import HIDDEN
@@ -9,6 +10,7 @@ from daemon.egress.response_reader import RawResponse
 
 MAX_HEADERS = 100
 MAX_HEADER_VALUE_LENGTH = 2048  # characters
+MAX_HEADERS_LENGTH = 16 * 1024  # characters of names and values; larger ones are left out
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -45,13 +47,21 @@ def response_of(raw: RawResponse) -> Response:
     body = _utf8_decoder("replace").decode(raw.body, final=not raw.truncated)
     return Response(
         status=raw.status,
-        headers=tuple(
-            (_storable(name.lower()), _storable(value)[:MAX_HEADER_VALUE_LENGTH])
-            for name, value in raw.headers[:MAX_HEADERS]
-        ),
+        headers=_stored_headers(raw.headers[:MAX_HEADERS]),
         body=body.replace("\x00", "\ufffd"),
         truncated=raw.truncated,
     )
+
+
+def _stored_headers(headers: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    stored: list[tuple[str, str]] = []
+    room = MAX_HEADERS_LENGTH
+    for raw_name, raw_value in headers:
+        name, value = _storable(raw_name.lower()), _storable(raw_value)[:MAX_HEADER_VALUE_LENGTH]
+        if len(name) + len(value) <= room:
+            stored.append((name, value))
+            room -= len(name) + len(value)
+    return tuple(stored)
 
 
 def _storable(text: bytes) -> str:

@@ -199,6 +199,16 @@ async def test_only_the_first_hundred_headers_are_kept() -> None:
     assert [name for name, _ in response.headers] == [f"x-{n}" for n in range(MAX_HEADERS)]
 
 
+async def test_headers_that_do_not_fit_into_16_ki_characters_are_left_out() -> None:
+    large = [b"X-Large-%d: %b" % (number, b"x" * 2048) for number in range(20)]
+    head = b"\r\n".join([b"HTTP/1.1 200 OK", *large, b"Retry-After: 7", b"Content-Length: 0"])
+
+    response = await response_of(responding_with(head + b"\r\n\r\n"))
+
+    names = [name for name, _ in response.headers]
+    assert names == [*(f"x-large-{number}" for number in range(7)), "retry-after", "content-length"]
+
+
 async def test_trailers_are_not_kept_as_headers() -> None:
     response = await response_of(
         responding_with(CHUNKED + b"2\r\nOK\r\n0\r\nRetry-After: 1\r\nX: 9\r\n\r\n")
