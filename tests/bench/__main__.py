@@ -1,86 +1,106 @@
-"""`python3 dev.py bench`: throughput, CPU time per delivery, and latency from commit to receipt."""
+"""
+`python3 dev.py bench [NAME ...]`: measure the daemon beside baselines, and print one table.
+
+A figure is the median of its rounds, in which all subjects take turns. The exit code says whether
+the instrument worked: 1 if something failed or did not add up, whatever the figures are.
+"""
 
 import argparse
 import asyncio
 import json
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import asyncpg
 import uvloop
 
-from daemon import embedded
-from daemon.store.migrations import migrate
-from tests.bench import results
-from tests.bench.installation import Installation
-from tests.bench.receiver import Receipts, listen
-from tests.support.daemons import daemon, free_port
+from daemon.cli.support.process import raise_open_file_limit
+from tests.bench import variants
+from tests.bench.chart import svg
+from tests.bench.report import Report
+from tests.bench.running import measure
+from tests.bench.sizes import FULL, QUICK
+from tests.bench.workloads import WORKLOADS, with_needs
 from tests.support.postgres import folder_for_postgres
 
 
-def main() -> None:
-    """Run all benchmarks, and print the results."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--deliveries", type=int, default=20_000, help="in each round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--latency-events", type=int, default=300)
-    uvloop.run(_bench(parser.parse_args()))
-
-
-async def _bench(options: argparse.Namespace) -> None:
-    receipts = Receipts()
-    server, url = await listen(receipts)
+def main(arguments: Sequence[str]) -> int:
+    """Run the named workloads, or all, and print the results; return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in WORKLOADS]:
+        parser.error(f"no such workload: {', '.join(unknown)} (see --list)")
+    if options.list:
+        for name, workload in WORKLOADS.items():
+            print(f"{name:<18}{workload.description}")
+        return 0
+    began = time.monotonic()
     with folder_for_postgres() as folder:
-        postgres = await embedded.start(folder / "postgres")
         try:
-            await migrate(postgres.url)
-            log = folder / "daemon.log"
-            async with daemon(
-                postgres.url, folder, port=free_port(), log=log, level="info"
-            ) as running:
-                db = await asyncpg.connect(postgres.url)
-                installation = Installation(
-                    db, daemon=running.process.pid, postgres=postgres.pid, receipts=receipts
-                )
-                await installation.add_webhooks(url)
-                await _measure_throughput(installation, url, options.deliveries, options.rounds)
-                await _measure_latency(installation, options.latency_events)
-                await db.close()
-        finally:
-            await postgres.stop()
-    server.close()
+            compared = _variants(options, folder)
+        except (variants.UnknownRevisionError, OSError, subprocess.CalledProcessError) as error:
+            parser.error(str(error))
+        report = uvloop.run(_measure(options, compared, folder))
+    print("\n" + "\n".join(report.table()))
+    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes")
+    if options.json:
+        options.json.write_text(json.dumps(report.as_json(), indent=2) + "\n")
+    if options.svg:
+        options.svg.write_text(svg(report))
+    return 1 if report.problems else 0
 
 
-async def _measure_throughput(
-    installation: Installation, url: str, deliveries: int, rounds: int
-) -> None:
-    await installation.deliver(min(2000, deliveries))  # warm up: plans, connections, caches
-    runs: results.Runs = {"aiohttp": [], "sender": [], "daemon": []}
-    for number in range(1, rounds + 1):
-        for kind in ("aiohttp", "sender"):
-            runs[kind].append(await _run_bare(kind, url, deliveries))
-        runs["daemon"].append(await installation.deliver(deliveries))
-        print(f"round {number} of {rounds}: {results.last_round(runs, deliveries)}", flush=True)
-    print(f"\n{results.throughput(runs, deliveries)}")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 dev.py bench", description=__doc__)
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="workloads to run; default: all")
+    add("--list", action="store_true", help="list the names and exit")
+    add("--rounds", type=_positive, help=f"default: {FULL.rounds}, or {QUICK.rounds} with --quick")
+    add("--quick", action="store_true", help="small loads that only show that everything works")
+    add("--against", metavar="REV", help="measure the daemon of this revision too")
+    add("--python", metavar="FILE", help="measure on this interpreter too; it needs the packages")
+    add("--json", type=Path, metavar="FILE", help="write all rounds to this file")
+    add("--svg", type=Path, metavar="FILE", help="draw a chart to this file")
+    return parser
 
 
-async def _run_bare(kind: str, url: str, deliveries: int) -> results.Run:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.bare", kind, url, str(deliveries)),
-        stdout=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError("must be a number of at least 1")
+    return int(text)
+
+
+def _variants(options: argparse.Namespace, folder: Path) -> list[variants.Variant]:
+    found = [variants.this_checkout()]
+    if options.against:
+        found.append(variants.exported(options.against, folder))
+    if options.python:
+        found.append(variants.on_python(options.python))
+    return found
+
+
+async def _measure(
+    options: argparse.Namespace, compared: list[variants.Variant], folder: Path
+) -> Report:
+    raise_open_file_limit()
+    sizes = QUICK if options.quick else FULL
+    sizes = replace(sizes, rounds=options.rounds or sizes.rounds)
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await measure(
+        with_needs(options.names),
+        compared,
+        sizes,
+        folder,
+        show=lambda line: print(line, flush=True),
     )
-    output, _ = await process.communicate()
-    return dict(json.loads(output))
-
-
-async def _measure_latency(installation: Installation, events: int) -> None:
-    waits_ms = []
-    for _ in range(events):
-        waits_ms.append(await installation.latency_ms())
-        await asyncio.sleep(0.005)
-    print(f"\n{results.latency(waits_ms)}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,57 +1,70 @@
-"""The benchmarks' figures as text."""
+"""The figures of all rounds: medians, and what follows from several of them."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-Run = dict[str, float]  # wall-clock seconds and CPU seconds of one run
-Runs = dict[str, list[Run]]
-
-NAMES = {
-    "aiohttp": "bare aiohttp loop, nothing else",
-    "sender": "bare loop over our sender",
-    "daemon": "the daemon: event rows to recorded deliveries",
-}
+from tests.bench.bench import Figures
 
 
-def last_round(runs: Runs, deliveries: int) -> str:
-    """Return the throughput of the last round as one line."""
-    return "   ".join(
-        f"{kind} {deliveries / each[-1]['seconds']:,.0f}/s" for kind, each in runs.items()
-    )
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The name of a series of values, one for each round."""
+
+    workload: str
+    subject: str
+    figure: str
 
 
-def throughput(runs: Runs, deliveries: int) -> str:
-    """Return the medians of all rounds as a table, with the ratio of daemon and bare loop."""
-    title = f"median of {len(runs['daemon'])} rounds"
-    lines = [f"{title:<48}   per second   CPU per delivery"]
-    for kind, each in runs.items():
-        rate = statistics.median(deliveries / run["seconds"] for run in each)
-        lines.append(
-            f"{NAMES[kind]:<48} {rate:>12,.0f} {_cpu_us(each, 'cpu', deliveries):>15,.0f} µs"
-        )
-    postgres = _cpu_us(runs["daemon"], "database", deliveries)
-    lines.append(f"{'PostgreSQL beside it':<48} {'':>12} {postgres:>15,.0f} µs")
-    lines.append(f"daemon / bare aiohttp, round by round: {_ratios(runs)}")
-    return "\n".join(lines)
+@dataclass(slots=True)
+class Results:
+    """Values in the order of the rounds; passes that only count have one value."""
+
+    values: dict[Series, list[float]] = field(default_factory=dict)
+
+    def add(self, workload: str, subject: str, figures: Figures) -> None:
+        """Add what a subject's round gave."""
+        for figure, value in figures.items():
+            self.values.setdefault(Series(workload, subject, figure), []).append(value)
+
+    def combine(self, target: Series, function: Callable[..., float], *sources: Series) -> None:
+        """
+        Set a series by a function of others, round by round.
+
+        A series of one value counts for every round. Nothing is set if one has no values, or if a
+        round of one failed.
+        """
+        columns = [self.values.get(source, []) for source in sources]
+        rounds = max(map(len, columns))
+        columns = [column * rounds if len(column) == 1 else column for column in columns]
+        if all(len(column) == rounds for column in columns) and rounds:
+            self.values[target] = [function(*row) for row in zip(*columns, strict=True)]
+
+    def median(self, workload: str, subject: str, figure: str) -> float | None:
+        """Return the median of all rounds, None if nothing was measured."""
+        values = self.values.get(Series(workload, subject, figure))
+        return statistics.median(values) if values else None
+
+    def ratio(self, workload: str, figure: str, subjects: tuple[str, str]) -> float | None:
+        """Return the median of a figure's ratio of two subjects, taken round by round."""
+        ratio = Series(workload, " / ".join(subjects), figure)
+        self.combine(ratio, quotient, *(Series(workload, each, figure) for each in subjects))
+        value = self.median(*(ratio.workload, ratio.subject, ratio.figure))
+        self.values.pop(ratio, None)
+        return value
+
+    def workloads(self) -> list[str]:
+        """Return the names of the workloads, in the order in which they were measured."""
+        return list(dict.fromkeys(series.workload for series in self.values))
+
+    def subjects(self, workload: str) -> list[str]:
+        """Return the subjects of a workload."""
+        found = (series.subject for series in self.values if series.workload == workload)
+        return list(dict.fromkeys(found))
 
 
-def latency(waits_ms: Sequence[float]) -> str:
-    """Return median, percentiles and maximum of the times from commit to receipt."""
-    ordered, count = sorted(waits_ms), len(waits_ms)
-    return (
-        f"commit to receipt, {count} events one by one, idle daemon:\n"
-        f"  median {statistics.median(ordered):.1f} ms   p95 {ordered[int(count * 0.95)]:.1f} ms"
-        f"   p99 {ordered[int(count * 0.99)]:.1f} ms   most {ordered[-1]:.1f} ms"
-    )
-
-
-def _cpu_us(runs: Sequence[Run], member: str, deliveries: int) -> float:
-    return statistics.median(run[member] / deliveries * 1e6 for run in runs)
-
-
-def _ratios(runs: Runs) -> str:
-    ratios = [
-        bare["seconds"] / daemon["seconds"]
-        for bare, daemon in zip(runs["aiohttp"], runs["daemon"], strict=True)
-    ]
-    return f"median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+def quotient(dividend: float, divisor: float) -> float:
+    """Return the quotient; infinite if the divisor is zero, 1 if both are equal."""
+    if dividend == divisor:
+        return 1.0
+    return dividend / divisor if divisor else float("inf")

@@ -119,6 +119,8 @@ async def daemon(
     level: str = "warning",
     variables: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
+    python: str = sys.executable,
+    cwd: Path | None = None,
 ) -> AsyncIterator[Daemon]:
     """Start a daemon and wait until it is ready; kill it at the end if it still runs."""
     async with starting(
@@ -129,6 +131,8 @@ async def daemon(
         level=level,
         variables=variables,
         prefix=prefix,
+        python=python,
+        cwd=cwd,
     ) as running:
 
         async def is_ready() -> bool:
@@ -150,11 +154,13 @@ async def starting(
     level: str = "warning",
     variables: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
+    python: str = sys.executable,
+    cwd: Path | None = None,
 ) -> AsyncIterator[Daemon]:
     """
     Start a daemon without waiting for it; its output is appended to `log`.
 
-    `prefix` is a command that replaces itself by the daemon.
+    `prefix` is a command that replaces itself by the daemon; its code is that in `cwd`.
     """
     file = folder / f"config-{port}.toml"
     file.write_text(
@@ -163,10 +169,11 @@ async def starting(
     )
     output = None if log is None else log.open("ab")
     process = await asyncio.create_subprocess_exec(
-        *(*prefix, sys.executable, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
+        *(*prefix, python, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
         env=os.environ | {"WEBHOOKD_DATABASE__URL": database} | dict(variables or {}),
         stdout=output,
         stderr=output,
+        cwd=cwd,
     )
     if output is not None:
         output.close()

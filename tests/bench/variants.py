@@ -1,0 +1,85 @@
+"""
+What is compared: the daemon of this checkout, of another revision, or on another Python.
+
+The driver, the receiver and the loads are always those of this checkout.
+"""
+
+import asyncio
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# An administrator's configuration in the current folder must not be read.
+NO_SETTINGS = "[admin]\nport = 0\n"
+
+
+class UnknownRevisionError(Exception):
+    """The revision cannot be checked out; `str()` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A daemon: the folder of its code, which includes its migrations, and its Python."""
+
+    name: str
+    root: Path
+    python: str
+
+
+def this_checkout() -> Variant:
+    """Return the daemon of this checkout."""
+    return Variant("daemon", ROOT, sys.executable)
+
+
+def on_python(python: str) -> Variant:
+    """Return the daemon of this checkout on another interpreter, which has the same packages."""
+    program = "import sys, asyncpg, uvloop; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    return Variant(f"Python {done.stdout.strip()}", ROOT, python)
+
+
+def exported(revision: str, folder: Path) -> Variant:
+    """
+    Return the daemon of another revision, whose files are written to `folder`.
+
+    It runs with the installed packages. Raises UnknownRevisionError.
+    """
+    name = _git("rev-parse", "--short", "--verify", f"{revision}^{{commit}}").decode().strip()
+    root = folder / f"revision-{name}"
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", name))) as archive:
+        archive.extractall(root, filter="data")
+    return Variant(name, root, sys.executable)
+
+
+async def migrate(variant: Variant, database: str, folder: Path) -> None:
+    """Apply the variant's own migrations. Raises subprocess.CalledProcessError."""
+    await run_command(variant, database, folder, "migrate")
+
+
+async def run_command(variant: Variant, database: str, folder: Path, *arguments: str) -> None:
+    """Run a command of the variant's `webhookd`. Raises subprocess.CalledProcessError."""
+    config = folder / "commands.toml"
+    config.write_text(NO_SETTINGS)
+    command = [variant.python, "-m", "daemon", *arguments, "--config", str(config)]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=variant.root,
+        env=os.environ | {"WEBHOOKD_DATABASE__URL": database},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, output)
+
+
+def _git(*arguments: str) -> bytes:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
+    if done.returncode:
+        raise UnknownRevisionError(done.stderr.decode().strip())
+    return done.stdout
