@@ -56,7 +56,7 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   run      any command of webhookd: `python3 dev.py run --help`
   test     linters, types, import rules and tests; `--full` adds the slow tests;
            other arguments are passed to pytest, which then runs alone
-  bench    the benchmarks
+  bench    the benchmarks: `python3 dev.py bench --help`
   faults   the long forms of the fault tests: `python3 dev.py faults --help`;
             attacks by one tenant beside others: `python3 dev.py faults attacks --help`
   figures  the sizes of files and functions, and functions without docstrings

@@ -11,8 +11,8 @@ from tests.bench.report import Report
 
 WIDTH, LABEL_WIDTH, VALUE_WIDTH, MARGIN = 900, 260, 90, 20
 BAR, GAP, TITLE = 16, 6, 34
-COLOURS = {"daemon_us": "#2f6db3", "postgres_us": "#8fb8de"}
-COLOUR = "#2f6db3"
+OWN, OTHER, BASELINE = "#2f6db3", "#c77d2e", "#98a2ad"
+PALE = "fill-opacity='0.45'"
 FONT = "font-family='system-ui, sans-serif' font-size='12'"
 
 
@@ -32,11 +32,11 @@ PANELS = (
         ("rate", "tls", "bursts", "fan-out", "payload", "daemons-2", "daemons-4"),
     ),
     Panel(
-        "CPU per delivery in µs: daemon or bare loop (dark), PostgreSQL (light)",
+        "CPU per delivery in µs: daemon or bare loop, then PostgreSQL (pale)",
         ("daemon_us", "postgres_us"),
         ("rate", "tls", "bursts", "fan-out", "payload", "paced-50", "paced-500"),
     ),
-    Panel("Commit to receipt in ms, median", ("p50_ms",), ("paced-50", "paced-500", "alone")),
+    Panel("Commit to receipt in ms, median", ("p50_ms",), ("paced-50", "paced-500")),
     Panel("Commit to receipt in ms, p99", ("p99_ms",), ("paced-50", "paced-500")),
     Panel("Live events, p99 in ms, alone and beside loads", ("p99_ms",), ("alone", *BESIDE)),
 )
@@ -47,12 +47,13 @@ class Bar:
     """A labelled bar of one part for each figure; infinite if something never arrived."""
 
     label: str
-    parts: tuple[tuple[str, float], ...]
+    colour: str
+    parts: tuple[float, ...]
 
     @property
     def total(self) -> float:
         """The length of the bar."""
-        return sum(value for _, value in self.parts)
+        return sum(self.parts)
 
 
 def svg(report: Report) -> str:
@@ -78,12 +79,15 @@ def svg(report: Report) -> str:
 def _bars(report: Report, panel: Panel) -> Iterator[Bar]:
     for workload in panel.workloads:
         for subject in report.results.subjects(workload):
-            medians = [
-                (figure, report.results.median(workload, subject, figure))
-                for figure in panel.figures
-            ]
-            if parts := tuple((figure, value) for figure, value in medians if value is not None):
-                yield Bar(f"{workload}: {subject}", parts)
+            medians = [report.results.median(workload, subject, figure) for figure in panel.figures]
+            if parts := tuple(value for value in medians if value is not None):
+                yield Bar(f"{workload}: {subject}", _colour(report, subject), parts)
+
+
+def _colour(report: Report, subject: str) -> str:
+    if subject == report.subject:
+        return OWN
+    return OTHER if subject == report.other else BASELINE
 
 
 def _panel(panel: Panel, bars: list[Bar], y: int) -> Iterator[str]:
@@ -95,10 +99,10 @@ def _panel(panel: Panel, bars: list[Bar], y: int) -> Iterator[str]:
     for bar in bars:
         yield _text(LABEL_WIDTH - 8, y + 12, bar.label, attributes="text-anchor='end'")
         x = float(LABEL_WIDTH)
-        for figure, value in bar.parts:
+        for number, value in enumerate(bar.parts):
             width = room * min(1.0, value / longest)
-            colour = COLOURS.get(figure, COLOUR)
-            yield f"<rect x='{x:.1f}' y='{y}' width='{width:.1f}' height='{BAR}' fill='{colour}'/>"
+            size = f"width='{width:.1f}' height='{BAR}'"
+            yield f"<rect x='{x:.1f}' y='{y}' {size} fill='{bar.colour}' {PALE if number else ''}/>"
             x += width
         total = f"{bar.total:,.{places}f}" if math.isfinite(bar.total) else "never"
         yield _text(x + 6, y + 12, total)

@@ -20,7 +20,7 @@ def description(servers: Sequence[Server], variants: Sequence[Variant]) -> dict[
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "subjects": ", ".join(each.name for each in variants),
-        "processors": f"{len(os.sched_getaffinity(0))}, {_processor()}",
+        "processors": f"{len(os.sched_getaffinity(0))} x {_processor()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "kernel": platform.release(),
         "load before": f"{os.getloadavg()[0]:.2f}",
