@@ -3,21 +3,24 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.bench import cpu
 
-BURN_IN_TWO_THREADS = """
+BURN_IN_THREE_THREADS = """
 import sys, threading, time
-def burn():
+burnt, stay = threading.Barrier(3), threading.Event()
+def burn(then):
     while time.thread_time() < 0.2:
         pass
-threads = [threading.Thread(target=burn) for _ in range(2)]
-[thread.start() for thread in threads]
-burn()
-[thread.join() for thread in threads]
+    burnt.wait()
+    then()
+ending = threading.Thread(target=burn, args=[lambda: None])
+staying = threading.Thread(target=burn, args=[stay.wait], daemon=True)
+ending.start(), staying.start()
+burn(ending.join)
 print("burnt", flush=True)
 sys.stdin.read()
 """
@@ -40,16 +43,21 @@ def program(source: str) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def test_every_thread_counts() -> None:
-    with program(BURN_IN_TWO_THREADS) as process:
+def test_every_thread_counts_even_when_it_has_ended() -> None:
+    with program(BURN_IN_THREE_THREADS) as process:
         assert process.stdout is not None
         process.stdout.readline()
 
         used = cpu.process_ns(process.pid)
-        # The kernel's own clock of the whole process, as a second opinion.
-        clock = time.clock_gettime_ns((~process.pid << 3) | 2)
+        living = living_threads_ns(process.pid)
 
-    assert 0.6e9 < used <= clock
+    # One of the three has ended.
+    assert 0.4e9 < living < 0.6e9 < used
+
+
+def living_threads_ns(pid: int) -> int:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
 
 
 def test_a_child_that_ended_between_two_readings_counts_and_the_known_ones_do_not() -> None:
