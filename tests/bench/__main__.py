@@ -98,6 +98,7 @@ async def _measure(
         compared,
         sizes,
         folder,
+        other=compared[1].name if options.against else None,
         show=lambda line: print(line, flush=True),
     )
 

@@ -16,9 +16,10 @@ class Bench:
     """
     One run of the benchmarks.
 
-    `system` has the databases of the system's PostgreSQL, if it is measured too. `problems` are
-    counts that do not add up: figures beside them cannot be trusted. `statements` are calls for
-    one event, or a second; `held` are the databases of `old_transaction`, by variant.
+    `system` has the databases of the system's PostgreSQL, if it is measured too; `step` names what
+    is being measured. `problems` are counts that do not add up: figures beside them cannot be
+    trusted. `statements` are calls for one event, or a second if idle, by step and query; `held`
+    are the databases of `old_transaction`, by variant.
     """
 
     sizes: Sizes
@@ -27,6 +28,7 @@ class Bench:
     databases: Databases
     system: Databases | None
     stack: AsyncExitStack
+    step: str = ""
     problems: list[str] = field(default_factory=list)
     statements: dict[str, dict[str, float]] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
@@ -47,4 +49,4 @@ class Bench:
     def check(self, name: str, found: float, expected: float) -> None:
         """Note a problem unless a count is the expected one."""
         if found != expected:
-            self.problems.append(f"{name}: {found:,.0f} instead of {expected:,.0f}")
+            self.problems.append(f"{self.step}: {name}: {found:,.0f} instead of {expected:,.0f}")

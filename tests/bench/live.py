@@ -47,15 +47,16 @@ async def live_events(bench: Bench, variant: Variant, name: str) -> Figures:
 async def _figures(bench: Bench, scene: Scene, committed: dict[str, float]) -> Figures:
     arrived = await bench.receiver.arrivals(KIND)
     beside = committed
-    if scene.backlog is not None:
-        kind, expected = scene.backlog(bench)
+    for kind in scene.kinds:
         counts = await bench.receiver.counts(kind)
-        if counts.distinct >= expected:
+        bench.check(f"whether there were {kind} requests", counts.requests > 0, True)
+        if scene.backlog is not None and counts.distinct >= scene.backlog(bench.sizes):
             beside = {event: at for event, at in committed.items() if at <= counts.last_at}
-    missing = len(committed.keys() - arrived.keys())
+    live = await bench.receiver.counts(KIND)
     return latency(delays_ms(beside or committed, arrived)) | {
         "beside_events": len(beside),
-        "missing": missing,
+        "missing": len(committed.keys() - arrived.keys()),
+        "duplicates": live.requests - live.distinct,
     }
 
 

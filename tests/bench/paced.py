@@ -76,7 +76,7 @@ async def idle(bench: Bench, variant: Variant, on: Databases) -> Figures:
         window = run.window(before, await run.sample(db))
         if on.server.counts_statements:
             counted = await db.fetch(COUNTED_STATEMENTS)
-            bench.statements[f"{variant.name}, idle, per second"] = {
+            bench.statements[bench.step] = {
                 row["query"][:120]: row["calls"] / window.seconds for row in counted
             }
             figures["statements_s"] = sum(row["calls"] for row in counted) / window.seconds

@@ -21,8 +21,8 @@ class Report:
     """
     A run.
 
-    `subject` is this checkout's daemon, `other` the revision that it is compared with; `statements`
-    are calls for one event, or a second, by pass and query; `problems` are what did not add up.
+    `subject` is this checkout's daemon, `other` the revision that it is compared with. `statements`
+    and `problems` are those of `Bench`.
     """
 
     machine: dict[str, str]

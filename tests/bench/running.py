@@ -29,23 +29,25 @@ async def measure(
     sizes: Sizes,
     folder: Path,
     *,
+    other: str | None,
     show: Callable[[str], None],
 ) -> Report:
     """
-    Run the workloads of these names; `show` gets a line about each step.
+    Run the workloads of these names; `other` is the variant that the first is compared with.
+
+    `show` gets a line about each step.
 
     If it is cancelled, the report has what was measured until then.
     """
     results = Results()
     async with _bench(names, sizes, folder) as bench:
         servers = [bench.databases.server, *([bench.system.server] if bench.system else [])]
-        described = machine.description(servers, variants)
+        described = machine.description(servers, variants, sizes, folder)
         try:
             await _run(names, variants, bench, results, show)
         except asyncio.CancelledError:
             bench.problems.append("interrupted")
         derive(results)
-        other = next((each.name for each in variants[1:]), None)
         return Report(
             described,
             results,
@@ -66,7 +68,8 @@ async def _run(
     for _, group in groupby(names, key=lambda name: WORKLOADS[name].group):
         steps = [step for name in group for step in WORKLOADS[name].steps(name, bench, variants)]
         for number in range(1, bench.sizes.rounds + 1):
-            for step in steps:
+            # Every other round in the opposite order, so that nobody always comes first.
+            for step in steps if number % 2 else reversed(steps):
                 if number == 1 or not step.once:
                     began = time.monotonic()
                     figures = await _figures(bench, step)
@@ -80,19 +83,17 @@ async def _run(
 
 async def _figures(bench: Bench, step: Step) -> Figures:
     """Run a step; one that fails is a problem, and does not keep the others from running."""
-    known = len(bench.problems)
+    bench.step = f"{step.workload}, {step.subject}"
     gc.collect()
     gc.disable()
     try:
         async with asyncio.timeout(STEP_SECONDS):
             return await step.run()
     except Exception as error:  # noqa: BLE001  the other steps are to run all the same
-        bench.problems.append(f"{type(error).__name__}: {error}")
+        bench.problems.append(f"{bench.step}: {type(error).__name__}: {error}")
         return {}
     finally:
         gc.enable()
-        where = f"{step.workload}, {step.subject}"
-        bench.problems[known:] = [f"{where}: {each}" for each in bench.problems[known:]]
 
 
 def _shown(figures: Figures) -> str:

@@ -14,6 +14,7 @@ from tests.bench.installation import Installation, add_webhooks
 from tests.bench.publishing import SteadyLoad
 from tests.bench.sample import EVENT_DATA
 from tests.bench.servers import Seed
+from tests.bench.sizes import Sizes
 from tests.bench.variants import Variant, run_command
 from tests.support.hostile_crowds import hostile_process
 
@@ -58,16 +59,17 @@ class Scene:
     """
     What goes on beside the live events.
 
-    `prepare` runs before the daemon starts, `begin` when it has warmed up. With `backlog`, a kind
-    of requests and their number, the scene ends when these have arrived: only the events before
-    count as beside it. With `holds_transaction`, it has a server of its own; see
-    `old_transaction`.
+    `prepare` runs before the daemon starts, `begin` when it has warmed up. Requests of each of the
+    `kinds` show that it took place. With `backlog`, a number of requests of the first kind, it ends
+    when these have arrived: only the events before that count as beside it. With
+    `holds_transaction`, it has a server of its own; see `old_transaction`.
     """
 
     seed: Callable[[Bench], Seed]
     prepare: Act = nothing
     begin: Act = nothing
-    backlog: Callable[[Bench], tuple[str, int]] | None = None
+    kinds: tuple[str, ...] = ()
+    backlog: Callable[[Sizes], int] | None = None
     holds_transaction: bool = False
 
 
@@ -116,21 +118,26 @@ async def _in_background(work: Awaitable[None]) -> AsyncIterator[None]:
 
 SCENES = {
     "alone": Scene(lambda bench: seeds.live_only(bench.receiver.url)),
-    "pending": Scene(lambda bench: seeds.million_pending(bench.receiver.url, bench.sizes)),
+    "pending": Scene(
+        lambda bench: seeds.million_pending(bench.receiver.url, bench.sizes), kinds=("slow",)
+    ),
     "hostile": Scene(
         lambda bench: seeds.hostile(bench.receiver.url, bench.sizes),
         prepare=let_hostile_endpoints_in,
+        kinds=("hang", "due"),
     ),
     "storm": Scene(
         lambda bench: seeds.retry_storm(bench.receiver.url, bench.sizes),
         prepare=prepare_storm,
         begin=await_storm,
-        backlog=lambda bench: ("storm", bench.sizes.storm),
+        kinds=("storm",),
+        backlog=lambda sizes: sizes.storm,
     ),
     "replay": Scene(
         lambda bench: seeds.stored_events(bench.receiver.url, bench.sizes),
         begin=replay_everything,
-        backlog=lambda bench: ("replay", bench.sizes.replay),
+        kinds=("replay",),
+        backlog=lambda sizes: sizes.replay,
     ),
     "old-transaction": Scene(
         lambda bench: seeds.churned(bench.receiver.url), holds_transaction=True

@@ -115,8 +115,8 @@ async def test_deliveries_that_never_come_end_the_wait_and_are_a_problem(
     await load.deliver(3)
 
     assert bench.problems == [
-        "deliveries received in time: 0 instead of 3",
-        "everything recorded in time: 0 instead of 1",
+        ": deliveries received in time: 0 instead of 3",
+        ": everything recorded in time: 0 instead of 1",
     ]
 
 
@@ -125,4 +125,4 @@ async def test_rows_that_are_missing_are_a_problem(bench: Bench, run: Installati
 
     await load.recorded(2)
 
-    assert bench.problems == ["rows of deliveries: 0 instead of 2"]
+    assert bench.problems == [": rows of deliveries: 0 instead of 2"]

@@ -161,7 +161,7 @@ async def statements(bench: Bench, variant: Variant, shape: Shape, on: Databases
         await load.db.execute("SELECT pg_stat_statements_reset()")
         await load.deliver(events)
         counted = await load.db.fetch(COUNTED_STATEMENTS)
-    bench.statements[f"{variant.name}, {shape.daemons} daemon(s), 1 to {shape.webhooks}"] = {
+    bench.statements[bench.step] = {
         row["query"][:120]: row["calls"] / events for row in counted[:NAMED_STATEMENTS]
     }
     total = sum(row["calls"] for row in counted)
