@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     with folder_for_postgres() as folder:
         try:
             compared = _variants(options, folder)
-        except (variants.UnknownRevisionError, OSError, subprocess.CalledProcessError) as error:
+        except variants.UnusableVariantError as error:
             parser.error(str(error))
         report = uvloop.run(_measure(options, compared, folder))
     print("\n" + "\n".join(report.table()))

@@ -11,7 +11,6 @@ class Sizes:
     events: int = 20_000
     warm_up: int = 2_000
     large_events: int = 5_000
-    counted_events: int = 4_000
     paced_seconds: float = 20.0
     paced_warm_up_seconds: float = 3.0
     publisher_seconds: float = 10.0
@@ -35,7 +34,6 @@ QUICK = Sizes(
     events=600,
     warm_up=100,
     large_events=200,
-    counted_events=300,
     paced_seconds=2.0,
     paced_warm_up_seconds=1.0,
     publisher_seconds=1.0,

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.bench.__main__ import main
-from tests.bench.variants import ROOT, UnknownRevisionError, exported
+from tests.bench.variants import ROOT, UnusableVariantError, exported
 from tests.bench.workloads import WORKLOADS
 
 SUBJECTS = {
@@ -121,7 +121,7 @@ def test_another_revision_is_exported_with_its_own_code_and_migrations(tmp_path:
 
 @needs_git
 def test_an_unknown_revision_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownRevisionError):
+    with pytest.raises(UnusableVariantError, match="no-such-revision"):
         exported("no-such-revision", tmp_path)
 
 
@@ -130,6 +130,8 @@ def test_an_unknown_revision_is_refused(tmp_path: Path) -> None:
     [
         (("nothing-like-it",), "no such workload: nothing-like-it (see --list)"),
         (("--rounds", "0"), "must be a number of at least 1"),
+        (("--python", "/no/such/python"), "/no/such/python: No such file or directory"),
+        (("--python", "false"), "false: it is no Python"),
     ],
 )
 def test_mistakes_on_the_command_line_are_named(

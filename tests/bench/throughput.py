@@ -72,10 +72,6 @@ class Shape:
         """Return the number of events before that, for connections, plans and caches."""
         return sizes.warm_up // self.webhooks
 
-    def counted(self, sizes: Sizes) -> int:
-        """Return the number of events in the passes that only count."""
-        return sizes.counted_events // self.webhooks
-
 
 PLAIN = Shape()
 TLS = Shape(tls=True)
@@ -135,7 +131,7 @@ def per_delivery(window: Window, deliveries: int) -> Figures:
 
 async def publishers_share(bench: Bench, variant: Variant, shape: Shape, on: Databases) -> Figures:
     """Publish while no daemon runs, without the trigger and with it; for one delivery."""
-    events = shape.counted(bench.sizes)
+    events = shape.events(bench.sizes)
     async with on.clone(variant) as url, installation(on.server, url, bench.receiver) as run:
         load = await Load.prepared(bench, run, shape)
         bytes_written = []
@@ -152,7 +148,7 @@ async def statements(bench: Bench, variant: Variant, shape: Shape, on: Databases
     """Count the daemons' statements: BEGIN and COMMIT too, those of the publisher not."""
     if not on.server.counts_statements:
         return {}
-    events = shape.counted(bench.sizes)
+    events = shape.events(bench.sizes)
     async with on.clone(variant) as url, installation(on.server, url, bench.receiver) as run:
         load = await Load.prepared(bench, run, shape)
         await load.db.execute(COUNT_STATEMENTS)

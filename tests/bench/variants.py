@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 NO_SETTINGS = "[admin]\nport = 0\n"
 
 
-class UnknownRevisionError(Exception):
-    """The revision cannot be checked out; `str()` says why."""
+class UnusableVariantError(Exception):
+    """The revision or the interpreter cannot be used; `str()` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,19 @@ def this_checkout() -> Variant:
 
 
 def on_python(python: str) -> Variant:
-    """Return the daemon of this checkout on another interpreter, which has the same packages."""
+    """
+    Return the daemon of this checkout on another interpreter, which has the same packages.
+
+    Raises UnusableVariantError.
+    """
     program = "import sys, asyncpg, uvloop; print('%d.%d' % sys.version_info[:2])"
-    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    try:
+        done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UnusableVariantError(f"{python}: {error.strerror}") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["it is no Python"]
+        raise UnusableVariantError(f"{python}: {reason[-1]}")
     return Variant(f"Python {done.stdout.strip()}", ROOT, python)
 
 
@@ -47,7 +57,7 @@ def exported(revision: str, folder: Path) -> Variant:
     """
     Return the daemon of another revision, whose files are written to `folder`.
 
-    It runs with the installed packages. Raises UnknownRevisionError.
+    It runs with the installed packages. Raises UnusableVariantError.
     """
     name = _git("rev-parse", "--short", "--verify", f"{revision}^{{commit}}").decode().strip()
     root = folder / f"revision-{name}"
@@ -81,5 +91,5 @@ async def run_command(variant: Variant, database: str, folder: Path, *arguments:
 def _git(*arguments: str) -> bytes:
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
     if done.returncode:
-        raise UnknownRevisionError(done.stderr.decode().strip())
+        raise UnusableVariantError(f"{arguments[-1]}: {done.stderr.decode().strip()}")
     return done.stdout

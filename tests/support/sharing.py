@@ -19,6 +19,7 @@ SLOWEST_FIRST = (
     "tests/test_package.py",
     "tests/faults/test_stops.py",
     "tests/faults/test_daemons.py",
+    "tests/bench/test_bench.py",
     "tests/cli/test_replay.py",
     "tests/cli/test_check.py",
     "tests/supply_chain/test_lock.py",
