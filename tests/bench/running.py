@@ -35,9 +35,8 @@ async def measure(
     """
     Run the workloads of these names; `other` is the variant that the first is compared with.
 
-    `show` gets a line about each step.
-
-    If it is cancelled, the report has what was measured until then.
+    `show` gets a line about each step. If the run is cancelled, the report has what was measured
+    until then.
     """
     results = Results()
     async with _bench(names, sizes, folder) as bench:

@@ -7,7 +7,7 @@ are counted in a pass of their own, because counting takes time.
 
 import asyncio
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from tests.bench.publishing import publish
 from tests.bench.sample import EVENT_DATA, LARGE_EVENT_DATA
 from tests.bench.servers import Databases
 from tests.bench.sizes import Sizes
-from tests.bench.variants import ROOT, Variant
+from tests.bench.variants import ROOT, Variant, output_of
 
 TENANTS = 50
 KIND = "quick"
@@ -87,12 +87,9 @@ async def bare(bench: Bench, kind: str, *, tls: bool = False) -> Figures:
     authority = bench.folder / "authority.pem"
     authority.write_text(bench.receiver.authority)
     command = [sys.executable, "-m", "tests.bench.bare", kind, f"{url}/{KIND}/0", str(count)]
-    process = await asyncio.create_subprocess_exec(
-        *("env", f"SSL_CERT_FILE={authority}", *command), stdout=subprocess.PIPE, cwd=ROOT
-    )
+    environment = os.environ | {"SSL_CERT_FILE": str(authority)}
     async with asyncio.timeout(bench.sizes.patience_seconds):
-        output, _ = await process.communicate()
-    run = json.loads(output)
+        run = json.loads(await output_of(command, cwd=ROOT, environment=environment))
     received = (await bench.receiver.counts(KIND)).requests
     bench.check(f"requests of the bare {kind} loop", received, count + CONCURRENCY)
     return {"rate": count / run["seconds"], "daemon_us": run["cpu"] / count * 1e6}
@@ -130,18 +127,21 @@ def per_delivery(window: Window, deliveries: int) -> Figures:
 
 
 async def publishers_share(bench: Bench, variant: Variant, shape: Shape, on: Databases) -> Figures:
-    """Publish while no daemon runs, without the trigger and with it; for one delivery."""
+    """Publish while no daemon runs, without the trigger and then with it; for one delivery."""
     events = shape.events(bench.sizes)
     async with on.clone(variant) as url, installation(on.server, url, bench.receiver) as run:
         load = await Load.prepared(bench, run, shape)
-        bytes_written = []
+        windows = []
         for action in ("DISABLE", "ENABLE"):
             await load.db.execute(f"ALTER TABLE webhook_events {action} TRIGGER USER")
             before = await run.sample(load.db)
             await load.publish(events)
-            bytes_written.append(run.window(before, await run.sample(load.db)).wal_bytes)
-    without, with_trigger = [each / events / shape.webhooks for each in bytes_written]
-    return {"publisher_wal_bytes": with_trigger, "trigger_wal_bytes": with_trigger - without}
+            windows.append(run.window(before, await run.sample(load.db)))
+    without, whole = [per_delivery(each, events * shape.webhooks) for each in windows]
+    return {
+        "publisher_wal_bytes": whole["wal_bytes"],
+        "trigger_wal_bytes": whole["wal_bytes"] - without["wal_bytes"],
+    }
 
 
 async def statements(bench: Bench, variant: Variant, shape: Shape, on: Databases) -> Figures:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,16 +77,28 @@ async def run_command(variant: Variant, database: str, folder: Path, *arguments:
     config = folder / "commands.toml"
     config.write_text(NO_SETTINGS)
     command = [variant.python, "-m", "daemon", *arguments, "--config", str(config)]
+    environment = os.environ | {"WEBHOOKD_DATABASE__URL": database}
+    await output_of(command, cwd=variant.root, environment=environment)
+
+
+async def output_of(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> bytes:
+    """
+    Run a program, and return what it printed; it ends with the caller.
+
+    Raises subprocess.CalledProcessError if it fails.
+    """
     process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=variant.root,
-        env=os.environ | {"WEBHOOKD_DATABASE__URL": database},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output)
+    return output
 
 
 def _git(*arguments: str) -> bytes:
