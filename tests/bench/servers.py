@@ -110,6 +110,7 @@ class Databases:
         name = f"{variant.name}_{seeded}"
         if name in self._templates:
             return name
+        await self._drop(name)  # that of an attempt that failed
         if seed is None:
             await self.server.execute(f'CREATE DATABASE "{name}"')
             await migrate(variant, self.server.database(name), self._folder)
@@ -137,4 +138,4 @@ class Databases:
         await self.server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {strategy}')
 
     async def _drop(self, name: str) -> None:
-        await self.server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await self.server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -23,6 +23,10 @@ class UnusableVariantError(Exception):
     """The revision or the interpreter cannot be used; `str()` says why."""
 
 
+class FailedProgramError(Exception):
+    """A program failed; `str()` has its command and its errors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """A daemon: the folder of its code, which includes its migrations, and its Python."""
@@ -51,7 +55,7 @@ def on_python(python: str) -> Variant:
     if done.returncode:
         reason = done.stderr.strip().splitlines() or ["it is no Python"]
         raise UnusableVariantError(f"{python}: {reason[-1]}")
-    return Variant(f"Python {done.stdout.strip()}", ROOT, python)
+    return Variant(f"python{done.stdout.strip()}", ROOT, python)
 
 
 def exported(revision: str, folder: Path) -> Variant:
@@ -68,12 +72,12 @@ def exported(revision: str, folder: Path) -> Variant:
 
 
 async def migrate(variant: Variant, database: str, folder: Path) -> None:
-    """Apply the variant's own migrations. Raises subprocess.CalledProcessError."""
+    """Apply the variant's own migrations. Raises FailedProgramError."""
     await run_command(variant, database, folder, "migrate")
 
 
 async def run_command(variant: Variant, database: str, folder: Path, *arguments: str) -> None:
-    """Run a command of the variant's `webhookd`. Raises subprocess.CalledProcessError."""
+    """Run a command of the variant's `webhookd`. Raises FailedProgramError."""
     config = folder / "commands.toml"
     config.write_text(NO_SETTINGS)
     command = [variant.python, "-m", "daemon", *arguments, "--config", str(config)]
@@ -85,19 +89,23 @@ async def output_of(command: Sequence[str], *, cwd: Path, environment: Mapping[s
     """
     Run a program, and return what it printed; it ends with the caller.
 
-    Raises subprocess.CalledProcessError if it fails.
+    Raises FailedProgramError.
     """
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE
+        *command,
+        cwd=cwd,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
-        output, _ = await process.communicate()
+        output, errors = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, output)
+        raise FailedProgramError(f"{' '.join(command)}: {errors.decode().strip()}")
     return output
 
 
