@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.bench.__main__ import main
-from tests.bench.variants import ROOT, UnusableVariantError, exported
+from tests.bench.test_variants import needs_git
+from tests.bench.variants import ROOT
 from tests.bench.workloads import WORKLOADS
 
 SUBJECTS = {
@@ -19,8 +20,6 @@ SUBJECTS = {
     "paced-50": {"publisher"},
     "paced-500": {"publisher"},
 }
-IS_CHECKOUT = subprocess.run(["git", "-C", ROOT, "rev-parse"], capture_output=True, check=False)
-needs_git = pytest.mark.skipif(IS_CHECKOUT.returncode != 0, reason="this is no clone")
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -107,22 +106,6 @@ def test_a_quick_run_of_everything_against_another_revision_adds_up(tmp_path: Pa
     assert all(target["value"] is not None for target in figures.run["targets"])
     bars = ElementTree.parse(svg_file).getroot().iter("{http://www.w3.org/2000/svg}rect")
     assert len(list(bars)) > 50
-
-
-@needs_git
-def test_another_revision_is_exported_with_its_own_code_and_migrations(tmp_path: Path) -> None:
-    variant = exported("HEAD", tmp_path)
-
-    command = [variant.python, "-c", "import daemon; print(daemon.__file__)"]
-    done = subprocess.run(command, cwd=variant.root, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(variant.root / "daemon" / "__init__.py")
-    assert list((variant.root / "migrations").glob("0001_*.sql"))
-
-
-@needs_git
-def test_an_unknown_revision_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnusableVariantError, match="no-such-revision"):
-        exported("no-such-revision", tmp_path)
 
 
 @pytest.mark.parametrize(

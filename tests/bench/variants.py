@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,7 @@ async def run_command(variant: Variant, database: str, folder: Path, *arguments:
     await output_of(command, cwd=variant.root, environment=environment)
 
 
-async def output_of(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> bytes:
+async def output_of(command: Sequence[str], *, cwd: Path, environment: dict[str, str]) -> bytes:
     """
     Run a program, and return what it printed; it ends with the caller.
 
