@@ -1,6 +1,8 @@
 """Live events at a steady rate, alone and beside each scene; always after a warm-up."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.bench import seeds
@@ -19,6 +21,13 @@ CONNECTIONS = 4
 KIND = "live"
 ARRIVAL_SECONDS = 30.0
 
+RECORDED = """
+    SELECT count(*)
+      FROM webhook_deliveries
+     WHERE status = 'success'
+       AND webhook_id IN (SELECT id FROM webhooks WHERE tenant_id = ANY ($1::uuid[]))
+"""
+
 
 async def live_events(bench: Bench, variant: Variant, name: str) -> Figures:
     """Measure live events beside a scene."""
@@ -30,6 +39,7 @@ async def live_events(bench: Bench, variant: Variant, name: str) -> Figures:
         live = Live(bench, variant, run, url, db, stack)
         tenants = await seeds.tenants_of(db, KIND)
         connections = [await run.connect() for _ in range(CONNECTIONS)]
+        recorded_before = await db.fetchval(RECORDED, tenants)
         await scene.prepare(live)
         await run.start_daemons(variant, bench.folder)
         warm_up = SteadyLoad(connections, tenants, PER_SECOND, EVENT_DATA)
@@ -39,9 +49,22 @@ async def live_events(bench: Bench, variant: Variant, name: str) -> Figures:
         load = SteadyLoad(connections, tenants, PER_SECOND, EVENT_DATA)
         await load.run(bench.sizes.live_events)
         expected = len(warm_up.committed) + len(load.committed)
-        await bench.receiver.wait(KIND, expected, within=ARRIVAL_SECONDS)
+        arrived = await bench.receiver.wait(KIND, expected, within=ARRIVAL_SECONDS)
         figures = await _figures(bench, scene, load.committed)
+
+        async def recorded() -> int:
+            now: int = await db.fetchval(RECORDED, tenants)
+            return now - int(recorded_before)
+
+        await _wait_until(recorded, arrived.distinct)
+        bench.check("rows of live events", await recorded(), arrived.distinct)
         return figures | {"rss_mb": run.peak_rss_mb()}
+
+
+async def _wait_until(count: Callable[[], Awaitable[int]], least: int) -> None:
+    deadline = time.monotonic() + ARRIVAL_SECONDS
+    while await count() < least and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
 
 
 async def _figures(bench: Bench, scene: Scene, committed: dict[str, float]) -> Figures:

@@ -43,6 +43,7 @@ MEASURES = {
     "postgres_percent": Measure("CPU of PostgreSQL, %", 3),
     "wal_bytes_s": Measure("WAL, bytes/s"),
     "duplicates": Measure("duplicates"),
+    "repeated": Measure("attempts after a failed one: each waits for a minute"),
     "missing": Measure("never received"),
     "beside_events": Measure("live events measured"),
     "rss_mb": Measure("daemon's peak RSS, MB", 0),

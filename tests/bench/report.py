@@ -12,7 +12,7 @@ from tests.bench.targets import Judged, judge
 from tests.bench.workloads import WORKLOADS
 
 LABEL_WIDTH = 56
-WIDTH = 14
+WIDTH = 16
 VERDICTS = {True: "reached", False: "MISSED", None: "not measured"}
 
 

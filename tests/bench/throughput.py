@@ -29,6 +29,7 @@ KIND = "quick"
 NAMED_STATEMENTS = 12
 
 DELIVERED = "SELECT count(*) FROM webhook_deliveries WHERE status = 'success'"
+REPEATED = "SELECT count(*) FROM webhook_deliveries WHERE attempt_number > 1"
 ROW_VERSIONS = """
     -- Of the table, or of all its partitions.
     SELECT sum(n_tup_ins + n_tup_upd)::bigint
@@ -217,5 +218,6 @@ class Load:
         self._bench.check("rows of deliveries", await self.db.fetchval(DELIVERED), deliveries)
         return {
             "duplicates": counts.requests - counts.distinct,
+            "repeated": await self.db.fetchval(REPEATED),
             "row_versions": await self.db.fetchval(ROW_VERSIONS) / deliveries,
         }
