@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID
 
 from tests.bench import seeds
 from tests.bench.bench import Bench, Figures
@@ -31,40 +32,36 @@ RECORDED = """
 
 async def live_events(bench: Bench, variant: Variant, name: str) -> Figures:
     """Measure live events beside a scene."""
-    scene = SCENES[name]
+    scene, sizes = SCENES[name], bench.sizes
     async with _database(bench, variant, name) as (on, url), AsyncExitStack() as stack:
         run = await stack.enter_async_context(installation(on.server, url, bench.receiver))
         await bench.receiver.reset()
-        db = await run.connect()
-        live = Live(bench, variant, run, url, db, stack)
-        tenants = await seeds.tenants_of(db, KIND)
-        connections = [await run.connect() for _ in range(CONNECTIONS)]
-        recorded_before = await db.fetchval(RECORDED, tenants)
+        live = Live(bench, variant, run, url, await run.connect(), stack)
+        tenants = await seeds.tenants_of(live.db, KIND)
+        recorded = await live.db.fetchval(RECORDED, tenants)
         await scene.prepare(live)
         await run.start_daemons(variant, bench.folder)
-        warm_up = SteadyLoad(connections, tenants, PER_SECOND, EVENT_DATA)
-        await warm_up.run(bench.sizes.live_warm_up)
-        await bench.receiver.wait(KIND, len(warm_up.committed), within=ARRIVAL_SECONDS)
+        connections = [await run.connect() for _ in range(CONNECTIONS)]
+        await SteadyLoad(connections, tenants, PER_SECOND, EVENT_DATA).run(sizes.live_warm_up)
+        await bench.receiver.wait(KIND, sizes.live_warm_up, within=ARRIVAL_SECONDS)
         await scene.begin(live)
         load = SteadyLoad(connections, tenants, PER_SECOND, EVENT_DATA)
-        await load.run(bench.sizes.live_events)
-        expected = len(warm_up.committed) + len(load.committed)
-        arrived = await bench.receiver.wait(KIND, expected, within=ARRIVAL_SECONDS)
+        await load.run(sizes.live_events)
+        events = sizes.live_warm_up + sizes.live_events
+        arrived = await bench.receiver.wait(KIND, events, within=ARRIVAL_SECONDS)
         figures = await _figures(bench, scene, load.committed)
-
-        async def recorded() -> int:
-            now: int = await db.fetchval(RECORDED, tenants)
-            return now - int(recorded_before)
-
-        await _wait_until(recorded, arrived.distinct)
-        bench.check("rows of live events", await recorded(), arrived.distinct)
+        await _check_rows(live, tenants, recorded + arrived.distinct)
         return figures | {"rss_mb": run.peak_rss_mb()}
 
 
-async def _wait_until(count: Callable[[], Awaitable[int]], least: int) -> None:
+async def _check_rows(live: Live, tenants: Sequence[UUID], expected: int) -> None:
+    """Check that what the live endpoints received is recorded, with what was before."""
     deadline = time.monotonic() + ARRIVAL_SECONDS
-    while await count() < least and time.monotonic() < deadline:
+    while (rows := await live.db.fetchval(RECORDED, tenants)) < expected:
+        if time.monotonic() > deadline:
+            break
         await asyncio.sleep(0.05)
+    live.bench.check("rows of live events", rows, expected)
 
 
 async def _figures(bench: Bench, scene: Scene, committed: dict[str, float]) -> Figures:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench import cpu
+from tests.support.daemons import until
 
 BURN_IN_THREE_THREADS = """
 import sys, threading, time
@@ -43,21 +44,22 @@ def program(source: str) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def test_every_thread_counts_even_when_it_has_ended() -> None:
+async def test_every_thread_counts_even_when_it_has_ended() -> None:
     with program(BURN_IN_THREE_THREADS) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        await until(lambda: len(living_threads_ns(process.pid)) == 2)
 
         used = cpu.process_ns(process.pid)
-        living = living_threads_ns(process.pid)
+        living = sum(living_threads_ns(process.pid))
 
     # One of the three has ended.
     assert 0.4e9 < living < 0.6e9 < used
 
 
-def living_threads_ns(pid: int) -> int:
+def living_threads_ns(pid: int) -> list[int]:
     threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
+    return [int((each / "schedstat").read_text().split()[0]) for each in threads]
 
 
 def test_a_child_that_ended_between_two_readings_counts_and_the_known_ones_do_not() -> None:
