@@ -70,7 +70,7 @@ async def _run(
             # Every other round in the opposite order, so that nobody always comes first.
             for step in steps if number % 2 else reversed(steps):
                 if number == 1 or not step.once:
-                    began = time.monotonic()
+                    began, known = time.monotonic(), len(bench.problems)
                     figures = await _figures(bench, step)
                     results.add(step.workload, step.subject, figures)
                     took = f"{time.monotonic() - began:.0f} s"
@@ -78,6 +78,8 @@ async def _run(
                         f"round {number}/{bench.sizes.rounds} {step.workload:<16}"
                         f"{step.subject:<16}{took:>6}  {_shown(figures)}"
                     )
+                    for problem in bench.problems[known:]:
+                        show(f"PROBLEM: {problem}")
 
 
 async def _figures(bench: Bench, step: Step) -> Figures:
