@@ -19,6 +19,8 @@ MOST_BYTES_OF_TENANT = 4 * 1024 * 1024
 ENOUGH_QUEUED = 1024
 FEW_QUEUED = 64
 ENOUGH_SECONDS = 0.1
+SOON_SECONDS = 0.2
+RATE_SECONDS = 0.1  # over which the rate is measured
 
 
 class AttemptQueue:
@@ -31,6 +33,9 @@ class AttemptQueue:
         self._total_bytes = 0
         self._total = 0
         self._waited_seconds = 0.0  # by the attempt that was taken last
+        self._rate = 0.0  # of attempts that were taken, a second
+        self._taken = 0
+        self._counted_from = time.monotonic()
 
     def __len__(self) -> int:
         """How many wait."""
@@ -41,6 +46,11 @@ class AttemptQueue:
         """Whether others should wait in the inbox: they would wait for longer here."""
         slow = self._waited_seconds > ENOUGH_SECONDS and self._total > FEW_QUEUED
         return slow or self._total >= ENOUGH_QUEUED
+
+    @property
+    def soon(self) -> int:
+        """About how many attempts begin within SOON_SECONDS, as lately; FEW_QUEUED at least."""
+        return max(FEW_QUEUED, int(self._rate * SOON_SECONDS))
 
     def of_tenant(self, tenant_id: TenantId) -> int:
         """How many of this tenant wait."""
@@ -67,6 +77,7 @@ class AttemptQueue:
             self._waited_seconds = time.monotonic() - queue[0][0]
         taken = [queue.popleft()[1] for _ in range(min(limit, len(queue)))]
         self._count_out(webhook_id, taken)
+        self._measure_rate(len(taken))
         return taken
 
     def take_older(self, since: float) -> Iterator[tuple[WebhookId, list[Claim]]]:
@@ -78,6 +89,14 @@ class AttemptQueue:
             if late:
                 self._count_out(webhook_id, late)
                 yield webhook_id, late
+
+    def _measure_rate(self, taken: int) -> None:
+        self._taken += taken
+        seconds = time.monotonic() - self._counted_from
+        if seconds >= RATE_SECONDS:
+            self._rate = (self._rate + self._taken / seconds) / 2
+            self._taken = 0
+            self._counted_from += seconds
 
     def _count_in(self, claim: Claim, change: int) -> None:
         size = change * (claim.payload_bytes or 0)

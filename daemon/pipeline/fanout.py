@@ -105,7 +105,8 @@ class Fanout:
         began = time.monotonic()
         held = [each for work in self._handed_over.values() for each in work.event_ids]
         leased, complete = await self._inbox.lease_next(
-            limit=self._size.size, held=held + self._events.event_ids
+            limit=self._first_attempts.events_at_once(self._size.size),
+            held=held + self._events.event_ids,
         )
         # A lease of our own may have lapsed: what is open goes on with the new one.
         leased = [each for each in leased if not self._events.renew(each)]

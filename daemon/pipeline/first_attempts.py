@@ -60,6 +60,8 @@ class FirstAttempts:
         self._waker = waker
         self._queue = AttemptQueue()
         self._put_off: list[NewDelivery] = []
+        self._per_event = 1.0  # attempts
+        self._most_are_queued = True
 
     @property
     def full(self) -> bool:
@@ -69,6 +71,16 @@ class FirstAttempts:
     def __len__(self) -> int:
         """How many wait."""
         return len(self._queue)
+
+    def events_at_once(self, most: int) -> int:
+        """
+        How many events to lease: no more than will begin soon.
+
+        Others would wait here until they have become pending rows, which cost three times as much.
+        """
+        if not self._most_are_queued:
+            return most
+        return max(1, min(most, int(self._queue.soon / self._per_event)))
 
     async def begin(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
         """
@@ -87,7 +99,9 @@ class FirstAttempts:
             return list(matched)
         async with self._database.connection() as db:
             ready = await endpoints.find_ready(db, list(ids))
+        before = len(self._queue)
         rest = [each for each in matched if not self._begin(each, ready)]
+        self._learn(matched, queued=len(self._queue) - before)
         self._waker.wake.set()
         self.wake.set()
         return rest
@@ -194,6 +208,11 @@ class FirstAttempts:
         self._events.open(leased, [each.delivery_id for each in queued] + [r.id for r in rows])
         self._put_off += rows
         return True
+
+    def _learn(self, matched: Sequence[MatchedEvent], *, queued: int) -> None:
+        attempts = sum(len(each.webhooks) for each in matched)
+        self._most_are_queued = 2 * queued >= attempts
+        self._per_event = max(1.0, (self._per_event + attempts / len(matched)) / 2)
 
     def _has_room(self, matched: MatchedEvent, webhook_id: WebhookId, *, now: float) -> bool:
         tenant_id = matched.leased.event.tenant_id

@@ -87,6 +87,23 @@ def test_it_is_full_at_its_bound_and_not_before() -> None:
     assert (before, queue.full) == (False, True)
 
 
+def test_it_knows_how_many_begin_soon_from_the_rate_of_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 10.0
+    monkeypatch.setattr("daemon.pipeline.attempt_queue.time.monotonic", lambda: now)
+    queue = AttemptQueue()
+    at_first = queue.soon
+    for _ in range(20):
+        for _ in range(100):
+            queue.add(claim(), now=now)
+        now += 0.1
+        queue.take(WEBHOOK, 100)  # 1,000 a second
+
+    assert at_first == attempt_queue.FEW_QUEUED
+    assert 190 <= queue.soon <= 200
+
+
 def test_it_is_full_when_what_is_taken_has_waited_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -51,9 +51,9 @@ class Lane:
     former width. `spaced_until` is when the next attempt may begin while the endpoint is failing.
     While a claim is under way (`claiming`), what is heard of the lane is kept apart, and the
     `claimable` attempts hold slots already. `queued` first attempts wait in memory, and need no
-    claim. Slots of an `unproven` lane may not come back soon: it
-    has never answered, is slow, or failed the last time. `host` is None until its address is known;
-    `line` is where the lane waits.
+    claim; `claimed_last` says whether its last turn was for one. Slots of an `unproven` lane may
+    not come back soon: it has never answered, is slow, or failed the last time. `host` is None
+    until its address is known; `line` is where the lane waits.
     """
 
     webhook_id: WebhookId
@@ -71,6 +71,7 @@ class Lane:
     reopens_to: float = 0.0
     claimable: int = 0
     queued: int = 0
+    claimed_last: bool = False
     known: bool = False
     unproven: bool = True
     host: "Host | None" = None
@@ -104,8 +105,8 @@ class Lane:
         return not busy and self.next_due.due_at == inf
 
     def needs_claim(self, *, now: float) -> bool:
-        """Whether its next turn is for attempts in the database, which come before queued ones."""
-        return self.next_due.due_at <= now or not self.queued
+        """Whether its next turn is for attempts in the database: queued ones take every other."""
+        return not self.queued or (self.next_due.due_at <= now and not self.claimed_last)
 
     def room(self, *, now: float) -> int:
         """Free places; for a claim 0 until a quarter of the window is free: one costs too much."""

@@ -128,18 +128,18 @@ class Lanes:
         """
         How many more first attempts may wait in memory: what is likely to begin soon.
 
-        None while attempts in the database come first, or while the endpoint may not be called.
-        `of_tenant` are in the tenant's queues now.
+        None while the endpoint may not be called; half as many beside attempts that are due in the
+        database. `of_tenant` are in the tenant's queues now.
         """
         lane = self._lanes.get_or_make(webhook_id, tenant_id, failing=False)
-        if lane.next_due.due_at <= now or max(lane.rests_until, lane.spaced_until) > now:
-            return 0
-        if webhook_id in self._blocked:
+        if max(lane.rests_until, lane.spaced_until) > now or webhook_id in self._blocked:
             return 0
         if lane.unproven:
             slots = self._slots.room_for(lane.tenant, unproven=True)
             return min(lane.free - lane.queued, slots - of_tenant)
         soon = lane.window * QUEUE_MS / max(lane.mean_ms, SHORTEST_MS)
+        if lane.next_due.due_at <= now:
+            soon /= 2
         return int(min(MOST_QUEUED, max(lane.window, soon))) - lane.queued
 
     def knows(self, webhook_id: WebhookId, due: NextDue, *, now: float) -> bool:
@@ -297,7 +297,7 @@ class Lanes:
         queued = not lane.needs_claim(now=now)
         if queued:
             limit = min(limit, lane.queued)
-        lane.claiming = True
+        lane.claiming, lane.claimed_last = True, not queued
         lane.claimable = limit
         self._lanes.hold(lane, limit)
         return LaneTurn(lane.webhook_id, limit, lane.next_due.since, queued=queued)

@@ -1,4 +1,4 @@
-"""First attempts in memory have turns like others, need no claim, and come after what is due."""
+"""First attempts in memory have turns like others, without a claim, beside what is due."""
 
 from math import inf
 
@@ -118,12 +118,13 @@ def test_a_quick_endpoint_may_queue_what_it_is_likely_to_take_soon() -> None:
     assert room(lanes, A) <= MOST_QUEUED
 
 
-def test_nothing_is_queued_behind_a_backlog() -> None:
+def test_half_as_many_are_queued_beside_a_backlog() -> None:
     lanes = lanes_of()
     widen(lanes, A)
+    alone = room(lanes, A)
     mark_due(lanes, A)
 
-    assert room(lanes, A) == 0
+    assert room(lanes, A) == alone // 2
 
 
 def test_a_lane_with_a_queue_is_not_forgotten() -> None:
@@ -155,3 +156,21 @@ def test_a_queued_lane_that_needs_a_claim_meanwhile_waits_for_one() -> None:
     [claim] = lanes.next_turns(now=6.0, room=10)
 
     assert (early, claim.queued) == ([], False)
+
+
+def test_what_is_due_in_the_database_and_what_is_queued_alternate() -> None:
+    lanes = lanes_of()
+    queue(lanes, A, A, A)
+    mark_due(lanes, A)
+
+    kinds = list[bool]()
+    for _ in range(4):
+        [turn] = lanes.next_turns(now=0.0, room=1)
+        kinds.append(turn.queued)
+        if turn.queued:
+            take(lanes, turn)
+        else:  # as much as it may, and more is due
+            lanes.claimed(turn, taken=1, last_due=at(0), upcoming=NOTHING_DUE, now=0.0)
+        finish(lanes, A)
+
+    assert kinds == [False, True, False, True]
