@@ -2,11 +2,12 @@
 Turns PostgreSQL's notifications into wake-ups, so that a new event leaves within milliseconds.
 
 A wake-up is a hint, never the truth: the other loops find by polling whatever is missed while the
-connection is down.
+connection is down, or while a channel is not listened to because somebody floods it.
 """
 
 import asyncio
 import time
+from itertools import islice
 from uuid import UUID
 
 from daemon.core.model.ids import WebhookId
@@ -15,8 +16,12 @@ from daemon.store.database import Database
 from daemon.store.lanes import tenants_of
 
 CHECK_SECONDS = 1.0
+EVENTS, DUE = "webhookd_events", "webhookd_due"
+# How often events are looked for while their channel is flooded.
+FLOODED_POLL_SECONDS = 0.1
 # Anybody who may connect may notify; what is beyond this, the lane sync finds.
 MAX_UNKNOWN = 10_000
+UNKNOWN_AT_ONCE = 500  # looked up by one statement; others use the loop and the database between
 
 
 class Listener:
@@ -33,24 +38,41 @@ class Listener:
         self._waker = waker
         self._unknown: set[WebhookId] = set()
         self._check_at = 0.0
-        self._notifications = database.listening(
-            {"webhookd_events": self._on_events, "webhookd_due": self._on_due}, lock_key=daemon_key
-        )
+        self._lock = database.daemon_lock(daemon_key)
+        self._notifications = database.listening({EVENTS: self._on_events, DUE: self._on_due})
 
     async def run_once(self) -> float:
+        if time.monotonic() >= self._check_at:
+            await self._check()
         if not self._notifications.is_open:
             await self._notifications.open(on_lost=self.wake.set)
             self._wake_fanout.set()  # for events that came while nothing listened
+        if await self._notifications.resume() or self._notifications.is_paused(EVENTS):
+            self._wake_fanout.set()
         await self._announce_unknown()
-        now = time.monotonic()
-        if now >= self._check_at:
-            await self._notifications.check()
-            self._check_at = now + CHECK_SECONDS
-        return self._check_at - now
+        return self._rest()
 
     async def close(self) -> None:
-        """End the connection."""
+        """End the connections."""
         await self._notifications.close()
+        await self._lock.close()
+
+    async def _check(self) -> None:
+        await self._lock.hold(on_lost=self._on_lock_lost)
+        if self._notifications.is_open:
+            await self._notifications.check()
+        self._check_at = time.monotonic() + CHECK_SECONDS
+
+    def _rest(self) -> float:
+        if self._unknown:
+            return 0.0
+        if self._notifications.is_paused(EVENTS):
+            return FLOODED_POLL_SECONDS
+        return self._check_at - time.monotonic()
+
+    def _on_lock_lost(self) -> None:
+        self._check_at = 0.0
+        self.wake.set()
 
     def _on_events(self, _payload: str) -> None:
         self._wake_fanout.set()
@@ -65,10 +87,11 @@ class Listener:
             self.wake.set()
 
     async def _announce_unknown(self) -> None:
-        """Announce the webhooks of which only the ids were notified, each for its tenant."""
+        """Announce some of the webhooks of which only the ids were notified, for their tenants."""
         if not self._unknown:
             return
-        unknown, self._unknown = self._unknown, set()
+        unknown = set(islice(self._unknown, UNKNOWN_AT_ONCE))
+        self._unknown -= unknown
         async with self._database.connection() as db:
             tenants = await tenants_of(db, unknown)
         for webhook_id, tenant_id in tenants.items():

@@ -13,8 +13,10 @@ from datetime import timedelta
 import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
+from daemon.store.daemon_lock import DaemonLock
 from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
-from daemon.store.pg_notifications import Handler, Notifications
+from daemon.store.notification_channel import Handler
+from daemon.store.pg_notifications import Notifications
 from daemon.store.session import CONNECT_SECONDS, QUERY_SECONDS, Connection, prepare
 
 # One message, one round trip.
@@ -107,9 +109,13 @@ class Database:
                 raise
             await connection.execute("COMMIT")
 
-    def listening(self, handlers: Mapping[str, Handler], *, lock_key: int) -> Notifications:
+    def listening(self, handlers: Mapping[str, Handler]) -> Notifications:
         """Return a connection outside the pool for notifications, not yet open."""
-        return Notifications(self._url, handlers, lock_key=lock_key)
+        return Notifications(self._url, handlers)
+
+    def daemon_lock(self, key: int) -> DaemonLock:
+        """Return the lock by which a daemon is known to live, not yet held."""
+        return DaemonLock(self._url, key)
 
 
 async def _keep_settings(connection: Connection) -> None:

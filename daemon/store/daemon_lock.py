@@ -1,0 +1,59 @@
+"""
+The advisory lock by which other daemons know that this one is alive, on a connection of its own.
+
+Nothing that others send may end this session: they would free the leases of this daemon.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+
+from daemon.store.errors import connecting, translated
+from daemon.store.session import CONNECT_SECONDS
+
+CHECK_SECONDS = 3.0
+TRY_LOCK = "SELECT pg_catalog.pg_try_advisory_lock($1)"
+
+
+class DaemonLock:
+    """Holds the lock of a key, from the first `hold` until `close`."""
+
+    def __init__(self, url: str, key: int) -> None:
+        self._url = url
+        self._key = key
+        self._is_held = False
+        self._connection: asyncpg.Connection | None = None
+
+    async def hold(self, *, on_lost: Callable[[], None]) -> None:
+        """
+        Take the lock, or find out whether it is still held; to be repeated.
+
+        `on_lost` is called when the connection ends. Raises DatabaseUnavailableError.
+        """
+        if self._connection is None or self._connection.is_closed():
+            await self._open(on_lost)
+        assert self._connection is not None
+        with translated():
+            if self._is_held:
+                await self._connection.execute("SELECT 1")
+            else:  # a former session of this daemon may hold it, until PostgreSQL has ended that
+                self._is_held = await self._connection.fetchval(TRY_LOCK, self._key)
+
+    async def close(self) -> None:
+        """Terminate the connection at once."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _open(self, on_lost: Callable[[], None]) -> None:
+        with connecting():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._is_held = False
+                self._connection = await asyncpg.connect(
+                    self._url,
+                    timeout=CONNECT_SECONDS,
+                    command_timeout=CHECK_SECONDS,
+                    server_settings={"application_name": "webhookd lock"},
+                )
+        self._connection.add_termination_listener(lambda _: on_lost())

@@ -1,0 +1,61 @@
+"""The lock by which other daemons know that this one is alive."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from daemon.store.daemon_lock import DaemonLock
+from tests.support.application import Application
+from tests.support.daemons import until
+
+KEY = 77
+TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 77
+"""
+
+
+@pytest.fixture
+async def lock(database: str) -> AsyncIterator[DaemonLock]:
+    opened = DaemonLock(database, KEY)
+    yield opened
+    await opened.close()
+
+
+async def is_free(app: Application) -> bool:
+    return bool(await app.db.fetchval("SELECT pg_try_advisory_xact_lock($1)", KEY))
+
+
+async def test_it_is_held_until_it_is_closed(app: Application, lock: DaemonLock) -> None:
+    for _ in range(2):
+        await lock.hold(on_lost=lambda: None)
+    while_held = await is_free(app)
+    await lock.close()
+
+    assert not while_held
+    await until(lambda: is_free(app))
+
+
+async def test_once_its_session_has_ended_it_is_taken_again(
+    app: Application, lock: DaemonLock
+) -> None:
+    lost = asyncio.Event()
+    await lock.hold(on_lost=lost.set)
+    await app.db.execute(TERMINATE)
+    await asyncio.wait_for(lost.wait(), 30)
+
+    await lock.hold(on_lost=lost.set)
+
+    assert not await is_free(app)
+
+
+async def test_a_lock_that_a_former_session_still_holds_is_taken_when_that_has_ended(
+    app: Application, lock: DaemonLock
+) -> None:
+    await app.db.execute("SELECT pg_advisory_lock($1)", KEY)
+    await lock.hold(on_lost=lambda: None)
+    await app.db.execute("SELECT pg_advisory_unlock($1)", KEY)
+
+    await lock.hold(on_lost=lambda: None)
+
+    assert not await is_free(app)
