@@ -28,6 +28,7 @@ log = structlog.get_logger()
 # How long a database that is just starting is waited for.
 DATABASE_WAIT_SECONDS = 30.0
 API_CONNECTIONS = 4
+AUDIT_CONNECTIONS = 1
 LAST_RUN_SECONDS = 2.0
 LAST_RESULTS_SECONDS = 5.0
 CLOSE_WITHIN = timedelta(seconds=2)
@@ -41,6 +42,8 @@ class Service:
         self._database = Database(database_url, size=config.database.pool_size)
         # The API has connections of its own: deliveries wait for none of its queries.
         self._api_database = Database(database_url, size=API_CONNECTIONS)
+        # What was done and refused is recorded while all requests wait, for a lock of a row maybe.
+        self._audit_database = Database(database_url, size=AUDIT_CONNECTIONS)
         self._stop = asyncio.Event()
         self._components: Components | None = None
         self.port = 0
@@ -80,7 +83,8 @@ class Service:
             finally:
                 await _close(components)
         finally:
-            await self._api_database.close(within=CLOSE_WITHIN)
+            for each in (self._audit_database, self._api_database):
+                await each.close(within=CLOSE_WITHIN)
             await self._database.close(within=CLOSE_WITHIN)
 
     async def _open_database(self) -> bool:
@@ -91,6 +95,7 @@ class Service:
             await migrations.verify(db)
         if self._config.admin.tokens:
             await self._api_database.open()
+            await self._audit_database.open()
         return True
 
     async def _connect(self) -> bool:
@@ -164,7 +169,9 @@ class Service:
 
     async def _serve(self, components: Components) -> web.AppRunner:
         admin = self._config.admin
-        app = admin_app(self._config, self._api_database, components)
+        app = admin_app(
+            self._config, self._api_database, components, audit_database=self._audit_database
+        )
         try:
             runner, self.port = await serve(
                 app, host=admin.host, port=admin.port, proxies=trusted_proxies(self._config)

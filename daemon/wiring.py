@@ -230,16 +230,23 @@ def _lag(pipeline: Pipeline) -> Lag:
     )
 
 
-def admin_app(config: Config, database: Database, components: Components) -> web.Application:
+def admin_app(
+    config: Config, database: Database, components: Components, *, audit_database: Database
+) -> web.Application:
     """Build what the admin port serves: with the API, once the configuration has tokens."""
     app = make_app(readiness=components.readiness, metrics=components.metrics)
     if config.admin.tokens:
-        _add_api(app, config, database, components)
+        _add_api(app, config, database, components, audit_database=audit_database)
     return app
 
 
 def _add_api(
-    app: web.Application, config: Config, database: Database, components: Components
+    app: web.Application,
+    config: Config,
+    database: Database,
+    components: Components,
+    *,
+    audit_database: Database,
 ) -> None:
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
     from daemon.admin.api.audit import AuditLog  # noqa: PLC0415
@@ -269,7 +276,7 @@ def _add_api(
         ),
     )
     proxies = trusted_proxies(config)
-    audit_log = AuditLog(database, peer_of=partial(peer_of, proxies=proxies))
+    audit_log = AuditLog(audit_database, peer_of=partial(peer_of, proxies=proxies))
     add_api(
         app,
         routes,

@@ -57,7 +57,7 @@ class Database(Section):
     """postgresql://user:password@host:port/name; None means the embedded PostgreSQL."""
 
     pool_size: Annotated[Count, Field(ge=2, le=200)] = 8
-    """Maximum connections for deliveries; the API has four more, and LISTEN one."""
+    """Maximum connections for deliveries; the API has five more, LISTEN and a lock one each."""
 
     def display_name(self) -> str:
         """Return `postgresql://host:port/name`, without user, password and query."""

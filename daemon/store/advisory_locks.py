@@ -5,6 +5,7 @@ Any role of the database may take any advisory lock and keep it, whether it has 
 or not. So no wait is endless, and the holder is named.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from time import monotonic
 
@@ -34,10 +35,33 @@ async def try_take(db: Connection, name: str) -> bool:
     return bool(await db.fetchval(TRY_LOCK, name))
 
 
+async def try_take_all(db: Connection, names: Iterable[str]) -> str | None:
+    """Take locks until the transaction ends; returns the name of the first that another holds."""
+    for name in names:
+        if not await try_take(db, name):
+            return name
+    return None
+
+
+FIND_FREE = """
+    -- Outside of a transaction: each lock that is free is taken, and given back at the end.
+    SELECT name
+      FROM pg_catalog.unnest($1::text[]) AS name
+     WHERE pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended(name, 0))
+"""
+
+
+async def find_free(db: Connection, names: Sequence[str]) -> list[str]:
+    """Return the names of those locks that nobody holds; call outside a transaction."""
+    return [row["name"] for row in await db.fetch(FIND_FREE, names)]
+
+
 async def take(db: Connection, name: str) -> None:
     """
     Take the lock of this name until the transaction ends; wait for another holder.
 
+    The wait keeps the connection: where others need it too, begin with `Database.locked`, after
+    which this takes what is held already.
     Raises LockHeldError, which names the holder, after WAIT_SECONDS; the transaction can go on.
     """
     if await try_take(db, name):
@@ -47,9 +71,14 @@ async def take(db: Connection, name: str) -> None:
         await db.fetchval(LOCK, name)
     except asyncpg.LockNotAvailableError:
         await db.execute(GIVE_UP)
-        holder = await holder_of(db, await db.fetchval(KEY_OF, name))
-        raise LockHeldError(f"{holder} has held the lock '{name}' for {WAIT_SECONDS:g} s") from None
+        raise await held_error(db, name) from None
     await db.execute(END_WAIT)
+
+
+async def held_error(db: Connection, name: str) -> LockHeldError:
+    """The error for a lock that was waited for in vain; names its holder."""
+    holder = await holder_of(db, await db.fetchval(KEY_OF, name))
+    return LockHeldError(f"{holder} has held the lock '{name}' for {WAIT_SECONDS:g} s")
 
 
 FIND_HOLDER = """

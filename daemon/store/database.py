@@ -13,8 +13,10 @@ from datetime import timedelta
 import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
+from daemon.store import advisory_locks
 from daemon.store.daemon_lock import DaemonLock
 from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
+from daemon.store.lock_waits import LockWaits
 from daemon.store.notification_channel import Handler
 from daemon.store.pg_notifications import Notifications
 from daemon.store.session import CONNECT_SECONDS, QUERY_SECONDS, Connection, prepare
@@ -25,7 +27,7 @@ BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
 
 class Database:
     """
-    A pool of connections; `connection` and `transaction` lend one for the length of a block.
+    A pool of connections; `connection`, `transaction` and `locked` lend one for a block.
 
     A statement outside a transaction commits by itself, and is not durable.
     """
@@ -34,6 +36,7 @@ class Database:
         self._url = url
         self._size = size
         self._pool: asyncpg.Pool | None = None
+        self._lock_waits = LockWaits(self.connection)
 
     async def open(self) -> None:
         """Connect once, to report errors at the start. Raises DatabaseUnavailableError."""
@@ -108,6 +111,23 @@ class Database:
                     await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")
+
+    @asynccontextmanager
+    async def locked(self, *names: str) -> AsyncIterator[Connection]:
+        """
+        Lend a connection in a durable transaction that holds these advisory locks.
+
+        Waiting for them keeps no connection. Raises as `connection` does; LockHeldError when one is
+        not to be had in time.
+        """
+        async with self._lock_waits.turn(names) as give_up_at:
+            while True:
+                async with self.transaction() as connection:
+                    held = await advisory_locks.try_take_all(connection, names)
+                    if held is None:
+                        yield connection
+                        return
+                await self._lock_waits.until_free(held, give_up_at=give_up_at)
 
     def listening(self, handlers: Mapping[str, Handler]) -> Notifications:
         """Return a connection outside the pool for notifications, not yet open."""

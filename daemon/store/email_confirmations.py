@@ -16,6 +16,11 @@ from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 
+def lock_name(tenant_id: TenantId) -> str:
+    """The advisory lock of a tenant's requests and confirmations."""
+    return f"webhookd confirmations of {tenant_id}"
+
+
 async def take_lock(db: Connection, tenant_id: TenantId) -> None:
     """
     Let no other transaction request or confirm for this tenant; call before rows are locked.
@@ -23,7 +28,7 @@ async def take_lock(db: Connection, tenant_id: TenantId) -> None:
     Without it, requests at the same time would each find the limits not reached, and a webhook
     stored during a confirmation would stay unconfirmed. Raises LockHeldError.
     """
-    await advisory_locks.take(db, f"webhookd confirmations of {tenant_id}")
+    await advisory_locks.take(db, lock_name(tenant_id))
 
 
 STATE = """
@@ -197,12 +202,18 @@ CONFIRM_WEBHOOKS = """
 """
 
 
-async def confirm(db: Connection, code_hash: bytes) -> ConfirmedAddress | None:
-    """Confirm the address that the code was mailed to; None for a used, expired or wrong code."""
+async def tenant_of_code(db: Connection, code_hash: bytes) -> TenantId | None:
+    """The tenant that the address is to be confirmed for; None for a code that is not valid."""
     tenant_id = await db.fetchval(FIND_CODE, code_hash)
-    if tenant_id is None:
-        return None
-    await take_lock(db, TenantId(tenant_id))
+    return None if tenant_id is None else TenantId(tenant_id)
+
+
+async def confirm(db: Connection, code_hash: bytes) -> ConfirmedAddress | None:
+    """
+    Confirm the address that the code was mailed to; None for a used, expired or wrong code.
+
+    Call in a transaction that holds the lock of its tenant.
+    """
     row = await db.fetchrow(CONFIRM, code_hash)
     if row is None:
         return None

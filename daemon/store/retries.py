@@ -49,6 +49,22 @@ FIND_DELIVERY = """
        FOR KEY SHARE OF w
 """
 
+FIND_WEBHOOK_OF = """
+    SELECT w.id
+      FROM webhook_deliveries AS d
+      JOIN webhooks AS w ON w.id = d.webhook_id
+     WHERE d.id = $1 AND ($2::uuid IS NULL OR w.tenant_id = $2)
+"""
+
+
+async def webhook_of(
+    db: Connection, tenant_id: TenantId | None, delivery_id: DeliveryId
+) -> WebhookId | None:
+    """The webhook of a delivery; None if the tenant has no such delivery."""
+    found = await db.fetchval(FIND_WEBHOOK_OF, delivery_id, tenant_id)
+    return None if found is None else WebhookId(found)
+
+
 FIND_PENDING = """
     -- MATERIALIZED, or the planner may read all pending attempts of the webhook.
     WITH chain AS MATERIALIZED (

@@ -10,14 +10,17 @@ from daemon.core.model.ids import WebhookId
 from daemon.store import advisory_locks
 from daemon.store.session import Connection
 
-NAME = "webhookd chains {}"
+
+def lock_name(webhook_id: WebhookId) -> str:
+    """The advisory lock of the webhook's chains."""
+    return f"webhookd chains {webhook_id}"
 
 
 async def lock(db: Connection, webhook_id: WebhookId) -> None:
     """Lock the webhook's chains until the transaction ends. Raises LockHeldError."""
-    await advisory_locks.take(db, NAME.format(webhook_id))
+    await advisory_locks.take(db, lock_name(webhook_id))
 
 
 async def try_lock(db: Connection, webhook_id: WebhookId) -> bool:
     """Lock the webhook's chains until the transaction ends; return False if they are locked."""
-    return await advisory_locks.try_take(db, NAME.format(webhook_id))
+    return await advisory_locks.try_take(db, lock_name(webhook_id))

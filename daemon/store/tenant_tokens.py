@@ -18,6 +18,12 @@ from daemon.store.session import Connection
 
 MAX_VALID = 1000  # of one tenant
 
+
+def lock_name(tenant_id: TenantId) -> str:
+    """The advisory lock under which the tenant's tokens are counted."""
+    return f"webhookd tokens of {tenant_id}"
+
+
 INSERT_TOKEN = """
     INSERT INTO webhook_tenant_tokens (id, tenant_id, scope, created_by, expires_at)
     SELECT $1, $2, $3, $4, $5
@@ -42,7 +48,7 @@ async def insert(
     LockHeldError.
     """
     # Concurrent requests must not pass the limit together.
-    await advisory_locks.take(db, f"webhookd tokens of {tenant_id}")
+    await advisory_locks.take(db, lock_name(tenant_id))
     inserted = await db.execute(
         INSERT_TOKEN, token_id, tenant_id, scope.value, created_by, expires_at, MAX_VALID
     )

@@ -12,9 +12,14 @@ from daemon.store.session import Connection
 HOST = r"""rtrim(lower(substring(endpoint_url FROM '^\w+://(\[[^][]*\]|[^][/?#:]*)')), '.')"""
 
 
+def lock_name(tenant_id: TenantId) -> str:
+    """The advisory lock that keeps others from counting the tenant's webhooks."""
+    return f"webhookd webhooks of {tenant_id}"
+
+
 async def lock(db: Connection, tenant_id: TenantId) -> None:
     """Keep others from counting the tenant's webhooks until the end. Raises LockHeldError."""
-    await advisory_locks.take(db, f"webhookd webhooks of {tenant_id}")
+    await advisory_locks.take(db, lock_name(tenant_id))
 
 
 COUNT_OF_TENANT = "SELECT count(*) FROM webhooks WHERE tenant_id = $1"

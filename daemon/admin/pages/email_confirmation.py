@@ -79,8 +79,13 @@ class _Page:
         return self._rendered(confirmed=confirmed)
 
     async def _confirm(self, code: str) -> ConfirmedAddress | None:
-        async with self.turn, self.database.transaction() as db:
-            return await email_confirmations.confirm(db, sha256(code.encode()).digest())
+        code_hash = sha256(code.encode()).digest()
+        async with self.turn, self.database.connection() as db:
+            tenant_id = await email_confirmations.tenant_of_code(db, code_hash)
+        if tenant_id is None:
+            return None
+        async with self.database.locked(email_confirmations.lock_name(tenant_id)) as db:
+            return await email_confirmations.confirm(db, code_hash)
 
     def _rendered(
         self,

@@ -11,7 +11,7 @@ from daemon.admin.views.deliveries import delivery_detail_response, delivery_res
 from daemon.admin.views.events import MAX_DATA_BYTES
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.runtime.offload import Offload
-from daemon.store import attempts, retries, webhooks
+from daemon.store import attempts, retries, retry_lock, webhooks
 from daemon.store.database import Database
 from daemon.store.listing import ListFilter
 
@@ -109,8 +109,13 @@ class Deliveries:
         Raises Problem: 404 for an unknown delivery, 409 for a paused webhook and for a body that is
         too large.
         """
-        async with self.database.transaction() as db:
-            retried = await retries.retry_now(db, request.tenant_id, DeliveryId(request.id))
+        tenant_id, delivery_id = request.tenant_id, DeliveryId(request.id)
+        async with self.database.connection() as db:
+            webhook_id = require_found(
+                await retries.webhook_of(db, tenant_id, delivery_id), "delivery"
+            )
+        async with self.database.locked(retry_lock.lock_name(webhook_id)) as db:
+            retried = await retries.retry_now(db, tenant_id, delivery_id)
             if isinstance(retried, retries.RetryDue):
                 await request.audit.write(db)
         match retried:

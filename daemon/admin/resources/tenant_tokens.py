@@ -65,7 +65,7 @@ class TenantTokens:
 
     async def _store(self, token: TenantToken, request: ApiRequest) -> None:
         """Raises Problem (409) at the limit of valid tokens."""
-        async with self.database.transaction() as db:
+        async with self.database.locked(tenant_tokens.lock_name(token.tenant_id)) as db:
             is_stored = await tenant_tokens.insert(
                 db,
                 token.id,

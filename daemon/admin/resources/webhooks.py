@@ -1,5 +1,6 @@
 """Webhooks: create, list, retrieve, update."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from daemon.admin import schemas
@@ -16,11 +17,11 @@ from daemon.admin.resources.webhook_settings import (
     new_settings,
 )
 from daemon.admin.views.webhooks import created_webhook_response, webhook_response
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.secrets.encryption import Vault
 from daemon.secrets.new_secret import new_secret
-from daemon.store import email_confirmations, webhooks
+from daemon.store import email_confirmations, webhook_limits, webhooks
 from daemon.store.database import Database
 from daemon.store.webhooks import NoSuchTenantError
 
@@ -57,12 +58,12 @@ class Webhooks:
         for settings that cannot be used, 429 at the limit of mails that ask for confirmation.
         """
         body: schemas.CreateWebhookRequest = request.body
-        settings = new_settings(body)
+        settings, given = new_settings(body), given_members(body).keys() | {"endpoint_url"}
         check_settings(settings, self.policy)
         secret = new_secret()
         secrets = new_secrets(body, secret, self.vault)
         try:
-            async with self.database.transaction() as db:
+            async with self.database.locked(*_locks(request.tenant_id, given)) as db:
                 await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
                 webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
@@ -139,9 +140,7 @@ class Webhooks:
         """
         changes = given_members(request.body)
         webhook_id = WebhookId(request.id)
-        async with self.database.transaction() as db:
-            if "notification_email" in changes:
-                await email_confirmations.take_lock(db, request.tenant_id)
+        async with self.database.locked(*_locks(request.tenant_id, changes.keys())) as db:
             webhook = require_found(
                 await webhooks.get_for_update(db, request.tenant_id, webhook_id), "webhook"
             )
@@ -164,3 +163,12 @@ class Webhooks:
             webhook = await webhooks.update_settings(db, webhook_id, settings)
             await request.audit.write(db)
         return ApiResponse(200, webhook_response(webhook, self.vault, self.emails.allowed))
+
+
+def _locks(tenant_id: TenantId, members: AbstractSet[str]) -> list[str]:
+    """The locks that a request with these members may need, before it locks rows."""
+    names = {
+        "notification_email": email_confirmations.lock_name(tenant_id),
+        "endpoint_url": webhook_limits.lock_name(tenant_id),
+    }
+    return [name for member, name in names.items() if member in members]
