@@ -96,3 +96,24 @@ async def test_the_functions_of_an_extension_that_a_superuser_installed_are_no_e
         pytest.skip("this PostgreSQL has no extensions")
 
     assert await permissions(tmp_path, database, "error") == []
+
+
+async def test_who_could_use_a_function_that_runs_as_its_owner_is_named_with_the_remedy(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(
+        f"GRANT EXECUTE ON FUNCTION webhook_events_arrived() TO PUBLIC, {role};"
+        " CREATE TABLE other (id uuid, tenant_id uuid);"
+        ' CREATE TRIGGER "an other" AFTER INSERT ON other FOR EACH ROW'
+        " EXECUTE FUNCTION webhook_subscription_changed()"
+    )
+    errors = await permissions(tmp_path, database, "error")
+    for each in errors:
+        await app.db.execute(re.search("(REVOKE|DROP) .*", each)[0])  # type: ignore[index]
+
+    assert [each.split(": ")[-1] for each in errors] == [
+        "REVOKE ALL ON FUNCTION webhook_events_arrived() FROM PUBLIC CASCADE",
+        f"REVOKE ALL ON FUNCTION webhook_events_arrived() FROM {role} CASCADE",
+        'DROP TRIGGER "an other" ON other',
+    ]
+    assert await permissions(tmp_path, database, "error") == []

@@ -1,14 +1,15 @@
 """The application's role can publish events, and run nothing as another role."""
 
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from daemon.store import privileges
+from daemon.store import function_rights, migrations, privileges
+from daemon.store.function_rights import Executor, ForeignTrigger
 from tests.support.application import Application
+from tests.support.roles import connected_as_other_role, name_of
 
 PUBLISH = "INSERT INTO webhook_events (id, tenant_id, event_type) VALUES ($1, $2, 'email.opened')"
 
@@ -28,16 +29,9 @@ TRAP = """
 @pytest.fixture
 async def role(app: Application, database: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection of a role that may only insert events."""
-    name = f"application_{uuid4().hex}"
-    await app.db.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
-    await app.db.execute(f"GRANT INSERT ON webhook_events TO {name}")
-    url = urlsplit(database)
-    connection = await asyncpg.connect(
-        host=url.hostname, port=url.port, user=name, password="secret", database=url.path[1:]
-    )
-    yield connection
-    await connection.close()
-    await app.db.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+    async with connected_as_other_role(database) as connection:
+        await app.db.execute(f"GRANT INSERT ON webhook_events TO {await name_of(connection)}")
+        yield connection
 
 
 async def is_superuser(connection: asyncpg.Connection) -> bool:
@@ -47,10 +41,15 @@ async def is_superuser(connection: asyncpg.Connection) -> bool:
 
 
 async def test_the_application_role_can_publish(app: Application, role: asyncpg.Connection) -> None:
-    event = uuid4()
-    await role.execute(PUBLISH, event, uuid4())
+    event, tenant = uuid4(), await app.tenant()
+    await role.execute(PUBLISH, event, tenant)
+    await app.db.execute(
+        f"GRANT INSERT ON webhooks TO {await role.fetchval('SELECT session_user')}"
+    )
+    webhook = await Application(role).webhook(tenant, "https://example.com")
 
     assert await app.db.fetchval("SELECT event_id FROM webhook_event_inbox") == event
+    assert await app.db.fetchval("SELECT webhook_id FROM webhook_subscription_changes") == webhook
 
 
 async def test_a_temporary_table_cannot_take_the_place_of_the_inbox(
@@ -74,10 +73,7 @@ async def test_the_trap_works_where_a_function_is_not_pinned_and_such_a_function
 
     assert await is_superuser(role)
     assert await privileges.unpinned_functions(app.db) == ["webhook_events_arrived()"]
-    await app.db.execute(
-        "DO $$ BEGIN EXECUTE (SELECT format('ALTER ROLE %I NOSUPERUSER', rolname) FROM pg_roles"
-        " WHERE rolname LIKE 'application\\_%' AND rolsuper); END $$"
-    )
+    await role.execute(f"ALTER ROLE {await name_of(role)} NOSUPERUSER")
 
 
 async def test_every_function_names_its_schema_and_then_the_temporary_one(
@@ -104,3 +100,109 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhooks_secret_written",
         )
     }
+
+
+# A type of the role's own, whose cast to uuid runs with the rights of whoever inserts.
+BAIT = """
+    CREATE TYPE pg_temp.evil AS ENUM ('x');
+    CREATE FUNCTION pg_temp.take_over(pg_temp.evil) RETURNS uuid LANGUAGE plpgsql AS $$
+    BEGIN
+        EXECUTE format('ALTER ROLE %I SUPERUSER', session_user);
+        RETURN gen_random_uuid();
+    END $$;
+    CREATE CAST (pg_temp.evil AS uuid) WITH FUNCTION pg_temp.take_over(pg_temp.evil) AS ASSIGNMENT;
+    CREATE TEMPORARY TABLE bait (id pg_temp.evil, tenant_id pg_temp.evil);
+"""
+BAIT_TRIGGERS = {
+    "webhook_events_arrived": "CREATE TRIGGER t AFTER INSERT ON bait"
+    " REFERENCING NEW TABLE AS arrived"
+    " FOR EACH STATEMENT EXECUTE FUNCTION public.webhook_events_arrived()",
+    "webhook_subscription_changed": "CREATE TRIGGER t AFTER INSERT ON bait"
+    " FOR EACH ROW EXECUTE FUNCTION public.webhook_subscription_changed()",
+}
+BITE = "INSERT INTO bait VALUES ('x', 'x')"
+
+
+@pytest.mark.parametrize("function", BAIT_TRIGGERS)
+async def test_no_table_of_another_role_can_use_a_function_that_runs_as_its_owner(
+    app: Application, role: asyncpg.Connection, function: str
+) -> None:
+    await role.execute(BAIT)
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f"for function .*{function}"):
+        await role.execute(BAIT_TRIGGERS[function])
+
+
+async def test_default_privileges_give_nobody_a_function_that_runs_as_its_owner(
+    empty_database: str,
+) -> None:
+    async with connected_as_other_role(empty_database) as role:
+        name = await name_of(role)
+        owner = await asyncpg.connect(empty_database)
+        await owner.execute(
+            f"ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO {name} WITH GRANT OPTION"
+        )
+        await migrations.migrate(empty_database)
+
+        assert await function_rights.executors(owner) == []
+        await owner.close()
+
+
+async def test_a_database_of_an_earlier_version_is_closed_by_its_migration(
+    empty_database: str,
+) -> None:
+    owner = await asyncpg.connect(empty_database)
+    [closing] = [each for each in migrations.known() if each.name.endswith("_function_rights")]
+    for migration in migrations.known():
+        if migration.name < closing.name:
+            await owner.execute(migration.sql)
+    async with connected_as_other_role(empty_database) as role:
+        name = await name_of(role)
+        await owner.execute(
+            f"GRANT INSERT ON webhook_events TO {name}; CREATE SCHEMA s AUTHORIZATION {name}"
+        )
+        await role.execute(BAIT + BAIT_TRIGGERS["webhook_events_arrived"])
+        await role.execute(
+            "CREATE TABLE s.kept (id uuid, tenant_id uuid);"
+            + BAIT_TRIGGERS["webhook_events_arrived"].replace("ON bait", "ON s.kept")
+        )
+
+        await migrations.migrate(empty_database)
+
+        for statement in (BITE, "INSERT INTO s.kept VALUES (gen_random_uuid(), gen_random_uuid())"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only for the table"):
+                await role.execute(statement)
+        event = uuid4()
+        await role.execute(PUBLISH, event, uuid4())
+        assert await owner.fetch("SELECT event_id FROM webhook_event_inbox") == [(event,)]
+        assert ForeignTrigger("t", "s.kept", "webhook_events_arrived()") in (
+            await function_rights.foreign_triggers(owner)
+        )
+    await owner.close()
+
+
+async def test_who_may_execute_such_a_function_is_found(
+    app: Application, role: asyncpg.Connection
+) -> None:
+    name = await name_of(role)
+    assert await function_rights.executors(app.db) == []
+    await app.db.execute(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC, {name}")
+
+    assert await function_rights.executors(app.db) == [
+        Executor(function, each)
+        for function in ("webhook_events_arrived()", "webhook_subscription_changed()")
+        for each in ("PUBLIC", name)
+    ]
+
+
+@pytest.mark.parametrize("function", BAIT_TRIGGERS)
+async def test_a_trigger_that_exists_already_on_another_table_runs_nothing_as_the_owner(
+    app: Application, role: asyncpg.Connection, function: str
+) -> None:
+    await app.db.execute(f"GRANT EXECUTE ON FUNCTION {function}() TO PUBLIC")
+    await role.execute(BAIT)
+    await role.execute(BAIT_TRIGGERS[function])
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only for the table"):
+        await role.execute(BITE)
+    assert not await is_superuser(role)

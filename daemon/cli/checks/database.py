@@ -6,7 +6,13 @@ from daemon.cli.checks.finding import Finding, error, ok, warning
 from daemon.config import Config
 from daemon.core.errors import SchemaError
 from daemon.core.model.webhook_inspection import MissingPrivilege
-from daemon.store import migrations, privileges, schema_access, webhook_inspection
+from daemon.store import (
+    function_rights,
+    migrations,
+    privileges,
+    schema_access,
+    webhook_inspection,
+)
 from daemon.store.session import Connection
 
 OLDEST_POSTGRESQL = 14
@@ -43,11 +49,25 @@ async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[
         " ALTER FUNCTION … SET search_path = its schema, pg_temp"
         for function in await privileges.unpinned_functions(db)
     ]
+    messages += [message async for message in _open_functions(db)]
     for message in dict.fromkeys(messages):  # an invisible table lacks several privileges
         yield error("permissions", message)
     if not messages:
         role = await privileges.current_role(db)
         yield ok("permissions", f"role {role} has every privilege that the daemon needs")
+
+
+async def _open_functions(db: Connection) -> AsyncIterator[str]:
+    for each in await function_rights.executors(db):
+        yield (
+            f"{each.role} may execute the function {each.function}, which runs as its owner:"
+            f" REVOKE ALL ON FUNCTION {each.function} FROM {each.role} CASCADE"
+        )
+    for trigger in await function_rights.foreign_triggers(db):
+        yield (
+            f"the function {trigger.function}, which runs as its owner, is called for another"
+            f" table: DROP TRIGGER {trigger.name} ON {trigger.table}"
+        )
 
 
 MOST_OVERLOADS = 10
