@@ -127,24 +127,24 @@ async def _tenant(db: "Connection", given: UUID | None, *, create: bool) -> "Ten
     """
     Return the given tenant, or the only one there is; `create` makes one if there is none.
 
-    Raises UsageError for an unknown or ambiguous tenant, WebhookdError if there is none.
+    Raises UsageError for an unknown or ambiguous tenant, WebhookdError if there is none, or none
+    may be looked up.
     """
     from daemon.core.model.ids import TenantId
-    from daemon.store import publish
-    from daemon.store.webhooks import tenant_exists
+    from daemon.store import tenants
 
     if given is not None:
-        if not await tenant_exists(db, TenantId(given)):
+        if await tenants.exists(db, TenantId(given)) is False:
             raise UsageError(f"--tenant: there is no tenant {given}")
         return TenantId(given)
-    candidates = await publish.tenants(db, limit=MOST_TENANTS_NAMED + 1)
+    candidates = await tenants.some(db, limit=MOST_TENANTS_NAMED + 1)
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
         raise UsageError(f"--tenant: there are several; name one of {_listed(candidates)}")
     if not create:
         raise WebhookdError("there is no tenant yet to publish for: the application creates them")
-    created = await publish.create_tenant(db)
+    created = await tenants.create(db)
     print(f"webhookd: there was no tenant yet: created {created}", file=sys.stderr)
     return created
 

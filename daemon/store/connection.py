@@ -6,7 +6,13 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from daemon.store.errors import COMMAND_ERRORS, cannot_open, reported
-from daemon.store.session import CONNECT_SECONDS, QUERY_SECONDS, Connection, prepare
+from daemon.store.session import (
+    CONNECT_SECONDS,
+    QUERY_SECONDS,
+    REFUSE_POLICIES,
+    Connection,
+    prepare,
+)
 
 CLOSE_SECONDS = 1.0
 
@@ -30,7 +36,9 @@ async def connected(url: str, *, plain: bool = False) -> AsyncIterator[Connectio
         except ValueError as error:  # the URL cannot be parsed
             raise cannot_open(error) from error
         try:
-            if not plain:
+            if plain:
+                await connection.execute(REFUSE_POLICIES)
+            else:
                 await prepare(connection)
                 await connection.execute("RESET synchronous_commit")
             yield connection

@@ -1,21 +1,14 @@
 """
-The statements of `webhookd demo` beside those of the daemon: sample tenants, notices, totals.
+The statements of `webhookd demo` beside those of the daemon: notices, totals.
 
 They read whole tables, and are meant for the demo's few hundred rows only.
 """
 
 from dataclasses import dataclass
 
-from daemon.core.model.ids import NoticeId, TenantId, WebhookId
+from daemon.core.model.ids import NoticeId, WebhookId
 from daemon.core.model.notices import NoticeKind
 from daemon.store.session import Connection
-
-ADD_TENANT = "INSERT INTO tenants (id, name) VALUES ($1, $2)"
-
-
-async def add_tenant(db: Connection, tenant_id: TenantId, name: str) -> None:
-    """Insert a tenant."""
-    await db.execute(ADD_TENANT, tenant_id, name)
 
 
 @dataclass(frozen=True, slots=True)

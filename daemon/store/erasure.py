@@ -13,6 +13,7 @@ from uuid import UUID
 
 from daemon.core.model.erasure import ErasureCounts
 from daemon.core.model.ids import TenantId
+from daemon.store import tenants
 from daemon.store.session import Connection
 
 NIL = UUID(int=0)
@@ -68,13 +69,13 @@ HAS_DATA = """
     SELECT EXISTS (SELECT FROM webhooks WHERE tenant_id = $1)
         OR EXISTS (SELECT FROM webhook_events WHERE tenant_id = $1)
 """
-HAS_ROW = "SELECT EXISTS (SELECT FROM tenants WHERE id = $1)"
 
 
 async def tenant_exists(db: Connection, tenant_id: TenantId) -> bool:
     """Whether the tenant, or data of it, is stored: the application may have deleted its row."""
-    # `tenants` last: it is the application's table, and the role may lack rights on it.
-    return bool(await db.fetchval(HAS_DATA, tenant_id) or await db.fetchval(HAS_ROW, tenant_id))
+    has_data = await db.fetchval(HAS_DATA, tenant_id)
+    # What cannot be looked up may exist.
+    return bool(has_data) or await tenants.exists(db, tenant_id) is not False
 
 
 ONE_MINUTE_AGO = "SELECT (now() - interval '1 minute')::text"

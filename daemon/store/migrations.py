@@ -15,9 +15,10 @@ import asyncpg
 
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
-from daemon.store import advisory_locks, schema_access
+from daemon.store import advisory_locks, schema_access, schema_trust, tenants
 from daemon.store.connection import connected
 from daemon.store.errors import describe
+from daemon.store.schema_trust import ForeignTable
 from daemon.store.session import Connection
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
@@ -58,12 +59,13 @@ async def migrate(
     Apply the missing migrations and return them; with `dry_run`, only return them.
 
     Several may run at once: one applies, the others wait and find nothing to do. Raises
-    MigrationError for a migration that fails or was edited, or when other roles' overloads may be
-    called in it; SchemaError for a schema newer than this program, DatabaseUnavailableError if
+    MigrationError for a migration that fails or was edited, or when it could run functions of other
+    roles; SchemaError for a schema newer than this program, DatabaseUnavailableError if
     there is no connection.
     """
     async with connected(url, plain=True) as connection:  # its end releases the lock
         await _lock(connection)
+        await _refuse_foreign_tables(connection)
         missing = await _missing(connection, known(folder))
         if missing and not dry_run:
             await _refuse_overloads(connection)
@@ -73,7 +75,13 @@ async def migrate(
 
 
 async def verify(connection: Connection, migrations: Iterable[Migration] | None = None) -> None:
-    """Raise SchemaError unless exactly the known migrations are applied (default: `known()`)."""
+    """
+    Raise SchemaError unless exactly the known migrations are applied (default: `known()`).
+
+    Also when a table is not what this role may use: see `schema_trust`.
+    """
+    for table in await schema_trust.foreign_tables(connection, strict=False):
+        raise SchemaError(str(table))
     applied = {row["name"] for row in await _applied(connection)}
     names = {m.name for m in (known() if migrations is None else migrations)}
     if behind := sorted(names - applied):
@@ -106,6 +114,20 @@ async def _applied(connection: Connection) -> list[asyncpg.Record]:
         "SELECT name, sha256 FROM webhookd_migrations"
     )
     return rows
+
+
+async def _refuse_foreign_tables(connection: Connection) -> None:
+    """What has the names of our tables would be read and written with the rights of this role."""
+    tables = await schema_trust.foreign_tables(connection, strict=True)
+    tables += await _foreign_tenants(connection)
+    for found in tables or await schema_trust.foreign_code(connection):
+        raise MigrationError(str(found))
+
+
+async def _foreign_tenants(connection: Connection) -> list[ForeignTable]:
+    """The table of the application is only referred to, and may belong to any role."""
+    found = await schema_trust.foreign_tables(connection, strict=True, tables=tenants.TABLE)
+    return [table for table in found if table.fault == "kind"]
 
 
 async def _refuse_overloads(connection: Connection) -> None:

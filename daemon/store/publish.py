@@ -25,21 +25,3 @@ async def publish(
         await db.execute(PUBLISH, event_id, tenant_id, event_type, data)
     except asyncpg.DataError as error:
         raise UnstorableDataError(describe(error)) from None
-
-
-TENANTS_WITH_WEBHOOKS = "SELECT DISTINCT tenant_id FROM webhooks ORDER BY 1 LIMIT $1"
-TENANTS = "SELECT id FROM tenants ORDER BY 1 LIMIT $1"
-
-
-async def tenants(db: Connection, *, limit: int) -> list[TenantId]:
-    """The tenants that have webhooks; when none has any, all tenants. At most `limit` of them."""
-    rows = await db.fetch(TENANTS_WITH_WEBHOOKS, limit) or await db.fetch(TENANTS, limit)
-    return [TenantId(row[0]) for row in rows]
-
-
-CREATE_TENANT = "INSERT INTO tenants DEFAULT VALUES RETURNING id"
-
-
-async def create_tenant(db: Connection) -> TenantId:
-    """Create a tenant, where no application does: in an embedded database."""
-    return TenantId(await db.fetchval(CREATE_TENANT))

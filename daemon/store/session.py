@@ -12,6 +12,9 @@ Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 QUERY_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 
+# A row policy may call functions of the table's owner: it is refused, never run with our rights.
+REFUSE_POLICIES = "SET row_security = off"
+
 # Every query has an index made for it. A planner that has not yet seen the tables grow would scan
 # or sort a million rows for a claim of fifty, and keep that plan.
 PLANNING = """
@@ -40,7 +43,7 @@ LOOK_TABLES_UP = "RESET search_path"
 
 async def prepare(connection: Connection) -> None:
     """Plan and bound the queries of this session, and read its timestamps without overflow."""
-    await connection.execute(f"{PLANNING}; {LOOK_TYPES_UP}")
+    await connection.execute(f"{PLANNING}; {REFUSE_POLICIES}; {LOOK_TYPES_UP}")
     await register_time_codec(connection)
     await connection.prepare(ARRAYS)
     await connection.execute(LOOK_TABLES_UP)

@@ -87,21 +87,6 @@ async def insert(
     return _entry(row)
 
 
-TENANT_EXISTS = "SELECT EXISTS (SELECT FROM tenants WHERE id = $1)"
-
-
-async def tenant_exists(db: Connection, tenant_id: TenantId) -> bool:
-    """
-    Whether the tenant exists, as far as this role may read the application's table.
-
-    Call outside a transaction: an error would abort it.
-    """
-    try:
-        return bool(await db.fetchval(TENANT_EXISTS, tenant_id))
-    except asyncpg.InsufficientPrivilegeError:
-        return True  # the daemon's role need not have the right to read it
-
-
 GET_WEBHOOK = f"SELECT {ENTRY} FROM webhooks AS w WHERE id = $1 AND tenant_id = $2"  # noqa: S608
 
 

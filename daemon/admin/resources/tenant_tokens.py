@@ -12,7 +12,7 @@ from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.core.model.access import Scope
 from daemon.core.model.ids import TenantId, TokenId
 from daemon.core.model.tenant_tokens import StoredToken
-from daemon.store import tenant_tokens, webhooks
+from daemon.store import tenant_tokens, tenants
 from daemon.store.database import Database
 
 
@@ -46,7 +46,7 @@ class TenantTokens:
         body: schemas.CreateTenantTokenRequest = request.body
         tenant_id = TenantId(body.tenant_id)
         async with self.database.connection() as db:
-            if not await webhooks.tenant_exists(db, tenant_id):
+            if await tenants.exists(db, tenant_id) is False:
                 raise not_found("tenant")
         token, text = self.signer.new_token(
             tenant_id, lifetime=timedelta(seconds=body.expires_in), scope=Scope(body.scope)

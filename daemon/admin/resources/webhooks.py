@@ -21,7 +21,7 @@ from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.secrets.encryption import Vault
 from daemon.secrets.new_secret import new_secret
-from daemon.store import email_confirmations, webhook_limits, webhooks
+from daemon.store import email_confirmations, tenants, webhook_limits, webhooks
 from daemon.store.database import Database
 from daemon.store.webhooks import NoSuchTenantError
 
@@ -93,7 +93,7 @@ class Webhooks:
                 raise Problem(404, "after: this tenant has no webhook with this id")
             found = await webhooks.list_by_name(db, tenant_id, after=after, limit=query.limit + 1)
             # Without this check, a wrong X-Tenant-ID would look like a tenant without webhooks.
-            if not found and not await webhooks.tenant_exists(db, tenant_id):
+            if not found and await tenants.exists(db, tenant_id) is False:
                 raise not_found("tenant")
         page = found[: query.limit]
         return ApiResponse(

@@ -13,8 +13,9 @@ from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import WebhookSettings
 from daemon.core.wire.event_ids import public_event_id
-from daemon.store import demo, webhooks
+from daemon.store import webhooks
 from daemon.store.session import Connection
+from daemon.store.tenants import add as add_tenant
 
 # The status an endpoint answers to its n-th event at the given attempt; both count from 1.
 StatusRule = Callable[[int, int], int]
@@ -126,7 +127,7 @@ def sample_tenants() -> tuple[SampleTenant, SampleTenant]:
 async def add_tenants(db: Connection, tenants: Sequence[SampleTenant], base_url: str) -> None:
     """Insert the tenants and their webhooks, whose endpoints are below `base_url`."""
     for tenant in tenants:
-        await demo.add_tenant(db, tenant.id, tenant.name)
+        await add_tenant(db, tenant.id, tenant.name)
         for webhook in tenant.webhooks:
             filters = webhook.event_filters
             settings = WebhookSettings(
