@@ -120,8 +120,12 @@ async def _refuse_foreign_tables(connection: Connection) -> None:
     """What has the names of our tables would be read and written with the rights of this role."""
     tables = await schema_trust.foreign_tables(connection, strict=True)
     tables += await _foreign_tenants(connection)
-    for found in tables or await schema_trust.foreign_code(connection):
-        raise MigrationError(str(found))
+    for table in tables:
+        raise MigrationError(str(table))
+    for code in await schema_trust.foreign_code(connection):
+        raise MigrationError(
+            f"{code.sentence}, which would have this role's rights: drop it, or change its owner"
+        )
 
 
 async def _foreign_tenants(connection: Connection) -> list[ForeignTable]:

@@ -44,8 +44,10 @@ SEARCHED = """
         SELECT s.oid AS schema, r.oid, r.rolname AS name
           FROM searched AS s
          CROSS JOIN pg_catalog.pg_roles AS r
-         WHERE NOT r.rolsuper AND r.oid <> s.owner AND r.oid IS DISTINCT FROM s.table_owner
+         WHERE NOT r.rolsuper AND r.oid IS DISTINCT FROM s.table_owner
            AND r.rolname <> current_user
+           -- A schema with this role's name is searched first, whoever created it.
+           AND (r.oid <> s.owner OR s.name = current_user)
     )"""
 
 FIND_CREATORS = f"""

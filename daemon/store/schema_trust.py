@@ -117,7 +117,9 @@ class ForeignCode:
     name: str
     role: str
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """What uses what, for the operator."""
         return f"{self.part} of the table {self.table} uses {self.name} of role {self.role}"
 
 

@@ -77,10 +77,13 @@ async def add(db: Connection, tenant_id: TenantId, name: str) -> None:
 
 async def _require_readable(db: Connection) -> None:
     for table in await schema_trust.foreign_tables(db, strict=True, tables=TABLE):
-        raise UnreadableTenantsError(str(table))
+        raise UnreadableTenantsError(
+            f"{table.name} belongs to role {table.role}, and is not used with other rights than its"
+            f" own: name a tenant, or create one as {table.role}"
+        )
 
 
 async def _require_writable(db: Connection) -> None:
     await _require_readable(db)
     for code in await schema_trust.foreign_code(db, tables=TABLE):
-        raise UnreadableTenantsError(str(code))
+        raise UnreadableTenantsError(f"no tenant is created, because {code.sentence}")

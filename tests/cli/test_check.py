@@ -329,3 +329,22 @@ async def test_of_many_tenants_above_a_limit_the_first_are_named(
     warnings = [each for each in messages["warning"] if each.startswith("limits:")]
     assert len(warnings) == 11
     assert warnings[-1] == "limits: 2 more tenants and hosts are above"
+
+
+async def test_types_in_several_dimensions_are_an_error_of_their_webhook(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    bad = await app.webhook(tenant, "https://example.com/a")
+    mixed = await app.webhook(tenant, "https://example.com/b", types=["email.sent"])
+    await app.db.execute(
+        "UPDATE webhooks SET event_types = '{{email.sent,*},{x,email.*}}' WHERE id = $1", bad
+    )
+
+    code, messages = await checked(tmp_path, database)
+
+    assert code == 1
+    [found, _] = messages["error"]
+    assert str(bad) in found
+    assert found.endswith("no event matches: event_types: a list is not an event type.")
+    assert not any(str(each) in line for each in (bad, mixed) for line in messages["warning"])

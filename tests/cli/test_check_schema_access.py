@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.test_check import checked
 from tests.support.application import Application
+from tests.support.squatters import squatted
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ async def role(app: Application) -> AsyncIterator[str]:
     name = f"other_{uuid4().hex[:8]}"
     await app.db.execute(f"CREATE ROLE {name}")
     yield name
-    await app.db.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+    await app.db.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
 
 
 async def permissions(folder: Path, database: str, status: str) -> list[str]:
@@ -117,3 +118,38 @@ async def test_who_could_use_a_function_that_runs_as_its_owner_is_named_with_the
         'DROP TRIGGER "an other" ON other',
     ]
     assert await permissions(tmp_path, database, "error") == []
+
+
+async def test_what_of_another_role_a_table_would_run_is_an_error(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(
+        f"CREATE SCHEMA others AUTHORIZATION {role}; SET ROLE {role};"
+        " CREATE FUNCTION others.noted() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN NULL; END $$; RESET ROLE;"
+        ' CREATE TRIGGER "a note" AFTER INSERT ON webhooks FOR EACH ROW'
+        " EXECUTE FUNCTION others.noted()"
+    )
+
+    [found] = await permissions(tmp_path, database, "error")
+
+    assert found.startswith(
+        'permissions: trigger "a note" of the table webhooks uses others.noted() of role other_'
+    )
+
+
+async def test_a_table_of_another_role_is_named_and_no_row_of_it_is_read(
+    tmp_path: Path, empty_database: str
+) -> None:
+    async with squatted(empty_database) as scene:
+        await scene.squatter.execute(
+            "CREATE VIEW webhookd_migrations AS SELECT hostile() AS name, NULL AS sha256;"
+            " GRANT ALL ON webhookd_migrations TO PUBLIC"
+        )
+        for url in (scene.owner, scene.superuser):
+            code, messages = await checked(tmp_path, url)
+            assert code == 1
+            [found] = messages["error"]
+            assert found.startswith("schema: webhookd_migrations of role other_")
+
+        assert not await scene.calls()

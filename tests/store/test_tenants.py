@@ -102,7 +102,9 @@ async def test_a_trigger_of_another_role_on_tenants_is_not_fired(scene: Squatted
 
     async with connected(scene.owner) as db:
         assert await tenants.exists(db, TenantId(uuid4())) is False
-        with pytest.raises(UnreadableTenantsError, match="trigger t of the table tenants uses"):
+        with pytest.raises(
+            UnreadableTenantsError, match="trigger t of the table tenants uses hostile_trigger"
+        ):
             await tenants.create(db)
     assert not await scene.calls()
 

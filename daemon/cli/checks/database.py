@@ -11,6 +11,7 @@ from daemon.store import (
     migrations,
     privileges,
     schema_access,
+    schema_trust,
     webhook_inspection,
 )
 from daemon.store.session import Connection
@@ -74,7 +75,7 @@ MOST_OVERLOADS = 10
 
 
 async def check_schema_access(db: Connection) -> AsyncIterator[Finding]:
-    """Who else may create what our SQL would call, and what of it exists already."""
+    """Who else may create what our SQL would call or run, and what of it exists already."""
     for creator in await schema_access.creators(db):
         yield warning(
             "permissions",
@@ -82,6 +83,8 @@ async def check_schema_access(db: Connection) -> AsyncIterator[Finding]:
             " the daemon may run them with its own rights:"
             f" REVOKE CREATE ON SCHEMA {creator.schema} FROM {creator.role}",
         )
+    for code in await schema_trust.foreign_code(db):
+        yield error("permissions", f"{code.sentence}: it runs with the rights of the daemon")
     overloads = await schema_access.foreign_overloads(db)
     for each in overloads[:MOST_OVERLOADS]:
         yield error(

@@ -75,9 +75,10 @@ def has_no_known_type(names: Sequence[str | None] | None) -> bool:
     """
     Whether `names` are given and none of them is one of our event types.
 
-    Beside one of ours, the application's own types are no mistake.
+    Beside one of ours, the application's own types are no mistake. An array of several dimensions
+    matches nothing, and is reported as such.
     """
-    if not names:
+    if not names or isinstance(names[0], list):
         return False
     return not any(name and matches_any_type(name) for name in names)
 
