@@ -18,7 +18,7 @@ from daemon.runtime.package_data import package_file
 from daemon.store import advisory_locks, schema_access, schema_trust, tenants
 from daemon.store.connection import connected
 from daemon.store.errors import describe
-from daemon.store.schema_trust import ForeignTable
+from daemon.store.schema_trust import FoundTable
 from daemon.store.session import Connection
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
@@ -60,15 +60,17 @@ async def migrate(
 
     Several may run at once: one applies, the others wait and find nothing to do. Raises
     MigrationError for a migration that fails or was edited, or when it could run functions of other
-    roles; SchemaError for a schema newer than this program, DatabaseUnavailableError if
-    there is no connection.
+    roles; SchemaError for a schema newer than this program, DatabaseUnavailableError if there is
+    no connection.
     """
     async with connected(url, plain=True) as connection:  # its end releases the lock
         await _lock(connection)
-        await _refuse_foreign_tables(connection)
-        missing = await _missing(connection, known(folder))
+        records = await _refuse_foreign_tables(connection)
+        missing = await _missing(connection, known(folder), records)
         if missing and not dry_run:
             await _refuse_overloads(connection)
+            if records is None:
+                await _create_records(connection)
             for migration in missing:
                 await _apply(connection, migration)
         return missing
@@ -80,9 +82,11 @@ async def verify(connection: Connection, migrations: Iterable[Migration] | None 
 
     Also when a table is not what this role may use: see `schema_trust`.
     """
-    for table in await schema_trust.foreign_tables(connection, strict=False):
-        raise SchemaError(str(table))
-    applied = {row["name"] for row in await _applied(connection)}
+    found = await schema_trust.find_tables(connection, strict=False)
+    for table in found:
+        if table.fault:
+            raise SchemaError(str(table))
+    applied = {row["name"] for row in await _applied(connection, _records(found))}
     names = {m.name for m in (known() if migrations is None else migrations)}
     if behind := sorted(names - applied):
         raise SchemaError(
@@ -107,31 +111,39 @@ async def _lock(connection: Connection) -> None:
         ) from None
 
 
-async def _applied(connection: Connection) -> list[asyncpg.Record]:
-    if await connection.fetchval("SELECT to_regclass('webhookd_migrations'::text)") is None:
+async def _applied(connection: Connection, records: str | None) -> list[asyncpg.Record]:
+    if records is None:
         return []
     rows: list[asyncpg.Record] = await connection.fetch(
-        "SELECT name, sha256 FROM webhookd_migrations"
+        f"SELECT name, sha256 FROM {records}"  # noqa: S608  quoted by PostgreSQL
     )
     return rows
 
 
-async def _refuse_foreign_tables(connection: Connection) -> None:
-    """What has the names of our tables would be read and written with the rights of this role."""
-    tables = await schema_trust.foreign_tables(connection, strict=True)
-    tables += await _foreign_tenants(connection)
-    for table in tables:
-        raise MigrationError(str(table))
+async def _refuse_foreign_tables(connection: Connection) -> str | None:
+    """
+    Refuse what would be read or written with the rights of this role; as `_records` otherwise.
+    """
+    found = await schema_trust.find_tables(connection, strict=True)
+    # The table of the application is only referred to, and may belong to any role.
+    of_application = await schema_trust.find_tables(connection, strict=True, tables=tenants.TABLE)
+    for table in (*found, *(each for each in of_application if each.fault == "kind")):
+        if table.fault:
+            raise MigrationError(str(table))
     for code in await schema_trust.foreign_code(connection):
         raise MigrationError(
             f"{code.sentence}, which would have this role's rights: drop it, or change its owner"
         )
+    return _records(found)
 
 
-async def _foreign_tenants(connection: Connection) -> list[ForeignTable]:
-    """The table of the application is only referred to, and may belong to any role."""
-    found = await schema_trust.foreign_tables(connection, strict=True, tables=tenants.TABLE)
-    return [table for table in found if table.fault == "kind"]
+def _records(found: Iterable[FoundTable]) -> str | None:
+    """
+    The qualified name of the table that lists the applied migrations; None if there was none.
+
+    What has that name only later, another role may have created.
+    """
+    return next((each.qualified for each in found if each.name == "webhookd_migrations"), None)
 
 
 async def _refuse_overloads(connection: Connection) -> None:
@@ -144,8 +156,27 @@ async def _refuse_overloads(connection: Connection) -> None:
         )
 
 
-async def _missing(connection: Connection, migrations: list[Migration]) -> list[Migration]:
-    applied = {row["name"]: row["sha256"] for row in await _applied(connection)}
+# The first migration would use a table that another role has created meanwhile.
+CREATE_RECORDS = """
+    CREATE TABLE webhookd_migrations (
+        name       TEXT PRIMARY KEY,
+        sha256     TEXT,
+        applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
+    )
+"""
+
+
+async def _create_records(connection: Connection) -> None:
+    try:
+        await connection.execute(CREATE_RECORDS)
+    except asyncpg.PostgresError as error:
+        raise MigrationError(f"no migration can be applied: {describe(error)}") from error
+
+
+async def _missing(
+    connection: Connection, migrations: list[Migration], records: str | None
+) -> list[Migration]:
+    applied = {row["name"]: row["sha256"] for row in await _applied(connection, records)}
     for migration in migrations:
         if applied.get(migration.name) not in (None, migration.sha256):
             raise MigrationError(f"{migration.path.name} was edited after it was applied")

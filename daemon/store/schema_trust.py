@@ -16,17 +16,18 @@ TABLES = ",".join(NEEDED)
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignTable:
+class FoundTable:
     """
-    What has the name of a table of ours and must not be used; the names are quoted.
+    What has the name of a table of ours; `name`, the `qualified` name and its owner are quoted.
 
-    `fault` is "kind" (no ordinary table), "owner" (of a role that is not trusted), or "rows" (row
-    security hides rows from this role).
+    `fault` says why it must not be used: "kind" (no ordinary table), "owner" (of a role that is not
+    trusted), or "rows" (row security applies to this role). None if it may be used.
     """
 
     name: str
+    qualified: str
     role: str
-    fault: str
+    fault: str | None
 
     def __str__(self) -> str:
         match self.fault:
@@ -71,6 +72,7 @@ OURS = f"""
         SELECT i.inhrelid FROM family AS f JOIN pg_catalog.pg_inherits AS i ON i.inhparent = f.oid
     ), {TRUSTED}, ours AS MATERIALIZED (
         SELECT c.oid, c.oid::regclass::text AS name, c.relkind AS kind, c.relowner AS owner,
+               pg_catalog.format('%I.%I'::text, s.nspname, c.relname) AS qualified,
                CASE WHEN s.nspname = pg_catalog.current_schema() AND s.nspname <> current_user
                     THEN s.nspowner END AS schema_owner,
                EXISTS (SELECT FROM pg_catalog.aclexplode(s.nspacl) AS acl
@@ -81,9 +83,9 @@ OURS = f"""
           JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace
     )"""  # noqa: S608  made of constants only
 
-FIND_FOREIGN_TABLES = f"""
+FIND_TABLES = f"""
     WITH {OURS}
-    SELECT o.name, pg_catalog.quote_ident(r.rolname::text) AS role,
+    SELECT o.name, o.qualified, pg_catalog.quote_ident(r.rolname::text) AS role,
            CASE WHEN o.kind NOT IN ('r', 'p') THEN 'kind'::text
                 WHEN o.owner IS DISTINCT FROM o.schema_owner
                      AND o.owner NOT IN (SELECT t.oid FROM trusted AS t)
@@ -95,17 +97,14 @@ FIND_FOREIGN_TABLES = f"""
 """  # noqa: S608  made of constants only
 
 
-async def foreign_tables(
-    db: Connection, *, strict: bool, tables: str = TABLES
-) -> list[ForeignTable]:
+async def find_tables(db: Connection, *, strict: bool, tables: str = TABLES) -> list[FoundTable]:
     """
-    Those of the `tables` (names, separated by commas) that must not be used by this role.
+    Those of the `tables` (names, separated by commas) that exist, and whether they may be used.
 
     A daemon need not own its tables: unless `strict`, any owner is trusted where not everyone may
     create tables.
     """
-    rows = await db.fetch(FIND_FOREIGN_TABLES, tables, strict)
-    return [ForeignTable(row["name"], row["role"], row["fault"]) for row in rows if row["fault"]]
+    return [FoundTable(*row) for row in await db.fetch(FIND_TABLES, tables, strict)]
 
 
 @dataclass(frozen=True, slots=True)

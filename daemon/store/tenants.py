@@ -76,11 +76,12 @@ async def add(db: Connection, tenant_id: TenantId, name: str) -> None:
 
 
 async def _require_readable(db: Connection) -> None:
-    for table in await schema_trust.foreign_tables(db, strict=True, tables=TABLE):
-        raise UnreadableTenantsError(
-            f"{table.name} belongs to role {table.role}, and is not used with other rights than its"
-            f" own: name a tenant, or create one as {table.role}"
-        )
+    for table in await schema_trust.find_tables(db, strict=True, tables=TABLE):
+        if table.fault:
+            raise UnreadableTenantsError(
+                f"{table.name} belongs to role {table.role}, and is not used with other rights than"
+                f" its own: name a tenant, or create one as {table.role}"
+            )
 
 
 async def _require_writable(db: Connection) -> None:

@@ -1,6 +1,7 @@
 """What another role put in the place of a table, or attached to one, never runs with our rights."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -269,4 +270,29 @@ async def test_a_policy_is_refused_and_not_run(scene: Squatted, plain: bool) -> 
     with pytest.raises(DatabaseUnavailableError, match="affected by row-level security policy"):
         async with connected(scene.owner, plain=plain) as db:
             await db.fetch("SELECT name FROM webhookd_migrations")
+    assert not await scene.calls()
+
+
+@pytest.mark.parametrize("squat", ["a view", "a trigger", "an index"])
+async def test_what_takes_a_table_s_place_after_it_was_looked_for_is_neither_read_nor_written(
+    scene: Squatted, squat: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_for = schema_trust.find_tables
+
+    async def outpaced(*arguments: Any, **options: Any) -> list[schema_trust.FoundTable]:
+        found = await looked_for(*arguments, **options)
+        if options.get("tables") != "tenants":
+            await scene.squatter.execute(f"{SQUATTED[squat]}; {OPEN}")
+        return found
+
+    drop = f"DROP {'VIEW' if squat == 'a view' else 'TABLE'} webhookd_migrations"
+    monkeypatch.setattr(schema_trust, "find_tables", outpaced)
+    for url in (scene.owner, scene.superuser):
+        with pytest.raises(SchemaError, match="lacks 0001"):
+            await verified(url)
+        await scene.squatter.execute(drop)
+        assert await migrations.migrate(url, dry_run=True) == migrations.known()
+        await scene.squatter.execute(drop)
+        assert "already exists" in await refusal(url)
+        await scene.squatter.execute(drop)
     assert not await scene.calls()
