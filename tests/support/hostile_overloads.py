@@ -112,7 +112,7 @@ async def create_overloads(db: asyncpg.Connection, role: str) -> int:
     for start in range(0, len(made), BATCH):
         await db.execute(";".join(made[start : start + BATCH]))
     # A plan that would call one cannot be made ready by other roles than a superuser.
-    await db.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC; RESET ROLE")
+    await db.execute("RESET ROLE; REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
     return len(made)
 
 
