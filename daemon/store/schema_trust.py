@@ -185,3 +185,36 @@ async def foreign_code(db: Connection, tables: str = TABLES) -> list[ForeignCode
         ForeignCode(row["on_table"], row["part"], row["code"], row["role"])
         for row in await db.fetch(FIND_FOREIGN_CODE, tables)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Attacher:
+    """A role that may attach code of its own to a table of ours; the names are quoted."""
+
+    table: str
+    role: str
+    privilege: str
+
+
+# A foreign key is checked with the rights of the owner of the table that it refers to, and the cast
+# of its column may be a function of the role that created it.
+FIND_ATTACHERS = f"""
+    WITH {OURS}
+    SELECT DISTINCT o.name AS on_table, acl.privilege_type AS privilege,
+           CASE WHEN acl.grantee = '0'::oid THEN 'PUBLIC'::text
+                ELSE pg_catalog.quote_ident(r.rolname::text) END AS role
+      FROM ours AS o
+      JOIN pg_catalog.pg_class AS c ON c.oid = o.oid
+     CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS acl
+      LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = acl.grantee
+     WHERE acl.privilege_type IN ('TRIGGER', 'REFERENCES')
+       AND acl.grantee <> o.owner AND acl.grantee IS DISTINCT FROM o.schema_owner
+       AND acl.grantee NOT IN (SELECT t.oid FROM trusted AS t)
+     ORDER BY 1, 3, 2
+"""  # noqa: S608  made of constants only
+
+
+async def attachers(db: Connection) -> list[Attacher]:
+    """Roles that may create triggers on our tables, or foreign keys that refer to them."""
+    rows = await db.fetch(FIND_ATTACHERS, TABLES)
+    return [Attacher(row["on_table"], row["role"], row["privilege"]) for row in rows]

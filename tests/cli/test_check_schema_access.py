@@ -45,6 +45,24 @@ async def test_roles_that_may_create_beside_the_tables_are_named_with_the_remedy
     assert await permissions(tmp_path, database, "warning") == []
 
 
+async def test_roles_that_may_attach_functions_to_a_table_are_named_with_the_remedy(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(
+        f"GRANT ALL ON webhooks TO {role}; GRANT TRIGGER ON webhook_audit TO PUBLIC"
+    )
+    warnings = await permissions(tmp_path, database, "warning")
+    for each in warnings:
+        await app.db.execute(re.search("REVOKE .*", each)[0])  # type: ignore[index]
+
+    assert [each.split(": ")[-1] for each in warnings] == [
+        "REVOKE TRIGGER ON webhook_audit FROM PUBLIC",
+        f"REVOKE REFERENCES ON webhooks FROM {role}",
+        f"REVOKE TRIGGER ON webhooks FROM {role}",
+    ]
+    assert await permissions(tmp_path, database, "warning") == []
+
+
 async def test_the_daemon_s_own_role_and_the_owner_are_not_warned_about(
     tmp_path: Path, database: str, app: Application, role: str
 ) -> None:

@@ -83,14 +83,21 @@ async def check_schema_access(db: Connection) -> AsyncIterator[Finding]:
             " the daemon may run them with its own rights:"
             f" REVOKE CREATE ON SCHEMA {creator.schema} FROM {creator.role}",
         )
+    for each in await schema_trust.attachers(db):
+        yield warning(
+            "permissions",
+            f"{each.role} may have functions of its own run for rows of {each.table}, with the"
+            " rights of the daemon or the owner:"
+            f" REVOKE {each.privilege} ON {each.table} FROM {each.role}",
+        )
     for code in await schema_trust.foreign_code(db):
         yield error("permissions", f"{code.sentence}: it runs with the rights of the daemon")
     overloads = await schema_access.foreign_overloads(db)
-    for each in overloads[:MOST_OVERLOADS]:
+    for overload in overloads[:MOST_OVERLOADS]:
         yield error(
             "permissions",
-            f"the {each.kind.lower()} {each.name} of role {each.role} may be called in place of"
-            f" PostgreSQL's: DROP {each.kind} {each.name}",
+            f"the {overload.kind.lower()} {overload.name} of role {overload.role} may be called in"
+            f" place of PostgreSQL's: DROP {overload.kind} {overload.name}",
         )
     if (more := len(overloads) - MOST_OVERLOADS) > 0:
         yield error("permissions", f"{more} more functions and operators are like this")
