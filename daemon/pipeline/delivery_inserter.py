@@ -6,10 +6,14 @@ whichever process dies. It need not be durable: if a crash of the server undoes 
 the event again.
 """
 
-from collections.abc import Sequence
+import heapq
+import time
+from collections.abc import Iterator, Sequence
+from math import inf
 
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.model.value import value
+from daemon.core.scheduling.inbox_turns import InboxKey
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.uuid7 import new_delivery_id
@@ -17,6 +21,9 @@ from daemon.store import deliveries
 from daemon.store.database import Database
 from daemon.store.deliveries import Inserted, NewDelivery
 from daemon.store.event_inbox import LeasedEvent, Leasing
+
+# Places; a full scan of the inbox finds the others.
+MOST_RETURNED = 100_000
 
 
 @value(frozen=True, slots=True)
@@ -50,6 +57,16 @@ class DeliveryInserter:
         self._waker = waker
         self._leasing = leasing
         self._metrics = metrics.pipeline
+        self._returned: list[tuple[float, InboxKey]] = []
+
+    def due_again(self, *, now: float) -> Iterator[InboxKey]:
+        """Remove and yield the places of events that went back into the inbox and are due again."""
+        while self._returned and self._returned[0][0] <= now:
+            yield heapq.heappop(self._returned)[1]
+
+    def next_due_in(self, *, now: float) -> float:
+        """Seconds until events that went back are due again; infinite if none did."""
+        return self._returned[0][0] - now if self._returned else inf
 
     async def insert(self, matched: Sequence[MatchedEvent]) -> Inserted:
         """
@@ -90,6 +107,10 @@ class DeliveryInserter:
         return inserted.events[0] if inserted.events else None
 
     def _announce(self, inserted: Inserted) -> None:
+        now = time.monotonic()
+        for key, seconds in inserted.returned.items():
+            if len(self._returned) < MOST_RETURNED:
+                heapq.heappush(self._returned, (now + seconds, key))
         new = inserted.deliveries
         self._metrics.deliveries_created.inc(len(new))
         for webhook_id, tenant_id in {each.webhook_id: each.tenant_id for each in new}.items():

@@ -31,13 +31,11 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store.database import Database
-from daemon.store.deliveries import Inserted
 from daemon.store.event_inbox import LeasedEvent, Leasing
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
-ALL_LOCKED_SECONDS = 0.1  # events for webhooks that are locked: no need to hurry
 LEAST_EVENTS, MOST_EVENTS = 100, 500  # of one turn
 TURN_SECONDS = 0.2
 QUEUE_SECONDS = 0.005  # until some first attempts have begun
@@ -103,6 +101,8 @@ class Fanout:
         if self._first_attempts.full:
             return QUEUE_SECONDS
         began = time.monotonic()
+        for key in self._inserter.due_again(now=began):
+            self._inbox.turns.add(key, now=began)
         held = [each for work in self._handed_over.values() for each in work.event_ids]
         leased, complete = await self._inbox.lease_next(
             limit=self._first_attempts.events_at_once(self._size.size),
@@ -110,11 +110,12 @@ class Fanout:
         )
         # A lease of our own may have lapsed: what is open goes on with the new one.
         leased = [each for each in leased if not self._events.renew(each)]
-        all_locked = await self._fan_out(leased)
-        self._size.took(time.monotonic() - began)
-        if all_locked:
-            return ALL_LOCKED_SECONDS
-        return POLL_SECONDS if complete else 0.0
+        await self._fan_out(leased)
+        now = time.monotonic()
+        self._size.took(now - began)
+        if not complete:
+            return 0.0
+        return max(0.0, min(POLL_SECONDS, self._inserter.next_due_in(now=now)))
 
     async def drain(self, *, within: float) -> None:
         """End the work that was handed over."""
@@ -131,17 +132,17 @@ class Fanout:
             async with asyncio.timeout(RETRY_SECONDS):
                 await self._inbox.release_all()
 
-    async def _fan_out(self, leased: Sequence[LeasedEvent]) -> bool:
-        """Fan out what is quick, and hand over the rest; returns whether all was locked."""
+    async def _fan_out(self, leased: Sequence[LeasedEvent]) -> None:
+        """Fan out what is quick, and hand over the rest."""
         if not leased:
-            return False
-        inserted: Inserted | None = None
+            return
         many: list[MatchedEvent] = []
         try:
             matched, dear = await self._match_quick(leased)
             try:
                 rest, many = _split(await self._first_attempts.begin(matched))
-                inserted = await self._inserter.insert(rest) if rest else None
+                if rest:
+                    await self._inserter.insert(rest)
             except StatementError:
                 # One of them cannot be inserted: alone, it stops no others.
                 dear += [each.leased for each in matched if not self._events.has(each.leased)]
@@ -154,7 +155,6 @@ class Fanout:
             self._work_for(each.event.tenant_id).events.append(each)
         for event in many:
             self._work_for(event.leased.event.tenant_id).matched.append(event)
-        return bool(inserted and inserted.returned and not inserted.deliveries and not dear)
 
     async def _match_quick(
         self, leased: Sequence[LeasedEvent]

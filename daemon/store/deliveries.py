@@ -13,6 +13,7 @@ from typing import Any
 
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.value import value
+from daemon.core.scheduling.inbox_turns import InboxKey
 from daemon.store.columns import columns
 from daemon.store.event_inbox import LeasedEvent
 from daemon.store.session import Connection
@@ -39,13 +40,14 @@ class Inserted:
     The deliveries that were inserted, due `at` the time of the statement.
 
     `events` are those of which the lease still held, with their new leases if they stay in the
-    inbox. `returned` deliveries are for webhooks that are locked: their events went back into it.
+    inbox. `returned` has the places to which events went back, because webhooks are locked, and
+    after how many seconds all of them can be leased again.
     """
 
     at: datetime
     events: list[LeasedEvent]
     deliveries: list[NewDelivery]
-    returned: int
+    returned: dict[InboxKey, float]
 
 
 # By place, and fenced by the lease: the place may have a new row by now.
@@ -56,7 +58,8 @@ STILL_OURS = """
 
 INSERT_FOR_HELD = """
     WITH place AS MATERIALIZED (
-        SELECT ctid AS row, pg_catalog.array_position($1::tid[], ctid) AS number
+        SELECT ctid AS row, pg_catalog.array_position($1::tid[], ctid) AS number,
+               arrived_at
           FROM webhook_event_inbox
          {still_ours}
            FOR UPDATE SKIP LOCKED
@@ -86,24 +89,38 @@ INSERT_FOR_HELD = """
          WHERE ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
      RETURNING id
     ), returned AS (
-        INSERT INTO webhook_event_inbox (event_id, webhook_id, tenant_id)
-        SELECT ($4::uuid[])[ours.place], ours.webhook_id, ($11::uuid[])[ours.place]
+        -- A lease of nobody: it is tried again at intervals that grow with its age.
+        INSERT INTO webhook_event_inbox (event_id, webhook_id, tenant_id, arrived_at, leased_until)
+        SELECT ($4::uuid[])[ours.place], ours.webhook_id, ($11::uuid[])[ours.place],
+               event.arrived_at,
+               now() + greatest(interval '{shortest}', least(interval '{longest}',
+                                (now() - event.arrived_at) / 2::float8))
           FROM ours
+         CROSS JOIN LATERAL (SELECT coalesce(place.arrived_at, now()) AS arrived_at
+                               FROM place WHERE place.number = ours.place) AS event
          WHERE NOT ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
-     RETURNING 1
+     RETURNING xid, tenant_id, leased_until
     )
     SELECT now() AS at, ARRAY(SELECT number FROM place) AS places,
            ARRAY(SELECT id FROM inserted) AS deliveries,
-           (SELECT count(*) FROM returned) AS returned,
+           ARRAY(SELECT xid::text FROM returned ORDER BY returned.xid, tenant_id, leased_until)
+               AS returned_xids,
+           ARRAY(SELECT tenant_id FROM returned ORDER BY xid, tenant_id, leased_until)
+               AS returned_tenants,
+           ARRAY(SELECT leased_until FROM returned ORDER BY xid, tenant_id, leased_until)
+               AS returned_until,
            ARRAY(SELECT row FROM held) AS rows, (SELECT max(leased_until) FROM held) AS leased_until
 """
+PAUSES = {"shortest": "500 milliseconds", "longest": "30 seconds"}
 INSERT_ALL = INSERT_FOR_HELD.format(
+    **PAUSES,
     still_ours=STILL_OURS.strip(),
     end_or_prolong="""DELETE FROM webhook_event_inbox
          WHERE ctid = ANY (ARRAY(SELECT row FROM place WHERE ($12::bool[])[number]))
      RETURNING ctid AS row, leased_until""",
 )
 INSERT_SOME = INSERT_FOR_HELD.format(
+    **PAUSES,
     still_ours=STILL_OURS.strip(),
     end_or_prolong="""UPDATE webhook_event_inbox
            SET leased_until = now() + $12::interval, served_up_to = $13
@@ -190,4 +207,10 @@ def _arguments(
 
 def _inserted(row: Any, events: list[LeasedEvent], new: Sequence[NewDelivery]) -> Inserted:
     ids = set(row["deliveries"])
-    return Inserted(row["at"], events, [each for each in new if each.id in ids], row["returned"])
+    at = row["at"]
+    paused = zip(row["returned_xids"], row["returned_tenants"], row["returned_until"], strict=True)
+    returned = {
+        InboxKey(int(xid), TenantId(tenant)): (until - at).total_seconds()
+        for xid, tenant, until in paused
+    }
+    return Inserted(at, events, [each for each in new if each.id in ids], returned)
