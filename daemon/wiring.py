@@ -227,6 +227,8 @@ def _lag(pipeline: Pipeline) -> Lag:
         dispatch=pipeline.dispatcher.waited_seconds(),
         oldest_due=pipeline.lane_sync.oldest_due_seconds,
         oldest_postponed=pipeline.dispatcher.oldest_postponed_seconds(),
+        results=pipeline.results.unstored_seconds(),
+        oldest_held=pipeline.results.oldest_held_seconds(),
     )
 
 

@@ -3,6 +3,7 @@
 import structlog
 
 from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.model.ids import DeliveryId
 from daemon.core.model.notices import Notice
 
 
@@ -32,6 +33,10 @@ class AttemptLog:
     def lease_lost(self, claim: Claim) -> None:
         """Log a result that came after its lease was lost, and so changed nothing."""
         self._log.warning("delivery.lease_lost", delivery_id=str(claim.delivery_id))
+
+    def id_taken(self, delivery_id: DeliveryId, row_id: DeliveryId) -> None:
+        """Log a result that has another id than its attempt: a foreign row has that one."""
+        self._log.warning("delivery.id_taken", delivery_id=str(delivery_id), stored_as=str(row_id))
 
     def endpoint_changed(self, notice: Notice) -> None:
         """Log a transition of an endpoint's health."""

@@ -350,7 +350,8 @@ class Dispatcher:
         if not self._unmade:
             return
         unmade, self._unmade = self._unmade, []
-        self._first_attempts.put_off(each for each in unmade if each.from_inbox)
+        renamed = self._first_attempts.put_off(each for each in unmade if each.from_inbox)
+        self._postponements.renamed(renamed)
         unmade = [each for each in unmade if not each.from_inbox]
         try:
             async with asyncio.timeout(GIVE_BACK_SECONDS):

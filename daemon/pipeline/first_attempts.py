@@ -16,7 +16,7 @@ import structlog
 
 from daemon.core.errors import StatementError
 from daemon.core.model.attempts import Claim
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.attempt_queue import AttemptQueue
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
@@ -110,14 +110,24 @@ class FirstAttempts:
         """Remove and return up to `limit` of the webhook's attempts, the first ones."""
         return self._queue.take(webhook_id, limit)
 
-    def put_off(self, claims: Iterable[Claim]) -> None:
-        """Let attempts, which were taken and not made, become pending rows soon."""
+    def put_off(self, claims: Iterable[Claim]) -> dict[DeliveryId, DeliveryId]:
+        """
+        Let attempts, which were taken and not made, become pending rows soon.
+
+        Returns the ids that they have from now on, by the ones they had.
+        """
+        renamed: dict[DeliveryId, DeliveryId] = {}
         for claim in claims:
             leased = self._events.of(claim.delivery_id).leased
+            # Its request may have been sent: under the id that the receiver knows, there may be a
+            # row of another transaction, for which all others would wait.
+            new = renamed[claim.delivery_id] = new_delivery_id()
+            self._events.rename(claim.delivery_id, new)
             self._put_off.append(
-                NewDelivery(claim.delivery_id, claim.webhook_id, leased, claim.payload_bytes or 0)
+                NewDelivery(new, claim.webhook_id, leased, claim.payload_bytes or 0)
             )
         self.wake.set()
+        return renamed
 
     def abandon(self, claim: Claim) -> None:
         """Leave an attempt that failed by a fault of ours to the next lease of its event."""

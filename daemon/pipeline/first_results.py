@@ -7,15 +7,33 @@ of its results, in the same transaction.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
 from daemon.store import inbox_leases, plain_results, results
-from daemon.store.event_inbox import Leasing
+from daemon.store.contested_results import ContestedInsert, insert_contested
+from daemon.store.event_inbox import LeasedEvent, Leasing
 from daemon.store.session import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStored:
+    """
+    When the next attempt of each stored result is due; None if there is none.
+
+    `locked` results were not stored: another transaction has their event, or their id. `contested`
+    says that ids were locked, or that foreign rows had them: results in `renamed` have others.
+    """
+
+    next_due: dict[DeliveryId, datetime | None] = field(default_factory=dict)
+    locked: frozenset[DeliveryId] = frozenset()
+    renamed: Mapping[DeliveryId, DeliveryId] = field(default_factory=dict)
+    contested: bool = False
 
 
 class FirstResults:
@@ -79,40 +97,67 @@ class FirstResults:
         *,
         webhooks: Collection[WebhookId],
         bare: bool,
-        repeated: bool,
-    ) -> dict[DeliveryId, datetime | None]:
+        careful: bool,
+    ) -> FirstStored:
         """
         Insert rows for results whose event is still ours and whose webhook is among `webhooks`.
 
-        Returns when the next attempt of each stored result is due; None if there is none.
-        `repeated`: some may be stored already, by a transaction whose end is not known.
+        `careful`: there may be rows with their ids, foreign ones, or ours by a transaction whose
+        end is not known.
         """
         if not batch:
-            return {}
+            return FirstStored()
         by_event: dict[OpenEvent, list[AttemptResult]] = defaultdict(list)
         for result in batch:
             by_event[self._events.of(result.claim.delivery_id)].append(result)
-        at, ours = await inbox_leases.lock(
+        events = await inbox_leases.lock(
             db, [each.leased for each in by_event], daemon_key=self._leasing.daemon_key
         )
-        if at is None:
-            return {}
-        held = {id(each) for each in ours}
+        locked = {
+            each.claim.delivery_id
+            for several in _of(by_event, events.held).values()
+            for each in several
+        }
+        if events.at is None:
+            return FirstStored(locked=frozenset(locked))
+        ours = _of(by_event, events.ours)
         new = [
             result
-            for event, several in by_event.items()
-            if id(event.leased) in held
+            for several in ours.values()
             for result in several
             if result.claim.webhook_id in webhooks
         ]
-        if repeated:
-            known = await results.stored(db, [each.claim.delivery_id for each in new])
-            new = [each for each in new if each.claim.delivery_id not in known]
-        next_due = await results.insert_first(db, new, at=at, bare=bare)
-        ended = [
-            event.leased
-            for event, several in by_event.items()
-            if id(event.leased) in held and len(several) == event.unsettled
-        ]
-        await inbox_leases.remove(db, ended)
-        return next_due
+        insert = insert_contested if careful else _insert
+        inserted = await insert(db, new, at=events.at, bare=bare)
+        await inbox_leases.remove(db, _ended(ours, inserted.locked))
+        return FirstStored(
+            inserted.next_due,
+            frozenset(locked | inserted.locked),
+            inserted.renamed,
+            contested=bool(inserted.locked or inserted.renamed),
+        )
+
+
+ByEvent: TypeAlias = Mapping[OpenEvent, Sequence[AttemptResult]]
+
+
+def _of(by_event: ByEvent, leased: Iterable[LeasedEvent]) -> ByEvent:
+    """The results of these events."""
+    wanted = {id(each) for each in leased}
+    return {event: each for event, each in by_event.items() if id(event.leased) in wanted}
+
+
+def _ended(by_event: ByEvent, locked: Collection[DeliveryId]) -> list[LeasedEvent]:
+    """The events of which these results are the last, and none of them is locked."""
+    return [
+        event.leased
+        for event, several in by_event.items()
+        if event.unsettled == len(several)
+        and not any(each.claim.delivery_id in locked for each in several)
+    ]
+
+
+async def _insert(
+    db: Connection, batch: Sequence[AttemptResult], *, at: datetime, bare: bool
+) -> ContestedInsert:
+    return ContestedInsert(await results.insert_first(db, batch, at=at, bare=bare))

@@ -1,15 +1,37 @@
-"""Results that cannot be stored yet, because another transaction holds their row or webhook."""
+"""
+Results that cannot be stored yet, because another transaction holds their row or webhook.
 
+They are tried apart from all others, by webhook, at intervals that grow. The rule: however many are
+held, a try takes a bounded time, and a held result delays no result of another webhook.
+"""
+
+import heapq
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 
-from daemon.core.model.attempts import AttemptResult
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.pipeline.first_results import FirstResults
 from daemon.store import claims
 from daemon.store.database import Database
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 3.0
+PROLONGED_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class _OfWebhook:
+    """The held results of one webhook."""
+
+    tenant_id: TenantId
+    since: float
+    pause: float = FIRST_PAUSE_SECONDS
+    results: list[AttemptResult] = field(default_factory=list)
+    held_again: bool = False
 
 
 class HeldResults:
@@ -21,40 +43,98 @@ class HeldResults:
         self._database = database
         self._first_results = first_results
         self._lease = lease
-        self._results: list[AttemptResult] = []
+        self._webhooks: dict[WebhookId, _OfWebhook] = {}
+        self._due: list[tuple[float, WebhookId]] = []
+        self._tried: list[WebhookId] = []
         self._prolonged_at = 0.0
 
-    def __bool__(self) -> bool:
-        return bool(self._results)
+    def __len__(self) -> int:
+        """How many results are kept."""
+        return sum(len(each.results) for each in self._webhooks.values())
 
     @property
-    def webhook_ids(self) -> set[WebhookId]:
+    def webhook_ids(self) -> frozenset[WebhookId]:
         """The webhooks of the results that are kept."""
-        return {result.claim.webhook_id for result in self._results}
+        return frozenset(self._webhooks)
+
+    def has(self, webhook_id: WebhookId) -> bool:
+        """Whether results of this webhook are kept: newer ones join them."""
+        return webhook_id in self._webhooks
+
+    def oldest_seconds(self) -> float:
+        """How long the webhook has been held that has been so for longest; 0 if none is."""
+        since = min((each.since for each in self._webhooks.values()), default=None)
+        return 0.0 if since is None else time.monotonic() - since
+
+    def several_tenants_seconds(self) -> float:
+        """How long webhooks of more than one tenant have been held; 0 if they are not."""
+        since: dict[TenantId, float] = {}
+        for each in self._webhooks.values():
+            since[each.tenant_id] = min(each.since, since.get(each.tenant_id, inf))
+        return 0.0 if len(since) < 2 else time.monotonic() - sorted(since.values())[1]
 
     def add(self, results: Iterable[AttemptResult]) -> None:
-        """Keep these as well."""
-        self._results.extend(results)
+        """Keep these as well; of those that were taken, their try has failed."""
+        now = time.monotonic()
+        for result in results:
+            claim = result.claim
+            of_webhook = self._webhooks.get(claim.webhook_id)
+            if of_webhook is None:
+                of_webhook = self._webhooks[claim.webhook_id] = _OfWebhook(claim.tenant_id, now)
+                heapq.heappush(self._due, (now + FIRST_PAUSE_SECONDS, claim.webhook_id))
+            of_webhook.results.append(result)
+            of_webhook.held_again = True
 
-    def take(self) -> list[AttemptResult]:
-        """Remove and return all, to be tried again."""
-        results, self._results = self._results, []
-        return results
+    def take_due(self, limit: int) -> list[AttemptResult]:
+        """Remove and return up to `limit` results that are to be tried now; `end_try` follows."""
+        now, taken = time.monotonic(), list[AttemptResult]()
+        while self._due and self._due[0][0] <= now and len(taken) < limit:
+            _, webhook_id = heapq.heappop(self._due)
+            of_webhook = self._webhooks[webhook_id]
+            room = limit - len(taken)
+            taken += of_webhook.results[:room]
+            del of_webhook.results[:room]
+            of_webhook.held_again = False
+            self._tried.append(webhook_id)
+        return taken
+
+    def end_try(self) -> None:
+        """Note that what was taken is stored, or was put back."""
+        now = time.monotonic()
+        tried, self._tried = self._tried, []
+        for webhook_id in tried:
+            of_webhook = self._webhooks[webhook_id]
+            if not of_webhook.results:
+                del self._webhooks[webhook_id]
+                continue
+            due_at = now  # what is left has not been tried
+            if of_webhook.held_again:
+                of_webhook.pause = min(2 * of_webhook.pause, LONGEST_PAUSE_SECONDS)
+                due_at += of_webhook.pause
+            else:
+                of_webhook.pause = FIRST_PAUSE_SECONDS
+            heapq.heappush(self._due, (due_at, webhook_id))
 
     async def prolong(self) -> None:
         """Prolong the leases of all, a quarter of a lease after the last time."""
         now = time.monotonic()
-        if now - self._prolonged_at < self._lease.total_seconds() / 4:
+        if not self._webhooks or now - self._prolonged_at < self._lease.total_seconds() / 4:
             return
         self._prolonged_at = now
-        held = [result.claim for result in self._results]
+        held = [each for of_webhook in self._webhooks.values() for each in of_webhook.results]
+        for first in range(0, len(held), PROLONGED_AT_ONCE):
+            await self._prolong([each.claim for each in held[first : first + PROLONGED_AT_ONCE]])
+
+    async def _prolong(self, held: Sequence[Claim]) -> None:
         async with self._first_results.writing, self._database.connection() as db:
             # The leases of first attempts are those of their events.
             first = [claim for claim in held if claim.from_inbox]
             await self._first_results.prolong(db, first, lease=self._lease)
             claimed = [claim for claim in held if not claim.from_inbox]
             leases = await claims.prolong(db, claimed, lease=self._lease)
-        for index, result in enumerate(self._results):
-            if leased_until := leases.get(result.claim.delivery_id):
-                claim = replace(result.claim, leased_until=leased_until)
-                self._results[index] = replace(result, claim=claim)
+        for webhook_id in {claim.webhook_id for claim in claimed}:
+            results = self._webhooks[webhook_id].results
+            for index, result in enumerate(results):
+                if leased_until := leases.get(result.claim.delivery_id):
+                    claim = replace(result.claim, leased_until=leased_until)
+                    results[index] = replace(result, claim=claim)

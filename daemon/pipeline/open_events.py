@@ -76,6 +76,10 @@ class OpenEvents:
             if event.unsettled == 0 and self._by_row.get(_row(event.leased)) is event:
                 del self._by_row[_row(event.leased)]
 
+    def rename(self, attempt: DeliveryId, new: DeliveryId) -> None:
+        """Give an attempt another id: the receiver may know this one, and make a row with it."""
+        self._by_attempt[new] = self._by_attempt.pop(attempt)
+
     def abandon(self, attempt: DeliveryId) -> None:
         """Leave an attempt to the next lease of its event, once this one has lapsed."""
         event = self._by_attempt.pop(attempt)

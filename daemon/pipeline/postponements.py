@@ -6,6 +6,7 @@ delivery waits like this for longer than the schedule's longest step, the operat
 """
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
@@ -48,6 +49,11 @@ class Postponements:
                 postponed_s=round(now - first),
                 reason=reason,
             )
+
+    def renamed(self, ids: Mapping[DeliveryId, DeliveryId]) -> None:
+        """Note new ids of deliveries, by the old ones."""
+        if not ids.keys().isdisjoint(self._times):
+            self._times = {ids.get(old, old): times for old, times in self._times.items()}
 
     def ended(self, claim: Claim) -> None:
         """Note that an attempt was made."""

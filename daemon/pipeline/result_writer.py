@@ -9,24 +9,22 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import inf
 
 import structlog
 
-from daemon.core.errors import ConstraintViolationError, StatementError
+from daemon.core.errors import ConstraintViolationError, DatabaseBusyError, StatementError
 from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
-from daemon.core.model.ids import DeliveryId, WebhookId
-from daemon.core.model.notices import Notice
+from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.batch_consequences import consequences
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes
-from daemon.pipeline.attempt_log import AttemptLog
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.result_report import ResultReport, Stored
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims, endpoint_health, notices, results
 from daemon.store.database import Database
@@ -39,23 +37,15 @@ MAX_BATCH = 500
 LINGER_SECONDS = 0.02
 WORTH_A_TRANSACTION = 64
 FEW = 8  # results, which one statement stores
-HELD_SECONDS = 0.25
-# First attempts in the queue of an endpoint that was paused wait until they have become rows.
-PAUSED_SECONDS = 2.0
+# Held results that are tried at once, apart from others; tries take at most a fifth of the time.
+MOST_TRIED = 20
+SHORTEST_REST_SECONDS = 0.05
+REST_PER_TRY = 4.0
+# While other transactions have rows with ids of ours, each costs a moment: of a small batch.
+CAREFUL_SECONDS = 5.0
+CAREFUL_BATCH = 50
 LAST_SUCCESS_SECONDS = 1.0
 MOST_REMEMBERED = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What one transaction did: `next_due` has a time or None for every stored result."""
-
-    free: Sequence[AttemptResult]
-    held: Sequence[AttemptResult]
-    next_due: Mapping[DeliveryId, datetime | None]
-    changes: Sequence[HealthChange]
-    recovered: Sequence[WebhookId]
-    notices: Sequence[Notice]
 
 
 class ResultWriter:
@@ -84,21 +74,50 @@ class ResultWriter:
         self._lanes = lanes
         self._waker = waker
         self._metrics = metrics
-        self._waiting: deque[AttemptResult] = deque()
+        # With the times when they came.
+        self._waiting: deque[tuple[float, AttemptResult]] = deque()
+        # By identity: of one row, this daemon may have results of two claims.
+        self._in_hand: dict[int, tuple[float, AttemptResult]] = {}
         self._first_results = first_results
         self._held = HeldResults(database, first_results, lease=lease)
-        self._storing = 0
+        self._blocked: frozenset[WebhookId] = frozenset()
+        self._try_held_at = 0.0
+        self._careful_until = 0.0
+        self._stored_at = time.monotonic()
         self._success_written_at: dict[WebhookId, float] = {}
-        self._log = AttemptLog()
+        self._report = ResultReport(waker, metrics)
+        metrics.pipeline.oldest_result_seconds.set_function(self.oldest_seconds)
+        metrics.pipeline.held_results.set_function(lambda: len(self._held))
 
     @property
     def backlog(self) -> int:
         """How many results wait to be stored, held ones excepted."""
-        return len(self._waiting) + self._storing
+        return len(self._waiting) + len(self._in_hand)
+
+    def oldest_seconds(self) -> float:
+        """How long the oldest result waits to be stored, held ones excepted; 0 if none waits."""
+        in_hand = min((arrived for arrived, _ in self._in_hand.values()), default=None)
+        waiting = self._waiting[0][0] if self._waiting else None
+        since = min((each for each in (in_hand, waiting) if each is not None), default=None)
+        return 0.0 if since is None else time.monotonic() - since
+
+    def oldest_held_seconds(self) -> float:
+        """How long other transactions have held the results of a webhook; 0 if they hold none."""
+        return self._held.oldest_seconds()
+
+    def unstored_seconds(self) -> float:
+        """
+        For how long the results of several tenants could not be stored; 0 if they can be.
+
+        Those that other transactions hold count only while no other result is stored.
+        """
+        since_stored = time.monotonic() - self._stored_at
+        held = min(self._held.several_tenants_seconds(), since_stored)
+        return max(self.oldest_seconds(), held)
 
     def add(self, result: AttemptResult) -> None:
         """Take a result to be stored soon; never waits."""
-        self._waiting.append(result)
+        self._waiting.append((time.monotonic(), result))
         self.wake.set()
 
     async def emptied(self) -> None:
@@ -110,53 +129,99 @@ class ResultWriter:
     async def run_once(self) -> float:
         if 0 < len(self._waiting) < WORTH_A_TRANSACTION <= self._lanes.in_flight:
             await asyncio.sleep(LINGER_SECONDS)
+        await self._store_waiting()
+        await self._try_held()
+        if self._blocked != (held := self._held.webhook_ids):
+            self._blocked = held
+            self._lanes.block(held, now=time.monotonic())
+        if self._lanes.ready:
+            self._waker.wake.set()  # stored results and released locks leave room for attempts
+        await self._held.prolong()
+        if self._waiting:
+            return 0.0
+        return max(SHORTEST_REST_SECONDS, self._try_held_at - time.monotonic()) if held else 1.0
+
+    async def _store_waiting(self) -> None:
         batch = self._next_batch()
-        if not batch:
-            return 1.0
-        self._storing = len(batch)
         try:
             await self._store(batch)
         except BaseException:
-            self._waiting.extendleft(reversed(batch))
+            self._waiting.extendleft(reversed(self._in_hand.values()))
             raise
         finally:
-            self._storing = 0
-        self._lanes.block(self._held.webhook_ids, now=time.monotonic())
-        if self._lanes.ready:
-            self._waker.wake.set()  # stored results and released locks leave room for attempts
-        if self._held:
-            await self._held.prolong()
-            return HELD_SECONDS
-        return 0.0 if self._waiting else 1.0
+            self._in_hand.clear()
+
+    async def _try_held(self) -> None:
+        """Try some of the held results, in a transaction without others."""
+        began = time.monotonic()
+        batch = self._held.take_due(MOST_TRIED) if began >= self._try_held_at else ()
+        if not batch:
+            return
+        self._in_hand = {id(each): (began, each) for each in batch}
+        try:
+            await self._store_carefully(batch)
+        finally:
+            self._held.add(each for _, each in self._in_hand.values())
+            self._in_hand.clear()
+            self._held.end_try()
+            now = time.monotonic()
+            self._try_held_at = now + max(SHORTEST_REST_SECONDS, REST_PER_TRY * (now - began))
 
     def _next_batch(self) -> list[AttemptResult]:
-        """The held results, which are older, and then as many of the waiting as fit."""
-        batch = self._held.take()
-        room = max(1, MAX_BATCH - len(batch))
-        batch += [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-        return batch
+        """As many of the waiting as fit; those of webhooks of which some are held join these."""
+        most = CAREFUL_BATCH if self._is_careful else MAX_BATCH
+        while self._waiting and len(self._in_hand) < most:
+            arrived, result = self._waiting.popleft()
+            if self._held.has(result.claim.webhook_id):
+                self._held.add([result])
+            else:
+                self._in_hand[id(result)] = arrived, result
+        return [result for _, result in self._in_hand.values()]
+
+    @property
+    def _is_careful(self) -> bool:
+        return time.monotonic() < self._careful_until
+
+    def _be_careful(self) -> None:
+        self._careful_until = time.monotonic() + CAREFUL_SECONDS
 
     async def _store(self, batch: Sequence[AttemptResult]) -> None:
-        if len(batch) <= FEW:
+        if len(batch) <= FEW and not self._is_careful:
             batch = await self._store_plain(batch)
-            if not batch:
-                return
+        if self._is_careful:
+            await self._store_carefully(batch)
+            return
         try:
             await self._store_together(batch)
-        except ConstraintViolationError:
+        except (ConstraintViolationError, DatabaseBusyError):
             # A webhook was deleted meanwhile, and now it is gone; or the connection was lost while
-            # the results were being committed.
-            await self._store_together(batch, repeated=True)
+            # the results were being committed; or another transaction has rows with their ids.
+            for first in range(0, len(batch), CAREFUL_BATCH):
+                await self._store_carefully(batch[first : first + CAREFUL_BATCH])
         except StatementError:
-            # One result that cannot be stored must not hold up the others, nor be resent for ever.
-            for result in batch:
-                await self._store_alone(result)
+            await self._store_each(batch)
+
+    async def _store_carefully(self, batch: Sequence[AttemptResult]) -> None:
+        """Store results around what others have done meanwhile."""
+        try:
+            await self._store_together(batch, careful=True)
+        except StatementError:
+            await self._store_each(batch)
+
+    async def _store_each(self, batch: Sequence[AttemptResult]) -> None:
+        """One result that cannot be stored must not hold up the others, nor be resent for ever."""
+        for result in batch:
+            try:
+                await self._store_together([result], careful=True)
+            except StatementError:
+                log.exception("result.unstorable", delivery_id=str(result.claim.delivery_id))
+                await self._store_together([result], careful=True, bare=True)
 
     async def _store_plain(self, batch: Sequence[AttemptResult]) -> Sequence[AttemptResult]:
         """Store results that are plain by one statement; returns those that are left."""
         began = time.perf_counter()
         async with self._first_results.writing:
-            if not self._first_results.are_plain(batch):
+            if not batch or not self._first_results.are_plain(batch):
                 return batch
             webhooks = {each.claim.webhook_id for each in batch}
             news = [each for each in webhooks if self._is_success_news(each)]
@@ -165,39 +230,42 @@ class ResultWriter:
                     ids = await self._first_results.store_plain(db, batch, succeeded=news)
             except StatementError:
                 return batch
+            except DatabaseBusyError:
+                self._be_careful()
+                return batch
             stored, left = _split(batch, lambda each: each.claim.delivery_id not in ids)
             self._first_results.settle(stored)
         if stored:
-            self._observe(stored, began)
-            next_due = dict.fromkeys(ids)
-            self._report(Stored(stored, (), next_due, changes=(), recovered=(), notices=()))
+            self._end(Stored(stored, (), dict.fromkeys(ids)), began)
         return left
 
-    async def _store_alone(self, result: AttemptResult) -> None:
-        try:
-            await self._store_together([result])
-        except StatementError:
-            log.exception("result.unstorable", delivery_id=str(result.claim.delivery_id))
-            await self._store_together([result], bare=True)
-
     async def _store_together(
-        self, batch: Sequence[AttemptResult], *, bare: bool = False, repeated: bool = False
+        self, batch: Sequence[AttemptResult], *, bare: bool = False, careful: bool = False
     ) -> None:
+        if not batch:
+            return
         began = time.perf_counter()
         async with self._first_results.writing:
-            async with self._database.transaction() as db:
-                stored = await self._write(db, batch, bare=bare, repeated=repeated)
+            async with self._database.transaction(for_all=True) as db:
+                stored = await self._write(db, batch, bare=bare, careful=careful)
             self._first_results.settle(stored.free)
-        self._held.add(stored.held)
-        self._observe(stored.free, began)
-        self._report(stored)
+        self._end(stored, began)
 
-    def _observe(self, stored: Sequence[AttemptResult], began: float) -> None:
+    def _end(self, stored: Stored, began: float) -> None:
+        """Note what one transaction has done with results."""
+        for result in (*stored.free, *stored.held):
+            self._in_hand.pop(id(result), None)
+        self._held.add(stored.held)
+        if stored.contested:
+            self._be_careful()
+        if stored.free:
+            self._stored_at = time.monotonic()
         self._metrics.pipeline.result_store_seconds.observe(time.perf_counter() - began)
-        self._metrics.pipeline.result_batch_size.observe(len(stored))
+        self._metrics.pipeline.result_batch_size.observe(len(stored.free))
+        self._report.stored(stored)
 
     async def _write(
-        self, db: Connection, batch: Sequence[AttemptResult], *, bare: bool, repeated: bool
+        self, db: Connection, batch: Sequence[AttemptResult], *, bare: bool, careful: bool
     ) -> Stored:
         """Write results, health and notices within the caller's transaction."""
         health = await endpoint_health.lock_health(
@@ -208,10 +276,11 @@ class ResultWriter:
         claimed, first = _split(free, lambda r: r.claim.from_inbox)
         next_due = await results.store(db, claimed, bare=bare)
         missed = [r.claim for r in claimed if r.claim.delivery_id not in next_due]
-        next_due |= await self._first_results.store(
-            db, first, webhooks=health.keys(), bare=bare, repeated=repeated
+        first_stored = await self._first_results.store(
+            db, first, webhooks=health.keys(), bare=bare, careful=careful
         )
-        locked_rows = await claims.still_leased(db, missed)
+        next_due |= first_stored.next_due
+        locked_rows = await claims.still_leased(db, missed) | first_stored.locked
         ours = [result for result in free if result.claim.delivery_id in next_due]
         changes, transitions = consequences(ours, health, self._limits)
         if written := [each for each in changes if self._is_news(each, health)]:
@@ -221,7 +290,11 @@ class ResultWriter:
         if transitions:
             await notices.write(db, transitions)
         free, locked = _split(free, lambda r: r.claim.delivery_id in locked_rows)
-        return Stored(free, held + locked, next_due, changes, recovered, transitions)
+        return Stored(
+            *(free, held + locked, next_due, changes, recovered, transitions),
+            renamed=first_stored.renamed,
+            contested=first_stored.contested,
+        )
 
     def _is_news(self, change: HealthChange, before: Mapping[WebhookId, Health]) -> bool:
         """
@@ -244,34 +317,6 @@ class ResultWriter:
             self._success_written_at.clear()
         self._success_written_at[webhook_id] = now
         return True
-
-    def _report(self, stored: Stored) -> None:
-        """Count and log what was stored, and announce the next attempts."""
-        self._metrics.attempts.observe(stored.free)
-        for result in stored.free:
-            claim, verdict = result.claim, result.verdict
-            if claim.delivery_id not in stored.next_due:
-                self._metrics.pipeline.leases_lost.inc()
-                self._log.lease_lost(claim)
-                continue
-            self._metrics.pipeline.deliveries_created.inc(claim.from_inbox)
-            if verdict.retry_in is not None:
-                due = stored.next_due[claim.delivery_id]
-                self._waker.announce(
-                    *(claim.webhook_id, verdict.retry_in.total_seconds(), due),
-                    tenant_id=claim.tenant_id,
-                )
-            self._log.attempted(result)
-        for change in stored.changes:
-            if not change.health.is_active:
-                self._waker.space(change.webhook_id, PAUSED_SECONDS)
-            elif change.health.is_failing and change.probe_in:
-                self._waker.space(change.webhook_id, change.probe_in.total_seconds())
-        for webhook_id in stored.recovered:
-            self._waker.announce_if_known(webhook_id)
-        for notice in stored.notices:
-            self._metrics.notifications.notices[notice.kind].inc()
-            self._log.endpoint_changed(notice)
 
 
 def _split(

@@ -231,10 +231,17 @@ async def note_size(db: Connection, claim: Claim, payload_bytes: int) -> None:
 
 
 CLEAR_LEASES = """
+    WITH held AS MATERIALIZED (
+        -- A row that another transaction holds must not delay all others: its lease lapses.
+        SELECT d.id
+          FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
+          JOIN webhook_deliveries AS d ON d.id = held.id AND d.leased_until = held.leased_until
+           FOR UPDATE OF d SKIP LOCKED
+    )
     UPDATE webhook_deliveries AS d
        SET leased_until = NULL
-      FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
-     WHERE d.id = held.id AND d.leased_until = held.leased_until
+      FROM held
+     WHERE d.id = held.id
 """
 
 

@@ -19,10 +19,17 @@ from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
 from daemon.store.lock_waits import LockWaits
 from daemon.store.notification_channel import Handler
 from daemon.store.pg_notifications import Notifications
-from daemon.store.session import CONNECT_SECONDS, QUERY_SECONDS, Connection, prepare
+from daemon.store.session import (
+    CONNECT_SECONDS,
+    LOCK_TIMEOUT,
+    QUERY_SECONDS,
+    Connection,
+    prepare,
+)
 
 # One message, one round trip.
 BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
+BEGIN_FOR_ALL = f"{BEGIN_DURABLE}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
 
 
 class Database:
@@ -93,15 +100,19 @@ class Database:
                 await pool.release(connection)
 
     @asynccontextmanager
-    async def transaction(self, *, durable: bool = True) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, *, durable: bool = True, for_all: bool = False
+    ) -> AsyncIterator[Connection]:
         """
         Lend a connection in a transaction that commits at the end of the block.
 
         Without `durable`, the commit does not wait for the disk: a crash of the server may undo the
-        whole transaction. Raises as `connection` does.
+        whole transaction. One that works `for_all` tenants waits for no lock longer than a moment,
+        and raises DatabaseBusyError then. Raises as `connection` does.
         """
         async with self.connection() as connection:
-            await connection.execute(BEGIN_DURABLE if durable else "BEGIN")
+            begin_durable = BEGIN_FOR_ALL if for_all else BEGIN_DURABLE
+            await connection.execute(begin_durable if durable else "BEGIN")
             try:
                 yield connection
             except (TimeoutError, asyncio.CancelledError):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from daemon.core.model.ids import EventId
+from daemon.core.model.value import value
 from daemon.store.event_inbox import LeasedEvent, RowId, only
 from daemon.store.session import Connection
 
@@ -22,9 +23,15 @@ async def forget(db: Connection, rows: Sequence[RowId], *, daemon_key: int) -> N
 
 
 PROLONG = """
+    WITH held AS MATERIALIZED (
+        SELECT ctid AS row
+          FROM webhook_event_inbox
+         WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+           FOR UPDATE SKIP LOCKED
+    )
     UPDATE webhook_event_inbox
        SET leased_until = now() + $4::interval
-     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+     WHERE ctid = ANY (ARRAY(SELECT row FROM held))
  RETURNING event_id, webhook_id, ctid AS row, leased_until
 """
 
@@ -36,7 +43,7 @@ async def prolong(
     daemon_key: int,
     lease: timedelta,
 ) -> list[LeasedEvent]:
-    """Prolong leases; returns the events that are still ours, with their new leases."""
+    """Prolong leases; returns those events, of which none is locked, with their new leases."""
     rows = await db.fetch(PROLONG, *_held(leased), daemon_key, lease)
     found = {(row["event_id"], only(row["webhook_id"])): row for row in rows}
     return [
@@ -63,24 +70,44 @@ LOCK = """
       FROM webhook_event_inbox
      WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
      ORDER BY ctid
-       FOR UPDATE
+       FOR UPDATE SKIP LOCKED
+"""
+FIND_LEASED = """
+    SELECT event_id, webhook_id
+      FROM webhook_event_inbox
+     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
 """
 
 
-async def lock(
-    db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int
-) -> tuple[datetime | None, list[LeasedEvent]]:
+@value(frozen=True, slots=True)
+class LockedEvents:
     """
-    Lock the rows of these events until the transaction ends.
+    Events whose rows this transaction has locked at the time `at`; it is None without any.
 
-    Returns the time of the transaction, None without a row, and the events that are still ours.
+    The rows of `held` ones are ours, too, and another transaction holds them.
     """
+
+    at: datetime | None
+    ours: list[LeasedEvent]
+    held: list[LeasedEvent]
+
+
+async def lock(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int) -> LockedEvents:
+    """Lock the rows of those of these events that are still ours, until the transaction ends."""
     rows = await db.fetch(LOCK, *_held(leased), daemon_key)
     found = {(row["event_id"], only(row["webhook_id"])): row["leased_until"] for row in rows}
     ours = [
         each for each in leased if found.get((each.event.id, each.event.only)) == each.leased_until
     ]
-    return (rows[0]["at"] if rows else None), ours
+    held: list[LeasedEvent] = []
+    known = {id(each) for each in ours}
+    if left := [each for each in leased if id(each) not in known]:
+        found_held = {
+            (row["event_id"], only(row["webhook_id"]))
+            for row in await db.fetch(FIND_LEASED, *_held(left), daemon_key)
+        }
+        held = [each for each in left if (each.event.id, each.event.only) in found_held]
+    return LockedEvents(rows[0]["at"] if rows else None, ours, held)
 
 
 REMOVE = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[])"

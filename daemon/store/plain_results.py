@@ -13,13 +13,15 @@ from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.store.columns import columns
 from daemon.store.event_inbox import LeasedEvent
 from daemon.store.results import stored_response
-from daemon.store.session import Connection
+from daemon.store.session import LOCK_TIMEOUT, Connection
 
 EVERY_WEBHOOK = UUID(int=0)
 
 STORE_PLAIN = """
     WITH durable AS MATERIALIZED (
-        SELECT pg_catalog.set_config('synchronous_commit', 'on', true) AS setting
+        SELECT pg_catalog.set_config('synchronous_commit', 'on', true) AS setting,
+               -- An open transaction may have a row with the id of a result.
+               pg_catalog.set_config('lock_timeout', $20, true) AS lock_timeout
     ), result AS MATERIALIZED (
         SELECT *
           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::tid[], $6::text[],
@@ -35,11 +37,16 @@ STORE_PLAIN = """
          WHERE id = ANY ($2::uuid[]) AND NOT is_failing AND consecutive_failures = 0
          ORDER BY id
            FOR NO KEY UPDATE SKIP LOCKED
-    ), ended AS (
-        DELETE FROM webhook_event_inbox
+    ), held AS MATERIALIZED (
+        SELECT ctid AS row
+          FROM webhook_event_inbox
          WHERE ctid = ANY (ARRAY(SELECT place FROM result
                                   WHERE webhook_id = ANY (ARRAY(SELECT id FROM webhook))))
            AND leased_until = ANY ($17::timestamptz[]) AND leased_by = $18
+           FOR UPDATE SKIP LOCKED
+    ), ended AS (
+        DELETE FROM webhook_event_inbox
+         WHERE ctid = ANY (ARRAY(SELECT row FROM held))
      RETURNING event_id, webhook_id AS only_webhook
     ), succeeded AS (
         UPDATE webhooks
@@ -70,9 +77,10 @@ async def store_plain(
     """
     Insert the rows of these results and remove their events from the inbox; it is durable.
 
-    Returns which were stored. Not stored are those of events whose lease is lost, and of webhooks
-    that are locked, gone, or have failed lately. `last_success_at` of the `succeeded` webhooks is
-    set.
+    Returns which were stored. Not stored are those of events that are locked or whose lease is
+    lost, and of webhooks that are locked, gone, or have failed lately. `last_success_at` of the
+    `succeeded` webhooks is set. Raises LockNotAvailableError where another transaction has a row
+    with the id of a result.
     """
     rows = await db.fetch(
         STORE_PLAIN,
@@ -80,6 +88,7 @@ async def store_plain(
         list({leased.leased_until for _, leased in results}),
         daemon_key,
         succeeded,
+        LOCK_TIMEOUT,
     )
     return {DeliveryId(row["id"]) for row in rows}
 

@@ -11,6 +11,8 @@ Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
 QUERY_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
+# What stores results for all webhooks waits no longer for a lock of another transaction.
+LOCK_TIMEOUT = "250ms"
 
 # A row policy may call functions of the table's owner: it is refused, never run with our rights.
 REFUSE_POLICIES = "SET row_security = off"

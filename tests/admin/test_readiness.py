@@ -17,6 +17,8 @@ from daemon.service import Service
 from daemon.store.database import Database
 from tests.support.application import Application
 from tests.support.daemons import get_json, serving, until
+from tests.support.deliveries import settled
+from tests.support.receiver import Receiver, Reply
 
 IN_STEP = Lag(fanout=0.0, dispatch=0.0, oldest_due=0.0)
 
@@ -180,6 +182,44 @@ async def test_a_quick_endpoint_that_waits_too_long_for_its_turn_fails_the_lag_c
     assert ready(Lag(fanout=29.0, dispatch=29.0, oldest_due=86_400.0))
     assert not ready(Lag(fanout=0.0, dispatch=31.0, oldest_due=31.0))
     assert not ready(Lag(fanout=31.0, dispatch=0.0, oldest_due=0.0))
+    assert ready(Lag(fanout=0.0, dispatch=0.0, oldest_due=0.0, results=29.0))
+    assert not ready(Lag(fanout=0.0, dispatch=0.0, oldest_due=0.0, results=31.0))
+
+
+@pytest.mark.parametrize("tenants", [1, 2])
+async def test_results_of_several_tenants_that_cannot_be_stored_fail_the_lag_check(
+    *,
+    app: Application,
+    database: str,
+    receiver: Receiver,
+    probe: Probe,
+    monkeypatch: pytest.MonkeyPatch,
+    tenants: int,
+) -> None:
+    monkeypatch.setattr(readiness, "MAX_LAG_SECONDS", 1.0)
+    receiver.answer = lambda _: Reply(after=1.0)
+    webhooks = []
+    for number in range(tenants):
+        tenant = await app.tenant()
+        webhooks.append(await app.webhook(tenant, f"{receiver.url}/{number}"))
+        await app.event(tenant)
+    await until(lambda: len(receiver.received) == tenants)
+    other = await asyncpg.connect(database)
+    await other.execute("BEGIN")
+    await other.execute("SELECT FROM webhooks FOR UPDATE")
+
+    async def is_held() -> bool:
+        return float(str((await probe.checks())["lag"]["oldestHeldSeconds"])) > 1.5
+
+    await until(is_held)
+    held = (await probe.checks())["lag"]["ok"]
+    await other.execute("ROLLBACK")
+    for webhook in webhooks:
+        await until(lambda w=webhook: settled(app, w, "success", 1))
+    await until(probe.is_ready)
+    await other.close()
+
+    assert held is (tenants == 1)
 
 
 async def test_the_watchdog_is_fed_while_loops_fail_and_not_once_one_hangs(

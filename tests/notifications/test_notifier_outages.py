@@ -127,11 +127,11 @@ class BrieflyUnavailable(Database):
 
     outages = 3
 
-    def transaction(self, *, durable: bool = True) -> Any:
+    def transaction(self, *, durable: bool = True, for_all: bool = False) -> Any:
         if self.outages:
             self.outages -= 1
             raise DatabaseUnavailableError("connection refused")
-        return super().transaction(durable=durable)
+        return super().transaction(durable=durable, for_all=for_all)
 
 
 async def test_a_short_database_outage_does_not_send_an_email_twice(

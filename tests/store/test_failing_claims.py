@@ -159,6 +159,20 @@ async def test_a_probe_that_is_given_back_may_be_made_at_once(
     assert ids(await claim(app.db, webhook)) == [row]
 
 
+async def test_a_release_waits_for_no_row_that_another_transaction_holds(
+    app: Application, other: asyncpg.Connection, webhook: WebhookId
+) -> None:
+    rows = await insert_due(app, webhook, 3)
+    claimed = await claim(app.db, webhook)
+    await app.db.execute("SET statement_timeout = '2s'")
+
+    async with other.transaction():
+        await other.execute("SELECT FROM webhook_deliveries WHERE id = $1 FOR UPDATE", rows[1])
+        await claims.release(app.db, claimed.claims)
+
+    assert ids(await claim(app.db, webhook)) == [rows[0], rows[2]]
+
+
 async def test_a_release_moves_no_time_that_a_result_has_set(
     app: Application, webhook: WebhookId
 ) -> None:

@@ -25,8 +25,10 @@ class Lag:
     How far the daemon is behind, in seconds.
 
     `fanout`: how long the first tenant in line has waited for its turn. `dispatch`: how long a
-    quick endpoint that is due has waited for its turn. `oldest_due`: how late the oldest pending
-    delivery is; a slow endpoint's own backlog makes it large, so it decides nothing.
+    quick endpoint that is due has waited for its turn. `results`: for how long the results of
+    several tenants could not be stored. `oldest_held`: how long other transactions have held a
+    webhook's results; one tenant may hold its own, so it decides nothing. `oldest_due`: how late
+    the oldest pending delivery is; nor does it: a slow endpoint's own backlog makes it large.
     `oldest_postponed`: how long a delivery has waited for faults of our own; it decides nothing
     either, because the daemon goes on with the others.
     """
@@ -35,11 +37,13 @@ class Lag:
     dispatch: float
     oldest_due: float
     oldest_postponed: float = 0.0
+    results: float = 0.0
+    oldest_held: float = 0.0
 
     @property
     def ok(self) -> bool:
         """Whether the daemon keeps up."""
-        return max(self.fanout, self.dispatch) < MAX_LAG_SECONDS
+        return max(self.fanout, self.dispatch, self.results) < MAX_LAG_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class Readiness:
                     "ok": lag.ok,
                     "fanoutSeconds": round(lag.fanout, 3),
                     "dispatchSeconds": round(lag.dispatch, 3),
+                    "resultsSeconds": round(lag.results, 3),
+                    "oldestHeldSeconds": round(lag.oldest_held, 3),
                     "oldestDueSeconds": round(lag.oldest_due, 3),
                     "oldestPostponedSeconds": round(lag.oldest_postponed, 3),
                 },

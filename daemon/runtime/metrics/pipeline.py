@@ -29,6 +29,12 @@ class PipelineMetrics:
         self.result_batch_size = histogram(
             "result_batch_size", "Results stored in one transaction.", bounds=BATCH_SIZES
         )
+        self.oldest_result_seconds = gauge(
+            "oldest_result_seconds", "How long the oldest result waits to be stored."
+        )
+        self.held_results = gauge(
+            "held_results", "Results that wait for rows which other transactions hold."
+        )
         self.leases_lost = counter(
             "leases_lost", "Results that came after the lease and were not stored."
         )

@@ -1,0 +1,380 @@
+"""Rows and webhooks that another transaction holds delay their own results, and no others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from daemon.core.errors import DatabaseUnavailableError, StalledError, StatementError
+from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.model.ids import WebhookId
+from daemon.pipeline import result_writer
+from daemon.pipeline.attempt import AttemptMaker
+from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
+from daemon.store import contested_results, endpoint_health, plain_results, results
+from daemon.store.deliveries import Inserted
+from tests.support.application import Application
+from tests.support.daemons import daemon, free_port, serving, until
+from tests.support.deliveries import settled
+from tests.support.receiver import Received, Receiver, Reply
+
+OWN_ID = "x-penguinmails-delivery-id"
+FOREIGN_ROW = """
+    INSERT INTO webhook_deliveries (id, webhook_id, event_id, status, error_message)
+    VALUES ($1, $2, $3, 'success', 'foreign')
+"""
+OUR_ROWS = """
+    SELECT id, status, attempt_number FROM webhook_deliveries
+     WHERE webhook_id = $1 AND error_message IS DISTINCT FROM 'foreign'
+     ORDER BY attempt_number
+"""
+
+
+async def inbox_is_empty(app: Application) -> bool:
+    return bool(await app.db.fetchval("SELECT count(*) FROM webhook_event_inbox") == 0)
+
+
+class Held:
+    """The receiver's responses under /held wait until they are released."""
+
+    def __init__(self, receiver: Receiver, *, status: int = 200) -> None:
+        self._receiver = receiver
+        self._status = status
+        self._released = asyncio.Event()
+        receiver.answer = self._answer
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def ids(self, count: int) -> list[UUID]:
+        """The ids of the first attempts, once so many have come."""
+        await until(lambda: len(self._requests()) >= count)
+        return [UUID(each.headers[OWN_ID]) for each in self._requests()]
+
+    def _requests(self) -> list[Received]:
+        return [each for each in self._receiver.received if each.path.startswith("/held")]
+
+    def _answer(self, request: Received) -> Reply:
+        if not request.path.startswith("/held"):
+            return Reply()
+        first = len(self._receiver.at(request.path)) == 1
+        return Reply(self._status if first else 200, after=0.0 if self._released.is_set() else 1.0)
+
+
+@asynccontextmanager
+async def foreign_rows(
+    database: str, webhook: UUID, ids: Sequence[UUID]
+) -> AsyncIterator[asyncpg.Connection]:
+    """A transaction that has inserted rows with these ids, and is open."""
+    other = await asyncpg.connect(database)
+    try:
+        await other.execute("BEGIN")
+        await other.executemany(FOREIGN_ROW, [(each, webhook, uuid4()) for each in ids])
+        yield other
+    finally:
+        await other.close()
+
+
+@pytest.mark.parametrize("events_each", [1, 20])
+async def test_an_open_insert_with_the_id_of_an_attempt_delays_no_other_result(
+    app: Application, database: str, receiver: Receiver, events_each: int
+) -> None:
+    held = Held(receiver)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/held")
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    async with serving(database):
+        await app.event(tenant, {"n": 0})
+        [own_id] = await held.ids(1)
+        async with foreign_rows(database, webhook, [own_id]) as other:
+            await until(lambda: receiver.open_now == 0)
+            for turn in range(3):
+                async with app.db.transaction():
+                    for number in range(events_each):
+                        await app.event(other_tenant, {"n": number})
+                count = events_each * (turn + 1)
+                await until(lambda n=count: settled(app, free, "success", n), within=5)
+            stored_meanwhile = await app.db.fetch(OUR_ROWS, webhook)
+            await other.execute("ROLLBACK")
+        await until(lambda: settled(app, webhook, "success", 1))
+        await until(lambda: inbox_is_empty(app))
+
+    assert stored_meanwhile == []
+    assert [row["id"] for row in await app.db.fetch(OUR_ROWS, webhook)] == [own_id]
+    assert len(receiver.at("/held")) == 1
+
+
+@pytest.mark.parametrize("tenants", [1, 40])
+async def test_many_open_inserts_delay_no_other_result(
+    app: Application, database: str, receiver: Receiver, tenants: int
+) -> None:
+    held = Held(receiver)
+    crowd = [await app.tenant() for _ in range(tenants)]
+    webhooks = [
+        await app.webhook(crowd[n % tenants], f"{receiver.url}/held/{n}") for n in range(40)
+    ]
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    async with serving(database):
+        for tenant in crowd:
+            await app.event(tenant, {"n": 0})
+        ids = await held.ids(40)
+        async with foreign_rows(database, webhooks[0], ids):
+            await until(lambda: receiver.open_now == 0)
+            for number in range(10):
+                await app.event(other_tenant, {"n": number})
+                await until(lambda n=number: settled(app, free, "success", n + 1), within=5)
+        for webhook in webhooks:
+            await until(lambda w=webhook: settled(app, w, "success", 1))
+        await until(lambda: inbox_is_empty(app))
+
+    for webhook in webhooks:
+        [row] = await app.db.fetch(OUR_ROWS, webhook)
+        assert row["id"] in ids
+    assert len(receiver.received) == 50
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("committed_late", [False, True])
+async def test_a_result_whose_id_a_foreign_row_has_is_stored_under_another(
+    *,
+    app: Application,
+    database: str,
+    receiver: Receiver,
+    status: int,
+    committed_late: bool,
+) -> None:
+    held = Held(receiver, status=status)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/held")
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    async with serving(database, delivery={"retry_schedule": ["50ms"]}):
+        await app.event(tenant, {"n": 0})
+        [own_id] = await held.ids(1)
+        async with foreign_rows(database, webhook, [own_id]) as other:
+            if committed_late:
+                await until(lambda: receiver.open_now == 0)
+                await app.event(other_tenant, {"n": 0})
+                await until(lambda: settled(app, free, "success", 1), within=5)
+            await other.execute("COMMIT")
+        await app.event(other_tenant, {"n": 1})
+        await until(lambda: settled(app, free, "success", 1), within=5)
+        # The foreign row is a success, too.
+        await until(lambda: settled(app, webhook, "success", 2))
+        await until(lambda: inbox_is_empty(app))
+
+    rows = await app.db.fetch(OUR_ROWS, webhook)
+    wanted = ["success"] if status == 200 else ["failed", "success"]
+    assert [row["status"] for row in rows] == wanted
+    assert own_id not in {row["id"] for row in rows}
+    assert len(receiver.at("/held")) == len(wanted)
+
+
+async def test_a_result_that_waits_for_a_foreign_row_is_not_lost_by_a_kill(
+    app: Application, database: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    held = Held(receiver)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/held")
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    async with daemon(database, tmp_path, port=free_port()) as first:
+        await app.event(tenant, {"n": 0})
+        async with foreign_rows(database, webhook, await held.ids(1)):
+            await until(lambda: receiver.open_now == 0)
+            await app.event(other_tenant, {"n": 0})
+            await until(lambda: settled(app, free, "success", 1))
+            await first.kill()
+    held.release()
+    async with daemon(database, tmp_path, port=free_port()):
+        await until(lambda: settled(app, webhook, "success", 1))
+        await until(lambda: inbox_is_empty(app))
+
+    assert len(await app.db.fetch(OUR_ROWS, webhook)) == 1
+    assert (len(receiver.at("/held")), len(receiver.at("/free"))) == (2, 1)
+
+
+async def test_the_single_statement_waits_for_a_foreign_row_only_for_a_moment(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = plain_results.store_plain
+    errors: list[BaseException] = []
+
+    async def store_plain(*args: Any, **options: Any) -> Any:
+        try:
+            return await original(*args, **options)
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    monkeypatch.setattr(plain_results, "store_plain", store_plain)
+    held = Held(receiver)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/held")
+    async with serving(database):
+        await app.event(tenant, {"n": 0})
+        async with foreign_rows(database, webhook, await held.ids(1)):
+            await until(lambda: errors, within=5)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    assert [type(error) for error in errors] == [asyncpg.LockNotAvailableError]
+
+
+async def test_an_outage_after_some_results_were_stored_one_by_one_repeats_none(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = results.insert_first
+    alone: list[AttemptResult] = []
+
+    async def insert_first(db: Any, batch: Sequence[AttemptResult], **options: Any) -> Any:
+        if len(batch) > 1:
+            raise StatementError("these cannot be stored together")
+        alone.extend(batch)
+        if len(alone) == 3:
+            raise DatabaseUnavailableError("the connection was lost")
+        return await original(db, batch, **options)
+
+    monkeypatch.setattr(result_writer, "FEW", 0)
+    monkeypatch.setattr(results, "insert_first", insert_first)
+    monkeypatch.setattr(contested_results, "insert_first", insert_first)
+    receiver.answer = lambda _: Reply(after=0.3)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/hook")
+    await app.webhook(tenant, receiver.url + "/other")
+    with capture_logs() as lines:
+        async with serving(database):
+            async with app.db.transaction():
+                for number in range(3):
+                    await app.event(tenant, {"n": number})
+            await until(lambda: settled(app, webhook, "success", 3))
+            await until(lambda: inbox_is_empty(app))
+
+    assert len(alone) > 3
+    assert "loop.failed" not in {line["event"] for line in lines}
+    assert len(receiver.received) == 6
+
+
+async def test_an_attempt_that_is_made_again_waits_for_no_foreign_row(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receiver knows the id of an attempt that was sent and has no result."""
+    original = AttemptMaker.attempt
+    told: list[UUID] = []
+    inserted = asyncio.Event()
+
+    async def attempt(self: AttemptMaker, claim: Claim, **options: Any) -> AttemptResult:
+        if not told:
+            told.append(claim.delivery_id)
+            await inserted.wait()
+            raise StalledError("the process stood still")
+        return await original(self, claim, **options)
+
+    monkeypatch.setattr(AttemptMaker, "attempt", attempt)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/hook")
+    async with serving(database):
+        await app.event(tenant, {"n": 0})
+        await until(lambda: told)
+        async with foreign_rows(database, webhook, told):
+            inserted.set()
+            await until(lambda: settled(app, webhook, "success", 1), within=5)
+        await until(lambda: inbox_is_empty(app))
+
+    assert len(receiver.at("/hook")) == 1
+
+
+async def test_an_inbox_row_that_another_transaction_holds_delays_no_other_result(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    held = Held(receiver)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/held")
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        await app.event(tenant, {"n": 0})
+        await held.ids(1)
+        await other.execute("BEGIN")
+        await other.execute("SELECT FROM webhook_event_inbox FOR UPDATE")
+        await until(lambda: receiver.open_now == 0)
+        for number in range(10):
+            await app.event(other_tenant, {"n": number})
+            await until(lambda n=number: settled(app, free, "success", n + 1), within=5)
+        stored_meanwhile = await app.deliveries(webhook)
+        await other.execute("ROLLBACK")
+        await until(lambda: settled(app, webhook, "success", 1))
+        await until(lambda: inbox_is_empty(app))
+    await other.close()
+
+    assert stored_meanwhile == []
+    assert len(receiver.at("/held")) == 1
+
+
+async def test_results_that_are_held_take_no_room_from_others(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = endpoint_health.lock_health
+    mixed: list[set[WebhookId]] = []
+
+    async def lock_health(db: Any, ids: Sequence[WebhookId]) -> Any:
+        if not set(ids) <= locked and not locked.isdisjoint(ids):
+            mixed.append(set(ids))
+        return await original(db, ids)
+
+    held = Held(receiver)
+    tenant = await app.tenant()
+    locked = {WebhookId(await app.webhook(tenant, f"{receiver.url}/held/{n}")) for n in range(6)}
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        await app.event(tenant, {"n": 0})
+        await held.ids(6)
+        await other.execute("BEGIN")
+        await other.execute("SELECT FROM webhooks WHERE id = ANY ($1) FOR UPDATE", list(locked))
+        await until(lambda: receiver.open_now == 0)
+        await app.event(other_tenant, {"n": 0})
+        await until(lambda: settled(app, free, "success", 1))
+        monkeypatch.setattr(endpoint_health, "lock_health", lock_health)
+        monkeypatch.setattr(result_writer, "FEW", 0)  # only transactions of several statements
+        for number in range(1, 20):
+            await app.event(other_tenant, {"n": number})
+            await until(lambda n=number: settled(app, free, "success", n + 1))
+        await other.execute("ROLLBACK")
+        for webhook in locked:
+            await until(lambda w=webhook: settled(app, w, "success", 1))
+        await until(lambda: inbox_is_empty(app))
+    await other.close()
+
+    assert mixed == []
+    assert len(receiver.received) == 26
+
+
+async def test_events_for_locked_webhooks_pause_before_they_are_fanned_out_again(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = DeliveryInserter.insert
+    inserted: list[UUID] = []
+
+    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
+        inserted.extend(webhook for each in matched for webhook in each.webhooks)
+        return await original(self, matched)
+
+    monkeypatch.setattr(DeliveryInserter, "insert", insert)
+    locked = await app.webhook(tenant := await app.tenant(), receiver.url + "/locked")
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    # A failing endpoint gets its rows from fan-out.
+    await app.db.execute("UPDATE webhooks SET is_failing = TRUE WHERE id = $1", locked)
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        await other.execute("BEGIN")
+        await other.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", locked)
+        await app.event(tenant, {"n": 0})
+        await until(lambda: locked in inserted)
+        for number in range(50):
+            await app.event(other_tenant, {"n": number})
+            await until(lambda n=number: settled(app, free, "success", n + 1))
+        tries = inserted.count(locked)
+        await other.execute("ROLLBACK")
+        await until(lambda: settled(app, locked, "success", 1))
+        await until(lambda: inbox_is_empty(app))
+    await other.close()
+
+    assert tries < 10
+    assert len(receiver.at("/locked")) == 1
