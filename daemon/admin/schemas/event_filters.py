@@ -4,10 +4,10 @@ import json
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from daemon.admin.schemas.base import RequestModel
-from daemon.admin.schemas.fields import Text, matching, max_entries
+from daemon.admin.schemas.fields import Text, max_entries
 from daemon.core.matching.limits import (
     LONGEST_TEXT,
     MOST_IDS,
@@ -22,6 +22,16 @@ def _id(given: object) -> object:
     if isinstance(given, str | int | float) and not isinstance(given, bool):
         return given
     raise ValueError("must be a string or a number")
+
+
+def _path(text: str) -> str:
+    segments = text.split(".", MOST_SEGMENTS)
+    if "\x00" in text or not all(segments) or len(segments) > MOST_SEGMENTS:
+        raise ValueError(
+            "is not a path into the data, such as contact.tags, "
+            f"or has more than {MOST_SEGMENTS} segments"
+        )
+    return text
 
 
 def _filter_value(given: object) -> object:
@@ -43,10 +53,11 @@ Ids = Annotated[list[Id], Field(min_length=1, fail_fast=True), max_entries(MOST_
 FilterValue = Annotated[Any, PlainValidator(_filter_value, json_schema_input_type=Scalar | Scalars)]
 DottedPath = Annotated[
     str,
-    *matching(
-        rf"^[^.\x00]+(\.[^.\x00]+){{0,{MOST_SEGMENTS - 1}}}$",
-        "is not a path into the data, such as contact.tags, "
-        f"or has more than {MOST_SEGMENTS} segments",
+    AfterValidator(_path),
+    Field(
+        json_schema_extra={
+            "pattern": rf"^[^.\x00]+(\.[^.\x00]+){{0,{MOST_SEGMENTS - 1}}}$",
+        }
     ),
 ]
 

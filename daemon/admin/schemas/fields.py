@@ -7,12 +7,14 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from daemon.core.matching.limits import MOST_TYPES
-from daemon.core.policy.email_addresses import parse_address
+from daemon.core.policy.email_addresses import LONGEST_ENTERED, parse_address
 from daemon.core.policy.headers import LONGEST_VALUE, MOST_HEADERS
+from daemon.core.policy.urls import LONGEST_URL
 from daemon.core.unprintable import UNPRINTABLE
 
 MAX_PEM_LENGTH = 64 * 1024
-# Documented for clients only. International names and more are accepted: the egress rules decide.
+# Documented for clients only. International names and more are accepted: the egress rules decide,
+# on the length too.
 COMMON_URL = (
     r"^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,10}(:8?443)?(/[A-Za-z0-9._~/-]*)?$"
 )
@@ -52,6 +54,12 @@ def max_entries(limit: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("contains a NUL character, which cannot be stored")
+    return text
+
+
 def _printable(text: str) -> str:
     if found := UNPRINTABLE.search(text):
         raise ValueError(
@@ -72,25 +80,27 @@ def _valid_address(text: str) -> str:
 
 
 # PostgreSQL stores every character but NUL.
-Text = Annotated[str, *matching(r"^[^\x00]*$", "contains a NUL character, which cannot be stored")]
+Text = Annotated[
+    str, AfterValidator(_storable), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
+]
 # For people to read; surrogates are no text in JSON either.
 DIRECTIONS = r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 Name = Annotated[
     str,
-    AfterValidator(_printable),
     Field(
         min_length=1,
         max_length=255,
         json_schema_extra={"pattern": rf"^[^\x00-\x1f\x7f-\x9f{DIRECTIONS}]*$"},
     ),
+    AfterValidator(_printable),
 ]
 Description = Annotated[
     str,
-    AfterValidator(_printable_lines),
     Field(
         max_length=10_000,
         json_schema_extra={"pattern": rf"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{DIRECTIONS}]*$"},
     ),
+    AfterValidator(_printable_lines),
 ]
 EndpointUrl = Annotated[
     str,
@@ -98,6 +108,7 @@ EndpointUrl = Annotated[
         min_length=1,
         json_schema_extra={
             "pattern": COMMON_URL,
+            "maxLength": LONGEST_URL,
             "examples": ["https://example.com/webhooks/penguinmails"],
         },
     ),
@@ -113,14 +124,15 @@ EventTypePattern = Annotated[
 EventTypePatterns = Annotated[list[EventTypePattern], Field(max_length=MOST_TYPES)]
 MailAddress = Annotated[
     str,
-    AfterValidator(_valid_address),
     Field(
+        max_length=LONGEST_ENTERED,
         json_schema_extra={
             # International domains are accepted too; an address that is too long is not.
             "pattern": rf"^{ATOM}(\.{ATOM})*@{LABEL}(\.{LABEL})*$",
             "examples": ["ops@example.com"],
         },
     ),
+    AfterValidator(_valid_address),
 ]
 # Documented for clients only: `core.policy.headers` validates names and values together.
 HeaderName = Annotated[

@@ -74,10 +74,10 @@ def _reason_against(name: str, value: object) -> str | None:
         return f"the name of the header {name} has an underscore, which servers read as a hyphen"
     if name.lower() in RESERVED or name.lower().startswith(RESERVED_FAMILIES):
         return f"the header {name} is reserved"
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        return f"the value of the header {name} is longer than {LONGEST_VALUE} characters"
     if not isinstance(value, str) or not VALUE.fullmatch(value):
         return f"the value of the header {name} is not printable ASCII, or has spaces at its ends"
     if value.startswith(SEALED):
         return f"the value of the header {name} begins with {SEALED}, which marks sealed secrets"
-    if len(value) > LONGEST_VALUE:
-        return f"the value of the header {name} is longer than {LONGEST_VALUE} characters"
     return None

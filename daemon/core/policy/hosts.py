@@ -9,15 +9,13 @@ import re
 import unicodedata
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-import idna
-
 from daemon.core.policy.addresses import judge_literal
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.core.policy.international import LONGEST_NAME, to_ascii
 from daemon.core.policy.names import judge_name, normal_name
 from daemon.core.policy.refusal import Refusal
 
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-LONGEST_NAME = 253  # RFC 1035, section 2.3.4, in its printed form
 DECIMAL_OCTET = r"(?:0|[1-9][0-9]{0,2})"
 DOTTED_QUAD = re.compile(rf"{DECIMAL_OCTET}(?:\.{DECIMAL_OCTET}){{3}}")
 # WHATWG URL's "ends in a number": other programs read such a host as an IPv4 address.
@@ -58,6 +56,8 @@ def host_pattern(text: str) -> str | Refusal:
 
 def domain_name(text: str) -> str | Refusal:
     """Return a domain name in lower-case ASCII and without its final dot, or why it is none."""
+    if len(text) > LONGEST_NAME + 1:  # a final dot is accepted
+        return INVALID_NAME
     if "%" in text:
         return Refusal("the URL's host must not be percent-encoded; write it in plain characters")
     name = _to_ascii(text)
@@ -79,10 +79,7 @@ def _to_ascii(host: str) -> str | Refusal:
         set(unicodedata.normalize("NFKC", c)) & set("0123456789.。") for c in host if ord(c) > 127
     ):
         return Refusal("the URL's host must have its digits and dots in ASCII, not look-alikes")
-    try:
-        return idna.encode(host, uts46=True).decode()
-    except (idna.IDNAError, UnicodeError):
-        return INVALID_NAME
+    return to_ascii(host) or INVALID_NAME
 
 
 def _judge_literal(text: str, policy: EgressPolicy, *, expected: type) -> str | Refusal:

@@ -8,8 +8,7 @@ Secret headers and client certificates belong to an origin. What a URL may call 
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
-import idna
-
+from daemon.core.policy.international import to_ascii
 from daemon.core.policy.urls import LONGEST_URL, URL_PARTS
 
 DEFAULT_PORTS = {"https": "443", "http": "80"}
@@ -43,7 +42,6 @@ def _canonical_host(host: str) -> str:
     try:
         if host.startswith("["):
             return f"[{IPv6Address(host[1:-1])}]"
-        name = host if host.isascii() else idna.encode(host, uts46=True).decode()
-    except (AddressValueError, idna.IDNAError, UnicodeError):
+    except AddressValueError:
         return ""
-    return name.lower().removesuffix(".")
+    return (to_ascii(host) or "").lower().removesuffix(".")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.policy.email_addresses import parse_address
+from daemon.core.policy.email_addresses import LONGEST, LONGEST_ENTERED, parse_address
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,9 @@ def test_an_address_is_parsed_with_and_without_a_name(text: str, read: Address) 
         ".ops@example.com",
         "ops@example.com, eve@example.com",
         "ops@example.com eve@example.com",
+        "ops@example.com>",
+        "<ops@example.com",
+        "Ops ops@example.com>",
         "ops@example.com\r\nBcc: eve@example.com",
         "Ops\r\nBcc: eve@example.com <ops@example.com>",
         "Ops <ops@example.com> <eve@example.com>",
@@ -68,3 +71,15 @@ def test_an_accepted_address_is_a_single_line_of_ascii(text: str) -> None:
     assert read.addr_spec.isprintable()
     assert not set(read.addr_spec) & set(' ,;<>()"')
     assert read.display_name.isprintable()
+
+
+def test_an_address_and_its_name_have_320_characters_at_most() -> None:
+    address = f"{'o' * 64}@{'e' * 61}.{'e' * 63}.{'e' * 63}"
+    name = "N" * (LONGEST_ENTERED - len(address) - 3)
+
+    assert len(address) == LONGEST
+    assert parse_address(f"{name} <{address}>").display_name == name
+    with pytest.raises(ValueError, match="it is too long"):
+        parse_address(f"N{name} <{address}>")
+    with pytest.raises(ValueError, match="it is too long"):
+        parse_address(f"{'o' * 64}@{'e' * 62}.{'e' * 63}.{'e' * 63}")
