@@ -11,11 +11,11 @@ import ssl
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
+from daemon.egress.client_certificate import UnusableCertificateError
 from daemon.egress.network import NoSuchNetworkError
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
 from daemon.egress.resolver import LookupFailedError, NoPublicAddressError
 from daemon.egress.response_reader import InvalidResponseError, ResponseError
-from daemon.egress.tls_context import UnusableCertificateError
 from daemon.egress.tls_session import RefusedTlsError
 
 # This machine lacks a resource: a fault of our own, which no endpoint's health may suffer for.

@@ -9,12 +9,12 @@ import asyncio
 import ssl
 
 from daemon.core.errors import StalledError
+from daemon.egress.client_certificate import UnusableCertificateError
 from daemon.egress.network import OwnNetwork
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
 from daemon.egress.resolver import NoPublicAddressError
 from daemon.egress.response_reader import InvalidResponseError, ResponseError
 from daemon.egress.routes import SocketAddress
-from daemon.egress.tls_context import UnusableCertificateError
 from daemon.egress.tls_session import RefusedTlsError
 from daemon.runtime.stalls import StallWatch
 

@@ -12,23 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakValueDictionary
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
 from daemon.core.model.ids import TenantId
 from daemon.core.model.secrets import ClientCertificate
+from daemon.egress.client_certificate import UnusableCertificateError, judge_client
 
 # Each takes a megabyte for the authorities.
 CONTEXTS_KEPT = 100
 THREADS = 2
-# A signature holds the event loop: with RSA of 16,384 bits for half a second.
-RSA_BITS = range(2048, 4096 + 1)
-CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-
-
-class UnusableCertificateError(Exception):
-    """The webhook's client certificate or key cannot be used; `str()` is for the customer."""
 
 
 class TlsContexts:
@@ -69,8 +59,9 @@ class TlsContexts:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _make_with(self, client: ClientCertificate) -> ssl.SSLContext:
+        judged = judge_client(client)
         context = self._make_context()
-        load_client(context, client)
+        _load(context, judged)
         return context
 
 
@@ -85,9 +76,15 @@ def verifying_context() -> ssl.SSLContext:
     return context
 
 
-def check_client(client: ClientCertificate) -> None:
-    """Raises UnusableCertificateError when the certificate and its key cannot be presented."""
-    load_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), client)
+def usable_client(client: ClientCertificate) -> ClientCertificate:
+    """
+    Return the certificate and its key as they are presented, without what else their texts hold.
+
+    Takes milliseconds. Raises UnusableCertificateError when they cannot be presented.
+    """
+    judged = judge_client(client)
+    _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), judged)
+    return judged
 
 
 def load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
@@ -97,41 +94,17 @@ def load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
     Raises UnusableCertificateError, for a key with a pass phrase too, and for a key with which a
     signature takes long.
     """
-    _judge_key(client)
+    _load(context, judge_client(client))
+
+
+def _load(context: ssl.SSLContext, judged: ClientCertificate) -> None:
     memory = os.memfd_create("client-certificate")
     try:
         with open(memory, "wb", closefd=False) as file:
-            file.write(f"{client.certificate}\n{client.key}\n".encode())
-        # Without a pass phrase given here, OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(f"/proc/self/fd/{memory}", password=lambda: b"")
-    except (ssl.SSLError, ValueError, OSError) as error:
-        raise UnusableCertificateError(
-            f"the webhook's client certificate cannot be used: {_reason(error)}"
-        ) from None
+            file.write(f"{judged.certificate}\n{judged.key}\n".encode())
+        context.load_cert_chain(f"/proc/self/fd/{memory}")
+    except ssl.SSLError as error:
+        reason = (error.reason or "no reason given").replace("_", " ").lower()
+        raise UnusableCertificateError(f"the TLS library refuses it: {reason}") from None
     finally:
         os.close(memory)
-
-
-def _judge_key(client: ClientCertificate) -> None:
-    try:
-        key = x509.load_pem_x509_certificate(client.certificate.encode()).public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return  # OpenSSL says what is wrong with it
-    match key:
-        case rsa.RSAPublicKey() if key.key_size in RSA_BITS:
-            return
-        case ec.EllipticCurvePublicKey() if isinstance(key.curve, CURVES):
-            return
-        case ed25519.Ed25519PublicKey():
-            return
-    raise UnusableCertificateError(
-        "the webhook's client certificate cannot be used: its key must be RSA of 2048 to 4096 bits,"
-        " ECDSA with P-256, P-384 or P-521, or Ed25519"
-    )
-
-
-def _reason(error: Exception) -> str:
-    reason: str | None = getattr(error, "reason", None)
-    if reason is None:
-        return "it must be a certificate in PEM with its own private key"
-    return reason.replace("_", " ").lower()

@@ -24,8 +24,10 @@ class Offload:
 
     async def run(self, work: Callable[[], T], *, size: int) -> T:
         """Return what `work` on `size` characters returns; small work is done at once."""
-        if size <= LARGE:
-            return work()
+        return work() if size <= LARGE else await self.run_in_thread(work)
+
+    async def run_in_thread(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns, in its turn."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def close(self) -> None:

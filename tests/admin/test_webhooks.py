@@ -1,5 +1,6 @@
 """Webhooks over the API: create, list, retrieve, update, pause, rotate, delete."""
 
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -7,11 +8,14 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
+from daemon.admin.resources import webhook_secrets
+from daemon.core.model.secrets import ClientCertificate
 from daemon.core.wire import signing
 from daemon.secrets.encryption import Vault
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.certificates import Authority
+from tests.support.client_keys import encrypted_key, odd_number, rsa_key
 from tests.support.daemons import until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
@@ -143,6 +147,60 @@ async def test_a_client_certificate_is_stored_and_never_shown(
     assert created["hasClientCertificate"] is True
     assert (row["client_certificate"], row["client_key"]) == (client.certificate, client.key)
     assert removed.json["hasClientCertificate"] is False
+
+
+async def test_only_what_is_presented_of_a_client_certificate_is_stored(
+    api: ApiClient, app: Application
+) -> None:
+    client = Authority().client("a-webhook")
+    given = {"certificate": f"Notes\n{client.certificate}", "key": f"Key\n{client.key}\nend"}
+    created = await api.create_webhook(URL, clientCertificate=given)
+    row = await app.health(UUID(created["id"]))
+    await api.patch(f"/api/webhooks/{created['id']}", {"clientCertificate": None})
+    await api.patch(f"/api/webhooks/{created['id']}", {"clientCertificate": given})
+    again = await app.health(UUID(created["id"]))
+
+    for each in (row, again):
+        assert (each["client_certificate"], each["client_key"]) == (client.certificate, client.key)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (encrypted_key(iterations=2**31 - 1), "its key has a pass phrase"),
+        (rsa_key(*[odd_number(6000), 3, *[odd_number(5000)] * 6]), "its key must be RSA of 2048"),
+    ],
+    ids=["pass phrase", "huge numbers"],
+)
+async def test_a_hostile_key_is_refused_at_once(api: ApiClient, key: str, reason: str) -> None:
+    given = {"certificate": Authority().client("a-webhook").certificate, "key": key}
+    webhook = await api.create_webhook(URL)
+
+    created = await api.post(
+        "/api/webhooks", {"name": "x", "endpointUrl": URL, "clientCertificate": given}
+    )
+    changed = await api.patch(f"/api/webhooks/{webhook['id']}", {"clientCertificate": given})
+
+    for answer in (created, changed):
+        assert (answer.status, answer.pointers) == (422, ["#/clientCertificate"])
+        assert reason in answer.error
+
+
+async def test_certificates_are_judged_beside_the_event_loop(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+
+    def recording(client: ClientCertificate) -> ClientCertificate:
+        threads.add(threading.current_thread())
+        return client
+
+    monkeypatch.setattr(webhook_secrets, "usable_client", recording)
+    given = {"certificate": "x", "key": "y"}
+    webhook = await api.create_webhook(URL, clientCertificate=given)
+    await api.patch(f"/api/webhooks/{webhook['id']}", {"clientCertificate": given})
+
+    assert {thread.name.partition("_")[0] for thread in threads} == {"offload"}
 
 
 async def test_secrets_are_sealed_before_they_are_stored(

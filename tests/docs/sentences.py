@@ -45,7 +45,9 @@ CALLS = {
     "Verdict": Argument(2, ATTEMPTS, keyword="error"),
     "Refusal": Argument(0, ATTEMPTS, keyword="reason"),
     "LookupFailedError": Argument(0, ATTEMPTS),
-    "UnusableCertificateError": Argument(0, ATTEMPTS),
+    "UnusableCertificateError": Argument(
+        0, ATTEMPTS, prefix="the webhook's client certificate cannot be used: "
+    ),
     "RefusedTlsError": Argument(0, ATTEMPTS),
     "ResponseError": Argument(0, ATTEMPTS),
     "UnusableFilter": Argument(0, FILTERS, keyword="reason"),

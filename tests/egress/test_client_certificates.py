@@ -11,6 +11,7 @@ from daemon.core.model.secrets import ClientCertificate
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import FakeResolver, webhook_client
+from tests.support.client_keys import encrypted_key
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
 from tests.support.hostile import OK, Connection, HostileServer, hostile, responding_with
@@ -112,7 +113,9 @@ async def test_the_key_of_another_certificate_cannot_be_used(authority: Authorit
     outcome = await outcome_with(authority, ClientCertificate(one.certificate, other.key))
 
     assert outcome.result == Failure(
-        FailureKind.UNUSABLE, "the webhook's client certificate cannot be used: key values mismatch"
+        FailureKind.UNUSABLE,
+        "the webhook's client certificate cannot be used: the private key is not that of the first"
+        " certificate",
     )
 
 
@@ -159,3 +162,27 @@ async def test_a_certificate_in_the_webhook_s_row_is_presented_and_its_key_seale
         await until(lambda: settled(app, webhook, "success", 1))
 
     assert len(receiver.requests) == 1
+
+
+async def test_a_hostile_key_that_was_written_by_sql_fails_its_attempt_at_once(
+    app: Application, database: str, authority: Authority
+) -> None:
+    client, tenant = authority.client("a-webhook"), await app.tenant()
+    async with (
+        hostile(responding_with(OK), tls=requiring_certificate(authority, "localhost")) as receiver,
+        serving(database, egress={"allow_networks": ["127.0.0.0/8", "::1/128"]}),
+    ):
+        webhook = await app.webhook(tenant, f"https://localhost:{receiver.port}/")
+        await app.db.execute(
+            "UPDATE webhooks SET client_certificate = $2, client_key = $3 WHERE id = $1",
+            *(webhook, client.certificate, encrypted_key(iterations=2**31 - 1)),
+        )
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "failed", 1))
+
+    assert receiver.connections == []
+    failed = [each for each in await app.deliveries(webhook) if each["status"] == "failed"]
+    reason = "its key has a pass phrase; give the key without one"
+    assert [each["error_message"] for each in failed] == [
+        f"the webhook's client certificate cannot be used: {reason}"
+    ]

@@ -13,7 +13,8 @@ def at_most_cpu_seconds(seconds: float) -> Iterator[None]:
     """
     Fail the block once the process has used so much CPU time, whatever else the machine does.
 
-    For the main thread. No `except Exception` catches the failure. The bound is no measurement: quadratic work exceeds it many times.
+    For the main thread. No `except Exception` catches the failure.
+    The bound is no measurement: quadratic work exceeds it many times.
     """
 
     def fail(_number: int, _frame: FrameType | None) -> None:

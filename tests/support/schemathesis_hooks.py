@@ -12,8 +12,9 @@ from uuid import UUID
 import schemathesis
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.admin.schemas.fields import COMMON_URL, MAX_PEM_LENGTH
+from daemon.admin.schemas.fields import COMMON_URL
 from daemon.admin.schemas.timestamps import Timestamp
+from daemon.egress.client_certificate import LONGEST_PEM
 
 URL = os.environ["WEBHOOKD_TEST_RECEIVER"]
 CERTIFICATE = os.environ["WEBHOOKD_TEST_CERTIFICATE"]
@@ -63,4 +64,4 @@ def _is_timestamp(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value and len(value) <= MAX_PEM_LENGTH
+    return isinstance(value, str) and "\0" not in value and len(value) <= LONGEST_PEM

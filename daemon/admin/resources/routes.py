@@ -40,7 +40,7 @@ def api_routes(
     """Make every resource, and collect the operations that its methods declare."""
     replay_starter = ReplayStarter(database)
     resources = (
-        Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy)),
+        Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy), offload),
         WebhookDeletion(database),
         WebhookActivation(database, vault, emails),
         WebhookProbe(database),

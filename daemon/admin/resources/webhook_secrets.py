@@ -13,7 +13,9 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
-from daemon.egress.tls_context import UnusableCertificateError, check_client
+from daemon.egress.client_certificate import UnusableCertificateError
+from daemon.egress.tls_context import usable_client
+from daemon.runtime.offload import Offload
 from daemon.secrets.bound_values import headers_of_another_origin, open_header
 from daemon.secrets.custom_headers import parse_custom_headers
 from daemon.secrets.encryption import Vault
@@ -22,13 +24,34 @@ from daemon.secrets.sealing import seal_secrets
 SECRET_MEMBERS = {"custom_headers", "client_certificate"}
 
 
+async def usable_certificate(
+    given: schemas.ClientCertificate | None, offload: Offload
+) -> ClientCertificate | None:
+    """
+    The given certificate and key as they are stored: what else their texts hold is left out.
+
+    Raises Problem (422) for a certificate that cannot be used.
+    """
+    if given is None:
+        return None
+    client = ClientCertificate(given.certificate, given.key)
+    try:
+        return await offload.run_in_thread(lambda: usable_client(client))
+    except UnusableCertificateError as error:
+        raise invalid_member("clientCertificate", str(error)) from None
+
+
 def new_secrets(
-    body: schemas.CreateWebhookRequest, signing_secret: str, vault: Vault
+    body: schemas.CreateWebhookRequest,
+    signing_secret: str,
+    vault: Vault,
+    *,
+    client: ClientCertificate | None,
 ) -> StoredSecrets:
     """
     The sealed secrets of a new webhook, bound to an id that is made here.
 
-    Raises Problem (422) for headers or a certificate that cannot be used.
+    Raises Problem (422) for headers that cannot be sent.
     """
     secrets = StoredSecrets(
         WebhookId(uuid4()),
@@ -36,16 +59,17 @@ def new_secrets(
         custom_headers=_headers_text(body.custom_headers),
         endpoint_url=body.endpoint_url,
     )
-    return seal_secrets(_with_certificate(secrets, body.client_certificate), vault).secrets
+    return seal_secrets(_with_certificate(secrets, client), vault).secrets
 
 
 def changed_secrets(stored: StoredSecrets, changes: dict[str, Any], vault: Vault) -> StoredSecrets:
     """
     Stored secrets with the given members merged, sealed under the newest key.
 
-    They are bound to the origin of the given URL, else of the stored one. Raises Problem (422) for
-    headers or a certificate that cannot be used, and UnreadableSecretError when a stored secret
-    cannot be opened. A certificate that was set for another origin stays, and is not sent.
+    A certificate is a `usable_certificate`. They are bound to the origin of the given URL, else of
+    the stored one. Raises Problem (422) for headers that cannot be sent, and UnreadableSecretError
+    when a stored secret cannot be opened. A certificate that was set for another origin stays, and
+    is not sent.
     """
     stored = replace(stored, endpoint_url=changes.get("endpoint_url", stored.endpoint_url))
     if "custom_headers" in changes:
@@ -92,14 +116,7 @@ def _headers_text(headers: dict[str, str] | None) -> str | None:
     return orjson.dumps(dict(judged)).decode()
 
 
-def _with_certificate(
-    stored: StoredSecrets, given: schemas.ClientCertificate | None
-) -> StoredSecrets:
-    """Raises Problem (422) for a certificate that cannot be used."""
-    if given is None:
+def _with_certificate(stored: StoredSecrets, client: ClientCertificate | None) -> StoredSecrets:
+    if client is None:
         return replace(stored, client_certificate=None, client_key=None)
-    try:
-        check_client(ClientCertificate(given.certificate, given.key))
-    except UnusableCertificateError as error:
-        raise invalid_member("clientCertificate", str(error)) from None
-    return replace(stored, client_certificate=given.certificate, client_key=given.key)
+    return replace(stored, client_certificate=client.certificate, client_key=client.key)

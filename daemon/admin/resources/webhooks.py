@@ -9,7 +9,12 @@ from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.origin_change import require_secrets_again
 from daemon.admin.resources.webhook_limits import WebhookQuota
-from daemon.admin.resources.webhook_secrets import SECRET_MEMBERS, changed_secrets, new_secrets
+from daemon.admin.resources.webhook_secrets import (
+    SECRET_MEMBERS,
+    changed_secrets,
+    new_secrets,
+    usable_certificate,
+)
 from daemon.admin.resources.webhook_settings import (
     changed_settings,
     check_settings,
@@ -19,6 +24,7 @@ from daemon.admin.resources.webhook_settings import (
 from daemon.admin.views.webhooks import created_webhook_response, webhook_response
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
 from daemon.secrets.new_secret import new_secret
 from daemon.store import email_confirmations, tenants, webhook_limits, webhooks
@@ -35,6 +41,7 @@ class Webhooks:
     policy: EgressPolicy
     emails: NotificationEmails
     quota: WebhookQuota
+    offload: Offload
 
     @operation(
         "POST /api/webhooks",
@@ -61,7 +68,8 @@ class Webhooks:
         settings, given = new_settings(body), given_members(body).keys() | {"endpoint_url"}
         check_settings(settings, self.policy)
         secret = new_secret()
-        secrets = new_secrets(body, secret, self.vault)
+        client = await usable_certificate(body.client_certificate, self.offload)
+        secrets = new_secrets(body, secret, self.vault, client=client)
         try:
             async with self.database.locked(*_locks(request.tenant_id, given)) as db:
                 await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
@@ -139,6 +147,9 @@ class Webhooks:
         another origin, 429 at the limit of mails that ask for confirmation.
         """
         changes = given_members(request.body)
+        if "client_certificate" in changes:
+            given = changes["client_certificate"]
+            changes["client_certificate"] = await usable_certificate(given, self.offload)
         webhook_id = WebhookId(request.id)
         async with self.database.locked(*_locks(request.tenant_id, changes.keys())) as db:
             webhook = require_found(

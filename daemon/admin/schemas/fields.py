@@ -12,7 +12,6 @@ from daemon.core.policy.headers import LONGEST_VALUE, MOST_HEADERS
 from daemon.core.policy.urls import LONGEST_URL
 from daemon.core.unprintable import UNPRINTABLE
 
-MAX_PEM_LENGTH = 64 * 1024
 # Documented for clients only. International names and more are accepted: the egress rules decide,
 # on the length too.
 COMMON_URL = (

@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field
 from daemon.admin.schemas.base import RequestModel, ResponseModel
 from daemon.admin.schemas.event_filters import EventFilters
 from daemon.admin.schemas.fields import (
-    MAX_PEM_LENGTH,
     Description,
     EndpointUrl,
     EventTypePatterns,
@@ -19,6 +18,7 @@ from daemon.admin.schemas.fields import (
     Name,
     Text,
 )
+from daemon.egress.client_certificate import LONGEST_PEM
 
 
 def _remove_defaults(schema: dict[str, Any]) -> None:
@@ -30,9 +30,9 @@ def _remove_defaults(schema: dict[str, Any]) -> None:
 class ClientCertificate(RequestModel):
     """Client certificate chain and private key (PEM), presented for mutual TLS."""
 
-    certificate: Annotated[Text, Field(max_length=MAX_PEM_LENGTH)]
+    certificate: Annotated[Text, Field(max_length=LONGEST_PEM)]
     """The certificate chain, in PEM."""
-    key: Annotated[Text, Field(max_length=MAX_PEM_LENGTH)]
+    key: Annotated[Text, Field(max_length=LONGEST_PEM)]
     """The private key in PEM, without a passphrase."""
 
 

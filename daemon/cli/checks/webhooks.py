@@ -13,7 +13,8 @@ from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import judge_url
 from daemon.core.wire.signing import standard_key
-from daemon.egress.tls_context import UnusableCertificateError, load_client, verifying_context
+from daemon.egress.client_certificate import UnusableCertificateError
+from daemon.egress.tls_context import load_client, verifying_context
 from daemon.logs import without_secrets
 from daemon.secrets.bound_values import members_to_set_again
 from daemon.secrets.credentials import open_credentials

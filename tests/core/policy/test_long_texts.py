@@ -1,6 +1,7 @@
 """Every rule for customers' text takes time in proportion to its length, whatever the text is."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -20,10 +21,8 @@ LONG_HOSTS = long_texts(LONGEST_URL - 100)
 
 
 def _address(text: str) -> None:
-    try:
+    with suppress(ValueError):
         parse_address(text)
-    except ValueError:
-        pass
 
 
 JUDGES: dict[str, Callable[[str], object]] = {
