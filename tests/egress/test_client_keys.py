@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from math import gcd
 
 import pytest
@@ -277,3 +278,44 @@ CERTIFICATES = {
 def test_a_hostile_certificate_is_refused_at_once(certificate: str, key: Key) -> None:
     with at_most_cpu_seconds(5), pytest.raises(UnusableCertificateError):
         usable_client(ClientCertificate(CERTIFICATES[certificate], pem_of(key)))
+
+
+def signs_for(client: ClientCertificate, receiver: ssl.SSLContext) -> bool:
+    """Whether a client signs with its key in a handshake that asks for its certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    load_client(context, client)
+    to_client, to_receiver = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = context.wrap_bio(to_client, to_receiver)
+    theirs = receiver.wrap_bio(to_receiver, to_client, server_side=True)
+    for side in (ours, theirs, ours):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return ours.version() is not None
+
+
+LARGEST_FACTOR = composite(2048)
+LARGEST_COMPOSITE = keys.rsa_key_from(LARGEST_FACTOR, composite(2048, beside=LARGEST_FACTOR), 65537)
+LARGEST_MODULUS = LARGEST_FACTOR * composite(2048, beside=LARGEST_FACTOR)
+LARGEST = {
+    "RSA 4096": certificate_with(rsa.generate_private_key(65537, 4096)),
+    "factors that are not prime": ClientCertificate(
+        keys.certificate(
+            keys.RSA,
+            b"\x05\x00",
+            keys.sequence(keys.integer(LARGEST_MODULUS), keys.integer(65537)),
+        ),
+        LARGEST_COMPOSITE,
+    ),
+}
+
+
+@pytest.mark.parametrize("key", LARGEST)
+def test_a_signature_with_the_largest_key_takes_milliseconds(key: str) -> None:
+    receiver = Authority().server("localhost")
+    receiver.verify_mode = ssl.CERT_REQUIRED
+
+    with at_most_cpu_seconds(10):  # for ten; with huge numbers, one takes seconds
+        signed = [signs_for(LARGEST[key], receiver) for _ in range(10)]
+
+    assert all(signed)
