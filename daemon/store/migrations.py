@@ -28,6 +28,8 @@ LOCK_TRIES = 120
 LOCK_PAUSE_SECONDS = 1.0
 LOCK_TIMEOUT_SECONDS = 60
 MOST_NAMED = 3
+# 0010 cannot run where the application wrote headers that nest too deep, before this corrects it.
+APPLIED_AFTER = {"0015_payload_nesting": "0009_audit"}
 
 NEWER = "the database's schema is newer than this program ({}): upgrade webhookd"
 
@@ -47,9 +49,10 @@ class Migration:
 
 
 def known(folder: Path | None = None) -> list[Migration]:
-    """Return the migrations that this version of the program expects, in order."""
-    files = sorted((folder or package_file("migrations")).glob("[0-9]*_*.sql"))
-    return [Migration(file.stem, file, file.read_text("utf-8")) for file in files]
+    """Return the migrations that this version of the program expects, in the order to apply."""
+    files = (folder or package_file("migrations")).glob("[0-9]*_*.sql")
+    found = [Migration(file.stem, file, file.read_text("utf-8")) for file in files]
+    return sorted(found, key=lambda m: (APPLIED_AFTER.get(m.name, m.name), m.name))
 
 
 async def migrate(

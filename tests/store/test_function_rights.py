@@ -93,6 +93,7 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhook_due",
             "webhook_events_arrived",
             "webhook_exploded_bytes",
+            "webhook_payload_bytes",
             "webhook_paused",
             "webhook_subscription_changed",
             "webhooks_end_of_spacing",

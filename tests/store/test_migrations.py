@@ -11,6 +11,7 @@ import pytest
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
 from daemon.store import migrations
+from tests.support.application import Application
 from tests.support.daemons import until
 
 
@@ -132,3 +133,26 @@ async def test_a_migration_that_never_gets_its_locks_fails_and_says_why(
 
     [missing] = await migrations.migrate(empty_database, folder=folder)
     assert missing.name == "0002_change"
+
+
+async def test_headers_that_nest_too_deep_stop_no_migration(
+    empty_database: str, tmp_path: Path
+) -> None:
+    for file in package_file("migrations").glob("000*.sql"):
+        (tmp_path / file.name).write_text(file.read_text())
+    await migrations.migrate(empty_database, folder=tmp_path)
+    connection = await asyncpg.connect(empty_database)
+    app = Application(connection)
+    tenant = await app.tenant()
+    deep, sealed = [await app.webhook(tenant, "https://receiver.example/") for _ in range(2)]
+    headers = {deep: "[" * 16_000 + "]" * 16_000, sealed: '{"X-Token": "sealed:1"}'}
+    await connection.executemany(
+        "UPDATE webhooks SET custom_headers = $2 WHERE id = $1", list(headers.items())
+    )
+
+    await migrations.migrate(empty_database)
+
+    rows = await connection.fetch("SELECT webhook_id FROM webhook_unbound_secrets")
+    assert [row["webhook_id"] for row in rows] == [sealed]
+    await migrations.verify(connection)
+    await connection.close()

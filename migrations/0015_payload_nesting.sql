@@ -1,0 +1,50 @@
+-- JSON that nests too deep is measured without an error: it counts as too large to be printed.
+--
+-- `$.**` descends by recursion, and PostgreSQL refuses a statement that exhausts its stack: at some
+-- 11,800 levels by default, though it reads and prints 16,000. One row would make every statement
+-- fail that measures it beside others. A level takes at least eight bytes, so that only values over
+-- 32,000 bytes are searched for one this deep; the search descends no further.
+--
+-- `webhookd migrate` applies this before 0010, which measures headers of the application.
+
+-- In PL/pgSQL: the planner may compute an expression of a SQL function before those that guard it.
+CREATE OR REPLACE FUNCTION webhook_payload_bytes(data jsonb, most bigint) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF data IS NULL THEN
+        RETURN 4;
+    END IF;
+    -- A member takes at most twelve bytes and prints at least two: `0,`.
+    IF pg_catalog.pg_column_size(data) > 6 * most + 65536 THEN
+        RETURN pg_catalog.pg_column_size(data) / 6;
+    END IF;
+    data := jsonb_path_query_first(data, '$'::jsonpath);  -- decompressed
+    IF pg_catalog.pg_column_size(data) > 6 * most + 65536 THEN
+        RETURN pg_catalog.pg_column_size(data) / 6;
+    END IF;
+    IF pg_catalog.pg_column_size(data) > 32000 THEN
+        IF jsonb_path_exists(data, 'strict $.**{4000}'::jsonpath) THEN
+            RETURN 4611686018427387904;
+        END IF;
+    END IF;
+    IF jsonb_path_exists(data, 'strict $.** ? (@ > 1e40 || @ < -1e40
+                || (@ < 1e-40 && @ > -1e-40
+                    && (@ != 0
+                        || 1 / (@ + 3) > 0.33333333333333333333333333333333333333333333)))'::jsonpath)
+    THEN
+        RETURN webhook_exploded_bytes(data, most);
+    END IF;
+    RETURN octet_length(data::text);
+END $$;
+
+DO $$
+DECLARE
+    tables CONSTANT name := (SELECT n.nspname
+                               FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                              WHERE c.oid = 'webhook_event_inbox'::regclass::oid);
+BEGIN
+    EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp',
+                   'webhook_payload_bytes(jsonb, bigint)'::regprocedure, tables);
+END $$;
+
+INSERT INTO webhookd_migrations (name) VALUES ('0015_payload_nesting');
