@@ -137,6 +137,8 @@ class InboxReader:
         leased = Counter(each.key for each in scan.leased)
         rest = unserved(looked_for, leased, limit=limit, per_key=EVENTS_PER_KEY)
         rest += [key for key, count in scan.unwanted.items() if count >= EVENTS_PER_KEY]
+        if scan.cut_off:
+            rest += [key for _, key in scan.keys if key.tenant_id in scan.idle]
         for key in (*rest, *(key for _, key in scan.keys if key.tenant_id in waiting)):
             self.turns.add(key, now=now, after_event=last.get(key, FIRST_EVENT))
 

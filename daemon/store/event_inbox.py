@@ -51,8 +51,9 @@ class Scan:
     What one scan found: where events lie, in the order of the ranges, and those leased at once.
 
     `at` is the time of the statement. `idle` tenants have no active webhook: their events,
-    `unwanted`, left the inbox, up to a number at each place. `changed` has the subscriptions that
-    changed since the last scan; None if there are too many to name.
+    `unwanted`, left the inbox, up to a number at each place and in all; `cut_off` says that there
+    are more. `changed` has the subscriptions that changed since the last scan; None if there are
+    too many to name.
     """
 
     snapshot: Snapshot
@@ -63,6 +64,11 @@ class Scan:
     idle: set[TenantId]
     unwanted: Counter[InboxKey]
     changed: list[tuple[TenantId, WebhookId]] | None
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether more events of idle tenants may wait at any place."""
+        return self.unwanted.total() >= MOST_UNWANTED
 
 
 LEASE = f"""
@@ -98,6 +104,8 @@ FREE_ROWS = """
                  LIMIT $11
                    FOR UPDATE SKIP LOCKED"""
 
+MOST_UNWANTED = 5000  # rows that one scan removes
+
 SCAN = f"""
     -- A loose scan: one index probe for each transaction and tenant, however many events it has.
     WITH RECURSIVE key AS (
@@ -123,26 +131,38 @@ SCAN = f"""
          WHERE key.count < $8
     ), fresh AS MATERIALIZED (
         SELECT DISTINCT xid, tenant_id FROM key WHERE NOT tenant_id = ANY ($9::uuid[])
+    ), earliest AS MATERIALIZED (
+        -- One place of each tenant is looked at. What is in later transactions came after this one
+        -- began, and one that is longer than an hour is not expected. Zeros are no tenant: an older
+        -- daemon puts events back without theirs.
+        SELECT first.tenant_id, coalesce(event.arrived_at - interval '1 hour', '-infinity') AS since
+          FROM (SELECT DISTINCT ON (tenant_id) tenant_id, xid
+                  FROM fresh
+                 WHERE tenant_id <> '00000000-0000-0000-0000-000000000000'
+                 ORDER BY tenant_id, xid) AS first
+         CROSS JOIN LATERAL (
+                SELECT arrived_at
+                  FROM webhook_event_inbox
+                 WHERE xid = first.xid AND tenant_id = first.tenant_id
+                 ORDER BY event_id
+                 LIMIT 1) AS event
     ), idle AS MATERIALIZED (
-        -- Zeros are no tenant: an older daemon puts events back without theirs.
+        -- LIMIT keeps both probes within a tenant: a join might read all tenants' webhooks.
         SELECT tenant_id
-          FROM (SELECT DISTINCT tenant_id FROM fresh) AS tenant
-         WHERE tenant_id <> '00000000-0000-0000-0000-000000000000'
-           AND NOT EXISTS (
-                SELECT FROM webhooks AS w
-                 WHERE w.tenant_id = tenant.tenant_id
-                   -- Or paused since the events came: first attempts may have been interrupted. A
-                   -- transaction that is longer than an hour is not expected.
-                   AND (w.is_active OR w.paused_at > (
-                        SELECT min(first.arrived_at) - interval '1 hour'
-                          FROM fresh
-                         CROSS JOIN LATERAL (
-                                SELECT arrived_at
-                                  FROM webhook_event_inbox
-                                 WHERE xid = fresh.xid AND tenant_id = fresh.tenant_id
-                                 ORDER BY event_id
-                                 LIMIT 1) AS first
-                         WHERE fresh.tenant_id = tenant.tenant_id)))
+          FROM earliest
+          LEFT JOIN LATERAL (
+                SELECT true AS found
+                  FROM webhooks
+                 WHERE tenant_id = earliest.tenant_id AND is_active
+                 LIMIT 1) AS active ON true
+          -- Paused since the events came: first attempts may have been interrupted.
+          LEFT JOIN LATERAL (
+                SELECT true AS found
+                  FROM webhooks
+                 WHERE tenant_id = earliest.tenant_id AND NOT is_active
+                   AND paused_at > earliest.since
+                 LIMIT 1) AS paused ON true
+         WHERE active.found IS NULL AND paused.found IS NULL
     ), unwanted AS (
         -- Their events match no webhook, and leave the inbox without a turn.
         DELETE FROM webhook_event_inbox
@@ -150,7 +170,8 @@ SCAN = f"""
                 SELECT found.row
                   FROM fresh AS place
                  CROSS JOIN LATERAL ({FREE_ROWS}) AS found
-                 WHERE place.tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))))
+                 WHERE place.tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))
+                 LIMIT {MOST_UNWANTED}))
      RETURNING xid, tenant_id
     ), placed AS MATERIALIZED (
         SELECT xid, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY xid) AS place
