@@ -20,6 +20,7 @@ from daemon.core.scheduling.lanes import LaneTurn
 from daemon.store.columns import columns
 from daemon.store.lanes import Upcoming
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
+from daemon.store.retries import MAX_REQUESTED
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import url_and_credentials
@@ -60,7 +61,14 @@ LEASE_DUE = f"""
           -- Only rows of failing endpoints are locked. Of two daemons one skips the row, or finds
           -- `next_probe_at` moved.
           LEFT JOIN LATERAL (
-                SELECT f.next_probe_at <= now() AS is_due, f.requested_attempts AS requested
+                SELECT f.next_probe_at <= now() AS is_due,
+                       -- More than the daemon adds are not read, and removed.
+                       CASE WHEN f.requested_attempts IS NULL THEN NULL
+                            WHEN pg_catalog.pg_column_size(f.requested_attempts) > 4096
+                                 OR pg_catalog.cardinality(f.requested_attempts) > {MAX_REQUESTED}
+                                 OR pg_catalog.array_ndims(f.requested_attempts) > 1
+                            THEN ARRAY[]::uuid[]
+                            ELSE f.requested_attempts END AS requested
                   FROM webhooks AS f
                  WHERE f.id = w.id AND w.is_failing AND w.next_probe_at IS NOT NULL
                    AND (f.next_probe_at <= now() OR f.requested_attempts IS NOT NULL)
@@ -96,9 +104,9 @@ LEASE_DUE = f"""
         UPDATE webhooks AS w
            SET next_probe_at = CASE WHEN lane.begins THEN now() + $4::interval
                                     ELSE w.next_probe_at END,
-               requested_attempts = CASE WHEN pg_catalog.cardinality(w.requested_attempts)
+               requested_attempts = CASE WHEN pg_catalog.cardinality(lane.requested)
                                               > lane.max_claims
-                                         THEN w.requested_attempts[lane.max_claims + 1:] END
+                                         THEN lane.requested[lane.max_claims + 1:] END
           FROM (SELECT id, max_claims, requested,
                        probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id) AS begins
                   FROM lane
