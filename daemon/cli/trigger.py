@@ -115,7 +115,9 @@ async def _count_webhooks(
     from daemon.store import subscriptions
 
     value = parse_json(data)
-    active = await subscriptions.of_tenants(db, [tenant_id], limit=MOST_WEBHOOKS_COUNTED)
+    active, _ = await subscriptions.of_tenants(
+        db, [tenant_id], limit=MOST_WEBHOOKS_COUNTED, most_bytes=subscriptions.ALONE
+    )
     matching = 0
     for subscription in active:
         matcher = compile_subscription(subscription.event_types, subscription.event_filters)

@@ -61,6 +61,10 @@ class ConstraintViolationError(StatementError):
     """A row would break a constraint, such as one that refers to a row that is gone."""
 
 
+# What one row may cause: a statement for many rows is tried again with fewer, so that others go on.
+STATEMENT_FAILURES = (StatementError, StatementTimeoutError)
+
+
 class SchemaError(WebhookdError):
     """Raised when the database's schema is not that of this version; read by the operator."""
 

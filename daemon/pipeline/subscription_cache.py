@@ -9,11 +9,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import structlog
 
-from daemon.core.errors import StatementError
+from daemon.core.errors import STATEMENT_FAILURES
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
@@ -27,7 +26,9 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 FEW = 200  # subscriptions of a tenant that are read along with those of others
-PAGE = 500
+FEW_TENANTS = 25  # of which they are read at once
+LOADING_SECONDS = 0.25  # for all tenants; the rest need `load`
+PAGE = 100
 MOST_SUBSCRIPTIONS = 200_000  # in all; the tenants that were used longest ago are forgotten
 MOST_TENANTS = 20_000
 # Even if a change is never named, by a fault of ours or a disabled trigger, it counts from then on.
@@ -38,6 +39,7 @@ FAILED = UnusableFilter("event_filters: this cannot be used, because of a fault 
 
 @dataclass(slots=True)
 class _Tenant:
+    id: TenantId
     loaded_at: float
     loading: bool = False
     index: SubscriptionIndex = field(default_factory=SubscriptionIndex)
@@ -68,9 +70,10 @@ class SubscriptionCache:
 
     async def load_few(self, tenants: Iterable[TenantId]) -> set[TenantId]:
         """
-        Bring the tenants up to date of which that takes a moment, in two queries.
+        Bring the tenants up to date of which that takes a moment.
 
-        Returns the others, which need `load`: they have many subscriptions, or many changes.
+        Returns the others, which need `load`: they have many subscriptions, large ones, or many
+        changes, or there are too many tenants.
         """
         time_slice = TimeSlice()
         wanted = set(tenants)
@@ -80,16 +83,12 @@ class SubscriptionCache:
             for each in known
             if self._tenants[each].loading or len(self._tenants[each].changed) > FEW
         }
-        changed = [each for each in known - many if self._tenants[each].changed]
+        pieces = [[each] for each in known - many if self._tenants[each].changed]
         missing = list(wanted - known)
-        if changed or missing:
-            try:
-                async with self._database.connection() as db:
-                    for tenant_id in changed:
-                        await self._refresh(db, tenant_id, time_slice)
-                    many |= await self._load_missing(db, missing, time_slice)
-            except StatementError:  # one tenant's row: alone, it stops no others
-                many |= {*changed, *missing}
+        pieces += [
+            missing[start : start + FEW_TENANTS] for start in range(0, len(missing), FEW_TENANTS)
+        ]
+        many |= await self._load_pieces(pieces, time_slice)
         for tenant_id in wanted - many:
             self._tenants.move_to_end(tenant_id)
         self._forget_oldest(wanted)
@@ -100,79 +99,111 @@ class SubscriptionCache:
         time_slice = TimeSlice()
         if not self._is_fresh(tenant_id):
             self._forget(tenant_id)
-            loading = _Tenant(time.monotonic(), loading=True)
+            loading = _Tenant(tenant_id, time.monotonic(), loading=True)
             self._tenants[tenant_id] = loading  # changes from here on are noted
             try:
-                await self._load_pages(tenant_id, loading, time_slice)
+                await self._load_pages(loading, time_slice)
                 loading.loading = False
             except BaseException:
                 self._forget(tenant_id)
                 raise
         async with self._database.connection() as db:
-            await self._refresh(db, tenant_id, time_slice)
+            await self._refresh(db, tenant_id, time_slice, most_bytes=subscriptions.ALONE)
         self._forget_oldest({tenant_id})
 
     def _is_fresh(self, tenant_id: TenantId) -> bool:
         tenant = self._tenants.get(tenant_id)
         return tenant is not None and time.monotonic() - tenant.loaded_at < FRESH_SECONDS
 
+    async def _load_pieces(
+        self, pieces: Iterable[Sequence[TenantId]], time_slice: TimeSlice
+    ) -> set[TenantId]:
+        """Load or refresh these tenants; returns those for which that takes long, or fails."""
+        many: set[TenantId] = set()
+        ends = time.monotonic() + LOADING_SECONDS
+        for tenants in pieces:
+            if time.monotonic() > ends:
+                many.update(tenants)
+                continue
+            try:
+                async with self._database.connection() as db:
+                    if not self._is_fresh(tenants[0]):
+                        many |= await self._load_missing(db, tenants, time_slice)
+                    elif not await self._refresh(
+                        db, tenants[0], time_slice, most_bytes=subscriptions.BESIDE_OTHERS
+                    ):
+                        many.update(tenants)
+            except STATEMENT_FAILURES:  # one tenant's row: alone, it stops no others
+                many.update(tenants)
+        return many
+
     async def _load_missing(
         self, db: Connection, missing: Sequence[TenantId], time_slice: TimeSlice
     ) -> set[TenantId]:
-        """Load these tenants; returns those that have more than a few subscriptions."""
-        if not missing:
-            return set()
+        """Load these tenants; returns those of which the subscriptions are many, or large."""
         found: dict[TenantId, list[Subscription]] = {each: [] for each in missing}
-        for subscription in await subscriptions.of_tenants(db, missing, limit=FEW + 1):
+        few, many = await subscriptions.of_tenants(
+            db, missing, limit=FEW + 1, most_bytes=subscriptions.BESIDE_OTHERS
+        )
+        for subscription in few:
             found[subscription.tenant_id].append(subscription)
-        many = {tenant_id for tenant_id, several in found.items() if len(several) > FEW}
+        many |= {tenant_id for tenant_id, several in found.items() if len(several) > FEW}
         for tenant_id in found.keys() - many:
             self._forget(tenant_id)
-            tenant = self._tenants[tenant_id] = _Tenant(time.monotonic())
+            tenant = self._tenants[tenant_id] = _Tenant(tenant_id, time.monotonic())
             for subscription in found[tenant_id]:
                 await self._put(db, tenant, subscription)
                 await time_slice.yield_if_used()
         return many
 
-    async def _load_pages(
-        self, tenant_id: TenantId, tenant: _Tenant, time_slice: TimeSlice
-    ) -> None:
-        after = WebhookId(UUID(int=0))
-        page: list[Subscription] = []
-        while not after.int or len(page) == PAGE:
+    async def _load_pages(self, tenant: _Tenant, time_slice: TimeSlice) -> None:
+        async with self._database.connection() as db:
+            ids = await subscriptions.active_ids(db, tenant.id)
+        for start in range(0, len(ids), PAGE):
             async with self._database.connection() as db:
-                page = await subscriptions.page(db, tenant_id, after=after, limit=PAGE)
-                for subscription in page:
-                    await self._put(db, tenant, subscription)
-                    await time_slice.yield_if_used()
-            if not page:
-                return
-            after = page[-1].webhook_id
+                page = ids[start : start + PAGE]
+                await self._read(db, tenant, page, time_slice, most_bytes=subscriptions.ALONE)
 
-    async def _refresh(self, db: Connection, tenant_id: TenantId, time_slice: TimeSlice) -> None:
-        """Read again what changed since it was loaded."""
+    async def _refresh(
+        self, db: Connection, tenant_id: TenantId, time_slice: TimeSlice, *, most_bytes: int
+    ) -> bool:
+        """Read again what changed since it was loaded; False if that takes more bytes."""
         tenant = self._tenants[tenant_id]
         while tenant.changed:
             # Taken first: what changes while it is read here will be read once more.
             ids = [tenant.changed.pop() for _ in range(min(PAGE, len(tenant.changed)))]
             try:
-                await self._read_again(db, tenant_id, ids)
+                read = await self._read(db, tenant, ids, time_slice, most_bytes=most_bytes)
             except BaseException:
                 tenant.changed.update(ids)
                 raise
-            await time_slice.yield_if_used()
+            if not read:
+                tenant.changed.update(ids)
+                return False
+        return True
 
-    async def _read_again(
-        self, db: Connection, tenant_id: TenantId, ids: Sequence[WebhookId]
-    ) -> None:
-        tenant = self._tenants[tenant_id]
-        found = {each.webhook_id: each for each in await subscriptions.by_id(db, ids)}
+    async def _read(
+        self,
+        db: Connection,
+        tenant: _Tenant,
+        ids: Sequence[WebhookId],
+        time_slice: TimeSlice,
+        *,
+        most_bytes: int,
+    ) -> bool:
+        """Read these subscriptions as they are now; False if that takes more bytes."""
+        several = await subscriptions.by_id(db, ids, most_bytes=most_bytes)
+        if several is None:
+            return False
+        found = {each.webhook_id: each for each in several}
         for webhook_id in ids:
             subscription = found.get(webhook_id)
-            if subscription is None or subscription.tenant_id != tenant_id:
+            if subscription is None or subscription.tenant_id != tenant.id:
                 self._remove(tenant, webhook_id)
             else:
                 await self._put(db, tenant, subscription)
+            await time_slice.yield_if_used()
+        return True
 
     async def _put(self, db: Connection, tenant: _Tenant, subscription: Subscription) -> None:
         before = len(tenant.index)

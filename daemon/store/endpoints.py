@@ -9,12 +9,18 @@ from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import url_and_credentials
 
+# Of a chain and its key. Those of some hundred webhooks are read at once; larger ones with the
+# claims.
+MOST_CERTIFICATE_BYTES = 16 * 1024
+
 FIND_READY = f"""
     SELECT w.id, w.secret_key, {url_and_credentials("w")},
            CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
                AS previous_secret_key
       FROM webhooks AS w
      WHERE w.id = ANY ($1::uuid[]) AND w.is_active AND NOT w.is_failing
+       AND coalesce(octet_length(w.client_certificate), 0)
+           + coalesce(octet_length(w.client_key), 0) <= {MOST_CERTIFICATE_BYTES}
 """  # noqa: S608  made of constants only
 
 
@@ -27,7 +33,11 @@ class Endpoint:
 
 
 async def find_ready(db: Connection, ids: Sequence[WebhookId]) -> dict[WebhookId, Endpoint]:
-    """Return those that are active and not failing: attempts of failing ones are spaced out."""
+    """
+    Return those that are active, not failing, and have no large certificate.
+
+    Attempts of failing ones are spaced out.
+    """
     return {
         WebhookId(row["id"]): Endpoint(
             row["endpoint_url"], stored_secrets(WebhookId(row["id"]), row)

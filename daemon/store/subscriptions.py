@@ -7,79 +7,117 @@ from typing import Any
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
-from daemon.store.webhook_columns import event_types, filters_text
+from daemon.store.webhook_columns import event_types, filters_text, reading_bytes
 
 SUBSCRIPTION = f"""
-           w.id, w.tenant_id, w.filter_error, w.is_active,
+           w.id, w.tenant_id, w.filter_error, w.is_active, w.paused_at, w.takes_long,
            {event_types("w")},
            {filters_text("w")}"""
+COLUMNS = """
+                                   id, tenant_id, filter_error, is_active, paused_at, event_types,
+                                   event_filters"""
+# What a tenant's subscriptions that are read beside others' may take in memory, and those that are
+# read alone.
+BESIDE_OTHERS = 64 * 1024
+ALONE = 2**62
 
+
+def _bounded(webhooks: str, most_bytes: str) -> str:
+    """SQL: these rows; nothing large is read if together they may take more than `most_bytes`."""
+    return f"""
+            SELECT id, tenant_id, filter_error, is_active, paused_at,
+                   bytes > {most_bytes}::bigint AS takes_long,
+                   CASE WHEN bytes <= {most_bytes}::bigint THEN event_types END AS event_types,
+                   CASE WHEN bytes <= {most_bytes}::bigint THEN event_filters END AS event_filters
+              FROM (SELECT few.*, (sum({reading_bytes("few")}) OVER ())::bigint AS bytes
+                      FROM ({webhooks}) AS few) AS measured"""  # noqa: S608  constants only
+
+
+ACTIVE = f"""SELECT {COLUMNS}
+                              FROM webhooks
+                             WHERE tenant_id = tenant.id AND is_active
+                             LIMIT $2"""  # noqa: S608  COLUMNS is a constant
+BOUNDED_ACTIVE = _bounded(ACTIVE, "$3")
 FIND_ACTIVE = f"""
     SELECT {SUBSCRIPTION}
       FROM pg_catalog.unnest($1::uuid[]) AS tenant (id)
-     CROSS JOIN LATERAL (
-            SELECT *
-              FROM webhooks
-             WHERE tenant_id = tenant.id AND is_active
-             LIMIT $2) AS w
+     CROSS JOIN LATERAL ({BOUNDED_ACTIVE}) AS w
 """  # noqa: S608  made of constants only
 
 
 async def of_tenants(
-    db: Connection, tenants: Sequence[TenantId], *, limit: int
-) -> list[Subscription]:
-    """Return the subscriptions of the active webhooks of these tenants, at most `limit` of each."""
-    return _subscriptions(await db.fetch(FIND_ACTIVE, tenants, limit))
+    db: Connection, tenants: Sequence[TenantId], *, limit: int, most_bytes: int
+) -> tuple[list[Subscription], set[TenantId]]:
+    """
+    Return the subscriptions of the active webhooks of these tenants, at most `limit` of each.
+
+    Tenants whose subscriptions may take more than `most_bytes` are returned apart, unread.
+    """
+    rows, take_long = _quick(await db.fetch(FIND_ACTIVE, tenants, limit, most_bytes))
+    return _subscriptions(rows), take_long
 
 
-FIND_PAGE = f"""
-    SELECT {SUBSCRIPTION}
-      FROM (SELECT id FROM webhooks WHERE tenant_id = $1) AS owned
-      JOIN webhooks AS w ON w.id = owned.id
-     WHERE owned.id > $2
-     ORDER BY owned.id
-     LIMIT $3
-"""  # noqa: S608  made of constants only
+FIND_ACTIVE_IDS = "SELECT id FROM webhooks WHERE tenant_id = $1 AND is_active"
 
 
-async def page(
-    db: Connection, tenant_id: TenantId, *, after: WebhookId, limit: int
-) -> list[Subscription]:
-    """Return a page of a tenant's subscriptions, by webhook id, paused ones included."""
-    return _subscriptions(await db.fetch(FIND_PAGE, tenant_id, after, limit))
+async def active_ids(db: Connection, tenant_id: TenantId) -> list[WebhookId]:
+    """Return the ids of a tenant's active webhooks."""
+    return [WebhookId(row["id"]) for row in await db.fetch(FIND_ACTIVE_IDS, tenant_id)]
 
 
+BY_ID = f"""SELECT {COLUMNS}
+                              FROM webhooks
+                             WHERE id = ANY ($1::uuid[])"""  # noqa: S608  COLUMNS is a constant
+BOUNDED_BY_ID = _bounded(BY_ID, "$2")
 FIND_BY_ID = f"""
-    SELECT {SUBSCRIPTION} FROM webhooks AS w WHERE w.id = ANY ($1::uuid[])
+    SELECT {SUBSCRIPTION} FROM ({BOUNDED_BY_ID}) AS w
 """  # noqa: S608  made of constants only
 
 
-async def by_id(db: Connection, ids: Sequence[WebhookId]) -> list[Subscription]:
-    """Return the subscriptions of these webhooks, paused ones included."""
-    return _subscriptions(await db.fetch(FIND_BY_ID, ids))
+async def by_id(
+    db: Connection, ids: Sequence[WebhookId], *, most_bytes: int
+) -> list[Subscription] | None:
+    """
+    Return the subscriptions of these webhooks, paused ones included.
+
+    Returns None, and reads nothing, if they may take more than `most_bytes`.
+    """
+    rows, take_long = _quick(await db.fetch(FIND_BY_ID, ids, most_bytes))
+    return None if take_long else _subscriptions(rows)
 
 
+PAUSED = f"""SELECT {COLUMNS}
+                              FROM webhooks
+                             WHERE tenant_id = tenant.id AND NOT is_active
+                               AND paused_at > tenant.since
+                             LIMIT $3"""  # noqa: S608  COLUMNS is a constant
+BOUNDED_PAUSED = _bounded(PAUSED, "$4")
 FIND_PAUSED_SINCE = f"""
-    SELECT {SUBSCRIPTION}, w.paused_at
+    SELECT {SUBSCRIPTION}
       FROM unnest($1::uuid[], $2::timestamptz[]) AS tenant (id, since)
-     CROSS JOIN LATERAL (
-            SELECT *
-              FROM webhooks
-             WHERE tenant_id = tenant.id AND NOT is_active AND paused_at > tenant.since
-             LIMIT $3) AS w
+     CROSS JOIN LATERAL ({BOUNDED_PAUSED}) AS w
 """  # noqa: S608  made of constants only
-MOST_PAUSED = 200  # of one tenant
 
 
 async def paused_since(
-    db: Connection, since: Mapping[TenantId, datetime]
-) -> list[tuple[Subscription, datetime]]:
-    """Return subscriptions of webhooks that were paused after their tenant's time, and when."""
-    if not since:
-        return []
-    rows = await db.fetch(FIND_PAUSED_SINCE, list(since), list(since.values()), MOST_PAUSED)
+    db: Connection, since: Mapping[TenantId, datetime], *, limit: int, most_bytes: int
+) -> tuple[list[tuple[Subscription, datetime]], set[TenantId]]:
+    """
+    Return subscriptions of webhooks that were paused after their tenant's time, and when.
+
+    At most `limit` of each tenant; those of `of_tenants` that take long are returned apart here
+    too.
+    """
+    arguments = list(since), list(since.values()), limit, most_bytes
+    rows, take_long = _quick(await db.fetch(FIND_PAUSED_SINCE, *arguments))
     times = [row["paused_at"] for row in rows]
-    return list(zip(_subscriptions(rows), times, strict=True))
+    return list(zip(_subscriptions(rows), times, strict=True)), take_long
+
+
+def _quick(rows: Sequence[Any]) -> tuple[list[Any], set[TenantId]]:
+    """The rows that were read, and the tenants of the others."""
+    take_long = {TenantId(row["tenant_id"]) for row in rows if row["takes_long"]}
+    return [row for row in rows if not row["takes_long"]], take_long
 
 
 def _subscriptions(rows: Sequence[Any]) -> list[Subscription]:

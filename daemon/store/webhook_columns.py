@@ -3,24 +3,32 @@ The columns of `webhooks` that the application may fill with anything, bounded w
 
 The rule: no row of one customer makes a statement fail, or slow, that reads others' rows too. What
 is too large is cut off, or replaced, just beyond the limit at which it is refused anyhow.
+
+Sizes are compared as stored first, which reads nothing: compressed, a value takes as little as a
+255th of its size in memory. Then in memory, and only what is small there is searched or printed.
 """
 
 from daemon.core.matching.limits import LONGEST_TEXT, MOST_TYPES
+from daemon.core.policy.headers import MOST_BYTES as MOST_SENT_BYTES
 from daemon.core.policy.urls import LONGEST_URL
 
-# A character takes up to four bytes.
+# A character takes up to four bytes as text. In memory, a member takes up to twelve where it is
+# printed as two.
 MOST_FILTER_BYTES = 4 * LONGEST_TEXT
-MOST_HEADER_BYTES = 256 * 1024
-MOST_PEM_CHARACTERS = 256 * 1024
-MOST_TYPES_BYTES = 1024 * 1024
+MOST_FILTER_MEMORY = 6 * LONGEST_TEXT + 1024
+# Sealed, a header takes a third more, and some bytes for the key and the nonce.
+MOST_HEADER_BYTES = 4 * MOST_SENT_BYTES
+MOST_HEADER_MEMORY = 2 * MOST_SENT_BYTES
+TOO_LARGE_HEADERS = '"too large"'
+MOST_PEM_CHARACTERS = 96 * 1024  # a sealed key of the longest that the API takes
+MOST_TYPES_BYTES = 4 * LONGEST_TEXT + 8 * MOST_TYPES + 64
 
 
 def filters_text(row: str) -> str:
     """SQL: `event_filters` of the row as text, cut off above LONGEST_TEXT characters."""
     column = f"{row}.event_filters"
     return f"""
-           CASE WHEN webhook_payload_bytes({column}, {MOST_FILTER_BYTES}::bigint)
-                     <= {MOST_FILTER_BYTES}
+           CASE WHEN {_fits(column, MOST_FILTER_MEMORY, MOST_FILTER_BYTES)}
                 THEN left({column}::text, {LONGEST_TEXT + 1})
                 ELSE repeat(' ', {LONGEST_TEXT + 1}) END AS event_filters"""
 
@@ -29,17 +37,21 @@ def filters(row: str) -> str:
     """SQL: `event_filters` of the row, or a sentence in their place."""
     column = f"{row}.event_filters"
     return f"""
-           CASE WHEN webhook_payload_bytes({column}, {MOST_FILTER_BYTES}::bigint)
-                     <= {MOST_FILTER_BYTES}
+           CASE WHEN {_fits(column, MOST_FILTER_MEMORY, MOST_FILTER_BYTES)}
                 THEN {column} ELSE '"too large to be shown"'::jsonb END AS event_filters"""
 
 
 def event_types(row: str) -> str:
-    """SQL: `event_types` of the row; too many of another kind if they take over a megabyte."""
+    """SQL: `event_types` of the row; other ones, too many or too long, if they are so."""
     column = f"{row}.event_types"
     return f"""
            CASE WHEN pg_catalog.pg_column_size({column}) > {MOST_TYPES_BYTES}
+                     OR pg_catalog.cardinality({column}) > {MOST_TYPES}
                 THEN pg_catalog.array_fill('too large'::text, ARRAY[{MOST_TYPES + 1}])
+                -- Concatenated, it is measured in memory.
+                WHEN pg_catalog.pg_column_size(
+                         pg_catalog.array_cat({column}, ARRAY[]::text[])) > {MOST_TYPES_BYTES}
+                THEN ARRAY[pg_catalog.rpad('too large'::text, {LONGEST_TEXT + 1})]
                 ELSE {column} END AS event_types"""
 
 
@@ -48,11 +60,31 @@ def url_and_credentials(row: str) -> str:
     headers = f"{row}.custom_headers"
     return f"""
            left({row}.endpoint_url, {LONGEST_URL + 1}) AS endpoint_url,
-           CASE WHEN webhook_payload_bytes({headers}, {MOST_HEADER_BYTES}::bigint)
-                     <= {MOST_HEADER_BYTES}
-                THEN {headers} ELSE '"too large"'::jsonb END AS custom_headers,
+           CASE WHEN {_fits(headers, MOST_HEADER_MEMORY, MOST_HEADER_BYTES)}
+                THEN {headers} ELSE '{TOO_LARGE_HEADERS}'::jsonb END AS custom_headers,
            left({row}.client_certificate, {MOST_PEM_CHARACTERS}) AS client_certificate,
            left({row}.client_key, {MOST_PEM_CHARACTERS}) AS client_key"""
+
+
+def reading_bytes(row: str) -> str:
+    """SQL: at most how many bytes `event_types` and `event_filters` of the row take in memory."""
+    return " + ".join(
+        f"""
+                   coalesce(pg_catalog.pg_column_size({row}.{name})::bigint
+                            * CASE WHEN pg_catalog.pg_column_compression({row}.{name}) IS NULL
+                                   THEN 1 ELSE 255 END, 0)"""
+        for name in ("event_types", "event_filters")
+    )
+
+
+def _fits(column: str, memory: int, printed: int) -> str:
+    """SQL: whether a JSON column takes at most so many bytes in memory, and printed."""
+    return f"""
+                CASE WHEN {column} IS NULL THEN true
+                     WHEN pg_catalog.pg_column_size({column}) > {memory} THEN false
+                     WHEN pg_catalog.pg_column_size(
+                              jsonb_path_query_first({column}, '$'::jsonpath)) > {memory} THEN false
+                     ELSE webhook_payload_bytes({column}, {printed}::bigint) <= {printed} END"""
 
 
 ENTRY = f"""

@@ -10,12 +10,19 @@ from tests.support.receiver import Receiver
 
 HUGE_NUMBERS = "[" + ",".join(["1e131071"] * 10_000) + "]"
 
+NESTED = "[" * 16_000 + "]" * 16_000
+
 OVERSIZED = {
     "filters": f"""event_filters = '{{"filters": {{"a": {HUGE_NUMBERS}}}}}'""",
     "headers": f"""custom_headers = '{{"X-A": {HUGE_NUMBERS}}}'""",
     "a URL": "endpoint_url = repeat('x', 5000000)",
     "a certificate": "endpoint_url = 'https://127.0.0.1:9/', client_key = repeat('x', 5000000),"
     " client_certificate = repeat('x', 5000000)",
+    "the deepest filters": f"event_filters = '{NESTED}'",
+    "the deepest headers": f"custom_headers = '{NESTED}'",
+    "a header that is compressed": "custom_headers ="
+    " jsonb_build_object('X-A', repeat('x', 50000000))",
+    "millions of types": "event_types = array_fill('x'::text, ARRAY[2000000])",
     "types": "event_types = array_fill(repeat('x', 1000), ARRAY[5000])",
 }
 
