@@ -16,10 +16,10 @@ from math import inf
 import structlog
 
 from daemon.core.errors import (
+    STATEMENT_FAILURES,
     DatabaseUnavailableError,
     MemoryBusyError,
     PostponedError,
-    StatementError,
 )
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId
@@ -175,7 +175,7 @@ class Dispatcher:
         """Claim together, or in halves down to the one lane that makes that fail."""
         try:
             await self._claim_together(turns)
-        except StatementError:
+        except STATEMENT_FAILURES:
             if len(turns) > 1:
                 middle = len(turns) // 2
                 try:
@@ -199,7 +199,7 @@ class Dispatcher:
                 claimed = await claims.claim(
                     db, turns, lease=self._lease, most_bytes=self._most_bytes
                 )
-        except StatementError:
+        except STATEMENT_FAILURES:
             raise
         except BaseException:
             self._lanes.claim_failed(turns, now=time.monotonic())

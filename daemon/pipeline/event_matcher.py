@@ -50,7 +50,7 @@ class EventMatcher:
         await time_slice.yield_if_used()
         return sorted(wanted)
 
-    async def owed(
+    async def and_paused(
         self,
         leased: LeasedEvent,
         data: object,
@@ -59,10 +59,10 @@ class EventMatcher:
         *,
         time_slice: TimeSlice,
     ) -> list[WebhookId]:
-        """Return which webhooks an event that was leased before is still owed to, by id."""
+        """Return these webhooks, and those that were paused since the event came and want it."""
         paused = interrupted.paused_since(leased)
         also = await self.subscribers_of(leased.event, data, paused, time_slice=time_slice)
-        return sorted({*webhooks, *also} - interrupted.served.get(leased.event.id, set()))
+        return sorted({*webhooks, *also})
 
     async def _matches(
         self,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from daemon.core.errors import DatabaseUnavailableError, StatementError
+from daemon.core.errors import STATEMENT_FAILURES, DatabaseUnavailableError
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.wire.json_value import parse_json
@@ -23,7 +23,7 @@ from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.inbox_reader import InboxReader
-from daemon.pipeline.interrupted_events import Interrupted, interrupted_among
+from daemon.pipeline.interrupted_events import Interrupted, interrupted_among, without_served
 from daemon.pipeline.open_events import OpenEvents
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.pipeline.tenant_fanout import TenantFanout
@@ -143,7 +143,7 @@ class Fanout:
                 rest, many = _split(await self._first_attempts.begin(matched))
                 if rest:
                     await self._inserter.insert(rest)
-            except StatementError:
+            except STATEMENT_FAILURES:
                 # One of them cannot be inserted: alone, it stops no others.
                 dear += [each.leased for each in matched if not self._events.has(each.leased)]
                 many = []
@@ -161,13 +161,15 @@ class Fanout:
     ) -> tuple[list[MatchedEvent], list[LeasedEvent]]:
         """Match the events that take no longer than others; returns them, and the rest."""
         dear_tenants = await self._cache.load_few({each.event.tenant_id for each in leased})
-        interrupted = await interrupted_among(self._database, leased)
+        interrupted = await self._interrupted_among(leased)
         time_slice = TimeSlice()
         spent: dict[TenantId, float] = defaultdict(float)
         matched: list[MatchedEvent] = []
         dear: list[LeasedEvent] = []
         for each in leased:
             tenant_id, size = each.event.tenant_id, each.payload_bytes
+            if each.again and tenant_id in interrupted.take_long:
+                dear_tenants.add(tenant_id)
             if tenant_id in dear_tenants or size is None or each.served_up_to is not None:
                 dear.append(each)
                 continue
@@ -180,7 +182,23 @@ class Fanout:
                 dear.append(each)
             else:
                 matched.append(MatchedEvent(each, webhooks, size))
-        return matched, dear
+        return await self._without_served(matched, dear), dear
+
+    async def _interrupted_among(self, leased: Sequence[LeasedEvent]) -> Interrupted:
+        try:
+            return await interrupted_among(self._database, leased)
+        except STATEMENT_FAILURES:  # one tenant's row: alone, it stops no others
+            return Interrupted(take_long={each.event.tenant_id for each in leased})
+
+    async def _without_served(
+        self, matched: list[MatchedEvent], dear: list[LeasedEvent]
+    ) -> list[MatchedEvent]:
+        """Leave out who has a delivery; where that is not to be found out at once, it is `dear`."""
+        try:
+            return await without_served(self._database, matched)
+        except STATEMENT_FAILURES:
+            dear += [each.leased for each in matched if each.leased.again]
+            return [each for each in matched if not each.leased.again]
 
     async def _webhooks_of(
         self, leased: LeasedEvent, interrupted: Interrupted, time_slice: TimeSlice
@@ -193,7 +211,9 @@ class Fanout:
         )
         if not leased.again:
             return webhooks
-        return await self._matcher.owed(leased, data, webhooks, interrupted, time_slice=time_slice)
+        return await self._matcher.and_paused(
+            leased, data, webhooks, interrupted, time_slice=time_slice
+        )
 
     def _work_for(self, tenant_id: TenantId) -> HandedOver:
         """What the tenant's task does, which begins in the loop's next iteration."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
-from daemon.core.errors import StatementError
+from daemon.core.errors import STATEMENT_FAILURES
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.scheduling.lanes import Lanes
@@ -164,7 +164,7 @@ class FirstAttempts:
         """Insert rows together, or one event's after the other; returns those that failed."""
         try:
             await self._inserter.insert(matched)
-        except StatementError:
+        except STATEMENT_FAILURES:
             if len(matched) > 1:
                 return [failed for each in matched for failed in await self._insert([each])]
             [event] = matched

@@ -7,16 +7,21 @@ without a delivery get one, also those that wanted the event when it came and we
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.pipeline.subscription_cache import matcher_of
-from daemon.store import deliveries, subscriptions
+from daemon.pipeline.delivery_inserter import MatchedEvent
+from daemon.pipeline.subscription_cache import FEW, matcher_of
+from daemon.store import deliveries
 from daemon.store.database import Database
 from daemon.store.event_inbox import LeasedEvent
+from daemon.store.subscriptions import ALONE, BESIDE_OTHERS, paused_since
+
+MOST = 1000  # webhooks of a tenant that were paused since
+PAIRS_AT_ONCE = 1000  # of an event and a webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,10 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The webhooks that have deliveries, by event, and those that were paused, by tenant."""
+    """Webhooks that were paused, by tenant; of the tenants that `take_long` they were not read."""
 
-    served: dict[EventId, set[WebhookId]] = field(default_factory=dict)
     paused: dict[TenantId, list[Paused]] = field(default_factory=dict)
+    take_long: set[TenantId] = field(default_factory=set)
 
     def paused_since(self, leased: LeasedEvent) -> SubscriptionIndex:
         """Index the subscriptions of webhooks that were paused after this event came."""
@@ -44,22 +49,48 @@ class Interrupted:
         return index
 
 
-async def interrupted_among(database: Database, leased: Sequence[LeasedEvent]) -> Interrupted:
-    """Find out what those of the events that were leased before still owe."""
-    again = [each for each in leased if each.again]
-    if not again:
-        return Interrupted()
+async def interrupted_among(
+    database: Database, leased: Sequence[LeasedEvent], *, alone: bool = False
+) -> Interrupted:
+    """Find who may still be owed those of the events that were leased before; `alone` reads all."""
     oldest: dict[TenantId, datetime] = {}
-    for each in again:
-        if each.arrived_at is not None:
+    for each in leased:
+        if each.again and each.arrived_at is not None:
             first = oldest.get(each.event.tenant_id, each.arrived_at)
             oldest[each.event.tenant_id] = min(first, each.arrived_at)
+    if not oldest:
+        return Interrupted()
+    limit, most_bytes = (MOST, ALONE) if alone else (FEW + 1, BESIDE_OTHERS)
     paused: dict[TenantId, list[Paused]] = defaultdict(list)
     async with database.connection() as db:
-        served = await deliveries.served(db, [each.event.id for each in again])
-        for subscription, paused_at in await subscriptions.paused_since(db, oldest):
+        found, take_long = await paused_since(db, oldest, limit=limit, most_bytes=most_bytes)
+        for subscription, paused_at in found:
             if matcher := await matcher_of(db, subscription):
                 paused[subscription.tenant_id].append(
                     Paused(subscription.webhook_id, paused_at, matcher)
                 )
-    return Interrupted(served, paused)
+    if not alone:
+        take_long |= {each for each, several in paused.items() if len(several) > FEW}
+    return Interrupted(paused, take_long)
+
+
+async def without_served(database: Database, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
+    """Leave out the webhooks that have a delivery already, of events that were leased before."""
+    pairs = [
+        (each.leased.event.id, webhook_id)
+        for each in matched
+        if each.leased.again
+        for webhook_id in each.webhooks
+    ]
+    served: set[tuple[EventId, WebhookId]] = set()
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        async with database.connection() as db:
+            served |= await deliveries.served(db, pairs[start : start + PAIRS_AT_ONCE])
+    if not served:
+        return list(matched)
+    return [
+        replace(
+            each, webhooks=[w for w in each.webhooks if (each.leased.event.id, w) not in served]
+        )
+        for each in matched
+    ]

@@ -12,13 +12,13 @@ from functools import partial
 
 import structlog
 
-from daemon.core.errors import StatementError
+from daemon.core.errors import STATEMENT_FAILURES
 from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
-from daemon.pipeline.interrupted_events import interrupted_among
+from daemon.pipeline.interrupted_events import interrupted_among, without_served
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
@@ -72,7 +72,7 @@ class TenantFanout:
                 async with self._pieces:
                     for ours in await self._still_ours([leased]):
                         await self._fan_out_event(ours, await self._size_of(ours))
-            except StatementError:
+            except STATEMENT_FAILURES:
                 log.exception("event.not_fanned_out", event_id=str(leased.event.id))
 
     async def insert(self, matched: Sequence[MatchedEvent]) -> None:
@@ -88,7 +88,7 @@ class TenantFanout:
                         await self._insert(piece[0])
                     else:
                         await self._inserter.insert(piece)
-            except StatementError:
+            except STATEMENT_FAILURES:
                 await self.fan_out([each.leased for each in piece])
 
     async def _still_ours(self, piece: Sequence[LeasedEvent]) -> Sequence[LeasedEvent]:
@@ -132,11 +132,12 @@ class TenantFanout:
         if (up_to := leased.served_up_to) is not None:
             webhooks = [each for each in webhooks if each > up_to]
         if leased.again:
-            interrupted = await interrupted_among(self._database, [leased])
-            webhooks = await self._matcher.owed(
+            interrupted = await interrupted_among(self._database, [leased], alone=True)
+            webhooks = await self._matcher.and_paused(
                 leased, data, webhooks, interrupted, time_slice=time_slice
             )
-        return MatchedEvent(leased, webhooks, size)
+        [matched] = await without_served(self._database, [MatchedEvent(leased, webhooks, size)])
+        return matched
 
     async def _insert(self, matched: MatchedEvent) -> None:
         """Insert an event's deliveries, in several transactions if they are many or large."""

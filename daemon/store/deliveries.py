@@ -5,7 +5,6 @@ Deliveries are inserted by fan-out (here), leased by the dispatcher (`claims`) a
 results by the result writer (`results`).
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -169,18 +168,27 @@ async def insert_some(
 
 
 FIND_SERVED = """
-    SELECT event_id, webhook_id
-      FROM webhook_deliveries
-     WHERE event_id = ANY ($1::uuid[]) AND replay_id IS NULL
+    SELECT pair.event_id, pair.webhook_id
+      FROM unnest($1::uuid[], $2::uuid[]) AS pair (event_id, webhook_id)
+     CROSS JOIN LATERAL (
+            SELECT
+              FROM webhook_deliveries
+             -- A range of keys, as in `store.attempt_chains`.
+             WHERE (event_id, webhook_id) >= (pair.event_id, pair.webhook_id)
+               AND (event_id, webhook_id) <= (pair.event_id, pair.webhook_id)
+               AND replay_id IS NULL
+             LIMIT 1) AS found
 """
 
 
-async def served(db: Connection, ids: Sequence[EventId]) -> dict[EventId, set[WebhookId]]:
-    """Return the webhooks that have a delivery, replays excepted, of each event that has any."""
-    found: dict[EventId, set[WebhookId]] = defaultdict(set)
-    for row in await db.fetch(FIND_SERVED, ids):
-        found[EventId(row["event_id"])].add(WebhookId(row["webhook_id"]))
-    return found
+async def served(
+    db: Connection, pairs: Sequence[tuple[EventId, WebhookId]]
+) -> set[tuple[EventId, WebhookId]]:
+    """Return those pairs of an event and a webhook that have a delivery, replays excepted."""
+    if not pairs:
+        return set()
+    rows = await db.fetch(FIND_SERVED, *columns(pairs))
+    return {(EventId(row["event_id"]), WebhookId(row["webhook_id"])) for row in rows}
 
 
 def _arguments(

@@ -27,8 +27,9 @@ PLANNING = """
     SET timezone = 'UTC'; SET default_transaction_isolation = 'read committed';
     -- A daemon that is suspended within a transaction must not hold its locks for long.
     SET idle_in_transaction_session_timeout = '5s';
-    -- Nor may a query that its client gave up: a server that waits for a lock does not notice.
-    SET statement_timeout = '12s';
+    -- Nor may a query that its client gave up: a server that waits for a lock does not notice. It
+    -- gives up before its client does, who then knows that the statement took too long.
+    SET statement_timeout = '9s';
 """
 
 

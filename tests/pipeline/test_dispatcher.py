@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from daemon.core.errors import PostponedError, StatementError
+from daemon.core.errors import STATEMENT_FAILURES, PostponedError
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.outcomes.endpoint_health import HealthLimits
@@ -170,8 +170,12 @@ async def test_a_fault_of_the_daemon_changes_neither_the_window_of_a_lane_nor_it
         assert await count(app, "status = 'pending_retry' AND attempt_number = 1") == 5
 
 
+@pytest.mark.parametrize("error", STATEMENT_FAILURES)
 async def test_a_lane_of_which_no_claim_can_be_read_stops_no_other(
-    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+    app: Application,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
 ) -> None:
     tenant = await app.tenant()
     webhooks = [WebhookId(await app.webhook(tenant, "https://receiver.example/")) for _ in range(9)]
@@ -182,7 +186,7 @@ async def test_a_lane_of_which_no_claim_can_be_read_stops_no_other(
 
     async def claim(db: Connection, turns: Sequence[LaneTurn], **options: Any) -> Any:
         if any(turn.webhook_id == bad for turn in turns):
-            raise StatementError("this row cannot be printed")
+            raise error("this row cannot be printed")
         return await original(db, turns, **options)
 
     monkeypatch.setattr(claims, "claim", claim)

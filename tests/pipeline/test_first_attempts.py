@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.errors import DatabaseUnavailableError, StatementError
+from daemon.core.errors import STATEMENT_FAILURES, DatabaseUnavailableError
 from daemon.pipeline import fanout, first_attempts, result_writer
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.store import claims, plain_results, results
@@ -346,8 +346,13 @@ async def test_a_commit_whose_end_is_unknown_is_not_repeated(
     assert (times(receiver, "/quick")[0], times(receiver, "/slow")[0]) == (1, 1)
 
 
+@pytest.mark.parametrize("error", STATEMENT_FAILURES)
 async def test_rows_that_cannot_be_inserted_stop_no_others(
-    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    app: Application,
+    database: str,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
 ) -> None:
     original = DeliveryInserter.insert
 
@@ -356,7 +361,7 @@ async def test_rows_that_cannot_be_inserted_stop_no_others(
         begun = next(iter(times(receiver, "/hook")))
         unlucky = f'"n": {(begun + 1) % 6}'
         if any(unlucky in (each.leased.data or "") for each in matched):
-            raise StatementError("this event cannot be inserted")
+            raise error("this event cannot be inserted")
         return await original(self, matched)
 
     monkeypatch.setattr(DeliveryInserter, "insert", insert)

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.errors import StatementError
+from daemon.core.errors import STATEMENT_FAILURES
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
 from daemon.core.scheduling.lanes import Lanes
@@ -229,8 +229,13 @@ async def test_every_event_of_many_tenants_leaves_the_inbox_without_a_full_scan(
         await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
 
 
+@pytest.mark.parametrize("error", STATEMENT_FAILURES)
 async def test_an_event_that_cannot_be_inserted_stops_no_other_of_its_tenant(
-    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    app: Application,
+    database: str,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
 ) -> None:
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
@@ -239,7 +244,7 @@ async def test_an_event_that_cannot_be_inserted_stops_no_other_of_its_tenant(
 
     async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
         if any(each.leased.event.id == bad for each in matched):
-            raise StatementError("this event cannot be inserted")
+            raise error("this event cannot be inserted")
         return await original(self, matched)
 
     monkeypatch.setattr(DeliveryInserter, "insert", insert)

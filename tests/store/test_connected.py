@@ -17,7 +17,7 @@ async def test_a_single_connection_plans_like_the_pool_and_commits_durably(datab
     async with connected(database) as db:
         found = await settings(db)
 
-    assert found == ["off", "12s", "UTC", "on"]
+    assert found == ["off", "9s", "UTC", "on"]
 
 
 async def test_a_plain_connection_keeps_the_servers_own_settings(database: str) -> None:
