@@ -14,6 +14,8 @@ from dataclasses import replace
 
 import structlog
 
+from daemon.core.errors import StatementError
+from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.runtime.metrics import Metrics
 from daemon.secrets.encryption import Vault
@@ -32,6 +34,7 @@ ROUNDS_PER_COUNT = 60
 # Rounds after a change of keys that still search for rows which others had locked: one minute.
 MAX_LOCKED_ROW_ROUNDS = 60
 PLAIN = ""
+MOST_NAMED = 10  # keys that nobody here has: the application may write any
 
 
 class Resealer:
@@ -48,6 +51,7 @@ class Resealer:
         self._resealing_older = True
         self._rounds = 0
         self._locked_row_rounds = 0
+        self._refused: set[WebhookId] = set()
 
     def keys_changed(self) -> None:
         """Reseal the secrets of older keys once more, starting now."""
@@ -66,7 +70,7 @@ class Resealer:
         async with self._database.transaction() as db:
             await secrets.remove_expired(db)
             if self._rounds % ROUNDS_PER_COUNT == 0:
-                self._report(await secrets.count_by_key(db))
+                await self._report(db)
         self._rounds += 1
         return REST_SECONDS
 
@@ -74,6 +78,7 @@ class Resealer:
         self._keys_changed = False
         self._resealing_older = True
         self._rounds = self._locked_row_rounds = 0
+        self._refused.clear()
         async with self._database.transaction() as db:
             await secrets.try_marked_again(db)
 
@@ -89,14 +94,34 @@ class Resealer:
     async def _seal_batch(self, newest: str) -> int:
         """Seal some secrets with the newest key; returns the number of webhooks found."""
         older = [key for key in self._vault.key_ids if key != newest]
-        async with self._database.transaction() as db:
-            found = await secrets.lock_sealed_with(
-                db, [PLAIN, *older] if self._resealing_older else [PLAIN], limit=BATCH_SIZE
-            )
-            await self._reseal(db, found)
-            if self._resealing_older and len(found) < BATCH_SIZE:
+        keys = [PLAIN, *older] if self._resealing_older else [PLAIN]
+        try:
+            count = await self._seal_together(keys)
+        except StatementError:
+            return await self._seal_one_by_one(keys)
+        if self._resealing_older and count < BATCH_SIZE:
+            async with self._database.connection() as db:
                 self._resealing_older = await self._any_locked(db, older)
+        return count
+
+    async def _seal_together(self, keys: Sequence[str]) -> int:
+        async with self._database.transaction() as db:
+            found = await secrets.lock_sealed_with(db, keys, limit=BATCH_SIZE, but=self._refused)
+            await self._reseal(db, found)
         return len(found)
+
+    async def _seal_one_by_one(self, keys: Sequence[str]) -> int:
+        """Seal the secrets of a batch in which PostgreSQL refuses one row; it stops no other."""
+        async with self._database.connection() as db:
+            ids = await secrets.find_sealed_with(db, keys, limit=BATCH_SIZE, but=self._refused)
+        for webhook_id in ids:
+            try:
+                async with self._database.transaction() as db:
+                    await self._reseal(db, await secrets.lock_one_sealed_with(db, keys, webhook_id))
+            except StatementError:
+                log.exception("secret.not_sealed", webhook_id=str(webhook_id))
+                self._refused.add(webhook_id)
+        return len(ids)
 
     async def _reseal(self, db: Connection, found: Sequence[LockedSecrets]) -> None:
         """Write the secrets of locked rows back, as far as they can be opened."""
@@ -125,13 +150,14 @@ class Resealer:
             db, older
         )
 
-    def _report(self, by_key: dict[str, int]) -> None:
-        known = {PLAIN, OTHER_ORIGIN, *self._vault.key_ids}
-        unknown = sorted(set(by_key) - known)
-        unreadable = sum(by_key[key] for key in unknown)
+    async def _report(self, db: Connection) -> None:
+        known = [PLAIN, OTHER_ORIGIN, *self._vault.key_ids]
+        by_key = await secrets.count_by_key(db, known)
+        unreadable = by_key.get(None, 0)
         self._metrics.maintenance.webhooks_unsealed.set(by_key.get(PLAIN, 0))
         self._metrics.maintenance.webhooks_unreadable.set(unreadable)
         if unreadable:
+            unknown = await secrets.other_keys(db, known, limit=MOST_NAMED)
             log.error("secrets.unreadable", webhooks=unreadable, keys=unknown)
 
 

@@ -1,6 +1,6 @@
 """Webhooks' secrets in their rows: read for resealing, written back, counted, expired."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.store.columns import columns
 from daemon.store.session import Connection
-from daemon.store.webhook_columns import url_and_credentials
+from daemon.store.webhook_columns import TOO_LARGE_HEADERS, url_and_credentials
 
 # Replaces the key's id on a row whose secrets cannot be decrypted, so that it is not read again.
 UNREADABLE = "unreadable"
@@ -54,17 +54,50 @@ LOCK_SEALED_WITH = f"""
            (SELECT u.endpoint_url FROM webhook_unbound_secrets AS u WHERE u.webhook_id = w.id)
                AS unbound_url
       FROM webhooks AS w
-     WHERE w.sealed_with::text = ANY ($1::text[])
+     WHERE w.sealed_with::text = ANY ($1::text[]) AND NOT w.id = ANY ($3::uuid[])
      LIMIT $2
        FOR NO KEY UPDATE SKIP LOCKED
 """  # noqa: S608  SECRET_COLUMNS is a constant
 
 
 async def lock_sealed_with(
-    db: Connection, key_ids: Sequence[str], *, limit: int
+    db: Connection, key_ids: Sequence[str], *, limit: int, but: Collection[WebhookId] = ()
 ) -> list[LockedSecrets]:
     """Lock up to `limit` webhooks whose secrets are sealed with these keys ("": plain)."""
-    return locked_secrets(await db.fetch(LOCK_SEALED_WITH, key_ids, limit))
+    return locked_secrets(await db.fetch(LOCK_SEALED_WITH, key_ids, limit, list(but)))
+
+
+LOCK_ONE_SEALED_WITH = f"""
+    SELECT w.id, {SECRET_COLUMNS},
+           (SELECT u.endpoint_url FROM webhook_unbound_secrets AS u WHERE u.webhook_id = w.id)
+               AS unbound_url
+      FROM webhooks AS w
+     WHERE w.id = $2 AND w.sealed_with::text = ANY ($1::text[])
+       FOR NO KEY UPDATE SKIP LOCKED
+"""  # noqa: S608  SECRET_COLUMNS is a constant
+
+
+async def lock_one_sealed_with(
+    db: Connection, key_ids: Sequence[str], webhook_id: WebhookId
+) -> list[LockedSecrets]:
+    """Lock a webhook if its secrets are sealed with one of these keys."""
+    return locked_secrets(await db.fetch(LOCK_ONE_SEALED_WITH, key_ids, webhook_id))
+
+
+FIND_SEALED_WITH = """
+    SELECT id
+      FROM webhooks
+     WHERE sealed_with::text = ANY ($1::text[]) AND NOT id = ANY ($3::uuid[])
+     LIMIT $2
+"""
+
+
+async def find_sealed_with(
+    db: Connection, key_ids: Sequence[str], *, limit: int, but: Collection[WebhookId] = ()
+) -> list[WebhookId]:
+    """Return the ids of up to `limit` webhooks whose secrets are sealed with these keys."""
+    rows = await db.fetch(FIND_SEALED_WITH, key_ids, limit, list(but))
+    return [WebhookId(row["id"]) for row in rows]
 
 
 def locked_secrets(rows: Sequence[Any]) -> list[LockedSecrets]:
@@ -82,15 +115,18 @@ async def any_sealed_with(db: Connection, key_ids: Sequence[str]) -> bool:
     return bool(await db.fetchval(ANY_SEALED_WITH, key_ids))
 
 
-WRITE = """
+WRITE = f"""
     UPDATE webhooks AS w
        SET secret_key = new.secret_key, previous_secret_key = new.previous_secret_key,
-           custom_headers = new.custom_headers::jsonb, client_key = new.client_key,
+           -- What was read in place of too large ones is not written back.
+           custom_headers = CASE WHEN new.custom_headers = '{TOO_LARGE_HEADERS}'
+                                 THEN w.custom_headers ELSE new.custom_headers::jsonb END,
+           client_key = new.client_key,
            sealed_with = new.sealed_with
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
            AS new (id, secret_key, previous_secret_key, custom_headers, client_key, sealed_with)
      WHERE w.id = new.id
-"""
+"""  # noqa: S608  TOO_LARGE_HEADERS is a constant
 
 
 async def write(db: Connection, changed: Sequence[StoredSecrets]) -> None:
@@ -124,9 +160,27 @@ async def remove_expired(db: Connection) -> None:
     await db.execute(REMOVE_EXPIRED)
 
 
-COUNT_BY_KEY = "SELECT sealed_with, count(*) FROM webhooks GROUP BY sealed_with"
+COUNT_BY_KEY = """
+    SELECT CASE WHEN sealed_with::text = ANY ($1::text[]) THEN sealed_with::text END AS key,
+           count(*) AS count
+      FROM webhooks
+     GROUP BY 1
+"""
 
 
-async def count_by_key(db: Connection) -> dict[str, int]:
-    """Numbers of webhooks by key id; "" counts plain ones, and each mark has its own count."""
-    return dict(await db.fetch(COUNT_BY_KEY))
+async def count_by_key(db: Connection, key_ids: Sequence[str]) -> dict[str | None, int]:
+    """Numbers of webhooks by these keys ("": plain); None counts those of all others together."""
+    return {row["key"]: row["count"] for row in await db.fetch(COUNT_BY_KEY, key_ids)}
+
+
+FIND_OTHER_KEYS = """
+    SELECT DISTINCT sealed_with::text AS key
+      FROM webhooks
+     WHERE NOT sealed_with::text = ANY ($1::text[])
+     LIMIT $2
+"""
+
+
+async def other_keys(db: Connection, key_ids: Sequence[str], *, limit: int) -> list[str]:
+    """Up to `limit` names, marks among them, that rows have in place of these keys."""
+    return sorted(row["key"] for row in await db.fetch(FIND_OTHER_KEYS, key_ids, limit))

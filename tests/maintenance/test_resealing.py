@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.config import Config
 from daemon.core.wire import signing
@@ -34,6 +35,73 @@ def configured(database: str, *settings: str) -> Config:
 async def is_sealed_with(app: Application, key: str | None, webhook: UUID) -> bool:
     found: str = await app.db.fetchval("SELECT sealed_with FROM webhooks WHERE id = $1", webhook)
     return found == key
+
+
+async def test_a_row_that_the_database_refuses_keeps_no_other_from_being_sealed(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    refused, *others = [await app.webhook(tenant, "http://127.0.0.1:9/") for _ in range(5)]
+    await app.db.execute("UPDATE webhooks SET name = 'never' WHERE id = $1", refused)
+    await app.db.execute(
+        "ALTER TABLE webhooks ADD CONSTRAINT app_name CHECK (name <> 'never') NOT VALID"
+    )
+    async with serving(database, **keys(NEW)):
+        for each in others:
+            await until(lambda each=each: is_sealed_with(app, NEW_ID, each))
+        later = await app.webhook(tenant, "http://127.0.0.1:9/")
+        await until(lambda: is_sealed_with(app, NEW_ID, later))
+
+    assert await is_sealed_with(app, "", refused)
+
+
+async def test_keys_that_nobody_has_are_counted_and_few_of_them_are_named(
+    app: Application, database: str
+) -> None:
+    await app.db.execute(
+        "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key, sealed_with)"
+        " SELECT $1, 'x', 'http://127.0.0.1/', 'whsec_x', 'key ' || number"
+        "   FROM generate_series(1, 500) AS number",
+        await app.tenant(),
+    )
+    with capture_logs() as lines:
+        async with serving(database, **keys(NEW)):
+            await until(lambda: any(each["event"] == "secrets.unreadable" for each in lines))
+
+    [line, *_] = [each for each in lines if each["event"] == "secrets.unreadable"]
+    assert line["webhooks"] == 500
+    assert len(line["keys"]) == 10
+
+
+async def test_headers_that_are_too_large_to_be_read_are_left_as_they_are(
+    app: Application, database: str
+) -> None:
+    webhook = await app.webhook(await app.tenant(), "http://127.0.0.1:9/")
+    headers = '{"X-A": "' + "x" * 1_000_000 + '"}'
+    await app.db.execute("UPDATE webhooks SET custom_headers = $2 WHERE id = $1", webhook, headers)
+    async with serving(database, **keys(NEW)):
+        await until(lambda: is_sealed_with(app, NEW_ID, webhook))
+
+    assert (await app.health(webhook))["custom_headers"] == headers
+
+
+async def test_as_many_headers_as_may_be_sent_are_sealed_and_sent(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    headers = {f"X-{number:02}": "ab" * 250 for number in range(32)}
+    await app.db.execute(
+        "UPDATE webhooks SET custom_headers = $2 WHERE id = $1",
+        *(webhook, orjson.dumps(headers).decode()),
+    )
+    async with serving(database, **keys(NEW)):
+        await until(lambda: is_sealed_with(app, NEW_ID, webhook))
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "success", 1))
+
+    [request] = receiver.received
+    assert {name: request.headers[name.lower()] for name in headers} == headers
 
 
 async def test_a_plain_secret_of_the_application_is_sealed_and_keeps_signing(

@@ -10,12 +10,12 @@ from daemon.store.session import Connection
 
 async def check_secrets(db: Connection, vault: Vault) -> AsyncIterator[Finding]:
     """Count the webhooks by the key that sealed their secrets."""
-    by_key = await count_by_key(db)
+    by_key = await count_by_key(db, ["", OTHER_ORIGIN, *vault.key_ids])
     plain = by_key.pop("", 0)
     newest = by_key.pop(vault.newest, 0) if vault.newest is not None else 0
     older = sum(by_key.pop(key, 0) for key in vault.key_ids)
     other_origin = by_key.pop(OTHER_ORIGIN, 0)
-    unreadable = sum(by_key.values())
+    unreadable = by_key.get(None, 0)
     if vault.newest is None:
         yield _without_keys(unreadable + other_origin)
         return
