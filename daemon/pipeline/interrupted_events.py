@@ -14,11 +14,11 @@ from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.pipeline.delivery_inserter import MatchedEvent
-from daemon.pipeline.subscription_cache import FEW, matcher_of
+from daemon.pipeline.subscription_cache import FEW, PAGE, matcher_of
 from daemon.store import deliveries
 from daemon.store.database import Database
 from daemon.store.event_inbox import LeasedEvent
-from daemon.store.subscriptions import ALONE, BESIDE_OTHERS, paused_since
+from daemon.store.subscriptions import ALONE, BESIDE_OTHERS, by_id, paused_ids, paused_since
 
 MOST = 1000  # webhooks of a tenant that were paused since
 PAIRS_AT_ONCE = 1000  # of an event and a webhook
@@ -49,10 +49,8 @@ class Interrupted:
         return index
 
 
-async def interrupted_among(
-    database: Database, leased: Sequence[LeasedEvent], *, alone: bool = False
-) -> Interrupted:
-    """Find who may still be owed those of the events that were leased before; `alone` reads all."""
+async def interrupted_among(database: Database, leased: Sequence[LeasedEvent]) -> Interrupted:
+    """Find who may still be owed those of the events that were leased before."""
     oldest: dict[TenantId, datetime] = {}
     for each in leased:
         if each.again and each.arrived_at is not None:
@@ -60,18 +58,35 @@ async def interrupted_among(
             oldest[each.event.tenant_id] = min(first, each.arrived_at)
     if not oldest:
         return Interrupted()
-    limit, most_bytes = (MOST, ALONE) if alone else (FEW + 1, BESIDE_OTHERS)
     paused: dict[TenantId, list[Paused]] = defaultdict(list)
     async with database.connection() as db:
-        found, take_long = await paused_since(db, oldest, limit=limit, most_bytes=most_bytes)
+        found, take_long = await paused_since(db, oldest, limit=FEW + 1, most_bytes=BESIDE_OTHERS)
         for subscription, paused_at in found:
             if matcher := await matcher_of(db, subscription):
                 paused[subscription.tenant_id].append(
                     Paused(subscription.webhook_id, paused_at, matcher)
                 )
-    if not alone:
-        take_long |= {each for each, several in paused.items() if len(several) > FEW}
+    take_long |= {each for each, several in paused.items() if len(several) > FEW}
     return Interrupted(paused, take_long)
+
+
+async def interrupted(database: Database, leased: LeasedEvent) -> Interrupted:
+    """Find who may still be owed an event that was leased before, however many they are."""
+    if leased.arrived_at is None:
+        return Interrupted()
+    tenant_id = leased.event.tenant_id
+    paused: list[Paused] = []
+    async with database.connection() as db:
+        times = await paused_ids(db, tenant_id, leased.arrived_at, limit=MOST)
+        ids = list(times)
+        for start in range(0, len(ids), PAGE):
+            several = await by_id(db, ids[start : start + PAGE], most_bytes=ALONE) or ()
+            paused += [
+                Paused(each.webhook_id, times[each.webhook_id], matcher)
+                for each in several
+                if each.tenant_id == tenant_id and (matcher := await matcher_of(db, each))
+            ]
+    return Interrupted({tenant_id: paused})
 
 
 async def without_served(database: Database, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:

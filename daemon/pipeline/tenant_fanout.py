@@ -18,7 +18,7 @@ from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
-from daemon.pipeline.interrupted_events import interrupted_among, without_served
+from daemon.pipeline.interrupted_events import interrupted, without_served
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
@@ -132,9 +132,9 @@ class TenantFanout:
         if (up_to := leased.served_up_to) is not None:
             webhooks = [each for each in webhooks if each > up_to]
         if leased.again:
-            interrupted = await interrupted_among(self._database, [leased], alone=True)
             webhooks = await self._matcher.and_paused(
-                leased, data, webhooks, interrupted, time_slice=time_slice
+                *(leased, data, webhooks, await interrupted(self._database, leased)),
+                time_slice=time_slice,
             )
         [matched] = await without_served(self._database, [MatchedEvent(leased, webhooks, size)])
         return matched

@@ -114,6 +114,22 @@ async def paused_since(
     return list(zip(_subscriptions(rows), times, strict=True)), take_long
 
 
+FIND_PAUSED_IDS = """
+    SELECT id, paused_at
+      FROM webhooks
+     WHERE tenant_id = $1 AND NOT is_active AND paused_at > $2
+     LIMIT $3
+"""
+
+
+async def paused_ids(
+    db: Connection, tenant_id: TenantId, since: datetime, *, limit: int
+) -> dict[WebhookId, datetime]:
+    """Return the ids of a tenant's webhooks that were paused after this time, and when."""
+    rows = await db.fetch(FIND_PAUSED_IDS, tenant_id, since, limit)
+    return {WebhookId(row["id"]): row["paused_at"] for row in rows}
+
+
 def _quick(rows: Sequence[Any]) -> tuple[list[Any], set[TenantId]]:
     """The rows that were read, and the tenants of the others."""
     take_long = {TenantId(row["tenant_id"]) for row in rows if row["takes_long"]}

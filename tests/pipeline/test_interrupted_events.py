@@ -66,12 +66,18 @@ async def test_a_tenant_whose_interrupted_events_cannot_be_read_stops_no_other(
             raise error("this row cannot be read")
         return await original_paused(db, since, **options)  # type: ignore[arg-type]
 
+    async def paused_ids(db: object, tenant_id: object, *_: object, **__: object) -> object:
+        if which == "paused" and tenant_id == tenant:
+            raise error("this row cannot be read")
+        return {}
+
     async def served(db: object, pairs: object) -> object:
         if which == "served" and any(event == bad_event for event, _ in pairs):  # type: ignore[attr-defined]
             raise error("this row cannot be read")
         return await original_served(db, pairs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(interrupted_events, "paused_since", paused_since)
+    monkeypatch.setattr(interrupted_events, "paused_ids", paused_ids)
     monkeypatch.setattr(deliveries, "served", served)
     with capture_logs() as lines:
         async with serving(database):
