@@ -338,3 +338,22 @@ async def test_tenants_that_are_let_go_during_a_scan_confuse_nothing(
             await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
 
     assert [each for each in logs if each["log_level"] == "error"] == []
+
+
+async def test_more_unwanted_events_than_one_scan_removes_leave_the_inbox_too(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await app.tenant()
+    for _ in range(300):
+        await app.db.execute(
+            "INSERT INTO webhook_events (id, tenant_id, event_type)"
+            " SELECT gen_random_uuid(), $1, 'x' FROM generate_series(1, 20)",
+            tenant,
+        )
+    assert await app.db.fetchval(COUNT_INBOX) > event_inbox.MOST_UNWANTED
+    # The first scan is a full one; what it leaves is found without another.
+    monkeypatch.setattr(inbox_reader, "FULL_SCAN_SECONDS", 3600.0)
+    async with serving(database):
+        await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"), within=20)
+
+    assert await deliveries(app) == 0
