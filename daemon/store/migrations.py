@@ -29,7 +29,7 @@ LOCK_PAUSE_SECONDS = 1.0
 LOCK_TIMEOUT_SECONDS = 60
 MOST_NAMED = 3
 # 0010 cannot run where the application wrote headers that nest too deep, before this corrects it.
-APPLIED_AFTER = {"0015_payload_nesting": "0009_audit"}
+APPLIED_AFTER = {"0013_payload_nesting": "0009_audit"}
 
 NEWER = "the database's schema is newer than this program ({}): upgrade webhookd"
 

@@ -5,4 +5,4 @@
 CREATE INDEX webhooks_of_tenant_by_state ON webhooks (tenant_id, is_active, paused_at);
 DROP INDEX IF EXISTS webhooks_of_tenant;
 
-INSERT INTO webhookd_migrations (name) VALUES ('0016_paused_webhooks');
+INSERT INTO webhookd_migrations (name) VALUES ('0014_paused_webhooks');

@@ -47,4 +47,4 @@ BEGIN
                    'webhook_payload_bytes(jsonb, bigint)'::regprocedure, tables);
 END $$;
 
-INSERT INTO webhookd_migrations (name) VALUES ('0015_payload_nesting');
+INSERT INTO webhookd_migrations (name) VALUES ('0013_payload_nesting');
