@@ -3,13 +3,12 @@
 import codecs
 from collections.abc import Sequence
 
-from daemon.core.model.attempts import Request, Response
+from daemon.core.model.attempts import LONGEST_HEADER_VALUE, Request, Response
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.policy.urls import Target
 from daemon.egress.response_reader import RawResponse
 
 MAX_HEADERS = 100
-MAX_HEADER_VALUE_LENGTH = 2048  # characters
 MAX_HEADERS_LENGTH = 16 * 1024  # characters of names and values; larger ones are left out
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
@@ -57,7 +56,7 @@ def _stored_headers(headers: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[str, 
     stored: list[tuple[str, str]] = []
     room = MAX_HEADERS_LENGTH
     for raw_name, raw_value in headers:
-        name, value = _storable(raw_name.lower()), _storable(raw_value)[:MAX_HEADER_VALUE_LENGTH]
+        name, value = _storable(raw_name.lower()), _storable(raw_value)[:LONGEST_HEADER_VALUE]
         if len(name) + len(value) <= room:
             stored.append((name, value))
             room -= len(name) + len(value)

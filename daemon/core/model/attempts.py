@@ -12,6 +12,8 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.model.value import value
 
+LONGEST_HEADER_VALUE = 2048  # characters that are kept of a header's value in a response
+
 
 @value(frozen=True, slots=True)
 class Claim:
@@ -79,8 +81,8 @@ class Response:
     """
     The receiver's response, safe to store: text without NUL or surrogates.
 
-    The names of `headers` are lower-case. `body` has at most the first 16 KiB; `truncated` says
-    that there was more.
+    The names of `headers` are lower-case, and values are cut off after LONGEST_HEADER_VALUE
+    characters. `body` has at most the first 16 KiB; `truncated` says that there was more.
     """
 
     status: int
