@@ -12,10 +12,7 @@ import socket
 from daemon.core.policy.addresses import judge_address
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.names import is_localhost, loopback_addresses
-from daemon.egress.resolver import LookupFailedError, NameLookup, NoPublicAddressError
-
-# Judging a thousand addresses takes a hundredth of a second.
-MAX_ADDRESSES_JUDGED = 1024
+from daemon.egress.resolver import NameLookup, NoPublicAddressError
 
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
@@ -26,14 +23,12 @@ async def permitted_addresses(
     """
     Resolve `host`, which the policy has permitted, and judge every address.
 
-    Raises NoPublicAddressError when there are none or any of them is forbidden, LookupFailedError
-    when there are too many, and PostponedError when our own name servers cannot be reached.
+    Raises NoPublicAddressError when there are none or any of them is forbidden, and otherwise
+    LookupFailedError and PostponedError as the resolver does.
     """
     if is_localhost(host):
         return loopback_addresses(policy)
     addresses = await addresses_of(host, resolver)
-    if len(addresses) > MAX_ADDRESSES_JUDGED:
-        raise LookupFailedError("it has too many addresses")
     if not addresses or any(judge_address(address, policy) for address in addresses):
         raise NoPublicAddressError
     return addresses

@@ -5,19 +5,27 @@ A customer's name is looked up exactly as it is written, and by DNS alone.
 """
 
 import socket
+from asyncio import Future
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import aiodns
+from pycares import AddrInfoResult
 
 from daemon.core.errors import PostponedError
 from daemon.core.policy.names import is_listed, normal_name
+from daemon.egress.long_replies import MAX_ADDRESSES, REPLY_SECONDS, LongReplies
 
 # c-ares waits at least 0.25 s for a first reply and twice as long each time: 3.75 s in all.
 LOOKUP_TRIES = 4
-# ares.h; pycares has no name for it. To sort addresses by RFC 6724, c-ares calls connect() on each
-# of them, if only on a UDP socket: no packet is sent, but nothing may use an address before it is
-# judged.
+# ares.h. Replies are read as far as they fit into one UDP message, for which EDNS announces 1,232
+# bytes: 75 IPv4 or 43 IPv6 addresses.
+ARES_FLAG_IGNTC = 1 << 2
+ARES_FLAG_EDNS = 1 << 8
+# pycares has no name for it. To sort addresses by RFC 6724, c-ares calls connect() on each of them,
+# if only on a UDP socket: no packet is sent, but nothing may use an address before it is judged.
 ARES_AI_NOSORT = 1 << 7
 # A name that ends in it is absolute: c-ares applies neither the search list nor HOSTALIASES, and
 # finds it in the hosts file only if it ends in a dot there too; the egress policy refuses those.
@@ -75,22 +83,21 @@ class CaresResolver:
     ) -> None:
         self._denied = denied
         self._suffix = "" if for_operator else ROOT
-        self._channel = aiodns.DNSResolver(nameservers, tries=LOOKUP_TRIES)
+        self._over_udp = aiodns.DNSResolver(
+            nameservers, tries=LOOKUP_TRIES, flags=ARES_FLAG_EDNS | ARES_FLAG_IGNTC
+        )
+        self._over_tcp = aiodns.DNSResolver(nameservers, tries=1, timeout=REPLY_SECONDS)
+        self._long_replies = LongReplies(partial(_look_up, self._over_tcp))
 
     async def addresses(self, host: str) -> list[str]:
         """
-        Return every IPv4 and IPv6 address of `host`.
+        Return the IPv4 and IPv6 addresses of `host`, at most MAX_ADDRESSES.
 
         Raises LookupFailedError (NoPublicAddressError when there is none), or PostponedError when
         no name server can be reached.
         """
         try:
-            found = await self._channel.getaddrinfo(
-                host + self._suffix,
-                family=socket.AF_UNSPEC,
-                type=socket.SOCK_STREAM,
-                flags=ARES_AI_NOSORT,
-            )
+            found = await self._found(host + self._suffix)
         except aiodns.error.DNSError as error:
             if error.args[0] == aiodns.error.ARES_ECONNREFUSED:
                 raise PostponedError("our own name servers cannot be reached") from error
@@ -98,13 +105,33 @@ class CaresResolver:
                 raise NoPublicAddressError from error
             reason = error.args[1] if len(error.args) > 1 else "no reply"
             raise LookupFailedError(str(reason)) from error
+        if len(found.nodes) > MAX_ADDRESSES:
+            raise LookupFailedError("it has too many addresses")
         if any(is_listed(normal_name(each.name), self._denied) for each in found.cnames):
             raise NoPublicAddressError
         return list(dict.fromkeys(_text(node.addr[0]) for node in found.nodes))
 
     async def close(self) -> None:
         """Stop all lookups."""
-        await self._channel.close()
+        await self._over_udp.close()
+        await self._over_tcp.close()
+
+    async def _found(self, name: str) -> AddrInfoResult:
+        try:
+            return await _look_up(self._over_udp, name)
+        except aiodns.error.DNSError as error:
+            if error.args[0] != aiodns.error.ARES_ENODATA:
+                raise
+            # There is none, or so many that the name server left out all of them.
+            with suppress(aiodns.error.DNSError, TimeoutError):
+                return await self._long_replies.look_up(name)
+            raise
+
+
+def _look_up(channel: aiodns.DNSResolver, name: str) -> Future[AddrInfoResult]:
+    return channel.getaddrinfo(
+        name, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=ARES_AI_NOSORT
+    )
 
 
 def _text(address: bytes | str) -> str:

@@ -54,7 +54,6 @@ FOUND = {
     "an alias": ["other.test", "127.0.0.1"],
     "aliases of aliases": [*(f"alias{n}.test" for n in range(10)), "127.0.0.1"],
     "more addresses than a datagram holds": ["127.0.0.1", *LOOPBACKS[:100]],
-    "a thousand addresses": ["127.0.0.1", *LOOPBACKS],
 }
 
 
@@ -71,7 +70,7 @@ FORBIDDEN: dict[str, Answer] = {
     "one address of two": ["127.0.0.1", "10.0.0.1"],
     "an IPv6 address beside one of IPv4": ["127.0.0.1", "::1"],
     "an IPv4 address in one of IPv6": ["127.0.0.1", "::ffff:10.0.0.1"],
-    "the last of a thousand addresses": [*LOOPBACKS, "169.254.169.254"],
+    "the last of a hundred addresses": [*LOOPBACKS[:99], "169.254.169.254"],
 }
 ABSENT: dict[str, Answer] = {
     "does not exist": NO_SUCH_NAME,
@@ -110,7 +109,7 @@ def forged(*records: bytes, claimed: int = 1) -> Forgery:
 
 QUESTION_NAME = b"\xc0\x0c"
 UNKNOWN: dict[str, Answer] = {
-    "has thousands of addresses": [f"127.{n >> 8}.{n & 255}.1" for n in range(2000)],
+    "has a thousand addresses": LOOPBACKS,
     "its server fails on": SERVER_FAILED,
     "its server refuses to look up": REFUSED,
     "is answered with an unknown error": 15,

@@ -1,13 +1,15 @@
 """Name lookups with a name server on loopback."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from daemon.config.machine_names import machine_names
-from daemon.egress.resolver import CaresResolver, NoPublicAddressError
-from tests.support.nameserver import NO_SUCH_NAME, name_server
+from daemon.egress.resolver import CaresResolver, LookupFailedError, NoPublicAddressError
+from tests.support.daemons import until
+from tests.support.nameserver import NO_SUCH_NAME, Answer, name_server
 
 
 async def test_a_lookup_returns_all_addresses_of_a_name() -> None:
@@ -19,6 +21,98 @@ async def test_a_lookup_returns_all_addresses_of_a_name() -> None:
 
         await resolver.close()
         assert sorted(found) == ["2606:2800:220:1::1", "93.184.216.34"]
+
+
+IPV4 = [f"93.184.{at // 256}.{at % 256}" for at in range(4000)]
+IPV6 = [f"2606:2800::{at:x}" for at in range(1, 61)]
+
+
+MANY = {
+    "60 and 60": (IPV4[:60] + IPV6, IPV4[:60]),  # those of IPv6 do not fit into a message
+    "60 of IPv6": (IPV6, IPV6),
+    "70 of IPv4": (IPV4[:70], IPV4[:70]),
+    "128 of IPv4": (IPV4[:128], IPV4[:128]),
+}
+
+
+@pytest.mark.parametrize(("answer", "found"), MANY.values(), ids=MANY)
+async def test_a_name_may_have_many_addresses(answer: list[str], found: list[str]) -> None:
+    async with name_server() as server:
+        server.answer = lambda _: answer
+        resolver = CaresResolver([server.address])
+
+        addresses = await resolver.addresses("many.test")
+
+        await resolver.close()
+        assert sorted(addresses) == sorted(found)
+
+
+async def test_a_name_with_too_many_addresses_is_refused() -> None:
+    async with name_server() as server:
+        server.answer = lambda _: IPV4[:129]
+        resolver = CaresResolver([server.address])
+
+        with pytest.raises(LookupFailedError, match=r"^it has too many addresses$"):
+            await resolver.addresses("many.test")
+
+        await resolver.close()
+
+
+async def test_what_fits_into_a_message_is_enough() -> None:
+    async with name_server() as server:
+        server.answer = lambda _: [*IPV4, IPV6[0]]
+        resolver = CaresResolver([server.address])
+
+        found = await resolver.addresses("many.test")
+
+        await resolver.close()
+        assert found == [IPV6[0]]
+        assert server.queries == ["many.test"] * 2  # one of each family, none over TCP
+
+
+async def test_names_beside_a_crowd_with_thousands_of_addresses_are_found() -> None:
+    answers = {"good": ["93.184.216.34"], "long": IPV6, "none": []}
+    async with name_server() as server:
+        server.answer = lambda name: answers.get(name.partition(".")[0], IPV4[:1000])
+        resolver = CaresResolver([server.address])
+        crowd = [asyncio.ensure_future(resolver.addresses(f"many{at}.test")) for at in range(5)]
+        await until(lambda: len(server.queries) > 2 * len(crowd))  # over TCP, too
+
+        good = await resolver.addresses("good.test")
+        with pytest.raises(NoPublicAddressError):
+            await resolver.addresses("none.test")
+        errors = await asyncio.gather(*crowd, return_exceptions=True)
+        long = await resolver.addresses("long.test")
+
+        await resolver.close()
+        assert good == ["93.184.216.34"]
+        assert {type(each) for each in errors} <= {LookupFailedError, NoPublicAddressError}
+        assert sorted(long) == sorted(IPV6)
+
+
+async def test_a_long_lookup_that_was_given_up_holds_up_the_next_for_a_second_at_most() -> None:
+    silent = asyncio.Event()
+
+    def answer(name: str) -> Answer:
+        if name == "silent.test" and server.queries.count(name) > 2:
+            silent.set()
+            return None
+        return IPV6
+
+    async with name_server() as server:
+        server.answer = answer
+        resolver = CaresResolver([server.address])
+        given_up = asyncio.ensure_future(resolver.addresses("silent.test"))
+        await silent.wait()
+        given_up.cancel()
+
+        async def is_found() -> bool:
+            with suppress(NoPublicAddressError):
+                return bool(await resolver.addresses("many.test"))
+            return False
+
+        await until(is_found, within=5)
+        await resolver.close()
 
 
 async def test_a_name_is_looked_up_again_once_its_reply_has_expired() -> None:
