@@ -12,6 +12,7 @@ from daemon.admin.server.request_turns import (
     FEW_WAITING,
     MAX_RUNNING,
     MAX_WAITING,
+    MOST_OVERSPENT_SECONDS,
     SHARE,
     RequestTurns,
     TooManyRequestsError,
@@ -85,7 +86,7 @@ async def test_callers_take_turns_once_the_time_is_spent() -> None:
     clock = Clock()
     turns = RequestTurns(clock=clock)
     async with requests(turns) as made:
-        turns.spend(BURST_SECONDS + 0.001)
+        turns.spend("x", BURST_SECONDS + 0.001)
         await made.send("a", "a", "a", "b", "c", "c")
         nothing = list(made.begun)
         clock.at += 60
@@ -99,7 +100,7 @@ async def test_requests_wait_until_their_share_has_paid_for_what_was_spent() -> 
     clock = Clock()
     turns = RequestTurns(clock=clock)
     async with requests(turns) as made:
-        turns.spend(BURST_SECONDS + 0.01 * SHARE)
+        turns.spend("x", BURST_SECONDS + 0.01 * SHARE)
         await made.send("a")
         clock.at += 0.009
         await asyncio.sleep(0.05)  # the timer has fired, and the clock is not far enough yet
@@ -110,13 +111,53 @@ async def test_requests_wait_until_their_share_has_paid_for_what_was_spent() -> 
     assert too_early == []
 
 
+async def test_what_a_caller_takes_beyond_the_share_delays_only_itself() -> None:
+    clock = Clock()
+    turns = RequestTurns(clock=clock)
+    async with requests(turns) as made:
+        turns.spend("a", 10)
+        await made.send("a", "b")
+        at_once = list(made.begun)
+        clock.at += MOST_OVERSPENT_SECONDS / SHARE + 0.01
+        await made.send("c")
+        soon = list(made.begun)
+        clock.at += 10 / SHARE
+        await made.send("d")
+
+    assert at_once == []
+    assert sorted(soon) == ["b", "c"]
+    assert sorted(made.begun) == ["a", "b", "c", "d"]
+
+
+async def test_a_debt_ends_by_itself_after_others_have_begun() -> None:
+    turns = RequestTurns()
+    async with requests(turns) as made:
+        turns.spend("a", BURST_SECONDS + 2 * MOST_OVERSPENT_SECONDS + 0.02)
+        await made.send("a", "b")
+        await until(lambda: len(made.begun) == 2)
+
+    assert made.begun == ["b", "a"]
+
+
+async def test_what_is_spent_as_slowly_as_it_is_earned_makes_no_debt() -> None:
+    clock = Clock()
+    turns = RequestTurns(clock=clock)
+    async with requests(turns) as made:
+        for _ in range(100):
+            turns.spend("a", 0.9 * BURST_SECONDS)
+            clock.at += BURST_SECONDS / SHARE
+        await made.send("a")
+
+    assert made.begun == ["a"]
+
+
 async def test_an_idle_hour_earns_no_more_than_a_burst() -> None:
     clock = Clock()
     turns = RequestTurns(clock=clock)
     async with requests(turns) as made:
         clock.at += 3600
         await made.send("a")
-        turns.spend(BURST_SECONDS)
+        turns.spend("x", BURST_SECONDS)
         await made.send("a")
 
     assert made.begun == ["a"]

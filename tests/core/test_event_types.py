@@ -79,3 +79,8 @@ def test_a_pattern_matches_a_type_by_name_or_final_wildcard(pattern: str, expect
 def test_the_closest_type_is_the_one_that_a_misspelt_name_means() -> None:
     assert closest_event_type("email.open") == "email.opened"
     assert closest_event_type("xyz") is None
+
+
+def test_no_type_is_closest_to_what_is_much_longer_than_any() -> None:
+    assert closest_event_type("contact.unsubscribed" + "_" * 20) == "contact.unsubscribed"
+    assert closest_event_type("contact.unsubscribed" + "_" * 21) is None

@@ -21,7 +21,11 @@ from daemon.admin.resources.webhook_settings import (
     given_members,
     new_settings,
 )
-from daemon.admin.views.webhooks import created_webhook_response, webhook_response
+from daemon.admin.views.webhooks import (
+    created_webhook_response,
+    webhook_response,
+    webhooks_response,
+)
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.runtime.offload import Offload
@@ -104,13 +108,9 @@ class Webhooks:
             if not found and await tenants.exists(db, tenant_id) is False:
                 raise not_found("tenant")
         page = found[: query.limit]
-        return ApiResponse(
-            200,
-            schemas.WebhookList(
-                webhooks=[webhook_response(each, self.vault, self.emails.allowed) for each in page],
-                next=str(page[-1].id) if len(found) > query.limit else None,
-            ),
-        )
+        next_id = str(page[-1].id) if len(found) > query.limit else None
+        shown = await webhooks_response(page, self.vault, self.emails.allowed, next_id=next_id)
+        return ApiResponse(200, shown)
 
     @operation(
         "GET /api/webhooks/{id}",

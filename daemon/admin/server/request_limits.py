@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -41,7 +42,7 @@ def limit_load(
             sentence = "too many of your requests are waiting: send fewer at once"
             raise Problem(429, sentence, headers=RETRY_SOON) from None
         try:
-            return await TimedSteps(handler(request), turns.spend)
+            return await TimedSteps(handler(request), partial(turns.spend, caller))
         finally:
             turns.end(caller)
 

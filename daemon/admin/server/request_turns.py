@@ -2,7 +2,8 @@
 The order in which API requests begin: callers in turn, within a share of the event loop's time.
 
 Deliveries run on the same loop. Without a share, a client with many cheap requests at once would
-delay them.
+delay them. What a request takes beyond the share is a debt of its caller: others need not wait for
+that.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from collections.abc import Callable, Hashable
 # Of the loop's time, on average and at once.
 SHARE = 0.25
 BURST_SECONDS = 0.05
+# What all callers wait for at most; the rest is a debt of the caller that spent it.
+MOST_OVERSPENT_SECONDS = 0.05
 # Reading the head and writing the response, which happen outside of the handler.
 OVERHEAD_SECONDS = 0.0003
 # Of one caller, so that its requests leave database connections to others, and memory to all.
@@ -38,6 +41,8 @@ class RequestTurns:
         self._running: Counter[Hashable] = Counter()
         self._balance = BURST_SECONDS
         self._balance_at = clock()
+        # When each caller with a debt has paid it.
+        self._paid_at: dict[Hashable, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def begin(self, caller: Hashable) -> None:
@@ -65,9 +70,14 @@ class RequestTurns:
             del self._running[caller]
         self._begin_next()
 
-    def spend(self, seconds: float) -> None:
-        """Note how much of the loop's time a request has taken."""
+    def spend(self, caller: Hashable, seconds: float) -> None:
+        """Note how much of the loop's time a request of this caller has taken."""
+        now = self._earn()
         self._balance -= seconds
+        overspent = -MOST_OVERSPENT_SECONDS - self._balance
+        if overspent > 0:
+            self._balance = -MOST_OVERSPENT_SECONDS
+            self._paid_at[caller] = max(self._paid_at.get(caller, now), now) + overspent / SHARE
 
     def _add(self, caller: Hashable) -> asyncio.Future[None]:
         own = self._waiting.setdefault(caller, deque())
@@ -81,6 +91,7 @@ class RequestTurns:
         return turn
 
     def _begin_next(self) -> None:
+        self._forget_paid_debts()
         while (caller := self._next_caller()) is not None:
             wait = self._wait()
             if wait > 0:
@@ -93,22 +104,38 @@ class RequestTurns:
             if not turn.cancelled():
                 turn.set_result(None)
                 self._running[caller] += 1
-                self.spend(OVERHEAD_SECONDS)
+                self.spend(caller, OVERHEAD_SECONDS)
+        if debts := [self._paid_at[each] for each in self._waiting if each in self._paid_at]:
+            self._begin_later(min(debts) - self._clock())
 
     def _next_caller(self) -> Hashable | None:
-        return next((each for each in self._waiting if self._running[each] < MAX_RUNNING), None)
+        return next(filter(self._may_begin, self._waiting), None)
+
+    def _may_begin(self, caller: Hashable) -> bool:
+        return caller not in self._paid_at and self._running[caller] < MAX_RUNNING
+
+    def _forget_paid_debts(self) -> None:
+        now = self._clock()
+        for caller in [each for each, paid_at in self._paid_at.items() if paid_at <= now]:
+            del self._paid_at[caller]
 
     def _wait(self) -> float:
         """The seconds until the share of the loop's time allows another request."""
+        self._earn()
+        return max(0.0, -self._balance / SHARE)
+
+    def _earn(self) -> float:
+        """Add the share of the time since the last call; return the present time."""
         now = self._clock()
         earned = (now - self._balance_at) * SHARE
         self._balance = min(self._balance + earned, BURST_SECONDS)
         self._balance_at = now
-        return max(0.0, -self._balance / SHARE)
+        return now
 
     def _begin_later(self, seconds: float) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._begin_after_wait)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._begin_after_wait)
 
     def _begin_after_wait(self) -> None:
         self._timer = None

@@ -1,17 +1,19 @@
 """Webhooks in responses, without their secrets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from daemon.admin import schemas
 from daemon.admin.views.json_text import json_fragment, json_object
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
+from daemon.core.matching.limits import MOST_TYPES
 from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.mail_recipients import AllowedRecipients, needs_confirmation
 from daemon.core.unprintable import escape
+from daemon.runtime.time_slice import TimeSlice
 from daemon.secrets.bound_values import members_to_set_again
 from daemon.secrets.custom_headers import parse_custom_headers
 from daemon.secrets.encryption import Vault
@@ -22,11 +24,32 @@ UNCONFIRMED = (
 )
 
 
+# Names in warnings: beyond these, the application wrote a filter that is unusable anyhow.
+MOST_NAMES = MOST_TYPES
+LONGEST_NAME = 100
+MOST_SUGGESTIONS = 3  # of one webhook
+
+
 def webhook_response(
     webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients
 ) -> schemas.Webhook:
     """Show a webhook; header values are hidden. `allowed` addresses need no confirmation."""
     return schemas.Webhook(**_members(webhook, vault, allowed))
+
+
+async def webhooks_response(
+    webhooks: Sequence[WebhookEntry],
+    vault: Vault,
+    allowed: AllowedRecipients,
+    *,
+    next_id: str | None,
+) -> schemas.WebhookList:
+    """Show webhooks as `webhook_response` does, but without suggestions in their warnings."""
+    shown, time_slice = [], TimeSlice()
+    for each in webhooks:
+        shown.append(schemas.Webhook(**_members(each, vault, allowed, suggestions=0)))
+        await time_slice.yield_if_used()
+    return schemas.WebhookList(webhooks=shown, next=next_id)
 
 
 def created_webhook_response(
@@ -36,7 +59,13 @@ def created_webhook_response(
     return schemas.CreatedWebhook(**_members(webhook, vault, allowed), secret_key=secret)
 
 
-def _members(webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients) -> dict[str, Any]:
+def _members(
+    webhook: WebhookEntry,
+    vault: Vault,
+    allowed: AllowedRecipients,
+    *,
+    suggestions: int = MOST_SUGGESTIONS,
+) -> dict[str, Any]:
     settings, secrets = webhook.settings, webhook.secrets
     confirmed = _email_confirmed(webhook, allowed)
     return {
@@ -65,7 +94,7 @@ def _members(webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients) ->
         "warnings": [
             *([UNCONFIRMED] if confirmed is False else []),
             *_origin_warnings(secrets, vault),
-            *_type_warnings(settings),
+            *_type_warnings(settings, suggestions=suggestions),
         ],
     }
 
@@ -88,24 +117,25 @@ def _origin_warnings(secrets: StoredSecrets, vault: Vault) -> list[str]:
     return [f"{member}: {sentence}" for member, sentence in members.items()]
 
 
-def _type_warnings(settings: WebhookSettings) -> list[str]:
+def _type_warnings(settings: WebhookSettings, *, suggestions: int) -> Iterator[str]:
     """Name the unknown event types: typing errors, or types of the application's own."""
+    for at, (member, name) in enumerate(_unknown_types(settings)):
+        shown = escape(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
+        similar = closest_event_type(name) if at < suggestions else None
+        hint = f"; did you mean {similar}?" if similar else ""
+        yield f"{member}: {shown} is none of the {len(EVENT_TYPES)} event types{hint}"
+
+
+def _unknown_types(settings: WebhookSettings) -> Iterator[tuple[str, str]]:
     in_filters = json_object(settings.event_filters).get("event_types")
     names_by_member = {
         "eventTypes": _strings(settings.event_types or ()),
-        "eventFilters.event_types": in_filters if isinstance(in_filters, list) else None,
+        "eventFilters.event_types": in_filters if isinstance(in_filters, list) else [],
     }
-    return [
-        f"{member}: {escape(name)} is none of the {len(EVENT_TYPES)} event types{_suggestion(name)}"
-        for member, names in names_by_member.items()
-        for name in names or ()
-        if isinstance(name, str) and not matches_any_type(name)
-    ]
-
-
-def _suggestion(name: str) -> str:
-    similar = closest_event_type(name)
-    return f"; did you mean {similar}?" if similar else ""
+    for member, names in names_by_member.items():
+        for name in names[:MOST_NAMES]:
+            if isinstance(name, str) and not matches_any_type(name):
+                yield member, name
 
 
 def _hidden_headers(custom_headers: str | None) -> dict[str, str] | None:
