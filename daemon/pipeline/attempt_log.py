@@ -1,5 +1,7 @@
 """The log of the pipeline: one canonical line for each stored attempt, one for each transition."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from daemon.core.model.attempts import AttemptResult, Claim
@@ -30,9 +32,19 @@ class AttemptLog:
             line["retry_in_s"] = round(verdict.retry_in.total_seconds(), 3)
         self._log.info("delivery.attempted", **line)
 
-    def lease_lost(self, claim: Claim) -> None:
-        """Log a result that came after its lease was lost, and so changed nothing."""
-        self._log.warning("delivery.lease_lost", delivery_id=str(claim.delivery_id))
+    def leases_lost(self, claims: Sequence[Claim]) -> None:
+        """
+        Log results that came after their leases were lost, and so changed nothing.
+
+        One line names the first of them: there may be hundreds, as when their webhook was deleted.
+        """
+        first = claims[0]
+        self._log.warning(
+            "delivery.lease_lost",
+            delivery_id=str(first.delivery_id),
+            webhook_id=str(first.webhook_id),
+            count=len(claims),
+        )
 
     def id_taken(self, delivery_id: DeliveryId, row_id: DeliveryId) -> None:
         """Log a result that has another id than its attempt: a foreign row has that one."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daemon.core.model.attempts import AttemptResult
+from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.endpoints import HealthChange
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.model.notices import Notice
@@ -46,8 +46,15 @@ class ResultReport:
     def stored(self, stored: Stored) -> None:
         """Report the results of one transaction."""
         self._metrics.attempts.observe(stored.free)
+        lost: list[Claim] = []
         for result in stored.free:
-            self._attempted(result, stored)
+            if result.claim.delivery_id in stored.next_due:
+                self._attempted(result, stored)
+            else:
+                lost.append(result.claim)
+        if lost:
+            self._metrics.pipeline.leases_lost.inc(len(lost))
+            self._log.leases_lost(lost)
         for delivery_id, row_id in stored.renamed.items():
             self._log.id_taken(delivery_id, row_id)
         for change in stored.changes:
@@ -60,10 +67,6 @@ class ResultReport:
 
     def _attempted(self, result: AttemptResult, stored: Stored) -> None:
         claim, verdict = result.claim, result.verdict
-        if claim.delivery_id not in stored.next_due:
-            self._metrics.pipeline.leases_lost.inc()
-            self._log.lease_lost(claim)
-            return
         self._metrics.pipeline.deliveries_created.inc(claim.from_inbox)
         if verdict.retry_in is not None:
             due = stored.next_due[claim.delivery_id]

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.core.errors import STATEMENT_FAILURES, PostponedError
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
@@ -168,6 +169,36 @@ async def test_a_fault_of_the_daemon_changes_neither_the_window_of_a_lane_nor_it
 
         assert (lane.window, lane.mean_ms, lane.slow) == (window, mean_ms, True)
         assert await count(app, "status = 'pending_retry' AND attempt_number = 1") == 5
+
+
+async def test_results_that_lost_their_leases_together_are_one_line_in_the_log(
+    app: Application, database: str
+) -> None:
+    responded = asyncio.Event()
+
+    async def respond(claim: Claim) -> AttemptResult:
+        await responded.wait()
+        return await deliver(claim)
+
+    webhook = WebhookId(await app.webhook(await app.tenant(), "https://receiver.example/"))
+    attempts = ScriptedAttempts(deliver)
+    with capture_logs() as logs:
+        async with running(database, attempts) as parts:
+            await insert_pending(app, webhook, 22)
+            parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
+            await until(lambda: has_delivered(app, 22))
+            attempts._make, attempts.made = respond, 0
+            await insert_pending(app, webhook, 15)
+            parts.waker.announce(webhook, 0.0, None, tenant_id=TENANT)
+            await until(lambda: attempts.made >= 15)
+            await app.db.execute("DELETE FROM webhooks WHERE id = $1", webhook)
+            responded.set()
+            await until(lambda: parts.dispatcher.in_flight == parts.results.backlog == 0)
+
+    lines = [each for each in logs if each["event"] == "delivery.lease_lost"]
+    assert len(lines) <= 2
+    assert sum(each["count"] for each in lines) == 15
+    assert {each["webhook_id"] for each in lines} == {str(webhook)}
 
 
 @pytest.mark.parametrize("error", STATEMENT_FAILURES)
