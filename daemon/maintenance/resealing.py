@@ -29,7 +29,9 @@ log = structlog.get_logger()
 
 BATCH_SIZE = 100
 REST_SECONDS = 1.0
-# Secrets are counted for the metrics every so many rounds.
+# Previous secrets, which no attempt uses any more, are removed every so many rounds.
+ROUNDS_PER_REMOVAL = 5
+# Secrets are counted for the metrics every so many rounds: a multiple of the former.
 ROUNDS_PER_COUNT = 60
 # Rounds after a change of keys that still search for rows which others had locked: one minute.
 MAX_LOCKED_ROW_ROUNDS = 60
@@ -67,10 +69,11 @@ class Resealer:
             bound = await self._bind_batch() if self._vault.binding_pending else 0
             if bound or await self._seal_batch(newest) == BATCH_SIZE:
                 return 0.0
-        async with self._database.transaction() as db:
-            await secrets.remove_expired(db)
-            if self._rounds % ROUNDS_PER_COUNT == 0:
-                await self._report(db)
+        if self._rounds % ROUNDS_PER_REMOVAL == 0:
+            async with self._database.connection() as db:
+                await secrets.remove_expired(db)
+                if self._rounds % ROUNDS_PER_COUNT == 0:
+                    await self._report(db)
         self._rounds += 1
         return REST_SECONDS
 
