@@ -7,7 +7,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LARGE = 256 * 1024  # characters; less is printed within a few milliseconds at worst
+LARGE = 64 * 1024  # characters; less is printed within some ten milliseconds at worst
 
 
 class Offload:
