@@ -118,8 +118,7 @@ class Database:
             except (TimeoutError, asyncio.CancelledError):
                 raise  # `connection` terminates it, and so the transaction ends
             except BaseException:
-                if not connection.is_closed():
-                    await connection.execute("ROLLBACK")
+                await _roll_back(connection)
                 raise
             await connection.execute("COMMIT")
 
@@ -151,3 +150,13 @@ class Database:
 
 async def _keep_settings(connection: Connection) -> None:
     """Reset nothing: the usual reset takes a round trip, and would undo the settings."""
+
+
+async def _roll_back(connection: Connection) -> None:
+    """End a transaction; a connection that is being lost is ended, and hides no error."""
+    if connection.is_closed():
+        return
+    try:
+        await connection.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
