@@ -15,7 +15,7 @@ from daemon.pipeline.lane_waker import LaneWaker
 from daemon.store.database import Database
 from daemon.store.lanes import tenants_of
 
-CHECK_SECONDS = 4.0  # events and due deliveries are polled each second anyway
+CHECK_SECONDS = 1.0
 EVENTS, DUE = "webhookd_events", "webhookd_due"
 # How often events are looked for while their channel is flooded.
 FLOODED_POLL_SECONDS = 0.1
