@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from daemon.core.matching.limits import MOST_TYPES
-from daemon.core.policy.email_addresses import LONGEST_ENTERED, parse_address
+from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.headers import LONGEST_VALUE, MOST_HEADERS
 from daemon.core.policy.urls import LONGEST_URL
 from daemon.core.unprintable import UNPRINTABLE
@@ -124,9 +124,9 @@ EventTypePatterns = Annotated[list[EventTypePattern], Field(max_length=MOST_TYPE
 MailAddress = Annotated[
     str,
     Field(
-        max_length=LONGEST_ENTERED,
         json_schema_extra={
-            # International domains are accepted too; an address that is too long is not.
+            # International domains are accepted too; an address that is too long is not: one
+            # length would not say that its parts have limits of their own.
             "pattern": rf"^{ATOM}(\.{ATOM})*@{LABEL}(\.{LABEL})*$",
             "examples": ["ops@example.com"],
         },
