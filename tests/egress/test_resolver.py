@@ -82,8 +82,14 @@ async def test_names_beside_a_crowd_with_thousands_of_addresses_are_found() -> N
         with pytest.raises(NoPublicAddressError):
             await resolver.addresses("none.test")
         errors = await asyncio.gather(*crowd, return_exceptions=True)
-        long = await resolver.addresses("long.test")
+        long: list[str] = []
 
+        async def is_found() -> bool:  # once the channel has rested
+            with suppress(NoPublicAddressError):
+                long[:] = await resolver.addresses("long.test")
+            return bool(long)
+
+        await until(is_found, within=10)
         await resolver.close()
         assert good == ["93.184.216.34"]
         assert {type(each) for each in errors} <= {LookupFailedError, NoPublicAddressError}
