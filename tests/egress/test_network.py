@@ -15,6 +15,7 @@ import pytest
 
 from daemon.core.outcomes.network_faults import Route
 from daemon.egress.network import NetworkLostError, OwnNetwork
+from daemon.egress.response_reader import NO_RESPONSE
 from tests.faults.report import errors_logged
 from tests.namespace import runner
 from tests.namespace.outage import FAR, NAME, NEIGHBOUR, SIX, UNROUTED
@@ -74,7 +75,8 @@ def test_an_outage_of_our_own_postpones(
 def test_an_absent_host_is_a_failure_while_our_network_works(
     found: dict[str, dict[str, str]], step: str
 ) -> None:
-    assert found[step][NEIGHBOUR] == NO_ROUTE
+    # Seldom, on a busy machine, the loop says first that the connection was lost: a failure, too.
+    assert found[step][NEIGHBOUR] in (NO_ROUTE, NO_RESPONSE)
 
 
 @pytest.mark.parametrize("step", ["one host has no route", "the route is back"])
