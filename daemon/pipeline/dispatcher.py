@@ -267,7 +267,7 @@ class Dispatcher:
         except asyncio.CancelledError:
             self._return(claim)
             raise
-        except Exception as error:  # noqa: BLE001  told apart below
+        except Exception as error:  # noqa: BLE001  `_end` judges them
             result = error
         self._end(claim, result)
 
