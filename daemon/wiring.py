@@ -25,6 +25,7 @@ from daemon.core.scheduling.lanes import Lanes
 from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
+from daemon.maintenance.history_partitions import HistoryPartitions
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
@@ -118,11 +119,12 @@ def build(config: Config, database: Database) -> Components:
         audit=config.retention.audit,
         metrics=metrics,
     )
+    partitions = HistoryPartitions(database, retention=config.retention.deliveries)
     replayer = Replayer(database, lanes, waker, metrics=metrics)
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
         *(pipeline.lane_sync, pipeline.listener),
-        *(replayer, resealer, retention, schema_watch),
+        *(replayer, resealer, retention, partitions, schema_watch),
     )
     return Components(
         pipeline=pipeline,

@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,8 +18,10 @@ import hypothesis
 import pytest
 import uvloop
 
+from daemon.store.partitioning import Layout
 from tests.support.application import Application
 from tests.support.certificates import Authority
+from tests.support.layouts import make
 from tests.support.postgres import (
     ClonedDatabases,
     run_in_new_loop,
@@ -40,6 +43,25 @@ TIMING_TESTS = (
     "faults/test_outages.py",
     "faults/test_slow_endpoints.py",
     "runtime/test_loop.py",
+)
+# These tests are run for each way in which deliveries may be stored.
+LAYOUT_TESTS = (
+    "admin/test_deliveries.py",
+    "maintenance/test_erasure_concurrency.py",
+    "maintenance/test_pruning.py",
+    "pipeline/test_foreign_locks.py",
+    "pipeline/test_inserted_deliveries.py",
+    "pipeline/test_isolation.py",
+    "replay/test_cancellation.py",
+    "replay/test_exhausted.py",
+    "store/test_application_rows.py",
+    "store/test_bounded_statements.py",
+    "store/test_contested_results.py",
+    "store/test_failing_claims.py",
+    "store/test_inserts.py",
+    "store/test_moved_rows.py",
+    "store/test_retries.py",
+    "store/test_schema_trust.py",
 )
 
 # A slow example shows that the machine is busy, not that the code is slow.
@@ -65,6 +87,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _measures_time(item.path):
             item.add_marker(pytest.mark.timing)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    path = Path(metafunc.module.__file__).relative_to(TESTS).as_posix()
+    if path in LAYOUT_TESTS and "layout" in metafunc.fixturenames:
+        metafunc.parametrize("layout", list(Layout), ids=lambda each: each.value, indirect=True)
 
 
 def _measures_time(path: Path) -> bool:
@@ -111,24 +139,55 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres_url: str) -> Iterator[str]:
     """The name of a database with all migrations applied and no rows in it, to be cloned."""
-    from daemon.store.migrations import migrate
+    with _template(postgres_url, Layout.PARTITIONED) as name:
+        yield name
 
-    with temporary_database(postgres_url) as url:
-        run_in_new_loop(migrate(url))
+
+@contextmanager
+def _template(server: str, layout: Layout) -> Iterator[str]:
+    with temporary_database(server) as url:
+        run_in_new_loop(make(url, layout))
         yield urlsplit(url).path.removeprefix("/")
 
 
+@contextmanager
+def _cloned(server: str, layout: Layout) -> Iterator[ClonedDatabases]:
+    with _template(server, layout) as template:
+        databases = ClonedDatabases(server, template)
+        yield databases
+        databases.close()
+
+
 @pytest.fixture(scope="session")
-def migrated_databases(postgres_url: str, migrated_template: str) -> Iterator[ClonedDatabases]:
+def partitioned_databases(postgres_url: str, migrated_template: str) -> Iterator[ClonedDatabases]:
     databases = ClonedDatabases(postgres_url, migrated_template)
     yield databases
     databases.close()
 
 
+@pytest.fixture(scope="session")
+def plain_databases(postgres_url: str) -> Iterator[ClonedDatabases]:
+    with _cloned(postgres_url, Layout.PLAIN) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def converted_databases(postgres_url: str) -> Iterator[ClonedDatabases]:
+    with _cloned(postgres_url, Layout.CONVERTED) as databases:
+        yield databases
+
+
 @pytest.fixture
-def database(migrated_databases: ClonedDatabases) -> Iterator[str]:
+def layout(request: pytest.FixtureRequest) -> Layout:
+    """How `webhook_deliveries` is stored in this test's database."""
+    return getattr(request, "param", Layout.PARTITIONED)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, layout: Layout) -> Iterator[str]:
     """The URL of a migrated database for this test alone."""
-    with migrated_databases.database() as url:
+    databases: ClonedDatabases = request.getfixturevalue(f"{layout.value}_databases")
+    with databases.database() as url:
         yield url
 
 

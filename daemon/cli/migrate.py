@@ -8,7 +8,6 @@ from daemon.cli.support.options import ConfigOption, load_config, switch
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.store.migrations import Migration
 
 
 @app.command()
@@ -17,16 +16,26 @@ def migrate(
     dry_run: Annotated[bool, switch("--dry-run", "Only list the missing migrations.")] = False,
 ) -> None:
     """Bring the database's schema up to date."""
-    missing = asyncio.run(_migrate(load_config(config), dry_run=dry_run))
-    for migration in missing:
-        print(f"{'missing' if dry_run else 'applied'} {migration.name}")
-    if not missing:
-        print("the schema is up to date")
+    asyncio.run(_migrate(load_config(config), dry_run=dry_run))
 
 
-async def _migrate(config: "Config", *, dry_run: bool) -> "list[Migration]":
+async def _migrate(config: "Config", *, dry_run: bool) -> None:
     from daemon.cli.support.databases import database_url
     from daemon.store.migrations import migrate
+    from daemon.store.partitioning import convert
 
     async with database_url(config, migrated=False) as url:
-        return await migrate(url, dry_run=dry_run)
+        missing = await migrate(url, dry_run=dry_run)
+        for migration in missing:
+            print(f"{'missing' if dry_run else 'applied'} {migration.name}")
+        if dry_run and missing:  # one of them may be what the conversion needs
+            return
+        conversion = await convert(url, dry_run=dry_run)
+    if conversion.obstacles:
+        print(f"webhook_deliveries stays one table: {'; '.join(conversion.obstacles)}")
+    elif conversion.is_due and dry_run:
+        print("unconverted webhook_deliveries: will become partitions")
+    elif conversion.is_due:
+        print("converted webhook_deliveries to partitions")
+    elif not missing:
+        print("the schema is up to date")

@@ -10,7 +10,7 @@ within a second, as it is to those that are claimed.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -62,6 +62,8 @@ class FirstAttempts:
         self._put_off: list[NewDelivery] = []
         self._per_event = 1.0  # attempts
         self._most_are_queued = True
+        # Whether the last insert of these was interrupted, so that they may have been committed.
+        self._end_unknown = False
 
     @property
     def full(self) -> bool:
@@ -152,12 +154,17 @@ class FirstAttempts:
             if not rows:
                 return
             try:
-                for event in await self._insert(self._by_event(rows)):
+                # Ids of attempts that are over may be inserted again: nothing would stop that.
+                ids = [each.id for each in rows]
+                stored = await self._stored(ids) if self._end_unknown else set()
+                self._end_unknown = True
+                for event in await self._insert(self._by_event(rows, stored)):
                     for each in event.ids or ():
                         self._events.abandon(each)
             except BaseException:
                 self._put_off = rows + self._put_off
                 raise
+            self._end_unknown = False
             self._events.settle(each.id for each in rows if self._events.is_open(each.id))
 
     async def _insert(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
@@ -168,29 +175,35 @@ class FirstAttempts:
             if len(matched) > 1:
                 return [failed for each in matched for failed in await self._insert([each])]
             [event] = matched
-            if await self._is_inserted(event):
+            ids = event.ids or ()
+            if await self._stored(ids) == set(ids):
                 return []
             log.exception("event.not_fanned_out", event_id=str(event.leased.event.id))
             return [event]
         return []
 
-    async def _is_inserted(self, matched: MatchedEvent) -> bool:
-        """Whether the rows are there already: the connection was lost while they were committed."""
-        ids = list(matched.ids or ())
+    async def _stored(self, ids: Sequence[DeliveryId]) -> set[DeliveryId]:
+        """Those that have a row: the connection was lost while they were being committed."""
         async with self._database.connection() as db:
-            return await results.stored(db, ids) == set(ids)
+            return await results.stored(db, ids)
 
-    def _by_event(self, rows: Sequence[NewDelivery]) -> list[MatchedEvent]:
-        """The rows by event, with its present lease; it ends if these are its last."""
+    def _by_event(
+        self, rows: Sequence[NewDelivery], stored: Collection[DeliveryId]
+    ) -> list[MatchedEvent]:
+        """
+        The rows by event, with its present lease; it ends if these are its last.
+
+        What is `stored` is left out, and counts nevertheless.
+        """
         by_event: dict[OpenEvent, list[NewDelivery]] = defaultdict(list)
         for each in rows:
             by_event[self._events.of(each.id)].append(each)
         return [
             MatchedEvent(
                 event.leased,
-                [each.webhook_id for each in several],
+                [each.webhook_id for each in several if each.id not in stored],
                 several[0].payload_bytes,
-                ids=[each.id for each in several],
+                ids=[each.id for each in several if each.id not in stored],
                 ends=len(several) == event.unsettled,
             )
             for event, several in by_event.items()

@@ -134,7 +134,7 @@ class FirstResults:
             inserted.next_due,
             frozenset(locked | inserted.locked),
             inserted.renamed,
-            contested=bool(inserted.locked or inserted.renamed),
+            contested=inserted.is_contested,
         )
 
 

@@ -21,7 +21,7 @@ class Stored:
     """
     What one transaction did: `next_due` has a time or None for every stored result.
 
-    `renamed` has the ids of the rows of first attempts whose own ids foreign rows have; `contested`
+    `renamed` has the ids of the rows of attempts whose own ids foreign rows have; `contested`
     says that there were such, or that rows of open transactions had them.
     """
 

@@ -27,6 +27,7 @@ from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.result_report import ResultReport, Stored
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims, endpoint_health, notices, results
+from daemon.store.contested_results import ContestedInsert, store_contested
 from daemon.store.database import Database
 from daemon.store.session import Connection
 
@@ -274,7 +275,9 @@ class ResultWriter:
         locked_webhooks = await _locked_webhooks(db, batch, health)
         free, held = _split(batch, lambda r: r.claim.webhook_id in locked_webhooks)
         claimed, first = _split(free, lambda r: r.claim.from_inbox)
-        next_due = await results.store(db, claimed, bare=bare)
+        store = store_contested if careful else _store
+        claimed_stored = await store(db, claimed, bare=bare)
+        next_due = claimed_stored.next_due
         missed = [r.claim for r in claimed if r.claim.delivery_id not in next_due]
         first_stored = await self._first_results.store(
             db, first, webhooks=health.keys(), bare=bare, careful=careful
@@ -292,8 +295,8 @@ class ResultWriter:
         free, locked = _split(free, lambda r: r.claim.delivery_id in locked_rows)
         return Stored(
             *(free, held + locked, next_due, changes, recovered, transitions),
-            renamed=first_stored.renamed,
-            contested=first_stored.contested,
+            renamed={**first_stored.renamed, **claimed_stored.renamed},
+            contested=first_stored.contested or claimed_stored.is_contested,
         )
 
     def _is_news(self, change: HealthChange, before: Mapping[WebhookId, Health]) -> bool:
@@ -317,6 +320,10 @@ class ResultWriter:
             self._success_written_at.clear()
         self._success_written_at[webhook_id] = now
         return True
+
+
+async def _store(db: Connection, batch: Sequence[AttemptResult], *, bare: bool) -> ContestedInsert:
+    return ContestedInsert(await results.store(db, batch, bare=bare))
 
 
 def _split(

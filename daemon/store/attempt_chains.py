@@ -9,7 +9,7 @@ webhook's index instead, and read all of the webhook's attempts each time.
 EXHAUSTED = """
     -- `d` is the last attempt of its chain, was made and failed, and no attempt of it succeeded or
     -- is pending.
-    (d.status::text = 'failed' AND NOT d.too_large AND NOT EXISTS (
+    (d.status::text IS NOT DISTINCT FROM 'failed' AND NOT d.too_large AND NOT EXISTS (
          SELECT
            FROM webhook_deliveries AS other
           WHERE (other.event_id, other.webhook_id) >= (d.event_id, d.webhook_id)

@@ -58,7 +58,8 @@ class AttemptDetails:
 
 
 COLUMNS = f"""
-           d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type, d.status,
+           d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type,
+           coalesce(d.status, '') AS status,
            d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
            d.error_message, d.replay_id, {EXHAUSTED} AS exhausted"""
 

@@ -76,10 +76,10 @@ LEASE_DUE = f"""
     ), asked AS MATERIALIZED (
         -- Found by their keys alone: a planner without statistics might read all of the endpoint's
         -- attempts instead.
-        SELECT lane.id AS lane_id, d.id, d.webhook_id, d.status, d.next_retry_at, d.leased_until
+        SELECT lane.id AS lane_id, d.id, d.webhook_id, d.next_retry_at, d.leased_until
           FROM lane
           CROSS JOIN LATERAL pg_catalog.unnest(lane.requested[:lane.max_claims]) AS wanted (id)
-          JOIN webhook_deliveries AS d ON d.id = wanted.id
+          JOIN webhook_deliveries AS d ON d.id = wanted.id AND d.status::text = 'pending_retry'
            FOR UPDATE OF d SKIP LOCKED
     ), due AS MATERIALIZED (
         SELECT lane.*, d.id AS delivery_id
@@ -98,7 +98,7 @@ LEASE_DUE = f"""
         SELECT lane.*, asked.id
           FROM lane
           JOIN asked ON asked.lane_id = lane.id AND asked.webhook_id = lane.id
-         WHERE asked.status::text = 'pending_retry' AND asked.next_retry_at <= now()
+         WHERE asked.next_retry_at <= now()
            AND (asked.leased_until IS NULL OR asked.leased_until < now())
     ), probing AS (
         UPDATE webhooks AS w
@@ -116,7 +116,7 @@ LEASE_DUE = f"""
         UPDATE webhook_deliveries AS d
            SET leased_until = now() + $4::interval
           FROM due
-         WHERE d.id = due.delivery_id
+         WHERE d.id = due.delivery_id AND d.status::text = 'pending_retry'
      RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret_key,
                due.custom_headers, due.client_certificate, due.client_key, due.failing_since
     ), found AS MATERIALIZED (
@@ -229,7 +229,9 @@ def _claim(row: Any, lease: timedelta) -> Claim:
 
 
 NOTE_SIZE = """
-    UPDATE webhook_deliveries SET payload_bytes = $3 WHERE id = $1 AND leased_until = $2
+    UPDATE webhook_deliveries
+       SET payload_bytes = $3
+     WHERE id = $1 AND status::text = 'pending_retry' AND leased_until = $2
 """
 
 
@@ -243,13 +245,14 @@ CLEAR_LEASES = """
         -- A row that another transaction holds must not delay all others: its lease lapses.
         SELECT d.id
           FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
-          JOIN webhook_deliveries AS d ON d.id = held.id AND d.leased_until = held.leased_until
+          JOIN webhook_deliveries AS d ON d.id = held.id AND d.status::text = 'pending_retry'
+                                      AND d.leased_until = held.leased_until
            FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE webhook_deliveries AS d
        SET leased_until = NULL
       FROM held
-     WHERE d.id = held.id
+     WHERE d.id = held.id AND d.status::text = 'pending_retry'
 """
 
 
@@ -279,13 +282,14 @@ PROLONG_LEASES = """
     WITH held AS MATERIALIZED (
         SELECT d.id
           FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
-          JOIN webhook_deliveries AS d ON d.id = held.id AND d.leased_until = held.leased_until
+          JOIN webhook_deliveries AS d ON d.id = held.id AND d.status::text = 'pending_retry'
+                                      AND d.leased_until = held.leased_until
            FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE webhook_deliveries AS d
        SET leased_until = now() + $3::interval
       FROM held
-     WHERE d.id = held.id
+     WHERE d.id = held.id AND d.status::text = 'pending_retry'
  RETURNING d.id, d.leased_until
 """
 
@@ -307,7 +311,8 @@ async def prolong(
 FIND_LEASED = """
     SELECT d.id
       FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
-      JOIN webhook_deliveries AS d ON d.id = held.id AND d.leased_until = held.leased_until
+      JOIN webhook_deliveries AS d ON d.id = held.id AND d.status::text = 'pending_retry'
+                                  AND d.leased_until = held.leased_until
 """
 
 

@@ -1,12 +1,12 @@
 """
-Results of first attempts whose ids other transactions may have used, inserted piece by piece.
+Results of attempts whose ids other transactions may have used, stored piece by piece.
 
 A receiver learns an attempt's id before its row exists, so a transaction that may insert deliveries
 can take the id first. The rule: such a row delays or replaces no other result.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.columns import columns
-from daemon.store.results import insert_first
+from daemon.store.results import insert_first, store
 from daemon.store.session import Connection
 
 # Nobody else has reason to use these ids, so nothing is worth a longer wait. A busy server may take
@@ -41,9 +41,9 @@ FIND_TAKEN = """
 @dataclass(slots=True)
 class ContestedInsert:
     """
-    What was inserted: `next_due` as of `insert_first`, by the attempt's id.
+    What was stored: `next_due` as of `insert_first` and `store`, by the attempt's id.
 
-    `locked` results were not inserted: transactions that are open have rows with their ids.
+    `locked` results were not stored: transactions that are open have rows with their ids.
     `renamed` ones have rows with other ids, because foreign rows have theirs.
     """
 
@@ -51,6 +51,11 @@ class ContestedInsert:
     locked: set[DeliveryId] = field(default_factory=set)
     renamed: dict[DeliveryId, DeliveryId] = field(default_factory=dict)
     _locked_webhooks: dict[WebhookId, TenantId] = field(default_factory=dict)
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether foreign rows have, or may get, some of the ids."""
+        return bool(self.locked or self.renamed)
 
     def lock(self, result: AttemptResult) -> None:
         """Note a result whose id an open transaction has."""
@@ -74,19 +79,56 @@ async def insert_contested(
     webhooks and the events: so a row of ours with the same id is committed, never under way.
     """
     done = ContestedInsert()
+
+    async def insert(piece: Sequence[AttemptResult]) -> None:
+        rows = [_row(each, done) for each in piece]
+        next_due = await insert_first(db, rows, at=at, bare=bare)
+        for each, row in zip(piece, rows, strict=True):
+            done.next_due[each.claim.delivery_id] = next_due[row.claim.delivery_id]
+
     left = await _not_taken(db, results, done)
+    await _write_in_pieces(db, left, done, insert)
+    return done
+
+
+async def store_contested(
+    db: Connection, results: Sequence[AttemptResult], *, bare: bool = False
+) -> ContestedInsert:
+    """
+    Store the results of claimed attempts as `results.store` does, around foreign rows.
+
+    A partition of finished attempts may have, or get, a row with the id of a pending one.
+    """
+    done = ContestedInsert()
+
+    async def update(piece: Sequence[AttemptResult]) -> None:
+        done.next_due |= await store(db, piece, bare=bare, renamed=done.renamed)
+
+    await _write_in_pieces(db, list(results), done, update)
+    return done
+
+
+async def _write_in_pieces(
+    db: Connection,
+    left: list[AttemptResult],
+    done: ContestedInsert,
+    write: Callable[[Sequence[AttemptResult]], Awaitable[None]],
+) -> None:
+    """Write all that can be written now, several at once."""
     # Of one webhook, and of one tenant, side by side: what is locked is found in fewer pieces.
     left.sort(key=lambda each: (each.claim.tenant_id, each.claim.webhook_id))
     size = len(left)
     while left:
         piece = left[:size]
-        failure = await _insert_piece(db, piece, done, at=at, bare=bare)
+        failure = await _write_piece(db, piece, write)
         if failure is None:
             del left[:size]
             size *= 2
         elif len(piece) > 1:
             size = len(piece) // 2
         elif isinstance(failure, asyncpg.UniqueViolationError):
+            if piece[0].claim.delivery_id in done.renamed:
+                raise failure  # by an index of the application: no other id would help
             _rename(piece[0], done)
         else:
             done.lock(piece[0])
@@ -94,7 +136,6 @@ async def insert_contested(
             for each in suspects:
                 done.lock(each)
             left = [each for each in left if each.claim.delivery_id not in done.locked]
-    return done
 
 
 async def _not_taken(
@@ -106,7 +147,10 @@ async def _not_taken(
     claims = [each.claim for each in results]
     keys = [(c.delivery_id, c.webhook_id, c.event_id, c.claimed_at) for c in claims]
     rows = await db.fetch(FIND_TAKEN, *columns(keys))
-    is_ours = {DeliveryId(row["id"]): bool(row["is_ours"]) for row in rows}
+    is_ours: dict[DeliveryId, bool] = {}
+    for row in rows:  # several partitions may have rows with one id
+        delivery_id = DeliveryId(row["id"])
+        is_ours[delivery_id] = is_ours.get(delivery_id, False) or bool(row["is_ours"])
     left = [each for each in results if not is_ours.get(each.claim.delivery_id, False)]
     for each in left:
         if each.claim.delivery_id in is_ours:
@@ -118,26 +162,23 @@ def _rename(result: AttemptResult, done: ContestedInsert) -> None:
     done.renamed[result.claim.delivery_id] = new_delivery_id()
 
 
-async def _insert_piece(
+def _row(result: AttemptResult, done: ContestedInsert) -> AttemptResult:
+    """The result with the id that its row gets."""
+    row_id = done.renamed.get(result.claim.delivery_id, result.claim.delivery_id)
+    return replace(result, claim=replace(result.claim, delivery_id=row_id))
+
+
+async def _write_piece(
     db: Connection,
     piece: Sequence[AttemptResult],
-    done: ContestedInsert,
-    *,
-    at: datetime,
-    bare: bool,
+    write: Callable[[Sequence[AttemptResult]], Awaitable[None]],
 ) -> asyncpg.PostgresError | None:
-    """Insert some rows, or none; returns why not."""
-    rows = []
-    for each in piece:
-        row_id = done.renamed.get(each.claim.delivery_id, each.claim.delivery_id)
-        rows.append(replace(each, claim=replace(each.claim, delivery_id=row_id)))
+    """Write some results, or none; returns why not."""
     await db.execute(BEGIN_PIECE)
     try:
-        next_due = await insert_first(db, rows, at=at, bare=bare)
+        await write(piece)
     except (asyncpg.LockNotAvailableError, asyncpg.UniqueViolationError) as error:
         await db.execute(UNDO_PIECE)
         return error
     await db.execute(END_PIECE)
-    for each, row in zip(piece, rows, strict=True):
-        done.next_due[each.claim.delivery_id] = next_due[row.claim.delivery_id]
     return None

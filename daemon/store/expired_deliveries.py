@@ -5,10 +5,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from daemon.store.expired_rows import ExpiredPage, LaneCursor, delete_rows, find_page
+from daemon.store.history_partitions import kept_longer
 from daemon.store.session import Connection
 
 FIND = """
-    WITH lane AS MATERIALIZED (
+    -- Partitions are dropped whole: what remains was not in one that could be.
+    WITH expired AS MATERIALIZED (
+        SELECT now() - $5::interval
+               - CASE WHEN to_regclass('webhook_deliveries_history'::text) IS NULL
+                      THEN '0'::interval ELSE $7::interval END AS before
+    ), lane AS MATERIALIZED (
         SELECT id, CASE WHEN id < $1 THEN $4::text ELSE $2::text END::timestamptz AS after_at,
                CASE WHEN id < $1 THEN '00000000-0000-0000-0000-000000000000' ELSE $3::uuid
                 END AS after_id
@@ -20,7 +26,7 @@ FIND = """
           FROM lane CROSS JOIN LATERAL (
                 SELECT id, webhook_id, attempted_at AS at, status, leased_until
                   FROM webhook_deliveries
-                 WHERE webhook_id = lane.id AND attempted_at < now() - $5::interval
+                 WHERE webhook_id = lane.id AND attempted_at < (SELECT before FROM expired)
                    AND (attempted_at, id) > (lane.after_at, lane.after_id)
                  ORDER BY attempted_at, id
                  LIMIT $6) AS d
@@ -29,7 +35,7 @@ FIND = """
     SELECT ARRAY(SELECT id FROM seen
                   WHERE status::text IN ('success', 'failed')
                     AND (leased_until IS NULL OR leased_until < now())) AS ids,
-           (now() - $5::interval - interval '1 minute')::text AS floor,
+           ((SELECT before FROM expired) - interval '1 minute')::text AS floor,
            next.lane, next.at::text, next.id
       FROM (SELECT) AS one
       LEFT JOIN LATERAL (
@@ -50,12 +56,21 @@ async def find(
 
     Raises StatementTimeoutError.
     """
-    return await find_page(db, FIND, cursor, floor=floor, older_than=older_than, limit=limit)
+    return await find_page(
+        db,
+        FIND,
+        cursor,
+        kept_longer(older_than),
+        floor=floor,
+        older_than=older_than,
+        limit=limit,
+    )
 
 
 DELETE = """
     DELETE FROM webhook_deliveries
-     WHERE id = ANY (ARRAY(SELECT id FROM webhook_deliveries
+     WHERE status::text IN ('success', 'failed')
+       AND id = ANY (ARRAY(SELECT id FROM webhook_deliveries
                             WHERE id = ANY ($1::uuid[]) AND status::text IN ('success', 'failed')
                               FOR UPDATE SKIP LOCKED))
 """

@@ -47,11 +47,23 @@ class ExpiredPage:
 
 
 async def find_page(
-    db: Connection, query: str, cursor: LaneCursor, *, floor: str, older_than: timedelta, limit: int
+    db: Connection,
+    query: str,
+    cursor: LaneCursor,
+    *more: object,
+    floor: str,
+    older_than: timedelta,
+    limit: int,
 ) -> ExpiredPage:
-    """Run a page's query, which reads the lanes after that of `cursor` from `floor` on."""
+    """
+    Run a page's query, which reads the lanes after that of `cursor` from `floor` on.
+
+    `more` are parameters of the query that follow the common ones.
+    """
     with translated():
-        row = await db.fetchrow(query, cursor.lane, cursor.at, cursor.id, floor, older_than, limit)
+        row = await db.fetchrow(
+            query, cursor.lane, cursor.at, cursor.id, floor, older_than, limit, *more
+        )
     following = LaneCursor(row["lane"], row["at"], row["id"]) if row["lane"] else None
     return ExpiredPage(row["ids"], following, row["floor"])
 

@@ -2,7 +2,9 @@
 Who else can make use of the functions that run as their owner.
 
 The rule: only the triggers of our own tables call them. A role with EXECUTE could put one on a
-table of its own, and have its own functions called with the rights of the owner.
+table of its own, and have its own functions called with the rights of the owner. Those that make
+and drop partitions are no triggers, and take only a number or an interval: the daemon's role calls
+them.
 """
 
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ class ForeignTrigger:
 OWNER_FUNCTIONS = r"""
     owner_functions AS MATERIALIZED (
         SELECT p.oid, p.oid::regprocedure::text AS name, p.proowner AS owner,
+               p.prorettype = 'trigger'::regtype::oid AS is_trigger,
                COALESCE(p.proacl, pg_catalog.acldefault('f'::"char", p.proowner)) AS acl
           FROM pg_catalog.pg_proc AS p
          WHERE p.prosecdef AND p.proname::text LIKE 'webhook%'
@@ -48,12 +51,22 @@ FIND_EXECUTORS = f"""
       LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = acl.grantee
      WHERE acl.grantee <> f.owner AND r.rolsuper IS NOT TRUE
        AND r.rolname IS DISTINCT FROM current_user
+       -- A role that has a daemon's rights is one.
+       AND (f.is_trigger OR r.oid IS NULL
+            OR NOT pg_catalog.has_table_privilege(
+                       r.oid, to_regclass('webhook_deliveries'::text)::oid, 'DELETE'::text)
+            OR NOT pg_catalog.has_table_privilege(
+                       r.oid, to_regclass('webhook_event_inbox'::text)::oid, 'UPDATE'::text))
      ORDER BY 1, 2
 """  # noqa: S608  made of constants only
 
 
 async def executors(db: Connection) -> list[Executor]:
-    """Roles that may execute such a function, besides its owner, superusers and this role."""
+    """
+    Roles that may execute such a function, besides its owner, superusers and this role.
+
+    Daemons' roles may make and drop partitions.
+    """
     return [Executor(row["function"], row["role"]) for row in await db.fetch(FIND_EXECUTORS)]
 
 

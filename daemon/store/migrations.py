@@ -7,7 +7,7 @@ adds a checksum, so that a later edit of an applied file is detected.
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from daemon.store.session import Connection
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
 LOCK_POLL_SECONDS = 0.1
-LIMIT_LOCKS = "SET LOCAL lock_timeout = '500ms'"
-LOCK_TRIES = 120
-LOCK_PAUSE_SECONDS = 1.0
+LIMIT_LOCKS = "SET LOCAL lock_timeout = '200ms'"
+LOCK_TRIES = 240
+LOCK_PAUSE_SECONDS = 0.5
 LOCK_TIMEOUT_SECONDS = 60
 MOST_NAMED = 3
 # 0010 cannot run where the application wrote headers that nest too deep, before this corrects it.
@@ -67,8 +67,8 @@ async def migrate(
     no connection.
     """
     async with connected(url, plain=True) as connection:  # its end releases the lock
-        await _lock(connection)
-        records = await _refuse_foreign_tables(connection)
+        await take_lock(connection)
+        records = await refuse_foreign_tables(connection)
         missing = await _missing(connection, known(folder), records)
         if missing and not dry_run:
             await _refuse_overloads(connection)
@@ -99,7 +99,8 @@ async def verify(connection: Connection, migrations: Iterable[Migration] | None 
         raise SchemaError(NEWER.format(", ".join(ahead)))
 
 
-async def _lock(connection: Connection) -> None:
+async def take_lock(connection: Connection) -> None:
+    """Wait until no other migration is under way, and keep others out. Raises MigrationError."""
     # Polled: a waiting lock would deadlock with CREATE INDEX CONCURRENTLY in the other migration.
     try:
         async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
@@ -123,7 +124,7 @@ async def _applied(connection: Connection, records: str | None) -> list[asyncpg.
     return rows
 
 
-async def _refuse_foreign_tables(connection: Connection) -> str | None:
+async def refuse_foreign_tables(connection: Connection) -> str | None:
     """
     Refuse what would be read or written with the rights of this role; as `_records` otherwise.
     """
@@ -192,25 +193,36 @@ async def _missing(
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:
-    """
-    Apply a migration; where a lock is not to be had at once, give way and try again.
+    async def apply() -> None:
+        await connection.execute(migration.sql)
+        await _record(connection, migration)
 
-    A migration that waited for one would hold up every writer that comes after it.
+    try:
+        await with_brief_locks(connection, apply, name=migration.path.name)
+    except asyncpg.PostgresError as error:
+        raise MigrationError(f"{_place(migration, error)}: {describe(error)}") from error
+
+
+async def with_brief_locks(
+    connection: Connection, work: Callable[[], Awaitable[None]], *, name: str
+) -> None:
+    """
+    Do `work` in a transaction; where a lock is not to be had at once, give way and try again.
+
+    Work that waited for one would hold up every writer that comes after it. Raises MigrationError
+    with its `name` when a lock is never to be had.
     """
     for _ in range(LOCK_TRIES):
         try:
             async with connection.transaction():
                 await connection.execute(LIMIT_LOCKS)
-                await connection.execute(migration.sql)
-                await _record(connection, migration)
-        except asyncpg.LockNotAvailableError:
+                await work()
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             await asyncio.sleep(LOCK_PAUSE_SECONDS)
-        except asyncpg.PostgresError as error:
-            raise MigrationError(f"{_place(migration, error)}: {describe(error)}") from error
         else:
             return
     raise MigrationError(
-        f"{migration.path.name}: other transactions have held the locks that it needs for"
+        f"{name}: other transactions have held the locks that it needs for"
         f" {LOCK_TRIES * LOCK_PAUSE_SECONDS:.0f} s: end them (see pg_stat_activity), and try again"
     )
 

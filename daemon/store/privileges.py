@@ -31,6 +31,8 @@ FUNCTIONS = (
     "pg_current_snapshot()",
     "webhook_payload_bytes(jsonb, bigint)",
     "webhook_exploded_bytes(jsonb, bigint)",
+    "webhook_add_history_partition(integer)",
+    "webhook_drop_history_partition(interval)",
 )
 
 

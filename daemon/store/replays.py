@@ -156,7 +156,7 @@ DELETE_UNATTEMPTED = """
     ), deleted AS (
         DELETE FROM webhook_deliveries AS d
          USING unattempted
-         WHERE d.id = unattempted.id
+         WHERE d.id = unattempted.id AND d.status::text = 'pending_retry'
      RETURNING d.id
     )
     UPDATE webhook_replays

@@ -1,7 +1,8 @@
 """The results of attempts, stored in batches; a result counts only while its lease still holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 import orjson
 
@@ -11,6 +12,7 @@ from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
+NO_IDS: Mapping[DeliveryId, DeliveryId] = MappingProxyType({})
 UNSTORABLE = "the result could not be stored as it came"
 
 STORE_RESULTS = """
@@ -18,39 +20,50 @@ STORE_RESULTS = """
         SELECT *
           FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::int[],
                       $7::text[], $8::text[], $9::text[], $10::int[], $11::timestamptz[],
-                      $12::timestamptz[], $13::text[], $14::interval[], $15::uuid[], $16::bool[])
+                      $12::timestamptz[], $13::text[], $14::interval[], $15::uuid[], $16::bool[],
+                      $17::uuid[])
                AS r (id, leased_until, tenant_id, status, signature, status_code,
                      response_headers, response_body, error_message, duration_ms, attempted_at,
-                     event_created_at, trace, retry_in, next_id, too_large)
+                     event_created_at, trace, retry_in, next_id, too_large, row_id)
     ), mine AS MATERIALIZED (
         -- A row that another transaction holds must not delay all the others.
         SELECT r.*
           FROM result AS r
-          JOIN webhook_deliveries AS d ON d.id = r.id AND d.leased_until = r.leased_until
+          JOIN webhook_deliveries AS d ON d.id = r.id AND d.status::text = 'pending_retry'
+                                      AND d.leased_until = r.leased_until
            FOR UPDATE OF d SKIP LOCKED
-    ), stored AS (
-        UPDATE webhook_deliveries AS d
-           SET status = r.status, signature = r.signature, status_code = r.status_code,
-               response_headers = r.response_headers::jsonb, response_body = r.response_body,
-               error_message = r.error_message, duration_ms = r.duration_ms,
-               attempted_at = r.attempted_at, trace = r.trace::json,
-               event_created_at = r.event_created_at, too_large = r.too_large,
-               next_retry_at = NULL, leased_until = NULL,
+    ), ended AS (
+        -- Deleted and inserted, not updated: an update that moves a row to another partition is an
+        -- error for everyone who waits for that row.
+        DELETE FROM webhook_deliveries AS d
+         USING mine AS r
+         WHERE d.id = r.id AND d.status::text = 'pending_retry'
+     RETURNING d.webhook_id, d.event_id, d.event_type, d.payload, d.payload_bytes,
+               d.attempt_number, d.replay_id, r.*
+    ), stored AS MATERIALIZED (
+        SELECT d.*, clock_timestamp() + d.retry_in AS next_at,
                -- A row that the application inserted without payload keeps the data that were sent:
                -- the event may be deleted.
-               payload = CASE WHEN d.payload IS NOT NULL OR r.too_large THEN d.payload
-                              ELSE (SELECT e.event_data FROM webhook_events AS e
-                                     WHERE e.id = d.event_id AND e.tenant_id = r.tenant_id) END
-          FROM mine AS r
-         WHERE d.id = r.id
-     RETURNING d.id, d.webhook_id, d.event_id, d.event_type, d.payload, d.payload_bytes,
-               d.attempt_number, r.event_created_at, r.next_id,
-               clock_timestamp() + r.retry_in AS next_at
+               CASE WHEN d.payload IS NOT NULL OR d.too_large THEN d.payload
+                    ELSE (SELECT e.event_data FROM webhook_events AS e
+                           WHERE e.id = d.event_id AND e.tenant_id = d.tenant_id) END AS data
+          FROM ended AS d
+    ), final AS (
+        INSERT INTO webhook_deliveries
+               (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
+                attempt_number, replay_id, status, next_retry_at, attempted_at, signature,
+                status_code, response_headers, response_body, error_message, duration_ms, trace,
+                too_large)
+        SELECT row_id, webhook_id, event_id, event_type, data, payload_bytes, event_created_at,
+               attempt_number, replay_id, status, NULL, attempted_at, signature,
+               status_code, response_headers::jsonb, response_body, error_message, duration_ms,
+               trace::json, too_large
+          FROM stored
     ), next_attempt AS (
         INSERT INTO webhook_deliveries
                (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
                 attempt_number, next_retry_at)
-        SELECT next_id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
+        SELECT next_id, webhook_id, event_id, event_type, data, payload_bytes, event_created_at,
                attempt_number + 1, next_at
           FROM stored
          WHERE next_id IS NOT NULL
@@ -60,7 +73,11 @@ STORE_RESULTS = """
 
 
 async def store(
-    db: Connection, results: Sequence[AttemptResult], *, bare: bool = False
+    db: Connection,
+    results: Sequence[AttemptResult],
+    *,
+    bare: bool = False,
+    renamed: Mapping[DeliveryId, DeliveryId] = NO_IDS,
 ) -> dict[DeliveryId, datetime | None]:
     """
     Store results and insert the next attempts, in one statement.
@@ -68,10 +85,15 @@ async def store(
     Returns when the next attempt of each stored result is due; None if there is none. A result is
     missing if its lease lapsed and was taken over, if its webhook is gone, or if its row is locked:
     `claims.still_leased` finds the locked ones. `bare` leaves out the receiver's response.
+
+    Raises UniqueViolationError where a foreign row has the id in a partition of finished attempts;
+    `renamed` has other ids for such results, by their own.
     """
     if not results:
         return {}
-    rows = await db.fetch(STORE_RESULTS, *columns([_row(result, bare=bare) for result in results]))
+    rows = await db.fetch(
+        STORE_RESULTS, *columns([_row(result, renamed, bare=bare) for result in results])
+    )
     return {DeliveryId(row["id"]): row["next_at"] for row in rows}
 
 
@@ -152,7 +174,9 @@ def _next_row(claim: Claim, due: datetime, *, at: datetime) -> tuple[object, ...
     )
 
 
-def _row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
+def _row(
+    result: AttemptResult, renamed: Mapping[DeliveryId, DeliveryId], *, bare: bool
+) -> tuple[object, ...]:
     """The columns of `r` in STORE_RESULTS, in its order."""
     claim, outcome, verdict = result.claim, result.outcome, result.verdict
     headers, body, trace = (None, None, None) if bare else stored_response(outcome)
@@ -171,6 +195,7 @@ def _row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
         verdict.retry_in,
         None if verdict.retry_in is None else new_delivery_id(),
         verdict.too_large,
+        renamed.get(claim.delivery_id, claim.delivery_id),
     )
 
 

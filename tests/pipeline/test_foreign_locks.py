@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,15 +20,17 @@ from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.store import contested_results, endpoint_health, plain_results, results
 from daemon.store.deliveries import Inserted
+from daemon.store.partitioning import Layout
 from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, serving, until
-from tests.support.deliveries import settled
+from tests.support.deliveries import insert_delivery, nothing_pending, settled
 from tests.support.receiver import Received, Receiver, Reply
 
 OWN_ID = "x-penguinmails-delivery-id"
 FOREIGN_ROW = """
-    INSERT INTO webhook_deliveries (id, webhook_id, event_id, status, error_message)
-    VALUES ($1, $2, $3, 'success', 'foreign')
+    -- In the partition of the result, if there are any.
+    INSERT INTO webhook_deliveries (id, webhook_id, event_id, status, attempted_at, error_message)
+    VALUES ($1, $2, $3, 'success', now(), 'foreign')
 """
 OUR_ROWS = """
     SELECT id, status, attempt_number FROM webhook_deliveries
@@ -171,6 +174,43 @@ async def test_a_result_whose_id_a_foreign_row_has_is_stored_under_another(
     assert [row["status"] for row in rows] == wanted
     assert own_id not in {row["id"] for row in rows}
     assert len(receiver.at("/held")) == len(wanted)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_an_open_insert_with_the_id_of_a_claimed_attempt_delays_no_other_result(
+    *, app: Application, database: str, receiver: Receiver, layout: Layout, count: int, end: str
+) -> None:
+    """Where one table has all rows, the insert is refused at once."""
+    held = Held(receiver)
+    webhook = await app.webhook(await app.tenant(), receiver.url + "/held")
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    now = datetime.now(UTC)
+    ids = [await insert_delivery(app, webhook, next_retry_at=now) for _ in range(count)]
+    async with serving(database):
+        await held.ids(count)
+        if layout is Layout.PLAIN:
+            with pytest.raises(asyncpg.UniqueViolationError):
+                async with foreign_rows(database, webhook, ids[:1]):
+                    pass
+        else:
+            async with foreign_rows(database, webhook, ids[:1]) as other:
+                await until(lambda: receiver.open_now == 0)
+                for number in range(5):
+                    await insert_delivery(app, free, next_retry_at=now)
+                    await app.event(other_tenant, {"n": number})
+                    done = 2 * number + 2
+                    await until(lambda n=done: settled(app, free, "success", n), within=5)
+                await other.execute(end)
+        await until(lambda: settled(app, webhook, "success", count))
+        await until(lambda: nothing_pending(app))
+
+    rows = {row["id"] for row in await app.db.fetch(OUR_ROWS, webhook)}
+    assert len(rows) == count
+    # A row that stays there first leaves another id to the result.
+    is_taken = end == "COMMIT" and layout is not Layout.PLAIN
+    assert set(ids) - rows == ({ids[0]} if is_taken else set())
+    assert len(receiver.at("/held")) == count
 
 
 async def test_a_result_that_waits_for_a_foreign_row_is_not_lost_by_a_kill(

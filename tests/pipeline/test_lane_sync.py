@@ -223,5 +223,5 @@ async def test_the_sweep_reads_by_the_indexes_made_for_it_if_the_tables_were_emp
     scans = [row[0] for row in rows if " on webhook" in row[0] and "Scan" in row[0]]
     deliveries = [line for line in scans if " on webhook_deliveries" in line]
     assert len(deliveries) == 3
-    assert all("using webhook_deliveries_due" in line for line in deliveries)
+    assert all("using webhook_deliveries_pending_due" in line for line in deliveries)
     assert all("using webhooks_pkey" in line for line in scans if line not in deliveries)

@@ -1,5 +1,6 @@
 """Claims for an endpoint that is failing: one attempt, by one daemon, once its time has come."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -291,6 +292,6 @@ async def test_the_claim_reads_by_the_indexes_made_for_it_if_the_tables_were_emp
 
     scans = [line for line in plan if " on webhooks" in line or " on webhook_deliveries" in line]
     scans = [line for line in scans if "Scan" in line]
-    by_lane = [line for line in scans if "webhook_deliveries_due" in line]
+    by_lane = [line for line in scans if re.search(r"webhook_deliveries\w*_due", line)]
     by_key = [line for line in scans if "_pkey" in line]
     assert sorted(by_lane + by_key) == sorted(scans)

@@ -88,11 +88,17 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
     assert {row["proname"]: row["proconfig"] for row in settings} == {
         name: ["search_path=public, pg_temp"]
         for name in (
+            "webhook_add_history_partition",
+            "webhook_create_partitions",
             "webhook_delivery_due_now",
             "webhook_delivery_of_application",
+            "webhook_drop_history_partition",
             "webhook_due",
             "webhook_events_arrived",
             "webhook_exploded_bytes",
+            "webhook_history_partitions",
+            "webhook_partition_deliveries",
+            "webhook_partition_obstacles",
             "webhook_payload_bytes",
             "webhook_paused",
             "webhook_subscription_changed",
@@ -121,6 +127,11 @@ BAIT_TRIGGERS = {
     "webhook_subscription_changed": "CREATE TRIGGER t AFTER INSERT ON bait"
     " FOR EACH ROW EXECUTE FUNCTION public.webhook_subscription_changed()",
 }
+PARTITION_FUNCTIONS = (
+    "webhook_add_history_partition(integer)",
+    "webhook_drop_history_partition(interval)",
+)
+HISTORY = "SELECT partition, ends - begins FROM webhook_history_partitions() ORDER BY begins"
 BITE = "INSERT INTO bait VALUES ('x', 'x')"
 
 
@@ -191,9 +202,39 @@ async def test_who_may_execute_such_a_function_is_found(
 
     assert await function_rights.executors(app.db) == [
         Executor(function, each)
-        for function in ("webhook_events_arrived()", "webhook_subscription_changed()")
+        for function in (*PARTITION_FUNCTIONS, *(f"{each}()" for each in BAIT_TRIGGERS))
         for each in ("PUBLIC", name)
     ]
+
+
+async def test_a_daemon_s_role_may_make_and_drop_partitions_and_nothing_else_as_the_owner(
+    app: Application, role: asyncpg.Connection
+) -> None:
+    name = await name_of(role)
+    await app.db.execute(
+        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {name};"
+        f" GRANT DELETE ON webhook_deliveries TO {name}"
+    )
+    of_triggers = [Executor(f"{each}()", name) for each in BAIT_TRIGGERS]
+    of_partitions = [Executor(each, name) for each in PARTITION_FUNCTIONS]
+    assert await function_rights.executors(app.db) == of_partitions + of_triggers
+
+    await app.db.execute(f"GRANT UPDATE ON webhook_event_inbox TO {name}")
+
+    assert await function_rights.executors(app.db) == of_triggers
+
+
+@pytest.mark.parametrize("days", [-(2**31), 2**31 - 1])
+async def test_no_partition_is_made_that_could_never_be_dropped(
+    app: Application, days: int
+) -> None:
+    names = [row[0] for row in await app.db.fetch(HISTORY)]
+    await app.db.execute(f"DROP TABLE {names[-1]}")
+
+    made = await app.db.fetchval("SELECT webhook_add_history_partition($1)", days)
+
+    [length] = [row[1] for row in await app.db.fetch(HISTORY) if row[0] == made]
+    assert 1 <= length <= 400
 
 
 @pytest.mark.parametrize("function", BAIT_TRIGGERS)

@@ -7,6 +7,7 @@ published before that was so.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -14,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.errors import MigrationError
-from daemon.store import migrations
+from daemon.store import migrations, partitioning
 from daemon.store.session import prepare
 from tests.admin.test_access import OPERATIONS
 from tests.support.api_client import ApiClient, serving_api
@@ -24,6 +25,7 @@ from tests.support.daemons import until
 from tests.support.deliveries import SHORT, insert_delivery, settled
 from tests.support.erasure import erased
 from tests.support.hostile_overloads import create_overloads, statements, were_called
+from tests.support.layouts import add_partition, partition_name
 from tests.support.postgres import run_in_new_loop, temporary_database
 from tests.support.receiver import Receiver, Reply, receiving
 from tests.support.retention import prune
@@ -56,7 +58,9 @@ async def daemon_role(hostile_database: str) -> AsyncIterator[str]:
         f"CREATE ROLE {name}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {name};"
         f" GRANT USAGE ON SCHEMA public TO {name};"
         f" GRANT EXECUTE ON FUNCTION webhook_payload_bytes(jsonb, bigint),"
-        f" webhook_exploded_bytes(jsonb, bigint) TO {name}",
+        f" webhook_exploded_bytes(jsonb, bigint), webhook_partition_obstacles(),"
+        f" webhook_add_history_partition(integer), webhook_drop_history_partition(interval),"
+        f" webhook_partition_deliveries() TO {name}",
     )
     yield name
     await _execute(hostile_database, f"DROP OWNED BY {name}; DROP ROLE {name}")
@@ -76,7 +80,7 @@ VIEWS = """
     CREATE SCHEMA seen;
     DO $$
     DECLARE
-        tables CONSTANT name[] := ARRAY(SELECT relname FROM pg_class WHERE relkind = 'r'
+        tables CONSTANT name[] := ARRAY(SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')
                                         AND relnamespace = 'public'::regnamespace::oid);
         found name;
     BEGIN
@@ -212,16 +216,31 @@ async def _call_every_operation(
             assert answer.status == 200, (operation.operation_id, answer)
 
 
+CONVERSION = (partitioning.MARK_ROWS, partitioning.VALIDATE, partitioning.CONVERT)
+OF_HISTORY = "SELECT webhook_add_history_partition(1), webhook_drop_history_partition('0 days')"
+
+
+@pytest.mark.parametrize("conversion", [(), CONVERSION], ids=["new", "in use"])
 async def test_the_migrations_since_the_first_exact_one_call_no_hostile_overload(
-    empty_database: str, hostile_role: str
+    conversion: tuple[str, ...], empty_database: str, hostile_role: str
 ) -> None:
     connection = await asyncpg.connect(empty_database)
     for migration in migrations.known():
         if migration.name == FIRST_EXACT:
             tenant = await Application(connection).tenant()
-            await Application(connection).webhook(tenant, "https://example.com")
+            webhook = await Application(connection).webhook(tenant, "https://example.com")
+            if conversion:
+                await insert_delivery(Application(connection), webhook)
             await _make_hostile(empty_database, hostile_role)
         await connection.execute(migration.sql)
+    for sql in conversion:
+        await connection.execute(sql)
+    today = datetime.now(UTC).date()
+    await add_partition(connection, today - timedelta(days=1))
+    await connection.execute(f"DROP TABLE IF EXISTS {partition_name(today + timedelta(days=2))}")
+    made, dropped = await connection.fetchrow(OF_HISTORY)
+    assert made is not None
+    assert dropped == partition_name(today - timedelta(days=1))
 
     await Application(connection).event(tenant, {"a": 1e40})
     assert await connection.fetchval(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ from daemon.runtime.package_data import package_file
 from daemon.store import migrations
 from tests.support.application import Application
 from tests.support.daemons import until
+from tests.support.layouts import migrate_before_partitions
 
 
 async def test_the_daemon_accepts_migrations_that_psql_has_run(
@@ -156,3 +158,24 @@ async def test_headers_that_nest_too_deep_stop_no_migration(
     assert [row["webhook_id"] for row in rows] == [sealed]
     await migrations.verify(connection)
     await connection.close()
+
+
+async def test_events_are_stamped_when_they_come_in_and_old_ones_are_not_rewritten(
+    empty_database: str,
+) -> None:
+    await migrate_before_partitions(empty_database)
+    app = Application(await asyncpg.connect(empty_database))
+    tenant = await app.tenant()
+    old = await app.event(tenant)
+    file = "SELECT pg_relation_filenode('webhook_events')"
+    before = await app.db.fetchval(file)
+
+    await migrations.migrate(empty_database)
+
+    new = await app.event(tenant, created_at=datetime(2001, 1, 1, tzinfo=UTC))
+    rows = await app.db.fetch("SELECT id, received_at, now() AS now FROM webhook_events")
+    received = {row["id"]: row["received_at"] for row in rows}
+    assert received[old] is None
+    assert timedelta(0) <= rows[0]["now"] - received[new] < timedelta(minutes=1)
+    assert await app.db.fetchval(file) == before
+    await app.db.close()

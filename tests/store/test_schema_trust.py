@@ -184,10 +184,39 @@ async def test_what_the_owner_a_superuser_or_postgresql_made_may_be_attached_to_
 
 async def test_every_table_of_the_schema_is_looked_at(database: str) -> None:
     connection = await asyncpg.connect(database)
-    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    tables = await connection.fetch(
+        "SELECT tablename, relispartition FROM pg_tables JOIN pg_class ON relname = tablename"
+        " WHERE schemaname = 'public' AND relnamespace = 'public'::regnamespace"
+    )
+    found = await schema_trust.find_tables(connection, strict=True)
     await connection.close()
 
-    assert {row[0] for row in tables} == {*NEEDED, "tenants"}
+    assert {name for name, is_partition in tables if not is_partition} == {*NEEDED, "tenants"}
+    assert {each.name for each in found} == {name for name, _ in tables} - {"tenants"}
+    assert [each for each in found if each.fault] == []
+
+
+async def test_no_partition_may_belong_to_a_role_that_is_not_trusted(database: str) -> None:
+    admin = await asyncpg.connect(database)
+    await admin.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    [partition, *_] = await admin.fetchrow(
+        "SELECT relid::text FROM pg_partition_tree('webhook_deliveries'::text::regclass)"
+        " WHERE isleaf UNION ALL SELECT NULL ORDER BY 1"
+    )
+    async with other_role(database) as other:
+        name = urlsplit(other).username
+        if partition is None:  # one table, of which another may be a child
+            partition = "child"
+            await admin.execute("CREATE TABLE child () INHERITS (webhook_deliveries)")
+        await verified(database)
+        assert await migrations.migrate(database) == []
+        await admin.execute(f"ALTER TABLE {partition} OWNER TO {name}")
+
+        assert f"the table {partition} belongs to role {name}" in await refusal(database)
+        with pytest.raises(SchemaError, match=f"the table {partition} belongs to role {name}"):
+            await verified(database)
+        await admin.execute(f"ALTER TABLE {partition} OWNER TO CURRENT_USER")
+    await admin.close()
 
 
 async def test_a_daemon_need_not_own_the_tables(empty_database: str) -> None:

@@ -111,8 +111,9 @@ async def create_overloads(db: asyncpg.Connection, role: str) -> int:
     made = [*_operators(), *await _functions(db)]
     for start in range(0, len(made), BATCH):
         await db.execute(";".join(made[start : start + BATCH]))
+    await db.execute("RESET ROLE")
     # A plan that would call one cannot be made ready by other roles than a superuser.
-    await db.execute("RESET ROLE; REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
+    await db.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
     return len(made)
 
 

@@ -14,15 +14,19 @@ WEEK = timedelta(days=7)
 
 @asynccontextmanager
 async def retention_of(
-    url: str, *, rest: timedelta = timedelta(0), metrics: Metrics | None = None
+    url: str,
+    *,
+    rest: timedelta = timedelta(0),
+    metrics: Metrics | None = None,
+    deliveries: timedelta = WEEK,
 ) -> AsyncIterator[Retention]:
-    """Yield a retention loop that keeps deliveries, events and the audit for a week."""
+    """Yield a retention loop that keeps events, the audit and, by default, all else for a week."""
     database = Database(url, size=2)
     await database.open()
     try:
         yield Retention(
             database,
-            deliveries=WEEK,
+            deliveries=deliveries,
             events=WEEK,
             audit=WEEK,
             metrics=metrics or Metrics(),

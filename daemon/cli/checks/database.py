@@ -9,11 +9,13 @@ from daemon.core.model.webhook_inspection import MissingPrivilege
 from daemon.store import (
     function_rights,
     migrations,
+    partitioning,
     privileges,
     schema_access,
     schema_trust,
     webhook_inspection,
 )
+from daemon.store.partitioning import Layout
 from daemon.store.session import Connection
 
 OLDEST_POSTGRESQL = 14
@@ -29,12 +31,20 @@ async def check_version(db: Connection, loaded: Config) -> Finding:
 
 
 async def check_schema(db: Connection) -> Finding:
-    """Whether the schema is the one that this program knows."""
+    """Whether the schema is the one that this program knows, and how it stores deliveries."""
     try:
         await migrations.verify(db)
     except SchemaError as failure:
         return error("schema", str(failure))
-    return ok("schema", f"up to date: {migrations.known()[-1].name}")
+    return ok("schema", f"up to date: {migrations.known()[-1].name}{await _layout(db)}")
+
+
+async def _layout(db: Connection) -> str:
+    if await partitioning.layout(db) is not Layout.PLAIN:
+        return ""
+    obstacles = await partitioning.obstacles(db)
+    reason = "; ".join(obstacles) or "`webhookd migrate` converts it to partitions"
+    return f"; webhook_deliveries is one table: {reason}"
 
 
 async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[Finding]:

@@ -1,0 +1,123 @@
+"""
+Conversion of `webhook_deliveries` into partitions, while it is in use.
+
+The rule: nothing is copied, and nobody waits longer than a few catalog entries take to write. The
+table becomes a partition of its own, beside those that take all new rows; see
+`migrations/0015_partitions.sql`, which replaces a table without rows.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import asyncpg
+
+from daemon.core.errors import MigrationError
+from daemon.store import migrations
+from daemon.store.connection import connected
+from daemon.store.errors import describe
+from daemon.store.session import Connection
+
+TABLE = "webhook_deliveries"
+
+
+class Layout(Enum):
+    """
+    How `webhook_deliveries` is stored.
+
+    `PLAIN` is one table. In `CONVERTED`, the former table is one of the partitions.
+    """
+
+    PLAIN = "plain"
+    CONVERTED = "converted"
+    PARTITIONED = "partitioned"
+
+
+GET_LAYOUT = """
+    SELECT CASE WHEN to_regclass('webhook_deliveries_history'::text) IS NULL THEN 'plain'
+                WHEN to_regclass('webhook_deliveries_legacy'::text) IS NULL THEN 'partitioned'
+                ELSE 'converted' END
+"""
+
+
+async def layout(db: Connection) -> Layout:
+    """Return how `webhook_deliveries` is stored."""
+    return Layout(await db.fetchval(GET_LAYOUT))
+
+
+OBSTACLES = "SELECT sentence FROM webhook_partition_obstacles() AS sentence ORDER BY sentence"
+
+
+async def obstacles(db: Connection) -> list[str]:
+    """Why the table cannot be partitioned, a clause about "it" each; empty if it can be."""
+    return [row["sentence"] for row in await db.fetch(OBSTACLES)]
+
+
+MARK_ROWS = """
+    -- No row is written: a constant default is kept in the catalog. No insert names the column, so
+    -- none fails while the constraint is being validated.
+    ALTER TABLE webhook_deliveries ADD COLUMN IF NOT EXISTS legacy BOOLEAN DEFAULT true;
+    ALTER TABLE webhook_deliveries DROP CONSTRAINT IF EXISTS webhook_deliveries_are_legacy;
+    ALTER TABLE webhook_deliveries ADD CONSTRAINT webhook_deliveries_are_legacy
+        CHECK (legacy IS NOT NULL AND legacy) NOT VALID
+"""
+# Reads the whole table, and holds up no reader or writer.
+VALIDATE = "ALTER TABLE webhook_deliveries VALIDATE CONSTRAINT webhook_deliveries_are_legacy"
+CONVERT = "SELECT webhook_partition_deliveries()"
+FIRST_DAYS = 3  # the daemons make those that follow
+ADD_PARTITION = "SELECT webhook_add_history_partition(1)"
+LEGACY_IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM webhook_deliveries_legacy)"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was done, or is to be done; with `obstacles`, the table stays as it is."""
+
+    is_due: bool
+    obstacles: tuple[str, ...] = ()
+
+
+async def convert(url: str, *, dry_run: bool = False) -> Conversion:
+    """
+    Partition the table, unless it is; with `dry_run`, only say whether that is to be done.
+
+    A former table that has become empty is dropped. What was interrupted is done again. Raises
+    MigrationError when its locks are never to be had or PostgreSQL refuses a step; then the table
+    works as it did.
+    """
+    async with connected(url, plain=True) as connection:  # its end releases the lock
+        await migrations.take_lock(connection)
+        await migrations.refuse_foreign_tables(connection)
+        conversion = await _due(connection)
+        if conversion.is_due and not dry_run:
+            try:
+                await _convert(connection)
+            except asyncpg.PostgresError as error:
+                raise MigrationError(f"{TABLE}: {describe(error)}") from error
+        return conversion
+
+
+async def _due(connection: Connection) -> Conversion:
+    match await layout(connection):
+        case Layout.PLAIN:
+            found = await obstacles(connection)
+            return Conversion(is_due=not found, obstacles=tuple(found))
+        case Layout.CONVERTED:
+            return Conversion(is_due=await connection.fetchval(LEGACY_IS_EMPTY))
+        case Layout.PARTITIONED:
+            return Conversion(is_due=False)
+
+
+async def _convert(connection: Connection) -> None:
+    if await layout(connection) is Layout.PLAIN:
+        await _run(connection, MARK_ROWS)
+        await connection.execute(VALIDATE)
+    await _run(connection, CONVERT)
+    for _ in range(FIRST_DAYS):
+        await _run(connection, ADD_PARTITION)
+
+
+async def _run(connection: Connection, sql: str) -> None:
+    async def execute() -> None:
+        await connection.execute(sql)
+
+    await migrations.with_brief_locks(connection, execute, name=TABLE)

@@ -1,0 +1,68 @@
+"""`webhookd migrate`: what it applies and converts, and what it says of it."""
+
+from pathlib import Path
+
+import asyncpg
+
+from daemon.store import migrations, partitioning
+from daemon.store.partitioning import Layout
+from tests.cli.test_check import checked
+from tests.support.commandline import CompletedCommand, webhookd
+from tests.support.layouts import migrate_before_partitions, stored_before_partitions
+
+VIEW = "CREATE VIEW failures AS SELECT id FROM webhook_deliveries"
+OBSTACLE = "webhook_deliveries stays one table: rule _RETURN on view failures depends on it"
+
+
+async def migrate(folder: Path, url: str, *options: str) -> list[str]:
+    """The lines that the command prints; it succeeds."""
+    ended: CompletedCommand = await webhookd(
+        "migrate", *options, folder=folder, env={"DATABASE_URL": url}
+    )
+    assert (ended.code, ended.err) == (0, "")
+    return ended.out.splitlines()
+
+
+async def test_a_new_database_is_partitioned_by_the_files_alone(
+    tmp_path: Path, empty_database: str
+) -> None:
+    names = [each.name for each in migrations.known()]
+
+    assert await migrate(tmp_path, empty_database, "--dry-run") == [f"missing {n}" for n in names]
+    assert await migrate(tmp_path, empty_database) == [f"applied {n}" for n in names]
+    assert await migrate(tmp_path, empty_database) == ["the schema is up to date"]
+
+
+async def test_a_table_in_use_is_converted_after_the_files(
+    tmp_path: Path, empty_database: str
+) -> None:
+    await migrate_before_partitions(empty_database)
+    await stored_before_partitions(empty_database)
+    await migrations.migrate(empty_database)
+
+    assert await migrate(tmp_path, empty_database, "--dry-run") == [
+        "unconverted webhook_deliveries: will become partitions"
+    ]
+    _, messages = await checked(tmp_path, empty_database)
+    assert messages["ok"][2].endswith(
+        "webhook_deliveries is one table: `webhookd migrate` converts it to partitions"
+    )
+    assert await migrate(tmp_path, empty_database) == ["converted webhook_deliveries to partitions"]
+    assert await migrate(tmp_path, empty_database) == ["the schema is up to date"]
+
+
+async def test_a_table_that_stays_as_it_is_is_named_with_the_reason(
+    tmp_path: Path, empty_database: str
+) -> None:
+    await migrate_before_partitions(empty_database)
+    connection = await asyncpg.connect(empty_database)
+    await connection.execute(VIEW)
+
+    lines = await migrate(tmp_path, empty_database)
+
+    assert lines[-1] == OBSTACLE
+    assert await migrate(tmp_path, empty_database, "--dry-run") == [OBSTACLE]
+    _, messages = await checked(tmp_path, empty_database)
+    assert messages["ok"][2].endswith("one table: rule _RETURN on view failures depends on it")
+    assert await partitioning.layout(connection) is Layout.PLAIN
+    await connection.close()

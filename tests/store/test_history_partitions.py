@@ -1,0 +1,228 @@
+"""Partitions of past deliveries: made for coming days, dropped as a whole, by roles that may."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from daemon.core.errors import DatabaseBusyError
+from daemon.store import history_partitions, migrations
+from tests.support.application import Application
+from tests.support.deliveries import insert_delivery
+from tests.support.layouts import (
+    add_partition,
+    migrate_before_partitions,
+    partition_name,
+    partition_of,
+    partitions,
+)
+
+DAY = timedelta(days=1)
+MONTH = 30 * DAY
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+@pytest.fixture
+async def webhook(app: Application) -> UUID:
+    return await app.webhook(await app.tenant(), "https://example.com")
+
+
+async def past(app: Application, webhook: UUID, at: datetime | None) -> UUID:
+    return await insert_delivery(app, webhook, status="success", attempted_at=at)
+
+
+async def drop_all(app: Application) -> None:
+    for name in await partitions(app.db):
+        await app.db.execute(f"DROP TABLE {name}")
+
+
+async def test_a_new_database_has_partitions_for_three_days(
+    app: Application, webhook: UUID
+) -> None:
+    assert await partitions(app.db) == [partition_name(today() + n * DAY) for n in range(3)]
+    assert await history_partitions.add(app.db, retention=MONTH) is None
+    delivery = await past(app, webhook, datetime.now(UTC))
+    assert await partition_of(app.db, delivery) == partition_name(today())
+
+
+@pytest.mark.parametrize(("retention", "days"), [(DAY, 1), (MONTH, 1), (3 * MONTH, 3)])
+async def test_the_next_partition_follows_the_last_one_and_is_longer_for_a_longer_retention(
+    app: Application, retention: timedelta, days: int
+) -> None:
+    await app.db.execute(f"DROP TABLE {partition_name(today() + 2 * DAY)}")
+
+    async with app.db.transaction():
+        made = await history_partitions.add(app.db, retention=retention)
+        assert await history_partitions.add(app.db, retention=retention) is None
+
+    assert made == partition_name(today() + 2 * DAY, days=days)
+    assert (await partitions(app.db))[-1] == made
+
+
+async def test_after_a_long_absence_the_next_partition_begins_today(app: Application) -> None:
+    await drop_all(app)
+    await add_partition(app.db, today() - 40 * DAY)
+
+    async with app.db.transaction():
+        made = await history_partitions.add(app.db, retention=MONTH)
+
+    assert made == partition_name(today())
+
+
+async def test_rows_that_came_before_their_partition_are_moved_into_it(
+    app: Application, webhook: UUID
+) -> None:
+    await drop_all(app)
+    now = datetime.now(UTC)
+    early = await past(app, webhook, now)
+    undated = await past(app, webhook, None)
+    other_day = await past(app, webhook, now - 3 * DAY)
+
+    async with app.db.transaction():
+        made = await history_partitions.add(app.db, retention=MONTH)
+
+    assert [await partition_of(app.db, each) for each in (early, undated, other_day)] == [
+        *(made, "webhook_deliveries_undated", "webhook_deliveries_undated")
+    ]
+    assert len(await app.deliveries(webhook)) == 3
+
+
+async def test_a_day_of_which_very_many_rows_came_before_gets_no_partition(
+    app: Application, webhook: UUID
+) -> None:
+    await drop_all(app)
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries (webhook_id, event_id, status)"
+        " SELECT $1, gen_random_uuid(), 'success' FROM generate_series(1, 10001)",
+        webhook,
+    )
+
+    async with app.db.transaction():
+        made = await history_partitions.add(app.db, retention=MONTH)
+
+    assert made == partition_name(today() + DAY)
+    assert len(await app.deliveries(webhook)) == 10_001
+
+
+async def test_a_partition_is_dropped_once_all_of_its_rows_have_expired(
+    app: Application, webhook: UUID
+) -> None:
+    for days in (33, 32, 31, 30):
+        await add_partition(app.db, today() - days * DAY)
+    rows = [await past(app, webhook, datetime.now(UTC) - days * DAY) for days in (33, 31, 30)]
+
+    async with app.db.transaction():
+        dropped = [await history_partitions.drop(app.db, retention=MONTH) for _ in range(4)]
+
+    assert dropped == [*(partition_name(today() - days * DAY) for days in (33, 32, 31)), None]
+    assert {row["id"] for row in await app.deliveries(webhook)} == {rows[2]}
+
+
+async def test_no_partition_of_the_present_is_ever_dropped(app: Application) -> None:
+    before = await partitions(app.db)
+
+    async with app.db.transaction():
+        assert await history_partitions.drop(app.db, retention=-1000 * DAY) is None
+
+    assert await partitions(app.db) == before
+
+
+async def test_dropping_locks_no_webhook_and_no_pending_row(app: Application) -> None:
+    await add_partition(app.db, today() - 40 * DAY)
+
+    async with app.db.transaction():
+        assert await history_partitions.drop(app.db, retention=MONTH)
+        locked = await app.db.fetch(
+            "SELECT coalesce(relation::regclass::text, '') AS name FROM pg_locks"
+            " WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'"
+        )
+
+    names = {row["name"] for row in locked}
+    assert "webhook_deliveries_history" in names
+    assert not names & {"webhooks", "webhook_deliveries", "webhook_deliveries_pending"}
+
+
+async def test_neither_step_waits_for_a_reader(
+    app: Application, database: str, webhook: UUID
+) -> None:
+    await app.db.execute(f"DROP TABLE {partition_name(today() + 2 * DAY)}")
+    await add_partition(app.db, today() - 40 * DAY)
+    reader = await asyncpg.connect(database)
+    async with reader.transaction():
+        await reader.fetch("SELECT FROM webhook_deliveries")
+        for step in (history_partitions.add, history_partitions.drop):
+            with pytest.raises(DatabaseBusyError):
+                async with app.db.transaction():
+                    await step(app.db, retention=MONTH)
+    await reader.close()
+
+
+@pytest.fixture
+async def roles(empty_database: str) -> AsyncIterator[dict[str, asyncpg.Connection]]:
+    """Connections of the daemon's role and of the application's, which were there before."""
+    await migrate_before_partitions(empty_database)
+    owner = await asyncpg.connect(empty_database)
+    names = {kind: f"{kind}_{uuid4().hex[:8]}" for kind in ("daemon", "application")}
+    for name in names.values():
+        await owner.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    await owner.execute(
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {names['daemon']};"
+        f" GRANT INSERT ON webhook_deliveries TO {names['application']}"
+    )
+    await migrations.migrate(empty_database)
+    url = urlsplit(empty_database)
+    connections = {
+        kind: await asyncpg.connect(
+            host=url.hostname, port=url.port, user=name, password="secret", database=url.path[1:]
+        )
+        for kind, name in names.items()
+    }
+    yield connections
+    for connection in connections.values():
+        await connection.close()
+    await owner.execute("DROP SCHEMA public CASCADE")
+    for name in names.values():
+        await owner.execute(f"DROP ROLE {name}")
+    await owner.close()
+
+
+async def test_the_daemon_s_role_may_make_and_drop_partitions_and_the_application_s_may_not(
+    empty_database: str, roles: dict[str, asyncpg.Connection]
+) -> None:
+    owner = await asyncpg.connect(empty_database)
+    await owner.execute(f"DROP TABLE {partition_name(today() + 2 * DAY)}")
+    await add_partition(owner, today() - 40 * DAY)
+
+    for step in (history_partitions.add, history_partitions.drop):
+        with pytest.raises(Exception, match="permission denied for function"):
+            async with roles["application"].transaction():
+                await step(roles["application"], retention=MONTH)
+        async with roles["daemon"].transaction():
+            assert await step(roles["daemon"], retention=MONTH)
+
+    assert await partitions(owner) == [partition_name(today() + n * DAY) for n in range(3)]
+    await owner.close()
+
+
+async def test_the_application_s_role_inserts_into_every_partition_with_its_one_right(
+    empty_database: str, roles: dict[str, asyncpg.Connection]
+) -> None:
+    owner = Application(await asyncpg.connect(empty_database))
+    webhook = await owner.webhook(await owner.tenant(), "https://example.com")
+
+    for status in ("pending_retry", "success", "unknown"):
+        for at in (datetime.now(UTC), None):
+            await roles["application"].execute(
+                "INSERT INTO webhook_deliveries (webhook_id, event_id, status, attempted_at)"
+                " VALUES ($1, gen_random_uuid(), $2, $3)",
+                *(webhook, status, at),
+            )
+
+    assert len(await owner.deliveries(webhook)) == 6
+    await owner.db.close()
