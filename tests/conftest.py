@@ -92,7 +92,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     path = Path(metafunc.module.__file__).relative_to(TESTS).as_posix()
     if path in LAYOUT_TESTS and "layout" in metafunc.fixturenames:
-        metafunc.parametrize("layout", list(Layout), ids=lambda each: each.value, indirect=True)
+        layouts = [pytest.param(each, id=each.value, marks=_marks(each)) for each in Layout]
+        metafunc.parametrize("layout", layouts, indirect=True)
+
+
+def _marks(layout: Layout) -> tuple[pytest.MarkDecorator, ...]:
+    """New installations have partitions; how tables of earlier versions are stored takes longer."""
+    return () if layout is Layout.PARTITIONED else (pytest.mark.full,)
 
 
 def _measures_time(path: Path) -> bool:

@@ -67,18 +67,22 @@ class Held:
         if not request.path.startswith("/held"):
             return Reply()
         first = len(self._receiver.at(request.path)) == 1
-        return Reply(self._status if first else 200, after=0.0 if self._released.is_set() else 1.0)
+        return Reply(self._status if first else 200, when=self._released)
 
 
 @asynccontextmanager
 async def foreign_rows(
-    database: str, webhook: UUID, ids: Sequence[UUID]
+    database: str, webhook: UUID, ids: Sequence[UUID], *, held: Held | None = None
 ) -> AsyncIterator[asyncpg.Connection]:
-    """A transaction that has inserted rows with these ids, and is open."""
+    """A transaction that has inserted rows with these ids, and is open; then `held` is released."""
     other = await asyncpg.connect(database)
     try:
         await other.execute("BEGIN")
-        await other.executemany(FOREIGN_ROW, [(each, webhook, uuid4()) for each in ids])
+        try:
+            await other.executemany(FOREIGN_ROW, [(each, webhook, uuid4()) for each in ids])
+        finally:
+            if held is not None:
+                held.release()
         yield other
     finally:
         await other.close()
@@ -94,7 +98,7 @@ async def test_an_open_insert_with_the_id_of_an_attempt_delays_no_other_result(
     async with serving(database):
         await app.event(tenant, {"n": 0})
         [own_id] = await held.ids(1)
-        async with foreign_rows(database, webhook, [own_id]) as other:
+        async with foreign_rows(database, webhook, [own_id], held=held) as other:
             await until(lambda: receiver.open_now == 0)
             for turn in range(3):
                 async with app.db.transaction():
@@ -126,7 +130,7 @@ async def test_many_open_inserts_delay_no_other_result(
         for tenant in crowd:
             await app.event(tenant, {"n": 0})
         ids = await held.ids(40)
-        async with foreign_rows(database, webhooks[0], ids):
+        async with foreign_rows(database, webhooks[0], ids, held=held):
             await until(lambda: receiver.open_now == 0)
             for number in range(10):
                 await app.event(other_tenant, {"n": number})
@@ -157,12 +161,14 @@ async def test_a_result_whose_id_a_foreign_row_has_is_stored_under_another(
     async with serving(database, delivery={"retry_schedule": ["50ms"]}):
         await app.event(tenant, {"n": 0})
         [own_id] = await held.ids(1)
-        async with foreign_rows(database, webhook, [own_id]) as other:
+        late = held if committed_late else None
+        async with foreign_rows(database, webhook, [own_id], held=late) as other:
             if committed_late:
                 await until(lambda: receiver.open_now == 0)
                 await app.event(other_tenant, {"n": 0})
                 await until(lambda: settled(app, free, "success", 1), within=5)
             await other.execute("COMMIT")
+        held.release()
         await app.event(other_tenant, {"n": 1})
         await until(lambda: settled(app, free, "success", 1), within=5)
         # The foreign row is a success, too.
@@ -191,10 +197,10 @@ async def test_an_open_insert_with_the_id_of_a_claimed_attempt_delays_no_other_r
         await held.ids(count)
         if layout is Layout.PLAIN:
             with pytest.raises(asyncpg.UniqueViolationError):
-                async with foreign_rows(database, webhook, ids[:1]):
+                async with foreign_rows(database, webhook, ids[:1], held=held):
                     pass
         else:
-            async with foreign_rows(database, webhook, ids[:1]) as other:
+            async with foreign_rows(database, webhook, ids[:1], held=held) as other:
                 await until(lambda: receiver.open_now == 0)
                 for number in range(5):
                     await insert_delivery(app, free, next_retry_at=now)
@@ -221,12 +227,11 @@ async def test_a_result_that_waits_for_a_foreign_row_is_not_lost_by_a_kill(
     free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
     async with daemon(database, tmp_path, port=free_port()) as first:
         await app.event(tenant, {"n": 0})
-        async with foreign_rows(database, webhook, await held.ids(1)):
+        async with foreign_rows(database, webhook, await held.ids(1), held=held):
             await until(lambda: receiver.open_now == 0)
             await app.event(other_tenant, {"n": 0})
             await until(lambda: settled(app, free, "success", 1))
             await first.kill()
-    held.release()
     async with daemon(database, tmp_path, port=free_port()):
         await until(lambda: settled(app, webhook, "success", 1))
         await until(lambda: inbox_is_empty(app))
@@ -253,7 +258,7 @@ async def test_the_single_statement_waits_for_a_foreign_row_only_for_a_moment(
     webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/held")
     async with serving(database):
         await app.event(tenant, {"n": 0})
-        async with foreign_rows(database, webhook, await held.ids(1)):
+        async with foreign_rows(database, webhook, await held.ids(1), held=held):
             await until(lambda: errors, within=5)
         await until(lambda: settled(app, webhook, "success", 1))
 
@@ -333,6 +338,7 @@ async def test_an_inbox_row_that_another_transaction_holds_delays_no_other_resul
         await held.ids(1)
         await other.execute("BEGIN")
         await other.execute("SELECT FROM webhook_event_inbox FOR UPDATE")
+        held.release()
         await until(lambda: receiver.open_now == 0)
         for number in range(10):
             await app.event(other_tenant, {"n": number})
@@ -368,6 +374,7 @@ async def test_results_that_are_held_take_no_room_from_others(
         await held.ids(6)
         await other.execute("BEGIN")
         await other.execute("SELECT FROM webhooks WHERE id = ANY ($1) FOR UPDATE", list(locked))
+        held.release()
         await until(lambda: receiver.open_now == 0)
         await app.event(other_tenant, {"n": 0})
         await until(lambda: settled(app, free, "success", 1))

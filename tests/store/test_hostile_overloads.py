@@ -220,7 +220,10 @@ CONVERSION = (partitioning.MARK_ROWS, partitioning.VALIDATE, partitioning.CONVER
 OF_HISTORY = "SELECT webhook_add_history_partition(1), webhook_drop_history_partition('0 days')"
 
 
-@pytest.mark.parametrize("conversion", [(), CONVERSION], ids=["new", "in use"])
+@pytest.mark.parametrize(
+    "conversion",
+    [pytest.param((), id="new"), pytest.param(CONVERSION, id="in use", marks=pytest.mark.full)],
+)
 async def test_the_migrations_since_the_first_exact_one_call_no_hostile_overload(
     conversion: tuple[str, ...], empty_database: str, hostile_role: str
 ) -> None:

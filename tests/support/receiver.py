@@ -34,12 +34,13 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response, sent after `after` seconds."""
+    """A response, sent after `after` seconds, or once `when` is set."""
 
     status: int = 200
     after: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"OK"
+    when: asyncio.Event | None = None
 
     def wire(self) -> bytes:
         """Return the HTTP response."""
@@ -68,6 +69,7 @@ class _Connection(asyncio.Protocol):
         self._receiver = receiver
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Any = None  # until a TLS handshake is complete
+        self._waiting: asyncio.Task[None] | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -76,6 +78,8 @@ class _Connection(asyncio.Protocol):
         self._body = b""
 
     def abort(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -102,10 +106,16 @@ class _Connection(asyncio.Protocol):
         receiver.open_now += 1
         receiver.open_most = max(receiver.open_most, receiver.open_now)
         reply = receiver.answer(request)
-        if reply.after:
+        if reply.when is not None and not reply.when.is_set():
+            self._waiting = asyncio.create_task(self._reply_when(reply, reply.when))
+        elif reply.after:
             asyncio.get_running_loop().call_later(reply.after, self._reply, reply)
         else:
             self._reply(reply)
+
+    async def _reply_when(self, reply: Reply, event: asyncio.Event) -> None:
+        await event.wait()
+        self._reply(reply)
 
     def _reply(self, reply: Reply) -> None:
         self._receiver.open_now -= 1
