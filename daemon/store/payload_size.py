@@ -35,7 +35,10 @@ def quick_bytes(data: str, most: str) -> str:
 
 
 LIMIT_TIME = "SET LOCAL statement_timeout = '{}s'"
-RESET_TIME = "SET LOCAL statement_timeout = DEFAULT"
+# How a query begins and ends, as a transaction or as a piece of one. Undone, for that restores the
+# caller's limit of time, and there is nothing else to undo.
+WHOLE = "BEGIN", "ROLLBACK"
+PIECE = "SAVEPOINT measured", "ROLLBACK TO SAVEPOINT measured; RELEASE SAVEPOINT measured"
 MEASURE_EVENT = """
     SELECT webhook_payload_bytes(event_data, $2::bigint) FROM webhook_events WHERE id = $1
 """
@@ -76,15 +79,22 @@ async def _measure(db: Connection, query: str, *args: object) -> int:
 async def within_seconds(
     db: Connection, seconds: int, query: str, *args: object, otherwise: object = None
 ) -> Any:
-    """Return what a query returns, or `otherwise` if it takes longer, or prints too much."""
+    """
+    Return what a query returns, or `otherwise` if it takes longer, or prints too much.
+
+    In the caller's transaction if there is one, which goes on in either case.
+    """
+    begin, undo = PIECE if db.is_in_transaction() else WHOLE
+    await db.execute(f"{begin}; {LIMIT_TIME.format(seconds)}")
     try:
-        async with db.transaction():
-            await db.execute(LIMIT_TIME.format(seconds))
-            value = await db.fetchval(query, *args)
-            await db.execute(RESET_TIME)
-            return value
+        value = await db.fetchval(query, *args)
     except (asyncpg.QueryCanceledError, asyncpg.ProgramLimitExceededError):
-        return otherwise
+        value = otherwise
+    except asyncpg.PostgresError:
+        await db.execute(undo)
+        raise
+    await db.execute(undo)
+    return value
 
 
 GET_DELIVERY_DATA = """
