@@ -22,12 +22,12 @@ from daemon.core.model.attempts import (
 from daemon.core.model.secrets import Credentials
 from daemon.core.outcomes.verdict import judge
 from daemon.core.wire import signing
-from daemon.core.wire.body import event_body
+from daemon.core.wire.body import event_body, is_made_quickly
 from daemon.core.wire.body_size import too_large_message
 from daemon.core.wire.event_ids import public_event_id
 from daemon.egress.client import WebhookClient
 from daemon.egress.kept_requests import KeptRequest
-from daemon.runtime.offload import LARGE, Offload
+from daemon.runtime.offload import Offload
 from daemon.secrets.credentials import open_credentials
 from daemon.secrets.encryption import Vault
 from daemon.secrets.redaction import redact
@@ -73,7 +73,7 @@ class AttemptMaker:
 
         Returns None, and does nothing, if that takes more than one request or more time.
         """
-        if not claim.fetched or len(claim.data or "") > LARGE:
+        if not claim.fetched or not is_made_quickly(claim.data):
             return None
         credentials = open_credentials(claim.secrets, self._vault)
         if isinstance(credentials, Failure) or not self._client.has_connection(
@@ -122,10 +122,11 @@ class AttemptMaker:
         credentials = open_credentials(claim.secrets, self._vault)
         if isinstance(credentials, Failure):
             return Outcome(credentials, took_ms=0), None
-        request, signature = await self._offload.run(
-            partial(signed_request, claim, credentials, public_id=public_id),
-            size=len(claim.data or ""),
-        )
+        sign = partial(signed_request, claim, credentials, public_id=public_id)
+        if is_made_quickly(claim.data):
+            request, signature = sign()
+        else:
+            request, signature = await self._offload.run_in_thread(sign, owner=claim.tenant_id)
         if len(request.body) > self._max_body_bytes:
             return self._too_large(len(request.body)), None
         return redact(await self._client.send(request), credentials), signature

@@ -120,7 +120,9 @@ class TenantFanout:
         if text is None:
             async with self._database.connection() as db:
                 text = await stored_events.data_of(db, leased.event.id)
-        return await self._offload.run(partial(parse_json, text), size=len(text or ""))
+        return await self._offload.run(
+            partial(parse_json, text), size=len(text or ""), owner=leased.event.tenant_id
+        )
 
     async def _match(
         self, leased: LeasedEvent, size: int, data: object, index: SubscriptionIndex

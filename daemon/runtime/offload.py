@@ -1,18 +1,20 @@
 """One thread for work that would hold the event loop for long, one piece at a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
-LARGE = 64 * 1024  # characters; less is printed within some ten milliseconds at worst
+# Characters of JSON; less takes at worst some milliseconds.
+LARGE = 8 * 1024
 
 
 class Offload:
     """
-    The process's only thread for large work.
+    The process's only thread for large work, whose owners have it in turn.
 
     The thread shares the interpreter with the event loop and gives way to it every few
     milliseconds. The loop would have to wait for each of several such threads: with three of them
@@ -21,15 +23,52 @@ class Offload:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="offload")
+        # Owners in turn, each with the pieces of work that wait, in order.
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._busy = False
 
-    async def run(self, work: Callable[[], T], *, size: int) -> T:
+    async def run(self, work: Callable[[], T], *, size: int, owner: Hashable) -> T:
         """Return what `work` on `size` characters returns; small work is done at once."""
-        return work() if size <= LARGE else await self.run_in_thread(work)
+        return work() if size <= LARGE else await self.run_in_thread(work, owner=owner)
 
-    async def run_in_thread(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, in its turn."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+    async def run_in_thread(self, work: Callable[[], T], *, owner: Hashable) -> T:
+        """Return what `work` returns; an owner waits for one piece of each other's at most."""
+        await self._turn(owner)
+        loop = asyncio.get_running_loop()
+        try:
+            running = loop.run_in_executor(self._executor, work)
+        except BaseException:
+            self._end_turn()
+            raise
+        # Not when the caller ends, which may be cancelled: when the thread is free.
+        running.add_done_callback(self._end_turn)
+        return await running
 
     def close(self) -> None:
         """End the thread once its present work is done; work that has not begun is dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _turn(self, owner: Hashable) -> None:
+        if not self._busy:
+            self._busy = True
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._end_turn()  # it had just begun
+            raise
+
+    def _end_turn(self, _: object = None) -> None:
+        while self._waiting:
+            owner, turns = next(iter(self._waiting.items()))
+            del self._waiting[owner]
+            turn = turns.popleft()
+            if turns:
+                self._waiting[owner] = turns  # behind all others
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy = False

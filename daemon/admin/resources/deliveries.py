@@ -88,6 +88,7 @@ class Deliveries:
         return await self.offload.run(
             lambda: ApiResponse(200, delivery_detail_response(stored, siblings)),
             size=len(stored.data or ""),
+            owner=tenant_id,
         )
 
     @operation(

@@ -63,7 +63,11 @@ class TestEvents:
             attempted = await self.attempts.attempt(
                 _claim(webhook, event), public_id=event.message_id
             )
-            return await self.offload.run(lambda: _response(attempted, event), size=len(event.data))
+            return await self.offload.run(
+                lambda: _response(attempted, event),
+                size=len(event.data),
+                owner=request.tenant_id,
+            )
 
     async def _event_for(self, tenant_id: TenantId, wanted: schemas.TestEventRequest) -> TestEvent:
         message_id = public_test_id(uuid4())

@@ -9,7 +9,7 @@ import orjson
 from daemon.admin import schemas
 from daemon.admin.api.problems import invalid_member
 from daemon.admin.resources.origin_change import headers_missing
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.policy.headers import judge_headers
 from daemon.core.policy.refusal import Refusal
@@ -25,7 +25,7 @@ SECRET_MEMBERS = {"custom_headers", "client_certificate"}
 
 
 async def usable_certificate(
-    given: schemas.ClientCertificate | None, offload: Offload
+    given: schemas.ClientCertificate | None, offload: Offload, *, tenant_id: TenantId
 ) -> ClientCertificate | None:
     """
     The given certificate and key as they are stored: what else their texts hold is left out.
@@ -36,7 +36,7 @@ async def usable_certificate(
         return None
     client = ClientCertificate(given.certificate, given.key)
     try:
-        return await offload.run_in_thread(lambda: usable_client(client))
+        return await offload.run_in_thread(lambda: usable_client(client), owner=tenant_id)
     except UnusableCertificateError as error:
         raise invalid_member("clientCertificate", str(error)) from None
 

@@ -72,7 +72,9 @@ class Webhooks:
         settings, given = new_settings(body), given_members(body).keys() | {"endpoint_url"}
         check_settings(settings, self.policy)
         secret = new_secret()
-        client = await usable_certificate(body.client_certificate, self.offload)
+        client = await usable_certificate(
+            body.client_certificate, self.offload, tenant_id=request.tenant_id
+        )
         secrets = new_secrets(body, secret, self.vault, client=client)
         try:
             async with self.database.locked(*_locks(request.tenant_id, given)) as db:
@@ -149,7 +151,9 @@ class Webhooks:
         changes = given_members(request.body)
         if "client_certificate" in changes:
             given = changes["client_certificate"]
-            changes["client_certificate"] = await usable_certificate(given, self.offload)
+            changes["client_certificate"] = await usable_certificate(
+                given, self.offload, tenant_id=request.tenant_id
+            )
         webhook_id = WebhookId(request.id)
         async with self.database.locked(*_locks(request.tenant_id, changes.keys())) as db:
             webhook = require_found(

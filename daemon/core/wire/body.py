@@ -11,9 +11,10 @@ from uuid import UUID
 import orjson
 
 from daemon.core.wire.event_ids import public_event_id
-from daemon.core.wire.javascript_json import to_javascript_json
+from daemon.core.wire.javascript_json import prints_quickly, to_javascript_json
 
 KEPT_CHARACTERS = 64 * 1024  # of data; the bodies that were made last are kept
+QUICK_CHARACTERS = 8 * 1024  # of data, which are printed within milliseconds at worst
 
 
 def event_body(
@@ -35,6 +36,17 @@ def event_body(
     kept = len(data or "") <= KEPT_CHARACTERS
     make = _kept_body if kept else _make_body
     return make(event_id, event_type, created_at, data, public_id)
+
+
+def is_made_quickly(data: str | None) -> bool:
+    """Whether the body of an event with this data is made within a few milliseconds."""
+    if data is None or len(data) <= QUICK_CHARACTERS:
+        return True
+    return len(data) <= KEPT_CHARACTERS and _kept_verdict(data)
+
+
+# An event for several webhooks is judged once.
+_kept_verdict = lru_cache(64)(prints_quickly)
 
 
 def _make_body(

@@ -9,24 +9,23 @@ replaces recursion.
 import json
 import re
 from collections.abc import Callable
+from itertools import islice
 
 Tree = dict[str, "Tree"] | list["Tree"] | object
 
-# An open array or object; with an object, the key whose value comes next.
-_Container = tuple[dict[str, Tree] | list[Tree], str]
-
-# RFC 8259; group 1 is a scalar (string, number, literal), group 2 a structural character.
+# RFC 8259: a string, a structural character, a number, a literal; or a character that is none.
 TOKEN = re.compile(
-    r"""[ \t\n\r]*(?:
-    (
+    r"""
         "[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"
+      | [\[\]{},:]
       | -?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?
       | true | false | null
-    ) | ([\[\]{},:]) | \Z )""",
+      | [^ \t\n\r]
+    """,
     re.VERBOSE,
 )
-
-CLOSING = {"{": "}", "[": "]"}
+BEGINS_SCALAR = frozenset('"-0123456789tfn')
+INVALID = frozenset('-tfn"')  # single characters that begin a scalar and are none
 END = ""
 
 
@@ -37,24 +36,7 @@ def read(text: str, convert_scalar: Callable[[str], object]) -> Tree:
     Of duplicate keys the last value wins, at the position of the first, as in Python and
     JavaScript. Raises ValueError when `text` is not JSON.
     """
-    tokens = _Tokens(text)
-    containers: list[_Container] = []  # outermost first
-    while True:
-        token, is_scalar = tokens.take()
-        value: Tree
-        if is_scalar:
-            value = convert_scalar(token)
-        elif token not in CLOSING:
-            raise tokens.unexpected()
-        elif tokens.take_if(CLOSING[token]):
-            value = {} if token == "{" else []
-        else:
-            containers.append(({}, tokens.take_key()) if token == "{" else ([], ""))
-            continue
-        value = _store(value, containers, tokens)
-        if not containers:
-            tokens.expect(END)
-            return value
+    return _Reader(text, convert_scalar).read()
 
 
 def unquote(token: str) -> str:
@@ -62,62 +44,70 @@ def unquote(token: str) -> str:
     return token[1:-1] if "\\" not in token else str(json.loads(token))
 
 
-def _store(value: Tree, containers: list[_Container], tokens: "_Tokens") -> Tree:
-    """Store `value`, close the containers that end after it, and return the last one closed."""
-    while containers:
-        container, key = containers[-1]
-        if isinstance(container, dict):
-            container[key] = value
-        else:
-            container.append(value)
-        if tokens.take_if(","):
-            if isinstance(container, dict):
-                containers[-1] = (container, tokens.take_key())
-            break
-        tokens.expect("}" if isinstance(container, dict) else "]")
-        containers.pop()
-        value = container
-    return value
+class _Reader:
+    """The tokens of a text, all at once: a call for each would take most of the time."""
 
-
-class _Tokens:
-    """The tokens of a text, one at a time; END follows the last one."""
-
-    __slots__ = ("_position", "_text")
-
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, convert_scalar: Callable[[str], object]) -> None:
         self._text = text
-        self._position = 0
+        self._convert = convert_scalar
+        self._tokens = [*TOKEN.findall(text), END]
+        self._next = 0
 
-    def take(self) -> tuple[str, bool]:
-        """Return the next token, and whether it is a scalar. Raises ValueError."""
-        found = TOKEN.match(self._text, self._position)
-        if found is None:
-            raise self.unexpected()
-        self._position = found.end()
-        return (found[1], True) if found[1] is not None else (found[2] or END, False)
+    def read(self) -> Tree:
+        tokens, convert = self._tokens, self._convert
+        # The open containers around the present one, each with the key of the value that is read.
+        outer: list[tuple[list[Tree] | dict[str, Tree] | None, str | None]] = []
+        container: list[Tree] | dict[str, Tree] | None = None
+        key: str | None = None  # of the present container, if it is an object
+        while True:
+            token = tokens[self._next]
+            self._next += 1
+            value: Tree
+            if token[:1] in BEGINS_SCALAR and token not in INVALID:
+                value = convert(token)
+            elif token not in ("[", "{"):
+                raise self._unexpected()
+            elif tokens[self._next] == ("]" if token == "[" else "}"):
+                self._next += 1
+                value = [] if token == "[" else {}
+            else:
+                outer.append((container, key))
+                container, key = ([], None) if token == "[" else ({}, self._take_key())
+                continue
+            while container is not None:
+                if isinstance(container, list):
+                    container.append(value)
+                else:
+                    assert key is not None
+                    container[key] = value
+                token = tokens[self._next]
+                self._next += 1
+                if token == ",":
+                    key = None if key is None else self._take_key()
+                    break
+                if token != ("]" if key is None else "}"):
+                    raise self._unexpected()
+                value = container
+                container, key = outer.pop()
+            else:
+                self._next += 1
+                if tokens[self._next - 1] != END:
+                    raise self._unexpected()
+                return value
 
-    def take_if(self, structural: str) -> bool:
-        """Take the next token only if it is this structural character, or END."""
-        before = self._position
-        if self.take() == (structural, False):
-            return True
-        self._position = before
-        return False
-
-    def expect(self, structural: str) -> None:
-        """Take this structural character, or END. Raises ValueError for any other token."""
-        if not self.take_if(structural):
-            raise self.unexpected()
-
-    def take_key(self) -> str:
+    def _take_key(self) -> str:
         """Take an object's key and the colon after it. Raises ValueError."""
-        token, _ = self.take()
-        if not token.startswith('"'):
-            raise self.unexpected()
-        self.expect(":")
+        token = self._tokens[self._next]
+        self._next += 1
+        if token[:1] != '"' or len(token) == 1:
+            raise self._unexpected()
+        self._next += 1
+        if self._tokens[self._next - 1] != ":":
+            raise self._unexpected()
         return unquote(token)
 
-    def unexpected(self) -> ValueError:
-        """Return the error for the token at the current position."""
-        return ValueError(f"not JSON, near character {self._position}")
+    def _unexpected(self) -> ValueError:
+        """Return the error for the token that was taken last."""
+        found = next(islice(TOKEN.finditer(self._text), self._next - 1, None), None)
+        position = len(self._text) if found is None else found.start()
+        return ValueError(f"not JSON, near character {position}")

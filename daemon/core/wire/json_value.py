@@ -1,5 +1,6 @@
 """JSON text parsed into Python values without loss: long integers keep all their digits."""
 
+import json
 import math
 import re
 from decimal import Decimal
@@ -14,6 +15,9 @@ LONGEST_INTEGER = 4299  # characters, the sign included; int() takes 4300 digits
 
 # orjson turns an integer beyond 64 bits into a double, and two different ids into equal ones.
 LONG_NUMBER = re.compile(r"[\s:,\[]-?[0-9]{19}")
+# What may be beyond the greatest double, for which `json` has no number, or has more digits than
+# int() takes.
+GREAT_NUMBER = re.compile(r"[0-9]{300}|[0-9][eE][+-]?[0-9]{3}")
 
 
 def parse_json(text: str | None) -> object:
@@ -28,9 +32,16 @@ def parse_json(text: str | None) -> object:
     try:
         if not LONG_NUMBER.search(text):
             return orjson.loads(text)
-    except ValueError:  # too deep for orjson, or not JSON
+        if not GREAT_NUMBER.search(text):
+            return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):  # too deep for these parsers, or not JSON
         pass
     return json_reader.read(text, _convert_scalar)
+
+
+def _refuse(constant: str) -> None:
+    """Refuse NaN and Infinity, which `json` would accept. Raises ValueError."""
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _convert_scalar(token: str) -> Scalar:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.core.wire.body import event_body
+from daemon.core.wire.body import event_body, is_made_quickly
 from tests.core.wire.json_texts import Stringify, javascript_keeps, numbers, texts
 
 ID = UUID("0123456789abcdef0123456789abcdef")
@@ -85,3 +85,23 @@ def test_javascript_prints_a_parsed_body_as_the_same_bytes(
     body = event_body(ID, event_type, NOON, data).decode()
 
     assert stringify(body) == body
+
+
+@pytest.mark.parametrize(
+    ("data", "quick"),
+    [
+        (None, True),
+        ('{"a": "' + "x" * 60_000 + '"}', True),
+        ("[" + ", ".join(["12.5"] * 10_000) + "]", True),
+        ("[" * 4000 + "]" * 4000, True),
+        ("[" * 4200 + "]" * 4200, False),
+        ("[" + ", ".join(["1.0"] * 2000) + "]", False),
+        ('{"a": "' + "x" * 70_000 + '"}', False),
+    ],
+    ids=["null", "text", "numbers", "small", "deep", "other spellings", "large"],
+)
+def test_only_what_the_quickest_printer_prints_is_made_quickly(
+    data: str | None,
+    quick: bool,
+) -> None:
+    assert is_made_quickly(data) is quick
