@@ -18,7 +18,7 @@ from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.scheduling.lanes import LaneTurn
 from daemon.store.columns import columns
-from daemon.store.lanes import Upcoming
+from daemon.store.lanes import Upcoming, seconds_until
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.retries import MAX_REQUESTED
 from daemon.store.secrets import stored_secrets
@@ -158,12 +158,12 @@ LEASE_DUE = f"""
            NULL, NULL, NULL, NULL,
            NULL, NULL, NULL,
            upcoming.next_retry_at, NULL,
-           NULL, NULL, NULL, NULL, extract(epoch FROM upcoming.next_retry_at - now())::float8,
+           NULL, NULL, NULL, NULL, {seconds_until("upcoming.next_retry_at")},
            CASE WHEN lane.next_probe_at IS NULL THEN NULL
                 WHEN pg_catalog.cardinality(lane.requested) > lane.max_claims THEN 0
                 WHEN lane.probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id)
                 THEN extract(epoch FROM $4)::float8
-                ELSE greatest(extract(epoch FROM lane.next_probe_at - now())::float8, $7::float8)
+                ELSE greatest({seconds_until("lane.next_probe_at")}, $7::float8)
                 END
       FROM lane
       LEFT JOIN LATERAL (

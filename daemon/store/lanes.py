@@ -35,7 +35,14 @@ class SweptLanes:
     last: WebhookId | None
 
 
-FIND_DUE_LANES = """
+def seconds_until(at: str) -> str:
+    """SQL: the seconds until this time, negative if it is past; a century stands for more."""
+    # The application may write `infinity`, with which PostgreSQL before 17 does not calculate.
+    bounded = f"least(greatest({at}, now() - interval '100 years'), now() + interval '100 years')"
+    return f"extract(epoch FROM {bounded} - now())::float8"
+
+
+FIND_DUE_LANES = f"""
     -- A loose scan: one index probe for each endpoint with pending attempts, whatever its backlog.
     -- It finds the earliest of them, so that nothing else is read of an endpoint that is due later.
     WITH RECURSIVE endpoint (number, id, at) AS (
@@ -57,7 +64,7 @@ FIND_DUE_LANES = """
     )
     SELECT w.id, w.tenant_id, endpoint.number, w.consecutive_failures > 0 AS failing,
            first.next_retry_at AS at,
-           extract(epoch FROM greatest(first.next_retry_at, probe.at) - now())::float8 AS due_in
+           {seconds_until("greatest(first.next_retry_at, probe.at)")} AS due_in
       FROM endpoint
       JOIN webhooks AS w ON w.id = endpoint.id AND w.is_active
       CROSS JOIN LATERAL (
@@ -74,7 +81,7 @@ FIND_DUE_LANES = """
      WHERE endpoint.at <= now() + $3::interval AND coalesce(probe.at <= now() + $3::interval, true)
     UNION ALL
     (SELECT id, NULL, number, NULL, NULL, NULL FROM endpoint ORDER BY number DESC LIMIT 1)
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def sweep_lanes(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.store.database import Database
+from daemon.store.lanes import seconds_until
 from daemon.store.timestamps import EARLIEST, LATEST, decode, encode
 from tests.support.api_client import serving_api
 from tests.support.application import Application
@@ -73,6 +74,16 @@ async def test_due_times_beyond_the_calendar_stop_no_loop(
         for _ in range(3):
             await app.event(other)
         await until(lambda: len(receiver.at("/other")) == 3, within=5)
+
+
+@each_odd_time
+async def test_the_seconds_until_any_time_are_a_number(app: Application, time: str) -> None:
+    """PostgreSQL calculates with `infinity` since version 17, and has no use for the outcome."""
+    sql = seconds_until(f"'{time}'::timestamptz")
+    seconds = await app.db.fetchval(f"SELECT {sql}")
+
+    is_past = time.startswith("-") or "BC" in time
+    assert -1e10 < seconds < 0 if is_past else 0 < seconds < 1e10
 
 
 async def test_an_event_of_any_time_is_delivered(
