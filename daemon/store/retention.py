@@ -55,8 +55,7 @@ DELETE_SUBSCRIPTION_CHANGES = """
      WHERE ctid = ANY (ARRAY(SELECT ctid FROM webhook_subscription_changes
                               WHERE changed_at < now() - $1::interval
                               ORDER BY changed_at
-                              LIMIT $2
-                                FOR UPDATE SKIP LOCKED))
+                              LIMIT $2))
 """
 
 
