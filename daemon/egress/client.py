@@ -172,7 +172,7 @@ class WebhookClient:
         deadline = Deadline(
             self._timeout_seconds,
             stalls=self._stalls,
-            budget=self._budget,
+            budget=self._budget.of(sent.peer.tenant_id),
             began_at=sent.timings.started_at,
         )
         if kept is not None:

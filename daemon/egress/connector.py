@@ -16,7 +16,7 @@ from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.egress.host_key import host_key
 from daemon.egress.http1 import HttpConnection
 from daemon.egress.lookups import Lookups
-from daemon.egress.loop_budget import LoopBudget
+from daemon.egress.loop_budget import LoopBudget, OwnBudget
 from daemon.egress.network import OwnNetwork
 from daemon.egress.peer import Peer
 from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, open_tunnel
@@ -82,7 +82,8 @@ class Connector:
         OSError (ConnectionError when the receiver hangs up during the TLS handshake);
         PostponedError when the name servers or the proxy fail.
         """
-        await self._budget.turn(OPENING_SECONDS)
+        budget = self._budget.of(peer.tenant_id)
+        await budget.turn(OPENING_SECONDS)
         target = peer.target
         context = None
         if target.tls:
@@ -95,10 +96,10 @@ class Connector:
         try:
             destination = _destination(sock)
             if context is None:
-                connection = await self._start_http(sock)
+                connection = await self._start_http(sock, budget)
             else:
                 timings.enter("tls")
-                connection = await self._start_tls(sock, context, target.host)
+                connection = await self._start_tls(sock, context, target.host, budget=budget)
         except BaseException:
             sock.close()
             raise
@@ -164,18 +165,18 @@ class Connector:
         except (LookupFailedError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise ProxyError("the egress proxy cannot be reached") from error
 
-    async def _start_http(self, sock: socket.socket) -> HttpConnection:
+    async def _start_http(self, sock: socket.socket, budget: OwnBudget) -> HttpConnection:
         _, connection = await self._loop.create_connection(
-            lambda: HttpConnection(budget=self._budget), sock=sock
+            lambda: HttpConnection(budget=budget), sock=sock
         )
         return connection
 
     async def _start_tls(
-        self, sock: socket.socket, context: ssl.SSLContext, host: str
+        self, sock: socket.socket, context: ssl.SSLContext, host: str, *, budget: OwnBudget
     ) -> HttpConnection:
         connection = HttpConnection()
         _, transport = await self._loop.create_connection(
-            lambda: TlsTransport(connection, context, host, budget=self._budget), sock=sock
+            lambda: TlsTransport(connection, context, host, budget=budget), sock=sock
         )
         try:
             await transport.handshake

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from daemon.egress.loop_budget import LoopBudget
+from daemon.core.model.ids import TenantId
+from daemon.egress.loop_budget import LoopBudget, OwnBudget
 from daemon.runtime.stalls import StallWatch
 
 # A loop that stalls all the time must not keep a request open for ever.
@@ -25,8 +26,8 @@ class Deadline:
     """
     A deadline for the stages of a request, one after another, `seconds` from its beginning.
 
-    The request began at `began_at`, a running time of `stalls`; now, by default. `budget` is the
-    one of the client's work.
+    The request began at `began_at`, a running time of `stalls`; now, by default. `budget` is that
+    of its tenant's work.
     """
 
     __slots__ = (
@@ -45,7 +46,7 @@ class Deadline:
         seconds: float,
         *,
         stalls: StallWatch,
-        budget: LoopBudget,
+        budget: OwnBudget,
         began_at: float | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -110,6 +111,10 @@ class Deadline:
 class Expiring(Protocol):
     """What has a deadline among others."""
 
+    @property
+    def tenant_id(self) -> TenantId | None:
+        """Whose request it is."""
+
     def expire(self) -> None:
         """End it, without an answer."""
 
@@ -159,6 +164,9 @@ class Deadlines:
                 return
             del self._began_at[request]
             deadline = self._passed[request] = Deadline(
-                self._seconds, stalls=self._stalls, budget=self._budget, began_at=began_at
+                self._seconds,
+                stalls=self._stalls,
+                budget=self._budget.of(request.tenant_id),
+                began_at=began_at,
             )
             deadline.start(request.expire)

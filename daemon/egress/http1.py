@@ -11,11 +11,11 @@ from functools import partial
 from typing import cast
 
 from daemon.egress.deadline import Deadline
-from daemon.egress.loop_budget import LoopBudget
+from daemon.egress.loop_budget import OwnBudget
 from daemon.egress.response_reader import NO_RESPONSE, RawResponse, ResponseError, ResponseReader
 from daemon.egress.routes import SocketAddress
 
-# What is read at once of an ordinary response; more may take a millisecond.
+# An ordinary response, which is read at once; a larger one may take a millisecond, at its end too.
 SMALL_BYTES = 1024
 
 
@@ -23,10 +23,10 @@ class HttpConnection(asyncio.Protocol):
     """
     A connection to a receiver, over TCP, or over a TlsTransport.
 
-    Large pieces are read within the event loop's `budget`; a TlsTransport does so by itself.
+    Large responses are read within the event loop's `budget`; a TlsTransport does so by itself.
     """
 
-    def __init__(self, *, budget: LoopBudget | None = None) -> None:
+    def __init__(self, *, budget: OwnBudget | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._budget = budget
         self.destination: SocketAddress | None = None  # set once the connection is open
@@ -101,7 +101,7 @@ class HttpConnection(asyncio.Protocol):
         if response is None or response.done:
             # Unsolicited. On a kept connection it would be read as the next request's response.
             self.close()
-        elif self._budget is None or len(data) <= SMALL_BYTES:
+        elif self._budget is None or response.received_bytes + len(data) <= SMALL_BYTES:
             response.feed(data)
         elif not self._budget.try_run(partial(response.feed, data)):
             assert self._transport is not None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from daemon.core.model.attempts import Failure, Outcome, Response
+from daemon.core.model.ids import TenantId
 from daemon.egress.deadline import Deadlines
 from daemon.egress.failures import REQUEST_ERRORS
 from daemon.egress.http1 import HttpConnection
@@ -66,6 +67,11 @@ class KeptRequest:
         self._connection.close()
         if self._task is not None:
             self._task.cancel()
+
+    @property
+    def tenant_id(self) -> TenantId | None:
+        """Whose request it is."""
+        return self._sent.peer.tenant_id
 
     def expire(self) -> None:
         """End it: its deadline has passed."""

@@ -3,19 +3,20 @@ A time budget for CPU work in each iteration of the event loop.
 
 A TLS handshake takes a millisecond, and so does opening a connection, or reading a response that
 never ends. When hundreds of receivers cause such work at once, most of it waits for later
-iterations, so that everything else gets its turn in between.
+iterations, so that everything else gets its turn in between. The rule: owners have the budget in
+turn, so that no tenant's work delays another's by more than a piece of each.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 SECONDS_PER_ITERATION = 0.01
 
 
 class LoopBudget:
-    """Runs work in order, for at most `seconds` (of `clock`) in one iteration of the loop."""
+    """Runs work for at most `seconds` (of `clock`) in one iteration of the loop."""
 
     def __init__(
         self,
@@ -27,51 +28,37 @@ class LoopBudget:
         self._seconds = seconds
         self._clock = clock
         self._spent = 0.0
-        self._waiting: deque[Callable[[], None]] = deque()
+        # Owners in turn, each with its work in order.
+        self._waiting: dict[Hashable, deque[Callable[[], None]]] = {}
         self._next: asyncio.Handle | None = None
 
-    def try_run(self, work: Callable[[], None]) -> bool:
-        """Run the work now and return True; False if other work waits or the budget is spent."""
-        if self._waiting or self._spent >= self._seconds:
-            return False
-        self._run(work)
-        return True
+    def of(self, owner: Hashable) -> "OwnBudget":
+        """The part of an owner."""
+        return OwnBudget(self, owner)
 
-    async def turn(self, seconds: float) -> None:
-        """Wait, as work does, until the caller may do something that takes about so long."""
-        if not self._waiting and self._spent < self._seconds:
-            self._spend(seconds)
-            return
-        turn: asyncio.Future[None] = self._loop.create_future()
+    def has_room(self) -> bool:
+        """Whether work may run now: none waits, and the budget is not spent."""
+        return not self._waiting and self._spent < self._seconds
 
-        def grant() -> None:
-            if not turn.done():
-                self._spend(seconds)
-                turn.set_result(None)
+    def is_waiting(self, owner: Hashable) -> bool:
+        """Whether work of this owner waits."""
+        return owner in self._waiting
 
-        self.run_later(grant)
-        await turn
-
-    def run_later(self, work: Callable[[], None]) -> None:
-        """Run the work in a later iteration, after all that waits already."""
-        self._waiting.append(work)
-        self._schedule_iteration()
-
-    def run_after_waiting(self, work: Callable[[], None]) -> None:
-        """Run small work now, or right after all that waits already."""
-        if self._waiting:
-            self._waiting.append(work)
-        else:
-            work()
-
-    def _run(self, work: Callable[[], None]) -> None:
+    def run(self, work: Callable[[], None]) -> None:
+        """Run the work now, and count its time."""
         began = self._clock()
         try:
             work()
         finally:
-            self._spend(self._clock() - began)
+            self.spend(self._clock() - began)
 
-    def _spend(self, seconds: float) -> None:
+    def run_later(self, owner: Hashable, work: Callable[[], None]) -> None:
+        """Run the work in a later iteration, after all of its owner's that waits already."""
+        self._waiting.setdefault(owner, deque()).append(work)
+        self._schedule_iteration()
+
+    def spend(self, seconds: float) -> None:
+        """Count time of this iteration."""
         self._schedule_iteration()
         self._spent += seconds
 
@@ -82,4 +69,52 @@ class LoopBudget:
     def _begin_iteration(self) -> None:
         self._next, self._spent = None, 0.0
         while self._waiting and self._spent < self._seconds:
-            self._run(self._waiting.popleft())
+            owner, own = next(iter(self._waiting.items()))
+            del self._waiting[owner]
+            work = own.popleft()
+            if own:
+                self._waiting[owner] = own  # behind all others
+            self.run(work)
+
+
+class OwnBudget:
+    """What one owner may do within the budget of all."""
+
+    __slots__ = ("_all", "_owner")
+
+    def __init__(self, budget: LoopBudget, owner: Hashable) -> None:
+        self._all = budget
+        self._owner = owner
+
+    def try_run(self, work: Callable[[], None]) -> bool:
+        """Run the work now and return True; False if other work waits or the budget is spent."""
+        if not self._all.has_room():
+            return False
+        self._all.run(work)
+        return True
+
+    async def turn(self, seconds: float) -> None:
+        """Wait, as work does, until the caller may do something that takes about so long."""
+        if self._all.has_room():
+            self._all.spend(seconds)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def grant() -> None:
+            if not turn.done():
+                self._all.spend(seconds)
+                turn.set_result(None)
+
+        self.run_later(grant)
+        await turn
+
+    def run_later(self, work: Callable[[], None]) -> None:
+        """Run the work in a later iteration, after all of this owner's that waits already."""
+        self._all.run_later(self._owner, work)
+
+    def run_after_waiting(self, work: Callable[[], None]) -> None:
+        """Run small work now, or right after all of this owner's that waits already."""
+        if self._all.is_waiting(self._owner):
+            self.run_later(work)
+        else:
+            work()

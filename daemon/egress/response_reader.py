@@ -55,17 +55,18 @@ class ResponseReader:
     """
     Reads one response; then it is `done`, and has called `ended`.
 
+    `received_bytes` counts the bytes so far.
     `ended` gets None when the response is complete or truncated, and a ResponseError or a
     TimeoutError when it has failed.
     """
 
-    __slots__ = ("_ended", "_parser", "_received_bytes", "done")
+    __slots__ = ("_ended", "_parser", "done", "received_bytes")
 
     def __init__(self, ended: Callable[[Exception | None], None]) -> None:
         self.done = False
         self._ended: Callable[[Exception | None], None] | None = ended
         self._parser = ResponseParser()
-        self._received_bytes = 0
+        self.received_bytes = 0
 
     @property
     def keep_alive(self) -> bool:
@@ -78,8 +79,8 @@ class ResponseReader:
             return
         parser = self._parser
         limit = MAX_RESPONSE_BYTES if parser.head_complete else MAX_HEAD_BYTES
-        room = limit - self._received_bytes
-        self._received_bytes += len(data)
+        room = limit - self.received_bytes
+        self.received_bytes += len(data)
         try:
             parser.feed(data[:room] if len(data) > room else data)
         except httptools.HttpParserUpgrade:
@@ -105,7 +106,7 @@ class ResponseReader:
         if self._parser.head_complete and self._parser.ends_with_connection and not reset:
             self._end(None)
         else:
-            self._fail(INCOMPLETE_RESPONSE if self._received_bytes else NO_RESPONSE, ResponseError)
+            self._fail(INCOMPLETE_RESPONSE if self.received_bytes else NO_RESPONSE, ResponseError)
 
     def expire(self) -> None:
         """End the response with a TimeoutError: the deadline has passed."""
@@ -131,7 +132,7 @@ class ResponseReader:
 
     def _fail(self, message: str, kind: type[ResponseError]) -> None:
         if not (self._parser.complete or self._parser.truncated):
-            self._end(kind(message, response_started=self._received_bytes > 0))
+            self._end(kind(message, response_started=self.received_bytes > 0))
 
     def _end(self, error: Exception | None) -> None:
         if self._ended is None:

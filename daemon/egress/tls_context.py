@@ -19,6 +19,7 @@ from daemon.egress.client_certificate import UnusableCertificateError, judge_cli
 # Each takes a megabyte for the authorities.
 CONTEXTS_KEPT = 100
 THREADS = 2
+LONGEST_REST_SECONDS = 0.25
 
 
 class TlsContexts:
@@ -46,12 +47,18 @@ class TlsContexts:
         async with lock:
             context = self._with_client.get(client)
             if context is None:
-                loop = asyncio.get_running_loop()
-                context = await loop.run_in_executor(self._threads, self._make_with, client)
-                self._with_client[client] = context
+                context = self._with_client[client] = await self._make(client)
             self._with_client.move_to_end(client)
         if len(self._with_client) > CONTEXTS_KEPT:
             self._with_client.popitem(last=False)
+        return context
+
+    async def _make(self, client: ClientCertificate) -> ssl.SSLContext:
+        """Make a context, and rest as long as that took: a tenant has half of a thread at most."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        context = await loop.run_in_executor(self._threads, self._make_with, client)
+        await asyncio.sleep(min(LONGEST_REST_SECONDS, loop.time() - began))
         return context
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import cast
 
 from daemon.egress.http1 import HttpConnection
-from daemon.egress.loop_budget import LoopBudget
+from daemon.egress.loop_budget import OwnBudget
 from daemon.egress.server_hello import TOO_MANY_RECORDS
 from daemon.egress.tls_session import RefusedTlsError, TlsSession
 
@@ -19,7 +19,7 @@ class TlsTransport(asyncio.Protocol):
     """The HttpConnection's transport; `handshake` is set once the receiver has proved its name."""
 
     def __init__(
-        self, connection: HttpConnection, context: ssl.SSLContext, host: str, *, budget: LoopBudget
+        self, connection: HttpConnection, context: ssl.SSLContext, host: str, *, budget: OwnBudget
     ) -> None:
         self._connection = connection
         self._budget = budget

@@ -355,7 +355,8 @@ class Dispatcher:
         unmade = [each for each in unmade if not each.from_inbox]
         try:
             async with asyncio.timeout(GIVE_BACK_SECONDS):
-                await self._first_attempts.store_put_off()
+                if self._stopping:  # else the loop of first attempts stores them
+                    await self._first_attempts.store_put_off()
                 if unmade:
                     async with self._database.transaction() as db:
                         await claims.release(db, unmade)

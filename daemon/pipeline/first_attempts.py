@@ -34,6 +34,7 @@ log = structlog.get_logger()
 QUEUED_SECONDS = 0.4
 SWEEP_SECONDS = 0.2
 STORED_AT_ONCE = 500  # rows; results wait meanwhile
+MOST_PUT_OFF = 4 * STORED_AT_ONCE  # rows that wait; more events stay in the inbox
 
 
 class FirstAttempts:
@@ -68,7 +69,7 @@ class FirstAttempts:
     @property
     def full(self) -> bool:
         """Whether fan-out should lease no more events."""
-        return self._queue.full
+        return self._queue.full or len(self._put_off) >= MOST_PUT_OFF
 
     def __len__(self) -> int:
         """How many wait."""
@@ -140,7 +141,9 @@ class FirstAttempts:
         for webhook_id, late in self._queue.take_older(time.monotonic() - QUEUED_SECONDS):
             self._lanes.unqueue(webhook_id, len(late))
             self.put_off(late)
-        await self.store_put_off()
+        await self._store_some_put_off()
+        if self._put_off:  # fan-out may add to them all the time
+            return 0.0
         return SWEEP_SECONDS if self._queue else 1.0
 
     async def store_put_off(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
@@ -21,6 +22,7 @@ from tests.support.daemons import until
 from tests.support.hostile import (
     CHUNKED,
     HTTP,
+    Connection,
     hostile,
     responding_endlessly,
     responding_once,
@@ -86,6 +88,34 @@ async def test_responses_that_wait_for_the_loop_to_have_time_are_read_whole(
         assert isinstance(outcome.result, Response)
         assert outcome.result.body == body[:MAX_BODY_BYTES].decode()
         assert not outcome.result.truncated
+
+
+@pytest.mark.parametrize(("length", "work"), [(500, 0), (20, 0), (8192, 2)])
+async def test_the_end_of_a_large_response_is_read_within_the_budget_however_small_its_last_piece(
+    monkeypatch: pytest.MonkeyPatch, length: int, work: int
+) -> None:
+    ran: list[object] = []
+
+    class Recording(LoopBudget):
+        def run(self, piece: Callable[[], None]) -> None:
+            ran.append(piece)
+            super().run(piece)
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(HTTP + b"200 OK\r\nContent-Length: %d\r\n\r\n" % length)
+        await connection.send(b"x" * (length - 1))
+        await asyncio.sleep(0.05)
+        await connection.send(b"x")
+        await connection.read_some()
+
+    monkeypatch.setattr(client, "LoopBudget", Recording)
+    async with webhook_client() as sender, hostile(script) as receiver:
+        outcome = await sender.send(request_to(receiver.url))
+
+    assert isinstance(outcome.result, Response)
+    assert len(outcome.result.body) == length
+    assert len(ran) >= work if work else not ran
 
 
 async def test_a_body_is_never_decompressed() -> None:

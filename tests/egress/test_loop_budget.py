@@ -20,7 +20,7 @@ class Clock:
 
 async def test_work_beyond_the_budget_runs_in_order_in_later_iterations() -> None:
     clock, done = Clock(), list[object]()
-    budget = LoopBudget(seconds=1.0, clock=clock)
+    budget = LoopBudget(seconds=1.0, clock=clock).of("a")
 
     def work(name: int) -> None:
         clock.at += 0.6
@@ -39,7 +39,7 @@ async def test_work_beyond_the_budget_runs_in_order_in_later_iterations() -> Non
 
 async def test_new_work_does_not_overtake_waiting_work() -> None:
     clock = Clock()
-    budget = LoopBudget(seconds=1.0, clock=clock)
+    budget = LoopBudget(seconds=1.0, clock=clock).of("a")
 
     def long() -> None:
         clock.at += 2.0
@@ -55,7 +55,7 @@ async def test_new_work_does_not_overtake_waiting_work() -> None:
 
 async def test_every_iteration_of_the_loop_has_a_new_budget() -> None:
     clock = Clock()
-    budget = LoopBudget(seconds=1.0, clock=clock)
+    budget = LoopBudget(seconds=1.0, clock=clock).of("a")
 
     def long() -> None:
         clock.at += 2.0
@@ -70,7 +70,7 @@ async def test_work_that_fails_does_not_stop_the_work_after_it() -> None:
     reported: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     clock, done = Clock(), asyncio.Event()
-    budget = LoopBudget(seconds=1.0, clock=clock)
+    budget = LoopBudget(seconds=1.0, clock=clock).of("a")
 
     def fail() -> None:
         raise RuntimeError
@@ -83,7 +83,7 @@ async def test_work_that_fails_does_not_stop_the_work_after_it() -> None:
 
 
 async def test_turns_wait_like_work_and_count_as_long_as_they_say() -> None:
-    budget, done = LoopBudget(seconds=1.0, clock=Clock()), list[object]()
+    budget, done = LoopBudget(seconds=1.0, clock=Clock()).of("a"), list[object]()
 
     async def take(name: object) -> None:
         await budget.turn(0.6)
@@ -104,7 +104,7 @@ async def test_turns_wait_like_work_and_count_as_long_as_they_say() -> None:
 
 
 async def test_a_turn_that_is_cancelled_holds_up_no_other() -> None:
-    budget = LoopBudget(seconds=1.0, clock=Clock())
+    budget = LoopBudget(seconds=1.0, clock=Clock()).of("a")
     await budget.turn(2.0)
     cancelled, other = (asyncio.create_task(budget.turn(2.0)) for _ in range(2))
     await asyncio.sleep(0)
@@ -112,3 +112,21 @@ async def test_a_turn_that_is_cancelled_holds_up_no_other() -> None:
     cancelled.cancel()
 
     await asyncio.wait_for(other, 5)
+
+
+async def test_owners_have_the_budget_in_turn() -> None:
+    clock, done = Clock(), list[str]()
+    budget = LoopBudget(seconds=1.0, clock=clock)
+
+    def work(name: str) -> None:
+        clock.at += 0.6
+        done.append(name)
+
+    for name in ("a0", "a1", "a2", "a3", "b0", "b1", "c0"):
+        budget.of(name[0]).run_later(partial(work, name))
+    budget.of("c").run_after_waiting(partial(done.append, "c, after its work"))
+    budget.of("d").run_after_waiting(partial(done.append, "d, which has none"))
+    await until(lambda: len(done) == 9)
+
+    assert done[0] == "d, which has none"
+    assert done[1:] == ["a0", "b0", "c0", "a1", "b1", "c, after its work", "a2", "a3"]

@@ -158,7 +158,7 @@ async def test_a_response_counts_that_is_ready_in_the_same_turn_as_its_deadline(
 
 async def test_tls_work_that_waits_at_the_deadline_is_done_before_it_is_judged() -> None:
     order: list[str] = []
-    budget = LoopBudget(seconds=1.0, clock=lambda: float(len(order)))
+    budget = LoopBudget(seconds=1.0, clock=lambda: float(len(order))).of(None)
     for _ in range(50):  # one in each turn
         budget.run_later(lambda: order.append("work"))
     deadline = Deadline(0.0, stalls=StallWatch(), budget=budget)
@@ -178,7 +178,7 @@ async def test_a_deadline_is_judged_in_the_end_though_the_loop_stalls_all_the_ti
 
     monkeypatch.setattr(deadlines, "MAX_GRACE_SECONDS", 0.3)
     expired = asyncio.Event()
-    deadline = Deadline(0.0, stalls=AlwaysStalled(), budget=LoopBudget())
+    deadline = Deadline(0.0, stalls=AlwaysStalled(), budget=LoopBudget().of(None))
 
     deadline.start(expired.set)
 
@@ -187,7 +187,7 @@ async def test_a_deadline_is_judged_in_the_end_though_the_loop_stalls_all_the_ti
 
 async def test_a_stopped_deadline_never_expires() -> None:
     expired = asyncio.Event()
-    deadline = Deadline(0.0, stalls=StallWatch(), budget=LoopBudget())
+    deadline = Deadline(0.0, stalls=StallWatch(), budget=LoopBudget().of(None))
     deadline.start(expired.set)
     await asyncio.sleep(0)
 

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from daemon.core.errors import STATEMENT_FAILURES, DatabaseUnavailableError
 from daemon.pipeline import first_attempts
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
+from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.store import results
 from daemon.store.deliveries import Inserted
 from tests.support.application import Application
@@ -249,3 +250,36 @@ async def test_rows_whose_commit_has_an_unknown_end_hold_up_no_others(
     assert interrupted
     assert times(receiver, "/slow") == times(receiver, "/failing") == {0: 1}
     assert "event.not_fanned_out" not in {each["event"] for each in lines}
+
+
+async def test_what_is_put_off_all_the_time_holds_up_neither_the_loop_nor_fan_out_s_bound(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run stores one batch; while many wait, fan-out leaves events in the inbox."""
+    monkeypatch.setattr(first_attempts, "STORED_AT_ONCE", 5)
+    monkeypatch.setattr(first_attempts, "MOST_PUT_OFF", 10)
+    original = FirstAttempts.run_once
+    stored: list[int] = []
+    most = 0
+
+    async def run_once(self: FirstAttempts) -> float:
+        nonlocal most
+        before = len(self._put_off)
+        most = max(most, before)
+        rest = await original(self)
+        stored.append(before - len(self._put_off))
+        return rest
+
+    monkeypatch.setattr(FirstAttempts, "run_once", run_once)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url + "/hook")
+    receiver.answer = lambda _: Reply(after=0.02)
+    settings = {"per_endpoint": 1}
+    async with serving(database, delivery=settings):
+        await publish(app, tenant, 200)
+        await until(lambda: settled(app, webhook, "success", 200))
+        await until(lambda: inbox_is_empty(app))
+
+    assert max(stored) <= 5
+    assert most < 200
+    assert set(times(receiver, "/hook").values()) == {1}
