@@ -110,6 +110,10 @@ class MemoryBusyError(PostponedError):
     pause_seconds = 0.2
 
 
+class ThreadBusyError(PostponedError):
+    """Raised when an attempt's large body has waited so long that its lease may have lapsed."""
+
+
 class StalledError(PostponedError):
     """
     Raised when the process stood still during an attempt that has no response now.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from daemon.core.errors import ThreadBusyError
 from daemon.core.model.attempts import (
     AttemptResult,
     Claim,
@@ -31,6 +32,9 @@ from daemon.runtime.offload import Offload
 from daemon.secrets.credentials import open_credentials
 from daemon.secrets.encryption import Vault
 from daemon.secrets.redaction import redact
+
+# For the thread of large work: well within a claim's lease.
+MOST_WAIT_SECONDS = 10.0
 
 
 class AttemptMaker:
@@ -126,10 +130,20 @@ class AttemptMaker:
         if is_made_quickly(claim.data):
             request, signature = sign()
         else:
-            request, signature = await self._offload.run_in_thread(sign, owner=claim.tenant_id)
+            request, signature = await self._sign_in_thread(sign, claim)
         if len(request.body) > self._max_body_bytes:
             return self._too_large(len(request.body)), None
         return redact(await self._client.send(request), credentials), signature
+
+    async def _sign_in_thread(
+        self, sign: Callable[[], tuple[Request, str]], claim: Claim
+    ) -> tuple[Request, str]:
+        """Raises ThreadBusyError after so long a wait that another daemon may have the attempt."""
+        began = time.monotonic()
+        signed = await self._offload.run_in_thread(sign, owner=claim.tenant_id)
+        if time.monotonic() - began > MOST_WAIT_SECONDS:
+            raise ThreadBusyError("this process is busy with large events")
+        return signed
 
     def _too_large(self, size: int) -> Outcome:
         message = too_large_message(size, self._max_body_bytes)

@@ -7,7 +7,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
+from daemon.core.errors import ThreadBusyError
+from daemon.pipeline import attempt
 from tests.support.api_client import serving_api
 from tests.support.application import Application
 from tests.support.commandline import webhookd
@@ -211,3 +214,21 @@ async def test_a_contact_is_forgotten_beside_data_that_cannot_be_printed(
 
     assert done.code == 0, done
     assert [row["id"] for row in await app.db.fetch("SELECT id FROM webhook_events")] == [kept]
+
+
+async def test_what_has_waited_too_long_to_be_signed_is_made_under_another_lease(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "MOST_WAIT_SECONDS", -1.0)
+    monkeypatch.setattr(ThreadBusyError, "pause_seconds", 0.1)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url)
+    with capture_logs() as lines:
+        async with serving(database):
+            await app.event(tenant, text=f"[{', '.join(['[' * 2000 + ']' * 2000] * 3)}]")
+            await until(lambda: "delivery.postponed" in {line["event"] for line in lines})
+            sent_meanwhile = len(receiver.received)
+            monkeypatch.setattr(attempt, "MOST_WAIT_SECONDS", 60.0)
+            await until(lambda: settled(app, webhook, "success", 1))
+
+    assert sent_meanwhile == 0
+    assert len(receiver.received) == 1

@@ -28,7 +28,7 @@ from daemon.store.database import Database
 from daemon.store.session import Connection
 
 CONCURRENT_PAGES = 2
-MAX_COUNTS_OF_TENANT = 4  # the one that takes turns, and those that wait for it
+MAX_COUNTS_OF_TENANT = 2  # the one that takes turns, and one that waits for it
 COUNT_SECONDS = 60.0
 
 
