@@ -112,7 +112,7 @@ class AttemptMaker:
 
     def _judge(self, claim: Claim, outcome: Outcome, signature: str | None) -> AttemptResult:
         verdict = judge(
-            claim.attempt,
+            claim.place,
             outcome,
             schedule=self._schedule,
             jitter=random.random(),  # noqa: S311  jitter need not be unpredictable

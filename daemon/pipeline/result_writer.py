@@ -1,8 +1,9 @@
 """
 Stores results in batches, each in one transaction with all that follows from it.
 
-The result, the next attempt, the endpoint's health and the notice of its transition become true
-together or not at all. A result that comes after its lease was lost changes nothing.
+The result, the next attempt or the end of its chain, the endpoint's health and the notice of its
+transition become true together or not at all. A result that comes after its lease was lost changes
+nothing.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.result_report import ResultReport, Stored
 from daemon.runtime.metrics import Metrics
-from daemon.store import claims, endpoint_health, notices, results
+from daemon.store import claims, endpoint_health, notices, remaining_attempts, results
 from daemon.store.contested_results import ContestedInsert, store_contested
 from daemon.store.database import Database
 from daemon.store.session import Connection
@@ -285,6 +286,7 @@ class ResultWriter:
         next_due |= first_stored.next_due
         locked_rows = await claims.still_leased(db, missed) | first_stored.locked
         ours = [result for result in free if result.claim.delivery_id in next_due]
+        await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
         changes, transitions = consequences(ours, health, self._limits)
         if written := [each for each in changes if self._is_news(each, health)]:
             await endpoint_health.change_health(db, written)

@@ -23,8 +23,8 @@ class Attempt:
     """
     One row of `webhook_deliveries`, as a list shows it.
 
-    `exhausted` says that it failed, that no attempt follows, and that no other attempt of its event
-    succeeded or is pending.
+    `exhausted` says that it failed, and that no other attempt of its event at this webhook is
+    pending or was made later.
     """
 
     id: DeliveryId

@@ -133,16 +133,16 @@ LEASE_DUE = f"""
     ), measured AS MATERIALIZED (
         SELECT d.id, d.webhook_id, d.tenant_id, d.endpoint_url, d.secret_key,
                d.previous_secret_key, d.custom_headers, d.client_certificate, d.client_key,
-               d.event_id, d.event_type, d.attempt_number, d.next_retry_at, d.leased_until,
-               d.event_created_at, d.created_at, d.attempted_at, d.replay_id, d.failing_since,
-               d.data,
+               d.event_id, d.event_type, d.attempt_number, d.chain_start, d.next_retry_at,
+               d.leased_until, d.event_created_at, d.created_at, d.attempted_at, d.replay_id,
+               d.failing_since, d.data,
                CASE WHEN d.payload_bytes IS NOT NULL THEN d.payload_bytes
                     ELSE {quick_bytes("d.data", "$6")} END AS payload_bytes
           FROM found AS d
     )
     SELECT d.webhook_id, d.id, d.tenant_id, d.endpoint_url, d.secret_key, d.previous_secret_key,
            d.custom_headers, d.client_certificate, d.client_key, d.failing_since,
-           d.event_id, coalesce(d.event_type, '') AS event_type, d.attempt_number,
+           d.event_id, coalesce(d.event_type, '') AS event_type, d.attempt_number, d.chain_start,
            d.next_retry_at, d.leased_until,
            d.payload_bytes, CASE WHEN d.payload_bytes <= $5 THEN d.data END AS data,
            coalesce(d.event_created_at,
@@ -156,7 +156,7 @@ LEASE_DUE = f"""
     -- And one row for each lane, with the attempt that may begin there next.
     SELECT lane.id, NULL, NULL, NULL, NULL, NULL,
            NULL, NULL, NULL, NULL,
-           NULL, NULL, NULL,
+           NULL, NULL, NULL, NULL,
            upcoming.next_retry_at, NULL,
            NULL, NULL, NULL, NULL, {seconds_until("upcoming.next_retry_at")},
            CASE WHEN lane.next_probe_at IS NULL THEN NULL
@@ -225,6 +225,7 @@ def _claim(row: Any, lease: timedelta) -> Claim:
         payload_bytes=row["payload_bytes"],
         fetched=row["payload_bytes"] is not None and row["payload_bytes"] <= FETCHED_AT_ONCE,
         failing_since=row["failing_since"],
+        chain_start=row["chain_start"],
     )
 
 

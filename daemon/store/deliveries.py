@@ -176,7 +176,7 @@ FIND_SERVED = """
              -- A range of keys, as in `store.attempt_chains`.
              WHERE (event_id, webhook_id) >= (pair.event_id, pair.webhook_id)
                AND (event_id, webhook_id) <= (pair.event_id, pair.webhook_id)
-               AND replay_id IS NULL
+               AND (replay_id IS NULL OR brought_forward)
              LIMIT 1) AS found
 """
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.store.attempt_chains import PENDING
 from daemon.store.columns import columns
 from daemon.store.event_inbox import LeasedEvent
 from daemon.store.results import stored_response
@@ -17,7 +18,7 @@ from daemon.store.session import LOCK_TIMEOUT, Connection
 
 EVERY_WEBHOOK = UUID(int=0)
 
-STORE_PLAIN = """
+STORE_PLAIN = f"""
     WITH durable AS MATERIALIZED (
         SELECT pg_catalog.set_config('synchronous_commit', 'on', true) AS setting,
                -- An open transaction may have a row with the id of a result.
@@ -30,6 +31,14 @@ STORE_PLAIN = """
                AS r (id, webhook_id, event_id, only_webhook, place, event_type, payload,
                      payload_bytes, event_created_at, attempted_at, signature, status_code,
                      response_headers, response_body, duration_ms, trace)
+         -- Such an attempt is removed with the success: by the usual transaction.
+         WHERE (SELECT true
+                  FROM webhook_deliveries AS other
+                 -- A range of keys, as in `store.attempt_chains`.
+                 WHERE (other.event_id, other.webhook_id) >= (r.event_id, r.webhook_id)
+                   AND (other.event_id, other.webhook_id) <= (r.event_id, r.webhook_id)
+                   AND {PENDING.format(row="other.")}
+                 LIMIT 1) IS NULL
     ), webhook AS MATERIALIZED (
         -- As in LOCK_HEALTH; the health of these does not change by a success.
         SELECT id
@@ -64,7 +73,7 @@ STORE_PLAIN = """
      CROSS JOIN ended
       JOIN result AS r ON r.event_id = ended.event_id AND r.only_webhook = ended.only_webhook
  RETURNING id
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def store_plain(
@@ -78,7 +87,8 @@ async def store_plain(
     Insert the rows of these results and remove their events from the inbox; it is durable.
 
     Returns which were stored. Not stored are those of events that are locked or whose lease is
-    lost, and of webhooks that are locked, gone, or have failed lately. `last_success_at` of the
+    lost, of webhooks that are locked, gone, or have failed lately, and those beside which another
+    attempt is pending. `last_success_at` of the
     `succeeded` webhooks is set. Raises LockNotAvailableError where another transaction has a row
     with the id of a result.
     """

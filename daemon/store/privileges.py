@@ -12,6 +12,7 @@ NEEDED = {
     "webhook_subscription_changes": ("SELECT", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_replay_results": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_audit": ("SELECT", "INSERT", "DELETE"),
     "webhook_tenant_tokens": ("SELECT", "DELETE"),
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
@@ -77,6 +78,7 @@ async def missing_on_functions(db: Connection) -> list[MissingPrivilege]:
 DISABLED_TRIGGERS = """
     SELECT wanted.name, wanted.on_table
       FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
+                   ('webhook_events_data_changed', 'webhook_events'),
                    ('webhook_deliveries_due', 'webhook_deliveries'),
                    ('webhook_deliveries_of_application', 'webhook_deliveries'),
                    ('webhook_deliveries_due_now', 'webhook_deliveries'),

@@ -9,13 +9,14 @@ import orjson
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Trace
 from daemon.core.model.ids import DeliveryId
 from daemon.runtime.uuid7 import new_delivery_id
+from daemon.store.attempt_chains import CHAIN_REPLAYS
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 NO_IDS: Mapping[DeliveryId, DeliveryId] = MappingProxyType({})
 UNSTORABLE = "the result could not be stored as it came"
 
-STORE_RESULTS = """
+STORE_RESULTS = f"""
     WITH result AS MATERIALIZED (
         SELECT *
           FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::int[],
@@ -39,7 +40,8 @@ STORE_RESULTS = """
          USING mine AS r
          WHERE d.id = r.id AND d.status::text = 'pending_retry'
      RETURNING d.webhook_id, d.event_id, d.event_type, d.payload, d.payload_bytes,
-               d.attempt_number, d.replay_id, r.*
+               d.attempt_number, d.chain_start, {CHAIN_REPLAYS.strip()},
+               d.replay_id, d.brought_forward, r.*
     ), stored AS MATERIALIZED (
         SELECT d.*, clock_timestamp() + d.retry_in AS next_at,
                -- A row that the application inserted without payload keeps the data that were sent:
@@ -51,25 +53,37 @@ STORE_RESULTS = """
     ), final AS (
         INSERT INTO webhook_deliveries
                (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
-                attempt_number, replay_id, status, next_retry_at, attempted_at, signature,
-                status_code, response_headers, response_body, error_message, duration_ms, trace,
-                too_large)
+                attempt_number, chain_start, chain_replays, replay_id, brought_forward, status,
+                next_retry_at, attempted_at, signature, status_code, response_headers,
+                response_body, error_message, duration_ms, trace, too_large)
         SELECT row_id, webhook_id, event_id, event_type, data, payload_bytes, event_created_at,
-               attempt_number, replay_id, status, NULL, attempted_at, signature,
-               status_code, response_headers::jsonb, response_body, error_message, duration_ms,
-               trace::json, too_large
+               attempt_number, chain_start, chain_replays, replay_id, brought_forward, status,
+               NULL, attempted_at, signature, status_code, response_headers::jsonb,
+               response_body, error_message, duration_ms, trace::json, too_large
           FROM stored
     ), next_attempt AS (
         INSERT INTO webhook_deliveries
                (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
-                attempt_number, next_retry_at)
+                attempt_number, chain_start, chain_replays, next_retry_at)
         SELECT next_id, webhook_id, event_id, event_type, data, payload_bytes, event_created_at,
-               attempt_number + 1, next_at
+               attempt_number + 1, chain_start, chain_replays, next_at
           FROM stored
          WHERE next_id IS NOT NULL
+    ), counting AS MATERIALIZED (
+        -- Chains that have ended, once for each replay for which they count.
+        SELECT pg_catalog.unnest(chain_replays) AS replay_id, status
+          FROM stored
+         WHERE next_id IS NULL AND chain_replays IS NOT NULL
+    ), replayed AS (
+        INSERT INTO webhook_replay_results (replay_id, delivered, failed, erased)
+        SELECT replay_id, count(*) FILTER (WHERE status = 'success'),
+               count(*) FILTER (WHERE status = 'failed'), 0
+          FROM counting
+         WHERE replay_id IS NOT NULL
+         GROUP BY replay_id
     )
     SELECT id, next_at FROM stored
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def store(

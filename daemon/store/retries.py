@@ -1,8 +1,8 @@
 """
 Manual retry and probe: one delivery attempted again, now, because a person asked.
 
-The rule: an event has at most one pending attempt in a webhook's chain, so a second request gets
-the attempt of the first.
+The rule: an event has at most one pending attempt at a webhook, so a second request gets the
+attempt of the first. Where none is pending, the retry begins a chain of its own.
 """
 
 from dataclasses import dataclass
@@ -83,22 +83,26 @@ FIND_PENDING = """
 BRING_FORWARD = """
     -- It no longer belongs to a replay: the cancellation of that one would delete it.
     UPDATE webhook_deliveries
-       SET next_retry_at = least(next_retry_at, now()), replay_id = NULL
+       SET next_retry_at = least(next_retry_at, now()), replay_id = NULL, brought_forward = NULL
      WHERE id = $1 AND status::text = 'pending_retry'
        AND (leased_until IS NULL OR leased_until < now())
 """
 
 INSERT_ATTEMPT = f"""
+    WITH new AS MATERIALIZED (
+        SELECT d.webhook_id, d.event_id, d.event_type, d.payload, d.payload_bytes,
+               d.event_created_at, {NEXT_ATTEMPT_NUMBER} AS number
+          FROM webhook_deliveries AS d
+         WHERE d.id = $1
+           -- An erasure of the delivery waits, and then sees the new attempt.
+           FOR KEY SHARE OF d
+    )
     INSERT INTO webhook_deliveries
            (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
-            attempt_number)
-    SELECT $2, d.webhook_id, d.event_id, d.event_type, d.payload, d.payload_bytes,
-           d.event_created_at,
-           {NEXT_ATTEMPT_NUMBER}
-      FROM webhook_deliveries AS d
-     WHERE d.id = $1
-       -- An erasure of the delivery waits, and then sees the new attempt.
-       FOR KEY SHARE OF d
+            attempt_number, chain_start)
+    SELECT $2, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
+           number, number
+      FROM new
 """  # noqa: S608  made of constants only
 
 MAX_REQUESTED = 100  # of one endpoint; beyond it, attempts wait for their turn
@@ -122,8 +126,8 @@ async def retry_now(
     """
     Attempt a delivery again, now; call in a transaction.
 
-    A pending attempt of its chain is brought forward; otherwise a new one is added to the chain,
-    with the same event id and body. A `tenant_id` of None stands for any tenant. Returns None if
+    A pending attempt of the same event is brought forward; otherwise a new chain begins, with the
+    same event id and body. A `tenant_id` of None stands for any tenant. Returns None if
     the tenant has no such delivery.
     """
     found = await db.fetchrow(FIND_DELIVERY, delivery_id, tenant_id)

@@ -32,10 +32,14 @@ async def role(app: Application, database: str) -> AsyncIterator[asyncpg.Connect
 INSERT = """
     INSERT INTO webhook_deliveries
            (webhook_id, event_id, event_type, payload, payload_bytes, too_large, leased_until,
-            replay_id, trace)
-    VALUES ($1, gen_random_uuid(), 'email.opened', $2, 10, true, 'infinity', $3, '{}')
+            replay_id, trace, chain_start, chain_replays, brought_forward)
+    VALUES ($1, gen_random_uuid(), 'email.opened', $2, 10, true, 'infinity', $3, '{}', 7,
+            ARRAY[$3::uuid], true)
 """
-NOTED = "payload_bytes, too_large, leased_until, replay_id, trace"
+NOTED = (
+    "payload_bytes, too_large, leased_until, replay_id, trace, chain_start, chain_replays,"
+    " brought_forward"
+)
 
 
 async def test_what_the_application_notes_on_a_delivery_does_not_count(
@@ -49,7 +53,7 @@ async def test_what_the_application_notes_on_a_delivery_does_not_count(
     await role.execute(INSERT, webhook, exploding, uuid4())
 
     row = await app.db.fetchrow(f"SELECT {NOTED} FROM webhook_deliveries")
-    assert tuple(row) == (None, False, None, None, None)
+    assert tuple(row) == (None, False, None, None, None, 1, None, None)
     async with serving(database):
         await app.event((await app.health(good))["tenant_id"])
         await until(lambda: settled(app, good, "success", 1))
@@ -65,6 +69,7 @@ async def test_what_a_daemon_notes_on_a_delivery_stays(app: Application) -> None
 
     row = await app.db.fetchrow(f"SELECT {NOTED} FROM webhook_deliveries")
     assert (row["payload_bytes"], row["too_large"], row["replay_id"]) == (10, True, replay)
+    assert (row["chain_start"], row["chain_replays"], row["brought_forward"]) == (7, [replay], True)
 
 
 async def test_a_pending_delivery_without_a_time_is_due_now(

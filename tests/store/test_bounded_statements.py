@@ -136,8 +136,12 @@ async def test_a_replay_s_delivery_does_not_count_as_one(app: Application) -> No
     delivery = await insert_delivery(app, webhook)
     await app.db.execute("UPDATE webhook_deliveries SET replay_id = $1", uuid4())
     event = await app.db.fetchval("SELECT event_id FROM webhook_deliveries WHERE id = $1", delivery)
+    of_replay = await deliveries.served(app.db, [(event, webhook)])
+    # That which a replay has brought forward was there before.
+    await app.db.execute("UPDATE webhook_deliveries SET brought_forward = true")
 
-    assert await deliveries.served(app.db, [(event, webhook)]) == set()
+    assert of_replay == set()
+    assert await deliveries.served(app.db, [(event, webhook)]) == {(event, webhook)}
 
 
 LARGE = {

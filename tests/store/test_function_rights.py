@@ -94,6 +94,7 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhook_delivery_of_application",
             "webhook_drop_history_partition",
             "webhook_due",
+            "webhook_event_data_changed",
             "webhook_events_arrived",
             "webhook_exploded_bytes",
             "webhook_history_partitions",

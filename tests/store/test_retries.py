@@ -15,7 +15,7 @@ from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import insert_delivery, settled
 from tests.support.receiver import Receiver, Reply
-from tests.support.replays import cancel, request_for, start, store_events, until_ended
+from tests.support.replays import YESTERDAY, cancel, request_for, start, store_events, until_ended
 
 LATER = timedelta(hours=1)
 SIX_QUICK_ATTEMPTS = {"retry_schedule": ["10ms"] * 5, "failing_backoff": "0s"}
@@ -57,6 +57,43 @@ async def test_a_retry_after_the_last_attempt_adds_one_with_the_same_bytes(
     assert last["status"] == "success"
     assert len({request.body for request in receiver.received}) == 1
     assert receiver.received[-1].headers["x-penguinmails-delivery-id"] == str(last["id"])
+
+
+async def test_a_retry_of_an_exhausted_delivery_has_the_full_schedule(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(500)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    async with serving(database, delivery=SIX_QUICK_ATTEMPTS):
+        await app.event(tenant)
+        await until(lambda: settled(app, webhook, "failed", 6))
+        first = (await app.deliveries(webhook))[0]
+        await retry(app, first["id"])
+        await until(lambda: settled(app, webhook, "failed", 12))
+
+    rows = await app.deliveries(webhook)
+    assert [row["attempt_number"] for row in rows] == [*range(1, 13)]
+    assert [row["chain_start"] for row in rows] == [1] * 6 + [7] * 6
+
+
+async def test_a_chain_after_the_highest_number_has_room_for_its_schedule(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(500)
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    [event] = await store_events(app, tenant, 1)
+    highest = await insert_delivery(
+        app, webhook, event_id=event, status="failed", attempt_number=2**31 - 1
+    )
+    async with serving(database, delivery=SIX_QUICK_ATTEMPTS):
+        await retry(app, highest)
+        await until(lambda: settled(app, webhook, "failed", 7))
+        await until_ended(app, (await start(app, request_for(webhook))).id)
+        await until(lambda: settled(app, webhook, "failed", 13))
+
+    assert len(receiver.received) == 12
 
 
 async def test_a_pending_attempt_is_brought_forward(
@@ -219,10 +256,11 @@ async def test_two_replays_of_the_same_exhausted_deliveries_send_each_once(
     for n in range(200):
         at = datetime.now(UTC) - timedelta(minutes=300 - n)
         await insert_delivery(app, webhook, status="failed", next_retry_at=None, attempted_at=at)
-    everything = request_for(webhook, source=ReplaySource.EXHAUSTED)
+    sinces = [YESTERDAY, YESTERDAY + timedelta(seconds=1)]  # identical ones would be refused
+    everything = [request_for(webhook, source=ReplaySource.EXHAUSTED, since=at) for at in sinces]
 
     async with serving(database), serving(database):
-        both = [await start(app, everything) for _ in range(2)]
+        both = [await start(app, each) for each in everything]
         for each in both:
             await until_ended(app, each.id)
 

@@ -23,8 +23,8 @@ class Claim:
     `leased_until` is the fence: a result is stored only while the row still has this value. `data`
     is JSON text or None (SQL's NULL), and `payload_bytes` its size as PostgreSQL prints it; None if
     it was not measured. Data of more than a few kilobytes are not `fetched` with the claim.
-    `attempt` is the row's `attempt_number`: it counts from 1, and a replay of events starts again
-    at 1. `failing_since` is the endpoint's at the claim: None if it was not failing.
+    `attempt` is the row's `attempt_number`, and `chain_start` that of the chain's first attempt.
+    `failing_since` is the endpoint's at the claim: None if it was not failing.
 
     A first attempt that is made from the inbox (`from_inbox`) has no row until its result is
     stored. Its fence is the lease of its event; `leased_until` was that when the event was matched.
@@ -47,6 +47,12 @@ class Claim:
     fetched: bool = True
     failing_since: datetime | None = None
     from_inbox: bool = False
+    chain_start: int = 1
+
+    @property
+    def place(self) -> int:
+        """The attempt's place in its chain, and so in the retry schedule: 1 is the first."""
+        return self.attempt - self.chain_start + 1
 
 
 @value(frozen=True, slots=True)

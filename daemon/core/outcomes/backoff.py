@@ -25,7 +25,7 @@ def retry_delay(
     requested: timedelta | None = None,
 ) -> timedelta | None:
     """
-    Return the wait after failed attempt number `attempt` (1 = the first); None ends the delivery.
+    Return the wait after the chain's failed attempt `attempt` (1 = the first); None ends the chain.
 
     `schedule[n - 1]` follows attempt n, so its length is the number of retries. `requested` is the
     receiver's Retry-After: it lengthens the wait, to at most the schedule's longest step. `jitter`,

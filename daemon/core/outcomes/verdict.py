@@ -29,7 +29,7 @@ def judge(
     now: datetime,
 ) -> Verdict:
     """
-    Return the verdict on attempt number `attempt` (1 = the first).
+    Return the verdict on the attempt in place `attempt` of its chain (1 = the first).
 
     `schedule` has the wait after each failed attempt, `jitter` is a random number in [0, 1), and
     `now` is when the response came, for a Retry-After that is a date.
