@@ -120,7 +120,9 @@ def build(config: Config, database: Database) -> Components:
         metrics=metrics,
     )
     partitions = HistoryPartitions(database, retention=config.retention.deliveries)
-    replayer = Replayer(database, lanes, waker, metrics=metrics)
+    replayer = Replayer(
+        database, lanes, waker, kept_for=config.retention.deliveries, metrics=metrics
+    )
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
         *(pipeline.lane_sync, pipeline.listener),
@@ -278,6 +280,7 @@ def _add_api(
         emails=NotificationEmails(
             allowed_recipients(config), can_ask=config.admin.public_url is not None
         ),
+        deliveries_kept_for=config.retention.deliveries,
     )
     proxies = trusted_proxies(config)
     audit_log = AuditLog(audit_database, peer_of=partial(peer_of, proxies=proxies))

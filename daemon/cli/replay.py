@@ -1,8 +1,8 @@
 """`webhookd replay`: send stored events to a webhook again; count, begin, watch or cancel that."""
 
 import asyncio
-import json
 import sys
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -33,6 +33,15 @@ TypeOption = Annotated[
         metavar="TYPE",
     ),
 ]
+OnlyUndeliveredOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--only-undelivered/--all",
+        help="Leave out what the webhook has had, or send everything again. Default: leave it out"
+        " if there is any.",
+        show_default=False,
+    ),
+]
 StatusOption = Annotated[
     UUID | None,
     typer.Option(
@@ -52,6 +61,7 @@ def replay(
     from_: FromOption = None,
     to: ToOption = None,
     type_: TypeOption = None,
+    only_undelivered: OnlyUndeliveredOption = None,
     dry_run: Annotated[bool, switch("--dry-run", "Count the events, and send nothing.")] = False,
     no_wait: Annotated[bool, switch("--no-wait", "Begin the replay and exit.")] = False,
     status: StatusOption = None,
@@ -68,20 +78,34 @@ def replay(
     if (webhook, status, cancel).count(None) != 2:
         raise UsageError("replay: give exactly one of --webhook, --status and --cancel")
     if webhook is None:
-        if any((from_, to, type_, dry_run, no_wait)):
+        if any((from_, to, type_, dry_run, no_wait)) or only_undelivered is not None:
             raise UsageError("--status and --cancel: take no other option of a replay")
         found = asyncio.run(_show_or_cancel(load_config(config), status, cancel))
         print(_as_json(found) if json else _as_text(found))
         return
-    request = _request(webhook, from_, to, type_)
-    code = asyncio.run(
-        _replay(load_config(config), request, dry_run=dry_run, wait=not no_wait, as_json=json)
-    )
+    request = _request(webhook, from_, to, type_, only_undelivered=bool(only_undelivered))
+    how = How(dry_run, wait=not no_wait, as_json=json, all_again=only_undelivered is False)
+    code = asyncio.run(_replay(load_config(config), request, how))
     raise typer.Exit(code)
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the command does with a counted replay; `all_again` sends what was delivered, too."""
+
+    dry_run: bool
+    wait: bool
+    as_json: bool
+    all_again: bool
+
+
 def _request(
-    webhook: UUID, from_: str | None, to: str | None, types: list[str] | None
+    webhook: UUID,
+    from_: str | None,
+    to: str | None,
+    types: list[str] | None,
+    *,
+    only_undelivered: bool,
 ) -> "ReplayRequest":
     from daemon.core.model.ids import WebhookId
     from daemon.core.model.replays import ReplayRequest, ReplaySource
@@ -92,6 +116,7 @@ def _request(
         ReplaySource.EVENTS,
         *time_range(from_, to),
         event_types=tuple(types) if types else None,
+        only_undelivered=only_undelivered,
     )
 
 
@@ -118,38 +143,52 @@ async def _show_or_cancel(config: "Config", status: UUID | None, cancel: UUID | 
     return found
 
 
-async def _replay(
-    config: "Config", request: "ReplayRequest", *, dry_run: bool, wait: bool, as_json: bool
-) -> int:
+async def _replay(config: "Config", request: "ReplayRequest", how: How) -> int:
     """Count the events, begin the replay and watch it; return the exit code."""
     from daemon.cli.support.databases import verified_connection
+    from daemon.cli.support.replay_counts import as_json, as_text
     from daemon.cli.support.replay_watch import watch_replay
     from daemon.replay.count import count_replay
 
     async with verified_connection(config) as db:
-        counted = await count_replay(db, request)
+        counted = await count_replay(
+            db, request, kept_for=config.retention.deliveries, compare=True
+        )
         if counted is None:
             raise WebhookdError(f"there is no webhook {request.webhook_id}")
-        if dry_run or not counted.total:
-            _print_count(counted.total, as_json=as_json)
+        if not how.all_again:
+            counted = _without_delivered(counted)
+        if how.dry_run or not counted.total:
+            print(as_json(counted) if how.as_json else as_text(counted))
             return 0
         begun = await _begin(db, counted)
-        if not as_json:
-            print(f"replay {begun.id}: {begun.total:,} events", flush=True)
-        last = await watch_replay(db, begun) if wait else begun
-    return _print_end(last, watched=wait, as_json=as_json)
+        if not how.as_json:
+            print(f"replay {begun.id}: {as_text(counted)}", flush=True)
+        last = await watch_replay(db, begun) if how.wait else begun
+    return _print_end(last, watched=how.wait, as_json=how.as_json)
 
 
-def _print_count(total: int, *, as_json: bool) -> None:
-    print(json.dumps({"total": total}) if as_json else f"{total:,} events")
+def _without_delivered(counted: "CountedReplay") -> "CountedReplay":
+    """The same without what the webhook has had, if there is any; says so if it was not asked."""
+    assert counted.earlier is not None
+    if counted.scope.only_undelivered or not counted.earlier.delivered:
+        return counted
+    note = (
+        f"{counted.earlier.delivered:,} of the {counted.events.matched:,} events were delivered"
+        " before and are left out; --all sends them again"
+    )
+    print(f"webhookd: {note}", file=sys.stderr)
+    return replace(counted, scope=replace(counted.scope, only_undelivered=True))
 
 
 async def _begin(db: "Connection", counted: "CountedReplay") -> "Replay":
     from daemon.store import replays
 
     async with db.transaction():
-        replay_id = await replays.create(db, counted)
-        begun = None if replay_id is None else await replays.get(db, None, replay_id)
+        created = await replays.create(db, counted)
+        if isinstance(created, replays.AlreadyRunning):
+            raise WebhookdError(f"the same replay is running already: {created.replay_id}")
+        begun = None if created is None else await replays.get(db, None, created)
         if begun is None:
             raise WebhookdError("the webhook has just been deleted")
         await _record(db, "createReplay", begun)
@@ -184,8 +223,18 @@ def _print_end(replay: "Replay", *, watched: bool, as_json: bool) -> int:
 
 
 def _as_text(replay: "Replay") -> str:
-    paused = "; waiting for its webhook to be resumed" if replay.paused else ""
-    return f"{replay.status.value}: {replay.sent:,} of {replay.total:,} sent{paused}"
+    parts = [f"{replay.status.value}: {replay.sent:,} of {replay.total:,} sent"]
+    if replay.delivered is not None:
+        parts.append(
+            f"{replay.delivered:,} delivered, {replay.failed:,} failed, {replay.waiting:,} waiting"
+        )
+    if replay.changed:
+        parts.append(f"{replay.changed:,} with data that may differ from what was sent first")
+    if replay.reason:
+        parts.append(replay.reason)
+    if replay.paused:
+        parts.append("waiting for its webhook to be resumed")
+    return "; ".join(parts)
 
 
 def _as_json(replay: "Replay") -> str:

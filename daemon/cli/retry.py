@@ -1,4 +1,4 @@
-"""`webhookd retry`: retry one delivery now, or all exhausted deliveries of a webhook."""
+"""`webhookd retry`: retry one delivery, or all exhausted ones of a webhook or of a replay."""
 
 import asyncio
 import json
@@ -15,7 +15,8 @@ from daemon.core.errors import UsageError, WebhookdError
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.core.model.replays import ReplayRequest
+    from daemon.core.model.replays import CountedReplay, ReplayRequest
+    from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,17 @@ class RetriedDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class RetriedWebhook:
-    """How many deliveries are retried, and by which replay; None when there are none."""
+class RetriedDeliveries:
+    """How many deliveries are retried, and by which replay; `reason` is why there are none."""
 
     count: int
     replay_id: UUID | None
+    reason: str | None
 
     def as_text(self) -> str:
         """One line for a person."""
-        if self.replay_id is None:
-            return "no delivery was exhausted in that time"
+        if self.reason is not None:
+            return self.reason
         return f"{self.count:,} deliveries are retried by the replay {self.replay_id}"
 
     def as_json(self) -> str:
@@ -64,6 +66,14 @@ WebhookOption = Annotated[
         metavar="UUID",
     ),
 ]
+ReplayOption = Annotated[
+    UUID | None,
+    typer.Option(
+        help="Instead: retry what was given up in this replay.",
+        show_default=False,
+        metavar="REPLAY",
+    ),
+]
 
 
 @app.command()
@@ -71,21 +81,25 @@ def retry(
     *,
     delivery: DeliveryArgument = None,
     webhook: WebhookOption = None,
+    replay: ReplayOption = None,
     from_: FromOption = None,
     to: ToOption = None,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Retry one delivery now, or all that were exhausted in a time range, a few at a time."""
-    if (delivery is None) == (webhook is None):
-        raise UsageError("retry: give either a delivery, or --webhook and --from")
-    retried: RetriedDelivery | RetriedWebhook
+    if (delivery, webhook, replay).count(None) != 2:
+        raise UsageError("retry: give either a delivery, or --webhook and --from, or --replay")
+    if webhook is None and (from_, to) != (None, None):
+        raise UsageError("--from and --to: are valid only with --webhook")
+    retried: RetriedDelivery | RetriedDeliveries
     if webhook is not None:
         retried = asyncio.run(_retry_all(load_config(config), _exhausted(webhook, from_, to)))
-    elif from_ is None and to is None and delivery is not None:
-        retried = asyncio.run(_retry(load_config(config), delivery))
+    elif replay is not None:
+        retried = asyncio.run(_retry_failed_of(load_config(config), replay))
     else:
-        raise UsageError("--from and --to: are valid only with --webhook")
+        assert delivery is not None
+        retried = asyncio.run(_retry(load_config(config), delivery))
     print(retried.as_json() if json else retried.as_text())
 
 
@@ -125,27 +139,47 @@ async def _retry(config: "Config", delivery: UUID) -> RetriedDelivery:
     return RetriedDelivery(retried.delivery_id)
 
 
-async def _retry_all(config: "Config", request: "ReplayRequest") -> RetriedWebhook:
-    from daemon.cli.support.audit import command_record
+async def _retry_failed_of(config: "Config", replay: UUID) -> RetriedDeliveries:
     from daemon.cli.support.databases import verified_connection
-    from daemon.replay.count import count_replay
-    from daemon.store import audit, replays
+    from daemon.core.model.ids import ReplayId
+    from daemon.core.model.replays import failed_of
+    from daemon.store import replays
 
     async with verified_connection(config) as db:
-        counted = await count_replay(db, request)
+        found = await replays.get(db, None, ReplayId(replay))
+    if found is None:
+        raise WebhookdError(f"there is no replay {replay}")
+    return await _retry_all(config, failed_of(found))
+
+
+async def _retry_all(config: "Config", request: "ReplayRequest") -> RetriedDeliveries:
+    from daemon.cli.support.databases import verified_connection
+    from daemon.replay.count import count_replay
+    from daemon.replay.reasons import reason_for_nothing
+
+    async with verified_connection(config) as db:
+        counted = await count_replay(db, request, kept_for=config.retention.deliveries)
         if counted is None:
             raise WebhookdError(f"there is no webhook {request.webhook_id}")
-        replay_id = None
-        if counted.total:
-            async with db.transaction():
-                replay_id = await replays.create(db, counted)
-                await audit.insert(
-                    db,
-                    command_record(
-                        "retryFailedDeliveries",
-                        counted.scope.tenant_id,
-                        object_type="webhook",
-                        object_id=counted.scope.webhook_id,
-                    ),
-                )
-    return RetriedWebhook(counted.total, replay_id)
+        replay_id = await _begin(db, counted) if counted.total else None
+    return RetriedDeliveries(counted.total, replay_id, reason_for_nothing(counted))
+
+
+async def _begin(db: "Connection", counted: "CountedReplay") -> UUID | None:
+    from daemon.cli.support.audit import command_record
+    from daemon.store import audit, replays
+
+    scope = counted.scope
+    of_replay = scope.of_replay is not None
+    async with db.transaction():
+        created = await replays.create(db, counted)
+        if isinstance(created, replays.AlreadyRunning):
+            raise WebhookdError(f"they are being retried already: replay {created.replay_id}")
+        record = command_record(
+            "retryFailedOfReplay" if of_replay else "retryFailedDeliveries",
+            scope.tenant_id,
+            object_type="replay" if of_replay else "webhook",
+            object_id=scope.of_replay or scope.webhook_id,
+        )
+        await audit.insert(db, record)
+    return created

@@ -1,35 +1,52 @@
 """How many deliveries a replay would make, counted page by page in short transactions."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 from daemon.core.errors import UnusableFilterError
 from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.cursor import Cursor, cursor_before
-from daemon.core.model.replays import CountedReplay, ReplayRequest, ReplayScope, ReplaySource
+from daemon.core.model.replays import (
+    CountedEvents,
+    CountedReplay,
+    EarlierDeliveries,
+    ReplayRequest,
+    ReplayScope,
+    ReplaySource,
+)
 from daemon.replay import selection
-from daemon.store import replay_candidates, replays
+from daemon.store import earlier_deliveries, replay_candidates, replays
 from daemon.store.session import Connection
 
-READ_AT_ONCE = 500
-
+READ_AT_ONCE = 500  # events of which data are read, or earlier deliveries looked up
 
 Turn = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
-async def count_replay(db: Connection, request: ReplayRequest) -> CountedReplay | None:
+async def count_replay(
+    db: Connection, request: ReplayRequest, *, kept_for: timedelta, compare: bool = False
+) -> CountedReplay | None:
     """Count as `count_in_turns` does, on one connection that is in no transaction."""
-    return await count_in_turns(partial(nullcontext, db), request)
+    turn = partial(nullcontext, db)
+    return await count_in_turns(turn, request, kept_for=kept_for, compare=compare)
 
 
-async def count_in_turns(turn: Turn, request: ReplayRequest) -> CountedReplay | None:
+async def count_in_turns(
+    turn: Turn, request: ReplayRequest, *, kept_for: timedelta, compare: bool = False
+) -> CountedReplay | None:
     """
     Count what a replay would send, and change nothing.
 
-    Each page is read in a `turn`, and in a transaction, of its own. Returns None if the tenant has
-    no such webhook. Raises UnusableFilterError if the webhook's filter cannot be used.
+    Each page is read in a `turn`, and in a transaction, of its own. With `compare`, and for only
+    what is undelivered, earlier deliveries are counted, too; they are `kept_for` so long. Returns
+    None if the tenant has no such webhook. Raises UnusableFilterError if the webhook's filter
+    cannot be used.
     """
     async with turn() as db:
         found = await replays.scope_of(db, request)
@@ -38,40 +55,70 @@ async def count_in_turns(turn: Turn, request: ReplayRequest) -> CountedReplay | 
     scope, replay_filter = found
     if isinstance(replay_filter, UnusableFilter):
         raise UnusableFilterError(f"the webhook wants no event: {replay_filter.reason}")
-    count_page = _count_page_by_data if replay_filter.needs_data else _count_page_by_type
-    total = 0
+    compare = (compare or scope.only_undelivered) and scope.source is ReplaySource.EVENTS
+    count = _Count(scope, replay_filter, kept_for if compare else None)
     after: Cursor | None = cursor_before(scope.from_time)
     while after is not None:
         async with turn() as db, db.transaction():
             await replay_candidates.read_in_order(db)
-            count, after = await count_page(db, scope, replay_filter, after)
-        total += count
-    return CountedReplay(scope, total)
+            after = await count.add_page(db, after)
+    return count.result()
 
 
-async def _count_page_by_type(
-    db: Connection, scope: ReplayScope, replay_filter: ReplayFilter, after: Cursor
-) -> tuple[int, Cursor | None]:
-    """Count a page by types alone; return the cursor of the next page, None after the last."""
-    if scope.source is ReplaySource.EXHAUSTED:
-        page = await replay_candidates.count_exhausted(
-            db, scope.webhook_id, after=after, before=scope.to_time
+@dataclass(slots=True)
+class _Count:
+    """The counts so far; with `kept_for`, events are compared with earlier deliveries."""
+
+    scope: ReplayScope
+    filter: ReplayFilter
+    kept_for: timedelta | None
+    events: CountedEvents = field(default_factory=CountedEvents)
+    earlier: EarlierDeliveries = field(default_factory=EarlierDeliveries)
+
+    async def add_page(self, db: Connection, after: Cursor) -> Cursor | None:
+        """Count a page; return the cursor of the next one, None after the last."""
+        if self.scope.source is ReplaySource.EXHAUSTED:
+            page = await replay_candidates.count_exhausted(
+                db,
+                self.scope.webhook_id,
+                after=after,
+                before=self.scope.to_time,
+                of_replay=self.scope.of_replay,
+            )
+        elif self.filter.needs_data or self.kept_for is not None:
+            return await self._add_events(db, after)
+        else:
+            page = await replay_candidates.count_events(
+                db, self.scope.tenant_id, after=after, before=self.scope.to_time
+            )
+        self._add(page.by_type)
+        return page.end
+
+    async def _add_events(self, db: Connection, after: Cursor) -> Cursor | None:
+        page = await replay_candidates.list_events(
+            db, self.scope.tenant_id, after=after, before=self.scope.to_time, limit=READ_AT_ONCE
         )
-    else:
-        page = await replay_candidates.count_events(
-            db, scope.tenant_id, after=after, before=scope.to_time
+        selected = await selection.select_candidates(db, page, self.filter)
+        self._add(Counter(each.event_type for each in page), selected)
+        if selected and self.kept_for is not None:
+            self.earlier += await earlier_deliveries.count(
+                db, self.scope.webhook_id, list(selected), kept_for=self.kept_for
+            )
+        return page[-1].cursor if len(page) == READ_AT_ONCE else None
+
+    def _add(self, by_type: Counter[str], selected: Collection[UUID] | None = None) -> None:
+        """Add the events of a page; without `selected` ones, their types alone decide."""
+        asked = Counter({each: n for each, n in by_type.items() if self.filter.asks_for(each)})
+        of_types = sum(n for each, n in asked.items() if self.filter.matches_type(each))
+        self.events = CountedEvents(
+            self.events.stored + by_type.total(),
+            self.events.asked + asked.total(),
+            self.events.of_types + of_types,
+            self.events.matched + (of_types if selected is None else len(selected)),
         )
-    matches = replay_filter.matches_type
-    count = sum(count for event_type, count in page.by_type.items() if matches(event_type))
-    return count, page.end
 
-
-async def _count_page_by_data(
-    db: Connection, scope: ReplayScope, replay_filter: ReplayFilter, after: Cursor
-) -> tuple[int, Cursor | None]:
-    """The same for a webhook that filters by data, which only events are matched against."""
-    page = await replay_candidates.list_events(
-        db, scope.tenant_id, after=after, before=scope.to_time, limit=READ_AT_ONCE
-    )
-    count = len(await selection.select_candidates(db, page, replay_filter))
-    return count, page[-1].cursor if len(page) == READ_AT_ONCE else None
+    def result(self) -> CountedReplay:
+        """The counts of all pages."""
+        unsubscribed = self.filter.unsubscribed(self.scope.event_types or ())
+        events = replace(self.events, unsubscribed=unsubscribed)
+        return CountedReplay(self.scope, events, None if self.kept_for is None else self.earlier)

@@ -8,12 +8,14 @@ rows; the pace that a daemon remembers is a hint, and is lost with it.
 import asyncio
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 
 from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter
+from daemon.core.model.cursor import FIRST_ID
 from daemon.core.model.ids import ReplayId
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.replay_pace import (
@@ -23,13 +25,16 @@ from daemon.core.scheduling.replay_pace import (
     Batch,
     Outstanding,
     Pace,
+    before,
     next_batch,
 )
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.replay.reasons import reason_for_fewer
 from daemon.replay.selection import select_candidates
 from daemon.runtime.metrics import Metrics
-from daemon.store import replay_steps
+from daemon.store import replay_batches, replay_results, replay_steps
 from daemon.store.database import Database
+from daemon.store.replay_batches import PendingAttempts
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.replay_steps import LockedReplay
 from daemon.store.session import Connection
@@ -37,6 +42,7 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 LIST_SECONDS = 1.0
+ADD_UP_SECONDS = 10.0
 MAX_REPLAYS = 100
 # After a step that added deliveries: leaves the event loop and the database to others.
 PAUSE_SECONDS = 0.01
@@ -63,19 +69,30 @@ class Replayer:
     name = "replayer"
 
     def __init__(
-        self, database: Database, lanes: Lanes, waker: LaneWaker, *, metrics: Metrics
+        self,
+        database: Database,
+        lanes: Lanes,
+        waker: LaneWaker,
+        *,
+        kept_for: timedelta,
+        metrics: Metrics,
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._lanes = lanes
         self._waker = waker
+        self._kept_for = kept_for
         self._metrics = metrics
         self._running: dict[ReplayId, RunningReplay] = {}
         self._list_at = 0.0
+        self._add_up_at = 0.0
 
     async def run_once(self) -> float:
         """Make the step that is due first; return the seconds until the next call."""
         now = time.monotonic()
+        if now >= self._add_up_at:
+            self._add_up_at = now + ADD_UP_SECONDS
+            await self._add_up_results()
         if now >= self._list_at:
             await self._list(now)
         if not self._running:
@@ -94,6 +111,13 @@ class Replayer:
         self._running = {each: self._running.get(each) or RunningReplay(now) for each in ids}
         self._list_at = now + LIST_SECONDS
 
+    async def _add_up_results(self) -> None:
+        """Add what came of replays, since the last time, to their counts."""
+        async with self._database.connection() as db:
+            last: UUID | None = FIRST_ID
+            while last is not None:
+                last = await replay_results.add_up_next(db, after=last)
+
     async def _step(self, replay_id: ReplayId, running: RunningReplay) -> bool:
         """Add a replay's next batch if there is room for one; return whether it moved on."""
         # Need not be durable: deliveries and cursor that a crash undoes are made again together.
@@ -103,17 +127,17 @@ class Replayer:
                 running.pace.idle()
                 return False
             outstanding = await replay_steps.outstanding(db, replay, since=running.since)
-            batch = await self._next_batch(db, replay, running.pace, outstanding)
+            batch, pending = await self._next_batch(db, replay, running.pace, outstanding)
             if batch.end is None:
                 running.pace.idle()
                 return False
-            inserted = await replay_steps.insert_deliveries(db, replay, batch)
-        running.since = outstanding.oldest or inserted.due_at
+            made = await replay_batches.make(db, replay, batch, pending)
+        running.since = outstanding.oldest or made.due_at
         running.pace.added(batch)
-        if inserted.count:
-            self._metrics.pipeline.replayed_deliveries.inc(inserted.count)
+        if made.count:
+            self._metrics.pipeline.replayed_deliveries.inc(made.count)
             self._waker.announce(
-                *(replay.webhook_id, 0.0, inserted.due_at),
+                *(replay.webhook_id, 0.0, made.due_at),
                 tenant_id=replay.tenant_id,
                 failing=replay.failing,
             )
@@ -121,7 +145,7 @@ class Replayer:
 
     async def _next_batch(
         self, db: Connection, replay: LockedReplay, pace: Pace, outstanding: Outstanding
-    ) -> Batch:
+    ) -> tuple[Batch, PendingAttempts]:
         """Read the batch that there is room for; complete a replay that has nothing left."""
         room = pace.room(
             outstanding,
@@ -130,16 +154,20 @@ class Replayer:
             failing=replay.failing,
         )
         if room == 0:
-            return EMPTY_BATCH
+            return EMPTY_BATCH, PendingAttempts()
         assert isinstance(replay.filter, ReplayFilter)
         max_read = DATA_READ_AT_ONCE if replay.filter.needs_data else MAX_READ
         candidates = await replay_steps.next_candidates(
-            db, replay, limit=pace.to_read(room, max_read)
+            db, replay, limit=pace.to_read(room, max_read), kept_for=self._kept_for
         )
         if not candidates and outstanding.pending == 0:
             await _complete(db, replay)
         selected = await select_candidates(db, candidates, replay.filter)
-        return next_batch(candidates, selected, most=room)
+        batch = next_batch(candidates, selected, most=room)
+        pending = await replay_batches.lock_pending(db, replay, batch.ids)
+        if pending.held:
+            batch = next_batch(before(candidates, pending.held), selected, most=room)
+        return batch, pending
 
     def _slots_of_each(self) -> int:
         """An equal part of the slots that all replays may hold together."""
@@ -148,9 +176,10 @@ class Replayer:
 
 async def _complete(db: Connection, replay: LockedReplay) -> None:
     outstanding = await replay_steps.outstanding(db, replay, since=None)
-    if outstanding.pending:  # due before `since`: the database's clock was set back
+    if outstanding.pending:  # due before `since`: brought forward, or the clock was set back
         return
-    made, total = await replay_steps.complete(db, replay)
+    made, total = await replay_steps.counts(db, replay)
+    await replay_steps.complete(db, replay, reason=reason_for_fewer(replay, total - made, total))
     log.info(
         "replay.completed",
         replay_id=str(replay.id),

@@ -12,6 +12,7 @@ from daemon.store.erasure import (
     counts_of_deliveries,
     cursor_after,
 )
+from daemon.store.replay_results import counting_erased
 from daemon.store.session import Connection
 
 FIND = """
@@ -81,12 +82,11 @@ async def find_of_contact(
     return [DeliveryId(row["id"]) for row in rows]
 
 
-ERASE = """
-    DELETE FROM webhook_deliveries
-     WHERE id = ANY (ARRAY(SELECT id FROM webhook_deliveries WHERE id = ANY ($1::uuid[])
-                              FOR UPDATE SKIP LOCKED))
- RETURNING status
-"""
+ERASE = counting_erased("""
+        DELETE FROM webhook_deliveries AS d
+         WHERE d.id = ANY (ARRAY(SELECT id FROM webhook_deliveries WHERE id = ANY ($1::uuid[])
+                                    FOR UPDATE SKIP LOCKED))
+""")
 
 COUNT_REMAINING = "SELECT count(*) FROM webhook_deliveries WHERE id = ANY ($1::uuid[])"
 

@@ -13,6 +13,7 @@ from daemon.store.erasure import (
     counts_of_deliveries,
     cursor_after,
 )
+from daemon.store.replay_results import counting_erased
 from daemon.store.session import Connection
 
 FIND = f"""
@@ -90,19 +91,18 @@ ERASE_WAITING = """
     SELECT pg_catalog.count(DISTINCT event_id) FROM gone
 """
 
-ERASE_DELIVERIES = """
-    DELETE FROM webhook_deliveries
-     WHERE id = ANY (ARRAY(
-            SELECT id
-              FROM webhook_deliveries AS d
-             WHERE event_id = ANY ($2::uuid[])
-               -- No join: a planner without statistics may start from the tenant's webhooks and
-               -- read all of their deliveries.
-               AND (SELECT tenant_id FROM webhooks WHERE id = d.webhook_id) = $1
-             LIMIT $3
-               FOR UPDATE SKIP LOCKED))
- RETURNING status
-"""
+ERASE_DELIVERIES = counting_erased("""
+        DELETE FROM webhook_deliveries AS d
+         WHERE d.id = ANY (ARRAY(
+                SELECT id
+                  FROM webhook_deliveries AS found
+                 WHERE event_id = ANY ($2::uuid[])
+                   -- No join: a planner without statistics may start from the tenant's webhooks and
+                   -- read all of their deliveries.
+                   AND (SELECT tenant_id FROM webhooks WHERE id = found.webhook_id) = $1
+                 LIMIT $3
+                   FOR UPDATE SKIP LOCKED))
+""")
 
 ERASE_EVENTS = """
     -- By id first, then by tenant: a planner without statistics may choose the tenant's index, and

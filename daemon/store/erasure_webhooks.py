@@ -43,6 +43,10 @@ LOCK = """
     SELECT FROM webhooks WHERE id = $1 AND tenant_id = $2 FOR UPDATE SKIP LOCKED
 """
 ERASE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE webhook_id = $1 RETURNING status"
+ERASE_REPLAY_RESULTS = """
+    DELETE FROM webhook_replay_results
+     WHERE replay_id = ANY (ARRAY(SELECT id FROM webhook_replays WHERE webhook_id = $1))
+"""
 ERASE = "DELETE FROM webhooks WHERE id = $1"
 COUNT_REMAINING = "SELECT count(*) FROM webhooks WHERE id = $1 AND tenant_id = $2"
 
@@ -55,5 +59,6 @@ async def erase(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> E
         )
     records = await count_records(db, webhook_id)
     deliveries = counts_of_deliveries(await db.fetch(ERASE_DELIVERIES, webhook_id))
+    await db.execute(ERASE_REPLAY_RESULTS, webhook_id)
     await db.execute(ERASE, webhook_id)  # replays and notices go by cascade
     return ErasureStep(records + deliveries, 0)

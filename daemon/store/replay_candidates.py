@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from daemon.core.model.cursor import Cursor
-from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.scheduling.replay_pace import Candidate
 from daemon.store.attempt_chains import EXHAUSTED
 from daemon.store.session import Connection
@@ -51,23 +51,36 @@ async def list_events(
 
 SELECT_ATTEMPTS = f"""
     WITH page AS MATERIALIZED (
-        SELECT id, event_id, webhook_id, event_type, attempted_at, status, too_large
+        SELECT id, event_id, webhook_id, event_type, attempted_at, status, too_large,
+               chain_replays
           FROM webhook_deliveries
          WHERE webhook_id = $1 AND (attempted_at, id) > ($2, $3) AND attempted_at < $4
          ORDER BY attempted_at, id
          LIMIT $5
     )
-    SELECT id, attempted_at AS at, coalesce(event_type, '') AS event_type, {EXHAUSTED} AS eligible
+    SELECT id, attempted_at AS at, coalesce(event_type, '') AS event_type,
+           CASE WHEN $6::uuid IS NULL OR $6 = ANY (d.chain_replays) THEN {EXHAUSTED}
+                ELSE false END AS eligible
       FROM page AS d
      ORDER BY attempted_at, id
 """  # noqa: S608  made of constants only
 
 
 async def list_attempts(
-    db: Connection, webhook_id: WebhookId, *, after: Cursor, before: datetime, limit: int
+    db: Connection,
+    webhook_id: WebhookId,
+    *,
+    after: Cursor,
+    before: datetime,
+    limit: int,
+    of_replay: ReplayId | None = None,
 ) -> list[Candidate]:
-    """Return a webhook's next attempts; the exhausted ones are eligible."""
-    rows = await db.fetch(SELECT_ATTEMPTS, webhook_id, after.at, after.id, before, limit)
+    """
+    Return a webhook's next attempts; the exhausted ones are eligible.
+
+    With `of_replay`, only those that count for that replay are.
+    """
+    rows = await db.fetch(SELECT_ATTEMPTS, webhook_id, after.at, after.id, before, limit, of_replay)
     return _candidates(rows)
 
 
@@ -106,16 +119,21 @@ async def count_events(
 
 
 async def count_exhausted(
-    db: Connection, webhook_id: WebhookId, *, after: Cursor, before: datetime
+    db: Connection,
+    webhook_id: WebhookId,
+    *,
+    after: Cursor,
+    before: datetime,
+    of_replay: ReplayId | None = None,
 ) -> CountedPage:
-    """Count the exhausted attempts in a page of a webhook's; call after `read_in_order`."""
-    return await _count(db, COUNT_ATTEMPTS, webhook_id, after, before)
+    """Count the exhausted attempts in a page, as `list_attempts`; call after `read_in_order`."""
+    return await _count(db, COUNT_ATTEMPTS, webhook_id, after, before, of_replay)
 
 
 async def _count(
-    db: Connection, query: str, owner: UUID, after: Cursor, before: datetime
+    db: Connection, query: str, owner: UUID, after: Cursor, before: datetime, *others: object
 ) -> CountedPage:
-    rows = await db.fetch(query, owner, after.at, after.id, before, COUNTED_AT_ONCE)
+    rows = await db.fetch(query, owner, after.at, after.id, before, COUNTED_AT_ONCE, *others)
     is_full = bool(rows) and rows[0]["id"] is not None
     end = Cursor(rows[0]["at"], rows[0]["id"]) if is_full else None
     return CountedPage(Counter({row["event_type"]: row["count"] for row in rows}), end)

@@ -1,12 +1,12 @@
 """
-One step of a replay: lock its row, read the next candidates, insert their deliveries.
+One step of a replay: lock its row, read the next candidates, end it after the last.
 
-The rule: deliveries are inserted and the replay's cursor moves in one transaction, under the lock
-of its row, so that nothing is skipped or made twice, however many daemons take part or die.
+The rule: all that a step does is done in one transaction, under the lock of the replay's row, so
+that nothing is skipped or made twice, however many daemons take part or die.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.core.matching.compiler import UnusableFilter
@@ -14,10 +14,9 @@ from daemon.core.matching.replay_filter import ReplayFilter, replay_filter_for
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import ReplaySource
-from daemon.core.scheduling.replay_pace import Batch, Candidate, Outstanding
-from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import replay_candidates, retry_lock
-from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER
+from daemon.core.scheduling.replay_pace import Candidate, Outstanding
+from daemon.store import earlier_deliveries, replay_candidates, retry_lock
+from daemon.store.replay_keys import subscription_key
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
 
@@ -48,7 +47,8 @@ class LockedReplay:
     A running replay, locked until the transaction ends.
 
     It has passed every candidate up to `cursor`, and ends before `to_time`. With an unusable
-    `filter` it waits. `failing` says that the endpoint's last attempt failed.
+    `filter` it waits. `failing` says that the endpoint's last attempt failed, and
+    `subscription_changed` that the webhook's types or filters are not those of the count any more.
     """
 
     id: ReplayId
@@ -59,13 +59,16 @@ class LockedReplay:
     cursor: Cursor
     to_time: datetime
     failing: bool
+    only_undelivered: bool
+    of_replay: ReplayId | None
+    subscription_changed: bool
 
 
 LOCK_REPLAY = f"""
     -- And the webhook's row: otherwise an insert could wait for a deletion of the webhook.
     SELECT r.id, r.tenant_id, r.webhook_id, r.source, r.event_types AS asked, r.to_time,
-           r.cursor_time, r.cursor_id, {event_types("w")}, {filters_text("w")},
-           w.consecutive_failures
+           r.cursor_time, r.cursor_id, r.only_undelivered, r.of_replay, r.request_key,
+           r.subscription_key, {event_types("w")}, {filters_text("w")}, w.consecutive_failures
       FROM webhook_replays AS r
       JOIN webhooks AS w ON w.id = r.webhook_id
      WHERE r.id = $1 AND r.status::text = 'running' AND w.is_active
@@ -78,31 +81,33 @@ async def lock(db: Connection, replay_id: ReplayId) -> LockedReplay | None:
     """
     Lock a replay until the transaction ends, and let the transaction read in order.
 
-    Returns None if another transaction holds it, if its webhook is paused, or if it has ended.
+    Returns None if another transaction holds it or the webhook's chains, if its webhook is paused,
+    or if it has ended.
     """
     await replay_candidates.read_in_order(db)
     row = await db.fetchrow(LOCK_REPLAY, replay_id)
     if row is None:
         return None
     replay = _locked_replay(row)
-    if replay.source is ReplaySource.EXHAUSTED and not await retry_lock.try_lock(
-        db, replay.webhook_id
-    ):
-        return None
-    return replay
+    return replay if await retry_lock.try_lock(db, replay.webhook_id) else None
 
 
 def _locked_replay(row: Any) -> LockedReplay:
-    source = ReplaySource(row["source"])
+    source, types, filters = ReplaySource(row["source"]), row["event_types"], row["event_filters"]
+    key = subscription_key(types, filters)
     return LockedReplay(
         id=ReplayId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),
         webhook_id=WebhookId(row["webhook_id"]),
         source=source,
-        filter=replay_filter_for(source, row["asked"], row["event_types"], row["event_filters"]),
+        filter=replay_filter_for(source, row["asked"], types, filters),
         cursor=Cursor(row["cursor_time"], row["cursor_id"]),
         to_time=row["to_time"],
         failing=row["consecutive_failures"] > 0,
+        only_undelivered=row["only_undelivered"],
+        of_replay=None if row["of_replay"] is None else ReplayId(row["of_replay"]),
+        # Replays of earlier versions have no keys.
+        subscription_changed=row["request_key"] is not None and row["subscription_key"] != key,
     )
 
 
@@ -132,85 +137,53 @@ async def outstanding(
     return Outstanding(row["pending"], row["waiting"], row["oldest"])
 
 
-async def next_candidates(db: Connection, replay: LockedReplay, *, limit: int) -> list[Candidate]:
-    """Return the candidates that follow the replay's cursor; fewer than `limit` are the last."""
+async def next_candidates(
+    db: Connection, replay: LockedReplay, *, limit: int, kept_for: timedelta
+) -> list[Candidate]:
+    """
+    Return the candidates that follow the replay's cursor; fewer than `limit` are the last.
+
+    Deliveries are `kept_for` so long: of older ones nobody can tell whether they succeeded.
+    """
     if replay.source is ReplaySource.EXHAUSTED:
         return await replay_candidates.list_attempts(
-            db, replay.webhook_id, after=replay.cursor, before=replay.to_time, limit=limit
+            db,
+            replay.webhook_id,
+            after=replay.cursor,
+            before=replay.to_time,
+            limit=limit,
+            of_replay=replay.of_replay,
         )
-    return await replay_candidates.list_events(
+    events = await replay_candidates.list_events(
         db, replay.tenant_id, after=replay.cursor, before=replay.to_time, limit=limit
     )
-
-
-INSERT_FROM_EVENTS = """
-    -- The statement's time, not the transaction's: deliveries inserted later under the lock are due
-    -- later, so `outstanding` can start from the due time of the earliest pending one.
-    INSERT INTO webhook_deliveries
-           (id, webhook_id, event_id, event_type, payload, event_created_at, next_retry_at,
-            replay_id)
-    SELECT new.id, $2, e.id, coalesce(e.event_type, ''), e.event_data, e.created_at,
-           statement_timestamp(), $1
-      FROM unnest($3::uuid[], $4::uuid[]) AS new (id, event_id)
-      JOIN webhook_events AS e ON e.id = new.event_id
-       -- An erasure of the event waits, and then sees the new delivery.
-       FOR KEY SHARE OF e
-"""
-INSERT_FROM_EXHAUSTED = f"""
-    INSERT INTO webhook_deliveries
-           (id, webhook_id, event_id, event_type, payload, event_created_at, next_retry_at,
-            replay_id, payload_bytes, attempt_number)
-    SELECT new.id, $2, d.event_id, d.event_type, d.payload, d.event_created_at,
-           statement_timestamp(), $1, d.payload_bytes, {NEXT_ATTEMPT_NUMBER}
-      FROM unnest($3::uuid[], $4::uuid[]) AS new (id, last_id)
-      JOIN webhook_deliveries AS d ON d.id = new.last_id
-       FOR KEY SHARE OF d
-"""  # noqa: S608  made of constants only
-INSERT_AND_MOVE_CURSOR = """
-    WITH made AS ({}
-     RETURNING id
-    )
-    UPDATE webhook_replays AS r
-       SET cursor_time = $5, cursor_id = $6, made = r.made + new.count,
-           -- Rows may have been committed since they were counted.
-           total = greatest(r.total, r.made + new.count)
-      FROM (SELECT count(*) AS count FROM made) AS new
-     WHERE r.id = $1
- RETURNING new.count, statement_timestamp() AS due_at
-"""
-INSERT = {
-    ReplaySource.EVENTS: INSERT_AND_MOVE_CURSOR.format(INSERT_FROM_EVENTS),
-    ReplaySource.EXHAUSTED: INSERT_AND_MOVE_CURSOR.format(INSERT_FROM_EXHAUSTED),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """How many deliveries were inserted, and when they are due."""
-
-    count: int
-    due_at: datetime
-
-
-async def insert_deliveries(db: Connection, replay: LockedReplay, batch: Batch) -> Inserted:
-    """Insert the deliveries of a batch that is not empty, and move the cursor to its end."""
-    assert batch.end is not None
-    row = await db.fetchrow(
-        INSERT[replay.source],
-        *(replay.id, replay.webhook_id, [new_delivery_id() for _ in batch.ids], batch.ids),
-        *(batch.end.at, batch.end.id),
-    )
-    return Inserted(row["count"], row["due_at"])
+    if not replay.only_undelivered or not isinstance(replay.filter, ReplayFilter):
+        return events
+    wanted = {each.cursor.id for each in events if replay.filter.matches_type(each.event_type)}
+    left = await earlier_deliveries.undelivered(db, replay.webhook_id, wanted, kept_for=kept_for)
+    return [each if each.cursor.id in left else each.left_out() for each in events]
 
 
 COMPLETE_REPLAY = """
-    UPDATE webhook_replays SET status = 'completed', finished_at = now()
+    UPDATE webhook_replays
+       SET status = 'completed', finished_at = now(), total = made,
+           reason = CASE WHEN made < total THEN $2 ELSE reason END
      WHERE id = $1
- RETURNING made, total
+ RETURNING made
 """
+FIND_COUNTS = "SELECT made, total FROM webhook_replays WHERE id = $1"
 
 
-async def complete(db: Connection, replay: LockedReplay) -> tuple[int, int]:
-    """End a replay; return how many deliveries it made, and how many it was to make."""
-    row = await db.fetchrow(COMPLETE_REPLAY, replay.id)
+async def counts(db: Connection, replay: LockedReplay) -> tuple[int, int]:
+    """How many deliveries a replay has made, and how many it was to make."""
+    row = await db.fetchrow(FIND_COUNTS, replay.id)
     return row["made"], row["total"]
+
+
+async def complete(db: Connection, replay: LockedReplay, *, reason: str) -> int:
+    """
+    End a replay; its total is now what it has made, and `reason` says why, if that is less.
+
+    Returns how many deliveries it made.
+    """
+    return int(await db.fetchval(COMPLETE_REPLAY, replay.id, reason))

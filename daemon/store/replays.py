@@ -5,6 +5,7 @@ A replay is a row that says what is sent again and how far the daemons have come
 carries it on.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from daemon.core.matching.compiler import UnusableFilter
@@ -20,6 +21,7 @@ from daemon.core.model.replays import (
     ReplayStatus,
 )
 from daemon.store import replay_candidates
+from daemon.store.replay_keys import hashed, subscription_key
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
 
@@ -43,6 +45,7 @@ async def scope_of(
     )
     if row is None:
         return None
+    types, filters = row["event_types"], row["event_filters"]
     scope = ReplayScope(
         tenant_id=TenantId(row["tenant_id"]),
         webhook_id=request.webhook_id,
@@ -50,47 +53,97 @@ async def scope_of(
         from_time=row["from_time"],
         to_time=row["to_time"],
         event_types=request.event_types,
+        only_undelivered=request.only_undelivered,
+        of_replay=request.of_replay,
+        open_ended=request.to_time is None,
+        subscription_key=subscription_key(types, filters),
     )
-    replay_filter = replay_filter_for(
-        request.source, request.event_types, row["event_types"], row["event_filters"]
-    )
-    return scope, replay_filter
+    return scope, replay_filter_for(request.source, request.event_types, types, filters)
 
 
 CREATE_REPLAY = """
     INSERT INTO webhook_replays
            (tenant_id, webhook_id, source, from_time, to_time, event_types, total,
-            cursor_time, cursor_id)
-    SELECT tenant_id, id, $3, $4, $5, $6, $7, $8, $9
+            cursor_time, cursor_id, only_undelivered, of_replay, request_key, subscription_key,
+            reason, delivered, failed, changed)
+    SELECT tenant_id, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0
       FROM webhooks
      WHERE id = $1 AND tenant_id = $2
        FOR KEY SHARE -- a deletion of the webhook that is under way goes first
+        ON CONFLICT (webhook_id, request_key) WHERE status::text = 'running' DO NOTHING
  RETURNING id
 """
+FIND_IDENTICAL = """
+    SELECT id FROM webhook_replays
+     WHERE webhook_id = $1 AND request_key = $2 AND status::text = 'running'
+"""
+TRIES = 3  # the identical one may end just when it is in the way
 
 
-async def create(db: Connection, counted: CountedReplay) -> ReplayId | None:
-    """Create a replay of a counted scope; return None if its webhook is gone."""
+@dataclass(frozen=True, slots=True)
+class AlreadyRunning:
+    """The same was asked for before, by a replay that still runs; nothing was changed."""
+
+    replay_id: ReplayId
+
+
+async def create(
+    db: Connection, counted: CountedReplay, *, reason: str | None = None
+) -> ReplayId | AlreadyRunning | None:
+    """
+    Create a replay of a counted scope; return None if its webhook is gone.
+
+    `reason` says why there is nothing to send. Of requests for the same that come together, one
+    creates the replay.
+    """
     scope = counted.scope
-    start = cursor_before(scope.from_time)
-    created = await db.fetchval(
-        CREATE_REPLAY,
-        *(scope.webhook_id, scope.tenant_id, scope.source.value, scope.from_time, scope.to_time),
-        *(scope.event_types, counted.total, start.at, start.id),
+    start, key = cursor_before(scope.from_time), _request_key(scope)
+    for _ in range(TRIES):
+        created = await db.fetchval(
+            CREATE_REPLAY,
+            *(scope.webhook_id, scope.tenant_id, scope.source.value),
+            *(scope.from_time, scope.to_time, scope.event_types, counted.total),
+            *(start.at, start.id, scope.only_undelivered, scope.of_replay),
+            *(key, scope.subscription_key, reason),
+        )
+        if created is not None:
+            return ReplayId(created)
+        running = await db.fetchval(FIND_IDENTICAL, scope.webhook_id, key)
+        if running is not None:
+            return AlreadyRunning(ReplayId(running))
+    return None
+
+
+def _request_key(scope: ReplayScope) -> str:
+    """The same for requests that ask for the same; their webhooks are compared beside it."""
+    return hashed(
+        scope.source.value,
+        scope.from_time.isoformat(),
+        "" if scope.open_ended else scope.to_time.isoformat(),
+        str(scope.only_undelivered),
+        str(scope.of_replay),
+        *sorted(set(scope.event_types or ())),
     )
-    return None if created is None else ReplayId(created)
 
 
 GET_REPLAYS = """
     SELECT r.id, r.tenant_id, r.webhook_id, source, from_time, to_time, r.event_types, status,
-           total, r.created_at, finished_at, status::text = 'running' AND NOT w.is_active AS paused,
+           r.only_undelivered, r.of_replay, r.changed, r.reason,
+           r.created_at, finished_at, status::text = 'running' AND NOT w.is_active AS paused,
            status::text <> 'running' OR cursor_id <> $3 AS begun,
+           r.total - ended.erased AS total, r.made - ended.erased AS made,
+           r.delivered + ended.delivered AS delivered, r.failed + ended.failed AS failed,
            -- A delivery that waits for its first attempt is still in the index of its replay.
-           CASE WHEN status::text = 'completed' THEN made
-                ELSE made - (SELECT count(*) FROM webhook_deliveries
-                              WHERE replay_id = r.id AND status::text = 'pending_retry') END AS sent
+           CASE WHEN status::text = 'completed' THEN 0
+                ELSE (SELECT count(*) FROM webhook_deliveries
+                       WHERE replay_id = r.id AND status::text = 'pending_retry') END AS unsent
       FROM webhook_replays AS r
       JOIN webhooks AS w ON w.id = r.webhook_id
+     CROSS JOIN LATERAL (
+            SELECT coalesce(sum(delivered), 0) AS delivered, coalesce(sum(failed), 0) AS failed,
+                   coalesce(sum(erased), 0) AS erased
+              FROM webhook_replay_results
+             WHERE replay_id = r.id) AS ended
      WHERE r.id = ANY ($1::uuid[]) AND ($2::uuid IS NULL OR r.tenant_id = $2)
      ORDER BY r.created_at DESC
 """
@@ -120,7 +173,10 @@ async def list_for(
 
 
 def _replay(row: Any) -> Replay:
-    types = row["event_types"]
+    types, status = row["event_types"], ReplayStatus(row["status"])
+    total, made = row["total"], row["made"]
+    delivered, failed = row["delivered"], row["failed"]
+    ends = made if status is ReplayStatus.CANCELLED else total
     return Replay(
         id=ReplayId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),
@@ -129,9 +185,16 @@ def _replay(row: Any) -> Replay:
         from_time=row["from_time"],
         to_time=row["to_time"],
         event_types=None if types is None else tuple(types),
-        status=ReplayStatus(row["status"]),
-        total=row["total"],
-        sent=row["sent"],
+        only_undelivered=row["only_undelivered"],
+        of_replay=None if row["of_replay"] is None else ReplayId(row["of_replay"]),
+        status=status,
+        total=total,
+        sent=made - row["unsent"],
+        delivered=delivered,
+        failed=failed,
+        waiting=None if delivered is None else max(0, ends - delivered - failed),
+        changed=row["changed"] or 0,
+        reason=row["reason"],
         created_at=row["created_at"],
         finished_at=row["finished_at"],
         begun=row["begun"],
@@ -147,10 +210,12 @@ CANCEL_REPLAY = """
 DELETE_UNATTEMPTED = """
     -- A statement of its own: it sees the deliveries made while the one before waited for the lock.
     -- A delivery with a lease, lapsed or not, was attempted; a locked one is just being claimed.
+    -- One that was brought forward is due without the replay, too.
     WITH unattempted AS MATERIALIZED (
         SELECT id
           FROM webhook_deliveries
          WHERE replay_id = $1 AND status::text = 'pending_retry' AND leased_until IS NULL
+           AND brought_forward IS NOT TRUE
          ORDER BY next_retry_at
            FOR UPDATE SKIP LOCKED
     ), deleted AS (

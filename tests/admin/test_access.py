@@ -50,6 +50,7 @@ OPERATIONS = [
         limits=WebhookLimits(),
         access=access_with(),
         emails=NotificationEmails(AllowedRecipients(), can_ask=False),
+        deliveries_kept_for=timedelta(days=30),
     )
 ]
 HOUR = timedelta(hours=1)

@@ -31,7 +31,8 @@ CALLS = {
     "POST /api/webhooks/{id}/test", "GET /api/webhooks/{id}/deliveries",
     "GET /api/deliveries/{id}", "POST /api/deliveries/{id}/retry",
     "POST /api/webhooks/{id}/retry-failed", "POST /api/replays", "GET /api/replays/{id}",
-    "POST /api/replays/{id}/cancel", "GET /api/events", "GET /api/events/{id}",
+    "POST /api/replays/{id}/cancel",
+    "POST /api/replays/{id}/retry-failed", "GET /api/events", "GET /api/events/{id}",
     "GET /api/event-types", "POST /api/tenant-tokens", "GET /api/webhooks/{id}/replays",
     "GET /api/tenant-tokens", "DELETE /api/tenant-tokens/{id}", "GET /api/audit",
 }  # fmt: skip

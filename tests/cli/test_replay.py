@@ -41,7 +41,13 @@ async def test_a_dry_run_counts_and_sends_nothing(
         )
 
     assert counted == CompletedCommand(0, "1,200 events\n", "")
-    assert json.loads(narrowed.out) == {"total": 0}
+    assert json.loads(narrowed.out) == {
+        "total": 0,
+        "deliveredBefore": 0,
+        "unknown": 0,
+        "changed": 0,
+        "reason": "none of the 1,205 events of that time has one of these types",
+    }
     assert await app.db.fetchval("SELECT count(*) FROM webhook_replays") == 0
     assert receiver.received == []
 
@@ -54,13 +60,13 @@ async def test_a_replay_is_watched_until_it_is_done(
     arguments = ("replay", "--webhook", str(webhook), "--from", DAY, "--to", "1m")
     async with serving(database):
         watched = await webhookd(*arguments, folder=tmp_path, env=env)
-        as_json = await webhookd(*arguments, "--json", folder=tmp_path, env=env)
+        as_json = await webhookd(*arguments, "--all", "--json", folder=tmp_path, env=env)
 
     begun, ended = watched.out.splitlines()
     report = json.loads(as_json.out)
     assert (watched.code, watched.err, as_json.code) == (0, "", 0)
     assert re.fullmatch(r"replay [0-9a-f-]{36}: 50 events", begun)
-    assert ended == "completed: 50 of 50 sent"
+    assert ended == "completed: 50 of 50 sent; 50 delivered, 0 failed, 0 waiting"
     assert (report["status"], report["total"], report["sent"]) == ("completed", 50, 50)
     assert (report["webhookId"], report["from"]) == (str(webhook), f"{DAY}T00:00:00Z")
     assert len(receiver.received) == 100
@@ -79,9 +85,13 @@ async def test_a_replay_that_runs_unwatched_can_be_shown_and_cancelled(
     again = await webhookd("replay", "--cancel", replay, folder=tmp_path, env=env)
 
     assert (begun.code, json.loads(begun.out)["status"]) == (0, "running")
-    assert running_still == CompletedCommand(0, "running: 0 of 9 sent\n", "")
+    assert running_still == CompletedCommand(
+        0, "running: 0 of 9 sent; 0 delivered, 0 failed, 9 waiting\n", ""
+    )
     assert json.loads(cancelled.out)["status"] == "cancelled"
-    assert again == CompletedCommand(0, "cancelled: 0 of 9 sent\n", "")
+    assert again == CompletedCommand(
+        0, "cancelled: 0 of 9 sent; 0 delivered, 0 failed, 0 waiting\n", ""
+    )
 
 
 async def test_a_replay_that_cannot_be_begun_shown_or_cancelled_is_reported(
@@ -107,7 +117,10 @@ async def test_a_replay_that_cannot_be_begun_shown_or_cancelled_is_reported(
     assert (unusable.code, unusable.out) == (1, "")
     assert unusable.err.startswith("webhookd: the webhook wants no event: event_filters: there is")
     assert late == CompletedCommand(
-        1, "", "webhookd: the replay has already ended: completed: 0 of 0 sent\n"
+        1,
+        "",
+        "webhookd: the replay has already ended: completed: 0 of 0 sent; 0 delivered, 0 failed,"
+        " 0 waiting\n",
     )
 
 
@@ -127,7 +140,7 @@ async def test_a_missing_daemon_and_a_paused_webhook_are_each_mentioned_once(
 
     assert code == 0
     assert len(watching.err) == 2
-    assert watching.out[-1] == "completed: 9 of 9 sent"
+    assert watching.out[-1] == "completed: 9 of 9 sent; 9 delivered, 0 failed, 0 waiting"
 
 
 async def test_ctrl_c_stops_the_watching_but_not_the_replay(
@@ -164,7 +177,8 @@ async def test_a_watched_replay_that_is_cancelled_elsewhere_exits_with_1(
         await webhookd("replay", "--cancel", replay, folder=tmp_path, env=env)
         code = await watching.wait()
 
-    assert (code, watching.err) == (1, ["webhookd: the replay was cancelled: 0 of 9 sent"])
+    sentence = "the replay was cancelled: 0 of 9 sent; 0 delivered, 0 failed, 0 waiting"
+    assert (code, watching.err) == (1, [f"webhookd: {sentence}"])
 
 
 async def test_a_terminal_shows_a_progress_bar(

@@ -12,6 +12,8 @@ from tests.support.daemons import serving, until
 from tests.support.deliveries import nothing_pending
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import (
+    HOUR,
+    KEPT_FOR,
     YESTERDAY,
     cancel,
     get_replay,
@@ -86,7 +88,7 @@ async def test_the_replays_of_a_deleted_webhook_are_deleted(
 ) -> None:
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
-    counted = await count_replay(app.db, request_for(webhook))
+    counted = await count_replay(app.db, request_for(webhook), kept_for=KEPT_FOR)
     assert counted is not None
     replay = await start(app, request_for(webhook))
     await app.db.execute("DELETE FROM webhooks WHERE id = $1", webhook)
@@ -99,7 +101,7 @@ async def test_the_replays_of_a_deleted_webhook_are_deleted(
 async def test_the_replays_of_a_webhook_are_listed_newest_first(app: Application) -> None:
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, "https://a.example")
-    begun = [await start(app, request_for(webhook)) for _ in range(3)]
+    begun = [await start(app, request_for(webhook, since=YESTERDAY + n * HOUR)) for n in range(3)]
 
     listed = await replays.list_for(app.db, TenantId(tenant), WebhookId(webhook), limit=2)
 

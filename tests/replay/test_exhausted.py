@@ -84,7 +84,7 @@ async def test_a_page_of_exhausted_deliveries_reads_no_other_rows_of_the_same_ti
 ) -> None:
     webhook = await app.webhook(await app.tenant(), "https://a.example")
     await many_deliveries(app, webhook, 3000, at=f"'{YESTERDAY}'", status="failed")
-    page = (webhook, YESTERDAY, UUID(int=0), YESTERDAY + HOUR, 100)
+    page = (webhook, YESTERDAY, UUID(int=0), YESTERDAY + HOUR, 100, None)
 
     assert await most_rows_read(app.db, replay_candidates.SELECT_ATTEMPTS, *page) == 100
 

@@ -101,6 +101,15 @@ class Calls:
         await self._app.db.execute("DELETE FROM webhook_audit")
         return await self._operator.post(f"/api/replays/{replay}/cancel"), replay
 
+    async def retryFailedOfReplay(self) -> tuple[Answer, str]:  # noqa: N802
+        (answer, _) = await self.createReplay()
+        webhook, replay = UUID(answer.json["webhookId"]), answer.json["id"]
+        await self._app.db.execute("DELETE FROM webhook_audit")
+        await insert_delivery(
+            self._app, webhook, status="failed", next_retry_at=None, chain_replays=[UUID(replay)]
+        )
+        return await self._operator.post(f"/api/replays/{replay}/retry-failed"), replay
+
     async def createTenantToken(self) -> tuple[Answer, None]:  # noqa: N802
         body = {"tenantId": str(self._tenant)}
         return await self._operator.post("/api/tenant-tokens", body), None

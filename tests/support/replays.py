@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
-from daemon.core.model.replays import Replay, ReplayRequest, ReplaySource, ReplayStatus
+from daemon.core.model.replays import (
+    CountedReplay,
+    Replay,
+    ReplayRequest,
+    ReplaySource,
+    ReplayStatus,
+)
 from daemon.replay.count import count_replay
 from daemon.store import replays
 from tests.support.application import Application
@@ -13,6 +19,7 @@ from tests.support.daemons import until
 from tests.support.receiver import Receiver
 
 HOUR = timedelta(hours=1)
+KEPT_FOR = timedelta(days=30)  # the default of `retention.deliveries`
 # Recent enough for retention to keep it.
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 
@@ -49,6 +56,7 @@ def request_for(
     since: datetime = YESTERDAY,
     to: datetime | None = None,
     types: Sequence[str] | None = None,
+    only_undelivered: bool = False,
 ) -> ReplayRequest:
     """A request to replay to a webhook, by default all events since yesterday."""
     return ReplayRequest(
@@ -58,22 +66,29 @@ def request_for(
         since,
         to,
         None if types is None else tuple(types),
+        only_undelivered=only_undelivered,
     )
 
 
 async def count(app: Application, request: ReplayRequest) -> int:
     """Return how many deliveries the replay would make."""
-    counted = await count_replay(app.db, request)
+    counted = await count_replay(app.db, request, kept_for=KEPT_FOR)
     assert counted is not None
     return counted.total
 
 
+async def counts(app: Application, request: ReplayRequest) -> CountedReplay:
+    """Return what the replay would do, compared with earlier deliveries."""
+    counted = await count_replay(app.db, request, kept_for=KEPT_FOR, compare=True)
+    assert counted is not None
+    return counted
+
+
 async def start(app: Application, request: ReplayRequest) -> Replay:
     """Count and create a replay."""
-    counted = await count_replay(app.db, request)
-    assert counted is not None
-    replay_id = await replays.create(app.db, counted)
+    replay_id = await replays.create(app.db, await counts(app, request))
     assert replay_id is not None
+    assert not isinstance(replay_id, replays.AlreadyRunning)
     return await get_replay(app, replay_id)
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from weakref import WeakValueDictionary
 
 from daemon.admin.api.audit import RequestAudit
@@ -23,8 +24,10 @@ from daemon.core.errors import UnusableFilterError
 from daemon.core.model.ids import TenantId
 from daemon.core.model.replays import CountedReplay, Replay, ReplayRequest
 from daemon.replay.count import count_in_turns
+from daemon.replay.reasons import reason_for_nothing
 from daemon.store import replays
 from daemon.store.database import Database
+from daemon.store.replays import AlreadyRunning
 from daemon.store.session import Connection
 
 CONCURRENT_PAGES = 2
@@ -35,23 +38,24 @@ COUNT_SECONDS = 60.0
 class ReplayStarter:
     """Counts what a replay would send, and starts it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, kept_for: timedelta) -> None:
         self._database = database
+        self._kept_for = kept_for
         # Places are given in the order in which they were asked for: that makes the turns.
         self._places = asyncio.Semaphore(CONCURRENT_PAGES)
         self._in_progress: Counter[TenantId] = Counter()
         self._tenant_locks: WeakValueDictionary[TenantId, asyncio.Lock] = WeakValueDictionary()
 
-    async def count(self, request: ReplayRequest) -> CountedReplay:
+    async def count(self, request: ReplayRequest, *, compare: bool = False) -> CountedReplay:
         """
         Count the events or deliveries of a replay, and change nothing.
 
-        Raises Problem: 404 for an unknown webhook, 409 for a webhook whose filter cannot be used,
-        422 for an empty time range, 429 when the tenant counts too many at once, 503 when the
-        count takes too long.
+        With `compare`, events are compared with earlier deliveries. Raises Problem: 404 for an
+        unknown webhook, 409 for a webhook whose filter cannot be used, 422 for an empty time range,
+        429 when the tenant counts too many at once, 503 when the count takes too long.
         """
         try:
-            counted = require_found(await self._count(request), "webhook")
+            counted = require_found(await self._count(request, compare=compare), "webhook")
         except UnusableFilterError as error:
             field_errors = [FieldError("#/webhookId", str(error))]
             raise Problem(409, str(error), field_errors=field_errors) from None
@@ -60,22 +64,31 @@ class ReplayStarter:
         return counted
 
     async def start(self, counted: CountedReplay, audit: RequestAudit) -> Replay:
-        """Store the replay, which a daemon then runs. Raises Problem (404): no such webhook."""
+        """
+        Store the replay, which a daemon then runs.
+
+        Raises Problem: 404 for an unknown webhook, 409 while an identical replay is running.
+        """
         async with self._database.transaction() as db:
-            replay_id = require_found(await replays.create(db, counted), "webhook")
+            created = await replays.create(db, counted, reason=reason_for_nothing(counted))
+            if isinstance(created, AlreadyRunning):
+                raise _already_running(created)
+            replay_id = require_found(created, "webhook")
             await audit.write(db, created=replay_id)
         async with self._database.connection() as db:
             replay = await replays.get(db, counted.scope.tenant_id, replay_id)
         return require_found(replay, "replay")
 
-    async def _count(self, request: ReplayRequest) -> CountedReplay | None:
+    async def _count(self, request: ReplayRequest, *, compare: bool) -> CountedReplay | None:
         assert request.tenant_id is not None
         tenant_lock = self._tenant_locks.setdefault(request.tenant_id, asyncio.Lock())
         with self._count_of(request.tenant_id):
             async with tenant_lock:
                 try:
                     async with asyncio.timeout(COUNT_SECONDS):
-                        return await count_in_turns(self._turn, request)
+                        return await count_in_turns(
+                            self._turn, request, kept_for=self._kept_for, compare=compare
+                        )
                 except TimeoutError:
                     raise Problem(
                         503,
@@ -104,3 +117,11 @@ class ReplayStarter:
             self._in_progress[tenant_id] -= 1
             if not self._in_progress[tenant_id]:
                 del self._in_progress[tenant_id]
+
+
+def _already_running(running: AlreadyRunning) -> Problem:
+    return Problem(
+        409,
+        f"the same replay is running already: {running.replay_id}",
+        members={"id": str(running.replay_id)},
+    )

@@ -6,7 +6,7 @@ from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import require_found
 from daemon.admin.resources.replay_starter import ReplayStarter
-from daemon.admin.views.replays import replay_response
+from daemon.admin.views.replays import count_response, replay_response
 from daemon.core.model.ids import ReplayId, WebhookId
 from daemon.core.model.replays import ReplayRequest, ReplaySource
 from daemon.store import replays, webhooks
@@ -28,11 +28,13 @@ class Replays:
         description=(
             "Sends stored events again: after downtime, to a new webhook, or after a pause. The"
             " events of the time range that match the webhook are sent with their original ids,"
-            " alongside new events. `dryRun` only counts them."
+            " alongside new events; an attempt that is pending is brought forward instead."
+            " `onlyUndelivered` leaves out what the webhook has had. `dryRun` only counts. While an"
+            " identical replay is running, the response is a 409 with its `id`."
         ),
         body=schemas.CreateReplayRequest,
         responses={
-            200: ("Dry run: the number of events.", schemas.ReplayCount),
+            200: ("Dry run: the numbers of events.", schemas.ReplayCount),
             202: ("The replay.", schemas.Replay),
         },
         problems=(409, 429),
@@ -51,10 +53,12 @@ class Replays:
                 body.from_,
                 body.to,
                 tuple(body.event_types) if body.event_types else None,
-            )
+                only_undelivered=body.only_undelivered,
+            ),
+            compare=body.dry_run,
         )
         if body.dry_run:
-            return ApiResponse(200, schemas.ReplayCount(total=counted.total))
+            return ApiResponse(200, count_response(counted))
         replay = await self.starter.start(counted, request.audit)
         return ApiResponse(202, replay_response(replay))
 
@@ -83,7 +87,11 @@ class Replays:
         operation_id="retrieveReplay",
         tag="Replays",
         summary="Retrieve a replay",
-        description="The replay and its progress.",
+        description=(
+            "The replay, its progress, and what came of it: `delivered`, `failed` and `waiting` add"
+            " up to `total`, unless it was cancelled. `completed` means that every event was"
+            " attempted, not that none waits for a retry."
+        ),
         id_of="replay",
         responses={200: ("The replay.", schemas.Replay)},
     )

@@ -1,5 +1,7 @@
 """All routes of the API, in the order of the documentation."""
 
+from datetime import timedelta
+
 from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Route, routes_of
 from daemon.admin.resources.audit_records import AuditRecords
@@ -36,9 +38,10 @@ def api_routes(
     limits: WebhookLimits,
     access: Access,
     emails: NotificationEmails,
+    deliveries_kept_for: timedelta,
 ) -> list[Route]:
     """Make every resource, and collect the operations that its methods declare."""
-    replay_starter = ReplayStarter(database)
+    replay_starter = ReplayStarter(database, kept_for=deliveries_kept_for)
     resources = (
         Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy), offload),
         WebhookDeletion(database),
@@ -50,7 +53,7 @@ def api_routes(
         Events(database),
         EventTypes(),
         Replays(database, replay_starter),
-        FailedDeliveries(replay_starter),
+        FailedDeliveries(database, replay_starter),
         TenantTokens(database, access.tenant_tokens),
         AuditRecords(database),
     )

@@ -24,14 +24,24 @@ class CreateReplayRequest(TimeRange):
     webhook_id: UUID
     event_types: EventTypePatterns | None = None
     """Null or an empty list replays every type that the webhook subscribes to."""
+    only_undelivered: bool = False
+    """Leave out the events that this webhook has had, and those of which nobody can tell."""
     dry_run: bool = False
     """Count the events and send nothing."""
 
 
 class ReplayCount(ResponseModel):
-    """The number of events that a replay would send."""
+    """The number of events that a replay would send, and what is known of their deliveries."""
 
     total: int
+    delivered_before: int
+    """Events of the time range that this webhook has had successfully."""
+    unknown: int
+    """Events older than deliveries are kept: nobody can tell whether they were delivered."""
+    changed: int
+    """Events that would be sent with data that may differ from what was sent first."""
+    reason: str | None
+    """Why there is nothing to send; null if there is."""
 
 
 class Replay(ResponseModel):
@@ -44,6 +54,9 @@ class Replay(ResponseModel):
     from_: Annotated[datetime, Field(alias="from")]
     to: datetime
     event_types: list[str] | None
+    only_undelivered: bool
+    of_replay_id: UUID | None
+    """The replay of which this one retries the deliveries that were given up."""
     status: str
     """`running`, `completed` or `cancelled`."""
     begun: bool
@@ -53,6 +66,16 @@ class Replay(ResponseModel):
     total: int
     sent: int
     """The number of events that were attempted once, successfully or not."""
+    delivered: int | None
+    """Deliveries that succeeded. Null, as the next two, for replays of an earlier version."""
+    failed: int | None
+    """Deliveries that were given up."""
+    waiting: int | None
+    """The others: to be attempted, in progress, or waiting for a retry."""
+    changed: int
+    """Events that were sent with data that may differ from what was sent first."""
+    reason: str | None
+    """Why there is nothing to send, or less was sent than was counted."""
     created_at: datetime
     finished_at: datetime | None
 

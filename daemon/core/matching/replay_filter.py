@@ -26,6 +26,17 @@ class ReplayFilter:
         """Whether an event's type does not suffice to decide."""
         return self.subscription is not None and self.subscription.needs_data
 
+    def asks_for(self, event_type: str) -> bool:
+        """Whether this type was asked for, subscribed or not."""
+        return self.asked.matches_type(event_type)
+
+    def unsubscribed(self, types: Sequence[str]) -> tuple[str, ...]:
+        """These types, if they have no wildcards and the webhook subscribes to none of them."""
+        if self.subscription is None or any("*" in each for each in types):
+            return ()
+        wanted = any(self.subscription.matches_type(each) for each in types)
+        return () if wanted else tuple(types)
+
     def matches_type(self, event_type: str) -> bool:
         """Whether events of this type are sent, as far as the type decides."""
         wanted = self.subscription is None or self.subscription.matches_type(event_type)

@@ -35,6 +35,10 @@ class Candidate:
     event_type: str
     eligible: bool
 
+    def left_out(self) -> "Candidate":
+        """The same, but not to be sent."""
+        return Candidate(self.cursor, self.event_type, eligible=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
@@ -59,6 +63,14 @@ class Batch:
 
 
 EMPTY_BATCH = Batch((), None, 0)
+
+
+def before(candidates: Sequence[Candidate], held: Collection[UUID]) -> Sequence[Candidate]:
+    """The candidates before the first whose id is among `held`."""
+    for place, candidate in enumerate(candidates):
+        if candidate.cursor.id in held:
+            return candidates[:place]
+    return candidates
 
 
 def next_batch(candidates: Sequence[Candidate], wanted: Collection[UUID], *, most: int) -> Batch:
