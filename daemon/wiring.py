@@ -29,6 +29,7 @@ from daemon.maintenance.history_partitions import HistoryPartitions
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
+from daemon.maintenance.stats_folding import StatsFolding
 from daemon.notifications.confirmation_mails import ConfirmationMailContext, ConfirmationMails
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.mail_server import MailServer
@@ -126,7 +127,7 @@ def build(config: Config, database: Database) -> Components:
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
         *(pipeline.lane_sync, pipeline.listener),
-        *(replayer, resealer, retention, partitions, schema_watch),
+        *(replayer, resealer, retention, partitions, schema_watch, StatsFolding(database)),
     )
     return Components(
         pipeline=pipeline,

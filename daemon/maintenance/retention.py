@@ -8,16 +8,18 @@ another one pruning leaves the round to it.
 import asyncio
 from collections import Counter, deque
 from datetime import timedelta
+from functools import partial
 from math import inf
 
 import structlog
 
 from daemon.core.errors import StatementTimeoutError
+from daemon.core.outcomes.stats_range import HOURS_KEPT, MINUTES_KEPT
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.maintenance.pruning import OldestFirstPruner, PagedPruner, Pruner
 from daemon.runtime.metrics import Metrics
 from daemon.store import audit as audit_records
-from daemon.store import expired_deliveries, expired_events, retention, tenant_tokens
+from daemon.store import expired_deliveries, expired_events, retention, stats_folding, tenant_tokens
 from daemon.store.advisory_locks import LockWatch
 from daemon.store.database import Database
 from daemon.store.session import Connection
@@ -31,6 +33,10 @@ RECORDS_AGE = timedelta(days=90)
 SUBSCRIPTION_CHANGES_AGE = timedelta(hours=6)
 # A recipient that was not mailed for so long may be mailed at any time, with or without its row.
 MAIL_WINDOWS_AGE = timedelta(days=1)
+EXPIRED_STATS = (
+    (partial(stats_folding.delete_expired, minutes=stats_folding.MINUTE), MINUTES_KEPT),
+    (partial(stats_folding.delete_expired, minutes=stats_folding.HOUR), HOURS_KEPT),
+)
 REST_BETWEEN_ROUNDS = timedelta(seconds=60)
 # Readiness expects every loop to return within seconds.
 LONGEST_REST_SECONDS = 10.0
@@ -158,4 +164,5 @@ def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> t
         ),
         OldestFirstPruner("confirmations", retention.delete_confirmations, RECORDS_AGE),
         OldestFirstPruner("mail_recipients", retention.delete_mail_recipients, MAIL_WINDOWS_AGE),
+        *(OldestFirstPruner("stats", delete, age) for delete, age in EXPIRED_STATS),
     )

@@ -27,7 +27,14 @@ from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.result_report import ResultReport, Stored
 from daemon.runtime.metrics import Metrics
-from daemon.store import claims, endpoint_health, notices, remaining_attempts, results
+from daemon.store import (
+    claims,
+    endpoint_health,
+    notices,
+    remaining_attempts,
+    results,
+    stats_batches,
+)
 from daemon.store.contested_results import ContestedInsert, store_contested
 from daemon.store.database import Database
 from daemon.store.session import Connection
@@ -287,6 +294,7 @@ class ResultWriter:
         locked_rows = await claims.still_leased(db, missed) | first_stored.locked
         ours = [result for result in free if result.claim.delivery_id in next_due]
         await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
+        await stats_batches.add_batch(db, ours)
         changes, transitions = consequences(ours, health, self._limits)
         if written := [each for each in changes if self._is_news(each, health)]:
             await endpoint_health.change_health(db, written)

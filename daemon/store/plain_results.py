@@ -10,6 +10,7 @@ from uuid import UUID
 
 from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.core.outcomes.durations import duration_bucket
 from daemon.store.attempt_chains import PENDING
 from daemon.store.columns import columns
 from daemon.store.event_inbox import LeasedEvent
@@ -22,15 +23,16 @@ STORE_PLAIN = f"""
     WITH durable AS MATERIALIZED (
         SELECT pg_catalog.set_config('synchronous_commit', 'on', true) AS setting,
                -- An open transaction may have a row with the id of a result.
-               pg_catalog.set_config('lock_timeout', $20, true) AS lock_timeout
+               pg_catalog.set_config('lock_timeout', $21, true) AS lock_timeout
     ), result AS MATERIALIZED (
         SELECT *
           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::tid[], $6::text[],
                       $7::text[], $8::bigint[], $9::timestamptz[], $10::timestamptz[],
-                      $11::text[], $12::int[], $13::text[], $14::text[], $15::int[], $16::text[])
+                      $11::text[], $12::int[], $13::text[], $14::text[], $15::int[], $16::text[],
+                      $17::int[])
                AS r (id, webhook_id, event_id, only_webhook, place, event_type, payload,
                      payload_bytes, event_created_at, attempted_at, signature, status_code,
-                     response_headers, response_body, duration_ms, trace)
+                     response_headers, response_body, duration_ms, trace, duration_bucket)
          -- Such an attempt is removed with the success: by the usual transaction.
          WHERE (SELECT true
                   FROM webhook_deliveries AS other
@@ -51,7 +53,7 @@ STORE_PLAIN = f"""
           FROM webhook_event_inbox
          WHERE ctid = ANY (ARRAY(SELECT place FROM result
                                   WHERE webhook_id = ANY (ARRAY(SELECT id FROM webhook))))
-           AND leased_until = ANY ($17::timestamptz[]) AND leased_by = $18
+           AND leased_until = ANY ($18::timestamptz[]) AND leased_by = $19
            FOR UPDATE SKIP LOCKED
     ), ended AS (
         DELETE FROM webhook_event_inbox
@@ -60,7 +62,21 @@ STORE_PLAIN = f"""
     ), succeeded AS (
         UPDATE webhooks
            SET last_success_at = now()
-         WHERE id = ANY (ARRAY(SELECT id FROM webhook)) AND id = ANY ($19::uuid[])
+         WHERE id = ANY (ARRAY(SELECT id FROM webhook)) AND id = ANY ($20::uuid[])
+    ), stored AS MATERIALIZED (
+        SELECT r.*
+          FROM durable
+         CROSS JOIN ended
+          JOIN result AS r ON r.event_id = ended.event_id AND r.only_webhook = ended.only_webhook
+    ), counted AS (
+        -- As in `stats_batches`: these are successes, of kind 0.
+        INSERT INTO webhook_stats_batches (minute, webhook_ids, ended, counts)
+        SELECT minute, pg_catalog.array_agg(webhook_id), pg_catalog.array_agg(duration_bucket),
+               pg_catalog.array_agg(1)
+          FROM (SELECT date_trunc('minute'::text, attempted_at) AS minute, webhook_id,
+                       duration_bucket
+                  FROM stored) AS each
+         GROUP BY minute
     )
     INSERT INTO webhook_deliveries
            (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
@@ -69,9 +85,7 @@ STORE_PLAIN = f"""
     SELECT r.id, r.webhook_id, r.event_id, r.event_type, r.payload::jsonb, r.payload_bytes,
            r.event_created_at, 1, 'success', NULL, r.attempted_at, r.signature, r.status_code,
            r.response_headers::jsonb, r.response_body, r.duration_ms, r.trace::json, false
-      FROM durable
-     CROSS JOIN ended
-      JOIN result AS r ON r.event_id = ended.event_id AND r.only_webhook = ended.only_webhook
+      FROM stored AS r
  RETURNING id
 """  # noqa: S608  made of constants only
 
@@ -112,4 +126,5 @@ def _row(result: AttemptResult, leased: LeasedEvent) -> tuple[object, ...]:
         *(leased.event.only or EVERY_WEBHOOK, leased.row, claim.event_type),
         *(claim.data, claim.payload_bytes, claim.event_created_at, claim.claimed_at),
         *(result.signature, result.verdict.status, headers, body, outcome.took_ms, trace),
+        duration_bucket(outcome.took_ms),
     )

@@ -18,6 +18,9 @@ NEEDED = {
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
     "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_email_confirmations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_stats": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_stats_batches": ("SELECT", "INSERT", "DELETE"),
+    "webhook_stats_progress": ("SELECT", "UPDATE"),
     "webhookd_migrations": ("SELECT",),
 }
 NEEDED_BY_API = [

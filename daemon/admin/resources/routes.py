@@ -19,6 +19,7 @@ from daemon.admin.resources.webhook_activation import WebhookActivation
 from daemon.admin.resources.webhook_deletion import WebhookDeletion
 from daemon.admin.resources.webhook_limits import WebhookQuota
 from daemon.admin.resources.webhook_probe import WebhookProbe
+from daemon.admin.resources.webhook_stats import WebhookStats
 from daemon.admin.resources.webhooks import Webhooks
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.webhook_limits import WebhookLimits
@@ -47,6 +48,7 @@ def api_routes(
         WebhookDeletion(database),
         WebhookActivation(database, vault, emails),
         WebhookProbe(database),
+        WebhookStats(database),
         SecretRotation(database, vault),
         TestEvents(database, attempts, offload),
         Deliveries(database, offload),

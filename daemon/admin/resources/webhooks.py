@@ -21,6 +21,7 @@ from daemon.admin.resources.webhook_settings import (
     given_members,
     new_settings,
 )
+from daemon.admin.resources.webhook_stats import summaries
 from daemon.admin.views.webhooks import (
     created_webhook_response,
     webhook_response,
@@ -109,9 +110,13 @@ class Webhooks:
             # Without this check, a wrong X-Tenant-ID would look like a tenant without webhooks.
             if not found and await tenants.exists(db, tenant_id) is False:
                 raise not_found("tenant")
-        page = found[: query.limit]
+            page = found[: query.limit]
+            ids = [each.id for each in page if query.include == "stats"]
+            stats = await summaries(db, ids) if ids else {}
         next_id = str(page[-1].id) if len(found) > query.limit else None
-        shown = await webhooks_response(page, self.vault, self.emails.allowed, next_id=next_id)
+        shown = await webhooks_response(
+            page, self.vault, self.emails.allowed, stats=stats, next_id=next_id
+        )
         return ApiResponse(200, shown)
 
     @operation(

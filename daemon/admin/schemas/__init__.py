@@ -30,6 +30,7 @@ from daemon.admin.schemas.replays import (
     TimeRange,
 )
 from daemon.admin.schemas.secret_rotation import RotatedSecret, RotateSecretRequest
+from daemon.admin.schemas.stats import StatsPoint, StatsQuery, StatsSummary, WebhookStats
 from daemon.admin.schemas.tenant_tokens import (
     CreatedTenantToken,
     CreateTenantTokenRequest,
@@ -42,6 +43,7 @@ from daemon.admin.schemas.webhooks import (
     ClientCertificate,
     CreatedWebhook,
     CreateWebhookRequest,
+    ListedWebhook,
     UpdateWebhookRequest,
     Webhook,
     WebhookList,
@@ -72,6 +74,7 @@ __all__ = [
     "EventsQuery",
     "FailedTestEvent",
     "FieldError",
+    "ListedWebhook",
     "Problem",
     "ReceivedResponse",
     "Replay",
@@ -83,6 +86,9 @@ __all__ = [
     "RotateSecretRequest",
     "RotatedSecret",
     "SentRequest",
+    "StatsPoint",
+    "StatsQuery",
+    "StatsSummary",
     "TenantToken",
     "TenantTokenList",
     "TenantTokensQuery",
@@ -93,5 +99,6 @@ __all__ = [
     "UpdateWebhookRequest",
     "Webhook",
     "WebhookList",
+    "WebhookStats",
     "WebhooksQuery",
 ]

@@ -1,7 +1,7 @@
 """Webhooks: requests that create and update them, and the responses that show them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -18,6 +18,7 @@ from daemon.admin.schemas.fields import (
     Name,
     Text,
 )
+from daemon.admin.schemas.stats import StatsSummary
 from daemon.egress.client_certificate import LONGEST_PEM
 
 
@@ -125,10 +126,17 @@ class CreatedWebhook(Webhook):
     secret_key: str
 
 
+class ListedWebhook(Webhook):
+    """A webhook in a list."""
+
+    stats: StatsSummary | None
+    """Null unless `include=stats` asks for it."""
+
+
 class WebhookList(ResponseModel):
     """A page of webhooks, sorted by name."""
 
-    webhooks: list[Webhook]
+    webhooks: list[ListedWebhook]
     next: str | None
     """The value of `after` for the next page; null on the last page."""
 
@@ -139,3 +147,5 @@ class WebhooksQuery(RequestModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     after: UUID | None = None
     """`next` of the previous page."""
+    include: Literal["stats"] | None = None
+    """`stats` adds how each webhook's attempts of the last 24 hours went."""

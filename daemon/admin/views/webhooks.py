@@ -1,6 +1,7 @@
 """Webhooks in responses, without their secrets."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from daemon.admin import schemas
@@ -8,6 +9,7 @@ from daemon.admin.views.json_text import json_fragment, json_object
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.matching.limits import MOST_TYPES
+from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.policy.email_addresses import parse_address
@@ -28,6 +30,7 @@ UNCONFIRMED = (
 MOST_NAMES = MOST_TYPES
 LONGEST_NAME = 100
 MOST_SUGGESTIONS = 3  # of one webhook
+NO_STATS: Mapping[WebhookId, schemas.StatsSummary] = MappingProxyType({})
 
 
 def webhook_response(
@@ -42,12 +45,14 @@ async def webhooks_response(
     vault: Vault,
     allowed: AllowedRecipients,
     *,
+    stats: Mapping[WebhookId, schemas.StatsSummary] = NO_STATS,
     next_id: str | None,
 ) -> schemas.WebhookList:
     """Show webhooks as `webhook_response` does, but without suggestions in their warnings."""
     shown, time_slice = [], TimeSlice()
     for each in webhooks:
-        shown.append(schemas.Webhook(**_members(each, vault, allowed, suggestions=0)))
+        members = _members(each, vault, allowed, suggestions=0)
+        shown.append(schemas.ListedWebhook(**members, stats=stats.get(each.id)))
         await time_slice.yield_if_used()
     return schemas.WebhookList(webhooks=shown, next=next_id)
 

@@ -1,0 +1,130 @@
+"""
+Stats of webhooks: what is folded by minutes and hours, and what is not folded yet.
+
+Every query reads a bounded number of rows, however many attempts they count. The caller has checked
+the webhook's tenant.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from daemon.core.model.ids import WebhookId
+from daemon.core.model.stats import CountedStats, StatsCounts, StatsRange
+from daemon.core.outcomes.attempt_kinds import KINDS
+from daemon.core.outcomes.durations import BOUNDS_MS
+from daemon.store.session import Connection
+
+# Batches that are not folded yet; usually those of some seconds.
+MOST_BATCHES_READ = 20_000
+
+# One statement, one snapshot: each batch is either folded or not.
+COUNT = """
+    WITH progress AS MATERIALIZED (
+        SELECT counted_up_to FROM webhook_stats_progress
+    ), batch AS MATERIALIZED (
+        SELECT minute, webhook_ids, ended, counts
+          FROM webhook_stats_batches
+         WHERE id > coalesce((SELECT counted_up_to FROM progress), 0)
+         ORDER BY id
+         LIMIT $6
+    ), entry AS MATERIALIZED (
+        SELECT each.webhook_id, batch.minute, each.ended, each.count
+          FROM batch
+         CROSS JOIN LATERAL unnest(webhook_ids, ended, counts) AS each (webhook_id, ended, count)
+         WHERE batch.minute >= $3 AND batch.minute < $4 AND each.webhook_id = ANY ($1)
+    ), cell AS (
+        SELECT stats.webhook_id, stats.begins_at AS at, each.cell, each.count
+          FROM pg_catalog.unnest($1::uuid[]) AS webhook (id)
+         CROSS JOIN LATERAL (
+                SELECT s.webhook_id, s.begins_at, s.cells, s.counts
+                  FROM webhook_stats AS s
+                 WHERE s.webhook_id = webhook.id AND s.minutes = $2::smallint
+                   AND s.begins_at >= $3 AND s.begins_at < $4) AS stats
+         CROSS JOIN LATERAL unnest(stats.cells, stats.counts) AS each (cell, count)
+         UNION ALL
+        SELECT webhook_id, minute, ended / 100, count FROM entry
+         UNION ALL
+        SELECT webhook_id, minute, 100 + ended % 100, count FROM entry
+    )
+    SELECT webhook_id, cell,
+           pg_catalog.floor(extract(epoch FROM at - $3)::float8
+                            / extract(epoch FROM $5::interval)::float8)::int AS point,
+           pg_catalog.sum(count)::bigint AS count
+      FROM cell
+     GROUP BY webhook_id, cell, point
+     UNION ALL
+    SELECT NULL, NULL, NULL, pg_catalog.count(*) FROM batch
+"""
+FIRST_BUCKET = 100  # cells below are kinds
+
+
+async def count(db: Connection, webhook_id: WebhookId, covered: StatsRange) -> CountedStats:
+    """Return the counts of one webhook, point by point."""
+    counts, complete = await _count(db, [webhook_id], covered)
+    return CountedStats(counts.get(webhook_id, {}), complete)
+
+
+async def count_each(
+    db: Connection, webhook_ids: Sequence[WebhookId], covered: StatsRange
+) -> Mapping[WebhookId, StatsCounts]:
+    """Return the counts of some webhooks in a range of one point; those without any are missing."""
+    counts, _ = await _count(db, webhook_ids, covered)
+    return {webhook_id: points[0] for webhook_id, points in counts.items()}
+
+
+async def _count(
+    db: Connection, webhook_ids: Sequence[WebhookId], covered: StatsRange
+) -> tuple[dict[WebhookId, dict[int, StatsCounts]], bool]:
+    rows = await db.fetch(
+        COUNT,
+        *(webhook_ids, covered.unit // timedelta(minutes=1), covered.since, covered.until),
+        *(covered.width, MOST_BATCHES_READ),
+    )
+    cells: dict[WebhookId, dict[int, tuple[list[int], list[int]]]] = defaultdict(dict)
+    batches = 0
+    for row in rows:
+        if row["webhook_id"] is None:
+            batches = row["count"]
+            continue
+        kinds, buckets = cells[row["webhook_id"]].setdefault(
+            row["point"], ([0] * len(KINDS), [0] * len(BOUNDS_MS))
+        )
+        cell = row["cell"]
+        if cell < FIRST_BUCKET:
+            kinds[cell] += row["count"]
+        else:
+            buckets[cell - FIRST_BUCKET] += row["count"]
+    return {
+        webhook_id: {
+            point: StatsCounts(tuple(kinds), tuple(buckets))
+            for point, (kinds, buckets) in points.items()
+        }
+        for webhook_id, points in cells.items()
+    }, batches < MOST_BATCHES_READ
+
+
+FIND_WAITING = """
+    SELECT now() AS now,
+           extract(epoch FROM now() - (
+               -- The first ones due: a webhook may have millions.
+               SELECT pg_catalog.min(attempted_at)
+                 FROM (SELECT attempted_at
+                         FROM webhook_deliveries
+                        WHERE webhook_id = $1 AND status::text = 'pending_retry'
+                        ORDER BY next_retry_at
+                        LIMIT 1000) AS pending
+                -- The application may write any time.
+                WHERE attempted_at BETWEEN '0001-01-02' AND now()))::float8 AS oldest_seconds
+"""
+
+
+async def oldest_pending(db: Connection, webhook_id: WebhookId) -> tuple[datetime, float | None]:
+    """
+    Return the time now, and how many seconds ago the oldest pending attempt was scheduled.
+
+    Of more than a thousand, those count that are due first. None if none is pending.
+    """
+    row: Any = await db.fetchrow(FIND_WAITING, webhook_id)
+    return row["now"], row["oldest_seconds"]
