@@ -92,6 +92,35 @@ async def charged_endpoints(env: Environment) -> int:
         return int(await app.db.fetchval(CHARGED))
 
 
+STATS = """
+    SELECT counted.webhook_id, counted.delivered, counted.failed
+      FROM (SELECT webhook_id, sum(count) FILTER (WHERE kind = 0) AS delivered,
+                   sum(count) FILTER (WHERE kind > 0) AS failed
+              FROM (SELECT webhook_id, cell AS kind, count
+                      FROM webhook_stats CROSS JOIN LATERAL unnest(cells, counts) AS c (cell, count)
+                     WHERE minutes = 1 AND cell < 100
+                     UNION ALL
+                    SELECT e.webhook_id, e.ended / 100, e.count
+                      FROM webhook_stats_batches AS b
+                     CROSS JOIN LATERAL unnest(webhook_ids, b.ended, counts)
+                                AS e (webhook_id, ended, count)) AS cells
+             GROUP BY webhook_id) AS counted
+"""
+ROWS = """
+    SELECT webhook_id, nullif(count(*) FILTER (WHERE status = 'success'), 0) AS delivered,
+           nullif(count(*) FILTER (WHERE status = 'failed'), 0) AS failed
+      FROM webhook_deliveries
+     WHERE status <> 'pending_retry'
+     GROUP BY webhook_id
+"""
+
+
+async def stats_agree(env: Environment) -> bool:
+    """Whether as many attempts are counted as are stored, of each webhook."""
+    async with env.application() as app:
+        return set(await app.db.fetch(STATS)) == set(await app.db.fetch(ROWS))
+
+
 async def check_deliveries(env: Environment, report: Report, *, duplicates: int = 0) -> None:
     """
     Check that everything published was delivered and stored once, and that no failure was counted.
@@ -111,3 +140,4 @@ async def check_deliveries(env: Environment, report: Report, *, duplicates: int 
     report.check("nothing pending, no lease left", counts.pending == counts.leased == 0, counts)
     report.check("no attempt spent", counts.failed == counts.retries == 0, counts)
     report.check("no endpoint charged", await charged_endpoints(env) == 0)
+    report.check("as many attempts counted as stored", await stats_agree(env))
