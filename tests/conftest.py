@@ -47,6 +47,7 @@ TIMING_TESTS = (
 # These tests are run for each way in which deliveries may be stored.
 LAYOUT_TESTS = (
     "admin/test_deliveries.py",
+    "admin/test_delivery_search.py",
     "maintenance/test_erasure_concurrency.py",
     "maintenance/test_pruning.py",
     "pipeline/test_foreign_locks.py",

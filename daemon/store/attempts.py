@@ -98,7 +98,7 @@ async def list_for_webhook(
         *(selected.type, selected.status, selected.since, selected.until),
         *(listing.MAX_ROWS_READ, limit + 1),
     )
-    found = [_attempt(row) for row in rows[:limit]]
+    found = [attempt_entry(row) for row in rows[:limit]]
     if len(rows) > limit:
         return found, Cursor(rows[limit - 1]["attempted_at"], rows[limit - 1]["id"])
     if selected.type is None and selected.status is None:
@@ -145,7 +145,7 @@ async def get_details(
         size = await measure_delivery(db, delivery_id, tenant_id, most_bytes=most_bytes)
     data = await delivery_data(db, delivery_id, tenant_id) if size <= most_bytes else None
     return AttemptDetails(
-        attempt=_attempt(row),
+        attempt=attempt_entry(row),
         endpoint_url=row["endpoint_url"],
         data=data,
         data_left_out=size > most_bytes,
@@ -177,10 +177,11 @@ async def list_for_event(
 ) -> list[Attempt]:
     """Return the attempts to deliver an event, to one webhook or to all, newest first."""
     rows = await db.fetch(LIST_FOR_EVENT, event_id, tenant_id, webhook_id, limit)
-    return [_attempt(row) for row in rows]
+    return [attempt_entry(row) for row in rows]
 
 
-def _attempt(row: Any) -> Attempt:
+def attempt_entry(row: Any) -> Attempt:
+    """Read a row with COLUMNS."""
     return Attempt(
         id=DeliveryId(row["id"]),
         webhook_id=WebhookId(row["webhook_id"]),

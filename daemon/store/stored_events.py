@@ -137,7 +137,14 @@ async def get_event(
     return EventEntry(event_id, row["event_type"], row["created_at"], data, size)
 
 
-FIND_LATEST = """
+def names_campaign(ids: str) -> str:
+    """SQL: whether `data` names one of the campaigns `ids`, a parameter with their ids as JSON."""
+    return f"""(data -> 'campaign_id'::text = ANY ({ids})
+            OR data -> 'campaignId'::text = ANY ({ids})
+            OR data #> '{{campaign,id}}'::text[] = ANY ({ids}))"""
+
+
+FIND_LATEST = f"""
     -- Ten thousand are enough to search for a sample: a tenant with more has newer ones that match.
     -- Values are compared as JSON: printed, one may take a gigabyte.
     SELECT id
@@ -147,15 +154,14 @@ FIND_LATEST = """
              ORDER BY created_at DESC
              LIMIT 10000) AS latest
      WHERE ($3::jsonb[] IS NULL
-            OR data -> 'campaign_id'::text = ANY ($3) OR data -> 'campaignId'::text = ANY ($3)
-            OR data #> '{campaign,id}'::text[] = ANY ($3))
+            OR {names_campaign("$3")})
        AND ($4::jsonb[] IS NULL
             OR data -> 'contact_id'::text = ANY ($4) OR data -> 'contactId'::text = ANY ($4)
-            OR data #> '{contact,id}'::text[] = ANY ($4)
-            OR data #> '{contact,email}'::text[] = ANY ($4))
+            OR data #> '{{contact,id}}'::text[] = ANY ($4)
+            OR data #> '{{contact,email}}'::text[] = ANY ($4))
      ORDER BY created_at DESC
      LIMIT 1
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def find_latest(
@@ -175,15 +181,15 @@ async def find_latest(
     found = await within_seconds(
         db,
         SEARCH_SECONDS,
-        *(FIND_LATEST, tenant_id, event_type, _as_json(campaign_id), _as_json(contact_id)),
+        *(FIND_LATEST, tenant_id, event_type, as_json(campaign_id), as_json(contact_id)),
     )
     if found is None:
         return None
     return await get_event(db, tenant_id, EventId(found), most_bytes=most_bytes)
 
 
-def _as_json(value: str | None) -> list[str] | None:
-    """An id as JSON has it: a string, or the number that it looks like."""
+def as_json(value: str | None) -> list[str] | None:
+    """Return an id as JSON has it: a string, or the number that it looks like."""
     if value is None:
         return None
     texts = [orjson.dumps(value).decode()]

@@ -6,6 +6,7 @@ from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Route, routes_of
 from daemon.admin.resources.audit_records import AuditRecords
 from daemon.admin.resources.deliveries import Deliveries
+from daemon.admin.resources.delivery_search import DeliverySearch
 from daemon.admin.resources.event_types import EventTypes
 from daemon.admin.resources.events import Events
 from daemon.admin.resources.failed_deliveries import FailedDeliveries
@@ -51,6 +52,7 @@ def api_routes(
         WebhookStats(database),
         SecretRotation(database, vault),
         TestEvents(database, attempts, offload),
+        DeliverySearch(database),
         Deliveries(database, offload),
         Events(database),
         EventTypes(),

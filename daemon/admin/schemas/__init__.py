@@ -7,6 +7,8 @@ from daemon.admin.schemas.deliveries import (
     Delivery,
     DeliveryDetail,
     DeliveryList,
+    DeliverySearchPage,
+    DeliverySearchQuery,
     RetryStarted,
 )
 from daemon.admin.schemas.event_filters import EventFilters
@@ -65,6 +67,8 @@ __all__ = [
     "Delivery",
     "DeliveryDetail",
     "DeliveryList",
+    "DeliverySearchPage",
+    "DeliverySearchQuery",
     "Event",
     "EventDetail",
     "EventFilters",

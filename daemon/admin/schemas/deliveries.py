@@ -63,6 +63,25 @@ class DeliveriesQuery(RequestModel):
     """The end of the time range, exclusive."""
 
 
+class DeliverySearchQuery(DeliveriesQuery):
+    """The attempts to find among those of all webhooks."""
+
+    status_code: Annotated[int, Field(ge=0, le=999)] | None = None
+    """The status of the receiver's response."""
+    error: Annotated[Text, Field(max_length=200)] | None = None
+    """Part of the error's sentence, in any case."""
+
+
+class DeliverySearchPage(DeliveryList):
+    """A page of delivery attempts of all webhooks, newest first."""
+
+    looked_to: datetime | None
+    """
+    How far back the search has looked: a page is not read through all rows, and `next` goes on from
+    here. Null when nothing is left.
+    """
+
+
 class DeliveryDetail(Delivery):
     """One delivery attempt with the stored request and response."""
 

@@ -28,14 +28,25 @@ class EventList(ResponseModel):
 
     events: list[Event]
     next: str | None
-    """The value of `before` for the next page; null on the last page."""
+    """
+    The value of `before` for the next page; null on the last page. A filtered page may be short
+    or empty although more pages follow.
+    """
+    looked_to: datetime | None
+    """How far back the events were looked at; null when none are left."""
 
 
 class EventsQuery(RequestModel):
     """The events to list."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
+    event_type: Annotated[Text, Field(max_length=100)] | None = None
     type: Annotated[Text, Field(max_length=100)] | None = None
+    """The same as `eventType`, which counts if both are given."""
+    contact: Annotated[Text, Field(min_length=1, max_length=320)] | None = None
+    """The id or the email address of a contact that the event's data name."""
+    campaign: Annotated[Text, Field(min_length=1, max_length=255)] | None = None
+    """The id of a campaign that the event's data name."""
     before: CursorField | None = None
     """`next` of the previous page, the id of an event, or a time: older events only."""
     from_: Annotated[Timestamp | None, Field(alias="from")] = None
