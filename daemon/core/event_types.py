@@ -186,6 +186,16 @@ def sample_data(event_type: str) -> dict[str, Any]:
     return deepcopy(dict(_SAMPLES[event_type]))
 
 
+def is_known_type(name: str) -> bool:
+    """Whether this is one of the 13 types."""
+    return name in _SAMPLES
+
+
+def any_sample_data(event_type: str) -> dict[str, Any]:
+    """Return the sample of one of the 13 types; of any other one, `{"sample": true}`."""
+    return sample_data(event_type) if is_known_type(event_type) else {"sample": True}
+
+
 def matches_any_type(pattern: str) -> bool:
     """Whether one of the 13 types has this name or matches this wildcard."""
     if pattern in _SAMPLES or pattern == "*":

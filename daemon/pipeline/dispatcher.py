@@ -318,8 +318,8 @@ class Dispatcher:
             self._lanes.rest(webhook_id, until=now + GONE_SECONDS)
 
     def _observe_age(self, claim: Claim) -> None:
-        if claim.attempt == 1 and not claim.replayed:
-            age = time.time() - claim.event_created_at.timestamp()
+        if claim.attempt == 1 and claim.waiting_since is not None and not claim.replayed:
+            age = time.time() - claim.waiting_since.timestamp()
             self._metrics.attempts.observe_commit_to_send(age)
 
     def _postpone(self, claim: Claim, error: PostponedError) -> None:

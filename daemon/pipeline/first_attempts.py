@@ -265,4 +265,5 @@ class FirstAttempts:
             secrets=endpoint.secrets,
             payload_bytes=matched.payload_bytes,
             from_inbox=True,
+            waiting_since=leased.arrived_at,
         )

@@ -150,6 +150,9 @@ LEASE_DUE = f"""
                          THEN d.created_at END,
                     d.attempted_at, now()) AS event_created_at,
            d.replay_id IS NOT NULL AS replayed,
+           -- When the row was inserted: the application says what it likes in its own.
+           CASE WHEN d.event_created_at IS NOT NULL AND d.replay_id IS NULL
+                THEN d.attempted_at END AS inserted_at,
            NULL::float8 AS due_in, NULL::float8 AS spaced_for
       FROM measured AS d
     UNION ALL
@@ -158,7 +161,7 @@ LEASE_DUE = f"""
            NULL, NULL, NULL, NULL,
            NULL, NULL, NULL, NULL,
            upcoming.next_retry_at, NULL,
-           NULL, NULL, NULL, NULL, {seconds_until("upcoming.next_retry_at")},
+           NULL, NULL, NULL, NULL, NULL, {seconds_until("upcoming.next_retry_at")},
            CASE WHEN lane.next_probe_at IS NULL THEN NULL
                 WHEN pg_catalog.cardinality(lane.requested) > lane.max_claims THEN 0
                 WHEN lane.probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id)
@@ -226,6 +229,7 @@ def _claim(row: Any, lease: timedelta) -> Claim:
         fetched=row["payload_bytes"] is not None and row["payload_bytes"] <= FETCHED_AT_ONCE,
         failing_since=row["failing_since"],
         chain_start=row["chain_start"],
+        waiting_since=row["inserted_at"],
     )
 
 

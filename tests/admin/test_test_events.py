@@ -75,10 +75,61 @@ async def test_any_of_the_13_types_can_be_tested(
     assert receiver.received[0].headers["x-penguinmails-event"] == name
 
 
-async def test_a_test_event_of_an_unknown_type_is_rejected(
-    api: ApiClient, receiver: Receiver
+NOTES: dict[str, tuple[dict[str, Any], str | None]] = {
+    "nothing was asked for": (
+        {},
+        "No stored event of the type email.opened was found, so sample data were sent.",
+    ),
+    "sample data were asked for": ({"sample": True}, None),
+    "no event has the campaign and the contact": (
+        {"campaignId": "camp_1\n", "contactId": "a@example.com"},
+        "No stored event of the type email.opened that names the campaign camp_1\\n and the"
+         " contact a@example.com was found, so sample data were sent.",
+    ),
+    "a type is misspelt": (
+        {"eventType": "email.opend", "sample": True},
+        "The type is none of the 13 event types; did you mean email.opened?",
+    ),
+    "a type is the application's own": (
+        {"eventType": "Ünbekannt 1"},
+        "No stored event of the type Ünbekannt 1 was found, so sample data were sent. The type"
+         " is none of the 13 event types.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "note"), NOTES.values(), ids=NOTES)
+async def test_a_note_says_why_sample_data_are_sent(
+    api: ApiClient, receiver: Receiver, body: dict[str, Any], note: str | None
 ) -> None:
-    status, result, _ = await send_test(api, receiver.url, {"eventType": "email.opend"})
+    status, result, _ = await send_test(api, receiver.url, body)
+
+    assert (status, result["dataFrom"], result["note"]) == (200, "sample", note)
+
+
+async def test_a_type_of_the_application_s_own_has_its_event_s_data_or_a_minimal_sample(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    created = await api.create_webhook(receiver.url, isActive=False)
+    body = {"eventType": "order paid"}
+    path = f"/api/webhooks/{created['id']}/test"
+    await api.post(path, body)
+    await app.event(tenant, {"order": 1}, type="order paid")
+
+    answer = await api.post(path, body)
+
+    assert (answer.json["dataFrom"], answer.json["note"]) == ("event", None)
+    sample, stored = (request.event for request in receiver.received)
+    assert (sample["type"], sample["data"]) == ("order paid", {"sample": True})
+    assert (stored["type"], stored["data"]) == ("order paid", {"order": 1})
+    assert receiver.received[1].headers["x-penguinmails-event"] == "order paid"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, None, 7])
+async def test_a_type_that_no_event_can_have_is_rejected(
+    api: ApiClient, receiver: Receiver, name: object
+) -> None:
+    status, result, _ = await send_test(api, receiver.url, {"eventType": name})
 
     assert status == 422
     assert result["errors"][0]["pointer"] == "#/eventType"

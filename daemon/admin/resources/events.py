@@ -8,11 +8,17 @@ from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
-from daemon.admin.views.events import MAX_DATA_BYTES, event_detail_response, event_response
+from daemon.admin.views.events import (
+    MAX_DATA_BYTES,
+    event_detail_response,
+    event_response,
+    facets_response,
+)
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId, TenantId
 from daemon.store import attempts, stored_events
 from daemon.store.database import Database
+from daemon.store.event_facets import find_facets
 from daemon.store.event_search import EventFilter, search_events
 from daemon.store.listing import ListFilter
 from daemon.store.session import Connection
@@ -59,6 +65,23 @@ class Events:
                 looked_to=None if following is None else following.at,
             ),
         )
+
+    @operation(
+        "GET /api/events/facets",
+        operation_id="listEventFacets",
+        tag="Events",
+        summary="List what recent events hold",
+        description=(
+            "The types, campaigns and contacts of the newest events, to pick from. Data of more"
+            " than 64 KiB, as stored, are not looked into."
+        ),
+        responses={200: ("What recent events hold.", schemas.EventFacets)},
+    )
+    async def facets(self, request: ApiRequest) -> ApiResponse:
+        """Look at up to 2,000 events."""
+        async with self.database.connection() as db:
+            facets = await find_facets(db, request.tenant_id)
+        return ApiResponse(200, facets_response(facets))
 
     @operation(
         "GET /api/events/{id}",

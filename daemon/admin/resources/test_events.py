@@ -12,16 +12,23 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import Problem, require_found
 from daemon.admin.resources.test_event_limit import TestEventLimit
 from daemon.admin.views.test_events import TestEvent, failed_test_members, test_event_response
-from daemon.core.event_types import sample_data
+from daemon.core.event_types import (
+    EVENT_TYPES,
+    any_sample_data,
+    closest_event_type,
+    is_known_type,
+)
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.webhooks import WebhookEntry
+from daemon.core.unprintable import escape
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.event_ids import public_test_id
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
 from daemon.store import stored_events, webhooks
 from daemon.store.database import Database
+from daemon.store.stored_events import EventEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +78,44 @@ class TestEvents:
 
     async def _event_for(self, tenant_id: TenantId, wanted: schemas.TestEventRequest) -> TestEvent:
         message_id = public_test_id(uuid4())
-        if not wanted.sample:
-            async with self.database.connection() as db:
-                stored = await stored_events.find_latest(
-                    db,
-                    tenant_id,
-                    wanted.event_type,
-                    campaign_id=wanted.campaign_id,
-                    contact_id=wanted.contact_id,
-                    most_bytes=MATCHED_BYTES,
-                )
-            if stored is not None and stored.data is not None:
-                return TestEvent(message_id, wanted.event_type, stored.data, "event")
-        sample = orjson.dumps(sample_data(wanted.event_type)).decode()
-        return TestEvent(message_id, wanted.event_type, sample, "sample")
+        stored = None if wanted.sample else await self._latest(tenant_id, wanted)
+        if stored is not None and stored.data is not None:
+            return TestEvent(message_id, wanted.event_type, stored.data, "event", note=None)
+        sample = orjson.dumps(any_sample_data(wanted.event_type)).decode()
+        return TestEvent(
+            *(message_id, wanted.event_type, sample, "sample"), note=_note(wanted, stored)
+        )
+
+    async def _latest(
+        self, tenant_id: TenantId, wanted: schemas.TestEventRequest
+    ) -> EventEntry | None:
+        async with self.database.connection() as db:
+            return await stored_events.find_latest(
+                db,
+                tenant_id,
+                wanted.event_type,
+                campaign_id=wanted.campaign_id,
+                contact_id=wanted.contact_id,
+                most_bytes=MATCHED_BYTES,
+            )
+
+
+def _note(wanted: schemas.TestEventRequest, stored: EventEntry | None) -> str | None:
+    """Why sample data are sent, unless they were asked for and are as those of a known type."""
+    sentences: list[str] = []
+    if stored is not None:
+        sentences.append("The latest event that fits is too large, so sample data were sent.")
+    elif not wanted.sample:
+        named = {"the campaign": wanted.campaign_id, "the contact": wanted.contact_id}
+        names = " and ".join(f"{what} {escape(name)}" for what, name in named.items() if name)
+        of_type = f"No stored event of the type {escape(wanted.event_type)}"
+        found = f"{of_type} that names {names}" if names else of_type
+        sentences.append(f"{found} was found, so sample data were sent.")
+    if not is_known_type(wanted.event_type):
+        closest = closest_event_type(wanted.event_type)
+        hint = f"; did you mean {closest}?" if closest else "."
+        sentences.append(f"The type is none of the {len(EVENT_TYPES)} event types{hint}")
+    return " ".join(sentences) or None
 
 
 def _claim(webhook: WebhookEntry, event: TestEvent) -> Claim:

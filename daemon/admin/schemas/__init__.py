@@ -13,12 +13,16 @@ from daemon.admin.schemas.deliveries import (
 )
 from daemon.admin.schemas.event_filters import EventFilters
 from daemon.admin.schemas.events import (
+    CampaignFacet,
+    ContactFacet,
     Event,
     EventDetail,
+    EventFacets,
     EventList,
     EventsQuery,
     EventType,
     EventTypeList,
+    TypeFacet,
 )
 from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
 from daemon.admin.schemas.problem import FieldError, Problem
@@ -56,7 +60,9 @@ __all__ = [
     "AuditQuery",
     "AuditRecord",
     "AuditRecordList",
+    "CampaignFacet",
     "ClientCertificate",
+    "ContactFacet",
     "CreateReplayRequest",
     "CreateTenantTokenRequest",
     "CreateWebhookRequest",
@@ -71,6 +77,7 @@ __all__ = [
     "DeliverySearchQuery",
     "Event",
     "EventDetail",
+    "EventFacets",
     "EventFilters",
     "EventList",
     "EventType",
@@ -100,6 +107,7 @@ __all__ = [
     "TestEventResult",
     "TimeRange",
     "Timing",
+    "TypeFacet",
     "UpdateWebhookRequest",
     "Webhook",
     "WebhookList",

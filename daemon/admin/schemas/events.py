@@ -67,6 +67,39 @@ class EventDetail(Event):
     deliveries: list[Delivery]
 
 
+class TypeFacet(ResponseModel):
+    """A type that events have."""
+
+    name: str
+    count: int
+
+
+class CampaignFacet(ResponseModel):
+    """A campaign that events name."""
+
+    id: str
+    name: str | None
+    count: int
+
+
+class ContactFacet(ResponseModel):
+    """A contact that events name, by its id, its address, or both."""
+
+    id: str | None
+    address: str | None
+    count: int
+
+
+class EventFacets(ResponseModel):
+    """What recent events hold, with the number of events; at most 50 of each kind."""
+
+    types: list[TypeFacet]
+    campaigns: list[CampaignFacet]
+    contacts: list[ContactFacet]
+    looked: int
+    """How many of the newest events were looked at: up to 2,000, fewer if they are large."""
+
+
 class EventType(ResponseModel):
     """One of the 13 event types."""
 

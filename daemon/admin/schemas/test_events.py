@@ -7,12 +7,7 @@ from pydantic import Field
 from daemon.admin.schemas.base import RequestModel, ResponseModel
 from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
 from daemon.admin.schemas.fields import Text
-
-EventTypeName = Literal[
-    "email.sent", "email.delivered", "email.opened", "email.clicked", "email.bounced",
-    "email.spam_reported", "email.unsubscribed", "campaign.launched", "campaign.completed",
-    "campaign.paused", "contact.created", "contact.updated", "contact.unsubscribed",
-]  # fmt: skip
+from daemon.core.event_types import EVENT_TYPES
 
 
 class TestEventRequest(RequestModel):
@@ -20,7 +15,14 @@ class TestEventRequest(RequestModel):
 
     __test__ = False  # not a pytest class
 
-    event_type: EventTypeName = "email.opened"
+    event_type: Annotated[
+        Text,
+        Field(min_length=1, max_length=100, examples=[each.name for each in EVENT_TYPES]),
+    ] = "email.opened"
+    """
+    Any type, as any is delivered. The sample data of other types than the 13 of
+    `GET /api/event-types` are `{"sample": true}`.
+    """
     campaign_id: Annotated[Text, Field(max_length=255)] | None = None
     contact_id: Annotated[Text, Field(max_length=320)] | None = None
     sample: bool = False
@@ -36,6 +38,8 @@ class TestEventResult(ResponseModel):
     event_id: str
     event_type: str
     data_from: Literal["event", "sample"]
+    note: str | None
+    """Why the data are a sample, or little is known of the type: a sentence; null if not."""
     status_code: int
     duration_ms: int
     timing: Timing
@@ -50,6 +54,8 @@ class FailedTestEvent(ResponseModel):
     event_id: str
     event_type: str
     data_from: Literal["event", "sample"]
+    note: str | None
+    """Why the data are a sample, or little is known of the type: a sentence; null if not."""
     status_code: int | None
     duration_ms: int
     timing: Timing

@@ -9,6 +9,7 @@ from daemon.admin.views.json_text import json_fragment
 from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire.event_ids import public_event_id
 from daemon.store.attempts import Attempt
+from daemon.store.event_facets import Facets
 from daemon.store.stored_events import EventEntry
 
 MAX_DATA_BYTES = 1024 * 1024  # as PostgreSQL prints them
@@ -53,3 +54,19 @@ def _members(event: EventEntry) -> dict[str, Any]:
         "type": event.type,
         "created_at": event.created_at,
     }
+
+
+def facets_response(facets: Facets) -> schemas.EventFacets:
+    """Show what recent events hold."""
+    return schemas.EventFacets(
+        types=[schemas.TypeFacet(name=each.id or "", count=each.count) for each in facets.types],
+        campaigns=[
+            schemas.CampaignFacet(id=each.id or "", name=each.name, count=each.count)
+            for each in facets.campaigns
+        ],
+        contacts=[
+            schemas.ContactFacet(id=each.id, address=each.name, count=each.count)
+            for each in facets.contacts
+        ],
+        looked=facets.looked,
+    )

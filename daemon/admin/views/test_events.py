@@ -11,12 +11,15 @@ from daemon.core.wire import body as wire_body
 
 @dataclass(frozen=True, slots=True)
 class TestEvent:
-    """An event to test with; `data` is JSON text, `data_from` is its origin."""
+    """
+    An event to test with; `data` is JSON text, `data_from` is its origin, explained by `note`.
+    """
 
     message_id: str
     event_type: str
     data: str
     data_from: Literal["event", "sample"]
+    note: str | None
 
 
 def test_event_response(attempted: AttemptResult, event: TestEvent) -> schemas.TestEventResult:
@@ -44,6 +47,7 @@ def _members(attempted: AttemptResult, event: TestEvent) -> dict[str, Any]:
         "event_id": event.message_id,
         "event_type": event.event_type,
         "data_from": event.data_from,
+        "note": event.note,
         "status_code": attempted.verdict.status,
         "duration_ms": attempted.outcome.took_ms,
         "timing": timing,

@@ -24,7 +24,9 @@ class Claim:
     is JSON text or None (SQL's NULL), and `payload_bytes` its size as PostgreSQL prints it; None if
     it was not measured. Data of more than a few kilobytes are not `fetched` with the claim.
     `attempt` is the row's `attempt_number`, and `chain_start` that of the chain's first attempt.
-    `failing_since` is the endpoint's at the claim: None if it was not failing.
+    `failing_since` is the endpoint's at the claim: None if it was not failing. `waiting_since` is
+    when an event came into the inbox or, for attempts with a row, when that was inserted; None if
+    that is not known.
 
     A first attempt that is made from the inbox (`from_inbox`) has no row until its result is
     stored. Its fence is the lease of its event; `leased_until` was that when the event was matched.
@@ -48,6 +50,7 @@ class Claim:
     failing_since: datetime | None = None
     from_inbox: bool = False
     chain_start: int = 1
+    waiting_since: datetime | None = None
 
     @property
     def place(self) -> int:

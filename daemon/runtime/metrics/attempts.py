@@ -45,7 +45,7 @@ class AttemptMetrics:
         )
         self._commit_to_send_seconds = registry.histogram(
             "commit_to_send_seconds",
-            "Delay of first attempts, from the event's created_at.",
+            "Delay of first attempts, from the event's insert, or that of a row that waited.",
             bounds=DELAY_SECONDS,
         )
 
@@ -63,8 +63,12 @@ class AttemptMetrics:
             counter.inc(count)
 
     def observe_commit_to_send(self, seconds: float) -> None:
-        """Observe the seconds from an event's `created_at` until its first attempt."""
-        # The application's clock may be ahead of ours.
+        """
+        Observe the seconds from an event's insert until its first attempt.
+
+        Of one that waited as a pending row: from the insert of that row.
+        """
+        # PostgreSQL's clock may be ahead of ours.
         self._commit_to_send_seconds.observe(max(0.0, seconds))
 
 
