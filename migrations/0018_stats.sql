@@ -41,4 +41,22 @@ CREATE TABLE webhook_stats_progress (
 
 INSERT INTO webhook_stats_progress (counted_up_to, noted_id, noted_at) VALUES (0, 0, now());
 
+-- The roles of daemons, which may lease events, need these to store results from now on.
+DO $$
+DECLARE
+    grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT acl.grantee::regrole::text
+          FROM pg_class AS c
+         CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS acl
+         WHERE c.oid = 'webhook_event_inbox'::regclass::oid AND acl.privilege_type = 'UPDATE'
+               AND acl.grantee <> 0::oid AND acl.grantee <> c.relowner
+    LOOP
+        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, DELETE ON webhook_stats_batches TO %s', grantee);
+        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_stats TO %s', grantee);
+        EXECUTE pg_catalog.format('GRANT SELECT, UPDATE ON webhook_stats_progress TO %s', grantee);
+    END LOOP;
+END $$;
+
 INSERT INTO webhookd_migrations (name) VALUES ('0018_stats');

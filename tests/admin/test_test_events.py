@@ -75,16 +75,13 @@ async def test_any_of_the_13_types_can_be_tested(
     assert receiver.received[0].headers["x-penguinmails-event"] == name
 
 
+NOT_FOUND = "No stored event of the type {} was found, so sample data were sent."
 NOTES: dict[str, tuple[dict[str, Any], str | None]] = {
-    "nothing was asked for": (
-        {},
-        "No stored event of the type email.opened was found, so sample data were sent.",
-    ),
+    "nothing was asked for": ({}, NOT_FOUND.format("email.opened")),
     "sample data were asked for": ({"sample": True}, None),
     "no event has the campaign and the contact": (
-        {"campaignId": "camp_1\n", "contactId": "a@example.com"},
-        "No stored event of the type email.opened that names the campaign camp_1\\n and the"
-         " contact a@example.com was found, so sample data were sent.",
+        {"campaignId": "camp_1\n", "contactId": "a@b.com"},
+        NOT_FOUND.format("email.opened that names the campaign camp_1\\n and the contact a@b.com"),
     ),
     "a type is misspelt": (
         {"eventType": "email.opend", "sample": True},
@@ -92,8 +89,7 @@ NOTES: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "a type is the application's own": (
         {"eventType": "Ünbekannt 1"},
-        "No stored event of the type Ünbekannt 1 was found, so sample data were sent. The type"
-         " is none of the 13 event types.",
+        NOT_FOUND.format("Ünbekannt 1") + " The type is none of the 13 event types.",
     ),
 }
 

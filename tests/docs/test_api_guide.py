@@ -61,6 +61,8 @@ async def test_the_commands_of_the_api_guide_work(
         variables["EVENT"] = str(await app.event(tenant, {"n": 1}))
         await until(lambda: settled(app, UUID(variables["WEBHOOK"]), "success", 1))
         variables["DELIVERY"] = (await step())["deliveries"][0]["id"]
+        assert [each["id"] for each in (await step())["deliveries"]] == [variables["DELIVERY"]]
+        assert (await step())["successRate"] == 1
         assert (await step())["request"]["curl"].startswith("curl -X POST")
         assert UUID((await step())["id"])  # type: ignore[truthy-bool]
         assert (await step())["count"] == 0

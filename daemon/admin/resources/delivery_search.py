@@ -9,6 +9,7 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.deliveries import delivery_response
 from daemon.store import delivery_search
+from daemon.store.attempts import Attempt
 from daemon.store.database import Database
 from daemon.store.delivery_search import (
     MOST_WEBHOOKS,
@@ -17,6 +18,11 @@ from daemon.store.delivery_search import (
     WindowWidths,
 )
 from daemon.store.listing import ListFilter
+from daemon.store.search import FoundPage
+
+TOO_MANY_WEBHOOKS = (
+    f"the tenant has more than {MOST_WEBHOOKS:,} webhooks: list the deliveries of one of them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +62,20 @@ class DeliverySearch:
             )
             try:
                 page = await delivery_search.search_deliveries(
-                    db,
-                    request.tenant_id,
-                    selected,
+                    *(db, request.tenant_id, selected),
                     before=before,
                     limit=query.limit,
                     widths=self.widths,
                 )
             except TooManyWebhooksError:
-                raise Problem(
-                    409,
-                    f"the tenant has more than {MOST_WEBHOOKS:,} webhooks: list the deliveries of"
-                    " one of them",
-                ) from None
-        following = page.following
-        return ApiResponse(
-            200,
-            schemas.DeliverySearchPage(
-                deliveries=[delivery_response(each) for each in page.rows],
-                next=next_cursor(following),
-                looked_to=None if following is None else following.at,
-            ),
-        )
+                raise Problem(409, TOO_MANY_WEBHOOKS) from None
+        return ApiResponse(200, _response(page))
+
+
+def _response(page: FoundPage[Attempt]) -> schemas.DeliverySearchPage:
+    following = page.following
+    return schemas.DeliverySearchPage(
+        deliveries=[delivery_response(each) for each in page.rows],
+        next=next_cursor(following),
+        looked_to=None if following is None else following.at,
+    )
