@@ -64,6 +64,7 @@ LAYOUT_TESTS = (
     "store/test_remaining_attempts.py",
     "store/test_retries.py",
     "store/test_schema_trust.py",
+    "store/test_stats_bounds.py",
 )
 
 # A slow example shows that the machine is busy, not that the code is slow.

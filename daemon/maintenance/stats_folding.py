@@ -11,7 +11,7 @@ from math import inf
 
 import structlog
 
-from daemon.core.errors import DatabaseBusyError, StatementTimeoutError
+from daemon.core.errors import DatabaseBusyError, StatementError, StatementTimeoutError
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.store import stats_folding
 from daemon.store.database import Database
@@ -84,8 +84,8 @@ class StatsFolding:
                     await stats_folding.note_progress(
                         db, self._last_id, settled_after=self._settled_after
                     )
-        except (StatementTimeoutError, DatabaseBusyError):
-            log.warning("stats.not_folded", batches=self._step.size)
+        except (StatementTimeoutError, DatabaseBusyError, StatementError) as error:
+            log.warning("stats.not_folded", batches=self._step.size, reason=str(error))
             self._step.took(inf)
             self._end_round()  # a full round may be what takes so long
             return True

@@ -304,6 +304,22 @@ async def test_counts_end_at_the_largest_integer(
     assert await delivered(pool, webhook) == 2**31 - 1
 
 
+async def test_what_cannot_be_folded_waits_and_is_named_in_the_log(
+    pool: Database, loop: StatsFolding, app: Application, webhook: UUID
+) -> None:
+    await add_one(pool, webhook)
+    await app.db.execute("ALTER TABLE webhook_stats RENAME TO away")
+    with capture_logs() as logs:
+        await loop.run_once()
+    await app.db.execute("ALTER TABLE away RENAME TO webhook_stats")
+
+    assert [line["event"] for line in logs] == ["stats.not_folded"]
+    assert "webhook_stats" in logs[0]["reason"]
+    await loop.run_once()
+    assert await delivered(pool, webhook) == 1
+    assert await app.db.fetchval(BATCHES) == 0
+
+
 async def test_minutes_are_kept_for_two_days_and_hours_for_thirty(
     pool: Database, loop: StatsFolding, app: Application, webhook: UUID, database: str
 ) -> None:
