@@ -258,6 +258,8 @@ def _add_api(
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
     from daemon.admin.api.audit import AuditLog  # noqa: PLC0415
     from daemon.admin.api.auth import Access  # noqa: PLC0415
+    from daemon.admin.api.idempotency import Idempotency  # noqa: PLC0415
+    from daemon.admin.api.kept_answers import KeptAnswers  # noqa: PLC0415
     from daemon.admin.api.peer import peer_of  # noqa: PLC0415
     from daemon.admin.pages import email_confirmation  # noqa: PLC0415
     from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
@@ -290,6 +292,7 @@ def _add_api(
         routes,
         access=access,
         audit_log=audit_log,
+        idempotency=Idempotency(database, KeptAnswers(components.vault)),
         proxies=proxies,
         on_overload=components.metrics.admin.api_requests_refused.inc,
     )

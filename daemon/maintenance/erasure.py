@@ -18,6 +18,7 @@ from daemon.maintenance.erasure_pages import ErasurePages
 from daemon.store import (
     erasure,
     erasure_access,
+    erasure_answers,
     erasure_confirmations,
     erasure_deliveries,
     erasure_events,
@@ -87,6 +88,7 @@ class Erasure:
                     self._add(await erasure_webhooks.count_records(db, webhook_id))
         async with self._database.connection() as db:
             self._add(await erasure_confirmations.count(db, self._target))
+            self._add(await erasure_answers.count(db, self._target))
         if self._target.contact is None:
             async with self._database.connection() as db:
                 self._add(await erasure_access.count(db, self._target.tenant_id))
@@ -124,6 +126,9 @@ class Erasure:
                 )
             )
         await self._repeat(partial(erasure_confirmations.erase, target=self._target))
+        await self._repeat(
+            partial(erasure_answers.erase, target=self._target, limit=RECORDS_PER_STEP)
+        )
         return self._counts
 
     async def _count_events(self) -> set[EventId]:

@@ -19,7 +19,14 @@ from daemon.core.scheduling.batch_size import BatchSize
 from daemon.maintenance.pruning import OldestFirstPruner, PagedPruner, Pruner
 from daemon.runtime.metrics import Metrics
 from daemon.store import audit as audit_records
-from daemon.store import expired_deliveries, expired_events, retention, stats_folding, tenant_tokens
+from daemon.store import (
+    expired_deliveries,
+    expired_events,
+    idempotency_keys,
+    retention,
+    stats_folding,
+    tenant_tokens,
+)
 from daemon.store.advisory_locks import LockWatch
 from daemon.store.database import Database
 from daemon.store.session import Connection
@@ -157,6 +164,9 @@ def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> t
         OldestFirstPruner("notices", retention.delete_notices, RECORDS_AGE),
         OldestFirstPruner("audit", audit_records.delete_expired, audit),
         OldestFirstPruner("tenant_tokens", tenant_tokens.delete_expired, timedelta(0)),
+        OldestFirstPruner(
+            "idempotency_keys", idempotency_keys.delete_expired, idempotency_keys.KEPT
+        ),
         OldestFirstPruner(
             "subscription_changes",
             retention.delete_subscription_changes,

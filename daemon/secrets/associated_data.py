@@ -41,5 +41,10 @@ def client_key_data(webhook_id: UUID, *, url: str) -> BoundData:
     return _bound(webhook_id, "client_key", url)
 
 
+def idempotency_data(caller: str, key_hash: bytes, *, use: str) -> str:
+    """Return that of what is stored with a caller's idempotency key: its `use` and no other."""
+    return f"idempotency/{caller}/{key_hash.hex()}/{use}"
+
+
 def _bound(webhook_id: UUID, use: str, url: str) -> BoundData:
     return BoundData(f"{webhook_id}/{origin_of(url)}/{use}", f"{webhook_id}/{use}")

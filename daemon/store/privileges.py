@@ -15,6 +15,7 @@ NEEDED = {
     "webhook_replay_results": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_audit": ("SELECT", "INSERT", "DELETE"),
     "webhook_tenant_tokens": ("SELECT", "DELETE"),
+    "webhook_idempotency_keys": ("SELECT", "UPDATE", "DELETE"),
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
     "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_email_confirmations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -27,6 +28,7 @@ NEEDED_BY_API = [
     ("webhooks", "INSERT"),
     ("webhooks", "DELETE"),
     ("webhook_tenant_tokens", "INSERT"),
+    ("webhook_idempotency_keys", "INSERT"),
 ]
 
 # Functions that may have been revoked from PUBLIC. Trigger functions run without EXECUTE.

@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 
 from daemon.service import Service
-from tests.support.daemons import serving
+from tests.support.daemons import Daemon, serving
 
 OPERATOR = "0perator-0perator-0perator"
 
@@ -97,7 +97,7 @@ class ApiClient:
 
 
 @asynccontextmanager
-async def operator_client(service: Service, tenant: UUID) -> AsyncIterator[ApiClient]:
+async def operator_client(service: Service | Daemon, tenant: UUID) -> AsyncIterator[ApiClient]:
     """A client with the operator's token that names this tenant."""
     headers = {"Authorization": f"Bearer {OPERATOR}", "X-Tenant-ID": str(tenant)}
     async with aiohttp.ClientSession(f"http://127.0.0.1:{service.port}") as session:

@@ -5,7 +5,7 @@ A record names the caller, the operation and the object. It holds no body, secre
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from uuid import UUID
 
@@ -30,12 +30,13 @@ class RequestAudit:
     The record of one request, which its handler may complete and write.
 
     Handlers write it in the transaction of the change; what they did not write is written after
-    the response is known.
+    the response is known. `on_write` is called in that transaction too, with the record.
     """
 
     def __init__(self, record: AuditRecord) -> None:
         self.record = record
         self.is_written = False
+        self.on_write: Callable[[Connection, AuditRecord], Awaitable[None]] | None = None
 
     async def write(
         self, db: Connection, *, created: UUID | None = None, tenant_id: TenantId | None = None
@@ -52,6 +53,8 @@ class RequestAudit:
             tenant_id=tenant_id or self.record.tenant_id,
         )
         await audit.insert(db, self.record)
+        if self.on_write is not None:
+            await self.on_write(db, self.record)
         self.is_written = True
 
 

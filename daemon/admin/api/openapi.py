@@ -26,7 +26,24 @@ TAGS = {
 # The problems that every operation can have, and those of every operation with a body.
 COMMON_PROBLEMS = (400, 401, 403, 404, 408, 421, 422, 429, 500, 503)
 BODY_PROBLEMS = (413, 415)
+IDEMPOTENCY_PROBLEMS = (409,)
 PROBLEM_CONTENT = {"application/problem+json": {"schema": reference_to("Problem")}}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "Makes the request safe to repeat: for 24 hours the same key, caller and body get the same"
+        " answer, and act once. Another body is a 422; while the first request runs, a 409."
+    ),
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": r"^[!-~]([ -~]*[!-~])?$",
+        "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    },
+}
 SECURITY_SCHEMES = {
     "tenantToken": {
         "type": "http",
@@ -88,6 +105,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [_id_parameter(operation)] if operation.has_id else []
     if operation.query is not None:
         parameters += query_parameters(operation.query)
+    if operation.method == "POST":
+        parameters.append(IDEMPOTENCY_KEY)
     return parameters
 
 
@@ -112,6 +131,8 @@ def _responses(operation: Operation, references: References) -> dict[str, Any]:
     problems = {*COMMON_PROBLEMS, *operation.problems}
     if operation.body is not None:
         problems.update(BODY_PROBLEMS)
+    if operation.method == "POST":
+        problems.update(IDEMPOTENCY_PROBLEMS)
     for status in sorted(problems):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,

@@ -110,6 +110,13 @@ class Operation:
         return not self.may_only_read and not (self.dry_run and body.dry_run)
 
     @property
+    def shows_credential(self) -> bool:
+        """Whether a response of success shows a secret or a token."""
+        return any(
+            getattr(model, "holds_credential", False) for _, model in self.responses.values()
+        )
+
+    @property
     def has_id(self) -> bool:
         """Whether the path has an `{id}`."""
         return "{id}" in self.path

@@ -10,6 +10,7 @@ from aiohttp import HttpVersion11, web
 
 from daemon.admin.api.audit import AuditLog
 from daemon.admin.api.auth import Access
+from daemon.admin.api.idempotency import Idempotency
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Handler, Route
 from daemon.admin.api.problems import Problem
 from daemon.admin.api.request import read_request
@@ -19,28 +20,37 @@ CLIENT_GONE = 499  # recorded of a request whose client disconnected before the 
 
 
 def add_routes(
-    app: web.Application, routes: Iterable[Route], *, access: Access, audit_log: AuditLog
+    app: web.Application,
+    routes: Iterable[Route],
+    *,
+    access: Access,
+    audit_log: AuditLog,
+    idempotency: Idempotency,
 ) -> None:
     """Serve every route on `app`."""
     for route in routes:
         app.router.add_route(
             route.operation.method,
             route.operation.path,
-            _http_handler(route, access, audit_log),
+            _http_handler(route, access, audit_log, idempotency),
             expect_handler=_answer_expect,
         )
 
 
 def _http_handler(
-    route: Route, access: Access, audit_log: AuditLog
+    route: Route, access: Access, audit_log: AuditLog, idempotency: Idempotency
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     operation = route.operation
 
     async def handle(http_request: web.Request) -> web.StreamResponse:
         request = await read_request(operation, http_request, access=access, audit_log=audit_log)
-        if not operation.changes(request.body):
-            return _rendered(await route.handler(request))
-        return _rendered(await _audited(route.handler, request, audit_log))
+
+        async def act() -> web.Response:
+            if not operation.changes(request.body):
+                return _rendered(await route.handler(request))
+            return _rendered(await _audited(route.handler, request, audit_log))
+
+        return await idempotency.answer(operation, http_request, request, act)
 
     return handle
 

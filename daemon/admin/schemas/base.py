@@ -1,5 +1,7 @@
 """The two base classes of the API's schemas: request models reject unknown members."""
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
@@ -29,7 +31,13 @@ class RequestModel(BaseModel):
 
 
 class ResponseModel(BaseModel):
-    """The body of a response."""
+    """
+    The body of a response.
+
+    One with `holds_credential` is shown once, and stored only if it can be sealed.
+    """
+
+    holds_credential: ClassVar[bool] = False
 
     model_config = ConfigDict(
         frozen=True,

@@ -21,6 +21,8 @@ class RotateSecretRequest(RequestModel):
 class RotatedSecret(ResponseModel):
     """The new secret, which is shown only once."""
 
+    holds_credential = True
+
     id: UUID
     secret_key: str
     previous_secret_expires_at: datetime | None

@@ -26,6 +26,8 @@ class CreateTenantTokenRequest(RequestModel):
 class CreatedTenantToken(ResponseModel):
     """A token that gives access to one tenant until it expires."""
 
+    holds_credential = True
+
     id: UUID
     token: str
     tenant_id: UUID

@@ -123,6 +123,8 @@ class Webhook(ResponseModel):
 class CreatedWebhook(Webhook):
     """A new webhook with its secret, which is shown only once."""
 
+    holds_credential = True
+
     secret_key: str
 
 

@@ -11,6 +11,7 @@ from daemon.admin.api.audit_refusals import record_refusals
 from daemon.admin.api.auth import Access
 from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.api.failed_logins import limit_failed_logins
+from daemon.admin.api.idempotency import Idempotency
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
 from daemon.admin.server import middlewares
@@ -23,6 +24,7 @@ def add_api(
     *,
     access: Access,
     audit_log: AuditLog,
+    idempotency: Idempotency,
     proxies: TrustedProxies,
     on_overload: Callable[[], None],
 ) -> None:
@@ -36,7 +38,7 @@ def add_api(
     # Outside of the limit on wrong tokens: its 429 is recorded too.
     app.middlewares.append(record_refusals(audit_log, [each.operation for each in routes]))
     app.middlewares.append(limit_failed_logins(proxies))
-    add_routes(app, routes, access=access, audit_log=audit_log)
+    add_routes(app, routes, access=access, audit_log=audit_log, idempotency=idempotency)
 
     async def close_audit_log(_: web.Application) -> None:
         await audit_log.close()

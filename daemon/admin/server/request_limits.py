@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from daemon.admin.api.auth import Access
 from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.loop_time import SPEND
 from daemon.admin.api.peer import client_network
 from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.server.health_routes import PUBLIC_PATHS
@@ -41,8 +42,9 @@ def limit_load(
             await asyncio.sleep(REFUSAL_SECONDS)
             sentence = "too many of your requests are waiting: send fewer at once"
             raise Problem(429, sentence, headers=RETRY_SOON) from None
+        spend = request[SPEND] = partial(turns.spend, caller)
         try:
-            return await TimedSteps(handler(request), partial(turns.spend, caller))
+            return await TimedSteps(handler(request), spend)
         finally:
             turns.end(caller)
 

@@ -36,6 +36,7 @@ def listed(counts: ErasureCounts) -> str:
         (counts.confirmations, "confirmed address", "confirmed addresses", 0, ""),
         (counts.tokens, "token", "tokens", 0, ""),
         (counts.audit, "audit record", "audit records", 0, ""),
+        (counts.answers, "kept answer", "kept answers", 0, ""),
     )
     parts = [
         f"{count:,} {one if count == 1 else many}" + (f" ({some:,} {state})" if some else "")

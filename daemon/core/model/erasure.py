@@ -24,7 +24,8 @@ class ErasureCounts:
 
     `waiting` counts those of the events that have not been fanned out, `pending` those of the
     deliveries that have not been attempted. `confirmations` counts addresses that were asked to
-    confirm that they get the tenant's notices.
+    confirm that they get the tenant's notices. `answers` counts those of the API that are kept for
+    repeated requests.
     """
 
     events: int = 0
@@ -37,6 +38,7 @@ class ErasureCounts:
     confirmations: int = 0
     tokens: int = 0
     audit: int = 0
+    answers: int = 0
 
     def __add__(self, other: "ErasureCounts") -> "ErasureCounts":
         names = [field.name for field in fields(self)]

@@ -5,7 +5,7 @@ from daemon.runtime.metrics.registry import MetricsRegistry
 RETENTION_TABLES = (
     *("deliveries", "events", "replays", "notices"),
     *("confirmations", "mail_recipients"),
-    *("audit", "tenant_tokens", "subscription_changes", "stats"),
+    *("audit", "tenant_tokens", "idempotency_keys", "subscription_changes", "stats"),
 )
 
 

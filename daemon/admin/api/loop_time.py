@@ -1,0 +1,45 @@
+"""
+The loop's time that a request takes, also in tasks of its own: it counts against its caller.
+
+What a handler does itself is measured where requests begin (`server.request_limits`).
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from daemon.runtime.timed_steps import TimedSteps
+
+T = TypeVar("T")
+
+# Called with the seconds that a step took.
+SPEND = web.RequestKey("spend", partial[None])
+
+
+async def to_its_end(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
+    """
+    Do the work of a request to its end, even if the client disconnects meanwhile.
+
+    Returns or raises what it does. The request is not over before, so that it keeps its place
+    among those of its caller; then it raises CancelledError if it was cancelled.
+    """
+    task = asyncio.create_task(_measured(request, work))
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # retrieved: nobody is left to whom it could be reported
+    raise cancelled
+
+
+async def _measured(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
+    spend = request.get(SPEND)
+    return await (work if spend is None else TimedSteps(work, spend))

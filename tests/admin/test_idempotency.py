@@ -1,0 +1,431 @@
+"""Idempotency keys: one act for each key, and the same answer again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import pytest
+
+from daemon.admin.api import kept_answers
+from daemon.store import idempotency_keys
+from tests.admin.test_access import OPERATIONS
+from tests.support.api_client import OPERATOR, Answer, ApiClient, operator_client, serving_api
+from tests.support.application import Application
+from tests.support.daemons import daemon, free_port, until
+from tests.support.receiver import Receiver, Reply
+
+WEBHOOK = {"name": "a webhook", "endpointUrl": "http://127.0.0.1:9/hook"}
+SECURE = {"master_keys": ["0123456789-0123456789-0123456789-0123456789"]}
+READER = {"name": "reports", "token": "a-token-for-reports", "scope": "read"}
+SECOND = {"name": "second", "token": "another-operator-token"}
+
+
+async def keyed(
+    api: ApiClient, path: str, body: Any = None, *, key: str = "a-key", **headers: str
+) -> Answer:
+    return await api.call("POST", path, body, headers={"Idempotency-Key": key, **headers})
+
+
+@pytest.fixture
+async def tenant(app: Application) -> UUID:
+    return await app.tenant()
+
+
+@pytest.fixture
+async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+    admin = {"tokens": [OPERATOR, READER, SECOND]}
+    async with serving_api(database, tenant, admin=admin, security=SECURE) as caller:
+        yield caller
+
+
+async def webhooks(app: Application) -> int:
+    return int(await app.db.fetchval("SELECT count(*) FROM webhooks"))
+
+
+async def test_a_repeated_request_acts_once_and_gets_the_same_answer(
+    app: Application, api: ApiClient
+) -> None:
+    first = await keyed(api, "/api/webhooks", WEBHOOK)
+    again = await keyed(api, "/api/webhooks", WEBHOOK)
+    quoted = await keyed(api, "/api/webhooks", WEBHOOK, key='"a-key"')
+
+    assert (first.status, again.status, quoted.status) == (201, 201, 201)
+    assert first.json["secretKey"].startswith("whsec_")
+    assert first.text == again.text == quoted.text
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert {**again.headers, "Date": ""}.items() >= {**first.headers, "Date": ""}.items()
+    assert await webhooks(app) == 1
+    assert await app.db.fetchval("SELECT count(*) FROM webhook_audit") == 1
+    stored = await app.db.fetchval("SELECT fingerprint || answer FROM webhook_idempotency_keys")
+    assert first.json["secretKey"] not in stored
+    assert stored.count("sealed:1:") == 2
+
+
+async def test_a_key_is_the_caller_s_own(app: Application, api: ApiClient, tenant: UUID) -> None:
+    """One tenant with any of its tokens, another tenant, two operators: five callers, four keys."""
+    other = await app.tenant()
+    tokens = [
+        (await api.post("/api/tenant-tokens", {"tenantId": str(each)})).json["token"]
+        for each in (tenant, tenant, other)
+    ]
+    callers = [api, api.with_headers(Authorization=f"Bearer {SECOND['token']}")]
+    callers += [api.with_token(each) for each in tokens]
+
+    answers = [await keyed(each, "/api/webhooks", WEBHOOK) for each in callers]
+
+    assert {each.status for each in answers} == {201}
+    assert len({each.json["id"] for each in answers}) == await webhooks(app) == 4
+    assert answers[2].text == answers[3].text
+
+
+async def test_another_request_with_the_same_key_is_refused(
+    app: Application, api: ApiClient
+) -> None:
+    other = await app.tenant()
+    ids = [(await api.create_webhook(WEBHOOK["endpointUrl"]))["id"] for _ in range(2)]
+    assert (await keyed(api, f"/api/webhooks/{ids[0]}/pause")).status == 200
+
+    others = [
+        await keyed(api, f"/api/webhooks/{ids[1]}/pause"),
+        await keyed(api, f"/api/webhooks/{ids[0]}/resume"),
+        await keyed(api, "/api/webhooks", WEBHOOK),
+        await keyed(api.as_tenant(other), f"/api/webhooks/{ids[0]}/pause"),
+    ]
+
+    assert [each.status for each in others] == [422] * 4
+    assert "another request" in others[0].error
+    active = await app.db.fetch("SELECT id::text FROM webhooks WHERE is_active")
+    assert [row["id"] for row in active] == [ids[1]]
+
+
+FAIL = """
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE 'a fault';
+    END $$;
+    CREATE TRIGGER fail BEFORE INSERT ON webhooks FOR EACH ROW EXECUTE FUNCTION fail();
+"""
+
+
+async def test_a_refusal_repeats_but_not_one_that_time_or_another_token_may_change(
+    app: Application, api: ApiClient, tenant: UUID
+) -> None:
+    absent = f"/api/webhooks/{uuid4()}/pause"
+    refused = [await keyed(api, absent), await keyed(api, absent)]
+    reader = api.with_headers(Authorization=f"Bearer {READER['token']}")
+    forbidden = await keyed(reader, "/api/webhooks", WEBHOOK, key="b")
+    await app.db.execute(FAIL)
+    failed = await keyed(api, "/api/webhooks", WEBHOOK, key="c")
+    await app.db.execute("DROP TRIGGER fail ON webhooks")
+    worked = await keyed(api, "/api/webhooks", WEBHOOK, key="c")
+
+    assert [each.status for each in refused] == [404, 404]
+    assert "Idempotency-Replayed" in refused[1].headers
+    assert refused[0].text == refused[1].text
+    assert forbidden.status == 403
+    assert failed.status >= 500
+    assert (worked.status, await webhooks(app)) == (201, 1)
+    statuses = await app.db.fetch("SELECT status FROM webhook_idempotency_keys ORDER BY 1")
+    assert [row["status"] for row in statuses] == [201, 404]
+
+
+@pytest.mark.parametrize("key", ["", "a" * 256, "schlüssel", "tab\tbed"])
+async def test_what_is_no_key_is_refused(key: str, api: ApiClient, app: Application) -> None:
+    answer = await keyed(api, "/api/webhooks", WEBHOOK, key=key)
+
+    assert (answer.status, await webhooks(app)) == (400, 0)
+    assert "Idempotency-Key" in answer.error
+
+
+async def test_any_printable_key_is_accepted_and_get_takes_none(api: ApiClient) -> None:
+    answers = [
+        await keyed(api, "/api/webhooks", WEBHOOK, key=key)
+        for key in ("a" * 255, 'order 1/2: "it\'s" \\', '"', "~")
+    ]
+    read = await api.call("GET", "/api/webhooks", headers={"Idempotency-Key": "not\ta key"})
+
+    assert [each.status for each in answers] == [201] * 4
+    assert read.status == 200
+
+
+async def test_without_master_keys_a_credential_is_not_stored(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    async with serving_api(database, tenant) as api:
+        created = [await keyed(api, "/api/webhooks", WEBHOOK) for _ in range(2)]
+        path = f"/api/webhooks/{created[0].json['id']}"
+        rotated = [await keyed(api, f"{path}/rotate-secret", key="b") for _ in range(2)]
+        token = {"tenantId": str(tenant)}
+        tokens = [await keyed(api, "/api/tenant-tokens", token, key="c") for _ in range(2)]
+        paused = [await keyed(api, f"{path}/pause", key="d") for _ in range(2)]
+
+    for first, again in (created, rotated, tokens):
+        assert (first.status < 300, again.status) == (True, 409)
+        assert again.json["id"] == first.json["id"]
+    assert paused[0].text == paused[1].text
+    assert await app.db.fetchval("SELECT count(*) FROM webhook_tenant_tokens") == 1
+    stored = await app.db.fetch("SELECT answer FROM webhook_idempotency_keys")
+    assert sum(row["answer"] is not None for row in stored) == 1
+    assert "secretKey" not in str(stored)
+
+
+def test_every_answer_with_a_secret_of_its_own_says_so() -> None:
+    """So that a new credential cannot be stored in plain text by omission."""
+    showing = {each.operation_id for each in OPERATIONS if each.shows_credential}
+    secret_members = {"secret_key", "token", "link", "url", "code"}
+    by_member = {
+        each.operation_id
+        for each in OPERATIONS
+        for _, model in each.responses.values()
+        if each.method == "POST" and model and secret_members & model.model_fields.keys()
+    }
+
+    assert showing == by_member >= {"createWebhook", "rotateWebhookSecret", "createTenantToken"}
+
+
+async def test_what_cannot_be_opened_any_more_repeats_as_a_conflict(
+    app: Application, api: ApiClient
+) -> None:
+    await keyed(api, "/api/webhooks", WEBHOOK)
+    await app.db.execute("UPDATE webhook_idempotency_keys SET answer = left(answer, -9)")
+
+    again = await keyed(api, "/api/webhooks", WEBHOOK)
+
+    assert (again.status, await webhooks(app)) == (409, 1)
+
+
+async def test_of_two_equal_requests_at_once_one_acts(
+    app: Application, database: str, tenant: UUID, receiver: Receiver
+) -> None:
+    """At two daemons; every answer is the same one, or says that the first is running."""
+    async with (
+        serving_api(database, tenant, security=SECURE) as here,
+        serving_api(database, tenant, security=SECURE) as there,
+    ):
+        for n in range(20):
+            answers = await asyncio.gather(
+                *(keyed(each, "/api/webhooks", WEBHOOK, key=f"{n}") for each in (here, there) * 3)
+            )
+            assert {each.status for each in answers} in ({201}, {201, 409})
+            assert len({each.text for each in answers if each.status == 201}) == 1
+            assert await webhooks(app) == n + 1
+        # A test event has no transaction: its receiver says how often it was sent.
+        webhook = await here.create_webhook(f"{receiver.url}/hook")
+        path = f"/api/webhooks/{webhook['id']}/test"
+        async with app.db.transaction():
+            await app.db.execute("LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE")
+            first = asyncio.create_task(keyed(here, path))
+            await until(lambda: _keys(app, 21))
+            meanwhile = await keyed(there, path)
+        sent, again = await first, await keyed(there, path)
+
+    assert (meanwhile.status, "Retry-After" in meanwhile.headers) == (409, True)
+    assert (sent.status, again.text) == (200, sent.text)
+    assert len(receiver.at("/hook")) == 1
+
+
+async def _keys(app: Application, count: int) -> bool:
+    return bool(count == await app.db.fetchval("SELECT count(*) FROM webhook_idempotency_keys"))
+
+
+async def test_a_client_that_gave_up_finds_what_its_request_did(
+    app: Application, api: ApiClient
+) -> None:
+    webhook = await api.create_webhook(WEBHOOK["endpointUrl"])
+    path = f"/api/webhooks/{webhook['id']}/pause"
+    async with app.db.transaction():
+        await app.db.execute("SELECT FROM webhooks FOR UPDATE")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(keyed(api, path), 0.3)
+
+    await until(lambda: _status_is(app, 200))
+    again = await keyed(api, path)
+
+    assert (again.status, again.json["isActive"]) == (200, False)
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+async def _status_is(app: Application, status: int) -> bool:
+    return bool(status == await app.db.fetchval("SELECT status FROM webhook_idempotency_keys"))
+
+
+SETTINGS = f'[security]\nmaster_keys = ["{SECURE["master_keys"][0]}"]'
+TOKENS = {"WEBHOOKD_ADMIN__TOKENS": f'["{OPERATOR}"]'}
+HOLD_ANSWERS = """
+    CREATE FUNCTION hold_answer() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock(4711);
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER hold_answer BEFORE UPDATE ON webhook_idempotency_keys
+        FOR EACH ROW WHEN (NEW.status IS NOT NULL) EXECUTE FUNCTION hold_answer();
+"""
+LEASE_IS_OVER = "UPDATE webhook_idempotency_keys SET claimed_until = now()"
+
+
+async def killed_during_create(database: str, folder: Path, tenant: UUID, *, when: Any) -> None:
+    """Kill a daemon while it creates a webhook, once `when` is true."""
+    async with (
+        daemon(database, folder, settings=SETTINGS, port=free_port(), variables=TOKENS) as victim,
+        operator_client(victim, tenant) as caller,
+    ):
+        creating = asyncio.create_task(keyed(caller, "/api/webhooks", WEBHOOK))
+        await until(when)
+        await victim.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await creating
+
+
+async def test_a_daemon_killed_after_the_change_makes_it_no_second_time(
+    app: Application, api: ApiClient, database: str, tenant: UUID, tmp_path: Path
+) -> None:
+    await app.db.execute(HOLD_ANSWERS)
+    await app.db.execute("SELECT pg_advisory_lock(4711)")
+    await killed_during_create(database, tmp_path, tenant, when=lambda: webhooks(app))
+    await app.db.execute("SELECT pg_advisory_unlock(4711)")
+    await until(lambda: _nothing_waits(app))
+
+    at_once = await keyed(api, "/api/webhooks", WEBHOOK)
+    await app.db.execute(LEASE_IS_OVER)
+    later = await keyed(api, "/api/webhooks", WEBHOOK)
+
+    assert (at_once.status, later.status, await webhooks(app)) == (409, 409, 1)
+    assert "still running" in at_once.error
+    assert later.json["id"] == str(await app.db.fetchval("SELECT id FROM webhooks"))
+
+
+async def test_a_daemon_killed_before_the_change_leaves_it_to_a_repeat(
+    app: Application, api: ApiClient, database: str, tenant: UUID, tmp_path: Path
+) -> None:
+    async with app.db.transaction():
+        await app.db.execute("LOCK TABLE webhooks IN SHARE MODE")
+        await killed_during_create(database, tmp_path, tenant, when=lambda: _keys(app, 1))
+    await until(lambda: _nothing_waits(app))
+    assert await webhooks(app) == 0
+
+    at_once = await keyed(api, "/api/webhooks", WEBHOOK)
+    await app.db.execute(LEASE_IS_OVER)
+    answers = [await keyed(api, "/api/webhooks", WEBHOOK) for _ in range(2)]
+
+    assert at_once.status == 409
+    assert [each.status for each in answers] == [201, 201]
+    assert answers[0].text == answers[1].text
+    assert await webhooks(app) == 1
+
+
+async def _waits_for_lock(app: Application) -> bool:
+    return bool(await app.db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+
+async def _nothing_waits(app: Application) -> bool:
+    return not await _waits_for_lock(app)
+
+
+async def test_a_request_whose_key_was_taken_over_changes_nothing(
+    app: Application, api: ApiClient
+) -> None:
+    """It ran longer than its claim: the repeat acts, and the first one is rolled back."""
+    webhook = await api.create_webhook(WEBHOOK["endpointUrl"])
+    path = f"/api/webhooks/{webhook['id']}/rotate-secret"
+    async with app.db.transaction():
+        await app.db.execute("SELECT FROM webhooks FOR UPDATE")
+        first = asyncio.create_task(keyed(api, path))
+        await until(lambda: _waits_for_lock(app))
+        await app.db.execute("UPDATE webhook_idempotency_keys SET claim_id = gen_random_uuid()")
+
+    late = await first
+
+    assert late.status == 409
+    assert await app.db.fetchval("SELECT previous_secret_key FROM webhooks") is None
+
+
+async def test_a_key_is_free_again_after_a_day(app: Application, api: ApiClient) -> None:
+    await keyed(api, "/api/webhooks", WEBHOOK)
+    await app.db.execute(
+        "UPDATE webhook_idempotency_keys SET created_at = now() - interval '24 hours'"
+    )
+
+    again = await keyed(api, "/api/webhooks", {**WEBHOOK, "name": "another"})
+
+    assert (again.status, again.json["name"]) == (201, "another")
+    assert "Idempotency-Replayed" not in again.headers
+
+
+FILL = """
+    INSERT INTO webhook_idempotency_keys
+           (caller, key_hash, tenant_id, claim_id, claimed_until, fingerprint, status, answer,
+            answer_bytes)
+    SELECT $1, decode(md5(n::text), 'hex'), $2, gen_random_uuid(), now(), 'x', 200, 'x', $4
+      FROM generate_series(1, $3) AS n
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "answer_bytes"),
+    [(idempotency_keys.MOST_KEYS - 1, 1), (1, idempotency_keys.MOST_ANSWER_BYTES - 1)],
+)
+async def test_a_tenant_cannot_fill_the_disk_with_keys(
+    app: Application, api: ApiClient, tenant: UUID, keys: int, answer_bytes: int
+) -> None:
+    token = (await api.post("/api/tenant-tokens", {"tenantId": str(tenant)})).json["token"]
+    own = api.with_token(token)
+    await app.db.execute(FILL, f"tenant:{tenant}", tenant, keys, answer_bytes)
+
+    last = await keyed(own, "/api/webhooks", WEBHOOK)
+    beyond = await keyed(own, "/api/webhooks", WEBHOOK, key="b")
+
+    assert (last.status, beyond.status, await webhooks(app)) == (201, 429, 1)
+    assert (await keyed(own, "/api/webhooks", WEBHOOK)).text == last.text
+    assert (await own.post("/api/webhooks", WEBHOOK)).status == 201
+    assert (await keyed(api, "/api/webhooks", WEBHOOK, key="b")).status == 201
+
+
+async def test_the_largest_answer_is_kept_and_a_larger_one_repeats_as_a_conflict(
+    app: Application,
+    database: str,
+    tenant: UUID,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receiver.answer = lambda _: Reply(200, body=b"\x01" * 16_384)
+    await app.event(tenant, {"text": "é" * 400_000})
+    async with serving_api(database, tenant, security=SECURE) as api:
+        path = f"/api/webhooks/{(await api.create_webhook(receiver.url))['id']}/test"
+        sent = [await keyed(api, path) for _ in range(2)]
+        monkeypatch.setattr(kept_answers, "LONGEST_ANSWER", len(sent[0].text.encode()) - 1)
+        larger = [await keyed(api, path, key="b") for _ in range(2)]
+
+    assert (sent[0].status, sent[0].text) == (200, sent[1].text)
+    assert [each.status for each in larger] == [200, 409]
+    assert len(receiver.received) == 2
+
+
+async def test_dry_runs_have_keys_too(api: ApiClient) -> None:
+    webhook = await api.create_webhook(WEBHOOK["endpointUrl"])
+    body = {"webhookId": webhook["id"], "from": "2020-01-01T00:00:00Z", "dryRun": True}
+
+    counted = [await keyed(api, "/api/replays", body) for _ in range(2)]
+    begun = await keyed(api, "/api/replays", {**body, "dryRun": False})
+
+    assert [each.status for each in counted] == [200, 200]
+    assert "Idempotency-Replayed" in counted[1].headers
+    assert begun.status == 422
+
+
+async def test_an_answer_that_cannot_be_stored_is_given_all_the_same(
+    app: Application, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise OSError("the database is away")
+
+    monkeypatch.setattr(idempotency_keys, "store_answer", fail)
+    first = await keyed(api, "/api/webhooks", WEBHOOK)
+    await app.db.execute(LEASE_IS_OVER)
+    again = await keyed(api, "/api/webhooks", WEBHOOK)
+
+    assert (first.status, again.status, await webhooks(app)) == (201, 409, 1)
+    assert again.json["id"] == first.json["id"]
