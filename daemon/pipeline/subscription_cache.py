@@ -14,6 +14,7 @@ import structlog
 
 from daemon.core.errors import STATEMENT_FAILURES
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
+from daemon.core.matching.coverage import reason_for_no_match
 from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Subscription
@@ -233,9 +234,9 @@ class SubscriptionCache:
 
 async def matcher_of(db: Connection, subscription: Subscription) -> Matcher | None:
     """
-    Compile a subscription; None if it cannot be used.
+    Compile a subscription; None if no event can match it.
 
-    The webhook's row then says why: such a filter matches nothing, and stops no other webhook.
+    The webhook's row then says why, and the log once: it stops no other webhook.
     """
     webhook_id = subscription.webhook_id
     try:
@@ -243,9 +244,11 @@ async def matcher_of(db: Connection, subscription: Subscription) -> Matcher | No
     except Exception:  # one customer's filter must stop nobody else's events
         log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
         matcher = FAILED
-    reason = matcher.reason if isinstance(matcher, UnusableFilter) else None
+    reason = reason_for_no_match(matcher)
     if reason != subscription.filter_error:
         await subscriptions.note_filter_error(db, webhook_id, reason)
         if reason is not None:
-            log.warning("webhook.filter_unusable", webhook_id=str(webhook_id), reason=reason)
-    return None if isinstance(matcher, UnusableFilter) else matcher
+            unusable = isinstance(matcher, UnusableFilter)
+            event = "webhook.filter_unusable" if unusable else "webhook.matches_nothing"
+            log.warning(event, webhook_id=str(webhook_id), reason=reason)
+    return None if isinstance(matcher, UnusableFilter) or reason is not None else matcher

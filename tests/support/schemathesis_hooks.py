@@ -1,17 +1,20 @@
 """
 Hooks that replace generated values by valid ones that no schema can describe.
 
-These are a receiver's URL, a valid certificate, an existing tenant, and a time range in order.
+These are a receiver's URL, a valid certificate, an existing tenant, a time range in order, and an
+idempotency key that no other request has.
 """
 
 import os
 import re
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 import schemathesis
 from pydantic import TypeAdapter, ValidationError
 
+from daemon.admin.api.openapi import IDEMPOTENCY_KEY_PATTERN
 from daemon.admin.schemas.fields import COMMON_URL
 from daemon.admin.schemas.timestamps import Timestamp
 from daemon.egress.client_certificate import LONGEST_PEM
@@ -25,6 +28,15 @@ TENANT = os.environ["WEBHOOKD_TEST_TENANT"]
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Replace well-formed values; malformed ones stay as they are."""
+    _replace_in_body(case)
+    key = (case.headers or {}).get("Idempotency-Key")
+    if isinstance(key, str) and re.fullmatch(IDEMPOTENCY_KEY_PATTERN, key):
+        # The key of this request, and of its repetitions.
+        asked = f"{case.operation.label} {case.path_parameters} {case.body!r}"
+        case.headers["Idempotency-Key"] = sha256(asked.encode(errors="replace")).hexdigest()
+
+
+def _replace_in_body(case: Any) -> None:
     body = case.body
     if not isinstance(body, dict):
         return

@@ -28,6 +28,7 @@ COMMON_PROBLEMS = (400, 401, 403, 404, 408, 421, 422, 429, 500, 503)
 BODY_PROBLEMS = (413, 415)
 IDEMPOTENCY_PROBLEMS = (409,)
 PROBLEM_CONTENT = {"application/problem+json": {"schema": reference_to("Problem")}}
+IDEMPOTENCY_KEY_PATTERN = r"^[!-~]([ -~]*[!-~])?$"
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -40,7 +41,7 @@ IDEMPOTENCY_KEY = {
         "type": "string",
         "minLength": 1,
         "maxLength": 255,
-        "pattern": r"^[!-~]([ -~]*[!-~])?$",
+        "pattern": IDEMPOTENCY_KEY_PATTERN,
         "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     },
 }

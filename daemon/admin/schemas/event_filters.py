@@ -7,13 +7,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from daemon.admin.schemas.base import RequestModel
-from daemon.admin.schemas.fields import Text, max_entries
+from daemon.admin.schemas.fields import EventTypePatterns, Text, max_entries
 from daemon.core.matching.limits import (
     LONGEST_TEXT,
     MOST_IDS,
     MOST_PATHS,
     MOST_SEGMENTS,
-    MOST_TYPES,
     MOST_VALUES,
 )
 
@@ -67,7 +66,7 @@ class EventFilters(RequestModel):
 
     model_config = ConfigDict(alias_generator=None)
 
-    event_types: Annotated[list[Text], Field(max_length=MOST_TYPES)] | None = None
+    event_types: EventTypePatterns | None = None
     workspaces: Ids | None = None
     """Workspace ids or names, at most 1000."""
     campaign_ids: Ids | None = None

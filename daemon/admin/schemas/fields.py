@@ -1,12 +1,14 @@
 """Field types that several schemas share: text, URLs, event types, mail addresses, headers."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from daemon.core.matching.limits import MOST_TYPES
+from daemon.core.matching.type_names import LONGEST_NAME as LONGEST_TYPE_NAME
+from daemon.core.matching.type_names import MALFORMED, WELL_FORMED, is_well_formed
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.headers import LONGEST_VALUE, MOST_HEADERS
 from daemon.core.policy.urls import LONGEST_URL
@@ -21,18 +23,6 @@ LINES = re.compile(r"[\t\n\r]")
 # Of mail addresses (RFC 5321, section 4.1.2).
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-
-
-def matching(pattern: str, sentence: str) -> tuple[AfterValidator, Any]:
-    """A string that matches `pattern` (valid in ECMA 262 and Python); else `sentence` is shown."""
-    compiled = re.compile(pattern)
-
-    def check(text: str) -> str:
-        if not compiled.search(text):
-            raise ValueError(sentence)
-        return text
-
-    return AfterValidator(check), Field(json_schema_extra={"pattern": pattern})
 
 
 def max_entries(limit: int) -> BeforeValidator:
@@ -70,6 +60,12 @@ def _printable(text: str) -> str:
 
 def _printable_lines(text: str) -> str:
     _printable(LINES.sub("", text))
+    return text
+
+
+def _type_name(text: str) -> str:
+    if not is_well_formed(text):
+        raise ValueError(MALFORMED)
     return text
 
 
@@ -114,11 +110,13 @@ EndpointUrl = Annotated[
 ]
 EventTypePattern = Annotated[
     str,
-    Field(min_length=1, max_length=100, description="An event type or a wildcard: `email.*`, `*`."),
-    *matching(
-        r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?|\*)$",
-        "is neither an event type, such as email.opened, nor a wildcard, such as email.*",
+    Field(
+        min_length=1,
+        max_length=LONGEST_TYPE_NAME,
+        description="An event type or a wildcard: `email.*`, `*`.",
+        json_schema_extra={"pattern": WELL_FORMED},
     ),
+    AfterValidator(_type_name),
 ]
 EventTypePatterns = Annotated[list[EventTypePattern], Field(max_length=MOST_TYPES)]
 MailAddress = Annotated[

@@ -90,7 +90,11 @@ class Webhook(ResponseModel):
     event_types: list[str] | None
     event_filters: Any
     filter_error: str | None
-    """Why the stored filter matches nothing, when it is not of the documented shape."""
+    """
+    Why no event can match: the stored filter is not of the documented shape, or `eventTypes` and
+    the filter have no type in common. Set when the next event of the tenant comes; `warnings` say
+    it at once.
+    """
     is_active: bool
     is_failing: bool
     consecutive_failures: int

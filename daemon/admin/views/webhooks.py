@@ -1,14 +1,22 @@
 """Webhooks in responses, without their secrets."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from daemon.admin import schemas
-from daemon.admin.views.json_text import json_fragment, json_object
+from daemon.admin.views.json_text import json_fragment
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
-from daemon.core.matching.limits import MOST_TYPES
+from daemon.core.matching.compiler import compile_subscription
+from daemon.core.matching.coverage import reason_for_no_match
+from daemon.core.matching.type_names import (
+    LONGEST_NAME,
+    MALFORMED,
+    is_well_formed,
+    listed_types,
+    strings_in,
+)
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
@@ -26,9 +34,6 @@ UNCONFIRMED = (
 )
 
 
-# Names in warnings: beyond these, the application wrote a filter that is unusable anyhow.
-MOST_NAMES = MOST_TYPES
-LONGEST_NAME = 100
 MOST_SUGGESTIONS = 3  # of one webhook
 NO_STATS: Mapping[WebhookId, schemas.StatsSummary] = MappingProxyType({})
 
@@ -79,7 +84,7 @@ def _members(
         "name": settings.name,
         "description": settings.description,
         "endpoint_url": settings.endpoint_url,
-        "event_types": None if settings.event_types is None else _strings(settings.event_types),
+        "event_types": None if settings.event_types is None else strings_in(settings.event_types),
         "event_filters": json_fragment(settings.event_filters),
         "filter_error": webhook.filter_error and escape(webhook.filter_error),
         "is_active": webhook.is_active,
@@ -123,37 +128,31 @@ def _origin_warnings(secrets: StoredSecrets, vault: Vault) -> list[str]:
 
 
 def _type_warnings(settings: WebhookSettings, *, suggestions: int) -> Iterator[str]:
-    """Name the unknown event types: typing errors, or types of the application's own."""
+    """
+    Say why no event can match, if so, and name the unknown event types.
+
+    Those are typing errors, or types of the application's own; malformed names only it can write.
+    """
+    matcher = compile_subscription(settings.event_types, settings.event_filters)
+    if (reason := reason_for_no_match(matcher)) is not None:
+        yield f"matches nothing: {escape(reason)}"
     for at, (member, name) in enumerate(_unknown_types(settings)):
         shown = escape(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
+        if len(name) <= LONGEST_NAME and not is_well_formed(name):
+            yield f'{member}: "{shown}" {MALFORMED}'
+            continue
         similar = closest_event_type(name) if at < suggestions else None
         hint = f"; did you mean {similar}?" if similar else ""
         yield f"{member}: {shown} is none of the {len(EVENT_TYPES)} event types{hint}"
 
 
 def _unknown_types(settings: WebhookSettings) -> Iterator[tuple[str, str]]:
-    in_filters = json_object(settings.event_filters).get("event_types")
-    names_by_member = {
-        "eventTypes": _strings(settings.event_types or ()),
-        "eventFilters.event_types": in_filters if isinstance(in_filters, list) else [],
-    }
-    for member, names in names_by_member.items():
-        for name in names[:MOST_NAMES]:
-            if isinstance(name, str) and not matches_any_type(name):
+    for member, names in listed_types(settings.event_types, settings.event_filters).items():
+        for name in names:
+            if not matches_any_type(name):
                 yield member, name
 
 
 def _hidden_headers(custom_headers: str | None) -> dict[str, str] | None:
     headers = None if custom_headers is None else parse_custom_headers(custom_headers)
     return None if headers is None else dict.fromkeys(headers, HIDDEN)
-
-
-def _strings(values: Iterable[object]) -> list[str]:
-    """Flatten an array of PostgreSQL, which may contain NULLs and nested arrays."""
-    found: list[str] = []
-    for value in values:
-        if isinstance(value, str):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found += _strings(value)
-    return found

@@ -44,14 +44,14 @@ def compile_subscription(
     return compile_cached(event_types, event_filters)
 
 
-def compile_types(names: Iterable[str]) -> TypePatterns:
+def compile_types(names: Iterable[str | None]) -> TypePatterns:
     """Compile a list of names and wildcards (`email.*`, `*`); an empty list matches every type."""
     names = tuple(names)
     if not names or "*" in names:
         return TypePatterns(None)
     # An array of PostgreSQL may contain NULLs; they match no type.
     prefixes = tuple(name[:-1] for name in names if name and name.endswith(".*"))
-    return TypePatterns(frozenset(names), prefixes)
+    return TypePatterns(frozenset(name for name in names if name is not None), prefixes)
 
 
 def _reason_against(names: tuple[object, ...]) -> str | None:
