@@ -25,6 +25,7 @@ from daemon.core.scheduling.lanes import Lanes
 from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
+from daemon.maintenance.application_rows import ApplicationRows
 from daemon.maintenance.history_partitions import HistoryPartitions
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
@@ -127,7 +128,8 @@ def build(config: Config, database: Database) -> Components:
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
         *(pipeline.lane_sync, pipeline.listener),
-        *(replayer, resealer, retention, partitions, schema_watch, StatsFolding(database)),
+        *(replayer, resealer, retention, partitions, schema_watch),
+        *(StatsFolding(database), ApplicationRows(database)),
     )
     return Components(
         pipeline=pipeline,

@@ -82,8 +82,9 @@ LEASE = f"""
     ), opened AS MATERIALIZED (
         SELECT leased.*, e.id, e.tenant_id AS owner, coalesce(e.event_type, '') AS event_type,
                -- A time that Python cannot represent would stop the whole inbox.
+               -- In place of none, or of that: when it came in, the same for each webhook.
                CASE WHEN e.created_at BETWEEN '0001-01-02' AND '9999-12-30' THEN e.created_at
-                    ELSE now() END AS created_at,
+                    ELSE coalesce(leased.arrived_at, now()) END AS created_at,
                {quick_bytes("e.event_data", "$4")} AS payload_bytes,
                e.event_data
           FROM leased LEFT JOIN webhook_events AS e ON e.id = leased.event_id

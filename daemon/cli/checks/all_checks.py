@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from daemon import config, logs
+from daemon.cli.checks.application_rows import check_application_rows
 from daemon.cli.checks.configuration import check_configuration
 from daemon.cli.checks.database import (
     check_permissions,
@@ -69,4 +70,6 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
     async for finding in check_webhooks(db, egress_policy(loaded), vault):
         yield finding
     async for finding in check_limits(db, webhook_limits(loaded)):
+        yield finding
+    async for finding in check_application_rows(db):
         yield finding

@@ -1,0 +1,87 @@
+"""
+The loop that reports rows which the application wrote wrongly: each once, and few at a time.
+
+It reads what indexes and partitions find at once, some tenants each time, and changes nothing.
+`webhookd check` lists the rows of all tenants.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from daemon.core.errors import StatementTimeoutError
+from daemon.core.model.application_rows import WrongRow
+from daemon.core.model.ids import TenantId
+from daemon.store import application_rows, partitioning
+from daemon.store.database import Database
+from daemon.store.session import Connection
+
+log = structlog.get_logger()
+
+REST_SECONDS = 60.0
+# Readiness expects every loop to return within seconds.
+LONGEST_REST_SECONDS = 10.0
+TENANTS_AT_ONCE = 200
+MOST_REPORTED = 10  # in one round
+MOST_REMEMBERED = 10_000  # rows that were reported
+FIRST = TenantId(UUID(int=0))
+
+
+class ApplicationRows:
+    """The loop; it rests for `rest_seconds` between rounds."""
+
+    name = "application_rows"
+
+    def __init__(self, database: Database, *, rest_seconds: float = REST_SECONDS) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._rest_seconds = rest_seconds
+        self._next_round_at = 0.0
+        self._after = FIRST
+        self._reported: OrderedDict[tuple[str, UUID], None] = OrderedDict()
+
+    async def run_once(self) -> float:
+        """Look for wrong rows, if it is time; returns the seconds to rest."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_round_at:
+            await self._round()
+            self._next_round_at = now + self._rest_seconds
+        return min(LONGEST_REST_SECONDS, max(0.0, self._next_round_at - now))
+
+    async def _round(self) -> None:
+        try:
+            async with self._database.transaction(durable=False) as db:
+                await application_rows.limit_time(db)
+                found = await self._look(db)
+        except StatementTimeoutError:
+            log.debug("application_rows.search_timed_out")
+            return
+        self._report(found)
+
+    async def _look(self, db: Connection) -> list[WrongRow]:
+        limit = MOST_REPORTED
+        tenants = await application_rows.tenants_after(db, self._after, limit=TENANTS_AT_ONCE)
+        self._after = tenants[-1] if len(tenants) == TENANTS_AT_ONCE else FIRST
+        layout = await partitioning.layout(db)
+        return [
+            *await application_rows.unknown_statuses(db, layout, whole_table=False, limit=limit),
+            *await application_rows.wrong_events(db, tenants, limit=1),
+        ]
+
+    def _report(self, found: Sequence[WrongRow]) -> None:
+        new = [each for each in found if (each.slip.name, each.id) not in self._reported]
+        for each in new[:MOST_REPORTED]:
+            self._reported[each.slip.name, each.id] = None
+            log.warning(
+                "row.written_wrongly",
+                table=each.table,
+                id=str(each.id),
+                tenant_id=None if each.tenant_id is None else str(each.tenant_id),
+                value=each.detail,
+                reason=each.slip.value,
+            )
+        while len(self._reported) > MOST_REMEMBERED:
+            self._reported.popitem(last=False)
