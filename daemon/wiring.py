@@ -263,7 +263,7 @@ def _add_api(
     from daemon.admin.api.idempotency import Idempotency  # noqa: PLC0415
     from daemon.admin.api.kept_answers import KeptAnswers  # noqa: PLC0415
     from daemon.admin.api.peer import peer_of  # noqa: PLC0415
-    from daemon.admin.pages import email_confirmation  # noqa: PLC0415
+    from daemon.admin.pages import email_confirmation, webhook_page  # noqa: PLC0415
     from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
@@ -296,10 +296,12 @@ def _add_api(
         audit_log=audit_log,
         idempotency=Idempotency(database, KeptAnswers(components.vault)),
         proxies=proxies,
+        allowed_origins=admin.allowed_origins,
         on_overload=components.metrics.admin.api_requests_refused.inc,
     )
     if config.admin.public_url is not None:
         email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
+        webhook_page.add_page(app)
 
 
 def trusted_proxies(config: Config) -> TrustedProxies:
@@ -314,7 +316,7 @@ def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier 
     if mailer is None or notifications.from_ is None:
         return None
     settings = EmailSettings(
-        parse_address(notifications.from_), health_limits(config), notifications.console_url
+        parse_address(notifications.from_), health_limits(config), _linked_pages(config)
     )
     timing = Timing()
     records = Records(database, poll_seconds=timing.poll_seconds)
@@ -329,6 +331,14 @@ def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier 
         context = ConfirmationMailContext(records, settings, metrics, timing, page_url)
         sources.append(ConfirmationMails(context))
     return Notifier(database, mailer, sources, timing=timing)
+
+
+def _linked_pages(config: Config) -> str | None:
+    """The URL below which mails find a page for each webhook; None if there is none."""
+    if config.notifications.console_url is not None:
+        return config.notifications.console_url
+    # Served with the API.
+    return config.admin.public_url if config.admin.tokens else None
 
 
 def configured_mailer(config: Config) -> Mailer | None:

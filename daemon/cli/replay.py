@@ -241,4 +241,4 @@ def _as_json(replay: "Replay") -> str:
     """The replay as the API returns it."""
     from daemon.admin.views.replays import replay_response
 
-    return replay_response(replay).model_dump_json(by_alias=True)
+    return replay_response(replay).as_json().decode()

@@ -12,6 +12,7 @@ import typer
 from daemon.cli import app
 from daemon.cli.support.options import ConfigOption, JsonOption, load_config, switch
 from daemon.core.errors import UsageError, WebhookdError
+from daemon.core.wire.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -30,12 +31,12 @@ class NewSecret:
         """Two lines for a person: the secret, and what becomes of the previous one."""
         if self.overlap_until is None:
             return f"{self.secret}\nThe previous secret is no longer used."
-        until = f"{self.overlap_until:%F %T %Z}"
+        until = rfc3339(self.overlap_until)
         return f"{self.secret}\nRequests are also signed with the previous secret until {until}."
 
     def as_json(self) -> str:
         """The same as a JSON object."""
-        until = None if self.overlap_until is None else self.overlap_until.isoformat()
+        until = None if self.overlap_until is None else rfc3339(self.overlap_until)
         return json.dumps({"secretKey": self.secret, "previousSecretExpiresAt": until})
 
 

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 UNITS = {
+    "w": timedelta(weeks=1),
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
     "m": timedelta(minutes=1),
@@ -18,7 +19,7 @@ def parse_duration(text: object) -> timedelta:
     """
     Parse `"5s"`, `"1h30m"` or `"250ms"`; a timedelta is returned unchanged.
 
-    Units are d, h, m, s and ms, largest first, each at most once. Raises ValueError.
+    Units are w, d, h, m, s and ms, largest first, each at most once. Raises ValueError.
     """
     if isinstance(text, timedelta):
         return text
@@ -33,9 +34,13 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Format a duration for `parse_duration`; fractions of a millisecond are dropped."""
+    """
+    Format a duration for `parse_duration`, in days and less.
+
+    Fractions of a millisecond are dropped.
+    """
     parts = []
-    for unit, length in UNITS.items():
+    for unit, length in list(UNITS.items())[1:]:
         count, duration = divmod(duration, length)
         if count:
             parts.append(f"{count}{unit}")

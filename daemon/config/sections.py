@@ -30,7 +30,7 @@ from daemon.config.setting_types import (
     Ports,
     Switch,
 )
-from daemon.config.url_validators import mail_server, page_url, secret_url
+from daemon.config.url_validators import mail_server, page_origin, page_url, secret_url
 from daemon.config.validators import (
     allowed_recipient,
     at_least_one_port,
@@ -177,6 +177,9 @@ class Admin(Section):
     public_url: Annotated[str, AfterValidator(page_url)] | None = None
     """The URL at which people reach this server; what links in mails begin with."""
 
+    allowed_origins: tuple[Annotated[str, AfterValidator(page_origin)], ...] = ()
+    """Origins of web pages that may call the API from a browser."""
+
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of reverse proxies; only they are believed when they name a request's client."""
 
@@ -216,7 +219,7 @@ class Notifications(Section):
     """Addresses and @domains that webhooks may name without confirmation; `to` always may be."""
 
     console_url: Annotated[str, AfterValidator(page_url)] | None = None
-    """The console's URL, for links in mails; None leaves links out."""
+    """The console's URL, for links in mails; None links to a page below admin.public_url."""
 
     @model_validator(mode="after")
     def _mail_needs_a_sender(self) -> "Notifications":

@@ -13,6 +13,10 @@ ENCODING_HINT = (
     "in a user name or password write : / ? # [ ] @ % as %3A %2F %3F %23 %5B %5D %40 %25"
 )
 
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -47,6 +51,19 @@ def page_url(url: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#@\\\"'<>]+(/[^\s?#\\\"'<>]*)?", url):
         raise ValueError("must be a URL like https://hooks.example.com, without user, ? and #")
     return url.rstrip("/")
+
+
+def page_origin(text: str) -> str:
+    """Return the origin of web pages as browsers send it. Raises ValueError."""
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None or not 0 < int(match["port"] or 1) < 65536:
+        raise ValueError(
+            "must be an origin like https://app.example.com or http://localhost:3000: scheme, host"
+            " and port, without a path or *; international names as xn--…"
+        )
+    port = match["port"]
+    is_default = port is None or int(port) == {"https": 443, "http": 80}[match["scheme"]]
+    return f"{match['scheme']}://{match['host']}" + ("" if is_default else f":{int(port)}")
 
 
 def _hosts(url: str) -> list[str]:

@@ -18,6 +18,13 @@ def escape(text: str) -> str:
     return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def escape_lines(text: str) -> str:
+    """Escape as `escape` does, except for tabs and line breaks."""
+    return UNPRINTABLE.sub(
+        lambda found: found[0] if found[0] in "\t\n\r" else escape(found[0]), text
+    )
+
+
 def escape_json(document: bytes) -> bytes:
     """Escape unprintable characters within the strings of a JSON document on one line."""
     if document.isascii() and b"\x7f" not in document:

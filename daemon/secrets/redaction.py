@@ -149,11 +149,11 @@ def _secrets(credentials: Credentials) -> Sequence[str]:
 def _secrets_in_header(value: str) -> Iterator[str]:
     """Yield the value, the token after its scheme, and the decoded credentials of `Basic`."""
     yield value
-    scheme, *rest = value.split(maxsplit=1)
-    for token in rest:
-        yield token
-        if scheme.lower() == "basic":
-            yield from _basic_credentials(token)
+    match value.split(maxsplit=1):
+        case [scheme, token]:
+            yield token
+            if scheme.lower() == "basic":
+                yield from _basic_credentials(token)
 
 
 def _basic_credentials(token: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daemon.core.model.ids import WebhookId
+from daemon.core.wire.timestamps import rfc3339
 from daemon.store.session import Connection
 
 LOCK_OVERLAP = """
@@ -47,7 +48,7 @@ class RotationUnderWay:
 
     def __str__(self) -> str:
         return (
-            f"a rotation is under way until {self.until:%Y-%m-%dT%H:%M:%SZ}, and another one would"
+            f"a rotation is under way until {rfc3339(self.until)}, and another one would"
             " invalidate the secret that receivers may still use: replace the new secret, or rotate"
             " with an overlap of 0s to invalidate both"
         )

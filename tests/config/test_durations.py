@@ -31,7 +31,8 @@ def test_a_formatted_duration_parses_back_to_the_millisecond(duration: timedelta
         "1m1h",
         "5s5s",
         "\u0665s",
-        "1w",
+        "1d1w",
+        "1y",
         "5s\n",
         None,
         5,
@@ -46,3 +47,8 @@ def test_anything_but_a_duration_is_rejected(text: object) -> None:
 def test_a_duration_beyond_the_range_of_timedelta_is_rejected() -> None:
     with pytest.raises(ValueError, match="and shorter"):
         parse_duration("999999999d99h")
+
+
+def test_weeks_are_read_and_printed_in_days() -> None:
+    assert parse_duration("1w2d") == timedelta(days=9)
+    assert format_duration(timedelta(weeks=1)) == "7d"

@@ -75,3 +75,11 @@ def test_the_end_of_a_whole_response_stays_though_a_secret_begins_so() -> None:
     whole = Outcome(Response(200, (), f"you said {BEARER[:8]}"), took_ms=1)
 
     assert redact(whole, Credentials(SECRET, None, (("X", BEARER),))) is whole
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t"])
+def test_a_header_without_a_value_hides_nothing_and_breaks_nothing(value: str) -> None:
+    """The API takes one, and every attempt looks for its value in the response."""
+    outcome = Outcome(Response(200, (), "OK"), took_ms=1)
+
+    assert redact(outcome, Credentials(SECRET, None, (("X-Empty", value),))) == outcome

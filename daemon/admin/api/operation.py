@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from daemon.admin.api.audit import RequestAudit
 from daemon.admin.api.auth import Caller
 from daemon.admin.api.problems import Subject
+from daemon.admin.schemas.base import ResponseModel
 from daemon.core.model.ids import TenantId
 
 _DECLARATION = "api_operation"  # the attribute of a method that holds its declaration
@@ -42,7 +43,7 @@ class ApiResponse:
     """A status and the body that goes with it; None is an empty body."""
 
     status: int
-    body: BaseModel | None = None
+    body: ResponseModel | None = None
 
 
 Handler = Callable[[ApiRequest], Awaitable[ApiResponse]]

@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from uuid import UUID
 
-import orjson
 from aiohttp import HttpVersion11, web
 
 from daemon.admin.api.audit import AuditLog
@@ -96,15 +94,8 @@ def _rendered(response: ApiResponse) -> web.Response:
     if response.body is None:
         return web.Response(status=response.status, headers=headers)
     return web.Response(
-        body=orjson.dumps(response.body.model_dump(by_alias=True), _uuid_as_text, orjson.OPT_UTC_Z),
+        body=response.body.as_json(),
         status=response.status,
         content_type="application/json",
         headers=headers,
     )
-
-
-def _uuid_as_text(value: object) -> str:
-    """asyncpg's own UUID class is unknown to orjson. Raises TypeError for any other type."""
-    if isinstance(value, UUID):
-        return str(value)
-    raise TypeError

@@ -58,6 +58,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
 def _printable_lines(text: str) -> str:
     _printable(LINES.sub("", text))
     return text
@@ -80,14 +86,18 @@ Text = Annotated[
 ]
 # For people to read; surrogates are no text in JSON either.
 DIRECTIONS = r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+UNPRINTABLES = rf"\x00-\x1f\x7f-\x9f{DIRECTIONS}"
 Name = Annotated[
     str,
     Field(
         min_length=1,
         max_length=255,
-        json_schema_extra={"pattern": rf"^[^\x00-\x1f\x7f-\x9f{DIRECTIONS}]*$"},
+        json_schema_extra={
+            "pattern": rf"^[^{UNPRINTABLES}]*[^\s{UNPRINTABLES}][^{UNPRINTABLES}]*$"
+        },
     ),
     AfterValidator(_printable),
+    AfterValidator(_not_blank),
 ]
 Description = Annotated[
     str,

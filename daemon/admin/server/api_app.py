@@ -14,7 +14,7 @@ from daemon.admin.api.failed_logins import limit_failed_logins
 from daemon.admin.api.idempotency import Idempotency
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
-from daemon.admin.server import middlewares
+from daemon.admin.server import cors, middlewares
 from daemon.admin.server.request_limits import limit_load
 
 
@@ -26,6 +26,7 @@ def add_api(
     audit_log: AuditLog,
     idempotency: Idempotency,
     proxies: TrustedProxies,
+    allowed_origins: Sequence[str],
     on_overload: Callable[[], None],
 ) -> None:
     """
@@ -35,6 +36,7 @@ def add_api(
     """
     app.middlewares.append(middlewares.host_check(access))
     app.middlewares.append(limit_load(access, proxies, on_refused=on_overload))
+    app.middlewares.append(cors.allow_origins(app, allowed_origins))
     # Outside of the limit on wrong tokens: its 429 is recorded too.
     app.middlewares.append(record_refusals(audit_log, [each.operation for each in routes]))
     app.middlewares.append(limit_failed_logins(proxies))

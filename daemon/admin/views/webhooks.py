@@ -22,7 +22,7 @@ from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.mail_recipients import AllowedRecipients, needs_confirmation
-from daemon.core.unprintable import escape
+from daemon.core.unprintable import escape, escape_lines
 from daemon.runtime.time_slice import TimeSlice
 from daemon.secrets.bound_values import members_to_set_again
 from daemon.secrets.custom_headers import parse_custom_headers
@@ -81,8 +81,9 @@ def _members(
     return {
         "id": webhook.id,
         "tenant_id": webhook.tenant_id,
-        "name": settings.name,
-        "description": settings.description,
+        # The application may write characters that the API refuses.
+        "name": escape(settings.name),
+        "description": settings.description and escape_lines(settings.description),
         "endpoint_url": settings.endpoint_url,
         "event_types": None if settings.event_types is None else strings_in(settings.event_types),
         "event_filters": json_fragment(settings.event_filters),

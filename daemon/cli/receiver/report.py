@@ -16,6 +16,7 @@ from daemon.cli.receiver.signature_check import (
     check_standard_webhooks,
 )
 from daemon.core.unprintable import escape
+from daemon.core.wire.timestamps import rfc3339
 
 SIGNATURE_STYLES = {
     SignatureStatus.VALID: "green",
@@ -49,9 +50,7 @@ def delivery_record(
     body, headers = delivery.body, delivery.headers
     check = check_signatures(body, headers, secrets, now=now)
     record = {
-        "receivedAt": delivery.received_at.isoformat(timespec="milliseconds").replace(
-            "+00:00", "Z"
-        ),
+        "receivedAt": rfc3339(delivery.received_at),
         "path": delivery.path,
         "type": delivery.event_type,
         "eventId": delivery.event_id,

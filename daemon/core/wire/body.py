@@ -4,7 +4,7 @@ The request body of an event: the same bytes on every attempt, to every endpoint
 Contract, section 1: members `id`, `type`, `created_at`, `data` in this order, and no white space.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -12,6 +12,7 @@ import orjson
 
 from daemon.core.wire.event_ids import public_event_id
 from daemon.core.wire.javascript_json import prints_quickly, to_javascript_json
+from daemon.core.wire.timestamps import rfc3339
 
 KEPT_CHARACTERS = 64 * 1024  # of data; the bodies that were made last are kept
 QUICK_CHARACTERS = 8 * 1024  # of data, which are printed within milliseconds at worst
@@ -55,7 +56,7 @@ def _make_body(
     head = {
         "id": public_id or public_event_id(event_id),
         "type": event_type,
-        "created_at": _rfc3339(created_at),
+        "created_at": rfc3339(created_at),
     }
     printed_data = b"null" if data is None else to_javascript_json(data)
     return orjson.dumps(head)[:-1] + b',"data":' + printed_data + b"}"
@@ -63,13 +64,3 @@ def _make_body(
 
 # An event for several webhooks has one body.
 _kept_body = lru_cache(64)(_make_body)
-
-
-def _rfc3339(moment: datetime) -> str:
-    """The instant in UTC with `Z`; its fraction has no trailing zeros, and is absent if zero."""
-    if moment.tzinfo is None:
-        raise ValueError("created_at has no time zone")
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    printed = moment.isoformat()[: -len("+00:00")]
-    return f"{printed.rstrip('0') if '.' in printed else printed}Z"
