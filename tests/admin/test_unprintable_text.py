@@ -96,3 +96,36 @@ async def test_what_the_application_wrote_is_quoted_without_unprintable_characte
     assert "contact\\u202e" in sentences[0]
     assert "email.open\\u202eed" in sentences[1]
     assert not UNPRINTABLE.search("".join(sentences))
+
+
+@pytest.mark.parametrize("name", [" ", "\u00a0", "\u3000 \u2003"], ids=ascii)
+async def test_a_blank_name_is_refused(shared_api: ApiClient, name: str) -> None:
+    webhook = await shared_api.create_webhook(URL, name=" a name ")
+    answers = [
+        await shared_api.post("/api/webhooks", {"name": name, "endpointUrl": URL}),
+        await shared_api.patch(f"/api/webhooks/{webhook['id']}", {"name": name}),
+    ]
+
+    assert webhook["name"] == " a name "
+    for answer in answers:
+        assert (answer.status, answer.pointers) == (422, ["#/name"])
+        assert "must not be blank" in answer.error
+
+
+async def test_names_that_the_application_wrote_are_shown_escaped(
+    shared_api: ApiClient, shared_database: str
+) -> None:
+    webhook = await shared_api.create_webhook(URL)
+    connection = await asyncpg.connect(shared_database)
+    await connection.execute(
+        "UPDATE webhooks SET name = $2, description = $3 WHERE id::text = $1",
+        *(webhook["id"], "a\u202e\x1b[31mb", "one\n\ttwo\x9b\u2066"),
+    )
+    await connection.close()
+
+    single = (await shared_api.get(f"/api/webhooks/{webhook['id']}")).json
+    listed = (await shared_api.get("/api/webhooks", limit=200)).json["webhooks"]
+
+    for shown in (single, next(each for each in listed if each["id"] == webhook["id"])):
+        assert shown["name"] == "a\\u202e\\x1b[31mb"
+        assert shown["description"] == "one\n\ttwo\\x9b\\u2066"

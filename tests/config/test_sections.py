@@ -47,6 +47,20 @@ def test_names_of_hosts_are_kept_in_their_ascii_form_whatever_their_spelling() -
     assert egress.deny_networks == (ip_network("203.0.113.0/24"),)
 
 
+def test_origins_are_kept_as_browsers_send_them() -> None:
+    admin = loaded(
+        "[admin]\nallowed_origins = ['https://App.Example.com:443', 'http://localhost:3000',"
+        " 'http://[::1]:80', 'https://h:8443']"
+    ).admin
+
+    assert admin.allowed_origins == (
+        "https://app.example.com",
+        "http://localhost:3000",
+        "http://[::1]",
+        "https://h:8443",
+    )
+
+
 def test_the_policy_of_requests_has_every_setting_and_the_names_of_this_machine() -> None:
     config = loaded(
         """
@@ -132,6 +146,14 @@ def test_mail_without_a_sender_is_a_mistake() -> None:
         "notifications.to = ['post@ü b']",
         "notifications.console_url = 'hooks.example.com'",
         "admin.public_url = 'hooks.example.com'",
+        "admin.allowed_origins = ['*']",
+        "admin.allowed_origins = ['null']",
+        "admin.allowed_origins = ['app.example.com']",
+        "admin.allowed_origins = ['https://app.example.com/']",
+        "admin.allowed_origins = ['https://*.example.com']",
+        "admin.allowed_origins = ['https://u@app.example.com']",
+        "admin.allowed_origins = ['https://app.example.com:0']",
+        "admin.allowed_origins = ['https://bücher.example']",
         "admin.public_url = 'https://h/#x'",
         "notifications.allowed_recipients = ['nobody']",
         "notifications.allowed_recipients = ['@']",
