@@ -263,7 +263,6 @@ def _add_api(
     from daemon.admin.api.idempotency import Idempotency  # noqa: PLC0415
     from daemon.admin.api.kept_answers import KeptAnswers  # noqa: PLC0415
     from daemon.admin.api.peer import peer_of  # noqa: PLC0415
-    from daemon.admin.pages import email_confirmation, webhook_page  # noqa: PLC0415
     from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
@@ -299,9 +298,16 @@ def _add_api(
         allowed_origins=admin.allowed_origins,
         on_overload=components.metrics.admin.api_requests_refused.inc,
     )
-    if config.admin.public_url is not None:
-        email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
-        webhook_page.add_page(app)
+    if admin.public_url is not None:
+        _add_pages(app, database)
+
+
+def _add_pages(app: web.Application, database: Database) -> None:
+    """Serve the pages to which mails link."""
+    from daemon.admin.pages import email_confirmation, webhook_page  # noqa: PLC0415
+
+    email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
+    webhook_page.add_page(app)
 
 
 def trusted_proxies(config: Config) -> TrustedProxies:

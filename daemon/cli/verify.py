@@ -35,49 +35,56 @@ PROBLEMS = {
 }
 
 
+SignatureOption = Annotated[
+    str,
+    typer.Option(
+        metavar="SIGNATURE",
+        help="The header X-PenguinMails-Signature (sha256=…), or webhook-signature (v1,…).",
+        show_default=False,
+    ),
+]
+SecretOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"The webhook's secret. Better in ${SECRET_VARIABLE}: others can see arguments.",
+        show_default=False,
+        metavar="SECRET",
+    ),
+]
+IdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        help="The header webhook-id; needed with v1,….",
+        show_default=False,
+        metavar="ID",
+    ),
+]
+TimestampOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The header webhook-timestamp; needed with v1,….",
+        show_default=False,
+        metavar="SECONDS",
+    ),
+]
+ToleranceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How far the timestamp may be from now, such as 5m; by default any age is valid.",
+        show_default=False,
+        metavar="DURATION",
+    ),
+]
+
+
 @app.command()
 def verify(
-    signature: Annotated[
-        str,
-        typer.Option(
-            metavar="SIGNATURE",
-            help="The header X-PenguinMails-Signature (sha256=…), or webhook-signature (v1,…).",
-            show_default=False,
-        ),
-    ],
-    secret: Annotated[
-        str | None,
-        typer.Option(
-            help=f"The webhook's secret. Better in ${SECRET_VARIABLE}: others can see arguments.",
-            show_default=False,
-            metavar="SECRET",
-        ),
-    ] = None,
-    id_: Annotated[
-        str | None,
-        typer.Option(
-            "--id",
-            help="The header webhook-id; needed with v1,….",
-            show_default=False,
-            metavar="ID",
-        ),
-    ] = None,
-    timestamp: Annotated[
-        str | None,
-        typer.Option(
-            help="The header webhook-timestamp; needed with v1,….",
-            show_default=False,
-            metavar="SECONDS",
-        ),
-    ] = None,
-    tolerance: Annotated[
-        str | None,
-        typer.Option(
-            help="How far the timestamp may be from now, such as 5m; by default any age is valid.",
-            show_default=False,
-            metavar="DURATION",
-        ),
-    ] = None,
+    signature: SignatureOption,
+    secret: SecretOption = None,
+    id_: IdOption = None,
+    timestamp: TimestampOption = None,
+    tolerance: ToleranceOption = None,
 ) -> None:
     """
     Check the signature of a body, given on stdin as the raw bytes received.

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from daemon.admin.views.webhooks import webhook_response, webhooks_response
-from daemon.core.matching.type_names import MALFORMED
+from daemon.core.matching.type_names import reason_against
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
@@ -145,7 +145,7 @@ async def test_a_webhook_that_nothing_can_match_says_so_and_is_logged_once(
     assert "no type in common" in listed[disjoint["id"]]["warnings"][0]
     assert "no type in common" in listed[disjoint["id"]]["filterError"]
     assert listed[str(written)]["warnings"] == [
-        f'eventTypes: "{name}" {MALFORMED}' for name in ("*.opened", "email.opened ")
+        f'eventTypes: "{name}" {reason_against(name)}' for name in ("*.opened", "email.opened ")
     ]
     assert (changed.json["warnings"], changed.json["filterError"]) == ([], None)
     assert len(receiver.received) == 3

@@ -257,7 +257,10 @@ async def test_missing_privileges_and_disabled_triggers_are_named(
     assert set(with_api["error"]) - set(messages["error"]) == {
         f"permissions: role {role} lacks {privilege} on webhooks"
         for privilege in ("INSERT", "DELETE")
-    } | {f"permissions: role {role} lacks INSERT on webhook_tenant_tokens"}
+    } | {
+        f"permissions: role {role} lacks INSERT on {table}"
+        for table in ("webhook_tenant_tokens", "webhook_idempotency_keys")
+    }
     assert name in messages["ok"][1]
 
 
@@ -348,3 +351,28 @@ async def test_types_in_several_dimensions_are_an_error_of_their_webhook(
     assert str(bad) in found
     assert found.endswith("no event matches: event_types: a list is not an event type.")
     assert not any(str(each) in line for each in (bad, mixed) for line in messages["warning"])
+
+
+async def test_types_that_match_nothing_or_are_malformed_are_warnings(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    disjoint = await app.webhook(
+        tenant,
+        "https://example.com/a",
+        types=["email.*"],
+        filters={"event_types": ["campaign.launched"]},
+    )
+    malformed = await app.webhook(
+        tenant, "https://example.com/b", types=["email.opened", "email*", "*.opened"]
+    )
+
+    code, messages = await checked(tmp_path, database)
+
+    assert (code, messages["error"]) == (0, [])
+    assert {line for line in messages["warning"] if line.startswith("webhook: ")} == {
+        f"webhook: {disjoint} of tenant {tenant}: no event matches: event_types and"
+        " event_filters.event_types have no type in common, so no event can match.",
+        f'webhook: {malformed} of tenant {tenant}: eventTypes: "email*" is neither an event type,'
+        " such as email.opened, nor a wildcard, such as email.* (2 are like this)",
+    }

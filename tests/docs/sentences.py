@@ -58,7 +58,6 @@ CALLS = {
     "FieldError": Argument(1, API, keyword="detail"),
     "_Finding": Argument(1, API, keyword="detail"),
     "invalid_member": Argument(1, API),
-    "matching": Argument(1, API),
     "ValueError": Argument(0, API, within=("daemon/admin/", "daemon/core/policy/")),
     "SchemaError": Argument(0, API),
     "PostponedError": Argument(0, OURS),

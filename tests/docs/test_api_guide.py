@@ -64,7 +64,10 @@ async def test_the_commands_of_the_api_guide_work(
         assert [each["id"] for each in (await step())["deliveries"]] == [variables["DELIVERY"]]
         assert (await step())["successRate"] == 1
         assert (await step())["request"]["curl"].startswith("curl -X POST")
-        assert UUID((await step())["id"])  # type: ignore[truthy-bool]
+        retried = await step()
+        assert UUID(retried["id"])  # type: ignore[truthy-bool]
+        [retry] = [each for each in commands() if "Idempotency-Key" in each]
+        assert await run(retry, variables) == retried
         assert (await step())["count"] == 0
         assert (await step())["total"] == 1
         variables["REPLAY"] = (await step())["id"]

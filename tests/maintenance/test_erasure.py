@@ -11,6 +11,7 @@ from tests.support.aged_rows import (
     stored_confirmation,
     stored_delivery,
     stored_event,
+    stored_key,
     stored_notice,
     stored_records,
     stored_replay,
@@ -36,6 +37,8 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         await many_events(app, each, 3000)
         await stored_records(app, each, 2500)
         await stored_token(app, each)
+        for _ in range(1500):
+            await stored_key(app, each)
         await stored_event(app, each, at="NULL")
     await stored_event(app, tenant, waiting=True)
     everything = ErasureCounts(
@@ -49,6 +52,7 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         confirmations=2,
         tokens=1,
         audit=2500,
+        answers=1500,
     )
 
     before = await counted(database, tenant)
@@ -60,7 +64,7 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
     for table in (
         *("webhooks", "webhook_events", "webhook_replays", "webhook_notices"),
         "webhook_email_confirmations",
-        *("webhook_audit", "webhook_tenant_tokens"),
+        *("webhook_audit", "webhook_tenant_tokens", "webhook_idempotency_keys"),
     ):
         assert await count_in(app, f"{table} WHERE tenant_id = '{tenant}'") == 0
         assert await count_in(app, f"{table} WHERE tenant_id = '{other}'") > 0
@@ -126,4 +130,23 @@ async def test_a_contact_s_confirmed_address_is_erased_and_no_other(
     assert {(row["tenant_id"], row["address"]) for row in left} == {
         (tenant, "adam@example.com"),
         (other, "eve@example.com"),
+    }
+
+
+async def test_a_contact_s_erasure_leaves_the_keys_of_its_tenant_without_their_answers(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    """They are sealed, so that any of them may show the contact; no repeat acts again."""
+    other = await app.tenant()
+    for each in (tenant, tenant, other):
+        await stored_key(app, each)
+
+    before = await counted(database, tenant, "cont_1")
+    counts = await erased(database, tenant, "cont_1")
+
+    assert before == counts == ErasureCounts(answers=2)
+    rows = await app.db.fetch("SELECT tenant_id, answer, status FROM webhook_idempotency_keys")
+    assert {(row["tenant_id"], row["answer"], row["status"]) for row in rows} == {
+        (tenant, None, 200),
+        (other, "sealed", 200),
     }

@@ -13,6 +13,7 @@ from tests.support.aged_rows import (
     many_deliveries,
     stored_delivery,
     stored_event,
+    stored_key,
     stored_notice,
     stored_records,
     stored_replay,
@@ -233,6 +234,17 @@ async def test_audit_records_are_deleted_at_their_age_and_tokens_once_they_have_
 
     assert await count_in(app, "webhook_audit") == 3
     assert await ids_in(app, "webhook_tenant_tokens") == {valid}
+
+
+async def test_idempotency_keys_are_kept_for_a_day(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    for at in ("now() - interval '24 hours 1 s'", "now() - interval '23 hours 59 min'"):
+        await stored_key(app, tenant, at=at)
+
+    await prune(database)
+
+    assert await count_in(app, "webhook_idempotency_keys") == 1
 
 
 async def test_thousands_of_old_records_are_deleted_except_locked_ones(

@@ -139,6 +139,16 @@ async def stored_token(app: Application, tenant: UUID, *, expires: str = "'infin
     return token_id
 
 
+async def stored_key(app: Application, tenant: UUID, *, at: str = NOW) -> None:
+    """Insert an idempotency key whose request was answered."""
+    await app.db.execute(
+        "INSERT INTO webhook_idempotency_keys (caller, key_hash, tenant_id, claim_id,"
+        " claimed_until, fingerprint, performed, status, answer, answer_bytes, created_at)"
+        f" VALUES ($1, $2, $3, $4, now(), 'sealed', true, 200, 'sealed', 6, {at})",
+        *(f"tenant:{tenant}", uuid4().bytes, tenant, uuid4()),
+    )
+
+
 async def ids_in(app: Application, table: str) -> set[UUID]:
     return {row["id"] for row in await app.db.fetch(f"SELECT id FROM {table}")}
 

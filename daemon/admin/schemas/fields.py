@@ -8,7 +8,7 @@ from pydantic_core import PydanticKnownError
 
 from daemon.core.matching.limits import MOST_TYPES
 from daemon.core.matching.type_names import LONGEST_NAME as LONGEST_TYPE_NAME
-from daemon.core.matching.type_names import MALFORMED, WELL_FORMED, is_well_formed
+from daemon.core.matching.type_names import WELL_FORMED, reason_against
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.headers import LONGEST_VALUE, MOST_HEADERS
 from daemon.core.policy.urls import LONGEST_URL
@@ -70,8 +70,9 @@ def _printable_lines(text: str) -> str:
 
 
 def _type_name(text: str) -> str:
-    if not is_well_formed(text):
-        raise ValueError(MALFORMED)
+    reason = reason_against(text)
+    if reason is not None:
+        raise ValueError(reason)
     return text
 
 

@@ -12,9 +12,8 @@ from daemon.core.matching.compiler import compile_subscription
 from daemon.core.matching.coverage import reason_for_no_match
 from daemon.core.matching.type_names import (
     LONGEST_NAME,
-    MALFORMED,
-    is_well_formed,
     listed_types,
+    reason_against,
     strings_in,
 )
 from daemon.core.model.ids import WebhookId
@@ -139,8 +138,8 @@ def _type_warnings(settings: WebhookSettings, *, suggestions: int) -> Iterator[s
         yield f"matches nothing: {escape(reason)}"
     for at, (member, name) in enumerate(_unknown_types(settings)):
         shown = escape(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
-        if len(name) <= LONGEST_NAME and not is_well_formed(name):
-            yield f'{member}: "{shown}" {MALFORMED}'
+        if len(name) <= LONGEST_NAME and (reason := reason_against(name)) is not None:
+            yield f'{member}: "{shown}" {reason}'
             continue
         similar = closest_event_type(name) if at < suggestions else None
         hint = f"; did you mean {similar}?" if similar else ""

@@ -7,7 +7,7 @@ from daemon.core.errors import UnboundSecretError, UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.matching.coverage import reason_for_no_match
-from daemon.core.matching.type_names import MALFORMED, is_well_formed, listed_types
+from daemon.core.matching.type_names import listed_types, reason_against
 from daemon.core.model.attempts import Failure
 from daemon.core.model.secrets import Credentials
 from daemon.core.model.webhook_inspection import InspectedWebhook
@@ -80,11 +80,12 @@ def check_webhook(
 def _malformed_types(webhook: InspectedWebhook) -> Iterator[Finding]:
     """Names that the API would refuse, of which the first is shown."""
     for member, names in listed_types(webhook.event_types, webhook.event_filters).items():
-        malformed = [name for name in names if not is_well_formed(name)]
+        malformed = [(name, reason) for name in names if (reason := reason_against(name))]
         if malformed:
-            shown = malformed[0][:LONGEST_NAME]
+            name, reason = malformed[0]
             more = f" ({len(malformed)} are like this)" if len(malformed) > 1 else ""
-            yield _about(webhook, Status.WARNING, f'{member}: "{shown}" {MALFORMED}{more}')
+            sentence = f'{member}: "{name[:LONGEST_NAME]}" {reason}{more}'
+            yield _about(webhook, Status.WARNING, sentence)
 
 
 def has_no_known_type(names: Sequence[str | None] | None) -> bool:

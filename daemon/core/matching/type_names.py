@@ -14,15 +14,16 @@ from daemon.core.wire.json_value import parse_json
 LONGEST_NAME = 100
 # Valid in ECMA 262 too.
 WELL_FORMED = r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?|\*)$"
-MALFORMED = "is neither an event type, such as email.opened, nor a wildcard, such as email.*"
 
 # Not `$`: that also matches before a final newline.
 _NAME = re.compile(WELL_FORMED.removesuffix("$") + r"\Z")
 
 
-def is_well_formed(name: str) -> bool:
-    """Whether the name is a type such as `email.opened`, or a wildcard: `email.*` or `*`."""
-    return len(name) <= LONGEST_NAME and _NAME.match(name) is not None
+def reason_against(name: str) -> str | None:
+    """Return what is wrong with a name; None if it is a type, `email.*` or `*`."""
+    if len(name) <= LONGEST_NAME and _NAME.match(name) is not None:
+        return None
+    return "is neither an event type, such as email.opened, nor a wildcard, such as email.*"
 
 
 def listed_types(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from daemon.core.matching.compiler import compile_subscription
 from daemon.core.matching.coverage import NOTHING_IN_COMMON, reason_for_no_match
-from daemon.core.matching.type_names import is_well_formed, listed_types
+from daemon.core.matching.type_names import listed_types, reason_against
 
 NAMES = st.sampled_from(
     ["a", "a.b", "a.b.c", "ab", "b.a", "a.*", "a.b.*", "b.*", "*", "*.a", "a*", "", "a ", "x.y"]
@@ -28,7 +28,7 @@ TYPES = [
     ],
 )
 def test_a_name_is_a_type_or_a_wildcard(name: str, expected: bool) -> None:
-    assert is_well_formed(name) is expected
+    assert (reason_against(name) is None) is expected
 
 
 @given(LISTS, st.none() | st.lists(NAMES, max_size=4))
