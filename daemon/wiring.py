@@ -262,6 +262,7 @@ def _add_api(
     from daemon.admin.api.auth import Access  # noqa: PLC0415
     from daemon.admin.api.idempotency import Idempotency  # noqa: PLC0415
     from daemon.admin.api.kept_answers import KeptAnswers  # noqa: PLC0415
+    from daemon.admin.api.key_quota import KeyQuota  # noqa: PLC0415
     from daemon.admin.api.peer import peer_of  # noqa: PLC0415
     from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
@@ -293,7 +294,7 @@ def _add_api(
         routes,
         access=access,
         audit_log=audit_log,
-        idempotency=Idempotency(database, KeptAnswers(components.vault)),
+        idempotency=Idempotency(database, KeptAnswers(components.vault), KeyQuota()),
         proxies=proxies,
         allowed_origins=admin.allowed_origins,
         on_overload=components.metrics.admin.api_requests_refused.inc,

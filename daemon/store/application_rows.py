@@ -17,9 +17,9 @@ LONGEST_STATUS = 50
 
 # With the status named, PostgreSQL reads the partition of other values alone.
 UNKNOWN_STATUSES = f"""
-    SELECT id, left(status, {LONGEST_STATUS}) AS status
+    SELECT id, left(status::text, {LONGEST_STATUS}) AS status
       FROM webhook_deliveries
-     WHERE (status <> ALL ('{{pending_retry, success, failed}}'::varchar[]) OR status IS NULL)
+     WHERE (status::text <> ALL ('{{pending_retry, success, failed}}'::text[]) OR status IS NULL)
 """  # noqa: S608  a constant
 NEW_ROWS = " AND legacy IS NULL"
 LIMIT = " LIMIT $1"

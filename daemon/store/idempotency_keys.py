@@ -9,7 +9,7 @@ waits for a request that is running.
 from datetime import timedelta
 from uuid import UUID
 
-from daemon.core.model.idempotency import EarlierRequest, IdempotencyClaim, StoredAnswer
+from daemon.core.model.idempotency import EarlierRequest, IdempotencyClaim, KeysInUse, StoredAnswer
 from daemon.core.model.ids import TenantId
 from daemon.store.expired_rows import delete_rows
 from daemon.store.session import Connection
@@ -19,23 +19,26 @@ KEPT = timedelta(hours=24)
 MOST_KEYS = 10_000
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
 
+IN_USE = """
+    -- Reads no more rows than a caller may have.
+    SELECT count(*) AS keys, coalesce(sum(k.answer_bytes), 0)::bigint AS answer_bytes
+      FROM (SELECT answer_bytes
+              FROM webhook_idempotency_keys
+             WHERE tenant_id = $1 AND caller = $2 AND created_at > now() - $3::interval
+             LIMIT $4) AS k
+"""
+
+
+async def in_use(db: Connection, claimed: IdempotencyClaim) -> KeysInUse:
+    """Count the caller's keys for the tenant, up to MOST_KEYS."""
+    row = await db.fetchrow(IN_USE, claimed.tenant_id, claimed.caller, KEPT, MOST_KEYS)
+    return KeysInUse(row["keys"], row["answer_bytes"])
+
+
 CLAIM = """
-    -- Whoever reads the key from here on finds this request. Counts no more rows than may exist.
-    WITH held AS MATERIALIZED (
-        SELECT count(*) AS keys, coalesce(sum(k.answer_bytes), 0) AS bytes
-          FROM (SELECT answer_bytes
-                  FROM webhook_idempotency_keys
-                 WHERE tenant_id = $3 AND caller = $1 AND created_at > now() - $7::interval
-                 LIMIT $8) AS k
-    ), claimed AS MATERIALIZED (
-        SELECT $1::text AS caller, $2::bytea AS key_hash, $3::uuid AS tenant_id,
-               $4::uuid AS claim_id, now() + $5::interval AS claimed_until, $6::text AS fingerprint
-          FROM held
-         WHERE held.keys < $8 AND held.bytes < $9
-    )
     INSERT INTO webhook_idempotency_keys
            (caller, key_hash, tenant_id, claim_id, claimed_until, fingerprint)
-    SELECT caller, key_hash, tenant_id, claim_id, claimed_until, fingerprint FROM claimed
+    VALUES ($1, $2, $3, $4, now() + $5::interval, $6)
         ON CONFLICT DO NOTHING
 """
 
@@ -43,15 +46,10 @@ CLAIM = """
 async def claim(
     db: Connection, claimed: IdempotencyClaim, *, fingerprint: str, lease: timedelta
 ) -> bool:
-    """
-    Claim a key that no request has; False if one has it, or the tenant has as many as it may.
-
-    A claim without a tenant, which only operators can make, is not counted.
-    """
+    """Claim a key: whoever reads it from here on finds this request. False if one has it."""
     inserted = await db.execute(
         CLAIM,
         *(claimed.caller, claimed.key_hash, claimed.tenant_id, claimed.id, lease, fingerprint),
-        *(KEPT, MOST_KEYS, MOST_ANSWER_BYTES),
     )
     return bool(inserted == "INSERT 0 1")
 

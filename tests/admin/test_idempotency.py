@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,8 +10,12 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from daemon.admin.api import kept_answers
+from daemon.admin.api import kept_answers, key_quota
+from daemon.admin.api.key_quota import KeyQuota
+from daemon.core.model.idempotency import IdempotencyClaim
+from daemon.core.model.ids import TenantId
 from daemon.store import idempotency_keys
+from daemon.store.database import Database
 from tests.admin.test_access import OPERATIONS
 from tests.support.api_client import OPERATOR, Answer, ApiClient, operator_client, serving_api
 from tests.support.application import Application
@@ -382,6 +387,32 @@ async def test_a_tenant_cannot_fill_the_disk_with_keys(
     assert (await keyed(own, "/api/webhooks", WEBHOOK)).text == last.text
     assert (await own.post("/api/webhooks", WEBHOOK)).status == 201
     assert (await keyed(api, "/api/webhooks", WEBHOOK, key="b")).status == 201
+
+
+async def test_keys_are_counted_again_after_a_minute_or_many_claims(
+    app: Application, database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other daemons add keys too, and old ones go."""
+    monkeypatch.setattr(idempotency_keys, "MOST_KEYS", 3)
+    monkeypatch.setattr(key_quota, "FRESH_CLAIMS", 2)
+    now = 0.0
+    quota = KeyQuota(clock=lambda: now)
+    claimed = IdempotencyClaim(f"tenant:{tenant}", b"x", uuid4(), TenantId(tenant))
+    pool = Database(database, size=2)
+    await pool.open()
+    async with pool.connection() as db:
+        found = [await quota.has_room(db, claimed)]
+        await app.db.execute(FILL, f"tenant:{tenant}", tenant, 3, 1)
+        found.append(await quota.has_room(db, claimed))
+        now = key_quota.FRESH_SECONDS
+        found.append(await quota.has_room(db, claimed))
+        await app.db.execute("DELETE FROM webhook_idempotency_keys")
+        found.append(await quota.has_room(db, claimed))
+        quota.note(claimed, keys=2)
+        found.append(await quota.has_room(db, claimed))
+    await pool.close(within=timedelta(seconds=2))
+
+    assert found == [True, True, False, False, True]
 
 
 async def test_the_largest_answer_is_kept_and_a_larger_one_repeats_as_a_conflict(

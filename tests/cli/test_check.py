@@ -373,8 +373,9 @@ async def test_types_that_match_nothing_or_are_malformed_are_warnings(
     found = {line for line in messages["warning"] if line.startswith("webhook: ")}
     no_match = "no event matches: event_types and event_filters.event_types have no type in common"
     malformed_types = 'eventTypes: "email*" is neither an event type, such as email.opened, nor a'
-    assert {line[:170] for line in found} == {
-        f"webhook: {webhook} of tenant {tenant}: {sentence}"[:170]
-        for webhook, sentence in ((disjoint, no_match), (malformed, malformed_types))
-    }
+    assert len(found) == 2
+    for webhook, sentence in ((disjoint, no_match), (malformed, malformed_types)):
+        assert any(
+            line.startswith(f"webhook: {webhook} of tenant {tenant}: {sentence}") for line in found
+        )
     assert any(line.endswith("(2 are like this)") for line in found)

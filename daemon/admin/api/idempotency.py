@@ -19,6 +19,7 @@ from aiohttp import web
 
 from daemon.admin.api.auth import Caller
 from daemon.admin.api.kept_answers import KeptAnswers
+from daemon.admin.api.key_quota import KeyQuota
 from daemon.admin.api.loop_time import to_its_end
 from daemon.admin.api.operation import ApiRequest, Operation
 from daemon.admin.api.problems import RETRY_SOON, Problem
@@ -50,6 +51,7 @@ class Idempotency:
 
     database: Database
     answers: KeptAnswers
+    quota: KeyQuota
 
     async def answer(
         self, operation: Operation, http_request: web.Request, request: ApiRequest, act: Act
@@ -75,7 +77,7 @@ class Idempotency:
         """Claim the key; else return the request that has it, which asked for the same."""
         fingerprint = self.answers.seal_fingerprint(claimed, asked)
         async with self.database.connection() as db:
-            earlier = await _claim_or_find(db, claimed, fingerprint)
+            earlier = await self._claim_or_find(db, claimed, fingerprint)
             if earlier is None:
                 return None
             if not earlier.expired:
@@ -92,6 +94,21 @@ class Idempotency:
             ):
                 raise _is_running()
         return None
+
+    async def _claim_or_find(
+        self, db: Connection, claimed: IdempotencyClaim, fingerprint: str
+    ) -> EarlierRequest | None:
+        """None if the key is claimed. Raises Problem (429) if the caller has too many keys."""
+        for _ in range(TRIES):
+            if await self.quota.has_room(db, claimed) and await idempotency_keys.claim(
+                db, claimed, fingerprint=fingerprint, lease=LEASE
+            ):
+                self.quota.note(claimed, keys=1)
+                return None
+            earlier = await idempotency_keys.find(db, claimed)
+            if earlier is not None:
+                return earlier
+        raise _too_many_keys()
 
     async def _act(self, operation: Operation, claimed: IdempotencyClaim, act: Act) -> web.Response:
         try:
@@ -120,6 +137,7 @@ class Idempotency:
                 else:
                     answer = self.answers.kept(operation, claimed, response)
                     await idempotency_keys.store_answer(db, claimed, answer)
+                    self.quota.note(claimed, answer_bytes=len(answer.text or ""))
         except Exception:
             log.exception("idempotency.answer_not_stored", operation=operation.operation_id)
 
@@ -132,19 +150,6 @@ class Idempotency:
         )
         if not is_noted:
             raise _is_running()
-
-
-async def _claim_or_find(
-    db: Connection, claimed: IdempotencyClaim, fingerprint: str
-) -> EarlierRequest | None:
-    """None if the key is claimed. Raises Problem (429) if the caller has too many keys."""
-    for _ in range(TRIES):
-        if await idempotency_keys.claim(db, claimed, fingerprint=fingerprint, lease=LEASE):
-            return None
-        earlier = await idempotency_keys.find(db, claimed)
-        if earlier is not None:
-            return earlier
-    raise _too_many_keys()
 
 
 def _claim(http_request: web.Request, request: ApiRequest) -> IdempotencyClaim:

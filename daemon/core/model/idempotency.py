@@ -48,3 +48,11 @@ class EarlierRequest:
     object_id: UUID | None
     running: bool
     expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeysInUse:
+    """How many keys a caller has, and how many bytes their answers take."""
+
+    keys: int
+    answer_bytes: int
