@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -62,6 +63,9 @@ from daemon.secrets.encryption import Vault
 from daemon.store import tenant_tokens
 from daemon.store.database import Database
 from daemon.store.event_inbox import Leasing
+
+if TYPE_CHECKING:
+    from daemon.admin.api.idempotency import Idempotency
 
 # A lease outlives the attempt by as long as the database may be away for a moment.
 LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
@@ -260,9 +264,6 @@ def _add_api(
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
     from daemon.admin.api.audit import AuditLog  # noqa: PLC0415
     from daemon.admin.api.auth import Access  # noqa: PLC0415
-    from daemon.admin.api.idempotency import Idempotency  # noqa: PLC0415
-    from daemon.admin.api.kept_answers import KeptAnswers  # noqa: PLC0415
-    from daemon.admin.api.key_quota import KeyQuota  # noqa: PLC0415
     from daemon.admin.api.peer import peer_of  # noqa: PLC0415
     from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
@@ -294,13 +295,21 @@ def _add_api(
         routes,
         access=access,
         audit_log=audit_log,
-        idempotency=Idempotency(database, KeptAnswers(components.vault), KeyQuota()),
+        idempotency=_idempotency(database, components.vault),
         proxies=proxies,
         allowed_origins=admin.allowed_origins,
         on_overload=components.metrics.admin.api_requests_refused.inc,
     )
     if admin.public_url is not None:
         _add_pages(app, database)
+
+
+def _idempotency(database: Database, vault: Vault) -> "Idempotency":
+    from daemon.admin.api.idempotency import Idempotency  # noqa: PLC0415
+    from daemon.admin.api.kept_answers import KeptAnswers  # noqa: PLC0415
+    from daemon.admin.api.key_quota import KeyQuota  # noqa: PLC0415
+
+    return Idempotency(database, KeptAnswers(vault), KeyQuota())
 
 
 def _add_pages(app: web.Application, database: Database) -> None:
