@@ -208,7 +208,7 @@ async def test_the_largest_accepted_filters_are_usable(shared_api: ApiClient) ->
         {"filters": {"a": [1e-300] * 50}},
         {"filters": {f"p{n}": [*range(10)] for n in range(100)}},
         {"filters": {'ü"\n' * 2700: 1}},
-        {"event_types": ["é" * 80] * 100, "workspaces": [*range(1000)]},
+        {"event_types": ["e" * 100] * 100, "workspaces": [*range(1000)]},
     ]
 
     created = [await shared_api.create_webhook(URL, eventFilters=each) for each in largest]

@@ -79,7 +79,7 @@ async def test_the_version_is_one_line(tmp_path: Path) -> None:
         (["replay", "--status", ID, "--cancel", ID], "one of --webhook, --status and --cancel"),
         (["replay", "--cancel", ID, "--dry-run"], "no other option of a replay"),
         (["replay", "--webhook", ID, "--from", "yesterday"], "--from: must be a time like"),
-        (["replay", "--webhook", ID, "--from", "2025-11-20T14:00:00"], "--from: must be a time"),
+        (["replay", "--webhook", ID, "--from", "2025-11-31T14:00:00"], "--from: must be a time"),
         (["listen", "--delay", "soon"], "--delay: must be a duration"),
         (["replay", "--webhook", ID, "--from", "1h", "--to", "2h"], "must be before --to"),
         (["replay", "--webhook", ID, "--from", "2999-01-01"], "must be before --to"),

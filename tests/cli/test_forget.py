@@ -121,6 +121,7 @@ async def test_all_data_of_a_tenant_is_erased(
         "confirmations": 0,
         "tokens": 0,
         "audit": 0,
+        "answers": 0,
     }
     assert await count_in(app, "webhooks") == 0
     # The erasure itself is on record: who, when, and the tenant's id.
