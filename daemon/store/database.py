@@ -55,6 +55,8 @@ class Database:
                 timeout=CONNECT_SECONDS,
                 command_timeout=QUERY_SECONDS,
                 max_inactive_connection_lifetime=300,
+                # Any: by default, what is longer than 15 KiB is planned for each call.
+                max_cacheable_statement_size=0,
                 init=prepare,
                 reset=_keep_settings,
                 server_settings={"application_name": "webhookd"},
