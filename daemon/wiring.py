@@ -23,6 +23,7 @@ from daemon.config.policies import (
 from daemon.core.model.ids import TokenId
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
+from daemon.core.scheduling.leases import lease_of
 from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
@@ -67,8 +68,6 @@ from daemon.store.event_inbox import Leasing
 if TYPE_CHECKING:
     from daemon.admin.api.idempotency import Idempotency
 
-# A lease outlives the attempt by as long as the database may be away for a moment.
-LEASE_BEYOND_TIMEOUT = timedelta(seconds=25)
 # Of the page that takes the codes in mails, below admin.public_url.
 CONFIRMATION_PATH = "confirm-email"
 # An attempt may be postponed for as long as the longest step of the schedule, if there is one.
@@ -205,7 +204,7 @@ def _leasing(config: Config) -> Leasing:
     """The leases of events, and of claims: what is sent from the inbox takes as long."""
     delivery = config.delivery
     return Leasing(
-        lease=delivery.timeout + LEASE_BEYOND_TIMEOUT,
+        lease=lease_of(delivery.timeout),
         daemon_key=secrets.randbits(63),
         most_bytes=delivery.max_body_bytes * PRINTED_PER_BODY,
     )
@@ -218,6 +217,7 @@ def _attempts(
         client,
         vault,
         schedule=config.delivery.retry_schedule,
+        schedules=config.delivery.retry_schedules,
         offload=offload,
         max_body_bytes=config.delivery.max_body_bytes,
     )
@@ -287,6 +287,7 @@ def _add_api(
             allowed_recipients(config), can_ask=config.admin.public_url is not None
         ),
         deliveries_kept_for=config.retention.deliveries,
+        schedules=config.delivery.retry_schedules.keys(),
     )
     proxies = trusted_proxies(config)
     audit_log = AuditLog(audit_database, peer_of=partial(peer_of, proxies=proxies))

@@ -17,7 +17,7 @@ def validation_message(error: Mapping[str, Any]) -> str:
         case "extra_forbidden":
             tables = dict.fromkeys(key.partition(".")[0] for key in fields_by_key())
             return f"{key}: unknown key{suggestion(key, [*fields_by_key(), *tables])}"
-        case "model_type" | "model_attributes_type":
+        case "model_type" | "model_attributes_type" | "dict_type":
             return f"{key}: must be a table, [{key}]"
         case "tuple_type":
             return f"{key}: must be a list"

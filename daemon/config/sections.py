@@ -38,6 +38,7 @@ from daemon.config.validators import (
     host_or_address,
     one_or_many,
     printable_secret,
+    schedule_names,
     within,
 )
 
@@ -89,6 +90,16 @@ class Delivery(Section):
         timedelta(hours=24),
     )
     """Waits after failed attempts; there are as many retries as entries."""
+
+    retry_schedules: Annotated[
+        dict[
+            str,
+            Annotated[tuple[Annotated[Duration, within("10ms", "30d")], ...], Field(max_length=50)],
+        ],
+        Field(max_length=50),
+        AfterValidator(schedule_names),
+    ] = Field(default_factory=dict)
+    """Other schedules by name; a webhook may choose one."""
 
     failing_after: Annotated[Count, Field(ge=1, le=1_000_000)] = 5
     """Consecutive failed attempts after which a webhook counts as failing."""

@@ -16,6 +16,8 @@ def parse_text(field: FieldInfo, text: str) -> object:
     """Convert `text` for `field`; lists are JSON or comma-separated. Raises ValueError."""
     if get_origin(field.annotation) is tuple:
         return _parse_list(text)
+    if get_origin(field.annotation) is dict:
+        return _parse_table(text)
     if field.annotation is bool:
         return _parse_boolean(text)
     if field.annotation is int:
@@ -33,6 +35,16 @@ def _parse_integer(text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError("must be a whole number")
     return int(text)
+
+
+def _parse_table(text: str) -> object:
+    try:
+        table = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        table = None
+    if not isinstance(table, dict):
+        raise ValueError('must be a JSON object, such as {"name": ["1m", "1h"]}')  # noqa: TRY004
+    return table
 
 
 def _parse_list(text: str) -> object:

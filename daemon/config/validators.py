@@ -11,12 +11,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pydantic import AfterValidator, SecretStr
 
 from daemon.config.durations import format_duration, parse_duration
+from daemon.core.policy.delivery_options import LONGEST_SCHEDULE_NAME, SCHEDULE_NAME
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.hosts import host_pattern
 from daemon.core.policy.mail_recipients import AllowedRecipients
 from daemon.core.policy.refusal import Refusal
 
 PortRange = tuple[int, int]
+Schedule = tuple[timedelta, ...]
 
 
 def within(least: str, most: str) -> AfterValidator:
@@ -125,6 +127,17 @@ def allowed_recipient(text: str) -> str:
             ' "@example.com"'
         ) from None
     return text
+
+
+def schedule_names(schedules: dict[str, Schedule]) -> dict[str, Schedule]:
+    """Accept names that webhooks can have. Raises ValueError."""
+    for name in schedules:
+        if not re.fullmatch(SCHEDULE_NAME, name):
+            raise ValueError(
+                f"{name[:80]!r} is not a name of at most {LONGEST_SCHEDULE_NAME} characters:"
+                " a-z, 0-9, - and _"
+            )
+    return schedules
 
 
 def lower_case(text: object) -> object:

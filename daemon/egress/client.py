@@ -3,7 +3,7 @@ One guarded POST to a customer's URL, returned as an `Outcome`.
 
 This is the only way in which the daemon calls an endpoint, and `send` is the only place where an
 exception of a request becomes an `Outcome`. One deadline covers the whole request, from the lookup
-to the last byte read (contract: `delivery.timeout`).
+to the last byte read: the request's own timeout, or `delivery.timeout`.
 """
 
 import asyncio
@@ -134,7 +134,7 @@ class WebhookClient:
             sent.own_faults.check(error)
         except NoSuchNetworkError as missing:
             error = missing
-        return failure_of(error, sent.peer.target, timeout_seconds=self._timeout_seconds)
+        return failure_of(error, sent.peer.target, timeout_seconds=sent.timeout_seconds)
 
     def host_of(self, url: str) -> str | None:
         """The key of the address that this URL's host had at its last lookup; None if unknown."""
@@ -158,7 +158,13 @@ class WebhookClient:
         timings = Timings(self._stalls.running_time)
         timings.enter("answer")
         own_faults = OwnFaults(self._stalls, self._network)
-        return RequestUnderWay(request, peer, timings=timings, own_faults=own_faults)
+        return RequestUnderWay(
+            request,
+            peer,
+            timings=timings,
+            own_faults=own_faults,
+            timeout_seconds=request.timeout_seconds or self._timeout_seconds,
+        )
 
     async def _finish(self, sent: RequestUnderWay, kept: HttpConnection | None) -> Outcome:
         result: Response | Failure
@@ -170,7 +176,7 @@ class WebhookClient:
 
     async def _post(self, sent: RequestUnderWay, kept: HttpConnection | None) -> Response:
         deadline = Deadline(
-            self._timeout_seconds,
+            sent.timeout_seconds,
             stalls=self._stalls,
             budget=self._budget.of(sent.peer.tenant_id),
             began_at=sent.timings.started_at,

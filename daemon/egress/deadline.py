@@ -121,7 +121,8 @@ class Expiring(Protocol):
 
 class Deadlines:
     """
-    The deadlines of many requests, each `seconds` from its beginning, with one timer for all.
+    The deadlines of many requests, most of them `seconds` from its beginning, with one timer for
+    these.
 
     They are judged like a Deadline.
     """
@@ -132,11 +133,15 @@ class Deadlines:
         self._stalls = stalls
         self._budget = budget
         self._began_at: dict[Expiring, float] = {}  # in order
-        self._passed: dict[Expiring, Deadline] = {}
+        # Those that have passed, and those of other lengths.
+        self._single: dict[Expiring, Deadline] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, request: Expiring, began_at: float) -> None:
+    def add(self, request: Expiring, began_at: float, seconds: float) -> None:
         """Call `expire` of a request at its deadline; it begins now, by the stalls' clock."""
+        if seconds != self._seconds:
+            self._begin(request, began_at, seconds)
+            return
         self._began_at[request] = began_at
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._judge)
@@ -144,11 +149,11 @@ class Deadlines:
     def remove(self, request: Expiring) -> None:
         """End what `add` began."""
         self._began_at.pop(request, None)
-        if self._passed and (deadline := self._passed.pop(request, None)):
+        if self._single and (deadline := self._single.pop(request, None)):
             deadline.stop()
 
     def close(self) -> None:
-        """Stop the timer."""
+        """Stop the timer of all; requests of other lengths have ended."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -163,10 +168,13 @@ class Deadlines:
                 self._timer = self._loop.call_later(left, self._judge)
                 return
             del self._began_at[request]
-            deadline = self._passed[request] = Deadline(
-                self._seconds,
-                stalls=self._stalls,
-                budget=self._budget.of(request.tenant_id),
-                began_at=began_at,
-            )
-            deadline.start(request.expire)
+            self._begin(request, began_at, self._seconds)
+
+    def _begin(self, request: Expiring, began_at: float, seconds: float) -> None:
+        deadline = self._single[request] = Deadline(
+            seconds,
+            stalls=self._stalls,
+            budget=self._budget.of(request.tenant_id),
+            began_at=began_at,
+        )
+        deadline.start(request.expire)

@@ -58,7 +58,7 @@ class KeptRequest:
         self._task: asyncio.Task[None] | None = None
         self._response: ResponseReader | None = None
         self._response = connection.begin(sent.data, self._response_ended)
-        deadlines.add(self, sent.timings.started_at)
+        deadlines.add(self, sent.timings.started_at, sent.timeout_seconds)
 
     def cancel(self) -> None:
         """Close the connection and leave nothing behind; `ended` will not be called."""

@@ -10,15 +10,22 @@ from daemon.egress.timings import Timings
 class RequestUnderWay:
     """A request with its peer, and what is measured and noted meanwhile."""
 
-    __slots__ = ("_head", "own_faults", "peer", "request", "timings")
+    __slots__ = ("_head", "own_faults", "peer", "request", "timeout_seconds", "timings")
 
     def __init__(
-        self, request: Request, peer: Peer, *, timings: Timings, own_faults: OwnFaults
+        self,
+        request: Request,
+        peer: Peer,
+        *,
+        timings: Timings,
+        own_faults: OwnFaults,
+        timeout_seconds: float,
     ) -> None:
         self.request = request
         self.peer = peer
         self.timings = timings
         self.own_faults = own_faults
+        self.timeout_seconds = timeout_seconds
         self._head = request_head(peer.target, request)
 
     @property

@@ -7,9 +7,10 @@ owner sees it on the attempt, and nobody else's deliveries stop.
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 
 from daemon.core.errors import ThreadBusyError
 from daemon.core.model.attempts import (
@@ -35,10 +36,15 @@ from daemon.secrets.redaction import redact
 
 # For the thread of large work: well within a claim's lease.
 MOST_WAIT_SECONDS = 10.0
+NO_SCHEDULES: Mapping[str, Sequence[timedelta]] = MappingProxyType({})
 
 
 class AttemptMaker:
-    """Makes attempts. It stores nothing and counts nothing: the caller does, where it matters."""
+    """
+    Makes attempts. It stores nothing and counts nothing: the caller does, where it matters.
+
+    `schedule` is that of webhooks which name none of the `schedules`.
+    """
 
     def __init__(
         self,
@@ -46,12 +52,14 @@ class AttemptMaker:
         vault: Vault,
         *,
         schedule: Sequence[timedelta],
+        schedules: Mapping[str, Sequence[timedelta]] = NO_SCHEDULES,
         offload: Offload,
         max_body_bytes: int,
     ) -> None:
         self._client = client
         self._vault = vault
         self._schedule = tuple(schedule)
+        self._schedules = schedules
         self._offload = offload
         self._max_body_bytes = max_body_bytes
 
@@ -111,10 +119,12 @@ class AttemptMaker:
             ended(result)
 
     def _judge(self, claim: Claim, outcome: Outcome, signature: str | None) -> AttemptResult:
+        options = claim.options
         verdict = judge(
             claim.place,
             outcome,
-            schedule=self._schedule,
+            schedule=self._schedules.get(options.retry_schedule or "", self._schedule),
+            client_errors_final=options.client_errors_final,
             jitter=random.random(),  # noqa: S311  jitter need not be unpredictable
             now=datetime.now(UTC),
         )
@@ -180,5 +190,6 @@ def signed_request(
     request = Request(
         *(claim.endpoint_url, headers, body, credentials.headers, credentials.client),
         tenant_id=claim.tenant_id,
+        timeout_seconds=claim.options.timeout_seconds,
     )
     return request, signature

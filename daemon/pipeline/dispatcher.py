@@ -22,7 +22,7 @@ from daemon.core.errors import (
     PostponedError,
 )
 from daemon.core.model.attempts import AttemptResult, Claim
-from daemon.core.model.ids import DeliveryId
+from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.egress.kept_requests import KeptRequest
@@ -33,7 +33,7 @@ from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.postponements import Postponements
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.metrics import Metrics
-from daemon.store import claims
+from daemon.store import claims, pacing
 from daemon.store.claims import LaneClaims
 from daemon.store.database import Database
 
@@ -73,6 +73,7 @@ class Dispatcher:
         alert_after: timedelta = timedelta(days=1),
     ) -> None:
         self.wake = waker.wake
+        self._waker = waker
         self._database = database
         self._lanes = lanes
         self._attempts = attempts
@@ -211,6 +212,19 @@ class Dispatcher:
         for lane in claimed.values():
             for claim in lane.claims:
                 self._begin(claim)
+        if new := [each for each, lane in claimed.items() if lane.limit_state == pacing.NEW]:
+            await self._begin_pacing(new)
+
+    async def _begin_pacing(self, webhook_ids: Sequence[WebhookId]) -> None:
+        """Let webhooks have attempts that have a limit from now on; if that fails, a bit later."""
+        try:
+            async with self._database.connection() as db:
+                begun = await pacing.begin(db, webhook_ids)
+        except (*STATEMENT_FAILURES, DatabaseUnavailableError) as error:
+            log.warning("dispatcher.pacing_failed", count=len(webhook_ids), reason=str(error))
+            return
+        for webhook_id in begun:
+            self._waker.announce_if_known(webhook_id)
 
     def _begin_queued(self, turn: LaneTurn, now: float) -> None:
         """Begin first attempts, which need no claim."""
@@ -235,6 +249,7 @@ class Dispatcher:
             upcoming=upcoming,
             now=now,
             spaced_until=-inf if claimed.spaced_for is None else now + claimed.spaced_for,
+            full=claimed.full,
             host=None if url is None else self._attempts.host_of(url),
         )
 

@@ -101,7 +101,7 @@ class FirstAttempts:
         if not ids:
             return list(matched)
         async with self._database.connection() as db:
-            ready = await endpoints.find_ready(db, list(ids))
+            ready = await endpoints.find_ready(db, list(ids), within=self._leasing.lease)
         before = len(self._queue)
         rest = [each for each in matched if not self._begin(each, ready)]
         self._learn(matched, queued=len(self._queue) - before)
@@ -266,4 +266,5 @@ class FirstAttempts:
             payload_bytes=matched.payload_bytes,
             from_inbox=True,
             waiting_since=leased.arrived_at,
+            options=endpoint.options,
         )

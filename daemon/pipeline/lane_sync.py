@@ -70,7 +70,8 @@ class LaneSync:
         return pause
 
     def _announce(self, lane: DueLane) -> None:
-        self._oldest_in_sweep = max(self._oldest_in_sweep, -lane.upcoming.due_in)
+        if not lane.limited:
+            self._oldest_in_sweep = max(self._oldest_in_sweep, -lane.upcoming.due_in)
         now = time.monotonic()
         due = NextDue(now + lane.upcoming.due_in, lane.upcoming.at)
         if not self._lanes.knows(lane.webhook_id, due, now=now):

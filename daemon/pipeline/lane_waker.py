@@ -48,6 +48,10 @@ class LaneWaker:
         self._lanes.space(webhook_id, until=now + wait_seconds, now=now)
         self.wake.set()
 
+    def freed(self, webhook_id: WebhookId) -> None:
+        """Announce that an attempt in flight does not count for its endpoint's limit any more."""
+        self._lanes.freed(webhook_id, now=time.monotonic())
+
     def announce_if_known(self, webhook_id: WebhookId) -> bool:
         """Announce an attempt that is due now, if the endpoint's tenant is known; else False."""
         tenant_id = self._lanes.tenant_of(webhook_id)

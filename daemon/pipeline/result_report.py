@@ -74,6 +74,8 @@ class ResultReport:
                 *(claim.webhook_id, verdict.retry_in.total_seconds(), due),
                 tenant_id=claim.tenant_id,
             )
+        if claim.options.takes_place:
+            self._waker.freed(claim.webhook_id)
         self._log.attempted(result)
 
     def _space(self, change: HealthChange) -> None:

@@ -6,18 +6,24 @@ A lease is a time in the row, never a transaction held across HTTP. It does not 
 result is stored only while the row still has the very lease that its claim was given.
 
 For an endpoint that is failing one attempt at a time is claimed, by the daemon that locks its row
-first; `next_probe_at` is moved to the end of the lease, so that it lapses together with it.
+first; `next_probe_at` is moved to the end of the lease, so that it lapses together with it. Of a
+webhook with a limit as many are claimed as `store.pacing` allows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from daemon.core.model.attempts import Claim
+from daemon.core.model.delivery_options import AttemptOptions
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.policy.delivery_options import attempt_options
 from daemon.core.scheduling.lanes import LaneTurn
+from daemon.core.scheduling.leases import lease_of
+from daemon.store import pacing
 from daemon.store.columns import columns
+from daemon.store.delivery_options import delivery_options, options, row_lease
 from daemon.store.lanes import Upcoming, seconds_until
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.retries import MAX_REQUESTED
@@ -33,28 +39,47 @@ class LaneClaims:
 
     `upcoming` is the earliest attempt that is not due yet; None if there is none. While the
     endpoint is failing, it may be due, what a person asked for is claimed out of order, and
-    `spaced_for` is in how many seconds the next attempt may begin; otherwise that is None.
+    `spaced_for` is in how many seconds the next attempt may begin; otherwise that is None. A limit
+    of the webhook has the same effect; `limit_state` is one of those in `store.pacing`, None if it
+    does not matter.
     """
 
-    claims: list[Claim]
-    last_due: datetime | None
     upcoming: Upcoming | None
     spaced_for: float | None
+    limit_state: str | None
+    options: AttemptOptions
+    lease: timedelta
+    claims: list[Claim] = field(default_factory=list)
+    last_due: datetime | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether the webhook has as many attempts in flight as it may."""
+        return self.limit_state == pacing.FULL
 
 
 # While something else holds the endpoint's row or its due rows, it is looked at this often.
 BLOCKED_PROBE_SECONDS = 0.25
 
+# What the claims of a lane have in common.
+OF_LANE = """lane.id, lane.tenant_id, lane.endpoint_url, lane.secret_key, lane.previous_secret_key,
+               lane.custom_headers, lane.client_certificate, lane.client_key, lane.failing_since,
+               lane.lease"""
+
 LEASE_DUE = f"""
     -- MATERIALIZED fixes the rows first; a bare sub-select may run twice and lease too many.
     WITH lane AS MATERIALIZED (
-        SELECT w.id, turn.max_claims, coalesce(turn.since, '-infinity') AS since,
-               w.tenant_id, w.secret_key, {url_and_credentials("w")},
+        SELECT w.id, least(turn.max_claims, paced.allowed) AS max_claims,
+               coalesce(turn.since, '-infinity') AS since,
+               w.tenant_id, w.secret_key, {url_and_credentials("w")}, {options("w")},
+               {row_lease("w", "$4")} AS lease,
                CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
                    AS previous_secret_key,
                CASE WHEN w.is_failing THEN w.failing_since END AS failing_since,
                CASE WHEN w.is_failing THEN w.next_probe_at END AS next_probe_at,
-               probe.is_due AS probe_due, probe.requested
+               probe.is_due AS probe_due, probe.requested,
+               paced.allowed, paced.per_second, paced.in_flight AS most_in_flight, paced.running,
+               paced.known, paced.mine, paced.next_at, paced.continues
           FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
                AS turn (webhook_id, max_claims, since)
           JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active
@@ -73,6 +98,7 @@ LEASE_DUE = f"""
                  WHERE f.id = w.id AND w.is_failing AND w.next_probe_at IS NOT NULL
                    AND (f.next_probe_at <= now() OR f.requested_attempts IS NOT NULL)
                    FOR NO KEY UPDATE SKIP LOCKED) AS probe ON true
+          LEFT JOIN LATERAL ({pacing.LIMITS}) AS paced ON true
     ), asked AS MATERIALIZED (
         -- Found by their keys alone: a planner without statistics might read all of the endpoint's
         -- attempts instead.
@@ -82,7 +108,7 @@ LEASE_DUE = f"""
           JOIN webhook_deliveries AS d ON d.id = wanted.id AND d.status::text = 'pending_retry'
            FOR UPDATE OF d SKIP LOCKED
     ), due AS MATERIALIZED (
-        SELECT lane.*, d.id AS delivery_id
+        SELECT {OF_LANE}, d.id AS delivery_id
           FROM lane CROSS JOIN LATERAL (
                 SELECT id
                   FROM webhook_deliveries
@@ -91,30 +117,34 @@ LEASE_DUE = f"""
                    AND (leased_until IS NULL OR leased_until < now())
                  ORDER BY next_retry_at
                  LIMIT CASE WHEN lane.next_probe_at IS NULL THEN lane.max_claims
-                            WHEN lane.probe_due AND lane.requested IS NULL THEN 1
+                            WHEN lane.probe_due AND lane.requested IS NULL
+                            THEN least(1, lane.max_claims)
                             ELSE 0 END
                    FOR UPDATE SKIP LOCKED) AS d
         UNION ALL
-        SELECT lane.*, asked.id
+        SELECT {OF_LANE}, asked.id
           FROM lane
           JOIN asked ON asked.lane_id = lane.id AND asked.webhook_id = lane.id
          WHERE asked.next_retry_at <= now()
            AND (asked.leased_until IS NULL OR asked.leased_until < now())
     ), probing AS (
         UPDATE webhooks AS w
-           SET next_probe_at = CASE WHEN lane.begins THEN now() + $4::interval
+           SET next_probe_at = CASE WHEN lane.begins THEN now() + lane.lease
                                     ELSE w.next_probe_at END,
                requested_attempts = CASE WHEN pg_catalog.cardinality(lane.requested)
                                               > lane.max_claims
                                          THEN lane.requested[lane.max_claims + 1:] END
-          FROM (SELECT id, max_claims, requested,
+          FROM (SELECT id, max_claims, requested, lease,
                        probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id) AS begins
                   FROM lane
                  WHERE probe_due IS NOT NULL) AS lane
-         WHERE w.id = lane.id AND (lane.begins OR lane.requested IS NOT NULL)
+         WHERE w.id = lane.id
+           AND (lane.begins OR lane.requested IS NOT NULL AND lane.max_claims > 0)
+    ), spent AS MATERIALIZED ({pacing.SPENT}
+    ), taking AS ({pacing.TAKE}
     ), leased AS (
         UPDATE webhook_deliveries AS d
-           SET leased_until = now() + $4::interval
+           SET leased_until = now() + due.lease
           FROM due
          WHERE d.id = due.delivery_id AND d.status::text = 'pending_retry'
      RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret_key,
@@ -153,7 +183,8 @@ LEASE_DUE = f"""
            -- When the row was inserted: the application says what it likes in its own.
            CASE WHEN d.event_created_at IS NOT NULL AND d.replay_id IS NULL
                 THEN d.attempted_at END AS inserted_at,
-           NULL::float8 AS due_in, NULL::float8 AS spaced_for
+           NULL::float8 AS due_in, NULL::float8 AS spaced_for, NULL::float8 AS paced_for,
+           NULL::text AS limit_state, NULL::text[] AS options
       FROM measured AS d
     UNION ALL
     -- And one row for each lane, with the attempt that may begin there next.
@@ -165,16 +196,21 @@ LEASE_DUE = f"""
            CASE WHEN lane.next_probe_at IS NULL THEN NULL
                 WHEN pg_catalog.cardinality(lane.requested) > lane.max_claims THEN 0
                 WHEN lane.probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id)
-                THEN extract(epoch FROM $4)::float8
+                THEN extract(epoch FROM lane.lease)::float8
                 ELSE greatest({seconds_until("lane.next_probe_at")}, $7::float8)
-                END
+                END,
+           CASE WHEN lane.allowed IS NOT NULL THEN {pacing.WAIT} END,
+           CASE WHEN lane.allowed IS NOT NULL THEN {pacing.STATE} END, lane.options
       FROM lane
+      LEFT JOIN spent ON spent.id = lane.id
       LEFT JOIN LATERAL (
             SELECT next_retry_at
               FROM webhook_deliveries
              WHERE webhook_id = lane.id AND status::text = 'pending_retry'
-               AND next_retry_at >= CASE WHEN lane.next_probe_at IS NULL THEN now()
-                                         ELSE lane.since END
+               AND next_retry_at >= CASE WHEN lane.next_probe_at IS NOT NULL
+                                              OR coalesce(spent.count, 0) >= lane.max_claims
+                                                 AND lane.allowed IS NOT NULL
+                                         THEN lane.since ELSE now() END
                AND (leased_until IS NULL OR leased_until < now())
              ORDER BY next_retry_at
              LIMIT 1) AS upcoming ON true
@@ -188,29 +224,38 @@ async def claim(
     Lease the due attempts of these turns; webhooks that are paused or gone are missing.
 
     Each claim has its webhook's present URL and secrets: a change takes effect with the next claim.
-    Data are measured up to `most_bytes`, if that is quick, and fetched if they are small.
+    Data are measured up to `most_bytes`, if that is quick, and fetched if they are small. `lease`
+    is that of attempts with the usual timeout; one that may take longer is leased for longer.
     """
     turn_columns = columns([(turn.webhook_id, turn.limit, turn.since) for turn in turns])
     rows = await db.fetch(
         LEASE_DUE, *turn_columns, lease, FETCHED_AT_ONCE, most_bytes, BLOCKED_PROBE_SECONDS
     )
-    lanes = {WebhookId(row["webhook_id"]): _lane(row) for row in rows if row["id"] is None}
+    lanes = {WebhookId(row["webhook_id"]): _lane(row, lease) for row in rows if row["id"] is None}
     for row in rows:
         if row["id"] is not None:
             lane = lanes[row["webhook_id"]]
-            lane.claims.append(_claim(row, lease))
+            lane.claims.append(_claim(row, lane))
             due = row["next_retry_at"]
             lane.last_due = due if lane.last_due is None else max(lane.last_due, due)
     return lanes
 
 
-def _lane(row: Any) -> LaneClaims:
+def _lane(row: Any, lease: timedelta) -> LaneClaims:
     at = row["next_retry_at"]
-    upcoming = None if at is None else Upcoming(at, row["due_in"])
-    return LaneClaims([], None, upcoming, row["spaced_for"])
+    options = attempt_options(delivery_options(row["options"]))
+    timeout = options.timeout_seconds
+    waits = [each for each in (row["spaced_for"], row["paced_for"]) if each is not None]
+    return LaneClaims(
+        upcoming=None if at is None else Upcoming(at, row["due_in"]),
+        spaced_for=max(waits, default=None),
+        limit_state=row["limit_state"],
+        options=options,
+        lease=lease if timeout is None else max(lease, lease_of(timedelta(seconds=timeout))),
+    )
 
 
-def _claim(row: Any, lease: timedelta) -> Claim:
+def _claim(row: Any, lane: LaneClaims) -> Claim:
     return Claim(
         delivery_id=DeliveryId(row["id"]),
         webhook_id=WebhookId(row["webhook_id"]),
@@ -220,7 +265,7 @@ def _claim(row: Any, lease: timedelta) -> Claim:
         event_created_at=row["event_created_at"],
         data=row["data"],
         attempt=row["attempt_number"],
-        claimed_at=row["leased_until"] - lease,
+        claimed_at=row["leased_until"] - lane.lease,
         leased_until=row["leased_until"],
         endpoint_url=row["endpoint_url"],
         secrets=stored_secrets(WebhookId(row["webhook_id"]), row),
@@ -230,6 +275,7 @@ def _claim(row: Any, lease: timedelta) -> Claim:
         failing_since=row["failing_since"],
         chain_start=row["chain_start"],
         waiting_since=row["inserted_at"],
+        options=lane.options,
     )
 
 

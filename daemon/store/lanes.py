@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.store.pacing import LONGEST_WAIT, rate
 from daemon.store.session import Connection
 
 
@@ -18,12 +19,17 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True)
 class DueLane:
-    """An active endpoint with a pending attempt that is due soon, and not leased."""
+    """
+    An active endpoint with a pending attempt that is due soon, and not leased.
+
+    `limited`: it may be due and wait for another of its attempts, as its owner wants it.
+    """
 
     webhook_id: WebhookId
     tenant_id: TenantId
     upcoming: Upcoming
     failing: bool
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,19 @@ FIND_DUE_LANES = f"""
     )
     SELECT w.id, w.tenant_id, endpoint.number, w.consecutive_failures > 0 AS failing,
            first.next_retry_at AS at,
-           {seconds_until("greatest(first.next_retry_at, probe.at)")} AS due_in
+           w.max_in_flight IS NOT NULL AS limited,
+           {seconds_until("greatest(first.next_retry_at, probe.at, pace.next_at)")} AS due_in
       FROM endpoint
       JOIN webhooks AS w ON w.id = endpoint.id AND w.is_active
       CROSS JOIN LATERAL (
             SELECT CASE WHEN w.is_failing AND w.requested_attempts IS NULL
                         THEN w.next_probe_at END AS at) AS probe
+      LEFT JOIN LATERAL (
+            SELECT p.next_at
+              FROM webhook_pacing AS p
+             WHERE w.max_per_second IS NOT NULL AND p.webhook_id = w.id
+               AND p.per_second = {rate("w")} AND p.next_at < now() + {LONGEST_WAIT}) AS pace
+             ON true
       CROSS JOIN LATERAL (
             SELECT next_retry_at
               FROM webhook_deliveries
@@ -80,7 +93,7 @@ FIND_DUE_LANES = f"""
              LIMIT 1) AS first
      WHERE endpoint.at <= now() + $3::interval AND coalesce(probe.at <= now() + $3::interval, true)
     UNION ALL
-    (SELECT id, NULL, number, NULL, NULL, NULL FROM endpoint ORDER BY number DESC LIMIT 1)
+    (SELECT id, NULL, number, NULL, NULL, NULL, NULL FROM endpoint ORDER BY number DESC LIMIT 1)
 """  # noqa: S608  made of constants only
 
 
@@ -91,7 +104,7 @@ async def sweep_lanes(
     Look at the next `limit` endpoints with anything pending, whether or not one was announced.
 
     Returns those with an attempt that is due, or will be `soon`; of an endpoint that is failing,
-    one that may begin by then.
+    one that may begin by then. Of one with a limit per second, it is due when that allows it.
     """
     *due, last = await db.fetch(FIND_DUE_LANES, after, limit, soon) or [None]
     if last is None:
@@ -102,6 +115,7 @@ async def sweep_lanes(
             tenant_id=TenantId(row["tenant_id"]),
             upcoming=Upcoming(row["at"], row["due_in"]),
             failing=row["failing"],
+            limited=row["limited"],
         )
         for row in due
     ]

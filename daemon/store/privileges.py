@@ -22,6 +22,7 @@ NEEDED = {
     "webhook_stats": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_stats_batches": ("SELECT", "INSERT", "DELETE"),
     "webhook_stats_progress": ("SELECT", "UPDATE"),
+    "webhook_pacing": ("SELECT", "INSERT", "UPDATE"),
     "webhookd_migrations": ("SELECT",),
 }
 NEEDED_BY_API = [

@@ -11,6 +11,7 @@ Sizes are compared as stored first, which reads nothing: compressed, a value tak
 from daemon.core.matching.limits import LONGEST_TEXT, MOST_TYPES
 from daemon.core.policy.headers import MOST_BYTES as MOST_SENT_BYTES
 from daemon.core.policy.urls import LONGEST_URL
+from daemon.store.delivery_options import options
 
 # A character takes up to four bytes as text. In memory, a member takes up to twelve where it is
 # printed as two.
@@ -95,4 +96,5 @@ ENTRY = f"""
            w.notification_email, w.secret_key, w.previous_secret_key, w.sealed_with,
            w.previous_secret_expires_at, w.filter_error, w.is_active, w.is_failing,
            w.consecutive_failures, w.paused_reason, w.last_success_at, w.last_failure_at,
-           w.created_at, w.updated_at, w.unconfirmed_email, w.next_probe_at"""
+           w.created_at, w.updated_at, w.unconfirmed_email, w.next_probe_at,
+           {options("w")}"""

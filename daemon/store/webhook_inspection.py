@@ -6,6 +6,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.webhook_inspection import InspectedWebhook, ServerVersion
+from daemon.store.delivery_options import delivery_options, options
 from daemon.store.secrets import SECRET_COLUMNS, stored_secrets
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
@@ -31,7 +32,7 @@ FIND_IDS = """
 """
 WEBHOOKS = f"""
     SELECT w.id, w.tenant_id, w.is_active, {event_types("w")}, {filters_text("w")},
-           {SECRET_COLUMNS}
+           {SECRET_COLUMNS}, {options("w")}
       FROM webhooks AS w
      WHERE w.id = ANY ($1::uuid[])
      ORDER BY w.tenant_id, w.id
@@ -63,4 +64,5 @@ def _inspected(row: Any) -> InspectedWebhook:
         event_filters=row["event_filters"],
         is_active=row["is_active"],
         secrets=stored_secrets(WebhookId(row["id"]), row),
+        options=delivery_options(row["options"]),
     )

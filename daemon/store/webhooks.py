@@ -13,6 +13,7 @@ import asyncpg
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.store.delivery_options import delivery_options
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import ENTRY
@@ -44,6 +45,7 @@ def _entry(row: Any) -> WebhookEntry:
         updated_at=row["updated_at"],
         unconfirmed_email=row["unconfirmed_email"],
         next_probe_at=row["next_probe_at"] if row["is_active"] and row["is_failing"] else None,
+        options=delivery_options(row["options"]),
     )
 
 

@@ -68,6 +68,21 @@ url = "x"
                 ' "*.example.com"; addresses go into allow_networks or deny_networks'
             ),
         ),
+        (
+            "[delivery.retry_schedules]\nquick = ['1m', '9ms']",
+            "2: delivery.retry_schedules.quick[1]: 9ms is not between 10ms and 30d",
+        ),
+        (
+            "[delivery.retry_schedules]\nQuick = ['1m']",
+            (
+                "1: delivery.retry_schedules: 'Quick' is not a name of at most 64 characters:"
+                " a-z, 0-9, - and _"
+            ),
+        ),
+        (
+            "delivery.retry_schedules = ['1m']",
+            "1: delivery.retry_schedules: must be a table, [delivery.retry_schedules]",
+        ),
         ("delivery = 5", "1: delivery: must be a table, [delivery]"),
         ("\n[[delivery]]\n", "2: delivery: must be a table, [delivery]"),
         ("timeout = '5s'", "1: timeout: unknown key; did you mean delivery.timeout?"),
@@ -110,6 +125,16 @@ def test_a_mistake_in_an_overridden_list_names_the_variable_and_not_a_line_of_th
     assert reported.startswith(
         "WEBHOOKD_EGRESS__ALLOW_PORTS: egress.allow_ports[1]: must be a port"
     )
+
+
+@pytest.mark.parametrize("text", ["quick=1m", "[]", '"x"', "{", "[" * 100_000])
+def test_a_table_in_a_variable_is_a_json_object(text: str) -> None:
+    assert mistakes(WEBHOOKD_DELIVERY__RETRY_SCHEDULES=text) == [
+        (
+            "WEBHOOKD_DELIVERY__RETRY_SCHEDULES: delivery.retry_schedules: must be a JSON object,"
+            ' such as {"name": ["1m", "1h"]}'
+        )
+    ]
 
 
 def test_a_mistyped_or_empty_credential_is_a_mistake() -> None:

@@ -28,6 +28,9 @@ def test_a_file_sets_every_kind_of_value() -> None:
         concurrency = 7
         timeout = "1s500ms"
         retry_schedule = ["1s", "2h"]
+        [delivery.retry_schedules]
+        quick = ["10s"]
+        "none" = []
         [egress]
         allow_http = true
         allow_networks = ["10.0.0.0/8", "fd00::/8", "127.0.0.1"]
@@ -40,6 +43,7 @@ def test_a_file_sets_every_kind_of_value() -> None:
     assert config.delivery.concurrency == 7
     assert config.delivery.timeout == timedelta(seconds=1.5)
     assert config.delivery.retry_schedule == (timedelta(seconds=1), timedelta(hours=2))
+    assert config.delivery.retry_schedules == {"quick": (timedelta(seconds=10),), "none": ()}
     assert config.egress.allow_http is True
     expected = tuple(ip_network(each) for each in ("10.0.0.0/8", "fd00::/8", "127.0.0.1/32"))
     assert config.egress.allow_networks == expected
@@ -52,6 +56,7 @@ def test_the_environment_sets_every_kind_of_value() -> None:
         WEBHOOKD_DELIVERY__CONCURRENCY="7",
         WEBHOOKD_DELIVERY__TIMEOUT=" 1s ",
         WEBHOOKD_DELIVERY__RETRY_SCHEDULE="1s, 2h",
+        WEBHOOKD_DELIVERY__RETRY_SCHEDULES='{"quick": ["10s"]}',
         WEBHOOKD_EGRESS__ALLOW_HTTP="yes",
         WEBHOOKD_EGRESS__ALLOW_PORTS='["443", "1024-65535"]',
         WEBHOOKD_EGRESS__ALLOW_NETWORKS="127.0.0.0/8",
@@ -60,6 +65,7 @@ def test_the_environment_sets_every_kind_of_value() -> None:
     assert config.delivery.concurrency == 7
     assert config.delivery.timeout == timedelta(seconds=1)
     assert config.delivery.retry_schedule == (timedelta(seconds=1), timedelta(hours=2))
+    assert config.delivery.retry_schedules == {"quick": (timedelta(seconds=10),)}
     assert config.egress.allow_http is True
     assert config.egress.allow_ports == ((443, 443), (1024, 65535))
     assert config.egress.allow_networks == (ip_network("127.0.0.0/8"),)

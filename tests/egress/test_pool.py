@@ -70,6 +70,34 @@ async def test_a_kept_connection_that_hangs_is_judged_at_the_deadline() -> None:
     assert TIMED_OUT in (second.result, third.result)
 
 
+@pytest.mark.parametrize(("usual", "own"), [(0.5, 60.0), (60.0, 0.5)])
+async def test_a_request_has_a_timeout_of_its_own_beside_others(usual: float, own: float) -> None:
+    async def second_time(connection: Connection) -> None:
+        await responding_once(OK)(connection)
+        await silent(connection)
+
+    async with (
+        leak_check(),
+        webhook_client(seconds=usual) as client,
+        hostile(second_time) as receiver,
+    ):
+        plain = request_to(receiver.url)
+        requests = [plain, replace(plain, timeout_seconds=own)]
+        kept = await asyncio.gather(*(client.send(each) for each in requests))
+        # Each on one of the connections that are open.
+        sent = [asyncio.create_task(client.send(each)) for each in requests]
+        await until(lambda: any(each.done() for each in sent))
+        ended = [each.done() for each in sent]
+        outcomes = [each.result() for each in sent if each.done()]
+        for each in sent:
+            each.cancel()
+        await asyncio.gather(*sent, return_exceptions=True)
+
+    assert all(isinstance(each.result, Response) for each in kept)
+    assert ended == [usual < own, own < usual]
+    assert [each.result for each in outcomes] == [TIMED_OUT]
+
+
 async def test_the_request_after_a_success_reuses_its_connection() -> None:
     first, second, connections = await send_twice(responding_with(OK))
 

@@ -277,7 +277,7 @@ async def test_large_certificates_are_read_with_claims_only(app: Application) ->
     await insert_delivery(app, large, next_retry_at=LONG_AGO)
     await prepare(app.db)
 
-    ready = await endpoints.find_ready(app.db, [plain, ordinary, large])
+    ready = await endpoints.find_ready(app.db, [plain, ordinary, large], within=LEASING.lease)
     claimed = await claims.claim(
         app.db, [LaneTurn(large, 1, None)], lease=LEASING.lease, most_bytes=MOST
     )

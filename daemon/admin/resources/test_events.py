@@ -21,6 +21,7 @@ from daemon.core.event_types import (
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.webhooks import WebhookEntry
+from daemon.core.policy.delivery_options import attempt_options
 from daemon.core.unprintable import escape
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.event_ids import public_test_id
@@ -136,6 +137,7 @@ def _claim(webhook: WebhookEntry, event: TestEvent) -> Claim:
         leased_until=now,
         endpoint_url=webhook.settings.endpoint_url,
         secrets=webhook.secrets,
+        options=attempt_options(webhook.options),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from daemon.core.model.delivery_options import DEFAULT_ATTEMPT, AttemptOptions
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.model.value import value
@@ -51,6 +52,7 @@ class Claim:
     from_inbox: bool = False
     chain_start: int = 1
     waiting_since: datetime | None = None
+    options: AttemptOptions = DEFAULT_ATTEMPT
 
     @property
     def place(self) -> int:
@@ -69,6 +71,7 @@ class Request:
     private_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     client: ClientCertificate | None = None
     tenant_id: TenantId | None = None  # whose share of the lookups it takes
+    timeout_seconds: float | None = None  # `delivery.timeout` by default
 
 
 class FailureKind(StrEnum):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from daemon.core.model.delivery_options import DEFAULT_OPTIONS, DeliveryOptions
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 
@@ -42,3 +43,4 @@ class InspectedWebhook:
     event_filters: str | None
     is_active: bool
     secrets: StoredSecrets
+    options: DeliveryOptions = DEFAULT_OPTIONS

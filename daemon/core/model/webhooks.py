@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from daemon.core.model.delivery_options import DEFAULT_OPTIONS, DeliveryOptions
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 
@@ -45,3 +46,4 @@ class WebhookEntry:
     updated_at: datetime | None = None
     unconfirmed_email: str | None = None
     next_probe_at: datetime | None = None
+    options: DeliveryOptions = DEFAULT_OPTIONS

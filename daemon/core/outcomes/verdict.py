@@ -16,6 +16,11 @@ from daemon.core.outcomes.backoff import parse_retry_after, retry_delay
 # Contract, section 4: only with these does a Retry-After count.
 RETRY_AFTER_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
+# Client errors that pass by themselves (contract, section 7).
+WORTH_A_RETRY = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+
 QUERY_OR_FRAGMENT = re.compile(r"([?#]).*", re.DOTALL)
 USERINFO = re.compile(r"[/\\]{2}[^/\\]*@")
 
@@ -27,17 +32,21 @@ def judge(
     schedule: Sequence[timedelta],
     jitter: float,
     now: datetime,
+    client_errors_final: bool = False,
 ) -> Verdict:
     """
     Return the verdict on the attempt in place `attempt` of its chain (1 = the first).
 
     `schedule` has the wait after each failed attempt, `jitter` is a random number in [0, 1), and
-    `now` is when the response came, for a Retry-After that is a date.
+    `now` is when the response came, for a Retry-After that is a date. `client_errors_final`: a
+    status of 400 to 499 ends the delivery, except those that ask for another attempt.
     """
     match outcome.result:
         case Response(status=status) if 200 <= status < 300:
             return Verdict(delivered=True, status=status, error=None, retry_in=None)
         case Response() as response:
+            if client_errors_final and _is_final(response.status):
+                schedule = ()
             requested = _requested_delay(response, now)
             return Verdict(
                 delivered=False,
@@ -59,6 +68,10 @@ def judge(
             )
         case _:
             assert_never(outcome.result)
+
+
+def _is_final(status: int) -> bool:
+    return 400 <= status < 500 and status not in WORTH_A_RETRY
 
 
 def _requested_delay(response: Response, now: datetime) -> timedelta | None:

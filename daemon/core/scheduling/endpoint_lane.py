@@ -48,12 +48,13 @@ class Lane:
 
     `window` bounds the attempts in flight: it opens by one with every success and halves with every
     failure. After an outage, which narrows it to one, it doubles with every success, up to its
-    former width. `spaced_until` is when the next attempt may begin while the endpoint is failing.
-    While a claim is under way (`claiming`), what is heard of the lane is kept apart, and the
-    `claimable` attempts hold slots already. `queued` first attempts wait in memory, and need no
-    claim; `claimed_last` says whether its last turn was for one. Slots of an `unproven` lane may
-    not come back soon: it has never answered, is slow, or failed the last time. `host` is None
-    until its address is known; `line` is where the lane waits.
+    former width. `spaced_until` is when the next attempt may begin while the endpoint is failing or
+    at its limit; `full` says that this is the limit of attempts in flight. While a claim is under
+    way (`claiming`), what is heard of the lane is kept apart, and the `claimable` attempts hold
+    slots already. `queued` first attempts wait in memory, and need no claim; `claimed_last` says
+    whether its last turn was for one. Slots of an `unproven` lane may not come back soon: it has
+    never answered, is slow, or failed the last time. `host` is None until its address is known;
+    `line` is where the lane waits.
     """
 
     webhook_id: WebhookId
@@ -67,6 +68,7 @@ class Lane:
     rests_until: float = -inf
     spaced_until: float = -inf
     spacing_heard_while_claiming: float | None = None
+    full: bool = False
     width_before_failures: float | None = None
     reopens_to: float = 0.0
     claimable: int = 0

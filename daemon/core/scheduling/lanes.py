@@ -156,6 +156,15 @@ class Lanes:
         lane.hear_spacing(until)
         self._place(lane, now)
 
+    def freed(self, webhook_id: WebhookId, *, now: float) -> None:
+        """Note that an attempt in flight does not count for its endpoint's limit any more."""
+        lane = self._lanes.get(webhook_id)
+        if lane is None or not (lane.full or lane.claiming):
+            return
+        lane.full = False
+        lane.hear_spacing(-inf)
+        self._place(lane, now)
+
     def next_turns(self, *, now: float, room: int, claims: bool = True) -> list[LaneTurn]:
         """
         The next lanes in line, for `room` attempts in all at most; without `claims`, queued ones.
@@ -198,18 +207,19 @@ class Lanes:
         upcoming: NextDue,
         now: float,
         spaced_until: float = -inf,
+        full: bool = False,
         host: str | None = None,
     ) -> None:
         """
         Note what a turn's claim brought: `taken` attempts are now in flight.
 
         A claim that reached its limit means that more is due, from `last_due` on; otherwise
-        `upcoming` is what comes next. While the endpoint is failing, that is so in any case, and
-        nothing begins before `spaced_until`. `host` is the address to which they go, None if
-        unknown.
+        `upcoming` is what comes next. While the endpoint is failing, or at its limit, that is so in
+        any case, and nothing begins before `spaced_until`; if it is `full`, `freed` may end that
+        wait. `host` is the address to which they go, None if unknown.
         """
         lane = self._lanes[turn.webhook_id]
-        lane.spaced_until = spaced_until
+        lane.spaced_until, lane.full = spaced_until, full
         has_more = taken >= turn.limit and spaced_until == -inf
         lane.next_due = NextDue(now, last_due) if has_more else upcoming
         lane.in_flight += taken

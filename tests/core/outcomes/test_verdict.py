@@ -108,9 +108,13 @@ def test_the_attempt_after_the_last_step_of_the_schedule_ends_the_delivery() -> 
     assert verdict_on(503, ("retry-after", "120"), attempt=4).retry_in is None
 
 
-@given(outcome=outcomes, attempt=st.integers(1, 6), jitter=jitters)
-def test_the_parts_of_a_verdict_agree(outcome: Outcome, attempt: int, jitter: float) -> None:
-    verdict = judge(attempt, outcome, schedule=SCHEDULE, jitter=jitter, now=NOW)
+@given(outcome=outcomes, attempt=st.integers(1, 6), jitter=jitters, final=st.booleans())
+def test_the_parts_of_a_verdict_agree(
+    outcome: Outcome, attempt: int, jitter: float, final: bool
+) -> None:
+    verdict = judge(
+        attempt, outcome, schedule=SCHEDULE, jitter=jitter, now=NOW, client_errors_final=final
+    )
 
     response = outcome.result if isinstance(outcome.result, Response) else None
     assert verdict.delivered == (response is not None and 200 <= response.status < 300)
@@ -119,7 +123,11 @@ def test_the_parts_of_a_verdict_agree(outcome: Outcome, attempt: int, jitter: fl
     assert verdict.gone == (response is not None and response.status == 410)
     too_large = outcome.result if isinstance(outcome.result, Failure) else None
     assert verdict.too_large == (too_large is not None and too_large.kind == "too_large")
+    client_error = response is not None and response.status in set(range(400, 500)) - {
+        *(408, 425, 429)
+    }
     ends = verdict.delivered or verdict.too_large or attempt > len(SCHEDULE)
+    ends = ends or (final and client_error)
     assert (verdict.retry_in is None) == ends
     if verdict.retry_in is not None:
         least = SCHEDULE[attempt - 1]

@@ -56,7 +56,8 @@ class Webhook:
 class Simulation:
     """Lanes, their webhooks, and what happens next."""
 
-    def __init__(self, *, slots: int = 500, widest: int = 32) -> None:
+    def __init__(self, *, slots: int = 500, widest: int = 32, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         self.lanes = Lanes(slots=slots, widest=widest)
         self.now = 0.0
         self.most_in_flight: dict[TenantId, int] = defaultdict(int)
@@ -121,7 +122,7 @@ class Simulation:
             self.most_in_flight[webhook.tenant_id], self._in_flight[webhook.tenant_id]
         )
         seconds = webhook.answer(self.now)
-        took = TIMEOUT if seconds is None else seconds
+        took = self._timeout if seconds is None else seconds
         self._at(self.now + took, lambda: self._end(webhook, took, seconds is not None))
 
     def _end(self, webhook: Webhook, took: float, delivered: bool) -> None:

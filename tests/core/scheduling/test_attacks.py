@@ -48,6 +48,29 @@ def test_fresh_webhooks_that_hang_delay_no_other_tenant(webhooks: int, tenants: 
     assert [webhook.waits for webhook in fresh] == [[0.0]] * 20
 
 
+@pytest.mark.parametrize("proven", [False, True])
+def test_fifty_webhooks_that_hang_for_the_longest_timeout_delay_no_other_tenant(
+    proven: bool,
+) -> None:
+    """They have a timeout of 30 s each, and much to send; some were quick before."""
+    simulation = Simulation(timeout=30.0)
+    healthy = simulation.webhook(HEALTHY, quick, host=GOOD_HOST)
+    simulation.events(healthy, every=0.05, until=65.0)
+    for n in range(50):
+        bad = simulation.webhook(CROWD, down_from(5.0 if proven else 0.0), host=f"192.0.4.{n}")
+        simulation.events(bad, begin=1.0 + n / 1000, every=0.05, until=65.0)
+    fresh = [simulation.webhook(FRESH + n, quick) for n in range(20)]
+    for n, webhook in enumerate(fresh):
+        simulation.events(webhook, begin=1.1 + 3 * n, every=1.0)
+
+    simulation.run(66.0)
+
+    assert max(healthy.waits) == 0.0
+    assert [webhook.waits for webhook in fresh] == [[0.0]] * 20
+    # Seven eighths of all slots while they answer; what was in flight then is all that hangs.
+    assert simulation.most_in_flight[tenant(CROWD)] <= 440
+
+
 def test_a_thousand_tenants_that_hang_delay_no_webhook_that_answers_quickly() -> None:
     simulation = Simulation()
     healthy = healthy_webhook(simulation)
