@@ -51,6 +51,7 @@ OPERATIONS = [
         access=access_with(),
         emails=NotificationEmails(AllowedRecipients(), can_ask=False),
         deliveries_kept_for=timedelta(days=30),
+        schedules=frozenset(),
     )
 ]
 HOUR = timedelta(hours=1)

@@ -130,6 +130,38 @@ async def test_each_webhook_that_cannot_be_delivered_to_is_named_without_its_sec
     assert CANARY not in str(messages)
 
 
+async def test_options_that_are_not_used_as_they_are_stored_are_warnings(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    odd, other, named = [await app.webhook(tenant, "https://example.com") for _ in range(3)]
+    await app.db.execute(
+        "UPDATE webhooks SET timeout_ms = 0, max_per_second = 'NaN', max_in_flight = 0,"
+        " is_active = false WHERE id = $1",
+        odd,
+    )
+    for webhook, name in ((other, "gone"), (named, "quick")):
+        await app.db.execute(
+            "UPDATE webhooks SET retry_schedule = $1, timeout_ms = 30000 WHERE id = $2",
+            *(name, webhook),
+        )
+    (tmp_path / "config.toml").write_text('[delivery.retry_schedules]\nquick = ["1s"]\n')
+
+    code, messages = await checked(tmp_path, database)
+
+    found = [line for line in messages["warning"] if line.startswith("webhook: ")]
+    sentences = {line.partition(": ")[2].partition(": ")[2] for line in found}
+    assert code == 0
+    assert sentences == {
+        "timeout: 0 ms is not from 1s to 30s; 1s is used",
+        "maxPerSecond: nan is not from 0.1 to 10000; 10000 is used",
+        "maxInFlight: 0 is not from 1 to 256; 1 is used",
+        "retrySchedule: gone is not configured; the default schedule is used",
+    }
+    assert sum(str(odd) in line for line in found) == 3
+    assert sum(str(other) in line for line in found) == 1
+
+
 async def test_a_webhook_whose_headers_were_set_for_another_origin_is_a_warning(
     tmp_path: Path, database: str, app: Application
 ) -> None:

@@ -26,6 +26,7 @@ SENTENCES = {
     "model_type": "must be an object",
     "uuid_type": "must be a UUID",
     "uuid_parsing": "must be a UUID",
+    "float_type": "must be a number",
     "int_type": "must be an integer",
     "int_parsing": "must be an integer",
     "greater_than_equal": "must be at least {ge}",

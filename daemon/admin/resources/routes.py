@@ -1,5 +1,6 @@
 """All routes of the API, in the order of the documentation."""
 
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 from daemon.admin.api.auth import Access
@@ -40,14 +41,19 @@ def api_routes(
     limits: WebhookLimits,
     access: Access,
     emails: NotificationEmails,
+    schedules: AbstractSet[str],
     deliveries_kept_for: timedelta,
 ) -> list[Route]:
-    """Make every resource, and collect the operations that its methods declare."""
+    """
+    Make every resource, and collect the operations that its methods declare.
+
+    `schedules` are the names of the configured retry schedules.
+    """
     replay_starter = ReplayStarter(database, kept_for=deliveries_kept_for)
     resources = (
-        Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy), offload),
+        Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy), offload, schedules),
         WebhookDeletion(database),
-        WebhookActivation(database, vault, emails),
+        WebhookActivation(database, vault, emails, schedules),
         WebhookProbe(database),
         WebhookStats(database),
         SecretRotation(database, vault),

@@ -1,5 +1,6 @@
 """Webhooks: pause and resume."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from daemon.admin import schemas
@@ -20,6 +21,7 @@ class WebhookActivation:
     database: Database
     vault: Vault
     emails: NotificationEmails
+    schedules: AbstractSet[str]
 
     @operation(
         "POST /api/webhooks/{id}/pause",
@@ -57,4 +59,5 @@ class WebhookActivation:
                 "webhook",
             )
             await request.audit.write(db)
-        return ApiResponse(200, webhook_response(webhook, self.vault, self.emails.allowed))
+        shown = webhook_response(webhook, self.vault, self.emails.allowed, schedules=self.schedules)
+        return ApiResponse(200, shown)

@@ -1,11 +1,14 @@
 """Webhooks: create, list, retrieve, update."""
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
+from daemon.admin.resources.delivery_options import changed_options
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.origin_change import require_secrets_again
 from daemon.admin.resources.webhook_limits import WebhookQuota
@@ -28,12 +31,15 @@ from daemon.admin.views.webhooks import (
     webhooks_response,
 )
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.webhooks import WebhookEntry
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
 from daemon.secrets.new_secret import new_secret
 from daemon.store import email_confirmations, tenants, webhook_limits, webhooks
 from daemon.store.database import Database
+from daemon.store.delivery_options import set_options
+from daemon.store.session import Connection
 from daemon.store.webhooks import NoSuchTenantError
 
 
@@ -47,6 +53,7 @@ class Webhooks:
     emails: NotificationEmails
     quota: WebhookQuota
     offload: Offload
+    schedules: AbstractSet[str]
 
     @operation(
         "POST /api/webhooks",
@@ -70,7 +77,7 @@ class Webhooks:
         for settings that cannot be used, 429 at the limit of mails that ask for confirmation.
         """
         body: schemas.CreateWebhookRequest = request.body
-        settings, given = new_settings(body), given_members(body).keys() | {"endpoint_url"}
+        settings, given = new_settings(body), given_members(body)
         check_settings(settings, self.policy)
         secret = new_secret()
         client = await usable_certificate(
@@ -78,16 +85,20 @@ class Webhooks:
         )
         secrets = new_secrets(body, secret, self.vault, client=client)
         try:
-            async with self.database.locked(*_locks(request.tenant_id, given)) as db:
+            locks = _locks(request.tenant_id, given.keys() | {"endpoint_url"})
+            async with self.database.locked(*locks) as db:
                 await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
                 webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
+                webhook = await self._with_options(db, webhook, given)
                 webhook = await self.emails.record(db, webhook, body.notification_email)
                 await request.audit.write(db, created=webhook.id)
         except NoSuchTenantError:
             raise not_found("tenant") from None
-        shown = created_webhook_response(webhook, self.vault, self.emails.allowed, secret=secret)
+        shown = created_webhook_response(
+            *(webhook, self.vault, self.emails.allowed), schedules=self.schedules, secret=secret
+        )
         return ApiResponse(201, shown)
 
     @operation(
@@ -115,7 +126,10 @@ class Webhooks:
             stats = await summaries(db, ids) if ids else {}
         next_id = str(page[-1].id) if len(found) > query.limit else None
         shown = await webhooks_response(
-            page, self.vault, self.emails.allowed, stats=stats, next_id=next_id
+            *(page, self.vault, self.emails.allowed),
+            schedules=self.schedules,
+            stats=stats,
+            next_id=next_id,
         )
         return ApiResponse(200, shown)
 
@@ -131,7 +145,7 @@ class Webhooks:
         async with self.database.connection() as db:
             webhook = await webhooks.get(db, request.tenant_id, WebhookId(request.id))
         found = require_found(webhook, "webhook")
-        return ApiResponse(200, webhook_response(found, self.vault, self.emails.allowed))
+        return ApiResponse(200, self._shown(found))
 
     @operation(
         "PATCH /api/webhooks/{id}",
@@ -180,9 +194,23 @@ class Webhooks:
                 await webhooks.set_active(db, request.tenant_id, webhook_id, active=active)
             if "notification_email" in changes:
                 await self.emails.change(db, webhook, settings.notification_email)
+            await self._with_options(db, webhook, changes)
             webhook = await webhooks.update_settings(db, webhook_id, settings)
             await request.audit.write(db)
-        return ApiResponse(200, webhook_response(webhook, self.vault, self.emails.allowed))
+        return ApiResponse(200, self._shown(webhook))
+
+    async def _with_options(
+        self, db: Connection, webhook: WebhookEntry, given: Mapping[str, Any]
+    ) -> WebhookEntry:
+        """Store the options that are given, for a webhook that is locked or new."""
+        options = changed_options(given, webhook.options, schedules=self.schedules)
+        if options is None:
+            return webhook
+        await set_options(db, webhook.id, options)
+        return replace(webhook, options=options)
+
+    def _shown(self, webhook: WebhookEntry) -> schemas.Webhook:
+        return webhook_response(webhook, self.vault, self.emails.allowed, schedules=self.schedules)
 
 
 def _locks(tenant_id: TenantId, members: AbstractSet[str]) -> list[str]:

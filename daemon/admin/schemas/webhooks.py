@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from daemon.admin.schemas.base import RequestModel, ResponseModel
+from daemon.admin.schemas.delivery_options import InFlight, PerSecond, ScheduleName, Timeout
 from daemon.admin.schemas.event_filters import EventFilters
 from daemon.admin.schemas.fields import (
     Description,
@@ -56,6 +57,19 @@ class CreateWebhookRequest(RequestModel):
     Receives the notices about this webhook, in place of the administrators. Unless operators allow
     the address, it gets one mail first, and its owner has to confirm it.
     """
+    timeout: Timeout | None = None
+    """How long one attempt may take, from 1s to 30s. Null is the installation's default."""
+    max_per_second: PerSecond | None = None
+    """
+    The most attempts that begin in a second; 0.1 is one every ten seconds. Null is no limit. What
+    waits for its turn spends no attempt. Test events do not count.
+    """
+    max_in_flight: InFlight | None = None
+    """The most attempts at the same time. Null is no limit of its own. Test events do not count."""
+    retry_schedule: ScheduleName | None = None
+    """The name of a schedule that the installation offers. Null is its default."""
+    client_errors_final: bool = False
+    """Whether a status of 400 to 499 ends the delivery, other than 408, 425 and 429."""
 
 
 class UpdateWebhookRequest(RequestModel):
@@ -77,6 +91,11 @@ class UpdateWebhookRequest(RequestModel):
     """
     client_certificate: ClientCertificate | None = None
     notification_email: MailAddress | None = None
+    timeout: Timeout | None = None
+    max_per_second: PerSecond | None = None
+    max_in_flight: InFlight | None = None
+    retry_schedule: ScheduleName | None = None
+    client_errors_final: bool = False
 
 
 class Webhook(ResponseModel):
@@ -116,6 +135,12 @@ class Webhook(ResponseModel):
     Whether notices go to `notificationEmail`; false until its owner confirms it, null if there is
     none that can be mailed.
     """
+    timeout: str | None
+    """Null is the installation's default, here and below."""
+    max_per_second: float | None
+    max_in_flight: int | None
+    retry_schedule: str | None
+    client_errors_final: bool
     previous_secret_expires_at: datetime | None
     """Until then requests are signed with the previous secret too."""
     created_at: datetime | None

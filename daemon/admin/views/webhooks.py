@@ -1,10 +1,11 @@
 """Webhooks in responses, without their secrets."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from daemon.admin import schemas
+from daemon.admin.views.delivery_options import option_members
 from daemon.admin.views.json_text import json_fragment
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
@@ -19,6 +20,7 @@ from daemon.core.matching.type_names import (
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.core.policy.delivery_options import odd_options
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.mail_recipients import AllowedRecipients, needs_confirmation
 from daemon.core.unprintable import escape, escape_lines
@@ -38,10 +40,18 @@ NO_STATS: Mapping[WebhookId, schemas.StatsSummary] = MappingProxyType({})
 
 
 def webhook_response(
-    webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients
+    webhook: WebhookEntry,
+    vault: Vault,
+    allowed: AllowedRecipients,
+    *,
+    schedules: Container[str],
 ) -> schemas.Webhook:
-    """Show a webhook; header values are hidden. `allowed` addresses need no confirmation."""
-    return schemas.Webhook(**_members(webhook, vault, allowed))
+    """
+    Show a webhook; header values are hidden.
+
+    `allowed` addresses need no confirmation; `schedules` are the names of configured ones.
+    """
+    return schemas.Webhook(**_members(webhook, vault, allowed, schedules))
 
 
 async def webhooks_response(
@@ -49,29 +59,37 @@ async def webhooks_response(
     vault: Vault,
     allowed: AllowedRecipients,
     *,
+    schedules: Container[str],
     stats: Mapping[WebhookId, schemas.StatsSummary] = NO_STATS,
     next_id: str | None,
 ) -> schemas.WebhookList:
     """Show webhooks as `webhook_response` does, but without suggestions in their warnings."""
     shown, time_slice = [], TimeSlice()
     for each in webhooks:
-        members = _members(each, vault, allowed, suggestions=0)
+        members = _members(each, vault, allowed, schedules, suggestions=0)
         shown.append(schemas.ListedWebhook(**members, stats=stats.get(each.id)))
         await time_slice.yield_if_used()
     return schemas.WebhookList(webhooks=shown, next=next_id)
 
 
 def created_webhook_response(
-    webhook: WebhookEntry, vault: Vault, allowed: AllowedRecipients, *, secret: str
+    webhook: WebhookEntry,
+    vault: Vault,
+    allowed: AllowedRecipients,
+    *,
+    schedules: Container[str],
+    secret: str,
 ) -> schemas.CreatedWebhook:
     """Show a new webhook and, this once, its secret."""
-    return schemas.CreatedWebhook(**_members(webhook, vault, allowed), secret_key=secret)
+    members = _members(webhook, vault, allowed, schedules)
+    return schemas.CreatedWebhook(**members, secret_key=secret)
 
 
 def _members(
     webhook: WebhookEntry,
     vault: Vault,
     allowed: AllowedRecipients,
+    schedules: Container[str],
     *,
     suggestions: int = MOST_SUGGESTIONS,
 ) -> dict[str, Any]:
@@ -98,12 +116,14 @@ def _members(
         "has_client_certificate": secrets.client_certificate is not None,
         "notification_email": settings.notification_email,
         "notification_email_confirmed": confirmed,
+        **option_members(webhook.options),
         "previous_secret_expires_at": webhook.previous_secret_expires_at,
         "created_at": webhook.created_at,
         "updated_at": webhook.updated_at,
         "warnings": [
             *([UNCONFIRMED] if confirmed is False else []),
             *_origin_warnings(secrets, vault),
+            *odd_options(webhook.options, schedules),
             *_type_warnings(settings, suggestions=suggestions),
         ],
     }

@@ -67,7 +67,8 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
     vault.binding_pending = await unbound_secrets.any_waiting(db)
     async for finding in check_secrets(db, vault):
         yield finding
-    async for finding in check_webhooks(db, egress_policy(loaded), vault):
+    schedules = loaded.delivery.retry_schedules.keys()
+    async for finding in check_webhooks(db, egress_policy(loaded), vault, schedules=schedules):
         yield finding
     async for finding in check_limits(db, webhook_limits(loaded)):
         yield finding

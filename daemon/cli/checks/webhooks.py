@@ -1,6 +1,6 @@
 """Whether each webhook can be delivered to: its URL, filter, event types and credentials."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Sequence
 
 from daemon.cli.checks.finding import Finding, Status, error, ok, warning
 from daemon.core.errors import UnboundSecretError, UnreadableSecretError
@@ -11,6 +11,7 @@ from daemon.core.matching.type_names import listed_types, reason_against
 from daemon.core.model.attempts import Failure
 from daemon.core.model.secrets import Credentials
 from daemon.core.model.webhook_inspection import InspectedWebhook
+from daemon.core.policy.delivery_options import odd_options
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import judge_url
@@ -31,13 +32,21 @@ NO_KNOWN_TYPE = f"none of the {len(EVENT_TYPES)} event types"
 
 
 async def check_webhooks(
-    db: Connection, policy: EgressPolicy, vault: Vault
+    db: Connection, policy: EgressPolicy, vault: Vault, *, schedules: Container[str]
 ) -> AsyncIterator[Finding]:
-    """What is wrong with each webhook, then how many webhooks there are."""
+    """
+    What is wrong with each webhook, then how many webhooks there are.
+
+    `schedules` are the names of the configured retry schedules.
+    """
     active = paused = undeliverable = doubtful = without_type = 0
     async for webhook in every_webhook(db):
         active, paused = active + webhook.is_active, paused + (not webhook.is_active)
         findings = list(check_webhook(webhook, policy, vault))
+        findings += [
+            _about(webhook, Status.WARNING, sentence)
+            for sentence in odd_options(webhook.options, schedules)
+        ]
         undeliverable += any(finding.status is Status.ERROR for finding in findings)
         doubtful += webhook.is_active and bool(findings)
         for finding in findings:
