@@ -1,7 +1,7 @@
 """Field types that several schemas share: text, URLs, event types, mail addresses, headers."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
@@ -23,6 +23,18 @@ LINES = re.compile(r"[\t\n\r]")
 # Of mail addresses (RFC 5321, section 4.1.2).
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+
+
+def matching(pattern: str, sentence: str) -> tuple[AfterValidator, Any]:
+    """A string that matches `pattern` (valid in ECMA 262 and Python); else `sentence` is shown."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(sentence)
+        return text
+
+    return AfterValidator(check), Field(json_schema_extra={"pattern": pattern})
 
 
 def max_entries(limit: int) -> BeforeValidator:
