@@ -23,6 +23,7 @@ from daemon.store import (
     erasure_deliveries,
     erasure_events,
     erasure_webhooks,
+    webhook_history,
 )
 from daemon.store.database import Database
 from daemon.store.erasure import ErasureStep, TextCursor
@@ -92,6 +93,7 @@ class Erasure:
         if self._target.contact is None:
             async with self._database.connection() as db:
                 self._add(await erasure_access.count(db, self._target.tenant_id))
+                self._add(await webhook_history.count(db, self._target.tenant_id))
         return self._counts
 
     async def erase(self) -> ErasureCounts:
@@ -118,13 +120,10 @@ class Erasure:
                 break
         if everything:
             await self._erase_webhooks()
-            await self._repeat(
-                partial(
-                    erasure_access.erase_records,
-                    tenant_id=self._target.tenant_id,
-                    limit=RECORDS_PER_STEP,
+            for erase in (erasure_access.erase_records, webhook_history.erase):
+                await self._repeat(
+                    partial(erase, tenant_id=self._target.tenant_id, limit=RECORDS_PER_STEP)
                 )
-            )
         await self._repeat(partial(erasure_confirmations.erase, target=self._target))
         await self._repeat(
             partial(erasure_answers.erase, target=self._target, limit=RECORDS_PER_STEP)

@@ -26,6 +26,7 @@ from daemon.store import (
     retention,
     stats_folding,
     tenant_tokens,
+    webhook_history,
 )
 from daemon.store.advisory_locks import LockWatch
 from daemon.store.database import Database
@@ -162,6 +163,7 @@ def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> t
         ),
         OldestFirstPruner("replays", retention.delete_replays, RECORDS_AGE),
         OldestFirstPruner("notices", retention.delete_notices, RECORDS_AGE),
+        OldestFirstPruner("webhook_history", webhook_history.delete_expired, events),
         OldestFirstPruner("audit", audit_records.delete_expired, audit),
         OldestFirstPruner("tenant_tokens", tenant_tokens.delete_expired, timedelta(0)),
         OldestFirstPruner(

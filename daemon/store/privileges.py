@@ -10,6 +10,7 @@ NEEDED = {
     "webhook_events": ("SELECT", "UPDATE", "DELETE"),
     "webhook_event_inbox": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_subscription_changes": ("SELECT", "DELETE"),
+    "webhook_history": ("SELECT", "UPDATE", "DELETE"),
     "webhook_notices": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replays": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_replay_results": ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -92,6 +93,9 @@ DISABLED_TRIGGERS = """
                    ('webhooks_subscribed', 'webhooks'),
                    ('webhooks_switched', 'webhooks'),
                    ('webhooks_subscription_changed', 'webhooks'),
+                   ('webhooks_history_of_state', 'webhooks'),
+                   ('webhooks_history_of_settings', 'webhooks'),
+                   ('webhooks_history_of_deletion', 'webhooks'),
                    ('webhooks_secret_written', 'webhooks'),
                    ('webhooks_fresh_start', 'webhooks'),
                    ('webhooks_end_of_spacing', 'webhooks')) AS wanted (name, on_table)

@@ -98,6 +98,7 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhook_events_arrived",
             "webhook_exploded_bytes",
             "webhook_history_partitions",
+            "webhook_keep_history",
             "webhook_partition_deliveries",
             "webhook_partition_obstacles",
             "webhook_payload_bytes",

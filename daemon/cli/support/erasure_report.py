@@ -37,6 +37,7 @@ def listed(counts: ErasureCounts) -> str:
         (counts.tokens, "token", "tokens", 0, ""),
         (counts.audit, "audit record", "audit records", 0, ""),
         (counts.answers, "kept answer", "kept answers", 0, ""),
+        (counts.versions, "former webhook setting", "former webhook settings", 0, ""),
     )
     parts = [
         f"{count:,} {one if count == 1 else many}" + (f" ({some:,} {state})" if some else "")

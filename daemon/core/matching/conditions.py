@@ -19,6 +19,11 @@ from daemon.core.matching.paths import Path
 
 WORKSPACE_PATHS = (("workspace_id",), ("workspace", "id"), ("workspace", "name"))
 CAMPAIGN_PATHS = (("campaign_id",), ("campaign", "id"))
+# The members that stand for several paths.
+MEMBERS: dict[tuple[Path, ...], str] = {
+    WORKSPACE_PATHS: "workspaces",
+    CAMPAIGN_PATHS: "campaign_ids",
+}
 
 
 class MalformedFilterError(Exception):

@@ -59,7 +59,14 @@ class Matcher:
 
     def matches_type(self, event_type: str) -> bool:
         """Whether the webhook may get events of this type; the data may still not match."""
-        return all(types.matches(event_type) for types in self.types)
+        return self.refusing_types(event_type) is None
+
+    def refusing_types(self, event_type: str) -> int | None:
+        """Which of `types` is the first that does not match, by its index; None if all match."""
+        for index, types in enumerate(self.types):
+            if not types.matches(event_type):
+                return index
+        return None
 
     def matches_data(self, data: object) -> bool:
         """Whether the webhook may get events with this data; the type may still not match."""
@@ -72,7 +79,11 @@ class Matcher:
 
     def decide(self, data: EventData) -> Generator[None, None, bool]:
         """The same in pieces: the generator yields after each, and returns whether it matches."""
+        return (yield from self.unmet_condition(data)) is None
+
+    def unmet_condition(self, data: EventData) -> Generator[None, None, Condition | None]:
+        """The first condition that does not hold, in pieces; None if all hold."""
         for condition in self.conditions:
             if not (yield from condition.decide(data)):
-                return False
-        return True
+                return condition
+        return None

@@ -25,7 +25,7 @@ class ErasureCounts:
     `waiting` counts those of the events that have not been fanned out, `pending` those of the
     deliveries that have not been attempted. `confirmations` counts addresses that were asked to
     confirm that they get the tenant's notices. `answers` counts those of the API that are kept for
-    repeated requests.
+    repeated requests, `versions` former states of its webhooks.
     """
 
     events: int = 0
@@ -39,6 +39,7 @@ class ErasureCounts:
     tokens: int = 0
     audit: int = 0
     answers: int = 0
+    versions: int = 0
 
     def __add__(self, other: "ErasureCounts") -> "ErasureCounts":
         names = [field.name for field in fields(self)]

@@ -6,6 +6,7 @@ RETENTION_TABLES = (
     *("deliveries", "events", "replays", "notices"),
     *("confirmations", "mail_recipients"),
     *("audit", "tenant_tokens", "idempotency_keys", "subscription_changes", "stats"),
+    "webhook_history",
 )
 
 

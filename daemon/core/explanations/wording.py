@@ -1,0 +1,66 @@
+"""Words of explanations: sentences that a customer reads, or hears."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from daemon.core.matching.mismatch import (
+    ConditionMismatch,
+    Mismatch,
+    ShownValue,
+    TypeMismatch,
+)
+from daemon.core.model.explanations import Pause
+from daemon.core.unprintable import escape
+
+PAUSED_BY = {
+    "person": "by a person or by the application",
+    "failures": "by the daemon, because too many attempts in a row had failed",
+    "gone": "by the daemon, because the receiver had answered 410 Gone",
+}
+
+
+def moment(at: datetime | None) -> str:
+    """`2025-11-25 14:30:00 UTC`."""
+    return "a time that is not stored" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def length(time: timedelta) -> str:
+    """`30 days`, or `12 hours` where it is less than two days."""
+    hours = time // timedelta(hours=1)
+    return f"{time.days} days" if time.days > 1 else f"{hours} hour{'' if hours == 1 else 's'}"
+
+
+def mismatch_sentence(mismatch: Mismatch, event_type: str) -> str:
+    """Why a subscription did not match, with what was found and what was wanted."""
+    match mismatch:
+        case TypeMismatch(member, wanted):
+            types = _either(wanted) if wanted else "nothing that can be read"
+            name = escape(event_type) or "events without a type"
+            return f"The webhook had not subscribed to {name}: its {member} wanted {types}."
+        case ConditionMismatch(member, path, found, wanted):
+            name = escape(path)
+            of_member = "" if member == "filters" else f" ({member})"
+            if found:
+                return (
+                    f"Its {name} is {_listed(found, 'and')}, and the webhook{of_member} wanted "
+                    + (f"{_either(wanted)}.")
+                )
+            return f"It has no {name}, and the webhook{of_member} wanted {_either(wanted)}."
+
+
+def pause_sentence(pause: Pause) -> str:
+    """When a webhook was paused, by whom, and until when."""
+    since = "" if pause.since is None else f" since {moment(pause.since)}"
+    until = "and still is" if pause.until is None else f"until {moment(pause.until)}"
+    by = PAUSED_BY.get(pause.by, escape(pause.by))
+    return f"The webhook was paused{since}, {by}, {until}."
+
+
+def _either(values: Sequence[ShownValue]) -> str:
+    return _listed(values, "or")
+
+
+def _listed(values: Sequence[ShownValue], last: str) -> str:
+    shown = [escape(json.dumps(value, ensure_ascii=False)) for value in values]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {last} {shown[-1]}"
