@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from daemon.core.explanations.attempts import explain_attempts
-from daemon.core.explanations.settings import explain_settings
+from daemon.core.explanations.settings import Question, explain_settings
 from daemon.core.model.explanations import (
     ExplainedEvent,
     ExplainedWebhook,
@@ -13,7 +13,7 @@ from daemon.core.model.explanations import (
     Waiting,
 )
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.explain.event_data import UNREADABLE, stored_data
+from daemon.explain.event_data import data_of
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import erasure_webhooks, explained_events, webhook_history
 from daemon.store.session import Connection
@@ -88,10 +88,7 @@ async def _explain(
     if event is None:
         return None
     waiting = await explained_events.waiting(db, event.tenant_id, webhook.id, [event_id])
-    data = UNREADABLE
-    if any(each.event_filters is not None for each in webhook.versions):
-        data = await stored_data(db, event_id)
-    steps = explain_settings(
-        event, webhook, data, waiting=waiting.get(event_id, Waiting.NO), kept=kept
-    )
+    filters = any(each.event_filters is not None for each in webhook.versions)
+    question = Question(event, webhook, await data_of(db, event_id) if filters else None)
+    steps = explain_settings(question, waiting=waiting.get(event_id, Waiting.NO), kept=kept)
     return await TimeSlice(patient=True).run(steps)

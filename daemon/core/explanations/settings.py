@@ -84,12 +84,9 @@ def refusal(question: Question, version: WebhookVersion) -> Refusal:
         sentence = mismatch_sentence(types, event_type)
         return Explanation(Outcome.NOT_SUBSCRIBED, sentence, mismatch=types)
     if matcher.needs_data:
-        if stored.data is None:
-            return Explanation(
-                Outcome.TOO_LARGE,
-                "Its data are too large to be compared with the webhook's filter.",
-            )
-        mismatch = yield from data_mismatch(matcher, stored.data)
+        if data is None:
+            return Explanation(Outcome.TOO_LARGE, TOO_LARGE_TO_MATCH)
+        mismatch = yield from data_mismatch(matcher, data)
         if mismatch is not None:
             sentence = mismatch_sentence(mismatch, event_type)
             return Explanation(Outcome.FILTERED, sentence, mismatch=mismatch)

@@ -41,12 +41,8 @@ def mismatch_sentence(mismatch: Mismatch, event_type: str) -> str:
         case ConditionMismatch(member, path, found, wanted):
             name = escape(path)
             of_member = "" if member == "filters" else f" ({member})"
-            if found:
-                return (
-                    f"Its {name} is {_listed(found, 'and')}, and the webhook{of_member} wanted "
-                    + (f"{_either(wanted)}.")
-                )
-            return f"It has no {name}, and the webhook{of_member} wanted {_either(wanted)}."
+            has = f"Its {name} is {_listed(found, 'and')}" if found else f"It has no {name}"
+            return f"{has}, and the webhook{of_member} wanted {_either(wanted)}."
 
 
 def pause_sentence(pause: Pause) -> str:
