@@ -27,6 +27,8 @@ from daemon.core.scheduling.leases import lease_of
 from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
+from daemon.explain.explainer import Explainer
+from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
 from daemon.maintenance.history_partitions import HistoryPartitions
 from daemon.maintenance.resealing import Resealer
@@ -101,6 +103,7 @@ class Components:
     readiness: Readiness
     metrics: Metrics
     heartbeats: Heartbeats
+    counts: UndeliveredCounts
     intake: tuple[Loop, ...]  # the loops that take on new work; they stop first
 
 
@@ -125,13 +128,16 @@ def build(config: Config, database: Database) -> Components:
         metrics=metrics,
     )
     partitions = HistoryPartitions(database, retention=config.retention.deliveries)
+    counts = UndeliveredCounts(
+        database, deliveries=config.retention.deliveries, events=config.retention.events
+    )
     replayer = Replayer(
         database, lanes, waker, kept_for=config.retention.deliveries, metrics=metrics
     )
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
         *(pipeline.lane_sync, pipeline.listener),
-        *(replayer, resealer, retention, partitions, schema_watch),
+        *(replayer, resealer, retention, partitions, schema_watch, counts),
         *(StatsFolding(database), ApplicationRows(database)),
     )
     return Components(
@@ -144,6 +150,7 @@ def build(config: Config, database: Database) -> Components:
         readiness=Readiness(heartbeats, schema_watch, lag=lambda: _lag(pipeline)),
         metrics=metrics,
         heartbeats=heartbeats,
+        counts=counts,
         intake=intake if notifier is None else (*intake, notifier),
     )
 
@@ -288,6 +295,8 @@ def _add_api(
         ),
         deliveries_kept_for=config.retention.deliveries,
         schedules=config.delivery.retry_schedules.keys(),
+        explainer=Explainer(config.retention.deliveries, config.retention.events),
+        counts=components.counts,
     )
     proxies = trusted_proxies(config)
     audit_log = AuditLog(audit_database, peer_of=partial(peer_of, proxies=proxies))

@@ -36,7 +36,7 @@ DECLARE
     most_filter_bytes CONSTANT bigint := 65536;
     most_types_bytes CONSTANT bigint := 66400;
     began timestamptz;
-    types text[] := OLD.event_types;
+    types text[];
     filters text;
     surplus bigint[];
 BEGIN
@@ -56,6 +56,7 @@ BEGIN
                                              WHERE m.name = '0017_webhook_history'::text) THEN
         began := OLD.created_at;
     END IF;
+    types := OLD.event_types;
     IF pg_catalog.pg_column_size(types)::bigint > most_types_bytes
        OR pg_catalog.cardinality(types) > 100
        OR pg_catalog.pg_column_size(pg_catalog.array_cat(types, ARRAY[]::text[]))::bigint

@@ -52,7 +52,7 @@ class Explainer:
         webhook = await webhook_history.get(db, tenant_id, webhook_id)
         if webhook is None:
             return UnknownObject("webhook")
-        kept = await self._kept(db)
+        kept = await self.kept(db)
         event = await explained_events.get(db, tenant_id, event_id)
         explanation = await _explain(db, event_id, event, webhook, kept)
         if explanation is None:
@@ -70,7 +70,8 @@ class Explainer:
         ]
         return [each for each in explained if isinstance(each, ExplainedDelivery)]
 
-    async def _kept(self, db: Connection) -> Kept:
+    async def kept(self, db: Connection) -> Kept:
+        """The database's time, and how long rows are kept."""
         return await explained_events.kept(db, deliveries=self.deliveries, events=self.events)
 
 

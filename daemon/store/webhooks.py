@@ -46,6 +46,8 @@ def _entry(row: Any) -> WebhookEntry:
         unconfirmed_email=row["unconfirmed_email"],
         next_probe_at=row["next_probe_at"] if row["is_active"] and row["is_failing"] else None,
         options=delivery_options(row["options"]),
+        failing_since=row["failing_since"] if row["is_failing"] else None,
+        failed_probes=row["failed_probes"] if row["is_failing"] else 0,
     )
 
 

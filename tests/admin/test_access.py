@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from daemon.admin.api.auth import Access
+from daemon.admin.api.operation import Operation
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.routes import api_routes
 from daemon.config import Config, OperatorToken
@@ -52,6 +53,8 @@ OPERATIONS = [
         emails=NotificationEmails(AllowedRecipients(), can_ask=False),
         deliveries_kept_for=timedelta(days=30),
         schedules=frozenset(),
+        explainer=UNUSED,
+        counts=UNUSED,
     )
 ]
 HOUR = timedelta(hours=1)
@@ -298,7 +301,7 @@ async def test_objects_of_another_tenant_do_not_exist_for_any_operation(
         found = {}
         for operation in OPERATIONS:
             if operation.has_id and not operation.operator_only:
-                path = operation.path.replace("{id}", ids[operation.id_of])
+                path = path_of(operation, ids)
                 body = BODIES.get(operation.operation_id)
                 found[operation.operation_id] = (
                     await theirs.call(operation.method, path, body)
@@ -314,7 +317,7 @@ async def test_objects_of_another_tenant_do_not_exist_for_any_operation(
             operation.operation_id: (
                 await mine.call(
                     operation.method,
-                    operation.path.replace("{id}", ids[operation.id_of]),
+                    path_of(operation, ids),
                     BODIES.get(operation.operation_id),
                 )
             ).status
@@ -327,6 +330,12 @@ async def test_objects_of_another_tenant_do_not_exist_for_any_operation(
         assert lists == [[], []]
         assert set(reached.values()) == {200}
         assert await state(app) == before
+
+
+def path_of(operation: Operation, ids: dict[str, str]) -> str:
+    """The path of a valid request for one of these objects."""
+    path = operation.path.replace("{id}", ids[operation.id_of])
+    return f"{path}?eventId={ids['event']}" if operation.operation_id == "explainEvent" else path
 
 
 async def state(app: Application) -> list[object]:

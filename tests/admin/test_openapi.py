@@ -26,7 +26,8 @@ from tests.support.hostile import OK, hostile, responding_with
 CALLS = {
     "POST /api/webhooks", "GET /api/webhooks", "GET /api/webhooks/{id}",
     "PATCH /api/webhooks/{id}", "DELETE /api/webhooks/{id}", "POST /api/webhooks/{id}/pause",
-    "POST /api/webhooks/{id}/probe",
+    "POST /api/webhooks/{id}/probe", "GET /api/webhooks/{id}/explain",
+    "GET /api/webhooks/{id}/undelivered", "POST /api/filters/preview",
     "POST /api/webhooks/{id}/resume", "POST /api/webhooks/{id}/rotate-secret",
     "POST /api/webhooks/{id}/test", "GET /api/webhooks/{id}/deliveries",
     "GET /api/webhooks/{id}/stats", "GET /api/deliveries",

@@ -126,6 +126,8 @@ BAIT_TRIGGERS = {
     "webhook_events_arrived": "CREATE TRIGGER t AFTER INSERT ON bait"
     " REFERENCING NEW TABLE AS arrived"
     " FOR EACH STATEMENT EXECUTE FUNCTION public.webhook_events_arrived()",
+    "webhook_keep_history": "CREATE TRIGGER t AFTER INSERT ON bait"
+    " FOR EACH ROW EXECUTE FUNCTION public.webhook_keep_history()",
     "webhook_subscription_changed": "CREATE TRIGGER t AFTER INSERT ON bait"
     " FOR EACH ROW EXECUTE FUNCTION public.webhook_subscription_changed()",
 }

@@ -66,7 +66,8 @@ class Operation:
     `responses` maps each success status to its description and model. `problems` lists the error
     statuses beyond those that every operation can have. `id_of` names the object that the `{id}`
     of the path identifies, or that the operation creates. With `dry_run`, the body has a member of
-    this name that makes the operation change nothing.
+    this name that makes the operation change nothing; one that `only_reads` never changes anything,
+    whatever its method.
     """
 
     method_and_path: str
@@ -85,6 +86,7 @@ class Operation:
     operator_only: bool = False
     tenant_optional: bool = False  # for operators
     dry_run: bool = False
+    only_reads: bool = False
 
     def __call__(self, handler: HandlerMethod) -> HandlerMethod:
         """Declare that this method of a resource class handles the operation."""
@@ -104,7 +106,7 @@ class Operation:
     @property
     def may_only_read(self) -> bool:
         """Whether no request of this operation changes anything."""
-        return self.method in {"GET", "HEAD"}
+        return self.only_reads or self.method in {"GET", "HEAD"}
 
     def changes(self, body: Any) -> bool:
         """Whether a request with this body may change something, or send something."""

@@ -10,6 +10,7 @@ from daemon.admin.resources.deliveries import Deliveries
 from daemon.admin.resources.delivery_search import DeliverySearch
 from daemon.admin.resources.event_types import EventTypes
 from daemon.admin.resources.events import Events
+from daemon.admin.resources.explanations import Explanations
 from daemon.admin.resources.failed_deliveries import FailedDeliveries
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.replay_starter import ReplayStarter
@@ -17,6 +18,7 @@ from daemon.admin.resources.replays import Replays
 from daemon.admin.resources.secret_rotation import SecretRotation
 from daemon.admin.resources.tenant_tokens import TenantTokens
 from daemon.admin.resources.test_events import TestEvents
+from daemon.admin.resources.undelivered_events import UndeliveredEvents
 from daemon.admin.resources.webhook_activation import WebhookActivation
 from daemon.admin.resources.webhook_deletion import WebhookDeletion
 from daemon.admin.resources.webhook_limits import WebhookQuota
@@ -25,6 +27,8 @@ from daemon.admin.resources.webhook_stats import WebhookStats
 from daemon.admin.resources.webhooks import Webhooks
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.webhook_limits import WebhookLimits
+from daemon.explain.explainer import Explainer
+from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
@@ -43,6 +47,8 @@ def api_routes(
     emails: NotificationEmails,
     schedules: AbstractSet[str],
     deliveries_kept_for: timedelta,
+    explainer: Explainer,
+    counts: UndeliveredCounts,
 ) -> list[Route]:
     """
     Make every resource, and collect the operations that its methods declare.
@@ -62,6 +68,8 @@ def api_routes(
         Deliveries(database, offload),
         Events(database),
         EventTypes(),
+        Explanations(database, explainer),
+        UndeliveredEvents(database, explainer, counts),
         Replays(database, replay_starter),
         FailedDeliveries(database, replay_starter),
         TenantTokens(database, access.tenant_tokens),

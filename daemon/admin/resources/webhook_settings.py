@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from daemon.admin import schemas
 from daemon.admin.api.problems import invalid_member
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
+from daemon.core.matching.matcher import Matcher
 from daemon.core.model.webhooks import WebhookSettings
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
@@ -52,9 +53,21 @@ def check_settings(settings: WebhookSettings, policy: EgressPolicy) -> None:
     url = judge_url(settings.endpoint_url, policy)
     if isinstance(url, Refusal):
         raise invalid_member("endpointUrl", url.reason)
-    matcher = compile_subscription(settings.event_types, settings.event_filters)
+    _usable(settings.event_types, settings.event_filters)
+
+
+def usable_subscription(
+    event_types: Iterable[str] | None, event_filters: schemas.EventFilters | None
+) -> Matcher:
+    """Compile a subscription. Raises Problem (422) for one that no webhook could have."""
+    return _usable(_event_types(event_types), _event_filters(event_filters))
+
+
+def _usable(event_types: tuple[str, ...] | None, event_filters: str | None) -> Matcher:
+    matcher = compile_subscription(event_types, event_filters)
     if isinstance(matcher, UnusableFilter):
         raise invalid_member("eventFilters", matcher.reason)
+    return matcher
 
 
 def _event_types(names: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -25,6 +25,19 @@ from daemon.admin.schemas.events import (
     TypeFacet,
 )
 from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
+from daemon.admin.schemas.explanations import (
+    ExplainQuery,
+    Explanation,
+    FilterPreview,
+    FilterPreviewRequest,
+    Mismatch,
+    Pause,
+    PendingAttempt,
+    PreviewedEvent,
+    UndeliveredEvent,
+    UndeliveredEvents,
+    UndeliveredQuery,
+)
 from daemon.admin.schemas.problem import FieldError, Problem
 from daemon.admin.schemas.replays import (
     CreateReplayRequest,
@@ -83,9 +96,17 @@ __all__ = [
     "EventType",
     "EventTypeList",
     "EventsQuery",
+    "ExplainQuery",
+    "Explanation",
     "FailedTestEvent",
     "FieldError",
+    "FilterPreview",
+    "FilterPreviewRequest",
     "ListedWebhook",
+    "Mismatch",
+    "Pause",
+    "PendingAttempt",
+    "PreviewedEvent",
     "Problem",
     "ReceivedResponse",
     "Replay",
@@ -108,6 +129,9 @@ __all__ = [
     "TimeRange",
     "Timing",
     "TypeFacet",
+    "UndeliveredEvent",
+    "UndeliveredEvents",
+    "UndeliveredQuery",
     "UpdateWebhookRequest",
     "Webhook",
     "WebhookList",

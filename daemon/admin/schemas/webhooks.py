@@ -116,6 +116,12 @@ class Webhook(ResponseModel):
     """
     is_active: bool
     is_failing: bool
+    state: Literal["active", "failing", "paused"]
+    """`failing`: attempts are spaced out until one succeeds; `paused`: none is made."""
+    failing_since: datetime | None
+    """When it began to fail; null if it is not failing."""
+    failed_probes: int
+    """How many of the attempts that were begun since then have failed."""
     consecutive_failures: int
     next_probe_at: datetime | None
     """

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from daemon.core.explanations.wording import length, mismatch_sentence, moment, pause_sentence
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.matching.event_data import EventData
+from daemon.core.matching.matcher import Matcher
 from daemon.core.matching.mismatch import data_mismatch, type_mismatch
 from daemon.core.model.explanations import (
     ExplainedEvent,
@@ -75,8 +76,18 @@ def version_at(webhook: ExplainedWebhook, at: datetime) -> WebhookVersion | None
 
 def refusal(question: Question, version: WebhookVersion) -> Refusal:
     """Why the webhook, as it was then, did not get the event; None if it did. In pieces."""
-    event_type, data = question.event.type, question.data
     matcher = compile_subscription(version.event_types, version.event_filters)
+    refused = yield from subscription_refusal(matcher, question.event.type, question.data)
+    if refused is not None or version.is_active:
+        return refused
+    pause = _pause(question.webhook, version)
+    return Explanation(Outcome.PAUSED, pause_sentence(pause), pause=pause)
+
+
+def subscription_refusal(
+    matcher: Matcher | UnusableFilter, event_type: str, data: EventData | None
+) -> Refusal:
+    """Why a subscription does not match an event; None if it does. In pieces."""
     if isinstance(matcher, UnusableFilter):
         reason = f"The webhook's filter could not be used: {escape(matcher.reason)}"
         return Explanation(Outcome.FILTERED, reason)
@@ -90,10 +101,7 @@ def refusal(question: Question, version: WebhookVersion) -> Refusal:
         if mismatch is not None:
             sentence = mismatch_sentence(mismatch, event_type)
             return Explanation(Outcome.FILTERED, sentence, mismatch=mismatch)
-    if version.is_active:
-        return None
-    pause = _pause(question.webhook, version)
-    return Explanation(Outcome.PAUSED, pause_sentence(pause), pause=pause)
+    return None
 
 
 def _pause(webhook: ExplainedWebhook, version: WebhookVersion) -> Pause:

@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from daemon.core.model.delivery_options import DEFAULT_OPTIONS, DeliveryOptions
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
+
+
+class WebhookState(StrEnum):
+    """What a webhook gets at present."""
+
+    ACTIVE = "active"
+    FAILING = "failing"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,8 @@ class WebhookEntry:
 
     `filter_error` is why its filter matches no event, `paused_reason` why it is paused,
     `unconfirmed_email` the key of an address that the API stored and nobody has confirmed. While it
-    is failing, `next_probe_at` is when the next attempt may begin; None if attempts are not spaced.
+    is failing since `failing_since`, `failed_probes` attempts have failed, and `next_probe_at` is
+    when the next one may begin; None if attempts are not spaced.
     """
 
     id: WebhookId
@@ -47,3 +57,12 @@ class WebhookEntry:
     unconfirmed_email: str | None = None
     next_probe_at: datetime | None = None
     options: DeliveryOptions = DEFAULT_OPTIONS
+    failing_since: datetime | None = None
+    failed_probes: int = 0
+
+    @property
+    def state(self) -> WebhookState:
+        """What it gets: everything, spaced attempts, or nothing."""
+        if not self.is_active:
+            return WebhookState.PAUSED
+        return WebhookState.FAILING if self.is_failing else WebhookState.ACTIVE

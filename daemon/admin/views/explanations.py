@@ -1,0 +1,102 @@
+"""Explanations, previews and undelivered events in responses."""
+
+from datetime import datetime
+
+from daemon.admin import schemas
+from daemon.admin.resources.cursor import next_cursor
+from daemon.core.matching.mismatch import ConditionMismatch, Mismatch, TypeMismatch
+from daemon.core.model.cursor import Cursor
+from daemon.core.model.explanations import Explanation
+from daemon.core.model.undelivered import UndeliveredEvent
+from daemon.core.unprintable import escape
+from daemon.core.wire.event_ids import public_event_id
+from daemon.explain.explainer import ExplainedDelivery
+from daemon.explain.filter_preview import FilterPreview, PreviewedEvent
+
+
+def explanation_response(explained: ExplainedDelivery) -> schemas.Explanation:
+    """Show what became of an event at a webhook."""
+    told = explained.explanation
+    return schemas.Explanation(
+        event_id=explained.event_id,
+        message_id=public_event_id(explained.event_id),
+        webhook_id=explained.webhook.id,
+        received_at=None if explained.event is None else explained.event.at,
+        outcome=told.outcome.value,
+        reason=told.reason,
+        mismatch=_mismatch(told.mismatch),
+        pause=_pause(told),
+        pending=_pending(told),
+        at=told.since,
+        error=told.error and escape(told.error),
+        delivery_ids=list(told.deliveries),
+    )
+
+
+def preview_response(preview: FilterPreview) -> schemas.FilterPreview:
+    """Show how many events a subscription matches, with examples."""
+    return schemas.FilterPreview(
+        looked=preview.looked,
+        matched=preview.matched,
+        skipped=preview.skipped,
+        looked_up_to=None if preview.oldest is None else preview.oldest.created_at,
+        examples=[_previewed(each) for each in preview.examples],
+    )
+
+
+def undelivered_response(event: UndeliveredEvent) -> schemas.UndeliveredEvent:
+    """Show an event that was not delivered."""
+    return schemas.UndeliveredEvent(
+        id=event.event.id,
+        message_id=public_event_id(event.event.id),
+        type=event.event.type,
+        created_at=event.created_at,
+        outcome=event.explanation.outcome.value,
+        reason=event.explanation.reason,
+    )
+
+
+def place(cursor: Cursor | None) -> tuple[str | None, datetime | None]:
+    """The cursor of a next page, and the time that it stands for."""
+    return next_cursor(cursor), None if cursor is None else cursor.at
+
+
+def _previewed(previewed: PreviewedEvent) -> schemas.PreviewedEvent:
+    event, refusal = previewed.event, previewed.refusal
+    return schemas.PreviewedEvent(
+        id=event.id,
+        message_id=public_event_id(event.id),
+        type=event.type,
+        created_at=event.created_at,
+        outcome="matched" if refusal is None else refusal.outcome.value,
+        reason=None if refusal is None else refusal.reason,
+        mismatch=None if refusal is None else _mismatch(refusal.mismatch),
+    )
+
+
+def _mismatch(mismatch: Mismatch | None) -> schemas.Mismatch | None:
+    match mismatch:
+        case None:
+            return None
+        case TypeMismatch(member, wanted):
+            return schemas.Mismatch(member=member, path=None, found=None, wanted=list(wanted))
+        case ConditionMismatch(member, path, found, wanted):
+            return schemas.Mismatch(
+                member=member, path=path, found=list(found), wanted=list(wanted)
+            )
+
+
+def _pause(told: Explanation) -> schemas.Pause | None:
+    if told.pause is None:
+        return None
+    return schemas.Pause(by=told.pause.by, from_=told.pause.since, to=told.pause.until)
+
+
+def _pending(told: Explanation) -> schemas.PendingAttempt | None:
+    if told.pending is None:
+        return None
+    return schemas.PendingAttempt(
+        attempt_number=told.pending.number,
+        waits_for=told.pending.waits_for.value,
+        due_at=told.pending.due_at,
+    )
