@@ -1,0 +1,180 @@
+"""Explanations, previews of filters and undelivered events over the API."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.support.api_client import ApiClient, serving_api
+from tests.support.application import Application
+from tests.support.daemons import until
+from tests.support.deliveries import settled
+from tests.support.failing import set_failing
+from tests.support.receiver import Receiver, Reply
+from tests.support.replays import YESTERDAY, store_events
+
+
+@pytest.fixture
+async def tenant(app: Application) -> UUID:
+    return await app.tenant()
+
+
+@pytest.fixture
+async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+    async with serving_api(database, tenant) as caller:
+        yield caller
+
+
+async def test_an_event_is_explained_by_either_id_also_at_a_deleted_webhook(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    good = await app.webhook(tenant, receiver.url)
+    picky = await app.webhook(tenant, receiver.url, filters={"filters": {"contact.tags": "vip"}})
+    paused = await app.webhook(tenant, receiver.url)
+    assert (await api.post(f"/api/webhooks/{paused}/pause")).status == 200
+    event = await app.event(tenant, {"contact": {"tags": ["new", "\u202e"]}})
+    await until(lambda: settled(app, good, "success", 1))
+    [sent] = await app.deliveries(good)
+
+    delivered = (await api.get(f"/api/webhooks/{good}/explain", eventId=event)).json
+    path = f"/api/webhooks/{picky}/explain"
+    filtered = (await api.get(path, eventId=f"evt_{event.hex}")).json
+    at_paused = (await api.get(f"/api/webhooks/{paused}/explain", eventId=event)).json
+    await api.delete(f"/api/webhooks/{picky}")
+    deleted = (await api.get(path, eventId=event)).json
+
+    assert delivered["outcome"] == "delivered"
+    assert delivered["deliveryIds"] == [str(sent["id"])]
+    assert delivered["messageId"] == f"evt_{event.hex}"
+    assert filtered["outcome"] == deleted["outcome"] == "filtered"
+    told = filtered["mismatch"]
+    assert (told["member"], told["path"], told["wanted"]) == ("filters", "contact.tags", ["vip"])
+    assert set(told["found"]) == {"new", "\u202e"}
+    assert "\\u202e" in filtered["reason"]
+    assert at_paused["outcome"] == "paused"
+    assert at_paused["pause"]["by"] == "person"
+    assert at_paused["pause"]["from"] < at_paused["receivedAt"]
+    assert at_paused["pause"]["to"] is None
+
+
+async def test_what_is_unknown_or_another_tenant_s_is_a_404_and_an_odd_id_a_422(
+    api: ApiClient, app: Application, tenant: UUID
+) -> None:
+    webhook = await app.webhook(tenant, "https://a.example")
+    other = await app.tenant()
+    theirs = await app.event(other)
+    path = f"/api/webhooks/{webhook}/explain"
+
+    answers = [
+        await api.get(path, eventId=theirs),
+        await api.get(path, eventId=uuid4()),
+        await api.get(f"/api/webhooks/{uuid4()}/explain", eventId=theirs),
+        await api.as_tenant(other).get(path, eventId=theirs),
+        await api.as_tenant(other).get(f"/api/webhooks/{webhook}/undelivered"),
+        await api.get(path, eventId="evt_test_x"),
+        await api.get(path),
+    ]
+
+    assert [each.status for each in answers] == [404, 404, 404, 404, 404, 422, 422]
+    assert answers[0].error == "eventId: this tenant has no event with this id"
+    assert answers[2].error == "this tenant has no webhook with this id"
+
+
+async def test_a_preview_counts_the_latest_events_and_shows_some_of_each_kind(
+    api: ApiClient, app: Application, tenant: UUID
+) -> None:
+    await app.db.execute("ALTER TABLE webhook_events DISABLE TRIGGER webhook_events_arrived")
+    for n in range(12):
+        await app.event(tenant, {"n": n % 3}, type="email.sent" if n < 5 else "email.opened")
+    await app.event(tenant, {"n": 1, "x": "x" * 70_000})
+    await app.event(await app.tenant(), {"n": 1})
+    body = {"eventTypes": ["email.opened"], "eventFilters": {"filters": {"n": [1, 2]}}}
+    token = await api.post("/api/tenant-tokens", {"tenantId": str(tenant), "scope": "read"})
+
+    found = (await api.with_token(token.json["token"]).post("/api/filters/preview", body)).json
+    everything = (await api.post("/api/filters/preview", {})).json
+    audit = (await api.get("/api/audit")).json["records"]
+
+    kinds = [each["outcome"] for each in found["examples"]]
+    assert (found["looked"], found["matched"], found["skipped"]) == (13, 5, 1)
+    assert {each: kinds.count(each) for each in kinds} == {
+        "matched": 3,
+        "filtered": 2,
+        "not_subscribed": 3,
+    }
+    [filtered, *_] = [each for each in found["examples"] if each["outcome"] == "filtered"]
+    assert filtered["reason"] == "Its n is 0, and the webhook wanted 1 or 2."
+    assert filtered["mismatch"]["found"] == [0]
+    assert (everything["looked"], everything["matched"]) == (13, 13)
+    assert everything["lookedUpTo"] is not None
+    assert "previewFilter" not in {each["action"] for each in audit}
+
+
+async def test_a_preview_refuses_what_a_webhook_could_not_have_and_an_empty_tenant_has_none(
+    api: ApiClient, tenant: UUID
+) -> None:
+    bad: Any = {"eventFilters": {"filters": {"a..b": 1}}}
+    webhook = {"name": "w", "endpointUrl": "https://example.com/"}
+
+    refused = await api.post("/api/filters/preview", bad)
+    same = await api.post("/api/webhooks", webhook | bad)
+    empty = (await api.post("/api/filters/preview", {"eventTypes": ["a.*"]})).json
+
+    assert (refused.status, refused.error) == (same.status, same.error)
+    assert refused.status == 422
+    assert (empty["looked"], empty["examples"], empty["lookedUpTo"]) == (0, [], None)
+
+
+async def test_undelivered_events_are_listed_by_pages_and_counted(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    webhook = await app.webhook(tenant, receiver.url)
+    await app.db.execute("UPDATE webhooks SET created_at = '2020-01-01T00:00:00Z'")
+    events = await store_events(app, tenant, 7)
+    await app.db.execute("UPDATE webhook_events SET received_at = created_at")
+    window = {"from": YESTERDAY.isoformat(), "to": (YESTERDAY + timedelta(hours=1)).isoformat()}
+    path = f"/api/webhooks/{webhook}/undelivered"
+    pages = [(await api.get(path, limit=3, **window)).json]
+    while pages[-1]["next"] is not None:
+        pages.append((await api.get(path, limit=3, before=pages[-1]["next"], **window)).json)
+
+    async def counted() -> bool:
+        return bool((await api.get(path, **window)).json["complete"])
+
+    await until(counted)
+    last = (await api.get(path, **window)).json
+    outside = (await api.get(path)).json
+    empty_range = await api.get(path, **{"from": window["to"], "to": window["from"]})
+
+    listed = [each["id"] for page in pages for each in page["events"]]
+    assert listed == [str(each) for each in reversed(events)]
+    assert [len(page["events"]) for page in pages[:2]] == [3, 3]
+    assert {each["outcome"] for each in last["events"]} == {"unknown"}
+    assert (last["total"], last["unknown"], last["countedUpTo"]) == (7, 0, None)
+    assert last["from"] == YESTERDAY.isoformat().replace("+00:00", "Z")
+    assert outside["events"] == [] or outside["from"] <= last["from"]
+    assert empty_range.status == 422
+
+
+async def test_a_webhook_shows_what_the_spacing_of_its_attempts_does(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(500)
+    webhook = await app.webhook(tenant, receiver.url)
+    path = f"/api/webhooks/{webhook}"
+    active = (await api.get(path)).json
+    await set_failing(app, webhook)
+    await app.db.execute("UPDATE webhooks SET failed_probes = 3")
+    failing = (await api.get(path)).json
+    await api.post(f"{path}/pause")
+    paused = (await api.get(path)).json
+
+    assert [each["state"] for each in (active, failing, paused)] == ["active", "failing", "paused"]
+    assert [active[name] for name in ("failingSince", "failedProbes", "nextProbeAt")] == [
+        *(None, 0, None),
+    ]
+    assert failing["failedProbes"] == 3
+    assert failing["failingSince"] < failing["nextProbeAt"]
+    assert paused["nextProbeAt"] is None
