@@ -50,7 +50,9 @@ def _register() -> None:
     """Import the commands, which register themselves; each imports heavy modules when it runs."""
     from daemon.cli import (  # noqa: F401
         check,
+        explain,
         forget,
+        list_webhooks,
         listen,
         migrate,
         replay,
@@ -58,6 +60,7 @@ def _register() -> None:
         root,
         rotate_secret,
         run,
+        show,
         trigger,
         verify,
     )

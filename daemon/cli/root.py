@@ -16,8 +16,8 @@ QUOTED = re.compile(r"^'(?:[^']*/ )?([^']+)': (?:Input )?")
 
 # As a new user needs them, not alphabetically.
 ORDER = (
-    "demo", "run", "migrate", "check", "trigger", "listen", "verify", "rotate-secret", "retry",
-    "replay", "forget",
+    "demo", "run", "migrate", "check", "trigger", "listen", "verify", "list", "show", "explain",
+    "rotate-secret", "retry", "replay", "forget",
 )  # fmt: skip
 
 

@@ -102,8 +102,6 @@ async def test_pauses_corrected_filters_and_exhausted_deliveries_are_undelivered
     await app.db.execute(
         "INSERT INTO webhook_event_inbox (event_id, tenant_id) VALUES ($1, $2)", waiting, tenant
     )
-    assert clicked  # of a type that the webhook does not want
-
     found, unknown, _ = await read(app, question_for(tenant, webhook))
 
     assert {each.event.id: each.explanation.outcome for each in found} == {
@@ -112,6 +110,7 @@ async def test_pauses_corrected_filters_and_exhausted_deliveries_are_undelivered
         missed: Outcome.UNKNOWN,
         too_large: Outcome.TOO_LARGE,
     }
+    assert clicked not in {each.event.id for each in found}  # of a type that it does not want
     assert unknown == 0
     assert await read(app, question_for(tenant, other, since=datetime.now(UTC) - HOUR)) == (
         *([], 0, 1),
@@ -175,7 +174,7 @@ async def test_every_event_is_looked_at_once_in_steps_that_read_little(
     with app.db.query_logger(asked.append):
         found, _, steps = await read(app, question_for(tenant, webhook))
 
-    assert [each.event.id for each in found].count(events[1]) == 1
+    assert len(found) == 90
     assert {each.event.id for each in found} == set(events[1::2])
     assert steps >= 180 / 40
     reads = [each for each in asked if each.query in {undelivered.LIST_EVENTS, undelivered.PROBE}]

@@ -8,8 +8,8 @@ from functools import partial
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import Problem, require_found
-from daemon.admin.resources.cursor import page_start
-from daemon.admin.views.explanations import place, undelivered_response
+from daemon.admin.resources.cursor import next_cursor, page_start
+from daemon.admin.views.explanations import undelivered_response
 from daemon.core.model.cursor import FIRST_ID, Cursor
 from daemon.core.model.explanations import ExplainedWebhook, Kept
 from daemon.core.model.ids import WebhookId
@@ -68,15 +68,14 @@ class UndeliveredEvents:
         count = self.counts.count_of(question, webhook, asked=(query.from_, query.to))
         start = min(before, Cursor(until, FIRST_ID), key=lambda each: (each.at, each.id))
         events, end = await self._page(question, webhook, kept, start, query.limit)
-        following, looked_up_to = place(end)
         return ApiResponse(
             200,
             schemas.UndeliveredEvents(
                 from_=since,
                 to=until,
                 events=[undelivered_response(each) for each in events],
-                next=following,
-                looked_up_to=looked_up_to,
+                next=next_cursor(end),
+                looked_up_to=None if end is None else end.at,
                 total=count.total,
                 unknown=count.unknown,
                 complete=count.is_complete,

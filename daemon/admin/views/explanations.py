@@ -1,11 +1,7 @@
 """Explanations, previews and undelivered events in responses."""
 
-from datetime import datetime
-
 from daemon.admin import schemas
-from daemon.admin.resources.cursor import next_cursor
 from daemon.core.matching.mismatch import ConditionMismatch, Mismatch, TypeMismatch
-from daemon.core.model.cursor import Cursor
 from daemon.core.model.explanations import Explanation
 from daemon.core.model.undelivered import UndeliveredEvent
 from daemon.core.unprintable import escape
@@ -54,11 +50,6 @@ def undelivered_response(event: UndeliveredEvent) -> schemas.UndeliveredEvent:
         outcome=event.explanation.outcome.value,
         reason=event.explanation.reason,
     )
-
-
-def place(cursor: Cursor | None) -> tuple[str | None, datetime | None]:
-    """The cursor of a next page, and the time that it stands for."""
-    return next_cursor(cursor), None if cursor is None else cursor.at
 
 
 def _previewed(previewed: PreviewedEvent) -> schemas.PreviewedEvent:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -23,6 +24,10 @@ def switch(name: str, description: str) -> Any:
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="The configuration file.", show_default=False, metavar="FILE"),
+]
+TenantOption = Annotated[
+    UUID | None,
+    typer.Option(help="Only what belongs to this tenant.", show_default=False, metavar="UUID"),
 ]
 JsonOption = Annotated[bool, switch("--json", "Print JSON, for programs.")]
 

@@ -10,11 +10,18 @@ from daemon.core.model.secrets import StoredSecrets
 
 
 class WebhookState(StrEnum):
-    """What a webhook gets at present."""
+    """What a webhook gets at present: everything, spaced attempts, or nothing."""
 
     ACTIVE = "active"
     FAILING = "failing"
     PAUSED = "paused"
+
+
+def state_of(*, is_active: bool, is_failing: bool) -> WebhookState:
+    """The state of a webhook with these columns."""
+    if not is_active:
+        return WebhookState.PAUSED
+    return WebhookState.FAILING if is_failing else WebhookState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,5 @@ class WebhookEntry:
 
     @property
     def state(self) -> WebhookState:
-        """What it gets: everything, spaced attempts, or nothing."""
-        if not self.is_active:
-            return WebhookState.PAUSED
-        return WebhookState.FAILING if self.is_failing else WebhookState.ACTIVE
+        """What it gets at present."""
+        return state_of(is_active=self.is_active, is_failing=self.is_failing)
