@@ -45,17 +45,21 @@ async def tenant_of(db: Connection, event_id: EventId) -> TenantId | None:
 
 
 LIST_ATTEMPTS = """
-    -- A range of keys, as in `store.attempt_chains`. What decides comes first: the application may
-    -- have written any number of rows.
-    SELECT d.id, coalesce(d.status, '') AS status, d.attempt_number, d.attempted_at,
-           d.next_retry_at, d.too_large, left(d.error_message, 500) AS error,
-           coalesce(d.leased_until >= now(), false) AS in_flight
-      FROM webhook_deliveries AS d
-     WHERE (d.event_id, d.webhook_id) >= ($1, $2) AND (d.event_id, d.webhook_id) <= ($1, $2)
-     ORDER BY d.status::text IS NOT DISTINCT FROM 'success' DESC,
-              d.status::text IS NOT DISTINCT FROM 'pending_retry' DESC,
-              d.attempted_at DESC NULLS LAST, d.id DESC
-     LIMIT $3
+    -- A range of keys, as in `store.attempt_chains`; LATERAL, or the planner may start parallel
+    -- workers for it. What decides comes first: the application may have written many rows.
+    SELECT found.*
+      FROM pg_catalog.unnest(ARRAY[$1::uuid]) AS asked (event_id)
+     CROSS JOIN LATERAL (
+            SELECT d.id, coalesce(d.status, '') AS status, d.attempt_number, d.attempted_at,
+                   d.next_retry_at, d.too_large, left(d.error_message, 500) AS error,
+                   coalesce(d.leased_until >= now(), false) AS in_flight
+              FROM webhook_deliveries AS d
+             WHERE (d.event_id, d.webhook_id) >= (asked.event_id, $2)
+               AND (d.event_id, d.webhook_id) <= (asked.event_id, $2)
+             ORDER BY d.status::text IS NOT DISTINCT FROM 'success' DESC,
+                      d.status::text IS NOT DISTINCT FROM 'pending_retry' DESC,
+                      d.attempted_at DESC NULLS LAST, d.id DESC
+             LIMIT $3) AS found
 """
 
 

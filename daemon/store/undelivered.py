@@ -18,7 +18,7 @@ from daemon.core.model.undelivered import ProbedEvent, UndeliveredQuestion
 from daemon.store.session import Connection
 
 EVENTS_READ = 500
-EVENTS_PROBED = 150
+EVENTS_PROBED = 100
 ATTEMPTS_READ = 5_000
 
 LIST_EVENTS = """
