@@ -8,7 +8,7 @@ next attempts of deliveries whose results are being stored.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from daemon.core.errors import WebhookdError
@@ -110,6 +110,7 @@ class Erasure:
             await self._repeat(
                 partial(erasure_access.erase_tokens, tenant_id=self._target.tenant_id)
             )
+            await self._repeat(self._erase_history)
             await self._repeat(partial(erasure_webhooks.pause, tenant_id=self._target.tenant_id))
         async with self._database.connection() as db:
             began = await erasure.one_minute_ago(db)
@@ -120,10 +121,14 @@ class Erasure:
                 break
         if everything:
             await self._erase_webhooks()
-            for erase in (erasure_access.erase_records, webhook_history.erase):
-                await self._repeat(
-                    partial(erase, tenant_id=self._target.tenant_id, limit=RECORDS_PER_STEP)
+            await self._repeat(
+                partial(
+                    erasure_access.erase_records,
+                    tenant_id=self._target.tenant_id,
+                    limit=RECORDS_PER_STEP,
                 )
+            )
+            await self._repeat(self._erase_own_history)
         await self._repeat(partial(erasure_confirmations.erase, target=self._target))
         await self._repeat(
             partial(erasure_answers.erase, target=self._target, limit=RECORDS_PER_STEP)
@@ -170,6 +175,13 @@ class Erasure:
         erase = partial(erasure_webhooks.erase, tenant_id=self._target.tenant_id)
         for webhook_id in await self._webhook_ids():
             await self._repeat(partial(erase, webhook_id=webhook_id))
+
+    async def _erase_history(self, db: Connection) -> ErasureStep:
+        return await webhook_history.erase(db, self._target.tenant_id, limit=RECORDS_PER_STEP)
+
+    async def _erase_own_history(self, db: Connection) -> ErasureStep:
+        """What the erasure itself has added, by pausing and deleting webhooks: not counted."""
+        return replace(await self._erase_history(db), erased=ErasureCounts())
 
     async def _repeat(self, step: Callable[[Connection], Awaitable[ErasureStep]]) -> None:
         """Repeat the step, each in a transaction of its own, until no rows remain."""

@@ -68,6 +68,7 @@ def counts_of_deliveries(rows: Sequence[Any]) -> ErasureCounts:
 HAS_DATA = """
     SELECT EXISTS (SELECT FROM webhooks WHERE tenant_id = $1)
         OR EXISTS (SELECT FROM webhook_events WHERE tenant_id = $1)
+        OR EXISTS (SELECT FROM webhook_history WHERE tenant_id = $1)
 """
 
 

@@ -122,6 +122,7 @@ async def test_all_data_of_a_tenant_is_erased(
         "tokens": 0,
         "audit": 0,
         "answers": 0,
+        "versions": 0,
     }
     assert await count_in(app, "webhooks") == 0
     # The erasure itself is on record: who, when, and the tenant's id.

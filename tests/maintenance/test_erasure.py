@@ -40,6 +40,9 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         for _ in range(1500):
             await stored_key(app, each)
         await stored_event(app, each, at="NULL")
+        former = await app.webhook(each, "https://example.com")
+        await app.db.execute("UPDATE webhooks SET event_types = '{a}' WHERE id = $1", former)
+        await app.db.execute("DELETE FROM webhooks WHERE id = $1", former)
     await stored_event(app, tenant, waiting=True)
     everything = ErasureCounts(
         events=3002,
@@ -53,6 +56,7 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         tokens=1,
         audit=2500,
         answers=1500,
+        versions=2,
     )
 
     before = await counted(database, tenant)
@@ -65,6 +69,7 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         *("webhooks", "webhook_events", "webhook_replays", "webhook_notices"),
         "webhook_email_confirmations",
         *("webhook_audit", "webhook_tenant_tokens", "webhook_idempotency_keys"),
+        "webhook_history",
     ):
         assert await count_in(app, f"{table} WHERE tenant_id = '{tenant}'") == 0
         assert await count_in(app, f"{table} WHERE tenant_id = '{other}'") > 0
