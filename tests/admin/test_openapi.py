@@ -54,6 +54,19 @@ def test_every_link_refers_to_an_existing_operation() -> None:
     assert {link.operation_id for each in OPERATIONS for link in each.links.values()} <= ids
 
 
+def test_only_the_event_to_explain_is_a_required_query_parameter() -> None:
+    paths = openapi.document(OPERATIONS)["paths"]
+
+    required = [
+        (path, parameter["name"])
+        for path, each in paths.items()
+        for operation in each.values()
+        for parameter in operation["parameters"]
+        if parameter["in"] == "query" and parameter["required"]
+    ]
+    assert required == [("/api/webhooks/{id}/explain", "eventId")]
+
+
 def test_a_test_event_can_have_any_type_and_the_13_are_examples() -> None:
     described = schemas.TestEventRequest.model_json_schema()["properties"]["eventType"]
 

@@ -61,17 +61,18 @@ def _close_dictionaries(schema: Any) -> Any:
 
 
 def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
-    """The OpenAPI parameters of a query model; all of them are optional."""
-    properties = model.model_json_schema(by_alias=True)["properties"]
+    """The OpenAPI parameters of a query model."""
+    schema_of_model = model.model_json_schema(by_alias=True)
+    required = schema_of_model.get("required", ())
     return [
         {
             "name": name,
             "in": "query",
-            "required": False,
+            "required": name in required,
             "description": schema.pop("description", ""),
             "schema": _without_null(schema),
         }
-        for name, schema in properties.items()
+        for name, schema in schema_of_model["properties"].items()
     ]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
-from daemon.admin.api.problems import Problem, require_found
+from daemon.admin.api.problems import require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.explanations import undelivered_response
 from daemon.core.model.cursor import FIRST_ID, Cursor
@@ -49,7 +49,7 @@ class UndeliveredEvents:
         responses={200: ("A page of undelivered events.", schemas.UndeliveredEvents)},
     )
     async def list_page(self, request: ApiRequest) -> ApiResponse:
-        """Raises Problem: 404 for an unknown webhook or `before`, 422 for an empty time range."""
+        """Raises Problem (404) for an unknown webhook or `before`."""
         query: schemas.UndeliveredQuery = request.query
         async with self.database.connection() as db:
             webhook = require_found(
@@ -111,9 +111,5 @@ class UndeliveredEvents:
 def _range(query: schemas.UndeliveredQuery, now: datetime) -> tuple[datetime, datetime]:
     until = now if query.to is None else query.to
     if query.from_ is not None:
-        since = query.from_
-    else:
-        since = max(until, EARLIEST + DEFAULT_RANGE) - DEFAULT_RANGE
-    if since >= until:
-        raise Problem(422, "from: must be before to, which defaults to the current time")
-    return since, until
+        return query.from_, until
+    return max(until, EARLIEST + DEFAULT_RANGE) - DEFAULT_RANGE, until
