@@ -27,6 +27,7 @@ from daemon.core.scheduling.leases import lease_of
 from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
+from daemon.explain.event_data import EventDataReader
 from daemon.explain.explainer import Explainer
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
@@ -295,7 +296,10 @@ def _add_api(
         ),
         deliveries_kept_for=config.retention.deliveries,
         schedules=config.delivery.retry_schedules.keys(),
-        explainer=Explainer(config.retention.deliveries, config.retention.events),
+        explainer=Explainer(
+            *(config.retention.deliveries, config.retention.events),
+            EventDataReader(components.offload),
+        ),
         counts=components.counts,
     )
     proxies = trusted_proxies(config)

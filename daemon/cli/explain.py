@@ -54,9 +54,12 @@ async def _explain(
     """Raises WebhookdError for an event or a webhook that the tenant does not have."""
     from daemon.cli.support.databases import verified_connection
     from daemon.core.model.ids import EventId, TenantId, WebhookId
+    from daemon.explain.event_data import EventDataReader
     from daemon.explain.explainer import Explainer, UnknownObject
+    from daemon.runtime.offload import Offload
 
-    explainer = Explainer(config.retention.deliveries, config.retention.events)
+    retention, reader = config.retention, EventDataReader(Offload())
+    explainer = Explainer(retention.deliveries, retention.events, reader)
     async with verified_connection(config) as db:
         owner = await _tenant_of(db, event_id, webhook)
         if owner is None or tenant not in {None, owner}:

@@ -1,28 +1,51 @@
-"""Stored data of events as matchers see them, within bounds of size."""
+"""
+An event's data as matchers see them, however large fan-out compares them.
 
-from collections.abc import AsyncIterator, Sequence
+The rule: of large data, which take thirty times their size once they are parsed, one event's at a
+time are in memory, and a thread parses them.
+"""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from daemon.core.errors import MemoryBusyError
 from daemon.core.matching.event_data import EventData
 from daemon.core.model.ids import EventId
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
-from daemon.runtime.time_slice import TimeSlice
+from daemon.runtime.offload import Offload
+from daemon.store import stored_events
+from daemon.store.payload_size import measure_event
 from daemon.store.session import Connection
-from daemon.store.stored_events import readable_data
 
 
-async def data_of(db: Connection, event_id: EventId) -> EventData | None:
-    """Read the data of one event; None if they are larger than fan-out compares."""
-    async for _, data in each_data(db, [event_id], most_bytes=MATCHED_BYTES):
-        return data
-    return None
+class EventDataReader:
+    """Reads the data of one event at a time."""
 
+    def __init__(self, offload: Offload) -> None:
+        self._offload = offload
+        self._large = asyncio.Lock()
 
-async def each_data(
-    db: Connection, events: Sequence[EventId], *, most_bytes: int
-) -> AsyncIterator[tuple[EventId, EventData]]:
-    """Yield the data of those of these events that print at most `most_bytes`."""
-    time_slice = TimeSlice(patient=True)
-    async for event_id, text in readable_data(db, events, most_bytes=most_bytes):
-        yield event_id, EventData(parse_json(text))
-        await time_slice.yield_if_used()
+    @asynccontextmanager
+    async def data_of(self, db: Connection, event_id: EventId) -> AsyncIterator[EventData | None]:
+        """
+        Lend the data of an event for the block; None if they are larger than fan-out compares.
+
+        Raises MemoryBusyError while another event's large data are lent.
+        """
+        texts = await stored_events.quick_data(db, [event_id])
+        if event_id in texts:
+            yield EventData(parse_json(texts[event_id]))
+            return
+        size = await measure_event(db, event_id, most_bytes=MATCHED_BYTES)
+        if size > MATCHED_BYTES:
+            yield None
+            return
+        if self._large.locked():
+            raise MemoryBusyError("the data of another large event are being compared: try again")
+        async with self._large:
+            text = await stored_events.data_of(db, event_id)
+            parse = partial(parse_json, text)
+            yield EventData(await self._offload.run(parse, size=len(text or "")))

@@ -13,7 +13,7 @@ from daemon.core.model.explanations import (
     Waiting,
 )
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.explain.event_data import data_of
+from daemon.explain.event_data import EventDataReader
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import erasure_webhooks, explained_events, webhook_history
 from daemon.store.session import Connection
@@ -44,17 +44,22 @@ class Explainer:
 
     deliveries: timedelta
     events: timedelta
+    reader: EventDataReader
 
     async def explain(
         self, db: Connection, tenant_id: TenantId, event_id: EventId, webhook_id: WebhookId
     ) -> ExplainedDelivery | UnknownObject:
-        """Explain an event at a webhook of the tenant, deleted ones included."""
+        """
+        Explain an event at a webhook of the tenant, deleted ones included.
+
+        Raises MemoryBusyError as `EventDataReader` does.
+        """
         webhook = await webhook_history.get(db, tenant_id, webhook_id)
         if webhook is None:
             return UnknownObject("webhook")
         kept = await self.kept(db)
         event = await explained_events.get(db, tenant_id, event_id)
-        explanation = await _explain(db, event_id, event, webhook, kept)
+        explanation = await self._explain(db, event_id, event, webhook, kept)
         if explanation is None:
             return UnknownObject("event")
         return ExplainedDelivery(event_id, event, webhook, explanation)
@@ -74,22 +79,28 @@ class Explainer:
         """The database's time, and how long rows are kept."""
         return await explained_events.kept(db, deliveries=self.deliveries, events=self.events)
 
+    async def _explain(
+        self,
+        db: Connection,
+        event_id: EventId,
+        event: ExplainedEvent | None,
+        webhook: ExplainedWebhook,
+        kept: Kept,
+    ) -> Explanation | None:
+        """Explain; None if nothing is stored of the event at this webhook."""
+        attempts = await explained_events.attempts(db, event_id, webhook.id)
+        if attempts:
+            return explain_attempts(attempts, webhook, now=kept.now)
+        if event is None:
+            return None
+        waiting = await explained_events.waiting(db, event.tenant_id, webhook.id, [event_id])
+        state = waiting.get(event_id, Waiting.NO)
+        if not any(each.event_filters is not None for each in webhook.versions):
+            return await _from_settings(Question(event, webhook, None), state, kept)
+        async with self.reader.data_of(db, event_id) as data:
+            return await _from_settings(Question(event, webhook, data), state, kept)
 
-async def _explain(
-    db: Connection,
-    event_id: EventId,
-    event: ExplainedEvent | None,
-    webhook: ExplainedWebhook,
-    kept: Kept,
-) -> Explanation | None:
-    """Explain; None if nothing is stored of the event at this webhook."""
-    attempts = await explained_events.attempts(db, event_id, webhook.id)
-    if attempts:
-        return explain_attempts(attempts, webhook, now=kept.now)
-    if event is None:
-        return None
-    waiting = await explained_events.waiting(db, event.tenant_id, webhook.id, [event_id])
-    filters = any(each.event_filters is not None for each in webhook.versions)
-    question = Question(event, webhook, await data_of(db, event_id) if filters else None)
-    steps = explain_settings(question, waiting=waiting.get(event_id, Waiting.NO), kept=kept)
+
+async def _from_settings(question: Question, waiting: Waiting, kept: Kept) -> Explanation:
+    steps = explain_settings(question, waiting=waiting, kept=kept)
     return await TimeSlice(patient=True).run(steps)

@@ -8,17 +8,21 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from daemon.core.errors import MemoryBusyError
 from daemon.core.matching.mismatch import ConditionMismatch, TypeMismatch
 from daemon.core.model.explanations import Explanation, Outcome, Pause, WaitsFor
 from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.explain.event_data import EventDataReader
 from daemon.explain.explainer import Explainer, UnknownObject
+from daemon.runtime.offload import Offload
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import SHORT, insert_delivery, settled
 from tests.support.failing import set_failing
 from tests.support.receiver import Receiver, Reply
 
-EXPLAINER = Explainer(deliveries=timedelta(days=30), events=timedelta(days=90))
+READER = EventDataReader(Offload())
+EXPLAINER = Explainer(timedelta(days=30), timedelta(days=90), READER)
 URL = "https://a.example"
 
 Explain = Callable[[UUID, UUID], Awaitable[Explanation]]
@@ -184,6 +188,21 @@ async def test_a_webhook_of_later_and_data_too_large_to_compare_are_told(
 
     assert (await explain(event, later)).outcome is Outcome.CREATED_LATER
     assert (await explain(event, filtered)).outcome is Outcome.TOO_LARGE
+
+
+async def test_large_data_are_compared_of_one_event_at_a_time(
+    app: Application, tenant: UUID, explain: Explain
+) -> None:
+    webhook = await app.webhook(tenant, URL, filters={"filters": {"a": 1}})
+    small = await taken(app, tenant, {"a": 2})
+    large = await taken(app, tenant, {"a": 2, "x": "x" * (7 * 1024 * 1024)})
+    async with READER.data_of(app.db, EventId(large)):
+        of_small = await explain(small, webhook)
+        with pytest.raises(MemoryBusyError, match="try again"):
+            await explain(large, webhook)
+
+    assert of_small.outcome is Outcome.FILTERED
+    assert (await explain(large, webhook)).outcome is Outcome.FILTERED
 
 
 async def test_an_event_that_waits_is_pending_unless_the_webhook_refuses_it(

@@ -11,9 +11,11 @@ from daemon.core.model.cursor import Cursor
 from daemon.core.model.explanations import Outcome
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.undelivered import UndeliveredEvent, UndeliveredQuestion
+from daemon.explain.event_data import EventDataReader
 from daemon.explain.explainer import Explainer
 from daemon.explain.undelivered import explain_missed, read_step
 from daemon.explain.undelivered_counts import UndeliveredCounts
+from daemon.runtime.offload import Offload
 from daemon.store import undelivered, webhook_history
 from daemon.store.database import Database
 from tests.support.application import Application
@@ -22,7 +24,7 @@ from tests.support.postgres import most_rows_read
 from tests.support.replays import HOUR, YESTERDAY, store_events
 
 AGES = {"deliveries": timedelta(days=30), "events": timedelta(days=90)}
-EXPLAINER = Explainer(**AGES)
+EXPLAINER = Explainer(**AGES, reader=EventDataReader(Offload()))
 URL = "https://a.example"
 
 

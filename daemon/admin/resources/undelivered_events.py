@@ -13,9 +13,9 @@ from daemon.admin.views.explanations import undelivered_response
 from daemon.core.model.cursor import FIRST_ID, Cursor
 from daemon.core.model.explanations import ExplainedWebhook, Kept
 from daemon.core.model.ids import WebhookId
-from daemon.core.model.undelivered import UndeliveredEvent, UndeliveredQuestion
+from daemon.core.model.undelivered import ProbedEvent, UndeliveredEvent, UndeliveredQuestion
 from daemon.explain.explainer import Explainer
-from daemon.explain.undelivered import Missed, explain_missed, read_step
+from daemon.explain.undelivered import explain_missed, read_step
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.store import stored_events, webhook_history
 from daemon.store.database import Database
@@ -93,7 +93,7 @@ class UndeliveredEvents:
     ) -> tuple[list[UndeliveredEvent], Cursor | None]:
         """The next events, and where they end: after `limit` of them, or when time is up."""
         ends = time.monotonic() + MOST_SECONDS
-        found: list[Missed] = []
+        found: list[ProbedEvent] = []
         before: Cursor | None = start
         while before is not None and len(found) < limit and time.monotonic() < ends:
             async with self.database.connection() as db:
@@ -101,7 +101,7 @@ class UndeliveredEvents:
             found += step.missed
             before = step.end
         if len(found) > limit:
-            last = found[limit - 1].probed
+            last = found[limit - 1]
             before = Cursor(last.created_at, last.event.id)
         async with self.database.connection() as db:
             events = [await explain_missed(db, webhook, kept, each) for each in found[:limit]]
