@@ -2,7 +2,8 @@
 An event's data as matchers see them, however large fan-out compares them.
 
 The rule: of large data, which take thirty times their size once they are parsed, one event's at a
-time are in memory, and a thread parses them.
+time are in memory, and a thread parses them. Tenants take turns: each has one large event in the
+line at most.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from functools import partial
 
 from daemon.core.errors import MemoryBusyError
 from daemon.core.matching.event_data import EventData
-from daemon.core.model.ids import EventId
+from daemon.core.model.ids import EventId, TenantId
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
 from daemon.runtime.offload import Offload
@@ -27,13 +28,16 @@ class EventDataReader:
     def __init__(self, offload: Offload) -> None:
         self._offload = offload
         self._large = asyncio.Lock()
+        self._in_line: set[TenantId] = set()
 
     @asynccontextmanager
-    async def data_of(self, db: Connection, event_id: EventId) -> AsyncIterator[EventData | None]:
+    async def data_of(
+        self, db: Connection, tenant_id: TenantId, event_id: EventId
+    ) -> AsyncIterator[EventData | None]:
         """
         Lend the data of an event for the block; None if they are larger than fan-out compares.
 
-        Raises MemoryBusyError while another event's large data are lent.
+        Raises MemoryBusyError while another large event of the tenant is in the line.
         """
         texts = await stored_events.quick_data(db, [event_id])
         if event_id in texts:
@@ -43,9 +47,13 @@ class EventDataReader:
         if size > MATCHED_BYTES:
             yield None
             return
-        if self._large.locked():
+        if tenant_id in self._in_line:
             raise MemoryBusyError("the data of another large event are being compared: try again")
-        async with self._large:
-            text = await stored_events.data_of(db, event_id)
-            parse = partial(parse_json, text)
-            yield EventData(await self._offload.run(parse, size=len(text or "")))
+        self._in_line.add(tenant_id)
+        try:
+            async with self._large:
+                text = await stored_events.data_of(db, event_id)
+                parse = partial(parse_json, text)
+                yield EventData(await self._offload.run(parse, size=len(text or "")))
+        finally:
+            self._in_line.discard(tenant_id)

@@ -97,7 +97,7 @@ class Explainer:
         state = waiting.get(event_id, Waiting.NO)
         if not any(each.event_filters is not None for each in webhook.versions):
             return await _from_settings(Question(event, webhook, None), state, kept)
-        async with self.reader.data_of(db, event_id) as data:
+        async with self.reader.data_of(db, event.tenant_id, event_id) as data:
             return await _from_settings(Question(event, webhook, data), state, kept)
 
 

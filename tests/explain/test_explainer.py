@@ -1,5 +1,6 @@
 """What became of an event at a webhook: each outcome, from what is stored."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -190,19 +191,30 @@ async def test_a_webhook_of_later_and_data_too_large_to_compare_are_told(
     assert (await explain(event, filtered)).outcome is Outcome.TOO_LARGE
 
 
-async def test_large_data_are_compared_of_one_event_at_a_time(
-    app: Application, tenant: UUID, explain: Explain
+async def test_large_data_are_compared_of_one_event_at_a_time_and_by_tenant_in_turn(
+    app: Application, database: str, tenant: UUID, explain: Explain
 ) -> None:
     webhook = await app.webhook(tenant, URL, filters={"filters": {"a": 1}})
     small = await taken(app, tenant, {"a": 2})
     large = await taken(app, tenant, {"a": 2, "x": "x" * (7 * 1024 * 1024)})
-    async with READER.data_of(app.db, EventId(large)):
+    other = TenantId(await app.tenant())
+    theirs = await app.webhook(other, URL, filters={"filters": {"a": 1}})
+    their_large = EventId(await taken(app, other, {"x": "x" * 100_000}))
+    connection = await asyncpg.connect(database)
+    async with READER.data_of(app.db, TenantId(tenant), EventId(large)):
         of_small = await explain(small, webhook)
         with pytest.raises(MemoryBusyError, match="try again"):
             await explain(large, webhook)
+        waiting = asyncio.create_task(
+            EXPLAINER.explain(connection, other, their_large, WebhookId(theirs))
+        )
+        await until(lambda: other in READER._in_line)
+        assert not waiting.done()
 
+    assert not isinstance(await waiting, UnknownObject)
     assert of_small.outcome is Outcome.FILTERED
     assert (await explain(large, webhook)).outcome is Outcome.FILTERED
+    await connection.close()
 
 
 async def test_an_event_that_waits_is_pending_unless_the_webhook_refuses_it(
