@@ -13,6 +13,7 @@ import asyncpg
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.core.policy.urls import LONGEST_URL
 from daemon.store.delivery_options import delivery_options
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
@@ -119,16 +120,33 @@ LIST_BY_NAME = f"""
        AND ($2::uuid IS NULL
             OR (name::text, id)
              > (SELECT name::text, id FROM webhooks WHERE id = $2 AND tenant_id = $1))
+       AND ($4::text IS NULL
+            OR $4 = CASE WHEN NOT is_active THEN 'paused' WHEN is_failing THEN 'failing'
+                         ELSE 'active' END)
+       AND ($5::text IS NULL
+            OR strpos(lower(name::text), lower($5)) > 0
+            OR strpos(lower(left(endpoint_url, {LONGEST_URL})), lower($5)) > 0)
      ORDER BY name, id
      LIMIT $3
 """  # noqa: S608  made of constants only
 
 
 async def list_by_name(
-    db: Connection, tenant_id: TenantId, *, after: WebhookId | None, limit: int
+    db: Connection,
+    tenant_id: TenantId,
+    *,
+    after: WebhookId | None,
+    limit: int,
+    state: str | None = None,
+    search: str | None = None,
 ) -> list[WebhookEntry]:
-    """Return a page of a tenant's webhooks, by name; it begins behind the webhook `after`."""
-    return [_entry(row) for row in await db.fetch(LIST_BY_NAME, tenant_id, after, limit)]
+    """
+    Return a page of a tenant's webhooks, by name; it begins behind the webhook `after`.
+
+    `state` is a WebhookState; `search` is a part of the name or of the URL, in any case.
+    """
+    rows = await db.fetch(LIST_BY_NAME, tenant_id, after, limit, state, search)
+    return [_entry(row) for row in rows]
 
 
 UPDATE_SETTINGS = f"""

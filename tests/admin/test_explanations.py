@@ -178,3 +178,30 @@ async def test_a_webhook_shows_what_the_spacing_of_its_attempts_does(
     assert failing["failedProbes"] == 3
     assert failing["failingSince"] < failing["nextProbeAt"]
     assert paused["nextProbeAt"] is None
+
+
+async def test_webhooks_are_listed_by_state_and_by_a_part_of_the_name_or_the_url(
+    api: ApiClient, app: Application, tenant: UUID
+) -> None:
+    webhooks = [
+        await app.webhook(tenant, f"https://{name}.example/Hook?x=1") for name in ("a", "b", "c")
+    ]
+    await set_failing(app, webhooks[1])
+    await app.db.execute(
+        "UPDATE webhooks SET is_active = false, is_failing = true WHERE id = $1", webhooks[2]
+    )
+    await app.db.execute("UPDATE webhooks SET name = 'Invoices %' WHERE id = $1", webhooks[0])
+
+    async def listed(**query: str) -> list[int]:
+        found = (await api.get("/api/webhooks", **query)).json["webhooks"]
+        return sorted(webhooks.index(UUID(each["id"])) for each in found)
+
+    by_state = [await listed(state=state) for state in ("active", "failing", "paused")]
+    searched = [
+        await listed(search=text) for text in ("INVOICES", "%", "B.EXAMPLE/hook", "a webhook", "_")
+    ]
+
+    assert by_state == [[0], [1], [2]]
+    assert searched == [[0], [0], [1], [1, 2], []]
+    assert await listed(state="failing", search="c.example") == []
+    assert (await api.get("/api/webhooks", state="broken")).status == 422

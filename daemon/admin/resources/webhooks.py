@@ -117,7 +117,13 @@ class Webhooks:
         async with self.database.connection() as db:
             if after is not None and await webhooks.get(db, tenant_id, after) is None:
                 raise Problem(404, "after: this tenant has no webhook with this id")
-            found = await webhooks.list_by_name(db, tenant_id, after=after, limit=query.limit + 1)
+            found = await webhooks.list_by_name(
+                *(db, tenant_id),
+                after=after,
+                limit=query.limit + 1,
+                state=query.state,
+                search=query.search,
+            )
             # Without this check, a wrong X-Tenant-ID would look like a tenant without webhooks.
             if not found and await tenants.exists(db, tenant_id) is False:
                 raise not_found("tenant")

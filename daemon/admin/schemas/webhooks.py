@@ -186,3 +186,6 @@ class WebhooksQuery(RequestModel):
     """`next` of the previous page."""
     include: Literal["stats"] | None = None
     """`stats` adds how each webhook's attempts of the last 24 hours went."""
+    state: Literal["active", "failing", "paused"] | None = None
+    search: Annotated[Text, Field(max_length=255)] | None = None
+    """A part of the name or of the URL, in any case."""
