@@ -133,7 +133,10 @@ def build(config: Config, database: Database) -> Components:
         database, deliveries=config.retention.deliveries, events=config.retention.events
     )
     replayer = Replayer(
-        database, lanes, waker, kept_for=config.retention.deliveries, metrics=metrics
+        *(database, lanes, waker),
+        kept_for=config.retention.deliveries,
+        offload=offload,
+        metrics=metrics,
     )
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),

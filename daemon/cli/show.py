@@ -12,8 +12,7 @@ from daemon.core.errors import UsageError, WebhookdError
 from daemon.core.wire.event_ids import parse_event_id
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
+    from daemon.admin.schemas.base import ResponseModel
     from daemon.config import Config
     from daemon.store.session import Connection
 
@@ -44,7 +43,7 @@ def show(
     _print(document, as_json=json)
 
 
-async def _show(config: "Config", object_id: UUID, tenant: UUID | None) -> "BaseModel | None":
+async def _show(config: "Config", object_id: UUID, tenant: UUID | None) -> "ResponseModel | None":
     """The response of the API's operation for it; None if there is no such object."""
     from daemon.cli.support.databases import verified_connection
     from daemon.cli.support.shown_objects import shown_delivery, shown_event, shown_webhook
@@ -84,7 +83,7 @@ async def _tenant_of_delivery(db: "Connection", object_id: UUID) -> UUID | None:
     return None if webhook_id is None else await _tenant_of_webhook(db, webhook_id)
 
 
-def _print(document: "BaseModel", *, as_json: bool) -> None:
+def _print(document: "ResponseModel", *, as_json: bool) -> None:
     import orjson
 
     from daemon.cli.support.console import plain_output

@@ -54,6 +54,8 @@ class EventDataReader:
             async with self._large:
                 text = await stored_events.data_of(db, event_id)
                 parse = partial(parse_json, text)
-                yield EventData(await self._offload.run(parse, size=len(text or "")))
+                yield EventData(
+                    await self._offload.run(parse, size=len(text or ""), owner=tenant_id)
+                )
         finally:
             self._in_line.discard(tenant_id)

@@ -21,6 +21,7 @@ from daemon.core.model.replays import (
     ReplaySource,
 )
 from daemon.replay import selection
+from daemon.runtime.offload import Offload
 from daemon.store import earlier_deliveries, replay_candidates, replays
 from daemon.store.session import Connection
 
@@ -33,12 +34,22 @@ async def count_replay(
     db: Connection, request: ReplayRequest, *, kept_for: timedelta, compare: bool = False
 ) -> CountedReplay | None:
     """Count as `count_in_turns` does, on one connection that is in no transaction."""
-    turn = partial(nullcontext, db)
-    return await count_in_turns(turn, request, kept_for=kept_for, compare=compare)
+    turn, offload = partial(nullcontext, db), Offload()
+    try:
+        return await count_in_turns(
+            turn, request, offload=offload, kept_for=kept_for, compare=compare
+        )
+    finally:
+        offload.close()
 
 
 async def count_in_turns(
-    turn: Turn, request: ReplayRequest, *, kept_for: timedelta, compare: bool = False
+    turn: Turn,
+    request: ReplayRequest,
+    *,
+    offload: Offload,
+    kept_for: timedelta,
+    compare: bool = False,
 ) -> CountedReplay | None:
     """
     Count what a replay would send, and change nothing.
@@ -56,7 +67,7 @@ async def count_in_turns(
     if isinstance(replay_filter, UnusableFilter):
         raise UnusableFilterError(f"the webhook wants no event: {replay_filter.reason}")
     compare = (compare or scope.only_undelivered) and scope.source is ReplaySource.EVENTS
-    count = _Count(scope, replay_filter, kept_for if compare else None)
+    count = _Count(scope, replay_filter, offload, kept_for if compare else None)
     after: Cursor | None = cursor_before(scope.from_time)
     while after is not None:
         async with turn() as db, db.transaction():
@@ -71,6 +82,7 @@ class _Count:
 
     scope: ReplayScope
     filter: ReplayFilter
+    offload: Offload
     kept_for: timedelta | None
     events: CountedEvents = field(default_factory=CountedEvents)
     earlier: EarlierDeliveries = field(default_factory=EarlierDeliveries)
@@ -98,7 +110,9 @@ class _Count:
         page = await replay_candidates.list_events(
             db, self.scope.tenant_id, after=after, before=self.scope.to_time, limit=READ_AT_ONCE
         )
-        selected = await selection.select_candidates(db, page, self.filter)
+        selected = await selection.select_candidates(
+            db, page, self.filter, offload=self.offload, owner=self.scope.tenant_id
+        )
         self._add(Counter(each.event_type for each in page), selected)
         if selected and self.kept_for is not None:
             self.earlier += await earlier_deliveries.count(

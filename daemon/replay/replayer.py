@@ -32,6 +32,7 @@ from daemon.pipeline.lane_waker import LaneWaker
 from daemon.replay.reasons import reason_for_fewer
 from daemon.replay.selection import select_candidates
 from daemon.runtime.metrics import Metrics
+from daemon.runtime.offload import Offload
 from daemon.store import replay_batches, replay_results, replay_steps
 from daemon.store.database import Database
 from daemon.store.replay_batches import PendingAttempts
@@ -75,6 +76,7 @@ class Replayer:
         waker: LaneWaker,
         *,
         kept_for: timedelta,
+        offload: Offload,
         metrics: Metrics,
     ) -> None:
         self.wake = asyncio.Event()
@@ -82,6 +84,7 @@ class Replayer:
         self._lanes = lanes
         self._waker = waker
         self._kept_for = kept_for
+        self._offload = offload
         self._metrics = metrics
         self._running: dict[ReplayId, RunningReplay] = {}
         self._list_at = 0.0
@@ -162,7 +165,9 @@ class Replayer:
         )
         if not candidates and outstanding.pending == 0:
             await _complete(db, replay)
-        selected = await select_candidates(db, candidates, replay.filter)
+        selected = await select_candidates(
+            db, candidates, replay.filter, offload=self._offload, owner=replay.tenant_id
+        )
         batch = next_batch(candidates, selected, most=room)
         pending = await replay_batches.lock_pending(db, replay, batch.ids)
         if pending.held:

@@ -1,13 +1,15 @@
 """Which candidates of a replay its filter selects."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from daemon.core.matching.replay_filter import ReplayFilter
-from daemon.core.model.ids import EventId
+from daemon.core.model.ids import EventId, TenantId
 from daemon.core.scheduling.replay_pace import Candidate
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
+from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.session import Connection
@@ -15,9 +17,18 @@ from daemon.store.stored_events import readable_data
 
 
 async def select_candidates(
-    db: Connection, candidates: Sequence[Candidate], replay_filter: ReplayFilter
+    db: Connection,
+    candidates: Sequence[Candidate],
+    replay_filter: ReplayFilter,
+    *,
+    offload: Offload,
+    owner: TenantId,
 ) -> set[UUID]:
-    """Return the ids of the candidates to send; data are read only where they decide."""
+    """
+    Return the ids of the candidates to send; data are read only where they decide.
+
+    Large data are parsed in the thread of `offload`, in the turn of their `owner`.
+    """
     by_type = [
         candidate.cursor.id
         for candidate in candidates
@@ -30,6 +41,7 @@ async def select_candidates(
     for start in range(0, len(by_type), DATA_READ_AT_ONCE):
         page = [EventId(each) for each in by_type[start : start + DATA_READ_AT_ONCE]]
         async for event_id, text in readable_data(db, page, most_bytes=MATCHED_BYTES):
-            if await time_slice.run(replay_filter.decide(parse_json(text))):
+            data = await offload.run(partial(parse_json, text), size=len(text or ""), owner=owner)
+            if await time_slice.run(replay_filter.decide(data)):
                 selected.add(event_id)
     return selected

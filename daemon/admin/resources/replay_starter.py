@@ -25,6 +25,7 @@ from daemon.core.model.ids import TenantId
 from daemon.core.model.replays import CountedReplay, Replay, ReplayRequest
 from daemon.replay.count import count_in_turns
 from daemon.replay.reasons import reason_for_nothing
+from daemon.runtime.offload import Offload
 from daemon.store import replays
 from daemon.store.database import Database
 from daemon.store.replays import AlreadyRunning
@@ -38,8 +39,9 @@ COUNT_SECONDS = 60.0
 class ReplayStarter:
     """Counts what a replay would send, and starts it."""
 
-    def __init__(self, database: Database, *, kept_for: timedelta) -> None:
+    def __init__(self, database: Database, offload: Offload, *, kept_for: timedelta) -> None:
         self._database = database
+        self._offload = offload
         self._kept_for = kept_for
         # Places are given in the order in which they were asked for: that makes the turns.
         self._places = asyncio.Semaphore(CONCURRENT_PAGES)
@@ -87,7 +89,11 @@ class ReplayStarter:
                 try:
                     async with asyncio.timeout(COUNT_SECONDS):
                         return await count_in_turns(
-                            self._turn, request, kept_for=self._kept_for, compare=compare
+                            self._turn,
+                            request,
+                            offload=self._offload,
+                            kept_for=self._kept_for,
+                            compare=compare,
                         )
                 except TimeoutError:
                     raise Problem(

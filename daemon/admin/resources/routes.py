@@ -55,7 +55,7 @@ def api_routes(
 
     `schedules` are the names of the configured retry schedules.
     """
-    replay_starter = ReplayStarter(database, kept_for=deliveries_kept_for)
+    replay_starter = ReplayStarter(database, offload, kept_for=deliveries_kept_for)
     resources = (
         Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy), offload, schedules),
         WebhookDeletion(database),

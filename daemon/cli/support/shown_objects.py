@@ -4,15 +4,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
+    from daemon.admin.schemas.base import ResponseModel
     from daemon.config import Config
     from daemon.store.session import Connection
 
 
 async def shown_webhook(
     db: "Connection", config: "Config", tenant_id: UUID, object_id: UUID
-) -> "BaseModel | None":
+) -> "ResponseModel | None":
     """A webhook, without its secrets; None if it has just been deleted."""
     from daemon.admin.views.webhooks import webhook_response
     from daemon.config.policies import allowed_recipients, master_keys
@@ -23,12 +22,15 @@ async def shown_webhook(
     webhook = await webhooks.get(db, TenantId(tenant_id), WebhookId(object_id))
     if webhook is None:
         return None
-    return webhook_response(webhook, Vault(master_keys(config)), allowed_recipients(config))
+    return webhook_response(
+        *(webhook, Vault(master_keys(config)), allowed_recipients(config)),
+        schedules=config.delivery.retry_schedules.keys(),
+    )
 
 
 async def shown_event(
     db: "Connection", _: "Config", tenant_id: UUID, object_id: UUID
-) -> "BaseModel | None":
+) -> "ResponseModel | None":
     """An event with its data and deliveries; None if it has just been deleted."""
     from daemon.admin.views.events import MAX_DATA_BYTES, event_detail_response
     from daemon.core.model.ids import EventId, TenantId
@@ -43,7 +45,7 @@ async def shown_event(
 
 async def shown_delivery(
     db: "Connection", _: "Config", tenant_id: UUID, object_id: UUID
-) -> "BaseModel | None":
+) -> "ResponseModel | None":
     """An attempt with its request, response and siblings; None if it has just been deleted."""
     from daemon.admin.views.deliveries import delivery_detail_response
     from daemon.admin.views.events import MAX_DATA_BYTES
