@@ -41,6 +41,9 @@ FUNCTIONS = (
     "webhook_exploded_bytes(jsonb, bigint)",
     "webhook_add_history_partition(integer)",
     "webhook_drop_history_partition(interval)",
+    "webhook_history_partitions()",
+    "webhook_history_dependents(interval)",
+    "webhook_dependents(oid)",
 )
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,9 @@ from daemon.secrets.encryption import Vault
 from daemon.store.secrets import OTHER_ORIGIN
 from tests.support.application import Application
 from tests.support.commandline import CANARY, webhookd
+from tests.support.layouts import add_partition, partition_name
 from tests.support.mailserver import mail_host
+from tests.support.roles import connected_as_other_role, name_of
 
 
 async def checked(folder: Path, database: str, **env: str) -> tuple[int, dict[str, list[str]]]:
@@ -411,3 +414,22 @@ async def test_types_that_match_nothing_or_are_malformed_are_warnings(
             line.startswith(f"webhook: {webhook} of tenant {tenant}: {sentence}") for line in found
         )
     assert any(line.endswith("(2 are like this)") for line in found)
+
+
+async def test_days_without_a_partition_and_partitions_that_cannot_be_dropped_are_named(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    today = datetime.now(UTC).date()
+    tomorrow, expired = today + timedelta(days=1), today - timedelta(days=40)
+    await app.db.execute(f"DROP TABLE {partition_name(tomorrow)}")
+    name = await add_partition(app.db, expired)
+    async with connected_as_other_role(database) as other:
+        await other.execute(f"CREATE TEMPORARY VIEW mine AS SELECT 1 FROM {name}")
+
+        code, messages = await checked(tmp_path, database)
+
+        role = await name_of(other)
+    missing, dependent = [line for line in messages["warning"] if line.startswith("partitions: ")]
+    assert code == 0
+    assert f"no partition for {tomorrow}: finished deliveries go to" in missing
+    assert f"of role {role} depends on the expired partition {name}" in dependent

@@ -1,5 +1,6 @@
 """The loop that makes and drops partitions, and what retention does beside it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from daemon.maintenance import history_partitions
 from daemon.maintenance.history_partitions import HistoryPartitions
+from daemon.store import history_partitions as store
 from daemon.store.database import Database
 from daemon.store.partitioning import Layout
 from tests.support.aged_rows import ids_in
@@ -75,27 +77,51 @@ async def test_a_table_without_partitions_is_left_alone(app: Application, databa
     assert await partitions(app.db) == []
 
 
-async def test_a_locked_table_is_left_for_the_next_round_and_warned_of_after_an_hour(
-    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("obstacle", ["lock", "time"])
+async def test_what_cannot_be_done_now_is_left_for_a_later_round_and_warned_of_each_hour(
+    obstacle: str, app: Application, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_partitions, "REST_SECONDS", 0.0)
-    monkeypatch.setattr(history_partitions, "WARN_AFTER_FAILURES", 3)
     expired = await add_partition(app.db, today() - 40 * DAY)
     reader = await asyncpg.connect(database)
     async with keeping(database) as loop:
         with capture_logs() as logs:
             async with reader.transaction():
-                await reader.execute("SELECT FROM webhook_deliveries")
-                for _ in range(4):
+                if obstacle == "lock":
+                    await reader.execute("SELECT FROM webhook_deliveries")
+                else:
+                    monkeypatch.setattr(store, "LIMITS", "SET LOCAL statement_timeout = '1ms'")
+                await loop.run_once()
+                assert logs == []
+                monkeypatch.setattr(history_partitions, "WARN_EVERY_SECONDS", 0.0)
+                loop._warn_at = 0.0
+                for _ in range(2):
                     await loop.run_once()
+            monkeypatch.undo()
+            loop._next_round_at = 0.0
             await loop.run_once()
     await reader.close()
 
     assert [line["event"] for line in logs] == [
-        "history_partitions.failed",
+        *("history_partitions.failed", "history_partitions.failed"),
         "history_partition.dropped",
     ]
     assert expired not in await partitions(app.db)
+
+
+async def test_rounds_that_fail_are_ever_longer_apart(app: Application, database: str) -> None:
+    await add_partition(app.db, today() - 40 * DAY)
+    reader = await asyncpg.connect(database)
+    async with keeping(database) as loop, reader.transaction():
+        await reader.execute("SELECT FROM webhook_deliveries")
+        apart = []
+        for _ in range(6):
+            before, loop._next_round_at = asyncio.get_running_loop().time(), 0.0
+            await loop.run_once()
+            apart.append((loop._next_round_at - before) // 60)
+
+    assert apart == [2, 4, 8, 15, 15, 15]
+    await reader.close()
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from daemon.store import history_partitions
+from daemon.store.partitioning import Layout
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
@@ -59,6 +61,28 @@ async def test_what_the_application_notes_on_a_delivery_does_not_count(
         await until(lambda: settled(app, good, "success", 1))
         await until(lambda: settled(app, webhook, "failed", 1))
     assert receiver.at("/bad") == []
+
+
+FINISHED = """
+    INSERT INTO webhook_deliveries (webhook_id, event_id, status, attempted_at)
+    VALUES ($1, gen_random_uuid(), 'failed', $2)
+"""
+
+
+async def test_rows_of_the_application_keep_no_partition_from_being_made_or_dropped(
+    app: Application, role: asyncpg.Connection, layout: Layout
+) -> None:
+    webhook = await app.webhook(await app.tenant(), "https://example.com")
+    now = datetime.now(UTC)
+    kept = [None, now - timedelta(days=40), now, now + timedelta(hours=12)]
+
+    for time in (*kept, now + timedelta(days=20)):
+        await role.execute(FINISHED, webhook, time)
+
+    stored = [row["attempted_at"] for row in await app.deliveries(webhook)]
+    last = now + timedelta(days=20) if layout is Layout.PLAIN else None
+    assert sorted(stored, key=str) == sorted([*kept, last], key=str)
+    assert await history_partitions.missing_days(app.db) == []
 
 
 async def test_what_a_daemon_notes_on_a_delivery_stays(app: Application) -> None:

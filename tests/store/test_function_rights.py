@@ -90,6 +90,7 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
         for name in (
             "webhook_add_history_partition",
             "webhook_create_partitions",
+            "webhook_dependents",
             "webhook_delivery_due_now",
             "webhook_delivery_of_application",
             "webhook_drop_history_partition",
@@ -97,6 +98,7 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhook_event_data_changed",
             "webhook_events_arrived",
             "webhook_exploded_bytes",
+            "webhook_history_dependents",
             "webhook_history_partitions",
             "webhook_keep_history",
             "webhook_partition_deliveries",

@@ -1,5 +1,6 @@
 """Partitions of past deliveries: made for coming days, dropped as a whole, by roles that may."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import pytest
 
 from daemon.core.errors import DatabaseBusyError
 from daemon.store import history_partitions, migrations
+from daemon.store.history_partitions import Expired
 from tests.support.application import Application
 from tests.support.deliveries import insert_delivery
 from tests.support.layouts import (
@@ -19,6 +21,7 @@ from tests.support.layouts import (
     partition_of,
     partitions,
 )
+from tests.support.roles import connected_as_other_role, name_of
 
 DAY = timedelta(days=1)
 MONTH = 30 * DAY
@@ -42,10 +45,10 @@ async def drop_all(app: Application) -> None:
         await app.db.execute(f"DROP TABLE {name}")
 
 
-async def test_a_new_database_has_partitions_for_three_days(
+async def test_a_new_database_has_partitions_for_the_next_week(
     app: Application, webhook: UUID
 ) -> None:
-    assert await partitions(app.db) == [partition_name(today() + n * DAY) for n in range(3)]
+    assert await partitions(app.db) == [partition_name(today() + n * DAY) for n in range(8)]
     assert await history_partitions.add(app.db, retention=MONTH) is None
     delivery = await past(app, webhook, datetime.now(UTC))
     assert await partition_of(app.db, delivery) == partition_name(today())
@@ -55,13 +58,13 @@ async def test_a_new_database_has_partitions_for_three_days(
 async def test_the_next_partition_follows_the_last_one_and_is_longer_for_a_longer_retention(
     app: Application, retention: timedelta, days: int
 ) -> None:
-    await app.db.execute(f"DROP TABLE {partition_name(today() + 2 * DAY)}")
+    await app.db.execute(f"DROP TABLE {partition_name(today() + 7 * DAY)}")
 
     async with app.db.transaction():
         made = await history_partitions.add(app.db, retention=retention)
         assert await history_partitions.add(app.db, retention=retention) is None
 
-    assert made == partition_name(today() + 2 * DAY, days=days)
+    assert made == partition_name(today() + 7 * DAY, days=days)
     assert (await partitions(app.db))[-1] == made
 
 
@@ -75,39 +78,32 @@ async def test_after_a_long_absence_the_next_partition_begins_today(app: Applica
     assert made == partition_name(today())
 
 
-async def test_rows_that_came_before_their_partition_are_moved_into_it(
+async def test_a_day_that_has_rows_already_gets_no_partition_and_keeps_no_other_from_having_one(
     app: Application, webhook: UUID
 ) -> None:
     await drop_all(app)
-    now = datetime.now(UTC)
-    early = await past(app, webhook, now)
-    undated = await past(app, webhook, None)
-    other_day = await past(app, webhook, now - 3 * DAY)
+    early = [await past(app, webhook, datetime.now(UTC) + n * DAY) for n in (0, 4)]
+    await past(app, webhook, None)
 
-    async with app.db.transaction():
-        made = await history_partitions.add(app.db, retention=MONTH)
+    made = await all_made(app, retention=3 * MONTH)
 
-    assert [await partition_of(app.db, each) for each in (early, undated, other_day)] == [
-        *(made, "webhook_deliveries_undated", "webhook_deliveries_undated")
+    assert made == [partition_name(today() + n * DAY, days=days) for n, days in ((1, 3), (5, 3))]
+    for delivery in early:
+        assert await partition_of(app.db, delivery) == "webhook_deliveries_undated"
+    assert await history_partitions.missing_days(app.db) == [today()]
+    await app.db.execute("DELETE FROM webhook_deliveries WHERE attempted_at IS NOT NULL")
+    assert await all_made(app, retention=3 * MONTH) == [
+        partition_name(today() + n * DAY) for n in (0, 4)
     ]
-    assert len(await app.deliveries(webhook)) == 3
+    assert await history_partitions.missing_days(app.db) == []
 
 
-async def test_a_day_of_which_very_many_rows_came_before_gets_no_partition(
-    app: Application, webhook: UUID
-) -> None:
-    await drop_all(app)
-    await app.db.execute(
-        "INSERT INTO webhook_deliveries (webhook_id, event_id, status)"
-        " SELECT $1, gen_random_uuid(), 'success' FROM generate_series(1, 10001)",
-        webhook,
-    )
-
+async def all_made(app: Application, *, retention: timedelta) -> list[str]:
+    made = []
     async with app.db.transaction():
-        made = await history_partitions.add(app.db, retention=MONTH)
-
-    assert made == partition_name(today() + DAY)
-    assert len(await app.deliveries(webhook)) == 10_001
+        while (name := await history_partitions.add(app.db, retention=retention)) is not None:
+            made.append(name)
+    return made
 
 
 async def test_a_partition_is_dropped_once_all_of_its_rows_have_expired(
@@ -120,7 +116,8 @@ async def test_a_partition_is_dropped_once_all_of_its_rows_have_expired(
     async with app.db.transaction():
         dropped = [await history_partitions.drop(app.db, retention=MONTH) for _ in range(4)]
 
-    assert dropped == [*(partition_name(today() - days * DAY) for days in (33, 32, 31)), None]
+    names = [partition_name(today() - days * DAY) for days in (33, 32, 31)]
+    assert dropped == [*(Expired(name, is_gone=True) for name in names), None]
     assert {row["id"] for row in await app.deliveries(webhook)} == {rows[2]}
 
 
@@ -151,7 +148,7 @@ async def test_dropping_locks_no_webhook_and_no_pending_row(app: Application) ->
 async def test_neither_step_waits_for_a_reader(
     app: Application, database: str, webhook: UUID
 ) -> None:
-    await app.db.execute(f"DROP TABLE {partition_name(today() + 2 * DAY)}")
+    await app.db.execute(f"DROP TABLE {partition_name(today() + 7 * DAY)}")
     await add_partition(app.db, today() - 40 * DAY)
     reader = await asyncpg.connect(database)
     async with reader.transaction():
@@ -196,7 +193,7 @@ async def test_the_daemon_s_role_may_make_and_drop_partitions_and_the_applicatio
     empty_database: str, roles: dict[str, asyncpg.Connection]
 ) -> None:
     owner = await asyncpg.connect(empty_database)
-    await owner.execute(f"DROP TABLE {partition_name(today() + 2 * DAY)}")
+    await owner.execute(f"DROP TABLE {partition_name(today() + 7 * DAY)}")
     await add_partition(owner, today() - 40 * DAY)
 
     for step in (history_partitions.add, history_partitions.drop):
@@ -206,7 +203,7 @@ async def test_the_daemon_s_role_may_make_and_drop_partitions_and_the_applicatio
         async with roles["daemon"].transaction():
             assert await step(roles["daemon"], retention=MONTH)
 
-    assert await partitions(owner) == [partition_name(today() + n * DAY) for n in range(3)]
+    assert await partitions(owner) == [partition_name(today() + n * DAY) for n in range(8)]
     await owner.close()
 
 
@@ -226,3 +223,52 @@ async def test_the_application_s_role_inserts_into_every_partition_with_its_one_
 
     assert len(await owner.deliveries(webhook)) == 6
     await owner.db.close()
+
+
+@pytest.mark.parametrize(
+    ("create", "named"),
+    [
+        ("CREATE TEMPORARY VIEW mine AS SELECT 1 FROM {}", "rule _RETURN on view mine"),
+        ("CREATE TEMPORARY TABLE mine (of_type {}[])", "table mine"),
+        ("CREATE FUNCTION pg_temp.mine({}) RETURNS int RETURN 1", "function mine"),
+    ],
+)
+async def test_what_depends_on_a_partition_costs_it_its_rows_and_keeps_no_other(
+    create: str, named: str, app: Application, database: str, webhook: UUID
+) -> None:
+    names = [await add_partition(app.db, today() - n * DAY) for n in (34, 33, 32)]
+    rows = [await past(app, webhook, datetime.now(UTC) - n * DAY) for n in (34, 33, 30)]
+    async with connected_as_other_role(database) as other:  # with no right on any table
+        await other.execute(create.format(names[0]))
+
+        async with app.db.transaction():
+            steps = [await history_partitions.drop(app.db, retention=MONTH) for _ in range(4)]
+        found = await history_partitions.dependents(app.db, retention=MONTH)
+        owner = await name_of(other)
+
+    assert steps == [
+        *(Expired(names[1], is_gone=True), Expired(names[2], is_gone=True)),
+        *(Expired(names[0], is_gone=False), None),
+    ]
+    assert {row["id"] for row in await app.deliveries(webhook)} == {rows[2]}
+    [dependent] = found
+    assert (dependent.partition, dependent.role) == (names[0], owner)
+    assert re.sub(r"pg_temp_\d+\.", "", dependent.object).startswith(named)
+    async with app.db.transaction():
+        last = await history_partitions.drop(app.db, retention=MONTH)
+    assert last == Expired(names[0], is_gone=True)
+
+
+async def test_a_partition_that_is_used_keeps_no_other_from_being_dropped(
+    app: Application, database: str
+) -> None:
+    names = [await add_partition(app.db, today() - n * DAY) for n in (34, 33)]
+    async with connected_as_other_role(database) as other, other.transaction():
+        await other.execute(f"CREATE TEMPORARY VIEW mine AS SELECT 1 FROM {names[0]}")
+        async with app.db.transaction():
+            first = await history_partitions.drop(app.db, retention=MONTH)
+        with pytest.raises(DatabaseBusyError):
+            async with app.db.transaction():
+                await history_partitions.drop(app.db, retention=MONTH)
+
+    assert first == Expired(names[1], is_gone=True)

@@ -60,6 +60,8 @@ async def daemon_role(hostile_database: str) -> AsyncIterator[str]:
         f" GRANT EXECUTE ON FUNCTION webhook_payload_bytes(jsonb, bigint),"
         f" webhook_exploded_bytes(jsonb, bigint), webhook_partition_obstacles(),"
         f" webhook_add_history_partition(integer), webhook_drop_history_partition(interval),"
+        f" webhook_history_partitions(), webhook_dependents(oid),"
+        f" webhook_history_dependents(interval),"
         f" webhook_partition_deliveries() TO {name}",
     )
     yield name
@@ -240,7 +242,7 @@ async def test_the_migrations_since_the_first_exact_one_call_no_hostile_overload
         await connection.execute(sql)
     today = datetime.now(UTC).date()
     await add_partition(connection, today - timedelta(days=1))
-    await connection.execute(f"DROP TABLE IF EXISTS {partition_name(today + timedelta(days=2))}")
+    await connection.execute(f"DROP TABLE IF EXISTS {partition_name(today + timedelta(days=7))}")
     made, dropped = await connection.fetchrow(OF_HISTORY)
     assert made is not None
     assert dropped == partition_name(today - timedelta(days=1))

@@ -12,6 +12,7 @@ from daemon import config, logs
 from daemon.cli.checks.application_rows import check_application_rows
 from daemon.cli.checks.configuration import check_configuration
 from daemon.cli.checks.database import (
+    check_partitions,
     check_permissions,
     check_schema,
     check_schema_access,
@@ -63,6 +64,8 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
         yield finding
     if not permitted:
         return
+    async for finding in check_partitions(db, loaded):
+        yield finding
     vault = Vault(master_keys(loaded))
     vault.binding_pending = await unbound_secrets.any_waiting(db)
     async for finding in check_secrets(db, vault):

@@ -8,6 +8,7 @@ from daemon.core.errors import SchemaError
 from daemon.core.model.webhook_inspection import MissingPrivilege
 from daemon.store import (
     function_rights,
+    history_partitions,
     migrations,
     partitioning,
     privileges,
@@ -45,6 +46,20 @@ async def _layout(db: Connection) -> str:
     obstacles = await partitioning.obstacles(db)
     reason = "; ".join(obstacles) or "`webhookd migrate` converts it to partitions"
     return f"; webhook_deliveries is one table: {reason}"
+
+
+async def check_partitions(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
+    """Partitions that daemons could not make, and those that they cannot drop."""
+    if days := await history_partitions.missing_days(db):
+        yield warning(
+            "partitions",
+            f"no partition for {', '.join(map(str, days))}: finished deliveries go to"
+            " webhook_deliveries_undated. Either it has rows of these days already, or"
+            " `history_partitions.failed` in a daemon's log says why",
+        )
+    retention = loaded.retention.deliveries
+    for dependent in await history_partitions.dependents(db, retention=retention):
+        yield warning("partitions", f"{dependent.sentence}, which is only emptied")
 
 
 async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[Finding]:
