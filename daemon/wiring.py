@@ -203,7 +203,7 @@ def _pipeline(
         fanout=fanout,
         lane_sync=LaneSync(database, lanes, waker, metrics=metrics),
         listener=Listener(
-            database, wake_fanout=fanout.wake, waker=waker, daemon_key=leasing.daemon_key
+            database, metrics, wake_fanout=fanout.wake, waker=waker, daemon_key=leasing.daemon_key
         ),
         dispatcher=dispatcher,
         first_attempts=first_attempts,

@@ -1,4 +1,4 @@
--- Locks of maintenance that nobody waits for long.
+-- Locks of maintenance that nobody waits for long, and a queue of notifications that may be full.
 --
 -- Whatever rows and objects a role has put there, partitions are made and dropped within the limits
 -- that the caller sets (`daemon/store/history_partitions.py`), and what keeps one of them from being
@@ -168,6 +168,40 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- A full queue of notifications fails whatever would notify. Any role can fill it, and keep it full;
+-- so from its half on nothing of ours notifies, and daemons find by polling what there is to do.
+
+CREATE OR REPLACE FUNCTION webhook_events_arrived() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    -- A trigger that was created before EXECUTE was revoked goes on firing.
+    IF TG_RELID <> 'webhook_events'::regclass::oid THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = 'webhook_events_arrived() is only for the table webhook_events';
+    END IF;
+    INSERT INTO webhook_event_inbox (event_id, tenant_id) SELECT id, tenant_id FROM arrived;
+    -- A prepared transaction must not notify: with `SET webhookd.notify = 'off'`, polling finds it.
+    IF current_setting('webhookd.notify'::text, true) IS DISTINCT FROM 'off'
+       AND pg_notification_queue_usage() < '0.5'::double precision THEN
+        PERFORM pg_notify('webhookd_events'::text, ''::text);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION webhook_due() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('webhookd.notify'::text, true) IS NOT DISTINCT FROM 'off'
+       OR pg_notification_queue_usage() >= '0.5'::double precision THEN
+        RETURN NULL;
+    END IF;
+    IF TG_TABLE_NAME = 'webhooks' THEN
+        PERFORM pg_notify('webhookd_due'::text, NEW.id::text);
+    ELSE
+        PERFORM pg_notify('webhookd_due'::text, NEW.webhook_id::text);
+    END IF;
+    RETURN NULL;
+END $$;
+
 DO $$
 DECLARE
     tables CONSTANT name := (SELECT n.nspname
@@ -181,7 +215,8 @@ BEGIN
          WHERE n.nspname = tables
            AND p.proname IN ('webhook_dependents', 'webhook_history_dependents',
                              'webhook_add_history_partition', 'webhook_drop_history_partition',
-                             'webhook_delivery_of_application')
+                             'webhook_delivery_of_application',
+                             'webhook_events_arrived', 'webhook_due')
     LOOP
         EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp', found, tables);
     END LOOP;

@@ -12,13 +12,16 @@ from uuid import UUID
 
 from daemon.core.model.ids import WebhookId
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
 from daemon.store.lanes import tenants_of
 
 CHECK_SECONDS = 1.0
 EVENTS, DUE = "webhookd_events", "webhookd_due"
-# How often events are looked for while their channel is flooded.
+# How often events are looked for while their channel is flooded, or PostgreSQL's queue is so full
+# that the triggers will soon notify no more.
 FLOODED_POLL_SECONDS = 0.1
+MUCH_OF_QUEUE = 0.4
 # Anybody who may connect may notify; what is beyond this, the lane sync finds.
 MAX_UNKNOWN = 10_000
 UNKNOWN_AT_ONCE = 500  # looked up by one statement; others use the loop and the database between
@@ -30,12 +33,20 @@ class Listener:
     name = "listener"
 
     def __init__(
-        self, database: Database, *, wake_fanout: asyncio.Event, waker: LaneWaker, daemon_key: int
+        self,
+        database: Database,
+        metrics: Metrics,
+        *,
+        wake_fanout: asyncio.Event,
+        waker: LaneWaker,
+        daemon_key: int,
     ) -> None:
         self.wake = asyncio.Event()
         self._wake_fanout = wake_fanout
         self._database = database
         self._waker = waker
+        self._metrics = metrics
+        self._queue_usage = 0.0
         self._unknown: set[WebhookId] = set()
         self._check_at = 0.0
         self._lock = database.daemon_lock(daemon_key)
@@ -47,7 +58,7 @@ class Listener:
         if not self._notifications.is_open:
             await self._notifications.open(on_lost=self.wake.set)
             self._wake_fanout.set()  # for events that came while nothing listened
-        if await self._notifications.resume() or self._notifications.is_paused(EVENTS):
+        if await self._notifications.resume() or self._must_poll:
             self._wake_fanout.set()
         await self._announce_unknown()
         return self._rest()
@@ -60,13 +71,20 @@ class Listener:
     async def _check(self) -> None:
         await self._lock.hold(on_lost=self._on_lock_lost)
         if self._notifications.is_open:
-            await self._notifications.check()
+            self._queue_usage = await self._notifications.check()
+            self._metrics.pipeline.notification_queue_usage.set(self._queue_usage)
         self._check_at = time.monotonic() + CHECK_SECONDS
+
+    @property
+    def _must_poll(self) -> bool:
+        """Whether new events are not announced; the queue is looked at once a second."""
+        is_full = self._queue_usage >= MUCH_OF_QUEUE
+        return is_full or self._notifications.is_paused(EVENTS)
 
     def _rest(self) -> float:
         if self._unknown:
             return 0.0
-        if self._notifications.is_paused(EVENTS):
+        if self._must_poll:
             return FLOODED_POLL_SECONDS
         return self._check_at - time.monotonic()
 

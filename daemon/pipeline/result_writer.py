@@ -10,12 +10,18 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from math import inf
 
 import structlog
 
-from daemon.core.errors import ConstraintViolationError, DatabaseBusyError, StatementError
+from daemon.core.errors import (
+    ConstraintViolationError,
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    StatementError,
+)
 from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
@@ -31,6 +37,7 @@ from daemon.store import (
     claims,
     endpoint_health,
     notices,
+    notification_queue,
     remaining_attempts,
     results,
     stats_batches,
@@ -259,6 +266,19 @@ class ResultWriter:
                 stored = await self._write(db, batch, bare=bare, careful=careful)
             self._first_results.settle(stored.free)
         self._end(stored, began)
+        await self._wake_others(stored.recovered)
+
+    async def _wake_others(self, recovered: Sequence[WebhookId]) -> None:
+        """
+        Have all daemons stop waiting for `next_probe_at`.
+
+        Apart from the results, whose transaction would fail with the notification. Without one,
+        other daemons find a second later what is due.
+        """
+        if recovered:
+            with suppress(DatabaseUnavailableError, StatementError):
+                async with self._database.transaction(for_all=True) as db:
+                    await notification_queue.notify_due(db, recovered)
 
     def _end(self, stored: Stored, began: float) -> None:
         """Note what one transaction has done with results."""
@@ -298,13 +318,11 @@ class ResultWriter:
         changes, transitions = consequences(ours, health, self._limits)
         if written := [each for each in changes if self._is_news(each, health)]:
             await endpoint_health.change_health(db, written)
-        if recovered := _recovered(health, changes):
-            await endpoint_health.notify_recovered(db, recovered)
         if transitions:
             await notices.write(db, transitions)
         free, locked = _split(free, lambda r: r.claim.delivery_id in locked_rows)
         return Stored(
-            *(free, held + locked, next_due, changes, recovered, transitions),
+            *(free, held + locked, next_due, changes, _recovered(health, changes), transitions),
             renamed={**first_stored.renamed, **claimed_stored.renamed},
             contested=first_stored.contested or claimed_stored.is_contested,
         )

@@ -78,14 +78,3 @@ async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None
         for change in changes
     ]
     await db.execute(CHANGE_HEALTH, *columns(rows))
-
-
-# Once the transaction commits, all daemons stop waiting for `next_probe_at`.
-NOTIFY_RECOVERED = (
-    "SELECT pg_notify('webhookd_due', id::text) FROM pg_catalog.unnest($1::uuid[]) AS id"
-)
-
-
-async def notify_recovered(db: Connection, ids: Sequence[WebhookId]) -> None:
-    """Wake the lanes of endpoints that are not failing any more, in every daemon."""
-    await db.execute(NOTIFY_RECOVERED, ids)

@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from daemon.core.errors import DatabaseUnavailableError
+from daemon.store import notification_queue
 from daemon.store.errors import connecting, translated
 from daemon.store.notification_channel import Handler, NotificationChannel
 from daemon.store.session import CONNECT_SECONDS
@@ -84,10 +85,15 @@ class Notifications:
             return await self._listen(self._connected())
         return False  # it was flooded again
 
-    async def check(self) -> None:
-        """Run a statement, to detect a dead peer. Raises DatabaseUnavailableError."""
+    async def check(self) -> float:
+        """
+        Return which part of PostgreSQL's queue is in use, from 0 to 1; detects a dead peer.
+
+        Raises DatabaseUnavailableError.
+        """
         with self._translated():
-            await self._connected().execute("SELECT 1")
+            return await notification_queue.usage(self._connected())
+        return 0.0  # it was flooded just now
 
     async def close(self) -> None:
         """Terminate the connection at once."""

@@ -36,6 +36,7 @@ NEEDED_BY_API = [
 # Functions that may have been revoked from PUBLIC. Trigger functions run without EXECUTE.
 FUNCTIONS = (
     "pg_notify(text, text)",
+    "pg_notification_queue_usage()",
     "pg_current_snapshot()",
     "webhook_payload_bytes(jsonb, bigint)",
     "webhook_exploded_bytes(jsonb, bigint)",

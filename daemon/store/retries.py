@@ -10,7 +10,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.runtime.uuid7 import new_delivery_id
-from daemon.store import retry_lock
+from daemon.store import notification_queue, retry_lock
 from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER
 from daemon.store.session import Connection
 
@@ -116,9 +116,6 @@ REQUEST_ATTEMPT = """
        AND NOT coalesce($2 = ANY (requested_attempts), false)
 """
 
-# Wakes every daemon: a row with `event_created_at` does not fire the trigger.
-NOTIFY_DUE = "SELECT pg_notify('webhookd_due', $1::uuid::text)"
-
 
 async def retry_now(
     db: Connection, tenant_id: TenantId | None, delivery_id: DeliveryId
@@ -185,7 +182,7 @@ async def probe_now(
 async def _request(db: Connection, webhook_id: WebhookId, attempt: DeliveryId) -> None:
     """Have a pending attempt made at once, although its endpoint may be failing."""
     await db.execute(REQUEST_ATTEMPT, webhook_id, attempt, MAX_REQUESTED)
-    await db.execute(NOTIFY_DUE, webhook_id)
+    await notification_queue.notify_due(db, [webhook_id])
 
 
 async def _bring_forward(

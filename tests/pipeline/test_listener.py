@@ -14,6 +14,7 @@ from daemon.pipeline import listener as listener_module
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.listener import Listener
 from daemon.runtime.loop import Heartbeats, run_loop
+from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -25,7 +26,11 @@ class Listening:
     def __init__(self, database: Database) -> None:
         self.lanes = Lanes(slots=100, widest=10)
         self.listener = Listener(
-            database, wake_fanout=asyncio.Event(), waker=LaneWaker(self.lanes), daemon_key=1
+            database,
+            Metrics(),
+            wake_fanout=asyncio.Event(),
+            waker=LaneWaker(self.lanes),
+            daemon_key=1,
         )
 
     def tenant_of(self, webhook: UUID) -> UUID | None:

@@ -11,7 +11,8 @@ from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.pipeline.listener import Listener
 from daemon.runtime.loop import Heartbeats, run_loop
-from daemon.store.endpoint_health import notify_recovered
+from daemon.runtime.metrics import Metrics
+from daemon.store.notification_queue import notify_due
 from tests.pipeline.test_dispatcher import (
     Running,
     ScriptedAttempts,
@@ -91,7 +92,11 @@ async def test_a_success_in_another_daemon_ends_the_wait_in_this_one(
     await insert_pending(app, webhook, 5)
     async with running(database, ScriptedAttempts(deliver)) as parts:
         listener = Listener(
-            parts.database, wake_fanout=asyncio.Event(), waker=parts.waker, daemon_key=1
+            parts.database,
+            Metrics(),
+            wake_fanout=asyncio.Event(),
+            waker=parts.waker,
+            daemon_key=1,
         )
         stop = asyncio.Event()
         listening = asyncio.create_task(run_loop(listener, stop=stop, heartbeats=Heartbeats()))
@@ -101,7 +106,7 @@ async def test_a_success_in_another_daemon_ends_the_wait_in_this_one(
 
         async with app.db.transaction():
             await app.db.execute("UPDATE webhooks SET is_failing = false, next_probe_at = NULL")
-            await notify_recovered(app.db, [webhook])
+            await notify_due(app.db, [webhook])
         await until(lambda: has_delivered(app, 5))
 
         stop.set()

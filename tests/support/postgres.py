@@ -39,13 +39,17 @@ def folder_for_postgres() -> Iterator[Path]:
 
 
 @contextmanager
-def temporary_server() -> Iterator[str]:
-    """Run a server; yield a superuser's URL. Its event loop runs only at the start and the stop."""
+def temporary_server(**settings: str) -> Iterator[str]:
+    """
+    Run a server, with more settings; yield a superuser's URL.
+
+    Its event loop runs only at the start and the stop.
+    """
     with (
         folder_for_postgres() as folder,
         asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner,
     ):
-        server = runner.run(embedded.start(folder / "postgres", settings=FAST_SETTINGS))
+        server = runner.run(embedded.start(folder / "postgres", settings=FAST_SETTINGS | settings))
         try:
             runner.run(_execute(server.url, *_fast_logins(server.url)))
             yield server.url

@@ -12,6 +12,7 @@ from daemon import config, logs
 from daemon.cli.checks.application_rows import check_application_rows
 from daemon.cli.checks.configuration import check_configuration
 from daemon.cli.checks.database import (
+    check_notifications,
     check_partitions,
     check_permissions,
     check_schema,
@@ -65,6 +66,8 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
     if not permitted:
         return
     async for finding in check_partitions(db, loaded):
+        yield finding
+    async for finding in check_notifications(db):
         yield finding
     vault = Vault(master_keys(loaded))
     vault.binding_pending = await unbound_secrets.any_waiting(db)

@@ -10,6 +10,7 @@ from daemon.store import (
     function_rights,
     history_partitions,
     migrations,
+    notification_queue,
     partitioning,
     privileges,
     schema_access,
@@ -20,6 +21,7 @@ from daemon.store.partitioning import Layout
 from daemon.store.session import Connection
 
 OLDEST_POSTGRESQL = 14
+MUCH_OF_QUEUE = 0.1  # usually it is empty
 
 
 async def check_version(db: Connection, loaded: Config) -> Finding:
@@ -60,6 +62,18 @@ async def check_partitions(db: Connection, loaded: Config) -> AsyncIterator[Find
     retention = loaded.retention.deliveries
     for dependent in await history_partitions.dependents(db, retention=retention):
         yield warning("partitions", f"{dependent.sentence}, which is only emptied")
+
+
+async def check_notifications(db: Connection) -> AsyncIterator[Finding]:
+    """Whether PostgreSQL's queue of notifications fills up."""
+    usage = await notification_queue.usage(db)
+    if usage >= MUCH_OF_QUEUE:
+        yield warning(
+            "notifications",
+            f"PostgreSQL's queue of notifications is {usage:.0%} full: a session that listens has"
+            " been in one transaction for long (pg_stat_activity). From 50% on, new events are"
+            " found by polling",
+        )
 
 
 async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[Finding]:

@@ -38,6 +38,10 @@ class PipelineMetrics:
         self.leases_lost = counter(
             "leases_lost", "Results that came after the lease and were not stored."
         )
+        self.notification_queue_usage = gauge(
+            "notification_queue_usage",
+            "Part of PostgreSQL's queue of notifications that is in use, from 0 to 1.",
+        )
         self.in_flight = gauge("in_flight", "Requests in flight.")
         self.endpoints_due = gauge("endpoints_due", "Endpoints that have deliveries due.")
         self.pending_lag_seconds = gauge(
