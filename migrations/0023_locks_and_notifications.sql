@@ -152,10 +152,73 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- As before, but for temporary views and functions: any role may make them, without a right on the
+-- table, and they end with their session. (Of a temporary table with a column of the row type,
+-- PostgreSQL lets no column be added to this one.)
+CREATE OR REPLACE FUNCTION webhook_partition_obstacles() RETURNS SETOF text LANGUAGE sql STABLE AS $$
+    WITH deliveries AS (
+        SELECT c.oid, c.relname, c.relnamespace, c.reltype
+          FROM pg_class AS c
+         WHERE c.oid = to_regclass('webhook_deliveries'::text)::oid
+    )
+    SELECT pg_catalog.format('the foreign key %s of %s refers to it', k.conname,
+                             k.conrelid::regclass)
+      FROM deliveries AS d JOIN pg_constraint AS k ON k.confrelid = d.oid
+     WHERE k.contype = 'f'::"char"
+     UNION ALL
+    SELECT pg_catalog.format('it has the foreign key %s', k.conname)
+      FROM deliveries AS d JOIN pg_constraint AS k ON k.conrelid = d.oid
+     WHERE k.contype = 'f'::"char" AND k.conname <> 'webhook_deliveries_webhook_id_fkey'::name
+     UNION ALL
+    SELECT pg_catalog.format('it has the trigger %s', t.tgname)
+      FROM deliveries AS d JOIN pg_trigger AS t ON t.tgrelid = d.oid
+     WHERE NOT t.tgisinternal
+       AND t.tgname <> ALL ('{webhook_deliveries_due, webhook_deliveries_of_application,
+                              webhook_deliveries_due_now}'::name[])
+     UNION ALL
+    SELECT pg_catalog.format('it has the index %s', c.relname)
+      FROM deliveries AS d
+      JOIN pg_index AS i ON i.indrelid = d.oid
+      JOIN pg_class AS c ON c.oid = i.indexrelid
+     WHERE c.relname <> ALL ('{webhook_deliveries_pkey, idx_webhook_deliveries_webhook,
+                               webhook_deliveries_due, webhook_deliveries_of_event,
+                               webhook_deliveries_of_replay}'::name[])
+     UNION ALL
+    SELECT pg_catalog.format('the publication %s replicates it', p.pubname)
+      FROM deliveries AS d
+      JOIN pg_namespace AS n ON n.oid = d.relnamespace
+      JOIN pg_publication_tables AS p ON p.tablename = d.relname AND p.schemaname = n.nspname
+     UNION ALL
+    SELECT 'another table inherits from it'::text
+      FROM deliveries AS d
+     WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = d.oid)
+     UNION ALL
+    SELECT pg_catalog.format('%s depends on it',
+                             pg_catalog.pg_describe_object(found.classid, found.objid, 0))
+      FROM (SELECT DISTINCT p.classid, p.objid
+              FROM deliveries AS d
+              JOIN pg_depend AS p
+                ON p.refclassid = 'pg_class'::regclass::oid AND p.refobjid = d.oid
+                   AND p.classid = ANY ('{pg_rewrite, pg_proc, pg_policy, pg_statistic_ext}'
+                                        ::regclass[]::oid[])
+                OR p.refclassid = 'pg_type'::regclass::oid AND p.refobjid = d.reltype
+                   AND p.classid = ANY ('{pg_class, pg_proc}'::regclass[]::oid[])
+              LEFT JOIN pg_rewrite AS w
+                ON p.classid = 'pg_rewrite'::regclass::oid AND w.oid = p.objid
+              LEFT JOIN pg_class AS v ON v.oid = w.ev_class
+              LEFT JOIN pg_proc AS f ON p.classid = 'pg_proc'::regclass::oid AND f.oid = p.objid
+              LEFT JOIN pg_namespace AS n ON n.oid IN (v.relnamespace, f.pronamespace)
+             WHERE n.oid IS NULL
+                OR NOT pg_catalog.starts_with(n.nspname::text, 'pg_temp_'::text)) AS found
+$$;
+
 -- What the daemon notes on a delivery counts only if a daemon wrote it; see 0006. Besides, no rows of
--- the application keep partitions from being made.
+-- the application keep partitions from being made, or the legacy one from being dropped.
 CREATE OR REPLACE FUNCTION webhook_delivery_of_application() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_TABLE_NAME = 'webhook_deliveries_legacy'::name THEN
+        RAISE insufficient_privilege USING MESSAGE = 'webhook_deliveries_legacy gets no new rows';
+    END IF;
     IF TG_TABLE_NAME = 'webhook_deliveries_undated'::name
        AND NEW.attempted_at > now() + '1 day'::interval THEN
         NEW.attempted_at := NULL;  -- no attempt was made on a day to come
@@ -215,7 +278,7 @@ BEGIN
          WHERE n.nspname = tables
            AND p.proname IN ('webhook_dependents', 'webhook_history_dependents',
                              'webhook_add_history_partition', 'webhook_drop_history_partition',
-                             'webhook_delivery_of_application',
+                             'webhook_partition_obstacles', 'webhook_delivery_of_application',
                              'webhook_events_arrived', 'webhook_due')
     LOOP
         EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp', found, tables);

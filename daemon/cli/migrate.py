@@ -22,7 +22,7 @@ def migrate(
 async def _migrate(config: "Config", *, dry_run: bool) -> None:
     from daemon.cli.support.databases import database_url
     from daemon.store.migrations import migrate
-    from daemon.store.partitioning import convert
+    from daemon.store.partitioning import TABLE, convert
 
     async with database_url(config, migrated=False) as url:
         missing = await migrate(url, dry_run=dry_run)
@@ -32,7 +32,8 @@ async def _migrate(config: "Config", *, dry_run: bool) -> None:
             return
         conversion = await convert(url, dry_run=dry_run)
     if conversion.obstacles:
-        print(f"webhook_deliveries stays one table: {'; '.join(conversion.obstacles)}")
+        how = "stays one table" if conversion.stays == TABLE else "stays"
+        print(f"{conversion.stays} {how}: {'; '.join(conversion.obstacles)}")
     elif conversion.is_due and dry_run:
         print("unconverted webhook_deliveries: will become partitions")
     elif conversion.is_due:

@@ -18,6 +18,7 @@ from daemon.store.errors import describe
 from daemon.store.session import Connection
 
 TABLE = "webhook_deliveries"
+LEGACY = "webhook_deliveries_legacy"
 
 
 class Layout(Enum):
@@ -45,11 +46,35 @@ async def layout(db: Connection) -> Layout:
 
 
 OBSTACLES = "SELECT sentence FROM webhook_partition_obstacles() AS sentence ORDER BY sentence"
+IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM webhook_deliveries)"
 
 
 async def obstacles(db: Connection) -> list[str]:
     """Why the table cannot be partitioned, a clause about "it" each; empty if it can be."""
-    return [row["sentence"] for row in await db.fetch(OBSTACLES)]
+    found = [row["sentence"] for row in await db.fetch(OBSTACLES)]
+    if not found and await db.fetchval(IS_EMPTY):  # it would be dropped
+        return await _dependents(db, TABLE)
+    return found
+
+
+# A daemon's role has rights on the whole table only.
+LEGACY_IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM webhook_deliveries WHERE legacy)"
+
+
+async def legacy_obstacles(db: Connection) -> list[str]:
+    """Why the former table cannot be dropped, once it has no rows any more; as `obstacles`."""
+    return await _dependents(db, LEGACY) if await db.fetchval(LEGACY_IS_EMPTY) else []
+
+
+DEPENDENTS = """
+    SELECT pg_catalog.format('%s of role %I depends on it', d.object, d.role) AS sentence
+      FROM webhook_dependents(to_regclass($1::text)::oid) AS d
+     ORDER BY sentence
+"""
+
+
+async def _dependents(db: Connection, table: str) -> list[str]:
+    return [row["sentence"] for row in await db.fetch(DEPENDENTS, table)]
 
 
 MARK_ROWS = """
@@ -65,15 +90,19 @@ VALIDATE = "ALTER TABLE webhook_deliveries VALIDATE CONSTRAINT webhook_deliverie
 CONVERT = "SELECT webhook_partition_deliveries()"
 FIRST_DAYS = 3  # the daemons make those that follow
 ADD_PARTITION = "SELECT webhook_add_history_partition(1)"
-LEGACY_IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM webhook_deliveries_legacy)"
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was done, or is to be done; with `obstacles`, the table stays as it is."""
+    """
+    What was done, or is to be done.
+
+    With `obstacles`, clauses about the table `stays`, that one stays as it is.
+    """
 
     is_due: bool
     obstacles: tuple[str, ...] = ()
+    stays: str = TABLE
 
 
 async def convert(url: str, *, dry_run: bool = False) -> Conversion:
@@ -102,7 +131,9 @@ async def _due(connection: Connection) -> Conversion:
             found = await obstacles(connection)
             return Conversion(is_due=not found, obstacles=tuple(found))
         case Layout.CONVERTED:
-            return Conversion(is_due=await connection.fetchval(LEGACY_IS_EMPTY))
+            found = await legacy_obstacles(connection)
+            is_due = not found and await connection.fetchval(LEGACY_IS_EMPTY)
+            return Conversion(is_due=is_due, obstacles=tuple(found), stays=LEGACY)
         case Layout.PARTITIONED:
             return Conversion(is_due=False)
 

@@ -9,6 +9,7 @@ from daemon.store.partitioning import Layout
 from tests.cli.test_check import checked
 from tests.support.commandline import CompletedCommand, webhookd
 from tests.support.layouts import migrate_before_partitions, stored_before_partitions
+from tests.support.roles import connected_as_other_role, name_of
 
 VIEW = "CREATE VIEW failures AS SELECT id FROM webhook_deliveries"
 OBSTACLE = "webhook_deliveries stays one table: rule _RETURN on view failures depends on it"
@@ -66,3 +67,33 @@ async def test_a_table_that_stays_as_it_is_is_named_with_the_reason(
     assert messages["ok"][2].endswith("one table: rule _RETURN on view failures depends on it")
     assert await partitioning.layout(connection) is Layout.PLAIN
     await connection.close()
+
+
+TEMPORARY = (
+    "CREATE TEMPORARY VIEW mine AS SELECT 1 FROM {0};"
+    " CREATE FUNCTION pg_temp.mine({0}) RETURNS int RETURN 1"
+)
+
+
+async def test_what_any_role_may_make_of_the_table_keeps_nothing_from_being_converted(
+    tmp_path: Path, empty_database: str
+) -> None:
+    await migrate_before_partitions(empty_database)
+    await stored_before_partitions(empty_database)
+    await migrations.migrate(empty_database)
+    owner = await asyncpg.connect(empty_database)
+    async with connected_as_other_role(empty_database) as other:
+        await other.execute(TEMPORARY.format("webhook_deliveries"))
+        converted = await migrate(tmp_path, empty_database)
+        await owner.execute("DELETE FROM webhook_deliveries")
+        [stays] = await migrate(tmp_path, empty_database)
+        _, messages = await checked(tmp_path, empty_database)
+        role = await name_of(other)
+    dropped = await migrate(tmp_path, empty_database)
+
+    assert converted == dropped == ["converted webhook_deliveries to partitions"]
+    assert stays.startswith("webhook_deliveries_legacy stays: function pg_temp_")
+    assert stays.count(f"of role {role} depends on it") == 2
+    assert "webhook_deliveries_legacy is empty and stays: function" in messages["ok"][2]
+    assert await partitioning.layout(owner) is Layout.PARTITIONED
+    await owner.close()

@@ -78,6 +78,11 @@ async def test_rows_of_the_application_keep_no_partition_from_being_made_or_drop
 
     for time in (*kept, now + timedelta(days=20)):
         await role.execute(FINISHED, webhook, time)
+    if layout is Layout.CONVERTED:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="gets no new rows"):
+            await role.execute(
+                FINISHED.replace("d_at)", "d_at, legacy)").replace("2)", "2, true)"), webhook, None
+            )
 
     stored = [row["attempted_at"] for row in await app.deliveries(webhook)]
     last = now + timedelta(days=20) if layout is Layout.PLAIN else None

@@ -43,11 +43,15 @@ async def check_schema(db: Connection) -> Finding:
 
 
 async def _layout(db: Connection) -> str:
-    if await partitioning.layout(db) is not Layout.PLAIN:
-        return ""
-    obstacles = await partitioning.obstacles(db)
-    reason = "; ".join(obstacles) or "`webhookd migrate` converts it to partitions"
-    return f"; webhook_deliveries is one table: {reason}"
+    match await partitioning.layout(db):
+        case Layout.PLAIN:
+            obstacles = await partitioning.obstacles(db)
+            reason = "; ".join(obstacles) or "`webhookd migrate` converts it to partitions"
+            return f"; webhook_deliveries is one table: {reason}"
+        case Layout.CONVERTED if obstacles := await partitioning.legacy_obstacles(db):
+            return f"; webhook_deliveries_legacy is empty and stays: {'; '.join(obstacles)}"
+        case _:
+            return ""
 
 
 async def check_partitions(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
