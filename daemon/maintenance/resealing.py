@@ -71,7 +71,8 @@ class Resealer:
                 return 0.0
         if self._rounds % ROUNDS_PER_REMOVAL == 0:
             async with self._database.connection() as db:
-                await secrets.remove_expired(db)
+                if await secrets.remove_expired(db, limit=BATCH_SIZE) == BATCH_SIZE:
+                    return 0.0
                 if self._rounds % ROUNDS_PER_COUNT == 0:
                     await self._report(db)
         self._rounds += 1

@@ -150,14 +150,17 @@ async def try_marked_again(db: Connection) -> None:
 REMOVE_EXPIRED = """
     UPDATE webhooks
        SET previous_secret_key = NULL, previous_secret_expires_at = NULL
-     WHERE id IN (SELECT id FROM webhooks WHERE previous_secret_expires_at <= now()
-                     FOR NO KEY UPDATE SKIP LOCKED)
+     WHERE id = ANY (ARRAY(SELECT id FROM webhooks WHERE previous_secret_expires_at <= now()
+                            ORDER BY previous_secret_expires_at
+                            LIMIT $1
+                              FOR NO KEY UPDATE SKIP LOCKED))
 """
 
 
-async def remove_expired(db: Connection) -> None:
-    """Remove previous secrets whose overlap with the current one has ended."""
-    await db.execute(REMOVE_EXPIRED)
+async def remove_expired(db: Connection, *, limit: int) -> int:
+    """Remove up to `limit` previous secrets whose overlap has ended; returns how many."""
+    status = await db.execute(REMOVE_EXPIRED, limit)
+    return int(status.split()[-1])
 
 
 COUNT_BY_KEY = """

@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,8 +13,11 @@ from structlog.testing import capture_logs
 
 from daemon.config import Config
 from daemon.core.wire import signing
+from daemon.maintenance import resealing
 from daemon.secrets.encryption import Vault
+from daemon.store import secrets
 from daemon.store.secrets import UNREADABLE
+from daemon.store.session import Connection
 from tests.support.application import SECRET, Application
 from tests.support.commandline import running, webhookd
 from tests.support.daemons import config, free_port, serving, until
@@ -284,6 +288,36 @@ async def test_both_secrets_sign_during_an_overlap_and_the_old_one_is_removed_af
     assert after.headers["x-penguinmails-signature"] == signing.sign(after.body, new)
     assert "x-penguinmails-signature-previous" not in after.headers
     assert len(after.headers["webhook-signature"].split()) == 1
+
+
+async def test_many_previous_secrets_are_removed_batch_by_batch(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await app.tenant()
+    removed: list[int] = []
+
+    async def counted(db: Connection, *, limit: int) -> int:
+        removed.append(await secrets.remove_expired(db, limit=limit))
+        return removed[-1]
+
+    replaced = vars(secrets) | {"remove_expired": counted}
+    monkeypatch.setattr(resealing, "secrets", SimpleNamespace(**replaced))
+    await app.db.execute(
+        "INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key,"
+        "                      previous_secret_key, previous_secret_expires_at)"
+        " SELECT gen_random_uuid(), $1, 'a webhook', 'https://example.com', 'x', 'x', '-infinity'"
+        "   FROM generate_series(1, 250)",
+        tenant,
+    )
+    left = "SELECT count(*) FROM webhooks WHERE previous_secret_key IS NOT NULL"
+    async with serving(database):
+        await until(lambda: nothing_left(app, left))
+
+    assert [each for each in removed if each] == [100, 100, 50]
+
+
+async def nothing_left(app: Application, count: str) -> bool:
+    return not await app.db.fetchval(count)
 
 
 async def test_a_rotation_without_an_overlap_invalidates_the_old_secret_at_once(
