@@ -50,7 +50,7 @@ class LockHeldError(DatabaseBusyError):
 
 
 class StatementTimeoutError(DatabaseUnavailableError):
-    """PostgreSQL cancelled a statement that ran longer than its `statement_timeout`."""
+    """A statement took too long: PostgreSQL cancelled it, or did not answer in time."""
 
 
 class StatementError(WebhookdError):

@@ -8,7 +8,6 @@ nothing.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -17,10 +16,11 @@ from math import inf
 import structlog
 
 from daemon.core.errors import (
-    ConstraintViolationError,
+    STATEMENT_FAILURES,
     DatabaseBusyError,
     DatabaseUnavailableError,
-    StatementError,
+    StatementTimeoutError,
+    WebhookdError,
 )
 from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
@@ -32,6 +32,7 @@ from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.result_report import ResultReport, Stored
+from daemon.pipeline.waiting_results import WaitingResult, WaitingResults
 from daemon.runtime.metrics import Metrics
 from daemon.store import (
     claims,
@@ -90,10 +91,9 @@ class ResultWriter:
         self._lanes = lanes
         self._waker = waker
         self._metrics = metrics
-        # With the times when they came.
-        self._waiting: deque[tuple[float, AttemptResult]] = deque()
+        self._waiting = WaitingResults()
         # By identity: of one row, this daemon may have results of two claims.
-        self._in_hand: dict[int, tuple[float, AttemptResult]] = {}
+        self._in_hand: dict[int, WaitingResult] = {}
         self._first_results = first_results
         self._held = HeldResults(database, first_results, lease=lease)
         self._blocked: frozenset[WebhookId] = frozenset()
@@ -112,8 +112,8 @@ class ResultWriter:
 
     def oldest_seconds(self) -> float:
         """How long the oldest result waits to be stored, held ones excepted; 0 if none waits."""
-        in_hand = min((arrived for arrived, _ in self._in_hand.values()), default=None)
-        waiting = self._waiting[0][0] if self._waiting else None
+        in_hand = min((each.arrived for each in self._in_hand.values()), default=None)
+        waiting = self._waiting.oldest()
         since = min((each for each in (in_hand, waiting) if each is not None), default=None)
         return 0.0 if since is None else time.monotonic() - since
 
@@ -133,7 +133,7 @@ class ResultWriter:
 
     def add(self, result: AttemptResult) -> None:
         """Take a result to be stored soon; never waits."""
-        self._waiting.append((time.monotonic(), result))
+        self._waiting.add(result)
         self.wake.set()
 
     async def emptied(self) -> None:
@@ -162,7 +162,7 @@ class ResultWriter:
         try:
             await self._store(batch)
         except BaseException:
-            self._waiting.extendleft(reversed(self._in_hand.values()))
+            self._waiting.put_back(self._in_hand.values())
             raise
         finally:
             self._in_hand.clear()
@@ -173,11 +173,11 @@ class ResultWriter:
         batch = self._held.take_due(MOST_TRIED) if began >= self._try_held_at else ()
         if not batch:
             return
-        self._in_hand = {id(each): (began, each) for each in batch}
+        self._in_hand = {id(each): WaitingResult(began, each) for each in batch}
         try:
-            await self._store_carefully(batch)
+            await self._store_carefully(batch, again=True)
         finally:
-            self._held.add(each for _, each in self._in_hand.values())
+            self._held.add(each.result for each in self._in_hand.values())
             self._in_hand.clear()
             self._held.end_try()
             now = time.monotonic()
@@ -186,13 +186,13 @@ class ResultWriter:
     def _next_batch(self) -> list[AttemptResult]:
         """As many of the waiting as fit; those of webhooks of which some are held join these."""
         most = CAREFUL_BATCH if self._is_careful else MAX_BATCH
-        while self._waiting and len(self._in_hand) < most:
-            arrived, result = self._waiting.popleft()
-            if self._held.has(result.claim.webhook_id):
-                self._held.add([result])
-            else:
-                self._in_hand[id(result)] = arrived, result
-        return [result for _, result in self._in_hand.values()]
+        while self._waiting and not self._in_hand:
+            for waiting in self._waiting.take(most):
+                if self._held.has(waiting.result.claim.webhook_id):
+                    self._held.add([waiting.result])
+                else:
+                    self._in_hand[id(waiting.result)] = waiting
+        return [each.result for each in self._in_hand.values()]
 
     @property
     def _is_careful(self) -> bool:
@@ -209,29 +209,49 @@ class ResultWriter:
             return
         try:
             await self._store_together(batch)
-        except (ConstraintViolationError, DatabaseBusyError):
+        except (*STATEMENT_FAILURES, DatabaseBusyError):
             # A webhook was deleted meanwhile, and now it is gone; or the connection was lost while
-            # the results were being committed; or another transaction has rows with their ids.
+            # the results were being committed; or another transaction has rows with their ids; or
+            # one of the results cannot be stored, or takes too long.
             for first in range(0, len(batch), CAREFUL_BATCH):
                 await self._store_carefully(batch[first : first + CAREFUL_BATCH])
-        except StatementError:
-            await self._store_each(batch)
 
-    async def _store_carefully(self, batch: Sequence[AttemptResult]) -> None:
-        """Store results around what others have done meanwhile."""
+    async def _store_carefully(
+        self, batch: Sequence[AttemptResult], *, again: bool = False
+    ) -> None:
+        """
+        Store results around what others have done meanwhile; in halves where that fails.
+
+        One result that cannot be stored must not hold up the others, nor be resent for ever.
+        `again`: these have been tried before, each alone.
+        """
         try:
             await self._store_together(batch, careful=True)
-        except StatementError:
-            await self._store_each(batch)
+        except STATEMENT_FAILURES as failure:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._store_carefully(batch[:middle], again=again)
+                await self._store_carefully(batch[middle:], again=again)
+            else:
+                await self._store_bare(batch[0], failure, again=again)
 
-    async def _store_each(self, batch: Sequence[AttemptResult]) -> None:
-        """One result that cannot be stored must not hold up the others, nor be resent for ever."""
-        for result in batch:
+    async def _store_bare(
+        self, result: AttemptResult, failure: WebhookdError, *, again: bool
+    ) -> None:
+        """Store what can be of a result that cannot be stored as it came; else it is held."""
+        delivery_id = str(result.claim.delivery_id)
+        if again or not isinstance(failure, StatementTimeoutError):
+            log.error("result.unstorable", delivery_id=delivery_id, exc_info=failure)
             try:
-                await self._store_together([result], careful=True)
-            except StatementError:
-                log.exception("result.unstorable", delivery_id=str(result.claim.delivery_id))
                 await self._store_together([result], careful=True, bare=True)
+            except STATEMENT_FAILURES as failure_of_bare:
+                failure = failure_of_bare
+            else:
+                return
+        # The whole server may have stood still: once more, apart from others.
+        log.warning("result.put_aside", delivery_id=delivery_id, reason=str(failure))
+        del self._in_hand[id(result)]
+        self._held.add([result])
 
     async def _store_plain(self, batch: Sequence[AttemptResult]) -> Sequence[AttemptResult]:
         """Store results that are plain by one statement; returns those that are left."""
@@ -244,7 +264,7 @@ class ResultWriter:
             try:
                 async with self._database.connection() as db:
                     ids = await self._first_results.store_plain(db, batch, succeeded=news)
-            except StatementError:
+            except STATEMENT_FAILURES:
                 return batch
             except DatabaseBusyError:
                 self._be_careful()

@@ -52,6 +52,8 @@ def translate(error: Exception) -> Exception:
     match error:
         case asyncpg.QueryCanceledError():
             return StatementTimeoutError(text)
+        case TimeoutError(errno=None):  # by the client's clock: what is read may not end
+            return StatementTimeoutError(text)
         case error if isinstance(error, BUSY):
             return DatabaseBusyError(text)
         case error if isinstance(error, UNAVAILABLE):

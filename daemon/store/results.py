@@ -44,9 +44,11 @@ STORE_RESULTS = f"""
                d.replay_id, d.brought_forward, r.*
     ), stored AS MATERIALIZED (
         SELECT d.*, clock_timestamp() + d.retry_in AS next_at,
-               -- A row that the application inserted without payload keeps the data that were sent:
-               -- the event may be deleted.
-               CASE WHEN d.payload IS NOT NULL OR d.too_large THEN d.payload
+               -- Data that are too large to be sent would be moved for nothing, at any cost. A row
+               -- that the application inserted without payload keeps the data that were sent: the
+               -- event may be deleted.
+               CASE WHEN d.too_large THEN NULL
+                    WHEN d.payload IS NOT NULL THEN d.payload
                     ELSE (SELECT e.event_data FROM webhook_events AS e
                            WHERE e.id = d.event_id AND e.tenant_id = d.tenant_id) END AS data
           FROM ended AS d

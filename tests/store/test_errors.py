@@ -87,6 +87,17 @@ async def test_the_error_of_a_statement_leaves_the_block_translated_with_its_cau
     assert isinstance(caught.value.__cause__, asyncpg.PostgresError | asyncpg.InterfaceError)
 
 
+async def test_a_statement_that_is_not_answered_in_time_is_one_that_took_too_long(
+    pool: Database,
+) -> None:
+    async def wait() -> None:
+        async with pool.connection() as db:
+            await db.execute("SELECT pg_sleep(30)", timeout=0.1)
+
+    with pytest.raises(StatementTimeoutError, match="no answer in time"):
+        await wait()
+
+
 async def test_a_transaction_that_fails_is_rolled_back_and_its_connection_stays_usable(
     pool: Database,
 ) -> None:

@@ -1,0 +1,85 @@
+"""
+Results that wait to be stored, by tenant.
+
+The rule: a transaction takes results of all tenants in turn, up to a number of bytes. So the large
+ones of one tenant delay nobody's small ones by more than the transaction that is under way.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from daemon.core.model.attempts import AttemptResult, Response
+from daemon.core.model.ids import TenantId
+from daemon.core.model.value import value
+
+MOST_BYTES = 8 * 1024 * 1024  # that one transaction writes
+# Data that are too large to be sent are deleted, and not written: that costs a part of it.
+MOST_BYTES_TOO_LARGE = MOST_BYTES // 4
+
+
+@value(frozen=True, slots=True)
+class WaitingResult:
+    """A result, and when it came, by the monotonic clock."""
+
+    arrived: float
+    result: AttemptResult
+
+
+def stored_bytes(result: AttemptResult) -> int:
+    """About how many bytes are written to store a result, its next attempt included."""
+    claim, verdict, response = result.claim, result.verdict, result.outcome.result
+    size = claim.payload_bytes or 0
+    if verdict.too_large:
+        return min(size, MOST_BYTES_TOO_LARGE)
+    if verdict.retry_in is not None:
+        size *= 2
+    if isinstance(response, Response):
+        size += len(response.body) + sum(len(name) + len(text) for name, text in response.headers)
+    return size
+
+
+class WaitingResults:
+    """Queues by tenant, which take turns."""
+
+    def __init__(self) -> None:
+        self._queues: dict[TenantId, deque[WaitingResult]] = {}  # in the order of their turns
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return self._count
+
+    def add(self, result: AttemptResult) -> None:
+        """Add a result that has come now."""
+        waiting = WaitingResult(time.monotonic(), result)
+        self._queues.setdefault(result.claim.tenant_id, deque()).append(waiting)
+        self._count += 1
+
+    def put_back(self, results: Iterable[WaitingResult]) -> None:
+        """Put results back that were taken, in the order in which they were."""
+        for waiting in reversed(list(results)):
+            tenant_id = waiting.result.claim.tenant_id
+            self._queues.setdefault(tenant_id, deque()).appendleft(waiting)
+            self._count += 1
+
+    def oldest(self) -> float | None:
+        """When the result came that has waited for longest; None if none waits."""
+        return min((queue[0].arrived for queue in self._queues.values()), default=None)
+
+    def take(self, most: int) -> list[WaitingResult]:
+        """Remove and return up to `most` results of MOST_BYTES together; a larger one alone."""
+        taken: list[WaitingResult] = []
+        left = MOST_BYTES
+        while self._queues and len(taken) < most:
+            tenant_id = next(iter(self._queues))
+            queue = self._queues[tenant_id]
+            left -= stored_bytes(queue[0].result)
+            if taken and left < 0:
+                break
+            taken.append(queue.popleft())
+            del self._queues[tenant_id]
+            if queue:
+                self._queues[tenant_id] = queue  # its next turn comes after the others'
+        self._count -= len(taken)
+        return taken
