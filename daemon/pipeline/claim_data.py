@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from daemon.core.errors import MemoryBusyError
+from daemon.core.errors import MemoryBusyError, PostponedError
 from daemon.core.model.attempts import Claim
 from daemon.pipeline.memory_budget import MemoryBudget
 from daemon.store import claims
 from daemon.store.database import Database
-from daemon.store.payload_size import delivery_data, measure_delivery
+from daemon.store.payload_size import measure_pending, pending_data
 
 
 class ClaimData:
@@ -29,7 +29,8 @@ class ClaimData:
         """
         Lend a claim that came without data together with them; without, if they are too many.
 
-        Raises MemoryBusyError when there is no memory for it now.
+        Raises MemoryBusyError when there is no memory for it now, and PostponedError when the data
+        are not those that were measured any more.
         """
         claim = await self._measured(claim)
         size = claim.payload_bytes or 0
@@ -40,7 +41,9 @@ class ClaimData:
             raise MemoryBusyError("other large bodies are in flight")
         try:
             async with self._database.connection() as db:
-                data = await delivery_data(db, claim.delivery_id, claim.tenant_id)
+                data = await pending_data(db, claim, most_bytes=size)
+            if data is None:
+                raise PostponedError("the event's data were changed while they were read")
             yield replace(claim, data=data, fetched=True)
         finally:
             self._memory.free(claim.tenant_id, size)
@@ -49,8 +52,6 @@ class ClaimData:
         if claim.payload_bytes is not None:
             return claim
         async with self._database.connection() as db:
-            size = await measure_delivery(
-                db, claim.delivery_id, claim.tenant_id, most_bytes=self._most_bytes
-            )
+            size = await measure_pending(db, claim, most_bytes=self._most_bytes)
             await claims.note_size(db, claim, size)
         return replace(claim, payload_bytes=size)

@@ -19,6 +19,7 @@ from daemon.core.errors import (
     STATEMENT_FAILURES,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    StatementError,
     StatementTimeoutError,
     WebhookdError,
 )

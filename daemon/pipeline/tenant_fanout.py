@@ -22,10 +22,10 @@ from daemon.pipeline.interrupted_events import interrupted, without_served
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
-from daemon.store import inbox_leases, stored_events
+from daemon.store import inbox_leases
 from daemon.store.database import Database
 from daemon.store.event_inbox import LeasedEvent, Leasing
-from daemon.store.payload_size import measure_event
+from daemon.store.payload_size import event_data, measure_event
 
 log = structlog.get_logger()
 
@@ -119,7 +119,7 @@ class TenantFanout:
         text = leased.data
         if text is None:
             async with self._database.connection() as db:
-                text = await stored_events.data_of(db, leased.event.id)
+                _, text = await event_data(db, leased.event.id, most_bytes=MATCHED_BYTES)
         return await self._offload.run(
             partial(parse_json, text), size=len(text or ""), owner=leased.event.tenant_id
         )

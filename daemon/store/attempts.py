@@ -14,7 +14,7 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store import listing
 from daemon.store.attempt_chains import EXHAUSTED
 from daemon.store.listing import ListFilter, find_last_row_read, last_row_read
-from daemon.store.payload_size import delivery_data, measure_delivery
+from daemon.store.payload_size import stored_data
 from daemon.store.session import Connection
 
 
@@ -120,7 +120,6 @@ GET_DETAILS = f"""
            left(w.endpoint_url, 2049) AS endpoint_url, d.signature, d.response_body, d.trace,
            CASE WHEN webhook_payload_bytes(d.response_headers, 262144::bigint) <= 262144
                 THEN d.response_headers END AS response_headers,
-           d.payload_bytes,
            coalesce(d.event_created_at, e.created_at, d.attempted_at, now()) AS event_created_at
       FROM webhook_deliveries AS d
       JOIN webhooks AS w ON w.id = d.webhook_id AND w.tenant_id = $2
@@ -140,15 +139,13 @@ async def get_details(
     row = await db.fetchrow(GET_DETAILS, delivery_id, tenant_id)
     if row is None:
         return None
-    size = row["payload_bytes"]
-    if size is None:
-        size = await measure_delivery(db, delivery_id, tenant_id, most_bytes=most_bytes)
-    data = await delivery_data(db, delivery_id, tenant_id) if size <= most_bytes else None
+    webhook_id = WebhookId(row["webhook_id"])
+    data = await stored_data(db, delivery_id, webhook_id, tenant_id, most_bytes=most_bytes)
     return AttemptDetails(
         attempt=attempt_entry(row),
         endpoint_url=row["endpoint_url"],
         data=data,
-        data_left_out=size > most_bytes,
+        data_left_out=data is None,
         event_created_at=row["event_created_at"],
         signature=row["signature"],
         response_headers=row["response_headers"],

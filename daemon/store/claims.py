@@ -166,7 +166,10 @@ LEASE_DUE = f"""
                d.event_id, d.event_type, d.attempt_number, d.chain_start, d.next_retry_at,
                d.leased_until, d.event_created_at, d.created_at, d.attempted_at, d.replay_id,
                d.failing_since, d.data,
-               CASE WHEN d.payload_bytes IS NOT NULL THEN d.payload_bytes
+               -- A noted size is that of the row's own data. An event may have changed since.
+               CASE WHEN d.payload IS NOT NULL AND d.payload_bytes IS NOT NULL
+                         OR d.payload_bytes > $6
+                    THEN d.payload_bytes
                     ELSE {quick_bytes("d.data", "$6")} END AS payload_bytes
           FROM found AS d
     )
@@ -282,13 +285,15 @@ def _claim(row: Any, lane: LaneClaims) -> Claim:
 NOTE_SIZE = """
     UPDATE webhook_deliveries
        SET payload_bytes = $3
-     WHERE id = $1 AND status::text = 'pending_retry' AND leased_until = $2
+     WHERE id = $1 AND webhook_id = $4 AND status::text = 'pending_retry' AND leased_until = $2
+       AND payload IS NOT NULL
 """
 
 
 async def note_size(db: Connection, claim: Claim, payload_bytes: int) -> None:
-    """Store the measured size of a claim's data with its row."""
-    await db.execute(NOTE_SIZE, claim.delivery_id, claim.leased_until, payload_bytes)
+    """Store the measured size of a claim's data with its row, if these are its own."""
+    args = (claim.delivery_id, claim.leased_until, payload_bytes, claim.webhook_id)
+    await db.execute(NOTE_SIZE, *args)
 
 
 CLEAR_LEASES = """

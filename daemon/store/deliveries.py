@@ -80,11 +80,15 @@ INSERT_FOR_HELD = """
         INSERT INTO webhook_deliveries
                (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at)
         SELECT ours.id, ours.webhook_id, e.id, coalesce(e.event_type, ''),
-               -- What is too large to be sent is not copied.
-               CASE WHEN ours.payload_bytes <= $10 THEN e.event_data END,
-               ours.payload_bytes, ours.created_at
+               -- What is too large to be sent is not copied, nor what was changed since it was
+               -- measured: it is measured again, with its claim.
+               CASE WHEN ours.payload_bytes <= $10 AND e.is_measured THEN e.event_data END,
+               CASE WHEN e.is_measured THEN ours.payload_bytes END, ours.created_at
           FROM ours
-          JOIN webhook_events AS e ON e.id = ($4::uuid[])[ours.place]
+         CROSS JOIN LATERAL (
+               SELECT *, xmin::text = ($12::text[])[ours.place] AS is_measured
+                 FROM webhook_events
+                WHERE id = ($4::uuid[])[ours.place]) AS e
          WHERE ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
      RETURNING id
     ), returned AS (
@@ -115,14 +119,14 @@ INSERT_ALL = INSERT_FOR_HELD.format(
     **PAUSES,
     still_ours=STILL_OURS.strip(),
     end_or_prolong="""DELETE FROM webhook_event_inbox
-         WHERE ctid = ANY (ARRAY(SELECT row FROM place WHERE ($12::bool[])[number]))
+         WHERE ctid = ANY (ARRAY(SELECT row FROM place WHERE ($13::bool[])[number]))
      RETURNING ctid AS row, leased_until""",
 )
 INSERT_SOME = INSERT_FOR_HELD.format(
     **PAUSES,
     still_ours=STILL_OURS.strip(),
     end_or_prolong="""UPDATE webhook_event_inbox
-           SET leased_until = now() + $12::interval, served_up_to = $13
+           SET leased_until = now() + $13::interval, served_up_to = $14
          WHERE ctid = ANY (ARRAY(SELECT row FROM place))
      RETURNING ctid AS row, leased_until""",
 )
@@ -210,6 +214,7 @@ def _arguments(
         *(columns(rows) if rows else ((),) * 5),
         most_bytes,
         [each.event.tenant_id for each in events],
+        [each.version for each in events],
     )
 
 

@@ -31,7 +31,8 @@ class LeasedEvent:
     `payload_bytes` is the size of the data as PostgreSQL prints it, and `data` its JSON text; both
     are None where measuring may take long. `served_up_to` is the last webhook, by id, that has its
     delivery already. An event that was leased before (`again`) may have deliveries to any webhook;
-    `arrived_at` is when it was inserted, None for those of earlier versions.
+    `arrived_at` is when it was inserted, None for those of earlier versions. An event that was
+    changed since has another `version`.
     """
 
     event: Event
@@ -43,6 +44,7 @@ class LeasedEvent:
     data: str | None
     again: bool = False
     arrived_at: datetime | None = None
+    version: str | None = None
 
 
 @value(frozen=True, slots=True)
@@ -86,13 +88,14 @@ LEASE = f"""
                CASE WHEN e.created_at BETWEEN '0001-01-02' AND '9999-12-30' THEN e.created_at
                     ELSE coalesce(leased.arrived_at, now()) END AS created_at,
                {quick_bytes("e.event_data", "$4")} AS payload_bytes,
-               e.event_data
+               e.event_data, e.xmin::text AS version
           FROM leased LEFT JOIN webhook_events AS e ON e.id = leased.event_id
     )"""  # noqa: S608  made of constants only
 OPENED = """
            opened.row, opened.xid::text, opened.tenant_id, opened.event_id, opened.webhook_id,
            opened.served_up_to, opened.leased_until, opened.again, opened.arrived_at,
            opened.id, opened.owner, opened.event_type, opened.created_at, opened.payload_bytes,
+           opened.version,
            CASE WHEN opened.payload_bytes <= $3 THEN opened.event_data END AS data"""
 
 # The first rows at a `place` that no daemon has leased.
@@ -343,6 +346,7 @@ def _leased_event(row: Any) -> LeasedEvent:
         data=row["data"],
         again=row["again"],
         arrived_at=row["arrived_at"],
+        version=row["version"],
     )
 
 

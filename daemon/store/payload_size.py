@@ -1,8 +1,9 @@
 """
 Event data, and its size as PostgreSQL prints it, known before anything is fetched.
 
-The rule: no statement prints data that was not measured. A few stored bytes may print as a
-gigabyte, so what takes long to measure is measured alone, and never beside other rows.
+The rule: no statement prints data that were not measured, these very ones: where they may have
+changed since, it measures them again. A few stored bytes may print as a gigabyte, so what takes
+long to measure is measured alone, and never beside other rows.
 """
 
 from typing import Any
@@ -10,6 +11,8 @@ from uuid import UUID
 
 import asyncpg
 
+from daemon.core.model.attempts import Claim
+from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.store.session import Connection
 
 # Bytes as stored in memory: what is larger is not measured beside other rows.
@@ -42,16 +45,27 @@ PIECE = "SAVEPOINT measured", "ROLLBACK TO SAVEPOINT measured; RELEASE SAVEPOINT
 MEASURE_EVENT = """
     SELECT webhook_payload_bytes(event_data, $2::bigint) FROM webhook_events WHERE id = $1
 """
-MEASURE_DELIVERY = """
-    SELECT webhook_payload_bytes(
-               CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END, $2::bigint)
+MEASURED_EVENT = """
+    SELECT bytes, CASE WHEN bytes <= $2::bigint THEN data END AS data
+      FROM (SELECT event_data AS data, webhook_payload_bytes(event_data, $2::bigint) AS bytes
+              FROM webhook_events
+             WHERE id = $1
+            OFFSET 0) AS measured
+"""
+# The webhook is named, because other partitions may have rows of other tenants with this id.
+OF_DELIVERY = """
       FROM webhook_deliveries AS d
       LEFT JOIN LATERAL (
             SELECT event_data
               FROM webhook_events
              WHERE d.payload IS NULL AND id = d.event_id AND tenant_id = $3) AS e
              ON true
-     WHERE d.id = $1
+     WHERE d.id = $1 AND d.webhook_id = $2"""
+PENDING = " AND d.status::text = 'pending_retry'"
+MEASURE_DELIVERY = f"""
+    SELECT webhook_payload_bytes(
+               CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END, $4::bigint)
+           {OF_DELIVERY.strip()}{PENDING}
 """
 
 
@@ -64,11 +78,24 @@ async def measure_event(db: Connection, event_id: UUID, *, most_bytes: int) -> i
     return await _measure(db, MEASURE_EVENT, event_id, most_bytes)
 
 
-async def measure_delivery(
-    db: Connection, delivery_id: UUID, tenant_id: UUID, *, most_bytes: int
-) -> int:
-    """Measure a delivery's data by itself, as `measure_event` does."""
-    return await _measure(db, MEASURE_DELIVERY, delivery_id, most_bytes, tenant_id)
+async def event_data(db: Connection, event_id: UUID, *, most_bytes: int) -> tuple[int, str | None]:
+    """
+    Return the size of an event's data, as `measure_event` does, and the data as JSON text.
+
+    None if they print more than `most_bytes`, or if there is no such event.
+    """
+    row = await _within_seconds(db, MEASURE_SECONDS, MEASURED_EVENT, event_id, most_bytes)
+    if row is None:
+        return 0, None
+    return (UNPRINTABLE_BYTES, None) if row is LATE else (row[0], row[1])
+
+
+async def measure_pending(db: Connection, claim: Claim, *, most_bytes: int) -> int:
+    """Measure the data of a pending delivery by themselves, as `measure_event` does."""
+    return await _measure(
+        *(db, MEASURE_DELIVERY, claim.delivery_id, claim.webhook_id, claim.tenant_id),
+        most_bytes,
+    )
 
 
 async def _measure(db: Connection, query: str, *args: object) -> int:
@@ -84,32 +111,66 @@ async def within_seconds(
 
     In the caller's transaction if there is one, which goes on in either case.
     """
+    row = await _within_seconds(db, seconds, query, *args)
+    if row is LATE:
+        return otherwise
+    return None if row is None else row[0]
+
+
+LATE = object()
+
+
+async def _within_seconds(db: Connection, seconds: int, query: str, *args: object) -> Any:
+    """Return the first row of a query, None if it has none, or LATE."""
     begin, undo = PIECE if db.is_in_transaction() else WHOLE
     await db.execute(f"{begin}; {LIMIT_TIME.format(seconds)}")
     try:
-        value = await db.fetchval(query, *args)
+        row = await db.fetchrow(query, *args)
     except (asyncpg.QueryCanceledError, asyncpg.ProgramLimitExceededError):
-        value = otherwise
+        row = LATE
     except asyncpg.PostgresError:
         await db.execute(undo)
         raise
     await db.execute(undo)
-    return value
+    return row
 
 
-GET_DELIVERY_DATA = """
-    SELECT CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END
-      FROM webhook_deliveries AS d
-      LEFT JOIN LATERAL (
-            SELECT event_data
-              FROM webhook_events
-             WHERE d.payload IS NULL AND id = d.event_id AND tenant_id = $2) AS e
-             ON true
-     WHERE d.id = $1
-"""
+DELIVERY_DATA = f"""
+    SELECT CASE WHEN data IS NULL THEN 'null'::jsonb
+                -- The event of a row without data of its own may have changed since.
+                WHEN CASE WHEN is_noted THEN payload_bytes
+                          ELSE webhook_payload_bytes(data, $4::bigint) END <= $4::bigint
+                THEN data END
+      FROM (SELECT d.payload_bytes,
+                   d.payload IS NOT NULL AND d.payload_bytes IS NOT NULL AS is_noted,
+                   CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END AS data
+           {OF_DELIVERY.strip()}{{pending}}
+            OFFSET 0) AS found
+"""  # noqa: S608  made of constants only
+PENDING_DATA = DELIVERY_DATA.format(pending=PENDING)
+STORED_DATA = DELIVERY_DATA.format(pending="")
 
 
-async def delivery_data(db: Connection, delivery_id: UUID, tenant_id: UUID) -> str | None:
-    """Return the data of a delivery that was measured, as JSON text."""
-    data: str | None = await db.fetchval(GET_DELIVERY_DATA, delivery_id, tenant_id)
+async def pending_data(db: Connection, claim: Claim, *, most_bytes: int) -> str | None:
+    """
+    Return the data of a pending delivery as JSON text.
+
+    None if they print more than `most_bytes`, or if the row is gone.
+    """
+    args = (claim.delivery_id, claim.webhook_id, claim.tenant_id, most_bytes)
+    data: str | None = await within_seconds(db, MEASURE_SECONDS, PENDING_DATA, *args)
+    return data
+
+
+async def stored_data(
+    db: Connection,
+    delivery_id: DeliveryId,
+    webhook_id: WebhookId,
+    tenant_id: TenantId,
+    *,
+    most_bytes: int,
+) -> str | None:
+    """Return the data of a delivery of any status, as `pending_data` does."""
+    args = (delivery_id, webhook_id, tenant_id, most_bytes)
+    data: str | None = await within_seconds(db, MEASURE_SECONDS, STORED_DATA, *args)
     return data

@@ -39,7 +39,10 @@ STORE_RESULTS = f"""
         DELETE FROM webhook_deliveries AS d
          USING mine AS r
          WHERE d.id = r.id AND d.status::text = 'pending_retry'
-     RETURNING d.webhook_id, d.event_id, d.event_type, d.payload, d.payload_bytes,
+     RETURNING d.webhook_id, d.event_id, d.event_type, d.payload,
+               -- Unknown of data that are copied from the event: it may have changed since.
+               CASE WHEN d.payload IS NOT NULL OR r.too_large THEN d.payload_bytes END
+                   AS payload_bytes,
                d.attempt_number, d.chain_start, {CHAIN_REPLAYS.strip()},
                d.replay_id, d.brought_forward, r.*
     ), stored AS MATERIALIZED (

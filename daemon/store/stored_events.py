@@ -13,20 +13,11 @@ from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId, TenantId
 from daemon.store import listing
 from daemon.store.listing import ListFilter, find_last_row_read, last_row_read
-from daemon.store.payload_size import FETCHED_AT_ONCE, measure_event, quick_bytes, within_seconds
+from daemon.store.payload_size import FETCHED_AT_ONCE, event_data, quick_bytes, within_seconds
 from daemon.store.session import Connection
 
 SEARCH_SECONDS = 1
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?")
-
-GET_DATA = "SELECT event_data FROM webhook_events WHERE id = $1"
-
-
-async def data_of(db: Connection, event_id: EventId) -> str | None:
-    """Return the data of an event that was measured, as PostgreSQL prints the JSON."""
-    data: str | None = await db.fetchval(GET_DATA, event_id)
-    return data
-
 
 QUICK_DATA = f"""
     WITH measured AS MATERIALIZED (
@@ -53,13 +44,11 @@ async def readable_data(
 ) -> AsyncIterator[tuple[EventId, str | None]]:
     """Yield the data of those of these events that print at most `most_bytes`, one by one."""
     for row in await db.fetch(QUICK_DATA, ids, most_bytes, FETCHED_AT_ONCE):
-        size = row["bytes"]
-        if size is None:
-            size = await measure_event(db, row["id"], most_bytes=most_bytes)
-        if size <= FETCHED_AT_ONCE and row["bytes"] is not None:
-            yield EventId(row["id"]), row["data"]
-        elif size <= most_bytes:
-            yield EventId(row["id"]), await data_of(db, EventId(row["id"]))
+        size, data = row["bytes"], row["data"]
+        if size is None or FETCHED_AT_ONCE < size <= most_bytes:
+            size, data = await event_data(db, row["id"], most_bytes=most_bytes)
+        if size <= most_bytes:
+            yield EventId(row["id"]), data
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +131,7 @@ async def get_event(
     row = await db.fetchrow(GET_EVENT, event_id, tenant_id)
     if row is None:
         return None
-    size = await measure_event(db, event_id, most_bytes=most_bytes)
-    data = await data_of(db, event_id) if size <= most_bytes else None
+    size, data = await event_data(db, event_id, most_bytes=most_bytes)
     return EventEntry(event_id, row["event_type"], row["created_at"], data, size)
 
 
