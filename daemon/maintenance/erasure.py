@@ -148,7 +148,7 @@ class Erasure:
 
     async def _count_deliveries(self, webhook_id: WebhookId, events: set[EventId]) -> None:
         async for page in self._pages.deliveries(webhook_id, since=TextCursor()):
-            selected = await self._pages.select_target(page)
+            selected = await self._pages.select_target(webhook_id, page)
             found = [each for each in page if each.id in selected or each.event_id in events]
             pending = sum(delivery.pending for delivery in found)
             self._add(ErasureCounts(deliveries=len(found), pending=pending))
@@ -165,10 +165,11 @@ class Erasure:
         before = self._counts.deliveries
         for webhook_id in await self._webhook_ids():
             async for page in self._pages.deliveries(webhook_id, since=since):
-                ids = list(await self._pages.select_target(page))
+                ids = list(await self._pages.select_target(webhook_id, page))
+                erase = partial(erasure_deliveries.erase, webhook_id=webhook_id)
                 for start in range(0, len(ids), DELIVERIES_PER_STEP):
                     batch = ids[start : start + DELIVERIES_PER_STEP]
-                    await self._repeat(partial(erasure_deliveries.erase, ids=batch))
+                    await self._repeat(partial(erase, ids=batch))
         return self._counts.deliveries - before
 
     async def _erase_webhooks(self) -> None:

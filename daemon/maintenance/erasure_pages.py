@@ -70,8 +70,10 @@ class ErasurePages:
             yield page.deliveries
             cursor = page.next
 
-    async def select_target(self, deliveries: Sequence[StoredDelivery]) -> set[DeliveryId]:
-        """Those of a page's deliveries that belong to the target, by their own copy of the data."""
+    async def select_target(
+        self, webhook_id: WebhookId, deliveries: Sequence[StoredDelivery]
+    ) -> set[DeliveryId]:
+        """Those of a page of a webhook's deliveries that belong to the target, by their data."""
         ids = [delivery.id for delivery in deliveries]
         contact = self._target.contact
         if contact is None:
@@ -83,7 +85,9 @@ class ErasurePages:
             page, ids = ids[:size], ids[size:]
             began = time.monotonic()
             async with self._database.connection() as db:
-                selected.update(await erasure_deliveries.find_of_contact(db, page, contact))
+                selected.update(
+                    await erasure_deliveries.find_of_contact(db, webhook_id, page, contact)
+                )
             self._page_size.took(time.monotonic() - began)
             self._on_rows_read(len(page))
         return selected

@@ -155,7 +155,7 @@ def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> t
         PagedPruner(
             "deliveries",
             find=expired_deliveries.find,
-            delete=expired_deliveries.delete,
+            delete=partial(expired_deliveries.delete, older_than=deliveries),
             older_than=deliveries,
         ),
         PagedPruner(

@@ -147,6 +147,7 @@ LEASE_DUE = f"""
            SET leased_until = now() + due.lease
           FROM due
          WHERE d.id = due.delivery_id AND d.status::text = 'pending_retry'
+           AND d.webhook_id IS NOT DISTINCT FROM due.id
      RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret_key,
                due.custom_headers, due.client_certificate, due.client_key, due.failing_since
     ), found AS MATERIALIZED (
@@ -285,8 +286,8 @@ def _claim(row: Any, lane: LaneClaims) -> Claim:
 NOTE_SIZE = """
     UPDATE webhook_deliveries
        SET payload_bytes = $3
-     WHERE id = $1 AND webhook_id = $4 AND status::text = 'pending_retry' AND leased_until = $2
-       AND payload IS NOT NULL
+     WHERE id = $1 AND status::text = 'pending_retry' AND leased_until = $2
+       AND webhook_id IS NOT DISTINCT FROM $4 AND payload IS NOT NULL
 """
 
 

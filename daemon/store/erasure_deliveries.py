@@ -69,29 +69,44 @@ async def find(
 
 FIND_OF_CONTACT = f"""
     SELECT id
-      FROM (SELECT id, payload AS data FROM webhook_deliveries WHERE id = ANY ($3::uuid[])) AS kept
+      FROM (SELECT id, payload AS data
+              FROM webhook_deliveries
+             WHERE id = ANY ($3::uuid[]) AND webhook_id IS NOT DISTINCT FROM $4) AS kept
      WHERE {IDENTIFIES_CONTACT}
 """  # noqa: S608  IDENTIFIES_CONTACT is a constant
 
 
 async def find_of_contact(
-    db: Connection, ids: Sequence[DeliveryId], contact: str
+    db: Connection, webhook_id: WebhookId, ids: Sequence[DeliveryId], contact: str
 ) -> list[DeliveryId]:
-    """Those of the deliveries whose own copy of the event's data identifies the contact."""
-    rows = await db.fetch(FIND_OF_CONTACT, contact, CONTACT_JSON_PATHS, ids)
+    """Those of a webhook's deliveries whose own copy of the data identifies the contact."""
+    rows = await db.fetch(FIND_OF_CONTACT, contact, CONTACT_JSON_PATHS, ids, webhook_id)
     return [DeliveryId(row["id"]) for row in rows]
 
 
+# Other tenants may have rows with these ids. Not `=`: a planner might read all deliveries of the
+# webhook.
 ERASE = counting_erased("""
         DELETE FROM webhook_deliveries AS d
-         WHERE d.id = ANY (ARRAY(SELECT id FROM webhook_deliveries WHERE id = ANY ($1::uuid[])
+         WHERE d.id = ANY (ARRAY(SELECT id FROM webhook_deliveries
+                                  WHERE id = ANY ($1::uuid[])
+                                    AND webhook_id IS NOT DISTINCT FROM $2
                                     FOR UPDATE SKIP LOCKED))
+           AND d.webhook_id IS NOT DISTINCT FROM $2
 """)
 
-COUNT_REMAINING = "SELECT count(*) FROM webhook_deliveries WHERE id = ANY ($1::uuid[])"
+COUNT_REMAINING = """
+    SELECT count(*) FROM webhook_deliveries
+     WHERE id = ANY ($1::uuid[]) AND webhook_id IS NOT DISTINCT FROM $2
+"""
 
 
-async def erase(db: Connection, ids: Sequence[DeliveryId]) -> ErasureStep:
-    """Erase these deliveries; call it again, in another transaction, until none remains."""
-    rows = await db.fetch(ERASE, ids)
-    return ErasureStep(counts_of_deliveries(rows), await db.fetchval(COUNT_REMAINING, ids))
+async def erase(db: Connection, webhook_id: WebhookId, ids: Sequence[DeliveryId]) -> ErasureStep:
+    """
+    Erase these deliveries of a webhook.
+
+    Call it again, in another transaction, until none remains.
+    """
+    rows = await db.fetch(ERASE, ids, webhook_id)
+    remaining = await db.fetchval(COUNT_REMAINING, ids, webhook_id)
+    return ErasureStep(counts_of_deliveries(rows), remaining)

@@ -102,6 +102,9 @@ ERASE_DELIVERIES = counting_erased("""
                    AND (SELECT tenant_id FROM webhooks WHERE id = found.webhook_id) = $1
                  LIMIT $3
                    FOR UPDATE SKIP LOCKED))
+           -- Others may have rows with these ids.
+           AND d.event_id = ANY ($2::uuid[])
+           AND (SELECT tenant_id FROM webhooks WHERE id = d.webhook_id) = $1
 """)
 
 ERASE_EVENTS = """

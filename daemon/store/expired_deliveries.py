@@ -8,13 +8,14 @@ from daemon.store.expired_rows import ExpiredPage, LaneCursor, delete_rows, find
 from daemon.store.history_partitions import kept_longer
 from daemon.store.session import Connection
 
-FIND = """
-    -- Partitions are dropped whole: what remains was not in one that could be.
-    WITH expired AS MATERIALIZED (
-        SELECT now() - $5::interval
+EXPIRED = """expired AS MATERIALIZED (
+        -- Partitions are dropped whole: what remains was not in one that could be.
+        SELECT now() - {older_than}::interval
                - CASE WHEN to_regclass('webhook_deliveries_history'::text) IS NULL
-                      THEN '0'::interval ELSE $7::interval END AS before
-    ), lane AS MATERIALIZED (
+                      THEN '0'::interval ELSE {kept_longer}::interval END AS before
+    )"""
+FIND = f"""
+    WITH {EXPIRED.format(older_than="$5", kept_longer="$7")}, lane AS MATERIALIZED (
         SELECT id, CASE WHEN id < $1 THEN $4::text ELSE $2::text END::timestamptz AS after_at,
                CASE WHEN id < $1 THEN '00000000-0000-0000-0000-000000000000' ELSE $3::uuid
                 END AS after_id
@@ -45,7 +46,7 @@ FIND = """
             UNION ALL
             (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET 999)
             LIMIT 1) AS next ON true
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def find(
@@ -67,19 +68,23 @@ async def find(
     )
 
 
-DELETE = """
+DELETE = f"""
+    WITH {EXPIRED.format(older_than="$2", kept_longer="$3")}
     DELETE FROM webhook_deliveries
      WHERE status::text IN ('success', 'failed')
+       -- Other partitions may have rows with these ids.
+       AND attempted_at < (SELECT before FROM expired)
        AND id = ANY (ARRAY(SELECT id FROM webhook_deliveries
                             WHERE id = ANY ($1::uuid[]) AND status::text IN ('success', 'failed')
+                              AND attempted_at < (SELECT before FROM expired)
                               FOR UPDATE SKIP LOCKED))
-"""
+"""  # noqa: S608  made of constants only
 
 
-async def delete(db: Connection, ids: Sequence[UUID]) -> int:
+async def delete(db: Connection, ids: Sequence[UUID], *, older_than: timedelta) -> int:
     """
-    Delete those of the deliveries that are still finished and not locked; returns how many.
+    Delete those of the deliveries that are finished, older than that and not locked.
 
-    Raises StatementTimeoutError.
+    Returns how many were deleted. Raises StatementTimeoutError.
     """
-    return await delete_rows(db, DELETE, ids)
+    return await delete_rows(db, DELETE, ids, older_than, kept_longer(older_than))

@@ -52,7 +52,8 @@ MEASURED_EVENT = """
              WHERE id = $1
             OFFSET 0) AS measured
 """
-# The webhook is named, because other partitions may have rows of other tenants with this id.
+# The webhook is named, because other partitions may have rows of other tenants with this id. Not by
+# `=`: a planner might read all of its deliveries.
 OF_DELIVERY = """
       FROM webhook_deliveries AS d
       LEFT JOIN LATERAL (
@@ -60,7 +61,7 @@ OF_DELIVERY = """
               FROM webhook_events
              WHERE d.payload IS NULL AND id = d.event_id AND tenant_id = $3) AS e
              ON true
-     WHERE d.id = $1 AND d.webhook_id = $2"""
+     WHERE d.id = $1 AND d.webhook_id IS NOT DISTINCT FROM $2"""
 PENDING = " AND d.status::text = 'pending_retry'"
 MEASURE_DELIVERY = f"""
     SELECT webhook_payload_bytes(

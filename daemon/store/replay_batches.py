@@ -89,6 +89,8 @@ NEW_FROM_EXHAUSTED = f"""
                NULL::timestamptz AS data_changed_at, NULL::jsonb AS sent_first
           FROM unnest($3::uuid[], $4::uuid[]) AS new (id, last_id)
           JOIN webhook_deliveries AS d ON d.id = new.last_id
+                                      -- Others may have rows with this id.
+                                      AND d.webhook_id IS NOT DISTINCT FROM $2
            FOR KEY SHARE OF d"""  # noqa: S608
 MAKE = f"""
     -- The statement's time, not the transaction's: deliveries inserted later under the lock are due
@@ -113,6 +115,7 @@ MAKE = f"""
                chain_replays = CASE WHEN $1::uuid = ANY (d.chain_replays) THEN d.chain_replays
                                     ELSE pg_catalog.array_append(d.chain_replays, $1::uuid) END
          WHERE d.id = ANY ($7::uuid[]) AND {PENDING.format(row="d.")}
+           AND d.webhook_id IS NOT DISTINCT FROM $2
            AND coalesce(pg_catalog.cardinality(d.chain_replays), 0) < {MOST_REPLAYS}
      RETURNING d.id
     )

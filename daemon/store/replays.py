@@ -212,7 +212,7 @@ DELETE_UNATTEMPTED = """
     -- A delivery with a lease, lapsed or not, was attempted; a locked one is just being claimed.
     -- One that was brought forward is due without the replay, too.
     WITH unattempted AS MATERIALIZED (
-        SELECT id
+        SELECT id, webhook_id
           FROM webhook_deliveries
          WHERE replay_id = $1 AND status::text = 'pending_retry' AND leased_until IS NULL
            AND brought_forward IS NOT TRUE
@@ -222,6 +222,7 @@ DELETE_UNATTEMPTED = """
         DELETE FROM webhook_deliveries AS d
          USING unattempted
          WHERE d.id = unattempted.id AND d.status::text = 'pending_retry'
+           AND d.webhook_id IS NOT DISTINCT FROM unattempted.webhook_id
      RETURNING d.id
     )
     UPDATE webhook_replays

@@ -22,16 +22,17 @@ STORE_RESULTS = f"""
           FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::int[],
                       $7::text[], $8::text[], $9::text[], $10::int[], $11::timestamptz[],
                       $12::timestamptz[], $13::text[], $14::interval[], $15::uuid[], $16::bool[],
-                      $17::uuid[])
+                      $17::uuid[], $18::uuid[])
                AS r (id, leased_until, tenant_id, status, signature, status_code,
                      response_headers, response_body, error_message, duration_ms, attempted_at,
-                     event_created_at, trace, retry_in, next_id, too_large, row_id)
+                     event_created_at, trace, retry_in, next_id, too_large, row_id, of_webhook)
     ), mine AS MATERIALIZED (
         -- A row that another transaction holds must not delay all the others.
         SELECT r.*
           FROM result AS r
           JOIN webhook_deliveries AS d ON d.id = r.id AND d.status::text = 'pending_retry'
                                       AND d.leased_until = r.leased_until
+                                      AND d.webhook_id IS NOT DISTINCT FROM r.of_webhook
            FOR UPDATE OF d SKIP LOCKED
     ), ended AS (
         -- Deleted and inserted, not updated: an update that moves a row to another partition is an
@@ -39,6 +40,8 @@ STORE_RESULTS = f"""
         DELETE FROM webhook_deliveries AS d
          USING mine AS r
          WHERE d.id = r.id AND d.status::text = 'pending_retry'
+           -- Of the tables of two layouts, each may have a pending row with this id.
+           AND d.webhook_id IS NOT DISTINCT FROM r.of_webhook
      RETURNING d.webhook_id, d.event_id, d.event_type, d.payload,
                -- Unknown of data that are copied from the event: it may have changed since.
                CASE WHEN d.payload IS NOT NULL OR r.too_large THEN d.payload_bytes END
@@ -215,6 +218,7 @@ def _row(
         None if verdict.retry_in is None else new_delivery_id(),
         verdict.too_large,
         renamed.get(claim.delivery_id, claim.delivery_id),
+        claim.webhook_id,
     )
 
 

@@ -85,6 +85,7 @@ BRING_FORWARD = """
     UPDATE webhook_deliveries
        SET next_retry_at = least(next_retry_at, now()), replay_id = NULL, brought_forward = NULL
      WHERE id = $1 AND status::text = 'pending_retry'
+       AND webhook_id IS NOT DISTINCT FROM $2
        AND (leased_until IS NULL OR leased_until < now())
 """
 
@@ -94,6 +95,8 @@ INSERT_ATTEMPT = f"""
                d.event_created_at, {NEXT_ATTEMPT_NUMBER} AS number
           FROM webhook_deliveries AS d
          WHERE d.id = $1
+           AND d.webhook_id IS NOT DISTINCT FROM $3 AND d.event_id IS NOT DISTINCT FROM $4
+         LIMIT 1
            -- An erasure of the delivery waits, and then sees the new attempt.
            FOR KEY SHARE OF d
     )
@@ -139,7 +142,8 @@ async def retry_now(
     due = await _bring_forward(db, found["event_id"], webhook_id)
     if due is None:
         due = new_delivery_id()
-        if await db.execute(INSERT_ATTEMPT, delivery_id, due) == "INSERT 0 0":
+        attempt_of = (delivery_id, due, webhook_id, found["event_id"])
+        if await db.execute(INSERT_ATTEMPT, *attempt_of) == "INSERT 0 0":
             return None  # it has just been deleted
     await _request(db, webhook_id, due)
     return RetryDue(due, webhook_id)
@@ -173,7 +177,8 @@ async def probe_now(
         return WebhookPaused(webhook_id)
     # Its result may be stored between the two statements: then another one is the oldest, or none.
     while (found := await db.fetchrow(FIND_OLDEST_PENDING, webhook_id)) is not None:
-        if found["in_flight"] or await db.execute(BRING_FORWARD, found["id"]) == "UPDATE 1":
+        pending = found["id"], webhook_id
+        if found["in_flight"] or await db.execute(BRING_FORWARD, *pending) == "UPDATE 1":
             await _request(db, webhook_id, DeliveryId(found["id"]))
             return RetryDue(DeliveryId(found["id"]), webhook_id)
     return NothingPending()
@@ -191,6 +196,7 @@ async def _bring_forward(
     """Return the pending attempt, now due or in flight; None if there is none."""
     # Its result may be stored between the two statements: then another one is pending, or none.
     while (found := await db.fetchrow(FIND_PENDING, event_id, webhook_id)) is not None:
-        if found["in_flight"] or await db.execute(BRING_FORWARD, found["id"]) == "UPDATE 1":
+        pending = found["id"], webhook_id
+        if found["in_flight"] or await db.execute(BRING_FORWARD, *pending) == "UPDATE 1":
             return DeliveryId(found["id"])
     return None

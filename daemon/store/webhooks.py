@@ -212,6 +212,8 @@ DELETE_SOME_DELIVERIES = """
     DELETE FROM webhook_deliveries
      WHERE id = ANY (ARRAY(SELECT id FROM webhook_deliveries WHERE webhook_id = $1 LIMIT $2
                               FOR UPDATE SKIP LOCKED))
+       -- Others may have rows with these ids. Not `=`, by which a planner might read all of them.
+       AND webhook_id IS NOT DISTINCT FROM $1
 """
 
 
