@@ -2,25 +2,34 @@
 Results that cannot be stored yet, because another transaction holds their row or webhook.
 
 They are tried apart from all others, by webhook, at intervals that grow. The rule: however many are
-held, a try takes a bounded time, and a held result delays no result of another webhook.
+held, they take a bounded memory and a try a bounded time, and a held result delays no result of
+another webhook.
 """
 
 import heapq
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
 
-from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.model.attempts import AttemptResult, Claim, Response
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.secrets import StoredSecrets
 from daemon.pipeline.first_results import FirstResults
+from daemon.pipeline.waiting_results import MOST_BYTES, stored_bytes
 from daemon.store import claims
 from daemon.store.database import Database
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 3.0
 PROLONGED_AT_ONCE = 500
+# Bytes of data and responses, by tenant and in all: results beyond them are kept without.
+BYTES_OF_TENANT = 4 * 1024 * 1024
+BYTES_KEPT = 32 * 1024 * 1024
+# With so many results held, a tenant's webhooks get no further attempts until half are stored.
+MOST_OF_TENANT = 200
 
 
 @dataclass(slots=True)
@@ -47,6 +56,10 @@ class HeldResults:
         self._due: list[tuple[float, WebhookId]] = []
         self._tried: list[WebhookId] = []
         self._prolonged_at = 0.0
+        self._count: Counter[TenantId] = Counter()
+        self._bytes: Counter[TenantId] = Counter()
+        self._total_bytes = 0
+        self._full_tenants: set[TenantId] = set()
 
     def __len__(self) -> int:
         """How many results are kept."""
@@ -56,6 +69,11 @@ class HeldResults:
     def webhook_ids(self) -> frozenset[WebhookId]:
         """The webhooks of the results that are kept."""
         return frozenset(self._webhooks)
+
+    @property
+    def full_tenants(self) -> frozenset[TenantId]:
+        """The tenants of which so many results are kept that no more attempts should be made."""
+        return frozenset(self._full_tenants)
 
     def has(self, webhook_id: WebhookId) -> bool:
         """Whether results of this webhook are kept: newer ones join them."""
@@ -74,9 +92,14 @@ class HeldResults:
         return 0.0 if len(since) < 2 else time.monotonic() - sorted(since.values())[1]
 
     def add(self, results: Iterable[AttemptResult]) -> None:
-        """Keep these as well; of those that were taken, their try has failed."""
+        """
+        Keep these as well; of those that were taken, their try has failed.
+
+        Beyond the bounds of memory, data and response are dropped.
+        """
         now = time.monotonic()
-        for result in results:
+        for each in results:
+            result = each if self._has_room(each) else _stripped(each)
             claim = result.claim
             of_webhook = self._webhooks.get(claim.webhook_id)
             if of_webhook is None:
@@ -84,16 +107,30 @@ class HeldResults:
                 heapq.heappush(self._due, (now + FIRST_PAUSE_SECONDS, claim.webhook_id))
             of_webhook.results.append(result)
             of_webhook.held_again = True
+            self._count_in(result, 1)
 
     def take_due(self, limit: int) -> list[AttemptResult]:
-        """Remove and return up to `limit` results that are to be tried now; `end_try` follows."""
-        now, taken = time.monotonic(), list[AttemptResult]()
+        """
+        Remove and return results that are to be tried now; `end_try` follows.
+
+        They are `limit` at most, and of MOST_BYTES together; a larger one is taken alone.
+        """
+        now, taken, left = time.monotonic(), list[AttemptResult](), MOST_BYTES
         while self._due and self._due[0][0] <= now and len(taken) < limit:
-            _, webhook_id = heapq.heappop(self._due)
+            webhook_id = self._due[0][1]
             of_webhook = self._webhooks[webhook_id]
-            room = limit - len(taken)
-            taken += of_webhook.results[:room]
-            del of_webhook.results[:room]
+            count = 0
+            for result in of_webhook.results[: limit - len(taken)]:
+                left -= stored_bytes(result)
+                if taken and left < 0:
+                    break
+                taken.append(result)
+                self._count_in(result, -1)
+                count += 1
+            if not count:
+                break
+            heapq.heappop(self._due)
+            del of_webhook.results[:count]
             of_webhook.held_again = False
             self._tried.append(webhook_id)
         return taken
@@ -101,6 +138,8 @@ class HeldResults:
     def end_try(self) -> None:
         """Note that what was taken is stored, or was put back."""
         now = time.monotonic()
+        few = MOST_OF_TENANT // 2
+        self._full_tenants = {each for each in self._full_tenants if self._count[each] > few}
         tried, self._tried = self._tried, []
         for webhook_id in tried:
             of_webhook = self._webhooks[webhook_id]
@@ -114,6 +153,21 @@ class HeldResults:
             else:
                 of_webhook.pause = FIRST_PAUSE_SECONDS
             heapq.heappush(self._due, (due_at, webhook_id))
+
+    def _has_room(self, result: AttemptResult) -> bool:
+        size = _kept_bytes(result)
+        of_tenant = self._bytes[result.claim.tenant_id] + size
+        return of_tenant <= BYTES_OF_TENANT and self._total_bytes + size <= BYTES_KEPT
+
+    def _count_in(self, result: AttemptResult, change: int) -> None:
+        tenant_id, size = result.claim.tenant_id, change * _kept_bytes(result)
+        self._count[tenant_id] += change
+        self._bytes[tenant_id] += size
+        self._total_bytes += size
+        if self._count[tenant_id] >= MOST_OF_TENANT:
+            self._full_tenants.add(tenant_id)
+        if not self._count[tenant_id]:
+            del self._count[tenant_id], self._bytes[tenant_id]
 
     async def prolong(self) -> None:
         """Prolong the leases of all, a quarter of a lease after the last time."""
@@ -138,3 +192,30 @@ class HeldResults:
                 if leased_until := leases.get(result.claim.delivery_id):
                     claim = replace(result.claim, leased_until=leased_until)
                     results[index] = replace(result, claim=claim)
+
+
+def _kept_bytes(result: AttemptResult) -> int:
+    """About how many bytes a result keeps in memory, beside a few kilobytes."""
+    response, size = result.outcome.result, len(result.claim.data or "")
+    if isinstance(response, Response):
+        size += len(response.body) + sum(len(name) + len(text) for name, text in response.headers)
+    return size
+
+
+def _stripped(result: AttemptResult) -> AttemptResult:
+    """
+    The result without response, credentials and data.
+
+    Its row gets no data, and a next attempt reads them from the event.
+    """
+    claim, response = result.claim, result.outcome.result
+    secrets = StoredSecrets(claim.webhook_id, "", endpoint_url="")
+    if claim.from_inbox:
+        claim = replace(claim, payload_bytes=None)
+    if isinstance(response, Response):
+        response = replace(response, headers=(), body="", truncated=True)
+    return replace(
+        result,
+        claim=replace(claim, data=None, secrets=secrets),
+        outcome=replace(result.outcome, result=response, trace=None),
+    )

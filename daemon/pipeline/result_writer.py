@@ -10,8 +10,8 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from math import inf
 
 import structlog
 
@@ -33,6 +33,7 @@ from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.result_report import ResultReport, Stored
+from daemon.pipeline.success_news import SuccessNews
 from daemon.pipeline.waiting_results import WaitingResult, WaitingResults
 from daemon.runtime.metrics import Metrics
 from daemon.store import (
@@ -62,8 +63,6 @@ REST_PER_TRY = 4.0
 # While other transactions have rows with ids of ours, each costs a moment: of a small batch.
 CAREFUL_SECONDS = 5.0
 CAREFUL_BATCH = 50
-LAST_SUCCESS_SECONDS = 1.0
-MOST_REMEMBERED = 20_000
 
 
 class ResultWriter:
@@ -97,11 +96,11 @@ class ResultWriter:
         self._in_hand: dict[int, WaitingResult] = {}
         self._first_results = first_results
         self._held = HeldResults(database, first_results, lease=lease)
-        self._blocked: frozenset[WebhookId] = frozenset()
+        self._blocked = self._held.webhook_ids, self._held.full_tenants
         self._try_held_at = 0.0
         self._careful_until = 0.0
         self._stored_at = time.monotonic()
-        self._success_written_at: dict[WebhookId, float] = {}
+        self._success_news = SuccessNews()
         self._report = ResultReport(waker, metrics)
         metrics.pipeline.oldest_result_seconds.set_function(self.oldest_seconds)
         metrics.pipeline.held_results.set_function(lambda: len(self._held))
@@ -134,6 +133,9 @@ class ResultWriter:
 
     def add(self, result: AttemptResult) -> None:
         """Take a result to be stored soon; never waits."""
+        claim = result.claim
+        if claim.data is not None and not claim.from_inbox:  # its row has them
+            result = replace(result, claim=replace(claim, data=None))
         self._waiting.add(result)
         self.wake.set()
 
@@ -148,15 +150,17 @@ class ResultWriter:
             await asyncio.sleep(LINGER_SECONDS)
         await self._store_waiting()
         await self._try_held()
-        if self._blocked != (held := self._held.webhook_ids):
+        if self._blocked != (held := (self._held.webhook_ids, self._held.full_tenants)):
             self._blocked = held
-            self._lanes.block(held, now=time.monotonic())
+            self._lanes.block(held[0], tenants=held[1], now=time.monotonic())
         if self._lanes.ready:
             self._waker.wake.set()  # stored results and released locks leave room for attempts
         await self._held.prolong()
         if self._waiting:
             return 0.0
-        return max(SHORTEST_REST_SECONDS, self._try_held_at - time.monotonic()) if held else 1.0
+        if not held[0]:
+            return 1.0
+        return max(SHORTEST_REST_SECONDS, self._try_held_at - time.monotonic())
 
     async def _store_waiting(self) -> None:
         batch = self._next_batch()
@@ -261,7 +265,7 @@ class ResultWriter:
             if not batch or not self._first_results.are_plain(batch):
                 return batch
             webhooks = {each.claim.webhook_id for each in batch}
-            news = [each for each in webhooks if self._is_success_news(each)]
+            news = [each for each in webhooks if self._success_news.is_due(each)]
             try:
                 async with self._database.connection() as db:
                     ids = await self._first_results.store_plain(db, batch, succeeded=news)
@@ -354,21 +358,7 @@ class ResultWriter:
         """
         if change.failed or change.health != before[change.webhook_id]:
             return True
-        return self._is_success_news(change.webhook_id)
-
-    def _is_success_news(self, webhook_id: WebhookId) -> bool:
-        """
-        Whether to write `last_success_at`, which may be up to LAST_SUCCESS_SECONDS late.
-
-        It would be a row version for each delivery.
-        """
-        now = time.monotonic()
-        if now - self._success_written_at.get(webhook_id, -inf) < LAST_SUCCESS_SECONDS:
-            return False
-        if len(self._success_written_at) >= MOST_REMEMBERED:
-            self._success_written_at.clear()
-        self._success_written_at[webhook_id] = now
-        return True
+        return self._success_news.is_due(change.webhook_id)
 
 
 async def _store(db: Connection, batch: Sequence[AttemptResult], *, bare: bool) -> ContestedInsert:

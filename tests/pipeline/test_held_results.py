@@ -1,5 +1,6 @@
 """Held results are tried by webhook, a bounded number at a time, at intervals that grow."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +11,14 @@ import pytest
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.pipeline import held_results
-from daemon.pipeline.held_results import LONGEST_PAUSE_SECONDS, HeldResults
+from daemon.pipeline.held_results import (
+    BYTES_KEPT,
+    BYTES_OF_TENANT,
+    LONGEST_PAUSE_SECONDS,
+    MOST_OF_TENANT,
+    HeldResults,
+)
+from daemon.pipeline.waiting_results import MOST_BYTES
 
 
 class Clock:
@@ -32,7 +40,10 @@ def held(clock: Clock) -> HeldResults:
     return HeldResults(unused, unused, lease=timedelta(seconds=30))
 
 
-def results(webhook: WebhookId, count: int, tenant: TenantId | None = None) -> list[AttemptResult]:
+def results(
+    webhook: WebhookId, count: int, tenant: TenantId | None = None, *, size: int = 0
+) -> list[AttemptResult]:
+    """Results of first attempts, half of their `size` in the data and half in the response."""
     tenant = tenant or TenantId(uuid4())
     now = datetime.now(UTC)
     return [
@@ -44,14 +55,16 @@ def results(webhook: WebhookId, count: int, tenant: TenantId | None = None) -> l
                 event_id=EventId(uuid4()),
                 event_type="",
                 event_created_at=now,
-                data=None,
+                data="x" * (size // 2),
                 attempt=1,
                 claimed_at=now,
                 leased_until=now,
                 endpoint_url="",
                 secrets=cast("Any", None),
+                payload_bytes=size // 2,
+                from_inbox=True,
             ),
-            Outcome(Response(200, (), ""), took_ms=1),
+            Outcome(Response(200, (), "y" * (size // 2)), took_ms=1),
             Verdict(delivered=True, status=200, error=None, retry_in=None),
             None,
         )
@@ -141,3 +154,88 @@ def test_the_age_of_several_tenants_is_that_of_the_second(clock: Clock, held: He
     assert alone == 0.0
     assert held.several_tenants_seconds() == 5.0
     assert held.oldest_seconds() == 25.0
+
+
+def kept_whole(held: HeldResults, clock: Clock) -> list[AttemptResult]:
+    """Take all; return those that have their data and their response."""
+    clock.now += 10
+    whole: list[AttemptResult] = []
+    while some := held.take_due(100):
+        for each in some:
+            assert isinstance(each.outcome.result, Response)
+            assert bool(each.claim.data) is bool(each.outcome.result.body)
+            assert (each.outcome.result.status, each.verdict.delivered) == (200, True)
+        whole += [each for each in some if each.claim.data]
+        held.end_try()
+    return whole
+
+
+def test_a_tenants_results_beyond_its_bytes_are_kept_without_data_and_response(
+    clock: Clock, held: HeldResults
+) -> None:
+    size, tenant = BYTES_OF_TENANT // 4, TenantId(uuid4())
+    for _ in range(10):
+        held.add(results(new_webhook(), 1, tenant, size=size))
+    held.add(own := results(new_webhook(), 1, size=size))
+
+    whole = kept_whole(held, clock)
+
+    assert len(whole) == 5
+    assert own[0] in whole
+    held.add(again := results(new_webhook(), 4, tenant, size=size))
+    assert kept_whole(held, clock) == again  # what was taken counts no more
+
+
+def test_results_of_all_tenants_have_a_bound_together(clock: Clock, held: HeldResults) -> None:
+    count = 2 * BYTES_KEPT // BYTES_OF_TENANT
+    for _ in range(count):
+        held.add(results(new_webhook(), 1, size=BYTES_OF_TENANT))
+
+    assert len(held) == count
+    assert len(kept_whole(held, clock)) == count // 2
+
+
+def test_a_try_takes_a_bounded_number_of_bytes(clock: Clock, held: HeldResults) -> None:
+    one, other = new_webhook(), new_webhook()
+    kept = [replace_size(each, MOST_BYTES // 2) for each in results(one, 3)]
+    kept += [replace_size(each, 3 * MOST_BYTES) for each in results(other, 1)]
+    for each in kept:
+        held.add([each])
+        clock.now += 0.01
+    clock.now += 1
+    taken = []
+    while some := held.take_due(20):
+        taken.append(some)
+        held.end_try()
+
+    assert sorted(map(len, taken)) == [1, 1, 2]
+    assert {each.claim.delivery_id for some in taken for each in some} == {
+        each.claim.delivery_id for each in kept
+    }
+
+
+def test_a_tenant_with_many_held_results_is_full_until_half_of_them_are_stored(
+    clock: Clock, held: HeldResults
+) -> None:
+    tenant = TenantId(uuid4())
+    for _ in range(MOST_OF_TENANT - 1):
+        held.add(results(new_webhook(), 1, tenant))
+    held.add(results(new_webhook(), 1))
+    assert not held.full_tenants
+    held.add(results(new_webhook(), 1, tenant))
+    full = [held.full_tenants]
+    clock.now += 1
+    for _ in range(2):
+        held.take_due(MOST_OF_TENANT // 2)
+        held.end_try()
+        full.append(held.full_tenants)
+
+    assert full[0] == {tenant}
+    assert full[-1] == set()
+
+
+def replace_size(result: AttemptResult, size: int) -> AttemptResult:
+    """A claimed attempt's result, whose row has so many bytes of data."""
+    return replace(
+        result, claim=replace(result.claim, payload_bytes=size, data=None, from_inbox=False)
+    )

@@ -1,9 +1,12 @@
 """A slow endpoint, or a row that another transaction locks, delays no other endpoint."""
 
 import asyncpg
+import pytest
 
+from daemon.pipeline import held_results
+from daemon.service import Service
 from tests.support.application import Application
-from tests.support.daemons import serving, until
+from tests.support.daemons import metrics_of, serving, until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
 
@@ -130,3 +133,42 @@ async def test_results_for_locked_rows_are_stored_later_and_delay_no_others(
 
     assert row["status"] == "pending_retry"
     assert len(receiver.at("/locked")) == 1
+
+
+async def test_a_tenant_with_many_locked_webhooks_gets_no_more_attempts_until_they_are_free(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that lets deliveries be inserted, and stops the results."""
+    monkeypatch.setattr(held_results, "MOST_OF_TENANT", 6)
+    monkeypatch.setattr(held_results, "BYTES_OF_TENANT", 300)
+    receiver.answer = lambda _: Reply(body=b"x" * 100)
+    tenant = await app.tenant()
+    crowd = [await app.webhook(tenant, f"{receiver.url}/crowd/{n}") for n in range(40)]
+    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
+    other = await asyncpg.connect(database)
+    async with serving(database, delivery={"concurrency": 8}) as service:
+        await other.execute("BEGIN")
+        await other.execute("SELECT FROM webhooks WHERE tenant_id = $1 FOR SHARE", tenant)
+        await app.event(tenant, {"n": 1})
+        await until(lambda: held_by(service, 6))
+        for n in range(20):
+            await app.event(other_tenant, {"n": n})
+            await until(lambda n=n: settled(app, free, "success", n + 1), within=5)
+        sent_meanwhile = len(receiver.received) - 20
+        await other.execute("ROLLBACK")
+        for webhook in crowd:
+            await until(lambda w=webhook: settled(app, w, "success", 1))
+    await other.close()
+
+    assert 6 <= sent_meanwhile < 20
+    assert len(receiver.received) == 60
+    rows = [row for webhook in crowd for row in await app.deliveries(webhook)]
+    assert {row["status_code"] for row in rows} == {200}
+    assert sum(row["response_body"] == "" for row in rows) > 0
+
+
+async def held_by(service: Service, count: int) -> bool:
+    """Whether the daemon holds so many results."""
+    page = await metrics_of(service)
+    [line] = [each for each in page.splitlines() if each.startswith("webhookd_held_results ")]
+    return float(line.split()[1]) >= count

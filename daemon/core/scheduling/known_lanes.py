@@ -1,5 +1,7 @@
 """What one daemon remembers of lanes, their tenants and their hosts, and the slots they hold."""
 
+from collections.abc import Collection, Iterator
+
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.endpoint_lane import FIRST_WINDOW, Lane
 from daemon.core.scheduling.host_shares import Host
@@ -24,6 +26,11 @@ class KnownLanes:
     def get(self, webhook_id: WebhookId) -> Lane | None:
         """The lane of this webhook, if it is known."""
         return self._lanes.get(webhook_id)
+
+    def of_tenants(self, tenants: Collection[TenantId]) -> Iterator[Lane]:
+        """The lanes of these tenants that are known; reads all lanes, if there are any tenants."""
+        if tenants:
+            yield from [each for each in self._lanes.values() if each.tenant.id in tenants]
 
     def get_or_make(self, webhook_id: WebhookId, tenant_id: TenantId, *, failing: bool) -> Lane:
         """The lane of this webhook; a new one that is `failing` begins narrow."""

@@ -60,6 +60,7 @@ class Lanes:
         self._waiting = WaitingLanes(self._slots)
         self._calendar = Calendar()
         self._blocked: frozenset[WebhookId] = frozenset()
+        self._blocked_tenants: frozenset[TenantId] = frozenset()
 
     @property
     def slots(self) -> int:
@@ -132,7 +133,7 @@ class Lanes:
         database. `of_tenant` are in the tenant's queues now.
         """
         lane = self._lanes.get_or_make(webhook_id, tenant_id, failing=False)
-        if max(lane.rests_until, lane.spaced_until) > now or webhook_id in self._blocked:
+        if max(lane.rests_until, lane.spaced_until) > now or self._is_blocked(lane):
             return 0
         if lane.unproven:
             slots = self._slots.room_for(lane.tenant, unproven=True)
@@ -269,14 +270,22 @@ class Lanes:
         self._place(lane, now)
         self._waiting.unpark(lane.host, now=now)
 
-    def block(self, webhook_ids: Iterable[WebhookId], *, now: float) -> None:
-        """Give no turn to exactly these, because their results cannot be stored now."""
+    def block(
+        self, webhook_ids: Iterable[WebhookId], *, tenants: Iterable[TenantId] = (), now: float
+    ) -> None:
+        """
+        Give no turn to exactly these, because their results cannot be stored now.
+
+        Nor to any webhook of the `tenants`, which have many results that cannot be stored.
+        """
         before, self._blocked = self._blocked, frozenset(webhook_ids)
-        for lane in map(self._lanes.get, self._blocked):
-            if lane is not None:
+        before_tenants, self._blocked_tenants = self._blocked_tenants, frozenset(tenants)
+        changed = list(self._lanes.of_tenants(before_tenants ^ self._blocked_tenants))
+        changed += filter(None, map(self._lanes.get, before | self._blocked))
+        for lane in changed:
+            if self._is_blocked(lane):
                 self._waiting.remove(lane)
-        for lane in map(self._lanes.get, before - self._blocked):
-            if lane is not None:
+            else:
                 self._place(lane, now)
 
     def rest(self, webhook_id: WebhookId, *, until: float) -> None:
@@ -300,6 +309,9 @@ class Lanes:
         """Bound the memory: an idle lane is made again when something is due in it."""
         self._lanes.forget_idle()
         self._calendar.compact()
+
+    def _is_blocked(self, lane: Lane) -> bool:
+        return lane.webhook_id in self._blocked or lane.tenant.id in self._blocked_tenants
 
     def _begin_claim(self, lane: Lane, limit: int, now: float) -> LaneTurn:
         if lane.host is not None:
@@ -334,7 +346,7 @@ class Lanes:
 
     def _place(self, lane: Lane, now: float) -> None:
         """Put a lane in line if it is due and has room, or on the calendar if it is due later."""
-        if lane.claiming or lane.due_at == inf or lane.webhook_id in self._blocked:
+        if lane.claiming or lane.due_at == inf or self._is_blocked(lane):
             return
         if lane.due_at > now:
             self._calendar.schedule(lane.webhook_id, lane.due_at)

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.core.scheduling.slots import UNPROVEN_SHARE, Held, Tenant
@@ -81,6 +81,7 @@ class LanesMachine(RuleBasedStateMachine):
         unproven = [turn for turn in turns if self._is_unproven(turn.webhook_id)]
         unproven_claims = sum(turn.limit for turn in unproven)
         assert len(set(ids)) == len(ids)
+        assert not self.blocked.intersection(ids)
         assert all(turn.limit >= 1 for turn in turns)
         assert all(held[turn.webhook_id] + turn.limit <= self._window(turn) for turn in turns)
         assert sum(turn.limit for turn in turns) <= max(0, room)
@@ -171,10 +172,13 @@ class LanesMachine(RuleBasedStateMachine):
         else:
             self.begin_failing(row.webhook_id, 2.0)
 
-    @rule(webhook_ids=st.sets(st.sampled_from(endpoints), max_size=2))
-    def block(self, webhook_ids: set[WebhookId]) -> None:
-        self.lanes.block(webhook_ids, now=self.now)
-        self.blocked = webhook_ids
+    @rule(
+        webhook_ids=st.sets(st.sampled_from(endpoints), max_size=2),
+        of=st.sets(st.sampled_from([tenant(n) for n in range(4)]), max_size=2),
+    )
+    def block(self, webhook_ids: set[WebhookId], of: set[TenantId]) -> None:
+        self.lanes.block(webhook_ids, tenants=of, now=self.now)
+        self.blocked = webhook_ids | {each for each in self.endpoints if self.tenants[each] in of}
 
     @precondition(lambda self: self.in_flight)
     @rule(index=st.integers(0, 100), seconds=st.sampled_from([0.1, 2.0]))
@@ -247,7 +251,7 @@ class LanesMachine(RuleBasedStateMachine):
         """When only the dispatcher goes on, everything is delivered."""
         if not hasattr(self, "lanes"):
             return
-        self.block(set())
+        self.block(set(), set())
         for _ in range(20 * (len(self.waiting) + len(self.in_flight)) + 20):
             self._work()
             if not (self.waiting or self.in_flight):
