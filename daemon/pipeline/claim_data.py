@@ -42,6 +42,8 @@ class ClaimData:
         try:
             async with self._database.connection() as db:
                 data = await pending_data(db, claim, most_bytes=size)
+                if data is None:
+                    await claims.note_size(db, claim, None)
             if data is None:
                 raise PostponedError("the event's data were changed while they were read")
             yield replace(claim, data=data, fetched=True)

@@ -167,9 +167,10 @@ LEASE_DUE = f"""
                d.event_id, d.event_type, d.attempt_number, d.chain_start, d.next_retry_at,
                d.leased_until, d.event_created_at, d.created_at, d.attempted_at, d.replay_id,
                d.failing_since, d.data,
-               -- A noted size is that of the row's own data. An event may have changed since.
+               -- An event may have changed since its size was noted: that counts here only if
+               -- it keeps the data from being printed.
                CASE WHEN d.payload IS NOT NULL AND d.payload_bytes IS NOT NULL
-                         OR d.payload_bytes > $6
+                         OR d.payload_bytes > $5
                     THEN d.payload_bytes
                     ELSE {quick_bytes("d.data", "$6")} END AS payload_bytes
           FROM found AS d
@@ -287,12 +288,12 @@ NOTE_SIZE = """
     UPDATE webhook_deliveries
        SET payload_bytes = $3
      WHERE id = $1 AND status::text = 'pending_retry' AND leased_until = $2
-       AND webhook_id IS NOT DISTINCT FROM $4 AND payload IS NOT NULL
+       AND webhook_id IS NOT DISTINCT FROM $4
 """
 
 
-async def note_size(db: Connection, claim: Claim, payload_bytes: int) -> None:
-    """Store the measured size of a claim's data with its row, if these are its own."""
+async def note_size(db: Connection, claim: Claim, payload_bytes: int | None) -> None:
+    """Store the measured size of a claim's data with its row; None if it is not known any more."""
     args = (claim.delivery_id, claim.leased_until, payload_bytes, claim.webhook_id)
     await db.execute(NOTE_SIZE, *args)
 

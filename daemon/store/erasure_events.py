@@ -102,8 +102,8 @@ ERASE_DELIVERIES = counting_erased("""
                    AND (SELECT tenant_id FROM webhooks WHERE id = found.webhook_id) = $1
                  LIMIT $3
                    FOR UPDATE SKIP LOCKED))
-           -- Others may have rows with these ids.
-           AND d.event_id = ANY ($2::uuid[])
+           -- Others may have rows with these ids. In a form for which a planner uses no index.
+           AND NOT d.event_id <> ALL ($2::uuid[])
            AND (SELECT tenant_id FROM webhooks WHERE id = d.webhook_id) = $1
 """)
 

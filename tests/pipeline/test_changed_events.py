@@ -114,6 +114,8 @@ async def test_data_that_changed_since_they_were_measured_are_not_fetched(
             pass
     async with data.fetched(replace(own, payload_bytes=fetched[1].payload_bytes)) as complete:
         assert complete.data == LARGE
+    [noted] = await app.db.fetch(SIZES + " AND payload IS NULL", webhook)
+    assert noted["payload_bytes"] is None
     async with data.fetched(without) as complete:
         assert len(complete.data or "") == 3 * FETCHED_AT_ONCE + 2
     assert [each.data for each in fetched] == [LARGE, LARGE]
