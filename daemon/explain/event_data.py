@@ -18,7 +18,7 @@ from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
 from daemon.runtime.offload import Offload
 from daemon.store import stored_events
-from daemon.store.payload_size import measure_event
+from daemon.store.payload_size import event_data, measure_event
 from daemon.store.session import Connection
 
 
@@ -52,7 +52,7 @@ class EventDataReader:
         self._in_line.add(tenant_id)
         try:
             async with self._large:
-                text = await stored_events.data_of(db, event_id)
+                _, text = await event_data(db, event_id, most_bytes=MATCHED_BYTES)
                 parse = partial(parse_json, text)
                 yield EventData(
                     await self._offload.run(parse, size=len(text or ""), owner=tenant_id)

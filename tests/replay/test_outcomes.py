@@ -8,7 +8,7 @@ import pytest
 
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
 from daemon.core.model.cursor import FIRST_ID
-from daemon.core.model.ids import ReplayId, WebhookId
+from daemon.core.model.ids import DeliveryId, ReplayId, WebhookId
 from daemon.core.model.replays import Replay, ReplaySource, ReplayStatus, failed_of
 from daemon.core.scheduling.lanes import LaneTurn
 from daemon.store import (
@@ -284,7 +284,9 @@ async def test_an_erased_delivery_no_longer_belongs_to_its_replay(app: Applicati
     pending = await insert_delivery(app, webhook, chain_replays=[replay.id])
     failed = await insert_delivery(app, webhook, chain_replays=[replay.id], status="failed")
 
-    step = await erasure_deliveries.erase(app.db, [pending, failed])  # type: ignore[list-item]
+    step = await erasure_deliveries.erase(
+        app.db, WebhookId(webhook), [DeliveryId(pending), DeliveryId(failed)]
+    )
 
     assert (step.erased.deliveries, step.erased.pending) == (2, 1)
     assert (await get_replay(app, replay.id)).total == 1

@@ -50,7 +50,7 @@ async def check_installation(path: Path | None) -> AsyncIterator[Finding]:
 
 
 async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
-    """Check the server and the schema, then the role's permissions, then the rows."""
+    """Check the server and the schema, then the role's permissions, then what is stored."""
     version = await check_version(db, loaded)
     yield version
     schema = await check_schema(db)
@@ -63,8 +63,13 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
         yield finding
     async for finding in check_schema_access(db):
         yield finding
-    if not permitted:
-        return
+    if permitted:
+        async for finding in check_stored(db, loaded):
+            yield finding
+
+
+async def check_stored(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
+    """Check the partitions, the queue of notifications, and the rows."""
     async for finding in check_partitions(db, loaded):
         yield finding
     async for finding in check_notifications(db):
