@@ -42,10 +42,10 @@ FIND_DELIVERED = """
 """
 PROBE = """
     SELECT pair.id, found.is_over, found.has_failed
-      FROM unnest($1::uuid[]) AS pair (id)
+      FROM pg_catalog.unnest($1::uuid[]) AS pair (id)
      CROSS JOIN LATERAL (
-            SELECT coalesce(bool_or(d.status::text = ANY ('{success,pending_retry}')), false)
-                       AS is_over,
+            SELECT coalesce(bool_or(d.status::text = 'success' OR d.status::text = 'pending_retry'),
+                            false) AS is_over,
                    coalesce(bool_or(d.status::text = 'failed'), false) AS has_failed
               FROM webhook_deliveries AS d
              -- A range of keys, as in `store.attempt_chains`.
