@@ -131,7 +131,9 @@ CREATE TRIGGER webhooks_history_of_settings
     AFTER UPDATE OF tenant_id, event_types, event_filters ON webhooks
     FOR EACH ROW WHEN (OLD.is_active IS NOT DISTINCT FROM NEW.is_active
                        AND (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id
-                            OR OLD.event_types IS DISTINCT FROM NEW.event_types
+                            -- By name: an overload for text[] would be preferred to the operator.
+                            OR (OLD.event_types IS NULL) <> (NEW.event_types IS NULL)
+                            OR pg_catalog.array_ne(OLD.event_types, NEW.event_types)
                             OR OLD.event_filters IS DISTINCT FROM NEW.event_filters))
     EXECUTE FUNCTION webhook_keep_history();
 
