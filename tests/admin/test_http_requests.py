@@ -133,3 +133,15 @@ async def test_malformed_http_is_a_400_that_does_not_quote_it(
     assert b"malformed HTTP request" in answer
     assert b"c4n4ry" not in answer
     assert b"aiohttp" not in answer
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/api/webhooks", "/docs", "/nothing"])
+async def test_no_response_names_a_version_may_be_framed_or_leaves_its_type_to_a_guess(
+    shared_api: ApiClient, path: str
+) -> None:
+    answer = await shared_api.get(path)
+
+    assert answer.headers["Server"] == "webhookd"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"

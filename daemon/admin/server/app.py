@@ -16,7 +16,6 @@ MAX_HEADER_BYTES = 16 * 1024  # of the request line, and of each header
 
 # No browser may show a response in another site's frame or guess its type.
 RESPONSE_HEADERS = {
-    "Server": "webhookd",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -47,3 +46,4 @@ def make_app(*, readiness: Readiness, metrics: Metrics) -> web.Application:
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     for name, value in RESPONSE_HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "webhookd"  # not aiohttp's, which names versions
