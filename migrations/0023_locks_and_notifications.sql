@@ -92,28 +92,35 @@ BEGIN
           FROM webhook_deliveries_undated AS u
          WHERE u.attempted_at >= today::timestamp AT TIME ZONE 'UTC'
            AND u.attempted_at < (today + ahead + length)::timestamp AT TIME ZONE 'UTC');
-    since := (SELECT pg_catalog.min(day) FROM pg_catalog.unnest(missing) AS day
-                WHERE day <> ALL (taken));
-    IF since IS NULL THEN
-        RETURN NULL;
-    END IF;
-    until := least(
-        since + length,
-        (SELECT pg_catalog.min(p.begins) FROM webhook_history_partitions() AS p
-          WHERE p.begins > since),
-        (SELECT pg_catalog.min(day) FROM pg_catalog.unnest(taken) AS day WHERE day > since));
-    made := pg_catalog.format('webhook_deliveries_%s_%s',
-                              pg_catalog.to_char(since::timestamp, 'YYYYMMDD'),
-                              pg_catalog.to_char(until::timestamp, 'YYYYMMDD'));
-    EXECUTE pg_catalog.format(
-        'CREATE TABLE %I (LIKE webhook_deliveries_history INCLUDING DEFAULTS'
-        ' INCLUDING CONSTRAINTS INCLUDING STORAGE, PRIMARY KEY (id))', made);
-    LOCK TABLE webhook_deliveries_undated IN ACCESS EXCLUSIVE MODE;
-    LOCK TABLE webhooks IN SHARE ROW EXCLUSIVE MODE;
-    EXECUTE pg_catalog.format(
-        'ALTER TABLE webhook_deliveries_history ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-        made, since::timestamp AT TIME ZONE 'UTC', until::timestamp AT TIME ZONE 'UTC');
-    RETURN made;
+    LOOP
+        since := (SELECT pg_catalog.min(day) FROM pg_catalog.unnest(missing) AS day
+                   WHERE day <> ALL (taken));
+        IF since IS NULL THEN
+            RETURN NULL;
+        END IF;
+        until := least(
+            since + length,
+            (SELECT pg_catalog.min(p.begins) FROM webhook_history_partitions() AS p
+              WHERE p.begins > since),
+            (SELECT pg_catalog.min(day) FROM pg_catalog.unnest(taken) AS day WHERE day > since));
+        made := pg_catalog.format('webhook_deliveries_%s_%s',
+                                  pg_catalog.to_char(since::timestamp, 'YYYYMMDD'),
+                                  pg_catalog.to_char(until::timestamp, 'YYYYMMDD'));
+        BEGIN
+            EXECUTE pg_catalog.format(
+                'CREATE TABLE %I (LIKE webhook_deliveries_history INCLUDING DEFAULTS'
+                ' INCLUDING CONSTRAINTS INCLUDING STORAGE, PRIMARY KEY (id))', made);
+            LOCK TABLE webhook_deliveries_undated IN ACCESS EXCLUSIVE MODE;
+            LOCK TABLE webhooks IN SHARE ROW EXCLUSIVE MODE;
+            EXECUTE pg_catalog.format(
+                'ALTER TABLE webhook_deliveries_history ATTACH PARTITION %I'
+                ' FOR VALUES FROM (%L) TO (%L)',
+                made, since::timestamp AT TIME ZONE 'UTC', until::timestamp AT TIME ZONE 'UTC');
+            RETURN made;
+        EXCEPTION WHEN check_violation THEN
+            taken := pg_catalog.array_append(taken, since);  -- rows have come meanwhile
+        END;
+    END LOOP;
 END $$;
 
 -- Drop the oldest partition of which every attempt is older than that. Returns its name.

@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections import Counter
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daemon.cli import app
-from daemon.cli.support.options import JsonOption
+from daemon.cli.support.options import JsonOption, switch
 
 if TYPE_CHECKING:
     from daemon.cli.checks.finding import Finding, Status
@@ -23,44 +23,42 @@ def check(
         typer.Option("--config", help="The configuration file.", metavar="FILE"),
     ] = None,
     json: JsonOption = False,
+    strict: Annotated[bool, switch("--strict", "Exit with 1 for warnings, too.")] = False,
 ) -> None:
     """
     Check the configuration, database, schema, permissions, and every webhook.
 
-    Exits with 1 if a check fails (✗); a warning (!) does not count as a failure.
+    Exits with 1 if a check fails (✗). A warning (!), such as for a webhook that cannot be delivered
+    to, does not count as a failure unless --strict is given.
     """
     from daemon.cli.checks.finding import Status
 
-    counts = asyncio.run(_check_as_json(config) if json else _check(config))
-    raise typer.Exit(1 if counts[Status.ERROR] else 0)
+    failing = {Status.ERROR, Status.WARNING} if strict else {Status.ERROR}
+    is_wrong = asyncio.run(_check_as_json(config, failing) if json else _check(config, failing))
+    raise typer.Exit(int(is_wrong))
 
 
-async def _check(config: Path | None) -> "Counter[Status]":
+async def _check(config: Path | None, failing: "AbstractSet[Status]") -> bool:
     from daemon.cli.checks.all_checks import check_installation
-    from daemon.cli.checks.finding import Status
     from daemon.cli.support.console import Screen
 
-    screen, counts = Screen(), Counter[Status]()
+    screen, is_wrong = Screen(), False
     async for finding in check_installation(config):
-        counts[finding.status] += 1
+        is_wrong |= finding.status in failing
         _show(screen, finding)
     screen.show()
-    screen.show("Something is wrong." if counts[Status.ERROR] else "Nothing is wrong.")
-    return counts
+    screen.show("Something is wrong." if is_wrong else "Nothing is wrong.")
+    return is_wrong
 
 
-async def _check_as_json(config: Path | None) -> "Counter[Status]":
+async def _check_as_json(config: Path | None, failing: "AbstractSet[Status]") -> bool:
     from daemon.cli.checks.all_checks import check_installation
-    from daemon.cli.checks.finding import Status
 
     findings = [finding async for finding in check_installation(config)]
-    counts = Counter(finding.status for finding in findings)
-    report = {
-        "ok": not counts[Status.ERROR],
-        "checks": [finding.as_json() for finding in findings],
-    }
+    is_wrong = any(finding.status in failing for finding in findings)
+    report = {"ok": not is_wrong, "checks": [finding.as_json() for finding in findings]}
     print(json.dumps(report, indent=2))
-    return counts
+    return is_wrong
 
 
 def _show(screen: "Screen", finding: "Finding") -> None:

@@ -133,7 +133,8 @@ async def _due(connection: Connection) -> Conversion:
         case Layout.CONVERTED:
             found = await legacy_obstacles(connection)
             is_due = not found and await connection.fetchval(LEGACY_IS_EMPTY)
-            return Conversion(is_due=is_due, obstacles=tuple(found), stays=LEGACY)
+            stays = LEGACY if found else TABLE
+            return Conversion(is_due=is_due, obstacles=tuple(found), stays=stays)
         case Layout.PARTITIONED:
             return Conversion(is_due=False)
 
@@ -142,8 +143,9 @@ async def _convert(connection: Connection) -> None:
     if await layout(connection) is Layout.PLAIN:
         await _run(connection, MARK_ROWS)
         await connection.execute(VALIDATE)
-    await _run(connection, CONVERT)
-    for _ in range(FIRST_DAYS):
+    # Today has a partition before a row can come that belongs to it.
+    await _run(connection, f"{CONVERT}; {ADD_PARTITION}")
+    for _ in range(FIRST_DAYS - 1):
         await _run(connection, ADD_PARTITION)
 
 

@@ -18,7 +18,7 @@ from daemon.store.errors import translate
 
 UNAVAILABLE = [
     ConnectionRefusedError(111, "refused"),
-    TimeoutError(),
+    TimeoutError(110, "timed out"),
     asyncpg.ConnectionDoesNotExistError("connection was closed"),
     asyncpg.AdminShutdownError("terminating connection"),
     asyncpg.CannotConnectNowError("the database system is starting up"),

@@ -1,5 +1,6 @@
 """Partitions of past deliveries: made for coming days, dropped as a whole, by roles that may."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +14,7 @@ from daemon.core.errors import DatabaseBusyError
 from daemon.store import history_partitions, migrations
 from daemon.store.history_partitions import Expired
 from tests.support.application import Application
+from tests.support.daemons import until
 from tests.support.deliveries import insert_delivery
 from tests.support.layouts import (
     add_partition,
@@ -96,6 +98,26 @@ async def test_a_day_that_has_rows_already_gets_no_partition_and_keeps_no_other_
         partition_name(today() + n * DAY) for n in (0, 4)
     ]
     assert await history_partitions.missing_days(app.db) == []
+
+
+async def test_a_day_whose_first_row_comes_while_its_partition_is_made_is_passed_over(
+    app: Application, database: str, webhook: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await drop_all(app)
+    monkeypatch.setattr(history_partitions, "LIMITS", "SET LOCAL lock_timeout = '20s'")
+    other = Application(await asyncpg.connect(database))
+    async with other.db.transaction():
+        await past(other, webhook, datetime.now(UTC))
+        making = asyncio.create_task(add_in_transaction(app))
+        await until(lambda: other.db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    assert await making == partition_name(today() + DAY)
+    await other.db.close()
+
+
+async def add_in_transaction(app: Application) -> str | None:
+    async with app.db.transaction():
+        return await history_partitions.add(app.db, retention=MONTH)
 
 
 async def all_made(app: Application, *, retention: timedelta) -> list[str]:

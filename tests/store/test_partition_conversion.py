@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from daemon.core.errors import MigrationError
-from daemon.store import migrations, partitioning
+from daemon.store import history_partitions, migrations, partitioning
 from daemon.store.partitioning import Conversion, Layout
 from tests.support.application import Application
 from tests.support.daemons import serving, until
@@ -119,6 +119,7 @@ async def test_a_table_in_use_is_converted_while_a_daemon_delivers_and_the_appli
         await until(lambda: settled(app, webhook, "success", 20))
         during = writer.inserted
         assert await partitioning.convert(former) == CONVERTED
+        assert await history_partitions.missing_days(app.db) == []
         during = writer.inserted - during
         target = writer.inserted + 40
         await until(lambda: settled(app, webhook, "success", target))

@@ -1,8 +1,9 @@
 """Whether each webhook can be delivered to: its URL, filter, event types and credentials."""
 
 from collections.abc import AsyncIterator, Container, Iterator, Sequence
+from dataclasses import replace
 
-from daemon.cli.checks.finding import Finding, Status, error, ok, warning
+from daemon.cli.checks.finding import Finding, Status, ok, warning
 from daemon.core.errors import UnboundSecretError, UnreadableSecretError
 from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
@@ -50,7 +51,7 @@ async def check_webhooks(
         undeliverable += any(finding.status is Status.ERROR for finding in findings)
         doubtful += webhook.is_active and bool(findings)
         for finding in findings:
-            yield finding
+            yield replace(finding, status=Status.WARNING)  # the daemon works for all others
         if webhook.is_active and has_no_known_type(webhook.event_types):
             without_type += 1
             if without_type <= MOST_NAMED:
@@ -60,7 +61,7 @@ async def check_webhooks(
         yield warning("webhooks", f"{more} more subscribe to {NO_KNOWN_TYPE}")
     counted = f"{active} active, {paused} paused"
     if undeliverable:
-        yield error("webhooks", f"{counted}; {undeliverable} cannot be delivered to")
+        yield warning("webhooks", f"{counted}; {undeliverable} cannot be delivered to")
     elif doubtful:
         yield ok("webhooks", f"{counted}; {doubtful} with warnings")
     else:
