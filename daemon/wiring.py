@@ -69,6 +69,7 @@ from daemon.store.database import Database
 from daemon.store.event_inbox import Leasing
 
 if TYPE_CHECKING:
+    from daemon.admin.api.auth import Access
     from daemon.admin.api.idempotency import Idempotency
 
 # Of the page that takes the codes in mails, below admin.public_url.
@@ -274,18 +275,12 @@ def _add_api(
 ) -> None:
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
     from daemon.admin.api.audit import AuditLog  # noqa: PLC0415
-    from daemon.admin.api.auth import Access  # noqa: PLC0415
     from daemon.admin.api.peer import peer_of  # noqa: PLC0415
     from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
 
-    async def is_valid(token_id: TokenId) -> bool:
-        async with database.connection() as db:
-            return await tenant_tokens.is_valid(db, token_id)
-
-    admin = config.admin
-    access = Access(admin.tokens, allowed_hosts=accepted_hosts(config), is_valid=is_valid)
+    access = _access(config, database)
     routes = api_routes(
         database=database,
         attempts=components.pipeline.attempts,
@@ -314,11 +309,21 @@ def _add_api(
         audit_log=audit_log,
         idempotency=_idempotency(database, components.vault),
         proxies=proxies,
-        allowed_origins=admin.allowed_origins,
+        allowed_origins=config.admin.allowed_origins,
         on_overload=components.metrics.admin.api_requests_refused.inc,
     )
-    if admin.public_url is not None:
+    if config.admin.public_url is not None:
         _add_pages(app, database)
+
+
+def _access(config: Config, database: Database) -> "Access":
+    from daemon.admin.api.auth import Access  # noqa: PLC0415
+
+    async def is_valid(token_id: TokenId) -> bool:
+        async with database.connection() as db:
+            return await tenant_tokens.is_valid(db, token_id)
+
+    return Access(config.admin.tokens, allowed_hosts=accepted_hosts(config), is_valid=is_valid)
 
 
 def _idempotency(database: Database, vault: Vault) -> "Idempotency":

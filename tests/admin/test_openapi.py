@@ -74,6 +74,12 @@ def test_a_test_event_can_have_any_type_and_the_13_are_examples() -> None:
     assert described["examples"] == [each.name for each in EVENT_TYPES]
 
 
+def test_the_bounds_of_numbers_are_those_of_json_schema() -> None:
+    described = schemas.CreateWebhookRequest.model_json_schema()["properties"]["maxInFlight"]
+
+    assert described["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 256}
+
+
 async def test_the_reference_page_needs_no_script_and_no_other_resource(
     app: Application, database: str
 ) -> None:

@@ -57,6 +57,7 @@ CALLS = {
     "page_start": Argument(2, API, keyword="absent"),
     "FieldError": Argument(1, API, keyword="detail"),
     "_Finding": Argument(1, API, keyword="detail"),
+    "matching": Argument(1, API, keyword="sentence"),
     "invalid_member": Argument(1, API),
     "ValueError": Argument(0, API, within=("daemon/admin/", "daemon/core/policy/")),
     "SchemaError": Argument(0, API),

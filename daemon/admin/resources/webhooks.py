@@ -173,12 +173,7 @@ class Webhooks:
         its new host, 422 for settings that cannot be used and for secrets that are missing at
         another origin, 429 at the limit of mails that ask for confirmation.
         """
-        changes = given_members(request.body)
-        if "client_certificate" in changes:
-            given = changes["client_certificate"]
-            changes["client_certificate"] = await usable_certificate(
-                given, self.offload, tenant_id=request.tenant_id
-            )
+        changes = await self._changes(request)
         webhook_id = WebhookId(request.id)
         async with self.database.locked(*_locks(request.tenant_id, changes.keys())) as db:
             webhook = require_found(
@@ -204,6 +199,16 @@ class Webhooks:
             webhook = await webhooks.update_settings(db, webhook_id, settings)
             await request.audit.write(db)
         return ApiResponse(200, self._shown(webhook))
+
+    async def _changes(self, request: ApiRequest) -> dict[str, Any]:
+        """The members to change. Raises Problem (422) for a certificate that cannot be used."""
+        changes = given_members(request.body)
+        if "client_certificate" in changes:
+            given = changes["client_certificate"]
+            changes["client_certificate"] = await usable_certificate(
+                given, self.offload, tenant_id=request.tenant_id
+            )
+        return changes
 
     async def _with_options(
         self, db: Connection, webhook: WebhookEntry, given: Mapping[str, Any]

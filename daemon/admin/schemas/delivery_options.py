@@ -30,7 +30,8 @@ Timeout = Annotated[
     Field(json_schema_extra={"examples": ["10s"]}),
 ]
 PerSecond = Annotated[float, Field(ge=SLOWEST, le=FASTEST)]
-InFlight = Annotated[int, BeforeValidator(_whole), Field(ge=FEWEST_IN_FLIGHT, le=MOST_IN_FLIGHT)]
+# The bounds first: behind the validator they would not be those of JSON Schema.
+InFlight = Annotated[int, Field(ge=FEWEST_IN_FLIGHT, le=MOST_IN_FLIGHT), BeforeValidator(_whole)]
 ScheduleName = Annotated[
     str, *matching(SCHEDULE_NAME, "must be the name of a schedule: a-z, 0-9, - and _")
 ]

@@ -18,8 +18,8 @@ BURST_SECONDS = 0.05
 MOST_OVERSPENT_SECONDS = 0.05
 # Reading the head and writing the response, which happen outside of the handler.
 OVERHEAD_SECONDS = 0.0003
-# Of one caller, so that its requests leave one of the five database connections to others.
-MAX_RUNNING = 4
+# Of one caller, so that its requests leave some of the API's database connections to others.
+MAX_RUNNING = 6
 MAX_WAITING = 128
 # Once so many wait in all, one caller may have FEW_WAITING.
 NEARLY_FULL = 256
