@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from aiohttp import web
 
@@ -20,7 +21,7 @@ from daemon.config.policies import (
     master_keys,
     webhook_limits,
 )
-from daemon.core.model.ids import TokenId
+from daemon.core.model.ids import TenantId, TokenId
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.leases import lease_of
@@ -57,6 +58,7 @@ from daemon.pipeline.lane_sync import LaneSync
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.listener import Listener
 from daemon.pipeline.open_events import OpenEvents
+from daemon.pipeline.operational_fanout import OperationalFanout
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Heartbeats, Loop
@@ -64,7 +66,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.stalls import StallWatch
 from daemon.secrets.encryption import Vault
-from daemon.store import tenant_tokens
+from daemon.store import tenant_tokens, webhook_scopes
 from daemon.store.database import Database
 from daemon.store.event_inbox import Leasing
 
@@ -119,6 +121,7 @@ def build(config: Config, database: Database) -> Components:
     pipeline = _pipeline(
         config, database, vault=vault, offload=offload, lanes=lanes, waker=waker, metrics=metrics
     )
+    operational = OperationalFanout(database, waker, wake=pipeline.results.wrote_events)
     schema_watch = SchemaWatch(database)
     resealer = Resealer(database, vault, metrics=metrics)
     notifier = _notifier(config, database, metrics)
@@ -141,7 +144,7 @@ def build(config: Config, database: Database) -> Components:
     )
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
-        *(pipeline.lane_sync, pipeline.listener),
+        *(pipeline.lane_sync, pipeline.listener, operational),
         *(replayer, resealer, retention, partitions, schema_watch, counts),
         *(StatsFolding(database), ApplicationRows(database)),
     )
@@ -280,7 +283,7 @@ def _add_api(
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
 
-    access = _access(config, database)
+    admin, access = config.admin, _access(config, database)
     routes = api_routes(
         database=database,
         attempts=components.pipeline.attempts,
@@ -289,9 +292,7 @@ def _add_api(
         policy=egress_policy(config),
         limits=webhook_limits(config),
         access=access,
-        emails=NotificationEmails(
-            allowed_recipients(config), can_ask=config.admin.public_url is not None
-        ),
+        emails=NotificationEmails(allowed_recipients(config), can_ask=admin.public_url is not None),
         deliveries_kept_for=config.retention.deliveries,
         schedules=config.delivery.retry_schedules.keys(),
         explainer=Explainer(
@@ -340,6 +341,25 @@ def _add_pages(app: web.Application, database: Database) -> None:
 
     email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
     webhook_page.add_page(app)
+
+
+def _access(config: Config, database: Database) -> "Access":
+    from daemon.admin.api.auth import Access  # noqa: PLC0415
+
+    async def is_valid(token_id: TokenId) -> bool:
+        async with database.connection() as db:
+            return await tenant_tokens.is_valid(db, token_id)
+
+    async def is_of_operator(tenant_id: TenantId, kind: str, object_id: UUID) -> bool:
+        async with database.connection() as db:
+            return await webhook_scopes.is_of_operator(db, tenant_id, kind, object_id)
+
+    return Access(
+        config.admin.tokens,
+        allowed_hosts=accepted_hosts(config),
+        is_valid=is_valid,
+        is_of_operator=is_of_operator,
+    )
 
 
 def trusted_proxies(config: Config) -> TrustedProxies:

@@ -179,6 +179,7 @@ EVENT_TYPES = (
 )
 
 _SAMPLES = {event_type.name: event_type.sample for event_type in EVENT_TYPES}
+EVENT_TYPE_NAMES = tuple(_SAMPLES)
 
 
 def sample_data(event_type: str) -> dict[str, Any]:
@@ -186,30 +187,20 @@ def sample_data(event_type: str) -> dict[str, Any]:
     return deepcopy(dict(_SAMPLES[event_type]))
 
 
-def is_known_type(name: str) -> bool:
-    """Whether this is one of the 13 types."""
-    return name in _SAMPLES
-
-
-def any_sample_data(event_type: str) -> dict[str, Any]:
-    """Return the sample of one of the 13 types; of any other one, `{"sample": true}`."""
-    return sample_data(event_type) if is_known_type(event_type) else {"sample": True}
-
-
-def matches_any_type(pattern: str) -> bool:
-    """Whether one of the 13 types has this name or matches this wildcard."""
-    if pattern in _SAMPLES or pattern == "*":
+def matches_any_type(pattern: str, among: tuple[str, ...] = EVENT_TYPE_NAMES) -> bool:
+    """Whether one of the types has this name or matches this wildcard."""
+    if pattern in among or pattern == "*":
         return True
-    return pattern.endswith(".*") and any(name.startswith(pattern[:-1]) for name in _SAMPLES)
+    return pattern.endswith(".*") and any(name.startswith(pattern[:-1]) for name in among)
 
 
-def closest_event_type(name: str) -> str | None:
+def closest_event_type(name: str, among: tuple[str, ...] = EVENT_TYPE_NAMES) -> str | None:
     """Return the type that a misspelt name probably means, or None if none is similar."""
     # Checked before the cache, which would keep what is long.
-    return _closest_event_type(name) if len(name) <= LONGEST_MISSPELT else None
+    return _closest_event_type(name, among) if len(name) <= LONGEST_MISSPELT else None
 
 
 @lru_cache(1024)
-def _closest_event_type(name: str) -> str | None:
-    similar = difflib.get_close_matches(name, list(_SAMPLES), n=1, cutoff=0.5)
+def _closest_event_type(name: str, among: tuple[str, ...]) -> str | None:
+    similar = difflib.get_close_matches(name, among, n=1, cutoff=0.5)
     return similar[0] if similar else None

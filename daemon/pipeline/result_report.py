@@ -22,7 +22,8 @@ class Stored:
     What one transaction did: `next_due` has a time or None for every stored result.
 
     `renamed` has the ids of the rows of attempts whose own ids foreign rows have; `contested`
-    says that there were such, or that rows of open transactions had them.
+    says that there were such, or that rows of open transactions had them. `has_events` says that
+    operational events were written.
     """
 
     free: Sequence[AttemptResult]
@@ -32,6 +33,7 @@ class Stored:
     recovered: Sequence[WebhookId] = ()
     notices: Sequence[Notice] = ()
     renamed: Mapping[DeliveryId, DeliveryId] = field(default_factory=dict)
+    has_events: bool = False
     contested: bool = False
 
 

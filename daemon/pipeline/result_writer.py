@@ -28,6 +28,7 @@ from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.batch_consequences import consequences
 from daemon.core.outcomes.endpoint_health import HealthLimits
+from daemon.core.outcomes.transitions import transitions_of
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.held_results import HeldResults
@@ -41,6 +42,7 @@ from daemon.store import (
     endpoint_health,
     notices,
     notification_queue,
+    operational_events,
     remaining_attempts,
     results,
     stats_batches,
@@ -86,6 +88,7 @@ class ResultWriter:
         metrics: Metrics,
     ) -> None:
         self.wake = asyncio.Event()
+        self.wrote_events = asyncio.Event()  # operational ones, for their fan-out
         self._database = database
         self._limits = limits
         self._lanes = lanes
@@ -314,6 +317,8 @@ class ResultWriter:
             self._be_careful()
         if stored.free:
             self._stored_at = time.monotonic()
+        if stored.has_events:
+            self.wrote_events.set()
         self._metrics.pipeline.result_store_seconds.observe(time.perf_counter() - began)
         self._metrics.pipeline.result_batch_size.observe(len(stored.free))
         self._report.stored(stored)
@@ -345,10 +350,14 @@ class ResultWriter:
             await endpoint_health.change_health(db, written)
         if transitions:
             await notices.write(db, transitions)
+        renamed = {**first_stored.renamed, **claimed_stored.renamed}
+        events = transitions_of(ours, transitions, row_ids=renamed)
+        has_events = bool(events) and await operational_events.write_transitions(db, events)
         free, locked = _split(free, lambda r: r.claim.delivery_id in locked_rows)
         return Stored(
             *(free, held + locked, next_due, changes, _recovered(health, changes), transitions),
-            renamed={**first_stored.renamed, **claimed_stored.renamed},
+            renamed=renamed,
+            has_events=has_events,
             contested=first_stored.contested or claimed_stored.is_contested,
         )
 

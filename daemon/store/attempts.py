@@ -159,6 +159,7 @@ LIST_FOR_EVENT = f"""
       FROM webhook_deliveries AS d
       JOIN webhooks AS w ON w.id = d.webhook_id AND w.tenant_id = $2
      WHERE d.event_id = $1 AND ($3::uuid IS NULL OR d.webhook_id = $3)
+       AND ($5 OR w.scope::text <> 'operator')
      ORDER BY d.attempted_at DESC, d.id DESC
      LIMIT $4
 """  # noqa: S608  made of constants only
@@ -171,9 +172,14 @@ async def list_for_event(
     *,
     webhook_id: WebhookId | None = None,
     limit: int = 200,
+    for_operators: bool = True,
 ) -> list[Attempt]:
-    """Return the attempts to deliver an event, to one webhook or to all, newest first."""
-    rows = await db.fetch(LIST_FOR_EVENT, event_id, tenant_id, webhook_id, limit)
+    """
+    Return the attempts to deliver an event, to one webhook or to all, newest first.
+
+    Unless it is `for_operators`, those to operators' webhooks are left out.
+    """
+    rows = await db.fetch(LIST_FOR_EVENT, event_id, tenant_id, webhook_id, limit, for_operators)
     return [attempt_entry(row) for row in rows]
 
 

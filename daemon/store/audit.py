@@ -18,13 +18,33 @@ from daemon.store.session import Connection
 
 INSERT_RECORD = """
     INSERT INTO webhook_audit
-           (action, actor_kind, actor, peer, tenant_id, object_type, object_id, status, count)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           (action, actor_kind, actor, peer, tenant_id, object_type, object_id, status, count,
+            for_operators)
+    SELECT $1, $2::text, $3, $4, $5, $6::text, $7::uuid, $8, $9,
+           -- What a tenant asked for itself hides nothing: it would tell that there is something.
+           $2::text <> 'tenant' AND CASE $6::text
+               WHEN 'webhook' THEN EXISTS (
+                    SELECT FROM webhooks WHERE id = $7::uuid AND scope::text = 'operator')
+               WHEN 'delivery' THEN EXISTS (
+                    SELECT
+                      FROM webhook_deliveries AS d
+                      JOIN webhooks AS w ON w.id = d.webhook_id AND w.scope::text = 'operator'
+                     WHERE d.id = $7::uuid)
+               WHEN 'replay' THEN EXISTS (
+                    SELECT
+                      FROM webhook_replays AS r
+                      JOIN webhooks AS w ON w.id = r.webhook_id AND w.scope::text = 'operator'
+                     WHERE r.id = $7::uuid)
+               ELSE false END
 """
 
 
 async def insert(db: Connection, record: AuditRecord) -> None:
-    """Insert a record, with the time at which this transaction began."""
+    """
+    Insert a record, with the time at which this transaction began.
+
+    What others than its tenant did with an operator's webhook is not shown to the tenant.
+    """
     await db.execute(
         INSERT_RECORD,
         *(record.action, record.actor.kind.value, record.actor.name, record.peer),
@@ -34,13 +54,18 @@ async def insert(db: Connection, record: AuditRecord) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """The records that a list shows; None selects all. `since` is inclusive, `until` is not."""
+    """
+    The records that a list shows; None selects all. `since` is inclusive, `until` is not.
+
+    `for_operators` includes those about operators' webhooks, which their tenants do not see.
+    """
 
     tenant_id: TenantId | None = None
     action: str | None = None
     object_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    for_operators: bool = True
 
 
 # Two queries, because each has its index.
@@ -57,6 +82,7 @@ OF_ALL = READ_RANGE.format(tenant="$1::uuid IS NULL")
 LIST_RECORDS = """
     SELECT * FROM (SELECT * {range} LIMIT $8) AS read
      WHERE ($6::text IS NULL OR action::text = $6) AND ($7::uuid IS NULL OR object_id = $7)
+       AND ($10 OR NOT for_operators)
      ORDER BY at DESC, id DESC
      LIMIT $9
 """
@@ -76,11 +102,12 @@ async def list_records(
     rows = await db.fetch(
         LIST_RECORDS.format(range=rows_of),
         *(*place, selected.action, selected.object_id, listing.MAX_ROWS_READ, limit + 1),
+        selected.for_operators,
     )
     found = [_entry(row) for row in rows[:limit]]
     if len(rows) > limit:
         return found, Cursor(found[-1].at, found[-1].id)
-    if selected.action is None and selected.object_id is None:
+    if selected.action is None and selected.object_id is None and selected.for_operators:
         return found, None
     last = await db.fetchrow(
         FIND_LAST_READ.format(range=rows_of), *place, listing.MAX_ROWS_READ - 1
@@ -89,13 +116,15 @@ async def list_records(
 
 
 CURSOR_OF = """
-    SELECT at, id FROM webhook_audit WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2)
+    SELECT at, id
+      FROM webhook_audit
+     WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) AND ($3 OR NOT for_operators)
 """
 
 
-async def cursor_of(db: Connection, tenant_id: TenantId | None, record_id: UUID) -> Cursor | None:
-    """The cursor of a record; None if the tenant has none of this id."""
-    row = await db.fetchrow(CURSOR_OF, record_id, tenant_id)
+async def cursor_of(db: Connection, selected: AuditFilter, record_id: UUID) -> Cursor | None:
+    """The cursor of a record; None if the tenant has none of this id, or does not see it."""
+    row = await db.fetchrow(CURSOR_OF, record_id, selected.tenant_id, selected.for_operators)
     return None if row is None else Cursor(row["at"], row["id"])
 
 

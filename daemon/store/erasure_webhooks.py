@@ -2,6 +2,7 @@
 
 from daemon.core.model.erasure import ErasureCounts
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.store import operational_events
 from daemon.store.erasure import ErasureStep, counts_of_deliveries
 from daemon.store.session import Connection
 
@@ -23,6 +24,7 @@ COUNT_ACTIVE = "SELECT count(*) FROM webhooks WHERE tenant_id = $1 AND is_active
 
 async def pause(db: Connection, tenant_id: TenantId) -> ErasureStep:
     """Pause the tenant's webhooks; call it again, in another transaction, until none remains."""
+    await operational_events.leave_out_pauses(db)
     await db.execute(PAUSE, tenant_id)
     return ErasureStep(ErasureCounts(), await db.fetchval(COUNT_ACTIVE, tenant_id))
 

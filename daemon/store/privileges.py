@@ -19,6 +19,7 @@ NEEDED = {
     "webhook_idempotency_keys": ("SELECT", "UPDATE", "DELETE"),
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
     "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_operational_events": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_email_confirmations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_stats": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_stats_batches": ("SELECT", "INSERT", "DELETE"),
@@ -100,6 +101,8 @@ DISABLED_TRIGGERS = """
                    ('webhooks_history_of_state', 'webhooks'),
                    ('webhooks_history_of_settings', 'webhooks'),
                    ('webhooks_history_of_deletion', 'webhooks'),
+                   ('webhooks_scope_changed', 'webhooks'),
+                   ('webhooks_paused_by_person', 'webhooks'),
                    ('webhooks_secret_written', 'webhooks'),
                    ('webhooks_fresh_start', 'webhooks'),
                    ('webhooks_end_of_spacing', 'webhooks')) AS wanted (name, on_table)

@@ -68,7 +68,8 @@ LOCK_REPLAY = f"""
     -- And the webhook's row: otherwise an insert could wait for a deletion of the webhook.
     SELECT r.id, r.tenant_id, r.webhook_id, r.source, r.event_types AS asked, r.to_time,
            r.cursor_time, r.cursor_id, r.only_undelivered, r.of_replay, r.request_key,
-           r.subscription_key, {event_types("w")}, {filters_text("w")}, w.consecutive_failures
+           r.subscription_key, w.scope, {event_types("w")}, {filters_text("w")},
+           w.consecutive_failures
       FROM webhook_replays AS r
       JOIN webhooks AS w ON w.id = r.webhook_id
      WHERE r.id = $1 AND r.status::text = 'running' AND w.is_active
@@ -100,7 +101,7 @@ def _locked_replay(row: Any) -> LockedReplay:
         tenant_id=TenantId(row["tenant_id"]),
         webhook_id=WebhookId(row["webhook_id"]),
         source=source,
-        filter=replay_filter_for(source, row["asked"], types, filters),
+        filter=replay_filter_for(source, row["asked"], types, filters, scope=row["scope"]),
         cursor=Cursor(row["cursor_time"], row["cursor_id"]),
         to_time=row["to_time"],
         failing=row["consecutive_failures"] > 0,

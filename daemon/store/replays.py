@@ -28,7 +28,7 @@ from daemon.store.webhook_columns import event_types, filters_text
 FIND_SCOPE = f"""
     -- A window ends now at the latest, or a replay would never end. It begins at the earliest on
     -- the first day that every calendar involved can represent.
-    SELECT w.tenant_id, {event_types("w")}, {filters_text("w")},
+    SELECT w.tenant_id, w.scope, {event_types("w")}, {filters_text("w")},
            greatest($3, '0001-01-02 00:00:00+00'::timestamptz) AS from_time,
            least($4, now()) AS to_time
       FROM webhooks AS w
@@ -58,7 +58,8 @@ async def scope_of(
         open_ended=request.to_time is None,
         subscription_key=subscription_key(types, filters),
     )
-    return scope, replay_filter_for(request.source, request.event_types, types, filters)
+    asked, events = request.event_types, row["scope"]
+    return scope, replay_filter_for(request.source, asked, types, filters, scope=events)
 
 
 CREATE_REPLAY = """

@@ -1,4 +1,9 @@
-"""Webhooks as fan-out reads them: which of them subscribe to which events."""
+"""
+Webhooks as fan-out reads them: which of them subscribe to which events.
+
+The rule: the application's events go to webhooks of the scope `events`. Those of another one, and
+those of none that there is, are not found here.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -36,6 +41,7 @@ def _bounded(webhooks: str, most_bytes: str) -> str:
 ACTIVE = f"""SELECT {COLUMNS}
                               FROM webhooks
                              WHERE tenant_id = tenant.id AND is_active
+                               AND scope::text = 'events'
                              LIMIT $2"""  # noqa: S608  COLUMNS is a constant
 BOUNDED_ACTIVE = _bounded(ACTIVE, "$3")
 FIND_ACTIVE = f"""
@@ -57,7 +63,9 @@ async def of_tenants(
     return _subscriptions(rows), take_long
 
 
-FIND_ACTIVE_IDS = "SELECT id FROM webhooks WHERE tenant_id = $1 AND is_active"
+FIND_ACTIVE_IDS = """
+    SELECT id FROM webhooks WHERE tenant_id = $1 AND is_active AND scope::text = 'events'
+"""
 
 
 async def active_ids(db: Connection, tenant_id: TenantId) -> list[WebhookId]:
@@ -67,7 +75,7 @@ async def active_ids(db: Connection, tenant_id: TenantId) -> list[WebhookId]:
 
 BY_ID = f"""SELECT {COLUMNS}
                               FROM webhooks
-                             WHERE id = ANY ($1::uuid[])"""  # noqa: S608  COLUMNS is a constant
+                             WHERE id = ANY ($1::uuid[]) AND scope::text = 'events'"""  # noqa: S608  COLUMNS is a constant
 BOUNDED_BY_ID = _bounded(BY_ID, "$2")
 FIND_BY_ID = f"""
     SELECT {SUBSCRIPTION} FROM ({BOUNDED_BY_ID}) AS w
@@ -89,7 +97,7 @@ async def by_id(
 PAUSED = f"""SELECT {COLUMNS}
                               FROM webhooks
                              WHERE tenant_id = tenant.id AND NOT is_active
-                               AND paused_at > tenant.since
+                               AND paused_at > tenant.since AND scope::text = 'events'
                              LIMIT $3"""  # noqa: S608  COLUMNS is a constant
 BOUNDED_PAUSED = _bounded(PAUSED, "$4")
 FIND_PAUSED_SINCE = f"""
@@ -117,7 +125,7 @@ async def paused_since(
 FIND_PAUSED_IDS = """
     SELECT id, paused_at
       FROM webhooks
-     WHERE tenant_id = $1 AND NOT is_active AND paused_at > $2
+     WHERE tenant_id = $1 AND NOT is_active AND paused_at > $2 AND scope::text = 'events'
      LIMIT $3
 """
 

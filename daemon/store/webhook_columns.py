@@ -96,6 +96,6 @@ ENTRY = f"""
            w.notification_email, w.secret_key, w.previous_secret_key, w.sealed_with,
            w.previous_secret_expires_at, w.filter_error, w.is_active, w.is_failing,
            w.consecutive_failures, w.paused_reason, w.last_success_at, w.last_failure_at,
-           w.created_at, w.updated_at, w.unconfirmed_email, w.next_probe_at, w.failing_since,
-           w.failed_probes,
+           w.created_at, w.updated_at, w.unconfirmed_email, w.next_probe_at, w.scope,
+           w.failing_since, w.failed_probes,
            {options("w")}"""

@@ -31,7 +31,7 @@ FIND_IDS = """
      LIMIT $3
 """
 WEBHOOKS = f"""
-    SELECT w.id, w.tenant_id, w.is_active, {event_types("w")}, {filters_text("w")},
+    SELECT w.id, w.tenant_id, w.is_active, w.scope, {event_types("w")}, {filters_text("w")},
            {SECRET_COLUMNS}, {options("w")}
       FROM webhooks AS w
      WHERE w.id = ANY ($1::uuid[])
@@ -64,5 +64,6 @@ def _inspected(row: Any) -> InspectedWebhook:
         event_filters=row["event_filters"],
         is_active=row["is_active"],
         secrets=stored_secrets(WebhookId(row["id"]), row),
+        scope=row["scope"],
         options=delivery_options(row["options"]),
     )

@@ -22,21 +22,29 @@ async def lock(db: Connection, tenant_id: TenantId) -> None:
     await advisory_locks.take(db, lock_name(tenant_id))
 
 
-COUNT_OF_TENANT = "SELECT count(*) FROM webhooks WHERE tenant_id = $1"
+COUNT_OF_TENANT = """
+    SELECT count(*) FROM webhooks WHERE tenant_id = $1 AND scope::text <> 'operator'
+"""
 
 
 async def count_of_tenant(db: Connection, tenant_id: TenantId) -> int:
-    """Return how many webhooks the tenant has."""
+    """Return how many webhooks the tenant has, those of operators left out."""
     return int(await db.fetchval(COUNT_OF_TENANT, tenant_id))
 
 
 COUNT_AT_HOST = f"""
-    SELECT count(*) FROM webhooks WHERE tenant_id = $1 AND {HOST} = ANY ($2::text[])
+    SELECT count(*)
+      FROM webhooks
+     WHERE tenant_id = $1 AND scope::text <> 'operator' AND {HOST} = ANY ($2::text[])
 """  # noqa: S608  HOST is a constant
 
 
 async def count_at_host(db: Connection, tenant_id: TenantId, spellings: Sequence[str]) -> int:
-    """Return how many webhooks the tenant has at a host, given in all its lower-case spellings."""
+    """
+    Return how many webhooks the tenant has at a host, those of operators left out.
+
+    The host is given in all its lower-case spellings.
+    """
     return int(await db.fetchval(COUNT_AT_HOST, tenant_id, spellings))
 
 

@@ -49,6 +49,7 @@ def _entry(row: Any) -> WebhookEntry:
         options=delivery_options(row["options"]),
         failing_since=row["failing_since"] if row["is_failing"] else None,
         failed_probes=row["failed_probes"] if row["is_failing"] else 0,
+        scope=row["scope"],
     )
 
 
@@ -116,7 +117,7 @@ async def get_for_update(
 LIST_BY_NAME = f"""
     SELECT {ENTRY}
       FROM webhooks AS w
-     WHERE tenant_id = $1
+     WHERE tenant_id = $1 AND ($6 OR scope::text <> 'operator')
        AND ($2::uuid IS NULL
             OR (name::text, id)
              > (SELECT name::text, id FROM webhooks WHERE id = $2 AND tenant_id = $1))
@@ -139,13 +140,15 @@ async def list_by_name(
     limit: int,
     state: str | None = None,
     search: str | None = None,
+    for_operators: bool = True,
 ) -> list[WebhookEntry]:
     """
     Return a page of a tenant's webhooks, by name; it begins behind the webhook `after`.
 
-    `state` is a WebhookState; `search` is a part of the name or of the URL, in any case.
+    `state` is a WebhookState; `search` is a part of the name or of the URL, in any case. Unless it
+    is `for_operators`, operators' webhooks are left out.
     """
-    rows = await db.fetch(LIST_BY_NAME, tenant_id, after, limit, state, search)
+    rows = await db.fetch(LIST_BY_NAME, tenant_id, after, limit, state, search, for_operators)
     return [_entry(row) for row in rows]
 
 

@@ -36,8 +36,11 @@ def access_with(token: str = OPERATOR) -> Access:
     async def is_valid(_: TokenId) -> bool:
         return True
 
+    async def is_of_operator(*_: object) -> bool:
+        return False
+
     tokens = [OperatorToken(name="test", token=SecretStr(token))]
-    return Access(tokens, allowed_hosts=[], is_valid=is_valid)
+    return Access(tokens, allowed_hosts=[], is_valid=is_valid, is_of_operator=is_of_operator)
 
 
 OPERATIONS = [

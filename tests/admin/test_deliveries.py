@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from daemon.core.event_types import EVENT_TYPES
+from daemon.core.operational_event_types import OPERATIONAL_TYPES
 from daemon.core.wire import signing
 from daemon.store import listing
 from tests.support.api_client import ApiClient, serving_api
@@ -352,8 +353,13 @@ async def test_events_are_listed_newest_first_by_type_and_time(
     ]
 
 
-async def test_the_13_event_types_are_listed_with_samples(api: ApiClient) -> None:
+async def test_the_13_event_types_and_the_operational_ones_are_listed_with_samples(
+    api: ApiClient,
+) -> None:
     types = (await api.get("/api/event-types")).json["eventTypes"]
 
-    assert [each["name"] for each in types] == [each.name for each in EVENT_TYPES]
+    assert [(each["name"], each["operational"]) for each in types] == [
+        *((each.name, False) for each in EVENT_TYPES),
+        *((each.name, True) for each in OPERATIONAL_TYPES),
+    ]
     assert all(set(each["fields"]) <= set(each["sample"]) for each in types)

@@ -12,6 +12,7 @@ import pytest
 from daemon.admin import schemas
 from daemon.admin.api import failed_logins, openapi, reference_page
 from daemon.core.event_types import EVENT_TYPES
+from daemon.core.operational_event_types import OPERATIONAL_TYPES
 from daemon.egress import client as sender
 from daemon.egress.resolver import LookupFailedError
 from tests.admin.test_access import OPERATIONS
@@ -67,11 +68,11 @@ def test_only_the_event_to_explain_is_a_required_query_parameter() -> None:
     assert required == [("/api/webhooks/{id}/explain", "eventId")]
 
 
-def test_a_test_event_can_have_any_type_and_the_13_are_examples() -> None:
+def test_a_test_event_can_have_any_type_and_those_of_the_catalogue_are_examples() -> None:
     described = schemas.TestEventRequest.model_json_schema()["properties"]["eventType"]
 
     assert "enum" not in described
-    assert described["examples"] == [each.name for each in EVENT_TYPES]
+    assert described["examples"] == [each.name for each in (*EVENT_TYPES, *OPERATIONAL_TYPES)]
 
 
 def test_the_bounds_of_numbers_are_those_of_json_schema() -> None:

@@ -15,6 +15,7 @@ from tests.support.application import Application
 from tests.support.commandline import CANARY, webhookd
 from tests.support.layouts import add_partition, partition_name
 from tests.support.mailserver import mail_host
+from tests.support.operational import scoped_webhook
 from tests.support.roles import connected_as_other_role, name_of
 
 
@@ -270,6 +271,31 @@ async def test_ten_thousand_webhooks_are_checked_within_seconds(
     assert code == 0
     assert "10000 active" in messages["ok"][-1]
     assert took < 10  # about one second on a slow machine
+
+
+async def test_a_scope_that_there_is_not_is_warned_about_and_types_are_judged_by_the_scope(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    odd = await scoped_webhook(app, tenant, "https://example.com/a", "admin\x07")
+    await scoped_webhook(app, tenant, "https://example.com/b", "account", types=["webhook.*"])
+    wrong = await scoped_webhook(
+        app, tenant, "https://example.com/c", "operator", types=["webhook.pausd"]
+    )
+
+    code, messages = await checked(tmp_path, database)
+
+    about = [line for line in messages["warning"] if f"of tenant {tenant}" in line]
+    assert code == 0
+    expected = {
+        odd: "no event matches: the scope admin\\x07 is none that there is",
+        wrong: "subscribes to none of the 6 operational event types, but to webhook.pausd;"
+        " did you mean webhook.paused?",
+    }
+    assert set(about) == {
+        f"webhook: {webhook} of tenant {tenant}: {sentence}"
+        for webhook, sentence in expected.items()
+    }
 
 
 async def test_missing_privileges_and_disabled_triggers_are_named(

@@ -105,6 +105,7 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhook_partition_obstacles",
             "webhook_payload_bytes",
             "webhook_paused",
+            "webhook_paused_by_person",
             "webhook_subscription_changed",
             "webhooks_end_of_spacing",
             "webhooks_fresh_start",
@@ -130,6 +131,8 @@ BAIT_TRIGGERS = {
     " FOR EACH STATEMENT EXECUTE FUNCTION public.webhook_events_arrived()",
     "webhook_keep_history": "CREATE TRIGGER t AFTER INSERT ON bait"
     " FOR EACH ROW EXECUTE FUNCTION public.webhook_keep_history()",
+    "webhook_paused_by_person": "CREATE TRIGGER t AFTER INSERT ON bait"
+    " FOR EACH ROW EXECUTE FUNCTION public.webhook_paused_by_person()",
     "webhook_subscription_changed": "CREATE TRIGGER t AFTER INSERT ON bait"
     " FOR EACH ROW EXECUTE FUNCTION public.webhook_subscription_changed()",
 }

@@ -26,6 +26,7 @@ from tests.support.deliveries import SHORT, insert_delivery, settled
 from tests.support.erasure import erased
 from tests.support.hostile_overloads import create_overloads, statements, were_called
 from tests.support.layouts import add_partition, partition_name
+from tests.support.operational import scoped_webhook
 from tests.support.postgres import run_in_new_loop, temporary_database
 from tests.support.receiver import Receiver, Reply, receiving
 from tests.support.retention import prune
@@ -188,10 +189,12 @@ async def _deliver(app: Application, tenant: UUID, receiver: Receiver) -> None:
     webhook = await app.webhook(tenant, receiver.url, filters={"campaign_ids": ["c_1"]})
     await app.event(tenant, {"campaign_id": "c_1", "contact": {"email": "sarah@example.com"}})
     await until(lambda: settled(app, webhook, "success", 1))
+    await scoped_webhook(app, tenant, f"{receiver.url}/operator", "operator")
     failing = await app.webhook(tenant, f"{receiver.url}/failing")
     receiver.answer = lambda request: Reply(500 if "failing" in request.path else 200)
     await app.events(tenant, 3)
     await until(lambda: settled(app, failing, "failed", 6))
+    await until(lambda: receiver.at("/operator"))
     await insert_delivery(app, webhook, next_retry_at=None, event_created_at=None)
     await until(lambda: settled(app, webhook, "success", 2))
 

@@ -47,7 +47,9 @@ class Access:
     """
     Grants access by the configured operator tokens and the allowed host names.
 
-    `is_valid` says whether a tenant token has neither expired nor been revoked.
+    `is_valid` says whether a tenant token has neither expired nor been revoked. `is_of_operator`
+    says whether an object of a tenant, given by its kind and id, belongs to a webhook that only
+    operators see.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Access:
         *,
         allowed_hosts: Sequence[str],
         is_valid: Callable[[TokenId], Awaitable[bool]],
+        is_of_operator: Callable[[TenantId, str, UUID], Awaitable[bool]],
     ) -> None:
         # Hashes have equal lengths, so that a comparison does not reveal a token's length.
         self._operators = [
@@ -63,6 +66,7 @@ class Access:
         ]
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
         self._is_valid = is_valid
+        self._is_of_operator = is_of_operator
         self.tenant_tokens = TenantTokenSigner(
             [each.token.get_secret_value() for each in tokens if each.scope is Scope.FULL]
         )
@@ -103,6 +107,12 @@ class Access:
         if named not in (None, tenant_token.tenant_id):
             raise Problem(403, "the token belongs to another tenant than X-Tenant-ID names")
         return caller
+
+    async def hides(self, caller: Caller, kind: str, object_id: UUID) -> bool:
+        """Whether this object does not exist for the caller, although its tenant has it."""
+        if caller.is_operator or caller.tenant_id is None:
+            return False
+        return await self._is_of_operator(caller.tenant_id, kind, object_id)
 
     def load_key(self, request: web.Request) -> str | None:
         """

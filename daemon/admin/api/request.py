@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from daemon.admin.api.audit import AuditLog, RequestAudit
 from daemon.admin.api.auth import Access, Caller
 from daemon.admin.api.operation import ApiRequest, Operation
-from daemon.admin.api.problems import Problem, not_found
+from daemon.admin.api.problems import Problem, Subject, not_found
 from daemon.admin.api.request_body import read_body
 from daemon.admin.api.validation import query_problem
 from daemon.core.model.access import Scope
@@ -26,7 +26,7 @@ async def read_request(
     Authenticate and validate a request.
 
     Raises Problem for the first part that is wrong: the token, its scope, the tenant, the id, the
-    query or the body.
+    query or the body, and at last for a webhook that the caller does not see.
     """
     caller = await access.authenticate(request)
     if not operation.dry_run:
@@ -36,6 +36,9 @@ async def read_request(
     query = _query(operation, request)
     body = await read_body(operation, request)
     _check_scope(caller, changes=operation.changes(body))
+    await _check_visible(access, caller, operation.id_of, object_id)
+    for part in (body, query):
+        await _check_visible(access, caller, "webhook", getattr(part, "webhook_id", None) or NIL)
     record = replace(
         audit_log.record_of(request, operation.operation_id),
         object_type=operation.id_of,
@@ -48,6 +51,12 @@ async def read_request(
 def _check_scope(caller: Caller, *, changes: bool) -> None:
     if changes and caller.scope is Scope.READ:
         raise Problem(403, "the token's scope is read: it permits GET requests and dry runs only")
+
+
+async def _check_visible(access: Access, caller: Caller, kind: Subject, object_id: UUID) -> None:
+    """Called last: about a hidden object, everything is answered as about an absent one."""
+    if object_id != NIL and await access.hides(caller, kind, object_id):
+        raise not_found(kind)
 
 
 def _tenant_for(operation: Operation, caller: Caller) -> TenantId:

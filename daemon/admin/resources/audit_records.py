@@ -35,12 +35,13 @@ class AuditRecords:
         query: schemas.AuditQuery = request.query
         tenant_id = request.caller.tenant_id
         selected = audit.AuditFilter(
-            tenant_id, query.action, query.object_id, query.from_, query.to
+            *(tenant_id, query.action, query.object_id, query.from_, query.to),
+            for_operators=request.caller.is_operator,
         )
         async with self.database.connection() as db:
             before = await page_start(
                 query.before,
-                partial(audit.cursor_of, db, tenant_id),
+                partial(audit.cursor_of, db, selected),
                 absent="before: there is no audit record with this id",
             )
             found, following = await audit.list_records(

@@ -13,7 +13,7 @@ class EventTypes:
         operation_id="listEventTypes",
         tag="Events",
         summary="List event types",
-        description="All 13 types with their fields and a sample of their data.",
+        description="The 13 types and the operational ones, with their fields and sample data.",
         responses={200: ("All event types.", schemas.EventTypeList)},
     )
     async def list_all(self, _: ApiRequest) -> ApiResponse:

@@ -105,7 +105,10 @@ class Events:
                 ),
                 "event",
             )
-            found = await attempts.list_for_event(db, request.tenant_id, event_id)
+            # A webhook for operators may have got it while its scope was another.
+            found = await attempts.list_for_event(
+                *(db, request.tenant_id, event_id), for_operators=request.caller.is_operator
+            )
         return ApiResponse(200, event_detail_response(event, found))
 
 

@@ -12,15 +12,17 @@ from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import Problem, require_found
 from daemon.admin.resources.test_event_limit import TestEventLimit
 from daemon.admin.views.test_events import TestEvent, failed_test_members, test_event_response
-from daemon.core.event_types import (
-    EVENT_TYPES,
-    any_sample_data,
-    closest_event_type,
-    is_known_type,
-)
+from daemon.core.event_types import closest_event_type
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.operational_events import OperationalType, WebhookScope
 from daemon.core.model.webhooks import WebhookEntry
+from daemon.core.operational_event_types import (
+    OPERATIONAL_TYPE_NAMES,
+    any_sample_data,
+    described,
+    names_for_scope,
+)
 from daemon.core.policy.delivery_options import attempt_options
 from daemon.core.unprintable import escape
 from daemon.core.wire.body_size import MATCHED_BYTES
@@ -67,7 +69,7 @@ class TestEvents:
             async with self.database.connection() as db:
                 found = await webhooks.get(db, tenant_id, WebhookId(request.id))
             webhook = require_found(found, "webhook")
-            event = await self._event_for(tenant_id, request.body)
+            event = await self._event_for(webhook, _wanted(request.body, webhook))
             attempted = await self.attempts.attempt(
                 _claim(webhook, event), public_id=event.message_id
             )
@@ -77,15 +79,16 @@ class TestEvents:
                 owner=request.tenant_id,
             )
 
-    async def _event_for(self, tenant_id: TenantId, wanted: schemas.TestEventRequest) -> TestEvent:
+    async def _event_for(
+        self, webhook: WebhookEntry, wanted: schemas.TestEventRequest
+    ) -> TestEvent:
         message_id = public_test_id(uuid4())
-        stored = None if wanted.sample else await self._latest(tenant_id, wanted)
+        stored = None if wanted.sample else await self._latest(webhook.tenant_id, wanted)
         if stored is not None and stored.data is not None:
             return TestEvent(message_id, wanted.event_type, stored.data, "event", note=None)
         sample = orjson.dumps(any_sample_data(wanted.event_type)).decode()
-        return TestEvent(
-            *(message_id, wanted.event_type, sample, "sample"), note=_note(wanted, stored)
-        )
+        note = _note(wanted, stored, known=names_for_scope(webhook.scope))
+        return TestEvent(message_id, wanted.event_type, sample, "sample", note=note)
 
     async def _latest(
         self, tenant_id: TenantId, wanted: schemas.TestEventRequest
@@ -101,7 +104,9 @@ class TestEvents:
             )
 
 
-def _note(wanted: schemas.TestEventRequest, stored: EventEntry | None) -> str | None:
+def _note(
+    wanted: schemas.TestEventRequest, stored: EventEntry | None, *, known: tuple[str, ...]
+) -> str | None:
     """Why sample data are sent, unless they were asked for and are as those of a known type."""
     sentences: list[str] = []
     if stored is not None:
@@ -112,11 +117,22 @@ def _note(wanted: schemas.TestEventRequest, stored: EventEntry | None) -> str | 
         of_type = f"No stored event of the type {escape(wanted.event_type)}"
         found = f"{of_type} that names {names}" if names else of_type
         sentences.append(f"{found} was found, so sample data were sent.")
-    if not is_known_type(wanted.event_type):
-        closest = closest_event_type(wanted.event_type)
+    if wanted.event_type not in known:
+        closest = closest_event_type(wanted.event_type, known)
         hint = f"; did you mean {closest}?" if closest else "."
-        sentences.append(f"The type is none of the {len(EVENT_TYPES)} event types{hint}")
+        sentences.append(f"The type is none of the {described(known)}{hint}")
     return " ".join(sentences) or None
+
+
+def _wanted(body: schemas.TestEventRequest, webhook: WebhookEntry) -> schemas.TestEventRequest:
+    """The event to send: unless the request names a type, one that the webhook may get."""
+    if webhook.scope == WebhookScope.EVENTS:
+        return body
+    is_given = "event_type" in body.model_fields_set
+    event_type = body.event_type if is_given else OperationalType.FAILING.value
+    # Operational events are not stored: there is none to look for.
+    sample = body.sample or event_type in OPERATIONAL_TYPE_NAMES
+    return body.model_copy(update={"event_type": event_type, "sample": sample})
 
 
 def _claim(webhook: WebhookEntry, event: TestEvent) -> Claim:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import require_found
 from daemon.core.model.ids import WebhookId
-from daemon.store import webhooks
+from daemon.store import operational_events, webhooks
 from daemon.store.database import Database
 
 BATCH_SIZE = 2000  # deliveries per transaction
@@ -32,6 +32,7 @@ class WebhookDeletion:
         """
         tenant_id, webhook_id = request.tenant_id, WebhookId(request.id)
         async with self.database.transaction() as db:
+            await operational_events.leave_out_pauses(db)
             paused = await webhooks.set_active(db, tenant_id, webhook_id, active=False)
             require_found(paused, "webhook")
             # Recorded now: should the deletion be interrupted, it is known who began it.

@@ -12,6 +12,7 @@ from daemon.admin.resources.delivery_options import changed_options
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.origin_change import require_secrets_again
 from daemon.admin.resources.webhook_limits import WebhookQuota
+from daemon.admin.resources.webhook_scopes import allowed_scope, is_hidden
 from daemon.admin.resources.webhook_secrets import (
     SECRET_MEMBERS,
     changed_secrets,
@@ -31,12 +32,13 @@ from daemon.admin.views.webhooks import (
     webhooks_response,
 )
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.webhooks import WebhookEntry
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
 from daemon.secrets.new_secret import new_secret
-from daemon.store import email_confirmations, tenants, webhook_limits, webhooks
+from daemon.store import email_confirmations, tenants, webhook_limits, webhook_scopes, webhooks
 from daemon.store.database import Database
 from daemon.store.delivery_options import set_options
 from daemon.store.session import Connection
@@ -73,10 +75,12 @@ class Webhooks:
     )
     async def create(self, request: ApiRequest) -> ApiResponse:
         """
-        Raises Problem: 404 for an unknown tenant, 409 when it has as many webhooks as it may, 422
-        for settings that cannot be used, 429 at the limit of mails that ask for confirmation.
+        Raises Problem: 403 for a scope that tenants may not set, 404 for an unknown tenant, 409
+        when it has as many webhooks as it may, 422 for settings that cannot be used, 429 at the
+        limit of mails that ask for confirmation.
         """
         body: schemas.CreateWebhookRequest = request.body
+        scope = allowed_scope(body.scope, request.caller)
         settings, given = new_settings(body), given_members(body)
         check_settings(settings, self.policy)
         secret = new_secret()
@@ -87,11 +91,13 @@ class Webhooks:
         try:
             locks = _locks(request.tenant_id, given.keys() | {"endpoint_url"})
             async with self.database.locked(*locks) as db:
-                await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
+                if scope is not WebhookScope.OPERATOR:
+                    await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
                 webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
-                webhook = await self._with_options(db, webhook, given)
+                await webhook_scopes.set_scope(db, webhook.id, scope)
+                webhook = await self._with_options(db, replace(webhook, scope=scope), given)
                 webhook = await self.emails.record(db, webhook, body.notification_email)
                 await request.audit.write(db, created=webhook.id)
         except NoSuchTenantError:
@@ -115,14 +121,17 @@ class Webhooks:
         tenant_id = request.tenant_id
         after = None if query.after is None else WebhookId(query.after)
         async with self.database.connection() as db:
-            if after is not None and await webhooks.get(db, tenant_id, after) is None:
-                raise Problem(404, "after: this tenant has no webhook with this id")
+            if after is not None:
+                place = await webhooks.get(db, tenant_id, after)
+                if place is None or is_hidden(place, request.caller):
+                    raise Problem(404, "after: this tenant has no webhook with this id")
             found = await webhooks.list_by_name(
                 *(db, tenant_id),
                 after=after,
                 limit=query.limit + 1,
                 state=query.state,
                 search=query.search,
+                for_operators=request.caller.is_operator,
             )
             # Without this check, a wrong X-Tenant-ID would look like a tenant without webhooks.
             if not found and await tenants.exists(db, tenant_id) is False:
@@ -169,16 +178,16 @@ class Webhooks:
     )
     async def update(self, request: ApiRequest) -> ApiResponse:
         """
-        Raises Problem: 404 for an unknown webhook, 409 when its tenant may have no more webhooks at
-        its new host, 422 for settings that cannot be used and for secrets that are missing at
-        another origin, 429 at the limit of mails that ask for confirmation.
+        Raises Problem: 403 for a scope that tenants may not set, 404 for an unknown webhook, 409
+        when its tenant may have no more webhooks at its new host, 422 for settings that cannot be
+        used and for secrets that are missing at another origin, 429 at the limit of mails that ask
+        for confirmation.
         """
         changes = await self._changes(request)
+        scope = allowed_scope(changes.get("scope"), request.caller)
         webhook_id = WebhookId(request.id)
         async with self.database.locked(*_locks(request.tenant_id, changes.keys())) as db:
-            webhook = require_found(
-                await webhooks.get_for_update(db, request.tenant_id, webhook_id), "webhook"
-            )
+            webhook = await _lock(db, request)
             settings = changed_settings(webhook.settings, changes)
             check_settings(settings, self.policy)
             require_secrets_again(webhook.secrets, changes)
@@ -196,6 +205,7 @@ class Webhooks:
             if "notification_email" in changes:
                 await self.emails.change(db, webhook, settings.notification_email)
             await self._with_options(db, webhook, changes)
+            await webhook_scopes.set_scope(db, webhook_id, scope)
             webhook = await webhooks.update_settings(db, webhook_id, settings)
             await request.audit.write(db)
         return ApiResponse(200, self._shown(webhook))
@@ -222,6 +232,16 @@ class Webhooks:
 
     def _shown(self, webhook: WebhookEntry) -> schemas.Webhook:
         return webhook_response(webhook, self.vault, self.emails.allowed, schedules=self.schedules)
+
+
+async def _lock(db: Connection, request: ApiRequest) -> WebhookEntry:
+    """Lock the webhook that a request names. Raises Problem (404)."""
+    webhook = require_found(
+        await webhooks.get_for_update(db, request.tenant_id, WebhookId(request.id)), "webhook"
+    )
+    if is_hidden(webhook, request.caller):  # since the request was read
+        raise not_found("webhook")
+    return webhook
 
 
 def _locks(tenant_id: TenantId, members: AbstractSet[str]) -> list[str]:

@@ -101,12 +101,14 @@ class EventFacets(ResponseModel):
 
 
 class EventType(ResponseModel):
-    """One of the 13 event types."""
+    """One of the 13 event types, or of the operational ones."""
 
     name: str
     description: str
     fields: list[str]
     sample: Any
+    operational: bool
+    """Whether only webhooks of the scopes `account` and `operator` get such events."""
 
 
 class EventTypeList(ResponseModel):

@@ -7,7 +7,8 @@ from pydantic import Field
 from daemon.admin.schemas.base import RequestModel, ResponseModel
 from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
 from daemon.admin.schemas.fields import Text
-from daemon.core.event_types import EVENT_TYPES
+from daemon.core.event_types import EVENT_TYPE_NAMES
+from daemon.core.operational_event_types import OPERATIONAL_TYPE_NAMES
 
 
 class TestEventRequest(RequestModel):
@@ -17,11 +18,16 @@ class TestEventRequest(RequestModel):
 
     event_type: Annotated[
         Text,
-        Field(min_length=1, max_length=100, examples=[each.name for each in EVENT_TYPES]),
+        Field(
+            min_length=1,
+            max_length=100,
+            examples=[*EVENT_TYPE_NAMES, *OPERATIONAL_TYPE_NAMES],
+        ),
     ] = "email.opened"
     """
-    Any type, as any is delivered. The sample data of other types than the 13 of
-    `GET /api/event-types` are `{"sample": true}`.
+    Any type, as any is delivered; if absent, `webhook.failing` for a webhook that gets operational
+    events. The sample data of other types than those of `GET /api/event-types` are
+    `{"sample": true}`.
     """
     campaign_id: Annotated[Text, Field(max_length=255)] | None = None
     contact_id: Annotated[Text, Field(max_length=320)] | None = None

@@ -22,6 +22,8 @@ from daemon.admin.schemas.fields import (
 from daemon.admin.schemas.stats import StatsSummary
 from daemon.egress.client_certificate import LONGEST_PEM
 
+Scope = Literal["events", "account", "operator"]
+
 
 def _remove_defaults(schema: dict[str, Any]) -> None:
     """An update leaves an absent member unchanged, so that its default means nothing."""
@@ -48,6 +50,12 @@ class CreateWebhookRequest(RequestModel):
     event_types: EventTypePatterns | None = None
     """Null or an empty list subscribes to every type."""
     event_filters: EventFilters | None = None
+    scope: Scope = "events"
+    """
+    `events` gets the application's events, `account` the operational events of its tenant, and
+    `operator` those of all tenants. Only operators may set `operator`; tenants do not see such a
+    webhook.
+    """
     is_active: bool = True
     custom_headers: Headers | None = None
     """Headers to add to every request, such as Authorization. Their values are never shown."""
@@ -82,6 +90,7 @@ class UpdateWebhookRequest(RequestModel):
     description: Description | None = None
     event_types: EventTypePatterns | None = None
     event_filters: EventFilters | None = None
+    scope: Scope = "events"
     is_active: bool = True
     """False pauses the webhook, true resumes it."""
     custom_headers: HeaderChanges | None = None
@@ -114,6 +123,8 @@ class Webhook(ResponseModel):
     the filter have no type in common. Set when the next event of the tenant comes; `warnings` say
     it at once.
     """
+    scope: str
+    """`events`, `account` or `operator`; no event matches anything else that was stored."""
     is_active: bool
     is_failing: bool
     state: Literal["active", "failing", "paused"]

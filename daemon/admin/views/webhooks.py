@@ -8,7 +8,7 @@ from daemon.admin import schemas
 from daemon.admin.views.delivery_options import option_members
 from daemon.admin.views.json_text import json_fragment
 from daemon.core.errors import UnreadableSecretError
-from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
+from daemon.core.event_types import closest_event_type, matches_any_type
 from daemon.core.matching.compiler import compile_subscription
 from daemon.core.matching.coverage import reason_for_no_match
 from daemon.core.matching.type_names import (
@@ -18,8 +18,10 @@ from daemon.core.matching.type_names import (
     strings_in,
 )
 from daemon.core.model.ids import WebhookId
+from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.core.operational_event_types import described, names_for_scope
 from daemon.core.policy.delivery_options import odd_options
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.mail_recipients import AllowedRecipients, needs_confirmation
@@ -105,6 +107,7 @@ def _members(
         "event_types": None if settings.event_types is None else strings_in(settings.event_types),
         "event_filters": json_fragment(settings.event_filters),
         "filter_error": webhook.filter_error and escape(webhook.filter_error),
+        "scope": escape(webhook.scope),
         "is_active": webhook.is_active,
         "is_failing": webhook.is_failing,
         "state": webhook.state.value,
@@ -127,7 +130,8 @@ def _members(
             *([UNCONFIRMED] if confirmed is False else []),
             *_origin_warnings(secrets, vault),
             *odd_options(webhook.options, schedules),
-            *_type_warnings(settings, suggestions=suggestions),
+            *_scope_warnings(webhook.scope),
+            *_type_warnings(settings, webhook.scope, suggestions=suggestions),
         ],
     }
 
@@ -150,7 +154,12 @@ def _origin_warnings(secrets: StoredSecrets, vault: Vault) -> list[str]:
     return [f"{member}: {sentence}" for member, sentence in members.items()]
 
 
-def _type_warnings(settings: WebhookSettings, *, suggestions: int) -> Iterator[str]:
+def _scope_warnings(scope: str) -> Iterator[str]:
+    if scope not in list(WebhookScope):
+        yield f"scope: {escape(scope)} is none of {', '.join(WebhookScope)}: no event matches"
+
+
+def _type_warnings(settings: WebhookSettings, scope: str, *, suggestions: int) -> Iterator[str]:
     """
     Say why no event can match, if so, and name the unknown event types.
 
@@ -159,20 +168,21 @@ def _type_warnings(settings: WebhookSettings, *, suggestions: int) -> Iterator[s
     matcher = compile_subscription(settings.event_types, settings.event_filters)
     if (reason := reason_for_no_match(matcher)) is not None:
         yield f"matches nothing: {escape(reason)}"
-    for at, (member, name) in enumerate(_unknown_types(settings)):
+    known = names_for_scope(scope)
+    for at, (member, name) in enumerate(_unknown_types(settings, known)):
         shown = escape(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
         if len(name) <= LONGEST_NAME and (reason := reason_against(name)) is not None:
             yield f'{member}: "{shown}" {reason}'
             continue
-        similar = closest_event_type(name) if at < suggestions else None
+        similar = closest_event_type(name, known) if at < suggestions else None
         hint = f"; did you mean {similar}?" if similar else ""
-        yield f"{member}: {shown} is none of the {len(EVENT_TYPES)} event types{hint}"
+        yield f"{member}: {shown} is none of the {described(known)}{hint}"
 
 
-def _unknown_types(settings: WebhookSettings) -> Iterator[tuple[str, str]]:
+def _unknown_types(settings: WebhookSettings, known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for member, names in listed_types(settings.event_types, settings.event_filters).items():
         for name in names:
-            if not matches_any_type(name):
+            if not matches_any_type(name, known):
                 yield member, name
 
 

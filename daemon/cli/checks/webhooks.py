@@ -5,17 +5,25 @@ from dataclasses import replace
 
 from daemon.cli.checks.finding import Finding, Status, ok, warning
 from daemon.core.errors import UnboundSecretError, UnreadableSecretError
-from daemon.core.event_types import EVENT_TYPES, closest_event_type, matches_any_type
+from daemon.core.event_types import (
+    EVENT_TYPE_NAMES,
+    EVENT_TYPES,
+    closest_event_type,
+    matches_any_type,
+)
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.matching.coverage import reason_for_no_match
 from daemon.core.matching.type_names import listed_types, reason_against
 from daemon.core.model.attempts import Failure
+from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.secrets import Credentials
 from daemon.core.model.webhook_inspection import InspectedWebhook
+from daemon.core.operational_event_types import described, names_for_scope
 from daemon.core.policy.delivery_options import odd_options
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import judge_url
+from daemon.core.unprintable import escape
 from daemon.core.wire.signing import standard_key
 from daemon.egress.client_certificate import UnusableCertificateError
 from daemon.egress.tls_context import load_client, verifying_context
@@ -52,10 +60,12 @@ async def check_webhooks(
         doubtful += webhook.is_active and bool(findings)
         for finding in findings:
             yield replace(finding, status=Status.WARNING)  # the daemon works for all others
-        if webhook.is_active and has_no_known_type(webhook.event_types):
+        known = names_for_scope(webhook.scope)
+        if webhook.is_active and has_no_known_type(webhook.event_types, known):
             without_type += 1
             if without_type <= MOST_NAMED:
-                yield _about(webhook, Status.WARNING, _no_known_type(webhook.event_types or ()))
+                sentence = _no_known_type(webhook.event_types or (), known)
+                yield _about(webhook, Status.WARNING, sentence)
     if without_type > MOST_NAMED:
         more = without_type - MOST_NAMED
         yield warning("webhooks", f"{more} more subscribe to {NO_KNOWN_TYPE}")
@@ -84,6 +94,9 @@ def check_webhook(
         yield _about(webhook, status, f"no event matches: {matcher.reason}")
     elif (reason := reason_for_no_match(matcher)) is not None:
         yield _about(webhook, Status.WARNING, f"no event matches: {reason}")
+    if webhook.scope not in list(WebhookScope):
+        sentence = f"no event matches: the scope {escape(webhook.scope)} is none that there is"
+        yield _about(webhook, Status.WARNING, sentence)
     yield from _malformed_types(webhook)
 
 
@@ -98,23 +111,25 @@ def _malformed_types(webhook: InspectedWebhook) -> Iterator[Finding]:
             yield _about(webhook, Status.WARNING, sentence)
 
 
-def has_no_known_type(names: Sequence[str | None] | None) -> bool:
+def has_no_known_type(
+    names: Sequence[str | None] | None, known: tuple[str, ...] = EVENT_TYPE_NAMES
+) -> bool:
     """
-    Whether `names` are given and none of them is one of our event types.
+    Whether `names` are given and none of them is one of the `known` event types.
 
     Beside one of ours, the application's own types are no mistake. An array of several dimensions
     matches nothing, and is reported as such.
     """
     if not names or isinstance(names[0], list):
         return False
-    return not any(name and matches_any_type(name) for name in names)
+    return not any(name and matches_any_type(name, known) for name in names)
 
 
-def _no_known_type(names: Sequence[str | None]) -> str:
+def _no_known_type(names: Sequence[str | None], known: tuple[str, ...]) -> str:
     first = next((name for name in names if name), "")[:LONGEST_NAME]
-    closest = closest_event_type(first)
+    closest = closest_event_type(first, known)
     hint = f"; did you mean {closest}?" if closest else ""
-    return f"subscribes to {NO_KNOWN_TYPE}, but to {first}{hint}"
+    return f"subscribes to none of the {described(known)}, but to {first}{hint}"
 
 
 def _check_credentials(

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription, compile_types
 from daemon.core.matching.event_data import EventData
 from daemon.core.matching.matcher import Matcher
+from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.replays import ReplaySource
+
+OPERATIONAL = UnusableFilter(
+    "scope: this webhook gets operational events, which are not stored: there is none to replay."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +63,20 @@ def replay_filter_for(
     asked: Sequence[str] | None,
     event_types: Sequence[str] | None,
     event_filters: str | None,
+    *,
+    scope: str = WebhookScope.EVENTS,
 ) -> ReplayFilter | UnusableFilter:
     """
     Compile the filter of a replay to a webhook.
 
     `asked` are the types that the replay was asked for, None all of them; `event_types` and
-    `event_filters` (JSON text) are the webhook's subscription.
+    `event_filters` (JSON text) are the webhook's subscription, and `scope` says of which events.
     """
     types = Matcher((compile_types(tuple(asked or ())),), ())
     if source is ReplaySource.EXHAUSTED:
         return ReplayFilter(types)
+    if scope != WebhookScope.EVENTS:
+        return OPERATIONAL
     subscription = compile_subscription(
         None if event_types is None else tuple(event_types), event_filters
     )

@@ -43,4 +43,5 @@ class InspectedWebhook:
     event_filters: str | None
     is_active: bool
     secrets: StoredSecrets
+    scope: str
     options: DeliveryOptions = DEFAULT_OPTIONS

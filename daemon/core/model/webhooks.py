@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from daemon.core.model.delivery_options import DEFAULT_OPTIONS, DeliveryOptions
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.secrets import StoredSecrets
 
 
@@ -44,7 +45,8 @@ class WebhookEntry:
     `filter_error` is why its filter matches no event, `paused_reason` why it is paused,
     `unconfirmed_email` the key of an address that the API stored and nobody has confirmed. While it
     is failing since `failing_since`, `failed_probes` attempts have failed, and `next_probe_at` is
-    when the next one may begin; None if attempts are not spaced.
+    when the next one may begin; None if attempts are not spaced. `scope` may be none that there is:
+    the application wrote it, and no event matches.
     """
 
     id: WebhookId
@@ -64,6 +66,7 @@ class WebhookEntry:
     unconfirmed_email: str | None = None
     next_probe_at: datetime | None = None
     options: DeliveryOptions = DEFAULT_OPTIONS
+    scope: str = WebhookScope.EVENTS
     failing_since: datetime | None = None
     failed_probes: int = 0
 

@@ -1,0 +1,31 @@
+"""
+Who may set which scope of a webhook, and see one of which scope.
+
+The rule: webhooks of the scope `operator` are made, changed and seen by operators only.
+"""
+
+from typing import overload
+
+from daemon.admin.api.auth import Caller
+from daemon.admin.api.problems import Problem
+from daemon.core.model.operational_events import WebhookScope
+from daemon.core.model.webhooks import WebhookEntry
+
+
+@overload
+def allowed_scope(scope: str, caller: Caller) -> WebhookScope: ...
+@overload
+def allowed_scope(scope: str | None, caller: Caller) -> WebhookScope | None: ...
+def allowed_scope(scope: str | None, caller: Caller) -> WebhookScope | None:
+    """Return the scope that a request sets; None if it sets none. Raises Problem (403)."""
+    if scope is None:
+        return None
+    wanted = WebhookScope(scope)
+    if wanted is WebhookScope.OPERATOR and not caller.is_operator:
+        raise Problem(403, "scope: only an operator token may make a webhook for operators")
+    return wanted
+
+
+def is_hidden(webhook: WebhookEntry, caller: Caller) -> bool:
+    """Whether the caller must not learn that there is such a webhook."""
+    return webhook.scope == WebhookScope.OPERATOR and not caller.is_operator

@@ -1,0 +1,64 @@
+"""The webhooks that may get a tenant's operational events: its own, and those of operators."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from daemon.core.model.events import Subscription
+from daemon.core.model.ids import TenantId, WebhookId
+from daemon.store.session import Connection
+from daemon.store.webhook_columns import event_types, filters_text
+
+COLUMNS = f"""
+    SELECT w.id, w.tenant_id, w.filter_error, {event_types("w")}, {filters_text("w")}
+      FROM webhooks AS w"""  # noqa: S608  made of constants only
+FIND_PAGE = f"""
+    -- Each part has its index, and ends by itself.
+    WITH page AS MATERIALIZED (
+        (SELECT id FROM webhooks
+          WHERE scope::text = 'operator' AND is_active AND id > $2
+          ORDER BY id
+          LIMIT $3)
+        UNION ALL
+        (SELECT id FROM webhooks
+          WHERE tenant_id = $1 AND scope::text = 'account' AND is_active AND id > $2
+          ORDER BY id
+          LIMIT $3)
+    )
+    {COLUMNS}
+     WHERE w.id = ANY (ARRAY(SELECT id FROM page ORDER BY id LIMIT $3))
+     ORDER BY w.id
+"""  # noqa: S608  made of constants only
+NIL = "00000000-0000-0000-0000-000000000000"
+
+
+async def page(
+    db: Connection, tenant_id: TenantId, *, after: WebhookId | None, limit: int
+) -> list[Subscription]:
+    """Return the next subscriptions by webhook id, those of paused webhooks left out."""
+    rows = await db.fetch(FIND_PAGE, tenant_id, after or NIL, limit)
+    return _subscriptions(rows)
+
+
+FIND_ONE = f"""
+    {COLUMNS}
+     WHERE w.id = $2 AND w.is_active
+       AND (w.scope::text = 'operator' OR w.scope::text = 'account' AND w.tenant_id = $1)
+"""
+
+
+async def one(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> list[Subscription]:
+    """Return the subscription of one webhook, if it may still get the tenant's events."""
+    return _subscriptions(await db.fetch(FIND_ONE, tenant_id, webhook_id))
+
+
+def _subscriptions(rows: Sequence[Any]) -> list[Subscription]:
+    return [
+        Subscription(
+            webhook_id=WebhookId(row["id"]),
+            tenant_id=TenantId(row["tenant_id"]),
+            event_types=None if row["event_types"] is None else tuple(row["event_types"]),
+            event_filters=row["event_filters"],
+            filter_error=row["filter_error"],
+        )
+        for row in rows
+    ]
