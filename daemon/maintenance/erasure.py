@@ -7,7 +7,7 @@ next attempts of deliveries whose results are being stored.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,11 +22,13 @@ from daemon.store import (
     erasure_confirmations,
     erasure_deliveries,
     erasure_events,
+    erasure_operational,
     erasure_webhooks,
     webhook_history,
 )
 from daemon.store.database import Database
 from daemon.store.erasure import ErasureStep, TextCursor
+from daemon.store.erasure_deliveries import StoredDelivery
 from daemon.store.session import Connection
 
 DELIVERIES_PER_STEP = 1000
@@ -94,6 +96,10 @@ class Erasure:
             async with self._database.connection() as db:
                 self._add(await erasure_access.count(db, self._target.tenant_id))
                 self._add(await webhook_history.count(db, self._target.tenant_id))
+                self._add(await erasure_operational.count_events(db, self._target.tenant_id))
+            async for page in self._operational_deliveries():
+                pending = sum(each.pending for each in page)
+                self._add(ErasureCounts(deliveries=len(page), pending=pending))
         return self._counts
 
     async def erase(self) -> ErasureCounts:
@@ -121,6 +127,7 @@ class Erasure:
                 break
         if everything:
             await self._erase_webhooks()
+            await self._erase_operational()
             await self._repeat(
                 partial(
                     erasure_access.erase_records,
@@ -183,6 +190,34 @@ class Erasure:
     async def _erase_own_history(self, db: Connection) -> ErasureStep:
         """What the erasure itself has added, by pausing and deleting webhooks: not counted."""
         return replace(await self._erase_history(db), erased=ErasureCounts())
+
+    async def _erase_operational(self) -> None:
+        """Erase what operational events say about the tenant: first those without deliveries."""
+        await self._repeat(
+            partial(
+                erasure_operational.erase_events,
+                tenant_id=self._target.tenant_id,
+                limit=RECORDS_PER_STEP,
+            )
+        )
+        async for page in self._operational_deliveries():
+            ids = [each.id for each in page]
+            for start in range(0, len(ids), DELIVERIES_PER_STEP):
+                batch = ids[start : start + DELIVERIES_PER_STEP]
+                await self._repeat(partial(erasure_deliveries.erase, ids=batch))
+
+    async def _operational_deliveries(self) -> AsyncIterator[list[StoredDelivery]]:
+        """The deliveries of events about the tenant to operators' webhooks, page by page."""
+        tenant_id = self._target.tenant_id
+        async with self._database.connection() as db:
+            operators = await erasure_operational.list_operators(db, tenant_id)
+        for webhook_id in operators:
+            async for page in self._pages.deliveries(webhook_id, since=TextCursor()):
+                ids = [each.id for each in page]
+                self._add_rows_read(len(ids))
+                async with self._database.connection() as db:
+                    found = await erasure_operational.find_about(db, ids, tenant_id)
+                yield [each for each in page if each.id in found]
 
     async def _repeat(self, step: Callable[[Connection], Awaitable[ErasureStep]]) -> None:
         """Repeat the step, each in a transaction of its own, until no rows remain."""

@@ -1,5 +1,6 @@
 """Erasure of all data of a tenant, in whole steps; counts; whether a tenant exists."""
 
+import json
 from uuid import UUID, uuid4
 
 from daemon.core.model.erasure import ErasureCounts
@@ -18,7 +19,9 @@ from tests.support.aged_rows import (
     stored_token,
 )
 from tests.support.application import Application
+from tests.support.deliveries import insert_delivery
 from tests.support.erasure import about, counted, erased, erasure_of
+from tests.support.operational import scoped_webhook
 
 
 async def test_everything_of_a_tenant_is_erased_except_its_own_row(
@@ -155,3 +158,33 @@ async def test_a_contact_s_erasure_leaves_the_keys_of_its_tenant_without_their_a
         (tenant, None, 200),
         (other, "sealed", 200),
     }
+
+
+async def test_what_operational_events_say_about_a_tenant_is_erased_from_operators_webhooks_too(
+    app: Application, database: str, tenant: UUID, webhook: UUID
+) -> None:
+    other = await app.tenant()
+    pager = await scoped_webhook(app, other, "https://example.com", "operator")
+    for named, kind in ((tenant, "webhook.failing"), (other, "webhook.failing"), (tenant, "email")):
+        await insert_delivery(
+            *(app, pager),
+            event_type=kind,
+            payload=json.dumps({"tenant_id": str(named), "webhook_id": str(webhook)}),
+        )
+    await app.db.execute(
+        "INSERT INTO webhook_operational_events (tenant_id, webhook_id, type, data)"
+        " SELECT tenant, $2, 'webhook.paused', '{}' FROM unnest($1::uuid[]) AS tenant",
+        [tenant, other],
+        webhook,
+    )
+
+    before = await counted(database, tenant)
+    counts = await erased(database, tenant)
+
+    left = {(row["event_type"], row["payload"]) for row in await app.deliveries(pager)}
+    assert before == counts
+    assert (counts.deliveries, counts.notices) == (1, 1)
+    assert {kind for kind, _ in left} == {"webhook.failing", "email"}
+    assert not any(str(tenant) in text for kind, text in left if kind == "webhook.failing")
+    waiting = await app.db.fetch("SELECT tenant_id FROM webhook_operational_events")
+    assert [row["tenant_id"] for row in waiting] == [other]
