@@ -64,12 +64,15 @@ OPERATIONAL_TYPES = (
     EventType(
         OperationalType.REPLAY_COMPLETED.value,
         "A replay has attempted all of its deliveries once",
-        (*_FIELDS, "replay_id", "total", "sent"),
+        (*_FIELDS, "replay_id", "total", "sent", "delivered", "failed", "waiting"),
         {
             **_WEBHOOK,
             "replay_id": "c2a4e6f8-1b3d-4f5a-8c7e-0d9b2f4a6c81",
             "total": 250,
             "sent": 250,
+            "delivered": 240,
+            "failed": 0,
+            "waiting": 10,
         },
     ),
 )

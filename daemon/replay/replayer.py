@@ -33,7 +33,13 @@ from daemon.replay.reasons import reason_for_fewer
 from daemon.replay.selection import select_candidates
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
-from daemon.store import operational_events, replay_batches, replay_results, replay_steps
+from daemon.store import (
+    operational_events,
+    replay_batches,
+    replay_results,
+    replay_steps,
+    replays,
+)
 from daemon.store.database import Database
 from daemon.store.replay_batches import PendingAttempts
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
@@ -185,7 +191,8 @@ async def _complete(db: Connection, replay: LockedReplay) -> None:
         return
     made, total = await replay_steps.counts(db, replay)
     await replay_steps.complete(db, replay, reason=reason_for_fewer(replay, total - made, total))
-    await operational_events.write_completed_replay(db, replay.id)
+    if (completed := await replays.get(db, replay.tenant_id, replay.id)) is not None:
+        await operational_events.write_completed_replay(db, completed)
     log.info(
         "replay.completed",
         replay_id=str(replay.id),

@@ -76,7 +76,9 @@ class DeliveryFilter:
     error: str | None = None
 
 
-FIND_IDS = "SELECT id FROM webhooks WHERE tenant_id = $1 LIMIT $2"
+FIND_IDS = """
+    SELECT id FROM webhooks WHERE tenant_id = $1 AND ($3 OR scope::text <> 'operator') LIMIT $2
+"""
 
 
 class WindowWidths:
@@ -104,13 +106,16 @@ async def search_deliveries(
     before: Cursor,
     limit: int,
     widths: WindowWidths,
+    for_operators: bool = True,
 ) -> FoundPage[Attempt]:
     """
     Return a page of the tenant's attempts that match, newest first.
 
+    Unless it is `for_operators`, those to operators' webhooks are left out.
+
     Raises TooManyWebhooksError; StatementTimeoutError where even a few rows take too long.
     """
-    rows = await db.fetch(FIND_IDS, tenant_id, MOST_WEBHOOKS + 1)
+    rows = await db.fetch(FIND_IDS, tenant_id, MOST_WEBHOOKS + 1, for_operators)
     if len(rows) > MOST_WEBHOOKS:
         raise TooManyWebhooksError
     webhook_ids = [WebhookId(row["id"]) for row in rows]
@@ -127,13 +132,16 @@ FIND_CURSOR = """
     SELECT d.attempted_at
       FROM webhook_deliveries AS d
       JOIN webhooks AS w ON w.id = d.webhook_id AND w.tenant_id = $2
+                        AND ($3 OR w.scope::text <> 'operator')
      WHERE d.id = $1
 """
 
 
-async def cursor_of(db: Connection, tenant_id: TenantId, delivery_id: UUID) -> Cursor | None:
+async def cursor_of(
+    db: Connection, tenant_id: TenantId, delivery_id: UUID, *, for_operators: bool = True
+) -> Cursor | None:
     """Return the cursor of the page that follows this attempt; None if there is no such attempt."""
-    at = await db.fetchval(FIND_CURSOR, delivery_id, tenant_id)
+    at = await db.fetchval(FIND_CURSOR, delivery_id, tenant_id, for_operators)
     return None if at is None else Cursor(at, delivery_id)
 
 

@@ -7,8 +7,11 @@ statement here waits for a lock: subscribers are read, never locked.
 
 from collections.abc import Sequence
 
-from daemon.core.model.ids import ReplayId
+import orjson
+
 from daemon.core.model.operational_events import Transition
+from daemon.core.model.replays import Replay
+from daemon.store.attempt_chains import PENDING
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
@@ -30,13 +33,16 @@ MEMBERS = """
                              'tenant_id'::text, tenant_id, 'webhook_id'::text, webhook_id,
                              'webhook_name'::text, name, 'consecutive_failures'::text, in_a_row,
                              'reason'::text, reason"""
+# A range of keys, as in `store.attempt_chains`.
+KEYS = """(d.event_id, d.webhook_id) >= (wanted.event_id, wanted.webhook_id)
+                  AND (d.event_id, d.webhook_id) <= (wanted.event_id, wanted.webhook_id)"""
 WRITE_TRANSITIONS = f"""
     WITH wanted AS MATERIALIZED (
         SELECT r.*, w.tenant_id, w.name, coalesce(r.failures, w.consecutive_failures) AS in_a_row
           FROM unnest($1::text[], $2::uuid[], $3::text[], $4::int[], $5::uuid[], $6::text[],
-                      $7::uuid[])
+                      $7::uuid[], $8::timestamptz[])
                WITH ORDINALITY AS r (type, webhook_id, reason, failures, event_id, event_type,
-                                     delivery_id, number)
+                                     delivery_id, attempted_at, number)
          -- LIMIT: a join might read all webhooks.
          CROSS JOIN LATERAL (
                 SELECT tenant_id, name, consecutive_failures, scope
@@ -46,7 +52,8 @@ WRITE_TRANSITIONS = f"""
          -- What happens to a webhook that gets such events raises none.
          WHERE w.scope::text = 'events' AND {HAS_SUBSCRIBERS}
     ), ended AS MATERIALIZED (
-        -- Beside a replay, another attempt of the same event may be pending: then it goes on.
+        -- The same event may have other chains: while one has an attempt that is pending, or if an
+        -- attempt that was made later has succeeded, the delivery was not given up.
         SELECT wanted.*,
                row_number() OVER (PARTITION BY webhook_id, type ORDER BY number) AS place,
                count(*) OVER (PARTITION BY webhook_id, type) AS several
@@ -54,23 +61,26 @@ WRITE_TRANSITIONS = f"""
          WHERE event_id IS NULL OR (
                SELECT true
                  FROM webhook_deliveries AS d
-                -- A range of keys, as in `store.attempt_chains`; ORDER BY has its index read, and
-                -- not that of all that is pending.
-                WHERE (d.event_id, d.webhook_id) >= (wanted.event_id, wanted.webhook_id)
-                  AND (d.event_id, d.webhook_id) <= (wanted.event_id, wanted.webhook_id)
-                  AND d.status::text = 'pending_retry'
+                -- ORDER BY has the index of the keys read, and not that of all that is pending.
+                WHERE {KEYS} AND {PENDING.format(row="d.")}
                 ORDER BY d.event_id, d.webhook_id
-                LIMIT 1) IS NULL
+                LIMIT 1) IS NULL AND NOT 'success' = ANY (ARRAY(
+               -- The application may have inserted any number for one event.
+               SELECT d.status::text
+                 FROM webhook_deliveries AS d
+                WHERE {KEYS} AND d.attempted_at >= wanted.attempted_at
+                ORDER BY d.event_id, d.webhook_id
+                LIMIT 100))
     ), raised AS MATERIALIZED (
         SELECT tenant_id, webhook_id, type, number,
-               CASE WHEN place > $8 THEN several - $8 ELSE 1 END AS count,
+               CASE WHEN place > $9 THEN several - $9 ELSE 1 END AS count,
                CASE WHEN event_id IS NULL
                     THEN pg_catalog.jsonb_build_object({MEMBERS})
                     ELSE pg_catalog.jsonb_build_object({MEMBERS},
                              'event_id'::text, event_id, 'event_type'::text, event_type,
                              'delivery_id'::text, delivery_id) END AS data
           FROM ended
-         WHERE place <= $8 OR place = several
+         WHERE place <= $9 OR place = several
     )
     INSERT INTO webhook_operational_events (tenant_id, webhook_id, type, data, count)
     SELECT tenant_id, webhook_id, type, data, count::int FROM raised ORDER BY number
@@ -86,22 +96,22 @@ async def write_transitions(db: Connection, transitions: Sequence[Transition]) -
     """
     if not await db.fetchval(ANY_SUBSCRIBERS):
         return False
-    rows = [
-        (
-            *(each.type.value, each.webhook_id, each.reason, each.failures),
-            *(
-                (None, None, None)
-                if each.delivery is None
-                else (
-                    *(each.delivery.event_id, each.delivery.event_type),
-                    each.delivery.delivery_id,
-                )
-            ),
-        )
-        for each in transitions
-    ]
+    rows = [_row(each) for each in transitions]
     written = await db.execute(WRITE_TRANSITIONS, *columns(rows), MOST_OF_WEBHOOK)
     return bool(written != "INSERT 0 0")
+
+
+def _row(transition: Transition) -> tuple[object, ...]:
+    """The columns of `r` in WRITE_TRANSITIONS, in its order."""
+    ended = transition.delivery
+    return (
+        *(transition.type.value, transition.webhook_id, transition.reason, transition.failures),
+        *(
+            (None, None, None, None)
+            if ended is None
+            else (ended.event_id, ended.event_type, ended.delivery_id, ended.attempted_at)
+        ),
+    )
 
 
 WRITE_COMPLETED = f"""
@@ -110,20 +120,27 @@ WRITE_COMPLETED = f"""
                pg_catalog.jsonb_build_object(
                    'tenant_id'::text, w.tenant_id, 'webhook_id'::text, w.id,
                    'webhook_name'::text, w.name,
-                   'consecutive_failures'::text, w.consecutive_failures, 'reason'::text, NULL::text,
-                   'replay_id'::text, r.id, 'total'::text, r.total, 'sent'::text, r.made) AS data
-          FROM webhook_replays AS r
-          JOIN webhooks AS w ON w.id = r.webhook_id AND w.scope::text = 'events'
-         WHERE r.id = $1 AND {HAS_SUBSCRIBERS}
+                   'consecutive_failures'::text, w.consecutive_failures, 'reason'::text, NULL::text
+               ) || $2::jsonb AS data
+          FROM webhooks AS w
+         WHERE w.id = $1 AND w.scope::text = 'events' AND {HAS_SUBSCRIBERS}
     )
     INSERT INTO webhook_operational_events (tenant_id, webhook_id, type, data)
     SELECT tenant_id, webhook_id, 'replay.completed', data FROM completed
 """  # noqa: S608  made of constants only
 
 
-async def write_completed_replay(db: Connection, replay_id: ReplayId) -> None:
+async def write_completed_replay(db: Connection, replay: Replay) -> None:
     """Insert the event of a replay that has just been completed, unless nobody gets it."""
-    await db.execute(WRITE_COMPLETED, replay_id)
+    counts = {
+        "replay_id": str(replay.id),
+        "total": replay.total,
+        "sent": replay.sent,
+        "delivered": replay.delivered,
+        "failed": replay.failed,
+        "waiting": replay.waiting,
+    }
+    await db.execute(WRITE_COMPLETED, replay.webhook_id, orjson.dumps(counts).decode())
 
 
 LEAVE_OUT_PAUSES = "SELECT pg_catalog.set_config('webhookd.pause_events'::text, 'off'::text, true)"

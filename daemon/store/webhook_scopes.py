@@ -13,10 +13,9 @@ from daemon.store.session import Connection
 SET_SCOPE = "UPDATE webhooks SET scope = $2::text WHERE id = $1 AND scope::text <> $2::text"
 
 
-async def set_scope(db: Connection, webhook_id: WebhookId, scope: WebhookScope | None) -> None:
-    """Set the scope of a webhook that this transaction has inserted or locked; None keeps it."""
-    if scope is not None:
-        await db.execute(SET_SCOPE, webhook_id, scope.value)
+async def set_scope(db: Connection, webhook_id: WebhookId, scope: WebhookScope) -> None:
+    """Set the scope of a webhook that this transaction has inserted or locked."""
+    await db.execute(SET_SCOPE, webhook_id, scope.value)
 
 
 OF_WEBHOOK = """

@@ -66,12 +66,15 @@ async def calls_about(client: ApiClient, webhook: Any, delivery: Any, replay: An
         await client.post(f"{of_webhook}/retry-failed", {"from": START}),
         await client.get(f"{of_webhook}/deliveries"),
         await client.get(f"{of_webhook}/replays"),
+        await client.get(f"{of_webhook}/stats"),
         await client.get("/api/webhooks", after=webhook),
         await client.get(f"/api/deliveries/{delivery}"),
         await client.post(f"/api/deliveries/{delivery}/retry"),
         await client.post("/api/replays", {"webhookId": str(webhook), "from": START}),
         await client.get(f"/api/replays/{replay}"),
         await client.post(f"/api/replays/{replay}/cancel"),
+        await client.post(f"/api/replays/{replay}/retry-failed"),
+        await client.get("/api/deliveries", before=delivery),
         await client.delete(of_webhook),
     ]
     return [(each.status, each.error if each.status >= 400 else None) for each in answers]
@@ -103,6 +106,33 @@ async def test_a_tenants_token_gets_the_same_answers_as_about_what_does_not_exis
     assert {status for status, _ in seen} <= {200, 202, 204, 409, 422}
     assert sum(status < 300 for status, _ in seen) >= 14
     assert receiver.received != []  # the operator's test event
+
+
+async def test_lists_across_webhooks_leave_out_what_is_the_operators(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    own = await app.webhook(tenant, receiver.url)
+    taken = await app.webhook(tenant, receiver.url)
+    async with serving_api(database, tenant) as operator:
+        customer = await tenant_client(operator, tenant)
+        await app.event(tenant)
+        for webhook in (own, taken):
+            await until(lambda webhook=webhook: settled(app, webhook, "success", 1))
+        await operator.patch(f"/api/webhooks/{taken}", {"scope": "operator"})
+
+        async def listed(client: ApiClient) -> tuple[set[str], set[str]]:
+            deliveries = (await client.get("/api/deliveries")).json["deliveries"]
+            found = (await client.get("/api/webhooks", include="stats")).json["webhooks"]
+            assert all(each["stats"] is not None for each in found)
+            return {each["webhookId"] for each in deliveries}, {each["id"] for each in found}
+
+        of_customer, of_operator = await listed(customer), await listed(operator)
+        facets = await customer.get("/api/events/facets")
+
+    assert of_customer == ({str(own)}, {str(own)})
+    assert of_operator == ({str(own), str(taken)}, {str(own), str(taken)})
+    assert [each["count"] for each in facets.json["types"]] == [1]
 
 
 async def test_a_tenant_sees_no_record_of_what_operators_did_with_their_webhooks(
@@ -207,10 +237,15 @@ async def test_a_test_event_can_be_an_operational_one(
             f"/api/webhooks/{account['id']}/test", {"eventType": "delivery.exhausted"}
         )
         default = await operator.post(f"/api/webhooks/{account['id']}/test")
+        foreign = await operator.post(
+            f"/api/webhooks/{account['id']}/test", {"eventType": "webhook.pausd"}
+        )
 
-    assert (sent.status, sent.json["dataFrom"]) == (200, "sample")
-    assert default.json["eventType"] == "webhook.failing"
-    request, _ = receiver.received
+    assert (sent.status, sent.json["dataFrom"], sent.json["note"]) == (200, "sample", None)
+    assert (default.json["eventType"], default.json["note"]) == ("webhook.failing", None)
+    sentence = "The type is none of the 6 operational event types"
+    assert foreign.json["note"].endswith(f"{sentence}; did you mean webhook.paused?")
+    request, *_ = receiver.received
     assert request.event["id"].startswith("evt_test_")
     assert request.event["type"] == "delivery.exhausted"
     assert {"event_id", "event_type", "delivery_id"} <= request.event["data"].keys()

@@ -1,8 +1,9 @@
 """Operational events: each transition is reported once, to the webhooks of the right scopes."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -23,7 +24,7 @@ from tests.support.operational import (
     types,
     waiting,
 )
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, Reply
 
 
 async def fail(app: Application, tenant: UUID, webhook: UUID, times: int) -> None:
@@ -234,10 +235,85 @@ async def test_a_completed_replay_is_reported_with_its_counts(
         "replay_id": replay["id"],
         "total": 3,
         "sent": 3,
+        "delivered": 3,
+        "failed": 0,
+        "waiting": 0,
         "count": 1,
     }
     assert refused.status == 409
     assert "operational" in refused.error
+
+
+async def test_the_counts_of_a_replay_say_what_came_of_it_until_it_was_completed(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    """Another status waits for its retry; a client error is final, as the webhook's owner wants."""
+    receiver.answer = lambda request: Reply(
+        {"ok": 200, "no": 404, "later": 503}.get(request.event["data"].get("text"), 200)
+    )
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, f"{receiver.url}/new", types=["email.*"])
+    await app.db.execute("UPDATE webhooks SET client_errors_final = true WHERE id = $1", webhook)
+    for text in ("ok", "ok", "no", "later"):
+        await app.event(tenant, {"text": text}, created_at=datetime.now(UTC) - timedelta(days=1))
+    async with serving_api(database, tenant, delivery={"retry_schedule": ["1h"]}) as api:
+        await until(lambda: settled(app, webhook, "success", 2))
+        await until(lambda: settled(app, webhook, "pending_retry", 1))
+        await app.db.execute("DELETE FROM webhook_deliveries")
+        await scoped_webhook(app, tenant, f"{receiver.url}/pager", "account")
+        body = {"webhookId": str(webhook), "from": "2020-01-01T00:00:00Z"}
+        await api.post("/api/replays", body)
+        await until(lambda: of_type(receiver.at("/pager"), "replay.completed"))
+
+    [data] = of_type(receiver.at("/pager"), "replay.completed")
+    counts = {name: data[name] for name in ("total", "sent", "delivered", "failed", "waiting")}
+    assert counts == {"total": 4, "sent": 4, "delivered": 2, "failed": 1, "waiting": 1}
+    [exhausted] = of_type(receiver.at("/pager"), "delivery.exhausted")
+    assert exhausted["reason"] == "the receiver answered 404 Not Found"
+
+
+async def test_a_chain_ends_at_its_place_in_the_schedule_whatever_its_numbers(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    failing_at(receiver, "/down")
+    tenant = await app.tenant()
+    down = await app.webhook(tenant, f"{receiver.url}/down", types=["none"])
+    await scoped_webhook(
+        app, tenant, f"{receiver.url}/pager", "account", types=["delivery.exhausted"]
+    )
+    now = datetime.now(UTC)
+    event = uuid4()
+    await insert_delivery(
+        *(app, down), event_id=event, attempt_number=40, chain_start=40, next_retry_at=now
+    )
+    async with serving(database, delivery=QUICK | {"retry_schedule": ["100ms", "100ms"]}):
+        await until(lambda: receiver.at("/pager"))
+        await until(lambda: all_sent(app))
+
+    rows = sorted(await app.deliveries(down), key=lambda row: row["attempt_number"])
+    assert [row["attempt_number"] for row in rows] == [40, 41, 42]
+    [data] = of_type(receiver.at("/pager"), "delivery.exhausted")
+    assert (data["event_id"], data["delivery_id"]) == (str(event), str(rows[-1]["id"]))
+
+
+async def test_a_limited_webhook_gets_the_events_of_its_scope_and_no_others(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    failing_at(receiver, "/down")
+    tenant = await app.tenant()
+    down = await app.webhook(tenant, f"{receiver.url}/down")
+    for scope in ("account", "operator", "odd"):
+        limited = await scoped_webhook(app, tenant, f"{receiver.url}/{scope}", scope)
+        await app.db.execute(
+            "UPDATE webhooks SET max_in_flight = 1, max_per_second = 50 WHERE id = $1", limited
+        )
+    async with serving(database, delivery=QUICK):
+        await fail(app, tenant, down, 4)
+        await until(lambda: all_sent(app))
+
+    expected = {"webhook.failing": 1, "delivery.exhausted": 4}
+    assert types(receiver.at("/account")) == types(receiver.at("/operator")) == expected
+    assert receiver.at("/odd") == []
 
 
 async def test_a_locked_subscriber_gets_its_event_later_and_delays_no_other(

@@ -1,5 +1,6 @@
 """The statements about operational events: exact, and of no cost where nobody gets them."""
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -21,6 +22,7 @@ from tests.support.deliveries import insert_delivery
 from tests.support.operational import scoped_webhook, waiting
 
 URL = "https://example.com/"
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -36,7 +38,9 @@ def exhausted(webhook: UUID, event: UUID | None = None) -> Transition:
         OperationalType.EXHAUSTED,
         WebhookId(webhook),
         reason="no",
-        delivery=ExhaustedDelivery(EventId(event or uuid4()), "email.opened", DeliveryId(uuid4())),
+        delivery=ExhaustedDelivery(
+            *(EventId(event or uuid4()), "email.opened", DeliveryId(uuid4())), attempted_at=NOW
+        ),
     )
 
 
@@ -83,6 +87,33 @@ async def test_a_delivery_with_another_attempt_pending_is_not_exhausted(
 
     [event] = await due(db, tenant)
     assert str(ended) in event.data
+
+
+async def test_a_delivery_that_an_attempt_made_later_has_delivered_is_not_exhausted(
+    app: Application, db: asyncpg.Connection
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, URL)
+    await scoped_webhook(app, tenant, URL, "account")
+    attempts = {
+        uuid4(): ("success", timedelta(seconds=1)),
+        uuid4(): ("success", -timedelta(seconds=1)),
+        uuid4(): ("failed", timedelta(seconds=1)),
+    }
+    for event, (status, age) in attempts.items():
+        for at, outcome in ((NOW, "failed"), (NOW + age, status)):
+            await insert_delivery(
+                *(app, webhook),
+                event_id=event,
+                status=outcome,
+                attempted_at=at,
+                next_retry_at=None,
+            )
+
+    await operational_events.write_transitions(db, [exhausted(webhook, each) for each in attempts])
+
+    found = {json.loads(each.data)["event_id"] for each in await due(db, tenant)}
+    assert found == {str(each) for each in list(attempts)[1:]}
 
 
 async def test_many_exhausted_deliveries_of_a_webhook_in_one_batch_are_counted_exactly(

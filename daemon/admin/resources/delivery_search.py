@@ -54,10 +54,13 @@ class DeliverySearch:
             query.status_code,
             query.error,
         )
+        for_operators = request.caller.is_operator
         async with self.database.connection() as db:
             before = await page_start(
                 query.before,
-                partial(delivery_search.cursor_of, db, request.tenant_id),
+                partial(
+                    delivery_search.cursor_of, db, request.tenant_id, for_operators=for_operators
+                ),
                 absent="before: this tenant has no delivery with this id",
             )
             try:
@@ -66,6 +69,7 @@ class DeliverySearch:
                     before=before,
                     limit=query.limit,
                     widths=self.widths,
+                    for_operators=for_operators,
                 )
             except TooManyWebhooksError:
                 raise Problem(409, TOO_MANY_WEBHOOKS) from None

@@ -96,8 +96,7 @@ class Webhooks:
                 webhook = await webhooks.insert(
                     db, request.tenant_id, settings, secrets, is_active=body.is_active
                 )
-                await webhook_scopes.set_scope(db, webhook.id, scope)
-                webhook = await self._with_options(db, replace(webhook, scope=scope), given)
+                webhook = await self._with_options(db, webhook, given, scope=scope)
                 webhook = await self.emails.record(db, webhook, body.notification_email)
                 await request.audit.write(db, created=webhook.id)
         except NoSuchTenantError:
@@ -204,8 +203,7 @@ class Webhooks:
                 await webhooks.set_active(db, request.tenant_id, webhook_id, active=active)
             if "notification_email" in changes:
                 await self.emails.change(db, webhook, settings.notification_email)
-            await self._with_options(db, webhook, changes)
-            await webhook_scopes.set_scope(db, webhook_id, scope)
+            await self._with_options(db, webhook, changes, scope=scope)
             webhook = await webhooks.update_settings(db, webhook_id, settings)
             await request.audit.write(db)
         return ApiResponse(200, self._shown(webhook))
@@ -221,9 +219,17 @@ class Webhooks:
         return changes
 
     async def _with_options(
-        self, db: Connection, webhook: WebhookEntry, given: Mapping[str, Any]
+        self,
+        db: Connection,
+        webhook: WebhookEntry,
+        given: Mapping[str, Any],
+        *,
+        scope: WebhookScope | None,
     ) -> WebhookEntry:
-        """Store the options that are given, for a webhook that is locked or new."""
+        """Store the scope and the options that are given, for a webhook that is locked or new."""
+        if scope is not None:
+            await webhook_scopes.set_scope(db, webhook.id, scope)
+            webhook = replace(webhook, scope=scope)
         options = changed_options(given, webhook.options, schedules=self.schedules)
         if options is None:
             return webhook

@@ -33,11 +33,12 @@ class OperationalType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExhaustedDelivery:
-    """The last attempt of a delivery that was given up."""
+    """The last attempt of a chain, which has failed; `attempted_at` is when it began."""
 
     event_id: EventId
     event_type: str
     delivery_id: DeliveryId
+    attempted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from daemon.core.model.attempts import AttemptResult, Verdict
-from daemon.core.model.ids import DeliveryId
+from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.model.notices import Notice, NoticeKind
 from daemon.core.model.operational_events import ExhaustedDelivery, OperationalType, Transition
 
@@ -32,9 +32,15 @@ def transitions_of(
     """
     Return what to report of stored results and of the notices that they caused.
 
-    `row_ids` has the ids of the rows of attempts whose own ids were taken.
+    `row_ids` has the ids of the rows of attempts whose own ids were taken. Of chains of one event
+    and webhook that end together, the one counts whose last attempt began last.
     """
-    exhausted = (each for each in results if ends_in_vain(each.verdict))
+    ended = sorted(
+        (each for each in results if ends_in_vain(each.verdict)),
+        key=lambda each: each.claim.claimed_at,
+    )
+    latest = {_delivery_of(each): each for each in ended}
+    exhausted = (each for each in results if latest.get(_delivery_of(each)) is each)
     return [
         *(_of_notice(each) for each in notices if each.kind in TYPE_OF_NOTICE),
         *(_exhausted(each, row_ids) for each in exhausted),
@@ -45,10 +51,15 @@ def ends_in_vain(verdict: Verdict) -> bool:
     """
     Whether a failed attempt is the last of its chain.
 
-    One that pauses the webhook (410) is not while a retry is due: it waits until the webhook is
-    resumed. A body that was too large was never sent (contract, section 1).
+    The verdict knows its place in the chain, and whether the webhook takes its status as final. One
+    that pauses the webhook (410) is not the last while a retry is due: that waits until the webhook
+    is resumed. A body that was too large was never sent (contract, section 1).
     """
     return not verdict.delivered and not verdict.too_large and verdict.retry_in is None
+
+
+def _delivery_of(result: AttemptResult) -> tuple[WebhookId, EventId]:
+    return result.claim.webhook_id, result.claim.event_id
 
 
 def _of_notice(notice: Notice) -> Transition:
@@ -68,5 +79,5 @@ def _exhausted(result: AttemptResult, row_ids: Mapping[DeliveryId, DeliveryId]) 
         OperationalType.EXHAUSTED,
         claim.webhook_id,
         reason=result.verdict.error,
-        delivery=ExhaustedDelivery(claim.event_id, claim.event_type, row_id),
+        delivery=ExhaustedDelivery(claim.event_id, claim.event_type, row_id, claim.claimed_at),
     )

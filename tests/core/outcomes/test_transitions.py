@@ -4,14 +4,20 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from daemon.core.model.attempts import Verdict
-from daemon.core.model.ids import DeliveryId
+from daemon.core.model.attempts import AttemptResult, Outcome, Response, Verdict
+from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.model.operational_events import OperationalType
 from daemon.core.outcomes.batch_consequences import consequences
 from daemon.core.outcomes.transitions import ends_in_vain, transitions_of
-from tests.core.outcomes.test_batch_consequences import LIMITS, NEW, A, B, result_of
+from daemon.core.outcomes.verdict import judge
+from tests.core.outcomes.test_batch_consequences import LIMITS, NEW, NOW, A, B, result_of
 
 FAILED = Verdict(delivered=False, status=500, error="no", retry_in=None)
+
+
+def of_own_event(webhook_id: WebhookId, status: int, number: int) -> AttemptResult:
+    result = result_of(webhook_id, status, number)
+    return replace(result, claim=replace(result.claim, event_id=EventId(UUID(int=number))))
 
 
 def test_a_delivery_ends_in_vain_with_a_failed_attempt_that_none_follows() -> None:
@@ -22,8 +28,40 @@ def test_a_delivery_ends_in_vain_with_a_failed_attempt_that_none_follows() -> No
     assert not ends_in_vain(Verdict(delivered=True, status=200, error=None, retry_in=None))
 
 
+def test_what_ends_a_chain_is_the_place_in_the_schedule_or_a_status_that_is_final() -> None:
+    def ends(status: int, place: int, *, client_errors_final: bool = False) -> bool:
+        response = Response(status, (), "")
+        verdict = judge(
+            *(place, Outcome(response, 1)),
+            schedule=[timedelta(minutes=1)],
+            jitter=0.5,
+            now=NOW,
+            client_errors_final=client_errors_final,
+        )
+        return ends_in_vain(verdict)
+
+    retried = replace(result_of(A, 500).claim, attempt=7, chain_start=7)
+    assert not ends(500, retried.place)
+    assert ends(500, replace(retried, attempt=8).place)
+    assert not ends(404, 1)
+    assert ends(404, 1, client_errors_final=True)
+    assert ends(410, 1, client_errors_final=True)
+    assert not ends(429, 1, client_errors_final=True)
+
+
+def test_of_two_chains_of_a_delivery_that_end_together_the_one_made_last_counts() -> None:
+    first, last = result_of(A, 500, 1), result_of(A, 500, 2)
+    last = replace(last, claim=replace(last.claim, claimed_at=NOW + timedelta(seconds=1)))
+    other = result_of(B, 500, 3)
+
+    found = transitions_of([last, first, other], [], row_ids={})
+
+    ids = [each.delivery.delivery_id.int for each in found if each.delivery is not None]
+    assert ids == [2, 3]
+
+
 def test_a_batch_reports_each_transition_with_the_failures_of_that_moment() -> None:
-    batch = [result_of(A, 500, 1), result_of(A, 500, 2), result_of(A, 200, 3), result_of(B, 410, 4)]
+    batch = [of_own_event(*each) for each in ((A, 500, 1), (A, 500, 2), (A, 200, 3), (B, 410, 4))]
     _, notices = consequences(batch, {A: NEW, B: NEW}, LIMITS)
     renamed = {DeliveryId(UUID(int=2)): DeliveryId(UUID(int=99))}
 
@@ -40,7 +78,7 @@ def test_a_batch_reports_each_transition_with_the_failures_of_that_moment() -> N
 
 
 def test_a_warning_that_is_mailed_only_is_no_event() -> None:
-    batch = [result_of(A, 500, number) for number in range(2)]
+    batch = [of_own_event(A, 500, number) for number in range(2)]
     health = replace(NEW, is_failing=True, consecutive_failures=4)
     limits = replace(LIMITS, failing_after=2, pause_after=10)
     _, notices = consequences(batch, {A: health}, limits)
