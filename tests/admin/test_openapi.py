@@ -200,7 +200,10 @@ async def test_schemathesis_finds_no_failure_with_all_its_checks(
     public = {"public_url": "https://hooks.example.com"}  # so that any address is accepted
     egress = {"allow_hosts": ["receiver.test"]}
     quiet = {"level": "error"}
-    async with serving_api(database, tenant, admin=public, log=quiet, egress=egress) as operator:
+    delivery = {"retry_schedules": {"patient": ["1h"]}}
+    async with serving_api(
+        *(database, tenant), admin=public, log=quiet, egress=egress, delivery=delivery
+    ) as operator:
         process = await asyncio.create_subprocess_exec(
             *(Path(sys.executable).with_name("schemathesis"), "run", operator.url("/openapi.json")),
             *("--header", f"Authorization: Bearer {OPERATOR}"),
@@ -216,6 +219,7 @@ async def test_schemathesis_finds_no_failure_with_all_its_checks(
                 "WEBHOOKD_TEST_CERTIFICATE": client.certificate,
                 "WEBHOOKD_TEST_KEY": client.key,
                 "WEBHOOKD_TEST_TENANT": str(tenant),
+                "WEBHOOKD_TEST_SCHEDULE": "patient",
             },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -1,8 +1,8 @@
 """
 Hooks that replace generated values by valid ones that no schema can describe.
 
-These are a receiver's URL, a valid certificate, an existing tenant, a time range in order, and an
-idempotency key that no other request has.
+These are a receiver's URL, a valid certificate, an existing tenant, a configured schedule, a time
+range in order, and an idempotency key that no other request has.
 """
 
 import os
@@ -17,12 +17,14 @@ from pydantic import TypeAdapter, ValidationError
 from daemon.admin.api.openapi import IDEMPOTENCY_KEY_PATTERN
 from daemon.admin.schemas.fields import COMMON_URL
 from daemon.admin.schemas.timestamps import Timestamp
+from daemon.core.policy.delivery_options import SCHEDULE_NAME
 from daemon.egress.client_certificate import LONGEST_PEM
 
 URL = os.environ["WEBHOOKD_TEST_RECEIVER"]
 CERTIFICATE = os.environ["WEBHOOKD_TEST_CERTIFICATE"]
 KEY = os.environ["WEBHOOKD_TEST_KEY"]
 TENANT = os.environ["WEBHOOKD_TEST_TENANT"]
+SCHEDULE = os.environ["WEBHOOKD_TEST_SCHEDULE"]
 
 
 @schemathesis.hook
@@ -46,6 +48,8 @@ def _replace_in_body(case: Any) -> None:
         body["endpointUrl"] = URL
     if _is_certificate(body.get("clientCertificate")):
         body["clientCertificate"] = {"certificate": CERTIFICATE, "key": KEY}
+    if isinstance(name := body.get("retrySchedule"), str) and re.fullmatch(SCHEDULE_NAME, name):
+        body["retrySchedule"] = SCHEDULE
     if _is_uuid(body.get("tenantId")):
         body["tenantId"] = TENANT
     for name, timestamp in (("from", "2020-01-01T00:00:00Z"), ("to", "2021-01-01T00:00:00Z")):
