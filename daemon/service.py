@@ -12,6 +12,7 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.readiness import Readiness
 from daemon.admin.server.serve import serve
 from daemon.config import Config
@@ -21,7 +22,7 @@ from daemon.runtime import systemd
 from daemon.runtime.loop import run_loop, sleep_until_woken
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.wiring import Components, admin_app, build, trusted_proxies
+from daemon.wiring import Components, admin_app, build
 
 log = structlog.get_logger()
 
@@ -174,7 +175,7 @@ class Service:
         )
         try:
             runner, self.port = await serve(
-                app, host=admin.host, port=admin.port, proxies=trusted_proxies(self._config)
+                app, host=admin.host, port=admin.port, proxies=TrustedProxies(admin.trusted_proxies)
             )
         except OSError as error:
             where = f"{admin.host}:{admin.port}"

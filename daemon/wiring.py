@@ -301,7 +301,7 @@ def _add_api(
         ),
         counts=components.counts,
     )
-    proxies = trusted_proxies(config)
+    proxies = TrustedProxies(config.admin.trusted_proxies)
     audit_log = AuditLog(audit_database, peer_of=partial(peer_of, proxies=proxies))
     add_api(
         app,
@@ -324,7 +324,16 @@ def _access(config: Config, database: Database) -> "Access":
         async with database.connection() as db:
             return await tenant_tokens.is_valid(db, token_id)
 
-    return Access(config.admin.tokens, allowed_hosts=accepted_hosts(config), is_valid=is_valid)
+    async def is_of_operator(tenant_id: TenantId, kind: str, object_id: UUID) -> bool:
+        async with database.connection() as db:
+            return await webhook_scopes.is_of_operator(db, tenant_id, kind, object_id)
+
+    return Access(
+        config.admin.tokens,
+        allowed_hosts=accepted_hosts(config),
+        is_valid=is_valid,
+        is_of_operator=is_of_operator,
+    )
 
 
 def _idempotency(database: Database, vault: Vault) -> "Idempotency":
@@ -341,30 +350,6 @@ def _add_pages(app: web.Application, database: Database) -> None:
 
     email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
     webhook_page.add_page(app)
-
-
-def _access(config: Config, database: Database) -> "Access":
-    from daemon.admin.api.auth import Access  # noqa: PLC0415
-
-    async def is_valid(token_id: TokenId) -> bool:
-        async with database.connection() as db:
-            return await tenant_tokens.is_valid(db, token_id)
-
-    async def is_of_operator(tenant_id: TenantId, kind: str, object_id: UUID) -> bool:
-        async with database.connection() as db:
-            return await webhook_scopes.is_of_operator(db, tenant_id, kind, object_id)
-
-    return Access(
-        config.admin.tokens,
-        allowed_hosts=accepted_hosts(config),
-        is_valid=is_valid,
-        is_of_operator=is_of_operator,
-    )
-
-
-def trusted_proxies(config: Config) -> TrustedProxies:
-    """The reverse proxies in front of the admin port."""
-    return TrustedProxies(config.admin.trusted_proxies)
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:

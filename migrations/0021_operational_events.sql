@@ -12,6 +12,11 @@ CREATE TRIGGER webhooks_scope_changed AFTER UPDATE OF scope ON webhooks
     FOR EACH ROW WHEN (NEW.scope::text <> OLD.scope::text)
     EXECUTE FUNCTION webhook_subscription_changed();
 
+-- What is deleted has no scope any more, so that of operators' webhooks would be shown to tenants.
+DROP TRIGGER webhooks_history_of_deletion ON webhooks;
+CREATE TRIGGER webhooks_history_of_deletion AFTER DELETE ON webhooks
+    FOR EACH ROW WHEN (OLD.scope::text = 'events') EXECUTE FUNCTION webhook_keep_history();
+
 -- Operational events, written with what they report, until their deliveries are inserted.
 --
 -- No foreign key: it would lock the webhook, and an event about a webhook outlives it.

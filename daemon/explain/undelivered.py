@@ -15,6 +15,7 @@ from daemon.core.matching.event_data import EventData
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.explanations import ExplainedWebhook, Explanation, Kept, Waiting
+from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.undelivered import ProbedEvent, UndeliveredEvent, UndeliveredQuestion
 from daemon.core.wire.json_value import parse_json
 from daemon.runtime.time_slice import TimeSlice
@@ -91,7 +92,7 @@ async def _select_wanted(
     """
     matcher = compile_subscription(webhook.latest.event_types, webhook.latest.event_filters)
     failed = [each for each in events if each.has_failed and not each.is_over]
-    if isinstance(matcher, UnusableFilter):
+    if isinstance(matcher, UnusableFilter) or webhook.scope != WebhookScope.EVENTS:
         return failed, 0
     candidates = [
         each

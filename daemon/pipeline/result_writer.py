@@ -26,7 +26,7 @@ from daemon.core.errors import (
 from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
-from daemon.core.outcomes.batch_consequences import consequences
+from daemon.core.outcomes.batch_consequences import consequences, recovered
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.outcomes.transitions import transitions_of
 from daemon.core.scheduling.lanes import Lanes
@@ -355,7 +355,7 @@ class ResultWriter:
         has_events = bool(events) and await operational_events.write_transitions(db, events)
         free, locked = _split(free, lambda r: r.claim.delivery_id in locked_rows)
         return Stored(
-            *(free, held + locked, next_due, changes, _recovered(health, changes), transitions),
+            *(free, held + locked, next_due, changes, recovered(health, changes), transitions),
             renamed=renamed,
             has_events=has_events,
             contested=first_stored.contested or claimed_stored.is_contested,
@@ -383,17 +383,6 @@ def _split(
     for result in batch:
         (held if is_held(result) else free).append(result)
     return free, held
-
-
-def _recovered(
-    before: Mapping[WebhookId, Health], changes: Sequence[HealthChange]
-) -> list[WebhookId]:
-    """The webhooks that were failing and are not any more."""
-    return [
-        change.webhook_id
-        for change in changes
-        if before[change.webhook_id].is_failing and not change.health.is_failing
-    ]
 
 
 async def _locked_webhooks(

@@ -12,6 +12,7 @@ from typing import Any
 from daemon.core.model.erasure import ErasureCounts
 from daemon.core.model.explanations import ExplainedWebhook, WebhookVersion
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.operational_events import WebhookScope
 from daemon.store.erasure import ErasureStep
 from daemon.store.expired_rows import delete_rows
 from daemon.store.session import Connection
@@ -31,7 +32,7 @@ LIST_VERSIONS = """
      LIMIT $3
 """
 GET_PRESENT = f"""
-    SELECT w.name, w.created_at, w.is_active, w.paused_reason, w.paused_at,
+    SELECT w.name, w.scope, w.created_at, w.is_active, w.paused_reason, w.paused_at,
            CASE WHEN w.is_active AND w.is_failing THEN w.next_probe_at END AS next_probe_at,
            {event_types("w")},
            {filters_text("w")}
@@ -60,6 +61,7 @@ async def get(
         versions=tuple(former),
         recorded_since=recorded_since,
         next_probe_at=None if present is None else present["next_probe_at"],
+        scope=WebhookScope.EVENTS if present is None else present["scope"],
     )
 
 

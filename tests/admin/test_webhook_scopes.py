@@ -249,3 +249,39 @@ async def test_a_test_event_can_be_an_operational_one(
     assert request.event["id"].startswith("evt_test_")
     assert request.event["type"] == "delivery.exhausted"
     assert {"event_id", "event_type", "delivery_id"} <= request.event["data"].keys()
+
+
+async def test_a_webhook_of_another_scope_wants_no_event_of_the_application(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    account = await scoped_webhook(app, tenant, "https://example.com/a", "account")
+    event = await app.event(tenant)
+    async with serving_api(database, tenant) as operator:
+        path = f"/api/webhooks/{account}"
+        explained = (await operator.get(f"{path}/explain", eventId=event)).json
+        undelivered = (await operator.get(f"{path}/undelivered")).json
+
+    assert explained["outcome"] == "not_subscribed"
+    assert explained["reason"].startswith("The webhook's scope is account: ")
+    assert undelivered["events"] == []
+
+
+async def test_a_deleted_webhook_of_operators_is_not_explained_to_its_tenant(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    event = await app.event(tenant)
+    async with serving_api(database, tenant) as operator:
+        customer = await tenant_client(operator, tenant)
+        own = await customer.create_webhook("https://example.com/a")
+        pager = await operator.create_webhook("https://example.com/c", scope="operator")
+        for webhook in (own, pager):
+            await operator.patch(f"/api/webhooks/{webhook['id']}", {"eventTypes": ["x.y"]})
+            await operator.delete(f"/api/webhooks/{webhook['id']}")
+        answers = [
+            await customer.get(f"/api/webhooks/{each['id']}/explain", eventId=event)
+            for each in (own, pager)
+        ]
+
+    assert [each.status for each in answers] == [200, 404]

@@ -59,7 +59,6 @@ CALLS = {
     "_Finding": Argument(1, API, keyword="detail"),
     "matching": Argument(1, API, keyword="sentence"),
     "invalid_member": Argument(1, API),
-    "matching": Argument(1, API, keyword="sentence"),
     "ValueError": Argument(0, API, within=("daemon/admin/", "daemon/core/policy/")),
     "SchemaError": Argument(0, API),
     "PostponedError": Argument(0, OURS),

@@ -416,7 +416,7 @@ async def test_what_cannot_be_written_together_with_its_event_is_not_written(
     with capture_logs() as logs:
         async with serving(database, delivery=QUICK):
             await app.event(tenant)
-            await until(lambda: any(each["event"] == "loop.failed" for each in logs))
+            await until(lambda: any(each["event"] == "result.put_aside" for each in logs))
             held = await app.db.fetchval("SELECT count(*) FROM webhook_event_inbox")
             rows, health = await app.deliveries(down), await app.health(down)
             await app.db.execute("ALTER TABLE webhook_operational_events DROP CONSTRAINT none")

@@ -10,7 +10,13 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from daemon.core.explanations.wording import length, mismatch_sentence, moment, pause_sentence
+from daemon.core.explanations.wording import (
+    length,
+    mismatch_sentence,
+    moment,
+    pause_sentence,
+    scope_sentence,
+)
 from daemon.core.matching.compiler import UnusableFilter, compile_subscription
 from daemon.core.matching.event_data import EventData
 from daemon.core.matching.matcher import Matcher
@@ -27,6 +33,7 @@ from daemon.core.model.explanations import (
     WaitsFor,
     WebhookVersion,
 )
+from daemon.core.model.operational_events import WebhookScope
 from daemon.core.unprintable import escape
 
 # How long after its arrival an event may have been taken, and how long a change may have been
@@ -76,6 +83,8 @@ def version_at(webhook: ExplainedWebhook, at: datetime) -> WebhookVersion | None
 
 def refusal(question: Question, version: WebhookVersion) -> Refusal:
     """Why the webhook, as it was then, did not get the event; None if it did. In pieces."""
+    if question.webhook.scope != WebhookScope.EVENTS:
+        return Explanation(Outcome.NOT_SUBSCRIBED, scope_sentence(question.webhook.scope))
     matcher = compile_subscription(version.event_types, version.event_filters)
     refused = yield from subscription_refusal(matcher, question.event.type, question.data)
     if refused is not None or version.is_active:

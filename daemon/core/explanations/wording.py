@@ -45,6 +45,14 @@ def mismatch_sentence(mismatch: Mismatch, event_type: str) -> str:
             return f"{has}, and the webhook{of_member} wanted {_either(wanted)}."
 
 
+def scope_sentence(scope: str) -> str:
+    """Why a webhook with a scope other than `events` gets no event of the application."""
+    return (
+        f"The webhook's scope is {escape(scope)}: it does not get the application's events."
+        " How it was set up before its scope was changed is not kept."
+    )
+
+
 def pause_sentence(pause: Pause) -> str:
     """When a webhook was paused, by whom, and until when."""
     since = "" if pause.since is None else f" since {moment(pause.since)}"

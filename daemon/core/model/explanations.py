@@ -6,6 +6,7 @@ from enum import Enum, StrEnum, auto
 
 from daemon.core.matching.mismatch import Mismatch
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.model.operational_events import WebhookScope
 
 
 class Outcome(StrEnum):
@@ -98,7 +99,8 @@ class ExplainedWebhook:
     A webhook with all that is known of its past: `versions` from the oldest to the latest.
 
     The latest is the present one, unless the webhook was deleted. `next_probe_at` is set while its
-    attempts are spaced out; `recorded_since` is when changes began to be recorded.
+    attempts are spaced out; `recorded_since` is when changes began to be recorded. `scope` is a
+    WebhookScope, or what the application wrote.
     """
 
     id: WebhookId
@@ -107,6 +109,7 @@ class ExplainedWebhook:
     versions: tuple[WebhookVersion, ...]
     recorded_since: datetime
     next_probe_at: datetime | None = None
+    scope: str = WebhookScope.EVENTS
 
     @property
     def latest(self) -> WebhookVersion:

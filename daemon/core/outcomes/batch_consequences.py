@@ -45,6 +45,17 @@ def consequences(
     return [changes[webhook_id] for webhook_id in sorted(changes)], notices
 
 
+def recovered(
+    before: Mapping[WebhookId, Health], changes: Sequence[HealthChange]
+) -> list[WebhookId]:
+    """The webhooks that were failing and are not any more."""
+    return [
+        change.webhook_id
+        for change in changes
+        if before[change.webhook_id].is_failing and not change.health.is_failing
+    ]
+
+
 def _after(
     change: HealthChange, result: AttemptResult, limits: HealthLimits
 ) -> tuple[HealthChange, Notice | None]:
