@@ -7,6 +7,9 @@ from uuid import UUID
 from daemon.store.expired_rows import ExpiredPage, LaneCursor, delete_rows, find_page
 from daemon.store.session import Connection
 
+# Events in the inbox. One tenant may have many there for long, by locking its webhook.
+MOST_WAITING = 1_000_000
+
 FIND = """
     -- A loose index scan finds the tenants: one probe for each, however many events it has.
     -- Backwards, because a tenant's oldest index entries belong to deleted rows.
@@ -34,13 +37,19 @@ FIND = """
          LIMIT $6
     ), waiting AS MATERIALIZED (
         -- Events published with an old time are delivered first. An event that has left the inbox
-        -- never returns to it, so this snapshot stays valid while the page is deleted.
-        SELECT event_id FROM webhook_event_inbox LIMIT 20001
+        -- never returns to it, so this snapshot stays valid while the page is deleted. IS TRUE,
+        -- because the planner would make a join of IN alone, and may choose one that compares all
+        -- rows with all.
+        SELECT coalesce(array_agg(DISTINCT event_id) FILTER (WHERE is_seen), '{}') AS ids,
+               count(*) AS rows_read
+          FROM (SELECT event_id, (event_id IN (SELECT id FROM seen)) IS TRUE AS is_seen
+                  FROM webhook_event_inbox
+                 LIMIT $7 + 1) AS inbox
     )
     SELECT ARRAY(SELECT id FROM seen
                   -- Beyond this backlog the comparison would cost too much; fan-out goes first.
-                  WHERE (SELECT count(*) FROM waiting) <= 20000
-                    AND id NOT IN (SELECT event_id FROM waiting)) AS ids,
+                  WHERE (SELECT rows_read FROM waiting) <= $7
+                    AND id <> ALL ((SELECT ids FROM waiting)::uuid[])) AS ids,
            (now() - $5::interval - interval '1 minute')::text AS floor,
            next.lane, next.at::text, next.id
       FROM (SELECT) AS one
@@ -62,7 +71,9 @@ async def find(
 
     Raises StatementTimeoutError.
     """
-    return await find_page(db, FIND, cursor, floor=floor, older_than=older_than, limit=limit)
+    return await find_page(
+        *(db, FIND, cursor, MOST_WAITING), floor=floor, older_than=older_than, limit=limit
+    )
 
 
 DELETE = """

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from daemon.store import expired_events
 from tests.support.aged_rows import (
     OLD,
     YOUNG,
@@ -168,9 +169,30 @@ async def test_an_event_is_kept_until_it_is_fanned_out(app: Application, databas
 
 
 async def test_events_are_kept_while_the_inbox_is_very_long(
-    app: Application, database: str
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = await stored_event(app, await app.tenant())
+    await app.db.execute(
+        "INSERT INTO webhook_event_inbox (event_id)"
+        " SELECT gen_random_uuid() FROM generate_series(1, 30)"
+    )
+    monkeypatch.setattr(expired_events, "MOST_WAITING", 29)
+    await prune(database)
+    kept = await ids_in(app, "webhook_events")
+    monkeypatch.setattr(expired_events, "MOST_WAITING", 30)
+    await prune(database)
+
+    assert kept == {event}
+    assert await ids_in(app, "webhook_events") == set()
+
+
+async def test_a_long_inbox_keeps_only_the_events_that_wait_in_it(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    for _ in range(3):
+        await stored_event(app, tenant)
+    waiting = {await stored_event(app, tenant, waiting=True) for _ in range(3)}
     await app.db.execute(
         "INSERT INTO webhook_event_inbox (event_id)"
         " SELECT gen_random_uuid() FROM generate_series(1, 20001)"
@@ -178,7 +200,7 @@ async def test_events_are_kept_while_the_inbox_is_very_long(
 
     await prune(database)
 
-    assert await ids_in(app, "webhook_events") == {event}
+    assert await ids_in(app, "webhook_events") == waiting
 
 
 async def test_an_event_is_kept_while_a_pending_delivery_of_the_application_needs_it(
