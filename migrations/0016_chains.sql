@@ -3,8 +3,10 @@
 -- A chain is an attempt and the retries that follow it. A manual retry or a replay begins a new one,
 -- numbered on from the event's last attempt at the webhook.
 
--- Place in the retry schedule = attempt_number - chain_start + 1.
-ALTER TABLE webhook_deliveries ADD COLUMN chain_start INTEGER NOT NULL DEFAULT 1;
+-- Place in the retry schedule = attempt_number - chain_start + 1; NULL means 1. In two steps: a column
+-- with a default cannot be added while another table has a column of this table's row type.
+ALTER TABLE webhook_deliveries ADD COLUMN chain_start INTEGER;
+ALTER TABLE webhook_deliveries ALTER COLUMN chain_start SET DEFAULT 1;
 -- The replays for which the outcome of the chain counts.
 ALTER TABLE webhook_deliveries ADD COLUMN chain_replays UUID[];
 -- With `replay_id`: the attempt was pending when the replay came to it, and stays when the replay is

@@ -234,6 +234,9 @@ BEGIN
     NEW.too_large := FALSE;
     NEW.leased_until := NULL;
     NEW.replay_id := NULL;
+    NEW.brought_forward := NULL;
+    NEW.chain_start := 1;
+    NEW.chain_replays := NULL;
     NEW.trace := NULL;
     RETURN NEW;
 END $$;

@@ -97,7 +97,7 @@ class Erasure:
                 self._add(await erasure_access.count(db, self._target.tenant_id))
                 self._add(await webhook_history.count(db, self._target.tenant_id))
                 self._add(await erasure_operational.count_events(db, self._target.tenant_id))
-            async for page in self._operational_deliveries():
+            async for _, page in self._operational_deliveries():
                 pending = sum(each.pending for each in page)
                 self._add(ErasureCounts(deliveries=len(page), pending=pending))
         return self._counts
@@ -200,13 +200,17 @@ class Erasure:
                 limit=RECORDS_PER_STEP,
             )
         )
-        async for page in self._operational_deliveries():
+        async for webhook_id, page in self._operational_deliveries():
             ids = [each.id for each in page]
             for start in range(0, len(ids), DELIVERIES_PER_STEP):
                 batch = ids[start : start + DELIVERIES_PER_STEP]
-                await self._repeat(partial(erasure_deliveries.erase, ids=batch))
+                await self._repeat(
+                    partial(erasure_deliveries.erase, webhook_id=webhook_id, ids=batch)
+                )
 
-    async def _operational_deliveries(self) -> AsyncIterator[list[StoredDelivery]]:
+    async def _operational_deliveries(
+        self,
+    ) -> AsyncIterator[tuple[WebhookId, list[StoredDelivery]]]:
         """The deliveries of events about the tenant to operators' webhooks, page by page."""
         tenant_id = self._target.tenant_id
         async with self._database.connection() as db:
@@ -217,7 +221,7 @@ class Erasure:
                 self._add_rows_read(len(ids))
                 async with self._database.connection() as db:
                     found = await erasure_operational.find_about(db, ids, tenant_id)
-                yield [each for each in page if each.id in found]
+                yield webhook_id, [each for each in page if each.id in found]
 
     async def _repeat(self, step: Callable[[Connection], Awaitable[ErasureStep]]) -> None:
         """Repeat the step, each in a transaction of its own, until no rows remain."""

@@ -177,8 +177,8 @@ LEASE_DUE = f"""
     )
     SELECT d.webhook_id, d.id, d.tenant_id, d.endpoint_url, d.secret_key, d.previous_secret_key,
            d.custom_headers, d.client_certificate, d.client_key, d.failing_since,
-           d.event_id, coalesce(d.event_type, '') AS event_type, d.attempt_number, d.chain_start,
-           d.next_retry_at, d.leased_until,
+           d.event_id, coalesce(d.event_type, '') AS event_type, d.attempt_number,
+           coalesce(d.chain_start, 1) AS chain_start, d.next_retry_at, d.leased_until,
            d.payload_bytes, CASE WHEN d.payload_bytes <= $5 THEN d.data END AS data,
            coalesce(d.event_created_at,
                     CASE WHEN d.created_at BETWEEN '0001-01-02' AND '9999-12-30'

@@ -105,10 +105,11 @@ async def test_large_bodies_are_read_for_few_requests_at_once(
     app: Application, database: str, tenant: UUID
 ) -> None:
     large = request_body.LARGE_BYTES + 1
-    others = [await app.tenant() for _ in range(request_body.LARGE_AT_ONCE // MAX_RUNNING)]
+    others = [await app.tenant() for _ in range(-(-request_body.LARGE_AT_ONCE // MAX_RUNNING))]
+    senders = (others * MAX_RUNNING)[: request_body.LARGE_AT_ONCE]
     async with serving_api(database, tenant) as api:
         async with AsyncExitStack() as stack:
-            for other in others * MAX_RUNNING:
+            for other in senders:
                 client = await stack.enter_async_context(connected(api))
                 client.send(post_head(other, large) + b"{")
             await until(request_body.large_bodies.locked)

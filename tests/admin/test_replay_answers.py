@@ -49,7 +49,14 @@ async def test_of_identical_requests_one_creates_a_replay(
     body = {"webhookId": webhook, "from": BEGINNING, "eventTypes": ["email.*", "x"]}
     same = body | {"eventTypes": ["x", "email.*", "x"], "dryRun": False}
 
-    answers = await asyncio.gather(*(api.post("/api/replays", each) for each in [body, same] * 2))
+    # Two at once: a tenant may have no more counted.
+    answers = [
+        answer
+        for _ in range(2)
+        for answer in await asyncio.gather(
+            *(api.post("/api/replays", each) for each in (body, same))
+        )
+    ]
     [running] = [each.json["id"] for each in answers if each.status == 202]
     others = [
         await api.post("/api/replays", each)

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from daemon.admin.resources.replay_starter import MAX_COUNTS_OF_TENANT
+from daemon.replay import count as replay_count
 from daemon.store import replay_candidates
 from tests.support.api_client import Answer, ApiClient, serving_api
 from tests.support.application import Application
@@ -17,6 +18,7 @@ URL = "http://127.0.0.1:9/"
 @pytest.fixture(autouse=True)
 def pages_of_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_candidates, "COUNTED_AT_ONCE", 1)
+    monkeypatch.setattr(replay_count, "READ_AT_ONCE", 1)
 
 
 async def webhook_of_tenant_with(app: Application, events: int) -> tuple[UUID, UUID]:

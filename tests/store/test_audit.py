@@ -33,6 +33,7 @@ async def daemon_role(app: Application, database: str) -> AsyncIterator[asyncpg.
     """A connection of a role with exactly the rights on the audit that the daemon needs."""
     name = f"daemon_{uuid4().hex}"
     await app.db.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    await app.db.execute(f"GRANT SELECT ON webhooks TO {name}")
     for table in ("webhook_audit", "webhook_tenant_tokens"):
         needed = ", ".join(privileges.NEEDED[table])
         await app.db.execute(f"GRANT {needed} ON {table} TO {name}")
