@@ -40,15 +40,16 @@ FIND = """
         -- never returns to it, so this snapshot stays valid while the page is deleted. IS TRUE,
         -- because the planner would make a join of IN alone, and may choose one that compares all
         -- rows with all.
-        SELECT coalesce(array_agg(DISTINCT event_id) FILTER (WHERE is_seen), '{}') AS ids,
+        SELECT coalesce(pg_catalog.array_agg(DISTINCT event_id) FILTER (WHERE is_seen),
+                        ARRAY[]::uuid[]) AS ids,
                count(*) AS rows_read
           FROM (SELECT event_id, (event_id IN (SELECT id FROM seen)) IS TRUE AS is_seen
                   FROM webhook_event_inbox
-                 LIMIT $7 + 1) AS inbox
+                 LIMIT $7::bigint) AS inbox
     )
     SELECT ARRAY(SELECT id FROM seen
                   -- Beyond this backlog the comparison would cost too much; fan-out goes first.
-                  WHERE (SELECT rows_read FROM waiting) <= $7
+                  WHERE (SELECT rows_read FROM waiting) < $7::bigint
                     AND id <> ALL ((SELECT ids FROM waiting)::uuid[])) AS ids,
            (now() - $5::interval - interval '1 minute')::text AS floor,
            next.lane, next.at::text, next.id
@@ -72,7 +73,7 @@ async def find(
     Raises StatementTimeoutError.
     """
     return await find_page(
-        *(db, FIND, cursor, MOST_WAITING), floor=floor, older_than=older_than, limit=limit
+        *(db, FIND, cursor, MOST_WAITING + 1), floor=floor, older_than=older_than, limit=limit
     )
 
 
