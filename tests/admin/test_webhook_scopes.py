@@ -53,7 +53,9 @@ async def test_a_tenant_may_not_make_a_webhook_for_operators(
     assert await app.db.fetchval("SELECT array_agg(scope::text) FROM webhooks") == ["events"]
 
 
-async def calls_about(client: ApiClient, webhook: Any, delivery: Any, replay: Any) -> list[Any]:
+async def calls_about(
+    client: ApiClient, webhook: Any, delivery: Any, replay: Any, event: Any
+) -> list[Any]:
     """The answers to all calls that name a webhook, a delivery or a replay of it."""
     of_webhook = f"/api/webhooks/{webhook}"
     answers = [
@@ -67,6 +69,8 @@ async def calls_about(client: ApiClient, webhook: Any, delivery: Any, replay: An
         await client.get(f"{of_webhook}/deliveries"),
         await client.get(f"{of_webhook}/replays"),
         await client.get(f"{of_webhook}/stats"),
+        await client.get(f"{of_webhook}/explain", eventId=event),
+        await client.get(f"{of_webhook}/undelivered"),
         await client.get("/api/webhooks", after=webhook),
         await client.get(f"/api/deliveries/{delivery}"),
         await client.post(f"/api/deliveries/{delivery}/retry"),
@@ -87,7 +91,7 @@ async def test_a_tenants_token_gets_the_same_answers_as_about_what_does_not_exis
     async with serving_api(database, tenant) as operator:
         customer = await tenant_client(operator, tenant)
         pager = await operator.create_webhook(receiver.url, scope="operator")
-        delivery = await insert_delivery(app, UUID(pager["id"]))
+        delivery = await insert_delivery(app, UUID(pager["id"]), event_id=(event := uuid4()))
         replay = await app.db.fetchval(
             "INSERT INTO webhook_replays (tenant_id, webhook_id, source, from_time, to_time, total,"
             " cursor_time, cursor_id)"
@@ -95,10 +99,10 @@ async def test_a_tenants_token_gets_the_same_answers_as_about_what_does_not_exis
             tenant,
             UUID(pager["id"]),
         )
-        hidden = await calls_about(customer, pager["id"], delivery, replay)
-        absent = await calls_about(customer, uuid4(), uuid4(), uuid4())
+        hidden = await calls_about(customer, pager["id"], delivery, replay, event)
+        absent = await calls_about(customer, uuid4(), uuid4(), uuid4(), event)
         listed = (await customer.get("/api/webhooks")).json["webhooks"]
-        seen = await calls_about(operator, pager["id"], delivery, replay)
+        seen = await calls_about(operator, pager["id"], delivery, replay, event)
 
     assert hidden == absent
     assert {status for status, _ in absent} == {404, 422}

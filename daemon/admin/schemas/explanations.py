@@ -79,7 +79,7 @@ class PendingAttempt(ResponseModel):
     and its attempts are spaced out), or `resume` (the webhook is paused).
     """
     due_at: datetime | None
-    """Null if that depends on somebody."""
+    """Null while the webhook is paused, and where no time is stored."""
 
 
 class Explanation(ResponseModel):

@@ -44,7 +44,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class PendingAttempt:
-    """An attempt to be made; `due_at` is None if that depends on somebody."""
+    """An attempt to be made; `due_at` is None while the webhook is paused, or unknown."""
 
     number: int
     waits_for: WaitsFor
