@@ -13,7 +13,7 @@ from tests.support.emails import NOTICE, OPS, SETTINGS, body, email_of, parsed
 
 # As mail programs recognise links: a scheme, a name with a top-level domain, an address.
 LINK = re.compile(
-    r"[a-z][a-z0-9+-]+:\S|\w[.\u2024\u3002\ufe52\uff0e\uff61][^\W\d]|\S@\S"
+    r"[a-z][a-z0-9+-]{1,30}:\S|\w[.\u2024\u3002\ufe52\uff0e\uff61][^\W\d]|\S@\S"
     r"|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]",
     re.IGNORECASE,
 )
@@ -31,6 +31,7 @@ LINK = re.compile(
         *("www.evil.com:80", "eve@evil.com", "mailto:eve@evil", "tel:+4930123", "1.2.3.4/x"),
         *("evil\u200b.com", "evil.\u200bcom", "evil\u3002com", "evil\uff0ecom", "evil\u2024com"),
         *("javascript:alert(1)", "evil.рф", "ev\u00adil.com", "evil.\u200dcom", "a.b.c.d"),
+        *("0A0:0", "1http://evil", f"{'a' * 40}:b"),
     ],
 )
 def test_what_looks_like_a_link_is_broken(name: str) -> None:

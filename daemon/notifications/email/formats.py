@@ -20,7 +20,7 @@ _INVISIBLE = re.compile(
 # What mail programs make links of: `http:`, `example.com`, `1.2.3.4` and `ops@example.com`. A dot
 # may also be one of those that browsers accept in its place.
 _LINK = re.compile(
-    r"(?<![a-z0-9])[a-z][a-z0-9+-]{1,30}:(?=\S)"
+    r"[a-z][a-z0-9+-]{1,30}:(?=\S)"
     "|(?<=\\w)[.\u2024\u3002\ufe52\uff0e\uff61](?=[^\\W\\d])"
     "|(?<=[0-9])[.](?=[0-9]{1,3}[.][0-9]{1,3}[.][0-9])|(?<=\\S)@(?=\\S)",
     re.IGNORECASE,
