@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from aiohttp import web
@@ -279,6 +280,12 @@ def _add_api(
     # Imported here: a third of the start-up time, which a daemon without the API is spared.
     from daemon.admin.api.audit import AuditLog  # noqa: PLC0415
     from daemon.admin.api.peer import peer_of  # noqa: PLC0415
+    from daemon.admin.console.console_app import (  # noqa: PLC0415
+        PREFIX,
+        ConsoleSettings,
+        add_console,
+    )
+    from daemon.admin.console.sessions import Sessions  # noqa: PLC0415
     from daemon.admin.resources.notification_emails import NotificationEmails  # noqa: PLC0415
     from daemon.admin.resources.routes import api_routes  # noqa: PLC0415
     from daemon.admin.server.api_app import add_api  # noqa: PLC0415
@@ -300,19 +307,24 @@ def _add_api(
             EventDataReader(components.offload),
         ),
         counts=components.counts,
+        console_url=public_url(config) + PREFIX,
     )
     proxies = TrustedProxies(config.admin.trusted_proxies)
     audit_log = AuditLog(audit_database, peer_of=partial(peer_of, proxies=proxies))
+    sessions = Sessions(database, access, operators=admin.tokens, proxies=proxies)
     add_api(
         app,
         routes,
         access=access,
+        load_key=lambda request: access.load_key(request) or sessions.load_key(request),
         audit_log=audit_log,
         idempotency=_idempotency(database, components.vault),
         proxies=proxies,
         allowed_origins=config.admin.allowed_origins,
         on_overload=components.metrics.admin.api_requests_refused.inc,
     )
+    settings = ConsoleSettings(urlsplit(public_url(config)).path, (), proxies)
+    add_console(app, routes, sessions, audit_log=audit_log, settings=settings)
     if config.admin.public_url is not None:
         _add_pages(app, database)
 
@@ -350,6 +362,15 @@ def _add_pages(app: web.Application, database: Database) -> None:
 
     email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
     webhook_page.add_page(app)
+
+
+def public_url(config: Config) -> str:
+    """Where people reach the admin port, without a slash at the end."""
+    admin = config.admin
+    if admin.public_url is not None:
+        return admin.public_url.rstrip("/")
+    host = f"[{admin.host}]" if ":" in admin.host else admin.host
+    return f"http://{host}:{admin.port}"
 
 
 def _notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:

@@ -58,6 +58,7 @@ OPERATIONS = [
         schedules=frozenset(),
         explainer=UNUSED,
         counts=UNUSED,
+        console_url="http://127.0.0.1/console",
     )
 ]
 HOUR = timedelta(hours=1)

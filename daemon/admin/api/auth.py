@@ -94,7 +94,7 @@ class Access:
                 401, "no bearer token: send Authorization: Bearer <token>", headers=CHALLENGE
             )
         named = _named_tenant(request)
-        operator = self._operator(token)
+        operator = self.operator_with(token)
         if operator is not None:
             actor = Actor(ActorKind.OPERATOR, operator.name)
             caller = request[CALLER] = Caller(actor, operator.scope, named)
@@ -124,13 +124,14 @@ class Access:
         token = _bearer_token(request)
         if token is None:
             return None
-        operator = self._operator(token)
+        operator = self.operator_with(token)
         if operator is not None:
             return request.headers.get("X-Tenant-ID", "").lower() or operator.name
         tenant_token = self.tenant_tokens.read(token)
         return None if tenant_token is None else str(tenant_token.tenant_id)
 
-    def _operator(self, token: str) -> OperatorToken | None:
+    def operator_with(self, token: str) -> OperatorToken | None:
+        """The operator whose token this is; None if it is nobody's."""
         digest = sha256(token.encode(errors="surrogateescape")).digest()
         # Every one is compared: stopping early would reveal the matching token by the duration.
         matching = [each for own, each in self._operators if hmac.compare_digest(digest, own)]

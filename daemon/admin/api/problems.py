@@ -21,7 +21,7 @@ T = TypeVar("T")
 MEDIA_TYPE = "application/problem+json"
 RETRY_SOON = {"Retry-After": "5"}  # seconds
 
-Subject = Literal["tenant", "webhook", "event", "delivery", "replay", "token"]
+Subject = Literal["tenant", "webhook", "event", "delivery", "replay", "token", "link"]
 NOT_FOUND: dict[Subject, str] = {
     "tenant": "there is no tenant with this id",
     "webhook": "this tenant has no webhook with this id",
@@ -29,6 +29,7 @@ NOT_FOUND: dict[Subject, str] = {
     "delivery": "this tenant has no delivery with this id",
     "replay": "this tenant has no replay with this id",
     "token": "there is no valid token with this id",
+    "link": "there is no valid link with this id",
 }
 
 

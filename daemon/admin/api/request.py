@@ -30,12 +30,12 @@ async def read_request(
     """
     caller = await access.authenticate(request)
     if not operation.dry_run:
-        _check_scope(caller, changes=not operation.may_only_read)
-    tenant_id = _tenant_for(operation, caller)
+        check_scope(caller, changes=not operation.may_only_read)
+    tenant_id = tenant_for(operation, caller)
     object_id = _id_in_path(operation, request)
     query = _query(operation, request)
     body = await read_body(operation, request)
-    _check_scope(caller, changes=operation.changes(body))
+    check_scope(caller, changes=operation.changes(body))
     await _check_visible(access, caller, operation.id_of, object_id)
     for part in (body, query):
         await _check_visible(access, caller, "webhook", getattr(part, "webhook_id", None) or NIL)
@@ -48,7 +48,8 @@ async def read_request(
     return ApiRequest(caller, tenant_id, object_id, body, query, RequestAudit(record))
 
 
-def _check_scope(caller: Caller, *, changes: bool) -> None:
+def check_scope(caller: Caller, *, changes: bool) -> None:
+    """Raises Problem (403) for a change by a token that may only read."""
     if changes and caller.scope is Scope.READ:
         raise Problem(403, "the token's scope is read: it permits GET requests and dry runs only")
 
@@ -59,7 +60,12 @@ async def _check_visible(access: Access, caller: Caller, kind: Subject, object_i
         raise not_found(kind)
 
 
-def _tenant_for(operation: Operation, caller: Caller) -> TenantId:
+def tenant_for(operation: Operation, caller: Caller) -> TenantId:
+    """
+    The tenant that an operation is about; the nil UUID if it is about none.
+
+    Raises Problem: 400 if an operator names none, 403 for an operation of operators.
+    """
     if operation.operator_only and not caller.is_operator:
         raise Problem(403, "this operation requires an operator token")
     if operation.operator_only or (operation.tenant_optional and caller.is_operator):

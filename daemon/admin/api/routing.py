@@ -1,20 +1,16 @@
 """The routes of the API on the aiohttp application: requests in, JSON responses out."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 
 from aiohttp import HttpVersion11, web
 
 from daemon.admin.api.audit import AuditLog
 from daemon.admin.api.auth import Access
 from daemon.admin.api.idempotency import Idempotency
-from daemon.admin.api.operation import ApiRequest, ApiResponse, Handler, Route
+from daemon.admin.api.operation import ApiResponse, Route
+from daemon.admin.api.performing import perform
 from daemon.admin.api.problems import Problem
 from daemon.admin.api.request import read_request
-from daemon.core.errors import DatabaseUnavailableError, PostponedError
-
-CLIENT_GONE = 499  # recorded of a request whose client disconnected before the response
 
 
 def add_routes(
@@ -44,38 +40,11 @@ def _http_handler(
         request = await read_request(operation, http_request, access=access, audit_log=audit_log)
 
         async def act() -> web.Response:
-            if not operation.changes(request.body):
-                return _rendered(await route.handler(request))
-            return _rendered(await _audited(route.handler, request, audit_log))
+            return _rendered(await perform(route, request, audit_log))
 
         return await idempotency.answer(operation, http_request, request, act)
 
     return handle
-
-
-async def _audited(handler: Handler, request: ApiRequest, audit_log: AuditLog) -> ApiResponse:
-    """Handle a request that changes something, and record it."""
-    try:
-        response = await handler(request)
-    except Problem as problem:
-        if problem.performed:
-            await audit_log.finish(request.audit, status=problem.status)
-        elif problem.status >= 500:
-            audit_log.refuse(replace(request.audit.record, status=problem.status))
-        raise
-    except BaseException as error:
-        # What was changed until then is unknown here.
-        audit_log.refuse(replace(request.audit.record, status=_status_of(error)))
-        raise
-    await audit_log.finish(request.audit, status=response.status)
-    return response
-
-
-def _status_of(error: BaseException) -> int:
-    """The status with which the middlewares answer this error."""
-    if isinstance(error, asyncio.CancelledError):
-        return CLIENT_GONE
-    return 503 if isinstance(error, DatabaseUnavailableError | PostponedError) else 500
 
 
 async def _answer_expect(request: web.Request) -> web.StreamResponse | None:

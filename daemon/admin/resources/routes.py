@@ -13,6 +13,7 @@ from daemon.admin.resources.events import Events
 from daemon.admin.resources.explanations import Explanations
 from daemon.admin.resources.failed_deliveries import FailedDeliveries
 from daemon.admin.resources.notification_emails import NotificationEmails
+from daemon.admin.resources.portal_links import PortalLinks
 from daemon.admin.resources.replay_starter import ReplayStarter
 from daemon.admin.resources.replays import Replays
 from daemon.admin.resources.secret_rotation import SecretRotation
@@ -49,6 +50,7 @@ def api_routes(
     deliveries_kept_for: timedelta,
     explainer: Explainer,
     counts: UndeliveredCounts,
+    console_url: str,
 ) -> list[Route]:
     """
     Make every resource, and collect the operations that its methods declare.
@@ -73,6 +75,7 @@ def api_routes(
         Replays(database, replay_starter),
         FailedDeliveries(database, replay_starter),
         TenantTokens(database, access.tenant_tokens),
+        PortalLinks(database, console_url),
         AuditRecords(database),
     )
     return [route for resource in resources for route in routes_of(resource)]

@@ -38,6 +38,13 @@ from daemon.admin.schemas.explanations import (
     UndeliveredEvents,
     UndeliveredQuery,
 )
+from daemon.admin.schemas.portal_links import (
+    CreatedPortalLink,
+    CreatePortalLinkRequest,
+    PortalLink,
+    PortalLinkList,
+    PortalLinksQuery,
+)
 from daemon.admin.schemas.problem import FieldError, Problem
 from daemon.admin.schemas.replays import (
     CreateReplayRequest,
@@ -76,9 +83,11 @@ __all__ = [
     "CampaignFacet",
     "ClientCertificate",
     "ContactFacet",
+    "CreatePortalLinkRequest",
     "CreateReplayRequest",
     "CreateTenantTokenRequest",
     "CreateWebhookRequest",
+    "CreatedPortalLink",
     "CreatedTenantToken",
     "CreatedWebhook",
     "Cursor",
@@ -107,6 +116,9 @@ __all__ = [
     "Pause",
     "PendingAttempt",
     "PreviewedEvent",
+    "PortalLink",
+    "PortalLinkList",
+    "PortalLinksQuery",
     "Problem",
     "ReceivedResponse",
     "Replay",

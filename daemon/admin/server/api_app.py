@@ -23,6 +23,7 @@ def add_api(
     routes: Sequence[Route],
     *,
     access: Access,
+    load_key: Callable[[web.Request], str | None],
     audit_log: AuditLog,
     idempotency: Idempotency,
     proxies: TrustedProxies,
@@ -32,10 +33,11 @@ def add_api(
     """
     Add the API, its OpenAPI document and its reference page.
 
+    `load_key` says whom the load of a request counts against, None for nobody who is known.
     `on_overload` is called for each request that is refused because too many of its caller wait.
     """
     app.middlewares.append(middlewares.host_check(access))
-    app.middlewares.append(limit_load(access, proxies, on_refused=on_overload))
+    app.middlewares.append(limit_load(load_key, proxies, on_refused=on_overload))
     app.middlewares.append(cors.allow_origins(app, allowed_origins))
     # Outside of the limit on wrong tokens: its 429 is recorded too.
     app.middlewares.append(record_refusals(audit_log, [each.operation for each in routes]))

@@ -7,7 +7,6 @@ from functools import partial
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from daemon.admin.api.auth import Access
 from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.api.loop_time import SPEND
 from daemon.admin.api.peer import client_network
@@ -20,12 +19,16 @@ REFUSAL_SECONDS = 1.0  # until a request is refused
 
 
 def limit_load(
-    access: Access, proxies: TrustedProxies, *, on_refused: Callable[[], None]
+    load_key: Callable[[web.Request], str | None],
+    proxies: TrustedProxies,
+    *,
+    on_refused: Callable[[], None],
 ) -> Middleware:
     """
-    Make the middleware; `on_refused` is called for each request that is answered with 429.
+    Make the middleware; `load_key` is as `Access.load_key`.
 
-    Requests without a genuine token count against their client's address.
+    `on_refused` is called for each request that is answered with 429. Requests without a genuine
+    token or session count against their client's address.
     """
     turns = RequestTurns()
 
@@ -33,7 +36,7 @@ def limit_load(
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in PUBLIC_PATHS:
             return await handler(request)
-        caller = access.load_key(request) or client_network(request, proxies)
+        caller = load_key(request) or client_network(request, proxies)
         try:
             await turns.begin(caller)
         except TooManyRequestsError:

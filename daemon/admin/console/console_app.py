@@ -1,0 +1,63 @@
+"""The console in the HTTP application: its pages, its entrance and its files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from daemon.admin.api.audit import AuditLog
+from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.operation import Route
+from daemon.admin.console.api_calls import ApiCalls
+from daemon.admin.console.assets import Assets
+from daemon.admin.console.entry import Entrance
+from daemon.admin.console.page import pages_of
+from daemon.admin.console.pages.events import EventPages
+from daemon.admin.console.pages.webhook import WebhookDeliveryPages
+from daemon.admin.console.pages.webhook_actions import WebhookActions
+from daemon.admin.console.pages.webhook_form import WebhookForms
+from daemon.admin.console.pages.webhooks import WebhookPages
+from daemon.admin.console.rendering import Renderer
+from daemon.admin.console.routing import Console
+from daemon.admin.console.sessions import Sessions
+
+PREFIX = "/console"
+PAGES = (WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages())
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """
+    `path` is where a proxy serves this server, below its host; empty for its root.
+
+    Only pages of `allowed_origins` may show the console in a frame.
+    """
+
+    path: str
+    allowed_origins: Sequence[str]
+    proxies: TrustedProxies
+
+
+def add_console(
+    app: web.Application,
+    routes: Sequence[Route],
+    sessions: Sessions,
+    *,
+    audit_log: AuditLog,
+    settings: ConsoleSettings,
+) -> None:
+    """Add the console, which stands on these routes of the API."""
+    root = settings.path + PREFIX
+    assets = Assets()
+    assets.add_routes(app, prefix=PREFIX)
+    renderer = Renderer(assets, root=root, allowed_origins=settings.allowed_origins)
+    Entrance(
+        sessions,
+        renderer,
+        root=root,
+        proxies=settings.proxies,
+        may_be_framed=bool(settings.allowed_origins),
+    ).add_routes(app, prefix=PREFIX)
+    console = Console(sessions, ApiCalls(routes, audit_log), renderer, root=root, prefix=PREFIX)
+    for resource in PAGES:
+        console.add(app, pages_of(resource))

@@ -1,0 +1,164 @@
+"""
+The console's entrance: operators sign in with a token, a tenant's people enter with a link's code.
+
+The code is in the fragment of the link, which browsers do not send, so that no proxy's log and no
+Referer has it; a script puts it into the form. Without scripts, people paste it. Over plain http
+nobody is let in but from this machine: whoever watches the network would have the cookie.
+"""
+
+import re
+from urllib.parse import unquote
+
+import structlog
+from aiohttp import web
+
+from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.failed_logins import FailedLogins
+from daemon.admin.api.peer import client_network
+from daemon.admin.api.problems import Problem
+from daemon.admin.console import csrf
+from daemon.admin.console.cookies import set_session
+from daemon.admin.console.page import now
+from daemon.admin.console.rendering import Renderer
+from daemon.admin.console.routing import read_form
+from daemon.admin.console.sessions import Session, Sessions
+from daemon.admin.console.transport import is_https, is_loopback
+
+log = structlog.get_logger()
+
+# A page of this console: a path that names no other host.
+NEXT = re.compile(r"/(?:[A-Za-z0-9_.~?&=%-][A-Za-z0-9_.~?&=%/:+,-]*)?")
+LONGEST_NEXT = 2000
+FRAME = "iframe"
+NEEDS_HTTPS = (
+    "Signing in needs https: over plain http, others on the network could take over your session."
+    " Open the console at its https address, or on the machine on which the daemon runs."
+)
+WRONG_TOKEN = "This is not the token of an operator."
+USED_LINK = "This link has been used, has expired or was revoked. Ask for a new one."
+
+
+class Entrance:
+    """The pages that begin and end sessions; `root` is the console's path in URLs."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        renderer: Renderer,
+        *,
+        root: str,
+        proxies: TrustedProxies,
+        may_be_framed: bool,
+    ) -> None:
+        self._sessions = sessions
+        self._renderer = renderer
+        self._root = root
+        self._proxies = proxies
+        self._may_be_framed = may_be_framed
+        self._failures = FailedLogins()
+
+    def add_routes(self, app: web.Application, *, prefix: str) -> None:
+        """Serve the pages below `prefix`."""
+        app.router.add_get(prefix, self.home)
+        app.router.add_get(f"{prefix}/", self.home)
+        app.router.add_get(f"{prefix}/sign-in", self.show_sign_in)
+        app.router.add_post(f"{prefix}/sign-in", self.sign_in)
+        app.router.add_get(f"{prefix}/enter", self.show_enter)
+        app.router.add_post(f"{prefix}/enter", self.enter)
+        app.router.add_post(f"{prefix}/sign-out", self.sign_out)
+
+    async def home(self, request: web.Request) -> web.StreamResponse:
+        """Send the browser to the first page of the session."""
+        session = await self._sessions.find(request)
+        return _redirect(f"{self._root}/sign-in" if session is None else self._start(session))
+
+    async def show_sign_in(self, request: web.Request) -> web.StreamResponse:
+        """The form for an operator's token."""
+        following = request.query.get("next", "")
+        return self._sign_in_page(200, self._refusal(request), following)
+
+    async def sign_in(self, request: web.Request) -> web.StreamResponse:
+        """Begin an operator's session."""
+        csrf.check_origin(request)
+        form = await read_form(request)
+        following = form.get("next", "")
+        if refusal := self._refusal(request):
+            return self._sign_in_page(403, refusal, following)
+        session = await self._sessions.sign_in(form.get("token", "").strip())
+        if session is None:
+            wait = self._failures.record(client_network(request, self._proxies))
+            if wait is not None:
+                raise Problem(429, "too many wrong tokens from your address: try again later")
+            return self._sign_in_page(422, WRONG_TOKEN, following)
+        log.info("console.signed_in", operator=session.signed.operator)
+        path = following if NEXT.fullmatch(following[:LONGEST_NEXT]) else ""
+        return self._begin(request, session, f"{self._root}{path}" if path else None)
+
+    async def show_enter(self, request: web.Request) -> web.StreamResponse:
+        """The form for a link's code, which a script fills and submits."""
+        refusal = self._refusal(request)
+        return self._renderer.entrance("enter.html", now=now(), error=refusal)
+
+    async def enter(self, request: web.Request) -> web.StreamResponse:
+        """Begin the session of a portal link."""
+        csrf.check_origin(request)
+        form = await read_form(request)
+        error = self._refusal(request)
+        session = None
+        if error is None:
+            code = unquote(form.get("code", "").strip().rpartition("#")[2])
+            session = await self._sessions.enter(code)
+        if session is None:
+            status = 403 if error else 422
+            return self._renderer.entrance(
+                "enter.html", now=now(), status=status, error=error or USED_LINK
+            )
+        log.info("console.entered", tenant_id=str(session.tenant_id))
+        return self._begin(request, session, None)
+
+    async def sign_out(self, request: web.Request) -> web.StreamResponse:
+        """End the session everywhere."""
+        csrf.check_origin(request)
+        session = await self._sessions.find(request)
+        form = await read_form(request)
+        if session is not None:
+            csrf.check_token(form.get(csrf.FIELD, ""), session.cookie)
+            await self._sessions.end(session)
+        response = _redirect(f"{self._root}/sign-in")
+        set_session(response, "", max_age=0, https=is_https(request, self._proxies), framed=False)
+        return response
+
+    def _begin(
+        self, request: web.Request, session: Session, path: str | None
+    ) -> web.StreamResponse:
+        response = _redirect(path or self._start(session))
+        lifetime = (session.signed.expires_at - now()).total_seconds()
+        set_session(
+            response,
+            session.cookie,
+            max_age=max(1, int(lifetime)),
+            https=is_https(request, self._proxies),
+            # Browsers say so of every navigation, and show no frame that the policy forbids.
+            framed=self._may_be_framed and request.headers.get("Sec-Fetch-Dest") == FRAME,
+        )
+        return response
+
+    def _start(self, session: Session) -> str:
+        if session.tenant_id is None:
+            return f"{self._root}/tenants"
+        webhook_id = None if session.link is None else session.link.webhook_id
+        below = f"/webhooks/{webhook_id}" if webhook_id else "/webhooks"
+        return f"{self._root}/t/{session.tenant_id}{below}"
+
+    def _refusal(self, request: web.Request) -> str | None:
+        """Why nobody may sign in over this connection; None if it is private."""
+        return None if is_https(request, self._proxies) or is_loopback(request) else NEEDS_HTTPS
+
+    def _sign_in_page(self, status: int, error: str | None, following: str) -> web.Response:
+        return self._renderer.entrance(
+            "sign_in.html", now=now(), status=status, error=error, following=following
+        )
+
+
+def _redirect(path: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})

@@ -1,0 +1,159 @@
+"""
+The declaration of a page, as a decorator on the method that answers it, and its request.
+
+A page is a whole document at a URL of its own: it works without scripts, and its filters live in
+its URL.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from aiohttp import web
+
+from daemon.admin.api.problems import Problem, not_found
+from daemon.admin.api.request import NIL
+from daemon.admin.console.api_calls import ApiCalls
+from daemon.admin.console.rendering import Renderer
+from daemon.admin.console.sessions import Session
+from daemon.core.model.ids import TenantId
+
+_DECLARATION = "console_page"
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """
+    A request of somebody who is signed in.
+
+    `root` is the path of the console in URLs, and `tenant_id` the tenant in the path; None on
+    pages of operators. `form` has the fields of a POST, each once.
+    """
+
+    http: web.Request
+    session: Session
+    root: str
+    tenant_id: TenantId | None
+    form: Mapping[str, str]
+    calls: ApiCalls
+    renderer: Renderer
+    now: datetime
+
+    @property
+    def base(self) -> str:
+        """The path of this tenant's pages."""
+        return self.root if self.tenant_id is None else f"{self.root}/t/{self.tenant_id}"
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the URL that have a value, each once."""
+        return {name: value for name, value in self.http.query.items() if value}
+
+    @property
+    def object_id(self) -> UUID:
+        """The `{id}` in the path. Raises Problem (404)."""
+        return uuid_of(self.http.match_info["id"])
+
+    async def api(
+        self,
+        operation_id: str,
+        object_id: UUID = NIL,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> Any:
+        """Perform an operation of the API on this tenant; raises Problem as the API does."""
+        return await self.calls.call(
+            *(operation_id, self.http, self.session.caller(self.tenant_id)),
+            object_id=object_id,
+            query=query,
+            body=body,
+        )
+
+    def at(self, tenant_id: TenantId | None) -> "PageRequest":
+        """This request, about that tenant."""
+        return replace(self, tenant_id=tenant_id)
+
+    def page(self, template: str, *, status: int = 200, **values: object) -> web.Response:
+        """Render a page."""
+        return self.renderer.page(self, template, status=status, **values)
+
+    def redirect(self, path: str) -> web.Response:
+        """Send the browser to a page below `base`, with GET."""
+        return web.Response(status=303, headers={"Location": f"{self.base}{path}"})
+
+
+PageHandler = Callable[[PageRequest], Awaitable[web.StreamResponse]]
+HandlerMethod = TypeVar(
+    "HandlerMethod", bound=Callable[[Any, PageRequest], Awaitable[web.StreamResponse]]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    A page, used as a decorator: `@page("GET /webhooks/{id}")`.
+
+    Its path is below that of a tenant, or with `operators` below the console's own.
+    """
+
+    method_and_path: str
+    _: KW_ONLY
+    operators: bool = False
+
+    def __call__(self, handler: HandlerMethod) -> HandlerMethod:
+        """Declare that this method answers the page."""
+        vars(handler)[_DECLARATION] = self
+        return handler
+
+    @property
+    def method(self) -> str:
+        """The HTTP method, such as `GET`."""
+        return self.method_and_path.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """The pattern of the path."""
+        return self.method_and_path.partition(" ")[2]
+
+
+page = Page  # as a decorator
+
+
+def pages_of(resource: object) -> list[tuple[Page, PageHandler]]:
+    """Collect the pages that the methods of an object declare, in the order of definition."""
+    return [
+        (vars(member)[_DECLARATION], getattr(resource, name))
+        for name, member in vars(type(resource)).items()
+        if callable(member) and _DECLARATION in getattr(member, "__dict__", {})
+    ]
+
+
+def uuid_of(text: str) -> UUID:
+    """A UUID in a path. Raises Problem (404) for any other text."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem(404, "there is no such page") from None
+
+
+def tenant_in_path(request: web.Request, session: Session) -> TenantId | None:
+    """
+    The tenant in the path; None on pages of operators.
+
+    Raises Problem (404) for another tenant than the session's.
+    """
+    text = request.match_info.get("tenant")
+    if text is None:
+        return None
+    tenant_id = TenantId(uuid_of(text))
+    if session.tenant_id not in (None, tenant_id):
+        raise not_found("tenant")
+    return tenant_id
+
+
+def now() -> datetime:
+    """The time to which a page's relative times refer."""
+    return datetime.now(UTC)

@@ -1,0 +1,103 @@
+"""
+The console's pages on the HTTP application: whose session it is comes first, then the page.
+
+The rule: a POST is performed only from a form of this session and this origin.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from urllib.parse import parse_qsl, quote
+
+import structlog
+from aiohttp import web
+
+from daemon.admin.api.problems import Problem
+from daemon.admin.api.request_body import read_within_deadline
+from daemon.admin.console import csrf
+from daemon.admin.console.api_calls import ApiCalls
+from daemon.admin.console.page import Page, PageHandler, PageRequest, now, tenant_in_path
+from daemon.admin.console.rendering import Renderer
+from daemon.admin.console.sessions import Session, Sessions
+
+log = structlog.get_logger()
+
+MOST_FIELDS = 200
+FORM = "application/x-www-form-urlencoded"
+
+
+class Console:
+    """Adds pages to an application; `root` is the console's path in URLs, `prefix` its own."""
+
+    def __init__(
+        self, sessions: Sessions, calls: ApiCalls, renderer: Renderer, *, root: str, prefix: str
+    ) -> None:
+        self._sessions = sessions
+        self._calls = calls
+        self._renderer = renderer
+        self._root = root
+        self._prefix = prefix
+
+    def add(self, app: web.Application, pages: Iterable[tuple[Page, PageHandler]]) -> None:
+        """Serve these pages."""
+        for declared, handler in pages:
+            below = self._prefix if declared.operators else f"{self._prefix}/t/{{tenant}}"
+            app.router.add_route(
+                declared.method, f"{below}{declared.path}", self._handler(declared, handler)
+            )
+
+    def _handler(
+        self, declared: Page, handler: PageHandler
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            session = await self._sessions.find(request)
+            if session is None:
+                return self._sign_in(request)
+            form = await read_form(request) if declared.method == "POST" else {}
+            page_request = self._page_request(request, session, form)
+            try:
+                _check(declared, page_request)
+                return await handler(page_request.at(tenant_in_path(request, session)))
+            except Problem as problem:
+                return page_request.page("problem.html", status=problem.status, problem=problem)
+
+        return handle
+
+    def _page_request(
+        self, request: web.Request, session: Session, form: Mapping[str, str]
+    ) -> PageRequest:
+        return PageRequest(
+            request, session, self._root, None, form, self._calls, self._renderer, now()
+        )
+
+    def _sign_in(self, request: web.Request) -> web.Response:
+        """Send the browser to the page that begins a session, and back afterwards."""
+        path = f"{self._root}/sign-in"
+        if request.method == "GET":
+            path += f"?next={quote(request.rel_url.raw_path_qs.removeprefix(self._prefix))}"
+        return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
+
+
+def _check(declared: Page, request: PageRequest) -> None:
+    """Raises Problem: 404 for pages of operators, 403 for a form of another session or origin."""
+    if declared.operators and not request.session.is_operator:
+        raise Problem(404, "there is no such page")
+    if declared.method == "POST":
+        csrf.check_origin(request.http)
+        csrf.check_token(request.form.get(csrf.FIELD, ""), request.session.cookie)
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """
+    The fields of a submitted form; the last one of a name counts.
+
+    Raises Problem: 400 for one that is malformed, 415 for another media type.
+    """
+    if request.content_type != FORM:
+        raise Problem(415, f"a form is sent as {FORM}")
+    raw = await read_within_deadline(request)
+    try:
+        pairs = parse_qsl(
+            raw.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
+        )
+    except ValueError:
+        raise Problem(400, "the form is malformed or has too many fields") from None
+    return dict(pairs)

@@ -1,0 +1,110 @@
+// What pages do beyond forms and links: keys, relative times, copying, live lists, single clicks.
+// Every page works without it.
+"use strict";
+
+const shortcuts = { n: "[data-key=n]", r: "[data-key=r]", t: "[data-key=t]" };
+const rows = () => [...document.querySelectorAll("[data-row]")];
+
+function typing(target) {
+  return target.closest("input, textarea, select, [contenteditable]") !== null;
+}
+
+function move(step) {
+  const all = rows();
+  if (all.length === 0) return;
+  const at = all.indexOf(document.activeElement.closest("[data-row]"));
+  const next = all[Math.min(all.length - 1, Math.max(0, at + step))];
+  next.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const help = document.getElementById("keys");
+  if (event.key === "/") {
+    const search = document.querySelector("input[type=search]");
+    if (search) { event.preventDefault(); search.focus(); search.select(); }
+  } else if (event.key === "j") move(1);
+  else if (event.key === "k") move(-1);
+  else if (event.key === "?" && help) help.showModal();
+  else if (event.key in shortcuts) {
+    const found = document.querySelector(shortcuts[event.key]);
+    if (found) { event.preventDefault(); found.click(); }
+  }
+});
+
+// A form is sent once, however often its button is clicked. (The server refuses a second one too.)
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.sent) { event.preventDefault(); event.stopImmediatePropagation(); return; }
+  const question = event.submitter?.dataset.confirm;
+  if (question && !confirm(question)) { event.preventDefault(); event.stopImmediatePropagation(); return; }
+  if (form.method === "post") form.dataset.sent = "yes";
+}, true);
+document.addEventListener("htmx:finally:request", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  event.preventDefault();
+  const source = document.getElementById(button.dataset.copy);
+  await navigator.clipboard.writeText(source.textContent);
+  const before = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = before; }, 1500);
+});
+
+const units = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]];
+function relative(seconds) {
+  const size = Math.abs(seconds);
+  if (size < 1) return "now";
+  const [unit, name] = units.find(([each]) => size >= each);
+  const text = `${Math.floor(size / unit)} ${name}`;
+  return seconds > 0 ? `${text} ago` : `in ${text}`;
+}
+function tick() {
+  const now = Date.now();
+  for (const each of document.querySelectorAll("time.rel")) {
+    each.textContent = relative((now - Date.parse(each.dateTime)) / 1000);
+  }
+}
+function localTimes() {
+  for (const each of document.querySelectorAll("time:not([data-local])")) {
+    each.title += `\n${new Date(each.dateTime).toLocaleString()} local`;
+    each.dataset.local = "yes";
+  }
+}
+setInterval(tick, 1000);
+
+// New deliveries gather under "12 new"; what is on the page changes in its place.
+let source = null;
+function listen() {
+  const list = document.querySelector("[data-live]");
+  if (source && (!list || source.url !== new URL(list.dataset.live, location).href)) {
+    source.close();
+    source = null;
+  }
+  if (!list || source) return;
+  source = new EventSource(list.dataset.live);
+  source.addEventListener("new", (event) => {
+    const link = document.getElementById("new");
+    if (!link) return;
+    link.hidden = event.data === "0";
+    link.textContent = `${event.data} new`;
+  });
+  source.addEventListener("changed", () => refresh());
+}
+function refresh() {
+  htmx.ajax("GET", location.href, { target: "body", swap: "innerMorph" });
+}
+
+function prepare() {
+  localTimes();
+  listen();
+}
+document.addEventListener("DOMContentLoaded", prepare);
+document.addEventListener("htmx:after:swap", prepare);

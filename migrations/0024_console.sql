@@ -1,0 +1,34 @@
+-- Who may look at the console: the portal links of tenants, and operators who are signed in.
+
+-- A portal link is entered once, with its code; then it is the session of that browser.
+CREATE TABLE webhook_portal_links (
+    id         UUID PRIMARY KEY,
+    tenant_id  UUID NOT NULL,
+    -- The webhook at which the console opens.
+    webhook_id UUID,
+    scope      VARCHAR(10) NOT NULL CHECK (scope::text IN ('full', 'read')),
+    theme      VARCHAR(10) CHECK (theme::text IN ('light', 'dark')),
+    -- SHA-256 of the code in the link.
+    code_hash  BYTEA NOT NULL UNIQUE,
+    -- The name of the operator's token that created it.
+    created_by TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    entered_at TIMESTAMPTZ,
+    expires_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE INDEX webhook_portal_links_of_tenant ON webhook_portal_links (tenant_id, expires_at);
+CREATE INDEX webhook_portal_links_by_time ON webhook_portal_links (created_at, id);
+CREATE INDEX webhook_portal_links_by_expiry ON webhook_portal_links (expires_at);
+
+CREATE TABLE webhook_operator_sessions (
+    id         UUID PRIMARY KEY,
+    -- The name of the token with which the operator signed in.
+    operator   TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    expires_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE INDEX webhook_operator_sessions_by_expiry ON webhook_operator_sessions (expires_at);
+
+INSERT INTO webhookd_migrations (name) VALUES ('0022_console');
