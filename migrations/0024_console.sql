@@ -31,4 +31,4 @@ CREATE TABLE webhook_operator_sessions (
 
 CREATE INDEX webhook_operator_sessions_by_expiry ON webhook_operator_sessions (expires_at);
 
-INSERT INTO webhookd_migrations (name) VALUES ('0022_console');
+INSERT INTO webhookd_migrations (name) VALUES ('0024_console');

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from daemon.core.unprintable import UNPRINTABLE
 
+TAB, NEW_LINE = Markup("\t"), Markup("\n")
 LINES = re.compile(r"\r\n|[\n\t]")
 
 
@@ -23,7 +24,7 @@ def visible_lines(text: str) -> Markup:
     """Lines of text, likewise; tabs and line ends stay what they are."""
     parts, end = [], 0
     for found in LINES.finditer(text):
-        parts += [visible(text[end : found.start()]), Markup("\t" if found[0] == "\t" else "\n")]
+        parts += [visible(text[end : found.start()]), TAB if found[0] == "\t" else NEW_LINE]
         end = found.end()
     return Markup("").join([*parts, visible(text[end:])])
 
