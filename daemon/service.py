@@ -22,7 +22,8 @@ from daemon.runtime import systemd
 from daemon.runtime.loop import run_loop, sleep_until_woken
 from daemon.store import migrations
 from daemon.store.database import Database
-from daemon.wiring import Components, admin_app, build
+from daemon.wiring.admin import admin_app
+from daemon.wiring.components import Components, build
 
 log = structlog.get_logger()
 

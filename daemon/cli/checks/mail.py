@@ -11,7 +11,7 @@ async def check_mail(loaded: Config) -> AsyncIterator[Finding]:
     """Connect to the mail server and log in; no mail is sent. Without one, no finding."""
     if loaded.notifications.smtp_url is None:
         return
-    from daemon.wiring import configured_mailer
+    from daemon.wiring.notifications import configured_mailer
 
     mailer = configured_mailer(loaded)
     assert mailer is not None

@@ -1,0 +1,97 @@
+"""Builds the parts of a running daemon."""
+
+from dataclasses import dataclass
+
+from daemon.admin.server.readiness import Readiness
+from daemon.config import Config
+from daemon.config.policies import (
+    master_keys,
+)
+from daemon.core.scheduling.lanes import Lanes
+from daemon.explain.undelivered_counts import UndeliveredCounts
+from daemon.maintenance.application_rows import ApplicationRows
+from daemon.maintenance.history_partitions import HistoryPartitions
+from daemon.maintenance.resealing import Resealer
+from daemon.maintenance.retention import Retention
+from daemon.maintenance.schema_watch import SchemaWatch
+from daemon.maintenance.stats_folding import StatsFolding
+from daemon.notifications.notifier import Notifier
+from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.operational_fanout import OperationalFanout
+from daemon.replay.replayer import Replayer
+from daemon.runtime.loop import Heartbeats, Loop
+from daemon.runtime.metrics import Metrics
+from daemon.runtime.offload import Offload
+from daemon.secrets.encryption import Vault
+from daemon.store.database import Database
+from daemon.wiring.notifications import build_notifier
+from daemon.wiring.pipeline import Pipeline, build_pipeline, lag_of
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The parts of a running daemon."""
+
+    pipeline: Pipeline
+    vault: Vault
+    offload: Offload
+    resealer: Resealer
+    schema_watch: SchemaWatch
+    notifier: Notifier | None
+    readiness: Readiness
+    metrics: Metrics
+    heartbeats: Heartbeats
+    counts: UndeliveredCounts
+    intake: tuple[Loop, ...]  # the loops that take on new work; they stop first
+
+
+def build(config: Config, database: Database) -> Components:
+    """Build every part, each with what it calls."""
+    metrics, heartbeats, offload = Metrics(), Heartbeats(), Offload()
+    metrics.follow_loops(heartbeats.ages)
+    vault = Vault(master_keys(config))
+    lanes = Lanes(slots=config.delivery.concurrency, widest=config.delivery.per_endpoint)
+    waker = LaneWaker(lanes)
+    pipeline = build_pipeline(
+        config, database, vault=vault, offload=offload, lanes=lanes, waker=waker, metrics=metrics
+    )
+    operational = OperationalFanout(database, waker, wake=pipeline.results.wrote_events)
+    schema_watch = SchemaWatch(database)
+    resealer = Resealer(database, vault, metrics=metrics)
+    notifier = build_notifier(config, database, metrics)
+    retention = Retention(
+        database,
+        deliveries=config.retention.deliveries,
+        events=config.retention.events,
+        audit=config.retention.audit,
+        metrics=metrics,
+    )
+    partitions = HistoryPartitions(database, retention=config.retention.deliveries)
+    counts = UndeliveredCounts(
+        database, deliveries=config.retention.deliveries, events=config.retention.events
+    )
+    replayer = Replayer(
+        *(database, lanes, waker),
+        kept_for=config.retention.deliveries,
+        offload=offload,
+        metrics=metrics,
+    )
+    intake: tuple[Loop, ...] = (
+        *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
+        *(pipeline.lane_sync, pipeline.listener, operational),
+        *(replayer, resealer, retention, partitions, schema_watch, counts),
+        *(StatsFolding(database), ApplicationRows(database)),
+    )
+    return Components(
+        pipeline=pipeline,
+        vault=vault,
+        offload=offload,
+        resealer=resealer,
+        schema_watch=schema_watch,
+        notifier=notifier,
+        readiness=Readiness(heartbeats, schema_watch, lag=lambda: lag_of(pipeline)),
+        metrics=metrics,
+        heartbeats=heartbeats,
+        counts=counts,
+        intake=intake if notifier is None else (*intake, notifier),
+    )

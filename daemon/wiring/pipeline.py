@@ -1,0 +1,152 @@
+"""Builds the parts that take an event to its recorded delivery."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from daemon.admin.server.readiness import Lag
+from daemon.config import Config
+from daemon.config.policies import (
+    egress_policy,
+    health_limits,
+)
+from daemon.core.scheduling.lanes import Lanes
+from daemon.core.scheduling.leases import lease_of
+from daemon.core.wire.body_size import PRINTED_PER_BODY
+from daemon.egress.client import WebhookClient
+from daemon.egress.proxy import Proxy
+from daemon.pipeline.attempt import AttemptMaker
+from daemon.pipeline.delivery_inserter import DeliveryInserter
+from daemon.pipeline.dispatcher import Dispatcher
+from daemon.pipeline.fanout import Fanout
+from daemon.pipeline.first_attempts import FirstAttempts
+from daemon.pipeline.first_results import FirstResults
+from daemon.pipeline.lane_sync import LaneSync
+from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.listener import Listener
+from daemon.pipeline.open_events import OpenEvents
+from daemon.pipeline.result_writer import ResultWriter
+from daemon.runtime.metrics import Metrics
+from daemon.runtime.offload import Offload
+from daemon.runtime.stalls import StallWatch
+from daemon.secrets.encryption import Vault
+from daemon.store.database import Database
+from daemon.store.event_inbox import Leasing
+
+# An attempt may be postponed for as long as the longest step of the schedule, if there is one.
+ALERT_WITHOUT_RETRIES = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The parts that take an event to its recorded delivery."""
+
+    client: WebhookClient
+    attempts: AttemptMaker
+    fanout: Fanout
+    lane_sync: LaneSync
+    listener: Listener
+    dispatcher: Dispatcher
+    first_attempts: FirstAttempts
+    results: ResultWriter
+
+
+def build_pipeline(
+    config: Config,
+    database: Database,
+    *,
+    vault: Vault,
+    offload: Offload,
+    lanes: Lanes,
+    waker: LaneWaker,
+    metrics: Metrics,
+) -> Pipeline:
+    client = _client(config, metrics)
+    attempts = _attempts(config, client, vault, offload)
+    leasing, events = _leasing(config), OpenEvents()
+    first_results = FirstResults(events, leasing=leasing)
+    results = ResultWriter(
+        *(database, lanes, waker, first_results),
+        limits=health_limits(config),
+        lease=leasing.lease,
+        metrics=metrics,
+    )
+    inserter = DeliveryInserter(database, waker, leasing=leasing, metrics=metrics)
+    first_attempts = FirstAttempts(database, lanes, waker, inserter, events, leasing=leasing)
+    dispatcher = Dispatcher(
+        *(database, lanes, waker),
+        attempts=attempts,
+        first_attempts=first_attempts,
+        results=results,
+        lease=leasing.lease,
+        most_bytes=leasing.most_bytes,
+        metrics=metrics,
+        alert_after=max(config.delivery.retry_schedule, default=ALERT_WITHOUT_RETRIES),
+    )
+    fanout = Fanout(
+        *(database, first_attempts, events, inserter),
+        leasing=leasing,
+        offload=offload,
+        metrics=metrics,
+    )
+    return Pipeline(
+        client=client,
+        attempts=attempts,
+        fanout=fanout,
+        lane_sync=LaneSync(database, lanes, waker, metrics=metrics),
+        listener=Listener(
+            database, metrics, wake_fanout=fanout.wake, waker=waker, daemon_key=leasing.daemon_key
+        ),
+        dispatcher=dispatcher,
+        first_attempts=first_attempts,
+        results=results,
+    )
+
+
+def _leasing(config: Config) -> Leasing:
+    """The leases of events, and of claims: what is sent from the inbox takes as long."""
+    delivery = config.delivery
+    return Leasing(
+        lease=lease_of(delivery.timeout),
+        daemon_key=secrets.randbits(63),
+        most_bytes=delivery.max_body_bytes * PRINTED_PER_BODY,
+    )
+
+
+def _attempts(
+    config: Config, client: WebhookClient, vault: Vault, offload: Offload
+) -> AttemptMaker:
+    return AttemptMaker(
+        client,
+        vault,
+        schedule=config.delivery.retry_schedule,
+        schedules=config.delivery.retry_schedules,
+        offload=offload,
+        max_body_bytes=config.delivery.max_body_bytes,
+    )
+
+
+def _client(config: Config, metrics: Metrics) -> WebhookClient:
+    return WebhookClient(
+        egress_policy(config),
+        timeout=config.delivery.timeout,
+        proxy=egress_proxy(config),
+        stalls=StallWatch(on_stall=metrics.pipeline.observe_stall),
+    )
+
+
+def lag_of(pipeline: Pipeline) -> Lag:
+    return Lag(
+        fanout=pipeline.fanout.behind_seconds(),
+        dispatch=pipeline.dispatcher.waited_seconds(),
+        oldest_due=pipeline.lane_sync.oldest_due_seconds,
+        oldest_postponed=pipeline.dispatcher.oldest_postponed_seconds(),
+        results=pipeline.results.unstored_seconds(),
+        oldest_held=pipeline.results.oldest_held_seconds(),
+    )
+
+
+def egress_proxy(config: Config) -> Proxy | None:
+    """The configured egress proxy, if there is one."""
+    url = config.egress.proxy
+    return None if url is None else Proxy.from_url(url.get_secret_value())
