@@ -64,7 +64,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
     settings = ConsoleSettings(
         urlsplit(_public_url(config)).path, config.admin.allowed_origins, proxies
     )
-    add_console(app, routes, sessions, audit_log=audit_log, settings=settings)
+    add_console(app, routes, sessions, access=access, audit_log=audit_log, settings=settings)
     if config.admin.public_url is not None:
         email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
         webhook_page.add_page(app)

@@ -1,5 +1,6 @@
 """The parts of a request, validated against the declaration of its operation."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
 
@@ -36,9 +37,7 @@ async def read_request(
     query = _query(operation, request)
     body = await read_body(operation, request)
     check_scope(caller, changes=operation.changes(body))
-    await _check_visible(access, caller, operation.id_of, object_id)
-    for part in (body, query):
-        await _check_visible(access, caller, "webhook", getattr(part, "webhook_id", None) or NIL)
+    await check_visible(access, caller, operation.id_of, object_id, parts=(body, query))
     record = replace(
         audit_log.record_of(request, operation.operation_id),
         object_type=operation.id_of,
@@ -54,8 +53,26 @@ def check_scope(caller: Caller, *, changes: bool) -> None:
         raise Problem(403, "the token's scope is read: it permits GET requests and dry runs only")
 
 
+async def check_visible(
+    access: Access,
+    caller: Caller,
+    kind: Subject,
+    object_id: UUID,
+    *,
+    parts: Iterable[BaseModel | None],
+) -> None:
+    """
+    Raises Problem (404) if a request names an object that the caller does not see.
+
+    `parts` are its body and its query. Called last: about a hidden object, everything is answered
+    as about an absent one.
+    """
+    await _check_visible(access, caller, kind, object_id)
+    for part in parts:
+        await _check_visible(access, caller, "webhook", getattr(part, "webhook_id", None) or NIL)
+
+
 async def _check_visible(access: Access, caller: Caller, kind: Subject, object_id: UUID) -> None:
-    """Called last: about a hidden object, everything is answered as about an absent one."""
     if object_id != NIL and await access.hides(caller, kind, object_id):
         raise not_found(kind)
 

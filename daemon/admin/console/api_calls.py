@@ -15,18 +15,19 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from daemon.admin.api.audit import AuditLog, RequestAudit
-from daemon.admin.api.auth import Caller
+from daemon.admin.api.auth import Access, Caller
 from daemon.admin.api.operation import ApiRequest, Operation, Route
 from daemon.admin.api.performing import perform
-from daemon.admin.api.request import NIL, check_scope, tenant_for
+from daemon.admin.api.request import NIL, check_scope, check_visible, tenant_for
 from daemon.admin.api.validation import body_problem, query_problem
 
 
 class ApiCalls:
     """The operations by their ids."""
 
-    def __init__(self, routes: Sequence[Route], audit_log: AuditLog) -> None:
+    def __init__(self, routes: Sequence[Route], access: Access, audit_log: AuditLog) -> None:
         self._routes = {each.operation.operation_id: each for each in routes}
+        self._access = access
         self._audit_log = audit_log
 
     async def call(
@@ -46,8 +47,9 @@ class ApiCalls:
         """
         route = self._routes[operation_id]
         operation = route.operation
-        given = _body(operation, body)
+        given, asked = _body(operation, body), _query(operation, query)
         check_scope(caller, changes=operation.changes(given))
+        await check_visible(self._access, caller, operation.id_of, object_id, parts=(given, asked))
         record = replace(
             self._audit_log.record_of(request, operation_id),
             object_type=operation.id_of,
@@ -60,7 +62,7 @@ class ApiCalls:
             tenant_for(operation, caller),
             object_id,
             given,
-            _query(operation, query),
+            asked,
             RequestAudit(record),
         )
         return (await perform(route, api_request, self._audit_log)).body

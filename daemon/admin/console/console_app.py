@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from daemon.admin.api.audit import AuditLog
+from daemon.admin.api.auth import Access
 from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.api.operation import Route
 from daemon.admin.console.api_calls import ApiCalls
@@ -43,6 +44,7 @@ def add_console(
     routes: Sequence[Route],
     sessions: Sessions,
     *,
+    access: Access,
     audit_log: AuditLog,
     settings: ConsoleSettings,
 ) -> None:
@@ -58,6 +60,8 @@ def add_console(
         proxies=settings.proxies,
         may_be_framed=bool(settings.allowed_origins),
     ).add_routes(app, prefix=PREFIX)
-    console = Console(sessions, ApiCalls(routes, audit_log), renderer, root=root, prefix=PREFIX)
+    console = Console(
+        sessions, ApiCalls(routes, access, audit_log), renderer, root=root, prefix=PREFIX
+    )
     for resource in PAGES:
         console.add(app, pages_of(resource))
