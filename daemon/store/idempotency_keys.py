@@ -148,6 +148,23 @@ async def store_answer(db: Connection, claimed: IdempotencyClaim, answer: Stored
     )
 
 
+REPLACE_ANSWER = """
+    UPDATE webhook_idempotency_keys
+       SET status = $4, answer = $5, answer_bytes = coalesce(octet_length($5::text), 0)
+     WHERE caller = $1 AND key_hash = $2 AND answer = $3
+"""
+
+
+async def replace_answer(
+    db: Connection, claimed: IdempotencyClaim, *, old: StoredAnswer, new: StoredAnswer
+) -> bool:
+    """Replace a stored answer; False if it is another one by now."""
+    updated = await db.execute(
+        REPLACE_ANSWER, claimed.caller, claimed.key_hash, old.text, new.status, new.text
+    )
+    return bool(updated == "UPDATE 1")
+
+
 RELEASE = """
     DELETE FROM webhook_idempotency_keys
      WHERE caller = $1 AND key_hash = $2 AND claim_id = $3 AND NOT performed

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 WINDOW_SECONDS = 60.0
 
+OnWrite = Callable[[Connection, AuditRecord], Awaitable[None]]
+
 
 class RequestAudit:
     """
@@ -36,7 +38,7 @@ class RequestAudit:
     def __init__(self, record: AuditRecord) -> None:
         self.record = record
         self.is_written = False
-        self.on_write: Callable[[Connection, AuditRecord], Awaitable[None]] | None = None
+        self.on_write: OnWrite | None = None
 
     async def write(
         self, db: Connection, *, created: UUID | None = None, tenant_id: TenantId | None = None

@@ -67,11 +67,23 @@ class Idempotency:
             return await act()
         claimed = _claim(http_request, request)
         asked = _fingerprint(operation, request, await http_request.read())
+        request.audit.on_write = partial(self.note_performed, claimed)
+        work = self.once(claimed, asked, act, shows_credential=operation.shows_credential)
+        return await to_its_end(http_request, work)
+
+    async def once(
+        self, claimed: IdempotencyClaim, asked: str, act: Act, *, shows_credential: bool
+    ) -> web.Response:
+        """
+        Answer as `act` does, or as it did when this key was claimed before.
+
+        `asked` tells what is asked for. The change has to be noted with `note_performed`. Raises as
+        `answer` does.
+        """
         earlier = await self._claim(claimed, asked)
         if earlier is not None:
             return self.answers.repeated(claimed, earlier)
-        request.audit.on_write = partial(self._note_performed, claimed)
-        return await to_its_end(http_request, self._act(operation, claimed, act))
+        return await self._act(claimed, act, shows_credential=shows_credential)
 
     async def _claim(self, claimed: IdempotencyClaim, asked: str) -> EarlierRequest | None:
         """Claim the key; else return the request that has it, which asked for the same."""
@@ -110,20 +122,26 @@ class Idempotency:
                 return earlier
         raise _too_many_keys()
 
-    async def _act(self, operation: Operation, claimed: IdempotencyClaim, act: Act) -> web.Response:
+    async def _act(
+        self, claimed: IdempotencyClaim, act: Act, *, shows_credential: bool
+    ) -> web.Response:
         try:
             response = await act()
         except Problem as problem:
-            await self._conclude(operation, claimed, problem.response())
+            await self._conclude(claimed, problem.response())
             raise
         except BaseException:
-            await self._conclude(operation, claimed, None)
+            await self._conclude(claimed, None)
             raise
-        await self._conclude(operation, claimed, response)
+        await self._conclude(claimed, response, shows_credential=shows_credential)
         return response
 
     async def _conclude(
-        self, operation: Operation, claimed: IdempotencyClaim, response: web.Response | None
+        self,
+        claimed: IdempotencyClaim,
+        response: web.Response | None,
+        *,
+        shows_credential: bool = False,
     ) -> None:
         """
         Store the answer, or give the key back; None stands for an internal error.
@@ -135,16 +153,20 @@ class Idempotency:
                 if response is None or response.status in NOT_STORED or response.status >= 500:
                     await idempotency_keys.release(db, claimed)
                 else:
-                    answer = self.answers.kept(operation, claimed, response)
+                    answer = self.answers.kept(claimed, response, shows_credential=shows_credential)
                     await idempotency_keys.store_answer(db, claimed, answer)
                     self.quota.note(claimed, answer_bytes=len(answer.text or ""))
         except Exception:
-            log.exception("idempotency.answer_not_stored", operation=operation.operation_id)
+            log.exception("idempotency.answer_not_stored", caller=claimed.caller)
 
-    async def _note_performed(
+    async def note_performed(
         self, claimed: IdempotencyClaim, db: Connection, record: AuditRecord
     ) -> None:
-        """Raises Problem (409), which undoes the change, if another request has the key by now."""
+        """
+        Note in the transaction of a change that it is made, in `RequestAudit.on_write`.
+
+        Raises Problem (409), which undoes the change, if another request has the key by now.
+        """
         is_noted = await idempotency_keys.note_performed(
             db, claimed, object_id=record.object_id, tenant_id=record.tenant_id
         )
@@ -154,7 +176,7 @@ class Idempotency:
 
 def _claim(http_request: web.Request, request: ApiRequest) -> IdempotencyClaim:
     return IdempotencyClaim(
-        caller=_caller(request.caller),
+        caller=caller_name(request.caller),
         key_hash=sha256(_key(http_request).encode()).digest(),
         id=uuid4(),
         tenant_id=request.caller.tenant_id,
@@ -174,7 +196,7 @@ def _key(http_request: web.Request) -> str:
     return match["quoted"] or match["bare"]
 
 
-def _caller(caller: Caller) -> str:
+def caller_name(caller: Caller) -> str:
     """The tenant, whichever of its tokens is used; or an operator by the name of its token."""
     if caller.is_operator:
         return f"operator:{caller.actor.name}"
@@ -187,8 +209,12 @@ def _fingerprint(operation: Operation, request: ApiRequest, body: bytes) -> str:
     return sha256(named.encode() + body).hexdigest()
 
 
+class StillRunningProblem(Problem):
+    """The first request with the key has not ended."""
+
+
 def _is_running() -> Problem:
-    return Problem(
+    return StillRunningProblem(
         409,
         f"the first request with this {HEADER} is still running: repeat this one when it is done",
         headers=RETRY_SOON,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import orjson
 from aiohttp import web
 
-from daemon.admin.api.operation import Operation
 from daemon.admin.api.problems import Problem
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.model.idempotency import EarlierRequest, IdempotencyClaim, StoredAnswer
@@ -31,12 +30,12 @@ class KeptAnswers:
     vault: Vault
 
     def kept(
-        self, operation: Operation, claimed: IdempotencyClaim, response: web.Response
+        self, claimed: IdempotencyClaim, response: web.Response, *, shows_credential: bool
     ) -> StoredAnswer:
         """What to store of a response."""
         body = response.body
         assert body is None or isinstance(body, bytes)
-        holds_credential = response.status < 400 and operation.shows_credential
+        holds_credential = response.status < 400 and shows_credential
         if (holds_credential and self.vault.newest is None) or len(body or b"") > LONGEST_ANSWER:
             return StoredAnswer(response.status, None)
         text = orjson.dumps(

@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from daemon.admin.api.audit import AuditLog, RequestAudit
+from daemon.admin.api.audit import AuditLog, OnWrite, RequestAudit
 from daemon.admin.api.auth import Access, Caller
 from daemon.admin.api.operation import ApiRequest, Operation, Route
 from daemon.admin.api.performing import perform
@@ -39,11 +39,13 @@ class ApiCalls:
         object_id: UUID = NIL,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
+        on_write: OnWrite | None = None,
     ) -> Any:
         """
         Perform an operation for `caller`; returns the model of its response, None for an empty one.
 
-        `query` and `body` have the names of the API. Raises Problem as the API does.
+        `query` and `body` have the names of the API. `on_write` is called in the transaction of a
+        change. Raises Problem as the API does.
         """
         route = self._routes[operation_id]
         operation = route.operation
@@ -57,13 +59,15 @@ class ApiCalls:
             status=max(operation.responses),
             tenant_id=caller.tenant_id,
         )
+        audit = RequestAudit(record)
+        audit.on_write = on_write
         api_request = ApiRequest(
             caller,
             tenant_for(operation, caller),
             object_id,
             given,
             asked,
-            RequestAudit(record),
+            audit,
         )
         return (await perform(route, api_request, self._audit_log)).body
 

@@ -8,22 +8,28 @@ from aiohttp import web
 from daemon.admin.api.audit import AuditLog
 from daemon.admin.api.auth import Access
 from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.idempotency import Idempotency
 from daemon.admin.api.operation import Route
 from daemon.admin.console.api_calls import ApiCalls
 from daemon.admin.console.assets import Assets
 from daemon.admin.console.entry import Entrance
+from daemon.admin.console.form_tokens import FormTokens
 from daemon.admin.console.page import pages_of
 from daemon.admin.console.pages.events import EventPages
 from daemon.admin.console.pages.webhook import WebhookDeliveryPages
 from daemon.admin.console.pages.webhook_actions import WebhookActions
 from daemon.admin.console.pages.webhook_form import WebhookForms
+from daemon.admin.console.pages.webhook_secret import WebhookSecrets
 from daemon.admin.console.pages.webhooks import WebhookPages
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.routing import Console
 from daemon.admin.console.sessions import Sessions
 
 PREFIX = "/console"
-PAGES = (WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages())
+PAGES = (
+    *(WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages()),
+    WebhookSecrets(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ def add_console(
     *,
     access: Access,
     audit_log: AuditLog,
+    idempotency: Idempotency,
     settings: ConsoleSettings,
 ) -> None:
     """Add the console, which stands on these routes of the API."""
@@ -60,8 +67,7 @@ def add_console(
         proxies=settings.proxies,
         may_be_framed=bool(settings.allowed_origins),
     ).add_routes(app, prefix=PREFIX)
-    console = Console(
-        sessions, ApiCalls(routes, access, audit_log), renderer, root=root, prefix=PREFIX
-    )
+    calls, form_tokens = ApiCalls(routes, access, audit_log), FormTokens(idempotency)
+    console = Console(sessions, calls, renderer, form_tokens, root=root, prefix=PREFIX)
     for resource in PAGES:
         console.add(app, pages_of(resource))

@@ -8,17 +8,21 @@ its URL.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from aiohttp import web
 
+from daemon.admin.api.audit import OnWrite
 from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.api.request import NIL
 from daemon.admin.console.api_calls import ApiCalls
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.sessions import Session
 from daemon.core.model.ids import TenantId
+
+if TYPE_CHECKING:
+    from daemon.admin.console.form_tokens import FormTokens
 
 _DECLARATION = "console_page"
 
@@ -29,7 +33,8 @@ class PageRequest:
     A request of somebody who is signed in.
 
     `root` is the path of the console in URLs, and `tenant_id` the tenant in the path; None on
-    pages of operators. `form` has the fields of a POST, each once.
+    pages of operators. `form` has the fields of a POST, each once. `on_write` is called in the
+    transaction of each change.
     """
 
     http: web.Request
@@ -40,6 +45,8 @@ class PageRequest:
     calls: ApiCalls
     renderer: Renderer
     now: datetime
+    form_tokens: "FormTokens"
+    on_write: OnWrite | None = None
 
     @property
     def base(self) -> str:
@@ -70,6 +77,7 @@ class PageRequest:
             object_id=object_id,
             query=query,
             body=body,
+            on_write=self.on_write,
         )
 
     def at(self, tenant_id: TenantId | None) -> "PageRequest":
@@ -96,12 +104,14 @@ class Page:
     """
     A page, used as a decorator: `@page("GET /webhooks/{id}")`.
 
-    Its path is below that of a tenant, or with `operators` below the console's own.
+    Its path is below that of a tenant, or with `operators` below the console's own. A POST that
+    must not be repeated acts `once` for each form that a page showed (`form_tokens`).
     """
 
     method_and_path: str
     _: KW_ONLY
     operators: bool = False
+    once: bool = False
 
     def __call__(self, handler: HandlerMethod) -> HandlerMethod:
         """Declare that this method answers the page."""

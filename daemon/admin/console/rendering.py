@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from daemon.admin.console import charts, csrf, times
 from daemon.admin.console.assets import Assets
+from daemon.admin.console.form_token import new_form_token
 from daemon.admin.console.json_text import shown_json
 from daemon.admin.console.visible_text import visible, visible_lines
 
@@ -61,6 +62,7 @@ class Renderer:
         self._templates.globals |= {
             "assets": assets,
             "root": root,
+            "once": new_form_token,
             "sparkline": charts.sparkline,
             "timing_bar": charts.timing_bar,
         }

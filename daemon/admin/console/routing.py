@@ -5,6 +5,7 @@ The rule: a POST is performed only from a form of this session and this origin.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from urllib.parse import parse_qsl, quote
 
 import structlog
@@ -14,6 +15,7 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.api.request_body import read_within_deadline
 from daemon.admin.console import csrf
 from daemon.admin.console.api_calls import ApiCalls
+from daemon.admin.console.form_tokens import FormTokens
 from daemon.admin.console.page import Page, PageHandler, PageRequest, now, tenant_in_path
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.sessions import Session, Sessions
@@ -28,11 +30,19 @@ class Console:
     """Adds pages to an application; `root` is the console's path in URLs, `prefix` its own."""
 
     def __init__(
-        self, sessions: Sessions, calls: ApiCalls, renderer: Renderer, *, root: str, prefix: str
+        self,
+        sessions: Sessions,
+        calls: ApiCalls,
+        renderer: Renderer,
+        form_tokens: FormTokens,
+        *,
+        root: str,
+        prefix: str,
     ) -> None:
         self._sessions = sessions
         self._calls = calls
         self._renderer = renderer
+        self._form_tokens = form_tokens
         self._root = root
         self._prefix = prefix
 
@@ -55,9 +65,12 @@ class Console:
             page_request = self._page_request(request, session, form)
             try:
                 _check(declared, page_request)
-                return await handler(page_request.at(tenant_in_path(request, session)))
+                page_request = page_request.at(tenant_in_path(request, session))
+                if declared.once:
+                    return await self._form_tokens.answer(page_request, partial(_answer, handler))
             except Problem as problem:
-                return page_request.page("problem.html", status=problem.status, problem=problem)
+                return problem_page(page_request, problem)
+            return await _answer(handler, page_request)
 
         return handle
 
@@ -65,7 +78,8 @@ class Console:
         self, request: web.Request, session: Session, form: Mapping[str, str]
     ) -> PageRequest:
         return PageRequest(
-            request, session, self._root, None, form, self._calls, self._renderer, now()
+            *(request, session, self._root, None, form, self._calls, self._renderer, now()),
+            form_tokens=self._form_tokens,
         )
 
     def _sign_in(self, request: web.Request) -> web.Response:
@@ -74,6 +88,18 @@ class Console:
         if request.method == "GET":
             path += f"?next={quote(request.rel_url.raw_path_qs.removeprefix(self._prefix))}"
         return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
+
+
+async def _answer(handler: PageHandler, request: PageRequest) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem_page(request, problem)
+
+
+def problem_page(request: PageRequest, problem: Problem) -> web.Response:
+    """The page that says what is wrong with a request."""
+    return request.page("problem.html", status=problem.status, problem=problem)
 
 
 def _check(declared: Page, request: PageRequest) -> None:

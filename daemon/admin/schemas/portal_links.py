@@ -50,6 +50,8 @@ class PortalLink(ResponseModel):
 class CreatedPortalLink(PortalLink):
     """A new link with its code, which is shown only once."""
 
+    holds_credential = True
+
     url: str
     """To be opened or framed by the application. Its code is in the fragment, which no log has."""
 

@@ -5,8 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from daemon.admin.api.problems import Problem
+from daemon.admin.console.form_tokens import redirect_with_secret
 from daemon.admin.console.forms import FormErrors, errors_of, text_member
 from daemon.admin.console.page import PageRequest, page
+from daemon.admin.console.pages.webhook_secret import secret_page
 from daemon.core.event_types import EVENT_TYPES
 
 TEST_FIELDS = frozenset({"eventType", "campaignId", "contactId"})
@@ -33,15 +35,14 @@ class WebhookActions:
         started = await request.api("probeWebhook", request.object_id)
         return request.redirect(f"/webhooks/{request.object_id}?delivery={started.id}")
 
-    @page("POST /webhooks/{id}/rotate")
+    @page("POST /webhooks/{id}/rotate", once=True)
     async def rotate(self, request: PageRequest) -> web.StreamResponse:
         """Give the webhook a new secret, and show it, once."""
         overlap = text_member(request.form, "overlap") or "24h"
         rotated = await request.api(
             "rotateWebhookSecret", request.object_id, body={"overlap": overlap}
         )
-        webhook = await request.api("retrieveWebhook", request.object_id)
-        return request.page("webhook_created.html", webhook=webhook, secret=rotated.secret_key)
+        return redirect_with_secret(request, secret_page(request.object_id), rotated.secret_key)
 
     @page("POST /webhooks/{id}/delete")
     async def delete(self, request: PageRequest) -> web.StreamResponse:

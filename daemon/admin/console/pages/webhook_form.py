@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from daemon.admin.api.problems import Problem
+from daemon.admin.console.form_tokens import redirect_with_secret
 from daemon.admin.console.forms import (
     ON,
     FormErrors,
@@ -16,6 +17,7 @@ from daemon.admin.console.forms import (
     text_member,
 )
 from daemon.admin.console.page import PageRequest, page
+from daemon.admin.console.pages.webhook_secret import secret_page
 from daemon.core.event_types import EVENT_TYPES
 
 FIELDS = frozenset(
@@ -35,7 +37,7 @@ class WebhookForms:
         """An empty form."""
         return _form_page(request, webhook=None, values=_empty(), errors=FormErrors())
 
-    @page("POST /webhooks/new")
+    @page("POST /webhooks/new", once=True)
     async def create(self, request: PageRequest) -> web.StreamResponse:
         """Create the webhook, and show its secret, once."""
         try:
@@ -45,7 +47,7 @@ class WebhookForms:
             return _form_page(
                 request, webhook=None, values=request.form, errors=errors, status=problem.status
             )
-        return request.page("webhook_created.html", webhook=created, secret=created.secret_key)
+        return redirect_with_secret(request, secret_page(created.id), created.secret_key)
 
     @page("GET /webhooks/{id}/settings")
     async def settings(self, request: PageRequest) -> web.StreamResponse:

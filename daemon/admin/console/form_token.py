@@ -1,0 +1,10 @@
+"""The random token of a form: it tells a form that is sent twice from two forms that are alike."""
+
+import secrets
+
+FIELD = "once"
+
+
+def new_form_token() -> str:
+    """A token for one form of one page."""
+    return secrets.token_urlsafe(16)
