@@ -49,6 +49,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
     routes = _routes(parts, access)
     proxies = TrustedProxies(config.admin.trusted_proxies)
     audit_log = AuditLog(parts.audit_database, peer_of=partial(peer_of, proxies=proxies))
+    idempotency = Idempotency(database, KeptAnswers(parts.components.vault), KeyQuota())
     sessions = Sessions(database, access, operators=config.admin.tokens, proxies=proxies)
     add_api(
         app,
@@ -56,7 +57,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
         access=access,
         load_key=lambda request: access.load_key(request) or sessions.load_key(request),
         audit_log=audit_log,
-        idempotency=Idempotency(database, KeptAnswers(parts.components.vault), KeyQuota()),
+        idempotency=idempotency,
         proxies=proxies,
         allowed_origins=config.admin.allowed_origins,
         on_overload=parts.components.metrics.admin.api_requests_refused.inc,
@@ -64,7 +65,13 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
     settings = ConsoleSettings(
         urlsplit(_public_url(config)).path, config.admin.allowed_origins, proxies
     )
-    add_console(app, routes, sessions, access=access, audit_log=audit_log, settings=settings)
+    add_console(
+        *(app, routes, sessions),
+        access=access,
+        audit_log=audit_log,
+        idempotency=idempotency,
+        settings=settings,
+    )
     if config.admin.public_url is not None:
         email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
         webhook_page.add_page(app)

@@ -3,95 +3,83 @@
 import asyncio
 import re
 
-from tests.support.api_client import OPERATOR, operator_client
-from tests.support.application import Application
-from tests.support.console_client import ConsoleClient, ConsolePage, console_client
+from tests.support.api_client import OPERATOR
+from tests.support.console import Console, ConsoleClient, Found
 from tests.support.daemons import serving
+from tests.support.html_forms import form_of
 
 NEW = {"name": "CRM", "endpointUrl": "https://hooks.example.com/crm", "allTypes": "on"}
+SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]{20,}")
 
 
-def secret_in(page: ConsolePage) -> str | None:
-    found = re.search(r"whsec_[A-Za-z0-9+/=]{20,}", page.text)
+def secret_in(page: Found) -> str | None:
+    found = SECRET.search(page.text)
     return found and found[0]
 
 
-async def new_form(console: ConsoleClient) -> dict[str, str]:
-    return (await console.get("/webhooks/new")).form("/webhooks/new") | NEW
+async def new_form(console: Console, client: ConsoleClient) -> dict[str, str]:
+    page = await client.get(console.path("/webhooks/new"))
+    return form_of(page.text, "/webhooks/new") | NEW
+
+
+async def webhooks_of(console: Console) -> int:
+    return len((await console.api.get("/api/webhooks")).json["webhooks"])
 
 
 async def test_a_form_that_is_sent_twice_at_once_to_two_daemons_creates_one_webhook(
-    database: str, app: Application
+    database: str, console: Console
 ) -> None:
-    tenant = await app.tenant()
-    admin = {"tokens": [OPERATOR]}
+    path = console.path("/webhooks/new")
     async with (
-        serving(database, admin=admin) as first,
-        serving(database, admin=admin) as second,
-        console_client(first.port, tenant) as console,
-        operator_client(first, tenant) as api,
+        serving(database, admin={"tokens": [OPERATOR]}) as second,
+        console.operator() as client,
     ):
-        form = await new_form(console)
-        elsewhere = console.at_port(second.port)
+        form = await new_form(console, client)
+        elsewhere = f"http://127.0.0.1:{second.port}{path}"
 
-        pages = await asyncio.gather(
-            console.post("/webhooks/new", form), elsewhere.post("/webhooks/new", form)
-        )
+        answers = await asyncio.gather(client.post(path, form), client.post(elsewhere, form))
 
-        assert [each.status for each in pages] == [200, 200]
-        assert len((await api.get("/api/webhooks")).json["webhooks"]) == 1
-        assert [secret_in(each) is None for each in pages].count(False) == 1
-        changed = await console.post("/webhooks/new", form | {"name": "Another"})
-        assert changed.status == 200
-        assert len((await api.get("/api/webhooks")).json["webhooks"]) == 2
+        assert [each.status for each in answers] == [303, 303]
+        assert answers[0].location == answers[1].location
+        assert await webhooks_of(console) == 1
+        changed = await client.post(path, form | {"name": "Another"})
+        assert changed.status == 303
+        assert await webhooks_of(console) == 2
 
 
-async def test_a_secret_is_shown_once_to_the_session_that_made_it(
-    database: str, app: Application
-) -> None:
-    tenant = await app.tenant()
-    async with (
-        serving(database, admin={"tokens": [OPERATOR]}) as service,
-        console_client(service.port, tenant) as console,
-        console_client(service.port, tenant) as stranger,
-    ):
-        form = await new_form(console)
+async def test_a_secret_is_shown_once_to_the_session_that_made_it(console: Console) -> None:
+    path = console.path("/webhooks/new")
+    async with console.operator() as client, console.operator() as stranger:
+        form = await new_form(console, client)
+        created = await client.post(path, form)
 
-        shown = await console.post("/webhooks/new", form)
+        seen = [await each.get(created.location) for each in (stranger, client, client)]
 
-        assert secret_in(shown)
-        path = shown.url.partition(str(tenant))[2]
-        for again in (await console.get(path), await console.post("/webhooks/new", form)):
-            assert again.status == 200
-            assert secret_in(again) is None
-            assert "shown once" in again.text
-        webhook = path.partition("/secret")[0]
-        rotated = await console.submit(f"{webhook}/settings", f"{webhook}/rotate")
-        assert secret_in(rotated) not in (None, secret_in(shown))
-        kept = await app.db.fetch("SELECT answer FROM webhook_idempotency_keys")
+        assert [secret_in(each) is not None for each in seen] == [False, True, False]
+        assert "shown once" in seen[2].text
+        repeated = await client.post(path, form)
+        assert repeated.location == created.location
+        assert secret_in(repeated) is None
+        kept = await console.app.db.fetch("SELECT answer FROM webhook_idempotency_keys")
         assert all(each["answer"].startswith("sealed:") for each in kept)
-        # One that nobody has seen yet: another session's browser does not get it.
-        seen = await console.post_only("/webhooks/new", await new_form(console))
-        assert secret_in(await stranger.get(seen)) is None
-        assert secret_in(await console.get(seen))
+        settings = created.location.replace("/secret", "/settings").partition("?")[0]
+        rotate = form_of((await client.get(settings)).text, "/rotate")
+        rotated = await client.post(settings.replace("/settings", "/rotate"), rotate)
+        assert secret_in(await client.get(rotated.location)) not in (None, secret_in(seen[1]))
 
 
-async def test_a_form_without_its_token_is_refused_and_one_that_was_refused_can_be_sent_again(
-    database: str, app: Application
+async def test_a_form_without_its_token_is_refused_and_one_with_errors_is_sent_again(
+    console: Console,
 ) -> None:
-    tenant = await app.tenant()
-    async with (
-        serving(database, admin={"tokens": [OPERATOR]}) as service,
-        console_client(service.port, tenant) as console,
-        operator_client(service, tenant) as api,
-    ):
-        form = await new_form(console)
+    path = console.path("/webhooks/new")
+    async with console.operator() as client:
+        form = await new_form(console, client)
 
-        bare = await console.post("/webhooks/new", {k: v for k, v in form.items() if k != "once"})
-        wrong = await console.post("/webhooks/new", form | {"endpointUrl": "ftp://x"})
-        right = await console.post(
-            "/webhooks/new", wrong.form("/webhooks/new") | {"endpointUrl": NEW["endpointUrl"]}
+        bare = await client.post(path, {n: v for n, v in form.items() if n != "once"})
+        wrong = await client.post(path, form | {"endpointUrl": "ftp://x"})
+        right = await client.post(
+            path, form_of(wrong.text, "/webhooks/new") | {"endpointUrl": NEW["endpointUrl"]}
         )
 
-        assert (bare.status, wrong.status, right.status) == (422, 422, 200)
-        assert len((await api.get("/api/webhooks")).json["webhooks"]) == 1
+        assert [each.status for each in (bare, wrong, right)] == [422, 422, 303]
+        assert await webhooks_of(console) == 1
