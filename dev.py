@@ -3,8 +3,8 @@
 Set up and run: `python3 dev.py --help` lists the commands.
 
 Needs only Python 3.11 or later and its pip. The packages in `requirements-dev.lock` are installed
-into `.venv`, again after each change of that file or of `pyproject.toml`. Python 3.7 must still
-parse this file, to report that it is too old.
+into `.venv`, again after each change of that file, of `pyproject.toml` or of the console's script.
+Python 3.7 must still parse this file, to report that it is too old.
 """
 
 import contextlib
@@ -30,6 +30,13 @@ BIN = VENV / "bin"
 PYTHON = BIN / "python"
 STAMP_FILE = VENV / "installed-for"
 LOCK = ROOT / "requirements-dev.lock"
+# What an installation depends on; hatch_build.py brings the last one, which no commit has.
+SOURCES = (
+    ROOT / "pyproject.toml",
+    LOCK,
+    ROOT / "frontend" / "package-lock.json",
+    ROOT / "daemon" / "admin" / "static" / "htmx.min.js",
+)
 RECEIVERS = ROOT / "tests" / "receivers"
 # One more than the two cores that are expected: half of the time a test waits, for a timer, a
 # process or the network.
@@ -119,8 +126,8 @@ def installation_lock() -> Iterator[None]:
 
 def expected_stamp() -> str:
     """Identify an installation: the hash of its sources, the checkout's path, the Python."""
-    sources = (ROOT / "pyproject.toml").read_bytes() + LOCK.read_bytes()
-    return f"{hashlib.sha256(sources).hexdigest()}\n{ROOT}\n{python_version()}"
+    sources = "\0".join(read_or_empty(source) for source in SOURCES)
+    return f"{hashlib.sha256(sources.encode()).hexdigest()}\n{ROOT}\n{python_version()}"
 
 
 def python_version() -> str:

@@ -1,29 +1,38 @@
-"""The wheel is complete."""
+"""The wheel and the source distribution are complete."""
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+import hatch_build
 from daemon.store import migrations
 from daemon.store.errors import describe
 from tests.conftest import ORIGINAL_ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
+# npm finds no registry.
+OFFLINE = {"npm_config_registry": "http://127.0.0.1:9", "npm_config_offline": "true"}
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    _build("wheel", ROOT, folder)
     [built] = folder.glob("*.whl")
     return built
+
+
+def _build(target: str, root: Path, folder: Path, env: dict[str, str] | None = None) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True, env=env)
 
 
 def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Path) -> None:
@@ -32,8 +41,83 @@ def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Pat
     assert "daemon/bundled/migrations/0001_webhooks.sql" in names
     assert "daemon/bundled/config.example.toml" in names
     assert "daemon/notifications/email/templates/notice.html" in names
+    assert "daemon/admin/templates/console/layout.html" in names
+    assert "daemon/admin/static/console.css" in names
     assert "daemon/bundled/systemd/penguinmails-webhooks.service" in names
     assert not [name for name in names if name.startswith("tests/")]
+
+
+def test_a_source_distribution_has_the_consoles_script_and_builds_without_network(
+    wheel: Path, tmp_path: Path
+) -> None:
+    _build("sdist", ROOT, tmp_path)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    [unpacked] = [each for each in tmp_path.iterdir() if each.is_dir()]
+
+    _build("wheel", unpacked, tmp_path, env=os.environ | OFFLINE)
+
+    script = zipfile.ZipFile(wheel).read(hatch_build.SCRIPT)
+    [rebuilt] = tmp_path.glob("*.whl")
+    assert zipfile.ZipFile(rebuilt).read(hatch_build.SCRIPT) == script
+    assert hatch_build.has_script(unpacked)
+
+
+def test_a_script_that_was_changed_is_brought_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _checkout_of_frontend(tmp_path / "checkout")
+    monkeypatch.setattr(hatch_build, "_npm", lambda: _fake_npm(tmp_path, ROOT / hatch_build.SCRIPT))
+    (root / hatch_build.SCRIPT).write_text("steal(document.cookie)")
+    assert not hatch_build.has_script(root)
+
+    hatch_build.bring_script(root)
+
+    assert hatch_build.has_script(root)
+    assert [each.name for each in (root / hatch_build.SCRIPT).parent.iterdir()] == ["htmx.min.js"]
+
+
+def test_a_script_with_another_hash_than_the_recorded_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _checkout_of_frontend(tmp_path / "checkout")
+    (tmp_path / "other.js").write_text("steal(document.cookie)")
+    monkeypatch.setattr(hatch_build, "_npm", lambda: _fake_npm(tmp_path, tmp_path / "other.js"))
+
+    with pytest.raises(RuntimeError, match=r"is not that of frontend/scripts\.sha256"):
+        hatch_build.bring_script(root)
+
+    assert not (root / hatch_build.SCRIPT).exists()
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_npm_brings_the_script_by_its_lock_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _checkout_of_frontend(tmp_path / "checkout")
+    for name, value in ORIGINAL_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+    hatch_build.bring_script(root)
+
+    assert hatch_build.has_script(root)
+
+
+def _checkout_of_frontend(root: Path) -> Path:
+    """A checkout with nothing but what the script is brought by."""
+    shutil.copytree(ROOT / "frontend", root / "frontend")
+    (root / hatch_build.SCRIPT).parent.mkdir(parents=True)
+    return root
+
+
+def _fake_npm(folder: Path, script: Path) -> str:
+    """A program that installs a package with this script."""
+    program = folder / "npm"
+    target = Path(hatch_build.SOURCE)
+    program.write_text(f"#!/bin/sh\nmkdir -p '{target.parent}' && cp '{script}' '{target}'\n")
+    program.chmod(0o755)
+    return str(program)
 
 
 async def test_the_unpacked_wheel_can_migrate_a_database(

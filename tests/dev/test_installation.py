@@ -49,10 +49,19 @@ def test_the_second_run_installs_nothing_and_prints_nothing(checkout: Checkout) 
     assert printed.startswith('{"arguments": []')
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "requirements-dev.lock"])
-def test_a_changed_pyproject_or_lock_is_installed_into_the_same_venv(
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "pyproject.toml",
+        "requirements-dev.lock",
+        "frontend/package-lock.json",
+        "daemon/admin/static/htmx.min.js",
+    ],
+)
+def test_a_changed_pyproject_lock_or_script_is_installed_into_the_same_venv(
     checkout: Checkout, changed: str
 ) -> None:
+    (checkout.root / changed).parent.mkdir(parents=True, exist_ok=True)
     checkout.run("run")
     kept = checkout.root / ".venv" / "kept"
     kept.touch()

@@ -2,10 +2,13 @@
 Write the software bill of materials of a deployment: `python3 dev.py sbom [FILE]`.
 
 CycloneDX 1.6 as JSON: every pin of `requirements.lock` that this Python and this machine need, with
-the hashes from there, its licence as its own metadata declares it, and what depends on what.
+the hashes from there, its licence as its own metadata declares it, and what depends on what; and
+the scripts that the console's pages load.
 """
 
+import json
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +28,8 @@ from tests.supply_chain.pins import ROOT, RUNTIME, Pin, read_pins
 
 PROJECT = "penguinmails-webhooks"
 FILE = ROOT / "dist" / "sbom.cdx.json"
+SCRIPTS = ROOT / "frontend" / "package-lock.json"
+HASHES = {"sha512": HashAlgorithm.SHA_512}
 
 
 def main(arguments: list[str]) -> None:
@@ -48,9 +53,11 @@ def sbom(pins: list[Pin]) -> str:
     bom.metadata.component = project = _component(PROJECT, metadata.version(PROJECT))
     project.type = ComponentType.APPLICATION
     components = {PROJECT: project, **{pin.name: _pinned_component(pin) for pin in pins}}
-    bom.components.update(components[pin.name] for pin in pins)
+    scripts = list(_scripts())
+    bom.components.update([*(components[pin.name] for pin in pins), *scripts])
     for name, component in components.items():
         bom.register_dependency(component, [components[each] for each in requires(name)])
+    bom.register_dependency(project, scripts)
     return JsonV1Dot6(bom).output_as_string(indent=2)
 
 
@@ -71,6 +78,25 @@ def _pinned_component(pin: Pin) -> Component:
     return component
 
 
+def _scripts() -> Iterator[Component]:
+    """Yield the packages of npm whose scripts are in the wheel."""
+    for path, locked in json.loads(SCRIPTS.read_text())["packages"].items():
+        if not path:  # the folder itself
+            continue
+        name = path.removeprefix("node_modules/")
+        purl = PackageURL("npm", name=name, version=locked["version"])
+        algorithm, _, digest = locked["integrity"].partition("-")
+        yield Component(
+            type=ComponentType.LIBRARY,
+            name=name,
+            version=locked["version"],
+            bom_ref=purl.to_string(),
+            purl=purl,
+            hashes=[HashType(alg=HASHES[algorithm], content=b64decode(digest).hex())],
+            licenses=[_licence(locked["license"])],
+        )
+
+
 def _component(name: str, version: str) -> Component:
     purl = PackageURL("pypi", name=name, version=version)
     return Component(
@@ -89,10 +115,13 @@ def _licences(name: str) -> Iterator[License]:
     stated = declared.get_all("License-Expression") or declared.get_all("License")
     classifiers = [each.split(" :: ") for each in declared.get_all("Classifier") or []]
     named = [words[-1] for words in classifiers if words[0] == "License"]
-    for licence in stated or named:
-        yield LicenseFactory().make_from_string(
-            licence, license_acknowledgement=LicenseAcknowledgement.DECLARED
-        )
+    yield from map(_licence, stated or named)
+
+
+def _licence(declared: str) -> License:
+    return LicenseFactory().make_from_string(
+        declared, license_acknowledgement=LicenseAcknowledgement.DECLARED
+    )
 
 
 if __name__ == "__main__":

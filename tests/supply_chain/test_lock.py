@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import hatch_build
 from tests.conftest import ORIGINAL_ENVIRONMENT
 from tests.supply_chain.pins import DEVELOPMENT, ROOT, RUNTIME, Pin, read_pins
 
@@ -54,7 +55,9 @@ def next_incompatible(version: str) -> Version:
     return Version(f"{major + 1}") if major else Version(f"0.{minor + 1}")
 
 
-@pytest.mark.parametrize("line", [*REQUIRED[DEVELOPMENT], *PYPROJECT["build-system"]["requires"]])
+@pytest.mark.parametrize(
+    "line", [*REQUIRED[DEVELOPMENT], *PYPROJECT["build-system"]["requires"], hatch_build.NPM]
+)
 def test_every_dependency_has_an_upper_bound_at_the_next_incompatible_version(line: str) -> None:
     requirement = Requirement(line)
     locked = by_name(DEVELOPMENT)[canonicalize_name(requirement.name)].version
@@ -107,8 +110,9 @@ def test_development_uses_what_deployments_run() -> None:
         assert development[name].hashes == pin.hashes
 
 
-def test_the_receivers_packages_are_locked_with_hashes_too() -> None:
-    lock = json.loads((ROOT / "tests/receivers/package-lock.json").read_text())
+@pytest.mark.parametrize("folder", ["frontend", "tests/receivers"])
+def test_packages_of_javascript_are_locked_with_hashes_too(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
     packages = {name: each for name, each in lock["packages"].items() if name}
 
     assert packages

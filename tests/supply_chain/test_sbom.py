@@ -1,6 +1,7 @@
 """The bill of materials: complete, and as pinned and declared."""
 
 import json
+from base64 import b64encode
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,23 @@ def test_it_describes_this_program(document: Any) -> None:
 def test_every_pin_is_a_component_with_its_version_purl_and_hashes(document: Any) -> None:
     components = {each["name"]: each for each in document["components"]}
 
-    assert components.keys() == PINS.keys()
-    for name, component in components.items():
-        assert component["version"] == PINS[name].version
-        assert component["purl"] == f"pkg:pypi/{name}@{PINS[name].version}"
+    assert components.keys() == PINS.keys() | {"htmx.org"}
+    for name, pin in PINS.items():
+        component = components[name]
+        assert component["version"] == pin.version
+        assert component["purl"] == f"pkg:pypi/{name}@{pin.version}"
         assert {each["alg"] for each in component["hashes"]} == {"SHA-256"}
-        assert {each["content"] for each in component["hashes"]} == PINS[name].hashes
+        assert {each["content"] for each in component["hashes"]} == pin.hashes
+
+
+def test_the_consoles_script_is_a_component_with_the_hash_of_its_package(document: Any) -> None:
+    [script] = [each for each in document["components"] if each["name"] == "htmx.org"]
+    locked = json.loads(sbom.SCRIPTS.read_text())["packages"]["node_modules/htmx.org"]
+
+    [stated] = script["hashes"]
+    assert script["purl"] == f"pkg:npm/htmx.org@{locked['version']}"
+    assert stated["alg"] == "SHA-512"
+    assert b64encode(bytes.fromhex(stated["content"])).decode() == locked["integrity"][7:]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +85,7 @@ def test_every_component_is_reached_from_the_program(document: Any) -> None:
         left = [each for ref in reached for each in needs[ref] if each not in reached]
 
     assert reached == needs.keys()
-    assert len(reached) == len(PINS) + 1
+    assert len(reached) == len(PINS) + 2
 
 
 def test_an_installation_that_differs_from_the_lock_is_refused(tmp_path: Path) -> None:

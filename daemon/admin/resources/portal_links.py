@@ -19,6 +19,10 @@ from daemon.store.database import Database
 from daemon.store.session import Connection
 
 CODE_BYTES = 24
+TOO_MANY = (
+    f"the tenant has {portal_links.MAX_VALID} valid links, the most that it may have: revoke some,"
+    " or wait until some expire"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,7 @@ class PortalLinks:
                 lifetime=timedelta(seconds=body.expires_in),
             )
             if link is None:
-                raise Problem(
-                    409,
-                    f"the tenant has {portal_links.MAX_VALID} valid links, the most that it may"
-                    " have: revoke some, or wait until some expire",
-                )
+                raise Problem(409, TOO_MANY)
             await request.audit.write(db, created=link.id, tenant_id=tenant_id)
         url = f"{self.console_url}/enter#{code}"
         return ApiResponse(
