@@ -1,10 +1,13 @@
 """What became of one event at one webhook, or at every webhook of its tenant."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from daemon.core.explanations.attempts import explain_attempts
 from daemon.core.explanations.settings import Question, explain_settings
+from daemon.core.matching.event_data import EventData
 from daemon.core.model.explanations import (
     ExplainedEvent,
     ExplainedWebhook,
@@ -57,12 +60,11 @@ class Explainer:
         webhook = await webhook_history.get(db, tenant_id, webhook_id)
         if webhook is None:
             return UnknownObject("webhook")
-        kept = await self.kept(db)
-        event = await explained_events.get(db, tenant_id, event_id)
-        explanation = await self._explain(db, event_id, event, webhook, kept)
-        if explanation is None:
-            return UnknownObject("event")
-        return ExplainedDelivery(event_id, event, webhook, explanation)
+        async with self._asked(db, tenant_id, event_id, [webhook_id]) as asked:
+            explanation = await _explain(asked, webhook)
+            if explanation is None:
+                return UnknownObject("event")
+            return ExplainedDelivery(event_id, asked.event, webhook, explanation)
 
     async def explain_everywhere(
         self, db: Connection, tenant_id: TenantId, event_id: EventId
@@ -70,37 +72,88 @@ class Explainer:
         """Explain a stored event at each webhook that its tenant has, or had lately."""
         present = await erasure_webhooks.list_ids(db, tenant_id)
         deleted = await webhook_history.deleted_ids(db, tenant_id, limit=MOST_DELETED)
-        explained = [
-            await self.explain(db, tenant_id, event_id, each) for each in (*present, *deleted)
-        ]
-        return [each for each in explained if isinstance(each, ExplainedDelivery)]
+        return await self.explain_at(db, tenant_id, event_id, [*present, *deleted])
+
+    async def explain_at(
+        self,
+        db: Connection,
+        tenant_id: TenantId,
+        event_id: EventId,
+        webhooks: Sequence[WebhookId],
+    ) -> list[ExplainedDelivery]:
+        """
+        Explain an event at each of these webhooks of which the tenant has, or had, something.
+
+        Raises MemoryBusyError as `EventDataReader` does.
+        """
+        explained = []
+        async with self._asked(db, tenant_id, event_id, webhooks) as asked:
+            for each in webhooks:
+                webhook = await webhook_history.get(db, tenant_id, each)
+                found = None if webhook is None else await _explain(asked, webhook)
+                if webhook is not None and found is not None:
+                    explained.append(ExplainedDelivery(event_id, asked.event, webhook, found))
+        return explained
 
     async def kept(self, db: Connection) -> Kept:
         """The database's time, and how long rows are kept."""
         return await explained_events.kept(db, deliveries=self.deliveries, events=self.events)
 
-    async def _explain(
+    @asynccontextmanager
+    async def _asked(
         self,
         db: Connection,
+        tenant_id: TenantId,
         event_id: EventId,
-        event: ExplainedEvent | None,
-        webhook: ExplainedWebhook,
-        kept: Kept,
-    ) -> Explanation | None:
-        """Explain; None if nothing is stored of the event at this webhook."""
-        attempts = await explained_events.attempts(db, event_id, webhook.id)
-        if attempts:
-            return explain_attempts(attempts, webhook, now=kept.now)
-        if event is None:
-            return None
-        waiting = await explained_events.waiting(db, event.tenant_id, webhook.id, [event_id])
-        state = waiting.get(event_id, Waiting.NO)
-        if not any(each.event_filters is not None for each in webhook.versions):
-            return await _from_settings(Question(event, webhook, None), state, kept)
-        async with self.reader.data_of(db, event.tenant_id, event_id) as data:
-            return await _from_settings(Question(event, webhook, data), state, kept)
+        webhooks: Sequence[WebhookId],
+    ) -> AsyncIterator["_AskedEvent"]:
+        """Read for the block what the explanations of one event have in common."""
+        kept = await self.kept(db)
+        event = await explained_events.get(db, tenant_id, event_id)
+        waiting: dict[WebhookId, Waiting] = {}
+        if event is not None:
+            waiting = await explained_events.waiting_at(db, tenant_id, event_id, webhooks)
+        async with AsyncExitStack() as lent:
+            yield _AskedEvent(db, event_id, event, kept, waiting, self.reader, lent)
 
 
-async def _from_settings(question: Question, waiting: Waiting, kept: Kept) -> Explanation:
-    steps = explain_settings(question, waiting=waiting, kept=kept)
+@dataclass(slots=True)
+class _AskedEvent:
+    """An event that is asked about, its data once they are needed."""
+
+    db: Connection
+    id: EventId
+    event: ExplainedEvent | None
+    kept: Kept
+    waiting: dict[WebhookId, Waiting]
+    reader: EventDataReader
+    lent: AsyncExitStack
+    _data: EventData | None = None
+    _is_read: bool = False
+
+    async def data(self, event: ExplainedEvent) -> EventData | None:
+        """The data of the event; None if they are larger than fan-out compares."""
+        if not self._is_read:
+            self._data = await self.lent.enter_async_context(
+                self.reader.data_of(self.db, event.tenant_id, event.id)
+            )
+            self._is_read = True
+        return self._data
+
+
+async def _explain(asked: _AskedEvent, webhook: ExplainedWebhook) -> Explanation | None:
+    """Explain; None if nothing is stored of the event at this webhook."""
+    attempts = await explained_events.attempts(asked.db, asked.id, webhook.id)
+    if attempts:
+        return explain_attempts(attempts, webhook, now=asked.kept.now)
+    event = asked.event
+    if event is None:
+        return None
+    has_filters = any(each.event_filters is not None for each in webhook.versions)
+    data = await asked.data(event) if has_filters else None
+    steps = explain_settings(
+        Question(event, webhook, data),
+        waiting=asked.waiting.get(webhook.id, Waiting.NO),
+        kept=asked.kept,
+    )
     return await TimeSlice(patient=True).run(steps)

@@ -18,6 +18,7 @@ from daemon.store.session import Connection
 
 MOST_ATTEMPTS = 200
 INBOX_SECONDS = 1
+NIL = UUID(int=0)
 TOO_LONG = object()
 
 GET_EVENT = """
@@ -115,6 +116,35 @@ async def waiting(
     rows = orjson.loads(found or "[]")
     return {
         EventId(UUID(each)): Waiting.TAKEN if taken else Waiting.NOT_TAKEN for each, taken in rows
+    }
+
+
+FIND_WAITING_AT = """
+    -- As FIND_WAITING, by webhook. The nil one stands for all of them.
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(webhook_id, leases > 0))
+      FROM (SELECT webhook_id, leases
+              FROM webhook_event_inbox
+             WHERE event_id = $1 AND tenant_id = $2 AND webhook_id = ANY ($3::uuid[])
+             LIMIT 1000) AS found
+"""
+
+
+async def waiting_at(
+    db: Connection, tenant_id: TenantId, event_id: EventId, webhooks: Sequence[WebhookId]
+) -> dict[WebhookId, Waiting]:
+    """Return for which of these webhooks an event is in the inbox, or may be; as `waiting`."""
+    asked = [NIL, *webhooks]
+    found = await within_seconds(
+        *(db, INBOX_SECONDS, FIND_WAITING_AT, event_id, tenant_id, asked), otherwise=TOO_LONG
+    )
+    if found is TOO_LONG:
+        return dict.fromkeys(webhooks, Waiting.UNKNOWN)
+    rows = {UUID(each): taken for each, taken in orjson.loads(found or "[]")}
+    states = {each: rows.get(each, rows.get(NIL)) for each in webhooks}
+    return {
+        each: Waiting.TAKEN if taken else Waiting.NOT_TAKEN
+        for each, taken in states.items()
+        if taken is not None
     }
 
 

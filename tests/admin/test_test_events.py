@@ -332,3 +332,24 @@ async def test_a_paused_webhook_can_be_tested(api: ApiClient, receiver: Receiver
     answer = await api.post(f"/api/webhooks/{created['id']}/test")
 
     assert answer.status == 200
+
+
+async def test_a_stored_event_is_sent_again_as_a_test(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    event = await app.event(tenant, {"order": 7}, type="order.paid")
+
+    status, result, webhook = await send_test(api, receiver.url, {"eventId": f"evt_{event.hex}"})
+
+    [request] = receiver.received
+    assert (status, result["eventType"], result["dataFrom"]) == (200, "order.paid", "event")
+    assert (request.event["type"], request.event["data"]) == ("order.paid", {"order": 7})
+    assert request.event["id"].startswith("evt_test_")
+    path = f"/api/webhooks/{webhook['id']}/test"
+    for body, expected in (
+        ({"eventId": str(await app.event(await app.tenant()))}, 404),
+        ({"eventId": str(event), "sample": True}, 422),
+        ({"eventId": "evt_1"}, 422),
+    ):
+        assert (await api.post(path, body)).status == expected
+    assert len(receiver.received) == 1

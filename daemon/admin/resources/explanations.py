@@ -4,13 +4,19 @@ from dataclasses import dataclass
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
-from daemon.admin.api.problems import Problem, not_found
+from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.resources.webhook_settings import usable_subscription
-from daemon.admin.views.explanations import explanation_response, preview_response
+from daemon.admin.views.explanations import (
+    explanation_response,
+    outcome_response,
+    preview_response,
+)
 from daemon.core.model.ids import EventId, WebhookId
 from daemon.explain.explainer import Explainer, UnknownObject
 from daemon.explain.filter_preview import preview_filter
+from daemon.store import explained_events
 from daemon.store.database import Database
+from daemon.store.event_webhooks import list_by_trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,42 @@ class Explanations:
                 raise not_found("webhook")
             raise Problem(404, "eventId: this tenant has no event with this id")
         return ApiResponse(200, explanation_response(explained))
+
+    @operation(
+        "GET /api/events/{id}/outcomes",
+        operation_id="listEventOutcomes",
+        tag="Events",
+        summary="Explain what became of an event at every webhook",
+        description=(
+            "What became of the event at a page of the tenant's webhooks, and why; what needs"
+            " attention comes first."
+        ),
+        query=schemas.EventOutcomesQuery,
+        id_of="event",
+        responses={200: ("A page of outcomes.", schemas.EventOutcomes)},
+    )
+    async def outcomes(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown event."""
+        query: schemas.EventOutcomesQuery = request.query
+        tenant_id, event_id = request.tenant_id, EventId(request.id)
+        async with self.database.connection() as db:
+            require_found(await explained_events.get(db, tenant_id, event_id), "event")
+            found = await list_by_trouble(
+                *(db, tenant_id, event_id),
+                after=None if query.after is None else WebhookId(query.after),
+                limit=query.limit + 1,
+                search=query.search,
+                for_operators=request.caller.is_operator,
+            )
+            page = [each.id for each in found[: query.limit]]
+            explained = await self.explainer.explain_at(db, tenant_id, event_id, page)
+        return ApiResponse(
+            200,
+            schemas.EventOutcomes(
+                outcomes=[outcome_response(each) for each in explained],
+                next=page[-1] if len(found) > query.limit else None,
+            ),
+        )
 
     @operation(
         "POST /api/filters/preview",

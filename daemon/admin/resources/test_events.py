@@ -9,7 +9,7 @@ import orjson
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
-from daemon.admin.api.problems import Problem, require_found
+from daemon.admin.api.problems import Problem, invalid_member, require_found
 from daemon.admin.resources.test_event_limit import TestEventLimit
 from daemon.admin.views.test_events import TestEvent, failed_test_members, test_event_response
 from daemon.core.event_types import closest_event_type
@@ -69,7 +69,7 @@ class TestEvents:
             async with self.database.connection() as db:
                 found = await webhooks.get(db, tenant_id, WebhookId(request.id))
             webhook = require_found(found, "webhook")
-            event = await self._event_for(webhook, _wanted(request.body, webhook))
+            event = await self._event_for(webhook, request.body)
             attempted = await self.attempts.attempt(
                 _claim(webhook, event), public_id=event.message_id
             )
@@ -79,16 +79,28 @@ class TestEvents:
                 owner=request.tenant_id,
             )
 
-    async def _event_for(
-        self, webhook: WebhookEntry, wanted: schemas.TestEventRequest
-    ) -> TestEvent:
+    async def _event_for(self, webhook: WebhookEntry, asked: schemas.TestEventRequest) -> TestEvent:
         message_id = public_test_id(uuid4())
+        if asked.event_id is not None:
+            if asked.model_fields_set != {"event_id"}:
+                raise invalid_member("eventId", "goes with no other member")
+            return await self._copy_of(webhook.tenant_id, EventId(asked.event_id), message_id)
+        wanted = _wanted(asked, webhook)
         stored = None if wanted.sample else await self._latest(webhook.tenant_id, wanted)
         if stored is not None and stored.data is not None:
             return TestEvent(message_id, wanted.event_type, stored.data, "event", note=None)
         sample = orjson.dumps(any_sample_data(wanted.event_type)).decode()
         note = _note(wanted, stored, known=names_for_scope(webhook.scope))
         return TestEvent(message_id, wanted.event_type, sample, "sample", note=note)
+
+    async def _copy_of(self, tenant_id: TenantId, event_id: EventId, message_id: str) -> TestEvent:
+        """Raises Problem: 404 for an unknown event, 422 for one that is too large."""
+        async with self.database.connection() as db:
+            found = await stored_events.get_event(db, tenant_id, event_id, most_bytes=MATCHED_BYTES)
+        stored = require_found(found, "event")
+        if stored.data is None:
+            raise invalid_member("eventId", "the data of this event are too large to be sent")
+        return TestEvent(message_id, stored.type, stored.data, "event", note=None)
 
     async def _latest(
         self, tenant_id: TenantId, wanted: schemas.TestEventRequest

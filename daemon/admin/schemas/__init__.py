@@ -26,6 +26,9 @@ from daemon.admin.schemas.events import (
 )
 from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
 from daemon.admin.schemas.explanations import (
+    EventOutcome,
+    EventOutcomes,
+    EventOutcomesQuery,
     ExplainQuery,
     Explanation,
     FilterPreview,
@@ -102,6 +105,9 @@ __all__ = [
     "EventFacets",
     "EventFilters",
     "EventList",
+    "EventOutcome",
+    "EventOutcomes",
+    "EventOutcomesQuery",
     "EventType",
     "EventTypeList",
     "EventsQuery",

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from daemon.admin.schemas.base import RequestModel, ResponseModel
 from daemon.admin.schemas.cursor import CursorField
 from daemon.admin.schemas.event_filters import EventFilters
-from daemon.admin.schemas.fields import EventTypePatterns
+from daemon.admin.schemas.fields import EventTypePatterns, Text
 from daemon.admin.schemas.timestamps import Timestamp
 from daemon.core.wire.event_ids import parse_event_id
 
@@ -103,6 +103,33 @@ class Explanation(ResponseModel):
     """Why the last attempt failed."""
     delivery_ids: list[UUID]
     """The attempts that tell, the latest first."""
+
+
+class EventOutcomesQuery(RequestModel):
+    """The page of webhooks at which an event is explained."""
+
+    limit: Annotated[int, Field(ge=1, le=50)] = 25
+    after: UUID | None = None
+    """`next` of the previous page."""
+    search: Annotated[Text, Field(max_length=255)] | None = None
+    """A part of the webhook's name or URL, in any case."""
+
+
+class EventOutcome(Explanation):
+    """What became of an event at one of the tenant's webhooks, and why."""
+
+    webhook_name: str
+
+
+class EventOutcomes(ResponseModel):
+    """
+    What became of an event at a page of webhooks: first where all attempts failed, then where one
+    is to come, where none is stored, and where it was delivered; each by name.
+    """
+
+    outcomes: list[EventOutcome]
+    next: UUID | None
+    """The value of `after` for the next page; null on the last page."""
 
 
 class FilterPreviewRequest(RequestModel):

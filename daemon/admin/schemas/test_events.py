@@ -6,6 +6,7 @@ from pydantic import Field
 
 from daemon.admin.schemas.base import RequestModel, ResponseModel
 from daemon.admin.schemas.exchanges import ReceivedResponse, SentRequest, Timing
+from daemon.admin.schemas.explanations import EventIdField
 from daemon.admin.schemas.fields import Text
 from daemon.core.event_types import EVENT_TYPE_NAMES
 from daemon.core.operational_event_types import OPERATIONAL_TYPE_NAMES
@@ -33,6 +34,8 @@ class TestEventRequest(RequestModel):
     contact_id: Annotated[Text, Field(max_length=320)] | None = None
     sample: bool = False
     """Send sample data even if a stored event matches."""
+    event_id: EventIdField | None = None
+    """The stored event whose type and data to send; no other member goes with it."""
 
 
 class TestEventResult(ResponseModel):

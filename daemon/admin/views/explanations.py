@@ -1,5 +1,7 @@
 """Explanations, previews and undelivered events in responses."""
 
+from typing import Any
+
 from daemon.admin import schemas
 from daemon.core.matching.mismatch import ConditionMismatch, Mismatch, TypeMismatch
 from daemon.core.model.explanations import Explanation
@@ -12,21 +14,12 @@ from daemon.explain.filter_preview import FilterPreview, PreviewedEvent
 
 def explanation_response(explained: ExplainedDelivery) -> schemas.Explanation:
     """Show what became of an event at a webhook."""
-    told = explained.explanation
-    return schemas.Explanation(
-        event_id=explained.event_id,
-        message_id=public_event_id(explained.event_id),
-        webhook_id=explained.webhook.id,
-        received_at=None if explained.event is None else explained.event.at,
-        outcome=told.outcome.value,
-        reason=told.reason,
-        mismatch=_mismatch(told.mismatch),
-        pause=_pause(told),
-        pending=_pending(told),
-        at=told.since,
-        error=told.error and escape(told.error),
-        delivery_ids=list(told.deliveries),
-    )
+    return schemas.Explanation(**_members(explained))
+
+
+def outcome_response(explained: ExplainedDelivery) -> schemas.EventOutcome:
+    """Show what became of an event at one of several webhooks."""
+    return schemas.EventOutcome(**_members(explained), webhook_name=explained.webhook.name)
 
 
 def preview_response(preview: FilterPreview) -> schemas.FilterPreview:
@@ -50,6 +43,24 @@ def undelivered_response(event: UndeliveredEvent) -> schemas.UndeliveredEvent:
         outcome=event.explanation.outcome.value,
         reason=event.explanation.reason,
     )
+
+
+def _members(explained: ExplainedDelivery) -> dict[str, Any]:
+    told = explained.explanation
+    return {
+        "event_id": explained.event_id,
+        "message_id": public_event_id(explained.event_id),
+        "webhook_id": explained.webhook.id,
+        "received_at": None if explained.event is None else explained.event.at,
+        "outcome": told.outcome.value,
+        "reason": told.reason,
+        "mismatch": _mismatch(told.mismatch),
+        "pause": _pause(told),
+        "pending": _pending(told),
+        "at": told.since,
+        "error": told.error and escape(told.error),
+        "delivery_ids": list(told.deliveries),
+    }
 
 
 def _previewed(previewed: PreviewedEvent) -> schemas.PreviewedEvent:
