@@ -70,7 +70,7 @@ async def test_the_commands_of_the_guide_answer_a_customer_s_questions(
             return orjson.loads(await text())
 
         everywhere = await text()
-        by_command, over_http = await answer(), await answer()
+        by_command, over_http, outcomes = await answer(), await answer(), await answer()
         listed, webhook, shown_event = await text(), await text(), await text()
         delivery = await answer()
         undelivered, preview = await answer(), await answer()
@@ -80,6 +80,7 @@ async def test_the_commands_of_the_guide_answer_a_customer_s_questions(
     assert f"{other}  a webhook  delivered" in everywhere
     assert by_command == over_http
     assert by_command["mismatch"]["found"] == ["new"]
+    assert [each["outcome"] for each in outcomes["outcomes"]] == ["filtered", "delivered"]
     assert {line.split()[0] for line in listed.splitlines()} == {"ID", str(picky), str(other)}
     assert "state" in webhook
     assert str(sent["id"]) in shown_event
