@@ -43,6 +43,14 @@ def accepted_hosts(config: Config) -> list[str]:
     return [*config.admin.allowed_hosts, *([] if public_host is None else [public_host])]
 
 
+def public_addresses(config: Config) -> list[str]:
+    """Where requests come from, as customers write it into a firewall."""
+    return [
+        str(each.network_address if each.num_addresses == 1 else each)
+        for each in config.egress.public_addresses
+    ]
+
+
 def webhook_limits(config: Config) -> WebhookLimits:
     """How many webhooks a tenant may have over the API."""
     return WebhookLimits(config.limits.webhooks_per_tenant, config.limits.webhooks_per_host)

@@ -153,6 +153,9 @@ class Egress(Section):
     proxy: Annotated[SecretStr, secret_url("http", needs_host=True)] | None = None
     """http://user:password@host:port of an HTTP proxy (CONNECT) for all requests; None: direct."""
 
+    public_addresses: tuple[Network, ...] = ()
+    """Addresses or networks from which requests reach customers, shown to them."""
+
 
 class Limits(Section):
     """What tenants may create over the API; rows that the application inserts are served anyway."""

@@ -18,11 +18,18 @@ from daemon.admin.api.peer import peer_of
 from daemon.admin.console.console_app import PREFIX, ConsoleSettings, add_console
 from daemon.admin.console.sessions import Sessions
 from daemon.admin.pages import email_confirmation, webhook_page
+from daemon.admin.resources.delivery_settings import DeliverySettings
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.routes import api_routes
 from daemon.admin.server.api_app import add_api
 from daemon.config import Config
-from daemon.config.policies import accepted_hosts, allowed_recipients, egress_policy, webhook_limits
+from daemon.config.policies import (
+    accepted_hosts,
+    allowed_recipients,
+    egress_policy,
+    public_addresses,
+    webhook_limits,
+)
 from daemon.core.model.ids import TenantId, TokenId
 from daemon.explain.event_data import EventDataReader
 from daemon.explain.explainer import Explainer
@@ -98,6 +105,20 @@ def _routes(parts: ApiParts, access: Access) -> list[Route]:
         ),
         counts=components.counts,
         console_url=_public_url(config) + PREFIX,
+        delivery_settings=_delivery_settings(config),
+    )
+
+
+def _delivery_settings(config: Config) -> DeliverySettings:
+    delivery = config.delivery
+    return DeliverySettings(
+        timeout=delivery.timeout,
+        schedule=delivery.retry_schedule,
+        schedules=delivery.retry_schedules,
+        failing_after=delivery.failing_after,
+        pause_after=delivery.pause_after,
+        max_body_bytes=delivery.max_body_bytes,
+        public_addresses=public_addresses(config),
     )
 
 

@@ -59,6 +59,7 @@ OPERATIONS = [
         explainer=UNUSED,
         counts=UNUSED,
         console_url="http://127.0.0.1/console",
+        delivery_settings=UNUSED,
     )
 ]
 HOUR = timedelta(hours=1)

@@ -36,7 +36,8 @@ CALLS = {
     "POST /api/webhooks/{id}/retry-failed", "POST /api/replays", "GET /api/replays/{id}",
     "POST /api/replays/{id}/cancel",
     "POST /api/replays/{id}/retry-failed", "GET /api/events", "GET /api/events/{id}",
-    "GET /api/events/facets", "GET /api/events/{id}/outcomes",
+    "GET /api/events/facets", "GET /api/events/fields", "GET /api/delivery-settings",
+    "GET /api/events/{id}/outcomes",
     "GET /api/event-types", "POST /api/tenant-tokens", "GET /api/webhooks/{id}/replays",
     "GET /api/tenant-tokens", "DELETE /api/tenant-tokens/{id}", "GET /api/audit",
 }  # fmt: skip

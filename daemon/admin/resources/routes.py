@@ -8,6 +8,8 @@ from daemon.admin.api.operation import Route, routes_of
 from daemon.admin.resources.audit_records import AuditRecords
 from daemon.admin.resources.deliveries import Deliveries
 from daemon.admin.resources.delivery_search import DeliverySearch
+from daemon.admin.resources.delivery_settings import DeliverySettings
+from daemon.admin.resources.event_fields import EventFields
 from daemon.admin.resources.event_types import EventTypes
 from daemon.admin.resources.events import Events
 from daemon.admin.resources.explanations import Explanations
@@ -51,6 +53,7 @@ def api_routes(
     explainer: Explainer,
     counts: UndeliveredCounts,
     console_url: str,
+    delivery_settings: DeliverySettings,
 ) -> list[Route]:
     """
     Make every resource, and collect the operations that its methods declare.
@@ -60,6 +63,7 @@ def api_routes(
     replay_starter = ReplayStarter(database, offload, kept_for=deliveries_kept_for)
     resources = (
         Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy), offload, schedules),
+        delivery_settings,
         WebhookDeletion(database),
         WebhookActivation(database, vault, emails, schedules),
         WebhookProbe(database),
@@ -68,6 +72,7 @@ def api_routes(
         TestEvents(database, attempts, offload),
         DeliverySearch(database),
         Deliveries(database, offload),
+        EventFields(database),
         Events(database),
         EventTypes(),
         Explanations(database, explainer),

@@ -27,6 +27,10 @@ class WebhookQuota:
     async def check_new(self, db: Connection, tenant_id: TenantId, url: str) -> None:
         """Raises Problem (409) if the tenant may not have one more webhook, or not at this host."""
         await webhook_limits.lock(db, tenant_id)
+        await self.count_new(db, tenant_id, url)
+
+    async def count_new(self, db: Connection, tenant_id: TenantId, url: str) -> None:
+        """Likewise, without a lock: another request may create one meanwhile."""
         if self.limits.per_tenant:
             count = await webhook_limits.count_of_tenant(db, tenant_id)
             if count >= self.limits.per_tenant:

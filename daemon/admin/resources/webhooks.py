@@ -28,12 +28,14 @@ from daemon.admin.resources.webhook_settings import (
 from daemon.admin.resources.webhook_stats import summaries
 from daemon.admin.views.webhooks import (
     created_webhook_response,
+    type_warnings,
     webhook_response,
     webhooks_response,
 )
+from daemon.core.model.delivery_options import DEFAULT_OPTIONS
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.operational_events import WebhookScope
-from daemon.core.model.webhooks import WebhookEntry
+from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
@@ -62,10 +64,17 @@ class Webhooks:
         operation_id="createWebhook",
         tag="Webhooks",
         summary="Create a webhook",
-        description="A tenant may have a limited number of webhooks, in all and at one host.",
+        description=(
+            "A tenant may have a limited number of webhooks, in all and at one host. `dryRun` only"
+            " checks the settings."
+        ),
         body=schemas.CreateWebhookRequest,
-        responses={201: ("The webhook. Its secret is shown only once.", schemas.CreatedWebhook)},
+        responses={
+            200: ("Dry run: the settings can be used.", schemas.WebhookCheck),
+            201: ("The webhook. Its secret is shown only once.", schemas.CreatedWebhook),
+        },
         problems=(409, 429),
+        dry_run=True,
         links={
             "retrieve": Link("retrieveWebhook"),
             "update": Link("updateWebhook"),
@@ -88,6 +97,8 @@ class Webhooks:
             body.client_certificate, self.offload, tenant_id=request.tenant_id
         )
         secrets = new_secrets(body, secret, self.vault, client=client)
+        if body.dry_run:
+            return await self._checked(request, settings, given, scope=scope)
         try:
             locks = _locks(request.tenant_id, given.keys() | {"endpoint_url"})
             async with self.database.locked(*locks) as db:
@@ -105,6 +116,24 @@ class Webhooks:
             *(webhook, self.vault, self.emails.allowed), schedules=self.schedules, secret=secret
         )
         return ApiResponse(201, shown)
+
+    async def _checked(
+        self,
+        request: ApiRequest,
+        settings: WebhookSettings,
+        given: Mapping[str, Any],
+        *,
+        scope: WebhookScope | None,
+    ) -> ApiResponse:
+        """Check what else could be wrong with a new webhook. Raises Problem as `create` does."""
+        changed_options(given, DEFAULT_OPTIONS, schedules=self.schedules)
+        async with self.database.connection() as db:
+            if await tenants.exists(db, request.tenant_id) is False:
+                raise not_found("tenant")
+            if scope is not WebhookScope.OPERATOR:
+                await self.quota.count_new(db, request.tenant_id, settings.endpoint_url)
+        warnings = list(type_warnings(settings, scope or WebhookScope.EVENTS))
+        return ApiResponse(200, schemas.WebhookCheck(warnings=warnings))
 
     @operation(
         "GET /api/webhooks",

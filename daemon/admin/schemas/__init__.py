@@ -11,6 +11,7 @@ from daemon.admin.schemas.deliveries import (
     DeliverySearchQuery,
     RetryStarted,
 )
+from daemon.admin.schemas.delivery_settings import DeliverySettings
 from daemon.admin.schemas.event_filters import EventFilters
 from daemon.admin.schemas.events import (
     CampaignFacet,
@@ -18,6 +19,8 @@ from daemon.admin.schemas.events import (
     Event,
     EventDetail,
     EventFacets,
+    EventField,
+    EventFieldList,
     EventList,
     EventsQuery,
     EventType,
@@ -75,6 +78,7 @@ from daemon.admin.schemas.webhooks import (
     ListedWebhook,
     UpdateWebhookRequest,
     Webhook,
+    WebhookCheck,
     WebhookList,
     WebhooksQuery,
 )
@@ -100,9 +104,12 @@ __all__ = [
     "DeliveryList",
     "DeliverySearchPage",
     "DeliverySearchQuery",
+    "DeliverySettings",
     "Event",
     "EventDetail",
     "EventFacets",
+    "EventField",
+    "EventFieldList",
     "EventFilters",
     "EventList",
     "EventOutcome",
@@ -152,6 +159,7 @@ __all__ = [
     "UndeliveredQuery",
     "UpdateWebhookRequest",
     "Webhook",
+    "WebhookCheck",
     "WebhookList",
     "WebhookStats",
     "WebhooksQuery",

@@ -100,6 +100,25 @@ class EventFacets(ResponseModel):
     """How many of the newest events were looked at: up to 2,000, fewer if they are large."""
 
 
+class EventField(ResponseModel):
+    """A field of recent events."""
+
+    path: str
+    """The dotted path, as filters name it."""
+    count: int
+    """How many events have it."""
+    values: list[Any]
+    """Up to five of its values, the most frequent first; long texts are left out."""
+
+
+class EventFieldList(ResponseModel):
+    """The fields that most of the newest events have, at most 100."""
+
+    fields: list[EventField]
+    looked: int
+    """How many of the newest events were looked at: up to 100."""
+
+
 class EventType(ResponseModel):
     """One of the 13 event types, or of the operational ones."""
 

@@ -78,6 +78,15 @@ class CreateWebhookRequest(RequestModel):
     """The name of a schedule that the installation offers. Null is its default."""
     client_errors_final: bool = False
     """Whether a status of 400 to 499 ends the delivery, other than 408, 425 and 429."""
+    dry_run: bool = False
+    """Only check the settings; create nothing."""
+
+
+class WebhookCheck(ResponseModel):
+    """Settings that could be those of a webhook."""
+
+    warnings: list[str]
+    """Settings that are valid but perhaps not intended."""
 
 
 class UpdateWebhookRequest(RequestModel):

@@ -131,7 +131,7 @@ def _members(
             *_origin_warnings(secrets, vault),
             *odd_options(webhook.options, schedules),
             *_scope_warnings(webhook.scope),
-            *_type_warnings(settings, webhook.scope, suggestions=suggestions),
+            *type_warnings(settings, webhook.scope, suggestions=suggestions),
         ],
     }
 
@@ -159,7 +159,9 @@ def _scope_warnings(scope: str) -> Iterator[str]:
         yield f"scope: {escape(scope)} is none of {', '.join(WebhookScope)}: no event matches"
 
 
-def _type_warnings(settings: WebhookSettings, scope: str, *, suggestions: int) -> Iterator[str]:
+def type_warnings(
+    settings: WebhookSettings, scope: str, *, suggestions: int = MOST_SUGGESTIONS
+) -> Iterator[str]:
     """
     Say why no event can match, if so, and name the unknown event types.
 
