@@ -1,4 +1,9 @@
-"""JSON as a page shows it: indented, its parts marked for colours, digits as they were sent."""
+"""
+JSON as a page shows it: indented, its parts marked for colours, digits as they were sent.
+
+White space that is not in the text is within `<i>`, and the text's own within `<i class="o">`: a
+style sheet shows the one or the other, indented or exactly as it was sent.
+"""
 
 import re
 
@@ -11,47 +16,57 @@ MOST_CHARACTERS = 64 * 1024
 DEEPEST = 100
 TOKEN = re.compile(
     r"""(?P<string>"(?:[^"\\\x00-\x1f]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)"""
-    r"""|(?P<word>true|false|null)|(?P<open>[{\[])|(?P<close>[}\]])|(?P<mark>[,:])|(?P<space>\s+)"""
+    r"""|(?P<word>true|false|null)|(?P<open>[{\[])|(?P<close>[}\]])|(?P<mark>[,:])"""
+    r"""|(?P<space>[ \t\r\n]+)"""
 )
+# What a cut document may end with: a string without its end, or a part of a word.
+UNFINISHED = re.compile(r"""("(?:[^"\\\x00-\x1f]|\\.)*\\?|-|[a-z]{1,4})""")
 INDENT = "  "
+SPACE, AFTER_COLON = Markup('<i class="o">{}</i>'), Markup("<i> </i>")
 
 
-def shown_json(text: str) -> Markup:
+def shown_json(text: str, *, cut: bool = False) -> Markup:
     """
     Indent a JSON document and mark its keys, strings and numbers.
 
     Nothing is parsed into values: numbers keep their digits, objects the order and the number of
-    their members. Text that is no JSON, or too long, is shown as it is.
+    their members. Text that is no JSON, or too long, is shown as it is. One that is `cut` is the
+    beginning of a document.
     """
     if len(text) > MOST_CHARACTERS:
         return visible_lines(text)
-    tokens = _tokens(text)
+    tokens = _tokens(text, cut=cut)
     if tokens is None:
         return visible_lines(text)
     return Markup("").join(_laid_out(tokens))
 
 
-def _tokens(text: str) -> list[tuple[str, str]] | None:
-    """The kind and the text of each token, without spaces; None for what is no JSON."""
+def _tokens(text: str, *, cut: bool) -> list[tuple[str, str]] | None:
+    """The kind and the text of each token; None for what is no JSON."""
     tokens: list[tuple[str, str]] = []
     end = depth = 0
     while end < len(text):
         found = TOKEN.match(text, end)
         if found is None or found.lastgroup is None:
-            return None
+            if not (cut and tokens and UNFINISHED.fullmatch(text, end)):
+                return None
+            return [*tokens, ("unfinished", text[end:])]
         end, kind = found.end(), found.lastgroup
         depth += {"open": 1, "close": -1}.get(kind, 0)
         if not 0 <= depth <= DEEPEST:
             return None
-        if kind != "space":
-            tokens.append((kind, found[0]))
-    return tokens if tokens and depth == 0 else None
+        tokens.append((kind, found[0]))
+    return tokens if tokens and (depth == 0 or cut) else None
 
 
-def _laid_out(tokens: list[tuple[str, str]]) -> list[Markup]:
+def _laid_out(all_tokens: list[tuple[str, str]]) -> list[Markup]:
     out: list[Markup] = []
     depth = 0
+    tokens = [each for each in all_tokens if each[0] != "space"]
+    spaces = _spaces_before(all_tokens)
     for place, (kind, text) in enumerate(tokens):
+        if place in spaces:
+            out.append(SPACE.format(spaces[place]))
         before = tokens[place - 1] if place else ("", "")
         after = tokens[place + 1] if place + 1 < len(tokens) else ("", "")
         if kind == "close":
@@ -66,8 +81,22 @@ def _laid_out(tokens: list[tuple[str, str]]) -> list[Markup]:
         elif text == ",":
             out.append(_line(depth))
         elif text == ":":
-            out.append(Markup(" "))
+            out.append(AFTER_COLON)
+    if len(tokens) in spaces:
+        out.append(SPACE.format(spaces[len(tokens)]))
     return out
+
+
+def _spaces_before(all_tokens: list[tuple[str, str]]) -> dict[int, str]:
+    """The text's own white space, by the place of the token that follows."""
+    spaces: dict[int, str] = {}
+    place = 0
+    for kind, text in all_tokens:
+        if kind == "space":
+            spaces[place] = text
+        else:
+            place += 1
+    return spaces
 
 
 def _marked(kind: str, text: str, *, is_key: bool) -> Markup:
@@ -81,4 +110,4 @@ def _marked(kind: str, text: str, *, is_key: bool) -> Markup:
 
 
 def _line(depth: int) -> Markup:
-    return Markup("\n" + INDENT * depth)  # noqa: S704  spaces
+    return Markup("<i>\n" + INDENT * depth + "</i>")  # noqa: S704  spaces

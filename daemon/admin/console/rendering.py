@@ -15,9 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from daemon.admin.console import charts, csrf, times
 from daemon.admin.console.assets import Assets
+from daemon.admin.console.form_times import as_field
 from daemon.admin.console.form_token import new_form_token
 from daemon.admin.console.json_text import shown_json
+from daemon.admin.console.long_text import first_part
+from daemon.admin.console.url_query import with_query
 from daemon.admin.console.visible_text import visible, visible_lines
+from daemon.core.unprintable import escape
 
 if TYPE_CHECKING:
     from daemon.admin.console.page import PageRequest
@@ -55,6 +59,9 @@ class Renderer:
             "visible": visible,
             "visible_lines": visible_lines,
             "json": shown_json,
+            "first_part": first_part,
+            "escaped": escape,
+            "field_time": as_field,
             "ms": times.milliseconds,
             "span": times.span,
             "moment": times.moment,
@@ -62,6 +69,7 @@ class Renderer:
         self._templates.globals |= {
             "assets": assets,
             "root": root,
+            "with_query": with_query,
             "once": new_form_token,
             "sparkline": charts.sparkline,
             "timing_bar": charts.timing_bar,
