@@ -63,6 +63,12 @@ COLUMNS = f"""
            d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
            d.error_message, d.replay_id, {EXHAUSTED} AS exhausted"""
 
+SELECTED = f"""
+     WHERE ($4::text IS NULL OR d.event_type::text = $4)
+       AND ($5::text IS NULL OR d.status::text = CASE $5 WHEN 'exhausted' THEN 'failed' ELSE $5 END)
+       AND ($5 IS DISTINCT FROM 'exhausted' OR {EXHAUSTED})
+     ORDER BY d.attempted_at DESC, d.id DESC
+     LIMIT $9"""
 LIST_FOR_WEBHOOK = f"""
     SELECT {COLUMNS}
       FROM (SELECT *
@@ -73,35 +79,50 @@ LIST_FOR_WEBHOOK = f"""
                AND attempted_at >= coalesce($6, '-infinity'::timestamptz)
                AND attempted_at < coalesce($7, 'infinity'::timestamptz)
              ORDER BY attempted_at DESC, id DESC
-             LIMIT $8) AS d
-     WHERE ($4::text IS NULL OR d.event_type::text = $4)
-       AND ($5::text IS NULL OR d.status::text = CASE $5 WHEN 'exhausted' THEN 'failed' ELSE $5 END)
-       AND ($5 IS DISTINCT FROM 'exhausted' OR {EXHAUSTED})
-     ORDER BY d.attempted_at DESC, d.id DESC
-     LIMIT $9
+             LIMIT $8) AS d{SELECTED}
+"""  # noqa: S608  made of constants only
+LIST_OF_EVENT = f"""
+    SELECT {COLUMNS}
+      FROM (SELECT *
+              FROM webhook_deliveries
+             -- A range of keys, because only one index can serve that.
+             WHERE (event_id, webhook_id) >= ($10::uuid, $1) AND (event_id, webhook_id) <= ($10, $1)
+               AND (attempted_at, id) < ($2, $3)
+               AND attempted_at >= coalesce($6, '-infinity'::timestamptz)
+               AND attempted_at < coalesce($7, 'infinity'::timestamptz)
+             LIMIT $8) AS d{SELECTED}
 """  # noqa: S608  made of constants only
 FIND_LAST_READ = find_last_row_read("webhook_deliveries", owner="webhook_id", time="attempted_at")
 
 
 async def list_for_webhook(
-    db: Connection, webhook_id: WebhookId, selected: ListFilter, *, before: Cursor, limit: int
+    db: Connection,
+    webhook_id: WebhookId,
+    selected: ListFilter,
+    *,
+    before: Cursor,
+    limit: int,
+    event_id: EventId | None = None,
 ) -> tuple[list[Attempt], Cursor | None]:
     """
     Return a page of a webhook's attempts, newest first, and the cursor of the next page.
+
+    With `event_id`, those of this event only.
 
     The cursor is None after the last page. A page may be short, even empty, and not be the last:
     at most MAX_ROWS_READ rows are read for it. The caller has checked the webhook's tenant.
     """
     rows = await db.fetch(
-        LIST_FOR_WEBHOOK,
+        LIST_FOR_WEBHOOK if event_id is None else LIST_OF_EVENT,
         *(webhook_id, before.at, before.id),
         *(selected.type, selected.status, selected.since, selected.until),
         *(listing.MAX_ROWS_READ, limit + 1),
+        *([] if event_id is None else [event_id]),
     )
     found = [attempt_entry(row) for row in rows[:limit]]
     if len(rows) > limit:
         return found, Cursor(rows[limit - 1]["attempted_at"], rows[limit - 1]["id"])
-    if selected.type is None and selected.status is None:
+    if event_id is not None or (selected.type is None and selected.status is None):
         return found, None
     return found, await last_row_read(db, FIND_LAST_READ, webhook_id, selected, before=before)
 

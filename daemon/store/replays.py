@@ -7,10 +7,11 @@ carries it on.
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter, replay_filter_for
-from daemon.core.model.cursor import LAST_ID, cursor_before
+from daemon.core.model.cursor import LAST_ID, Cursor, cursor_before
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import (
     CountedReplay,
@@ -146,7 +147,7 @@ GET_REPLAYS = """
               FROM webhook_replay_results
              WHERE replay_id = r.id) AS ended
      WHERE r.id = ANY ($1::uuid[]) AND ($2::uuid IS NULL OR r.tenant_id = $2)
-     ORDER BY r.created_at DESC
+     ORDER BY r.created_at DESC, r.id DESC
 """
 
 
@@ -160,17 +161,52 @@ async def get(db: Connection, tenant_id: TenantId | None, replay_id: ReplayId) -
     return None if row is None else _replay(row)
 
 
-FIND_NEWEST = """
-    SELECT id FROM webhook_replays WHERE webhook_id = $1 ORDER BY created_at DESC LIMIT $2
+FIND_PAGE = """
+    -- A tenant has few webhooks; each one's newest replays come from an index.
+    SELECT r.id, r.created_at
+      FROM webhooks AS w
+     CROSS JOIN LATERAL (
+            SELECT id, created_at
+              FROM webhook_replays
+             WHERE webhook_id = w.id AND created_at <= $3 AND (created_at, id) < ($3, $4)
+             ORDER BY created_at DESC, id DESC
+             LIMIT $5) AS r
+     WHERE w.tenant_id = $1 AND ($2::uuid IS NULL OR w.id = $2)
+       AND ($6 OR w.scope::text <> 'operator')
+     ORDER BY r.created_at DESC, r.id DESC
+     LIMIT $5
 """
 
 
-async def list_for(
-    db: Connection, tenant_id: TenantId | None, webhook_id: WebhookId, *, limit: int = 50
-) -> list[Replay]:
-    """Return a webhook's replays, newest first; none if it belongs to another tenant."""
-    newest = [row["id"] for row in await db.fetch(FIND_NEWEST, webhook_id, limit)]
-    return [_replay(row) for row in await db.fetch(GET_REPLAYS, newest, tenant_id, LAST_ID)]
+async def list_page(
+    db: Connection,
+    tenant_id: TenantId,
+    *,
+    webhook_id: WebhookId | None = None,
+    before: Cursor,
+    limit: int,
+    for_operators: bool = True,
+) -> tuple[list[Replay], Cursor | None]:
+    """
+    Return a page of replays, newest first, and the cursor of the next page: of a webhook, or of all
+    webhooks of the tenant. Unless it is `for_operators`, those of operators' webhooks are left out.
+    """
+    keys = await db.fetch(
+        FIND_PAGE, tenant_id, webhook_id, before.at, before.id, limit + 1, for_operators
+    )
+    page = keys[:limit]
+    rows = await db.fetch(GET_REPLAYS, [row["id"] for row in page], tenant_id, LAST_ID)
+    following = Cursor(page[-1]["created_at"], page[-1]["id"]) if len(keys) > limit else None
+    return [_replay(row) for row in rows], following
+
+
+FIND_CURSOR = "SELECT created_at FROM webhook_replays WHERE id = $1 AND tenant_id = $2"
+
+
+async def cursor_of(db: Connection, tenant_id: TenantId, replay_id: UUID) -> Cursor | None:
+    """Return the cursor of the page that follows this replay; None if there is no such replay."""
+    at = await db.fetchval(FIND_CURSOR, replay_id, tenant_id)
+    return None if at is None else Cursor(at, replay_id)
 
 
 def _replay(row: Any) -> Replay:

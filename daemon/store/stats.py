@@ -49,8 +49,10 @@ COUNT = """
         SELECT webhook_id, minute, 100 + ended % 100, count FROM entry
     )
     SELECT webhook_id, cell,
-           pg_catalog.floor(extract(epoch FROM at - $3)::float8
-                            / extract(epoch FROM $5::interval)::float8)::int AS point,
+           CASE WHEN $7 OR cell < 100
+                THEN pg_catalog.floor(extract(epoch FROM at - $3)::float8
+                                      / extract(epoch FROM $5::interval)::float8)::int
+                ELSE 0 END AS point,
            pg_catalog.sum(count)::bigint AS count
       FROM cell
      GROUP BY webhook_id, cell, point
@@ -62,25 +64,33 @@ FIRST_BUCKET = 100  # cells below are kinds
 
 async def count(db: Connection, webhook_id: WebhookId, covered: StatsRange) -> CountedStats:
     """Return the counts of one webhook, point by point."""
-    counts, complete = await _count(db, [webhook_id], covered)
+    counts, complete = await _count(db, [webhook_id], covered, durations_by_point=True)
     return CountedStats(counts.get(webhook_id, {}), complete)
 
 
 async def count_each(
     db: Connection, webhook_ids: Sequence[WebhookId], covered: StatsRange
-) -> Mapping[WebhookId, StatsCounts]:
-    """Return the counts of some webhooks in a range of one point; those without any are missing."""
-    counts, _ = await _count(db, webhook_ids, covered)
-    return {webhook_id: points[0] for webhook_id, points in counts.items()}
+) -> Mapping[WebhookId, Mapping[int, StatsCounts]]:
+    """
+    Return the counts of some webhooks by the number of the point; those without any are missing.
+
+    Durations are not divided among the points: they all count in the first one.
+    """
+    counts, _ = await _count(db, webhook_ids, covered, durations_by_point=False)
+    return counts
 
 
 async def _count(
-    db: Connection, webhook_ids: Sequence[WebhookId], covered: StatsRange
+    db: Connection,
+    webhook_ids: Sequence[WebhookId],
+    covered: StatsRange,
+    *,
+    durations_by_point: bool,
 ) -> tuple[dict[WebhookId, dict[int, StatsCounts]], bool]:
     rows = await db.fetch(
         COUNT,
         *(webhook_ids, covered.unit // timedelta(minutes=1), covered.since, covered.until),
-        *(covered.width, MOST_BATCHES_READ),
+        *(covered.width, MOST_BATCHES_READ, durations_by_point),
     )
     cells: dict[WebhookId, dict[int, tuple[list[int], list[int]]]] = defaultdict(dict)
     batches = 0

@@ -114,25 +114,29 @@ async def get_for_update(
     return None if row is None else _entry(row)
 
 
-LIST_BY_NAME = f"""
+# What fails stands first, then what the daemon paused. A constant in the order by name alone.
+TROUBLE = """CASE WHEN NOT $7 OR is_active AND NOT is_failing THEN 2
+                 WHEN is_active THEN 0
+                 WHEN paused_reason IS NOT NULL THEN 1 ELSE 2 END"""
+LIST_PAGE = f"""
     SELECT {ENTRY}
       FROM webhooks AS w
      WHERE tenant_id = $1 AND ($6 OR scope::text <> 'operator')
        AND ($2::uuid IS NULL
-            OR (name::text, id)
-             > (SELECT name::text, id FROM webhooks WHERE id = $2 AND tenant_id = $1))
+            OR ({TROUBLE}, name::text, id)
+             > (SELECT {TROUBLE}, name::text, id FROM webhooks WHERE id = $2 AND tenant_id = $1))
        AND ($4::text IS NULL
             OR $4 = CASE WHEN NOT is_active THEN 'paused' WHEN is_failing THEN 'failing'
                          ELSE 'active' END)
        AND ($5::text IS NULL
             OR strpos(lower(name::text), lower($5)) > 0
             OR strpos(lower(left(endpoint_url, {LONGEST_URL})), lower($5)) > 0)
-     ORDER BY name, id
+     ORDER BY {TROUBLE}, name, id
      LIMIT $3
 """  # noqa: S608  made of constants only
 
 
-async def list_by_name(
+async def list_page(
     db: Connection,
     tenant_id: TenantId,
     *,
@@ -140,15 +144,20 @@ async def list_by_name(
     limit: int,
     state: str | None = None,
     search: str | None = None,
+    trouble_first: bool = False,
     for_operators: bool = True,
 ) -> list[WebhookEntry]:
     """
     Return a page of a tenant's webhooks, by name; it begins behind the webhook `after`.
 
+    With `trouble_first`, those that fail precede those that the daemon paused, and these the rest.
+
     `state` is a WebhookState; `search` is a part of the name or of the URL, in any case. Unless it
     is `for_operators`, operators' webhooks are left out.
     """
-    rows = await db.fetch(LIST_BY_NAME, tenant_id, after, limit, state, search, for_operators)
+    rows = await db.fetch(
+        LIST_PAGE, tenant_id, after, limit, state, search, for_operators, trouble_first
+    )
     return [_entry(row) for row in rows]
 
 

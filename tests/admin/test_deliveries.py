@@ -17,7 +17,7 @@ from daemon.store import listing
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import SECRET, Application
 from tests.support.daemons import until
-from tests.support.deliveries import settled
+from tests.support.deliveries import insert_delivery, settled
 from tests.support.receiver import Receiver, Reply
 
 NO_RETRIES: dict[str, Any] = {"delivery": {"retry_schedule": []}}
@@ -363,3 +363,34 @@ async def test_the_13_event_types_and_the_operational_ones_are_listed_with_sampl
         *((each.name, True) for each in OPERATIONAL_TYPES),
     ]
     assert all(set(each["fields"]) <= set(each["sample"]) for each in types)
+
+
+async def test_the_attempts_of_one_event_are_listed_by_its_id(
+    api: ApiClient, app: Application, receiver: Receiver
+) -> None:
+    webhook = UUID((await api.create_webhook(receiver.url))["id"])
+    event = uuid4()
+    at = datetime(2025, 1, 2, tzinfo=UTC)
+    ids = [
+        await insert_delivery(
+            *(app, webhook),
+            event_id=event,
+            status="failed",
+            attempt_number=number,
+            attempted_at=at + timedelta(minutes=number),
+            next_retry_at=None,
+        )
+        for number in (1, 2, 3)
+    ]
+    await insert_delivery(app, webhook, attempted_at=at)
+    path = f"/api/webhooks/{webhook}/deliveries"
+
+    listed = (await api.get(path, eventId=event)).json
+    first = (await api.get(path, eventId=event, limit=2)).json
+    rest = (await api.get(path, eventId=event, before=first["next"])).json
+    exhausted = (await api.get(path, eventId=event, status="exhausted")).json
+
+    assert [each["id"] for each in listed["deliveries"]] == [str(each) for each in ids[::-1]]
+    assert listed["next"] is None
+    assert [each["id"] for each in rest["deliveries"]] == [str(ids[0])]
+    assert [each["id"] for each in exhausted["deliveries"]] == [str(ids[2])]

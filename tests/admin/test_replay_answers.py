@@ -159,3 +159,58 @@ async def test_what_was_given_up_in_a_replay_is_retried(
     assert second["ofReplayId"] == begun[0]
     assert (nothing.status, nothing.json) == (202, {"count": 0, "replayId": None})
     assert unknown.status == 404
+
+
+async def test_replays_of_all_webhooks_are_listed_page_by_page_newest_first(
+    api: ApiClient, app: Application, receiver: Receiver
+) -> None:
+    webhooks = [(await api.create_webhook(receiver.url))["id"] for _ in range(2)]
+    begun = []
+    for number in range(5):
+        body = {"webhookId": webhooks[number % 2], "from": f"2020-01-0{number + 1}T00:00:00Z"}
+        begun.append((await api.post("/api/replays", body)).json["id"])
+    other = api.as_tenant(await app.tenant())
+
+    first = (await api.get("/api/replays", limit=2)).json
+    second = (await api.get("/api/replays", limit=2, before=first["next"])).json
+    last = (await api.get("/api/replays", before=second["replays"][1]["id"])).json
+    of_one = (await api.get(f"/api/webhooks/{webhooks[0]}/replays", limit=2)).json
+    strange = await other.get("/api/replays", before=begun[0])
+
+    found = [[each["id"] for each in page["replays"]] for page in (first, second, last, of_one)]
+    newest = begun[::-1]
+    assert found == [newest[:2], newest[2:4], newest[4:], [begun[4], begun[2]]]
+    assert last["next"] is None
+    assert of_one["next"] is not None
+    assert (strange.status, (await other.get("/api/replays")).json["replays"]) == (404, [])
+
+
+async def test_a_replay_of_a_pause_sends_exactly_the_events_that_came_in_meanwhile(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    webhook = (await api.create_webhook(receiver.url))["id"]
+    assert (await api.get(f"/api/webhooks/{webhook}/pauses")).json == {"pauses": []}
+
+    async def delivered(count: int) -> bool:
+        return len(receiver.received) >= count
+
+    await app.event(tenant)
+    await until(lambda: delivered(1))
+    await api.post(f"/api/webhooks/{webhook}/pause")
+    missed = {f"evt_{(await app.event(tenant)).hex}" for _ in range(5)}
+    await until(lambda: nothing_in_the_inbox(app))
+    await api.post(f"/api/webhooks/{webhook}/resume")
+    await app.event(tenant)
+    await until(lambda: delivered(2))
+    [pause] = (await api.get(f"/api/webhooks/{webhook}/pauses")).json["pauses"]
+    body = {"webhookId": webhook, "from": pause["from"], "to": pause["to"]}
+    begun = (await api.post("/api/replays", body | {"onlyUndelivered": True})).json
+
+    shown = await ended(api, begun["id"])
+
+    assert (pause["by"], shown["total"], shown["delivered"]) == ("person", 5, 5)
+    assert {each.headers["webhook-id"] for each in receiver.received[2:]} == missed
+
+
+async def nothing_in_the_inbox(app: Application) -> bool:
+    return bool(await app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))

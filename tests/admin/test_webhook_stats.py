@@ -99,7 +99,7 @@ async def test_stats_agree_with_the_deliveries_that_are_stored(
     assert await app.db.fetchval("SELECT count(*) FROM webhook_deliveries WHERE too_large") == 1
     summary = {name: shown[name] for name in ("successRate", "delivered", "failed", "p95Ms")}
     listed = (await api.get("/api/webhooks", include="stats")).json["webhooks"]
-    assert [each["stats"] for each in listed] == [summary]
+    assert [each["stats"] for each in listed] == [summary | {"series": None}]
 
 
 async def test_a_test_event_is_not_counted(
@@ -126,6 +126,7 @@ async def test_stats_are_in_a_list_only_if_they_are_asked_for(api: ApiClient) ->
         "delivered": 0,
         "failed": 0,
         "p95Ms": None,
+        "series": None,
     }
 
 
@@ -182,3 +183,36 @@ async def test_another_tenant_s_webhook_has_no_stats(api: ApiClient, app: Applic
     answer = await api.get(f"/api/webhooks/{other}/stats")
 
     assert answer.status == 404
+
+
+async def test_a_list_has_the_hours_of_the_day_and_first_what_fails(
+    api: ApiClient, app: Application, receiver: Receiver
+) -> None:
+    names = ["Active", "Failing", "Paused by a person", "Paused for failures"]
+    ids = {name: (await api.create_webhook(receiver.url, name=name))["id"] for name in names}
+    await app.db.execute("UPDATE webhooks SET is_failing = name = 'Failing'")
+    await app.db.execute("UPDATE webhooks SET is_active = false WHERE name LIKE 'Paused%'")
+    await app.db.execute(
+        "UPDATE webhooks SET paused_reason = 'failures' WHERE name = 'Paused for failures'"
+    )
+    await app.db.execute(
+        "INSERT INTO webhook_stats (webhook_id, minutes, begins_at, cells, counts)"
+        " SELECT $1, 60, date_trunc('hour', now()) - n * interval '1 hour', '{0, 3, 105}',"
+        "        ARRAY[n, 1, n + 1]"
+        "   FROM generate_series(1, 3) AS n",
+        UUID(ids["Active"]),
+    )
+
+    first = (await api.get("/api/webhooks", sort="trouble", limit=2, include="hourly")).json
+    query = {"sort": "trouble", "include": "hourly", "after": first["next"]}
+    second = (await api.get("/api/webhooks", **query)).json
+
+    found = [each["name"] for each in first["webhooks"] + second["webhooks"]]
+    active = second["webhooks"][0]["stats"]
+    assert found == ["Failing", "Paused for failures", "Active", "Paused by a person"]
+    assert (active["delivered"], active["failed"]) == (6, 3)
+    hours = [(each["delivered"], each["failed"]) for each in active["series"]]
+    assert hours[-4:] == [(3, 1), (2, 1), (1, 1), (0, 0)]
+    assert len(hours) == 25
+    plain = (await api.get("/api/webhooks", include="stats")).json["webhooks"][0]["stats"]
+    assert plain == active | {"series": None}

@@ -134,7 +134,7 @@ async def test_counts_are_those_of_a_simple_model_whatever_is_folded_when(
     async with pool.connection() as db:
         each = await stats.count_each(db, [WebhookId(w) for w in webhooks], last_day(now()))
 
-    assert each == {webhook: expected(results, webhook) for webhook in webhooks}
+    assert each == {webhook: {0: expected(results, webhook)} for webhook in webhooks}
     assert await app.db.fetchval(BATCHES) == 0
 
 

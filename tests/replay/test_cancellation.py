@@ -3,6 +3,7 @@
 from collections import Counter
 from uuid import uuid4
 
+from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import ReplayStatus
 from daemon.replay.count import count_replay
@@ -103,6 +104,12 @@ async def test_the_replays_of_a_webhook_are_listed_newest_first(app: Application
     webhook = await app.webhook(tenant, "https://a.example")
     begun = [await start(app, request_for(webhook, since=YESTERDAY + n * HOUR)) for n in range(3)]
 
-    listed = await replays.list_for(app.db, TenantId(tenant), WebhookId(webhook), limit=2)
+    tenant_id, webhook_id = TenantId(tenant), WebhookId(webhook)
+    listed, following = await replays.list_page(
+        app.db, tenant_id, webhook_id=webhook_id, before=Cursor(), limit=2
+    )
+    assert following is not None
+    rest = await replays.list_page(app.db, tenant_id, before=following, limit=2)
 
     assert listed == [begun[2], begun[1]]
+    assert rest == ([begun[0]], None)

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.replays import ReplayStatus
 from daemon.replay import count as replay_count
@@ -172,7 +173,10 @@ async def test_other_tenants_events_and_webhooks_are_not_found(
             assert await count_replay(app.db, unknown, kept_for=KEPT_FOR) is None
         assert await replays.get(app.db, stranger, replay.id) is None
         assert await replays.cancel(app.db, stranger, replay.id) is None
-        assert await replays.list_for(app.db, stranger, WebhookId(webhook)) == []
+        listed = await replays.list_page(
+            app.db, stranger, webhook_id=WebhookId(webhook), before=Cursor(), limit=9
+        )
+        assert listed == ([], None)
 
     assert received(receiver) == sorted(public_ids(ours))
     assert receiver.at("/theirs") == []

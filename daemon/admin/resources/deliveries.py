@@ -9,7 +9,7 @@ from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.deliveries import delivery_detail_response, delivery_response
 from daemon.admin.views.events import MAX_DATA_BYTES
-from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.runtime.offload import Offload
 from daemon.store import attempts, retries, retry_lock, webhooks
 from daemon.store.database import Database
@@ -29,12 +29,12 @@ class Deliveries:
         tag="Deliveries",
         summary="List deliveries of a webhook",
         description="Newest first.",
-        query=schemas.DeliveriesQuery,
+        query=schemas.WebhookDeliveriesQuery,
         responses={200: ("A page of deliveries.", schemas.DeliveryList)},
     )
     async def list_page(self, request: ApiRequest) -> ApiResponse:
         """Raises Problem (404) for an unknown webhook or an unknown `before`."""
-        query: schemas.DeliveriesQuery = request.query
+        query: schemas.WebhookDeliveriesQuery = request.query
         webhook_id = WebhookId(request.id)
         selected = ListFilter(query.event_type, query.status, query.from_, query.to)
         async with self.database.connection() as db:
@@ -50,6 +50,7 @@ class Deliveries:
                 selected,
                 before=before,
                 limit=query.limit,
+                event_id=None if query.event_id is None else EventId(query.event_id),
             )
         return ApiResponse(
             200,

@@ -1,16 +1,19 @@
 """Replays: create, list, retrieve, cancel."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import require_found
+from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.resources.replay_starter import ReplayStarter
 from daemon.admin.views.replays import count_response, replay_response
 from daemon.core.model.ids import ReplayId, WebhookId
 from daemon.core.model.replays import ReplayRequest, ReplaySource
 from daemon.store import replays, webhooks
 from daemon.store.database import Database
+from daemon.store.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,28 @@ class Replays:
         summary="List replays of a webhook",
         description="Newest first.",
         query=schemas.ReplaysQuery,
-        responses={200: ("The newest replays.", schemas.ReplayList)},
+        responses={200: ("A page of replays.", schemas.ReplayList)},
     )
     async def list_newest(self, request: ApiRequest) -> ApiResponse:
-        """Raises Problem (404) for an unknown webhook."""
-        query: schemas.ReplaysQuery = request.query
-        tenant_id, webhook_id = request.tenant_id, WebhookId(request.id)
+        """Raises Problem (404) for an unknown webhook or an unknown `before`."""
+        webhook_id = WebhookId(request.id)
         async with self.database.connection() as db:
-            require_found(await webhooks.get(db, tenant_id, webhook_id), "webhook")
-            found = await replays.list_for(db, tenant_id, webhook_id, limit=query.limit)
-        return ApiResponse(
-            200, schemas.ReplayList(replays=[replay_response(each) for each in found])
-        )
+            require_found(await webhooks.get(db, request.tenant_id, webhook_id), "webhook")
+            return await _page(db, request, webhook_id)
+
+    @operation(
+        "GET /api/replays",
+        operation_id="listReplays",
+        tag="Replays",
+        summary="List replays of all webhooks",
+        description="Newest first.",
+        query=schemas.ReplaysQuery,
+        responses={200: ("A page of replays.", schemas.ReplayList)},
+    )
+    async def list_page(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown `before`."""
+        async with self.database.connection() as db:
+            return await _page(db, request, None)
 
     @operation(
         "GET /api/replays/{id}",
@@ -118,3 +131,23 @@ class Replays:
             )
             await request.audit.write(db)
         return ApiResponse(200, replay_response(replay))
+
+
+async def _page(db: Connection, request: ApiRequest, webhook_id: WebhookId | None) -> ApiResponse:
+    """A page of the replays of a webhook, or of all. Raises Problem (404) as `page_start` does."""
+    query: schemas.ReplaysQuery = request.query
+    before = await page_start(
+        query.before,
+        partial(replays.cursor_of, db, request.tenant_id),
+        absent="before: this tenant has no replay with this id",
+    )
+    found, following = await replays.list_page(
+        db,
+        request.tenant_id,
+        webhook_id=webhook_id,
+        before=before,
+        limit=query.limit,
+        for_operators=request.caller.is_operator,
+    )
+    shown = [replay_response(each) for each in found]
+    return ApiResponse(200, schemas.ReplayList(replays=shown, next=next_cursor(following)))

@@ -1,4 +1,4 @@
-"""Webhooks: pause and resume."""
+"""Webhooks: pause and resume, and the pauses there were."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -7,10 +7,12 @@ from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import require_found
 from daemon.admin.resources.notification_emails import NotificationEmails
+from daemon.admin.views.explanations import pause_response
 from daemon.admin.views.webhooks import webhook_response
+from daemon.core.explanations.settings import pauses
 from daemon.core.model.ids import WebhookId
 from daemon.secrets.encryption import Vault
-from daemon.store import webhooks
+from daemon.store import webhook_history, webhooks
 from daemon.store.database import Database
 
 
@@ -49,6 +51,26 @@ class WebhookActivation:
     async def resume(self, request: ApiRequest) -> ApiResponse:
         """Raises Problem (404) for an unknown webhook."""
         return await self._set_active(request, active=True)
+
+    @operation(
+        "GET /api/webhooks/{id}/pauses",
+        operation_id="listWebhookPauses",
+        tag="Webhooks",
+        summary="List pauses of a webhook",
+        description=(
+            "The latest first, as long as they are kept. A replay of a pause with"
+            " `onlyUndelivered` sends the events that came in meanwhile."
+        ),
+        responses={200: ("The pauses.", schemas.PauseList)},
+    )
+    async def list_pauses(self, request: ApiRequest) -> ApiResponse:
+        """Raises Problem (404) for an unknown webhook."""
+        webhook_id = WebhookId(request.id)
+        async with self.database.connection() as db:
+            require_found(await webhooks.get(db, request.tenant_id, webhook_id), "webhook")
+            webhook = await webhook_history.get(db, request.tenant_id, webhook_id)
+        found = [] if webhook is None else pauses(webhook)
+        return ApiResponse(200, schemas.PauseList(pauses=[pause_response(each) for each in found]))
 
     async def _set_active(self, request: ApiRequest, *, active: bool) -> ApiResponse:
         async with self.database.transaction() as db:

@@ -49,8 +49,11 @@ class WebhookStats:
 
 
 async def summaries(
-    db: Connection, webhook_ids: Sequence[WebhookId]
+    db: Connection, webhook_ids: Sequence[WebhookId], *, hourly: bool
 ) -> Mapping[WebhookId, schemas.StatsSummary]:
     """Summarize the last day of each of these webhooks, which are a page of a list."""
-    counts = await stats.count_each(db, webhook_ids, last_day(datetime.now(UTC)))
-    return {each: summary_response(counts.get(each)) for each in webhook_ids}
+    covered = last_day(datetime.now(UTC), hourly=hourly)
+    counts = await stats.count_each(db, webhook_ids, covered)
+    return {
+        each: summary_response(counts.get(each, {}), covered, hourly=hourly) for each in webhook_ids
+    }

@@ -141,7 +141,7 @@ class Webhooks:
         tag="Webhooks",
         summary="List webhooks",
         query=schemas.WebhooksQuery,
-        responses={200: ("A page of webhooks, sorted by name.", schemas.WebhookList)},
+        responses={200: ("A page of webhooks.", schemas.WebhookList)},
     )
     async def list_page(self, request: ApiRequest) -> ApiResponse:
         """Raises Problem (404) for an unknown tenant or an unknown `after`."""
@@ -153,20 +153,22 @@ class Webhooks:
                 place = await webhooks.get(db, tenant_id, after)
                 if place is None or is_hidden(place, request.caller):
                     raise Problem(404, "after: this tenant has no webhook with this id")
-            found = await webhooks.list_by_name(
+            found = await webhooks.list_page(
                 *(db, tenant_id),
                 after=after,
                 limit=query.limit + 1,
                 state=query.state,
                 search=query.search,
+                trouble_first=query.sort == "trouble",
                 for_operators=request.caller.is_operator,
             )
             # Without this check, a wrong X-Tenant-ID would look like a tenant without webhooks.
             if not found and await tenants.exists(db, tenant_id) is False:
                 raise not_found("tenant")
             page = found[: query.limit]
-            ids = [each.id for each in page if query.include == "stats"]
-            stats = await summaries(db, ids) if ids else {}
+            ids = [each.id for each in page if query.include is not None]
+            hourly = query.include == "hourly"
+            stats = await summaries(db, ids, hourly=hourly) if ids else {}
         next_id = str(page[-1].id) if len(found) > query.limit else None
         shown = await webhooks_response(
             *(page, self.vault, self.emails.allowed),

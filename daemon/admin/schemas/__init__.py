@@ -10,6 +10,7 @@ from daemon.admin.schemas.deliveries import (
     DeliverySearchPage,
     DeliverySearchQuery,
     RetryStarted,
+    WebhookDeliveriesQuery,
 )
 from daemon.admin.schemas.delivery_settings import DeliverySettings
 from daemon.admin.schemas.event_filters import EventFilters
@@ -38,6 +39,7 @@ from daemon.admin.schemas.explanations import (
     FilterPreviewRequest,
     Mismatch,
     Pause,
+    PauseList,
     PendingAttempt,
     PreviewedEvent,
     UndeliveredEvent,
@@ -62,7 +64,13 @@ from daemon.admin.schemas.replays import (
     TimeRange,
 )
 from daemon.admin.schemas.secret_rotation import RotatedSecret, RotateSecretRequest
-from daemon.admin.schemas.stats import StatsPoint, StatsQuery, StatsSummary, WebhookStats
+from daemon.admin.schemas.stats import (
+    HourlyPoint,
+    StatsPoint,
+    StatsQuery,
+    StatsSummary,
+    WebhookStats,
+)
 from daemon.admin.schemas.tenant_tokens import (
     CreatedTenantToken,
     CreateTenantTokenRequest,
@@ -124,9 +132,11 @@ __all__ = [
     "FieldError",
     "FilterPreview",
     "FilterPreviewRequest",
+    "HourlyPoint",
     "ListedWebhook",
     "Mismatch",
     "Pause",
+    "PauseList",
     "PendingAttempt",
     "PortalLink",
     "PortalLinkList",
@@ -160,6 +170,7 @@ __all__ = [
     "UpdateWebhookRequest",
     "Webhook",
     "WebhookCheck",
+    "WebhookDeliveriesQuery",
     "WebhookList",
     "WebhookStats",
     "WebhooksQuery",

@@ -63,6 +63,13 @@ class DeliveriesQuery(RequestModel):
     """The end of the time range, exclusive."""
 
 
+class WebhookDeliveriesQuery(DeliveriesQuery):
+    """The attempts of one webhook to list."""
+
+    event_id: UUID | None = None
+    """The event of which to list the attempts; it is the `eventId` of an attempt."""
+
+
 class DeliverySearchQuery(DeliveriesQuery):
     """The attempts to find among those of all webhooks."""
 

@@ -69,6 +69,12 @@ class Pause(ResponseModel):
     """When it was resumed; null if it still is paused."""
 
 
+class PauseList(ResponseModel):
+    """The pauses of a webhook, the latest first, as far as they are stored."""
+
+    pauses: list[Pause]
+
+
 class PendingAttempt(ResponseModel):
     """An attempt that is still to be made."""
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from daemon.admin.schemas.base import RequestModel, ResponseModel
+from daemon.admin.schemas.cursor import CursorField
 from daemon.admin.schemas.fields import EventTypePatterns
 from daemon.admin.schemas.timestamps import Timestamp
 
@@ -81,15 +82,19 @@ class Replay(ResponseModel):
 
 
 class ReplayList(ResponseModel):
-    """The replays of a webhook, newest first."""
+    """A page of replays, newest first."""
 
     replays: list[Replay]
+    next: str | None
+    """The value of `before` for the next page; null on the last page."""
 
 
 class ReplaysQuery(RequestModel):
-    """The number of replays to list."""
+    """The page of replays to list."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: CursorField | None = None
+    """`next` of the previous page, the id of a replay, or a time: older replays only."""
 
 
 class RetriesStarted(ResponseModel):

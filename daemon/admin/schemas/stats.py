@@ -72,6 +72,15 @@ class WebhookStats(ResponseModel):
     """False if some of the latest attempts are not counted yet."""
 
 
+class HourlyPoint(ResponseModel):
+    """The attempts of one hour."""
+
+    at: datetime
+    """When the hour begins."""
+    delivered: int
+    failed: int
+
+
 class StatsSummary(ResponseModel):
     """How the attempts of the last 24 hours went; since the full hour before."""
 
@@ -80,3 +89,5 @@ class StatsSummary(ResponseModel):
     delivered: int
     failed: int
     p95_ms: int | None
+    series: list[HourlyPoint] | None
+    """The hours, oldest first; null unless `include=hourly` asks for them."""

@@ -187,11 +187,11 @@ class ListedWebhook(Webhook):
     """A webhook in a list."""
 
     stats: StatsSummary | None
-    """Null unless `include=stats` asks for it."""
+    """Null unless `include` asks for it."""
 
 
 class WebhookList(ResponseModel):
-    """A page of webhooks, sorted by name."""
+    """A page of webhooks."""
 
     webhooks: list[ListedWebhook]
     next: str | None
@@ -204,8 +204,12 @@ class WebhooksQuery(RequestModel):
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     after: UUID | None = None
     """`next` of the previous page."""
-    include: Literal["stats"] | None = None
-    """`stats` adds how each webhook's attempts of the last 24 hours went."""
+    include: Literal["stats", "hourly"] | None = None
+    """
+    `stats` adds how each webhook's attempts of the last 24 hours went, `hourly` also hour by hour.
+    """
+    sort: Literal["name", "trouble"] = "name"
+    """`trouble`: first those that fail, then those that the daemon paused, then all others."""
     state: Literal["active", "failing", "paused"] | None = None
     search: Annotated[Text, Field(max_length=255)] | None = None
     """A part of the name or of the URL, in any case."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from daemon.admin import schemas
 from daemon.core.matching.mismatch import ConditionMismatch, Mismatch, TypeMismatch
-from daemon.core.model.explanations import Explanation
+from daemon.core.model.explanations import Explanation, Pause
 from daemon.core.model.undelivered import UndeliveredEvent
 from daemon.core.unprintable import escape
 from daemon.core.wire.event_ids import public_event_id
@@ -88,10 +88,13 @@ def _mismatch(mismatch: Mismatch | None) -> schemas.Mismatch | None:
             )
 
 
+def pause_response(pause: Pause) -> schemas.Pause:
+    """Show a pause."""
+    return schemas.Pause(by=pause.by, from_=pause.since, to=pause.until)
+
+
 def _pause(told: Explanation) -> schemas.Pause | None:
-    if told.pause is None:
-        return None
-    return schemas.Pause(by=told.pause.by, from_=told.pause.since, to=told.pause.until)
+    return None if told.pause is None else pause_response(told.pause)
 
 
 def _pending(told: Explanation) -> schemas.PendingAttempt | None:

@@ -1,6 +1,6 @@
 """Stats in responses: rates, percentiles, and a series of points."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from daemon.admin import schemas
 from daemon.core.model.stats import CountedStats, StatsCounts, StatsRange
@@ -35,15 +35,30 @@ def stats_response(
     )
 
 
-def summary_response(counts: StatsCounts | None) -> schemas.StatsSummary:
-    """Show a summary; `counts` is None for a webhook without attempts."""
-    found = counts or NOTHING
+def summary_response(
+    counts: Mapping[int, StatsCounts], covered: StatsRange, *, hourly: bool
+) -> schemas.StatsSummary:
+    """Show a summary of the counts by the number of the point, with the points if `hourly`."""
+    total = _sum(counts.values())
     return schemas.StatsSummary(
-        success_rate=_success_rate(found),
-        delivered=found.kinds[0],
-        failed=sum(found.kinds[1:]),
-        p95_ms=percentile_ms(found.buckets, 0.95),
+        success_rate=_success_rate(total),
+        delivered=total.kinds[0],
+        failed=sum(total.kinds[1:]),
+        p95_ms=percentile_ms(total.buckets, 0.95),
+        series=_hours(counts, covered) if hourly else None,
     )
+
+
+def _hours(counts: Mapping[int, StatsCounts], covered: StatsRange) -> list[schemas.HourlyPoint]:
+    return [
+        schemas.HourlyPoint(
+            at=covered.since + number * covered.width,
+            delivered=found.kinds[0],
+            failed=sum(found.kinds[1:]),
+        )
+        for number in range(covered.points)
+        for found in [counts.get(number, NOTHING)]
+    ]
 
 
 def _point(counts: StatsCounts, covered: StatsRange, number: int) -> schemas.StatsPoint:

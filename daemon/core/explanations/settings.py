@@ -113,6 +113,12 @@ def subscription_refusal(
     return None
 
 
+def pauses(webhook: ExplainedWebhook) -> list[Pause]:
+    """All known pauses of a webhook, the latest first."""
+    known = [_pause(webhook, each) for each in webhook.versions if not each.is_active]
+    return list(dict.fromkeys(reversed(known)))
+
+
 def _pause(webhook: ExplainedWebhook, version: WebhookVersion) -> Pause:
     """The whole pause that a version is part of: its filter may have been changed meanwhile."""
     place = webhook.versions.index(version)

@@ -46,9 +46,11 @@ def stats_range(since: datetime | None, until: datetime | None, *, now: datetime
     return StatsRange(begin, end, unit, width, points=-(-length // width))
 
 
-def last_day(now: datetime) -> StatsRange:
-    """Return the last 24 hours, moved outwards to whole hours: it is one point."""
+def last_day(now: datetime, *, hourly: bool = False) -> StatsRange:
+    """Return the last 24 hours, moved outwards to whole hours: one point, or one for each hour."""
     begin, end = _floor(now - timedelta(hours=24), HOUR), _floor(now + HOUR, HOUR)
+    if hourly:
+        return StatsRange(begin, end, HOUR, HOUR, points=(end - begin) // HOUR)
     return StatsRange(begin, end, HOUR, end - begin, points=1)
 
 
