@@ -15,7 +15,6 @@ from aiohttp import web
 from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.api.failed_logins import FailedLogins
 from daemon.admin.api.peer import client_network
-from daemon.admin.api.problems import Problem
 from daemon.admin.console import csrf
 from daemon.admin.console.cookies import set_session
 from daemon.admin.console.page import now
@@ -26,7 +25,7 @@ from daemon.admin.console.transport import is_https, is_loopback
 
 log = structlog.get_logger()
 
-# A page of this console: a path that names no other host.
+# A path that names no other host.
 NEXT = re.compile(r"/(?:[A-Za-z0-9_.~?&=%-][A-Za-z0-9_.~?&=%/:+,-]*)?")
 LONGEST_NEXT = 2000
 FRAME = "iframe"
@@ -35,6 +34,7 @@ NEEDS_HTTPS = (
     " Open the console at its https address, or on the machine on which the daemon runs."
 )
 WRONG_TOKEN = "This is not the token of an operator."
+TOO_MANY_WRONG = "There were too many wrong tokens from your address. Try again in a minute."
 USED_LINK = "This link has been used, has expired or was revoked. Ask for a new one."
 
 
@@ -88,11 +88,11 @@ class Entrance:
         if session is None:
             wait = self._failures.record(client_network(request, self._proxies))
             if wait is not None:
-                raise Problem(429, "too many wrong tokens from your address: try again later")
+                return self._sign_in_page(429, TOO_MANY_WRONG, following)
             return self._sign_in_page(422, WRONG_TOKEN, following)
         log.info("console.signed_in", operator=session.signed.operator)
-        path = following if NEXT.fullmatch(following[:LONGEST_NEXT]) else ""
-        return self._begin(request, session, f"{self._root}{path}" if path else None)
+        path = f"{self._root}{following}" if _is_page(following) else None
+        return self._begin(request, session, path)
 
     async def show_enter(self, request: web.Request) -> web.StreamResponse:
         """The form for a link's code, which a script fills and submits."""
@@ -158,6 +158,14 @@ class Entrance:
         return self._renderer.entrance(
             "sign_in.html", now=now(), status=status, error=error, following=following
         )
+
+
+def _is_page(following: str) -> bool:
+    """Whether this is the rest of a URL below the console, which no `..` leads out of."""
+    if len(following) > LONGEST_NEXT or not NEXT.fullmatch(following):
+        return False
+    # Browsers read %2e as a dot.
+    return not {".", ".."} & set(unquote(following.partition("?")[0]).split("/"))
 
 
 def _redirect(path: str) -> web.Response:

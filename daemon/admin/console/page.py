@@ -105,13 +105,15 @@ class Page:
     A page, used as a decorator: `@page("GET /webhooks/{id}")`.
 
     Its path is below that of a tenant, or with `operators` below the console's own. A POST that
-    must not be repeated acts `once` for each form that a page showed (`form_tokens`).
+    must not be repeated acts `once` for each form that a page showed (`form_tokens`). One that only
+    `reads` is open to sessions that may change nothing.
     """
 
     method_and_path: str
     _: KW_ONLY
     operators: bool = False
     once: bool = False
+    reads: bool = False
 
     def __call__(self, handler: HandlerMethod) -> HandlerMethod:
         """Declare that this method answers the page."""

@@ -50,9 +50,8 @@ class Console:
         """Serve these pages."""
         for declared, handler in pages:
             below = self._prefix if declared.operators else f"{self._prefix}/t/{{tenant}}"
-            app.router.add_route(
-                declared.method, f"{below}{declared.path}", self._handler(declared, handler)
-            )
+            add = app.router.add_get if declared.method == "GET" else app.router.add_post
+            add(f"{below}{declared.path}", self._handler(declared, handler))
 
     def _handler(
         self, declared: Page, handler: PageHandler
@@ -103,12 +102,17 @@ def problem_page(request: PageRequest, problem: Problem) -> web.Response:
 
 
 def _check(declared: Page, request: PageRequest) -> None:
-    """Raises Problem: 404 for pages of operators, 403 for a form of another session or origin."""
+    """
+    Raises Problem: 404 for pages of operators, 403 for a form of another session or origin, or of
+    a session that may only read.
+    """
     if declared.operators and not request.session.is_operator:
         raise Problem(404, "there is no such page")
     if declared.method == "POST":
         csrf.check_origin(request.http)
         csrf.check_token(request.form.get(csrf.FIELD, ""), request.session.cookie)
+        if not (declared.reads or request.session.may_change):
+            raise Problem(403, "you may only look, and change nothing")
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
