@@ -31,4 +31,29 @@ CREATE TABLE webhook_operator_sessions (
 
 CREATE INDEX webhook_operator_sessions_by_expiry ON webhook_operator_sessions (expires_at);
 
+-- The roles of daemons that may use tenants' tokens may use these likewise.
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT acl.grantee::regrole::text AS role, acl.privilege_type AS privilege
+          FROM pg_class AS c
+         CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS acl
+         WHERE c.oid = 'webhook_tenant_tokens'::regclass::oid AND acl.grantee <> 0::oid
+               AND acl.grantee <> c.relowner
+               AND acl.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    LOOP
+        EXECUTE pg_catalog.format('GRANT %s ON webhook_portal_links, webhook_operator_sessions TO %s',
+                                  granted.privilege, granted.role);
+        IF granted.privilege = 'INSERT' THEN
+            EXECUTE pg_catalog.format('GRANT UPDATE ON webhook_portal_links TO %s', granted.role);
+        END IF;
+    END LOOP;
+END $$;
+
+-- The tenants with trouble, wherever they are among all others. Last, because the lock on webhooks
+-- that this takes is held until the end.
+CREATE INDEX webhooks_in_trouble ON webhooks (tenant_id, is_active) WHERE is_failing OR NOT is_active;
+
 INSERT INTO webhookd_migrations (name) VALUES ('0024_console');

@@ -106,16 +106,15 @@ class Erasure:
         """
         Erase the target's data, for good once this returns; returns the counts of erased rows.
 
-        Revokes the tenant's tokens and pauses its webhooks first when everything is to be erased.
-        Raises WebhookdError when another transaction keeps rows locked for `patience_seconds`. The
-        rows erased until then stay erased, and another run continues.
+        Revokes the tenant's tokens and portal links, and pauses its webhooks, first when everything
+        is to be erased. Raises WebhookdError when another transaction keeps rows locked for
+        `patience_seconds`. The rows erased until then stay erased, and another run continues.
         """
         self._reset()
         everything = self._target.contact is None
         if everything:
-            await self._repeat(
-                partial(erasure_access.erase_tokens, tenant_id=self._target.tenant_id)
-            )
+            for erase in (erasure_access.erase_tokens, erasure_access.erase_links):
+                await self._repeat(partial(erase, tenant_id=self._target.tenant_id))
             await self._repeat(self._erase_history)
             await self._repeat(partial(erasure_webhooks.pause, tenant_id=self._target.tenant_id))
         async with self._database.connection() as db:

@@ -23,6 +23,8 @@ from daemon.store import (
     expired_deliveries,
     expired_events,
     idempotency_keys,
+    operator_sessions,
+    portal_links,
     retention,
     stats_folding,
     tenant_tokens,
@@ -166,6 +168,8 @@ def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> t
         OldestFirstPruner("webhook_history", webhook_history.delete_expired, events),
         OldestFirstPruner("audit", audit_records.delete_expired, audit),
         OldestFirstPruner("tenant_tokens", tenant_tokens.delete_expired, timedelta(0)),
+        OldestFirstPruner("portal_links", portal_links.delete_expired, timedelta(0)),
+        OldestFirstPruner("operator_sessions", operator_sessions.delete_expired, timedelta(0)),
         OldestFirstPruner(
             "idempotency_keys", idempotency_keys.delete_expired, idempotency_keys.KEPT
         ),

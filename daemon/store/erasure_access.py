@@ -1,4 +1,8 @@
-"""Erasure of a tenant's tokens and audit records, but for the records of its own erasures."""
+"""
+Erasure of a tenant's tokens, portal links and audit records.
+
+The records of its own erasures stay.
+"""
 
 from daemon.core.model.erasure import ErasureCounts
 from daemon.core.model.ids import TenantId
@@ -9,14 +13,15 @@ ERASE_TENANT = "eraseTenant"  # the action of the records that stay: they hold t
 
 COUNT = """
     SELECT (SELECT count(*) FROM webhook_tenant_tokens WHERE tenant_id = $1),
+           (SELECT count(*) FROM webhook_portal_links WHERE tenant_id = $1),
            (SELECT count(*) FROM webhook_audit WHERE tenant_id = $1 AND action::text <> $2)
 """
 
 
 async def count(db: Connection, tenant_id: TenantId) -> ErasureCounts:
-    """Count the tenant's tokens and audit records."""
-    tokens, records = await db.fetchrow(COUNT, tenant_id, ERASE_TENANT)
-    return ErasureCounts(tokens=tokens, audit=records)
+    """Count the tenant's tokens, portal links and audit records."""
+    tokens, links, records = await db.fetchrow(COUNT, tenant_id, ERASE_TENANT)
+    return ErasureCounts(tokens=tokens, links=links, audit=records)
 
 
 ERASE_TOKENS = "DELETE FROM webhook_tenant_tokens WHERE tenant_id = $1"
@@ -26,6 +31,15 @@ async def erase_tokens(db: Connection, tenant_id: TenantId) -> ErasureStep:
     """Erase the tenant's tokens, which revokes them."""
     deleted = await db.execute(ERASE_TOKENS, tenant_id)
     return ErasureStep(ErasureCounts(tokens=int(deleted.split()[-1])), 0)
+
+
+ERASE_LINKS = "DELETE FROM webhook_portal_links WHERE tenant_id = $1"
+
+
+async def erase_links(db: Connection, tenant_id: TenantId) -> ErasureStep:
+    """Erase the tenant's portal links, which ends their sessions."""
+    deleted = await db.execute(ERASE_LINKS, tenant_id)
+    return ErasureStep(ErasureCounts(links=int(deleted.split()[-1])), 0)
 
 
 ERASE_RECORDS = """

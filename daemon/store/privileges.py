@@ -16,6 +16,8 @@ NEEDED = {
     "webhook_replay_results": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_audit": ("SELECT", "INSERT", "DELETE"),
     "webhook_tenant_tokens": ("SELECT", "DELETE"),
+    "webhook_portal_links": ("SELECT", "DELETE"),
+    "webhook_operator_sessions": ("SELECT", "DELETE"),
     "webhook_idempotency_keys": ("SELECT", "UPDATE", "DELETE"),
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
     "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -31,6 +33,9 @@ NEEDED_BY_API = [
     ("webhooks", "INSERT"),
     ("webhooks", "DELETE"),
     ("webhook_tenant_tokens", "INSERT"),
+    ("webhook_portal_links", "INSERT"),
+    ("webhook_portal_links", "UPDATE"),
+    ("webhook_operator_sessions", "INSERT"),
     ("webhook_idempotency_keys", "INSERT"),
 ]
 

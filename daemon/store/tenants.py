@@ -6,14 +6,21 @@ indexes when it is read, triggers when it is written. The rule: unless a role th
 it, it is neither read nor written. PostgreSQL checks foreign keys to it with the owner's rights.
 """
 
+from collections.abc import Sequence
+from uuid import UUID
+
 import asyncpg
 
 from daemon.core.errors import WebhookdError
 from daemon.core.model.ids import TenantId
 from daemon.store import schema_trust
+from daemon.store.search import fetch_step
 from daemon.store.session import Connection
 
 TABLE = "tenants"
+LONGEST_NAME = 255
+# Tenants whose names are looked at for one page; fewer are tried if these take too long.
+ROWS = (100_000, 10_000, 1000)
 
 
 class UnreadableTenantsError(WebhookdError):
@@ -51,6 +58,112 @@ async def some(db: Connection, *, limit: int) -> list[TenantId]:
         await _require_readable(db)
         rows = await db.fetch(TENANTS, limit)
     return [TenantId(row[0]) for row in rows]
+
+
+AFTER = "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2"
+WITH_WEBHOOKS_AFTER = """
+    -- A loose scan: one index probe for each tenant, however many webhooks it has.
+    WITH RECURSIVE tenant (number, id) AS (
+        (SELECT 1, tenant_id FROM webhooks WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1)
+        UNION ALL
+        SELECT tenant.number + 1, following.id
+          FROM tenant
+         CROSS JOIN LATERAL (SELECT tenant_id AS id FROM webhooks
+                              WHERE tenant_id > tenant.id ORDER BY tenant_id LIMIT 1) AS following
+         WHERE tenant.number < $2
+    )
+    SELECT id FROM tenant ORDER BY id
+"""
+
+
+async def after(db: Connection, tenant_id: UUID, *, limit: int) -> list[TenantId]:
+    """
+    Up to `limit` tenants behind this id, in the order of their ids.
+
+    Only those with webhooks where `tenants` must not be read. Call outside a transaction.
+    """
+    try:
+        await _require_readable(db)
+        rows = await db.fetch(AFTER, tenant_id, limit)
+    except (UnreadableTenantsError, asyncpg.InsufficientPrivilegeError):
+        rows = await db.fetch(WITH_WEBHOOKS_AFTER, tenant_id, limit)
+    return [TenantId(row["id"]) for row in rows]
+
+
+HAS_NAMES = """
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                    WHERE attrelid = to_regclass('tenants'::text)::oid AND attname = 'name'
+                      AND NOT attisdropped
+                      AND atttypid IN ('pg_catalog.text'::regtype::oid,
+                                       'pg_catalog.varchar'::regtype::oid)
+                      AND pg_catalog.has_table_privilege(attrelid, 'SELECT'::text))
+"""
+NAMES = f"""
+    SELECT id, left(name::text, {LONGEST_NAME}) AS name FROM tenants
+     WHERE id = ANY ($1::uuid[]) AND name IS NOT NULL
+"""  # noqa: S608  LONGEST_NAME is a constant
+
+
+async def names(db: Connection, ids: Sequence[TenantId]) -> dict[TenantId, str]:
+    """
+    The names of those of these tenants that have one, where the application keeps names.
+
+    Call outside a transaction.
+    """
+    if not await _has_names(db):
+        return {}
+    return {TenantId(row["id"]): row["name"] for row in await db.fetch(NAMES, ids)}
+
+
+FIND_BY_NAME = f"""
+    SELECT id
+      FROM (SELECT id, name FROM tenants WHERE id > $1 ORDER BY id LIMIT $3) AS read
+     WHERE strpos(lower(left(name::text, {LONGEST_NAME})), lower($2)) > 0
+     ORDER BY id
+     LIMIT $4
+"""  # noqa: S608  LONGEST_NAME is a constant
+LAST_READ = "SELECT id FROM tenants WHERE id > $1 ORDER BY id OFFSET $2 LIMIT 1"
+
+
+async def find_by_name(
+    db: Connection, part: str, *, after: UUID, limit: int
+) -> tuple[list[TenantId], TenantId | None]:
+    """
+    Tenants behind an id whose name has this part in any case, and the id of the next page's start.
+
+    A page looks at a bounded number of names. Call outside a transaction.
+    """
+    if not await _has_names(db):
+        return [], None
+    for most in ROWS:
+        rows = await fetch_step(db, FIND_BY_NAME, after, part, most, limit + 1)
+        if rows is None:
+            continue
+        found = [TenantId(row["id"]) for row in rows]
+        if len(found) > limit:
+            return found[:limit], found[limit - 1]
+        return found, await db.fetchval(LAST_READ, after, most - 1)
+    return [], None
+
+
+async def _has_names(db: Connection) -> bool:
+    """Whether the names of tenants may be read."""
+    try:
+        await _require_readable(db)
+        return bool(await db.fetchval(HAS_NAMES))
+    except UnreadableTenantsError:
+        return False
+
+
+WITH_ID = """
+    SELECT EXISTS (SELECT FROM webhooks WHERE tenant_id = $1)
+        OR EXISTS (SELECT FROM webhook_events WHERE tenant_id = $1)
+"""
+
+
+async def has_data(db: Connection, tenant_id: TenantId) -> bool:
+    """Whether the tenant has webhooks or events, whatever `tenants` says."""
+    return bool(await db.fetchval(WITH_ID, tenant_id))
 
 
 CREATE_TENANT = "INSERT INTO tenants DEFAULT VALUES RETURNING id"

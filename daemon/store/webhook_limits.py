@@ -86,5 +86,26 @@ async def hosts_above(db: Connection, limit: int) -> list[Counted]:
     return [_counted(row) for row in await db.fetch(HOSTS_ABOVE, limit)]
 
 
+MOST_READ = 10_000  # webhooks of one tenant
+HOSTS_OF = f"""
+    SELECT tenant.id AS tenant_id, judged.host, pg_catalog.count(*) AS count
+      FROM pg_catalog.unnest($1::uuid[]) AS tenant (id)
+     CROSS JOIN LATERAL (SELECT endpoint_url FROM webhooks
+                          WHERE tenant_id = tenant.id LIMIT {MOST_READ}) AS webhook
+     CROSS JOIN LATERAL (SELECT {HOST} AS host) AS judged
+     WHERE judged.host IS NOT NULL
+     GROUP BY tenant.id, judged.host
+    HAVING pg_catalog.count(*) > $2
+     ORDER BY count DESC, tenant_id, host
+     LIMIT $3
+"""  # noqa: S608  constants only
+MOST_HOSTS = 100
+
+
+async def hosts_of(db: Connection, ids: Sequence[TenantId], limit: int) -> list[Counted]:
+    """Return hosts at which these tenants have more webhooks than this, most first."""
+    return [_counted(row) for row in await db.fetch(HOSTS_OF, ids, limit, MOST_HOSTS)]
+
+
 def _counted(row: Any) -> Counted:
     return Counted(TenantId(row["tenant_id"]), row["host"], row["count"])

@@ -17,7 +17,7 @@ from daemon.admin.api.operation import Route
 from daemon.admin.api.peer import peer_of
 from daemon.admin.console.console_app import PREFIX, ConsoleSettings, add_console
 from daemon.admin.console.sessions import Sessions
-from daemon.admin.pages import email_confirmation, webhook_page
+from daemon.admin.pages import email_confirmation
 from daemon.admin.resources.delivery_settings import DeliverySettings
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.routes import api_routes
@@ -81,7 +81,6 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
     )
     if config.admin.public_url is not None:
         email_confirmation.add_page(app, database, path=CONFIRMATION_PATH)
-        webhook_page.add_page(app)
 
 
 def _routes(parts: ApiParts, access: Access) -> list[Route]:

@@ -41,6 +41,8 @@ CALLS = {
     "GET /api/event-types", "POST /api/tenant-tokens", "GET /api/webhooks/{id}/replays",
     "GET /api/tenant-tokens", "DELETE /api/tenant-tokens/{id}", "GET /api/audit",
     "GET /api/replays", "GET /api/webhooks/{id}/pauses",
+    "POST /api/portal-links", "GET /api/portal-links", "DELETE /api/portal-links/{id}",
+    "GET /api/tenants", "GET /api/search",
 }  # fmt: skip
 
 
@@ -57,7 +59,7 @@ def test_every_link_refers_to_an_existing_operation() -> None:
     assert {link.operation_id for each in OPERATIONS for link in each.links.values()} <= ids
 
 
-def test_only_the_event_to_explain_is_a_required_query_parameter() -> None:
+def test_only_the_event_to_explain_and_what_to_search_are_required_query_parameters() -> None:
     paths = openapi.document(OPERATIONS)["paths"]
 
     required = [
@@ -67,7 +69,7 @@ def test_only_the_event_to_explain_is_a_required_query_parameter() -> None:
         for parameter in operation["parameters"]
         if parameter["in"] == "query" and parameter["required"]
     ]
-    assert required == [("/api/webhooks/{id}/explain", "eventId")]
+    assert required == [("/api/webhooks/{id}/explain", "eventId"), ("/api/search", "text")]
 
 
 def test_a_test_event_can_have_any_type_and_those_of_the_catalogue_are_examples() -> None:

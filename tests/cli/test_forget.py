@@ -120,6 +120,7 @@ async def test_all_data_of_a_tenant_is_erased(
         "webhooks": 1,
         "confirmations": 0,
         "tokens": 0,
+        "links": 0,
         "audit": 0,
         "answers": 0,
         "versions": 0,

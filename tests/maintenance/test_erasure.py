@@ -13,6 +13,7 @@ from tests.support.aged_rows import (
     stored_delivery,
     stored_event,
     stored_key,
+    stored_link,
     stored_notice,
     stored_records,
     stored_replay,
@@ -40,6 +41,7 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         await many_events(app, each, 3000)
         await stored_records(app, each, 2500)
         await stored_token(app, each)
+        await stored_link(app, each)
         for _ in range(1500):
             await stored_key(app, each)
         await stored_event(app, each, at="NULL")
@@ -57,6 +59,7 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         webhooks=2,
         confirmations=2,
         tokens=1,
+        links=1,
         audit=2500,
         answers=1500,
         versions=2,
@@ -72,6 +75,7 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
         *("webhooks", "webhook_events", "webhook_replays", "webhook_notices"),
         "webhook_email_confirmations",
         *("webhook_audit", "webhook_tenant_tokens", "webhook_idempotency_keys"),
+        "webhook_portal_links",
         "webhook_history",
     ):
         assert await count_in(app, f"{table} WHERE tenant_id = '{tenant}'") == 0

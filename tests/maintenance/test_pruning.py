@@ -15,9 +15,11 @@ from tests.support.aged_rows import (
     stored_delivery,
     stored_event,
     stored_key,
+    stored_link,
     stored_notice,
     stored_records,
     stored_replay,
+    stored_session,
     stored_token,
 )
 from tests.support.application import Application
@@ -256,6 +258,19 @@ async def test_audit_records_are_deleted_at_their_age_and_tokens_once_they_have_
 
     assert await count_in(app, "webhook_audit") == 3
     assert await ids_in(app, "webhook_tenant_tokens") == {valid}
+
+
+async def test_portal_links_and_sessions_are_deleted_once_they_have_expired(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    for expires in ("now() - interval '1 s'", "now() + interval '1 h'"):
+        link = await stored_link(app, tenant, expires=expires)
+        session = await stored_session(app, expires=expires)
+
+    await prune(database)
+
+    assert await ids_in(app, "webhook_portal_links") == {link}
+    assert await ids_in(app, "webhook_operator_sessions") == {session}
 
 
 async def test_idempotency_keys_are_kept_for_a_day(

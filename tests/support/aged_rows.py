@@ -139,6 +139,28 @@ async def stored_token(app: Application, tenant: UUID, *, expires: str = "'infin
     return token_id
 
 
+async def stored_link(app: Application, tenant: UUID, *, expires: str = "'infinity'") -> UUID:
+    """Insert a portal link that somebody has entered."""
+    link_id = uuid4()
+    await app.db.execute(
+        "INSERT INTO webhook_portal_links (id, tenant_id, scope, code_hash, created_by, entered_at,"
+        f" expires_at) VALUES ($1, $2, 'read', $3, 'ops', now(), {expires})",
+        *(link_id, tenant, link_id.bytes),
+    )
+    return link_id
+
+
+async def stored_session(app: Application, *, expires: str) -> UUID:
+    """Insert an operator's session of the console."""
+    session_id = uuid4()
+    await app.db.execute(
+        "INSERT INTO webhook_operator_sessions (id, operator, expires_at)"
+        f" VALUES ($1, 'ops', {expires})",
+        session_id,
+    )
+    return session_id
+
+
 async def stored_key(app: Application, tenant: UUID, *, at: str = NOW) -> None:
     """Insert an idempotency key whose request was answered."""
     await app.db.execute(

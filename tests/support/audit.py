@@ -119,3 +119,13 @@ class Calls:
         token = answer.json["id"]
         await self._app.db.execute("DELETE FROM webhook_audit")
         return await self._operator.delete(f"/api/tenant-tokens/{token}"), token
+
+    async def createPortalLink(self) -> tuple[Answer, None]:  # noqa: N802
+        body = {"tenantId": str(self._tenant)}
+        return await self._operator.post("/api/portal-links", body), None
+
+    async def revokePortalLink(self) -> tuple[Answer, str]:  # noqa: N802
+        (answer, _) = await self.createPortalLink()
+        link = answer.json["id"]
+        await self._app.db.execute("DELETE FROM webhook_audit")
+        return await self._operator.delete(f"/api/portal-links/{link}"), link

@@ -20,7 +20,9 @@ TAGS = {
     "Deliveries": "Delivery attempts: the requests sent and the responses received.",
     "Replays": "Stored events that are sent again.",
     "Events": "Stored events and the event types.",
+    "Tenants": "How the tenants' webhooks are doing, for operators.",
     "Tokens": "Access tokens for tenants.",
+    "Portal links": "Links into the console for tenants' people.",
     "Audit": "Who changed what, or was refused it.",
 }
 # The problems that every operation can have, and those of every operation with a body.

@@ -15,7 +15,12 @@ from daemon.admin.console.assets import Assets
 from daemon.admin.console.entry import Entrance
 from daemon.admin.console.form_tokens import FormTokens
 from daemon.admin.console.page import pages_of
+from daemon.admin.console.pages import deep_links
+from daemon.admin.console.pages.audit import AuditPages
+from daemon.admin.console.pages.deep_links import DeepLinks
 from daemon.admin.console.pages.events import EventPages
+from daemon.admin.console.pages.sharing import SharingPages
+from daemon.admin.console.pages.tenants import TenantPages
 from daemon.admin.console.pages.webhook import WebhookDeliveryPages
 from daemon.admin.console.pages.webhook_actions import WebhookActions
 from daemon.admin.console.pages.webhook_form import WebhookForms
@@ -29,6 +34,7 @@ PREFIX = "/console"
 PAGES = (
     *(WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages()),
     WebhookSecrets(),
+    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages()),
 )
 
 
@@ -71,3 +77,4 @@ def add_console(
     console = Console(sessions, calls, renderer, form_tokens, root=root, prefix=PREFIX)
     for resource in PAGES:
         console.add(app, pages_of(resource))
+    deep_links.add_redirect(app, root=root)

@@ -17,6 +17,7 @@ from daemon.admin.api.failed_logins import FailedLogins
 from daemon.admin.api.peer import client_network
 from daemon.admin.console import csrf
 from daemon.admin.console.cookies import set_session
+from daemon.admin.console.cross_site import came_from_another_site
 from daemon.admin.console.page import now
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.routing import read_form
@@ -70,6 +71,8 @@ class Entrance:
     async def home(self, request: web.Request) -> web.StreamResponse:
         """Send the browser to the first page of the session."""
         session = await self._sessions.find(request)
+        if session is None and came_from_another_site(request):
+            return self._renderer.entrance("again.html", now=now(), url=self._root)
         return _redirect(f"{self._root}/sign-in" if session is None else self._start(session))
 
     async def show_sign_in(self, request: web.Request) -> web.StreamResponse:

@@ -104,9 +104,10 @@ class Page:
     """
     A page, used as a decorator: `@page("GET /webhooks/{id}")`.
 
-    Its path is below that of a tenant, or with `operators` below the console's own. A POST that
-    must not be repeated acts `once` for each form that a page showed (`form_tokens`). One that only
-    `reads` is open to sessions that may change nothing.
+    Its path is below that of a tenant, or below the console's own: with `operators` for operators
+    alone, with `anyone` for everybody who is signed in. A POST that must not be repeated acts
+    `once` for each form that a page showed (`form_tokens`). One that only `reads` is open to
+    sessions that may change nothing.
     """
 
     method_and_path: str
@@ -114,6 +115,7 @@ class Page:
     operators: bool = False
     once: bool = False
     reads: bool = False
+    anyone: bool = False
 
     def __call__(self, handler: HandlerMethod) -> HandlerMethod:
         """Declare that this method answers the page."""

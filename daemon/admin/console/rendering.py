@@ -64,6 +64,7 @@ class Renderer:
             "field_time": as_field,
             "ms": times.milliseconds,
             "span": times.span,
+            "seconds": times.seconds,
             "moment": times.moment,
         }
         self._templates.globals |= {

@@ -15,6 +15,7 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.api.request_body import read_within_deadline
 from daemon.admin.console import csrf
 from daemon.admin.console.api_calls import ApiCalls
+from daemon.admin.console.cross_site import came_from_another_site
 from daemon.admin.console.form_tokens import FormTokens
 from daemon.admin.console.page import Page, PageHandler, PageRequest, now, tenant_in_path
 from daemon.admin.console.rendering import Renderer
@@ -49,7 +50,8 @@ class Console:
     def add(self, app: web.Application, pages: Iterable[tuple[Page, PageHandler]]) -> None:
         """Serve these pages."""
         for declared, handler in pages:
-            below = self._prefix if declared.operators else f"{self._prefix}/t/{{tenant}}"
+            at_root = declared.operators or declared.anyone
+            below = self._prefix if at_root else f"{self._prefix}/t/{{tenant}}"
             add = app.router.add_get if declared.method == "GET" else app.router.add_post
             add(f"{below}{declared.path}", self._handler(declared, handler))
 
@@ -59,7 +61,7 @@ class Console:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = await self._sessions.find(request)
             if session is None:
-                return self._sign_in(request)
+                return self._without_session(request)
             form = await read_form(request) if declared.method == "POST" else {}
             page_request = self._page_request(request, session, form)
             try:
@@ -81,11 +83,14 @@ class Console:
             form_tokens=self._form_tokens,
         )
 
-    def _sign_in(self, request: web.Request) -> web.Response:
+    def _without_session(self, request: web.Request) -> web.Response:
         """Send the browser to the page that begins a session, and back afterwards."""
+        below = request.rel_url.raw_path_qs.removeprefix(self._prefix)
+        if came_from_another_site(request):
+            return self._renderer.entrance("again.html", now=now(), url=f"{self._root}{below}")
         path = f"{self._root}/sign-in"
         if request.method == "GET":
-            path += f"?next={quote(request.rel_url.raw_path_qs.removeprefix(self._prefix))}"
+            path += f"?next={quote(below)}"
         return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
 
 

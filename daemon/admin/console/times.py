@@ -43,6 +43,11 @@ def span(length: timedelta) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
+def seconds(count: float) -> str:
+    """The same of a number of seconds."""
+    return span(timedelta(seconds=count))
+
+
 def milliseconds(count: int | None) -> str:
     """`142 ms`, `4.9 s`; a dash for None."""
     if count is None:

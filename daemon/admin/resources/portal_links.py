@@ -60,6 +60,16 @@ class PortalLinks:
         async with self.database.connection() as db:
             await _require(db, tenant_id, webhook_id)
         code = secrets.token_urlsafe(CODE_BYTES)
+        link = await self._store(request, tenant_id, webhook_id, code=code)
+        url = f"{self.console_url}/enter#{code}"
+        return ApiResponse(
+            201, schemas.CreatedPortalLink(**_link_response(link).model_dump(), url=url)
+        )
+
+    async def _store(
+        self, request: ApiRequest, tenant_id: TenantId, webhook_id: WebhookId | None, *, code: str
+    ) -> PortalLink:
+        body: schemas.CreatePortalLinkRequest = request.body
         async with self.database.locked(portal_links.lock_name(tenant_id)) as db:
             link = await portal_links.insert(
                 db,
@@ -75,10 +85,7 @@ class PortalLinks:
             if link is None:
                 raise Problem(409, TOO_MANY)
             await request.audit.write(db, created=link.id, tenant_id=tenant_id)
-        url = f"{self.console_url}/enter#{code}"
-        return ApiResponse(
-            201, schemas.CreatedPortalLink(**_link_response(link).model_dump(), url=url)
-        )
+        return link
 
     @operation(
         "GET /api/portal-links",

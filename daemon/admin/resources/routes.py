@@ -20,6 +20,7 @@ from daemon.admin.resources.replay_starter import ReplayStarter
 from daemon.admin.resources.replays import Replays
 from daemon.admin.resources.secret_rotation import SecretRotation
 from daemon.admin.resources.tenant_tokens import TenantTokens
+from daemon.admin.resources.tenants import Tenants
 from daemon.admin.resources.test_events import TestEvents
 from daemon.admin.resources.undelivered_events import UndeliveredEvents
 from daemon.admin.resources.webhook_activation import WebhookActivation
@@ -79,6 +80,7 @@ def api_routes(
         UndeliveredEvents(database, explainer, counts),
         Replays(database, replay_starter),
         FailedDeliveries(database, replay_starter),
+        Tenants(database, limits),
         TenantTokens(database, access.tenant_tokens),
         PortalLinks(database, console_url),
         AuditRecords(database),

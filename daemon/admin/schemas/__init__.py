@@ -78,6 +78,14 @@ from daemon.admin.schemas.tenant_tokens import (
     TenantTokenList,
     TenantTokensQuery,
 )
+from daemon.admin.schemas.tenants import (
+    FoundObject,
+    FoundObjects,
+    SearchQuery,
+    Tenant,
+    TenantList,
+    TenantsQuery,
+)
 from daemon.admin.schemas.test_events import FailedTestEvent, TestEventRequest, TestEventResult
 from daemon.admin.schemas.webhooks import (
     ClientCertificate,
@@ -132,6 +140,8 @@ __all__ = [
     "FieldError",
     "FilterPreview",
     "FilterPreviewRequest",
+    "FoundObject",
+    "FoundObjects",
     "HourlyPoint",
     "ListedWebhook",
     "Mismatch",
@@ -152,13 +162,17 @@ __all__ = [
     "RetryStarted",
     "RotateSecretRequest",
     "RotatedSecret",
+    "SearchQuery",
     "SentRequest",
     "StatsPoint",
     "StatsQuery",
     "StatsSummary",
+    "Tenant",
+    "TenantList",
     "TenantToken",
     "TenantTokenList",
     "TenantTokensQuery",
+    "TenantsQuery",
     "TestEventRequest",
     "TestEventResult",
     "TimeRange",

@@ -35,6 +35,7 @@ def listed(counts: ErasureCounts) -> str:
         (counts.webhooks, "webhook", "webhooks", 0, ""),
         (counts.confirmations, "confirmed address", "confirmed addresses", 0, ""),
         (counts.tokens, "token", "tokens", 0, ""),
+        (counts.links, "portal link", "portal links", 0, ""),
         (counts.audit, "audit record", "audit records", 0, ""),
         (counts.answers, "kept answer", "kept answers", 0, ""),
         (counts.versions, "former webhook setting", "former webhook settings", 0, ""),

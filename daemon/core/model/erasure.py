@@ -25,7 +25,7 @@ class ErasureCounts:
     `waiting` counts those of the events that have not been fanned out, `pending` those of the
     deliveries that have not been attempted. `confirmations` counts addresses that were asked to
     confirm that they get the tenant's notices. `answers` counts those of the API that are kept for
-    repeated requests, `versions` former states of its webhooks.
+    repeated requests, `versions` former states of its webhooks, `links` those into the console.
     """
 
     events: int = 0
@@ -37,6 +37,7 @@ class ErasureCounts:
     webhooks: int = 0
     confirmations: int = 0
     tokens: int = 0
+    links: int = 0
     audit: int = 0
     answers: int = 0
     versions: int = 0

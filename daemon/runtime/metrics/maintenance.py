@@ -5,7 +5,8 @@ from daemon.runtime.metrics.registry import MetricsRegistry
 RETENTION_TABLES = (
     *("deliveries", "events", "replays", "notices"),
     *("confirmations", "mail_recipients"),
-    *("audit", "tenant_tokens", "idempotency_keys", "subscription_changes", "stats"),
+    *("audit", "tenant_tokens", "portal_links", "operator_sessions"),
+    *("idempotency_keys", "subscription_changes", "stats"),
     "webhook_history",
 )
 
