@@ -43,7 +43,8 @@ class Scene:
         """The path of a page about these objects; `of` is another tenant in the path."""
         below = PLACEHOLDER.sub(lambda found: f"{found[1]}/{self.objects[found[1]]}", page.path)
         assert "{" not in below, f"tests/support/console_scene.py has no object for {page.path}"
-        return f"/console{below}" if page.operators else self.console.path(below, of or self.tenant)
+        at_root = page.operators or page.anyone
+        return f"/console{below}" if at_root else self.console.path(below, of or self.tenant)
 
 
 async def furnish(console: Console, receiver: Receiver, *, tenant: UUID | None = None) -> Scene:
@@ -77,12 +78,15 @@ async def furnish(console: Console, receiver: Receiver, *, tenant: UUID | None =
     began = {"webhookId": paused["id"], "from": "2020-01-01T00:00:00Z"}
     replay = await api.post("/api/replays", began)
     assert replay.status == 202, replay
+    link = await api.post("/api/portal-links", {"tenantId": str(tenant)})
+    assert link.status == 201, link
     objects: dict[str, UUID | str] = {
         "webhooks": hooks["down"],
         "deliveries": failed["id"],
         "events": event,
         "replays": replay.json["id"],
         "tenants": tenant,
+        "links": link.json["id"],
     }
     return Scene(console, tenant, objects)
 

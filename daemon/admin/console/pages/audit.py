@@ -1,11 +1,10 @@
 """The audit: who changed what, from where and when, and what was refused."""
 
-import re
-
 from aiohttp import web
 
 from daemon.admin.api.problems import Problem
 from daemon.admin.console.actions import ACTIONS
+from daemon.admin.console.form_times import as_timestamp
 from daemon.admin.console.forms import FormErrors, errors_of
 from daemon.admin.console.page import PageRequest, page
 
@@ -13,8 +12,6 @@ PER_PAGE = "50"
 # The names in the URL, and those of the API.
 FILTERS = {"action": "action", "object": "objectId", "from": "from", "to": "to", "before": "before"}
 FIELDS = frozenset(FILTERS.values())
-# As browsers send a date and a time of day.
-LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 # Where an object has a page, below that of its tenant.
 OBJECT_PAGES = {"webhook": "/webhooks/", "event": "/events/", "delivery": "/deliveries/"}
 
@@ -35,7 +32,9 @@ class AuditPages:
 
 async def _page(request: PageRequest) -> web.Response:
     query = {
-        api: _time(request.query[name]) for name, api in FILTERS.items() if name in request.query
+        api: as_timestamp(request.query[name])
+        for name, api in FILTERS.items()
+        if name in request.query
     }
     records, following, errors = [], None, FormErrors()
     try:
@@ -53,10 +52,3 @@ async def _page(request: PageRequest) -> web.Response:
         actions=ACTIONS,
         object_pages=OBJECT_PAGES,
     )
-
-
-def _time(value: str) -> str:
-    """A browser's date and time of day as UTC; anything else as it is."""
-    if not LOCAL_TIME.fullmatch(value):
-        return value
-    return f"{value}Z" if value.count(":") == 2 else f"{value}:00Z"

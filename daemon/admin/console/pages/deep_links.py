@@ -6,6 +6,11 @@ from daemon.admin.api.problems import Subject, not_found
 from daemon.admin.console.page import PageRequest, page
 from daemon.core.model.ids import TenantId
 
+RETRIEVE: dict[Subject, str] = {
+    "webhook": "retrieveWebhook",
+    "event": "retrieveEvent",
+    "delivery": "retrieveDelivery",
+}
 UUID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
@@ -38,6 +43,7 @@ async def _to_object(request: PageRequest, kind: Subject, path: str) -> web.Stre
         if not owners:
             raise not_found(kind)
         tenant_id = TenantId(owners[0])
+    await request.at(tenant_id).api(RETRIEVE[kind], object_id)
     return request.at(tenant_id).redirect(f"{path}/{object_id}")
 
 

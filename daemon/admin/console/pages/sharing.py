@@ -10,9 +10,11 @@ from typing import Any
 from aiohttp import web
 
 from daemon.admin.api.problems import FieldError, Problem
+from daemon.admin.console.form_tokens import redirect_with_secret
 from daemon.admin.console.forms import FormErrors, errors_of, text_member
 from daemon.admin.console.page import PageRequest, page
 
+NEW_PAGE = "/links/new"
 PER_PAGE, MOST_WEBHOOKS = "50", "200"
 FIELDS = frozenset({"tenantId", "expiresIn", "scope", "webhookId", "theme"})
 LIFETIMES = {"15m": "15 minutes", "1h": "1 hour", "8h": "8 hours", "24h": "1 day"}
@@ -27,10 +29,15 @@ class SharingPages:
         """The valid links of all tenants."""
         return await _page(request, DEFAULTS | request.query, errors=FormErrors())
 
-    @page("POST /links", operators=True)
+    @page("POST /links", operators=True, once=True)
     async def create_for_any(self, request: PageRequest) -> web.StreamResponse:
         """Create a link for the tenant that the form names."""
         return await _create(request)
+
+    @page("GET /links/new", operators=True)
+    async def new_for_any(self, request: PageRequest) -> web.StreamResponse:
+        """The link that was just created; after a reload, that it was shown."""
+        return await _show_new(request)
 
     @page("POST /links/{id}/revoke", operators=True)
     async def revoke_any(self, request: PageRequest) -> web.StreamResponse:
@@ -43,11 +50,17 @@ class SharingPages:
         _check_operator(request)
         return await _page(request, DEFAULTS | request.query, errors=FormErrors())
 
-    @page("POST /links")
+    @page("POST /links", once=True)
     async def create_for_tenant(self, request: PageRequest) -> web.StreamResponse:
         """Create a link for this tenant."""
         _check_operator(request)
         return await _create(request)
+
+    @page("GET /links/new")
+    async def new_for_tenant(self, request: PageRequest) -> web.StreamResponse:
+        """The link that was just created for this tenant."""
+        _check_operator(request)
+        return await _show_new(request)
 
     @page("POST /links/{id}/revoke")
     async def revoke_of_tenant(self, request: PageRequest) -> web.StreamResponse:
@@ -73,7 +86,12 @@ async def _create(request: PageRequest) -> web.StreamResponse:
     except Problem as problem:
         errors = errors_of(_beside_field(request, problem), shown=FIELDS)
         return await _page(request, request.form, errors=errors, status=422)
-    return request.page("link_created.html", link=created)
+    return redirect_with_secret(request, NEW_PAGE, created.url)
+
+
+async def _show_new(request: PageRequest) -> web.StreamResponse:
+    url = await request.form_tokens.take_secret(request, NEW_PAGE)
+    return request.page("link_created.html", url=url)
 
 
 def _beside_field(request: PageRequest, problem: Problem) -> Problem:
