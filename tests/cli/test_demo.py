@@ -63,6 +63,9 @@ async def test_ten_seconds_show_every_event_type_failures_retries_and_a_pause(
     assert re.search(rf"Signatures +{len(deliveries)} valid$", ended.out, re.MULTILINE)
     assert re.search(r"Latency +[0-9.]+ ms from insert to first request", ended.out)
     assert "INVALID" not in ended.out
+    assert re.search(
+        r"^ +http://127\.0\.0\.1:\d+/console/enter#[\w-]{32}$", ended.out, re.MULTILINE
+    )
     assert "\x1b" not in ended.out
     assert "whsec_" not in ended.out
     assert max(map(len, lines)) <= 80

@@ -10,7 +10,8 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from daemon import logs
-from daemon.config import Admin, Config, Delivery, Egress
+from daemon.config import Admin, Config, Delivery, Egress, OperatorToken
+from daemon.embedded import ports
 from daemon.service import Service
 
 DELIVERY = Delivery(
@@ -22,14 +23,18 @@ DELIVERY = Delivery(
 
 
 @asynccontextmanager
-async def running_daemon(database_url: str, *, endpoints_port: int) -> AsyncIterator[Service]:
+async def running_daemon(
+    database_url: str, *, endpoints_port: int, operator: OperatorToken
+) -> AsyncIterator[Service]:
     """Run the daemon during the block; it may call `endpoints_port` on 127.0.0.1 only."""
     egress = Egress(
         allow_http=True,
         allow_networks=(ip_network("127.0.0.1/32"),),
         allow_ports=((endpoints_port, endpoints_port),),
     )
-    config = Config(delivery=DELIVERY, egress=egress, admin=Admin(port=0))
+    # The console's links name the port, so it is chosen before.
+    admin = Admin(port=ports.free_port(), tokens=(operator,))
+    config = Config(delivery=DELIVERY, egress=egress, admin=admin)
     service = Service(config, database_url=database_url)
     ready = asyncio.Event()
     running = asyncio.create_task(service.run(on_ready=ready.set))

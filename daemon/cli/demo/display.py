@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from rich.text import Text
 
-from daemon.cli.demo.endpoints import ReceivedAttempt
+from daemon.cli.demo.console_access import ConsoleAccess
+from daemon.cli.demo.endpoints import OPEN_PATH, ReceivedAttempt
 from daemon.cli.demo.fixtures import SampleTenant
 from daemon.cli.demo.summary import Observations
 from daemon.cli.receiver.report import SIGNATURE_STYLES
@@ -28,14 +29,20 @@ class Display:
         self._began = time.monotonic()
 
     def show_introduction(
-        self, tenants: Sequence[SampleTenant], *, daemon_url: str, endpoints_url: str
+        self,
+        tenants: Sequence[SampleTenant],
+        *,
+        daemon_url: str,
+        endpoints_url: str,
+        console: ConsoleAccess,
     ) -> None:
-        """Print what runs where, the shortened waits, and the sample webhooks."""
+        """Print what runs where, the shortened waits, the sample webhooks, and the console."""
         delivery = self._delivery
         self._screen.show()
         self._show_fact("Database", "temporary PostgreSQL without fsync, removed at the end")
         self._show_fact("Daemon", f"{daemon_url} (/healthz, /readyz, /metrics)")
         self._show_fact("Endpoints", endpoints_url)
+        self._show_fact("Yours", f"{endpoints_url}{OPEN_PATH} accepts webhooks that you create")
         self._show_fact(
             "Retries",
             f"after {_durations(delivery.retry_schedule)}"
@@ -50,9 +57,17 @@ class Display:
                 self._screen.show(
                     Text(f"    {webhook.name:<14}").append(webhook.description, "dim")
                 )
+        self._show_console(console, tenants[0].name)
         self._screen.show()
         self._screen.aside(COLUMNS)
         self._began = time.monotonic()
+
+    def _show_console(self, console: ConsoleAccess, tenant: str) -> None:
+        self._screen.show()
+        self._screen.title(f"  Console of {tenant}, by a link that works once")
+        self._screen.show(f"    {console.link}")
+        self._screen.title("  Console of all tenants, for operators")
+        self._screen.show(f"    {console.url} with the token {console.token}")
 
     def show_attempt(self, received: ReceivedAttempt) -> None:
         """Print one delivery attempt as one line."""

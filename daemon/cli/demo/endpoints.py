@@ -11,6 +11,9 @@ from daemon.cli.demo.fixtures import SampleWebhook
 from daemon.cli.receiver.delivery import read_delivery
 from daemon.cli.receiver.signature_check import SignatureCheck, check_signatures
 
+# Accepts everything, for webhooks that people create in the console.
+OPEN_PATH = "/yours"
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivedAttempt:
@@ -43,6 +46,8 @@ class Endpoints:
         """Handle one request to any endpoint."""
         began = time.perf_counter()
         delivery = await read_delivery(request)
+        if delivery.path == OPEN_PATH:
+            return web.Response()
         webhook = self._webhooks.get(delivery.path)
         if webhook is None or request.method != "POST":
             return web.Response(status=404)

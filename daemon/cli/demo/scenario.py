@@ -11,6 +11,7 @@ from itertools import chain, repeat
 from urllib.parse import urlsplit
 
 from daemon.cli.demo import fixtures
+from daemon.cli.demo.console_access import new_operator, open_console
 from daemon.cli.demo.daemon import DELIVERY, configure_logs, running_daemon
 from daemon.cli.demo.display import Display
 from daemon.cli.demo.endpoints import Endpoints, ReceivedAttempt
@@ -58,10 +59,18 @@ class Scenario:
         ):
             await fixtures.add_tenants(db, self._tenants, url)
             port = urlsplit(url).port or 0
-            async with running_daemon(self._database_url, endpoints_port=port) as service:
+            operator = new_operator()
+            async with running_daemon(
+                self._database_url, endpoints_port=port, operator=operator
+            ) as service:
                 daemon_url = f"http://127.0.0.1:{service.port}"
                 self._display.show_introduction(
-                    self._tenants, daemon_url=daemon_url, endpoints_url=url
+                    self._tenants,
+                    daemon_url=daemon_url,
+                    endpoints_url=url,
+                    console=await open_console(
+                        db, operator, self._tenants[0].id, daemon_url=daemon_url
+                    ),
                 )
                 await self._loop(db, stop, seconds)
             await self._show_notices(db)
