@@ -7,6 +7,7 @@ style sheet shows the one or the other, indented or exactly as it was sent.
 
 import re
 
+import orjson
 from markupsafe import Markup
 
 from daemon.admin.console.visible_text import visible, visible_lines
@@ -39,6 +40,11 @@ def shown_json(text: str, *, cut: bool = False) -> Markup:
     if tokens is None:
         return visible_lines(text)
     return Markup("").join(_laid_out(tokens))
+
+
+def json_value(value: object) -> str:
+    """A value of JSON as text."""
+    return orjson.dumps(value).decode()
 
 
 def _tokens(text: str, *, cut: bool) -> list[tuple[str, str]] | None:

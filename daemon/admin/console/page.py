@@ -20,6 +20,7 @@ from daemon.admin.console.api_calls import ApiCalls
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.sessions import Session
 from daemon.core.model.ids import TenantId
+from daemon.core.wire.event_ids import parse_event_id
 
 if TYPE_CHECKING:
     from daemon.admin.console.form_tokens import FormTokens
@@ -62,6 +63,14 @@ class PageRequest:
     def object_id(self) -> UUID:
         """The `{id}` in the path. Raises Problem (404)."""
         return uuid_of(self.http.match_info["id"])
+
+    @property
+    def event_id(self) -> UUID:
+        """The `{id}` of an event, also as receivers see it. Raises Problem (404)."""
+        try:
+            return parse_event_id(self.http.match_info["id"])
+        except ValueError:
+            raise not_found("event") from None
 
     async def api(
         self,

@@ -17,7 +17,7 @@ from daemon.admin.console import charts, csrf, times
 from daemon.admin.console.assets import Assets
 from daemon.admin.console.form_times import as_field
 from daemon.admin.console.form_token import new_form_token
-from daemon.admin.console.json_text import shown_json
+from daemon.admin.console.json_text import json_value, shown_json
 from daemon.admin.console.long_text import first_part
 from daemon.admin.console.url_query import with_query
 from daemon.admin.console.visible_text import visible, visible_lines
@@ -62,6 +62,7 @@ class Renderer:
             "first_part": first_part,
             "escaped": escape,
             "field_time": as_field,
+            "tojson_text": json_value,
             "ms": times.milliseconds,
             "span": times.span,
             "seconds": times.seconds,
@@ -71,6 +72,7 @@ class Renderer:
             "assets": assets,
             "root": root,
             "with_query": with_query,
+            "exact": times.exact,
             "once": new_form_token,
             "sparkline": charts.sparkline,
             "timing_bar": charts.timing_bar,
@@ -106,6 +108,7 @@ class Renderer:
         text = self._templates.get_template(template).render(
             now=now,
             ago=partial(times.relative, now=now),
+            due=partial(times.due, now=now),
             clock=partial(times.clock, now=now),
             **values,
         )

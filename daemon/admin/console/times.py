@@ -12,9 +12,16 @@ def relative(at: datetime, *, now: datetime) -> Markup:
     """`3 m ago` or `in 3 m`; the page's script keeps it up to date."""
     seconds = (now - at).total_seconds()
     text = _ago(seconds) if seconds >= 0 else f"in {span(timedelta(seconds=-seconds))}"
-    exact = _exact(at)
     return Markup('<time class="rel" datetime="{}" title="{} UTC">{}</time>').format(
-        exact, _shown(at), text
+        exact(at), _shown(at), text
+    )
+
+
+def due(at: datetime, *, now: datetime) -> Markup:
+    """`in 3 m`, or `now` from that time on: when something is to be done."""
+    text = f"in {span(at - now)}" if at > now else "now"
+    return Markup('<time class="rel due" datetime="{}" title="{} UTC">{}</time>').format(
+        exact(at), _shown(at), text
     )
 
 
@@ -22,12 +29,12 @@ def clock(at: datetime, *, now: datetime) -> Markup:
     """The time of day; with the date unless it is today's."""
     at = at.astimezone(UTC)
     pattern = "%H:%M:%S" if at.date() == now.astimezone(UTC).date() else "%b %d, %H:%M:%S"
-    return TIME.format(exact=_exact(at), shown=_shown(at), text=at.strftime(pattern))
+    return TIME.format(exact=exact(at), shown=_shown(at), text=at.strftime(pattern))
 
 
 def moment(at: datetime) -> Markup:
     """The whole date and time."""
-    return TIME.format(exact=_exact(at), shown=_shown(at), text=_shown(at))
+    return TIME.format(exact=exact(at), shown=_shown(at), text=_shown(at))
 
 
 def span(length: timedelta) -> str:
@@ -64,7 +71,8 @@ def _ago(seconds: float) -> str:
     return "now"
 
 
-def _exact(at: datetime) -> str:
+def exact(at: datetime) -> str:
+    """The time in UTC as RFC 3339 has it, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -48,11 +48,14 @@ addEventListener("pageshow", () => {
 });
 
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
+  const button = event.target.closest("[data-copy], [data-copy-from]");
+  if (!button || !navigator.clipboard) return;
   event.preventDefault();
-  const source = document.getElementById(button.dataset.copy);
-  await navigator.clipboard.writeText(source.textContent);
+  // A link leads to what is copied: without this, it is downloaded.
+  const text = button.href
+    ? await (await fetch(button.href)).text()
+    : document.getElementById(button.dataset.copy).textContent;
+  await navigator.clipboard.writeText(text);
   const before = button.textContent;
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = before; }, 1500);
@@ -69,7 +72,8 @@ function relative(seconds) {
 function tick() {
   const now = Date.now();
   for (const each of document.querySelectorAll("time.rel")) {
-    each.textContent = relative((now - Date.parse(each.dateTime)) / 1000);
+    const passed = (now - Date.parse(each.dateTime)) / 1000;
+    each.textContent = relative(each.classList.contains("due") ? Math.min(0, passed) : passed);
   }
 }
 function localTimes() {

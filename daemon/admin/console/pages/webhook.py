@@ -36,19 +36,6 @@ class WebhookDeliveryPages:
             statuses=STATUSES,
         )
 
-    @page("POST /deliveries/{id}/retry")
-    async def retry(self, request: PageRequest) -> web.StreamResponse:
-        """Attempt a delivery now, and show that attempt."""
-        delivery = await request.api("retrieveDelivery", request.object_id)
-        started = await request.api("retryDelivery", request.object_id)
-        return request.redirect(f"/webhooks/{delivery.webhook_id}?delivery={started.id}")
-
-    @page("GET /deliveries/{id}")
-    async def delivery(self, request: PageRequest) -> web.StreamResponse:
-        """A delivery, beside the others of its webhook."""
-        delivery = await request.api("retrieveDelivery", request.object_id)
-        return request.redirect(f"/webhooks/{delivery.webhook_id}?delivery={delivery.id}")
-
 
 async def _selected(request: PageRequest) -> Any:
     text = request.query.get("delivery")

@@ -1,21 +1,16 @@
-"""What is done with one webhook: pause, resume, probe, rotate its secret, delete it, test it."""
-
-from typing import Any
+"""What is done with one webhook: pause, resume, probe, rotate its secret, delete it."""
 
 from aiohttp import web
 
 from daemon.admin.api.problems import Problem
 from daemon.admin.console.form_tokens import redirect_with_secret
-from daemon.admin.console.forms import FormErrors, errors_of, text_member
+from daemon.admin.console.forms import text_member
 from daemon.admin.console.page import PageRequest, page
 from daemon.admin.console.pages.webhook_secret import secret_page
-from daemon.core.event_types import EVENT_TYPES
-
-TEST_FIELDS = frozenset({"eventType", "campaignId", "contactId"})
 
 
 class WebhookActions:
-    """Forms with a button each, and the page of test events."""
+    """Forms with a button each."""
 
     @page("POST /webhooks/{id}/pause")
     async def pause(self, request: PageRequest) -> web.StreamResponse:
@@ -53,46 +48,8 @@ class WebhookActions:
         await request.api("deleteWebhook", request.object_id)
         return request.redirect("/webhooks?done=deleted")
 
-    @page("GET /webhooks/{id}/test")
-    async def test_form(self, request: PageRequest) -> web.StreamResponse:
-        """The form of a test event."""
-        return await _test_page(request, errors=FormErrors(), result=None)
-
-    @page("POST /webhooks/{id}/test")
-    async def test(self, request: PageRequest) -> web.StreamResponse:
-        """Send a test event, and show what came of it."""
-        body: dict[str, object] = {
-            name: value for name in TEST_FIELDS if (value := text_member(request.form, name))
-        }
-        if request.form.get("sample"):
-            body["sample"] = True
-        try:
-            result = await request.api("sendTestEvent", request.object_id, body=body)
-        except Problem as problem:
-            if "success" in problem.members:
-                return await _test_page(request, errors=FormErrors(), result=problem)
-            errors = errors_of(problem, shown=TEST_FIELDS)
-            return await _test_page(request, errors=errors, result=None, status=problem.status)
-        return await _test_page(request, errors=FormErrors(), result=result)
-
     @page("GET /webhooks/{id}/receive")
     async def receive(self, request: PageRequest) -> web.StreamResponse:
         """How to verify and answer deliveries."""
         webhook = await request.api("retrieveWebhook", request.object_id)
         return request.page("webhook_receive.html", webhook=webhook, tab="receive")
-
-
-async def _test_page(
-    request: PageRequest, *, errors: FormErrors, result: Any, status: int = 200
-) -> web.Response:
-    webhook = await request.api("retrieveWebhook", request.object_id)
-    return request.page(
-        "webhook_test.html",
-        status=status,
-        webhook=webhook,
-        tab="test",
-        types=EVENT_TYPES,
-        values=request.form,
-        errors=errors,
-        result=result,
-    )
