@@ -16,7 +16,7 @@ from tests.support.daemons import until
 from tests.support.receiver import Received, Receiver, Reply
 
 PAGES = [declared for resource in console_app.PAGES for declared, _ in pages_of(resource)]
-SHOWN = [each for each in PAGES if each.method == "GET"]
+SHOWN = [each for each in PAGES if each.method == "GET" and each.document]
 POSTED = [each for each in PAGES if each.method == "POST"]
 
 PLACEHOLDER = re.compile(r"(\w[\w-]*)/\{(\w+)\}")

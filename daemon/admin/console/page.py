@@ -117,6 +117,9 @@ class Page:
     alone, with `anyone` for everybody who is signed in. A POST that must not be repeated acts
     `once` for each form that a page showed (`form_tokens`). One that only `reads` is open to
     sessions that may change nothing.
+    Its path is below that of a tenant, or with `operators` below the console's own. A POST that
+    must not be repeated acts `once` for each form that a page showed (`form_tokens`). One that only
+    `reads` is open to sessions that may change nothing. What is no `document` is a file.
     """
 
     method_and_path: str
@@ -125,6 +128,7 @@ class Page:
     once: bool = False
     reads: bool = False
     anyone: bool = False
+    document: bool = True
 
     def __call__(self, handler: HandlerMethod) -> HandlerMethod:
         """Declare that this method answers the page."""

@@ -25,19 +25,19 @@ class DeliveryPages:
         started = await request.api("retryDelivery", request.object_id)
         return request.redirect(f"/webhooks/{delivery.webhook_id}?delivery={started.id}")
 
-    @page("GET /deliveries/{id}/request")
+    @page("GET /deliveries/{id}/request", document=False)
     async def request_body(self, request: PageRequest) -> web.StreamResponse:
         """The body that was sent, as far as it is shown, as a file."""
         delivery = await _with(request, "request")
         return text_file(delivery.request.body, name=f"{delivery.message_id}-request.txt")
 
-    @page("GET /deliveries/{id}/response")
+    @page("GET /deliveries/{id}/response", document=False)
     async def response_body(self, request: PageRequest) -> web.StreamResponse:
         """The body that was received, as far as it is stored, as a file."""
         delivery = await _with(request, "response")
         return text_file(delivery.response.body or "", name=f"{delivery.message_id}-response.txt")
 
-    @page("GET /deliveries/{id}/curl")
+    @page("GET /deliveries/{id}/curl", document=False)
     async def curl(self, request: PageRequest) -> web.StreamResponse:
         """The request as a command, as a file."""
         delivery = await _with(request, "request")

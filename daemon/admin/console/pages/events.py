@@ -61,7 +61,7 @@ class EventPages:
             attempts={each.id: each for each in event.deliveries},
         )
 
-    @page("GET /events/{id}/data")
+    @page("GET /events/{id}/data", document=False)
     async def data(self, request: PageRequest) -> web.StreamResponse:
         """The data of an event as a file."""
         event = await request.api("retrieveEvent", request.event_id)
