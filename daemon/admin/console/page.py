@@ -116,10 +116,7 @@ class Page:
     Its path is below that of a tenant, or below the console's own: with `operators` for operators
     alone, with `anyone` for everybody who is signed in. A POST that must not be repeated acts
     `once` for each form that a page showed (`form_tokens`). One that only `reads` is open to
-    sessions that may change nothing.
-    Its path is below that of a tenant, or with `operators` below the console's own. A POST that
-    must not be repeated acts `once` for each form that a page showed (`form_tokens`). One that only
-    `reads` is open to sessions that may change nothing. What is no `document` is a file.
+    sessions that may change nothing. What is no `document` is a file.
     """
 
     method_and_path: str
