@@ -55,6 +55,7 @@ PROGRAMS = {
     "lock": "tests.supply_chain.lock",
     "audit": "tests.supply_chain.audit",
     "sbom": "tests.supply_chain.sbom",
+    "shots": "tests.console.shots",
 }
 COMMANDS = {"demo", "run", "test", *PROGRAMS}
 USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
@@ -69,7 +70,8 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   figures  the sizes of files and functions, and functions without docstrings
   lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
   audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked
-  sbom     write the software bill of materials of deployments (CycloneDX)"""
+  sbom     write the software bill of materials of deployments (CycloneDX)
+  shots    screenshots of every page of the console into a folder: `dist/shots`"""
 
 
 def main(command: str, arguments: list[str]) -> int:

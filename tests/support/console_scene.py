@@ -6,6 +6,7 @@ too, or fails them until this module has an object for its path.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,8 +28,15 @@ EVENTS = ("email.opened", "email.clicked", "campaign.launched", "contact.created
 
 
 def name_of(page: Page) -> str:
-    """A name for test ids and files."""
-    return page.method_and_path
+    """A name by which failed assertions tell pages apart."""
+    return f"{page.method_and_path}{' of operators' if page.operators else ''}"
+
+
+def path_of(page: Page, tenant: UUID, objects: Mapping[str, UUID | str]) -> str:
+    """The path of a page about these objects, each by the part of paths that stands before it."""
+    below = PLACEHOLDER.sub(lambda found: f"{found[1]}/{objects[found[1]]}", page.path)
+    assert "{" not in below, f"tests/support/console_scene.py has no object for {page.path}"
+    return f"/console{below}" if page.operators or page.anyone else f"/console/t/{tenant}{below}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +49,7 @@ class Scene:
 
     def path(self, page: Page, *, of: UUID | None = None) -> str:
         """The path of a page about these objects; `of` is another tenant in the path."""
-        below = PLACEHOLDER.sub(lambda found: f"{found[1]}/{self.objects[found[1]]}", page.path)
-        assert "{" not in below, f"tests/support/console_scene.py has no object for {page.path}"
-        at_root = page.operators or page.anyone
-        return f"/console{below}" if at_root else self.console.path(below, of or self.tenant)
+        return path_of(page, of or self.tenant, self.objects)
 
 
 async def furnish(console: Console, receiver: Receiver, *, tenant: UUID | None = None) -> Scene:

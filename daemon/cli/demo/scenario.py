@@ -99,7 +99,9 @@ class Scenario:
         """Print new notices of the daemon, and plan the repair of paused endpoints."""
         for notice in await demo.notices_after(db, self._last_notice):
             self._last_notice = notice.id
-            webhook = self._webhooks[notice.webhook_id]
+            webhook = self._webhooks.get(notice.webhook_id)
+            if webhook is None:  # created in the console
+                continue
             self._display.show_notice(webhook.name, notice)
             if notice.kind in {NoticeKind.PAUSED, NoticeKind.GONE}:
                 self._observed.paused.append(webhook.name)
