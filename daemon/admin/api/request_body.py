@@ -41,6 +41,11 @@ async def read_body(operation: Operation, request: web.Request) -> BaseModel | N
     if not raw and operation.body_optional:
         return model()
     _check_headers(request)
+    return parse_body(raw, model)
+
+
+def parse_body(raw: bytes, model: type[BaseModel]) -> BaseModel:
+    """Validate a body. Raises Problem: 400 for what is not JSON, 422 for what does not match."""
     value = _parse_object(raw)
     try:
         return model.model_validate_json(raw, strict=True)

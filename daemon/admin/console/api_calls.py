@@ -5,12 +5,12 @@ The rule: a page knows and does nothing that the API would not tell and do for t
 same models validate, the same handlers answer, and the same audit records.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
@@ -19,7 +19,8 @@ from daemon.admin.api.auth import Access, Caller
 from daemon.admin.api.operation import ApiRequest, Operation, Route
 from daemon.admin.api.performing import perform
 from daemon.admin.api.request import NIL, check_scope, check_visible, tenant_for
-from daemon.admin.api.validation import body_problem, query_problem
+from daemon.admin.api.request_body import parse_body
+from daemon.admin.api.validation import query_problem
 
 
 class ApiCalls:
@@ -85,8 +86,5 @@ def _body(operation: Operation, given: Mapping[str, object] | None) -> BaseModel
     model = operation.body
     if model is None:
         return None
-    body = dict(given or {})
-    try:
-        return model.model_validate_json(orjson.dumps(body), strict=True)
-    except ValidationError as invalid:
-        raise body_problem(invalid, model, body) from None
+    # orjson has no numbers beyond 64 bits.
+    return parse_body(json.dumps(dict(given or {})).encode(), model)

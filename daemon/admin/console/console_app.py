@@ -21,6 +21,7 @@ from daemon.admin.console.pages.deep_links import DeepLinks
 from daemon.admin.console.pages.delivery import DeliveryPages
 from daemon.admin.console.pages.event_types import EventTypePages
 from daemon.admin.console.pages.events import EventPages
+from daemon.admin.console.pages.receive import ReceivePages
 from daemon.admin.console.pages.sharing import SharingPages
 from daemon.admin.console.pages.tenants import TenantPages
 from daemon.admin.console.pages.undelivered import UndeliveredPages
@@ -29,6 +30,7 @@ from daemon.admin.console.pages.webhook_actions import WebhookActions
 from daemon.admin.console.pages.webhook_form import WebhookForms
 from daemon.admin.console.pages.webhook_secret import WebhookSecrets
 from daemon.admin.console.pages.webhook_test import WebhookTests
+from daemon.admin.console.pages.webhook_settings import WebhookSettingsPages
 from daemon.admin.console.pages.webhooks import WebhookPages
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.routing import Console
@@ -37,9 +39,9 @@ from daemon.admin.console.sessions import Sessions
 PREFIX = "/console"
 PAGES = (
     *(WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages()),
-    WebhookSecrets(),
     *(DeepLinks(), TenantPages(), SharingPages(), AuditPages()),
     *(DeliveryPages(), EventTypePages(), UndeliveredPages(), WebhookTests()),
+    *(WebhookSecrets(), WebhookSettingsPages(), ReceivePages()),
 )
 
 

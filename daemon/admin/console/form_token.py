@@ -3,6 +3,8 @@
 import secrets
 
 FIELD = "once"
+# Names the button that was pressed, of those that only change the form: such a request needs none.
+EDIT = "do"
 
 
 def new_form_token() -> str:

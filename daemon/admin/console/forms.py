@@ -1,5 +1,5 @@
 """
-Forms: the fields that people fill in, as members of the API's bodies, and errors beside them.
+Forms: the fields that people fill in, and errors beside them.
 
 The rule: a form is judged by the API alone; what it refuses is shown beside the field, and the
 input is kept.
@@ -8,24 +8,28 @@ input is kept.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import orjson
-
 from daemon.admin.api.problems import FieldError, Problem
-
-TYPE_FIELD = "type."
-ON = "on"
 
 
 @dataclass(frozen=True, slots=True)
 class FormErrors:
-    """The sentence about the whole form, and those about its fields by the names of the API."""
+    """
+    The sentence about the whole form, and those about its fields by the names of the API.
+
+    `places` has the sentences by their places in the body, such as `customHeaders/X-Key`.
+    """
 
     sentence: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, member: str) -> str | None:
         """The sentence about a field; None if it is right."""
         return self.fields.get(member)
+
+    def at(self, place: str) -> str | None:
+        """The sentence about a place; None if it is right."""
+        return self.places.get(place)
 
 
 def errors_of(problem: Problem, *, shown: frozenset[str]) -> FormErrors:
@@ -39,31 +43,11 @@ def errors_of(problem: Problem, *, shown: frozenset[str]) -> FormErrors:
         raise problem
     by_member: dict[str, str] = {}
     for each in problem.field_errors:
-        by_member.setdefault(_member(each), each.detail)
+        by_member.setdefault(_place(each).partition("/")[0], each.detail)
     fields = {name: text for name, text in by_member.items() if name in shown}
-    return FormErrors(None if len(fields) == len(by_member) > 0 else problem.error, fields)
-
-
-def chosen_types(form: Mapping[str, str]) -> list[str]:
-    """The event types that are checked, and those that are written in the field for others."""
-    checked = [name.removeprefix(TYPE_FIELD) for name in form if name.startswith(TYPE_FIELD)]
-    others = form.get("otherTypes", "").replace(",", " ").split()
-    return [*checked, *(each for each in others if each not in checked)]
-
-
-def json_member(text: str, member: str) -> object:
-    """
-    The value of a field that holds JSON; None if it is empty.
-
-    Raises Problem (422) for text that is no JSON.
-    """
-    if not text.strip():
-        return None
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        sentence = f"is not valid JSON: {error}"
-        raise Problem(422, sentence, field_errors=[FieldError(f"#/{member}", sentence)]) from None
+    places = {_place(each): each.detail for each in problem.field_errors}
+    sentence = None if len(fields) == len(by_member) > 0 else problem.error
+    return FormErrors(sentence, fields, places)
 
 
 def text_member(form: Mapping[str, str], name: str) -> str | None:
@@ -71,5 +55,5 @@ def text_member(form: Mapping[str, str], name: str) -> str | None:
     return form.get(name, "").strip() or None
 
 
-def _member(error: FieldError) -> str:
-    return error.place.removeprefix("#/").partition("/")[0]
+def _place(error: FieldError) -> str:
+    return error.place.removeprefix("#/").replace("~1", "/").replace("~0", "~")

@@ -19,6 +19,7 @@ from daemon.admin.console.form_times import as_field
 from daemon.admin.console.form_token import new_form_token
 from daemon.admin.console.json_text import json_value, shown_json
 from daemon.admin.console.long_text import first_part
+from daemon.admin.console.schedules import in_words
 from daemon.admin.console.url_query import with_query
 from daemon.admin.console.visible_text import visible, visible_lines
 from daemon.core.unprintable import escape
@@ -64,6 +65,7 @@ class Renderer:
             "field_time": as_field,
             "tojson_text": json_value,
             "ms": times.milliseconds,
+            "in_words": in_words,
             "span": times.span,
             "seconds": times.seconds,
             "moment": times.moment,

@@ -16,6 +16,7 @@ from daemon.admin.api.request_body import read_within_deadline
 from daemon.admin.console import csrf
 from daemon.admin.console.api_calls import ApiCalls
 from daemon.admin.console.cross_site import came_from_another_site
+from daemon.admin.console.form_token import EDIT
 from daemon.admin.console.form_tokens import FormTokens
 from daemon.admin.console.page import Page, PageHandler, PageRequest, now, tenant_in_path
 from daemon.admin.console.rendering import Renderer
@@ -67,7 +68,7 @@ class Console:
             try:
                 _check(declared, page_request)
                 page_request = page_request.at(tenant_in_path(request, session))
-                if declared.once:
+                if declared.once and EDIT not in page_request.form:
                     return await self._form_tokens.answer(page_request, partial(_answer, handler))
             except Problem as problem:
                 return problem_page(page_request, problem)

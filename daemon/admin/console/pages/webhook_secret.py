@@ -4,7 +4,10 @@ from uuid import UUID
 
 from aiohttp import web
 
+from daemon.admin.api.problems import Problem
 from daemon.admin.console.page import PageRequest, page
+from daemon.admin.console.receiver_code import receiver_code
+from daemon.core.event_types import EVENT_TYPES
 
 
 def secret_page(webhook_id: UUID) -> str:
@@ -13,12 +16,29 @@ def secret_page(webhook_id: UUID) -> str:
 
 
 class WebhookSecrets:
-    """The page."""
+    """The page, and the test event that is sent from it."""
 
     @page("GET /webhooks/{id}/secret")
     async def show(self, request: PageRequest) -> web.StreamResponse:
         """The new secret; after a reload, that it was shown."""
         webhook = await request.api("retrieveWebhook", request.object_id)
         path = secret_page(request.object_id)
-        secret = await request.form_tokens.take_secret(request, path)
-        return request.page("webhook_secret.html", webhook=webhook, secret=secret)
+        return request.page(
+            "webhook_secret.html",
+            webhook=webhook,
+            secret=await request.form_tokens.take_secret(request, path),
+            code=receiver_code(webhook.endpoint_url),
+            types=EVENT_TYPES,
+        )
+
+    @page("POST /webhooks/{id}/try", once=True)
+    async def try_out(self, request: PageRequest) -> web.StreamResponse:
+        """Send a test event; the answer is a part of the page, which keeps the secret."""
+        body = {"eventType": request.form.get("eventType", "")}
+        try:
+            result = await request.api("sendTestEvent", request.object_id, body=body)
+        except Problem as problem:
+            if problem.status >= 500:
+                raise
+            return request.page("tried.html", problem=problem, result=None)
+        return request.page("tried.html", problem=None, result=result)

@@ -1,0 +1,49 @@
+"""
+The code that verifies deliveries, in each language, as the documentation has it too.
+
+The rule: it is written once, in files that tests run; a page only puts in what is the webhook's.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+FOLDER = "templates/receivers"
+LANGUAGES = (("python", "Python"), ("node", "Node.js"), ("go", "Go"))
+SCHEMES = (
+    ("signature", "X-PenguinMails-Signature"),
+    ("standard", "Standard Webhooks"),
+)
+SAMPLE_PATH = "/webhooks/penguinmails"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverCode:
+    """The code of one language for one way of signing; `id` names it within a page."""
+
+    id: str
+    language: str
+    scheme: str
+    text: str
+
+
+def receiver_code(url: str) -> list[ReceiverCode]:
+    """The code for a webhook with this URL."""
+    path = urlsplit(url).path or "/"
+    # Only what a URL and a text of each language have in common, without quotation marks.
+    if not path.isascii() or any(each in path for each in "\"'\\`"):
+        path = SAMPLE_PATH
+    return [
+        ReceiverCode(
+            f"{language}-{scheme}", shown, way, source(language, scheme).replace(SAMPLE_PATH, path)
+        )
+        for language, shown in LANGUAGES
+        for scheme, way in SCHEMES
+    ]
+
+
+@cache
+def source(language: str, scheme: str) -> str:
+    """The file of a language and a way of signing."""
+    return (files("daemon.admin") / FOLDER / f"{language}.{scheme}.txt").read_text()
