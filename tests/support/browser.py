@@ -162,4 +162,4 @@ async def pages_of(address: str) -> AsyncIterator[Pages]:
             yield pages
         finally:
             await pages.close()
-        assert pages.unexpected == []
+        assert pages.unexpected == [], pages.unexpected

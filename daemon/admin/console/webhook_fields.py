@@ -63,7 +63,7 @@ def filters_of(webhook: Any) -> object:
 def edited(form: Form, button: str) -> dict[str, str]:
     """
     The fields after a button that only changes the form: `types:email`, `types:-email`, `json`,
-    `fields`, `add` for a condition, `pick:["path", "value"]`, or `header` for one more header.
+    `fields`, `add` for a condition, `pick:["path", "value"]` with a value as fields have it, or `header` for one more header.
 
     Raises Problem (422) for a filter that cannot be read.
     """
@@ -98,7 +98,7 @@ def _picked(argument: str) -> tuple[str, str]:
         path, value = orjson.loads(argument)
     except (orjson.JSONDecodeError, ValueError, TypeError):
         return "", ""
-    return str(path), subscription_fields.text_of(value)
+    return str(path), str(value)
 
 
 def _members(form: Form) -> dict[str, object]:

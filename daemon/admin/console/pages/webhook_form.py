@@ -39,7 +39,7 @@ class WebhookForms:
             return await form_page(request, request.form, errors=errors, status=problem.status)
         return redirect_with_secret(request, secret_page(created.id), created.secret_key)
 
-    @page("POST /webhooks/check")
+    @page("POST /webhooks/check", reads=True)
     async def check(self, request: PageRequest) -> web.StreamResponse:
         """What is wrong with the URL that is in the form, if something is."""
         url = request.form.get("endpointUrl", "").strip()
@@ -51,7 +51,7 @@ class WebhookForms:
                 error = errors_of(problem, shown=FIELDS).of("endpointUrl")
         return request.page("form_url.html", url=url, error=error)
 
-    @page("POST /webhooks/preview")
+    @page("POST /webhooks/preview", reads=True)
     async def preview(self, request: PageRequest) -> web.StreamResponse:
         """How many of the latest events the form's types and filters would match."""
         return request.page("form_preview.html", preview=await preview_of(request))
