@@ -62,9 +62,10 @@ def filters_of(webhook: Any) -> object:
 
 def edited(form: Form, button: str) -> dict[str, str]:
     """
-    The fields after a button that only changes the form: `types:email`, `types:-email`, `json`,
-    `fields`, `add` for a condition, `pick:["path", "value"]` with a value as fields have it, or `header` for one more header.
+    The fields after a button that only changes the form.
 
+    It is `types:email`, `types:-email`, `json`, `fields`, `pick:["path", "value"]` with a value as
+    fields have it, or another that only adds empty fields, such as `add` for a condition.
     Raises Problem (422) for a filter that cannot be read.
     """
     kind, _, argument = button.partition(":")
