@@ -29,8 +29,8 @@ from daemon.admin.console.pages.webhook import WebhookDeliveryPages
 from daemon.admin.console.pages.webhook_actions import WebhookActions
 from daemon.admin.console.pages.webhook_form import WebhookForms
 from daemon.admin.console.pages.webhook_secret import WebhookSecrets
-from daemon.admin.console.pages.webhook_test import WebhookTests
 from daemon.admin.console.pages.webhook_settings import WebhookSettingsPages
+from daemon.admin.console.pages.webhook_test import WebhookTests
 from daemon.admin.console.pages.webhooks import WebhookPages
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.routing import Console

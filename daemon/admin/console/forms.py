@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from daemon.admin.api.problems import FieldError, Problem
 
+ON = "on"
+
 
 @dataclass(frozen=True, slots=True)
 class FormErrors:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 
 from daemon.admin.api.problems import FieldError, Problem
+from daemon.admin.console.forms import ON
 from daemon.core.event_types import EVENT_TYPES
 
-ON = "on"
 TYPE_FIELD = "type."
 PATH_FIELD, VALUE_FIELD = "path.", "value."
 AS_JSON = "json"

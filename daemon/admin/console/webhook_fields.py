@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from daemon.admin.console import delivery_fields, subscription_fields
-from daemon.admin.console.forms import text_member
+from daemon.admin.console.forms import ON, text_member
 from daemon.core.event_types import EVENT_TYPES
 
 Form = Mapping[str, str]
@@ -90,7 +90,7 @@ def _with_group(form: Form, group: str, *, chosen: bool) -> dict[str, str]:
         if each.name.startswith(f"{group}.")
     }
     rest = {name: value for name, value in form.items() if name not in names}
-    added = dict.fromkeys(names, subscription_fields.ON) if chosen else {}
+    added = dict.fromkeys(names, ON) if chosen else {}
     return {**rest, **added, "which": "some"}
 
 
