@@ -141,6 +141,7 @@ def build(config: Config, database: Database) -> Components:
         kept_for=config.retention.deliveries,
         offload=offload,
         metrics=metrics,
+        wake=pipeline.listener.replay_created,
     )
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),

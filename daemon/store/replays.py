@@ -20,7 +20,7 @@ from daemon.core.model.replays import (
     ReplaySource,
     ReplayStatus,
 )
-from daemon.store import replay_candidates
+from daemon.store import notification_queue, replay_candidates
 from daemon.store.replay_keys import hashed, subscription_key
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
@@ -108,6 +108,7 @@ async def create(
             *(key, scope.subscription_key, reason),
         )
         if created is not None:
+            await notification_queue.notify_replay(db)
             return ReplayId(created)
         running = await db.fetchval(FIND_IDENTICAL, scope.webhook_id, key)
         if running is not None:
