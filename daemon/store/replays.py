@@ -62,6 +62,19 @@ async def scope_of(
     return scope, replay_filter_for(request.source, asked, types, filters, scope=events)
 
 
+COUNT_RUNNING = """
+    SELECT count(*)
+      FROM (SELECT 1 FROM webhook_replays
+             WHERE webhook_id = $1 AND status::text = 'running'
+             LIMIT $2) AS running
+"""
+
+
+async def count_running(db: Connection, webhook_id: WebhookId, *, limit: int) -> int:
+    """How many replays to this webhook run, or wait for an earlier one; counts up to `limit`."""
+    return int(await db.fetchval(COUNT_RUNNING, webhook_id, limit))
+
+
 CREATE_REPLAY = """
     INSERT INTO webhook_replays
            (tenant_id, webhook_id, source, from_time, to_time, event_types, total,
