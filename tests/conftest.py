@@ -42,6 +42,7 @@ TIMING_TESTS = (
     "faults/test_old_transaction.py",
     "faults/test_outages.py",
     "faults/test_slow_endpoints.py",
+    "faults/test_stalls.py",
     "runtime/test_loop.py",
 )
 # These tests are run for each way in which deliveries may be stored.

@@ -116,7 +116,14 @@ async def _retry(config: "Config", delivery: UUID) -> RetriedDelivery:
     from daemon.cli.support.databases import verified_connection
     from daemon.core.model.ids import DeliveryId
     from daemon.store import audit
-    from daemon.store.retries import RetryDue, TooLarge, WebhookPaused, retry_now
+    from daemon.store.retries import (
+        MAX_ATTEMPTS,
+        RetryDue,
+        TooLarge,
+        TooOften,
+        WebhookPaused,
+        retry_now,
+    )
 
     async with verified_connection(config) as db, db.transaction():
         retried = await retry_now(db, None, DeliveryId(delivery))
@@ -134,6 +141,8 @@ async def _retry(config: "Config", delivery: UUID) -> RetriedDelivery:
         raise WebhookdError(f"there is no delivery {delivery}")
     if isinstance(retried, TooLarge):
         raise WebhookdError("the body is larger than may be sent: it cannot be sent again")
+    if isinstance(retried, TooOften):
+        raise WebhookdError(f"the event was attempted {MAX_ATTEMPTS:,} times at this webhook")
     if isinstance(retried, WebhookPaused):
         raise WebhookdError(f"the webhook {retried.webhook_id} is paused: resume it first")
     return RetriedDelivery(retried.delivery_id)

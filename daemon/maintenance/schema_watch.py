@@ -10,7 +10,7 @@ from daemon.store.database import Database
 
 log = structlog.get_logger()
 
-INTERVAL_SECONDS = 5.0
+INTERVAL_SECONDS = 10.0
 
 
 class SchemaWatch:

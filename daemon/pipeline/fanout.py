@@ -35,7 +35,7 @@ from daemon.store.event_inbox import LeasedEvent, Leasing
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0  # new events are announced
 LEAST_EVENTS, MOST_EVENTS = 100, 500  # of one turn
 TURN_SECONDS = 0.2
 QUEUE_SECONDS = 0.005  # until some first attempts have begun

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import structlog
 
 from daemon.core.model.ids import EventId, TenantId
+from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserved
 from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
 from daemon.pipeline.subscription_cache import SubscriptionCache
@@ -24,7 +25,9 @@ log = structlog.get_logger()
 
 FULL_SCAN_SECONDS = 10.0
 SCAN_SECONDS = 0.05  # while known events wait
-KEYS_PER_SCAN = 2000
+# Places that one statement reads in each range: as many as it can within this time.
+LEAST_KEYS, MOST_KEYS = 100, 2000
+STATEMENT_SECONDS = 0.05
 EVENTS_PER_KEY = 32
 
 
@@ -35,7 +38,8 @@ class InboxReader:
         self._database = database
         self._cache = cache
         self._leasing = leasing
-        self._scan = InboxScan(keys_per_range=KEYS_PER_SCAN)
+        self._keys = BatchSize(least=LEAST_KEYS, most=MOST_KEYS, seconds=STATEMENT_SECONDS)
+        self._scan = InboxScan(keys_per_range=self._keys.size)
         self._seen = EMPTY_SNAPSHOT
         self.turns = InboxTurns()
         self._full_scan_at = 0.0
@@ -108,6 +112,8 @@ class InboxReader:
         return leased, complete and not self.turns.in_line
 
     async def _scan_and_lease(self, db: Connection, limit: int) -> tuple[list[LeasedEvent], bool]:
+        began = time.monotonic()
+        self._scan.keys_per_range = self._keys.size
         ranges = self._scan.ranges()
         waiting = self.turns.tenants  # as the statement knows them: some may be let go meanwhile
         scan = await event_inbox.scan(
@@ -121,6 +127,7 @@ class InboxReader:
             per_key=EVENTS_PER_KEY,
         )
         complete = self._scan.completed(ranges, scan.keys, scan.snapshot)
+        self._keys.took(time.monotonic() - began)
         self._seen = scan.snapshot
         self._cache.note_changes(scan.changed)
         self._note_waiting(scan, set(waiting), limit)

@@ -18,7 +18,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
 from daemon.store.lanes import DueLane, sweep_lanes
 
-INTERVAL_SECONDS = 1.0
+INTERVAL_SECONDS = 2.0
 PIECE = 250  # endpoints; some milliseconds of the database's time
 USUAL_SHARE = 0.05
 # Where the usual share would make a sweep of all endpoints longer than this, it takes more.
@@ -49,6 +49,8 @@ class LaneSync:
         self._sweep_began = 0.0
         self._took_in_sweep = 0.0
         self._oldest_in_sweep = 0.0
+        self._metrics.endpoints_due.set_function(lambda: lanes.ready)
+        self._metrics.in_flight.set_function(lambda: lanes.in_flight)
 
     async def run_once(self) -> float:
         began = time.monotonic()
@@ -91,5 +93,3 @@ class LaneSync:
     def _observe(self) -> None:
         self.oldest_due_seconds = max(self.oldest_due_seconds, self._oldest_in_sweep)
         self._metrics.pending_lag_seconds.set(self.oldest_due_seconds)
-        self._metrics.endpoints_due.set(self._lanes.ready)
-        self._metrics.in_flight.set(self._lanes.in_flight)

@@ -16,8 +16,9 @@ from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
 from daemon.store.lanes import tenants_of
 
-CHECK_SECONDS = 1.0
-EVENTS, DUE = "webhookd_events", "webhookd_due"
+CHECK_SECONDS = 3.0
+PAUSED_SECONDS = 1.0  # while a channel is not listened to
+EVENTS, DUE, REPLAYS = "webhookd_events", "webhookd_due", "webhookd_replays"
 # How often events are looked for while their channel is flooded, or PostgreSQL's queue is so full
 # that the triggers will soon notify no more.
 FLOODED_POLL_SECONDS = 0.1
@@ -28,7 +29,11 @@ UNKNOWN_AT_ONCE = 500  # looked up by one statement; others use the loop and the
 
 
 class Listener:
-    """The loop; it sets `wake_fanout` for new events, and announces endpoints that are due."""
+    """
+    The loop; it announces endpoints that are due.
+
+    It sets `wake_fanout` for new events, and its own `replay_created` for new replays.
+    """
 
     name = "listener"
 
@@ -42,6 +47,7 @@ class Listener:
         daemon_key: int,
     ) -> None:
         self.wake = asyncio.Event()
+        self.replay_created = asyncio.Event()
         self._wake_fanout = wake_fanout
         self._database = database
         self._waker = waker
@@ -50,7 +56,9 @@ class Listener:
         self._unknown: set[WebhookId] = set()
         self._check_at = 0.0
         self._lock = database.daemon_lock(daemon_key)
-        self._notifications = database.listening({EVENTS: self._on_events, DUE: self._on_due})
+        self._notifications = database.listening(
+            {EVENTS: self._on_events, DUE: self._on_due, REPLAYS: self._on_replay}
+        )
 
     async def run_once(self) -> float:
         if time.monotonic() >= self._check_at:
@@ -77,7 +85,7 @@ class Listener:
 
     @property
     def _must_poll(self) -> bool:
-        """Whether new events are not announced; the queue is looked at once a second."""
+        """Whether new events are not announced."""
         is_full = self._queue_usage >= MUCH_OF_QUEUE
         return is_full or self._notifications.is_paused(EVENTS)
 
@@ -86,7 +94,9 @@ class Listener:
             return 0.0
         if self._must_poll:
             return FLOODED_POLL_SECONDS
-        return self._check_at - time.monotonic()
+        rest = self._check_at - time.monotonic()
+        paused = self._notifications.is_paused(DUE) or self._notifications.is_paused(REPLAYS)
+        return min(rest, PAUSED_SECONDS) if paused else rest
 
     def _on_lock_lost(self) -> None:
         self._check_at = 0.0
@@ -94,6 +104,9 @@ class Listener:
 
     def _on_events(self, _payload: str) -> None:
         self._wake_fanout.set()
+
+    def _on_replay(self, _payload: str) -> None:
+        self.replay_created.set()
 
     def _on_due(self, payload: str) -> None:
         try:

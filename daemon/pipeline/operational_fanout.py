@@ -30,7 +30,8 @@ from daemon.store.database import Database
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 1.0  # while some wait
+IDLE_SECONDS = 5.0  # this daemon's new ones wake the loop
 PAUSE_SECONDS = 0.01  # leaves the event loop and the database to others
 MOST_TENANTS = 100  # in one run, which ends after so many seconds
 RUN_SECONDS = 5.0
@@ -63,6 +64,8 @@ class OperationalFanout:
             tenants = await operational_deliveries.tenants(
                 db, after=self._after, limit=MOST_TENANTS
             )
+        if not tenants and self._after == FIRST_TENANT:
+            return IDLE_SECONDS
         ends = time.monotonic() + RUN_SECONDS
         for tenant_id in tenants:
             self._progress |= await self._turn(tenant_id)

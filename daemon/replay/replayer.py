@@ -49,6 +49,7 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 LIST_SECONDS = 1.0
+IDLE_SECONDS = 5.0  # while no replay runs; a new one is announced
 ADD_UP_SECONDS = 10.0
 MAX_REPLAYS = 100
 # After a step that added deliveries: leaves the event loop and the database to others.
@@ -71,7 +72,7 @@ class RunningReplay:
 
 
 class Replayer:
-    """The loop; it announces each webhook that got deliveries."""
+    """The loop; it announces each webhook that got deliveries. `wake` is set with a new replay."""
 
     name = "replayer"
 
@@ -84,8 +85,9 @@ class Replayer:
         kept_for: timedelta,
         offload: Offload,
         metrics: Metrics,
+        wake: asyncio.Event,
     ) -> None:
-        self.wake = asyncio.Event()
+        self.wake = wake
         self._database = database
         self._lanes = lanes
         self._waker = waker
@@ -102,10 +104,10 @@ class Replayer:
         if now >= self._add_up_at:
             self._add_up_at = now + ADD_UP_SECONDS
             await self._add_up_results()
-        if now >= self._list_at:
+        if now >= self._list_at or not self._running:
             await self._list(now)
         if not self._running:
-            return LIST_SECONDS
+            return IDLE_SECONDS
         replay_id, running = min(self._running.items(), key=lambda item: item[1].next_at)
         if running.next_at > now:
             return min(running.next_at, self._list_at) - now

@@ -20,6 +20,17 @@ async def usage(db: Connection) -> float:
     return float(await db.fetchval(USAGE))
 
 
+NOTIFY_REPLAY = """
+    SELECT pg_notify('webhookd_replays', '')
+     WHERE pg_catalog.pg_notification_queue_usage() < '0.5'::double precision
+"""
+
+
+async def notify_replay(db: Connection) -> None:
+    """Wake the replayer of every daemon, once the transaction has committed."""
+    await db.execute(NOTIFY_REPLAY)
+
+
 # Wakes every daemon: a row with `event_created_at` does not fire the trigger.
 NOTIFY_DUE = """
     SELECT pg_notify('webhookd_due', id::text)

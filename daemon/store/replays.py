@@ -21,7 +21,7 @@ from daemon.core.model.replays import (
     ReplaySource,
     ReplayStatus,
 )
-from daemon.store import replay_candidates
+from daemon.store import notification_queue, replay_candidates
 from daemon.store.replay_keys import hashed, subscription_key
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
@@ -61,6 +61,19 @@ async def scope_of(
     )
     asked, events = request.event_types, row["scope"]
     return scope, replay_filter_for(request.source, asked, types, filters, scope=events)
+
+
+COUNT_RUNNING = """
+    SELECT count(*)
+      FROM (SELECT 1 FROM webhook_replays
+             WHERE webhook_id = $1 AND status::text = 'running'
+             LIMIT $2) AS running
+"""
+
+
+async def count_running(db: Connection, webhook_id: WebhookId, *, limit: int) -> int:
+    """How many replays to this webhook run, or wait for an earlier one; counts up to `limit`."""
+    return int(await db.fetchval(COUNT_RUNNING, webhook_id, limit))
 
 
 CREATE_REPLAY = """
@@ -109,6 +122,7 @@ async def create(
             *(key, scope.subscription_key, reason),
         )
         if created is not None:
+            await notification_queue.notify_replay(db)
             return ReplayId(created)
         running = await db.fetchval(FIND_IDENTICAL, scope.webhook_id, key)
         if running is not None:

@@ -40,6 +40,11 @@ class TooLarge:
     """The body was larger than may be sent, so it cannot be sent again; nothing was changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class TooOften:
+    """The event was attempted too often at this webhook; nothing was changed."""
+
+
 FIND_DELIVERY = """
     -- The webhook is locked first: its deletion locks it before its deliveries.
     SELECT w.id, w.is_active, d.event_id, d.too_large
@@ -108,6 +113,16 @@ INSERT_ATTEMPT = f"""
       FROM new
 """  # noqa: S608  made of constants only
 
+# Of one event at one webhook: each look at an attempt shows those beside it.
+MAX_ATTEMPTS = 1000
+
+COUNT_ATTEMPTS = """
+    SELECT count(*)
+      FROM (SELECT 1 FROM webhook_deliveries
+             WHERE (event_id, webhook_id) >= ($1, $2) AND (event_id, webhook_id) <= ($1, $2)
+             LIMIT $3) AS attempt
+"""
+
 MAX_REQUESTED = 100  # of one endpoint; beyond it, attempts wait for their turn
 
 REQUEST_ATTEMPT = """
@@ -122,7 +137,7 @@ REQUEST_ATTEMPT = """
 
 async def retry_now(
     db: Connection, tenant_id: TenantId | None, delivery_id: DeliveryId
-) -> RetryDue | WebhookPaused | TooLarge | None:
+) -> RetryDue | WebhookPaused | TooLarge | TooOften | None:
     """
     Attempt a delivery again, now; call in a transaction.
 
@@ -141,6 +156,9 @@ async def retry_now(
     await retry_lock.lock(db, webhook_id)
     due = await _bring_forward(db, found["event_id"], webhook_id)
     if due is None:
+        chain = found["event_id"], webhook_id
+        if await db.fetchval(COUNT_ATTEMPTS, *chain, MAX_ATTEMPTS) == MAX_ATTEMPTS:
+            return TooOften()
         due = new_delivery_id()
         attempt_of = (delivery_id, due, webhook_id, found["event_id"])
         if await db.execute(INSERT_ATTEMPT, *attempt_of) == "INSERT 0 0":

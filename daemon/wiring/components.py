@@ -59,22 +59,22 @@ def build(config: Config, database: Database) -> Components:
     schema_watch = SchemaWatch(database)
     resealer = Resealer(database, vault, metrics=metrics)
     notifier = build_notifier(config, database, metrics)
+    kept = config.retention
     retention = Retention(
         database,
-        deliveries=config.retention.deliveries,
-        events=config.retention.events,
-        audit=config.retention.audit,
+        deliveries=kept.deliveries,
+        events=kept.events,
+        audit=kept.audit,
         metrics=metrics,
     )
-    partitions = HistoryPartitions(database, retention=config.retention.deliveries)
-    counts = UndeliveredCounts(
-        database, deliveries=config.retention.deliveries, events=config.retention.events
-    )
+    partitions = HistoryPartitions(database, retention=kept.deliveries)
+    counts = UndeliveredCounts(database, deliveries=kept.deliveries, events=kept.events)
     replayer = Replayer(
         *(database, lanes, waker),
-        kept_for=config.retention.deliveries,
+        kept_for=kept.deliveries,
         offload=offload,
         metrics=metrics,
+        wake=pipeline.listener.replay_created,
     )
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),

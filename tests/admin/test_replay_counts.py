@@ -33,6 +33,7 @@ async def count(api: ApiClient, tenant: UUID, webhook: UUID) -> Answer:
     return await api.as_tenant(tenant).post("/api/replays", body)
 
 
+@pytest.mark.full
 async def test_a_short_count_does_not_wait_for_the_long_counts_of_other_tenants(
     app: Application, database: str
 ) -> None:

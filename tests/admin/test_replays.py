@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from daemon.service import API_CONNECTIONS
+from tests.support.aged_rows import stored_replay
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -263,3 +264,25 @@ async def test_a_replay_to_a_webhook_that_is_being_deleted_is_a_404(
         answer = await request
 
     assert (answer.status, answer.error) == (404, "this tenant has no webhook with this id")
+
+
+async def test_a_hundred_replays_to_one_webhook_may_run_and_no_more(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    full, other = [await app.webhook(tenant, receiver.url) for _ in range(2)]
+    await app.event(tenant)
+    await until(lambda: fanned_out(app))
+    for webhook in (full, other):
+        await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
+    for _ in range(99):
+        await stored_replay(app, full, status="running", finished="NULL")
+    body = {"webhookId": str(full), "from": BEGINNING}
+
+    last = await api.post("/api/replays", body)
+    one_more = await api.post("/api/replays", body | {"eventTypes": ["email.opened"]})
+    elsewhere = await api.post("/api/replays", body | {"webhookId": str(other)})
+    await api.post(f"/api/replays/{last.json['id']}/cancel")
+    again = await api.post("/api/replays", body | {"eventTypes": ["email.opened"]})
+
+    assert [each.status for each in (last, one_more, elsewhere, again)] == [202, 429, 202, 202]
+    assert one_more.error == "100 replays to this webhook run: wait for one or cancel some"

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from tests.support.application import Application
 from tests.support.commandline import webhookd
@@ -54,6 +55,7 @@ async def test_every_command_that_changes_something_is_recorded(
     assert "eve" not in str(found)
 
 
+@pytest.mark.full
 async def test_commands_that_only_look_or_fail_leave_no_record(
     tmp_path: Path, database: str, app: Application, webhook: UUID
 ) -> None:

@@ -103,6 +103,7 @@ async def test_an_interrupt_ends_the_demo_with_the_summary(temporary: Path, tmp_
     assert files_in(temporary) == []
 
 
+@pytest.mark.full
 async def test_a_second_signal_ends_the_demo_and_its_database_at_once(
     temporary: Path, tmp_path: Path
 ) -> None:

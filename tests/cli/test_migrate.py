@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from daemon.store import migrations, partitioning
 from daemon.store.partitioning import Layout
@@ -52,6 +53,7 @@ async def test_a_table_in_use_is_converted_after_the_files(
     assert await migrate(tmp_path, empty_database) == ["the schema is up to date"]
 
 
+@pytest.mark.full
 async def test_a_table_that_stays_as_it_is_is_named_with_the_reason(
     tmp_path: Path, empty_database: str
 ) -> None:
@@ -75,6 +77,7 @@ TEMPORARY = (
 )
 
 
+@pytest.mark.full
 async def test_what_any_role_may_make_of_the_table_keeps_nothing_from_being_converted(
     tmp_path: Path, empty_database: str
 ) -> None:

@@ -134,6 +134,7 @@ async def test_healthy_tenants_get_all_their_events_beside_webhooks_that_hang(
     assert result.peak_rss_mb > 20
 
 
+@pytest.mark.full
 async def test_a_daemon_that_dies_of_an_attack_is_reported(
     database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

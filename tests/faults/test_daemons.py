@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults import daemons
 
 
+@pytest.mark.full
 async def test_four_daemons_deliver_every_pair_exactly_once(database: str, folder: Path) -> None:
     report = await daemons.several(database, folder, events=3000)
 
@@ -27,6 +30,7 @@ async def test_the_late_results_of_a_frozen_daemon_change_nothing(
     assert report.broken == []
 
 
+@pytest.mark.full
 async def test_a_daemon_frozen_in_a_transaction_does_not_stop_the_others(
     database: str, folder: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults import starts
 
 
@@ -35,6 +37,7 @@ async def test_the_daemon_waits_for_a_database_that_starts_later(folder: Path) -
     assert report.broken == []
 
 
+@pytest.mark.full
 async def test_a_signal_ends_the_wait_for_a_database(folder: Path) -> None:
     report = await starts.no_database(folder, wait_until_it_gives_up=False)
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults import stops
 
 
@@ -27,6 +29,7 @@ async def test_a_second_signal_stops_at_once(database: str, folder: Path) -> Non
     assert report.broken == []
 
 
+@pytest.mark.full
 async def test_stopping_does_not_wait_for_a_frozen_database(folder: Path) -> None:
     report = await stops.without_database(folder, drain_seconds=1)
 

@@ -85,7 +85,14 @@ async def is_paused(app: Application, webhook: UUID) -> bool:
     return not await app.db.fetchval("SELECT is_active FROM webhooks WHERE id = $1", webhook)
 
 
-@pytest.mark.parametrize("table", ["webhook_events", "webhook_event_inbox", "webhooks"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "webhook_events",
+        pytest.param("webhook_event_inbox", marks=pytest.mark.full),
+        pytest.param("webhooks", marks=pytest.mark.full),
+    ],
+)
 async def test_rows_that_stay_locked_are_an_error_and_another_run_erases_the_rest(
     app: Application, database: str, tenant: UUID, webhook: UUID, table: str
 ) -> None:
@@ -169,7 +176,7 @@ async def test_the_result_of_a_delivery_erased_in_flight_is_dropped(
     assert len(await app.deliveries(webhook)) == 1
 
 
-@pytest.mark.parametrize("contact", ["cont_1", None])
+@pytest.mark.parametrize("contact", ["cont_1", pytest.param(None, marks=pytest.mark.full)])
 async def test_nothing_remains_although_a_daemon_delivers_and_fails_meanwhile(
     app: Application, database: str, receiver: Receiver, tenant: UUID, contact: str | None
 ) -> None:

@@ -204,6 +204,7 @@ async def test_a_round_continues_after_an_error(
     assert await count_in(app, "webhook_notices") == 0
 
 
+@pytest.mark.full
 async def test_events_are_delivered_while_twenty_thousand_old_rows_are_deleted(
     app: Application, database: str, receiver: Receiver
 ) -> None:

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import pytest
+
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -54,6 +56,7 @@ async def paused_count_is(app: Application, count: int) -> bool:
     return await paused_count(app) == count
 
 
+@pytest.mark.full
 async def test_three_hundred_webhooks_that_fail_together_are_at_most_two_mails(
     app: Application, database: str, receiver: Receiver
 ) -> None:

@@ -4,6 +4,8 @@ import time
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
+
 from daemon.core.model.notices import LeasedNotice, NoticeKind
 from daemon.store import notice_results, notices
 from daemon.store.session import Connection
@@ -108,6 +110,7 @@ async def test_a_leased_notice_has_the_finished_attempts_before_it(
     assert all(attempt.took_ms is not None for attempt in notice.attempts)
 
 
+@pytest.mark.full
 async def test_a_backlog_of_a_hundred_thousand_does_not_slow_a_lease_down(
     app: Application,
 ) -> None:

@@ -154,6 +154,7 @@ async def test_a_hostile_name_cannot_forge_an_email(app: Application, database: 
     assert CANARY not in mail.raw.decode()
 
 
+@pytest.mark.full
 async def test_two_daemons_mail_each_notice_once(
     app: Application, database: str, receiver: Receiver
 ) -> None:

@@ -146,7 +146,7 @@ async def test_a_claim_becomes_a_stored_result(app: Application, database: str) 
         assert parts.results.backlog == 0
 
 
-@pytest.mark.parametrize("fault", [postpone, fail])
+@pytest.mark.parametrize("fault", [postpone, pytest.param(fail, marks=pytest.mark.full)])
 async def test_a_fault_of_the_daemon_changes_neither_the_window_of_a_lane_nor_its_mean(
     app: Application, database: str, fault: Callable[[Claim], Awaitable[AttemptResult]]
 ) -> None:
@@ -201,7 +201,13 @@ async def test_results_that_lost_their_leases_together_are_one_line_in_the_log(
     assert {each["webhook_id"] for each in lines} == {str(webhook)}
 
 
-@pytest.mark.parametrize("error", STATEMENT_FAILURES)
+@pytest.mark.parametrize(
+    "error",
+    [
+        STATEMENT_FAILURES[0],
+        *(pytest.param(each, marks=pytest.mark.full) for each in STATEMENT_FAILURES[1:]),
+    ],
+)
 async def test_a_lane_of_which_no_claim_can_be_read_stops_no_other(
     app: Application,
     database: str,

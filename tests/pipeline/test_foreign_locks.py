@@ -88,7 +88,7 @@ async def foreign_rows(
         await other.close()
 
 
-@pytest.mark.parametrize("events_each", [1, 20])
+@pytest.mark.parametrize("events_each", [pytest.param(1, marks=pytest.mark.full), 20])
 async def test_an_open_insert_with_the_id_of_an_attempt_delays_no_other_result(
     app: Application, database: str, receiver: Receiver, events_each: int
 ) -> None:
@@ -116,7 +116,7 @@ async def test_an_open_insert_with_the_id_of_an_attempt_delays_no_other_result(
     assert len(receiver.at("/held")) == 1
 
 
-@pytest.mark.parametrize("tenants", [1, 40])
+@pytest.mark.parametrize("tenants", [pytest.param(1, marks=pytest.mark.full), 40])
 async def test_many_open_inserts_delay_no_other_result(
     app: Application, database: str, receiver: Receiver, tenants: int
 ) -> None:
@@ -182,8 +182,8 @@ async def test_a_result_whose_id_a_foreign_row_has_is_stored_under_another(
     assert len(receiver.at("/held")) == len(wanted)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.full), 2])
+@pytest.mark.parametrize("end", ["COMMIT", pytest.param("ROLLBACK", marks=pytest.mark.full)])
 async def test_an_open_insert_with_the_id_of_a_claimed_attempt_delays_no_other_result(
     *, app: Application, database: str, receiver: Receiver, layout: Layout, count: int, end: str
 ) -> None:

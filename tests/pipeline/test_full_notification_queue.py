@@ -57,6 +57,7 @@ async def _notify(connection: asyncpg.Connection, times: int) -> None:
         await connection.execute(FLOOD)
 
 
+@pytest.mark.full
 async def test_with_a_full_queue_events_and_retries_are_delivered_and_results_are_stored(
     app: Application, database: str, receiver: Receiver, tmp_path: Path
 ) -> None:

@@ -116,6 +116,7 @@ async def test_an_event_for_hundreds_of_webhooks_reaches_those_that_it_had_not(
     )
 
 
+@pytest.mark.full
 async def test_an_event_is_kept_for_a_thousand_webhooks_that_were_paused_since_it_came(
     app: Application, database: str, receiver: Receiver
 ) -> None:

@@ -18,6 +18,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
 from tests.support.application import Application
 from tests.support.daemons import until
+from tests.support.replays import request_for, start
 
 
 class Listening:
@@ -101,3 +102,13 @@ async def test_a_flood_of_unknown_webhooks_takes_a_bounded_memory(
         await until(lambda: not parts.listener._unknown)
         await notify(app, webhook)
         await until(lambda: parts.lanes.ready == 1)
+
+
+async def test_a_new_replay_is_announced_once_it_is_committed(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, "https://receiver.example/")
+    async with listening(database) as parts:
+        await start(app, request_for(webhook, tenant=tenant))
+        await until(parts.listener.replay_created.is_set)

@@ -10,7 +10,14 @@ import pytest
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.core.model.replays import ReplaySource
-from daemon.store.retries import RetryDue, TooLarge, WebhookPaused, retry_now
+from daemon.store.retries import (
+    MAX_ATTEMPTS,
+    RetryDue,
+    TooLarge,
+    TooOften,
+    WebhookPaused,
+    retry_now,
+)
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import insert_delivery, settled
@@ -23,7 +30,7 @@ SIX_QUICK_ATTEMPTS = {"retry_schedule": ["10ms"] * 5, "failing_backoff": "0s"}
 
 async def retry(
     app: Application, delivery: UUID, *, tenant: UUID | None = None
-) -> RetryDue | WebhookPaused | TooLarge | None:
+) -> RetryDue | WebhookPaused | TooLarge | TooOften | None:
     async with app.db.transaction():
         return await retry_now(
             app.db, None if tenant is None else TenantId(tenant), DeliveryId(delivery)
@@ -266,3 +273,27 @@ async def test_two_replays_of_the_same_exhausted_deliveries_send_each_once(
 
     assert len(receiver.received) == 200
     assert max(Counter(r.headers["webhook-id"] for r in receiver.received).values()) == 1
+
+
+async def test_an_event_can_be_retried_until_it_was_attempted_a_thousand_times(
+    app: Application, webhook: UUID
+) -> None:
+    delivery = await insert_delivery(app, webhook, status="failed", payload="{}")
+    await app.db.execute(
+        "INSERT INTO webhook_deliveries"
+        " (webhook_id, event_id, payload, status, attempt_number, attempted_at)"
+        " SELECT webhook_id, event_id, payload, 'failed', n, now() FROM webhook_deliveries,"
+        " generate_series(2, $2::int) AS n WHERE id = $1",
+        *(delivery, MAX_ATTEMPTS - 1),
+    )
+
+    last = await retry(app, delivery)
+    assert isinstance(last, RetryDue)
+    again = await retry(app, delivery)  # the same one, which is pending
+    await app.db.execute(
+        "UPDATE webhook_deliveries SET status = 'failed', attempted_at = now() WHERE id = $1",
+        last.delivery_id,
+    )
+
+    assert again == last
+    assert await retry(app, delivery) == TooOften()

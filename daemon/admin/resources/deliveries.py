@@ -108,8 +108,8 @@ class Deliveries:
     )
     async def retry(self, request: ApiRequest) -> ApiResponse:
         """
-        Raises Problem: 404 for an unknown delivery, 409 for a paused webhook and for a body that is
-        too large.
+        Raises Problem: 404 for an unknown delivery, 409 for a paused webhook, for a body that is
+        too large, and after very many attempts.
         """
         tenant_id, delivery_id = request.tenant_id, DeliveryId(request.id)
         async with self.database.connection() as db:
@@ -125,6 +125,10 @@ class Deliveries:
                 raise not_found("delivery")
             case retries.TooLarge():
                 raise Problem(409, "the body is larger than may be sent: it cannot be sent again")
+            case retries.TooOften():
+                raise Problem(
+                    409, f"the event was attempted {retries.MAX_ATTEMPTS:,} times at this webhook"
+                )
             case retries.WebhookPaused():
                 raise Problem(409, "the webhook is paused: resume it first")
             case retries.RetryDue():

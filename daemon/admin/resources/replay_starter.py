@@ -34,6 +34,7 @@ from daemon.store.session import Connection
 CONCURRENT_PAGES = 2
 MAX_COUNTS_OF_TENANT = 2  # the one that takes turns, and one that waits for it
 COUNT_SECONDS = 60.0
+MOST_RUNNING = 100  # of a webhook; one of them runs, and the others wait for it
 
 
 class ReplayStarter:
@@ -69,9 +70,17 @@ class ReplayStarter:
         """
         Store the replay, which a daemon then runs.
 
-        Raises Problem: 404 for an unknown webhook, 409 while an identical replay is running.
+        Raises Problem: 404 for an unknown webhook, 409 while an identical replay is running, 429
+        while very many others to this webhook are.
         """
+        webhook_id = counted.scope.webhook_id
         async with self._database.transaction() as db:
+            if await replays.count_running(db, webhook_id, limit=MOST_RUNNING) == MOST_RUNNING:
+                raise Problem(
+                    429,
+                    f"{MOST_RUNNING} replays to this webhook run: wait for one or cancel some",
+                    headers=RETRY_SOON,
+                )
             created = await replays.create(db, counted, reason=reason_for_nothing(counted))
             if isinstance(created, AlreadyRunning):
                 raise _already_running(created)

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-import orjson
 from aiohttp import web
 
-from daemon.admin.api import openapi, reference_page
 from daemon.admin.api.audit import AuditLog
 from daemon.admin.api.audit_refusals import record_refusals
 from daemon.admin.api.auth import Access
@@ -15,6 +13,7 @@ from daemon.admin.api.idempotency import Idempotency
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
 from daemon.admin.server import cors, middlewares
+from daemon.admin.server.api_documents import ApiDocuments
 from daemon.admin.server.request_limits import limit_load
 
 
@@ -48,15 +47,4 @@ def add_api(
         await audit_log.close()
 
     app.on_cleanup.append(close_audit_log)
-    document = openapi.document([route.operation for route in routes])
-    json_body, page = orjson.dumps(document), reference_page.render(document)
-
-    async def openapi_document(_: web.Request) -> web.Response:
-        return web.Response(body=json_body, content_type="application/json")
-
-    async def reference(_: web.Request) -> web.Response:
-        headers = {"Content-Security-Policy": reference_page.CONTENT_SECURITY_POLICY}
-        return web.Response(text=page, content_type="text/html", headers=headers)
-
-    app.router.add_get("/openapi.json", openapi_document)
-    app.router.add_get("/docs", reference)
+    ApiDocuments([route.operation for route in routes]).add_routes(app)

@@ -3,7 +3,8 @@ Which part of the inbox the next scan reads: what may have become visible since 
 
 The rule: no committed event is missed. Rows are ordered by the number of their transaction, and
 that is not the order of commits: a row is new if its transaction began after the last snapshot, or
-was still running in it. What other daemons took and did not finish is found by full scans.
+was still running in it. Where one scan does not read all of that, later scans read the rest beside
+what is newer. What other daemons took and did not finish is found by full scans.
 """
 
 from collections import Counter
@@ -53,6 +54,8 @@ class InboxScan:
     def __init__(self, *, keys_per_range: int) -> None:
         self.keys_per_range = keys_per_range
         self._newest = _from_xid(1)  # from here on nothing has been read
+        # Before that, what scans had no room for: what comes after a crowd need not wait for it.
+        self._backlog: XidRange | None = None
         # Transactions that were running when their place was read.
         self._late: dict[int, XidRange] = {}
         self._full: XidRange | None = None
@@ -68,7 +71,8 @@ class InboxScan:
 
     def ranges(self) -> list[XidRange]:
         """What the next scan reads."""
-        return [self._newest, *self._late.values(), *([self._full] if self._full else [])]
+        others = (self._backlog, self._full)
+        return [self._newest, *self._late.values(), *(each for each in others if each is not None)]
 
     def completed(
         self,
@@ -89,7 +93,13 @@ class InboxScan:
             for number, several in keys.items()
             if len(several) >= self.keys_per_range
         }
-        self._newest = rest.get(ranges[0], _from_xid(snapshot.xmax))
+        backlog = None if self._backlog is None else rest.get(self._backlog)
+        newer = rest.get(ranges[0])
+        if newer is not None:
+            # From its beginning on: what lies between is read twice, and leased once.
+            backlog = replace(newer if backlog is None else backlog, last=snapshot.xmax - 1)
+        self._backlog = backlog
+        self._newest = _from_xid(snapshot.xmax)
         self._late = {xid: rest[each] for xid, each in self._late.items() if each in rest} | {
             xid: _from_xid(xid, last=xid) for xid in snapshot.running
         }

@@ -48,6 +48,7 @@ def test_fresh_webhooks_that_hang_delay_no_other_tenant(webhooks: int, tenants: 
     assert [webhook.waits for webhook in fresh] == [[0.0]] * 20
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("proven", [False, True])
 def test_fifty_webhooks_that_hang_for_the_longest_timeout_delay_no_other_tenant(
     proven: bool,
@@ -142,6 +143,7 @@ def test_a_host_that_falls_silent_holds_a_third_of_all_slots_at_most() -> None:
     assert 150 <= simulation.most_in_flight[tenant(CROWD)] <= 170
 
 
+@pytest.mark.full
 def test_a_host_that_answers_again_has_its_full_share_again() -> None:
     simulation = Simulation()
     for n in range(600):

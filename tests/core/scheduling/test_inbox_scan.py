@@ -82,6 +82,25 @@ def test_every_committed_event_is_found_without_a_full_scan(
     assert found == set(inbox.committed)
 
 
+def test_what_comes_after_a_crowd_is_read_by_the_next_scan() -> None:
+    inbox, scan = Inbox(), InboxScan(keys_per_range=2)
+
+    def read() -> set[InboxKey]:
+        ranges = scan.ranges()
+        keys, snapshot = inbox.read(ranges, 2)
+        scan.completed(ranges, keys, snapshot)
+        return {key for _, key in keys}
+
+    inbox.begin(set(range(20)))
+    inbox.end(0, commits=True)
+    read()
+    for tenant in range(100, 103):
+        inbox.begin({tenant})
+        inbox.end(0, commits=True)
+
+        assert inbox.committed[-1] in read()
+
+
 @given(st.lists(st.sets(st.integers(0, 4), min_size=1), min_size=1, max_size=10))
 def test_a_full_scan_finds_again_what_was_found_before(transactions: list[set[int]]) -> None:
     inbox, scan = Inbox(), InboxScan(keys_per_range=2)
