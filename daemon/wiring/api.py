@@ -103,6 +103,8 @@ def _routes(parts: ApiParts, access: Access) -> list[Route]:
             EventDataReader(components.offload),
         ),
         counts=components.counts,
+        readiness=components.readiness,
+        sends_mail=components.notifier is not None,
         console_url=_public_url(config) + PREFIX,
         delivery_settings=_delivery_settings(config),
     )

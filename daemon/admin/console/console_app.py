@@ -23,6 +23,7 @@ from daemon.admin.console.pages.event_types import EventTypePages
 from daemon.admin.console.pages.events import EventPages
 from daemon.admin.console.pages.receive import ReceivePages
 from daemon.admin.console.pages.sharing import SharingPages
+from daemon.admin.console.pages.system import SystemPages
 from daemon.admin.console.pages.tenants import TenantPages
 from daemon.admin.console.pages.undelivered import UndeliveredPages
 from daemon.admin.console.pages.webhook import WebhookDeliveryPages
@@ -39,9 +40,9 @@ from daemon.admin.console.sessions import Sessions
 PREFIX = "/console"
 PAGES = (
     *(WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages()),
-    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages()),
     *(DeliveryPages(), EventTypePages(), UndeliveredPages(), WebhookTests()),
     *(WebhookSecrets(), WebhookSettingsPages(), ReceivePages()),
+    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages(), SystemPages()),
 )
 
 
