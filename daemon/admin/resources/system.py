@@ -1,7 +1,7 @@
 """The installation: how the daemon, its database and all deliveries together are doing."""
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
@@ -10,6 +10,8 @@ from daemon.admin.views.system import system_response
 from daemon.core.outcomes.stats_range import stats_range
 from daemon.store import history_partitions, stats_totals, system_state
 from daemon.store.database import Database
+
+SHOWN = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class System:
     )
     async def retrieve(self, _: ApiRequest) -> ApiResponse:
         """The installation."""
-        covered = stats_range(None, None, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        covered = stats_range(now - SHOWN, now, now=now)
         async with self.database.connection() as db:
             counted = await stats_totals.count(db, covered)
             recent_range = stats_totals.last_minutes(covered.until)
@@ -48,7 +51,7 @@ class System:
             200,
             system_response(
                 self.readiness,
-                day=(counted, covered),
+                hours=(counted, covered),
                 recent=(recent, recent_range),
                 database=database,
                 missing_partitions=missing,

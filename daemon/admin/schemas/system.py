@@ -35,7 +35,7 @@ class SystemThroughput(ResponseModel):
     success_rate: float | None
     p95_ms: int | None
     series: list[StatsPoint]
-    """The last 24 hours, in at most 100 points."""
+    """The last 12 hours, in at most 100 points."""
     complete: bool
     """False while some of the latest attempts are not counted yet."""
 

@@ -21,7 +21,7 @@ LATE_MAIL_SECONDS = 900.0
 def system_response(
     readiness: Readiness,
     *,
-    day: tuple[CountedStats, StatsRange],
+    hours: tuple[CountedStats, StatsRange],
     recent: tuple[CountedStats, StatsRange],
     database: DatabaseState,
     missing_partitions: Sequence[date],
@@ -47,7 +47,7 @@ def system_response(
             for name, each in report.loops.items()
         ],
         lag=_lag(report),
-        throughput=_throughput(day, recent),
+        throughput=_throughput(hours, recent),
         failing_hosts=[schemas.FailingHost(**asdict(each)) for each in hosts],
         mail=mail,
         database=schemas.SystemDatabase(
@@ -70,17 +70,17 @@ def _lag(report: Report) -> schemas.SystemLag:
 
 
 def _throughput(
-    day: tuple[CountedStats, StatsRange], recent: tuple[CountedStats, StatsRange]
+    hours: tuple[CountedStats, StatsRange], recent: tuple[CountedStats, StatsRange]
 ) -> schemas.SystemThroughput:
-    over_day = stats_response(*day, oldest_pending_seconds=None)
+    over_hours = stats_response(*hours, oldest_pending_seconds=None)
     now = stats_response(*recent, oldest_pending_seconds=None)
     seconds = (recent[1].until - recent[1].since).total_seconds()
     return schemas.SystemThroughput(
         per_second=round((now.delivered + now.failed) / seconds, 2),
         success_rate=now.success_rate,
         p95_ms=now.p95_ms,
-        series=over_day.series,
-        complete=over_day.complete,
+        series=over_hours.series,
+        complete=over_hours.complete,
     )
 
 
