@@ -76,6 +76,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
         *(app, routes, sessions),
         access=access,
         audit_log=audit_log,
+        database=database,
         idempotency=idempotency,
         settings=settings,
     )
