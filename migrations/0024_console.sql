@@ -52,6 +52,32 @@ BEGIN
     END LOOP;
 END $$;
 
+-- How the attempts of all webhooks went, counted by the minute, from when this was applied. `cells` and
+-- `counts` are those of webhook_stats.
+CREATE TABLE webhook_stats_totals (
+    minute TIMESTAMPTZ PRIMARY KEY,
+    cells  INTEGER[] NOT NULL,
+    counts BIGINT[] NOT NULL
+) WITH (fillfactor = 70);
+
+-- The roles of daemons need these to count from now on.
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT acl.grantee::regrole::text AS role, acl.privilege_type AS privilege
+          FROM pg_class AS c
+         CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS acl
+         WHERE c.oid = 'webhook_stats'::regclass::oid AND acl.grantee <> 0::oid
+               AND acl.grantee <> c.relowner
+               AND acl.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    LOOP
+        EXECUTE pg_catalog.format('GRANT %s ON webhook_stats_totals TO %s',
+                                  granted.privilege, granted.role);
+    END LOOP;
+END $$;
+
 -- The tenants with trouble, wherever they are among all others. Last, because the lock on webhooks
 -- that this takes is held until the end.
 CREATE INDEX webhooks_in_trouble ON webhooks (tenant_id, is_active) WHERE is_failing OR NOT is_active;

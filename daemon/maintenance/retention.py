@@ -181,4 +181,5 @@ def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> t
         OldestFirstPruner("confirmations", retention.delete_confirmations, RECORDS_AGE),
         OldestFirstPruner("mail_recipients", retention.delete_mail_recipients, MAIL_WINDOWS_AGE),
         *(OldestFirstPruner("stats", delete, age) for delete, age in EXPIRED_STATS),
+        OldestFirstPruner("stats_totals", stats_folding.delete_expired_totals, MINUTES_KEPT),
     )

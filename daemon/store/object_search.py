@@ -4,17 +4,18 @@ Webhooks, events and deliveries found across all tenants, by their ids or a part
 The rule: a search takes a bounded time, whatever the tables hold.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.tenants import FIRST_ID
 from daemon.core.policy.urls import LONGEST_URL
-from daemon.store.search import fetch_step
 from daemon.store.session import Connection
 
-# Webhooks looked at; fewer are tried if these take too long.
-ROWS = (100_000, 10_000, 1000)
+# Webhooks looked at in one step, and after how long no other one follows.
+STEP_ROWS, SEARCH_SECONDS = 5000, 0.1
 LONGEST_NAME = 255
 
 
@@ -53,31 +54,37 @@ async def by_id(db: Connection, object_id: UUID) -> list[FoundObject]:
 
 
 WEBHOOKS_WITH = f"""
-    SELECT 'webhook'::text AS kind, id, tenant_id, id AS webhook_id, name
-      FROM (SELECT id, tenant_id, left(name::text, {LONGEST_NAME}) AS name,
-                   left(endpoint_url, {LONGEST_URL}) AS url
-              FROM webhooks
-             ORDER BY id
-             LIMIT $2) AS read
-     WHERE strpos(lower(name), lower($1)) > 0 OR strpos(lower(url), lower($1)) > 0
-     ORDER BY id
-     LIMIT $3
+    WITH read AS MATERIALIZED (
+        SELECT id, tenant_id, left(name::text, {LONGEST_NAME}) AS name,
+               left(endpoint_url, {LONGEST_URL}) AS url
+          FROM webhooks WHERE id > $1 ORDER BY id LIMIT $3
+    )
+    (SELECT 'webhook'::text AS kind, id, tenant_id, id AS webhook_id, name, false AS is_last
+       FROM read
+      WHERE strpos(lower(name), lower($2)) > 0 OR strpos(lower(url), lower($2)) > 0
+      ORDER BY id LIMIT $4)
+     UNION ALL
+    (SELECT NULL, id, tenant_id, NULL, NULL, true FROM read ORDER BY id DESC LIMIT 1)
 """  # noqa: S608  made of constants only
-MORE_WEBHOOKS = "SELECT EXISTS (SELECT FROM webhooks ORDER BY id OFFSET $1 LIMIT 1)"
 
 
 async def webhooks_with(db: Connection, part: str, *, limit: int) -> tuple[list[FoundObject], bool]:
     """
     Webhooks whose name or URL has this part, in any case, and whether these are all.
 
-    Call outside a transaction.
+    The search looks at webhooks for a bounded time.
     """
-    for most in ROWS:
-        rows = await fetch_step(db, WEBHOOKS_WITH, part, most, limit + 1)
-        if rows is not None:
-            complete = len(rows) <= limit and not await db.fetchval(MORE_WEBHOOKS, most)
-            return [_found(row) for row in rows[:limit]], complete
-    return [], False
+    found: list[FoundObject] = []
+    after, began = FIRST_ID, time.monotonic()
+    while time.monotonic() - began < SEARCH_SECONDS:
+        rows = await db.fetch(WEBHOOKS_WITH, after, part, STEP_ROWS, limit + 1 - len(found))
+        if not rows:
+            return found, True
+        found += [_found(row) for row in rows if not row["is_last"]]
+        if len(found) > limit:
+            break
+        after = rows[-1]["id"]
+    return found[:limit], False
 
 
 def _found(row: Any) -> FoundObject:

@@ -24,6 +24,7 @@ NEEDED = {
     "webhook_operational_events": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_email_confirmations": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_stats": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "webhook_stats_totals": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_stats_batches": ("SELECT", "INSERT", "DELETE"),
     "webhook_stats_progress": ("SELECT", "UPDATE"),
     "webhook_pacing": ("SELECT", "INSERT", "UPDATE"),

@@ -109,6 +109,26 @@ FOLD = """
                pg_catalog.array_agg(least(count, 2147483647::numeric)::int) AS counts
           FROM cell
          GROUP BY webhook_id, minutes, begins_at
+    ), total_of_all AS MATERIALIZED (
+        SELECT minute, cell, pg_catalog.sum(count)::bigint AS count
+          FROM (SELECT begins_at AS minute, ended / 100 AS cell, count
+                  FROM spanned WHERE minutes = 1
+                 UNION ALL
+                SELECT begins_at, 100 + ended % 100, count
+                  FROM spanned WHERE minutes = 1
+                 UNION ALL
+                SELECT totals.minute, each.cell, each.count
+                  FROM (SELECT DISTINCT begins_at FROM key WHERE minutes = 1) AS counted
+                  JOIN webhook_stats_totals AS totals ON totals.minute = counted.begins_at
+                 CROSS JOIN LATERAL unnest(totals.cells, totals.counts) AS each (cell, count)
+               ) AS each
+         GROUP BY minute, cell
+    ), folded_of_all AS (
+        INSERT INTO webhook_stats_totals (minute, cells, counts)
+        SELECT minute, pg_catalog.array_agg(cell), pg_catalog.array_agg(count)
+          FROM total_of_all
+         GROUP BY minute
+            ON CONFLICT (minute) DO UPDATE SET cells = excluded.cells, counts = excluded.counts
     ), folded AS (
         INSERT INTO webhook_stats (webhook_id, minutes, begins_at, cells, counts)
         SELECT webhook_id, minutes, begins_at, cells, counts
@@ -176,3 +196,22 @@ async def delete_expired(db: Connection, *, older_than: timedelta, limit: int, m
     Raises StatementTimeoutError.
     """
     return await delete_rows(db, DELETE_EXPIRED, older_than, limit, minutes)
+
+
+DELETE_EXPIRED_TOTALS = """
+    DELETE FROM webhook_stats_totals
+     WHERE minute = ANY (ARRAY(SELECT minute FROM webhook_stats_totals
+                                WHERE minute < now() - $1::interval
+                                ORDER BY minute
+                                LIMIT $2
+                                  FOR UPDATE SKIP LOCKED))
+"""
+
+
+async def delete_expired_totals(db: Connection, *, older_than: timedelta, limit: int) -> int:
+    """
+    Delete up to `limit` of the oldest minutes of all webhooks; returns how many.
+
+    Raises StatementTimeoutError.
+    """
+    return await delete_rows(db, DELETE_EXPIRED_TOTALS, older_than, limit)

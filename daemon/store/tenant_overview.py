@@ -15,10 +15,10 @@ from daemon.store.session import Connection
 
 # Webhooks in trouble that are put in order, of all tenants. Tenants beyond them follow by their
 # ids, among those without trouble.
-MOST_TROUBLED = 50_000
+MOST_TROUBLED = 20_000
 # Tenants looked at for one page of those without trouble.
 MOST_LOOKED_AT = 1000
-MOST_COUNTED = 10_000  # webhooks of one tenant
+MOST_COUNTED = 2000  # webhooks of one tenant
 MOST_LANES = 500  # webhooks of one tenant whose pending attempts are looked at
 
 # As the predicate of the index says it.

@@ -6,6 +6,7 @@ indexes when it is read, triggers when it is written. The rule: unless a role th
 it, it is neither read nor written. PostgreSQL checks foreign keys to it with the owner's rights.
 """
 
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -14,13 +15,12 @@ import asyncpg
 from daemon.core.errors import WebhookdError
 from daemon.core.model.ids import TenantId
 from daemon.store import schema_trust
-from daemon.store.search import fetch_step
 from daemon.store.session import Connection
 
 TABLE = "tenants"
 LONGEST_NAME = 255
-# Tenants whose names are looked at for one page; fewer are tried if these take too long.
-ROWS = (100_000, 10_000, 1000)
+# Tenants whose names are looked at in one step, and after how long no other one follows.
+STEP_ROWS, PAGE_SECONDS = 10_000, 0.1
 
 
 class UnreadableTenantsError(WebhookdError):
@@ -116,13 +116,16 @@ async def names(db: Connection, ids: Sequence[TenantId]) -> dict[TenantId, str]:
 
 
 FIND_BY_NAME = f"""
-    SELECT id
-      FROM (SELECT id, name FROM tenants WHERE id > $1 ORDER BY id LIMIT $3) AS read
-     WHERE strpos(lower(left(name::text, {LONGEST_NAME})), lower($2)) > 0
-     ORDER BY id
-     LIMIT $4
+    WITH read AS MATERIALIZED (
+        SELECT id, left(name::text, {LONGEST_NAME}) AS name
+          FROM tenants WHERE id > $1 ORDER BY id LIMIT $3
+    )
+    (SELECT id, false AS is_last FROM read
+      WHERE strpos(lower(name), lower($2)) > 0
+      ORDER BY id LIMIT $4)
+     UNION ALL
+    (SELECT id, true FROM read ORDER BY id DESC LIMIT 1)
 """  # noqa: S608  LONGEST_NAME is a constant
-LAST_READ = "SELECT id FROM tenants WHERE id > $1 ORDER BY id OFFSET $2 LIMIT 1"
 
 
 async def find_by_name(
@@ -131,19 +134,21 @@ async def find_by_name(
     """
     Tenants behind an id whose name has this part in any case, and the id of the next page's start.
 
-    A page looks at a bounded number of names. Call outside a transaction.
+    A page looks at names for a bounded time. Call outside a transaction.
     """
     if not await _has_names(db):
         return [], None
-    for most in ROWS:
-        rows = await fetch_step(db, FIND_BY_NAME, after, part, most, limit + 1)
-        if rows is None:
-            continue
-        found = [TenantId(row["id"]) for row in rows]
+    found: list[TenantId] = []
+    began = time.monotonic()
+    while time.monotonic() - began < PAGE_SECONDS:
+        rows = await db.fetch(FIND_BY_NAME, after, part, STEP_ROWS, limit + 1 - len(found))
+        if not rows:
+            return found, None
+        found += [TenantId(row["id"]) for row in rows if not row["is_last"]]
         if len(found) > limit:
             return found[:limit], found[limit - 1]
-        return found, await db.fetchval(LAST_READ, after, most - 1)
-    return [], None
+        after = rows[-1]["id"]
+    return found, TenantId(after)
 
 
 async def _has_names(db: Connection) -> bool:

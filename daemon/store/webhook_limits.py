@@ -86,12 +86,12 @@ async def hosts_above(db: Connection, limit: int) -> list[Counted]:
     return [_counted(row) for row in await db.fetch(HOSTS_ABOVE, limit)]
 
 
-MOST_READ = 10_000  # webhooks of one tenant
+MOST_READ = 5000  # webhooks of all these tenants
 HOSTS_OF = f"""
     SELECT tenant.id AS tenant_id, judged.host, pg_catalog.count(*) AS count
       FROM pg_catalog.unnest($1::uuid[]) AS tenant (id)
      CROSS JOIN LATERAL (SELECT endpoint_url FROM webhooks
-                          WHERE tenant_id = tenant.id LIMIT {MOST_READ}) AS webhook
+                          WHERE tenant_id = tenant.id LIMIT $4) AS webhook
      CROSS JOIN LATERAL (SELECT {HOST} AS host) AS judged
      WHERE judged.host IS NOT NULL
      GROUP BY tenant.id, judged.host
@@ -103,8 +103,13 @@ MOST_HOSTS = 100
 
 
 async def hosts_of(db: Connection, ids: Sequence[TenantId], limit: int) -> list[Counted]:
-    """Return hosts at which these tenants have more webhooks than this, most first."""
-    return [_counted(row) for row in await db.fetch(HOSTS_OF, ids, limit, MOST_HOSTS)]
+    """
+    Return hosts at which these tenants have more webhooks than this, most first.
+
+    The more tenants there are, the fewer webhooks of each are looked at.
+    """
+    most = MOST_READ // max(1, len(ids))
+    return [_counted(row) for row in await db.fetch(HOSTS_OF, ids, limit, MOST_HOSTS, most)]
 
 
 def _counted(row: Any) -> Counted:

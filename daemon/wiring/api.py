@@ -76,6 +76,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
         *(app, routes, sessions),
         access=access,
         audit_log=audit_log,
+        database=database,
         idempotency=idempotency,
         settings=settings,
     )
@@ -103,6 +104,8 @@ def _routes(parts: ApiParts, access: Access) -> list[Route]:
             EventDataReader(components.offload),
         ),
         counts=components.counts,
+        readiness=components.readiness,
+        sends_mail=components.notifier is not None,
         console_url=_public_url(config) + PREFIX,
         delivery_settings=_delivery_settings(config),
     )

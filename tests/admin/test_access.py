@@ -58,6 +58,8 @@ OPERATIONS = [
         schedules=frozenset(),
         explainer=UNUSED,
         counts=UNUSED,
+        readiness=UNUSED,
+        sends_mail=False,
         console_url="http://127.0.0.1/console",
         delivery_settings=UNUSED,
     )

@@ -42,7 +42,7 @@ CALLS = {
     "GET /api/tenant-tokens", "DELETE /api/tenant-tokens/{id}", "GET /api/audit",
     "GET /api/replays", "GET /api/webhooks/{id}/pauses",
     "POST /api/portal-links", "GET /api/portal-links", "DELETE /api/portal-links/{id}",
-    "GET /api/tenants", "GET /api/search",
+    "GET /api/tenants", "GET /api/search", "GET /api/system",
 }  # fmt: skip
 
 

@@ -15,7 +15,10 @@ from tests.support.results import attempt_result
 from tests.support.roles import name_of, other_role
 
 STATS = "0018_stats"
-TABLES = ("webhook_stats", "webhook_stats_batches", "webhook_stats_progress")
+TABLES = (
+    *("webhook_stats", "webhook_stats_batches", "webhook_stats_progress"),
+    "webhook_stats_totals",
+)
 COUNT_RIGHTS = (
     "SELECT pg_catalog.count(*) FROM information_schema.role_table_grants WHERE grantee = $1"
 )
@@ -74,6 +77,9 @@ async def _count_and_fold(app: Application, url: str) -> None:
             )
             for minutes in (1, 60)
         ]
+        deleted.append(
+            await stats_folding.delete_expired_totals(db, older_than=timedelta(0), limit=10)
+        )
     await pool.close(within=timedelta(seconds=2))
 
-    assert deleted == [1, 1]
+    assert deleted == [1, 1, 1]

@@ -18,6 +18,9 @@ T = TypeVar("T")
 # Called with the seconds that a step took.
 SPEND = web.RequestKey("spend", partial[None])
 
+# Called, once or more often, by a response that lasts: others of its caller need not wait for it.
+END_TURN = web.RequestKey("end_turn", partial[None])
+
 
 async def to_its_end(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
     """

@@ -20,6 +20,7 @@ TAGS = {
     "Deliveries": "Delivery attempts: the requests sent and the responses received.",
     "Replays": "Stored events that are sent again.",
     "Events": "Stored events and the event types.",
+    "System": "How the installation is doing, for operators.",
     "Tenants": "How the tenants' webhooks are doing, for operators.",
     "Tokens": "Access tokens for tenants.",
     "Portal links": "Links into the console for tenants' people.",

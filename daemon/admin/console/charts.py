@@ -32,6 +32,17 @@ def sparkline(bars: Sequence[Bar], *, label: str) -> Markup:
     ).format(width, HEIGHT, label, Markup("").join(shapes))
 
 
+def timeline(bars: Sequence[Bar], *, label: str) -> Markup:
+    """The same as wide as its place on the page."""
+    most = max((each.total for each in bars), default=0)
+    shapes = [_bar(each, place * (BAR + GAP), most) for place, each in enumerate(bars)]
+    width = max(len(bars) * (BAR + GAP) - GAP, BAR)
+    return Markup(
+        '<svg class="spark timeline" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
+        ' aria-label="{}">{}</svg>'
+    ).format(width, HEIGHT, label, Markup("").join(shapes))
+
+
 def _bar(bar: Bar, x: int, most: int) -> Markup:
     if bar.total == 0:
         return _rect("none", x, LEAST)

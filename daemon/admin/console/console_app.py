@@ -14,6 +14,7 @@ from daemon.admin.console.api_calls import ApiCalls
 from daemon.admin.console.assets import Assets
 from daemon.admin.console.entry import Entrance
 from daemon.admin.console.form_tokens import FormTokens
+from daemon.admin.console.live_feed import LiveFeed
 from daemon.admin.console.page import pages_of
 from daemon.admin.console.pages import deep_links
 from daemon.admin.console.pages.audit import AuditPages
@@ -23,11 +24,13 @@ from daemon.admin.console.pages.event_types import EventTypePages
 from daemon.admin.console.pages.events import EventPages
 from daemon.admin.console.pages.receive import ReceivePages
 from daemon.admin.console.pages.sharing import SharingPages
+from daemon.admin.console.pages.system import SystemPages
 from daemon.admin.console.pages.tenants import TenantPages
 from daemon.admin.console.pages.undelivered import UndeliveredPages
 from daemon.admin.console.pages.webhook import WebhookDeliveryPages
 from daemon.admin.console.pages.webhook_actions import WebhookActions
 from daemon.admin.console.pages.webhook_form import WebhookForms
+from daemon.admin.console.pages.webhook_live import LiveDeliveries
 from daemon.admin.console.pages.webhook_secret import WebhookSecrets
 from daemon.admin.console.pages.webhook_settings import WebhookSettingsPages
 from daemon.admin.console.pages.webhook_test import WebhookTests
@@ -35,13 +38,14 @@ from daemon.admin.console.pages.webhooks import WebhookPages
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.routing import Console
 from daemon.admin.console.sessions import Sessions
+from daemon.store.database import Database
 
 PREFIX = "/console"
 PAGES = (
     *(WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages()),
-    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages()),
     *(DeliveryPages(), EventTypePages(), UndeliveredPages(), WebhookTests()),
     *(WebhookSecrets(), WebhookSettingsPages(), ReceivePages()),
+    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages(), SystemPages()),
 )
 
 
@@ -65,6 +69,7 @@ def add_console(
     *,
     access: Access,
     audit_log: AuditLog,
+    database: Database,
     idempotency: Idempotency,
     settings: ConsoleSettings,
 ) -> None:
@@ -82,6 +87,8 @@ def add_console(
     ).add_routes(app, prefix=PREFIX)
     calls, form_tokens = ApiCalls(routes, access, audit_log), FormTokens(idempotency)
     console = Console(sessions, calls, renderer, form_tokens, root=root, prefix=PREFIX)
-    for resource in PAGES:
+    feed = LiveFeed(database)
+    app.on_shutdown.append(feed.close)
+    for resource in (*PAGES, LiveDeliveries(feed, sessions)):
         console.add(app, pages_of(resource))
     deep_links.add_redirect(app, root=root)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from daemon.admin.console import charts, csrf, times
+from daemon.admin.console import charts, csrf, sizes, times
 from daemon.admin.console.assets import Assets
 from daemon.admin.console.form_times import as_field
 from daemon.admin.console.form_token import new_form_token
@@ -69,6 +69,7 @@ class Renderer:
             "span": times.span,
             "seconds": times.seconds,
             "moment": times.moment,
+            "size": sizes.size,
         }
         self._templates.globals |= {
             "assets": assets,
@@ -77,6 +78,7 @@ class Renderer:
             "exact": times.exact,
             "once": new_form_token,
             "sparkline": charts.sparkline,
+            "timeline": charts.timeline,
             "timing_bar": charts.timing_bar,
         }
 

@@ -19,6 +19,7 @@ from daemon.admin.resources.portal_links import PortalLinks
 from daemon.admin.resources.replay_starter import ReplayStarter
 from daemon.admin.resources.replays import Replays
 from daemon.admin.resources.secret_rotation import SecretRotation
+from daemon.admin.resources.system import System
 from daemon.admin.resources.tenant_tokens import TenantTokens
 from daemon.admin.resources.tenants import Tenants
 from daemon.admin.resources.test_events import TestEvents
@@ -29,6 +30,7 @@ from daemon.admin.resources.webhook_limits import WebhookQuota
 from daemon.admin.resources.webhook_probe import WebhookProbe
 from daemon.admin.resources.webhook_stats import WebhookStats
 from daemon.admin.resources.webhooks import Webhooks
+from daemon.admin.server.readiness import Readiness
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.webhook_limits import WebhookLimits
 from daemon.explain.explainer import Explainer
@@ -53,6 +55,8 @@ def api_routes(
     deliveries_kept_for: timedelta,
     explainer: Explainer,
     counts: UndeliveredCounts,
+    readiness: Readiness,
+    sends_mail: bool,
     console_url: str,
     delivery_settings: DeliverySettings,
 ) -> list[Route]:
@@ -84,5 +88,6 @@ def api_routes(
         TenantTokens(database, access.tenant_tokens),
         PortalLinks(database, console_url),
         AuditRecords(database),
+        System(database, readiness, sends_mail),
     )
     return [route for resource in resources for route in routes_of(resource)]

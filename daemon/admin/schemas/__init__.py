@@ -71,6 +71,15 @@ from daemon.admin.schemas.stats import (
     StatsSummary,
     WebhookStats,
 )
+from daemon.admin.schemas.system import (
+    FailingHost,
+    MailQueue,
+    System,
+    SystemDatabase,
+    SystemLag,
+    SystemLoop,
+    SystemThroughput,
+)
 from daemon.admin.schemas.tenant_tokens import (
     CreatedTenantToken,
     CreateTenantTokenRequest,
@@ -137,6 +146,7 @@ __all__ = [
     "ExplainQuery",
     "Explanation",
     "FailedTestEvent",
+    "FailingHost",
     "FieldError",
     "FilterPreview",
     "FilterPreviewRequest",
@@ -144,6 +154,7 @@ __all__ = [
     "FoundObjects",
     "HourlyPoint",
     "ListedWebhook",
+    "MailQueue",
     "Mismatch",
     "Pause",
     "PauseList",
@@ -167,6 +178,11 @@ __all__ = [
     "StatsPoint",
     "StatsQuery",
     "StatsSummary",
+    "System",
+    "SystemDatabase",
+    "SystemLag",
+    "SystemLoop",
+    "SystemThroughput",
     "Tenant",
     "TenantList",
     "TenantToken",

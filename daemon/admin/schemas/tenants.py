@@ -43,7 +43,7 @@ class Tenant(ResponseModel):
     name: str | None
     """As the application's table has it; null where it has none, or may not be read."""
     webhooks: int
-    """10,000 stands for more, here and below."""
+    """2,000 stands for more, here and below."""
     failing: int
     paused: int
     oldest_due_seconds: float | None

@@ -7,6 +7,7 @@ answer comes at once even while the database hangs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.runtime.loop import Heartbeats, LoopState
@@ -47,11 +48,22 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class LoopHealth:
+    """Whether a loop works, and the seconds since its last successful turn."""
+
+    ok: bool
+    last_turn_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """The verdict and, by name, every check as JSON shows it."""
+    """The verdict and, by name, every check as JSON shows it; `loops` and `lag` are in it too."""
 
     ready: bool
     checks: dict[str, object]
+    loops: dict[str, LoopHealth]
+    lag: Lag
+    schema_error: str | None
 
 
 class Readiness:
@@ -64,6 +76,12 @@ class Readiness:
         self._schema = schema
         self._lag = lag
         self.stopping = False
+        self.started_at = datetime.now(UTC)
+
+    @property
+    def schema_version(self) -> str:
+        """The last migration that this program knows."""
+        return self._schema.version
 
     @property
     def alive(self) -> bool:
@@ -79,9 +97,16 @@ class Readiness:
             states["listener"].success_age < DATABASE_SILENCE_SECONDS
         )
         schema = self._schema.error is None
-        loops = {name: _is_working(state) for name, state in sorted(states.items())}
+        loops = {
+            name: LoopHealth(_is_working(state), state.success_age)
+            for name, state in sorted(states.items())
+        }
         return Report(
-            ready=database and schema and all(loops.values()) and lag.ok and not self.stopping,
+            ready=database
+            and schema
+            and all(each.ok for each in loops.values())
+            and lag.ok
+            and not self.stopping,
             checks={
                 "database": {"ok": database},
                 "schema": {
@@ -90,8 +115,8 @@ class Readiness:
                     **({} if schema else {"error": self._schema.error}),
                 },
                 "loops": {
-                    name: {"ok": ok, "lastTurnSecondsAgo": round(states[name].success_age, 3)}
-                    for name, ok in loops.items()
+                    name: {"ok": each.ok, "lastTurnSecondsAgo": round(each.last_turn_seconds, 3)}
+                    for name, each in loops.items()
                 },
                 "lag": {
                     "ok": lag.ok,
@@ -104,6 +129,9 @@ class Readiness:
                 },
                 "stopping": self.stopping,
             },
+            loops=loops,
+            lag=lag,
+            schema_error=self._schema.error,
         )
 
 

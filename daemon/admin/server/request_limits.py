@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from daemon.admin.api.client_address import TrustedProxies
-from daemon.admin.api.loop_time import SPEND
+from daemon.admin.api.loop_time import END_TURN, SPEND
 from daemon.admin.api.peer import client_network
 from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.server.health_routes import PUBLIC_PATHS
@@ -46,9 +47,9 @@ def limit_load(
             sentence = "too many of your requests are waiting: send fewer at once"
             raise Problem(429, sentence, headers=RETRY_SOON) from None
         spend = request[SPEND] = partial(turns.spend, caller)
-        try:
+        with ExitStack() as turn:
+            turn.callback(turns.end, caller)
+            request[END_TURN] = partial(turn.close)
             return await TimedSteps(handler(request), spend)
-        finally:
-            turns.end(caller)
 
     return limit

@@ -84,31 +84,6 @@ function localTimes() {
 }
 setInterval(tick, 1000);
 
-// New deliveries gather under "12 new"; what is on the page changes in its place.
-let source = null;
-function listen() {
-  const list = document.querySelector("[data-live]");
-  if (source && (!list || source.url !== new URL(list.dataset.live, location).href)) {
-    source.close();
-    source = null;
-  }
-  if (!list || source) return;
-  source = new EventSource(list.dataset.live);
-  source.addEventListener("new", (event) => {
-    const link = document.getElementById("new");
-    if (!link) return;
-    link.hidden = event.data === "0";
-    link.textContent = `${event.data} new`;
-  });
-  source.addEventListener("changed", () => refresh());
-}
-function refresh() {
-  htmx.ajax("GET", location.href, { target: "body", swap: "innerMorph" });
-}
-
-function prepare() {
-  localTimes();
-  listen();
-}
-document.addEventListener("DOMContentLoaded", prepare);
-document.addEventListener("htmx:after:swap", prepare);
+document.addEventListener("DOMContentLoaded", localTimes);
+document.addEventListener("htmx:after:swap", localTimes);
+document.addEventListener("live:refreshed", localTimes);

@@ -6,7 +6,7 @@ RETENTION_TABLES = (
     *("deliveries", "events", "replays", "notices"),
     *("confirmations", "mail_recipients"),
     *("audit", "tenant_tokens", "portal_links", "operator_sessions"),
-    *("idempotency_keys", "subscription_changes", "stats"),
+    *("idempotency_keys", "subscription_changes", "stats", "stats_totals"),
     "webhook_history",
 )
 

@@ -1,0 +1,79 @@
+// The live list of deliveries: new ones gather under "12 new", rows that are shown change in place.
+// A list is live while its page is seen: browsers open few connections to one server.
+
+const AGAIN_MS = 15000;
+let source = null;
+let again = 0;
+
+function list() { return document.querySelector("[data-live]"); }
+
+function show(isLive) {
+  const state = document.querySelector("[data-live-state]");
+  if (state) state.hidden = !isLive;
+}
+
+function stop() {
+  clearTimeout(again);
+  source?.close();
+  source = null;
+  show(false);
+}
+
+function listen() {
+  const at = list()?.dataset.live;
+  const url = at && !document.hidden ? new URL(at, location).href : null;
+  if (source && source.url === url) return show(source.readyState === EventSource.OPEN);
+  stop();
+  if (!url) return;
+  source = new EventSource(url);
+  source.addEventListener("open", () => show(true));
+  source.addEventListener("error", () => {
+    show(false);
+    if (source?.readyState !== EventSource.CLOSED) return;  // it connects again by itself
+    stop();
+    again = setTimeout(listen, AGAIN_MS);
+  });
+  source.addEventListener("end", stop);
+  source.addEventListener("new", (event) => count(Number(event.data)));
+  source.addEventListener("changed", (event) => refresh(event.data.split(" ")));
+}
+
+function count(events) {
+  const link = document.getElementById("new");
+  if (!link) return;
+  link.hidden = events === 0;
+  link.textContent = events < 100 ? `${events} new` : "99+ new";
+}
+
+async function page(url) {
+  const response = await fetch(url, { headers: { Accept: "text/html" } });
+  if (!response.ok || response.redirected) return null;
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
+async function refresh(events) {
+  const base = list()?.dataset.rows;
+  const inspector = document.getElementById("inspector");
+  const shown = events.includes(inspector?.dataset.event) ? inspector : null;
+  if (!base) return;
+  const url = new URL(base, location);
+  url.searchParams.set("events", events.join(" "));
+  const rows = await page(url);
+  for (const row of rows?.querySelectorAll(".row") ?? []) {
+    const old = document.getElementById(row.id);
+    // The link itself stays, and with it the focus.
+    if (old) old.replaceChildren(...row.childNodes);
+  }
+  const found = shown && (await page(location.href))?.getElementById("inspector");
+  if (found && found.dataset.event === shown.dataset.event) {
+    await htmx.swap({ target: shown, sourceElement: shown, text: found.innerHTML, swap: "innerMorph" });
+  }
+  document.dispatchEvent(new Event("live:refreshed"));
+}
+
+document.addEventListener("DOMContentLoaded", listen);
+document.addEventListener("htmx:after:swap", listen);
+document.addEventListener("visibilitychange", listen);
+addEventListener("pagehide", stop);
+addEventListener("pageshow", listen);
+if (document.readyState !== "loading") listen();
