@@ -114,10 +114,11 @@ async def get_for_update(
     return None if row is None else _entry(row)
 
 
-# What fails stands first, then what the daemon paused. A constant in the order by name alone.
-TROUBLE = """CASE WHEN NOT $7 OR is_active AND NOT is_failing THEN 2
-                 WHEN is_active THEN 0
-                 WHEN paused_reason IS NOT NULL THEN 1 ELSE 2 END"""
+# A constant in the order by name alone.
+TROUBLE = """CASE WHEN NOT $7 THEN 0
+                 WHEN is_active AND is_failing THEN 0
+                 WHEN NOT is_active AND paused_reason IS NOT NULL THEN 1
+                 WHEN is_active AND consecutive_failures > 0 THEN 2 ELSE 3 END"""
 LIST_PAGE = f"""
     SELECT {ENTRY}
       FROM webhooks AS w
@@ -150,7 +151,8 @@ async def list_page(
     """
     Return a page of a tenant's webhooks, by name; it begins behind the webhook `after`.
 
-    With `trouble_first`, those that fail precede those that the daemon paused, and these the rest.
+    With `trouble_first`, those that fail precede those that the daemon paused, then follow those
+    whose last attempt failed, and the rest.
 
     `state` is a WebhookState; `search` is a part of the name or of the URL, in any case. Unless it
     is `for_operators`, operators' webhooks are left out.

@@ -1,7 +1,8 @@
 """Small charts as SVG: deliveries over time, and where the time of an attempt went."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 from markupsafe import Markup
 
@@ -9,22 +10,33 @@ BAR, GAP, HEIGHT, LEAST = 4, 1, 24, 2
 WIDE, PHASES = 600, ("lookup", "connect", "tls", "answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Protocol):
     """The attempts of one interval."""
 
-    delivered: int
-    failed: int
+    @property
+    def delivered(self) -> int:
+        """Those that succeeded."""
 
     @property
-    def total(self) -> int:
-        """All attempts."""
-        return self.delivered + self.failed
+    def failed(self) -> int:
+        """Those that did not."""
+
+
+class TimedBar(Bar, Protocol):
+    """The attempts of the interval that begins at a time."""
+
+    @property
+    def at(self) -> datetime:
+        """When it begins."""
+
+
+def _total(bar: Bar) -> int:
+    return bar.delivered + bar.failed
 
 
 def sparkline(bars: Sequence[Bar], *, label: str) -> Markup:
     """A bar for each interval, its failed part below; an interval without attempts is a line."""
-    most = max((each.total for each in bars), default=0)
+    most = max(map(_total, bars), default=0)
     shapes = [_bar(each, place * (BAR + GAP), most) for place, each in enumerate(bars)]
     width = max(len(bars) * (BAR + GAP) - GAP, BAR)
     return Markup(
@@ -32,22 +44,12 @@ def sparkline(bars: Sequence[Bar], *, label: str) -> Markup:
     ).format(width, HEIGHT, label, Markup("").join(shapes))
 
 
-def timeline(bars: Sequence[Bar], *, label: str) -> Markup:
-    """The same as wide as its place on the page."""
-    most = max((each.total for each in bars), default=0)
-    shapes = [_bar(each, place * (BAR + GAP), most) for place, each in enumerate(bars)]
-    width = max(len(bars) * (BAR + GAP) - GAP, BAR)
-    return Markup(
-        '<svg class="spark timeline" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
-        ' aria-label="{}">{}</svg>'
-    ).format(width, HEIGHT, label, Markup("").join(shapes))
-
-
 def _bar(bar: Bar, x: int, most: int) -> Markup:
-    if bar.total == 0:
+    total = _total(bar)
+    if total == 0:
         return _rect("none", x, LEAST)
-    height = max(LEAST, round(HEIGHT * bar.total / most))
-    failed = max(LEAST, round(height * bar.failed / bar.total)) if bar.failed else 0
+    height = max(LEAST, round(HEIGHT * total / most))
+    failed = max(LEAST, round(height * bar.failed / total)) if bar.failed else 0
     whole = _rect("", x, height, above=failed) if height > failed else Markup("")
     return whole + (_rect("x", x, failed) if failed else Markup(""))
 
@@ -56,6 +58,40 @@ def _rect(css_class: str, x: int, height: int, *, above: int = 0) -> Markup:
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
         css_class, x, HEIGHT - height, BAR, height - above
     )
+
+
+def timeline(bars: Sequence[TimedBar], *, label: str) -> Markup:
+    """The same as wide as its place on the page, each bar with its numbers in a tooltip."""
+    most = max(map(_total, bars), default=0)
+    shapes = [
+        Markup("<g>{}<title>{} UTC: {} delivered, {} failed</title></g>").format(
+            _bar(each, place * (BAR + GAP), most),
+            each.at.strftime("%b %d, %H:%M"),
+            each.delivered,
+            each.failed,
+        )
+        for place, each in enumerate(bars)
+    ]
+    return Markup(
+        '<svg class="spark timeline" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
+        ' aria-label="{}">{}</svg>'
+    ).format(max(len(bars) * (BAR + GAP) - GAP, BAR), HEIGHT, label, Markup("").join(shapes))
+
+
+def progress_bar(*, total: int, delivered: int, failed: int, sent: int) -> Markup:
+    """How far a replay has come: what was delivered, what was given up, what else was sent."""
+    whole = total or 1
+    waiting = max(0, min(sent, whole) - delivered - failed)
+    shapes, x = [], 0.0
+    for name, part in (("done", delivered), ("x", failed), ("sent", waiting)):
+        width = 100 * min(part, whole) / whole
+        shapes.append(
+            Markup('<rect class="{}" x="{:.2f}" width="{:.2f}" height="8"/>').format(name, x, width)
+        )
+        x += width
+    return Markup(
+        '<svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
+    ).format(Markup("").join(shapes))
 
 
 def timing_bar(phases: dict[str, int | None]) -> Markup:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from daemon.admin.console import charts, csrf, sizes, times
+from daemon.admin.console import charts, csrf, numbers, sizes, times
 from daemon.admin.console.assets import Assets
 from daemon.admin.console.form_times import as_field
 from daemon.admin.console.form_token import new_form_token
@@ -70,6 +70,8 @@ class Renderer:
             "seconds": times.seconds,
             "moment": times.moment,
             "size": sizes.size,
+            "percent": numbers.percent,
+            "number": numbers.count,
         }
         self._templates.globals |= {
             "assets": assets,
@@ -79,6 +81,7 @@ class Renderer:
             "once": new_form_token,
             "sparkline": charts.sparkline,
             "timeline": charts.timeline,
+            "progress_bar": charts.progress_bar,
             "timing_bar": charts.timing_bar,
         }
 

@@ -209,7 +209,10 @@ class WebhooksQuery(RequestModel):
     `stats` adds how each webhook's attempts of the last 24 hours went, `hourly` also hour by hour.
     """
     sort: Literal["name", "trouble"] = "name"
-    """`trouble`: first those that fail, then those that the daemon paused, then all others."""
+    """
+    `trouble`: first those that are failing, then those that the daemon paused, then those whose
+    last attempt failed, then all others.
+    """
     state: Literal["active", "failing", "paused"] | None = None
     search: Annotated[Text, Field(max_length=255)] | None = None
     """A part of the name or of the URL, in any case."""

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from daemon.admin.console.charts import Bar
 from daemon.admin.console.page import PageRequest, page
 
 # What each loop does, for people; one that is not here is shown by its name alone.
@@ -37,7 +36,7 @@ class SystemPages:
         return request.page(
             "system.html",
             system=found,
-            bars=[Bar(each.delivered, each.failed) for each in series],
+            bars=series,
             delivered=sum(each.delivered for each in series),
             failed=sum(each.failed for each in series),
             loops=sorted(found.loops, key=lambda each: (each.ok, each.name)),
