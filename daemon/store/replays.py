@@ -143,8 +143,8 @@ def _request_key(scope: ReplayScope) -> str:
 
 
 GET_REPLAYS = """
-    SELECT r.id, r.tenant_id, r.webhook_id, source, from_time, to_time, r.event_types, status,
-           r.only_undelivered, r.of_replay, r.changed, r.reason,
+    SELECT r.id, r.tenant_id, r.webhook_id, w.name AS webhook_name, source, from_time, to_time,
+           r.event_types, status, r.only_undelivered, r.of_replay, r.changed, r.reason,
            r.created_at, finished_at, status::text = 'running' AND NOT w.is_active AS paused,
            status::text <> 'running' OR cursor_id <> $3 AS begun,
            r.total - ended.erased AS total, r.made - ended.erased AS made,
@@ -232,6 +232,7 @@ def _replay(row: Any) -> Replay:
         id=ReplayId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),
         webhook_id=WebhookId(row["webhook_id"]),
+        webhook_name=row["webhook_name"],
         source=ReplaySource(row["source"]),
         from_time=row["from_time"],
         to_time=row["to_time"],

@@ -23,6 +23,8 @@ from daemon.admin.console.pages.delivery import DeliveryPages
 from daemon.admin.console.pages.event_types import EventTypePages
 from daemon.admin.console.pages.events import EventPages
 from daemon.admin.console.pages.receive import ReceivePages
+from daemon.admin.console.pages.replays import ReplayPages
+from daemon.admin.console.pages.retry_failed import RetryFailedPages
 from daemon.admin.console.pages.sharing import SharingPages
 from daemon.admin.console.pages.system import SystemPages
 from daemon.admin.console.pages.tenants import TenantPages
@@ -31,6 +33,7 @@ from daemon.admin.console.pages.webhook import WebhookDeliveryPages
 from daemon.admin.console.pages.webhook_actions import WebhookActions
 from daemon.admin.console.pages.webhook_form import WebhookForms
 from daemon.admin.console.pages.webhook_live import LiveDeliveries
+from daemon.admin.console.pages.webhook_replays import WebhookReplayPages
 from daemon.admin.console.pages.webhook_secret import WebhookSecrets
 from daemon.admin.console.pages.webhook_settings import WebhookSettingsPages
 from daemon.admin.console.pages.webhook_test import WebhookTests
@@ -43,9 +46,10 @@ from daemon.store.database import Database
 PREFIX = "/console"
 PAGES = (
     *(WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages()),
+    *(ReplayPages(), WebhookReplayPages(), RetryFailedPages()),
+    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages()),
     *(DeliveryPages(), EventTypePages(), UndeliveredPages(), WebhookTests()),
     *(WebhookSecrets(), WebhookSettingsPages(), ReceivePages()),
-    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages(), SystemPages()),
 )
 
 

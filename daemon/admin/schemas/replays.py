@@ -50,6 +50,7 @@ class Replay(ResponseModel):
 
     id: UUID
     webhook_id: UUID
+    webhook_name: str
     source: str
     """`events`, or `exhausted` for deliveries that had no retries left."""
     from_: Annotated[datetime, Field(alias="from")]

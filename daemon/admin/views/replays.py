@@ -2,6 +2,7 @@
 
 from daemon.admin import schemas
 from daemon.core.model.replays import CountedReplay, Replay
+from daemon.core.unprintable import escape
 from daemon.replay.reasons import reason_for_nothing
 
 
@@ -22,6 +23,8 @@ def replay_response(replay: Replay) -> schemas.Replay:
     return schemas.Replay(
         id=replay.id,
         webhook_id=replay.webhook_id,
+        # The application may write characters that the API refuses.
+        webhook_name=escape(replay.webhook_name),
         source=replay.source.value,
         from_=replay.from_time,
         to=replay.to_time,

@@ -151,6 +151,7 @@ class Replay:
     id: ReplayId
     tenant_id: TenantId
     webhook_id: WebhookId
+    webhook_name: str
     source: ReplaySource
     from_time: datetime
     to_time: datetime

@@ -61,6 +61,7 @@ class WebhookDeliveryPages:
     async def rows(self, request: PageRequest) -> web.StreamResponse:
         """The rows of some events as they are now, for the list that shows them."""
         webhook_id, found = request.object_id, []
+        await request.api("retrieveWebhook", webhook_id)
         for text in request.query.get("events", "").split()[:MOST_REFRESHED]:
             listed = await request.api(
                 "listWebhookDeliveries", webhook_id, query={"eventId": str(uuid_of(text))}
