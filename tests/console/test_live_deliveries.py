@@ -116,8 +116,9 @@ async def test_a_stream_is_for_those_who_see_the_webhook_and_ends_with_the_sessi
     path = console.path(f"/webhooks/{webhook}/live")
     async with console.client() as nobody, console.portal() as client, console.operator() as other:
         assert (await nobody.get(path)).status == 303
-        strange = console.path(f"/webhooks/{webhook}/live", console.other_tenant)
-        assert [(await each.get(strange)).status for each in (client, other)] == [404, 404]
+        for below in ("live", "rows"):
+            strange = console.path(f"/webhooks/{webhook}/{below}", console.other_tenant)
+            assert [(await each.get(strange)).status for each in (client, other)] == [404, 404]
         async with streaming(client, path) as stream, streaming(other, path) as lasting:
             headers = (stream.headers["Content-Type"], stream.headers["X-Accel-Buffering"])
             assert headers == ("text/event-stream", "no")

@@ -57,7 +57,7 @@ class WebhookDeliveryPages:
             waiting=_waiting(stats),
         )
 
-    @page("GET /webhooks/{id}/rows")
+    @page("GET /webhooks/{id}/rows", document=False)
     async def rows(self, request: PageRequest) -> web.StreamResponse:
         """The rows of some events as they are now, for the list that shows them."""
         webhook_id, found = request.object_id, []

@@ -44,7 +44,7 @@ class LiveDeliveries:
     feed: LiveFeed
     sessions: Sessions
 
-    @page("GET /webhooks/{id}/live")
+    @page("GET /webhooks/{id}/live", document=False)
     async def stream(self, request: PageRequest) -> web.StreamResponse:
         """Send `new` with the number of new events, and `changed` with the ids of others."""
         webhook = await request.api("retrieveWebhook", request.object_id)

@@ -15,6 +15,7 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.console.form_times import as_timestamp
 from daemon.admin.console.forms import ON, FormErrors, errors_of
 from daemon.admin.console.page import PageRequest, page
+from daemon.admin.schemas.timestamps import parse_timestamp
 from daemon.core.event_types import EVENT_TYPES
 
 PER_PAGE = 50
@@ -73,16 +74,25 @@ async def _count(request: PageRequest) -> tuple[Any, dict[str, object]]:
 
 
 def _body(request: PageRequest, fields: Mapping[str, str]) -> dict[str, object]:
-    """The body of the API's operation; the end is now if none is given."""
+    """The body of the API's operation."""
     body: dict[str, object] = {
         "webhookId": str(request.object_id),
         "from": as_timestamp(fields.get("from", "")),
-        "to": as_timestamp(fields.get("to", "") or _written(request.now)),
+        "to": _end(fields.get("to", ""), now=request.now),
         "onlyUndelivered": fields.get("onlyUndelivered") == ON,
     }
     if types := fields.get("types", "").replace(",", " ").split():
         body["eventTypes"] = types
     return body
+
+
+def _end(text: str, *, now: datetime) -> str:
+    """The end of the range: now at the latest, so that nothing is added to what was counted."""
+    try:
+        given = parse_timestamp(as_timestamp(text)) if text else now
+    except ValueError:
+        return text  # the API says what is wrong with it
+    return as_timestamp(_written(min(given, now)))
 
 
 async def _page(
