@@ -47,7 +47,7 @@ PREFIX = "/console"
 PAGES = (
     *(WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages()),
     *(ReplayPages(), WebhookReplayPages(), RetryFailedPages()),
-    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages()),
+    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages(), SystemPages()),
     *(DeliveryPages(), EventTypePages(), UndeliveredPages(), WebhookTests()),
     *(WebhookSecrets(), WebhookSettingsPages(), ReceivePages()),
 )
