@@ -113,6 +113,22 @@ async def test_an_event_shows_what_became_of_it_at_each_webhook_trouble_first(
     assert stranger.status == 404
 
 
+async def test_an_event_of_many_webhooks_has_pages_and_a_search(console: Console) -> None:
+    for _ in range(26):
+        await console.app.webhook(console.tenant, "https://h.example.com/", types=["order.*"])
+    event = await console.app.event(console.tenant)
+    path = console.path(f"/events/{event}")
+    async with console.portal() as portal:
+        first = await portal.get(path)
+        second = await portal.get(path + link(first, "More webhooks").removeprefix(path))
+        nothing = await portal.get(path, search="another")
+
+    assert (len(rows(first)), len(rows(second))) == (25, 1)
+    assert 'name="search"' in first.text
+    assert link(second, "First") == path
+    assert "No webhook matches." in nothing.shown
+
+
 async def test_why_says_beside_the_field_that_an_event_is_unknown(console: Console) -> None:
     webhook = await console.api.create_webhook("https://hooks.example.com/")
     path = console.path(f"/webhooks/{webhook['id']}/why")

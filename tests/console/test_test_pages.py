@@ -65,3 +65,16 @@ async def test_a_stored_event_is_sent_again_from_its_page(
     assert "There is no event with this id." in unknown.shown
     assert refused.status == 403
     assert '<form class="grid"' not in looked_at.text
+
+
+async def test_a_webhook_for_operational_events_is_tested_with_one(
+    console: Console, receiver: Receiver
+) -> None:
+    webhook = await console.api.create_webhook(receiver.url, scope="account")
+    path = console.path(f"/webhooks/{webhook['id']}/test")
+    async with console.operator() as operator:
+        form = form_of((await operator.get(path)).text, "/test")
+        sent = await operator.post(path, form)
+
+    assert "Delivered." in sent.shown
+    assert receiver.received[0].event["type"] == "webhook.failing"

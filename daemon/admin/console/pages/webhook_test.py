@@ -10,6 +10,8 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.console.forms import ON, FormErrors, errors_of, text_member
 from daemon.admin.console.page import PageRequest, page
 from daemon.core.event_types import EVENT_TYPES
+from daemon.core.model.operational_events import WebhookScope
+from daemon.core.operational_event_types import OPERATIONAL_TYPES
 from daemon.core.wire.event_ids import parse_event_id
 
 MEMBERS = ("eventType", "campaignId", "contactId")
@@ -59,13 +61,15 @@ async def _page(
     error: str | None = None,
     status: int = 200,
 ) -> web.Response:
+    webhook = await request.api("retrieveWebhook", request.object_id)
+    gets_events = webhook.scope == WebhookScope.EVENTS
     return request.page(
         "webhook_test.html",
         status=status,
-        webhook=await request.api("retrieveWebhook", request.object_id),
+        webhook=webhook,
         tab="test",
-        types=EVENT_TYPES,
-        facets=await request.api("listEventFacets"),
+        types=EVENT_TYPES if gets_events else OPERATIONAL_TYPES,
+        facets=await request.api("listEventFacets") if gets_events else None,
         chosen=await _chosen(request, values),
         values=values,
         errors=errors or FormErrors(),
