@@ -61,6 +61,7 @@ LAYOUT_TESTS = (
     "store/test_contested_results.py",
     "store/test_failing_claims.py",
     "store/test_inserts.py",
+    "store/test_live_deliveries.py",
     "store/test_moved_rows.py",
     "store/test_operational_events.py",
     "store/test_remaining_attempts.py",
