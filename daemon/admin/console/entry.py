@@ -18,9 +18,9 @@ from daemon.admin.api.peer import client_network
 from daemon.admin.console import csrf
 from daemon.admin.console.cookies import set_session
 from daemon.admin.console.cross_site import came_from_another_site
+from daemon.admin.console.form_fields import read_form
 from daemon.admin.console.page import now
 from daemon.admin.console.rendering import Renderer
-from daemon.admin.console.routing import read_form
 from daemon.admin.console.sessions import Session, Sessions
 from daemon.admin.console.transport import is_https, is_loopback
 

@@ -6,16 +6,17 @@ The rule: a POST is performed only from a form of this session and this origin.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 import structlog
 from aiohttp import web
 
 from daemon.admin.api.problems import Problem
-from daemon.admin.api.request_body import read_within_deadline
 from daemon.admin.console import csrf
 from daemon.admin.console.api_calls import ApiCalls
 from daemon.admin.console.cross_site import came_from_another_site
+from daemon.admin.console.failures import showing_failures
+from daemon.admin.console.form_fields import read_form
 from daemon.admin.console.form_token import EDIT
 from daemon.admin.console.form_tokens import FormTokens
 from daemon.admin.console.page import Page, PageHandler, PageRequest, now, tenant_in_path
@@ -23,9 +24,6 @@ from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.sessions import Session, Sessions
 
 log = structlog.get_logger()
-
-MOST_FIELDS = 200
-FORM = "application/x-www-form-urlencoded"
 
 
 class Console:
@@ -54,7 +52,8 @@ class Console:
             at_root = declared.operators or declared.anyone
             below = self._prefix if at_root else f"{self._prefix}/t/{{tenant}}"
             add = app.router.add_get if declared.method == "GET" else app.router.add_post
-            add(f"{below}{declared.path}", self._handler(declared, handler))
+            handle = showing_failures(self._handler(declared, handler), self._renderer)
+            add(f"{below}{declared.path}", handle)
 
     def _handler(
         self, declared: Page, handler: PageHandler
@@ -119,21 +118,3 @@ def _check(declared: Page, request: PageRequest) -> None:
         csrf.check_token(request.form.get(csrf.FIELD, ""), request.session.cookie)
         if not (declared.reads or request.session.may_change):
             raise Problem(403, "you may only look, and change nothing")
-
-
-async def read_form(request: web.Request) -> dict[str, str]:
-    """
-    The fields of a submitted form; the last one of a name counts.
-
-    Raises Problem: 400 for one that is malformed, 415 for another media type.
-    """
-    if request.content_type != FORM:
-        raise Problem(415, f"a form is sent as {FORM}")
-    raw = await read_within_deadline(request)
-    try:
-        pairs = parse_qsl(
-            raw.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
-        )
-    except ValueError:
-        raise Problem(400, "the form is malformed or has too many fields") from None
-    return dict(pairs)

@@ -25,7 +25,7 @@ document.addEventListener("keydown", (event) => {
     if (search) { event.preventDefault(); search.focus(); search.select(); }
   } else if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
-  else if (event.key === "?" && help) help.showModal();
+  else if (event.key === "?" && help && !help.open) help.showModal();
   else if (event.key in shortcuts) {
     const found = document.querySelector(shortcuts[event.key]);
     if (found) { event.preventDefault(); found.click(); }
@@ -35,13 +35,16 @@ document.addEventListener("keydown", (event) => {
 // A form is sent once, however often its button is clicked. (The server refuses a second one too.)
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (form.getAttribute("method") === "dialog") return;
   if (form.dataset.sent) { event.preventDefault(); event.stopImmediatePropagation(); return; }
   const question = event.submitter?.dataset.confirm;
   if (question && !confirm(question)) { event.preventDefault(); event.stopImmediatePropagation(); return; }
   if (form.method === "post") form.dataset.sent = "yes";
 }, true);
-document.addEventListener("htmx:finally:request", () => {
-  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+document.addEventListener("htmx:finally:request", (event) => {
+  // Other requests of the page may end meanwhile.
+  const form = event.detail?.ctx?.sourceElement;
+  if (form instanceof HTMLFormElement) delete form.dataset.sent;
 });
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
