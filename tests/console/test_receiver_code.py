@@ -1,10 +1,12 @@
 """The code that customers copy accepts every delivery and no forgery, in each language."""
 
+import os
 import shutil
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from subprocess import PIPE
 from uuid import uuid4
 
 import orjson
@@ -29,7 +31,8 @@ print(json.dumps(bool(is_ours(given["body"].encode(), headers))))
 """,
     "node": """
 const given = JSON.parse(require("node:fs").readFileSync(0));
-const headers = Object.fromEntries(Object.entries(given.headers).map(([n, v]) => [n.toLowerCase(), v]));
+const headers = {};
+for (const [name, value] of Object.entries(given.headers)) headers[name.toLowerCase()] = value;
 console.log(JSON.stringify(isOurs(Buffer.from(given.body), headers)));
 """,
     "go": """
@@ -89,19 +92,22 @@ def command(language: str, scheme: str, folder: Path) -> list[str]:
     (folder / "code.go").write_text(code.replace("package receiver", "package main"))
     (folder / "main.go").write_text(MAIN[language])
     (folder / "go.mod").write_text("module receiver\n\ngo 1.20\n")
-    environment = {
-        "HOME": str(folder),
-        "GOFLAGS": "-mod=mod",
-        "GOPROXY": "off",
-        "GOTOOLCHAIN": "local",
-    }
+    environment = os.environ | {"GOPROXY": "off", "GOTOOLCHAIN": "local"}
     build = [go, "build", "-o", "program", "."]
-    subprocess.run(build, cwd=folder, env=environment, check=True, timeout=120)
+    subprocess.run(build, cwd=folder, env=environment, check=True)
     return [str(folder / "program")]
 
 
 @pytest.mark.parametrize("scheme", [name for name, _ in SCHEMES])
-@pytest.mark.parametrize("language", [name for name, _ in LANGUAGES])
+@pytest.mark.parametrize(
+    "language",
+    [
+        "python",
+        "node",
+        # The first build compiles the library, which takes minutes.
+        pytest.param("go", marks=[pytest.mark.full, pytest.mark.timeout(900)]),
+    ],
+)
 def test_the_code_accepts_deliveries_and_refuses_forgeries(
     language: str, scheme: str, tmp_path: Path
 ) -> None:
@@ -110,8 +116,7 @@ def test_the_code_accepts_deliveries_and_refuses_forgeries(
     def accepts(headers: Mapping[str, str], body: str = BODY) -> bool:
         given = orjson.dumps({"headers": headers, "body": body})
         environment = {"WEBHOOK_SECRET": SECRET}
-        done = subprocess.run(run, input=given, env=environment, capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr.decode()
+        done = subprocess.run(run, input=given, env=environment, stdout=PIPE, check=True)
         return bool(orjson.loads(done.stdout))
 
     assert accepts(signed())
