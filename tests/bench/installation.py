@@ -110,14 +110,17 @@ class Installation:
         self._own.add(connection.get_server_pid())
         return connection
 
-    async def start_daemons(self, variant: Variant, folder: Path, *, count: int = 1) -> None:
-        """Start daemons with the default settings, and wait until they are ready."""
+    async def start_daemons(
+        self, variant: Variant, folder: Path, *, count: int = 1, settings: str = ""
+    ) -> None:
+        """Start daemons with these settings and the defaults, and wait until they are ready."""
         authority = folder / "authority.pem"
         authority.write_text(self.receiver.authority)
         for _ in range(count):
             running = daemon(
                 self._database,
                 folder,
+                settings=settings,
                 port=free_port(),
                 log=folder / f"{variant.name}.log",
                 level="info",

@@ -40,7 +40,7 @@ async def live_events(bench: Bench, variant: Variant, name: str) -> Figures:
         tenants = await seeds.tenants_of(live.db, KIND)
         recorded = await live.db.fetchval(RECORDED, tenants)
         await scene.prepare(live)
-        await run.start_daemons(variant, bench.folder)
+        await run.start_daemons(variant, bench.folder, settings=scene.settings)
         connections = [await run.connect() for _ in range(CONNECTIONS)]
         await SteadyLoad(connections, tenants, PER_SECOND, EVENT_DATA).run(sizes.live_warm_up)
         await bench.receiver.wait(KIND, sizes.live_warm_up, within=ARRIVAL_SECONDS)
@@ -50,6 +50,9 @@ async def live_events(bench: Bench, variant: Variant, name: str) -> Figures:
         events = sizes.live_warm_up + sizes.live_events
         arrived = await bench.receiver.wait(KIND, events, within=ARRIVAL_SECONDS)
         figures = await _figures(bench, scene, load.committed)
+        for visitor in live.visitors:
+            figures |= visitor.figures()
+            bench.check("pages that failed", len(visitor.failed), 0)
         await _check_rows(live, tenants, recorded + arrived.distinct)
         return figures | {"rss_mb": run.peak_rss_mb()}
 

@@ -46,5 +46,8 @@ MEASURES = {
     "repeated": Measure("attempts after a failed one: each waits for a minute"),
     "missing": Measure("never received"),
     "beside_events": Measure("live events measured"),
+    "pages": Measure("pages opened"),
+    "page_p95_ms": Measure("  time of a page, p95, ms"),
+    "slowest_page_p95_ms": Measure("  time of the slowest page, p95, ms"),
     "rss_mb": Measure("daemon's peak RSS, MB", 0),
 }

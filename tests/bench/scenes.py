@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import asyncpg
 
-from tests.bench import seeds
+from tests.bench import console, seeds
 from tests.bench.bench import Bench
+from tests.bench.console import Visitor
 from tests.bench.installation import Installation, add_webhooks
 from tests.bench.publishing import SteadyLoad
 from tests.bench.sample import EVENT_DATA
@@ -45,6 +46,7 @@ class Live:
     database: str
     db: asyncpg.Connection
     stack: AsyncExitStack
+    visitors: list[Visitor] = field(default_factory=list)
 
 
 Act: TypeAlias = Callable[[Live], Awaitable[None]]
@@ -59,7 +61,8 @@ class Scene:
     """
     What goes on beside the live events.
 
-    `prepare` runs before the daemon starts, `begin` when it has warmed up. Requests of each of the
+    `prepare` runs before the daemon starts, with these `settings`, `begin` when it has warmed up.
+    Requests of each of the
     `kinds` show that it took place. With `backlog`, a number of requests of the first kind, it ends
     when these have arrived: only the events before that count as beside it. With
     `holds_transaction`, it has a server of its own; see `old_transaction`.
@@ -68,6 +71,7 @@ class Scene:
     seed: Callable[[Bench], Seed]
     prepare: Act = nothing
     begin: Act = nothing
+    settings: str = ""
     kinds: tuple[str, ...] = ()
     backlog: Callable[[Sizes], int] | None = None
     holds_transaction: bool = False
@@ -105,6 +109,12 @@ async def replay_everything(live: Live) -> None:
     )
 
 
+async def visit_the_console(live: Live) -> None:
+    """Have somebody open the console's pages."""
+    visiting = console.visiting(live.run, live.db)
+    live.visitors.append(await live.stack.enter_async_context(visiting))
+
+
 @asynccontextmanager
 async def _in_background(work: Awaitable[None]) -> AsyncIterator[None]:
     task = asyncio.ensure_future(work)
@@ -138,6 +148,11 @@ SCENES = {
         begin=replay_everything,
         kinds=("replay",),
         backlog=lambda sizes: sizes.replay,
+    ),
+    "console": Scene(
+        lambda bench: console.many_deliveries(bench.receiver.url, bench.sizes),
+        begin=visit_the_console,
+        settings=console.SETTINGS,
     ),
     "old-transaction": Scene(
         lambda bench: seeds.churned(bench.receiver.url), holds_transaction=True

@@ -24,6 +24,8 @@ class Sizes:
     storm_rises_in_seconds: float = 12.0
     replay: int = 100_000
     churn: int = 200_000
+    console_webhooks: int = 1_000
+    console_deliveries: int = 1_000_000
     # After this time, whatever has not arrived counts as never.
     patience_seconds: float = 120.0
 
@@ -47,5 +49,7 @@ QUICK = Sizes(
     storm_rises_in_seconds=5.0,
     replay=500,
     churn=600,
+    console_webhooks=20,
+    console_deliveries=2_000,
     patience_seconds=60.0,
 )

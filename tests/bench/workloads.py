@@ -168,6 +168,13 @@ WORKLOADS = {
     "replay": Workload(
         "live", "live events beside a replay of 100,000 events", beside, needs=(ALONE,)
     ),
+    "console": Workload(
+        "live",
+        "live events while a script opens five of the console's pages a second, of a tenant with"
+        " 1,000 webhooks and 1,000,000 deliveries",
+        beside,
+        needs=(ALONE,),
+    ),
     "old-transaction": Workload(
         "live",
         "live events after 200,000 deliveries in a transaction that is still open: what 55 a second"
