@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Operation
+from daemon.admin.resources.delivery_settings import DeliverySettings
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.routes import api_routes
 from daemon.config import Config, OperatorToken
@@ -61,7 +62,7 @@ OPERATIONS = [
         readiness=UNUSED,
         sends_mail=False,
         console_url="http://127.0.0.1/console",
-        delivery_settings=UNUSED,
+        delivery_settings=DeliverySettings(*[UNUSED] * 7),
     )
 ]
 HOUR = timedelta(hours=1)
