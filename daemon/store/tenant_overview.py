@@ -22,7 +22,7 @@ MOST_COUNTED = 2000  # webhooks of one tenant
 MOST_LANES = 500  # webhooks of one tenant whose pending attempts are looked at
 
 # As the predicate of the index says it.
-IN_TROUBLE = "is_failing OR NOT is_active"
+IN_TROUBLE = "(is_failing OR NOT is_active)"
 
 FIND_TROUBLED = f"""
     WITH troubled AS MATERIALIZED (
@@ -59,7 +59,7 @@ FIND_OTHERS = f"""
     SELECT candidate.id,
            ($3::uuid IS NULL OR candidate.id <= $3)
            AND EXISTS (SELECT FROM webhooks
-                        WHERE tenant_id = candidate.id AND ({IN_TROUBLE})) AS listed_before
+                        WHERE tenant_id = candidate.id AND {IN_TROUBLE}) AS listed_before
       FROM pg_catalog.unnest($1::uuid[]) AS candidate (id)
      ORDER BY candidate.id
      LIMIT $2
@@ -115,7 +115,7 @@ OVERVIEW = f"""
             SELECT pg_catalog.count(*) FILTER (WHERE is_active) AS failing,
                    pg_catalog.count(*) FILTER (WHERE NOT is_active) AS paused
               FROM (SELECT is_active FROM webhooks
-                     WHERE tenant_id = tenant.id AND ({IN_TROUBLE})
+                     WHERE tenant_id = tenant.id AND {IN_TROUBLE}
                      LIMIT {MOST_COUNTED}) AS few) AS trouble
      CROSS JOIN LATERAL (
             -- The application may write any time.
