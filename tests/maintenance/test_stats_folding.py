@@ -231,7 +231,7 @@ async def test_batches_that_were_folded_are_not_read_again(
     last = await app.db.fetchval("SELECT counted_up_to FROM webhook_stats_progress")
     await add_one(pool, webhook, count=5)
     covered = stats_range(None, None, now=now())
-    arguments = ([webhook], 1, covered.since, covered.until, covered.width, 100)
+    arguments = ([webhook], 1, covered.since, covered.until, covered.width, 100, True)
 
     assert last == 50
     assert await most_rows_read(app.db, stats.COUNT, *arguments) <= 5
