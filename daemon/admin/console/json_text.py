@@ -108,11 +108,10 @@ def _spaces_before(all_tokens: list[tuple[str, str]]) -> dict[int, str]:
 def _marked(kind: str, text: str, *, is_key: bool) -> Markup:
     css_class = "k" if is_key else {"string": "s", "number": "n", "word": "n"}.get(kind)
     shown = visible(text)
-    return (
-        shown
-        if css_class is None
-        else Markup('<span class="{}">{}</span>').format(css_class, shown)
-    )
+    if css_class is None:
+        return shown
+    # A third of the time of Markup.format, for thousands of tokens of a page.
+    return Markup(f'<span class="{css_class}">{shown}</span>')  # noqa: S704  escaped by `visible`
 
 
 def _line(depth: int) -> Markup:
