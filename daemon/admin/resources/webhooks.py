@@ -35,7 +35,8 @@ from daemon.admin.views.webhooks import (
 from daemon.core.model.delivery_options import DEFAULT_OPTIONS
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.operational_events import WebhookScope
-from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
+from daemon.core.model.secrets import StoredSecrets
+from daemon.core.model.webhooks import Webhook, WebhookEntry, WebhookSettings
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
@@ -100,22 +101,36 @@ class Webhooks:
         if body.dry_run:
             return await self._checked(request, settings, given, scope=scope)
         try:
-            locks = _locks(request.tenant_id, given.keys() | {"endpoint_url"})
-            async with self.database.locked(*locks) as db:
-                if scope is not WebhookScope.OPERATOR:
-                    await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
-                webhook = await webhooks.insert(
-                    db, request.tenant_id, settings, secrets, is_active=body.is_active
-                )
-                webhook = await self._with_options(db, webhook, given, scope=scope)
-                webhook = await self.emails.record(db, webhook, body.notification_email)
-                await request.audit.write(db, created=webhook.id)
+            webhook = await self._insert(request, settings, secrets, given, scope=scope)
         except NoSuchTenantError:
             raise not_found("tenant") from None
         shown = created_webhook_response(
             *(webhook, self.vault, self.emails.allowed), schedules=self.schedules, secret=secret
         )
         return ApiResponse(201, shown)
+
+    async def _insert(
+        self,
+        request: ApiRequest,
+        settings: WebhookSettings,
+        secrets: StoredSecrets,
+        given: Mapping[str, Any],
+        *,
+        scope: WebhookScope | None,
+    ) -> Webhook:
+        """Raises Problem (409, 429) as `create` does; NoSuchTenantError."""
+        body: schemas.CreateWebhookRequest = request.body
+        locks = _locks(request.tenant_id, given.keys() | {"endpoint_url"})
+        async with self.database.locked(*locks) as db:
+            if scope is not WebhookScope.OPERATOR:
+                await self.quota.check_new(db, request.tenant_id, settings.endpoint_url)
+            webhook = await webhooks.insert(
+                db, request.tenant_id, settings, secrets, is_active=body.is_active
+            )
+            webhook = await self._with_options(db, webhook, given, scope=scope)
+            webhook = await self.emails.record(db, webhook, body.notification_email)
+            await request.audit.write(db, created=webhook.id)
+        return webhook
 
     async def _checked(
         self,
