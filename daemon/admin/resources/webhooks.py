@@ -36,7 +36,7 @@ from daemon.core.model.delivery_options import DEFAULT_OPTIONS
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.secrets import StoredSecrets
-from daemon.core.model.webhooks import Webhook, WebhookEntry, WebhookSettings
+from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
@@ -117,7 +117,7 @@ class Webhooks:
         given: Mapping[str, Any],
         *,
         scope: WebhookScope | None,
-    ) -> Webhook:
+    ) -> WebhookEntry:
         """Raises Problem (409, 429) as `create` does; NoSuchTenantError."""
         body: schemas.CreateWebhookRequest = request.body
         locks = _locks(request.tenant_id, given.keys() | {"endpoint_url"})
