@@ -64,6 +64,20 @@ async def test_a_failed_attempt_shows_its_cause_both_sides_and_the_ways_on(
         assert file.headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_an_attempt_is_shown_beside_those_of_its_own_webhook_only(
+    console: Console, receiver: Receiver
+) -> None:
+    path = await deliver(console, receiver.url, {"n": 1}, status="success")
+    other = await console.api.create_webhook(receiver.url)
+    _, _, selected = path.partition("?")
+    async with console.operator() as operator:
+        mixed_up = await operator.get(console.path(f"/webhooks/{other['id']}?{selected}"))
+        opened = await operator.get(console.path(f"/deliveries/{selected.partition('=')[2]}"))
+
+    assert mixed_up.status == 404
+    assert opened.location == path
+
+
 async def test_pages_stay_small_whatever_was_sent_and_answered(console: Console) -> None:
     chance = random.Random(1)
     noise = "".join(chance.choices(ascii_letters, k=60_000))
@@ -144,6 +158,7 @@ async def test_a_command_is_copied_and_the_attempt_repeated_by_keys(
     await page.keyboard.press("r")
     await until(lambda: len(receiver.received) == 2)
     await expect(page.get_by_label("Attempts").get_by_role("link")).to_have_count(2)
+    await page.close()  # before the daemon ends, and the live list with it
 
     assert copied.startswith("curl -X POST ")
     assert receiver.received[1].event == receiver.received[0].event

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from daemon.admin.api.problems import not_found
 from daemon.admin.console import times
 from daemon.admin.console.form_times import as_timestamp
 from daemon.admin.console.page import PageRequest, page, uuid_of
@@ -81,8 +82,14 @@ def filters_of(query: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _selected(request: PageRequest) -> Any:
+    """Raises Problem (404) for an attempt of another webhook."""
     text = request.query.get("delivery")
-    return None if text is None else await request.api("retrieveDelivery", uuid_of(text))
+    if text is None:
+        return None
+    delivery = await request.api("retrieveDelivery", uuid_of(text))
+    if delivery.webhook_id != request.object_id:
+        raise not_found("delivery")
+    return delivery
 
 
 def _range(request: PageRequest) -> dict[str, str]:
