@@ -6,6 +6,7 @@ The rule: each statement reads a bounded number of rows, whatever the tables hol
 
 from daemon.core.model.system import DatabaseState, FailingHost, MailQueue
 from daemon.store.session import Connection
+from daemon.store.tenant_overview import IN_TROUBLE
 from daemon.store.webhook_limits import HOST
 
 MOST_COUNTED = 10_000
@@ -84,7 +85,7 @@ FIND_HOSTS = f"""
           FROM (SELECT tenant_id, failing_since, consecutive_failures,
                        left(endpoint_url, 2048) AS endpoint_url
                   FROM webhooks
-                 WHERE (is_failing OR NOT is_active) AND is_active
+                 WHERE {IN_TROUBLE} AND is_active
                  LIMIT {MOST_FAILING}) AS few
     )
     SELECT host, pg_catalog.count(*) AS webhooks, pg_catalog.count(DISTINCT tenant_id) AS tenants,

@@ -22,7 +22,7 @@ MOST_COUNTED = 2000  # webhooks of one tenant
 MOST_LANES = 500  # webhooks of one tenant whose pending attempts are looked at
 
 # As the predicate of the index says it.
-IN_TROUBLE = "(is_failing OR NOT is_active)"
+IN_TROUBLE = "CASE WHEN is_active THEN is_failing ELSE true END"
 
 FIND_TROUBLED = f"""
     WITH troubled AS MATERIALIZED (

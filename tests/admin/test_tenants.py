@@ -6,10 +6,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from daemon.store import tenant_overview, tenants
+from daemon.store import system_state, tenant_overview, tenants
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.deliveries import insert_delivery
+from tests.support.postgres import most_rows_read
 from tests.support.roles import name_of, other_role
 
 URL = "http://127.0.0.1:9/hook"
@@ -207,6 +208,28 @@ async def test_webhooks_events_and_deliveries_are_found_across_tenants(
         "zzz": [],
     }
     assert too_short.status == 422
+
+
+async def test_trouble_is_found_past_all_webhooks_that_have_none(app: Application) -> None:
+    """Nor does a tenant with many webhooks cost more than its bound."""
+    tenant, large = await app.tenant(), await app.tenant()
+    await app.db.execute(
+        "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key)"
+        " SELECT $1, 'x', 'https://a.example/', 'whsec_x' FROM generate_series(1, 5000)",
+        large,
+    )
+    await made_to_fail(app, tenant)
+    await app.db.execute("ANALYZE")
+
+    first_page = await most_rows_read(
+        app.db, tenant_overview.FIND_TROUBLED, *(None, None, None, 51)
+    )
+    hosts = await most_rows_read(app.db, system_state.FIND_HOSTS)
+    found = await most_rows_read(app.db, tenant_overview.OVERVIEW, [tenant, large])
+
+    assert first_page <= 1
+    assert hosts <= 1
+    assert found <= tenant_overview.MOST_COUNTED + 1
 
 
 async def test_only_operators_list_and_search_tenants(app: Application, database: str) -> None:
