@@ -24,7 +24,7 @@ async def _migrate(config: "Config", *, dry_run: bool) -> None:
     from daemon.store.migrations import migrate
     from daemon.store.partitioning import TABLE, convert
 
-    async with database_url(config, migrated=False) as url:
+    async with database_url(config) as url:
         missing = await migrate(url, dry_run=dry_run)
         for migration in missing:
             print(f"{'missing' if dry_run else 'applied'} {migration.name}")

@@ -94,7 +94,7 @@ async def _publish(
     from daemon.core.model.ids import EventId
     from daemon.store.publish import UnstorableDataError, publish
 
-    async with verified_connection(config) as db:
+    async with verified_connection(config, may_start=True) as db:
         tenant_id = await _tenant(db, tenant, create=config.database.url is None)
         event_id = EventId(uuid4())
         try:

@@ -17,6 +17,7 @@ import structlog
 from daemon.core.errors import StatementError
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.secrets import StoredSecrets
+from daemon.maintenance.unmarking import Unmarking
 from daemon.runtime.metrics import Metrics
 from daemon.secrets.encryption import Vault
 from daemon.secrets.sealing import seal_secrets
@@ -54,6 +55,7 @@ class Resealer:
         self._rounds = 0
         self._locked_row_rounds = 0
         self._refused: set[WebhookId] = set()
+        self._unmarking = Unmarking(database)
 
     def keys_changed(self) -> None:
         """Reseal the secrets of older keys once more, starting now."""
@@ -63,7 +65,9 @@ class Resealer:
     async def run_once(self) -> float:
         """Process one batch; returns the seconds to rest."""
         if self._keys_changed:
-            await self._restart()
+            self._restart()
+        if await self._unmarking.run_once():
+            return 0.0
         newest = self._vault.newest
         if newest is not None:
             bound = await self._bind_batch() if self._vault.binding_pending else 0
@@ -78,13 +82,12 @@ class Resealer:
         self._rounds += 1
         return REST_SECONDS
 
-    async def _restart(self) -> None:
+    def _restart(self) -> None:
         self._keys_changed = False
         self._resealing_older = True
         self._rounds = self._locked_row_rounds = 0
         self._refused.clear()
-        async with self._database.transaction() as db:
-            await secrets.try_marked_again(db)
+        self._unmarking.begin()
 
     async def _bind_batch(self) -> int:
         """Bind some secrets that earlier versions sealed; returns the number of webhooks."""

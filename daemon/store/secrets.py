@@ -139,12 +139,39 @@ async def write(db: Connection, changed: Sequence[StoredSecrets]) -> None:
         await db.execute(WRITE, *columns(rows))
 
 
-TRY_MARKED_AGAIN = "UPDATE webhooks SET sealed_with = '' WHERE sealed_with::text = ANY ($1::text[])"
+MARKS = (UNREADABLE, OTHER_ORIGIN)
+
+FIND_MARKED = """
+    SELECT id
+      FROM webhooks
+     WHERE sealed_with::text = ANY ($1::text[]) AND id > $2
+     ORDER BY id
+     LIMIT $3
+"""
 
 
-async def try_marked_again(db: Connection) -> None:
-    """Clear the marks `UNREADABLE` and `OTHER_ORIGIN`, because the keys may have changed."""
-    await db.execute(TRY_MARKED_AGAIN, (UNREADABLE, OTHER_ORIGIN))
+async def find_marked(db: Connection, *, after: WebhookId, limit: int) -> list[WebhookId]:
+    """The next webhooks, by id, with secrets that could not be opened."""
+    return [WebhookId(row["id"]) for row in await db.fetch(FIND_MARKED, MARKS, after, limit)]
+
+
+CLEAR_MARKS = """
+    UPDATE webhooks
+       SET sealed_with = ''
+     WHERE id = ANY (ARRAY(SELECT id FROM webhooks
+                            WHERE id = ANY ($2::uuid[]) AND sealed_with::text = ANY ($1::text[])
+                              FOR NO KEY UPDATE SKIP LOCKED))
+"""
+
+FIND_MARKED_AMONG = """
+    SELECT id FROM webhooks WHERE id = ANY ($2::uuid[]) AND sealed_with::text = ANY ($1::text[])
+"""
+
+
+async def clear_marks(db: Connection, ids: Sequence[WebhookId]) -> set[WebhookId]:
+    """Have the secrets of these webhooks tried again; returns those that are locked, and marked."""
+    await db.execute(CLEAR_MARKS, MARKS, ids)
+    return {WebhookId(row["id"]) for row in await db.fetch(FIND_MARKED_AMONG, MARKS, ids)}
 
 
 REMOVE_EXPIRED = """

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from daemon.config import Config
 from daemon.core.wire import signing
 from daemon.maintenance import resealing
+from daemon.maintenance.unmarking import PAGE
 from daemon.secrets.encryption import Vault
 from daemon.store import secrets
 from daemon.store.secrets import UNREADABLE
@@ -254,6 +255,33 @@ async def test_a_sealed_secret_copied_from_another_row_is_marked_and_never_used(
         await until(lambda: is_sealed_with(app, UNREADABLE, thief))
 
     assert receiver.received == []
+
+
+async def test_unreadable_secrets_are_tried_again_around_locked_rows(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    webhooks = [await app.webhook(tenant, f"http://127.0.0.1:9/{n}") for n in range(PAGE + 20)]
+    async with serving(database, **keys(OLD)):
+        await until(lambda: all_are_sealed_with(app, OLD_ID))
+    await app.db.execute("UPDATE webhooks SET sealed_with = $1", UNREADABLE)
+    locker = await asyncpg.connect(database)
+    async with locker.transaction():
+        await locker.execute("SELECT 1 FROM webhooks WHERE id = $1 FOR UPDATE", webhooks[0])
+        async with serving(database, **keys(OLD)):
+            for each in webhooks[1:]:
+                await until(lambda each=each: is_sealed_with(app, OLD_ID, each))
+            assert await is_sealed_with(app, UNREADABLE, webhooks[0])
+            await locker.execute("ROLLBACK")
+            await until(lambda: is_sealed_with(app, OLD_ID, webhooks[0]))
+            await locker.execute("BEGIN")
+    await locker.close()
+
+
+async def all_are_sealed_with(app: Application, key: str | None) -> bool:
+    return not await app.db.fetchval(
+        "SELECT EXISTS (SELECT FROM webhooks WHERE sealed_with <> $1)", key
+    )
 
 
 async def test_both_secrets_sign_during_an_overlap_and_the_old_one_is_removed_after_it(

@@ -27,7 +27,7 @@ from daemon.cli.checks.webhooks import check_webhooks
 from daemon.cli.support.databases import database_url
 from daemon.config import Config
 from daemon.config.policies import egress_policy, master_keys, webhook_limits
-from daemon.core.errors import DatabaseUnavailableError, EmbeddedPostgresError
+from daemon.core.errors import DatabaseUnavailableError
 from daemon.secrets.encryption import Vault
 from daemon.store import unbound_secrets
 from daemon.store.connection import connected
@@ -35,7 +35,11 @@ from daemon.store.session import Connection
 
 
 async def check_installation(path: Path | None) -> AsyncIterator[Finding]:
-    """Run every check, until one fails that later ones need. Raises ConfigError."""
+    """
+    Run every check, until one fails that later ones need.
+
+    Raises ConfigError; UsageError if there is no database.
+    """
     loaded = config.load(path)
     logs.configure(loaded.log.format, "error")
     yield check_configuration(path)
@@ -45,7 +49,7 @@ async def check_installation(path: Path | None) -> AsyncIterator[Finding]:
         async with database_url(loaded) as url, connected(url) as db:
             async for finding in check_database(db, loaded):
                 yield finding
-    except (DatabaseUnavailableError, EmbeddedPostgresError) as failure:
+    except DatabaseUnavailableError as failure:
         yield error("database", f"{loaded.database.display_name()}: {failure}")
 
 

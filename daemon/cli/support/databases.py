@@ -1,7 +1,8 @@
 """
-The database of a command: the configured one, else the embedded PostgreSQL.
+The database of a command: the configured one, else the embedded PostgreSQL that a daemon runs.
 
-The rule: a command works only on a database whose schema is the one this program knows.
+The rule: a command works only on a database whose schema is the one this program knows. Most start
+no PostgreSQL: an empty database would answer for the one that was meant.
 """
 
 import sys
@@ -9,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from daemon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -20,16 +23,18 @@ CLOSE_WITHIN = timedelta(seconds=2)
 
 
 @asynccontextmanager
-async def verified_connection(config: "Config") -> "AsyncIterator[Connection]":
+async def verified_connection(
+    config: "Config", *, may_start: bool = False
+) -> "AsyncIterator[Connection]":
     """
     A connection for one command, to a database whose schema was verified.
 
-    Raises DatabaseUnavailableError, SchemaError, or EmbeddedPostgresError.
+    Raises UsageError, DatabaseUnavailableError, SchemaError, or EmbeddedPostgresError.
     """
     from daemon.store.connection import connected
     from daemon.store.migrations import verify
 
-    async with database_url(config) as url, connected(url) as db:
+    async with database_url(config, may_start=may_start) as url, connected(url) as db:
         await verify(db)
         yield db
 
@@ -39,7 +44,7 @@ async def verified_pool(config: "Config") -> "AsyncIterator[Database]":
     """
     The same as a pool of one connection, for commands that need many short transactions.
 
-    Raises DatabaseUnavailableError, SchemaError, or EmbeddedPostgresError.
+    Raises UsageError, DatabaseUnavailableError, or SchemaError.
     """
     from daemon.store.database import Database
     from daemon.store.errors import reported
@@ -58,12 +63,12 @@ async def verified_pool(config: "Config") -> "AsyncIterator[Database]":
 
 
 @asynccontextmanager
-async def database_url(config: "Config", *, migrated: bool = True) -> AsyncIterator[str]:
+async def database_url(config: "Config", *, may_start: bool = False) -> AsyncIterator[str]:
     """
-    The URL of the configured database; without one, of the embedded PostgreSQL.
+    The URL of the configured database; without one, of the embedded PostgreSQL that runs.
 
-    An embedded PostgreSQL that a daemon runs is used as it is. Otherwise one is started for the
-    length of the block, and `migrated` first. Raises EmbeddedPostgresError.
+    Where none runs, a command that `may_start` one has it for the length of the block, with its
+    schema up to date. Raises UsageError if there is no database, or EmbeddedPostgresError.
     """
     if config.database.url is not None:
         yield config.database.url.get_secret_value()
@@ -75,14 +80,19 @@ async def database_url(config: "Config", *, migrated: bool = True) -> AsyncItera
         _report_database(f"the embedded PostgreSQL in {data}, which is running")
         yield url
         return
-    async with embedded_postgres(migrated=migrated) as server:
+    if not may_start:
+        raise UsageError(
+            "there is no database: database.url is not set, and no embedded PostgreSQL runs in"
+            f" {data}"
+        )
+    async with embedded_postgres() as server:
         yield server.url
 
 
 @asynccontextmanager
-async def embedded_postgres(*, migrated: bool = True) -> "AsyncIterator[EmbeddedPostgres]":
+async def embedded_postgres() -> "AsyncIterator[EmbeddedPostgres]":
     """
-    Start an embedded PostgreSQL, even if one is running; stop it at the end of the block.
+    Start an embedded PostgreSQL and bring its schema up to date; stop it at the end of the block.
 
     Raises EmbeddedPostgresError, MigrationError, or SchemaError.
     """
@@ -93,8 +103,7 @@ async def embedded_postgres(*, migrated: bool = True) -> "AsyncIterator[Embedded
     _report_database(f"the embedded PostgreSQL in {data}")
     server = await embedded.start(data)
     try:
-        if migrated:
-            await migrate(server.url)
+        await migrate(server.url)
         yield server
     finally:
         await server.stop()

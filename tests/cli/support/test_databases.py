@@ -1,8 +1,10 @@
 """Which database a command uses when none is configured."""
 
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
+import pytest
 
 from daemon import embedded
 from tests.support.commandline import webhookd, with_data_in
@@ -31,3 +33,25 @@ async def test_commands_use_the_embedded_postgresql_of_a_running_daemon(
     assert (before, during, embedded.running_url(embedded_data)) == (None, server.url, None)
     assert (migrated.code, triggered.code, stored) == (0, 0, 1)
     assert f"the embedded PostgreSQL in {embedded_data}, which is running" in triggered.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["migrate"], ["migrate", "--dry-run"], ["check"], ["list"]),
+        ["forget", "--tenant", str(UUID(int=1)), "--everything", "--yes"],
+        ["retry", str(UUID(int=1))],
+    ],
+    ids=" ".join,
+)
+async def test_a_command_without_a_database_starts_none_and_exits_with_2(
+    embedded_data: Path, tmp_path: Path, command: list[str]
+) -> None:
+    done = await webhookd(*command, folder=tmp_path, python=with_data_in(embedded_data))
+
+    assert done.code == 2
+    assert done.err == (
+        "webhookd: there is no database: database.url is not set, and no embedded PostgreSQL runs"
+        f" in {embedded_data}\n"
+    )
+    assert not (embedded_data / "cluster").exists()
