@@ -48,14 +48,14 @@ COUNT = """
          UNION ALL
         SELECT webhook_id, minute, 100 + ended % 100, count FROM entry
     )
-    SELECT webhook_id, cell,
+    SELECT webhook_id, CASE WHEN $7 OR cell >= 100 THEN cell ELSE least(cell, 1) END AS cell,
            CASE WHEN $7 OR cell < 100
                 THEN pg_catalog.floor(extract(epoch FROM at - $3)::float8
                                       / extract(epoch FROM $5::interval)::float8)::int
                 ELSE 0 END AS point,
            pg_catalog.sum(count)::bigint AS count
       FROM cell
-     GROUP BY webhook_id, cell, point
+     GROUP BY 1, 2, 3
      UNION ALL
     SELECT NULL, NULL, NULL, pg_catalog.count(*) FROM batch
 """
@@ -64,7 +64,7 @@ FIRST_BUCKET = 100  # cells below are kinds
 
 async def count(db: Connection, webhook_id: WebhookId, covered: StatsRange) -> CountedStats:
     """Return the counts of one webhook, point by point."""
-    counts, complete = await _count(db, [webhook_id], covered, durations_by_point=True)
+    counts, complete = await _count(db, [webhook_id], covered, detailed=True)
     return CountedStats(counts.get(webhook_id, {}), complete)
 
 
@@ -74,9 +74,10 @@ async def count_each(
     """
     Return the counts of some webhooks by the number of the point; those without any are missing.
 
-    Durations are not divided among the points: they all count in the first one.
+    Durations are not divided among the points: they all count in the first one. All that failed
+    counts as the first kind of failure.
     """
-    counts, _ = await _count(db, webhook_ids, covered, durations_by_point=False)
+    counts, _ = await _count(db, webhook_ids, covered, detailed=False)
     return counts
 
 
@@ -85,12 +86,12 @@ async def _count(
     webhook_ids: Sequence[WebhookId],
     covered: StatsRange,
     *,
-    durations_by_point: bool,
+    detailed: bool,
 ) -> tuple[dict[WebhookId, dict[int, StatsCounts]], bool]:
     rows = await db.fetch(
         COUNT,
         *(webhook_ids, covered.unit // timedelta(minutes=1), covered.since, covered.until),
-        *(covered.width, MOST_BATCHES_READ, durations_by_point),
+        *(covered.width, MOST_BATCHES_READ, detailed),
     )
     cells: dict[WebhookId, dict[int, tuple[list[int], list[int]]]] = defaultdict(dict)
     batches = 0

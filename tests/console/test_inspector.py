@@ -158,7 +158,6 @@ async def test_a_command_is_copied_and_the_attempt_repeated_by_keys(
     await page.keyboard.press("r")
     await until(lambda: len(receiver.received) == 2)
     await expect(page.get_by_label("Attempts").get_by_role("link")).to_have_count(2)
-    await page.close()  # before the daemon ends, and the live list with it
 
     assert copied.startswith("curl -X POST ")
     assert receiver.received[1].event == receiver.received[0].event

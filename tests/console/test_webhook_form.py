@@ -92,11 +92,12 @@ async def test_what_is_wrong_stands_beside_the_field_and_what_was_typed_is_kept(
         form |= {"name": "\u202eevil", "endpointUrl": "https://10.1.2.3/", "which": "some"}
         form |= {"otherTypes": "not..a.type", "path.0": "a", "value.0": ""}
 
-        refused = await client.post(console.path(NEW), form)
+        none_chosen = await client.post(console.path(NEW), form | {"otherTypes": " "})
         condition = await client.post(console.path(NEW), form | {"name": "ok"})
         refused = await client.post(console.path(NEW), form | {"value.0": "b"})
 
-    assert condition.status == refused.status == 422
+    assert none_chosen.status == condition.status == refused.status == 422
+    assert "choose at least one type, or all" in none_chosen.shown
     assert "a condition needs a value for a" in condition.shown
     kept = form_of(refused.text, NEW)
     assert (kept["endpointUrl"], kept["value.0"]) == ("https://10.1.2.3/", "b")

@@ -5,7 +5,7 @@ The console of a running daemon: its tenants, and signed-in clients with and wit
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -96,6 +96,7 @@ class Console:
     api: ApiClient
     tenant: UUID
     other_tenant: UUID
+    opened: list[Page] = field(default_factory=list)
 
     @property
     def origin(self) -> str:
@@ -147,6 +148,7 @@ class Console:
 
     async def sign_in(self, page: Page, token: str = OPERATOR) -> Page:
         """Sign in as an operator in a browser's page, with or without scripts."""
+        self.opened.append(page)
         await page.goto(f"{self.url}/sign-in")
         await page.get_by_label("Operator token").fill(token)
         await page.get_by_role("button", name="Sign in").click()
@@ -155,6 +157,7 @@ class Console:
 
     async def enter(self, page: Page, *, by_hand: bool = False, **members: Any) -> Page:
         """Enter by a new link with these members; by hand where there are no scripts."""
+        self.opened.append(page)
         link = await self.link(**members)
         await page.goto(link.partition("#")[0] if by_hand else link)
         if by_hand:
@@ -176,4 +179,10 @@ async def serving_console(
         serving(database, **sections) as service,
         operator_client(service, tenant) as api,
     ):
-        yield Console(service, app, api, tenant, other)
+        console = Console(service, app, api, tenant, other)
+        try:
+            yield console
+        finally:
+            # Before the daemon ends, and the live lists of pages with it.
+            for page in console.opened:
+                await page.close()

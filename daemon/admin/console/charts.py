@@ -37,28 +37,37 @@ def _total(bar: Bar) -> int:
 def sparkline(bars: Sequence[Bar], *, label: str) -> Markup:
     """A bar for each interval, its failed part below; an interval without attempts is a line."""
     most = max(map(_total, bars), default=0)
-    shapes = [_bar(each, place * (BAR + GAP), most) for place, each in enumerate(bars)]
+    paths: dict[str, str] = {"none": "", "": "", "x": ""}
+    for place, each in enumerate(bars):
+        for css_class, above, height in _parts(each, most):
+            x, y = place * (BAR + GAP), HEIGHT - above - height
+            paths[css_class] += f"M{x} {y}h{BAR}v{height}h-{BAR}z"
     width = max(len(bars) * (BAR + GAP) - GAP, BAR)
     return Markup(
-        '<svg class="spark" width="{}" height="{}" role="img" aria-label="{}">{}</svg>'
-    ).format(width, HEIGHT, label, Markup("").join(shapes))
+        '<svg class="spark" width="{}" height="{}" role="img" aria-label="{}">'
+        '<path class="none" d="{}"/><path d="{}"/><path class="x" d="{}"/></svg>'
+    ).format(width, HEIGHT, label, *paths.values())
+
+
+def _parts(bar: Bar, most: int) -> list[tuple[str, int, int]]:
+    """The parts of a bar: the class, how far above the ground, and the height."""
+    total = _total(bar)
+    if total == 0:
+        return [("none", 0, LEAST)]
+    height = max(LEAST, round(HEIGHT * total / most))
+    failed = max(LEAST, round(height * bar.failed / total)) if bar.failed else 0
+    parts = [("", failed, height - failed), ("x", 0, failed)]
+    return [each for each in parts if each[2] > 0]
 
 
 def _bar(bar: Bar, x: int, most: int) -> Markup:
-    total = _total(bar)
-    if total == 0:
-        return _rect("none", x, LEAST)
-    height = max(LEAST, round(HEIGHT * total / most))
-    failed = max(LEAST, round(height * bar.failed / total)) if bar.failed else 0
-    whole = _rect("", x, height, above=failed) if height > failed else Markup("")
-    return whole + (_rect("x", x, failed) if failed else Markup(""))
-
-
-def _rect(css_class: str, x: int, height: int, *, above: int = 0) -> Markup:
     # Numbers and constants: hundreds of a page, and Markup.format takes three times as long.
     return Markup(  # noqa: S704
-        f'<rect class="{css_class}" x="{x}" y="{HEIGHT - height}" width="{BAR}"'
-        f' height="{height - above}"/>'
+        "".join(
+            f'<rect class="{css_class}" x="{x}" y="{HEIGHT - above - height}" width="{BAR}"'
+            f' height="{height}"/>'
+            for css_class, above, height in _parts(bar, most)
+        )
     )
 
 

@@ -26,10 +26,18 @@ Form = Mapping[str, str]
 
 
 def event_types(form: Form) -> list[str] | None:
-    """The checked types, and those written in the field for others; None for all."""
+    """
+    The checked types, and those written in the field for others; None for all.
+
+    Raises Problem (422) if only some are wanted, and none is chosen.
+    """
     if form.get("which") == "all":
         return None
-    return chosen_types(form) or None
+    types = chosen_types(form)
+    if not types and form.get("which") == "some":
+        sentence = "choose at least one type, or all"
+        raise Problem(422, sentence, field_errors=[FieldError("#/eventTypes", sentence)])
+    return types or None
 
 
 def chosen_types(form: Form) -> list[str]:

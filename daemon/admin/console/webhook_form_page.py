@@ -45,6 +45,7 @@ async def form_page(
     errors: FormErrors = NO_ERRORS,
     status: int = 200,
     preview: Any = None,
+    url_error: str | None = None,
 ) -> web.Response:
     """The form of a webhook, of a new one if there is none, with these values of its fields."""
     delivery = await request.api("retrieveDeliverySettings")
@@ -65,6 +66,7 @@ async def form_page(
         delivery=delivery,
         schedules=_schedules(delivery),
         preview=preview,
+        url_error=errors.of("endpointUrl") or url_error,
     )
 
 

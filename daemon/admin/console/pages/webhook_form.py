@@ -1,5 +1,6 @@
 """Creating a webhook: the form, and what it says while somebody fills it in."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -35,50 +36,57 @@ class WebhookForms:
         try:
             created = await request.api("createWebhook", body=new_webhook(request.form))
         except Problem as problem:
-            errors = errors_of(problem, shown=FIELDS)
-            return await form_page(request, request.form, errors=errors, status=problem.status)
+            return await refused_form(request, problem)
         return redirect_with_secret(request, secret_page(created.id), created.secret_key)
 
     @page("POST /webhooks/check", reads=True)
     async def check(self, request: PageRequest) -> web.StreamResponse:
         """What is wrong with the URL that is in the form, if something is."""
         url = request.form.get("endpointUrl", "").strip()
-        error = None
-        if url:
-            try:
-                await _check(request, endpointUrl=url)
-            except Problem as problem:
-                error = errors_of(problem, shown=FIELDS).of("endpointUrl")
-        return request.page("form_url.html", url=url, error=error)
+        return request.page("form_url.html", url=url, error=await _url_error(request, url))
 
     @page("POST /webhooks/preview", reads=True)
     async def preview(self, request: PageRequest) -> web.StreamResponse:
         """How many of the latest events the form's types and filters would match."""
-        return request.page("form_preview.html", preview=await preview_of(request))
+        preview = await preview_of(request, request.form)
+        return request.page("form_preview.html", preview=preview)
 
 
 async def edited_form(request: PageRequest, *, webhook: Any = None) -> web.Response:
     """The form after one of the buttons that only change it."""
-    button = request.form[EDIT]
-    if button == "preview":
-        preview = await preview_of(request)
-        return await form_page(request, request.form, webhook=webhook, preview=preview)
     try:
-        values = edited(request.form, button)
+        values = edited(request.form, request.form[EDIT])
     except Problem as problem:
-        errors = errors_of(problem, shown=FIELDS)
-        return await form_page(
-            request, request.form, webhook=webhook, errors=errors, status=problem.status
-        )
-    return await form_page(request, values, webhook=webhook)
+        return await refused_form(request, problem, webhook=webhook)
+    return await form_page(
+        request,
+        values,
+        webhook=webhook,
+        preview=await preview_of(request, values),
+        url_error=await _url_error(request, values.get("endpointUrl", "").strip()),
+    )
 
 
-async def preview_of(request: PageRequest) -> dict[str, Any]:
+async def refused_form(
+    request: PageRequest, problem: Problem, *, webhook: Any = None
+) -> web.Response:
+    """The form as it was sent, with what is wrong. Raises a problem that is not about the input."""
+    return await form_page(
+        request,
+        request.form,
+        webhook=webhook,
+        errors=errors_of(problem, shown=FIELDS),
+        status=problem.status,
+        preview=await preview_of(request, request.form),
+    )
+
+
+async def preview_of(request: PageRequest, form: Mapping[str, str]) -> dict[str, Any]:
     """What the form's types and filters would match, and what is odd or wrong about them."""
     try:
         body = {
-            "eventTypes": subscription_fields.event_types(request.form),
-            "eventFilters": subscription_fields.event_filters(request.form),
+            "eventTypes": subscription_fields.event_types(form),
+            "eventFilters": subscription_fields.event_filters(form),
         }
         found = await request.api("previewFilter", body=body)
     except Problem as problem:
@@ -86,9 +94,20 @@ async def preview_of(request: PageRequest) -> dict[str, Any]:
         return {"errors": errors.fields or {"eventFilters": errors.sentence}}
     warnings: list[str] = []
     with suppress(Problem):
-        url = request.form.get("endpointUrl", "").strip()
+        url = form.get("endpointUrl", "").strip()
         warnings = (await _check(request, endpointUrl=url, **body)).warnings
     return {"found": found, "warnings": warnings, "errors": {}}
+
+
+async def _url_error(request: PageRequest, url: str) -> str | None:
+    """What is wrong with a URL; None if nothing is, or if there is none yet."""
+    if not url:
+        return None
+    try:
+        await _check(request, endpointUrl=url)
+    except Problem as problem:
+        return errors_of(problem, shown=FIELDS).of("endpointUrl")
+    return None
 
 
 async def _check(request: PageRequest, **members: object) -> Any:

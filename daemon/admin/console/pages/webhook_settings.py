@@ -7,11 +7,11 @@ from aiohttp import web
 from daemon.admin.api.problems import Problem
 from daemon.admin.console.form_token import EDIT
 from daemon.admin.console.form_tokens import redirect_with_secret
-from daemon.admin.console.forms import FormErrors, errors_of, text_member
+from daemon.admin.console.forms import FormErrors, text_member
 from daemon.admin.console.page import PageRequest, page
-from daemon.admin.console.pages.webhook_form import edited_form
+from daemon.admin.console.pages.webhook_form import edited_form, refused_form
 from daemon.admin.console.pages.webhook_secret import secret_page
-from daemon.admin.console.webhook_fields import FIELDS, changes_of, stored_fields
+from daemon.admin.console.webhook_fields import changes_of, stored_fields
 from daemon.admin.console.webhook_form_page import form_page
 
 OVERLAP, CONFIRMED_NAME = "overlap", "confirmedName"
@@ -36,10 +36,7 @@ class WebhookSettingsPages:
             if changes := changes_of(request.form, webhook):
                 await request.api("updateWebhook", request.object_id, body=changes)
         except Problem as problem:
-            errors = errors_of(problem, shown=FIELDS)
-            return await form_page(
-                request, request.form, webhook=webhook, errors=errors, status=problem.status
-            )
+            return await refused_form(request, problem, webhook=webhook)
         return request.redirect(f"/webhooks/{request.object_id}/settings?done=saved")
 
     @page("POST /webhooks/{id}/rotate", once=True)
