@@ -115,7 +115,8 @@ class Page:
 
     Its path is below that of a tenant, or below the console's own: with `operators` for operators
     alone, with `anyone` for everybody who is signed in. A POST that must not be repeated acts
-    `once` for each form that a page showed (`form_tokens`). One that only `reads` is open to
+    `once` for each form that a page showed (`form_tokens`), but for the buttons of its form that
+    only change the form, if it `edits`. One that only `reads` is open to
     sessions that may change nothing. What is no `document` is a file.
     """
 
@@ -123,6 +124,7 @@ class Page:
     _: KW_ONLY
     operators: bool = False
     once: bool = False
+    edits: bool = False
     reads: bool = False
     anyone: bool = False
     document: bool = True

@@ -67,7 +67,7 @@ class Console:
             try:
                 _check(declared, page_request)
                 page_request = page_request.at(tenant_in_path(request, session))
-                if declared.once and EDIT not in page_request.form:
+                if declared.once and not (declared.edits and EDIT in page_request.form):
                     return await self._form_tokens.answer(page_request, partial(_answer, handler))
             except Problem as problem:
                 return problem_page(page_request, problem)

@@ -55,9 +55,7 @@ def event_filters(form: Form) -> object:
     for name in LISTS:
         if values := values_in(form.get(name, "")):
             found[name] = values
-    conditions = {
-        path: values[0] if len(values) == 1 else values for path, values in _conditions(form)
-    }
+    conditions = {path: _single(values) for path, values in _conditions(form)}
     return {**found, **({"filters": conditions} if conditions else {})} or None
 
 
@@ -85,7 +83,9 @@ def filter_fields(filters: object) -> dict[str, str]:
     for place, (path, values) in enumerate(conditions.items()):
         fields[f"{PATH_FIELD}{place}"] = path
         fields[f"{VALUE_FIELD}{place}"] = text_of(values)
-    return fields if event_filters(fields) == (filters or None) else json_fields(filters)
+    plain = {**filters, "filters": {path: _single(each) for path, each in conditions.items()}}
+    wanted = plain if conditions else {**filters}
+    return fields if _read(fields) == (wanted or None) else json_fields(filters)
 
 
 def json_fields(filters: object) -> dict[str, str]:
@@ -176,6 +176,19 @@ def _conditions(form: Form) -> list[tuple[str, list[object]]]:
             raise Problem(422, sentence, field_errors=[FieldError("#/eventFilters", sentence)])
         found.append((path.strip(), values))
     return found
+
+
+def _single(values: object) -> object:
+    """A list of one value means the same as the value."""
+    return values[0] if isinstance(values, list) and len(values) == 1 else values
+
+
+def _read(fields: Form) -> object:
+    """The filter that fields stand for; None if they stand for none."""
+    try:
+        return event_filters(fields)
+    except Problem:
+        return None
 
 
 def _value(written: str) -> object:

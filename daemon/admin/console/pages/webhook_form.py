@@ -28,7 +28,7 @@ class WebhookForms:
         url = request.query.get("endpointUrl", "")
         return await form_page(request, EMPTY | {"endpointUrl": url})
 
-    @page("POST /webhooks/new", once=True)
+    @page("POST /webhooks/new", once=True, edits=True)
     async def create(self, request: PageRequest) -> web.StreamResponse:
         """Create the webhook, and show its secret, once."""
         if EDIT in request.form:
