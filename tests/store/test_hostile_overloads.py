@@ -214,16 +214,17 @@ async def _call_every_operation(
         "event": "SELECT id FROM webhook_events LIMIT 1",
         "replay": "SELECT id FROM webhook_replays LIMIT 1",
     }
+    queries = {
+        "explainEvent": {"eventId": await app.db.fetchval(ids["event"])},
+        "searchTenants": {"text": "receiver"},
+        "listTenants": {"search": "tenant"},
+    }
     filters = {"eventFilters": {"filters": {"n": 1}}}
     assert (await operator.post("/api/filters/preview", filters)).status == 200
     for operation in OPERATIONS:
         if operation.method == "GET":
             object_id = await app.db.fetchval(ids.get(operation.id_of or "", "SELECT 1"))
-            query = (
-                {"eventId": await app.db.fetchval(ids["event"])}
-                if operation.operation_id == "explainEvent"
-                else {}
-            )
+            query = queries.get(operation.operation_id, {})
             answer = await operator.get(operation.path.replace("{id}", str(object_id)), **query)
             assert answer.status == 200, (operation.operation_id, answer)
 
