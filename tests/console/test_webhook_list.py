@@ -101,5 +101,5 @@ async def test_a_failing_webhook_says_so_and_is_probed_and_a_paused_one_is_resum
     await console.api.post(f"/api/webhooks/{webhook}/pause")
     await page.goto(console.page_url(f"/webhooks/{webhook}?range=week"))
     await expect(overview).to_contain_text("Paused by a person")
-    await overview.get_by_role("button", name="Resume").click()
+    await page.get_by_role("button", name="Resume").click()
     await expect(overview).to_contain_text("Active.")
