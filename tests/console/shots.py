@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import aiohttp
 import uvloop
@@ -131,29 +131,31 @@ async def _demo() -> AsyncIterator[Demo]:
             origin, token = console.groups()
             async with aiohttp.ClientSession(origin) as session:
                 api = ApiClient(session, {"Authorization": f"Bearer {token}"})
-                api = api.as_tenant(await _tenant(api))
+                tenant, empty = await _tenants(api)
+                api = api.as_tenant(tenant)
                 failing = await api.create_webhook(
                     f"{endpoints[1]}/billing", name="Billing", eventTypes=["email.*"]
                 )
                 await demo.line(lambda line: "Old ERP is FAILING" in line)
-                yield Demo(origin, token, api, await _states(api, failing["id"]))
+                yield Demo(origin, token, api, await _states(api, failing["id"], empty))
             await demo.stop(signal.SIGINT)
 
 
-async def _tenant(api: ApiClient) -> UUID:
-    """The demo's first tenant, who has the most webhooks."""
+async def _tenants(api: ApiClient) -> tuple[UUID, UUID]:
+    """The demo's tenants with the most webhooks and with none."""
     tenants = (await api.get("/api/tenants")).json["tenants"]
-    return UUID(max(tenants, key=lambda each: each["webhooks"])["id"])
+    ordered = sorted(tenants, key=lambda each: each["webhooks"])
+    return UUID(ordered[-1]["id"]), UUID(ordered[0]["id"])
 
 
-async def _states(api: ApiClient, failing: str) -> list[State]:
+async def _states(api: ApiClient, failing: str, empty: UUID) -> list[State]:
     listed = (await api.get("/api/webhooks")).json["webhooks"]
     [working] = [each["id"] for each in listed if each["name"] == "CRM Sync"]
     tenant = UUID(api.headers["X-Tenant-ID"])
     return [
         State("full", tenant, await _objects(api, working, "success")),
         State("failing", tenant, await _objects(api, failing, "failed")),
-        State("empty", uuid4(), {}),
+        State("empty", empty, {}),
     ]
 
 

@@ -57,6 +57,8 @@ class Display:
                 self._screen.show(
                     Text(f"    {webhook.name:<14}").append(webhook.description, "dim")
                 )
+            if not tenant.webhooks:
+                self._screen.aside("    no webhooks: the console shows how a new tenant begins")
         self._show_console(console, tenants[0].name)
         self._screen.show()
         self._screen.aside(COLUMNS)

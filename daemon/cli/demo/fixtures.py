@@ -1,4 +1,4 @@
-"""The sample data of the demo: two tenants, their webhooks, and an endless series of events."""
+"""The sample data of the demo: three tenants, their webhooks, and an endless series of events."""
 
 import json
 import secrets
@@ -86,8 +86,8 @@ CAMPAIGN_TYPES = ("campaign.*",)
 UNSUBSCRIBED_TYPES = ("email.unsubscribed", "contact.unsubscribed")
 
 
-def sample_tenants() -> tuple[SampleTenant, SampleTenant]:
-    """Return two tenants with fresh ids and secrets."""
+def sample_tenants() -> tuple[SampleTenant, SampleTenant, SampleTenant]:
+    """Return tenants with fresh ids and secrets; the last one has no webhooks."""
     acme, globex = TenantId(uuid4()), TenantId(uuid4())
     return (
         SampleTenant(
@@ -121,6 +121,7 @@ def sample_tenants() -> tuple[SampleTenant, SampleTenant]:
                 ),
             ),
         ),
+        SampleTenant(TenantId(uuid4()), "Initech", ()),
     )  # fmt: skip
 
 
@@ -154,7 +155,7 @@ CONTACTS = (
 
 def sample_events(tenants: Sequence[SampleTenant]) -> Iterator[SampleEvent]:
     """Yield events without end: all 13 types in turn for the first tenant, some for the second."""
-    first, second = tenants
+    first, second, *_ = tenants
     contacts = cycle(CONTACTS)
     for event_type in cycle(EVENT_TYPES):
         contact = next(contacts)
