@@ -112,6 +112,7 @@ async def test_a_replay_moves_in_two_tabs_and_goes_on_after_a_restart(
         for page in (first, second):
             await expect(page.locator("#progress")).to_contain_text(re.compile("[1-9]+ of 40 sent"))
         port = console.service.port
+        console.opened.clear()  # the pages outlive this daemon
         go_on.set()
     admin = {"tokens": [OPERATOR], "port": port}
     async with serving_console(database, app, admin=admin, log={"level": "warning"}):
