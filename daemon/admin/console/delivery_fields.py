@@ -94,9 +94,8 @@ def _number(form: Form, name: str, kind: type[int] | type[float]) -> float | Non
         number = kind(text)
         if kind is int or isfinite(number):
             return number
-    wanted = "a whole number" if kind is int else "a number"
-    error = FieldError(f"#/{name}", f"must be {wanted}")
-    raise Problem(422, f"{name}: must be {wanted}", field_errors=[error])
+    wanted = "must be a whole number" if kind is int else "must be a number"
+    raise Problem(422, wanted, field_errors=[FieldError(f"#/{name}", wanted)])
 
 
 def _text(number: float | None) -> str:
