@@ -8,9 +8,11 @@ import asyncio
 import gc
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -116,6 +118,32 @@ def pytest_collection_finish() -> None:
     # of the CPU time.
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """
+    End connections that a failed test left open: with them, uvloop's loop would never close.
+
+    Its warning about an open transport is an error here, and keeps it from closing that.
+    """
+    opened: list[asyncpg.Connection] = []
+    connect = asyncpg.connect
+
+    async def recorded(*arguments: Any, **options: Any) -> asyncpg.Connection:
+        connection = await connect(*arguments, **options)
+        if threading.current_thread() is threading.main_thread():  # others have loops of their own
+            opened.append(connection)
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncpg, "connect", recorded)
+        try:
+            return (yield)
+        finally:
+            for connection in opened:
+                if not connection.is_closed():
+                    connection.terminate()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

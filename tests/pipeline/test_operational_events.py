@@ -258,6 +258,7 @@ async def test_the_counts_of_a_replay_say_what_came_of_it_until_it_was_completed
         await app.event(tenant, {"text": text}, created_at=datetime.now(UTC) - timedelta(days=1))
     async with serving_api(database, tenant, delivery={"retry_schedule": ["1h"]}) as api:
         await until(lambda: settled(app, webhook, "success", 2))
+        await until(lambda: settled(app, webhook, "failed", 2))
         await until(lambda: settled(app, webhook, "pending_retry", 1))
         await app.db.execute("DELETE FROM webhook_deliveries")
         await scoped_webhook(app, tenant, f"{receiver.url}/pager", "account")

@@ -34,7 +34,7 @@ async def daemon_role(app: Application, database: str) -> AsyncIterator[asyncpg.
     name = f"daemon_{uuid4().hex}"
     await app.db.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
     await app.db.execute(f"GRANT SELECT ON webhooks TO {name}")
-    for table in ("webhook_audit", "webhook_tenant_tokens"):
+    for table in ("webhook_audit", "webhook_tenant_tokens", "webhook_portal_links"):
         needed = ", ".join(privileges.NEEDED[table])
         await app.db.execute(f"GRANT {needed} ON {table} TO {name}")
     url = urlsplit(database)

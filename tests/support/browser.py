@@ -38,6 +38,7 @@ OPTIONS = (
     "--disable-default-apps",
     "--disable-dev-shm-usage",
     "--disable-extensions",
+    "--disable-gpu",
     "--disable-features=Translate,MediaRouter,OptimizationHints",
     "--disable-sync",
     "--hide-scrollbars",
@@ -120,7 +121,8 @@ class Pages:
             java_script_enabled=javascript,
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
-            **options,
+            # An animation that goes on would be painted as long as the page is open.
+            **{"reduced_motion": "reduce", **options},
         )
         return await self._watched(context, javascript=javascript)
 
