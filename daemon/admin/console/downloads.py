@@ -1,7 +1,7 @@
 """
 Stored texts as files: a browser saves them, and never shows them as a page.
 
-The rule: whatever a text is, it is sent as text/plain and as an attachment.
+The rule: every text is sent as text/plain, and as an attachment.
 """
 
 from aiohttp import web

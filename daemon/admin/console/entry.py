@@ -3,7 +3,7 @@ The console's entrance: operators sign in with a token, a tenant's people enter 
 
 The code is in the fragment of the link, which browsers do not send, so that no proxy's log and no
 Referer has it; a script puts it into the form. Without scripts, people paste it. Over plain http
-nobody is let in but from this machine: whoever watches the network would have the cookie.
+only this machine is let in: the cookie could be read on the network.
 """
 
 import re
@@ -154,7 +154,7 @@ class Entrance:
         return f"{self._root}/t/{session.tenant_id}{below}"
 
     def _refusal(self, request: web.Request) -> str | None:
-        """Why nobody may sign in over this connection; None if it is private."""
+        """Why this connection is not private enough to sign in; None if it is."""
         return None if is_https(request, self._proxies) or is_loopback(request) else NEEDS_HTTPS
 
     def _sign_in_page(self, status: int, error: str | None, following: str) -> web.Response:

@@ -1,7 +1,7 @@
 """
 What a page shows while the daemon cannot answer it: that, since when, and what was typed.
 
-The rule: what somebody typed is never lost. It is in the form that tries again, with the token by
+The rule: what was typed is never lost. It is in the form that tries again, with the token by
 which it acts once.
 """
 

@@ -1,5 +1,5 @@
 """
-The attempts of webhooks that somebody watches, read once a second for all who watch a webhook.
+The attempts of webhooks whose lists are open, read once a second for all lists of a webhook.
 
 The rule: watching costs a bounded part of the daemon. Readings take turns, so that they use one
 connection of the database at most, and there are few watchers of a session, a tenant and in all.

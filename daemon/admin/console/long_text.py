@@ -1,8 +1,8 @@
 """
 The part of a long text that a page shows.
 
-The rule: a page stays small, whatever is stored. Each unprintable character becomes some forty of
-markup, so that few of them are shown.
+The rule: a page stays small however long a stored text is. Each unprintable character becomes some
+forty of markup, so that few of them are shown.
 """
 
 from daemon.core.unprintable import UNPRINTABLE

@@ -31,7 +31,7 @@ _DECLARATION = "console_page"
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """
-    A request of somebody who is signed in.
+    A request within a session.
 
     `root` is the path of the console in URLs, and `tenant_id` the tenant in the path; None on
     pages of operators. `form` has the fields of a POST, each once. `on_write` is called in the

@@ -88,7 +88,7 @@ class Renderer:
     def page(
         self, request: "PageRequest", template: str, *, status: int = 200, **values: object
     ) -> web.Response:
-        """Render a page for somebody who is signed in."""
+        """Render a page of a session."""
         return self._response(
             template,
             status,
@@ -106,7 +106,7 @@ class Renderer:
     def entrance(
         self, template: str, *, now: datetime, status: int = 200, **values: object
     ) -> web.Response:
-        """Render a page for somebody who is not signed in."""
+        """Render a page without a session."""
         return self._response(template, status, now=now, **values)
 
     def _response(

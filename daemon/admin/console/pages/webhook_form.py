@@ -1,4 +1,4 @@
-"""Creating a webhook: the form, and what it says while somebody fills it in."""
+"""Creating a webhook: the form, and what it says while it is filled in."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,7 +20,7 @@ EMPTY = {"which": "all", "status": "active"}
 
 
 class WebhookForms:
-    """The form, and its parts that change while somebody types."""
+    """The form, and its parts that change while a person types."""
 
     @page("GET /webhooks/new")
     async def new(self, request: PageRequest) -> web.StreamResponse:
