@@ -214,10 +214,12 @@ async def every_endpoint_is_paused(app: Application) -> bool:
     "arguments",
     [
         ("run", "--no-embedded"),
-        ("check",),
-        ("migrate",),
+        pytest.param(("check",), marks=pytest.mark.full),
+        pytest.param(("migrate",), marks=pytest.mark.full),
         ("trigger", "email.opened"),
-        ("rotate-secret", "00000000-0000-0000-0000-000000000000"),
+        pytest.param(
+            ("rotate-secret", "00000000-0000-0000-0000-000000000000"), marks=pytest.mark.full
+        ),
     ],
 )
 async def test_a_command_that_cannot_start_prints_no_secret(

@@ -40,6 +40,7 @@ async def ended(api: ApiClient, replay: str) -> dict[str, Any]:
     return shown
 
 
+@pytest.mark.full
 async def test_of_identical_requests_one_creates_a_replay(
     api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:

@@ -122,7 +122,7 @@ async def test_a_replay_of_a_paused_webhook_waits_and_can_be_cancelled(
     await api.post(f"/api/webhooks/{created['id']}/resume")
     again = await api.post(f"/api/replays/{begun.json['id']}/cancel")
 
-    assert listed.json == {"replays": [begun.json]}
+    assert listed.json == {"replays": [begun.json], "next": None}
     assert (begun.json["begun"], begun.json["paused"]) == (False, True)
     assert (cancelled.status, cancelled.json["status"]) == (200, "cancelled")
     assert cancelled.json["paused"] is False

@@ -64,6 +64,7 @@ class Figures:
         assert 0 < p50 <= p99 <= worst < 120_000
 
 
+@pytest.mark.full
 def test_a_quick_run_of_two_workloads_adds_up(tmp_path: Path) -> None:
     done = run("payload", "alone", "--quick", "--json", str(tmp_path / "json"))
 

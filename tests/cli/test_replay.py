@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import pytest
+
 from daemon.core.model.ids import ReplayId
 from tests.support.application import Application
 from tests.support.commandline import MODULE, CompletedCommand, environment, running, webhookd
@@ -72,6 +74,7 @@ async def test_a_replay_is_watched_until_it_is_done(
     assert len(receiver.received) == 100
 
 
+@pytest.mark.full
 async def test_a_replay_that_runs_unwatched_can_be_shown_and_cancelled(
     tmp_path: Path, database: str, app: Application, webhook: UUID
 ) -> None:

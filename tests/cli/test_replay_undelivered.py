@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import pytest
+
 from daemon.core.model.ids import ReplayId
 from tests.support.application import Application
 from tests.support.commandline import CompletedCommand, webhookd
@@ -65,6 +67,7 @@ async def test_by_default_only_what_the_webhook_has_not_had_is_sent(
     assert nothing.out == "0 events: all 12 events were delivered before\n"
 
 
+@pytest.mark.full
 async def test_the_same_replay_is_not_started_twice_and_its_failures_are_retried(
     tmp_path: Path, database: str, app: Application, receiver: Receiver, webhook: UUID
 ) -> None:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from tests.support.application import Application
 from tests.support.commandline import one_line, webhookd, with_data_in
 
@@ -43,6 +45,7 @@ async def test_an_event_is_published_and_the_matching_webhooks_are_counted(
     assert report["id"] in {f"evt_{row['id'].hex}" for row in rows}
 
 
+@pytest.mark.full
 async def test_the_only_tenant_is_taken_but_one_of_several_must_be_named(
     tmp_path: Path, database: str, app: Application
 ) -> None:

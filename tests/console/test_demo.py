@@ -23,6 +23,7 @@ def temporary() -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.full
 async def test_the_link_that_the_demo_prints_opens_the_console_with_traffic_in_it(
     pages: Pages, temporary: Path, tmp_path: Path
 ) -> None:

@@ -151,6 +151,7 @@ async def test_streams_are_limited_and_leave_other_requests_their_turns(
             await each.__aexit__(None, None, None)
 
 
+@pytest.mark.full
 async def test_an_open_list_is_live_again_after_a_restart_of_the_daemon(
     database: str, app: Application, receiver: Receiver, pages: Pages
 ) -> None:

@@ -1,5 +1,6 @@
 """The operator's pages: tenants with trouble first, what is found across them, and the system."""
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.console import Console
@@ -32,6 +33,7 @@ async def test_tenants_with_trouble_stand_first_and_open_at_their_webhooks(
     await expect(page).to_have_url(console.page_url("/webhooks", trouble))
 
 
+@pytest.mark.full
 async def test_the_search_finds_tenants_webhooks_and_any_id(
     console: Console, plain_operator_page: Page
 ) -> None:

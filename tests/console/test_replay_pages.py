@@ -85,6 +85,7 @@ async def test_what_was_delivered_before_is_counted_and_left_out_or_sent_too(
     assert len(receiver.received) == 2 + 3 + 5
 
 
+@pytest.mark.full
 async def test_a_replay_moves_in_two_tabs_and_goes_on_after_a_restart(
     database: str, app: Application, receiver: Receiver, pages: Pages
 ) -> None:
@@ -124,6 +125,7 @@ async def test_a_replay_moves_in_two_tabs_and_goes_on_after_a_restart(
         await expect(first.get_by_text("40 of 40 sent")).to_be_visible()
 
 
+@pytest.mark.full
 async def test_what_a_replay_could_not_deliver_is_retried_from_its_page(
     database: str, app: Application, receiver: Receiver, pages: Pages
 ) -> None:

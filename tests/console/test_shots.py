@@ -12,6 +12,7 @@ from tests.console.shots import State
 from tests.support.browser import find_chromium
 
 
+@pytest.mark.full
 @pytest.mark.timeout(120)
 def test_a_page_is_shown_full_empty_and_at_both_widths_light_and_dark(tmp_path: Path) -> None:
     if find_chromium() is None:

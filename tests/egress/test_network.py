@@ -93,6 +93,7 @@ def test_a_family_that_this_machine_never_had_is_a_failure_that_says_so(
     assert found[step][f"[{SIX}]"] == NO_IPV6
 
 
+@pytest.mark.full
 def test_a_daemon_delivers_after_an_outage_without_a_failure(database: str) -> None:
     url = runner.unix_socket_url(database)
     if url is None:

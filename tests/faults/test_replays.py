@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults import replays
 
 
+@pytest.mark.full
 async def test_new_events_are_delivered_beside_a_replay(database: str, folder: Path) -> None:
     report = await replays.beside_live(database, folder, events=600, samples=10, limit_ms=None)
 

@@ -15,6 +15,7 @@ async def test_stopping_under_load_repeats_nothing_and_leaves_no_lease(
     assert report.broken == []
 
 
+@pytest.mark.full
 async def test_attempts_that_the_drain_interrupts_are_released_unspent(
     database: str, folder: Path
 ) -> None:

@@ -6,6 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from daemon.core.model.ids import DeliveryId
 from daemon.store.retries import retry_now
 from tests.support.api_client import serving_api
@@ -55,6 +57,7 @@ async def test_a_burst_of_events_into_a_short_outage_pauses_nobody_and_loses_not
     assert await app.notices(webhook) == ["webhook_failing", "webhook_recovered"]
 
 
+@pytest.mark.full
 async def test_two_daemons_together_space_the_attempts_to_an_endpoint_that_is_failing(
     app: Application, database: str, receiver: Receiver
 ) -> None:

@@ -81,6 +81,7 @@ async def test_a_kill_between_the_results_of_one_event_loses_and_repeats_nothing
     assert len(await app.deliveries(quick)) == len(await app.deliveries(slow)) == 1
 
 
+@pytest.mark.full
 async def test_a_result_whose_event_another_daemon_has_taken_changes_nothing(
     app: Application, database: str, receiver: Receiver
 ) -> None:
@@ -252,6 +253,7 @@ async def test_rows_whose_commit_has_an_unknown_end_hold_up_no_others(
     assert "event.not_fanned_out" not in {each["event"] for each in lines}
 
 
+@pytest.mark.full
 async def test_what_is_put_off_all_the_time_holds_up_neither_the_loop_nor_fan_out_s_bound(
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

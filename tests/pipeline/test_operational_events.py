@@ -211,6 +211,7 @@ async def test_a_body_that_is_too_large_is_not_exhausted(
         assert await waiting(app) == 0
 
 
+@pytest.mark.full
 async def test_a_completed_replay_is_reported_with_its_counts(
     app: Application, database: str, receiver: Receiver
 ) -> None:
@@ -429,6 +430,7 @@ async def test_what_cannot_be_written_together_with_its_event_is_not_written(
     assert len(await app.deliveries(down)) == 1
 
 
+@pytest.mark.full
 async def test_no_event_is_lost_or_doubled_by_daemons_that_are_killed(
     app: Application, database: str, receiver: Receiver, tmp_path: Path
 ) -> None:

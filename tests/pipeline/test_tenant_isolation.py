@@ -152,6 +152,7 @@ async def test_names_that_never_resolve_delay_no_event_of_a_newcomer(
     assert failed_before == 0
 
 
+@pytest.mark.full
 async def test_a_tenant_alone_with_quick_webhooks_uses_most_slots(
     app: Application, database: str, receiver: Receiver
 ) -> None:

@@ -200,6 +200,7 @@ def most_within(times: list[float], seconds: float) -> int:
     return max(sum(first <= at < first + seconds for at in times) for first in times)
 
 
+@pytest.mark.full
 async def test_two_daemons_together_keep_to_a_limit_per_second_and_reach_most_of_it(
     app: Application, database: str, receiver: Receiver
 ) -> None:
