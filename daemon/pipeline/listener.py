@@ -16,7 +16,8 @@ from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
 from daemon.store.lanes import tenants_of
 
-CHECK_SECONDS = 3.0
+CHECK_SECONDS = 1.5
+USAGE_SECONDS = 5.0  # between two looks at PostgreSQL's queue
 PAUSED_SECONDS = 1.0  # while a channel is not listened to
 EVENTS, DUE, REPLAYS = "webhookd_events", "webhookd_due", "webhookd_replays"
 # How often events are looked for while their channel is flooded, or PostgreSQL's queue is so full
@@ -54,7 +55,7 @@ class Listener:
         self._metrics = metrics
         self._queue_usage = 0.0
         self._unknown: set[WebhookId] = set()
-        self._check_at = 0.0
+        self._check_at = self._usage_at = 0.0
         self._lock = database.daemon_lock(daemon_key)
         self._notifications = database.listening(
             {EVENTS: self._on_events, DUE: self._on_due, REPLAYS: self._on_replay}
@@ -78,7 +79,9 @@ class Listener:
 
     async def _check(self) -> None:
         await self._lock.hold(on_lost=self._on_lock_lost)
-        if self._notifications.is_open:
+        now = time.monotonic()
+        if self._notifications.is_open and now >= self._usage_at:
+            self._usage_at = now + USAGE_SECONDS
             self._queue_usage = await self._notifications.check()
             self._metrics.pipeline.notification_queue_usage.set(self._queue_usage)
         self._check_at = time.monotonic() + CHECK_SECONDS

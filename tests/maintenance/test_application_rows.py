@@ -124,7 +124,7 @@ async def test_only_the_partition_of_other_statuses_is_read(app: Application) ->
 async def test_a_statement_that_takes_too_long_ends_and_the_loop_goes_on(
     app: Application, pool: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(application_rows, "LIMIT_TIME", "SET LOCAL statement_timeout = '50ms'")
+    monkeypatch.setattr(application_rows, "LIMIT_TIME", "SET LOCAL statement_timeout = '500ms'")
     monkeypatch.setattr(
         application_rows,
         "UNKNOWN_STATUSES",
