@@ -2,7 +2,8 @@
 Leases on inbox rows: prolonged, given back, and ended with the row.
 
 A row is leased while its event is matched. The lease is the fence: deliveries are inserted only by
-the daemon that still holds it. Rows are named by place (ctid), so there is no plan to choose.
+the daemon that still holds it. Rows are named by place (ctid), so there is no plan to choose, and
+by event: where a row was erased meanwhile, its place may have another event's.
 """
 
 from collections.abc import Sequence
@@ -26,11 +27,12 @@ PROLONG = """
     WITH held AS MATERIALIZED (
         SELECT ctid AS row
           FROM webhook_event_inbox
-         WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+         WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[])
+           AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
            FOR UPDATE SKIP LOCKED
     )
     UPDATE webhook_event_inbox
-       SET leased_until = now() + $4::interval
+       SET leased_until = now() + $5::interval
      WHERE ctid = ANY (ARRAY(SELECT row FROM held))
  RETURNING event_id, webhook_id, ctid AS row, leased_until
 """
@@ -56,7 +58,8 @@ async def prolong(
 RELEASE = """
     UPDATE webhook_event_inbox
        SET leased_until = NULL, leased_by = NULL
-     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+     WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[])
+       AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
 """
 
 
@@ -68,14 +71,16 @@ async def release(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: 
 LOCK = """
     SELECT event_id, webhook_id, ctid AS row, leased_until, now() AS at
       FROM webhook_event_inbox
-     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+     WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[])
+       AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
      ORDER BY ctid
        FOR UPDATE SKIP LOCKED
 """
 FIND_LEASED = """
     SELECT event_id, webhook_id
       FROM webhook_event_inbox
-     WHERE ctid = ANY ($1::tid[]) AND leased_until = ANY ($2::timestamptz[]) AND leased_by = $3
+     WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[])
+       AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
 """
 
 
@@ -153,6 +158,10 @@ async def free_leases_except(db: Connection, held: Sequence[EventId], *, daemon_
     await db.execute(FREE_LEASES_EXCEPT, daemon_key, held)
 
 
-def _held(leased: Sequence[LeasedEvent]) -> tuple[list[RowId], list[datetime]]:
-    """The places of rows, and the leases among which is that of each."""
-    return [each.row for each in leased], list({each.leased_until for each in leased})
+def _held(leased: Sequence[LeasedEvent]) -> tuple[list[RowId], list[EventId], list[datetime]]:
+    """The places of rows, their events, and the leases among which is that of each."""
+    return (
+        [each.row for each in leased],
+        [each.event.id for each in leased],
+        list({each.leased_until for each in leased}),
+    )

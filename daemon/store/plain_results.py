@@ -53,6 +53,8 @@ STORE_PLAIN = f"""
           FROM webhook_event_inbox
          WHERE ctid = ANY (ARRAY(SELECT place FROM result
                                   WHERE webhook_id = ANY (ARRAY(SELECT id FROM webhook))))
+           -- Where a row was erased meanwhile, its place may have another event's.
+           AND event_id = ANY ($3::uuid[])
            AND leased_until = ANY ($18::timestamptz[]) AND leased_by = $19
            FOR UPDATE SKIP LOCKED
     ), ended AS (

@@ -19,7 +19,7 @@ from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.pipeline.tenant_fanout import TenantFanout
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
-from daemon.store import event_inbox
+from daemon.store import event_inbox, inbox_leases, plain_results
 from daemon.store.database import Database
 from daemon.store.deliveries import Inserted
 from daemon.store.event_inbox import LEASE_TURNS, SCAN, LeasedEvent, Leasing
@@ -28,6 +28,7 @@ from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
 from tests.support.postgres import most_rows_read
 from tests.support.receiver import Receiver
+from tests.support.results import attempt_result
 
 LEASING = Leasing(lease=timedelta(seconds=15), daemon_key=7, most_bytes=8_000_000)
 COUNT_INBOX = "SELECT count(*) FROM webhook_event_inbox"
@@ -101,6 +102,34 @@ async def test_a_daemon_that_lost_its_lease_inserts_nothing(app: Application, db
     assert len(fresh) == 3
     assert len(await app.deliveries(webhook)) == 3
     assert await app.db.fetchval(COUNT_INBOX) == 0
+
+
+async def test_an_erased_row_whose_place_another_event_has_leaves_that_event_alone(
+    app: Application, db: Database
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, "http://127.0.0.1/")
+    await app.events(tenant, 2)
+    gone, other = await lease(db)
+    await app.db.execute("DELETE FROM webhook_event_inbox WHERE event_id = $1", gone.event.id)
+    stale = replace(gone, row=other.row)  # as if the other row had been inserted afterwards
+    result = attempt_result(200, webhook=webhook)
+    result = replace(result, claim=replace(result.claim, event_id=gone.event.id))
+
+    async with db.transaction() as connection:
+        stored = await plain_results.store_plain(
+            connection, [(result, stale)], daemon_key=7, succeeded=()
+        )
+        locked = await inbox_leases.lock(connection, [stale], daemon_key=7)
+        prolonged = await inbox_leases.prolong(
+            connection, [stale], daemon_key=7, lease=timedelta(hours=1)
+        )
+        await inbox_leases.release(connection, [stale], daemon_key=7)
+
+    assert (stored, prolonged) == (set(), [])
+    assert (locked.ours, locked.held) == ([], [])
+    rows = await app.db.fetch("SELECT event_id, leased_until FROM webhook_event_inbox")
+    assert [tuple(row) for row in rows] == [(other.event.id, other.leased_until)]
 
 
 async def test_the_leases_of_a_dead_daemon_are_freed_and_those_of_a_living_one_are_not(
