@@ -328,7 +328,9 @@ class ResultWriter:
     ) -> Stored:
         """Write results, health and notices within the caller's transaction."""
         health = await endpoint_health.lock_health(
-            db, list({result.claim.webhook_id for result in batch})
+            db,
+            {result.claim.webhook_id for result in batch},
+            failed={r.claim.webhook_id for r in batch if not r.verdict.delivered},
         )
         locked_webhooks = await _locked_webhooks(db, batch, health)
         free, held = _split(batch, lambda r: r.claim.webhook_id in locked_webhooks)
@@ -346,8 +348,7 @@ class ResultWriter:
         await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
         await stats_batches.add_batch(db, ours)
         changes, transitions = consequences(ours, health, self._limits)
-        if written := [each for each in changes if self._is_news(each, health)]:
-            await endpoint_health.change_health(db, written)
+        await self._write_health(db, changes, health)
         if transitions:
             await notices.write(db, transitions)
         renamed = {**first_stored.renamed, **claimed_stored.renamed}
@@ -361,13 +362,20 @@ class ResultWriter:
             contested=first_stored.contested or claimed_stored.is_contested,
         )
 
-    def _is_news(self, change: HealthChange, before: Mapping[WebhookId, Health]) -> bool:
-        """
-        Whether a change is written: a success of a healthy endpoint is, once in a while.
-        """
-        if change.failed or change.health != before[change.webhook_id]:
-            return True
-        return self._success_news.is_due(change.webhook_id)
+    async def _write_health(
+        self, db: Connection, changes: Sequence[HealthChange], before: Mapping[WebhookId, Health]
+    ) -> None:
+        """Write what changed; the success of a healthy endpoint is written once in a while."""
+        changed, unchanged = list[HealthChange](), list[WebhookId]()
+        for each in changes:
+            if each.failed or each.health != before[each.webhook_id]:
+                changed.append(each)
+            elif self._success_news.is_due(each.webhook_id):
+                unchanged.append(each.webhook_id)
+        if changed:
+            await endpoint_health.change_health(db, changed)
+        if unchanged:
+            await endpoint_health.note_success(db, unchanged)
 
 
 async def _store(db: Connection, batch: Sequence[AttemptResult], *, bare: bool) -> ContestedInsert:

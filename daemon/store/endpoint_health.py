@@ -1,30 +1,48 @@
 """The health columns of webhooks: locked, read and changed with a batch of results."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
-LOCK_HEALTH = """
-    -- SKIP LOCKED: a transaction that holds one webhook, such as a person's or a deletion, delays
-    -- only that webhook's results. Not FOR UPDATE: that would conflict with the foreign-key check
-    -- of every insert into deliveries.
+HEALTH = """
     SELECT id, is_active, is_failing, consecutive_failures, failing_since, failed_probes
       FROM webhooks
      WHERE id = ANY ($1::uuid[])
      ORDER BY id
-       FOR NO KEY UPDATE SKIP LOCKED
 """
+# SKIP LOCKED: a transaction that holds one webhook, such as a deletion, delays only that webhook's
+# results. Not FOR UPDATE: that would conflict with the foreign-key check of every insert into
+# deliveries.
+LOCK_HEALTH = HEALTH + "FOR NO KEY UPDATE SKIP LOCKED"
+# Keeps the webhook from being deleted; the results of several daemons do not wait for each other.
+SHARE_HEALTH = HEALTH + "FOR KEY SHARE SKIP LOCKED"
 
 
-async def lock_health(db: Connection, ids: Sequence[WebhookId]) -> dict[WebhookId, Health]:
+async def lock_health(
+    db: Connection, ids: Collection[WebhookId], *, failed: Collection[WebhookId]
+) -> dict[WebhookId, Health]:
     """
     Lock the webhooks until the transaction ends, and return the health of each.
 
-    Missing are those that another transaction holds, and those that are gone.
+    Those that succeeded only, and have nothing that a success would end, are locked no further than
+    against their deletion: their health must not be changed. `failed` are among `ids`. Missing are
+    those that another transaction holds, and those that are gone.
     """
+    health = await _health(db, SHARE_HEALTH, [each for each in ids if each not in failed])
+    hurt = [webhook_id for webhook_id, each in health.items() if not each.unhurt]
+    for webhook_id in hurt:
+        del health[webhook_id]
+    return health | await _health(db, LOCK_HEALTH, [*hurt, *failed])
+
+
+async def _health(
+    db: Connection, statement: str, ids: Sequence[WebhookId]
+) -> dict[WebhookId, Health]:
+    if not ids:
+        return {}
     return {
         WebhookId(row["id"]): Health(
             is_active=row["is_active"],
@@ -33,7 +51,7 @@ async def lock_health(db: Connection, ids: Sequence[WebhookId]) -> dict[WebhookI
             failing_since=row["failing_since"],
             failed_probes=row["failed_probes"],
         )
-        for row in await db.fetch(LOCK_HEALTH, ids)
+        for row in await db.fetch(statement, ids)
     }
 
 
@@ -78,3 +96,18 @@ async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None
         for change in changes
     ]
     await db.execute(CHANGE_HEALTH, *columns(rows))
+
+
+NOTE_SUCCESS = """
+    UPDATE webhooks
+       SET last_success_at = now()
+     WHERE id = ANY (ARRAY(SELECT id FROM webhooks
+                            WHERE id = ANY ($1::uuid[])
+                            ORDER BY id
+                              FOR NO KEY UPDATE SKIP LOCKED))
+"""
+
+
+async def note_success(db: Connection, ids: Sequence[WebhookId]) -> None:
+    """Write the last success of webhooks of which nothing else changes, unless they are locked."""
+    await db.execute(NOTE_SUCCESS, ids)

@@ -42,12 +42,12 @@ STORE_PLAIN = f"""
                    AND {PENDING.format(row="other.")}
                  LIMIT 1) IS NULL
     ), webhook AS MATERIALIZED (
-        -- As in LOCK_HEALTH; the health of these does not change by a success.
+        -- As in SHARE_HEALTH; the health of these does not change by a success.
         SELECT id
           FROM webhooks
          WHERE id = ANY ($2::uuid[]) AND NOT is_failing AND consecutive_failures = 0
          ORDER BY id
-           FOR NO KEY UPDATE SKIP LOCKED
+           FOR KEY SHARE SKIP LOCKED
     ), held AS MATERIALIZED (
         SELECT ctid AS row
           FROM webhook_event_inbox
@@ -62,9 +62,15 @@ STORE_PLAIN = f"""
          WHERE ctid = ANY (ARRAY(SELECT row FROM held))
      RETURNING event_id, webhook_id AS only_webhook
     ), succeeded AS (
+        -- As NOTE_SUCCESS.
         UPDATE webhooks
            SET last_success_at = now()
-         WHERE id = ANY (ARRAY(SELECT id FROM webhook)) AND id = ANY ($20::uuid[])
+         WHERE id = ANY (ARRAY(SELECT id
+                                 FROM webhooks
+                                WHERE id = ANY (ARRAY(SELECT id FROM webhook))
+                                  AND id = ANY ($20::uuid[])
+                                ORDER BY id
+                                  FOR NO KEY UPDATE SKIP LOCKED))
     ), stored AS MATERIALIZED (
         SELECT r.*
           FROM durable

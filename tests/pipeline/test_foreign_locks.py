@@ -1,7 +1,7 @@
 """Rows and webhooks that another transaction holds delay their own results, and no others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -359,10 +359,10 @@ async def test_results_that_are_held_take_no_room_from_others(
     original = endpoint_health.lock_health
     mixed: list[set[WebhookId]] = []
 
-    async def lock_health(db: Any, ids: Sequence[WebhookId]) -> Any:
+    async def lock_health(db: Any, ids: Collection[WebhookId], **options: Any) -> Any:
         if not set(ids) <= locked and not locked.isdisjoint(ids):
             mixed.append(set(ids))
-        return await original(db, ids)
+        return await original(db, ids, **options)
 
     held = Held(receiver)
     tenant = await app.tenant()

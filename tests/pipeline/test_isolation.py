@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from daemon.pipeline import held_results
+from daemon.pipeline import held_results, result_writer
 from daemon.service import Service
 from tests.support.application import Application
 from tests.support.daemons import metrics_of, serving, until
@@ -68,7 +68,7 @@ async def test_results_for_a_locked_webhook_are_stored_later_and_not_sent_again(
         await until(lambda: len(receiver.at("/locked")) == 1)
         transaction = other.transaction()
         await transaction.start()
-        await other.execute("UPDATE webhooks SET name = 'x' WHERE id = $1", locked)
+        await other.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", locked)
         await app.event(tenant, type="free")
         await until(lambda: settled(app, free, "success", 1), within=5)
         untouched = await app.deliveries(locked)
@@ -78,6 +78,40 @@ async def test_results_for_a_locked_webhook_are_stored_later_and_not_sent_again(
 
     assert untouched == []
     assert len(receiver.at("/locked")) == 1
+
+
+@pytest.mark.parametrize("few", [0, 8])
+async def test_a_transaction_that_changes_a_webhook_delays_its_failures_and_no_success(
+    app: Application,
+    database: str,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+) -> None:
+    # Such as another daemon's, which stores results of the same webhook.
+    monkeypatch.setattr(result_writer, "FEW", few)
+    receiver.answer = lambda r: Reply(500 if b"fails" in r.body else 200)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/hook")
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("UPDATE webhooks SET consecutive_failures = 0 WHERE id = $1", webhook)
+        for n in range(3):
+            await app.event(tenant, {"n": n})
+        await until(lambda: settled(app, webhook, "success", 3), within=5)
+        await app.event(tenant, {"fails": True})
+        await until(lambda: len(receiver.at("/hook")) == 4)
+        await app.event(tenant, {"n": 3})  # behind the failure, which is held
+        meanwhile = [each["status"] for each in await app.deliveries(webhook)]
+        await transaction.commit()
+        await until(lambda: settled(app, webhook, "success", 4), within=5)
+    await other.close()
+
+    assert meanwhile.count("success") == 3
+    assert "failed" not in meanwhile
+    statuses = [each["status"] for each in await app.deliveries(webhook)]
+    assert sorted(statuses) == ["failed", "pending_retry", *["success"] * 4]
 
 
 async def test_a_locked_webhook_does_not_occupy_all_slots(
@@ -148,7 +182,7 @@ async def test_a_tenant_with_many_locked_webhooks_gets_no_more_attempts_until_th
     other = await asyncpg.connect(database)
     async with serving(database, delivery={"concurrency": 8}) as service:
         await other.execute("BEGIN")
-        await other.execute("SELECT FROM webhooks WHERE tenant_id = $1 FOR SHARE", tenant)
+        await other.execute("SELECT FROM webhooks WHERE tenant_id = $1 FOR UPDATE", tenant)
         await app.event(tenant, {"n": 1})
         await until(lambda: held_by(service, 6))
         for n in range(20):

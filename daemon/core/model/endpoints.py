@@ -22,6 +22,11 @@ class Health:
     failed_probes: int = 0
     newly_failing: bool = False
 
+    @property
+    def unhurt(self) -> bool:
+        """Whether there is nothing that a success would end."""
+        return self.consecutive_failures == 0 and not self.is_failing
+
 
 @dataclass(frozen=True, slots=True)
 class HealthChange:

@@ -60,7 +60,7 @@ def _after(
     change: HealthChange, result: AttemptResult, limits: HealthLimits
 ) -> tuple[HealthChange, Notice | None]:
     """The change so far with one more result, and the notice of a transition that it causes."""
-    if result.verdict.delivered and change.succeeded and _is_unhurt(change.health):
+    if result.verdict.delivered and change.succeeded and change.health.unhurt:
         return change, None  # as it is for most results
     if result.verdict.delivered:
         health, kind = after_success(change.health), notice_of_success(change.health)
@@ -78,10 +78,6 @@ def _after(
     if kind in PAUSED_REASONS:
         change = replace(change, paused_reason=PAUSED_REASONS[kind])
     return change, _notice_of(result, kind, health)
-
-
-def _is_unhurt(health: Health) -> bool:
-    return health.consecutive_failures == 0 and not health.is_failing
 
 
 def _notice_of(result: AttemptResult, kind: NoticeKind, health: Health) -> Notice:
