@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from importlib import resources
 
 import hypothesis
 import orjson
@@ -69,6 +70,15 @@ def test_the_times_of_forms_are_in_utc() -> None:
     assert as_field("2026-01-02T03:04:05.5Z") == "2026-01-02T03:04"
     assert as_field("2026-01-02T03:04") == "2026-01-02T03:04"
     assert as_field("2026-01-02T03:04+02:00") == as_field("now") == ""
+
+
+def test_no_two_templates_have_a_list_of_suggestions_with_the_same_id() -> None:
+    """Chromium's page crashes when htmx moves one to where the next page has it."""
+    folder = resources.files("daemon.admin") / "templates/console"
+    texts = [each.read_text() for each in folder.iterdir() if each.name.endswith(".html")]
+    ids = [name for text in texts for name in set(re.findall(r'<datalist id="([^"]+)"', text))]
+
+    assert len(ids) == len(set(ids)) >= 6
 
 
 def test_a_changed_query_keeps_the_other_parameters() -> None:

@@ -77,7 +77,6 @@ class Renderer:
             "assets": assets,
             "root": root,
             "with_query": with_query,
-            "exact": times.exact,
             "once": new_form_token,
             "sparkline": charts.sparkline,
             "timeline": charts.timeline,
