@@ -21,8 +21,8 @@ from daemon.core.errors import (
     MemoryBusyError,
     PostponedError,
 )
-from daemon.core.model.attempts import AttemptResult, Claim
-from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey
+from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.egress.kept_requests import KeptRequest
@@ -86,7 +86,7 @@ class Dispatcher:
         self._postponements = Postponements(alert_after=alert_after)
         metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._plain: dict[DeliveryId, tuple[Claim, KeptRequest]] = {}
+        self._plain: dict[ClaimKey, tuple[Claim, KeptRequest]] = {}
         self._idle = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
         self._unmade: list[Claim] = []
@@ -265,7 +265,7 @@ class Dispatcher:
             self._end(claim, error)
             return
         if request is not None:
-            self._plain[claim.delivery_id] = claim, request
+            self._plain[claim.key] = claim, request
             return
         task = asyncio.create_task(self._make(claim))
         self._tasks.add(task)
@@ -287,7 +287,7 @@ class Dispatcher:
         self._end(claim, result)
 
     def _end_plain(self, claim: Claim, result: AttemptResult | Exception) -> None:
-        del self._plain[claim.delivery_id]
+        del self._plain[claim.key]
         self._end(claim, result)
         if not self.in_flight:
             self._idle.set()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
 from daemon.store import inbox_leases, plain_results, results
@@ -30,7 +30,7 @@ class FirstStored:
     says that ids were locked, or that foreign rows had them: results in `renamed` have others.
     """
 
-    next_due: dict[DeliveryId, datetime | None] = field(default_factory=dict)
+    next_due: dict[ClaimKey, datetime | None] = field(default_factory=dict)
     locked: frozenset[DeliveryId] = frozenset()
     renamed: Mapping[DeliveryId, DeliveryId] = field(default_factory=dict)
     contested: bool = False

@@ -189,7 +189,7 @@ class HeldResults:
         for webhook_id in {claim.webhook_id for claim in claimed}:
             results = self._webhooks[webhook_id].results
             for index, result in enumerate(results):
-                if leased_until := leases.get(result.claim.delivery_id):
+                if leased_until := leases.get(result.claim.key):
                     claim = replace(result.claim, leased_until=leased_until)
                     results[index] = replace(result, claim=claim)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daemon.core.model.attempts import AttemptResult, Claim
+from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey
 from daemon.core.model.endpoints import HealthChange
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.model.notices import Notice
@@ -28,7 +28,7 @@ class Stored:
 
     free: Sequence[AttemptResult]
     held: Sequence[AttemptResult]
-    next_due: Mapping[DeliveryId, datetime | None]
+    next_due: Mapping[ClaimKey, datetime | None]
     changes: Sequence[HealthChange] = ()
     recovered: Sequence[WebhookId] = ()
     notices: Sequence[Notice] = ()
@@ -50,7 +50,7 @@ class ResultReport:
         self._metrics.attempts.observe(stored.free)
         lost: list[Claim] = []
         for result in stored.free:
-            if result.claim.delivery_id in stored.next_due:
+            if result.claim.key in stored.next_due:
                 self._attempted(result, stored)
             else:
                 lost.append(result.claim)
@@ -71,7 +71,7 @@ class ResultReport:
         claim, verdict = result.claim, result.verdict
         self._metrics.pipeline.deliveries_created.inc(claim.from_inbox)
         if verdict.retry_in is not None:
-            due = stored.next_due[claim.delivery_id]
+            due = stored.next_due[claim.key]
             self._waker.announce(
                 *(claim.webhook_id, verdict.retry_in.total_seconds(), due),
                 tenant_id=claim.tenant_id,

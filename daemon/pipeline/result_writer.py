@@ -280,7 +280,7 @@ class ResultWriter:
             stored, left = _split(batch, lambda each: each.claim.delivery_id not in ids)
             self._first_results.settle(stored)
         if stored:
-            self._end(Stored(stored, (), dict.fromkeys(ids)), began)
+            self._end(Stored(stored, (), dict.fromkeys(each.claim.key for each in stored)), began)
         return left
 
     async def _store_together(
@@ -338,13 +338,13 @@ class ResultWriter:
         store = store_contested if careful else _store
         claimed_stored = await store(db, claimed, bare=bare)
         next_due = claimed_stored.next_due
-        missed = [r.claim for r in claimed if r.claim.delivery_id not in next_due]
+        missed = [r.claim for r in claimed if r.claim.key not in next_due]
         first_stored = await self._first_results.store(
             db, first, webhooks=health.keys(), bare=bare, careful=careful
         )
         next_due |= first_stored.next_due
         locked_rows = await claims.still_leased(db, missed) | first_stored.locked
-        ours = [result for result in free if result.claim.delivery_id in next_due]
+        ours = [result for result in free if result.claim.key in next_due]
         await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
         await stats_batches.add_batch(db, ours)
         changes, transitions = consequences(ours, health, self._limits)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from daemon.core.model.attempts import Claim
+from daemon.core.model.attempts import Claim, ClaimKey
 from daemon.core.model.delivery_options import AttemptOptions
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.policy.delivery_options import attempt_options
@@ -338,7 +338,7 @@ async def release(db: Connection, claims: Sequence[Claim]) -> None:
 
 PROLONG_LEASES = """
     WITH held AS MATERIALIZED (
-        SELECT d.id
+        SELECT d.id, d.leased_until
           FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
           JOIN webhook_deliveries AS d ON d.id = held.id AND d.status::text = 'pending_retry'
                                       AND d.leased_until = held.leased_until
@@ -348,13 +348,13 @@ PROLONG_LEASES = """
        SET leased_until = now() + $3::interval
       FROM held
      WHERE d.id = held.id AND d.status::text = 'pending_retry'
- RETURNING d.id, d.leased_until
+ RETURNING d.id, held.leased_until AS before, d.leased_until
 """
 
 
 async def prolong(
     db: Connection, claims: Sequence[Claim], *, lease: timedelta
-) -> dict[DeliveryId, datetime]:
+) -> dict[ClaimKey, datetime]:
     """
     Prolong the leases of attempts whose results cannot be stored yet.
 
@@ -363,7 +363,7 @@ async def prolong(
     if not claims:
         return {}
     rows = await db.fetch(PROLONG_LEASES, *_leases(claims), lease)
-    return {DeliveryId(row["id"]): row["leased_until"] for row in rows}
+    return {(DeliveryId(row["id"]), row["before"]): row["leased_until"] for row in rows}
 
 
 FIND_LEASED = """

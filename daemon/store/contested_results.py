@@ -12,7 +12,7 @@ from datetime import datetime
 
 import asyncpg
 
-from daemon.core.model.attempts import AttemptResult
+from daemon.core.model.attempts import AttemptResult, ClaimKey
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.columns import columns
@@ -41,13 +41,13 @@ FIND_TAKEN = """
 @dataclass(slots=True)
 class ContestedInsert:
     """
-    What was stored: `next_due` as of `insert_first` and `store`, by the attempt's id.
+    What was stored: `next_due` as of `insert_first` and `store`, by the attempt's claim.
 
     `locked` results were not stored: transactions that are open have rows with their ids.
     `renamed` ones have rows with other ids, because foreign rows have theirs.
     """
 
-    next_due: dict[DeliveryId, datetime | None] = field(default_factory=dict)
+    next_due: dict[ClaimKey, datetime | None] = field(default_factory=dict)
     locked: set[DeliveryId] = field(default_factory=set)
     renamed: dict[DeliveryId, DeliveryId] = field(default_factory=dict)
     _locked_webhooks: dict[WebhookId, TenantId] = field(default_factory=dict)
@@ -84,7 +84,7 @@ async def insert_contested(
         rows = [_row(each, done) for each in piece]
         next_due = await insert_first(db, rows, at=at, bare=bare)
         for each, row in zip(piece, rows, strict=True):
-            done.next_due[each.claim.delivery_id] = next_due[row.claim.delivery_id]
+            done.next_due[each.claim.key] = next_due[row.claim.key]
 
     left = await _not_taken(db, results, done)
     await _write_in_pieces(db, left, done, insert)

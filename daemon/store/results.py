@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import orjson
 
-from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Trace
+from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey, Outcome, Response, Trace
 from daemon.core.model.ids import DeliveryId
 from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.attempt_chains import CHAIN_REPLAYS
@@ -90,7 +90,7 @@ STORE_RESULTS = f"""
          WHERE replay_id IS NOT NULL
          GROUP BY replay_id
     )
-    SELECT id, next_at FROM stored
+    SELECT id, leased_until, next_at FROM stored
 """  # noqa: S608  made of constants only
 
 
@@ -100,11 +100,12 @@ async def store(
     *,
     bare: bool = False,
     renamed: Mapping[DeliveryId, DeliveryId] = NO_IDS,
-) -> dict[DeliveryId, datetime | None]:
+) -> dict[ClaimKey, datetime | None]:
     """
     Store results and insert the next attempts, in one statement.
 
-    Returns when the next attempt of each stored result is due; None if there is none. A result is
+    Returns when the next attempt of each stored result is due; None if there is none. Of several
+    results of one row, one is stored: that of the claim whose lease the row has. A result is
     missing if its lease lapsed and was taken over, if its webhook is gone, or if its row is locked:
     `claims.still_leased` finds the locked ones. `bare` leaves out the receiver's response.
 
@@ -116,7 +117,7 @@ async def store(
     rows = await db.fetch(
         STORE_RESULTS, *columns([_row(result, renamed, bare=bare) for result in results])
     )
-    return {DeliveryId(row["id"]): row["next_at"] for row in rows}
+    return {(DeliveryId(row["id"]), row["leased_until"]): row["next_at"] for row in rows}
 
 
 FIRST_COLUMNS = (
@@ -130,22 +131,22 @@ FIND_STORED = "SELECT id FROM webhook_deliveries WHERE id = ANY ($1::uuid[])"
 
 async def insert_first(
     db: Connection, results: Sequence[AttemptResult], *, at: datetime, bare: bool = False
-) -> dict[DeliveryId, datetime | None]:
+) -> dict[ClaimKey, datetime | None]:
     """
     Insert the rows of first attempts that had none, and the next attempts; `at` is the time now.
 
     Returns when the next attempt of each is due, as `store` does; a result that has its row already
     is missing. The caller has locked the webhooks and the events.
     """
-    next_due: dict[DeliveryId, datetime | None] = {}
+    next_due: dict[ClaimKey, datetime | None] = {}
     for each in results:
         wait = each.verdict.retry_in
-        next_due[each.claim.delivery_id] = None if wait is None else at + wait
+        next_due[each.claim.key] = None if wait is None else at + wait
     rows = [_first_row(each, bare=bare) for each in results]
     rows += [
         _next_row(each.claim, due, at=at)
         for each in results
-        if (due := next_due[each.claim.delivery_id]) is not None
+        if (due := next_due[each.claim.key]) is not None
     ]
     if rows:
         # COPY costs PostgreSQL less than half of what a wide INSERT does.

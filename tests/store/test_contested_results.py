@@ -71,7 +71,7 @@ async def test_a_result_that_was_stored_is_found_beside_foreign_rows_of_other_pa
     async with app.db.transaction():
         again = await insert_contested(app.db, [result], at=NOW)
 
-    assert first.next_due == {own_id: NOW + timedelta(minutes=1)}
+    assert first.next_due == {result.claim.key: NOW + timedelta(minutes=1)}
     assert (again.next_due, again.renamed, again.locked) == ({}, {}, set())
     rows = await app.db.fetch(
         "SELECT FROM webhook_deliveries WHERE event_id = $1", result.claim.event_id

@@ -81,7 +81,7 @@ async def test_a_retry_that_waits_for_a_result_adds_an_attempt(
     result = success(await claim(app, webhook))
     transaction = app.db.transaction()
     await transaction.start()
-    assert await results.store(app.db, [result]) == {delivery: None}
+    assert await results.store(app.db, [result]) == {result.claim.key: None}
 
     async def retry() -> object:
         async with other.transaction():

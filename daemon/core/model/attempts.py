@@ -7,6 +7,7 @@ What an endpoint does to us is a value, `Outcome`, and never an exception.
 from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeAlias
 
 from daemon.core.model.delivery_options import DEFAULT_ATTEMPT, AttemptOptions
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
@@ -14,6 +15,8 @@ from daemon.core.model.secrets import ClientCertificate, StoredSecrets
 from daemon.core.model.value import value
 
 LONGEST_HEADER_VALUE = 2048  # characters that are kept of a header's value in a response
+
+ClaimKey: TypeAlias = tuple[DeliveryId, datetime]
 
 
 @value(frozen=True, slots=True)
@@ -53,6 +56,15 @@ class Claim:
     chain_start: int = 1
     waiting_since: datetime | None = None
     options: AttemptOptions = DEFAULT_ATTEMPT
+
+    @property
+    def key(self) -> ClaimKey:
+        """
+        Names this claim among all of its row.
+
+        A row is claimed again when a lease lapses, or when a crash of the server undoes one.
+        """
+        return self.delivery_id, self.leased_until
 
     @property
     def place(self) -> int:
