@@ -9,6 +9,7 @@ from daemon.core.explanations.attempts import explain_attempts
 from daemon.core.explanations.settings import Question, explain_settings
 from daemon.core.matching.event_data import EventData
 from daemon.core.model.explanations import (
+    ChainAttempt,
     ExplainedEvent,
     ExplainedWebhook,
     Explanation,
@@ -21,6 +22,7 @@ from daemon.runtime.time_slice import TimeSlice
 from daemon.store import erasure_webhooks, explained_events, webhook_history
 from daemon.store.session import Connection
 
+READ_AT_ONCE = 50  # webhooks: their histories may be large
 MOST_DELETED = 100  # deleted webhooks of a tenant that are explained too
 
 
@@ -57,14 +59,10 @@ class Explainer:
 
         Raises MemoryBusyError as `EventDataReader` does.
         """
-        webhook = await webhook_history.get(db, tenant_id, webhook_id)
-        if webhook is None:
+        if await webhook_history.get(db, tenant_id, webhook_id) is None:
             return UnknownObject("webhook")
-        async with self._asked(db, tenant_id, event_id, [webhook_id]) as asked:
-            explanation = await _explain(asked, webhook)
-            if explanation is None:
-                return UnknownObject("event")
-            return ExplainedDelivery(event_id, asked.event, webhook, explanation)
+        explained = await self.explain_at(db, tenant_id, event_id, [webhook_id])
+        return explained[0] if explained else UnknownObject("event")
 
     async def explain_everywhere(
         self, db: Connection, tenant_id: TenantId, event_id: EventId
@@ -88,11 +86,14 @@ class Explainer:
         """
         explained = []
         async with self._asked(db, tenant_id, event_id, webhooks) as asked:
-            for each in webhooks:
-                webhook = await webhook_history.get(db, tenant_id, each)
-                found = None if webhook is None else await _explain(asked, webhook)
-                if webhook is not None and found is not None:
-                    explained.append(ExplainedDelivery(event_id, asked.event, webhook, found))
+            for start in range(0, len(webhooks), READ_AT_ONCE):
+                some = webhooks[start : start + READ_AT_ONCE]
+                histories = await webhook_history.get_each(db, tenant_id, some)
+                attempts = await explained_events.attempts(db, event_id, list(histories))
+                for each, webhook in histories.items():
+                    found = await _explain(asked, webhook, attempts[each])
+                    if found is not None:
+                        explained.append(ExplainedDelivery(event_id, asked.event, webhook, found))
         return explained
 
     async def kept(self, db: Connection) -> Kept:
@@ -114,7 +115,7 @@ class Explainer:
         if event is not None:
             waiting = await explained_events.waiting_at(db, tenant_id, event_id, webhooks)
         async with AsyncExitStack() as lent:
-            yield _AskedEvent(db, event_id, event, kept, waiting, self.reader, lent)
+            yield _AskedEvent(db, event, kept, waiting, self.reader, lent)
 
 
 @dataclass(slots=True)
@@ -122,7 +123,6 @@ class _AskedEvent:
     """An event that is asked about, its data once they are needed."""
 
     db: Connection
-    id: EventId
     event: ExplainedEvent | None
     kept: Kept
     waiting: dict[WebhookId, Waiting]
@@ -141,9 +141,10 @@ class _AskedEvent:
         return self._data
 
 
-async def _explain(asked: _AskedEvent, webhook: ExplainedWebhook) -> Explanation | None:
+async def _explain(
+    asked: _AskedEvent, webhook: ExplainedWebhook, attempts: Sequence[ChainAttempt]
+) -> Explanation | None:
     """Explain; None if nothing is stored of the event at this webhook."""
-    attempts = await explained_events.attempts(asked.db, asked.id, webhook.id)
     if attempts:
         return explain_attempts(attempts, webhook, now=asked.kept.now)
     event = asked.event

@@ -72,9 +72,9 @@ async def _explain(
 ) -> Explanation:
     event, data = missed.event, None
     if missed.has_failed:
-        attempts = await explained_events.attempts(db, event.id, webhook.id)
-        if attempts:
-            return explain_attempts(attempts, webhook, now=kept.now)
+        attempts = await explained_events.attempts(db, event.id, [webhook.id])
+        if attempts[webhook.id]:
+            return explain_attempts(attempts[webhook.id], webhook, now=kept.now)
     if any(each.event_filters is not None for each in webhook.versions):
         texts = await quick_data(db, [event.id])
         data = EventData(parse_json(texts[event.id])) if event.id in texts else None

@@ -49,14 +49,15 @@ LIST_ATTEMPTS = """
     -- A range of keys, as in `store.attempt_chains`; LATERAL, or the planner may start parallel
     -- workers for it. What decides comes first: the application may have written many rows.
     SELECT found.*
-      FROM pg_catalog.unnest(ARRAY[$1::uuid]) AS asked (event_id)
+      FROM pg_catalog.unnest($2::uuid[]) AS asked (webhook_id)
      CROSS JOIN LATERAL (
-            SELECT d.id, coalesce(d.status, '') AS status, d.attempt_number, d.attempted_at,
-                   d.next_retry_at, d.too_large, left(d.error_message, 500) AS error,
+            SELECT d.webhook_id, d.id, coalesce(d.status, '') AS status, d.attempt_number,
+                   d.attempted_at, d.next_retry_at, d.too_large,
+                   left(d.error_message, 500) AS error,
                    coalesce(d.leased_until >= now(), false) AS in_flight
               FROM webhook_deliveries AS d
-             WHERE (d.event_id, d.webhook_id) >= (asked.event_id, $2)
-               AND (d.event_id, d.webhook_id) <= (asked.event_id, $2)
+             WHERE (d.event_id, d.webhook_id) >= ($1, asked.webhook_id)
+               AND (d.event_id, d.webhook_id) <= ($1, asked.webhook_id)
              ORDER BY d.status::text IS NOT DISTINCT FROM 'success' DESC,
                       d.status::text IS NOT DISTINCT FROM 'pending_retry' DESC,
                       d.attempted_at DESC NULLS LAST, d.id DESC
@@ -64,14 +65,18 @@ LIST_ATTEMPTS = """
 """
 
 
-async def attempts(db: Connection, event_id: EventId, webhook_id: WebhookId) -> list[ChainAttempt]:
+async def attempts(
+    db: Connection, event_id: EventId, webhook_ids: Sequence[WebhookId]
+) -> dict[WebhookId, list[ChainAttempt]]:
     """
-    Return the attempts: successes, pending ones, and others, each from the latest to the first.
+    Return the attempts at webhooks, whose tenant the caller has checked.
 
-    The caller has checked the webhook's tenant.
+    Those of each: successes, pending ones, and others, each from the latest to the first.
     """
-    rows = await db.fetch(LIST_ATTEMPTS, event_id, webhook_id, MOST_ATTEMPTS)
-    return [_attempt(row) for row in rows]
+    found: dict[WebhookId, list[ChainAttempt]] = {each: [] for each in webhook_ids}
+    for row in await db.fetch(LIST_ATTEMPTS, event_id, webhook_ids, MOST_ATTEMPTS):
+        found[row["webhook_id"]].append(_attempt(row))
+    return found
 
 
 def _attempt(row: Any) -> ChainAttempt:

@@ -22,22 +22,27 @@ from daemon.store.webhook_columns import event_types, filters_text
 MOST_VERSIONS = 101
 
 LIST_VERSIONS = """
-    -- A range of keys, because only one index can serve that.
-    SELECT since, until, is_active, paused_reason, event_types, event_filters, deleted
-      FROM webhook_history
-     WHERE (webhook_id, until) <= ($1, 'infinity'::timestamptz)
-       AND (webhook_id, until) >= ($1, '-infinity'::timestamptz)
-       AND tenant_id = $2
-     ORDER BY webhook_id DESC, until DESC, id DESC
-     LIMIT $3
+    SELECT version.*
+      FROM pg_catalog.unnest($1::uuid[]) AS webhook (id)
+     CROSS JOIN LATERAL (
+            -- A range of keys, because only one index can serve that.
+            SELECT webhook_id, id, since, until, is_active, paused_reason, event_types,
+                   event_filters, deleted
+              FROM webhook_history
+             WHERE (webhook_id, until) <= (webhook.id, 'infinity'::timestamptz)
+               AND (webhook_id, until) >= (webhook.id, '-infinity'::timestamptz)
+               AND tenant_id = $2
+             ORDER BY webhook_id DESC, until DESC, id DESC
+             LIMIT $3) AS version
+     ORDER BY version.webhook_id, version.until, version.id
 """
-GET_PRESENT = f"""
-    SELECT w.name, w.scope, w.created_at, w.is_active, w.paused_reason, w.paused_at,
+LIST_PRESENT = f"""
+    SELECT w.id, w.name, w.scope, w.created_at, w.is_active, w.paused_reason, w.paused_at,
            CASE WHEN w.is_active AND w.is_failing THEN w.next_probe_at END AS next_probe_at,
            {event_types("w")},
            {filters_text("w")}
       FROM webhooks AS w
-     WHERE w.id = $1 AND w.tenant_id = $2
+     WHERE w.id = ANY ($1::uuid[]) AND w.tenant_id = $2
 """  # noqa: S608  made of constants only
 RECORDED_SINCE = "SELECT applied_at FROM webhookd_migrations WHERE name = '0017_webhook_history'"
 
@@ -46,12 +51,28 @@ async def get(
     db: Connection, tenant_id: TenantId, webhook_id: WebhookId
 ) -> ExplainedWebhook | None:
     """Return a webhook with its past; None if the tenant has, and had, none of this id."""
-    present = await db.fetchrow(GET_PRESENT, webhook_id, tenant_id)
-    rows = await db.fetch(LIST_VERSIONS, webhook_id, tenant_id, MOST_VERSIONS)
-    former = [_version(row) for row in reversed(rows)]
-    if present is None and not (former and former[-1].deleted):
-        return None
+    return (await get_each(db, tenant_id, [webhook_id])).get(webhook_id)
+
+
+async def get_each(
+    db: Connection, tenant_id: TenantId, webhook_ids: Sequence[WebhookId]
+) -> dict[WebhookId, ExplainedWebhook]:
+    """Return these webhooks with their past; those that the tenant never had are missing."""
+    present = {row["id"]: row for row in await db.fetch(LIST_PRESENT, webhook_ids, tenant_id)}
+    former: dict[WebhookId, list[WebhookVersion]] = {each: [] for each in webhook_ids}
+    for row in await db.fetch(LIST_VERSIONS, webhook_ids, tenant_id, MOST_VERSIONS):
+        former[row["webhook_id"]].append(_version(row))
     recorded_since = await db.fetchval(RECORDED_SINCE)
+    return {
+        webhook_id: _explained(webhook_id, present.get(webhook_id), versions, recorded_since)
+        for webhook_id, versions in former.items()
+        if webhook_id in present or (versions and versions[-1].deleted)
+    }
+
+
+def _explained(
+    webhook_id: WebhookId, present: Any, former: list[WebhookVersion], recorded_since: datetime
+) -> ExplainedWebhook:
     if present is not None:
         former += _present_versions(present, former[-1] if former else None, recorded_since)
     return ExplainedWebhook(

@@ -309,3 +309,24 @@ async def test_another_tenant_s_webhook_or_event_is_unknown(app: Application, te
         assert found == UnknownObject(kind)
     everywhere = await EXPLAINER.explain_everywhere(app.db, TenantId(tenant), EventId(event))
     assert [each.webhook.id for each in everywhere] == [webhook]
+
+
+async def test_an_event_is_explained_everywhere_with_as_many_statements_as_at_one_webhook(
+    app: Application, tenant: UUID
+) -> None:
+    webhooks = [await app.webhook(tenant, URL) for _ in range(30)]
+    event = await taken(app, tenant)
+    statements: list[str] = []
+
+    async def explained_at(some: list[UUID]) -> int:
+        statements.clear()
+        with app.db.query_logger(lambda each: statements.append(each.query)):
+            found = await EXPLAINER.explain_at(
+                *(app.db, TenantId(tenant), EventId(event), [WebhookId(each) for each in some])
+            )
+        assert [each.webhook.id for each in found] == some
+        return len(statements)
+
+    await explained_at(webhooks)  # the driver looks up types the first time
+
+    assert await explained_at(webhooks) == await explained_at(webhooks[:1]) > 0

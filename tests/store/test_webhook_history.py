@@ -207,7 +207,7 @@ async def test_no_plan_reads_other_webhooks_histories(app: Application, tenant: 
         tenant,
     )
     plan = await app.db.fetch(
-        f"EXPLAIN (ANALYZE) {webhook_history.LIST_VERSIONS}".replace("$1", f"'{webhook}'::uuid")
+        f"EXPLAIN (ANALYZE) {webhook_history.LIST_VERSIONS}".replace("$1", f"'{{{webhook}}}'")
         .replace("$2", f"'{tenant}'::uuid")
         .replace("$3", "101")
     )
