@@ -2,8 +2,9 @@
 Inserts the first attempts of matched events, and removes the events from the inbox.
 
 Both are one statement, fenced by the lease on the inbox row, so that no event is lost or doubled,
-whichever process dies. It need not be durable: if a crash of the server undoes it, the inbox has
-the event again.
+whichever process dies. It need not be durable where it removes all of its events: if a crash of the
+server undoes it, the inbox has them again. An event that stays is removed with its last result, so
+rows that were inserted before must not be undone.
 """
 
 import heapq
@@ -74,7 +75,9 @@ class DeliveryInserter:
 
         Events of which the lease was lost are left to the daemon that has them now.
         """
-        async with self._database.connection() as db:
+        may_be_undone = all(each.ends for each in matched)
+        lent = self._database.connection() if may_be_undone else self._database.transaction()
+        async with lent as db:
             inserted = await deliveries.insert_all(
                 db,
                 [each.leased for each in matched],

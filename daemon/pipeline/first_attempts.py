@@ -171,9 +171,14 @@ class FirstAttempts:
             self._events.settle(each.id for each in rows if self._events.is_open(each.id))
 
     async def _insert(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
-        """Insert rows together, or one event's after the other; returns those that failed."""
+        """
+        Insert rows together, or one event's after the other.
+
+        Returns the events for which nothing was inserted, to be left to their next lease: this one
+        was lost, their row in the inbox is locked, or it fails.
+        """
         try:
-            await self._inserter.insert(matched)
+            inserted = await self._inserter.insert(matched)
         except STATEMENT_FAILURES:
             if len(matched) > 1:
                 return [failed for each in matched for failed in await self._insert([each])]
@@ -183,7 +188,8 @@ class FirstAttempts:
                 return []
             log.exception("event.not_fanned_out", event_id=str(event.leased.event.id))
             return [event]
-        return []
+        held = {id(each) for each in inserted.events}
+        return [each for each in matched if id(each.leased) not in held]
 
     async def _stored(self, ids: Sequence[DeliveryId]) -> set[DeliveryId]:
         """Those that have a row: the connection was lost while they were being committed."""
