@@ -52,6 +52,7 @@ def _register() -> None:
         check,
         explain,
         forget,
+        hold,
         list_webhooks,
         listen,
         migrate,

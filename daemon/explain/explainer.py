@@ -16,10 +16,11 @@ from daemon.core.model.explanations import (
     Kept,
     Waiting,
 )
+from daemon.core.model.holds import Hold
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.explain.event_data import EventDataReader
 from daemon.runtime.time_slice import TimeSlice
-from daemon.store import erasure_webhooks, explained_events, webhook_history
+from daemon.store import erasure_webhooks, explained_events, holds, webhook_history
 from daemon.store.session import Connection
 
 READ_AT_ONCE = 50  # webhooks: their histories may be large
@@ -111,11 +112,17 @@ class Explainer:
         """Read for the block what the explanations of one event have in common."""
         kept = await self.kept(db)
         event = await explained_events.get(db, tenant_id, event_id)
+        holding = await holds.list_of(db, tenant_id)
         waiting: dict[WebhookId, Waiting] = {}
         if event is not None:
             waiting = await explained_events.waiting_at(db, tenant_id, event_id, webhooks)
         async with AsyncExitStack() as lent:
-            yield _AskedEvent(db, event, kept, waiting, self.reader, lent)
+            yield _AskedEvent(
+                *(db, event, kept, waiting),
+                hold=next(iter(holding), None),
+                reader=self.reader,
+                lent=lent,
+            )
 
 
 @dataclass(slots=True)
@@ -126,6 +133,7 @@ class _AskedEvent:
     event: ExplainedEvent | None
     kept: Kept
     waiting: dict[WebhookId, Waiting]
+    hold: Hold | None
     reader: EventDataReader
     lent: AsyncExitStack
     _data: EventData | None = None
@@ -146,7 +154,7 @@ async def _explain(
 ) -> Explanation | None:
     """Explain; None if nothing is stored of the event at this webhook."""
     if attempts:
-        return explain_attempts(attempts, webhook, now=asked.kept.now)
+        return explain_attempts(attempts, webhook, now=asked.kept.now, hold=asked.hold)
     event = asked.event
     if event is None:
         return None

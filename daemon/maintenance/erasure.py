@@ -135,6 +135,7 @@ class Erasure:
                 )
             )
             await self._repeat(self._erase_own_history)
+            await self._repeat(partial(erasure_access.erase_hold, tenant_id=self._target.tenant_id))
         await self._repeat(partial(erasure_confirmations.erase, target=self._target))
         await self._repeat(
             partial(erasure_answers.erase, target=self._target, limit=RECORDS_PER_STEP)

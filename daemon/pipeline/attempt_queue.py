@@ -6,7 +6,7 @@ It is kept short: what waits here is known to this daemon alone.
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import TenantId, WebhookId
@@ -89,6 +89,17 @@ class AttemptQueue:
             if late:
                 self._count_out(webhook_id, late)
                 yield webhook_id, late
+
+    def take_of(
+        self, tenants: Collection[TenantId] | None
+    ) -> Iterator[tuple[WebhookId, list[Claim]]]:
+        """Remove and yield, by webhook, the attempts of these tenants; None stands for all."""
+        for webhook_id, queue in list(self._queues.items()):
+            if tenants is None or queue[0][1].tenant_id in tenants:
+                taken = [claim for _, claim in queue]
+                queue.clear()
+                self._count_out(webhook_id, taken)
+                yield webhook_id, taken
 
     def _measure_rate(self, taken: int) -> None:
         self._taken += taken

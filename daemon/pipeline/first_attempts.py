@@ -16,7 +16,7 @@ import structlog
 
 from daemon.core.errors import STATEMENT_FAILURES
 from daemon.core.model.attempts import Claim
-from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.attempt_queue import AttemptQueue
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
@@ -131,6 +131,12 @@ class FirstAttempts:
             )
         self.wake.set()
         return renamed
+
+    def hold(self, tenants: Collection[TenantId] | None) -> None:
+        """Let what waits for these tenants, or for all, become pending rows: those are held."""
+        for webhook_id, held in self._queue.take_of(tenants):
+            self._lanes.unqueue(webhook_id, len(held))
+            self.put_off(held)
 
     def abandon(self, claim: Claim) -> None:
         """Leave an attempt that failed by a fault of ours to the next lease of its event."""

@@ -71,6 +71,11 @@ class LaneSync:
         self._observe()
         return pause
 
+    def begin_again(self) -> None:
+        """Begin a sweep at once: endpoints that were held may have anything due."""
+        self._after = FIRST_ID
+        self.wake.set()
+
     def _announce(self, lane: DueLane) -> None:
         if not lane.limited:
             self._oldest_in_sweep = max(self._oldest_in_sweep, -lane.upcoming.due_in)

@@ -20,6 +20,7 @@ CHECK_SECONDS = 1.5
 USAGE_SECONDS = 5.0  # between two looks at PostgreSQL's queue
 PAUSED_SECONDS = 1.0  # while a channel is not listened to
 EVENTS, DUE, REPLAYS = "webhookd_events", "webhookd_due", "webhookd_replays"
+HOLDS = "webhookd_holds"
 # How often events are looked for while their channel is flooded, or PostgreSQL's queue is so full
 # that the triggers will soon notify no more.
 FLOODED_POLL_SECONDS = 0.1
@@ -33,7 +34,8 @@ class Listener:
     """
     The loop; it announces endpoints that are due.
 
-    It sets `wake_fanout` for new events, and its own `replay_created` for new replays.
+    It sets `wake_fanout` for new events, and its own `replay_created` for new replays and
+    `holds_changed` for holds and releases.
     """
 
     name = "listener"
@@ -49,6 +51,7 @@ class Listener:
     ) -> None:
         self.wake = asyncio.Event()
         self.replay_created = asyncio.Event()
+        self.holds_changed = asyncio.Event()
         self._wake_fanout = wake_fanout
         self._database = database
         self._waker = waker
@@ -58,7 +61,12 @@ class Listener:
         self._check_at = self._usage_at = 0.0
         self._lock = database.daemon_lock(daemon_key)
         self._notifications = database.listening(
-            {EVENTS: self._on_events, DUE: self._on_due, REPLAYS: self._on_replay}
+            {
+                EVENTS: self._on_events,
+                DUE: self._on_due,
+                REPLAYS: self._on_replay,
+                HOLDS: self._on_hold,
+            }
         )
 
     async def run_once(self) -> float:
@@ -98,7 +106,7 @@ class Listener:
         if self._must_poll:
             return FLOODED_POLL_SECONDS
         rest = self._check_at - time.monotonic()
-        paused = self._notifications.is_paused(DUE) or self._notifications.is_paused(REPLAYS)
+        paused = any(map(self._notifications.is_paused, (DUE, REPLAYS, HOLDS)))
         return min(rest, PAUSED_SECONDS) if paused else rest
 
     def _on_lock_lost(self) -> None:
@@ -110,6 +118,9 @@ class Listener:
 
     def _on_replay(self, _payload: str) -> None:
         self.replay_created.set()
+
+    def _on_hold(self, _payload: str) -> None:
+        self.holds_changed.set()
 
     def _on_due(self, payload: str) -> None:
         try:

@@ -19,8 +19,8 @@ from daemon.store.session import Connection
 INSERT_RECORD = """
     INSERT INTO webhook_audit
            (action, actor_kind, actor, peer, tenant_id, object_type, object_id, status, count,
-            for_operators)
-    SELECT $1, $2::text, $3, $4, $5, $6::text, $7::uuid, $8, $9,
+            reason, for_operators)
+    SELECT $1, $2::text, $3, $4, $5, $6::text, $7::uuid, $8, $9, $10,
            -- What a tenant asked for itself hides nothing: it would tell that there is something.
            $2::text <> 'tenant' AND CASE $6::text
                WHEN 'webhook' THEN EXISTS (
@@ -49,6 +49,7 @@ async def insert(db: Connection, record: AuditRecord) -> None:
         INSERT_RECORD,
         *(record.action, record.actor.kind.value, record.actor.name, record.peer),
         *(record.tenant_id, record.object_type, record.object_id, record.status, record.count),
+        record.reason,
     )
 
 
@@ -166,5 +167,6 @@ def _entry(row: Any) -> AuditEntry:
         object_id=row["object_id"],
         status=row["status"],
         count=row["count"],
+        reason=row["reason"],
     )
     return AuditEntry(row["id"], row["at"], record)

@@ -24,6 +24,7 @@ from daemon.core.scheduling.leases import lease_of
 from daemon.store import pacing
 from daemon.store.columns import columns
 from daemon.store.delivery_options import delivery_options, options, row_lease
+from daemon.store.holds import not_held
 from daemon.store.lanes import Upcoming, seconds_until
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.retries import MAX_REQUESTED
@@ -82,7 +83,7 @@ LEASE_DUE = f"""
                paced.known, paced.mine, paced.next_at, paced.continues
           FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
                AS turn (webhook_id, max_claims, since)
-          JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active
+          JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active AND {not_held("w")}
           -- Only rows of failing endpoints are locked. Of two daemons one skips the row, or finds
           -- `next_probe_at` moved.
           LEFT JOIN LATERAL (
@@ -226,7 +227,7 @@ async def claim(
     db: Connection, turns: Sequence[LaneTurn], *, lease: timedelta, most_bytes: int
 ) -> dict[WebhookId, LaneClaims]:
     """
-    Lease the due attempts of these turns; webhooks that are paused or gone are missing.
+    Lease the due attempts of these turns; webhooks that are paused, held or gone are missing.
 
     Each claim has its webhook's present URL and secrets: a change takes effect with the next claim.
     Data are measured up to `most_bytes`, if that is quick, and fetched if they are small. `lease`

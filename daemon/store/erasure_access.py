@@ -1,5 +1,5 @@
 """
-Erasure of a tenant's tokens, portal links and audit records.
+Erasure of a tenant's tokens, portal links, audit records and hold.
 
 The records of its own erasures stay.
 """
@@ -55,3 +55,12 @@ async def erase_records(db: Connection, tenant_id: TenantId, *, limit: int) -> E
     deleted = int((await db.execute(ERASE_RECORDS, tenant_id, ERASE_TENANT, limit)).split()[-1])
     remaining = (await count(db, tenant_id)).audit
     return ErasureStep(ErasureCounts(audit=deleted), remaining)
+
+
+ERASE_HOLD = "DELETE FROM webhook_holds WHERE tenant_id = $1"
+
+
+async def erase_hold(db: Connection, tenant_id: TenantId) -> ErasureStep:
+    """Erase the tenant's hold, which names who wanted it; call when nothing is left to be sent."""
+    await db.execute(ERASE_HOLD, tenant_id)
+    return ErasureStep(ErasureCounts(), 0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.store.holds import not_held
 from daemon.store.pacing import LONGEST_WAIT, rate
 from daemon.store.session import Connection
 
@@ -20,7 +21,7 @@ class Upcoming:
 @dataclass(frozen=True, slots=True)
 class DueLane:
     """
-    An active endpoint with a pending attempt that is due soon, and not leased.
+    An active endpoint, which is not held, with a pending attempt that is due soon, and not leased.
 
     `limited`: it may be due and wait for another of its attempts, as its owner wants it.
     """
@@ -73,7 +74,7 @@ FIND_DUE_LANES = f"""
            w.max_in_flight IS NOT NULL AS limited,
            {seconds_until("greatest(first.next_retry_at, probe.at, pace.next_at)")} AS due_in
       FROM endpoint
-      JOIN webhooks AS w ON w.id = endpoint.id AND w.is_active
+      JOIN webhooks AS w ON w.id = endpoint.id AND w.is_active AND {not_held("w")}
       CROSS JOIN LATERAL (
             SELECT CASE WHEN w.is_failing AND w.requested_attempts IS NULL
                         THEN w.next_probe_at END AS at) AS probe

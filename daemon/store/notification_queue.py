@@ -31,6 +31,17 @@ async def notify_replay(db: Connection) -> None:
     await db.execute(NOTIFY_REPLAY)
 
 
+NOTIFY_HOLDS = """
+    SELECT pg_notify('webhookd_holds', '')
+     WHERE pg_catalog.pg_notification_queue_usage() < '0.5'::double precision
+"""
+
+
+async def notify_holds(db: Connection) -> None:
+    """Let every daemon look what is held, once the transaction has committed."""
+    await db.execute(NOTIFY_HOLDS)
+
+
 # Wakes every daemon: a row with `event_created_at` does not fire the trigger.
 NOTIFY_DUE = """
     SELECT pg_notify('webhookd_due', id::text)

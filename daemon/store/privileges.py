@@ -18,6 +18,8 @@ NEEDED = {
     "webhook_tenant_tokens": ("SELECT", "DELETE"),
     "webhook_portal_links": ("SELECT", "DELETE"),
     "webhook_operator_sessions": ("SELECT", "DELETE"),
+    "webhook_holds": ("SELECT", "DELETE"),
+    "webhook_installation": ("SELECT", "INSERT", "UPDATE"),
     "webhook_idempotency_keys": ("SELECT", "UPDATE", "DELETE"),
     "webhook_unbound_secrets": ("SELECT", "DELETE"),
     "webhook_mail_recipients": ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -37,6 +39,7 @@ NEEDED_BY_API = [
     ("webhook_portal_links", "INSERT"),
     ("webhook_portal_links", "UPDATE"),
     ("webhook_operator_sessions", "INSERT"),
+    ("webhook_holds", "INSERT"),
     ("webhook_idempotency_keys", "INSERT"),
 ]
 

@@ -16,11 +16,12 @@ from daemon.core.model.ids import ReplayId, TenantId, WebhookId
 from daemon.core.model.replays import ReplaySource
 from daemon.core.scheduling.replay_pace import Candidate, Outstanding
 from daemon.store import earlier_deliveries, replay_candidates, retry_lock
+from daemon.store.holds import not_held
 from daemon.store.replay_keys import subscription_key
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
 
-LIST_RUNNING = """
+LIST_RUNNING = f"""
     -- Replays of one webhook share its window and gain nothing side by side: only its oldest runs.
     -- The first of each tenant comes before the second of any, and chance decides between equals:
     -- with any limit, and whatever keeps some replays from going on, each has its turn.
@@ -29,15 +30,15 @@ LIST_RUNNING = """
               FROM (SELECT DISTINCT ON (r.webhook_id) r.id, r.tenant_id, r.created_at
                       FROM webhook_replays AS r
                       JOIN webhooks AS w ON w.id = r.webhook_id AND w.is_active
-                     WHERE r.status::text = 'running'
+                     WHERE r.status::text = 'running' AND {not_held("w")}
                      ORDER BY r.webhook_id, r.created_at) AS oldest) AS placed
      ORDER BY place, random()
      LIMIT $1
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def list_running(db: Connection, *, limit: int) -> list[ReplayId]:
-    """Return replays that can go on: one of each webhook, none of paused webhooks."""
+    """Return replays that can go on: one of each webhook, none of paused or held ones."""
     return [ReplayId(row["id"]) for row in await db.fetch(LIST_RUNNING, limit)]
 
 
@@ -72,7 +73,7 @@ LOCK_REPLAY = f"""
            w.consecutive_failures
       FROM webhook_replays AS r
       JOIN webhooks AS w ON w.id = r.webhook_id
-     WHERE r.id = $1 AND r.status::text = 'running' AND w.is_active
+     WHERE r.id = $1 AND r.status::text = 'running' AND w.is_active AND {not_held("w")}
        FOR NO KEY UPDATE OF r SKIP LOCKED
        FOR KEY SHARE OF w SKIP LOCKED
 """  # noqa: S608  made of constants only
@@ -82,8 +83,8 @@ async def lock(db: Connection, replay_id: ReplayId) -> LockedReplay | None:
     """
     Lock a replay until the transaction ends, and let the transaction read in order.
 
-    Returns None if another transaction holds it or the webhook's chains, if its webhook is paused,
-    or if it has ended.
+    Returns None if another transaction holds it or the webhook's chains, if its webhook is paused
+    or held, or if it has ended.
     """
     await replay_candidates.read_in_order(db)
     row = await db.fetchrow(LOCK_REPLAY, replay_id)

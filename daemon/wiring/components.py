@@ -11,6 +11,7 @@ from daemon.core.scheduling.lanes import Lanes
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
 from daemon.maintenance.history_partitions import HistoryPartitions
+from daemon.maintenance.hold_watch import HoldWatch
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
@@ -57,15 +58,12 @@ def build(config: Config, database: Database) -> Components:
     )
     operational = OperationalFanout(database, waker, wake=pipeline.results.wrote_events)
     schema_watch = SchemaWatch(database)
+    hold_watch = _hold_watch(database, pipeline, metrics)
     resealer = Resealer(database, vault, metrics=metrics)
     notifier = build_notifier(config, database, metrics)
     kept = config.retention
     retention = Retention(
-        database,
-        deliveries=kept.deliveries,
-        events=kept.events,
-        audit=kept.audit,
-        metrics=metrics,
+        database, deliveries=kept.deliveries, events=kept.events, audit=kept.audit, metrics=metrics
     )
     partitions = HistoryPartitions(database, retention=kept.deliveries)
     counts = UndeliveredCounts(database, deliveries=kept.deliveries, events=kept.events)
@@ -79,7 +77,7 @@ def build(config: Config, database: Database) -> Components:
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
         *(pipeline.lane_sync, pipeline.listener, operational),
-        *(replayer, resealer, retention, partitions, schema_watch, counts),
+        *(replayer, resealer, retention, partitions, schema_watch, hold_watch, counts),
         *(StatsFolding(database), ApplicationRows(database)),
     )
     return Components(
@@ -89,9 +87,18 @@ def build(config: Config, database: Database) -> Components:
         resealer=resealer,
         schema_watch=schema_watch,
         notifier=notifier,
-        readiness=Readiness(heartbeats, schema_watch, lag=lambda: lag_of(pipeline)),
+        readiness=Readiness(heartbeats, schema_watch, hold_watch, lag=lambda: lag_of(pipeline)),
         metrics=metrics,
         heartbeats=heartbeats,
         counts=counts,
         intake=intake if notifier is None else (*intake, notifier),
+    )
+
+
+def _hold_watch(database: Database, pipeline: Pipeline, metrics: Metrics) -> HoldWatch:
+    return HoldWatch(
+        *(database, metrics),
+        on_hold=pipeline.first_attempts.hold,
+        on_release=pipeline.lane_sync.begin_again,
+        wake=pipeline.listener.holds_changed,
     )

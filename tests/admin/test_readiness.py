@@ -10,9 +10,11 @@ import pytest
 from daemon.admin.server import readiness
 from daemon.admin.server.readiness import Lag, Readiness
 from daemon.maintenance import schema_watch
+from daemon.maintenance.hold_watch import HoldWatch
 from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.pipeline import fanout, lane_sync
 from daemon.runtime.loop import Heartbeats
+from daemon.runtime.metrics import Metrics
 from daemon.service import Service
 from daemon.store.database import Database
 from tests.support.application import Application
@@ -64,8 +66,9 @@ async def probe(
 async def test_a_daemon_that_works_passes_every_check(probe: Probe) -> None:
     checks = await probe.checks()
 
-    assert {name for name in checks if name != "stopping"} == {"database", "schema", "loops", "lag"}
-    assert all(checks[name]["ok"] for name in ("database", "schema", "lag"))
+    single = {"database", "schema", "lag", "holds"}
+    assert {name for name in checks if name != "stopping"} == single | {"loops"}
+    assert all(checks[name]["ok"] for name in single)
     assert {"dispatcher", "fanout", "lane_sync", "listener"} <= set(checks["loops"])
 
 
@@ -169,13 +172,24 @@ async def is_late(probe: Probe) -> bool:
     return float(str(lag["oldestDueSeconds"])) > 3000
 
 
+def watches(database: str) -> tuple[SchemaWatch, HoldWatch]:
+    pool = Database(database, size=1)
+    holds = HoldWatch(
+        *(pool, Metrics()),
+        on_hold=lambda _: None,
+        on_release=lambda: None,
+        wake=asyncio.Event(),
+    )
+    return SchemaWatch(pool), holds
+
+
 async def test_a_quick_endpoint_that_waits_too_long_for_its_turn_fails_the_lag_check(
     database: str,
 ) -> None:
-    schema = SchemaWatch(Database(database, size=1))
+    schema, holds = watches(database)
 
     def ready(lag: Lag) -> bool:
-        report = Readiness(Heartbeats(), schema, lag=lambda: lag).report()
+        report = Readiness(Heartbeats(), schema, holds, lag=lambda: lag).report()
         return bool(report.checks["lag"]["ok"])  # type: ignore[index]
 
     assert ready(IN_STEP)
@@ -227,7 +241,7 @@ async def test_the_watchdog_is_fed_while_loops_fail_and_not_once_one_hangs(
 ) -> None:
     monkeypatch.setattr(readiness, "LOOP_SILENCE_SECONDS", 1.0)
     heartbeats = Heartbeats()
-    watch = Readiness(heartbeats, SchemaWatch(Database(database, size=1)), lag=lambda: IN_STEP)
+    watch = Readiness(heartbeats, *watches(database), lag=lambda: IN_STEP)
     heartbeats.succeeded("fanout")
     began = asyncio.get_running_loop().time()
     while asyncio.get_running_loop().time() < began + 1.5:

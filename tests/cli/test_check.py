@@ -325,7 +325,7 @@ async def test_missing_privileges_and_disabled_triggers_are_named(
         f"permissions: role {role} lacks INSERT on {table}"
         for table in (
             *("webhook_tenant_tokens", "webhook_idempotency_keys"),
-            *("webhook_portal_links", "webhook_operator_sessions"),
+            *("webhook_portal_links", "webhook_operator_sessions", "webhook_holds"),
         )
     } | {f"permissions: role {role} lacks UPDATE on webhook_portal_links"}
     assert name in messages["ok"][1]

@@ -69,6 +69,12 @@ class Calls:
     async def resumeWebhook(self) -> tuple[Answer, str]:  # noqa: N802
         return await self._of_webhook("/resume")
 
+    async def holdDeliveries(self) -> tuple[Answer, str]:  # noqa: N802
+        return await self._operator.post("/api/hold"), str(self._tenant)
+
+    async def releaseDeliveries(self) -> tuple[Answer, str]:  # noqa: N802
+        return await self._operator.post("/api/release"), str(self._tenant)
+
     async def rotateWebhookSecret(self) -> tuple[Answer, str]:  # noqa: N802
         return await self._of_webhook("/rotate-secret")
 

@@ -22,6 +22,7 @@ TAGS = {
     "Events": "Stored events and the event types.",
     "System": "How the installation is doing, for operators.",
     "Tenants": "How the tenants' webhooks are doing, for operators.",
+    "Holds": "What is not sent for now, because an operator holds it.",
     "Tokens": "Access tokens for tenants.",
     "Portal links": "Links into the console for tenants' people.",
     "Audit": "Who changed what, or was refused it.",

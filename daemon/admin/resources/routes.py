@@ -14,6 +14,7 @@ from daemon.admin.resources.event_types import EventTypes
 from daemon.admin.resources.events import Events
 from daemon.admin.resources.explanations import Explanations
 from daemon.admin.resources.failed_deliveries import FailedDeliveries
+from daemon.admin.resources.holds import Holds
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.portal_links import PortalLinks
 from daemon.admin.resources.replay_starter import ReplayStarter
@@ -51,7 +52,7 @@ def api_routes(
     limits: WebhookLimits,
     access: Access,
     emails: NotificationEmails,
-    schedules: AbstractSet[str],
+    schedules: AbstractSet[str],  # the names of those in the configuration
     deliveries_kept_for: timedelta,
     explainer: Explainer,
     counts: UndeliveredCounts,
@@ -60,11 +61,7 @@ def api_routes(
     console_url: str,
     delivery_settings: DeliverySettings,
 ) -> list[Route]:
-    """
-    Make every resource, and collect the operations that its methods declare.
-
-    `schedules` are the names of the configured retry schedules.
-    """
+    """Make every resource, and collect the operations that its methods declare."""
     replay_starter = ReplayStarter(database, offload, kept_for=deliveries_kept_for)
     resources = (
         Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy), offload, schedules),
@@ -85,6 +82,7 @@ def api_routes(
         Replays(database, replay_starter),
         FailedDeliveries(database, replay_starter),
         Tenants(database, limits),
+        Holds(database),
         TenantTokens(database, access.tenant_tokens),
         PortalLinks(database, console_url),
         AuditRecords(database),

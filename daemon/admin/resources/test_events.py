@@ -10,6 +10,7 @@ import orjson
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
 from daemon.admin.api.problems import Problem, invalid_member, require_found
+from daemon.admin.resources.holds import refuse_if_held
 from daemon.admin.resources.test_event_limit import TestEventLimit
 from daemon.admin.views.test_events import TestEvent, failed_test_members, test_event_response
 from daemon.core.event_types import closest_event_type
@@ -51,24 +52,26 @@ class TestEvents:
         description=(
             "Sends one event at once, as deliveries are sent. It changes no counters and is never"
             " retried. When the receiver does not accept it, the answer is a 400 with the result."
-            " At most four run at once per tenant; one more is a 429."
+            " At most four run at once per tenant; one more is a 429. While the tenant, or"
+            " everything, is held, it is a 409."
         ),
         body=schemas.TestEventRequest,
         body_optional=True,
         responses={200: ("The receiver accepted the event.", schemas.TestEventResult)},
-        problems=(429,),
+        problems=(409, 429),
     )
     async def send(self, request: ApiRequest) -> ApiResponse:
         """
         Raises Problem: 400 when the receiver did not accept the event, 404 for an unknown webhook,
-        429 or 503 at the limit of concurrent tests. Raises PostponedError when our own side
-        failed, such as the egress proxy.
+        409 for a held tenant, 429 or 503 at the limit of concurrent tests. Raises PostponedError
+        when our own side failed, such as the egress proxy.
         """
         tenant_id = request.tenant_id
         with self.limit.slot(tenant_id):
             async with self.database.connection() as db:
                 found = await webhooks.get(db, tenant_id, WebhookId(request.id))
-            webhook = require_found(found, "webhook")
+                webhook = require_found(found, "webhook")
+                await refuse_if_held(db, tenant_id)
             event = await self._event_for(webhook, request.body)
             attempted = await self.attempts.attempt(
                 _claim(webhook, event), public_id=event.message_id

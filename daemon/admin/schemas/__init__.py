@@ -46,6 +46,7 @@ from daemon.admin.schemas.explanations import (
     UndeliveredEvents,
     UndeliveredQuery,
 )
+from daemon.admin.schemas.holds import Hold, HoldRequest, Holds
 from daemon.admin.schemas.portal_links import (
     CreatedPortalLink,
     CreatePortalLinkRequest,
@@ -152,6 +153,9 @@ __all__ = [
     "FilterPreviewRequest",
     "FoundObject",
     "FoundObjects",
+    "Hold",
+    "HoldRequest",
+    "Holds",
     "HourlyPoint",
     "ListedWebhook",
     "MailQueue",

@@ -36,6 +36,8 @@ class AuditRecord(ResponseModel):
     outcome: Literal["done", "refused", "failed"]
     status: int | None
     """The status of the response; null for a command."""
+    reason: str | None
+    """Why, where the caller said so; null for tenants."""
     count: int
     """How many requests the record stands for: refused ones that are alike share a record."""
 

@@ -82,10 +82,11 @@ class PendingAttempt(ResponseModel):
     waits_for: str
     """
     `schedule`, `turn` (it is due), `response` (it is under way), `probe` (the endpoint is failing,
-    and its attempts are spaced out), or `resume` (the webhook is paused).
+    and its attempts are spaced out), `resume` (the webhook is paused), or `release` (an operator
+    holds the tenant, or everything).
     """
     due_at: datetime | None
-    """Null while the webhook is paused, and where no time is stored."""
+    """Null while the webhook is paused or held, and where no time is stored."""
 
 
 class Explanation(ResponseModel):

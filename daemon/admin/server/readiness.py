@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from daemon.core.wire.timestamps import rfc3339
+from daemon.maintenance.hold_watch import HoldWatch
 from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.runtime.loop import Heartbeats, LoopState
 
@@ -67,13 +69,19 @@ class Report:
 
 
 class Readiness:
-    """Reads the heartbeats of all loops, what the schema watch found, and the lag."""
+    """Reads the heartbeats of all loops, what the watches found, and the lag."""
 
     def __init__(
-        self, heartbeats: Heartbeats, schema: SchemaWatch, *, lag: Callable[[], Lag]
+        self,
+        heartbeats: Heartbeats,
+        schema: SchemaWatch,
+        holds: HoldWatch,
+        *,
+        lag: Callable[[], Lag],
     ) -> None:
         self._heartbeats = heartbeats
         self._schema = schema
+        self._holds = holds
         self._lag = lag
         self.stopping = False
         self.started_at = datetime.now(UTC)
@@ -127,12 +135,27 @@ class Readiness:
                     "oldestDueSeconds": round(lag.oldest_due, 3),
                     "oldestPostponedSeconds": round(lag.oldest_postponed, 3),
                 },
+                "holds": self._holds_check(),
                 "stopping": self.stopping,
             },
             loops=loops,
             lag=lag,
             schema_error=self._schema.error,
         )
+
+    def _holds_check(self) -> dict[str, object]:
+        """What is held decides nothing: somebody wants it. Tenants are not named to everybody."""
+        held = self._holds
+        return {
+            "ok": True,
+            "everythingSince": _moment(held.everything_since),
+            "tenants": held.tenants,
+            "tenantsSince": _moment(held.tenants_since),
+        }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
 
 
 def _is_working(state: LoopState) -> bool:

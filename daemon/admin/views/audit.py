@@ -38,6 +38,7 @@ def audit_record_response(entry: AuditEntry, *, for_tenant: bool) -> schemas.Aud
         outcome=_outcome(record.status),
         status=record.status,
         count=record.count,
+        reason=None if for_tenant or record.reason is None else escape(record.reason),
     )
 
 

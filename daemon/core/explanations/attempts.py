@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from daemon.core.explanations.wording import PAUSED_BY, moment
+from daemon.core.explanations.wording import PAUSED_BY, held_since, moment
 from daemon.core.model.explanations import (
     ChainAttempt,
     ExplainedWebhook,
@@ -12,20 +12,31 @@ from daemon.core.model.explanations import (
     PendingAttempt,
     WaitsFor,
 )
+from daemon.core.model.holds import Hold
 from daemon.core.unprintable import escape
 
 
 def explain_attempts(
-    attempts: Sequence[ChainAttempt], webhook: ExplainedWebhook, *, now: datetime
+    attempts: Sequence[ChainAttempt],
+    webhook: ExplainedWebhook,
+    *,
+    now: datetime,
+    hold: Hold | None = None,
 ) -> Explanation:
-    """Explain an event with attempts, which are in the order of `explained_events.attempts`."""
+    """
+    Explain an event with attempts, which are in the order of `explained_events.attempts`.
+
+    `hold` is what holds the webhook's tenant.
+    """
     delivered = [each for each in attempts if each.status == "success"]
     pending = [each for each in attempts if each.status == "pending_retry"]
     failed = [each for each in attempts if each.status == "failed"]
     if delivered:
         return _delivered(delivered, pending, failed)
     if pending:
-        return _pending(pending[0], failed, webhook, now)
+        waiting = _waiting(pending[0], webhook, now, is_held=hold is not None)
+        clause = _waiting_clause(waiting, webhook, hold)
+        return _pending(pending[0], failed, waiting, clause)
     if not failed:
         status = escape(attempts[0].status[:50])
         return Explanation(
@@ -57,11 +68,10 @@ def _delivered(
 def _pending(
     attempt: ChainAttempt,
     failed: Sequence[ChainAttempt],
-    webhook: ExplainedWebhook,
-    now: datetime,
+    waiting: PendingAttempt,
+    clause: str,
 ) -> Explanation:
-    waiting = _waiting(attempt, webhook, now)
-    reason = f"Attempt {attempt.number} {_waiting_clause(waiting, webhook)}."
+    reason = f"Attempt {attempt.number} {clause}."
     if failed:
         reason += f" The last one failed at {moment(failed[0].at)}: {_error(failed[0])}"
     return Explanation(
@@ -73,11 +83,15 @@ def _pending(
     )
 
 
-def _waiting(attempt: ChainAttempt, webhook: ExplainedWebhook, now: datetime) -> PendingAttempt:
+def _waiting(
+    attempt: ChainAttempt, webhook: ExplainedWebhook, now: datetime, *, is_held: bool
+) -> PendingAttempt:
     if attempt.in_flight:
         return PendingAttempt(attempt.number, WaitsFor.RESPONSE, attempt.due_at)
     if not webhook.latest.is_active:
         return PendingAttempt(attempt.number, WaitsFor.RESUME, None)
+    if is_held:
+        return PendingAttempt(attempt.number, WaitsFor.RELEASE, None)
     due_at = attempt.due_at or now
     if webhook.next_probe_at is not None and webhook.next_probe_at > max(due_at, now):
         return PendingAttempt(attempt.number, WaitsFor.PROBE, webhook.next_probe_at)
@@ -85,7 +99,7 @@ def _waiting(attempt: ChainAttempt, webhook: ExplainedWebhook, now: datetime) ->
     return PendingAttempt(attempt.number, waits_for, attempt.due_at)
 
 
-def _waiting_clause(waiting: PendingAttempt, webhook: ExplainedWebhook) -> str:
+def _waiting_clause(waiting: PendingAttempt, webhook: ExplainedWebhook, hold: Hold | None) -> str:
     match waiting.waits_for:
         case WaitsFor.RESPONSE:
             return "is under way"
@@ -94,6 +108,9 @@ def _waiting_clause(waiting: PendingAttempt, webhook: ExplainedWebhook) -> str:
             since = webhook.latest.since
             at = "" if since is None else f" at {moment(since)}"
             return f"waits until the webhook is resumed: it was paused{at} {by}"
+        case WaitsFor.RELEASE:
+            assert hold is not None
+            return f"waits until it is released: {held_since(hold)}"
         case WaitsFor.PROBE:
             return (
                 "waits because the endpoint is failing, and its attempts are spaced out: the next"

@@ -11,6 +11,7 @@ from daemon.core.matching.mismatch import (
     TypeMismatch,
 )
 from daemon.core.model.explanations import Pause
+from daemon.core.model.holds import Hold
 from daemon.core.unprintable import escape
 
 PAUSED_BY = {
@@ -23,6 +24,12 @@ PAUSED_BY = {
 def moment(at: datetime | None) -> str:
     """`2025-11-25 14:30:00 UTC`."""
     return "a time that is not stored" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def held_since(hold: Hold) -> str:
+    """That everything, or the tenant, is held, and since when."""
+    what = "all deliveries" if hold.tenant_id is None else "this tenant's deliveries"
+    return f"{what} have been held since {moment(hold.since)}"
 
 
 def length(time: timedelta) -> str:

@@ -38,7 +38,7 @@ class AuditRecord:
     One change or refused request; `count` of refused requests that are alike share a record.
 
     `status` is that of the HTTP response, and None for a command. `peer` is the client's address,
-    or the host on which a command ran.
+    or the host on which a command ran. `reason` is what the caller gave, for operators to see.
     """
 
     action: str
@@ -49,6 +49,7 @@ class AuditRecord:
     object_id: UUID | None = None
     status: int | None = None
     count: int = 1
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class WaitsFor(StrEnum):
     RESPONSE = "response"  # it is under way
     PROBE = "probe"  # the endpoint is failing, and its attempts are spaced out
     RESUME = "resume"  # the webhook is paused
+    RELEASE = "release"  # an operator holds the tenant, or everything
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,10 @@ class PipelineMetrics:
             "Part of PostgreSQL's queue of notifications that is in use, from 0 to 1.",
         )
         self.in_flight = gauge("in_flight", "Requests in flight.")
+        self.everything_held = gauge(
+            "everything_held", "1 while an operator holds all deliveries, else 0."
+        )
+        self.tenants_held = gauge("tenants_held", "Tenants of which an operator holds deliveries.")
         self.endpoints_due = gauge("endpoints_due", "Endpoints that have deliveries due.")
         self.pending_lag_seconds = gauge(
             "pending_lag_seconds", "How late the oldest due delivery is."
