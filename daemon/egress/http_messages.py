@@ -1,7 +1,7 @@
 """Requests as the bytes that are sent, and responses as values that can be stored."""
 
 import codecs
-from collections.abc import Sequence
+from functools import lru_cache
 
 from daemon.core.model.attempts import LONGEST_HEADER_VALUE, Request, Response
 from daemon.core.model.secrets import HIDDEN
@@ -9,6 +9,7 @@ from daemon.core.policy.urls import Target
 from daemon.egress.response_reader import RawResponse
 
 MAX_HEADERS = 100
+HEADS_KEPT = 64  # of 64 KiB at most
 MAX_HEADERS_LENGTH = 16 * 1024  # characters of names and values; larger ones are left out
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
@@ -52,7 +53,9 @@ def response_of(raw: RawResponse) -> Response:
     )
 
 
-def _stored_headers(headers: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+# Responses of one endpoint differ in little but the date, which changes once a second.
+@lru_cache(HEADS_KEPT)
+def _stored_headers(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
     stored: list[tuple[str, str]] = []
     room = MAX_HEADERS_LENGTH
     for raw_name, raw_value in headers:

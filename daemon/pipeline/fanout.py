@@ -173,11 +173,13 @@ class Fanout:
             if tenant_id in dear_tenants or size is None or each.served_up_to is not None:
                 dear.append(each)
                 continue
-            began = time.thread_time()  # a busy machine makes no tenant dear
-            webhooks = await self._webhooks_of(each, interrupted, time_slice)
-            spent[tenant_id] += time.thread_time() - began
-            if spent[tenant_id] > TENANT_SECONDS:
-                dear_tenants.add(tenant_id)
+            webhooks = self._known_webhooks_of(each)
+            if webhooks is None:
+                began = time.thread_time()  # a busy machine makes no tenant dear
+                webhooks = await self._webhooks_of(each, interrupted, time_slice)
+                spent[tenant_id] += time.thread_time() - began
+                if spent[tenant_id] > TENANT_SECONDS:
+                    dear_tenants.add(tenant_id)
             if len(webhooks) > MANY_WEBHOOKS:
                 dear.append(each)
             else:
@@ -200,6 +202,13 @@ class Fanout:
             dear += [each.leased for each in matched if each.leased.again]
             return [each for each in matched if not each.leased.again]
 
+    def _known_webhooks_of(self, leased: LeasedEvent) -> Sequence[WebhookId] | None:
+        """Those of events that were found before, where only the type decides."""
+        event = leased.event
+        if leased.again or event.only is not None:
+            return None
+        return self._cache.index_of(event.tenant_id).known_subscribers(event.type)
+
     async def _webhooks_of(
         self, leased: LeasedEvent, interrupted: Interrupted, time_slice: TimeSlice
     ) -> list[WebhookId]:
@@ -210,6 +219,8 @@ class Fanout:
             leased.event, data, index, time_slice=time_slice
         )
         if not leased.again:
+            if leased.event.only is None:
+                index.remember(leased.event.type, webhooks)
             return webhooks
         return await self._matcher.and_paused(
             leased, data, webhooks, interrupted, time_slice=time_slice

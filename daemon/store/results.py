@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 
 import orjson
@@ -227,7 +228,8 @@ def _trace_json(trace: Trace) -> str:
     return orjson.dumps({"head": trace.head, "stagesMs": dict(trace.stages)}).decode()
 
 
-def _headers_json(headers: Sequence[tuple[str, str]]) -> str:
+@lru_cache(64)  # see `egress.http_messages`
+def _headers_json(headers: tuple[tuple[str, str], ...]) -> str:
     """A JSON object; repeated headers are joined, as RFC 9110, section 5.3, allows."""
     merged: dict[str, str] = {}
     for name, value in headers:

@@ -5,7 +5,7 @@ An event must not cost a comparison for each of ten thousand webhooks: the index
 may want it, and only their matchers are asked.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from daemon.core.matching.condition_index import ConditionIndex, Found
@@ -32,7 +32,9 @@ class SubscriptionIndex:
     def __init__(self) -> None:
         self._matchers: dict[WebhookId, Matcher] = {}
         self._buckets: dict[str, _Bucket] = {}
-        self._by_type: dict[str, tuple[_Bucket, ...]] = {}  # found so far, of the present buckets
+        # Found so far, of the present subscriptions.
+        self._by_type: dict[str, tuple[_Bucket, ...]] = {}
+        self._subscribers: dict[str, Sequence[WebhookId]] = {}
 
     def __len__(self) -> int:
         return len(self._matchers)
@@ -41,7 +43,7 @@ class SubscriptionIndex:
         """Add a subscription, or replace the webhook's present one."""
         self.remove(webhook_id)
         self._matchers[webhook_id] = matcher
-        self._by_type.clear()
+        self._forget_found()
         for pattern in _patterns(matcher):
             bucket = self._buckets.setdefault(pattern, _Bucket())
             if matcher.needs_data:
@@ -54,7 +56,7 @@ class SubscriptionIndex:
         matcher = self._matchers.pop(webhook_id, None)
         if matcher is None:
             return
-        self._by_type.clear()
+        self._forget_found()
         for pattern in _patterns(matcher):
             bucket = self._buckets[pattern]
             bucket.unconditional.pop(webhook_id, None)
@@ -65,6 +67,16 @@ class SubscriptionIndex:
     def needs_data(self, event_type: str) -> bool:
         """Whether an event's data must be known to tell which webhooks get it."""
         return any(len(bucket.conditional) for bucket in self._buckets_of(event_type))
+
+    def known_subscribers(self, event_type: str) -> Sequence[WebhookId] | None:
+        """The webhooks that get every event of this type, if they are remembered."""
+        return self._subscribers.get(event_type)
+
+    def remember(self, event_type: str, webhook_ids: Sequence[WebhookId]) -> None:
+        """Remember which webhooks get every event of a type, until a subscription changes."""
+        few = len(webhook_ids) <= MOST_SUBSCRIBERS_KEPT and len(self._subscribers) < MOST_TYPES_KEPT
+        if few and not self.needs_data(event_type):
+            self._subscribers[event_type] = webhook_ids
 
     def candidates(self, event_type: str, data: object) -> Found:
         """
@@ -84,6 +96,10 @@ class SubscriptionIndex:
             if len(bucket.conditional):
                 yield from bucket.conditional.search(data, found)
 
+    def _forget_found(self) -> None:
+        self._by_type.clear()
+        self._subscribers.clear()
+
     def _buckets_of(self, event_type: str) -> tuple[_Bucket, ...]:
         found = self._by_type.get(event_type)
         if found is None:
@@ -95,6 +111,7 @@ class SubscriptionIndex:
 
 
 EVERY_TYPE = "*"
+MOST_SUBSCRIBERS_KEPT = 100
 MOST_TYPES_KEPT = 1000  # event types are the application's: there may be any number
 
 

@@ -346,9 +346,12 @@ class Lanes:
 
     def _place(self, lane: Lane, now: float) -> None:
         """Put a lane in line if it is due and has room, or on the calendar if it is due later."""
-        if lane.claiming or lane.due_at == inf or self._is_blocked(lane):
+        if lane.claiming:
             return
-        if lane.due_at > now:
-            self._calendar.schedule(lane.webhook_id, lane.due_at)
+        due_at = lane.due_at
+        if due_at == inf or self._is_blocked(lane):
+            return
+        if due_at > now:
+            self._calendar.schedule(lane.webhook_id, due_at)
         elif lane.room(now=now) > 0:
             self._waiting.add(lane, now=now)
