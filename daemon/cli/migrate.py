@@ -3,34 +3,79 @@
 import asyncio
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from daemon.cli import app
 from daemon.cli.support.options import ConfigOption, load_config, switch
 
 if TYPE_CHECKING:
     from daemon.config import Config
+    from daemon.store.adoption import Options
 
 
 @app.command()
 def migrate(
     config: ConfigOption = None,
-    dry_run: Annotated[bool, switch("--dry-run", "Only list the missing migrations.")] = False,
+    dry_run: Annotated[bool, switch("--dry-run", "Only say what would be done.")] = False,
+    time_zone: Annotated[
+        str,
+        typer.Option(
+            help="Where the application made the tables: the time zone of its times without one.",
+            metavar="ZONE",
+        ),
+    ] = "UTC",
+    send_pending: Annotated[
+        bool, switch("--send-pending", "Keep deliveries pending that were so in these tables.")
+    ] = False,
+    allow_rewrite: Annotated[
+        bool, switch("--allow-rewrite", "Allow a lock for as long as a large table is rewritten.")
+    ] = False,
 ) -> None:
-    """Bring the database's schema up to date."""
-    asyncio.run(_migrate(load_config(config), dry_run=dry_run))
+    """Bring the database's schema up to date, also where the application made the tables."""
+    from daemon.store.adoption import Options
+
+    loaded = load_config(config)
+    options = Options(
+        time_zone=time_zone,
+        send_pending=send_pending,
+        allow_rewrite=allow_rewrite,
+        kept_for={
+            "webhook_events": loaded.retention.events,
+            "webhook_deliveries": loaded.retention.deliveries,
+        },
+    )
+    asyncio.run(_migrate(loaded, options, dry_run=dry_run))
 
 
-async def _migrate(config: "Config", *, dry_run: bool) -> None:
+async def _migrate(config: "Config", options: "Options", *, dry_run: bool) -> None:
     from daemon.cli.support.databases import database_url
+    from daemon.core.errors import MigrationError
+    from daemon.store.adoption import adopt
+
+    async with database_url(config) as url:
+        adoption = await adopt(url, options, dry_run=dry_run, say=_say)
+        if adoption is not None and dry_run:
+            for line in adoption.lines(options):
+                print(line)
+            if adoption.obstacles:
+                raise MigrationError("the tables cannot be taken over as they are: see above")
+        await _apply(url, dry_run=dry_run)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+async def _apply(url: str, *, dry_run: bool) -> None:
     from daemon.store.migrations import migrate
     from daemon.store.partitioning import TABLE, convert
 
-    async with database_url(config) as url:
-        missing = await migrate(url, dry_run=dry_run)
-        for migration in missing:
-            print(f"{'missing' if dry_run else 'applied'} {migration.name}")
-        if dry_run and missing:  # one of them may be what the conversion needs
-            return
-        conversion = await convert(url, dry_run=dry_run)
+    missing = await migrate(url, dry_run=dry_run)
+    for migration in missing:
+        print(f"{'missing' if dry_run else 'applied'} {migration.name}")
+    if dry_run and missing:  # one of them may be what the conversion needs
+        return
+    conversion = await convert(url, dry_run=dry_run)
     if conversion.obstacles:
         how = "stays one table" if conversion.stays == TABLE else "stays"
         print(f"{conversion.stays} {how}: {'; '.join(conversion.obstacles)}")

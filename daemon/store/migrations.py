@@ -15,7 +15,7 @@ import asyncpg
 
 from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
-from daemon.store import advisory_locks, schema_access, schema_trust, tenants
+from daemon.store import advisory_locks, prebuilt_indexes, schema_access, schema_trust, tenants
 from daemon.store.connection import connected
 from daemon.store.errors import describe
 from daemon.store.schema_trust import FoundTable
@@ -71,11 +71,11 @@ async def migrate(
         records = await refuse_foreign_tables(connection)
         missing = await _missing(connection, known(folder), records)
         if missing and not dry_run:
-            await _refuse_overloads(connection)
+            await refuse_overloads(connection)
             if records is None:
-                await _create_records(connection)
+                await create_records(connection)
             for migration in missing:
-                await _apply(connection, migration)
+                await apply(connection, migration)
         return missing
 
 
@@ -150,8 +150,12 @@ def _records(found: Iterable[FoundTable]) -> str | None:
     return next((each.qualified for each in found if each.name == "webhookd_migrations"), None)
 
 
-async def _refuse_overloads(connection: Connection) -> None:
-    """Migrations that are not exactly typed would keep what another role created for ever."""
+async def refuse_overloads(connection: Connection) -> None:
+    """
+    Raise MigrationError where functions of other roles could be called in place of PostgreSQL's.
+
+    Migrations that are not exactly typed would keep what another role created for ever.
+    """
     if overloads := await schema_access.foreign_overloads(connection):
         named = ", ".join(str(each) for each in overloads[:MOST_NAMED])
         raise MigrationError(
@@ -170,7 +174,8 @@ CREATE_RECORDS = """
 """
 
 
-async def _create_records(connection: Connection) -> None:
+async def create_records(connection: Connection) -> None:
+    """Create the table that lists the applied migrations. Raises MigrationError."""
     try:
         await connection.execute(CREATE_RECORDS)
     except asyncpg.PostgresError as error:
@@ -192,13 +197,34 @@ async def _missing(
     return [m for m in migrations if m.name not in applied]
 
 
-async def _apply(connection: Connection, migration: Migration) -> None:
-    async def apply() -> None:
-        await connection.execute(migration.sql)
+async def _nothing() -> None:
+    pass
+
+
+async def apply(
+    connection: Connection,
+    migration: Migration,
+    *,
+    there: Iterable[str] = (),
+    before: Callable[[], Awaitable[None]] = _nothing,
+) -> None:
+    """
+    Apply one migration, with what is to be done `before` it in the same transaction.
+
+    Tables that are `there` already, and indexes that were built beforehand, are kept. Raises
+    MigrationError.
+    """
+
+    async def work() -> None:
+        await before()
+        sql = await prebuilt_indexes.kept(connection, migration.sql)
+        for table in there:
+            sql = sql.replace(f"CREATE TABLE {table} (", f"CREATE TABLE IF NOT EXISTS {table} (")
+        await connection.execute(sql)
         await _record(connection, migration)
 
     try:
-        await with_brief_locks(connection, apply, name=migration.path.name)
+        await with_brief_locks(connection, work, name=migration.path.name)
     except asyncpg.PostgresError as error:
         raise MigrationError(f"{_place(migration, error)}: {describe(error)}") from error
 
