@@ -58,6 +58,7 @@ LAYOUT_TESTS = (
     "pipeline/test_isolation.py",
     "replay/test_cancellation.py",
     "replay/test_exhausted.py",
+    "store/test_adoption.py",
     "store/test_application_rows.py",
     "store/test_bounded_statements.py",
     "store/test_contested_results.py",

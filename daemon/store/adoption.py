@@ -185,6 +185,7 @@ async def _take_over(
     names = {plan.name for plan in plans}
     settled = Settled()
     for plan in plans:
+        say(f"changing {plan.name}: waits for transactions that use it, and holds nobody up")
         await _stand_in(connection, plan)
         await _change(connection, plan)
     if DELIVERIES in names:

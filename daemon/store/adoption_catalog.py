@@ -46,12 +46,13 @@ class FoundKey:
 
 @dataclass(frozen=True, slots=True)
 class FoundIndex:
-    """An index that is no constraint's; `name` is quoted."""
+    """An index; `name` is quoted. One that is `computed` has an expression or a predicate."""
 
     name: str
     columns: frozenset[str]
     definition: str
     is_unique: bool
+    is_computed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ FIND_KEYS = """
 
 FIND_INDEXES = """
     SELECT i.indexrelid::regclass::text AS name, i.indisunique AS is_unique,
+           (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) AS is_computed,
            pg_catalog.split_part(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING btree '::text, 2)
                AS definition,
            ARRAY(SELECT a.attname::text
@@ -162,7 +164,7 @@ async def find(connection: Connection, name: str) -> FoundTable | None:
         for row in await connection.fetch(FIND_KEYS, oid)
     ]
     indexes = [
-        FoundIndex(row["name"], frozenset(row["columns"]), row["definition"], row["is_unique"])
+        FoundIndex(**{**row, "columns": frozenset(row["columns"])})
         for row in await connection.fetch(FIND_INDEXES, oid)
     ]
     dependents: dict[str, tuple[str, ...]] = {}

@@ -13,6 +13,7 @@ from daemon.store.adoption_tables import (
     DELIVERIES,
     FIRST_ADDED,
     LATER_ADDED,
+    REPLACED_INDEXES,
     TIME,
     WEBHOOKS,
 )
@@ -100,12 +101,21 @@ def _of_keys(table: FoundTable) -> Iterator[str]:
 
 
 def _of_dependents(table: FoundTable) -> Iterator[str]:
-    for name in changed_columns(table):
-        for each in table.dependents.get(name, ()):
-            yield (
-                f"{each} depends on {table.name}.{name}, whose type changes:"
-                " drop it, migrate, and create it again"
-            )
+    changed = changed_columns(table)
+    depending = [(each, name) for name in changed for each in table.dependents.get(name, ())]
+    # An expression may have no constant result any more once its column has a time zone.
+    depending += [
+        (f"index {index.name}", name)
+        for index in table.indexes
+        if index.is_computed and index.name not in REPLACED_INDEXES
+        for name in changed
+        if name in index.columns
+    ]
+    for each, name in depending:
+        yield (
+            f"{each} depends on {table.name}.{name}, whose type changes:"
+            " drop it, migrate, and create it again"
+        )
 
 
 def changed_columns(table: FoundTable) -> list[str]:

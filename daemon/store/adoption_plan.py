@@ -7,7 +7,6 @@ The rule: what is done under a lock takes as long as a few catalog entries, or `
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from daemon.store import prebuilt_indexes
 from daemon.store.adoption_catalog import FoundIndex, FoundKey, FoundTable
 from daemon.store.adoption_obstacles import is_changed_time
 from daemon.store.adoption_tables import (
@@ -17,6 +16,7 @@ from daemon.store.adoption_tables import (
     EVENTS,
     FIRST_ADDED,
     FOREIGN_KEYS,
+    REPLACED_INDEXES,
     SPECIFIED_STATUS_INDEX,
     STORAGE,
     WEBHOOKS,
@@ -24,7 +24,6 @@ from daemon.store.adoption_tables import (
 
 # In these, PostgreSQL changes the type of a time without writing a row (since version 12).
 SAME_AS_UTC = frozenset({"utc", "etc/utc", "gmt", "etc/gmt", "etc/uct", "uct", "zulu", "etc/zulu"})
-REPLACED_INDEXES = frozenset({*(i.name for i in prebuilt_indexes.INDEXES), SPECIFIED_STATUS_INDEX})
 
 FILL = "UPDATE webhooks SET {name} = {fill} WHERE {name} IS NULL"
 BYTES_PER_SECOND = 30 * 1024**2  # of a table that is rewritten, with its indexes

@@ -6,6 +6,7 @@ The rule: a column is taken over if it has the specification's type; times may h
 
 from dataclasses import dataclass
 
+from daemon.store.prebuilt_indexes import INDEXES
 from daemon.store.privileges import NEEDED
 
 TENANTS, WEBHOOKS = "tenants", "webhooks"
@@ -14,6 +15,7 @@ TABLES = (WEBHOOKS, EVENTS, DELIVERIES)
 
 TIME = "timestamp with time zone"
 SPECIFIED_STATUS_INDEX = "idx_webhook_deliveries_status"
+REPLACED_INDEXES = frozenset({*(each.name for each in INDEXES), SPECIFIED_STATUS_INDEX})
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,12 @@ INSERT_DELIVERIES = f"""
            CASE WHEN n % 100 = 0 THEN 'pending_retry' ELSE 'success' END
       FROM generate_series(1, $1::int) AS n
 """
+INSERT_PENDING = f"""
+    INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, payload, status,
+                                    next_retry_at)
+    VALUES (gen_random_uuid(), '{WEBHOOK}', gen_random_uuid(), 'email.opened',
+            '{{"n": 2}}', 'pending_retry', $1)
+"""
 
 
 async def create_tables(connection: asyncpg.Connection) -> None:
