@@ -78,6 +78,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
         audit_log=audit_log,
         database=database,
         idempotency=idempotency,
+        offload=parts.components.offload,
         settings=settings,
     )
     if config.admin.public_url is not None:

@@ -41,6 +41,7 @@ from daemon.admin.console.pages.webhooks import WebhookPages
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.routing import Console
 from daemon.admin.console.sessions import Sessions
+from daemon.runtime.offload import Offload
 from daemon.store.database import Database
 
 PREFIX = "/console"
@@ -75,13 +76,15 @@ def add_console(
     audit_log: AuditLog,
     database: Database,
     idempotency: Idempotency,
+    offload: Offload,
     settings: ConsoleSettings,
 ) -> None:
     """Add the console, which stands on these routes of the API."""
     root = settings.path + PREFIX
     assets = Assets()
     assets.add_routes(app, prefix=PREFIX)
-    renderer = Renderer(assets, root=root, allowed_origins=settings.allowed_origins)
+    renderer = Renderer(assets, offload, root=root, allowed_origins=settings.allowed_origins)
+    app.on_shutdown.append(renderer.close)
     Entrance(
         sessions,
         renderer,

@@ -1,28 +1,17 @@
-"""
-Renders the console's templates, with the headers that confine what a page may do.
+"""Renders the console's pages, with the headers that confine what a page may do."""
 
-The rule: Jinja escapes every value; markup that is ready is made in `visible_text`, `json_text`,
-`times` and `charts` alone, from escaped parts.
-"""
-
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from daemon.admin.console import charts, csrf, numbers, sizes, times
+from daemon.admin.console import csrf, times
 from daemon.admin.console.assets import Assets
-from daemon.admin.console.form_times import as_field
-from daemon.admin.console.form_token import new_form_token
-from daemon.admin.console.json_text import json_value, shown_json
-from daemon.admin.console.long_text import first_part
-from daemon.admin.console.schedules import in_words
-from daemon.admin.console.url_query import with_query
-from daemon.admin.console.visible_text import visible, visible_lines
-from daemon.core.unprintable import escape
+from daemon.admin.console.templates import compile_all, templates
+from daemon.runtime.offload import Offload
 
 if TYPE_CHECKING:
     from daemon.admin.console.page import PageRequest
@@ -34,12 +23,17 @@ class Renderer:
     """
     Renders pages; `root` is the console's path in URLs.
 
-    Only pages of `allowed_origins` may show the console in a frame.
+    Only pages of `allowed_origins` may show the console in a frame. With the first page, the
+    templates of the others are compiled.
     """
 
-    def __init__(self, assets: Assets, *, root: str, allowed_origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, assets: Assets, offload: Offload, *, root: str, allowed_origins: Sequence[str] = ()
+    ) -> None:
         self._root = root
         self._assets = assets
+        self._offload = offload
+        self._compiling: asyncio.Task[None] | None = None
         self._headers = {
             "Content-Security-Policy": _policy(" ".join(allowed_origins) or NO_FRAMES),
             "Cache-Control": "no-store",
@@ -49,40 +43,6 @@ class Renderer:
         if allowed_origins:
             # Browsers follow the policy's frame-ancestors; this is for those that do not know it.
             self._headers["X-Frame-Options"] = "SAMEORIGIN"
-        self._templates = Environment(
-            loader=PackageLoader("daemon.admin", "templates/console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= {
-            "visible": visible,
-            "visible_lines": visible_lines,
-            "json": shown_json,
-            "first_part": first_part,
-            "escaped": escape,
-            "field_time": as_field,
-            "tojson_text": json_value,
-            "ms": times.milliseconds,
-            "in_words": in_words,
-            "span": times.span,
-            "seconds": times.seconds,
-            "moment": times.moment,
-            "size": sizes.size,
-            "percent": numbers.percent,
-            "number": numbers.count,
-        }
-        self._templates.globals |= {
-            "assets": assets,
-            "root": root,
-            "with_query": with_query,
-            "once": new_form_token,
-            "sparkline": charts.sparkline,
-            "timeline": charts.timeline,
-            "progress_bar": charts.progress_bar,
-            "timing_bar": charts.timing_bar,
-        }
 
     def page(
         self, request: "PageRequest", template: str, *, status: int = 200, **values: object
@@ -111,18 +71,31 @@ class Renderer:
     def _response(
         self, template: str, status: int, *, now: datetime, **values: Any
     ) -> web.Response:
-        text = self._templates.get_template(template).render(
-            now=now,
-            ago=partial(times.relative, now=now),
-            due=partial(times.due, now=now),
-            clock=partial(times.clock, now=now),
-            **values,
+        text = (
+            templates()
+            .get_template(template)
+            .render(
+                assets=self._assets,
+                root=self._root,
+                now=now,
+                ago=partial(times.relative, now=now),
+                due=partial(times.due, now=now),
+                clock=partial(times.clock, now=now),
+                **values,
+            )
         )
         response = web.Response(
             text=text, status=status, content_type="text/html", headers=self._headers
         )
         response.enable_compression()
+        if self._compiling is None:
+            self._compiling = asyncio.create_task(compile_all(self._offload))
         return response
+
+    async def close(self, _: web.Application) -> None:
+        """Compile no more templates."""
+        if self._compiling is not None:
+            self._compiling.cancel()
 
 
 def _policy(frame_ancestors: str) -> str:
