@@ -79,7 +79,8 @@ def _success_rate(counts: StatsCounts) -> float | None:
 def _sum(parts: Iterable[StatsCounts]) -> StatsCounts:
     all_parts = list(parts) or [NOTHING]
     return StatsCounts(
-        _added([each.kinds for each in all_parts]), _added([each.buckets for each in all_parts])
+        _added([each.kinds for each in all_parts]),
+        _added([each.buckets for each in all_parts if each.buckets]),
     )
 
 

@@ -22,7 +22,7 @@ class StatsRange:
 
 @dataclass(frozen=True, slots=True)
 class StatsCounts:
-    """Attempts by kind and by bucket of duration, each by position."""
+    """Attempts by kind and by bucket of duration, each by position; none of durations is empty."""
 
     kinds: tuple[int, ...]
     buckets: tuple[int, ...]
