@@ -24,17 +24,17 @@ from daemon.core.errors import (
     WebhookdError,
 )
 from daemon.core.model.attempts import AttemptResult
-from daemon.core.model.endpoints import Health, HealthChange
+from daemon.core.model.endpoints import Health
 from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.batch_consequences import consequences, recovered
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.outcomes.transitions import transitions_of
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.first_results import FirstResults
+from daemon.pipeline.health_writer import HealthWriter
 from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.result_report import ResultReport, Stored
-from daemon.pipeline.success_news import SuccessNews
 from daemon.pipeline.waiting_results import WaitingResult, WaitingResults
 from daemon.runtime.metrics import Metrics
 from daemon.store import (
@@ -103,7 +103,7 @@ class ResultWriter:
         self._try_held_at = 0.0
         self._careful_until = 0.0
         self._stored_at = time.monotonic()
-        self._success_news = SuccessNews()
+        self._health = HealthWriter()
         self._report = ResultReport(waker, metrics)
         metrics.pipeline.oldest_result_seconds.set_function(self.oldest_seconds)
         metrics.pipeline.held_results.set_function(lambda: len(self._held))
@@ -268,7 +268,7 @@ class ResultWriter:
             if not batch or not self._first_results.are_plain(batch):
                 return batch
             webhooks = {each.claim.webhook_id for each in batch}
-            news = [each for each in webhooks if self._success_news.is_due(each)]
+            news = [each for each in webhooks if self._health.is_success_due(each)]
             try:
                 async with self._database.connection() as db:
                     ids = await self._first_results.store_plain(db, batch, succeeded=news)
@@ -348,7 +348,7 @@ class ResultWriter:
         await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
         await stats_batches.add_batch(db, ours)
         changes, transitions = consequences(ours, health, self._limits)
-        await self._write_health(db, changes, health)
+        await self._health.write(db, changes, health)
         if transitions:
             await notices.write(db, transitions)
         renamed = {**first_stored.renamed, **claimed_stored.renamed}
@@ -361,21 +361,6 @@ class ResultWriter:
             has_events=has_events,
             contested=first_stored.contested or claimed_stored.is_contested,
         )
-
-    async def _write_health(
-        self, db: Connection, changes: Sequence[HealthChange], before: Mapping[WebhookId, Health]
-    ) -> None:
-        """Write what changed; the success of a healthy endpoint is written once in a while."""
-        changed, unchanged = list[HealthChange](), list[WebhookId]()
-        for each in changes:
-            if each.failed or each.health != before[each.webhook_id]:
-                changed.append(each)
-            elif self._success_news.is_due(each.webhook_id):
-                unchanged.append(each.webhook_id)
-        if changed:
-            await endpoint_health.change_health(db, changed)
-        if unchanged:
-            await endpoint_health.note_success(db, unchanged)
 
 
 async def _store(db: Connection, batch: Sequence[AttemptResult], *, bare: bool) -> ContestedInsert:

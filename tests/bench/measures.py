@@ -50,4 +50,12 @@ MEASURES = {
     "page_p95_ms": Measure("  time of a page, p95, ms"),
     "slowest_page_p95_ms": Measure("  time of the slowest page, p95, ms"),
     "rss_mb": Measure("daemon's peak RSS, MB", 0),
+    "calls": Measure("calls of functions per delivery"),
+    "share_fanout": Measure("  time in: inbox, matching, first attempts, %", 1),
+    "share_scheduling": Measure("  whose turn it is, %", 1),
+    "share_signing": Measure("  body, signatures, verdict, %", 1),
+    "share_network": Measure("  sending, reading, %", 1),
+    "share_results": Measure("  storing results, health, stats, %", 1),
+    "share_logs": Measure("  log lines, metrics, %", 1),
+    "share_driver": Measure("  the database's driver, %", 1),
 }

@@ -8,6 +8,7 @@ from tests.bench.bench import Bench, Figures
 from tests.bench.derived import AIOHTTP, ALONE, PUBLISHER, RATE
 from tests.bench.live import live_events
 from tests.bench.paced import idle, paced, publisher_alone
+from tests.bench.profiled import profiled
 from tests.bench.scenes import SCENES
 from tests.bench.throughput import (
     BURSTS,
@@ -90,6 +91,12 @@ def steady(per_second: int) -> Steps:
     return steps
 
 
+def profile(name: str, bench: Bench, variants: Sequence[Variant]) -> Iterator[Step]:
+    """Yield the steps of the first workload under the profiler."""
+    for variant in variants:
+        yield Step(name, variant.name, partial(profiled, bench, variant), once=True)
+
+
 def nothing_to_do(name: str, bench: Bench, variants: Sequence[Variant]) -> Iterator[Step]:
     """Yield the steps without any load."""
     for variant in variants:
@@ -139,6 +146,7 @@ WORKLOADS = {
         throughput(Shape(daemons=4)),
         needs=(RATE,),
     ),
+    "profile": Workload("profile", "the first workload under Python's profiler", profile),
     "paced-50": Workload(
         "steady", "50 events a second for 50 tenants, each in its own transaction", steady(50)
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from daemon.pipeline import fanout, first_attempts, success_news
+from daemon.pipeline import fanout, first_attempts, health_writer
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.store import claims, plain_results
 from daemon.store.deliveries import Inserted
@@ -66,7 +66,7 @@ async def test_a_success_of_a_healthy_endpoint_is_noted_once_in_a_while(
     seconds: float,
     written: int,
 ) -> None:
-    monkeypatch.setattr(success_news, "LAST_SUCCESS_SECONDS", seconds)
+    monkeypatch.setattr(health_writer, "LAST_SUCCESS_SECONDS", seconds)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
     times_noted = set()
