@@ -44,6 +44,7 @@ def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Pat
     assert "daemon/admin/templates/console/layout.html" in names
     assert "daemon/admin/static/console.css" in names
     assert "daemon/bundled/systemd/penguinmails-webhooks.service" in names
+    assert "daemon/bundled/systemd/webhookd-admin" in names
     assert not [name for name in names if name.startswith("tests/")]
 
 

@@ -6,7 +6,6 @@ Each class is one TOML table. The text below a setting describes it.
 
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from daemon.config.database_name import database_name
 from daemon.config.operator_tokens import OperatorToken, distinct, with_names
 from daemon.config.setting_types import (
     Count,
@@ -61,11 +61,10 @@ class Database(Section):
     """Maximum connections for deliveries; the API has five more, LISTEN and a lock one each."""
 
     def display_name(self) -> str:
-        """Return `postgresql://host:port/name`, without user, password and query."""
+        """Return `postgresql://user@host:port/name`, without password and query."""
         if self.url is None:
             return "the embedded PostgreSQL"
-        parts = urlsplit(self.url.get_secret_value())
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return database_name(self.url.get_secret_value())
 
 
 class Delivery(Section):

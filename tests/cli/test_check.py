@@ -339,7 +339,7 @@ async def test_a_database_without_the_schema_or_out_of_reach_is_an_error(
 
     assert (behind[0], absent[0]) == (1, 1)
     assert "schema: the database's schema lacks 0001_webhooks" in behind[1]["error"][0]
-    assert "postgresql://127.0.0.1:1/nowhere" in absent[1]["error"][0]
+    assert "postgresql://me@127.0.0.1:1/nowhere: the database" in absent[1]["error"][0]
     assert CANARY not in str(absent)
 
 

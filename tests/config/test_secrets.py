@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from daemon.config import Database
+from daemon.config.database_name import database_name
 from tests.config.loading import loaded, mistakes
 
 CANARY = "c4n4ry"
@@ -81,12 +82,20 @@ def test_secrets_appear_neither_in_repr_nor_in_dumps() -> None:
     assert config.security.master_keys[0].get_secret_value() == CANARY * 6
 
 
-def test_the_database_s_display_name_has_no_user_password_or_query() -> None:
-    url = f"postgresql://u:{CANARY}@db.example:5433/mail?password={CANARY}"
-
-    name = loaded(DATABASE_URL=url).database.display_name()
-
-    assert name == "postgresql://db.example:5433/mail"
+@pytest.mark.parametrize(
+    ("url", "environ", "name"),
+    [
+        (f"postgresql://u:{CANARY}@db:5433/mail?password={CANARY}", {}, "u@db:5433/mail"),
+        ("postgresql://a,b:6/mail?user=u&sslmode=require", {}, "u@a:5432,b:6/mail"),
+        ("postgresql://u@[::1]/", {"PGPORT": "7"}, "u@[::1]:7/u"),
+        ("postgresql:///mail?host=/run/pg", {"PGUSER": "me"}, "me@/run/pg:5432/mail"),
+        ("postgres://", {"PGUSER": "me", "PGHOST": "h", "PGDATABASE": "d"}, "me@h:5432/d"),
+    ],
+)
+def test_the_name_of_a_database_has_every_default_and_no_password(
+    url: str, environ: dict[str, str], name: str
+) -> None:
+    assert database_name(url, environ) == f"postgresql://{name}"
 
 
 def test_a_short_token_is_a_mistake_that_names_its_setting_and_not_the_token() -> None:

@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,13 +17,21 @@ MODULE = ("-m", "daemon")
 CANARY = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnkh"
 
 
+NAMES_DATABASE = "webhookd: database postgresql://"
+
+
 @dataclass(frozen=True, slots=True)
 class CompletedCommand:
-    """The exit code and the output of a command that has ended."""
+    """
+    The exit code and the output of a command that has ended.
+
+    `database` holds the lines by which it named its database; they are not in `err`.
+    """
 
     code: int
     out: str
     err: str
+    database: tuple[str, ...] = field(default=(), compare=False)
 
 
 def one_line(text: str) -> bool:
@@ -58,11 +66,18 @@ async def webhookd(
     out, err = await asyncio.wait_for(process.communicate(stdin), TIMEOUT_SECONDS)
     assert process.returncode is not None
     assert b"Traceback" not in err
-    return CompletedCommand(process.returncode, out.decode(), err.decode())
+    lines = err.decode().splitlines(keepends=True)
+    named = tuple(line.rstrip() for line in lines if line.startswith(NAMES_DATABASE))
+    rest = "".join(line for line in lines if not line.startswith(NAMES_DATABASE))
+    return CompletedCommand(process.returncode, out.decode(), rest, named)
 
 
 class Running:
-    """A running command; `out` and `err` hold the lines that it has printed so far."""
+    """
+    A running command; `out` and `err` hold the lines that it has printed so far.
+
+    A line that names its database is in neither.
+    """
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -103,7 +118,8 @@ class Running:
 
     async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
         while line := await stream.readline():
-            lines.append(line.decode().rstrip("\n"))
+            if not line.startswith(NAMES_DATABASE.encode()):
+                lines.append(line.decode().rstrip("\n"))
             self._has_output.set()
         await asyncio.sleep(0)
         self._has_output.set()

@@ -46,7 +46,7 @@ async def check_installation(path: Path | None) -> AsyncIterator[Finding]:
     async for finding in check_mail(loaded):
         yield finding
     try:
-        async with database_url(loaded) as url, connected(url) as db:
+        async with database_url(loaded, is_shown=True) as url, connected(url) as db:
             async for finding in check_database(db, loaded):
                 yield finding
     except DatabaseUnavailableError as failure:

@@ -1,17 +1,20 @@
 """
 The database of a command: the configured one, else the embedded PostgreSQL that a daemon runs.
 
-The rule: a command works only on a database whose schema is the one this program knows. Most start
-no PostgreSQL: an empty database would answer for the one that was meant.
+The rule: a command works only on a database whose schema is the one this program knows, and says
+which one that is. Most start no PostgreSQL: an empty database would answer for the one that was
+meant.
 """
 
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 from daemon.core.errors import UsageError
+from daemon.core.unprintable import escape
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -63,27 +66,34 @@ async def verified_pool(config: "Config") -> "AsyncIterator[Database]":
 
 
 @asynccontextmanager
-async def database_url(config: "Config", *, may_start: bool = False) -> AsyncIterator[str]:
+async def database_url(
+    config: "Config", *, may_start: bool = False, is_shown: bool = False
+) -> AsyncIterator[str]:
     """
     The URL of the configured database; without one, of the embedded PostgreSQL that runs.
 
+    Stderr names it, unless the command's own output does, where it `is_shown`.
     Where none runs, a command that `may_start` one has it for the length of the block, with its
     schema up to date. Raises UsageError if there is no database, or EmbeddedPostgresError.
     """
+    from daemon import embedded
+    from daemon.config.database_name import database_name
+
     if config.database.url is not None:
+        if not is_shown:
+            _report(f"database {config.database.display_name()}")
         yield config.database.url.get_secret_value()
         return
-    from daemon import embedded
-
     data = embedded.default_data_dir()
     if url := embedded.running_url(data):
-        _report_database(f"the embedded PostgreSQL in {data}, which is running")
+        name = f"{database_name(url)}: the embedded PostgreSQL in {data}, which is running"
+        _report(f"database.url is not set: using {name}")
         yield url
         return
     if not may_start:
         raise UsageError(
             "there is no database: database.url is not set, and no embedded PostgreSQL runs in"
-            f" {data}"
+            f" {data}. If a systemd unit has its URL as a credential, use webhookd-admin"
         )
     async with embedded_postgres() as server:
         yield server.url
@@ -100,7 +110,7 @@ async def embedded_postgres() -> "AsyncIterator[EmbeddedPostgres]":
     from daemon.store.migrations import migrate
 
     data = embedded.default_data_dir()
-    _report_database(f"the embedded PostgreSQL in {data}")
+    _report(f"database.url is not set: using the embedded PostgreSQL in {data}")
     server = await embedded.start(data)
     try:
         await migrate(server.url)
@@ -109,5 +119,6 @@ async def embedded_postgres() -> "AsyncIterator[EmbeddedPostgres]":
         await server.stop()
 
 
-def _report_database(description: str) -> None:
-    print(f"webhookd: database.url is not set: using {description}", file=sys.stderr)
+@cache  # once, however many connections a command makes
+def _report(description: str) -> None:
+    print(f"webhookd: {escape(description)}", file=sys.stderr)

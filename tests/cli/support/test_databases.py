@@ -1,6 +1,7 @@
 """Which database a command uses when none is configured."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -9,6 +10,8 @@ import pytest
 from daemon import embedded
 from tests.support.commandline import webhookd, with_data_in
 from tests.support.postgres import FAST_SETTINGS
+
+NOBODY = str(UUID(int=1))
 
 
 async def test_commands_use_the_embedded_postgresql_of_a_running_daemon(
@@ -38,9 +41,28 @@ async def test_commands_use_the_embedded_postgresql_of_a_running_daemon(
 @pytest.mark.parametrize(
     "command",
     [
+        *(["migrate"], ["list"], ["forget", "--tenant", NOBODY, "--contact", "a@b", "--yes"]),
+        *(["retry", NOBODY], ["retry", "--replay", NOBODY], ["replay", "--status", NOBODY]),
+        *(["show", NOBODY], ["explain", NOBODY, NOBODY], ["rotate-secret", NOBODY]),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+async def test_a_command_says_once_which_database_it_uses_and_no_password(
+    tmp_path: Path, database: str, command: list[str]
+) -> None:
+    done = await webhookd(*command, folder=tmp_path, env={"DATABASE_URL": database})
+
+    url = urlsplit(database)
+    where = f"{url.username}@{url.hostname}:{url.port}{url.path}"
+    assert done.database == (f"webhookd: database postgresql://{where}",), done
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         *(["migrate"], ["migrate", "--dry-run"], ["check"], ["list"]),
-        ["forget", "--tenant", str(UUID(int=1)), "--everything", "--yes"],
-        ["retry", str(UUID(int=1))],
+        ["forget", "--tenant", NOBODY, "--everything", "--yes"],
+        ["retry", NOBODY],
     ],
     ids=" ".join,
 )
@@ -52,6 +74,6 @@ async def test_a_command_without_a_database_starts_none_and_exits_with_2(
     assert done.code == 2
     assert done.err == (
         "webhookd: there is no database: database.url is not set, and no embedded PostgreSQL runs"
-        f" in {embedded_data}\n"
+        f" in {embedded_data}. If a systemd unit has its URL as a credential, use webhookd-admin\n"
     )
     assert not (embedded_data / "cluster").exists()
