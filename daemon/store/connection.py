@@ -17,6 +17,12 @@ from daemon.store.session import (
 CLOSE_SECONDS = 1.0
 
 
+class PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A connection that knows its `url`, so that another can be opened beside it."""
+
+    url: str
+
+
 @asynccontextmanager
 async def connected(url: str, *, plain: bool = False) -> AsyncIterator[Connection]:
     """
@@ -31,8 +37,12 @@ async def connected(url: str, *, plain: bool = False) -> AsyncIterator[Connectio
     with reported():
         try:
             connection = await asyncpg.connect(
-                url, timeout=CONNECT_SECONDS, command_timeout=None if plain else QUERY_SECONDS
+                url,
+                connection_class=PlainConnection,
+                timeout=CONNECT_SECONDS,
+                command_timeout=None if plain else QUERY_SECONDS,
             )
+            connection.url = url
         except ValueError as error:  # the URL cannot be parsed
             raise cannot_open(error) from error
         try:

@@ -8,8 +8,10 @@ adds a checksum, so that a later edit of an applied file is detected.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import asyncpg
 
@@ -18,13 +20,14 @@ from daemon.runtime.package_data import package_file
 from daemon.store import advisory_locks, prebuilt_indexes, schema_access, schema_trust, tenants
 from daemon.store.connection import connected
 from daemon.store.errors import describe
+from daemon.store.lock_blockers import Blockers
 from daemon.store.schema_trust import FoundTable
 from daemon.store.session import Connection
 
 LOCK = 0x7765_6268_6F6F_6B64  # "webhookd"
 LOCK_POLL_SECONDS = 0.1
 LIMIT_LOCKS = "SET LOCAL lock_timeout = '200ms'"
-LOCK_TRIES = 240
+LOCK_TRIES = 180  # of 0.2 s at most, and a pause: two minutes
 LOCK_PAUSE_SECONDS = 0.5
 LOCK_TIMEOUT_SECONDS = 60
 MOST_NAMED = 3
@@ -235,22 +238,32 @@ async def with_brief_locks(
     """
     Do `work` in a transaction; where a lock is not to be had at once, give way and try again.
 
-    Work that waited for one would hold up every writer that comes after it. Raises MigrationError
-    with its `name` when a lock is never to be had.
+    Work that waited for one would hold up every writer that comes after it. From the second try on
+    it logs what it waits for. Raises MigrationError with its `name` and the sessions in its way
+    when a lock is not to be had in LOCK_TRIES, which take about two minutes.
     """
+    began, began_waiting = monotonic(), False
+    blockers = Blockers(connection, name=name)
     for _ in range(LOCK_TRIES):
         try:
-            async with connection.transaction():
-                await connection.execute(LIMIT_LOCKS)
-                await work()
+            async with blockers.watched() if began_waiting else nullcontext():
+                await _in_transaction(connection, work)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            began_waiting = True
             await asyncio.sleep(LOCK_PAUSE_SECONDS)
         else:
             return
     raise MigrationError(
         f"{name}: other transactions have held the locks that it needs for"
-        f" {LOCK_TRIES * LOCK_PAUSE_SECONDS:.0f} s: end them (see pg_stat_activity), and try again"
+        f" {monotonic() - began:.0f} s, the last ones of {blockers.last or 'sessions unknown'}:"
+        " end them (see pg_stat_activity), and try again"
     )
+
+
+async def _in_transaction(connection: Connection, work: Callable[[], Awaitable[None]]) -> None:
+    async with connection.transaction():
+        await connection.execute(LIMIT_LOCKS)
+        await work()
 
 
 async def _record(connection: Connection, migration: Migration) -> None:

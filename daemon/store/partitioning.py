@@ -142,7 +142,7 @@ async def _due(connection: Connection) -> Conversion:
 async def _convert(connection: Connection) -> None:
     if await layout(connection) is Layout.PLAIN:
         await _run(connection, MARK_ROWS)
-        await connection.execute(VALIDATE)
+        await _run(connection, VALIDATE)
     # Today has a partition before a row can come that belongs to it.
     await _run(connection, f"{CONVERT}; {ADD_PARTITION}")
     for _ in range(FIRST_DAYS - 1):

@@ -8,7 +8,7 @@ import pytest
 from daemon.store import migrations, partitioning
 from daemon.store.partitioning import Layout
 from tests.cli.test_check import checked
-from tests.support.commandline import CompletedCommand, webhookd
+from tests.support.commandline import CompletedCommand, running, webhookd
 from tests.support.layouts import migrate_before_partitions, stored_before_partitions
 from tests.support.roles import connected_as_other_role, name_of
 
@@ -100,3 +100,31 @@ async def test_what_any_role_may_make_of_the_table_keeps_nothing_from_being_conv
     assert "webhook_deliveries_legacy is empty and stays: function" in messages["ok"][2]
     assert await partitioning.layout(owner) is Layout.PARTITIONED
     await owner.close()
+
+
+async def test_a_migration_that_waits_says_for_whom_while_the_application_goes_on(
+    tmp_path: Path, empty_database: str
+) -> None:
+    await migrate_before_partitions(empty_database)
+    application = await asyncpg.connect(empty_database)
+    tenant = await application.fetchval("INSERT INTO tenants DEFAULT VALUES RETURNING id")
+    reader = await asyncpg.connect(empty_database, server_settings={"application_name": "report"})
+    await reader.execute("BEGIN; SELECT FROM webhooks; SELECT FROM webhook_events")
+    env = {"DATABASE_URL": empty_database, "WEBHOOKD_LOG__FORMAT": "json"}
+
+    async with running("migrate", folder=tmp_path, env=env) as migrating:
+        line = await migrating.line(lambda line: "migration.waiting" in line, err=True)
+        await application.execute(
+            "INSERT INTO webhook_events (id, tenant_id, event_type, event_data)"
+            " VALUES (gen_random_uuid(), $1, 'email.sent', '{}')",
+            tenant,
+        )
+        is_waiting = migrating.process.returncode is None
+        await reader.execute("COMMIT")
+        code = await migrating.wait()
+
+    pid = reader.get_server_pid()
+    assert f"pid {pid} (role {await name_of(reader)}, application report, query of" in line
+    assert (is_waiting, code) == (True, 0)
+    for each in (application, reader):
+        await each.close()
