@@ -90,6 +90,14 @@ async def get_entered(db: Connection, link_id: TokenId) -> PortalLink | None:
     return None if row is None else _link(row)
 
 
+HAS_CODE = "SELECT EXISTS (SELECT FROM webhook_portal_links WHERE id = $1 AND code_hash = $2)"
+
+
+async def has_code(db: Connection, link_id: TokenId, code_hash: bytes) -> bool:
+    """Whether this is the code of a link."""
+    return bool(await db.fetchval(HAS_CODE, link_id, code_hash))
+
+
 LIST_VALID = """
     SELECT *
       FROM webhook_portal_links

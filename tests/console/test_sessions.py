@@ -64,11 +64,17 @@ async def test_a_link_is_entered_once_even_by_two_browsers_at_the_same_time(
         found = await asyncio.gather(
             *(each.post("/console/enter", {"code": link}) for each in (first, second))
         )
-        again = await first.post("/console/enter", {"code": link})
+        opened, refused = (first, second) if found[0].status == 303 else (second, first)
+        again = await opened.post("/console/enter", {"code": link})
+        elsewhere = await refused.post("/console/enter", {"code": link})
+        other = await opened.post("/console/enter", {"code": "another"})
 
     assert sorted(each.status for each in found) == [303, 422]
-    assert again.status == 422
-    assert "has been used, has expired or was revoked" in again.shown
+    # It leads back to the session that it began, which it begins nowhere else.
+    assert (again.status, again.location) == (303, console.path("/webhooks"))
+    assert again.cookies == []
+    assert [elsewhere.status, other.status] == [422, 422]
+    assert "was used before, has expired or was revoked" in elsewhere.shown
 
 
 @pytest.mark.parametrize("end", ["expired", "revoked"])

@@ -2,7 +2,7 @@
 Requests that came by a link on another site, such as a mail's in a browser.
 
 Browsers send the session's cookie (SameSite=Strict) with none of them. The rule: a page of this
-site repeats the request before anybody is asked to sign in.
+site repeats the request before it asks people to sign in.
 """
 
 from aiohttp import web

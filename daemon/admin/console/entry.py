@@ -36,7 +36,10 @@ NEEDS_HTTPS = (
 )
 WRONG_TOKEN = "This is not the token of an operator."
 TOO_MANY_WRONG = "There were too many wrong tokens from your address. Try again in a minute."
-USED_LINK = "This link has been used, has expired or was revoked. Ask for a new one."
+USED_LINK = (
+    "This link was used before, has expired or was revoked. A link opens once: go on in the"
+    " browser in which it was opened, or ask for a new one."
+)
 
 
 class Entrance:
@@ -99,25 +102,23 @@ class Entrance:
 
     async def show_enter(self, request: web.Request) -> web.StreamResponse:
         """The form for a link's code, which a script fills and submits."""
-        refusal = self._refusal(request)
-        return self._renderer.entrance("enter.html", now=now(), error=refusal)
+        return self._enter_page(200, self._refusal(request))
 
     async def enter(self, request: web.Request) -> web.StreamResponse:
         """Begin the session of a portal link."""
         csrf.check_origin(request)
         form = await read_form(request)
-        error = self._refusal(request)
-        session = None
-        if error is None:
-            code = unquote(form.get("code", "").strip().rpartition("#")[2])
-            session = await self._sessions.enter(code)
-        if session is None:
-            status = 403 if error else 422
-            return self._renderer.entrance(
-                "enter.html", now=now(), status=status, error=error or USED_LINK
-            )
-        log.info("console.entered", tenant_id=str(session.tenant_id))
-        return self._begin(request, session, None)
+        if error := self._refusal(request):
+            return self._enter_page(403, error)
+        code = unquote(form.get("code", "").strip().rpartition("#")[2])
+        session = await self._sessions.enter(code)
+        if session is not None:
+            log.info("console.entered", tenant_id=str(session.tenant_id))
+            return self._begin(request, session, None)
+        present = await self._sessions.find(request)
+        if present is not None and await self._sessions.began_with(present, code):
+            return _redirect(self._start(present))
+        return self._enter_page(422, USED_LINK)
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session everywhere."""
@@ -156,6 +157,9 @@ class Entrance:
     def _refusal(self, request: web.Request) -> str | None:
         """Why this connection is not private enough to sign in; None if it is."""
         return None if is_https(request, self._proxies) or is_loopback(request) else NEEDS_HTTPS
+
+    def _enter_page(self, status: int, error: str | None) -> web.Response:
+        return self._renderer.entrance("enter.html", now=now(), status=status, error=error)
 
     def _sign_in_page(self, status: int, error: str | None, following: str) -> web.Response:
         return self._renderer.entrance(

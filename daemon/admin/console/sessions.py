@@ -142,6 +142,13 @@ class Sessions:
         )
         return self._begun(signed, link)
 
+    async def began_with(self, session: Session, code: str) -> bool:
+        """Whether the session is that of the portal link with this code."""
+        if session.link is None:
+            return False
+        async with self._database.connection() as db:
+            return await portal_links.has_code(db, session.link.id, sha256(code.encode()).digest())
+
     async def end(self, session: Session) -> None:
         """End a session everywhere."""
         async with self._database.transaction() as db:
