@@ -19,7 +19,7 @@ from daemon.store.database import Database
 
 log = structlog.get_logger()
 
-INTERVAL_SECONDS = 2.0  # changes are announced
+INTERVAL_SECONDS = 10.0  # changes are announced
 MOST_KNOWN = 1000
 
 

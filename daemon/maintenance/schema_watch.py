@@ -20,7 +20,8 @@ class SchemaWatch:
 
     def __init__(self, database: Database) -> None:
         self.wake = asyncio.Event()
-        self.version = migrations.known()[-1].name
+        self._known = migrations.known()  # read once: it is checked again and again
+        self.version = self._known[-1].name
         self.error: str | None = None
         self._database = database
 
@@ -37,7 +38,7 @@ class SchemaWatch:
     async def _verify(self) -> str | None:
         async with self._database.connection() as db:
             try:
-                await migrations.verify(db)
+                await migrations.verify(db, self._known)
             except SchemaError as error:
                 return str(error)
         return None
