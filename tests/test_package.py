@@ -39,6 +39,7 @@ def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Pat
     names = zipfile.ZipFile(wheel).namelist()
 
     assert "daemon/bundled/migrations/0001_webhooks.sql" in names
+    assert "daemon/bundled/sql/roles.sql" in names
     assert "daemon/bundled/config.example.toml" in names
     assert "daemon/notifications/email/templates/notice.html" in names
     assert "daemon/admin/templates/console/layout.html" in names
