@@ -13,7 +13,6 @@ TENANTS, WEBHOOKS = "tenants", "webhooks"
 EVENTS, DELIVERIES = "webhook_events", "webhook_deliveries"
 TABLES = (WEBHOOKS, EVENTS, DELIVERIES)
 
-TIME = "timestamp with time zone"
 SPECIFIED_STATUS_INDEX = "idx_webhook_deliveries_status"
 REPLACED_INDEXES = frozenset({*(each.name for each in INDEXES), SPECIFIED_STATUS_INDEX})
 
@@ -36,7 +35,8 @@ class Column:
 _ID = Column("uuid", not_null=True)
 _TEXT = Column("text")
 _JSON = Column("jsonb")
-_TIME = Column(TIME)
+_TIME = Column("timestamp with time zone")
+TIME = _TIME.type
 _NOW = Column(TIME, default="now()")
 
 COLUMNS = {
