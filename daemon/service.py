@@ -13,17 +13,19 @@ import structlog
 from aiohttp import web
 
 from daemon.admin.api.client_address import TrustedProxies
-from daemon.admin.server.readiness import Readiness
+from daemon.admin.server.awaiting_adoption import AwaitingAdoption, awaiting_app
+from daemon.admin.server.readiness import Reporting
 from daemon.admin.server.serve import serve
 from daemon.config import Config
 from daemon.config.policies import master_keys
 from daemon.core.errors import DatabaseUnavailableError, UsageError
+from daemon.maintenance.installation_guard import InstallationGuard
 from daemon.runtime import systemd
-from daemon.runtime.loop import run_loop, sleep_until_woken
+from daemon.runtime.loop import Heartbeats, Loop, run_loop, sleep_until_woken
 from daemon.store import migrations
 from daemon.store.database import Database
 from daemon.wiring.admin import admin_app
-from daemon.wiring.components import Components, build
+from daemon.wiring.components import Components, build, build_guard
 
 log = structlog.get_logger()
 
@@ -47,12 +49,19 @@ class Service:
         # What was done and refused is recorded while all requests wait, for a lock of a row maybe.
         self._audit_database = Database(database_url, size=AUDIT_CONNECTIONS)
         self._stop = asyncio.Event()
+        # Set by a stop too: the end of what `_live` does.
+        self._leave = asyncio.Event()
+        self._announced = False
+        self._guard: InstallationGuard | None = None
         self._components: Components | None = None
         self.port = 0
 
     def stop(self) -> None:
         """Ask for a stop in good order; returns at once."""
         self._stop.set()
+        self._leave.set()
+        if self._guard is not None:
+            self._guard.wake.set()
 
     @property
     def stopping(self) -> bool:
@@ -64,6 +73,7 @@ class Service:
         waiting = config.differences(self._config, ignoring="security.master_keys")
         if waiting:
             log.warning("service.restart_needed", settings=waiting)
+        self._config = self._config.model_copy(update={"security": config.security})
         if self._components is not None:
             self._components.vault.use(master_keys(config))
             self._components.resealer.keys_changed()
@@ -73,21 +83,36 @@ class Service:
         """
         Run until `stop`.
 
-        Raises DatabaseUnavailableError, SchemaError or UsageError when the daemon cannot start.
-        Once it has, nothing that happens outside makes it raise.
+        While the database belongs to another installation, this waits until it is adopted. Raises
+        DatabaseUnavailableError, SchemaError or UsageError when the daemon cannot start. Once it
+        has, nothing that happens outside makes it raise.
         """
         if not await self._open_database():
             return
         try:
-            components = self._components = build(self._config, self._database)
-            try:
-                await self._live(components, on_ready)
-            finally:
-                await _close(components)
+            guard = self._guard = build_guard(
+                self._config, self._database, on_change=self._leave.set
+            )
+            if guard is not None:
+                await guard.begin()
+            while not self._stop.is_set():
+                self._leave.clear()
+                if guard is not None and guard.reason is not None:
+                    await self._await_adoption(guard, on_ready)
+                else:
+                    await self._work(on_ready)
         finally:
             for each in (self._audit_database, self._api_database):
                 await each.close(within=CLOSE_WITHIN)
             await self._database.close(within=CLOSE_WITHIN)
+
+    async def _work(self, on_ready: Callable[[], None]) -> None:
+        components = self._components = build(self._config, self._database)
+        try:
+            await self._live(components, on_ready)
+        finally:
+            self._components = None
+            await _close(components)
 
     async def _open_database(self) -> bool:
         """Wait for a database that may still come up; False if a stop comes first."""
@@ -125,13 +150,13 @@ class Service:
                     run_loop(components.pipeline.results, stop=results_stop, heartbeats=heartbeats)
                 )
                 intake = [
-                    group.create_task(run_loop(loop, stop=self._stop, heartbeats=heartbeats))
-                    for loop in components.intake
+                    group.create_task(run_loop(loop, stop=self._leave, heartbeats=heartbeats))
+                    for loop in self._intake(components)
                 ]
                 watchdog = group.create_task(_feed_watchdog(components.readiness))
                 self._announce_start(components)
-                on_ready()
-                await self._stop.wait()
+                self._announce_ready(on_ready)
+                await self._leave.wait()
                 await self._stop_intake(components, intake)
                 await _store_last_results(components)
                 await components.pipeline.fanout.release_all()
@@ -143,6 +168,30 @@ class Service:
         finally:
             await runner.cleanup()
         log.info("service.stopped")
+
+    async def _await_adoption(self, guard: InstallationGuard, on_ready: Callable[[], None]) -> None:
+        """Serve health alone, and touch nothing, until the database is ours or a stop comes."""
+        awaiting = AwaitingAdoption(lambda: guard.reason or "")
+        runner = await self._serve_app(awaiting_app(awaiting))
+        watchdog = asyncio.create_task(_feed_watchdog(awaiting))
+        log.error("installation.foreign", reason=guard.reason, port=self.port)
+        systemd.notify("READY=1", f"STATUS={guard.reason}")
+        self._announce_ready(on_ready)
+        try:
+            await run_loop(guard, stop=self._leave, heartbeats=Heartbeats())
+        finally:
+            watchdog.cancel()
+            await runner.cleanup()
+        if guard.reason is None:
+            log.warning("installation.adopted", name=guard.own_name)
+
+    def _announce_ready(self, on_ready: Callable[[], None]) -> None:
+        if not self._announced:
+            self._announced = True
+            on_ready()
+
+    def _intake(self, components: Components) -> tuple[Loop, ...]:
+        return components.intake if self._guard is None else (*components.intake, self._guard)
 
     def _announce_start(self, components: Components) -> None:
         log.info(
@@ -157,10 +206,11 @@ class Service:
         """Take on no more work, and let the attempts in flight finish."""
         dispatcher = components.pipeline.dispatcher
         log.info("service.stopping", in_flight=dispatcher.in_flight)
-        systemd.notify("STOPPING=1")
+        if self._stop.is_set():
+            systemd.notify("STOPPING=1")
         components.readiness.stopping = True
         dispatcher.close()
-        for loop in components.intake:
+        for loop in self._intake(components):
             loop.wake.set()
         # A run takes a few milliseconds, unless the database hangs.
         _, stuck = await asyncio.wait(intake, timeout=LAST_RUN_SECONDS)
@@ -170,10 +220,14 @@ class Service:
         await dispatcher.drain(within=self._config.delivery.drain)
 
     async def _serve(self, components: Components) -> web.AppRunner:
-        admin = self._config.admin
-        app = admin_app(
-            self._config, self._api_database, components, audit_database=self._audit_database
+        return await self._serve_app(
+            admin_app(
+                self._config, self._api_database, components, audit_database=self._audit_database
+            )
         )
+
+    async def _serve_app(self, app: web.Application) -> web.AppRunner:
+        admin = self._config.admin
         try:
             runner, self.port = await serve(
                 app, host=admin.host, port=admin.port, proxies=TrustedProxies(admin.trusted_proxies)
@@ -204,7 +258,7 @@ async def _close(components: Components) -> None:
     components.offload.close()
 
 
-async def _feed_watchdog(readiness: Readiness) -> None:
+async def _feed_watchdog(readiness: Reporting) -> None:
     """Tell systemd that the daemon is alive, for as long as its loops run."""
     interval = systemd.watchdog_interval()
     if interval is None:

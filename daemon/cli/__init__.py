@@ -49,6 +49,7 @@ def _print_error(message: str) -> None:
 def _register() -> None:
     """Import the commands, which register themselves; each imports heavy modules when it runs."""
     from daemon.cli import (  # noqa: F401
+        adopt,
         check,
         explain,
         forget,

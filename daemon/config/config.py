@@ -11,6 +11,7 @@ from daemon.config.sections import (
     Database,
     Delivery,
     Egress,
+    Installation,
     Limits,
     Log,
     Notifications,
@@ -24,6 +25,7 @@ class Config(Section):
     """All settings. `Config()` holds the defaults; `load` reads the operator's."""
 
     database: Database = Database()
+    installation: Installation = Installation()
     delivery: Delivery = Delivery()
     egress: Egress = Egress()
     limits: Limits = Limits()

@@ -36,6 +36,7 @@ from daemon.config.validators import (
     at_least_one_port,
     host_header,
     host_or_address,
+    installation_name,
     one_or_many,
     printable_secret,
     schedule_names,
@@ -65,6 +66,13 @@ class Database(Section):
         if self.url is None:
             return "the embedded PostgreSQL"
         return database_name(self.url.get_secret_value())
+
+
+class Installation(Section):
+    """Which installation this is."""
+
+    name: Annotated[str, AfterValidator(installation_name)] | None = None
+    """The name of this installation; nothing is sent from a database with another. None: any."""
 
 
 class Delivery(Section):

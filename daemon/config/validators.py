@@ -106,6 +106,15 @@ def host_header(text: str) -> str:
     return text
 
 
+def installation_name(text: str) -> str:
+    """Accept the name of an installation. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}", text):
+        raise ValueError(
+            "must be 1 to 100 letters, digits, spaces and . _ -, and begin with a letter or digit"
+        )
+    return text
+
+
 def mail_address(text: str) -> str:
     """Accept an address with or without a display name. Raises ValueError."""
     try:

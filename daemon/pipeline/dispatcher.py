@@ -36,6 +36,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.store import claims, pacing
 from daemon.store.claims import LaneClaims
 from daemon.store.database import Database
+from daemon.store.event_inbox import Leasing
 
 log = structlog.get_logger()
 
@@ -53,7 +54,8 @@ class Dispatcher:
     """
     The loop from a lane's turn to an attempt's result.
 
-    `alert_after` is how long a delivery may be postponed before that is logged as an error.
+    `leasing` is that of events: claims are leased alike. `alert_after` is how long a delivery may
+    be postponed before that is logged as an error.
     """
 
     name = "dispatcher"
@@ -67,8 +69,7 @@ class Dispatcher:
         attempts: AttemptMaker,
         first_attempts: FirstAttempts,
         results: ResultWriter,
-        lease: timedelta,
-        most_bytes: int,
+        leasing: Leasing,
         metrics: Metrics,
         alert_after: timedelta = timedelta(days=1),
     ) -> None:
@@ -79,10 +80,9 @@ class Dispatcher:
         self._attempts = attempts
         self._first_attempts = first_attempts
         self._results = results
-        self._lease = lease
         self._metrics = metrics
-        self._most_bytes = most_bytes
-        self._data = ClaimData(database, most_bytes=most_bytes)
+        self._leasing = leasing
+        self._data = ClaimData(database, most_bytes=leasing.most_bytes)
         self._postponements = Postponements(alert_after=alert_after)
         metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -198,7 +198,10 @@ class Dispatcher:
             # Need not be durable: a lease that a crash undoes is a lease that lapsed early.
             async with self._database.connection() as db:
                 claimed = await claims.claim(
-                    db, turns, lease=self._lease, most_bytes=self._most_bytes
+                    *(db, turns),
+                    lease=self._leasing.lease,
+                    most_bytes=self._leasing.most_bytes,
+                    installation=self._leasing.installation,
                 )
         except STATEMENT_FAILURES:
             raise

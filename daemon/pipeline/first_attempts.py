@@ -101,7 +101,11 @@ class FirstAttempts:
         if not ids:
             return list(matched)
         async with self._database.connection() as db:
-            ready = await endpoints.find_ready(db, list(ids), within=self._leasing.lease)
+            ready = await endpoints.find_ready(
+                *(db, list(ids)),
+                within=self._leasing.lease,
+                installation=self._leasing.installation,
+            )
         before = len(self._queue)
         rest = [each for each in matched if not self._begin(each, ready)]
         self._learn(matched, queued=len(self._queue) - before)

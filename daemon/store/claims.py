@@ -24,7 +24,7 @@ from daemon.core.scheduling.leases import lease_of
 from daemon.store import pacing
 from daemon.store.columns import columns
 from daemon.store.delivery_options import delivery_options, options, row_lease
-from daemon.store.holds import not_held
+from daemon.store.holds import may_be_sent
 from daemon.store.lanes import Upcoming, seconds_until
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.retries import MAX_REQUESTED
@@ -83,7 +83,7 @@ LEASE_DUE = f"""
                paced.known, paced.mine, paced.next_at, paced.continues
           FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
                AS turn (webhook_id, max_claims, since)
-          JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active AND {not_held("w")}
+          JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active AND {may_be_sent("w", "$8")}
           -- Only rows of failing endpoints are locked. Of two daemons one skips the row, or finds
           -- `next_probe_at` moved.
           LEFT JOIN LATERAL (
@@ -224,18 +224,25 @@ LEASE_DUE = f"""
 
 
 async def claim(
-    db: Connection, turns: Sequence[LaneTurn], *, lease: timedelta, most_bytes: int
+    db: Connection,
+    turns: Sequence[LaneTurn],
+    *,
+    lease: timedelta,
+    most_bytes: int,
+    installation: str | None = None,
 ) -> dict[WebhookId, LaneClaims]:
     """
     Lease the due attempts of these turns; webhooks that are paused, held or gone are missing.
 
     Each claim has its webhook's present URL and secrets: a change takes effect with the next claim.
     Data are measured up to `most_bytes`, if that is quick, and fetched if they are small. `lease`
-    is that of attempts with the usual timeout; one that may take longer is leased for longer.
+    is that of attempts with the usual timeout; one that may take longer is leased for longer. In a
+    database of another `installation` there is nothing to claim.
     """
     turn_columns = columns([(turn.webhook_id, turn.limit, turn.since) for turn in turns])
     rows = await db.fetch(
-        LEASE_DUE, *turn_columns, lease, FETCHED_AT_ONCE, most_bytes, BLOCKED_PROBE_SECONDS
+        LEASE_DUE,
+        *(*turn_columns, lease, FETCHED_AT_ONCE, most_bytes, BLOCKED_PROBE_SECONDS, installation),
     )
     lanes = {WebhookId(row["webhook_id"]): _lane(row, lease) for row in rows if row["id"] is None}
     for row in rows:

@@ -9,7 +9,7 @@ from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.value import value
 from daemon.core.policy.delivery_options import attempt_options
 from daemon.store.delivery_options import delivery_options, options, row_lease
-from daemon.store.holds import not_held
+from daemon.store.holds import may_be_sent
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import url_and_credentials
@@ -23,7 +23,8 @@ FIND_READY = f"""
            CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
                AS previous_secret_key
       FROM webhooks AS w
-     WHERE w.id = ANY ($1::uuid[]) AND w.is_active AND NOT w.is_failing AND {not_held("w")}
+     WHERE w.id = ANY ($1::uuid[]) AND w.is_active AND NOT w.is_failing
+       AND {may_be_sent("w", "$3")}
        AND coalesce(octet_length(w.client_certificate), 0)
            + coalesce(octet_length(w.client_key), 0) <= {MOST_CERTIFICATE_BYTES}
        AND w.max_per_second IS NULL AND w.max_in_flight IS NULL
@@ -41,14 +42,18 @@ class Endpoint:
 
 
 async def find_ready(
-    db: Connection, ids: Sequence[WebhookId], *, within: timedelta
+    db: Connection,
+    ids: Sequence[WebhookId],
+    *,
+    within: timedelta,
+    installation: str | None = None,
 ) -> dict[WebhookId, Endpoint]:
     """
     Return those that are active, not held, not failing, and have no large certificate.
 
     Attempts of failing ones are spaced out, and so are those of webhooks with a limit: it is kept
     with claims. Attempts that need a longer lease than `within`, that of their event, have one of
-    their own.
+    their own. In a database of another `installation` none is ready.
     """
     return {
         WebhookId(row["id"]): Endpoint(
@@ -56,5 +61,5 @@ async def find_ready(
             stored_secrets(WebhookId(row["id"]), row),
             attempt_options(delivery_options(row["options"])),
         )
-        for row in await db.fetch(FIND_READY, ids, within)
+        for row in await db.fetch(FIND_READY, ids, within, installation)
     }

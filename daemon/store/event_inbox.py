@@ -227,12 +227,15 @@ class Leasing:
     """
     How events are leased: for how long, by which daemon, measured up to `most_bytes`.
 
+    Nothing is sent from a database of another `installation`; None is any.
+
     An event that takes long is leased for `long_lease`: a dead daemon's is freed at once anyhow.
     """
 
     lease: timedelta
     daemon_key: int
     most_bytes: int
+    installation: str | None = None
 
     @property
     def long_lease(self) -> timedelta:

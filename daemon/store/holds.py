@@ -12,6 +12,7 @@ from uuid import UUID
 from daemon.core.model.holds import Hold
 from daemon.core.model.ids import TenantId
 from daemon.store import tenants
+from daemon.store.installation import belongs_to
 from daemon.store.session import Connection
 
 EVERYTHING = UUID(int=0)
@@ -23,6 +24,11 @@ def not_held(webhook: str) -> str:
                 SELECT FROM webhook_holds AS hold
                  WHERE hold.tenant_id = ANY (
                        ARRAY[{webhook}.tenant_id, '{EVERYTHING}'::uuid]))"""
+
+
+def may_be_sent(webhook: str, installation: str) -> str:
+    """SQL: nothing holds this row of `webhooks`, and the database is that of the parameter."""
+    return f"{not_held(webhook)} AND {belongs_to(installation)}"
 
 
 async def may_be_held(db: Connection, tenant_id: TenantId | None) -> bool:

@@ -1,5 +1,6 @@
 """Builds the parts of a running daemon."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.admin.server.readiness import Readiness
@@ -12,6 +13,7 @@ from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
 from daemon.maintenance.history_partitions import HistoryPartitions
 from daemon.maintenance.hold_watch import HoldWatch
+from daemon.maintenance.installation_guard import InstallationGuard
 from daemon.maintenance.resealing import Resealer
 from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
@@ -102,3 +104,15 @@ def _hold_watch(database: Database, pipeline: Pipeline, metrics: Metrics) -> Hol
         on_release=pipeline.lane_sync.begin_again,
         wake=pipeline.listener.holds_changed,
     )
+
+
+def build_guard(
+    config: Config, database: Database, *, on_change: Callable[[], None]
+) -> InstallationGuard | None:
+    """
+    Build the guard against a database of another installation; None without a name.
+
+    It outlives the other parts: these are built once the database is ours.
+    """
+    name = config.installation.name
+    return None if name is None else InstallationGuard(database, name, on_change=on_change)

@@ -78,8 +78,7 @@ def build_pipeline(
         attempts=attempts,
         first_attempts=first_attempts,
         results=results,
-        lease=leasing.lease,
-        most_bytes=leasing.most_bytes,
+        leasing=leasing,
         metrics=metrics,
         alert_after=max(config.delivery.retry_schedule, default=ALERT_WITHOUT_RETRIES),
     )
@@ -110,6 +109,7 @@ def _leasing(config: Config) -> Leasing:
         lease=lease_of(delivery.timeout),
         daemon_key=secrets.randbits(63),
         most_bytes=delivery.max_body_bytes * PRINTED_PER_BODY,
+        installation=config.installation.name,
     )
 
 

@@ -80,8 +80,7 @@ class Running:
             attempts=attempts,
             first_attempts=first_attempts,
             results=self.results,
-            lease=LEASE,
-            most_bytes=8 * 1024 * 1024,
+            leasing=leasing,
             metrics=metrics,
         )
 

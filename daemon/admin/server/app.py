@@ -8,7 +8,7 @@ from daemon.admin.server import (
     health_routes,
     middlewares,
 )
-from daemon.admin.server.readiness import Readiness
+from daemon.admin.server.readiness import Reporting
 from daemon.runtime.metrics import Metrics
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -22,7 +22,7 @@ RESPONSE_HEADERS = {
 }
 
 
-def make_app(*, readiness: Readiness, metrics: Metrics) -> web.Application:
+def make_app(*, readiness: Reporting, metrics: Metrics) -> web.Application:
     """Make an application that serves health, readiness and metrics."""
     app = web.Application(
         middlewares=[

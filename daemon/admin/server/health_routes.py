@@ -5,7 +5,7 @@ import time
 import orjson
 from aiohttp import web
 
-from daemon.admin.server.readiness import Readiness
+from daemon.admin.server.readiness import Reporting
 from daemon.runtime.metrics import Metrics
 
 # They reveal nothing private, so that they need neither a token nor an allowed Host.
@@ -34,7 +34,7 @@ class MetricsPage:
         return self._page
 
 
-def add_routes(app: web.Application, *, readiness: Readiness, metrics: Metrics) -> None:
+def add_routes(app: web.Application, *, readiness: Reporting, metrics: Metrics) -> None:
     """Serve the three endpoints on `app`."""
 
     async def healthz(_: web.Request) -> web.Response:

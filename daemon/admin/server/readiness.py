@@ -8,6 +8,7 @@ answer comes at once even while the database hangs.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from daemon.core.wire.timestamps import rfc3339
 from daemon.maintenance.hold_watch import HoldWatch
@@ -66,6 +67,15 @@ class Report:
     loops: dict[str, LoopHealth]
     lag: Lag
     schema_error: str | None
+
+
+class Reporting(Protocol):
+    """What health is read from; `alive` is for the watchdog."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def report(self) -> Report: ...
 
 
 class Readiness:

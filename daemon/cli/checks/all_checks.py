@@ -13,6 +13,7 @@ from daemon.cli.checks.application_rows import check_application_rows
 from daemon.cli.checks.configuration import check_configuration
 from daemon.cli.checks.database import (
     check_notifications,
+    check_owner,
     check_partitions,
     check_permissions,
     check_schema,
@@ -73,7 +74,8 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
 
 
 async def check_stored(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
-    """Check the partitions, the queue of notifications, and the rows."""
+    """Check the installation, the partitions, the queue of notifications, and the rows."""
+    yield await check_owner(db, loaded)
     async for finding in check_partitions(db, loaded):
         yield finding
     async for finding in check_notifications(db):

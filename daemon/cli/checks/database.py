@@ -6,9 +6,11 @@ from daemon.cli.checks.finding import Finding, error, ok, warning
 from daemon.config import Config
 from daemon.core.errors import SchemaError
 from daemon.core.model.webhook_inspection import MissingPrivilege
+from daemon.maintenance.installation_guard import foreign_sentence
 from daemon.store import (
     function_rights,
     history_partitions,
+    installation,
     migrations,
     notification_queue,
     partitioning,
@@ -52,6 +54,22 @@ async def _layout(db: Connection) -> str:
             return f"; webhook_deliveries_legacy is empty and stays: {'; '.join(obstacles)}"
         case _:
             return ""
+
+
+async def check_owner(db: Connection, loaded: Config) -> Finding:
+    """Whether the database belongs to this installation."""
+    own_name = loaded.installation.name
+    if own_name is None:
+        return ok(
+            "installation",
+            "installation.name is not set: a copy of this database would be sent from, too",
+        )
+    found = await installation.name_of(db)
+    if found is None:
+        return ok("installation", f'the first daemon makes the database that of "{own_name}"')
+    if found != own_name:
+        return error("installation", foreign_sentence(own_name, found))
+    return ok("installation", f'the database belongs to "{own_name}"')
 
 
 async def check_partitions(db: Connection, loaded: Config) -> AsyncIterator[Finding]:

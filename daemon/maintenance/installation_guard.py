@@ -1,0 +1,59 @@
+"""
+Compares the name of this installation with the one that the database has.
+
+The rule: a database without a name gets that of the first daemon that starts. No running daemon
+writes one: while a dump is being restored, the name may be missing for a moment.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from daemon.store import installation
+from daemon.store.database import Database
+
+INTERVAL_SECONDS = 2.0
+
+
+def foreign_sentence(own_name: str, found: str | None) -> str:
+    """That the database belongs to another installation, and what to do."""
+    owner = "no installation" if found is None else f'the installation "{found}"'
+    return (
+        f'the database belongs to {owner}, and installation.name is "{own_name}": nothing is sent'
+        " until `webhookd adopt`"
+    )
+
+
+class InstallationGuard:
+    """
+    The loop, which runs as well while the daemon does nothing else.
+
+    `reason` is the sentence that says what is wrong, None if the database is that of `own_name`; it
+    calls `on_change` when that has changed.
+    """
+
+    name = "installation_guard"
+
+    def __init__(self, database: Database, own_name: str, *, on_change: Callable[[], None]) -> None:
+        self.wake = asyncio.Event()
+        self.own_name = own_name
+        self.reason: str | None = None
+        self._database = database
+        self._on_change = on_change
+
+    async def begin(self) -> None:
+        """Make the database ours, if it is nobody's. Raises DatabaseUnavailableError."""
+        async with self._database.connection() as db:
+            found = await installation.take(db, self.own_name)
+        self.reason = self._reason(found)
+
+    async def run_once(self) -> float:
+        async with self._database.connection() as db:
+            found = await installation.name_of(db)
+        before, self.reason = self.reason, self._reason(found)
+        if self.reason == before:
+            return INTERVAL_SECONDS
+        self._on_change()
+        return 0.0
+
+    def _reason(self, found: str | None) -> str | None:
+        return None if found == self.own_name else foreign_sentence(self.own_name, found)
