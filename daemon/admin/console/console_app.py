@@ -22,6 +22,7 @@ from daemon.admin.console.pages.deep_links import DeepLinks
 from daemon.admin.console.pages.delivery import DeliveryPages
 from daemon.admin.console.pages.event_types import EventTypePages
 from daemon.admin.console.pages.events import EventPages
+from daemon.admin.console.pages.holds import HoldPages
 from daemon.admin.console.pages.receive import ReceivePages
 from daemon.admin.console.pages.replays import ReplayPages
 from daemon.admin.console.pages.retry_failed import RetryFailedPages
@@ -50,7 +51,7 @@ PAGES = (
     *(ReplayPages(), WebhookReplayPages(), RetryFailedPages()),
     *(DeepLinks(), TenantPages(), SharingPages(), AuditPages(), SystemPages()),
     *(DeliveryPages(), EventTypePages(), UndeliveredPages(), WebhookTests()),
-    *(WebhookSecrets(), WebhookSettingsPages(), ReceivePages()),
+    *(WebhookSecrets(), WebhookSettingsPages(), ReceivePages(), HoldPages()),
 )
 
 

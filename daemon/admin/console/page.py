@@ -13,6 +13,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from daemon.admin import schemas
 from daemon.admin.api.audit import OnWrite
 from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.api.request import NIL
@@ -35,7 +36,7 @@ class PageRequest:
 
     `root` is the path of the console in URLs, and `tenant_id` the tenant in the path; None on
     pages of operators. `form` has the fields of a POST, each once. `on_write` is called in the
-    transaction of each change.
+    transaction of each change. `held` is what is held, as far as the viewer sees it.
     """
 
     http: web.Request
@@ -48,6 +49,7 @@ class PageRequest:
     now: datetime
     form_tokens: "FormTokens"
     on_write: OnWrite | None = None
+    held: schemas.Holds | None = None
 
     @property
     def base(self) -> str:

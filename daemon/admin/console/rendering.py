@@ -59,6 +59,7 @@ class Renderer:
             path=request.http.path,
             csrf=csrf.token_of(request.session.cookie),
             may_change=request.session.may_change,
+            held=request.held,
             **values,
         )
 

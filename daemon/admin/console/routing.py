@@ -5,6 +5,7 @@ The rule: a POST is performed only from a form of this session and this origin.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
 
@@ -67,6 +68,8 @@ class Console:
             try:
                 _check(declared, page_request)
                 page_request = page_request.at(tenant_in_path(request, session))
+                if declared.document:
+                    page_request = await _with_holds(page_request)
                 if declared.once and not (declared.edits and EDIT in page_request.form):
                     return await self._form_tokens.answer(page_request, partial(_answer, handler))
             except Problem as problem:
@@ -92,6 +95,13 @@ class Console:
         if request.method == "GET":
             path += f"?next={quote(below)}"
         return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
+
+
+async def _with_holds(request: PageRequest) -> PageRequest:
+    """The request with what is held: each page says it."""
+    if request.tenant_id is None and not request.session.is_operator:
+        return request
+    return replace(request, held=await request.api("retrieveHolds"))
 
 
 async def _answer(handler: PageHandler, request: PageRequest) -> web.StreamResponse:

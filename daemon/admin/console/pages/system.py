@@ -8,6 +8,8 @@ from daemon.admin.console.page import PageRequest, page
 LOOPS = {
     "application_rows": "looks for rows of the application that cannot be used",
     "dispatcher": "sends what is due",
+    "hold_watch": "looks what is held",
+    "installation_guard": "looks to whom the database belongs",
     "fanout": "finds the webhooks of new events",
     "first_attempts": "begins first attempts",
     "history_partitions": "makes and drops partitions",
