@@ -5,9 +5,10 @@
 --     webhookd_application  granted to the application's own role, which inserts events and webhooks
 --     webhookd_support      reads webhooks and deliveries, and no secret
 --
--- Paste it, or `psql -f roles.sql`, as a superuser or the owner of the database: before the first
--- `webhookd migrate`, for the roles, and after each one, for the privileges on what it has created. It
--- may be run any number of times. Passwords are yours to set: \password webhookd_owner
+-- Paste it, or `psql -f roles.sql`, as a superuser, or as a role that may create roles and is a member of
+-- those to which the tables belong: before the first `webhookd migrate`, for the roles, and after each
+-- one, for the privileges on what it has created. It may be run any number of times. Passwords are yours
+-- to set: \password webhookd_owner
 
 BEGIN;
 
@@ -33,7 +34,8 @@ BEGIN
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO webhookd_owner', current_schema());
     EXECUTE format('GRANT USAGE ON SCHEMA %I'
                    ' TO webhookd_daemon, webhookd_application, webhookd_support', current_schema());
-    -- `webhooks` refers to the application's table, if there is one.
+    -- `webhooks` refers to the application's table, if there is one. To show the names of tenants to
+    -- operators: GRANT SELECT ON tenants TO webhookd_daemon.
     IF to_regclass('tenants') IS NOT NULL THEN
         GRANT REFERENCES ON tenants TO webhookd_owner;
         GRANT SELECT (id) ON tenants TO webhookd_daemon, webhookd_support;

@@ -22,7 +22,7 @@ from daemon.store import (
     prebuilt_indexes,
     schema_trust,
 )
-from daemon.store.adoption_plan import TablePlan, megabytes
+from daemon.store.adoption_plan import TablePlan, counted, megabytes
 from daemon.store.adoption_rows import Settled
 from daemon.store.adoption_tables import (
     DELIVERIES,
@@ -31,6 +31,7 @@ from daemon.store.adoption_tables import (
     STAND_INS,
     TABLES,
     TENANTS,
+    foreign_key_name,
 )
 from daemon.store.connection import connected
 from daemon.store.errors import describe
@@ -66,7 +67,7 @@ class Adoption:
     def lines(self, options: Options) -> Iterator[str]:
         """What will change, in plain words."""
         for plan in self.plans:
-            yield f"adopts {plan.name}: {plan.counts.rows} rows, {megabytes(plan.table.bytes)}"
+            yield f"adopts {plan.name}: {counted(plan.counts.rows)}, {megabytes(plan.table.bytes)}"
             for sentence in plan.sentences():
                 yield f"  {sentence}"
         if any(plan.counts.pending for plan in self.plans):
@@ -193,7 +194,8 @@ async def _take_over(
     for plan in plans:
         await _validate(connection, plan.name)
         await _build_indexes(connection, plan.name)
-        say(f"adopted {plan.name}: {plan.counts.rows} rows")
+        await connection.execute(f"ANALYZE {plan.name}")  # what was known of its times is gone
+        say(f"adopted {plan.name}: {counted(plan.counts.rows)}")
     settled += await _apply_first(connection, names, options)
     events = sum(plan.counts.rows for plan in plans if plan.name == EVENTS)
     say(f"history, not sent: {events} events, {settled.failed} deliveries that were pending")
@@ -238,7 +240,7 @@ UNFINISHED = r"""
       FROM pg_catalog.pg_constraint AS k
       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
      WHERE k.conrelid = to_regclass($1::text)::oid
-       AND (k.contype = 'f'::"char" AND NOT k.convalidated
+       AND (k.conname::text = $2::text AND NOT k.convalidated
             OR k.contype = 'c'::"char" AND k.conname::text LIKE 'webhookd\_%\_set'::text)
 """
 
@@ -246,7 +248,7 @@ UNFINISHED = r"""
 async def _validate(connection: Connection, table: str) -> None:
     """Check the constraints that were added, without a lock that keeps anyone from writing."""
     alter = f"ALTER TABLE {table}"
-    for row in await connection.fetch(UNFINISHED, table):
+    for row in await connection.fetch(UNFINISHED, table, foreign_key_name(table)):
         await connection.execute(f"{alter} VALIDATE CONSTRAINT {row['name']}")
         if row["kind"] == "c":
             finish = (

@@ -16,10 +16,12 @@ from daemon.store.adoption_tables import (
     EVENTS,
     FIRST_ADDED,
     FOREIGN_KEYS,
+    LATER_ADDED,
     REPLACED_INDEXES,
     SPECIFIED_STATUS_INDEX,
     STORAGE,
     WEBHOOKS,
+    foreign_key_name,
 )
 
 # In these, PostgreSQL changes the type of a time without writing a row (since version 12).
@@ -104,7 +106,7 @@ class TablePlan:
         if self.name not in FOREIGN_KEYS:
             return None
         column, other, action = FOREIGN_KEYS[self.name]
-        name = f"{self.name}_{column}_fkey"
+        name = str(foreign_key_name(self.name))
         found = [
             key
             for key in self.table.keys
@@ -178,6 +180,12 @@ class TablePlan:
         }
 
     @property
+    def added(self) -> list[str]:
+        """The columns that migrations add."""
+        every = FIRST_ADDED[self.name].keys() | LATER_ADDED[self.name]
+        return sorted(every - self.table.columns.keys())
+
+    @property
     def loosened(self) -> list[str]:
         """Columns in which the daemon must be able to write no value."""
         return [
@@ -194,6 +202,7 @@ class TablePlan:
                 f"{', '.join(self.times)}: TIMESTAMP becomes TIMESTAMPTZ, read in"
                 f" {self.time_zone}; {how}"
             )
+        yield f"new columns: {', '.join(self.added)}"
         if self.defaults:
             yield "defaults: " + ", ".join(f"{n} = {d}" for n, d in self.defaults.items())
         for name in self.constrained:
@@ -210,20 +219,21 @@ class TablePlan:
             yield f"dropped or built anew, concurrently: {', '.join(i.name for i in self.dropped)}"
         yield self._history()
         if self.counts.expired:
+            setting = f"retention.{self.name.removeprefix('webhook_')}"
             yield (
-                f"{self.counts.expired} rows are older than the configuration's"
-                f" retention.{self.name.removeprefix('webhook_')}: daemons will delete them"
+                f"{setting} of the configuration: daemons will delete"
+                f" {counted(self.counts.expired)} that are older"
             )
         yield self._locks()
 
     def _history(self) -> str:
         match self.name:
             case name if name == EVENTS:
-                return f"history: none of these {self.counts.rows} events is sent"
+                return "history: none of these events is sent"
             case name if name == DELIVERIES:
-                return f"history: {self.counts.pending} of them are pending"
+                return f"history; pending: {self.counts.pending}"
             case _:
-                return "each webhook stays as it is"
+                return "those that are active get the events that are inserted from then on"
 
     def _locks(self) -> str:
         if not self.locks_for:
@@ -237,4 +247,9 @@ class TablePlan:
 
 def megabytes(size: int) -> str:
     """A size for people."""
-    return f"{size / 1024**2:.1f} MB"
+    return f"{size / 1024**2:.1f} MB" if size >= 1024**2 else f"{size // 1024} kB"
+
+
+def counted(rows: int) -> str:
+    """So many rows, for people."""
+    return "1 row" if rows == 1 else f"{rows} rows"

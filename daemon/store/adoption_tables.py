@@ -134,6 +134,12 @@ FOREIGN_KEYS = {
     DELIVERIES: ("webhook_id", WEBHOOKS, " ON DELETE CASCADE"),
 }
 
+
+def foreign_key_name(table: str) -> str | None:
+    """The name of the foreign key that this table gets."""
+    return f"{table}_{FOREIGN_KEYS[table][0]}_fkey" if table in FOREIGN_KEYS else None
+
+
 # In place of the indexes on times, which are dropped when their columns change and built again.
 STAND_INS = {
     WEBHOOKS: {},
