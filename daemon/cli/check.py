@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
 from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from daemon.cli.checks.finding import Finding, Status
     from daemon.cli.support.console import Screen
 
+    Checks = Callable[[], AsyncIterator[Finding]]
+
 
 @app.command()
 def check(
@@ -24,26 +28,31 @@ def check(
     ] = None,
     json: JsonOption = False,
     strict: Annotated[bool, switch("--strict", "Exit with 1 for warnings, too.")] = False,
+    only_configuration: Annotated[
+        bool, switch("--only-configuration", "Read the configuration, and connect to nothing.")
+    ] = False,
 ) -> None:
     """
     Check the configuration, database, schema, permissions, and every webhook.
 
     Exits with 1 if a check fails (✗). A warning (!), such as for a webhook that cannot be delivered
-    to, does not count as a failure unless --strict is given.
+    to, does not count as a failure unless --strict is given. Mistakes in the configuration exit
+    with 2.
     """
+    from daemon.cli.checks.all_checks import check_installation
     from daemon.cli.checks.finding import Status
 
     failing = {Status.ERROR, Status.WARNING} if strict else {Status.ERROR}
-    is_wrong = asyncio.run(_check_as_json(config, failing) if json else _check(config, failing))
+    checks = partial(check_installation, config, only_configuration=only_configuration)
+    is_wrong = asyncio.run(_check_as_json(checks, failing) if json else _check(checks, failing))
     raise typer.Exit(int(is_wrong))
 
 
-async def _check(config: Path | None, failing: "AbstractSet[Status]") -> bool:
-    from daemon.cli.checks.all_checks import check_installation
+async def _check(checks: "Checks", failing: "AbstractSet[Status]") -> bool:
     from daemon.cli.support.console import Screen
 
     screen, is_wrong = Screen(), False
-    async for finding in check_installation(config):
+    async for finding in checks():
         is_wrong |= finding.status in failing
         _show(screen, finding)
     screen.show()
@@ -51,10 +60,8 @@ async def _check(config: Path | None, failing: "AbstractSet[Status]") -> bool:
     return is_wrong
 
 
-async def _check_as_json(config: Path | None, failing: "AbstractSet[Status]") -> bool:
-    from daemon.cli.checks.all_checks import check_installation
-
-    findings = [finding async for finding in check_installation(config)]
+async def _check_as_json(checks: "Checks", failing: "AbstractSet[Status]") -> bool:
+    findings = [finding async for finding in checks()]
     is_wrong = any(finding.status in failing for finding in findings)
     report = {"ok": not is_wrong, "checks": [finding.as_json() for finding in findings]}
     print(json.dumps(report, indent=2))

@@ -35,15 +35,19 @@ from daemon.store.connection import connected
 from daemon.store.session import Connection
 
 
-async def check_installation(path: Path | None) -> AsyncIterator[Finding]:
+async def check_installation(
+    path: Path | None, *, only_configuration: bool = False
+) -> AsyncIterator[Finding]:
     """
-    Run every check, until one fails that later ones need.
+    Run every check, until one fails that later ones need; or only read the configuration.
 
     Raises ConfigError; UsageError if there is no database.
     """
     loaded = config.load(path)
     logs.configure(loaded.log.format, "error")
     yield check_configuration(path)
+    if only_configuration:
+        return
     async for finding in check_mail(loaded):
         yield finding
     try:
