@@ -13,7 +13,8 @@ from daemon.store.session import Connection
 def belongs_to(name: str) -> str:
     """SQL: whether the database belongs to the installation of this parameter; NULL: to any."""
     return f"""({name}::text IS NULL OR EXISTS (
-                SELECT FROM webhook_installation AS owner WHERE owner.name = {name}::text))"""
+                SELECT FROM webhook_installation AS owner
+                 WHERE owner.is_only AND owner.name = {name}::text))"""
 
 
 NAME = "SELECT name FROM webhook_installation"

@@ -42,7 +42,9 @@ async def test_an_installation_without_mistakes_passes_every_check(
 
     assert (code, messages["error"]) == (0, [])
     subjects = [line.split(":")[0] for line in messages["ok"]]
-    assert subjects == ["configuration", "database", "schema", "permissions", "webhooks"]
+    assert subjects == [
+        *("configuration", "database", "schema", "permissions", "installation", "webhooks")
+    ]
     assert "config.toml" in messages["ok"][0]
     assert shown.code == 0
     assert shown.out.startswith("✓ configuration  config.toml\n")

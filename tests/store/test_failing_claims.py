@@ -280,13 +280,13 @@ async def test_the_claim_reads_by_the_indexes_made_for_it_if_the_tables_were_emp
     await app.db.execute(f"{PLANNING}; ANALYZE webhook_deliveries; ANALYZE webhooks")
 
     await app.db.execute(
-        "PREPARE lease (uuid[], int[], timestamptz[], interval, bigint, bigint, float8)"
+        "PREPARE lease (uuid[], int[], timestamptz[], interval, bigint, bigint, float8, text)"
         f" AS {LEASE_DUE}; SET plan_cache_mode = force_generic_plan"
     )
     plan = [
         row[0]
         for row in await app.db.fetch(
-            "EXPLAIN EXECUTE lease ('{}', '{}', '{}', '30 s', 1, 1, 0.25)"
+            "EXPLAIN EXECUTE lease ('{}', '{}', '{}', '30 s', 1, 1, 0.25, 'a')"
         )
     ]
 
