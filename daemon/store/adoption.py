@@ -17,12 +17,15 @@ from daemon.store import (
     adoption_catalog,
     adoption_counts,
     adoption_obstacles,
+    adoption_report,
     adoption_rows,
+    adoption_statements,
     migrations,
     prebuilt_indexes,
     schema_trust,
 )
-from daemon.store.adoption_plan import TablePlan, counted, megabytes
+from daemon.store.adoption_plan import TablePlan
+from daemon.store.adoption_report import counted, sized
 from daemon.store.adoption_rows import Settled
 from daemon.store.adoption_tables import (
     DELIVERIES,
@@ -67,15 +70,7 @@ class Adoption:
     def lines(self, options: Options) -> Iterator[str]:
         """What will change, in plain words."""
         for plan in self.plans:
-            yield f"adopts {plan.name}: {counted(plan.counts.rows)}, {megabytes(plan.table.bytes)}"
-            for sentence in plan.sentences():
-                yield f"  {sentence}"
-        if any(plan.counts.pending for plan in self.plans):
-            yield (
-                "pending deliveries stay pending, and will be sent"
-                if options.send_pending
-                else "pending deliveries become failed, with the reason; --send-pending keeps them"
-            )
+            yield from adoption_report.lines(plan, send_pending=options.send_pending)
         for obstacle in self.obstacles:
             yield f"cannot adopt: {obstacle}"
 
@@ -144,7 +139,7 @@ async def _look(
 def _needs_consent(plan: TablePlan) -> str:
     drop = " or drop the index" if plan.rebuilt and not plan.rewrites else ""
     return (
-        f"{plan.name} would be locked while {megabytes(plan.locks_for)} are written anew:"
+        f"{plan.name} would be locked while {sized(plan.locks_for)} are written anew:"
         f" choose a quiet hour and --allow-rewrite,{drop or ' or delete what is no longer needed'}"
     )
 
@@ -198,19 +193,21 @@ async def _take_over(
         say(f"adopted {plan.name}: {counted(plan.counts.rows)}")
     settled += await _apply_first(connection, names, options)
     events = sum(plan.counts.rows for plan in plans if plan.name == EVENTS)
-    say(f"history, not sent: {events} events, {settled.failed} deliveries that were pending")
+    say(f"history, not sent: events: {events}, pending deliveries: {settled.failed}")
 
 
 SET_ZONE = "SELECT pg_catalog.set_config('TimeZone'::text, $1::text, true)"
 
 
 async def _change(connection: Connection, plan: TablePlan) -> None:
+    statements = list(adoption_statements.statements(plan))
+
     async def change() -> None:
         await connection.execute(SET_ZONE, plan.time_zone)
-        for statement in plan.statements():
+        for statement in statements:
             await connection.execute(statement)
 
-    if plan.is_due:
+    if statements:
         await migrations.with_brief_locks(connection, change, name=plan.name)
 
 

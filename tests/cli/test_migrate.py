@@ -8,6 +8,8 @@ import pytest
 from daemon.store import migrations, partitioning
 from daemon.store.partitioning import Layout
 from tests.cli.test_check import checked
+from tests.support import specification
+from tests.support.catalog import catalog
 from tests.support.commandline import CompletedCommand, running, webhookd
 from tests.support.layouts import migrate_before_partitions, stored_before_partitions
 from tests.support.roles import connected_as_other_role, name_of
@@ -128,3 +130,36 @@ async def test_a_migration_that_waits_says_for_whom_while_the_application_goes_o
     assert (is_waiting, code) == (True, 0)
     for each in (application, reader):
         await each.close()
+
+
+async def test_tables_of_the_application_are_shown_before_they_are_taken_over_once(
+    tmp_path: Path, empty_database: str
+) -> None:
+    connection = await asyncpg.connect(empty_database)
+    await specification.create_tables(connection)
+    await specification.fill(connection, events=1, deliveries=100)
+    env = {"DATABASE_URL": empty_database}
+    before = await catalog(empty_database)
+
+    shown = await migrate(tmp_path, empty_database, "--dry-run", "--send-pending")
+    unknown = await webhookd("migrate", "--time-zone", "Nowhere", folder=tmp_path, env=env)
+    await connection.execute("CREATE TABLE webhook_audit ()")
+    refused = await webhookd("migrate", "--dry-run", folder=tmp_path, env=env)
+    await connection.execute("DROP TABLE webhook_audit")
+    unchanged = await catalog(empty_database)
+    done = await migrate(tmp_path, empty_database, "--send-pending")
+    again = await migrate(tmp_path, empty_database, "--dry-run")
+
+    assert [line.split(",")[0] for line in shown if not line.startswith(("  ", "missing"))] == [
+        "adopts webhooks: 1 row",
+        "adopts webhook_events: 1 row",
+        "adopts webhook_deliveries: 100 rows",
+    ]
+    assert "  history, except for what is pending: 1 row, to be sent" in shown
+    assert (unknown.code, refused.code) == (2, 1)
+    assert "PostgreSQL knows no time zone Nowhere" in unknown.err
+    assert refused.out.startswith("cannot adopt: there is a table webhook_audit already")
+    assert unchanged == before
+    assert "history, not sent: events: 1, pending deliveries: 0" in done
+    assert again == ["the schema is up to date"]
+    await connection.close()

@@ -118,9 +118,9 @@ async def test_the_walk_takes_the_tables_over_and_the_daemon_delivers_with_the_r
     assert "adopts webhook_deliveries: 200 rows, " in planned
     assert "TIMESTAMP becomes TIMESTAMPTZ, read in UTC; no row is rewritten" in planned
     assert "history: none of these events is sent" in planned
-    assert "history; pending: 2" in planned
+    assert "history: 2 rows pending, which become failed with the reason" in planned
     assert "locks: some milliseconds" in planned
-    assert "history, not sent: 3 events, 2 deliveries that were pending" in done
+    assert "history, not sent: events: 3, pending deliveries: 2" in done
     assert "converted webhook_deliveries to partitions" in done
     assert "lacks" not in checked
     assert receiver.received[0].event["id"] == f"evt_{event.hex}"

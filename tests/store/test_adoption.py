@@ -161,7 +161,7 @@ async def test_what_was_there_is_history_unless_pending_deliveries_are_to_be_sen
     became = {(row["status"], row["error_message"]) for row in rows if row["id"] in pending}
     assert became == ({("success", None)} if send_pending else {("failed", REASON)})
     failed = 0 if send_pending else 3
-    assert said[-1] == f"history, not sent: 3 events, {failed} deliveries that were pending"
+    assert said[-1] == f"history, not sent: events: 3, pending deliveries: {failed}"
 
 
 async def test_a_part_of_the_tables_is_adopted_and_the_others_are_made(
