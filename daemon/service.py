@@ -12,16 +12,14 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
-from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.awaiting_adoption import AwaitingAdoption, awaiting_app
+from daemon.admin.server.database_wait import DatabaseWait, open_admin_port
 from daemon.admin.server.readiness import Reporting
-from daemon.admin.server.serve import serve
 from daemon.config import Config
 from daemon.config.policies import master_keys
-from daemon.core.errors import DatabaseUnavailableError, UsageError
 from daemon.maintenance.installation_guard import InstallationGuard
 from daemon.runtime import systemd
-from daemon.runtime.loop import Heartbeats, Loop, run_loop, sleep_until_woken
+from daemon.runtime.loop import Heartbeats, Loop, run_loop
 from daemon.store import migrations
 from daemon.store.database import Database
 from daemon.wiring.admin import admin_app
@@ -29,8 +27,6 @@ from daemon.wiring.components import Components, build, build_guard
 
 log = structlog.get_logger()
 
-# How long a database that is just starting is waited for.
-DATABASE_WAIT_SECONDS = 30.0
 API_CONNECTIONS = 4
 AUDIT_CONNECTIONS = 1
 LAST_RUN_SECONDS = 2.0
@@ -84,7 +80,7 @@ class Service:
         Run until `stop`.
 
         While the database belongs to another installation, this waits until it is adopted. Raises
-        DatabaseUnavailableError, SchemaError or UsageError when the daemon cannot start. Once it
+        DatabaseUnavailableError, SchemaError or ListenError when the daemon cannot start. Once it
         has, nothing that happens outside makes it raise.
         """
         if not await self._open_database():
@@ -116,7 +112,7 @@ class Service:
 
     async def _open_database(self) -> bool:
         """Wait for a database that may still come up; False if a stop comes first."""
-        if not await self._connect():
+        if not await DatabaseWait(self._database, self._config.admin).until_open(self._stop):
             return False
         async with self._database.connection() as db:
             await migrations.verify(db)
@@ -124,21 +120,6 @@ class Service:
             await self._api_database.open()
             await self._audit_database.open()
         return True
-
-    async def _connect(self) -> bool:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + DATABASE_WAIT_SECONDS
-        while not self._stop.is_set():
-            try:
-                await self._database.open()
-            except DatabaseUnavailableError as error:
-                if not error.transient or loop.time() > give_up_at:
-                    raise
-                log.warning("database.awaited", reason=str(error))
-                await sleep_until_woken(self._stop, 1.0)
-            else:
-                return True
-        return False
 
     async def _live(self, components: Components, on_ready: Callable[[], None]) -> None:
         runner = await self._serve(components)
@@ -200,7 +181,7 @@ class Service:
             schema=components.schema_watch.version,
             api="on" if self._config.admin.tokens else "off: admin.tokens is empty",
         )
-        systemd.notify("READY=1")
+        systemd.notify("READY=1", "STATUS=Delivering")
 
     async def _stop_intake(self, components: Components, intake: list[asyncio.Task[None]]) -> None:
         """Take on no more work, and let the attempts in flight finish."""
@@ -227,17 +208,7 @@ class Service:
         )
 
     async def _serve_app(self, app: web.Application) -> web.AppRunner:
-        admin = self._config.admin
-        try:
-            runner, self.port = await serve(
-                app, host=admin.host, port=admin.port, proxies=TrustedProxies(admin.trusted_proxies)
-            )
-        except OSError as error:
-            where = f"{admin.host}:{admin.port}"
-            reason = error.strerror or str(error)
-            raise UsageError(
-                f"admin.host, admin.port: cannot listen on {where}: {reason}"
-            ) from error
+        runner, self.port = await open_admin_port(app, self._config.admin)
         return runner
 
 

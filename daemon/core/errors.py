@@ -13,6 +13,10 @@ class WebhookdError(Exception):
     """
 
 
+class ListenError(WebhookdError):
+    """Raised when the admin port cannot be opened; another process may free it."""
+
+
 class ConfigError(WebhookdError):
     """
     Raised when the configuration is wrong, at start or reload; read by the operator.
@@ -43,6 +47,10 @@ class DatabaseUnavailableError(WebhookdError):
 
 class DatabaseBusyError(DatabaseUnavailableError):
     """Another transaction holds what was needed; PostgreSQL itself is well. Try again."""
+
+
+class ReadOnlyDatabaseError(DatabaseUnavailableError):
+    """PostgreSQL is a standby, or read-only by a setting. It may be promoted: try again."""
 
 
 class LockHeldError(DatabaseBusyError):

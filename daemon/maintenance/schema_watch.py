@@ -7,6 +7,7 @@ import structlog
 from daemon.core.errors import SchemaError
 from daemon.store import migrations
 from daemon.store.database import Database
+from daemon.store.writable import require_writable
 
 log = structlog.get_logger()
 
@@ -14,7 +15,11 @@ INTERVAL_SECONDS = 10.0
 
 
 class SchemaWatch:
-    """The loop; `error` is the sentence that says what is wrong, None while the schema fits."""
+    """
+    The loop; `error` is the sentence that says what is wrong, None while the schema fits.
+
+    It fails while the database is read-only, even if no other loop has anything to store.
+    """
 
     name = "schema_watch"
 
@@ -37,6 +42,7 @@ class SchemaWatch:
 
     async def _verify(self) -> str | None:
         async with self._database.connection() as db:
+            await require_writable(db)
             try:
                 await migrations.verify(db, self._known)
             except SchemaError as error:

@@ -11,7 +11,12 @@ from typing import Protocol
 
 import structlog
 
-from daemon.core.errors import DatabaseBusyError, DatabaseUnavailableError
+from daemon.core.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    ReadOnlyDatabaseError,
+    StatementTimeoutError,
+)
 
 log = structlog.get_logger()
 
@@ -49,14 +54,23 @@ class Heartbeats:
         self._succeeded_at: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
         self._failing_since: dict[str, float] = {}
+        self._read_only: dict[str, str] = {}
 
     def succeeded(self, name: str) -> None:
         """Record a run that ended well, or the loop's start."""
         self._succeeded_at[name] = self._ran_at[name] = _now()
         self._failing_since.pop(name, None)
+        self._read_only.pop(name, None)
 
-    def failed(self, name: str) -> None:
+    @property
+    def read_only(self) -> str | None:
+        """Why loops cannot write to the database, a sentence; None if they can."""
+        return next(iter(self._read_only.values()), None)
+
+    def failed(self, name: str, error: Exception | None = None) -> None:
         """Record a run that raised."""
+        if isinstance(error, ReadOnlyDatabaseError):
+            self._read_only[name] = str(error)
         self._ran_at[name] = now = _now()
         self._failing_since.setdefault(name, now)
 
@@ -91,8 +105,11 @@ async def run_loop(loop: Loop, *, stop: asyncio.Event, heartbeats: Heartbeats) -
             rest = await loop.run_once()
         except Exception as error:  # noqa: BLE001  the edge of a loop: one bad run must not end it
             rest = back_off = min(LONGEST_BACK_OFF, back_off * 2) or SHORTEST_BACK_OFF
-            heartbeats.failed(loop.name)
-            _log_failure(loop.name, error, first=back_off == SHORTEST_BACK_OFF)
+            known = heartbeats.read_only is not None
+            heartbeats.failed(loop.name, error)
+            _log_failure(
+                loop.name, error, first=back_off == SHORTEST_BACK_OFF, known_read_only=known
+            )
         else:
             if back_off:
                 log.info("loop.recovered", loop=loop.name)
@@ -115,10 +132,28 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _log_failure(name: str, error: Exception, *, first: bool) -> None:
-    """A database that is away is logged once; a fault of ours each time, with its traceback."""
-    if not isinstance(error, DatabaseUnavailableError):
+def _log_failure(
+    name: str, error: Exception, *, first: bool, known_read_only: bool = False
+) -> None:
+    """
+    A database that is away is logged once; a fault of ours each time, with its traceback.
+
+    One that is read-only is logged once for all loops together.
+    """
+    if isinstance(error, ReadOnlyDatabaseError):
+        if not known_read_only:
+            log.warning("database.read_only", reason=str(error))
+    elif not isinstance(error, DatabaseUnavailableError):
         log.error("loop.failed", loop=name, exc_info=error)
     elif first:
-        event = "database.busy" if isinstance(error, DatabaseBusyError) else "database.lost"
-        log.warning(event, loop=name, reason=str(error))
+        log.warning(_database_event(error), loop=name, reason=str(error))
+
+
+def _database_event(error: DatabaseUnavailableError) -> str:
+    if isinstance(error, DatabaseBusyError):
+        return "database.busy"
+    # What PostgreSQL itself cancelled may have waited for a lock; by the client's clock it is lost.
+    answered = isinstance(error, StatementTimeoutError)
+    if answered and not isinstance(error.__cause__, TimeoutError):
+        return "database.busy"
+    return "database.lost"

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 def notify(*states: str, environ: Mapping[str, str] = os.environ) -> bool:
     """
-    Send `READY=1`, `STOPPING=1`, `WATCHDOG=1` or `STATUS=…`; return whether systemd received it.
+    Send `READY=1`, `STOPPING=1`, `WATCHDOG=1`, `STATUS=…` or others; return if systemd received it.
 
     This never blocks: a state is dropped when systemd does not read.
     """

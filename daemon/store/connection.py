@@ -13,6 +13,7 @@ from daemon.store.session import (
     Connection,
     prepare,
 )
+from daemon.store.tls_parameters import connect_parameters
 
 CLOSE_SECONDS = 1.0
 
@@ -37,7 +38,7 @@ async def connected(url: str, *, plain: bool = False) -> AsyncIterator[Connectio
     with reported():
         try:
             connection = await asyncpg.connect(
-                url,
+                **connect_parameters(url)._asdict(),
                 connection_class=PlainConnection,
                 timeout=CONNECT_SECONDS,
                 command_timeout=None if plain else QUERY_SECONDS,

@@ -11,6 +11,7 @@ import asyncpg
 
 from daemon.store.errors import connecting, translated
 from daemon.store.session import CONNECT_SECONDS
+from daemon.store.tls_parameters import connect_parameters
 
 CHECK_SECONDS = 3.0
 TRY_LOCK = "SELECT pg_catalog.pg_try_advisory_lock($1)"
@@ -51,7 +52,7 @@ class DaemonLock:
             async with asyncio.timeout(CONNECT_SECONDS):
                 self._is_held = False
                 self._connection = await asyncpg.connect(
-                    self._url,
+                    **connect_parameters(self._url)._asdict(),
                     timeout=CONNECT_SECONDS,
                     command_timeout=CHECK_SECONDS,
                     server_settings={"application_name": "webhookd lock"},

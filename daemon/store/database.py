@@ -26,6 +26,7 @@ from daemon.store.session import (
     Connection,
     prepare,
 )
+from daemon.store.tls_parameters import connect_parameters
 
 # One message, one round trip.
 BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
@@ -49,7 +50,7 @@ class Database:
         """Connect once, to report errors at the start. Raises DatabaseUnavailableError."""
         try:
             pool = await asyncpg.create_pool(
-                self._url,
+                **connect_parameters(self._url)._asdict(),
                 min_size=0,  # the pool restores a minimum in the background, and logs tracebacks
                 max_size=self._size,
                 timeout=CONNECT_SECONDS,

@@ -5,6 +5,7 @@ Packages above `store` catch `DatabaseUnavailableError` and its relatives, never
 """
 
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,9 +15,11 @@ from daemon.core.errors import (
     ConstraintViolationError,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    ReadOnlyDatabaseError,
     StatementError,
     StatementTimeoutError,
 )
+from daemon.store.tls_failures import describe_tls
 
 # The connection is lost, or the state of the server allows no statement now.
 UNAVAILABLE = (
@@ -54,6 +57,8 @@ def translate(error: Exception) -> Exception:
             return StatementTimeoutError(text)
         case TimeoutError(errno=None):  # by the client's clock: what is read may not end
             return StatementTimeoutError(text)
+        case asyncpg.ReadOnlySQLTransactionError():
+            return ReadOnlyDatabaseError(f"the database is read-only: {text}")
         case error if isinstance(error, BUSY):
             return DatabaseBusyError(text)
         case error if isinstance(error, UNAVAILABLE):
@@ -83,6 +88,8 @@ def connecting() -> Iterator[None]:
     """Raise DatabaseUnavailableError for whatever refuses a connection in the block."""
     try:
         yield
+    except asyncpg.ReadOnlySQLTransactionError as error:  # LISTEN
+        raise translate(error) from error
     except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # no such database, or no such role
         raise DatabaseUnavailableError(describe(error)) from error
 
@@ -102,8 +109,9 @@ def cannot_open(error: BaseException) -> DatabaseUnavailableError:
     """Return the error for a failed first connection; `transient` if a later one may succeed."""
     # May pass: refused, starting up, too many clients. Will not: wrong password, no such database.
     transient = (OSError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+    may_pass = isinstance(error, transient) and not isinstance(error, ssl.SSLCertVerificationError)
     return DatabaseUnavailableError(
-        f"the database cannot be used: {describe(error)}", transient=isinstance(error, transient)
+        f"the database cannot be used: {describe(error)}", transient=may_pass
     )
 
 
@@ -111,6 +119,8 @@ def describe(error: BaseException) -> str:
     """Return the error in one line, without the password of the database's URL."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, ssl.SSLError):
+        return describe_tls(error)
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()  # asyncio's own text speaks of system calls
     try:

@@ -18,6 +18,7 @@ from daemon.store import notification_queue
 from daemon.store.errors import connecting, translated
 from daemon.store.notification_channel import Handler, NotificationChannel
 from daemon.store.session import CONNECT_SECONDS
+from daemon.store.tls_parameters import connect_parameters
 
 log = structlog.get_logger()
 
@@ -118,7 +119,7 @@ class Notifications:
 
     async def _connect(self, on_lost: Callable[[], None]) -> asyncpg.Connection:
         connection = await asyncpg.connect(
-            self._url,
+            **connect_parameters(self._url)._asdict(),
             connection_class=_SmallReads,
             timeout=CONNECT_SECONDS,
             command_timeout=CHECK_SECONDS,

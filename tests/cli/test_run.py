@@ -1,13 +1,20 @@
 """`webhookd run`: the daemon's process, on a configured or an embedded database."""
 
+import asyncio
 import json
 import os
+import re
 import signal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.commandline import running, with_data_in
+from tests.support.application import Application
+from tests.support.commandline import ROOT, Running, running, webhookd, with_data_in
+from tests.support.daemons import free_port, get_json, until
+
+UNIT = (ROOT / "systemd" / "penguinmails-webhooks.service").read_text()
 
 
 @pytest.mark.parametrize(
@@ -62,3 +69,118 @@ async def test_a_daemon_stopped_together_with_its_embedded_postgresql_exits_with
 
     assert code == 0
     assert not any("embedded.ended" in line for line in daemon.err)
+
+
+def unit_settings(name: str) -> list[str]:
+    """The values of a setting of the systemd unit, in their order."""
+    return re.findall(rf"^{name}=(.*)$", UNIT, re.MULTILINE)
+
+
+async def readyz(port: int) -> tuple[int, object]:
+    """The status of /readyz, and what it says of the database."""
+    status, body = await asyncio.to_thread(get_json, f"http://127.0.0.1:{port}/readyz")
+    return status, body and body["checks"]["database"]
+
+
+async def says_read_only(port: int) -> bool:
+    """Whether /readyz fails and gives the reason."""
+    status, database = await readyz(port)
+    return status == 503 and "the database is read-only" in str(database)
+
+
+def events(daemon: Running, name: str) -> list[dict[str, str]]:
+    """The lines of its log with this event."""
+    return [json.loads(line) for line in daemon.err if f'"{name}"' in line]
+
+
+async def test_a_mistake_that_no_restart_corrects_has_the_exit_code_that_the_unit_names(
+    tmp_path: Path, database: str
+) -> None:
+    [final] = unit_settings("RestartPreventExitStatus")
+    mistaken = await webhookd("run", folder=tmp_path, env={"WEBHOOKD_DELIVERY__TIMEOUT": "soon"})
+    without = await webhookd("run", "--no-embedded", folder=tmp_path)
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1") as taken:
+        port = taken.sockets[0].getsockname()[1]
+        env = {"DATABASE_URL": database, "WEBHOOKD_ADMIN__PORT": str(port)}
+        occupied = await webhookd("run", folder=tmp_path, env=env)
+
+    assert [str(mistaken.code), str(without.code)] == [final, final]
+    assert occupied.code == 1  # the other process may end
+    assert "cannot listen on 127.0.0.1:" in occupied.err
+
+
+async def test_a_reload_with_a_mistake_fails_visibly_and_keeps_the_settings(
+    tmp_path: Path, database: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[admin]\nport = 0\n")
+    check, kill = unit_settings("ExecReload")
+    arguments = check.split("/bin/webhookd ")[1].split()
+    env = {"DATABASE_URL": database}
+    async with running("run", folder=tmp_path, env=env) as daemon:
+        await daemon.line(lambda line: "service.started" in line, err=True)
+        good = await webhookd(*arguments, folder=tmp_path, env=env)
+        file.write_text("[admin]\nport = 0\n[delivery]\ntimeout = 'soon'\n")
+
+        refused = await webhookd(*arguments, folder=tmp_path, env=env)
+        daemon.process.send_signal(signal.SIGHUP)  # by hand, past the check
+        line = await daemon.line(lambda line: "service.reload_refused" in line, err=True)
+        code = await daemon.stop(signal.SIGTERM)
+
+    assert kill == "/bin/kill -HUP $MAINPID"
+    assert (good.code, refused.code, code) == (0, 2, 0)
+    assert refused.err.startswith("webhookd: config.toml:4: delivery.timeout")
+    assert "config.toml:4: delivery.timeout" in json.loads(line)["mistakes"][0]
+
+
+async def test_a_daemon_that_waits_for_its_database_says_so_on_its_port(tmp_path: Path) -> None:
+    port = free_port()
+    env = {
+        "DATABASE_URL": f"postgresql://me:secret@127.0.0.1:{free_port()}/d",
+        "WEBHOOKD_ADMIN__PORT": str(port),
+    }
+    async with running("run", folder=tmp_path, env=env) as daemon:
+        await daemon.line(lambda line: "database.awaited" in line, err=True)
+        await until(lambda: get_json(f"http://127.0.0.1:{port}/healthz")[0] == 200)
+        ready = await readyz(port)
+        code = await daemon.stop(signal.SIGTERM)
+
+    error = "the database cannot be used: connection refused"
+    assert ready == (503, {"ok": False, "error": error})
+    assert (code, len(events(daemon, "database.awaited"))) == (0, 1)
+
+
+async def test_a_read_only_database_is_awaited_and_noticed_when_it_becomes_one(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    name = urlsplit(database).path.removeprefix("/")
+
+    async def make_read_only(value: str) -> None:
+        await app.db.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
+        await app.db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    port = free_port()
+    env = {"DATABASE_URL": database, "WEBHOOKD_ADMIN__PORT": str(port)}
+    await make_read_only("on")
+    async with running("run", folder=tmp_path, env=env) as daemon:
+        await daemon.line(lambda line: "database.read_only" in line, err=True)
+        await until(lambda: get_json(f"http://127.0.0.1:{port}/healthz")[0] == 200)
+        at_start = await readyz(port)
+        await make_read_only("off")
+        await daemon.line(lambda line: "service.started" in line, err=True)
+        await until(lambda: get_json(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+
+        await make_read_only("on")
+        await until(lambda: says_read_only(port))
+        await make_read_only("off")
+        await until(lambda: get_json(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+        code = await daemon.stop(signal.SIGTERM)
+
+    error = "the database is read-only (default_transaction_read_only)"
+    assert at_start == (503, {"ok": False, "error": error})
+    assert len(events(daemon, "database.read_only")) >= 2
+    assert not events(daemon, "loop.failed")
+    assert code == 0

@@ -5,10 +5,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.errors import DatabaseBusyError, DatabaseUnavailableError
+from daemon.core.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    ReadOnlyDatabaseError,
+    StatementTimeoutError,
+)
 from daemon.runtime.loop import (
     LONGEST_BACK_OFF,
     SHORTEST_BACK_OFF,
@@ -16,6 +22,7 @@ from daemon.runtime.loop import (
     run_loop,
     sleep_until_woken,
 )
+from daemon.store.errors import translated
 from tests.support.daemons import until
 
 AN_HOUR = 3600.0
@@ -167,6 +174,47 @@ async def test_a_lock_of_another_transaction_is_not_logged_as_a_lost_database() 
             await until(lambda: loop.runs == 4)
 
     assert [line["event"] for line in logs] == ["database.busy", "loop.recovered"]
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (asyncpg.QueryCanceledError("canceling statement due to statement timeout"), "busy"),
+        (TimeoutError(), "lost"),
+    ],
+    ids=["by PostgreSQL", "by our clock"],
+)
+async def test_a_statement_that_postgresql_cancelled_is_not_logged_as_a_lost_database(
+    error: Exception, event: str
+) -> None:
+    with pytest.raises(StatementTimeoutError) as raised, translated():
+        raise error
+    loop = ScriptedLoop(raised.value)
+    with capture_logs() as logs:
+        async with RunningLoop(loop):
+            await until(lambda: loop.runs == 2)
+
+    assert [line["event"] for line in logs] == [f"database.{event}", "loop.recovered"]
+
+
+async def test_a_read_only_database_is_logged_once_for_all_loops() -> None:
+    heartbeats, stop = Heartbeats(), asyncio.Event()
+    loops = [ScriptedLoop(*[ReadOnlyDatabaseError("a standby")] * 2, 0.0) for _ in range(3)]
+    for number, each in enumerate(loops):
+        each.name = str(number)
+    with capture_logs() as logs:
+        running = [
+            asyncio.create_task(run_loop(each, stop=stop, heartbeats=heartbeats)) for each in loops
+        ]
+        await until(lambda: heartbeats.read_only == "a standby")
+        await until(lambda: all(each.runs == 4 for each in loops))
+        stop.set()
+        for each in loops:
+            each.wake.set()
+        await asyncio.gather(*running)
+
+    assert [line["event"] for line in logs].count("database.read_only") == 1
+    assert heartbeats.read_only is None
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,8 @@ class Readiness:
         database = "listener" in states and (
             states["listener"].success_age < DATABASE_SILENCE_SECONDS
         )
+        read_only = self._heartbeats.read_only
+        database = database and read_only is None
         schema = self._schema.error is None
         loops = {
             name: LoopHealth(_is_working(state), state.success_age)
@@ -126,7 +128,10 @@ class Readiness:
             and lag.ok
             and not self.stopping,
             checks={
-                "database": {"ok": database},
+                "database": {
+                    "ok": database,
+                    **({} if read_only is None else {"error": read_only}),
+                },
                 "schema": {
                     "ok": schema,
                     "version": self._schema.version,
