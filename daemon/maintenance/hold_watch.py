@@ -16,11 +16,13 @@ from daemon.core.model.ids import TenantId
 from daemon.runtime.metrics import Metrics
 from daemon.store import holds
 from daemon.store.database import Database
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
 INTERVAL_SECONDS = 10.0  # changes are announced
 MOST_KNOWN = 1000
+MOST_LOGGED = 100
 
 
 class HoldWatch:
@@ -71,13 +73,12 @@ class HoldWatch:
     async def run_once(self) -> float:
         async with self._database.connection() as db:
             found = await holds.list_all(db, limit=MOST_KNOWN)
-        before, self._held = self._held, {each.tenant_id: each for each in found}
-        if held := [hold for key, hold in self._held.items() if key not in before]:
-            self._begin(held)
-        if released := [hold for key, hold in before.items() if key not in self._held]:
-            for hold in released:
-                log.warning("deliveries.released", **_fields(hold))
-            self._on_release()
+            before, self._held = self._held, {each.tenant_id: each for each in found}
+            if begun := [hold for key, hold in self._held.items() if key not in before]:
+                self._begin(begun)
+            if ended := [hold for key, hold in before.items() if key not in self._held]:
+                self._on_release()
+                await _log_released(db, ended[:MOST_LOGGED])
         return INTERVAL_SECONDS
 
     def _begin(self, held: Sequence[Hold]) -> None:
@@ -86,6 +87,13 @@ class HoldWatch:
             log.warning("deliveries.held", **fields)
         tenants = {hold.tenant_id for hold in held if hold.tenant_id is not None}
         self._on_hold(tenants if len(tenants) == len(held) else None)
+
+
+async def _log_released(db: Connection, released: Sequence[Hold]) -> None:
+    for hold in released:
+        released_by, reason = await holds.last_release(db, hold.tenant_id)
+        fields = _fields(hold) | {"released_by": released_by, "reason": reason}
+        log.warning("deliveries.released", **fields)
 
 
 def _fields(hold: Hold) -> dict[str, object]:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from daemon.store import installation
 from daemon.store.database import Database
 
-INTERVAL_SECONDS = 2.0
+INTERVAL_SECONDS = 5.0
+WAITING_SECONDS = 1.0  # until the database is adopted
 
 
 def foreign_sentence(own_name: str, found: str | None) -> str:
@@ -27,8 +28,8 @@ class InstallationGuard:
     """
     The loop, which runs as well while the daemon does nothing else.
 
-    `reason` is the sentence that says what is wrong, None if the database is that of `own_name`; it
-    calls `on_change` when that has changed.
+    `reason` is the sentence that says what is wrong, None if the database is that of `own_name`. It
+    calls `on_change` when the database has become that, or is it no more.
     """
 
     name = "installation_guard"
@@ -49,9 +50,9 @@ class InstallationGuard:
     async def run_once(self) -> float:
         async with self._database.connection() as db:
             found = await installation.name_of(db)
-        before, self.reason = self.reason, self._reason(found)
-        if self.reason == before:
-            return INTERVAL_SECONDS
+        was_ours, self.reason = self.reason is None, self._reason(found)
+        if was_ours is (self.reason is None):
+            return INTERVAL_SECONDS if self.reason is None else WAITING_SECONDS
         self._on_change()
         return 0.0
 

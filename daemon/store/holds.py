@@ -85,6 +85,22 @@ async def list_of(db: Connection, tenant_id: TenantId) -> list[Hold]:
     return _holds(await db.fetch(LIST_HOLDS, tenant_id, EVERYTHING, 2))
 
 
+LAST_RELEASE = """
+    SELECT actor, reason
+      FROM webhook_audit
+     WHERE action::text = 'releaseDeliveries' AND tenant_id IS NOT DISTINCT FROM $1
+       AND at > now() - interval '1 hour'
+     ORDER BY at DESC, id DESC
+     LIMIT 1
+"""
+
+
+async def last_release(db: Connection, tenant_id: TenantId | None) -> tuple[str | None, str | None]:
+    """Who released this lately, and why, as the audit has it."""
+    row = await db.fetchrow(LAST_RELEASE, tenant_id)
+    return (None, None) if row is None else (row["actor"], row["reason"])
+
+
 COUNT_HOLDS = "SELECT count(*) FROM webhook_holds"
 
 

@@ -109,6 +109,7 @@ async def test_everything_is_held_for_all_daemons_and_survives_their_deaths(
     assert text.count("deliveries.held") == 3
     assert "an incident" in text
     assert "deliveries.released" in text
+    assert "released_by" in text
 
 
 async def test_a_replay_waits_with_its_tenant_and_ends_after_the_release(
