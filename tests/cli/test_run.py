@@ -8,11 +8,15 @@ import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
+from daemon import embedded
+from daemon.store import migrations
 from tests.support.application import Application
 from tests.support.commandline import ROOT, Running, running, webhookd, with_data_in
 from tests.support.daemons import free_port, get_json, until
+from tests.support.postgres import FAST_SETTINGS
 
 UNIT = (ROOT / "systemd" / "penguinmails-webhooks.service").read_text()
 
@@ -82,10 +86,42 @@ async def readyz(port: int) -> tuple[int, object]:
     return status, body and body["checks"]["database"]
 
 
+@pytest.mark.full
+async def test_a_standby_is_awaited_until_it_is_promoted_and_check_names_it(
+    embedded_data: Path, tmp_path: Path
+) -> None:
+    server = await embedded.start(embedded_data, settings=FAST_SETTINGS)
+    await migrations.migrate(server.url)
+    await server.stop()
+    cluster = embedded_data / "cluster"
+    signal_file = cluster / "standby.signal"
+    signal_file.touch()
+    os.chown(signal_file, cluster.stat().st_uid, cluster.stat().st_gid)
+    standby = await embedded.start(embedded_data, settings=FAST_SETTINGS)
+    port = free_port()
+    env = {"DATABASE_URL": standby.url, "WEBHOOKD_ADMIN__PORT": str(port)}
+    try:
+        checked = await webhookd("check", folder=tmp_path, env=env)
+        async with running("run", folder=tmp_path, env=env) as daemon:
+            await until(lambda: says_read_only(port))
+            waiting = list(daemon.err)
+            connection = await asyncpg.connect(standby.url)
+            await connection.execute("SELECT pg_promote()")
+            await connection.close()
+            await until(lambda: get_json(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+            code = await daemon.stop(signal.SIGTERM)
+    finally:
+        await standby.stop()
+
+    assert (checked.code, code) == (1, 0)
+    assert "the database is a standby, read-only until it is promoted" in checked.out
+    assert [json.loads(line)["event"] for line in waiting] == ["database.read_only"]
+
+
 async def says_read_only(port: int) -> bool:
     """Whether /readyz fails and gives the reason."""
     status, database = await readyz(port)
-    return status == 503 and "the database is read-only" in str(database)
+    return status == 503 and "read-only" in str(database)
 
 
 def events(daemon: Running, name: str) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from daemon.cli.checks.finding import Finding, error, ok, warning
 from daemon.config import Config
-from daemon.core.errors import SchemaError
+from daemon.core.errors import ReadOnlyDatabaseError, SchemaError
 from daemon.core.model.webhook_inspection import MissingPrivilege
 from daemon.maintenance.installation_guard import foreign_sentence
 from daemon.store import (
@@ -18,6 +18,7 @@ from daemon.store import (
     schema_access,
     schema_trust,
     webhook_inspection,
+    writable,
 )
 from daemon.store.partitioning import Layout
 from daemon.store.session import Connection
@@ -27,11 +28,15 @@ MUCH_OF_QUEUE = 0.1  # usually it is empty
 
 
 async def check_version(db: Connection, loaded: Config) -> Finding:
-    """Whether PostgreSQL is recent enough."""
+    """Whether PostgreSQL is recent enough, and no standby."""
     version = await webhook_inspection.server_version(db)
     server = f"PostgreSQL {version.name}, {loaded.database.display_name()}"
     if version.major < OLDEST_POSTGRESQL:
         return error("database", f"{server}: must be {OLDEST_POSTGRESQL} or later")
+    try:
+        await writable.require_writable(db)
+    except ReadOnlyDatabaseError as failure:
+        return error("database", f"{server}: {failure}")
     return ok("database", server)
 
 
