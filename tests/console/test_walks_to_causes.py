@@ -121,17 +121,21 @@ async def test_a_pause_is_found_ended_and_what_came_in_meanwhile_is_sent(
     portal_page: Page, console: Console, receiver: Receiver
 ) -> None:
     page = portal_page
+    receiver.answer = lambda request: Reply(503 if request.path == "/crm" else 200)
     await console.api.create_webhook(f"{receiver.url}/all", name="All")
     made = await console.api.create_webhook(f"{receiver.url}/crm", name="CRM")
     await console.app.event(console.tenant)
     await until(lambda: receiver.at("/crm"))
+    await until(lambda: _has_failed(console, made["id"]))
     await console.api.post(f"/api/webhooks/{made['id']}/pause")
+    receiver.answer = lambda _: Reply()
     missed = [await console.app.event(console.tenant) for _ in range(2)]
     await until(lambda: len(receiver.at("/all")) == 3)
 
     await page.get_by_role("link", name="Webhooks", exact=True).first.click()
     await expect(page.get_by_text("Paused by a person")).to_be_visible()
     await open_webhook(page, "CRM")
+    await expect(page.get_by_text("retry #1 when resumed")).to_be_visible()
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_text("Active.")).to_be_visible()
     await page.get_by_role("link", name="Replays", exact=True).last.click()

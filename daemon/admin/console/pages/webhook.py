@@ -62,14 +62,16 @@ class WebhookDeliveryPages:
     async def rows(self, request: PageRequest) -> web.StreamResponse:
         """The rows of some events as they are now, for the list that shows them."""
         webhook_id, found = request.object_id, []
-        await request.api("retrieveWebhook", webhook_id)
+        webhook = await request.api("retrieveWebhook", webhook_id)
         for text in request.query.get("events", "").split()[:MOST_REFRESHED]:
             listed = await request.api(
                 "listWebhookDeliveries", webhook_id, query={"eventId": str(uuid_of(text))}
             )
             found += listed.deliveries
         path_of_list = f"{request.base}/webhooks/{webhook_id}"
-        return request.page("delivery_rows.html", rows=rows_of(found), path_of_list=path_of_list)
+        return request.page(
+            "delivery_rows.html", rows=rows_of(found), webhook=webhook, path_of_list=path_of_list
+        )
 
 
 def filters_of(query: Mapping[str, str]) -> dict[str, str]:
