@@ -138,8 +138,13 @@ class Route:
 
 def routes_of(resource: object) -> list[Route]:
     """Collect the operations that a resource's methods declare, in the order of definition."""
+    return [Route(*each) for each in declarations_of(resource, _DECLARATION)]
+
+
+def declarations_of(resource: object, attribute: str) -> list[tuple[Any, Any]]:
+    """What methods of an object have in this attribute, each with its method, as defined."""
     return [
-        Route(vars(member)[_DECLARATION], getattr(resource, name))
+        (vars(member)[attribute], getattr(resource, name))
         for name, member in vars(type(resource)).items()
-        if callable(member) and _DECLARATION in getattr(member, "__dict__", {})
+        if callable(member) and attribute in getattr(member, "__dict__", {})
     ]

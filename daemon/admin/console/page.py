@@ -15,6 +15,7 @@ from aiohttp import web
 
 from daemon.admin import schemas
 from daemon.admin.api.audit import OnWrite
+from daemon.admin.api.operation import declarations_of
 from daemon.admin.api.problems import Problem, not_found
 from daemon.admin.api.request import NIL
 from daemon.admin.console.api_calls import ApiCalls
@@ -152,11 +153,7 @@ page = Page  # as a decorator
 
 def pages_of(resource: object) -> list[tuple[Page, PageHandler]]:
     """Collect the pages that the methods of an object declare, in the order of definition."""
-    return [
-        (vars(member)[_DECLARATION], getattr(resource, name))
-        for name, member in vars(type(resource)).items()
-        if callable(member) and _DECLARATION in getattr(member, "__dict__", {})
-    ]
+    return declarations_of(resource, _DECLARATION)
 
 
 def uuid_of(text: str) -> UUID:
