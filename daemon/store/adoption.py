@@ -75,6 +75,10 @@ class Adoption:
             yield f"cannot adopt: {obstacle}"
 
 
+# Limits of the role or the database are for short statements. Building an index is none.
+NO_LIMITS = "SET statement_timeout = 0; SET lock_timeout = 0"
+
+
 async def adopt(
     url: str, options: Options, *, dry_run: bool = False, say: Callable[[str], None]
 ) -> Adoption | None:
@@ -89,6 +93,7 @@ async def adopt(
         found = await _found(connection)
         if not found:
             return None
+        await connection.execute(NO_LIMITS)
         adoption = await _look(connection, found, options)
         if dry_run:
             return adoption
@@ -97,7 +102,10 @@ async def adopt(
         try:
             await _take_over(connection, adoption.plans, options, say)
         except asyncpg.PostgresError as error:
-            raise MigrationError(f"the specification's tables: {describe(error)}") from error
+            raise MigrationError(
+                f"the specification's tables: {describe(error)} (run it again: it goes on where it"
+                " was)"
+            ) from error
         return adoption
 
 

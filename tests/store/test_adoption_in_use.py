@@ -181,6 +181,30 @@ async def test_an_adoption_that_was_killed_goes_on_where_it_was(
     await watcher.close()
 
 
+LIMIT_SESSIONS = """
+    DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %I SET lock_timeout = 100', current_database());
+    END $$
+"""
+WAITS_LONGER = f"{WAITS} AND clock_timestamp() - query_start > '0.2 s'"
+
+
+async def test_an_index_is_built_whatever_limits_the_role_or_the_database_has(
+    db: asyncpg.Connection, empty_database: str
+) -> None:
+    waits, holds = MOMENTS["while an index is built"]
+    await db.execute(LIMIT_SESSIONS)
+    watcher = await asyncpg.connect(empty_database)
+    async with db.transaction():
+        await db.execute(holds)
+        adopting = asyncio.create_task(adopt(empty_database, Options(), say=silent))
+        await until(lambda: watcher.fetchval(WAITS_LONGER, waits))
+    await adopting
+
+    assert await migrations.migrate(empty_database)
+    await watcher.close()
+
+
 async def converted_catalog(server: str) -> set[tuple[str, ...]]:
     """That of a database with rows from before the partitions."""
 
