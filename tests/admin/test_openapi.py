@@ -40,6 +40,7 @@ CALLS = {
     "GET /api/events/{id}/outcomes",
     "GET /api/event-types", "POST /api/tenant-tokens", "GET /api/webhooks/{id}/replays",
     "GET /api/tenant-tokens", "DELETE /api/tenant-tokens/{id}", "GET /api/audit",
+    "GET /api/hold", "POST /api/hold", "POST /api/release",
     "GET /api/replays", "GET /api/webhooks/{id}/pauses",
     "POST /api/portal-links", "GET /api/portal-links", "DELETE /api/portal-links/{id}",
     "GET /api/tenants", "GET /api/search", "GET /api/system",
