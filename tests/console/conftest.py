@@ -1,17 +1,30 @@
 """
 Fixtures of the console's tests: a daemon with the console, and pages that are signed in.
 
-A page that does something wrong fails the test: see tests/support/browser.py.
+A page that does something wrong fails the test: see tests/support/browser.py. These tests share one
+event loop, and so one connection to the browser.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
+import asyncpg
 import pytest
-from playwright.async_api import Page
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
 from tests.support.application import Application
-from tests.support.browser import Pages, chromium, find_chromium, pages_of
+from tests.support.browser import Pages, chromium, connected, find_chromium, pages_in
 from tests.support.console import Console, serving_console
+from tests.support.receiver import Receiver, receiving
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest.fixture(scope="session")
@@ -24,45 +37,67 @@ def chromium_address() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-async def pages(chromium_address: str) -> AsyncIterator[Pages]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium_address: str) -> AsyncIterator[Browser]:
+    """The connection to the browser of this run."""
+    async with connected(chromium_address) as connection:
+        yield connection
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def app(database: str) -> AsyncIterator[Application]:
+    """The main application, as in tests/conftest.py, on this loop."""
+    connection = await asyncpg.connect(database)
+    yield Application(connection)
+    await connection.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def receiver() -> AsyncIterator[Receiver]:
+    """A customer's endpoint on loopback, as in tests/conftest.py, on this loop."""
+    async with receiving() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pages(browser: Browser) -> AsyncIterator[Pages]:
     """Opens pages that are not signed in, of any width and colours, with scripts or without."""
-    async with pages_of(chromium_address) as opened:
+    async with pages_in(browser) as opened:
         yield opened
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def console(database: str, app: Application) -> AsyncIterator[Console]:
     """A daemon with the console and two tenants, over the test's database."""
     async with serving_console(database, app, log={"level": "warning"}) as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def operator_page(pages: Pages, console: Console) -> Page:
     """A page of an operator."""
     return await console.sign_in(await pages.open())
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def portal_page(pages: Pages, console: Console) -> Page:
     """A page of a tenant's people, who may change things."""
     return await console.enter(await pages.open())
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def reader_page(pages: Pages, console: Console) -> Page:
     """A page of a tenant's people, who may only read."""
     return await console.enter(await pages.open(), scope="read")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def plain_operator_page(pages: Pages, console: Console) -> Page:
     """A page of an operator whose browser runs no scripts."""
     return await console.sign_in(await pages.open(javascript=False))
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def plain_portal_page(pages: Pages, console: Console) -> Page:
     """A page of a tenant's people whose browser runs no scripts."""
     return await console.enter(await pages.open(javascript=False), by_hand=True)

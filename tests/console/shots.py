@@ -23,7 +23,7 @@ from playwright.async_api import Page as BrowserPage
 
 from daemon.admin.console.page import Page
 from tests.support.api_client import ApiClient
-from tests.support.browser import Pages, chromium, find_chromium, pages_of
+from tests.support.browser import Pages, chromium, connected, find_chromium, pages_in
 from tests.support.commandline import running
 from tests.support.console_scene import SHOWN, path_of
 
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
 
 async def _shoot(address: str, folder: Path, *, part: str) -> int:
     count = 0
-    async with _demo() as demo, pages_of(address) as pages:
+    async with _demo() as demo, connected(address) as browser, pages_in(browser) as pages:
         for scheme in SCHEMES:
             for width in WIDTHS:
                 page = await _signed_in(pages, demo, scheme=scheme, width=width)

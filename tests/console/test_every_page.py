@@ -7,6 +7,7 @@ The pages are those that are declared: a new one is tested without being named h
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from daemon.admin.console import form_token
 from daemon.admin.console.page import Page
@@ -20,7 +21,7 @@ READING_FORMS = {"POST /webhooks/check", "POST /webhooks/preview"}
 SECRET_TEXTS = ("whsec_", "msg_1", "Hostile", "maintenance", "/down")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def scene(console: Console, receiver: Receiver) -> Scene:
     return await furnish(console, receiver)
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from daemon.admin.console import live_feed
@@ -19,7 +20,7 @@ from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def webhook(console: Console, receiver: Receiver) -> UUID:
     return UUID((await console.api.create_webhook(receiver.url, name="CRM"))["id"])
 

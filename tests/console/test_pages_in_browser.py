@@ -7,6 +7,7 @@ The pages are those that are declared, of a tenant with something of everything 
 from typing import Literal
 
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page as BrowserPage
 
@@ -21,7 +22,7 @@ OPENED_MOST = ("GET /webhooks", "GET /webhooks/{id}", "GET /webhooks/new")
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def scene(console: Console, receiver: Receiver) -> Scene:
     return await furnish(console, receiver)
 

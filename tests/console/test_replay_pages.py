@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.support.api_client import OPERATOR
@@ -18,7 +19,7 @@ from tests.support.html_forms import form_of
 from tests.support.receiver import Receiver, Reply
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def webhook(console: Console, receiver: Receiver) -> UUID:
     return UUID((await console.api.create_webhook(receiver.url, name="CRM"))["id"])
 

@@ -103,6 +103,7 @@ class Pages:
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
+        self._contexts: list[BrowserContext] = []
         self.faults: list[str] = []
         self.expected: list[str] = []
 
@@ -124,6 +125,7 @@ class Pages:
             # An animation that goes on would be painted as long as the page is open.
             **{"reduced_motion": "reduce", **options},
         )
+        self._contexts.append(context)
         return await self._watched(context, javascript=javascript)
 
     async def _watched(self, context: BrowserContext, *, javascript: bool) -> Page:
@@ -149,19 +151,24 @@ class Pages:
         return [each for each in self.faults if not any(part in each for part in self.expected)]
 
     async def close(self) -> None:
-        """Close every page."""
-        for context in self._browser.contexts:
+        """Close the pages that were opened here; without the page it began with, a browser ends."""
+        for context in self._contexts:
             await context.close()
 
 
 @asynccontextmanager
-async def pages_of(address: str) -> AsyncIterator[Pages]:
-    """Connect to a running browser; raises AssertionError at the end for pages with faults."""
+async def connected(address: str) -> AsyncIterator[Browser]:
+    """Connect to a running browser; that starts Playwright's driver, which takes a second."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(address)
-        pages = Pages(browser)
-        try:
-            yield pages
-        finally:
-            await pages.close()
-        assert pages.unexpected == [], pages.unexpected
+        yield await playwright.chromium.connect_over_cdp(address)
+
+
+@asynccontextmanager
+async def pages_in(browser: Browser) -> AsyncIterator[Pages]:
+    """Open pages during the block; raises AssertionError at the end for pages with faults."""
+    pages = Pages(browser)
+    try:
+        yield pages
+    finally:
+        await pages.close()
+    assert pages.unexpected == [], pages.unexpected
