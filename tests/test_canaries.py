@@ -216,7 +216,7 @@ async def every_endpoint_is_paused(app: Application) -> bool:
         ("run", "--no-embedded"),
         pytest.param(("check",), marks=pytest.mark.full),
         pytest.param(("migrate",), marks=pytest.mark.full),
-        ("trigger", "email.opened"),
+        pytest.param(("trigger", "email.opened"), marks=pytest.mark.full),
         pytest.param(
             ("rotate-secret", "00000000-0000-0000-0000-000000000000"), marks=pytest.mark.full
         ),

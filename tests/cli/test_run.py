@@ -38,7 +38,9 @@ async def test_a_starting_daemon_logs_whether_it_serves_the_api(
     assert json.loads(line)["api"] == api
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.full)]
+)
 async def test_a_daemon_whose_embedded_postgresql_exits_stops_and_says_why(
     embedded_data: Path, tmp_path: Path, how: signal.Signals
 ) -> None:

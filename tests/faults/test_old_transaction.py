@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults import old_transaction
 
 
+@pytest.mark.parametrize("deliveries", [4000, pytest.param(8000, marks=pytest.mark.full)])
 async def test_deliveries_stay_fast_beside_a_transaction_that_never_ends(
-    database: str, folder: Path
+    database: str, folder: Path, deliveries: int
 ) -> None:
-    report = await old_transaction.held_open(database, folder, deliveries=8000, measured=2000)
+    report = await old_transaction.held_open(
+        database, folder, deliveries=deliveries, measured=deliveries // 4
+    )
 
     assert report.broken == []

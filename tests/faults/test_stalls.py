@@ -7,7 +7,10 @@ import pytest
 from tests.faults import stalls
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    "tls",
+    [pytest.param(False, id="http", marks=pytest.mark.full), pytest.param(True, id="https")],
+)
 async def test_responses_that_came_while_the_daemon_stood_still_count(
     database: str, folder: Path, tls: bool
 ) -> None:
