@@ -9,7 +9,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import ReplayId
 from tests.support.application import Application
-from tests.support.commandline import environment
+from tests.support.commandline import environment, without_database
 from tests.support.daemons import serving, until
 from tests.support.deliveries import nothing_pending, settled
 from tests.support.receiver import Received, Receiver, Reply
@@ -34,7 +34,7 @@ async def run(command: str, variables: dict[str, str], folder: Path) -> tuple[st
     )
     out, err = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0, err
-    return out.decode(), err.decode()
+    return out.decode(), without_database(err.decode())
 
 
 class Down:

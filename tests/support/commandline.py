@@ -34,6 +34,12 @@ class CompletedCommand:
     database: tuple[str, ...] = field(default=(), compare=False)
 
 
+def without_database(errors: str) -> str:
+    """What a command wrote to stderr, except for the line that names its database."""
+    lines = errors.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(NAMES_DATABASE))
+
+
 def one_line(text: str) -> bool:
     """Whether the text is exactly one line, an error of `webhookd`."""
     return text.startswith("webhookd: ") and text.count("\n") == 1
@@ -68,8 +74,7 @@ async def webhookd(
     assert b"Traceback" not in err
     lines = err.decode().splitlines(keepends=True)
     named = tuple(line.rstrip() for line in lines if line.startswith(NAMES_DATABASE))
-    rest = "".join(line for line in lines if not line.startswith(NAMES_DATABASE))
-    return CompletedCommand(process.returncode, out.decode(), rest, named)
+    return CompletedCommand(process.returncode, out.decode(), without_database(err.decode()), named)
 
 
 class Running:
