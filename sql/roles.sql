@@ -60,8 +60,8 @@ BEGIN
             ('SELECT, INSERT, UPDATE, DELETE', 'webhookd_daemon',
              '{webhook_portal_links, webhook_idempotency_keys}'),
             ('SELECT, INSERT, DELETE', 'webhookd_daemon',
-             '{webhook_audit, webhook_tenant_tokens, webhook_operator_sessions, webhook_holds,
-               webhook_stats_batches}'),
+             '{webhook_audit, webhook_tenant_tokens, webhook_operator_sessions,
+               webhook_operator_scopes, webhook_holds, webhook_stats_batches}'),
             ('SELECT, INSERT, UPDATE', 'webhookd_daemon',
              '{webhook_pacing, webhook_installation}'),
             ('SELECT, DELETE', 'webhookd_daemon',
@@ -86,7 +86,7 @@ BEGIN
              '{webhook_events, webhook_deliveries, webhook_event_inbox, webhook_history,
                webhook_notices, webhook_replays, webhook_replay_results, webhook_audit,
                webhook_operational_events, webhook_stats, webhook_stats_totals, webhook_holds,
-               webhook_installation, webhook_pacing, webhookd_migrations}')
+               webhook_operator_scopes, webhook_installation, webhook_pacing, webhookd_migrations}')
         ) AS privileges (what, role, tables)
     LOOP
         EXECUTE format('GRANT %s ON %s TO %I', granted.what,

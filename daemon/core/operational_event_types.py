@@ -81,6 +81,11 @@ _SAMPLES = {each.name: each.sample for each in OPERATIONAL_TYPES}
 OPERATIONAL_TYPE_NAMES = tuple(_SAMPLES)
 UNKNOWN: Mapping[str, Any] = {"sample": True}
 
+NOT_BY_OPERATOR = (
+    "the application wrote operator, so that no event matches: only an operator may set it, over"
+    " the API or in the console"
+)
+
 
 def names_for_scope(scope: str) -> tuple[str, ...]:
     """Return the types of events that a webhook of this scope may get."""

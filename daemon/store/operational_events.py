@@ -21,11 +21,11 @@ MOST_OF_WEBHOOK = 10
 
 # Asked first: where there are no such webhooks at all, nothing else is sent or read.
 ANY_SUBSCRIBERS = """
-    SELECT EXISTS (SELECT FROM webhooks WHERE scope::text = 'operator')
+    SELECT EXISTS (SELECT FROM webhook_operator_scopes)
         OR EXISTS (SELECT FROM webhooks WHERE scope::text = 'account')
 """
 HAS_SUBSCRIBERS = """
-               (EXISTS (SELECT FROM webhooks AS s WHERE s.scope::text = 'operator')
+               (EXISTS (SELECT FROM webhook_operator_scopes)
                 OR EXISTS (SELECT FROM webhooks AS s
                             WHERE s.tenant_id = w.tenant_id AND s.scope::text = 'account'))"""
 

@@ -1,4 +1,8 @@
-"""The webhooks that may get a tenant's operational events: its own, and those of operators."""
+"""
+The webhooks that may get a tenant's operational events: its own, and those of operators.
+
+The rule: a webhook is an operator's by its mark, which the application cannot write.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +18,14 @@ COLUMNS = f"""
 FIND_PAGE = f"""
     -- Each part has its index, and ends by itself.
     WITH page AS MATERIALIZED (
-        (SELECT id FROM webhooks
-          WHERE scope::text = 'operator' AND is_active AND id > $2
-          ORDER BY id
+        (SELECT webhook.id
+           FROM webhook_operator_scopes AS mark
+          CROSS JOIN LATERAL (
+                 SELECT id FROM webhooks
+                  WHERE id = mark.webhook_id AND scope::text = 'operator' AND is_active
+                  LIMIT 1) AS webhook
+          WHERE mark.webhook_id > $2
+          ORDER BY mark.webhook_id
           LIMIT $3)
         UNION ALL
         (SELECT id FROM webhooks
@@ -42,7 +51,9 @@ async def page(
 FIND_ONE = f"""
     {COLUMNS}
      WHERE w.id = $2 AND w.is_active
-       AND (w.scope::text = 'operator' OR w.scope::text = 'account' AND w.tenant_id = $1)
+       AND (w.scope::text = 'account' AND w.tenant_id = $1
+            OR w.scope::text = 'operator'
+               AND EXISTS (SELECT FROM webhook_operator_scopes WHERE webhook_id = w.id))
 """
 
 

@@ -18,6 +18,7 @@ NEEDED = {
     "webhook_tenant_tokens": ("SELECT", "DELETE"),
     "webhook_portal_links": ("SELECT", "DELETE"),
     "webhook_operator_sessions": ("SELECT", "DELETE"),
+    "webhook_operator_scopes": ("SELECT",),
     "webhook_holds": ("SELECT", "DELETE"),
     "webhook_installation": ("SELECT", "INSERT", "UPDATE"),
     "webhook_idempotency_keys": ("SELECT", "UPDATE", "DELETE"),
@@ -39,6 +40,8 @@ NEEDED_BY_API = [
     ("webhook_portal_links", "INSERT"),
     ("webhook_portal_links", "UPDATE"),
     ("webhook_operator_sessions", "INSERT"),
+    ("webhook_operator_scopes", "INSERT"),
+    ("webhook_operator_scopes", "DELETE"),
     ("webhook_holds", "INSERT"),
     ("webhook_idempotency_keys", "INSERT"),
 ]

@@ -88,6 +88,14 @@ def _fits(column: str, memory: int, printed: int) -> str:
                      ELSE webhook_payload_bytes({column}, {printed}::bigint) <= {printed} END"""
 
 
+def unmarked(row: str) -> str:
+    """SQL: whether a webhook has the scope of operators and no operator has made it so."""
+    return f"""
+           ({row}.scope::text = 'operator'
+            AND NOT EXISTS (SELECT FROM webhook_operator_scopes AS mark
+                             WHERE mark.webhook_id = {row}.id)) AS is_unmarked"""
+
+
 ENTRY = f"""
            w.id, w.tenant_id, w.name, left(w.description, 65536) AS description,
            {url_and_credentials("w")},
@@ -97,5 +105,5 @@ ENTRY = f"""
            w.previous_secret_expires_at, w.filter_error, w.is_active, w.is_failing,
            w.consecutive_failures, w.paused_reason, w.last_success_at, w.last_failure_at,
            w.created_at, w.updated_at, w.unconfirmed_email, w.next_probe_at, w.scope,
-           w.failing_since, w.failed_probes,
+           w.failing_since, w.failed_probes, {unmarked("w")},
            {options("w")}"""

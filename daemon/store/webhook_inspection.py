@@ -9,7 +9,7 @@ from daemon.core.model.webhook_inspection import InspectedWebhook, ServerVersion
 from daemon.store.delivery_options import delivery_options, options
 from daemon.store.secrets import SECRET_COLUMNS, stored_secrets
 from daemon.store.session import Connection
-from daemon.store.webhook_columns import event_types, filters_text
+from daemon.store.webhook_columns import event_types, filters_text, unmarked
 
 NIL = UUID(int=0)
 PAGE_SIZE = 1000
@@ -32,7 +32,7 @@ FIND_IDS = """
 """
 WEBHOOKS = f"""
     SELECT w.id, w.tenant_id, w.is_active, w.scope, {event_types("w")}, {filters_text("w")},
-           {SECRET_COLUMNS}, {options("w")}
+           {SECRET_COLUMNS}, {options("w")}, {unmarked("w")}
       FROM webhooks AS w
      WHERE w.id = ANY ($1::uuid[])
      ORDER BY w.tenant_id, w.id
@@ -66,4 +66,5 @@ def _inspected(row: Any) -> InspectedWebhook:
         secrets=stored_secrets(WebhookId(row["id"]), row),
         scope=row["scope"],
         options=delivery_options(row["options"]),
+        is_unmarked=row["is_unmarked"],
     )

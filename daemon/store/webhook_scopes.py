@@ -1,7 +1,9 @@
 """
 Scopes of webhooks: set, and what of tenants' requests they hide.
 
-The rule: a tenant's token finds nothing of an operator's webhook, as if it did not exist.
+The rules: a tenant's token finds nothing of an operator's webhook, as if it did not exist. The
+application may write any scope, so that `operator` has an effect only with a mark in a table that
+the application cannot write.
 """
 
 from uuid import UUID
@@ -13,9 +15,22 @@ from daemon.store.session import Connection
 SET_SCOPE = "UPDATE webhooks SET scope = $2::text WHERE id = $1 AND scope::text <> $2::text"
 
 
-async def set_scope(db: Connection, webhook_id: WebhookId, scope: WebhookScope) -> None:
-    """Set the scope of a webhook that this transaction has inserted or locked."""
+REMOVE_MARK = "DELETE FROM webhook_operator_scopes WHERE webhook_id = $1"
+WRITE_MARK = "INSERT INTO webhook_operator_scopes (webhook_id, made_by) VALUES ($1, $2)"
+
+
+async def set_scope(
+    db: Connection, webhook_id: WebhookId, scope: WebhookScope, *, made_by: str
+) -> None:
+    """
+    Set the scope of a webhook that this transaction has inserted or locked, and its mark.
+
+    `made_by` is the name of the caller, who is an operator if the scope is theirs.
+    """
     await db.execute(SET_SCOPE, webhook_id, scope.value)
+    await db.execute(REMOVE_MARK, webhook_id)
+    if scope is WebhookScope.OPERATOR:
+        await db.execute(WRITE_MARK, webhook_id, made_by)
 
 
 OF_WEBHOOK = """

@@ -50,6 +50,7 @@ def _entry(row: Any) -> WebhookEntry:
         failing_since=row["failing_since"] if row["is_failing"] else None,
         failed_probes=row["failed_probes"] if row["is_failing"] else 0,
         scope=row["scope"],
+        is_unmarked=row["is_unmarked"],
     )
 
 

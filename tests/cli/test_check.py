@@ -328,8 +328,12 @@ async def test_missing_privileges_and_disabled_triggers_are_named(
         for table in (
             *("webhook_tenant_tokens", "webhook_idempotency_keys"),
             *("webhook_portal_links", "webhook_operator_sessions", "webhook_holds"),
+            "webhook_operator_scopes",
         )
-    } | {f"permissions: role {role} lacks UPDATE on webhook_portal_links"}
+    } | {
+        f"permissions: role {role} lacks UPDATE on webhook_portal_links",
+        f"permissions: role {role} lacks DELETE on webhook_operator_scopes",
+    }
     assert name in messages["ok"][1]
 
 

@@ -83,6 +83,7 @@ async def fill(app: Application, tenant: UUID, webhook: UUID) -> UUID:
         "webhook_replay_results (replay_id, delivered, failed, erased) VALUES ($1, 1, 0, 0)": (
             replay,
         ),
+        "webhook_operator_scopes (webhook_id) VALUES ($1)": (webhook,),
         "webhook_holds (tenant_id, held_by) VALUES ($1, 'ops')": (tenant,),
         "webhook_portal_links (id, tenant_id, scope, code_hash, created_by, expires_at)"
         " VALUES (gen_random_uuid(), $1, 'read', '', 'ops', 'infinity')": (tenant,),

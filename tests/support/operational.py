@@ -16,13 +16,17 @@ QUICK = {
     "failing_backoff": "0s",
 }
 
+MARK = "INSERT INTO webhook_operator_scopes (webhook_id, made_by) VALUES ($1, 'ops')"
+
 
 async def scoped_webhook(
     app: Application, tenant: UUID, url: str, scope: str, **columns: Any
 ) -> UUID:
-    """Insert a webhook of this scope, as the application may."""
+    """Insert a webhook of this scope; one for operators as they do, with its mark."""
     webhook = await app.webhook(tenant, url, **columns)
     await app.db.execute("UPDATE webhooks SET scope = $2 WHERE id = $1", webhook, scope)
+    if scope == "operator":
+        await app.db.execute(MARK, webhook)
     return webhook
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from daemon.admin import schemas
+from daemon.admin.api.auth import Caller
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
 from daemon.admin.api.problems import Problem, not_found, require_found
 from daemon.admin.resources.delivery_options import changed_options
@@ -127,7 +128,7 @@ class Webhooks:
             webhook = await webhooks.insert(
                 db, request.tenant_id, settings, secrets, is_active=body.is_active
             )
-            webhook = await self._with_options(db, webhook, given, scope=scope)
+            webhook = await self._with_options(db, webhook, given, scope=scope, by=request.caller)
             webhook = await self.emails.record(db, webhook, body.notification_email)
             await request.audit.write(db, created=webhook.id)
         return webhook
@@ -249,7 +250,7 @@ class Webhooks:
                 await webhooks.set_active(db, request.tenant_id, webhook_id, active=active)
             if "notification_email" in changes:
                 await self.emails.change(db, webhook, settings.notification_email)
-            await self._with_options(db, webhook, changes, scope=scope)
+            await self._with_options(db, webhook, changes, scope=scope, by=request.caller)
             webhook = await webhooks.update_settings(db, webhook_id, settings)
             await request.audit.write(db)
         return ApiResponse(200, self._shown(webhook))
@@ -271,10 +272,11 @@ class Webhooks:
         given: Mapping[str, Any],
         *,
         scope: WebhookScope | None,
+        by: Caller,
     ) -> WebhookEntry:
         """Store the scope and the options that are given, for a webhook that is locked or new."""
         if scope is not None:
-            await webhook_scopes.set_scope(db, webhook.id, scope)
+            await webhook_scopes.set_scope(db, webhook.id, scope, made_by=by.actor.name)
             webhook = replace(webhook, scope=scope)
         options = changed_options(given, webhook.options, schedules=self.schedules)
         if options is None:

@@ -21,7 +21,7 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.secrets import HIDDEN, StoredSecrets
 from daemon.core.model.webhooks import WebhookEntry, WebhookSettings
-from daemon.core.operational_event_types import described, names_for_scope
+from daemon.core.operational_event_types import NOT_BY_OPERATOR, described, names_for_scope
 from daemon.core.policy.delivery_options import odd_options
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.mail_recipients import AllowedRecipients, needs_confirmation
@@ -130,7 +130,7 @@ def _members(
             *([UNCONFIRMED] if confirmed is False else []),
             *_origin_warnings(secrets, vault),
             *odd_options(webhook.options, schedules),
-            *_scope_warnings(webhook.scope),
+            *_scope_warnings(webhook),
             *type_warnings(settings, webhook.scope, suggestions=suggestions),
         ],
     }
@@ -154,9 +154,12 @@ def _origin_warnings(secrets: StoredSecrets, vault: Vault) -> list[str]:
     return [f"{member}: {sentence}" for member, sentence in members.items()]
 
 
-def _scope_warnings(scope: str) -> Iterator[str]:
+def _scope_warnings(webhook: WebhookEntry) -> Iterator[str]:
+    scope = webhook.scope
     if scope not in list(WebhookScope):
         yield f"scope: {escape(scope)} is none of {', '.join(WebhookScope)}: no event matches"
+    if webhook.is_unmarked:
+        yield f"scope: {NOT_BY_OPERATOR}"
 
 
 def type_warnings(

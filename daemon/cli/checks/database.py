@@ -8,6 +8,7 @@ from daemon.core.errors import ReadOnlyDatabaseError, SchemaError
 from daemon.core.model.webhook_inspection import MissingPrivilege
 from daemon.maintenance.installation_guard import foreign_sentence
 from daemon.store import (
+    daemon_tables,
     function_rights,
     history_partitions,
     installation,
@@ -117,6 +118,12 @@ async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[
         for function in await privileges.unpinned_functions(db)
     ]
     messages += [message async for message in _open_functions(db)]
+    messages += [
+        f"{each.role} may insert webhooks or events, and write {each.table}, too, which gives it"
+        f" rights of operators: REVOKE ALL ON {each.table} FROM {each.role}, or from the role by"
+        " which it has them"
+        for each in await daemon_tables.writers(db)
+    ]
     for message in dict.fromkeys(messages):  # an invisible table lacks several privileges
         yield error("permissions", message)
     if not messages:

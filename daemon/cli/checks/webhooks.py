@@ -18,7 +18,7 @@ from daemon.core.model.attempts import Failure
 from daemon.core.model.operational_events import WebhookScope
 from daemon.core.model.secrets import Credentials
 from daemon.core.model.webhook_inspection import InspectedWebhook
-from daemon.core.operational_event_types import described, names_for_scope
+from daemon.core.operational_event_types import NOT_BY_OPERATOR, described, names_for_scope
 from daemon.core.policy.delivery_options import odd_options
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
@@ -97,6 +97,8 @@ def check_webhook(
     if webhook.scope not in list(WebhookScope):
         sentence = f"no event matches: the scope {escape(webhook.scope)} is none that there is"
         yield _about(webhook, Status.WARNING, sentence)
+    if webhook.is_unmarked:
+        yield _about(webhook, Status.WARNING, f"scope: {NOT_BY_OPERATOR}")
     yield from _malformed_types(webhook)
 
 

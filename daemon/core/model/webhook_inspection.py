@@ -34,7 +34,11 @@ class DisabledTrigger:
 
 @dataclass(frozen=True, slots=True)
 class InspectedWebhook:
-    """The settings of a webhook that decide whether deliveries to it can be made, as stored."""
+    """
+    The settings of a webhook that decide whether deliveries to it can be made, as stored.
+
+    One that `is_unmarked` has the scope of operators without having been made by one.
+    """
 
     id: WebhookId
     tenant_id: TenantId
@@ -45,3 +49,4 @@ class InspectedWebhook:
     secrets: StoredSecrets
     scope: str
     options: DeliveryOptions = DEFAULT_OPTIONS
+    is_unmarked: bool = False

@@ -46,7 +46,8 @@ class WebhookEntry:
     `unconfirmed_email` the key of an address that the API stored and nobody has confirmed. While it
     is failing since `failing_since`, `failed_probes` attempts have failed, and `next_probe_at` is
     when the next one may begin; None if attempts are not spaced. `scope` may be none that there is:
-    the application wrote it, and no event matches.
+    the application wrote it, and no event matches. One that `is_unmarked` has the scope of
+    operators without having been made by one, and gets nothing either.
     """
 
     id: WebhookId
@@ -69,6 +70,7 @@ class WebhookEntry:
     scope: str = WebhookScope.EVENTS
     failing_since: datetime | None = None
     failed_probes: int = 0
+    is_unmarked: bool = False
 
     @property
     def state(self) -> WebhookState:
