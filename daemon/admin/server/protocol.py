@@ -5,10 +5,12 @@ aiohttp's own error responses quote the malformed line, which may contain a toke
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from aiohttp import web
+from yarl import URL
 
 from daemon.admin.api.problems import Problem
 from daemon.admin.server.connection_limits import LimitedConnection
@@ -31,6 +33,10 @@ class _RequestHandler(web.RequestHandler):
     """aiohttp's request handler, except for what happens outside the application's middlewares."""
 
     __slots__ = ()
+
+    def __init__(self, manager: Any, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._request_factory = partial(_request_of, manager.request_factory)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -57,3 +63,16 @@ class _RequestHandler(web.RequestHandler):
         response = Problem(status, sentence, headers=headers).response()
         response.force_close()
         return response
+
+
+def _request_of(factory: Callable[..., web.BaseRequest], message: Any, *rest: Any) -> Any:
+    """
+    The request of a message, also where the host in its target is no name, such as `xn--a`.
+
+    aiohttp would log such a one with its traceback, and leave it unanswered. The target itself
+    stays what it is, for the check of its host.
+    """
+    try:
+        return factory(message, *rest)
+    except ValueError:
+        return factory(message._replace(url=URL("/")), *rest)
