@@ -78,6 +78,18 @@ async def enter(db: Connection, code_hash: bytes) -> PortalLink | None:
     return None if row is None else _link(row)
 
 
+GET_UNUSED = """
+    SELECT * FROM webhook_portal_links
+     WHERE code_hash = $1 AND entered_at IS NULL AND expires_at > now()
+"""
+
+
+async def get_unused(db: Connection, code_hash: bytes) -> PortalLink | None:
+    """The link with a code that `enter` would use."""
+    row = await db.fetchrow(GET_UNUSED, code_hash)
+    return None if row is None else _link(row)
+
+
 GET_ENTERED = """
     SELECT * FROM webhook_portal_links
      WHERE id = $1 AND entered_at IS NOT NULL AND expires_at > now()

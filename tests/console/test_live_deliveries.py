@@ -134,7 +134,7 @@ async def test_a_stream_is_for_those_who_see_the_webhook_and_ends_with_the_sessi
 async def test_streams_are_limited_and_leave_other_requests_their_turns(
     console: Console, webhook: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_feed, "MOST_OF_TENANT", 8)
+    monkeypatch.setattr(live_feed, "MOST_OF_CALLER", 8)
     path = console.path(f"/webhooks/{webhook}/live")
     async with console.portal() as first, console.portal() as second, console.portal() as third:
         streams = [streaming(each, path) for each in (first, second) for _ in range(4)]
@@ -148,6 +148,28 @@ async def test_streams_are_limited_and_leave_other_requests_their_turns(
         assert {each.status for each in opened} == {200}
         assert (refused.status, [each.status for each in pages]) == (429, [200, 200])
         assert ended.endswith(b"event: end\ndata:\n\n")
+        for each in streams:
+            await each.__aexit__(None, None, None)
+
+
+async def test_a_caller_with_many_live_lists_gives_one_up_to_another_with_fewer(
+    console: Console, webhook: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_feed, "MOST_IN_ALL", 4)
+    path = console.path(f"/webhooks/{webhook}/live")
+    async with console.portal(scope="read") as reader, console.operator() as operator:
+        streams = [streaming(reader, path) for _ in range(4)]
+        opened = [await each.__aenter__() for each in streams]
+
+        streams += [streaming(operator, path) for _ in range(2)]
+        taken = [await each.__aenter__() for each in streams[4:]]
+        ended = [await rest_of(each) for each in opened[:2]]
+        beyond = await operator.get(path)
+
+        assert {each.status for each in taken} == {200}
+        assert not any(b"event: end" in each for each in ended)  # its page tries again
+        assert not opened[2].content.at_eof()
+        assert beyond.status == 429
         for each in streams:
             await each.__aexit__(None, None, None)
 

@@ -2,13 +2,16 @@
 The attempts of webhooks whose lists are open, read once a second for all lists of a webhook.
 
 The rule: watching costs a bounded part of the daemon. Readings take turns, so that they use one
-connection of the database at most, and there are few watchers of a session, a tenant and in all.
+connection of the database at most, and there are few watchers of a session, a caller and in all.
+Once there are no more places, the caller with the most gives one up to another that has fewer.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,7 +20,7 @@ from aiohttp import web
 
 from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.core.errors import WebhookdError
-from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.model.ids import EventId, WebhookId
 from daemon.store import live_deliveries
 from daemon.store.database import Database
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MOST_OF_SESSION = 4
-MOST_OF_TENANT = 16
+MOST_OF_CALLER = 16
 MOST_IN_ALL = 64
 MOST_WATCHED = 200  # events of one webhook
 INTERVAL_SECONDS = 1.0
@@ -37,13 +40,13 @@ FAILURE_SECONDS = 5.0
 @dataclass(eq=False, slots=True)
 class Watcher:
     """
-    Who watches: `changed` rows and the number of new events have not been sent yet.
+    An open list: `changed` rows and the number of new events have not been sent yet.
 
     One that `ended` is not read for any more; it `may_return` to the next daemon.
     """
 
     webhook_id: WebhookId
-    tenant_id: TenantId
+    caller: str
     session_id: UUID
     view: "LiveView"
     changed: list[EventId] = field(default_factory=list)
@@ -82,11 +85,8 @@ class LiveFeed:
         """
         own = [each for each in self._watchers if each.session_id == watcher.session_id]
         if len(own) >= MOST_OF_SESSION:
-            own[0].end(may_return=False)
-            self._watchers.remove(own[0])
-        of_tenant = [each for each in self._watchers if each.tenant_id == watcher.tenant_id]
-        if len(of_tenant) >= MOST_OF_TENANT or len(self._watchers) >= MOST_IN_ALL:
-            raise Problem(429, "too many lists are live: try again later", headers=RETRY_SOON)
+            self._end(own[0], may_return=False)
+        self._make_room(watcher.caller)
         self._watchers.append(watcher)
         webhook_id = watcher.webhook_id
         if webhook_id not in self._tasks:
@@ -98,6 +98,24 @@ class LiveFeed:
                 self._watchers.remove(watcher)
             if not self._of(webhook_id) and (task := self._tasks.pop(webhook_id, None)):
                 task.cancel()
+
+    def _make_room(self, caller: str) -> None:
+        """Raises Problem (429) if the caller has its share."""
+        counts = Counter(each.caller for each in self._watchers)
+        own = counts[caller]
+        if own < MOST_OF_CALLER and len(self._watchers) < MOST_IN_ALL:
+            return
+        greatest, count = max(counts.items(), key=itemgetter(1))
+        # With a difference of one, the two would take the place from each other for ever.
+        if own >= MOST_OF_CALLER or count < own + 2:
+            raise Problem(429, "too many lists are live: try again later", headers=RETRY_SOON)
+        # The page shows that its list is not live any more, and asks for another place.
+        oldest = next(each for each in self._watchers if each.caller == greatest)
+        self._end(oldest, may_return=True)
+
+    def _end(self, watcher: Watcher, *, may_return: bool) -> None:
+        watcher.end(may_return=may_return)
+        self._watchers.remove(watcher)
 
     async def close(self, _: web.Application) -> None:
         """End every response, because the daemon stops."""

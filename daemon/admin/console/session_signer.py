@@ -53,6 +53,11 @@ class SignedSession:
     scope: Scope
     expires_at: datetime
 
+    @property
+    def load_key(self) -> str:
+        """Whom the load of this session counts against: the tenant, or the operator."""
+        return self.operator if self.tenant_id is None else str(self.tenant_id)
+
 
 class SessionSigner:
     """Signs and reads the sessions of the configured operators."""

@@ -4,6 +4,7 @@ Sessions of the console: an operator's, who signed in with a token, and a portal
 A session is looked up with every request, so that one that was ended stops at once everywhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -21,7 +22,7 @@ from daemon.core.model.access import Scope
 from daemon.core.model.audit import Actor, ActorKind
 from daemon.core.model.ids import TenantId, TokenId
 from daemon.core.model.portal_links import PortalLink
-from daemon.store import operator_sessions, portal_links
+from daemon.store import operator_sessions, portal_links, tenants
 from daemon.store.database import Database
 
 OPERATOR_LIFETIME = timedelta(hours=12)
@@ -105,7 +106,7 @@ class Sessions:
         signed = self._signer.read(self._cookie(request))
         if signed is None:
             return None
-        return signed.operator if signed.tenant_id is None else str(signed.tenant_id)
+        return signed.load_key
 
     async def sign_in(self, token: str) -> Session | None:
         """Begin the session of the operator with this token; None if there is none."""
@@ -141,6 +142,18 @@ class Sessions:
             link.expires_at,
         )
         return self._begun(signed, link)
+
+    async def tenant_of(self, code: str) -> TenantId | None:
+        """The tenant to which `enter` would lead with this code."""
+        async with self._database.connection() as db:
+            link = await portal_links.get_unused(db, sha256(code.encode()).digest())
+        return None if link is None else link.tenant_id
+
+    async def names(self, tenant_ids: Sequence[TenantId]) -> list[str]:
+        """The names of these tenants; the ids of those without one."""
+        async with self._database.connection() as db:
+            found = await tenants.names(db, tenant_ids)
+        return [found.get(each, str(each)) for each in tenant_ids]
 
     async def began_with(self, session: Session, code: str) -> bool:
         """Whether the session is that of the portal link with this code."""

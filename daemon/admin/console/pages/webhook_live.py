@@ -49,7 +49,10 @@ class LiveDeliveries:
         """Send `new` with the number of new events, and `changed` with the ids of others."""
         webhook = await request.api("retrieveWebhook", request.object_id)
         watcher = Watcher(
-            WebhookId(webhook.id), webhook.tenant_id, request.session.signed.id, _view(request)
+            WebhookId(webhook.id),
+            request.session.signed.load_key,
+            request.session.signed.id,
+            _view(request),
         )
         async with self.feed.watch(watcher):
             response = web.StreamResponse(headers=HEADERS)
