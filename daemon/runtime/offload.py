@@ -1,10 +1,11 @@
 """One thread for work that would hold the event loop for long, one piece at a time."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from daemon.runtime.turns import Turns
 
 T = TypeVar("T")
 
@@ -23,9 +24,7 @@ class Offload:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="offload")
-        # Owners in turn, each with the pieces of work that wait, in order.
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
-        self._busy = False
+        self._turns = Turns()
 
     async def run(self, work: Callable[[], T], *, size: int, owner: Hashable) -> T:
         """Return what `work` on `size` characters returns; small work is done at once."""
@@ -33,42 +32,17 @@ class Offload:
 
     async def run_in_thread(self, work: Callable[[], T], *, owner: Hashable) -> T:
         """Return what `work` returns; an owner waits for one piece of each other's at most."""
-        await self._turn(owner)
+        await self._turns.begin(owner)
         loop = asyncio.get_running_loop()
         try:
             running = loop.run_in_executor(self._executor, work)
         except BaseException:
-            self._end_turn()
+            self._turns.end()
             raise
         # Not when the caller ends, which may be cancelled: when the thread is free.
-        running.add_done_callback(self._end_turn)
+        running.add_done_callback(lambda _: self._turns.end())
         return await running
 
     def close(self) -> None:
         """End the thread once its present work is done; work that has not begun is dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-
-    async def _turn(self, owner: Hashable) -> None:
-        if not self._busy:
-            self._busy = True
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(turn)
-        try:
-            await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():
-                self._end_turn()  # it had just begun
-            raise
-
-    def _end_turn(self, _: object = None) -> None:
-        while self._waiting:
-            owner, turns = next(iter(self._waiting.items()))
-            del self._waiting[owner]
-            turn = turns.popleft()
-            if turns:
-                self._waiting[owner] = turns  # behind all others
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._busy = False

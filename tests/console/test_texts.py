@@ -6,11 +6,12 @@ from importlib import resources
 
 import hypothesis
 import orjson
+import pytest
 from hypothesis import strategies
 from markupsafe import escape
 
 from daemon.admin.console.form_times import as_field, as_timestamp
-from daemon.admin.console.json_text import shown_json
+from daemon.admin.console.json_text import MOST_TOKENS, shown_json
 from daemon.admin.console.long_text import MOST_CHARACTERS, MOST_MARKS, first_part
 from daemon.admin.console.url_query import with_query
 
@@ -32,7 +33,7 @@ def exact(shown: str) -> str:
 def test_json_is_shown_indented_and_exactly_as_it_was(value: object, indented: bool) -> None:
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None).decode()
 
-    shown = str(shown_json(text))
+    shown = str(shown_json(text).markup)
 
     assert exact(shown) == text
     assert orjson.loads(unescape(TAG.sub("", OWN.sub("", shown)))) == value
@@ -42,11 +43,11 @@ def test_json_is_shown_indented_and_exactly_as_it_was(value: object, indented: b
 def test_the_beginning_of_json_is_shown_exactly_too(value: object, end: int) -> None:
     text = orjson.dumps(value).decode()[:end]
 
-    assert exact(str(shown_json(text, cut=True))) == text
+    assert exact(str(shown_json(text, cut=True).markup)) == text
 
 
 def test_a_cut_document_is_indented_as_far_as_it_goes() -> None:
-    shown = str(shown_json('{"a":{"b":1,"c":"unfin', cut=True))
+    shown = str(shown_json('{"a":{"b":1,"c":"unfin', cut=True).markup)
 
     assert shown.count("<i>\n") == 3
     assert shown.endswith(str(escape('"unfin')))
@@ -54,7 +55,32 @@ def test_a_cut_document_is_indented_as_far_as_it_goes() -> None:
 
 def test_text_that_is_no_json_is_shown_as_it_is() -> None:
     for text in ("maintenance", '{"a":', "<script>", '"\x07"'):
-        assert "<i" not in str(shown_json(text))
+        assert "<i" not in str(shown_json(text).markup)
+
+
+@pytest.mark.parametrize("unit", ["[],", "1,", '{"a":1},', " \n1 ,"])
+def test_few_tokens_of_many_are_marked_and_the_rest_is_shown_as_it_is(unit: str) -> None:
+    text = f"[{unit * (MOST_CHARACTERS // len(unit))}"
+
+    shown = shown_json(text, cut=True)
+
+    assert shown.is_partly_plain
+    assert exact(shown.markup) == text
+    assert len(TAG.findall(shown.markup)) < 8 * MOST_TOKENS
+
+
+def test_the_largest_payload_of_which_every_token_is_marked() -> None:
+    members = MOST_TOKENS // 4 - 1
+    text = orjson.dumps({f"field {number}": "é<&" for number in range(members)}).decode()
+
+    shown = shown_json(text)
+
+    assert not shown.is_partly_plain
+    assert shown.markup.count('<span class="k">') == members
+    assert exact(shown.markup) == text
+    longer = f"[[{text}]]"
+    assert shown_json(longer).is_partly_plain
+    assert exact(shown_json(longer).markup) == longer
 
 
 def test_a_long_text_is_cut_also_where_its_characters_take_much_markup() -> None:

@@ -75,13 +75,13 @@ class Entrance:
         """Send the browser to the first page of the session."""
         session = await self._sessions.find(request)
         if session is None and came_from_another_site(request):
-            return self._renderer.entrance("again.html", now=now(), url=self._root)
+            return await self._renderer.entrance("again.html", now=now(), url=self._root)
         return _redirect(f"{self._root}/sign-in" if session is None else self._start(session))
 
     async def show_sign_in(self, request: web.Request) -> web.StreamResponse:
         """The form for an operator's token."""
         following = request.query.get("next", "")
-        return self._sign_in_page(200, self._refusal(request), following)
+        return await self._sign_in_page(200, self._refusal(request), following)
 
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
         """Begin an operator's session."""
@@ -89,27 +89,27 @@ class Entrance:
         form = await read_form(request)
         following = form.get("next", "")
         if refusal := self._refusal(request):
-            return self._sign_in_page(403, refusal, following)
+            return await self._sign_in_page(403, refusal, following)
         session = await self._sessions.sign_in(form.get("token", "").strip())
         if session is None:
             wait = self._failures.record(client_network(request, self._proxies))
             if wait is not None:
-                return self._sign_in_page(429, TOO_MANY_WRONG, following)
-            return self._sign_in_page(422, WRONG_TOKEN, following)
+                return await self._sign_in_page(429, TOO_MANY_WRONG, following)
+            return await self._sign_in_page(422, WRONG_TOKEN, following)
         log.info("console.signed_in", operator=session.signed.operator)
         path = f"{self._root}{following}" if _is_page(following) else None
         return self._begin(request, session, path)
 
     async def show_enter(self, request: web.Request) -> web.StreamResponse:
         """The form for a link's code, which a script fills and submits."""
-        return self._enter_page(200, self._refusal(request))
+        return await self._enter_page(200, self._refusal(request))
 
     async def enter(self, request: web.Request) -> web.StreamResponse:
         """Begin the session of a portal link."""
         csrf.check_origin(request)
         form = await read_form(request)
         if error := self._refusal(request):
-            return self._enter_page(403, error)
+            return await self._enter_page(403, error)
         code = unquote(form.get("code", "").strip().rpartition("#")[2])
         session = await self._sessions.enter(code)
         if session is not None:
@@ -118,7 +118,7 @@ class Entrance:
         present = await self._sessions.find(request)
         if present is not None and await self._sessions.began_with(present, code):
             return _redirect(self._start(present))
-        return self._enter_page(422, USED_LINK)
+        return await self._enter_page(422, USED_LINK)
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session everywhere."""
@@ -158,11 +158,11 @@ class Entrance:
         """Why this connection is not private enough to sign in; None if it is."""
         return None if is_https(request, self._proxies) or is_loopback(request) else NEEDS_HTTPS
 
-    def _enter_page(self, status: int, error: str | None) -> web.Response:
-        return self._renderer.entrance("enter.html", now=now(), status=status, error=error)
+    async def _enter_page(self, status: int, error: str | None) -> web.Response:
+        return await self._renderer.entrance("enter.html", now=now(), status=status, error=error)
 
-    def _sign_in_page(self, status: int, error: str | None, following: str) -> web.Response:
-        return self._renderer.entrance(
+    async def _sign_in_page(self, status: int, error: str | None, following: str) -> web.Response:
+        return await self._renderer.entrance(
             "sign_in.html", now=now(), status=status, error=error, following=following
         )
 

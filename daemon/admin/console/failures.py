@@ -51,7 +51,7 @@ async def _page(
     request: web.Request, renderer: Renderer, sentence: str, *, status: int
 ) -> web.Response:
     is_form = request.method == "POST"
-    response = renderer.entrance(
+    response = await renderer.entrance(
         "failure.html",
         now=now(),
         status=status,

@@ -2,44 +2,67 @@
 JSON as a page shows it: indented, its parts marked for colours, digits as they were sent.
 
 White space that is not in the text is within `<i>`, and the text's own within `<i class="o">`: a
-style sheet shows the one or the other, indented or exactly as it was sent.
+style sheet shows the one or the other, indented or exactly as it was sent. The rule: marking a
+text takes a bounded time, whatever is in it. What follows `MOST_TOKENS` is shown as it is.
 """
 
 import re
+from dataclasses import dataclass, field
 
 import orjson
 from markupsafe import Markup
 
 from daemon.admin.console.visible_text import visible, visible_lines
 
-# Longer text is shown as it is: marking it would take longer than the rest of the page.
-MOST_CHARACTERS = 64 * 1024
+# Some milliseconds of the event loop. White space is not counted; there is less of it.
+MOST_TOKENS = 2_000
 DEEPEST = 100
+# What is no token goes on to the end of the text, so that the matches are all of the text.
 TOKEN = re.compile(
-    r"""(?P<string>"(?:[^"\\\x00-\x1f]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)"""
-    r"""|(?P<word>true|false|null)|(?P<open>[{\[])|(?P<close>[}\]])|(?P<mark>[,:])"""
-    r"""|(?P<space>[ \t\r\n]+)"""
+    r"""(?P<string>"(?:[^"\\\x00-\x1f]|\\.)*")(?P<key>(?=[ \t\r\n]*:))?"""
+    r"""|(?P<number>-?\d[\d.eE+-]*|true|false|null)|(?P<open>[{\[])|(?P<close>[}\]])"""
+    r"""|(?P<comma>,)|(?P<colon>:)|(?P<space>[ \t\r\n]+)|(?P<other>[\s\S]+)"""
 )
+CSS_CLASSES = {"string": "s", "key": "k", "number": "n"}
 # What a cut document may end with: a string without its end, or a part of a word.
 UNFINISHED = re.compile(r"""("(?:[^"\\\x00-\x1f]|\\.)*\\?|-|[a-z]{1,4})""")
-INDENT = "  "
-SPACE, AFTER_COLON = Markup('<i class="o">{}</i>'), Markup("<i> </i>")
+AFTER_COLON = "<i> </i>"
+LINES = tuple("<i>\n" + "  " * depth + "</i>" for depth in range(DEEPEST + 1))
 
 
-def shown_json(text: str, *, cut: bool = False) -> Markup:
+@dataclass(frozen=True, slots=True)
+class ShownText:
+    """The markup of a text; if it `is_partly_plain`, only the beginning of a long one is marked."""
+
+    markup: Markup
+    is_partly_plain: bool = False
+
+
+def shown_json(text: str, *, cut: bool = False) -> ShownText:
     """
     Indent a JSON document and mark its keys, strings and numbers.
 
     Nothing is parsed into values: numbers keep their digits, objects the order and the number of
-    their members. Text that is no JSON, or too long, is shown as it is. One that is `cut` is the
-    beginning of a document.
+    their members. Text that is no JSON is shown as it is. One that is `cut` is the beginning of a
+    document.
     """
-    if len(text) > MOST_CHARACTERS:
-        return visible_lines(text)
-    tokens = _tokens(text, cut=cut)
-    if tokens is None:
-        return visible_lines(text)
-    return Markup("").join(_laid_out(tokens))
+    layout = _Layout()
+    for found in TOKEN.finditer(text):
+        kind = found.lastgroup or ""
+        if kind == "space":
+            layout.space = found[0]
+            continue
+        if layout.tokens == MOST_TOKENS:
+            rest = visible_lines(text[found.start() - len(layout.space) :])
+            return ShownText(layout.markup(is_end=False) + rest, is_partly_plain=True)
+        is_part = kind != "other" or (
+            cut and layout.tokens > 0 and UNFINISHED.fullmatch(found[0]) is not None
+        )
+        if not is_part or not layout.add(kind, found[0]):
+            return ShownText(visible_lines(text))
+    if layout.tokens == 0 or (layout.depth > 0 and not cut):
+        return ShownText(visible_lines(text))
+    return ShownText(layout.markup(is_end=True))
 
 
 def json_value(value: object) -> str:
@@ -47,72 +70,53 @@ def json_value(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _tokens(text: str, *, cut: bool) -> list[tuple[str, str]] | None:
-    """The kind and the text of each token; None for what is no JSON."""
-    tokens: list[tuple[str, str]] = []
-    end = depth = 0
-    while end < len(text):
-        found = TOKEN.match(text, end)
-        if found is None or found.lastgroup is None:
-            if not (cut and tokens and UNFINISHED.fullmatch(text, end)):
-                return None
-            return [*tokens, ("unfinished", text[end:])]
-        end, kind = found.end(), found.lastgroup
-        depth += {"open": 1, "close": -1}.get(kind, 0)
-        if not 0 <= depth <= DEEPEST:
-            return None
-        tokens.append((kind, found[0]))
-    return tokens if tokens and (depth == 0 or cut) else None
+@dataclass(slots=True)
+class _Layout:
+    """The markup of the tokens so far; `space` is the text's own before the next one."""
 
+    tokens: int = 0
+    depth: int = 0
+    space: str = ""
+    _parts: list[str] = field(default_factory=list)
+    _before: str = ""  # the kind of the last token
 
-def _laid_out(all_tokens: list[tuple[str, str]]) -> list[Markup]:
-    out: list[Markup] = []
-    depth = 0
-    tokens = [each for each in all_tokens if each[0] != "space"]
-    spaces = _spaces_before(all_tokens)
-    for place, (kind, text) in enumerate(tokens):
-        if place in spaces:
-            out.append(SPACE.format(spaces[place]))
-        before = tokens[place - 1] if place else ("", "")
-        after = tokens[place + 1] if place + 1 < len(tokens) else ("", "")
+    def add(self, kind: str, text: str) -> bool:
+        """Add a token; False for one that closes what is not open, or is too deep."""
+        before, self._before = self._before, kind
+        if before == "open" and kind != "close":
+            self._parts.append(LINES[self.depth])
+        self._add_space()
         if kind == "close":
-            depth -= 1
-            if before[0] != "open":
-                out.append(_line(depth))
-        out.append(_marked(kind, text, is_key=after[1] == ":" and kind == "string"))
-        if kind == "open":
-            depth += 1
-            if after[0] != "close":
-                out.append(_line(depth))
-        elif text == ",":
-            out.append(_line(depth))
-        elif text == ":":
-            out.append(AFTER_COLON)
-    if len(tokens) in spaces:
-        out.append(SPACE.format(spaces[len(tokens)]))
-    return out
+            self.depth -= 1
+            if self.depth < 0:
+                return False
+            if before != "open":
+                self._parts.append(LINES[self.depth])
+        self._parts.append(_marked(kind, text))
+        self.depth += kind == "open"
+        if kind == "comma":
+            self._parts.append(LINES[self.depth])
+        elif kind == "colon":
+            self._parts.append(AFTER_COLON)
+        self.tokens += 1
+        return self.depth <= DEEPEST
+
+    def markup(self, *, is_end: bool) -> Markup:
+        """All of it; at the text's end with the space there."""
+        if is_end and self._before == "open":
+            self._parts.append(LINES[self.depth])
+        if is_end:
+            self._add_space()
+        return Markup("".join(self._parts))  # noqa: S704  escaped where it was added
+
+    def _add_space(self) -> None:
+        if self.space:
+            self._parts.append(f'<i class="o">{self.space}</i>')
+            self.space = ""
 
 
-def _spaces_before(all_tokens: list[tuple[str, str]]) -> dict[int, str]:
-    """The text's own white space, by the place of the token that follows."""
-    spaces: dict[int, str] = {}
-    place = 0
-    for kind, text in all_tokens:
-        if kind == "space":
-            spaces[place] = text
-        else:
-            place += 1
-    return spaces
-
-
-def _marked(kind: str, text: str, *, is_key: bool) -> Markup:
-    css_class = "k" if is_key else {"string": "s", "number": "n", "word": "n"}.get(kind)
-    shown = visible(text)
-    if css_class is None:
-        return shown
-    # A third of the time of Markup.format, for thousands of tokens of a page.
-    return Markup(f'<span class="{css_class}">{shown}</span>')  # noqa: S704  escaped by `visible`
-
-
-def _line(depth: int) -> Markup:
-    return Markup("<i>\n" + INDENT * depth + "</i>")  # noqa: S704  spaces
+def _marked(kind: str, text: str) -> str:
+    # Only these can have characters that need more than themselves.
+    shown = visible(text) if kind in {"string", "key", "other"} else text
+    css_class = CSS_CLASSES.get(kind)
+    return shown if css_class is None else f'<span class="{css_class}">{shown}</span>'

@@ -96,9 +96,9 @@ class PageRequest:
         """This request, about that tenant."""
         return replace(self, tenant_id=tenant_id)
 
-    def page(self, template: str, *, status: int = 200, **values: object) -> web.Response:
+    async def page(self, template: str, *, status: int = 200, **values: object) -> web.Response:
         """Render a page."""
-        return self.renderer.page(self, template, status=status, **values)
+        return await self.renderer.page(self, template, status=status, **values)
 
     def redirect(self, path: str) -> web.Response:
         """Send the browser to a page below `base`, with GET."""

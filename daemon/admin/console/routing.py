@@ -62,7 +62,7 @@ class Console:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = await self._sessions.find(request)
             if session is None:
-                return self._without_session(request)
+                return await self._without_session(request)
             form = await read_form(request) if declared.method == "POST" else {}
             page_request = self._page_request(request, session, form)
             try:
@@ -73,7 +73,7 @@ class Console:
                 if declared.once and not (declared.edits and EDIT in page_request.form):
                     return await self._form_tokens.answer(page_request, partial(_answer, handler))
             except Problem as problem:
-                return problem_page(page_request, problem)
+                return await problem_page(page_request, problem)
             return await _answer(handler, page_request)
 
         return handle
@@ -86,11 +86,13 @@ class Console:
             form_tokens=self._form_tokens,
         )
 
-    def _without_session(self, request: web.Request) -> web.Response:
+    async def _without_session(self, request: web.Request) -> web.Response:
         """Send the browser to the page that begins a session, and back afterwards."""
         below = request.rel_url.raw_path_qs.removeprefix(self._prefix)
         if came_from_another_site(request):
-            return self._renderer.entrance("again.html", now=now(), url=f"{self._root}{below}")
+            return await self._renderer.entrance(
+                "again.html", now=now(), url=f"{self._root}{below}"
+            )
         path = f"{self._root}/sign-in"
         if request.method == "GET":
             path += f"?next={quote(below)}"
@@ -108,12 +110,12 @@ async def _answer(handler: PageHandler, request: PageRequest) -> web.StreamRespo
     try:
         return await handler(request)
     except Problem as problem:
-        return problem_page(request, problem)
+        return await problem_page(request, problem)
 
 
-def problem_page(request: PageRequest, problem: Problem) -> web.Response:
+async def problem_page(request: PageRequest, problem: Problem) -> web.Response:
     """The page that says what is wrong with a request."""
-    return request.page("problem.html", status=problem.status, problem=problem)
+    return await request.page("problem.html", status=problem.status, problem=problem)
 
 
 def _check(declared: Page, request: PageRequest) -> None:

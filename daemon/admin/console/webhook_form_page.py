@@ -49,7 +49,7 @@ async def form_page(
 ) -> web.Response:
     """The form of a webhook, of a new one if there is none, with these values of its fields."""
     delivery = await request.api("retrieveDeliverySettings")
-    return request.page(
+    return await request.page(
         "webhook_form.html",
         status=status,
         webhook=webhook,

@@ -42,7 +42,7 @@ async def _page(request: PageRequest) -> web.Response:
         records, following = found.records, found.next
     except Problem as problem:
         errors = errors_of(problem, shown=FIELDS)
-    return request.page(
+    return await request.page(
         "audit.html",
         status=422 if errors.sentence or errors.fields else 200,
         records=records,

@@ -18,4 +18,4 @@ class EventTypePages:
             "About your webhooks": [each for each in found if each.operational],
         }
         samples = {each.name: orjson.dumps(each.sample).decode() for each in found}
-        return request.page("event_types.html", groups=groups, samples=samples)
+        return await request.page("event_types.html", groups=groups, samples=samples)

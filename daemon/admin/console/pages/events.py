@@ -31,7 +31,7 @@ class EventPages:
             found = await request.api("listEvents", query=query)
         except Problem as problem:
             errors = errors_of(problem, shown=frozenset(FILTERS))
-        return request.page(
+        return await request.page(
             "events.html",
             status=422 if found is None else 200,
             events=[] if found is None else found.events,
@@ -52,7 +52,7 @@ class EventPages:
         found = await request.api(
             "listEventOutcomes", event_id, query={"limit": str(WEBHOOKS_PER_PAGE), **asked}
         )
-        return request.page(
+        return await request.page(
             "event.html",
             event=event,
             data=None if event.data_cut else _text(event.data),

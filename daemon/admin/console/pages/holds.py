@@ -15,7 +15,7 @@ class HoldPages:
     @page("GET /hold", operators=True)
     async def ask_everything(self, request: PageRequest) -> web.StreamResponse:
         """Ask before everything is held or released."""
-        return _page(request)
+        return await _page(request)
 
     @page("POST /hold", operators=True)
     async def hold_everything(self, request: PageRequest) -> web.StreamResponse:
@@ -31,7 +31,7 @@ class HoldPages:
     async def ask_tenant(self, request: PageRequest) -> web.StreamResponse:
         """Ask before the tenant is held or released."""
         _check_operator(request)
-        return _page(request)
+        return await _page(request)
 
     @page("POST /hold")
     async def hold_tenant(self, request: PageRequest) -> web.StreamResponse:
@@ -57,15 +57,15 @@ async def _change(request: PageRequest, operation: str) -> web.StreamResponse:
     try:
         await request.api(operation, body={} if reason is None else {"reason": reason})
     except Problem as problem:
-        return _page(request, errors_of(problem, shown=FIELDS), status=422)
+        return await _page(request, errors_of(problem, shown=FIELDS), status=422)
     return request.redirect("/tenants" if request.tenant_id is None else "/webhooks")
 
 
-def _page(
+async def _page(
     request: PageRequest, errors: FormErrors | None = None, *, status: int = 200
 ) -> web.Response:
     held = [] if request.held is None else request.held.held
-    return request.page(
+    return await request.page(
         "hold.html",
         status=status,
         own=any(each.tenant_id == request.tenant_id for each in held),

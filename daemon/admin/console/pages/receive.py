@@ -15,7 +15,7 @@ class ReceivePages:
         webhook = await request.api("retrieveWebhook", request.object_id)
         delivery = await request.api("retrieveDeliverySettings")
         waits = delivery.retry_schedules.get(webhook.retry_schedule, delivery.retry_schedule)
-        return request.page(
+        return await request.page(
             "webhook_receive.html",
             webhook=webhook,
             tab="receive",

@@ -23,13 +23,13 @@ class ReplayPages:
         found = await request.api(
             "listReplays", query={"limit": str(PER_PAGE), **({"before": before} if before else {})}
         )
-        return request.page("replays.html", replays=found.replays, next=found.next)
+        return await request.page("replays.html", replays=found.replays, next=found.next)
 
     @page("GET /replays/{id}")
     async def replay(self, request: PageRequest) -> web.StreamResponse:
         """How far a replay has come, and what can be done about it."""
         replay = await request.api("retrieveReplay", request.object_id)
-        return request.page(
+        return await request.page(
             "replay.html",
             replay=replay,
             webhook=await request.api("retrieveWebhook", replay.webhook_id),

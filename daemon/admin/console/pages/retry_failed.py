@@ -47,7 +47,7 @@ async def _page(
     request: PageRequest, values: Mapping[str, str], errors: FormErrors, *, status: int = 200
 ) -> web.Response:
     webhook = await request.api("retrieveWebhook", request.object_id)
-    return request.page(
+    return await request.page(
         "retry_failed.html",
         status=status,
         webhook=webhook,

@@ -91,7 +91,7 @@ async def _create(request: PageRequest) -> web.StreamResponse:
 
 async def _show_new(request: PageRequest) -> web.StreamResponse:
     url = await request.form_tokens.take_secret(request, NEW_PAGE)
-    return request.page("link_created.html", url=url)
+    return await request.page("link_created.html", url=url)
 
 
 def _beside_field(request: PageRequest, problem: Problem) -> Problem:
@@ -117,7 +117,7 @@ async def _page(
 ) -> web.Response:
     query = {name: request.query[name] for name in ("before",) if name in request.query}
     listed = await request.api("listPortalLinks", query={"limit": PER_PAGE, **query})
-    return request.page(
+    return await request.page(
         "links.html",
         status=status,
         links=listed.links,

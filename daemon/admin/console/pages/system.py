@@ -35,7 +35,7 @@ class SystemPages:
         """The installation, what needs attention first."""
         found = await request.api("retrieveSystem")
         series = found.throughput.series
-        return request.page(
+        return await request.page(
             "system.html",
             system=found,
             bars=series,

@@ -21,7 +21,7 @@ class TenantPages:
         if text:
             query["search"] = text
         listed = await request.api("listTenants", query={"limit": PER_PAGE, **query})
-        return request.page(
+        return await request.page(
             "tenants.html",
             tenants=listed.tenants,
             next=listed.next,

@@ -30,7 +30,7 @@ class UndeliveredPages:
             found = await request.api("listUndeliveredEvents", request.object_id, query=query)
         except Problem as problem:
             errors = errors_of(problem, shown=frozenset(FILTERS))
-        return request.page(
+        return await request.page(
             "undelivered.html",
             status=422 if found is None else 200,
             webhook=webhook,
@@ -55,7 +55,7 @@ class UndeliveredPages:
                 )
             except Problem as problem:
                 errors = _about_event(problem)
-        return request.page(
+        return await request.page(
             "why.html",
             status=422 if errors.fields else 200,
             webhook=webhook,

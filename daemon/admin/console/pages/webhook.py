@@ -42,7 +42,7 @@ class WebhookDeliveryPages:
         )
         stats = await request.api("retrieveWebhookStats", webhook_id, query=_range(request))
         rows = rows_of(listed.deliveries)
-        return request.page(
+        return await request.page(
             "webhook.html",
             webhook=webhook,
             tab="deliveries",
@@ -69,7 +69,7 @@ class WebhookDeliveryPages:
             )
             found += listed.deliveries
         path_of_list = f"{request.base}/webhooks/{webhook_id}"
-        return request.page(
+        return await request.page(
             "delivery_rows.html", rows=rows_of(found), webhook=webhook, path_of_list=path_of_list
         )
 

@@ -43,13 +43,13 @@ class WebhookForms:
     async def check(self, request: PageRequest) -> web.StreamResponse:
         """What is wrong with the URL that is in the form, if something is."""
         url = request.form.get("endpointUrl", "").strip()
-        return request.page("form_url.html", url=url, error=await _url_error(request, url))
+        return await request.page("form_url.html", url=url, error=await _url_error(request, url))
 
     @page("POST /webhooks/preview", reads=True)
     async def preview(self, request: PageRequest) -> web.StreamResponse:
         """How many of the latest events the form's types and filters would match."""
         preview = await preview_of(request, request.form)
-        return request.page("form_preview.html", preview=preview)
+        return await request.page("form_preview.html", preview=preview)
 
 
 async def edited_form(request: PageRequest, *, webhook: Any = None) -> web.Response:

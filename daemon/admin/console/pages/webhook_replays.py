@@ -109,7 +109,7 @@ async def _page(
     query = {"limit": str(PER_PAGE), **({"before": before} if before else {})}
     listed = await request.api("listWebhookReplays", webhook_id, query=query)
     pauses = (await request.api("listWebhookPauses", webhook_id)).pauses
-    return request.page(
+    return await request.page(
         "webhook_replays.html",
         status=status,
         webhook=webhook,

@@ -24,7 +24,7 @@ class WebhookSecrets:
         """The new secret; after a reload, that it was shown."""
         webhook = await request.api("retrieveWebhook", request.object_id)
         path = secret_page(request.object_id)
-        return request.page(
+        return await request.page(
             "webhook_secret.html",
             webhook=webhook,
             secret=await request.form_tokens.take_secret(request, path),
@@ -41,5 +41,5 @@ class WebhookSecrets:
         except Problem as problem:
             if "success" not in problem.members and problem.status != 429:
                 raise
-            return request.page("tried.html", problem=problem, result=None)
-        return request.page("tried.html", problem=None, result=result)
+            return await request.page("tried.html", problem=problem, result=None)
+        return await request.page("tried.html", problem=None, result=result)

@@ -63,7 +63,7 @@ async def _page(
 ) -> web.Response:
     webhook = await request.api("retrieveWebhook", request.object_id)
     gets_events = webhook.scope == WebhookScope.EVENTS
-    return request.page(
+    return await request.page(
         "webhook_test.html",
         status=status,
         webhook=webhook,

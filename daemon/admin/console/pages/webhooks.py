@@ -18,6 +18,6 @@ class WebhookPages:
         query = {name: request.query[name] for name in FILTERS if name in request.query}
         asked = {"limit": str(PER_PAGE), "include": "hourly", "sort": "trouble"}
         found = await request.api("listWebhooks", query=asked | query)
-        return request.page(
+        return await request.page(
             "webhooks.html", webhooks=found.webhooks, next=found.next, states=STATES
         )

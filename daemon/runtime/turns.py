@@ -1,0 +1,55 @@
+"""
+Turns at something that one at a time may have: owners in turn, each with its requests in order.
+
+The rule: an owner with many requests delays another owner's by one at most.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+
+
+class Turns:
+    """Each turn is begun, and ended by whoever has it."""
+
+    def __init__(self) -> None:
+        # Owners in turn, each with its requests that wait, in order.
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._busy = False
+
+    @asynccontextmanager
+    async def of(self, owner: Hashable) -> AsyncIterator[None]:
+        """Have a turn."""
+        await self.begin(owner)
+        try:
+            yield
+        finally:
+            self.end()
+
+    async def begin(self, owner: Hashable) -> None:
+        """Wait for a turn; call `end` after it."""
+        if not self._busy:
+            self._busy = True
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.end()  # it had just begun
+            raise
+
+    def end(self) -> None:
+        """End the present turn, and begin the next owner's."""
+        while self._waiting:
+            owner, turns = next(iter(self._waiting.items()))
+            del self._waiting[owner]
+            turn = turns.popleft()
+            if turns:
+                self._waiting[owner] = turns  # behind all others
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy = False
