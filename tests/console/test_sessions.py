@@ -5,6 +5,7 @@ Here requests are sent as a browser without scripts would; test_entrance.py uses
 """
 
 import asyncio
+import re
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -75,6 +76,42 @@ async def test_a_link_is_entered_once_even_by_two_browsers_at_the_same_time(
     assert again.cookies == []
     assert [elsewhere.status, other.status] == [422, 422]
     assert "was used before, has expired or was revoked" in elsewhere.shown
+
+
+async def test_a_link_replaces_the_session_of_another_only_after_a_question(
+    console: Console,
+) -> None:
+    await console.app.db.execute(
+        "UPDATE tenants SET name = 'Acme <b>' WHERE id = $1", console.other_tenant
+    )
+    link = await console.link(tenantId=str(console.other_tenant))
+    others = console.path("/webhooks", console.other_tenant)
+    for session, name in ((console.operator, "operator token-1"), (console.portal, "")):
+        async with session() as client:
+            asked = await client.post("/console/enter", {"code": link})
+            again = await client.post("/console/enter", {"code": link, "replaces": "0" * 40})
+
+            assert [each.status for each in (asked, again)] == [200, 200]
+            assert [each.cookies for each in (asked, again)] == [[], []]
+            assert name in asked.shown
+            assert "The link opens the webhooks of Acme <b> instead" in asked.shown
+            assert await is_open(client, console)
+    async with console.operator() as client:
+        asked = await client.post("/console/enter", {"code": link})
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', asked.text))
+        entered = await client.post("/console/enter", fields)
+
+        assert (entered.status, entered.location) == (303, others)
+        assert (await client.get(others)).status == 200
+        assert (await client.get("/console/tenants")).status == 404
+
+
+async def test_a_link_of_the_same_tenant_opens_at_once(console: Console) -> None:
+    async with console.portal(scope="read") as client:
+        entered = await client.post("/console/enter", {"code": await console.link()})
+        wrong = await client.post("/console/enter", {"code": "another"})
+
+    assert (entered.status, wrong.status) == (303, 422)
 
 
 @pytest.mark.parametrize("end", ["expired", "revoked"])

@@ -3,10 +3,14 @@ The console's entrance: operators sign in with a token, a tenant's people enter 
 
 The code is in the fragment of the link, which browsers do not send, so that no proxy's log and no
 Referer has it; a script puts it into the form. Without scripts, people paste it. Over plain http
-only this machine is let in: the cookie could be read on the network.
+only this machine is let in: the cookie could be read on the network. A link
+replaces the session of an operator, or of another tenant, only after a question: somebody else may
+have sent it.
 """
 
+import hmac
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 import structlog
@@ -23,6 +27,7 @@ from daemon.admin.console.page import now
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.sessions import Session, Sessions
 from daemon.admin.console.transport import is_https, is_loopback
+from daemon.core.model.ids import TenantId
 
 log = structlog.get_logger()
 
@@ -30,6 +35,7 @@ log = structlog.get_logger()
 NEXT = re.compile(r"/(?:[A-Za-z0-9_.~?&=%-][A-Za-z0-9_.~?&=%/:+,-]*)?")
 LONGEST_NEXT = 2000
 FRAME = "iframe"
+REPLACES = "replaces"
 NEEDS_HTTPS = (
     "Signing in needs https: over plain http, others on the network could take over your session."
     " Open the console at its https address, or on the machine on which the daemon runs."
@@ -111,11 +117,15 @@ class Entrance:
         if error := self._refusal(request):
             return await self._enter_page(403, error)
         code = unquote(form.get("code", "").strip().rpartition("#")[2])
+        present = await self._sessions.find(request)
+        if present is not None and not _is_replaced(present, form):
+            tenant_id = await self._sessions.tenant_of(code)
+            if tenant_id is not None and tenant_id != present.tenant_id:
+                return await self._question(present, tenant_id, code)
         session = await self._sessions.enter(code)
         if session is not None:
             log.info("console.entered", tenant_id=str(session.tenant_id))
             return self._begin(request, session, None)
-        present = await self._sessions.find(request)
         if present is not None and await self._sessions.began_with(present, code):
             return _redirect(self._start(present))
         return await self._enter_page(422, USED_LINK)
@@ -158,6 +168,22 @@ class Entrance:
         """Why this connection is not private enough to sign in; None if it is."""
         return None if is_https(request, self._proxies) or is_loopback(request) else NEEDS_HTTPS
 
+    async def _question(
+        self, present: Session, tenant_id: TenantId, code: str
+    ) -> web.StreamResponse:
+        """The page that asks whether a link may replace the session of this browser."""
+        own_id = present.tenant_id
+        linked, *own = await self._sessions.names([tenant_id, *([own_id] if own_id else [])])
+        return await self._renderer.entrance(
+            "replace.html",
+            now=now(),
+            present=own[0] if own else f"operator {present.signed.operator}",
+            linked=linked,
+            code=code,
+            replaces=csrf.token_of(present.cookie),
+            stay=self._start(present),
+        )
+
     async def _enter_page(self, status: int, error: str | None) -> web.Response:
         return await self._renderer.entrance("enter.html", now=now(), status=status, error=error)
 
@@ -173,6 +199,12 @@ def _is_page(following: str) -> bool:
         return False
     # Browsers read %2e as a dot.
     return not {".", ".."} & set(unquote(following.partition("?")[0]).split("/"))
+
+
+def _is_replaced(present: Session, form: Mapping[str, str]) -> bool:
+    """Whether this form agrees to replace the present session."""
+    agreed = form.get(REPLACES, "").encode(errors="replace")
+    return hmac.compare_digest(agreed, csrf.token_of(present.cookie).encode())
 
 
 def _redirect(path: str) -> web.Response:
