@@ -311,6 +311,28 @@ async def test_an_event_is_shown_with_data_up_to_1_mib(
     assert shown.json["data"] == (None if cut else orjson.loads(text))
 
 
+async def test_texts_that_the_application_wrote_are_shown_up_to_a_length(
+    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+) -> None:
+    webhook, shown = await one_delivered(api, app, tenant, receiver)
+    for length in (2_000, 100_000):
+        await app.db.execute(
+            """UPDATE webhook_deliveries
+                  SET error_message = repeat('e', $2), response_body = repeat('b', 30 * $2)
+                WHERE webhook_id = $1""",
+            webhook,
+            length,
+        )
+
+        listed = await api.get(f"/api/webhooks/{webhook}/deliveries")
+        detail = await api.get(f"/api/deliveries/{shown['id']}")
+
+        assert listed.json["deliveries"][0]["errorMessage"] == "e" * 2_000
+        assert detail.json["errorMessage"] == "e" * 2_000
+        assert len(detail.json["response"]["body"]) == min(30 * length, 64 * 1024)
+        assert detail.json["request"]["headers"] == shown["request"]["headers"]
+
+
 async def test_an_event_is_shown_with_its_deliveries(
     api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
