@@ -53,6 +53,13 @@ def test_a_cut_document_is_indented_as_far_as_it_goes() -> None:
     assert shown.endswith(str(escape('"unfin')))
 
 
+def test_unprintable_characters_of_a_string_are_marked_in_their_place() -> None:
+    shown = str(shown_json('["a\x7fb","\u202e<"]').markup)
+
+    assert '&#34;a<span class="ctl" title="U+007F">' in shown
+    assert shown.index("U+007F") < shown.index("U+202E") < shown.index("&lt;")
+
+
 def test_text_that_is_no_json_is_shown_as_it_is() -> None:
     for text in ("maintenance", '{"a":', "<script>", '"\x07"'):
         assert "<i" not in str(shown_json(text).markup)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import orjson
 from markupsafe import Markup
 
-from daemon.admin.console.visible_text import visible, visible_lines
+from daemon.admin.console.visible_text import visible_each, visible_lines
 
 # Some milliseconds of the event loop. White space is not counted; there is less of it.
 MOST_TOKENS = 2_000
@@ -23,7 +23,12 @@ TOKEN = re.compile(
     r"""|(?P<number>-?\d[\d.eE+-]*|true|false|null)|(?P<open>[{\[])|(?P<close>[}\]])"""
     r"""|(?P<comma>,)|(?P<colon>:)|(?P<space>[ \t\r\n]+)|(?P<other>[\s\S]+)"""
 )
-CSS_CLASSES = {"string": "s", "key": "k", "number": "n"}
+# Of tokens whose text may need escaping.
+SPANS = {
+    "string": ('<span class="s">', "</span>"),
+    "key": ('<span class="k">', "</span>"),
+    "other": ("", ""),
+}
 # What a cut document may end with: a string without its end, or a part of a word.
 UNFINISHED = re.compile(r"""("(?:[^"\\\x00-\x1f]|\\.)*\\?|-|[a-z]{1,4})""")
 AFTER_COLON = "<i> </i>"
@@ -78,6 +83,9 @@ class _Layout:
     depth: int = 0
     space: str = ""
     _parts: list[str] = field(default_factory=list)
+    # Texts that may need escaping, which is done for all at once, and their places among the parts.
+    _texts: list[str] = field(default_factory=list)
+    _places: list[int] = field(default_factory=list)
     _before: str = ""  # the kind of the last token
 
     def add(self, kind: str, text: str) -> bool:
@@ -92,7 +100,7 @@ class _Layout:
                 return False
             if before != "open":
                 self._parts.append(LINES[self.depth])
-        self._parts.append(_marked(kind, text))
+        self._add_marked(kind, text)
         self.depth += kind == "open"
         if kind == "comma":
             self._parts.append(LINES[self.depth])
@@ -107,16 +115,20 @@ class _Layout:
             self._parts.append(LINES[self.depth])
         if is_end:
             self._add_space()
-        return Markup("".join(self._parts))  # noqa: S704  escaped where it was added
+        for place, shown in zip(self._places, visible_each(self._texts), strict=False):
+            self._parts[place] = shown
+        return Markup("".join(self._parts))  # noqa: S704  escaped by `visible_each`
 
     def _add_space(self) -> None:
         if self.space:
             self._parts.append(f'<i class="o">{self.space}</i>')
             self.space = ""
 
-
-def _marked(kind: str, text: str) -> str:
-    # Only these can have characters that need more than themselves.
-    shown = visible(text) if kind in {"string", "key", "other"} else text
-    css_class = CSS_CLASSES.get(kind)
-    return shown if css_class is None else f'<span class="{css_class}">{shown}</span>'
+    def _add_marked(self, kind: str, text: str) -> None:
+        if kind in SPANS:
+            start, end = SPANS[kind]
+            self._parts += (start, text, end)
+            self._texts.append(text)
+            self._places.append(len(self._parts) - 2)
+        else:
+            self._parts.append(f'<span class="n">{text}</span>' if kind == "number" else text)

