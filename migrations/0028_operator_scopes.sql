@@ -71,7 +71,21 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- CREATE OR REPLACE keeps its rights, and drops its search_path.
+-- A role that may update webhooks must not send an operator's events to a URL of its own, nor show the
+-- webhook's deliveries to a tenant: only roles that may make such webhooks change these columns.
+--
+-- Not SECURITY DEFINER, because it asks for the rights of the role that updates.
+CREATE FUNCTION webhook_keep_of_operator() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT pg_catalog.has_table_privilege(
+               'webhook_operator_scopes'::regclass::oid, 'INSERT'::text) THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = 'the URL and the scope of a webhook of operators are changed over the API';
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- CREATE OR REPLACE keeps the rights of a function, and drops its search_path.
 DO $$
 DECLARE
     tables CONSTANT name := (SELECT n.nspname
@@ -80,6 +94,14 @@ DECLARE
 BEGIN
     EXECUTE pg_catalog.format(
         'ALTER FUNCTION webhook_paused_by_person() SET search_path = %I, pg_temp', tables);
+    EXECUTE pg_catalog.format(
+        'ALTER FUNCTION webhook_keep_of_operator() SET search_path = %I, pg_temp', tables);
 END $$;
+
+CREATE TRIGGER webhooks_keep_of_operator BEFORE UPDATE OF endpoint_url, scope ON webhooks
+    FOR EACH ROW WHEN (OLD.scope::text = 'operator'
+                       AND (NEW.endpoint_url IS DISTINCT FROM OLD.endpoint_url
+                            OR NEW.scope::text <> OLD.scope::text))
+    EXECUTE FUNCTION webhook_keep_of_operator();
 
 INSERT INTO webhookd_migrations (name) VALUES ('0028_operator_scopes');

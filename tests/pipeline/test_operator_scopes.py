@@ -108,6 +108,28 @@ async def test_a_deleted_webhook_leaves_no_mark_for_one_with_its_id(
     assert await app.db.fetch(MARKED) == []
 
 
+@pytest.mark.parametrize("column", ["endpoint_url", "scope"])
+async def test_the_application_cannot_take_over_a_webhook_of_operators(
+    app: Application, role: asyncpg.Connection, database: str, column: str
+) -> None:
+    tenant = await app.tenant()
+    pager = await scoped_webhook(app, tenant, "https://example.com/pager", "operator")
+    await role.execute(
+        "CREATE TEMPORARY TABLE webhook_operator_scopes (); SET search_path = pg_temp, public"
+    )
+
+    change = f"UPDATE webhooks SET {column} = 'events' WHERE id = $1"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="changed over the API"):
+        await role.execute(change, pager)
+
+    await role.execute("UPDATE webhooks SET name = 'y', endpoint_url = endpoint_url")
+    async with serving_api(database, tenant) as operator:
+        moved = {"endpointUrl": "https://example.com/other", "scope": "events"}
+        answer = await operator.patch(f"/api/webhooks/{pager}", moved)
+    assert (answer.status, answer.json["name"], answer.json["scope"]) == (200, "y", "events")
+    await role.execute(change, pager)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
