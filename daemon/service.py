@@ -41,7 +41,7 @@ class Service:
         self._config = config
         self._database = Database(database_url, size=config.database.pool_size)
         # The API has connections of its own: deliveries wait for none of its queries.
-        self._api_database = Database(database_url, size=API_CONNECTIONS)
+        self._api_database = Database(database_url, size=API_CONNECTIONS, for_requests=True)
         # What was done and refused is recorded while all requests wait, for a lock of a row maybe.
         self._audit_database = Database(database_url, size=AUDIT_CONNECTIONS)
         self._stop = asyncio.Event()

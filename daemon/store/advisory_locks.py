@@ -24,8 +24,9 @@ TRY_LOCK = """
     SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0))
 """
 LOCK = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0))"
+PRESENT_LIMIT = "SELECT pg_catalog.current_setting('lock_timeout')"
 LIMIT_WAIT = "SAVEPOINT lock_wait; SET LOCAL lock_timeout = {:.0f}"
-END_WAIT = "SET LOCAL lock_timeout = DEFAULT; RELEASE SAVEPOINT lock_wait"
+END_WAIT = "SET LOCAL lock_timeout = '{}'; RELEASE SAVEPOINT lock_wait"
 GIVE_UP = "ROLLBACK TO SAVEPOINT lock_wait; RELEASE SAVEPOINT lock_wait"
 KEY_OF = "SELECT pg_catalog.hashtextextended($1::text, 0)"
 
@@ -66,13 +67,14 @@ async def take(db: Connection, name: str) -> None:
     """
     if await try_take(db, name):
         return
+    limit = await db.fetchval(PRESENT_LIMIT)
     await db.execute(LIMIT_WAIT.format(WAIT_SECONDS * 1000))
     try:
         await db.fetchval(LOCK, name)
     except asyncpg.LockNotAvailableError:
         await db.execute(GIVE_UP)
         raise await held_error(db, name) from None
-    await db.execute(END_WAIT)
+    await db.execute(END_WAIT.format(limit))
 
 
 async def held_error(db: Connection, name: str) -> LockHeldError:

@@ -14,6 +14,7 @@ import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
 from daemon.store import advisory_locks
+from daemon.store.connection_turns import OWNER, ConnectionTurns
 from daemon.store.daemon_lock import DaemonLock
 from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
 from daemon.store.lock_waits import LockWaits
@@ -24,6 +25,7 @@ from daemon.store.session import (
     LOCK_TIMEOUT,
     QUERY_SECONDS,
     Connection,
+    limit_lock_waits,
     prepare,
 )
 from daemon.store.tls_parameters import connect_parameters
@@ -37,12 +39,15 @@ class Database:
     """
     A pool of connections; `connection`, `transaction` and `locked` lend one for a block.
 
-    A statement outside a transaction commits by itself, and is not durable.
+    A statement outside a transaction commits by itself, and is not durable. One `for_requests`
+    lends a few connections to each caller, and no statement waits for a lock longer than a moment:
+    DatabaseBusyError.
     """
 
-    def __init__(self, url: str, *, size: int) -> None:
+    def __init__(self, url: str, *, size: int, for_requests: bool = False) -> None:
         self._url = url
         self._size = size
+        self._turns = ConnectionTurns(size) if for_requests else None
         self._pool: asyncpg.Pool | None = None
         self._lock_waits = LockWaits(self.connection)
 
@@ -58,7 +63,7 @@ class Database:
                 max_inactive_connection_lifetime=300,
                 # Any: by default, what is longer than 15 KiB is planned for each call.
                 max_cacheable_statement_size=0,
-                init=prepare,
+                init=prepare if self._turns is None else _prepare_for_requests,
                 reset=_keep_settings,
                 server_settings={"application_name": "webhookd"},
             )
@@ -89,18 +94,34 @@ class Database:
         pool = self._pool
         if pool is None:
             raise DatabaseUnavailableError("the database is not open")
+        async with self._turn(within):
+            with connecting():
+                connection = await pool.acquire(timeout=within)
+            with translated():
+                try:
+                    yield connection
+                except (TimeoutError, asyncio.CancelledError):
+                    # Its query may still run, and the pool would wait until it ends.
+                    with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
+                        connection.terminate()
+                    raise
+                finally:
+                    await pool.release(connection)
+
+    @asynccontextmanager
+    async def _turn(self, within: float) -> AsyncIterator[None]:
+        """Wait until the caller of the request may have a connection."""
+        if self._turns is None:
+            yield
+            return
+        owner = OWNER.get()
         with connecting():
-            connection = await pool.acquire(timeout=within)
-        with translated():
-            try:
-                yield connection
-            except (TimeoutError, asyncio.CancelledError):
-                # Its query may still run, and the pool would wait until it ends.
-                with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
-                    connection.terminate()
-                raise
-            finally:
-                await pool.release(connection)
+            async with asyncio.timeout(within):
+                await self._turns.begin(owner)
+        try:
+            yield
+        finally:
+            self._turns.end(owner)
 
     @asynccontextmanager
     async def transaction(
@@ -149,6 +170,11 @@ class Database:
     def daemon_lock(self, key: int) -> DaemonLock:
         """Return the lock by which a daemon is known to live, not yet held."""
         return DaemonLock(self._url, key)
+
+
+async def _prepare_for_requests(connection: Connection) -> None:
+    await prepare(connection)
+    await limit_lock_waits(connection)
 
 
 async def _keep_settings(connection: Connection) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextvars import Context
 from typing import NoReturn
 
 from daemon.core.errors import DatabaseUnavailableError, LockHeldError
@@ -53,7 +54,8 @@ class LockWaits:
         """
         free = self._waiting[name] = asyncio.get_running_loop().create_future()
         if self._polling is None:
-            self._polling = asyncio.create_task(self._poll())
+            # It is for all who wait, so that its connection is lent to none of them.
+            self._polling = asyncio.create_task(self._poll(), context=Context())
         try:
             async with asyncio.timeout_at(give_up_at):
                 await free

@@ -13,6 +13,8 @@ QUERY_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 # What stores results for all webhooks waits no longer for a lock of another transaction.
 LOCK_TIMEOUT = "250ms"
+# Nor does a request, which keeps a connection from others meanwhile.
+LIMIT_LOCK_WAITS = "SET lock_timeout = '400ms'"
 
 # A row policy may call functions of the table's owner: it is refused, never run with our rights.
 REFUSE_POLICIES = "SET row_security = off"
@@ -50,3 +52,8 @@ async def prepare(connection: Connection) -> None:
     await register_time_codec(connection)
     await connection.prepare(ARRAYS)
     await connection.execute(LOOK_TABLES_UP)
+
+
+async def limit_lock_waits(connection: Connection) -> None:
+    """Let no statement of this session wait for a lock longer than a moment."""
+    await connection.execute(LIMIT_LOCK_WAITS)

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from daemon.service import API_CONNECTIONS
-from daemon.store import advisory_locks
+from daemon.store import advisory_locks, session
 from tests.support.api_client import Answer, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.audit import records
@@ -141,22 +141,30 @@ async def test_thirty_requests_that_wait_for_one_lock_for_a_while_are_all_served
 
 
 async def test_refused_requests_are_recorded_although_all_connections_wait(
-    app: Application, database: str, holder: asyncpg.Connection
+    app: Application, database: str, holder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenant = await app.tenant()
-    webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
-    path, body = f"/api/webhooks/{webhook}", {"name": "another"}
+    monkeypatch.setattr(session, "LIMIT_LOCK_WAITS", f"SET lock_timeout = '{LONG:.0f}s'")
+    tenants = [await app.tenant() for _ in range(API_CONNECTIONS)]
+    webhooks = [await app.webhook(each, "http://127.0.0.1:9/") for each in tenants]
 
     async def all_wait() -> bool:
         sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         return bool(await app.db.fetchval(sql) >= API_CONNECTIONS)
 
-    async with serving_api(database, tenant) as api, holder.transaction():
-        await holder.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", webhook)
-        async with sending(api, [tenant], method="PATCH", path=path, body=body, each=8) as waiting:
-            await until(all_wait)
-            await api.with_token("wrong" * 8).get("/api/webhooks")
-            await until(lambda: records(app))
-            answered = waiting.answered
+    async with serving_api(database, tenants[0]) as api, holder.transaction():
+        await holder.execute("SELECT FROM webhooks FOR UPDATE")
+        waiting = [
+            asyncio.create_task(
+                api.as_tenant(tenant).patch(f"/api/webhooks/{webhook}", {"name": "another"})
+            )
+            for tenant, webhook in zip(tenants, webhooks, strict=True)
+        ]
+        await until(all_wait)
+        await api.with_token("wrong" * 8).get("/api/webhooks")
+        await until(lambda: records(app))
+        answered = sum(each.done() for each in waiting)
+        for each in waiting:
+            each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
     assert answered == 0

@@ -14,13 +14,14 @@ from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.console.form_fields import read_form
 from daemon.admin.console.page import now
 from daemon.admin.console.rendering import Renderer
-from daemon.core.errors import DatabaseUnavailableError, PostponedError
+from daemon.core.errors import DatabaseBusyError, DatabaseUnavailableError, PostponedError
 
 log = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 AWAY = "The database is away."
+BUSY = "Another transaction has locked what this needs."
 POSTPONED = "This cannot be done at the moment."
 FAILED = "Something went wrong on our side."
 # A browser loads a page again that was only looked at.
@@ -33,6 +34,9 @@ def showing_failures(handler: Handler, renderer: Renderer) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
+        except DatabaseBusyError as error:
+            log.warning("console.database_busy", reason=str(error))
+            return await _page(request, renderer, BUSY, status=503)
         except DatabaseUnavailableError as error:
             log.warning("console.database_unavailable", reason=str(error))
             return await _page(request, renderer, AWAY, status=503)

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from daemon.admin.api.auth import Access
 from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.server.health_routes import PUBLIC_PATHS
-from daemon.core.errors import DatabaseUnavailableError, PostponedError
+from daemon.core.errors import DatabaseBusyError, DatabaseUnavailableError, PostponedError
 
 log = structlog.get_logger()
 
@@ -42,6 +42,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return _problem_of(error).response()
     except PostponedError as error:
         sentence = f"this cannot be done now, try again later: {error}"
+        return Problem(503, sentence, headers=RETRY_SOON).response()
+    except DatabaseBusyError as error:
+        log.warning("request.database_busy", reason=str(error))
+        sentence = "locked by another transaction: try again in a few seconds"
         return Problem(503, sentence, headers=RETRY_SOON).response()
     except DatabaseUnavailableError as error:
         log.warning("request.database_unavailable", reason=str(error))

@@ -15,6 +15,7 @@ from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.server.health_routes import PUBLIC_PATHS
 from daemon.admin.server.request_turns import RequestTurns, TooManyRequestsError
 from daemon.runtime.timed_steps import TimedSteps
+from daemon.store.connection_turns import OWNER
 
 REFUSAL_SECONDS = 1.0  # until a request is refused
 
@@ -50,6 +51,7 @@ def limit_load(
         with ExitStack() as turn:
             turn.callback(turns.end, caller)
             request[END_TURN] = partial(turn.close)
+            OWNER.set(caller)
             return await TimedSteps(handler(request), spend)
 
     return limit

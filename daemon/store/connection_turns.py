@@ -1,0 +1,64 @@
+"""
+The order in which connections are lent to owners: a few to each, and the last to one without any.
+
+A request may wait within its transaction for a row that another session keeps. Its owner's others
+then wait for it here, without a connection.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Hashable
+from contextvars import ContextVar
+
+MOST_OF_ONE = 2
+
+# Whom a connection is lent to; None is work of the daemon itself, which has no limit of its own.
+OWNER: ContextVar[Hashable | None] = ContextVar("OWNER", default=None)
+
+
+class ConnectionTurns:
+    """Lends `size` connections, of which any may be used; the owner is the context's."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._held: Counter[Hashable] = Counter()
+        # Owners in turn, each with its waits in order.
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+
+    async def begin(self, owner: Hashable | None) -> None:
+        """Wait until the owner may use a connection; call `end` when it does not any more."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(turn)
+        self._begin_next()
+        try:
+            await turn
+        except BaseException:
+            if not turn.cancelled():
+                self.end(owner)  # it had just begun
+            raise
+
+    def end(self, owner: Hashable | None) -> None:
+        """Note that a connection is not used any more."""
+        self._free += 1
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
+        self._begin_next()
+
+    def _begin_next(self) -> None:
+        while may_begin := [each for each in self._waiting if self._may_begin(each)]:
+            owner = may_begin[0]
+            own = self._waiting.pop(owner)
+            turn = own.popleft()
+            if own:
+                self._waiting[owner] = own  # behind all others
+            if not turn.done():
+                self._free -= 1
+                self._held[owner] += 1
+                turn.set_result(None)
+
+    def _may_begin(self, owner: Hashable | None) -> bool:
+        held = self._held[owner]
+        if owner is None or not held:
+            return self._free > 0
+        return held < MOST_OF_ONE and self._free > 1

@@ -1,0 +1,86 @@
+"""Connections are lent to owners in turn, a few to each."""
+
+import asyncio
+from collections.abc import Hashable
+
+from daemon.store.connection_turns import MOST_OF_ONE, ConnectionTurns
+
+
+class Lent:
+    """Who has a connection, in the order in which they got it."""
+
+    def __init__(self, size: int) -> None:
+        self.turns = ConnectionTurns(size)
+        self.owners: list[Hashable | None] = []
+
+    async def ask(self, *owners: Hashable | None) -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(self._begin(owner)) for owner in owners]
+        await settle()
+        return tasks
+
+    async def give_back(self, owner: Hashable | None) -> None:
+        self.turns.end(owner)
+        await settle()
+
+    async def _begin(self, owner: Hashable | None) -> None:
+        await self.turns.begin(owner)
+        self.owners.append(owner)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_an_owner_has_a_few_and_others_find_some() -> None:
+    lent = Lent(4)
+
+    await lent.ask("a", "a", "a", "b", "b", "c")
+
+    assert lent.owners == ["a"] * MOST_OF_ONE + ["b", "c"]
+
+
+async def test_the_last_one_is_for_an_owner_without_any() -> None:
+    lent = Lent(4)
+
+    waiting = await lent.ask("a", "a", "b", "b")
+    before = list(lent.owners)
+    await lent.give_back("a")
+
+    assert before == ["a", "a", "b"]
+    assert lent.owners == ["a", "a", "b", "b"]
+    assert all(each.done() for each in waiting)
+
+
+async def test_owners_have_those_that_become_free_in_turn() -> None:
+    lent = Lent(1)
+
+    await lent.ask("a", "a", "a", "b", "c")
+    for owner in ("a", "a", "b", "c"):
+        await lent.give_back(owner)
+
+    assert lent.owners == ["a", "a", "b", "c", "a"]
+
+
+async def test_work_of_the_daemon_has_no_limit_of_its_own() -> None:
+    lent = Lent(4)
+
+    await lent.ask(None, None, None, None, None)
+    before = len(lent.owners)
+    await lent.give_back(None)
+
+    assert (before, len(lent.owners)) == (4, 5)
+
+
+async def test_a_wait_that_is_cancelled_keeps_none() -> None:
+    lent = Lent(1)
+    [_, waiting, granted] = await lent.ask("a", "b", "c")
+
+    waiting.cancel()
+    await settle()
+    lent.turns.end("a")
+    granted.cancel()
+    await settle()
+    await lent.ask("d")
+
+    assert lent.owners[-1] == "d"
