@@ -75,7 +75,7 @@ class _Preview:
         self._kinds: Counter[str] = Counter()
         self._examples: list[PreviewedEvent] = []
         self._oldest: EventEntry | None = None
-        self._time_slice = TimeSlice()
+        self._time_slice = TimeSlice(patient=True)
 
     def needing_data(self, events: list[EventEntry]) -> list[EventId]:
         """Those of the events of which the type does not decide."""

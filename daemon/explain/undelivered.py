@@ -79,7 +79,7 @@ async def _explain(
         texts = await quick_data(db, [event.id])
         data = EventData(parse_json(texts[event.id])) if event.id in texts else None
     steps = explain_settings(Question(event, webhook, data), waiting=Waiting.NO, kept=kept)
-    return await TimeSlice().run(steps)
+    return await TimeSlice(patient=True).run(steps)
 
 
 async def _select_wanted(
@@ -112,7 +112,7 @@ async def _select_by_data(
     """Those whose data match, and how many were not compared. Parsed, one is kept at a time."""
     matching: list[ProbedEvent] = []
     compared = 0
-    time_slice = TimeSlice()
+    time_slice = TimeSlice(patient=True)
     for start in range(0, len(candidates), DATA_READ_AT_ONCE):
         some = candidates[start : start + DATA_READ_AT_ONCE]
         texts = await quick_data(db, [each.event.id for each in some])

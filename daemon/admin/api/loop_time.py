@@ -5,18 +5,31 @@ What a handler does itself is measured where requests begin (`server.request_lim
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
 
-from daemon.runtime.timed_steps import TimedSteps
+from daemon.runtime.timed_steps import TimedSteps, Turn
 
 T = TypeVar("T")
 
-# Called with the seconds that a step took.
-SPEND = web.RequestKey("spend", partial[None])
+
+@dataclass(frozen=True, slots=True)
+class OwnTime:
+    """What a request calls before and after each step of its work, as `TimedSteps` has it."""
+
+    spend: Callable[[float], None]
+    turn: Turn
+
+    async def measured(self, work: Awaitable[T]) -> T:
+        """Return or raise what the work does; its steps begin in turn, and count."""
+        return await TimedSteps(work, self.spend, self.turn)
+
+
+OWN_TIME = web.RequestKey("own_time", OwnTime)
 
 # Called, once or more often, by a response that lasts: others of its caller need not wait for it.
 END_TURN = web.RequestKey("end_turn", partial[None])
@@ -44,5 +57,5 @@ async def to_its_end(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _measured(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
-    spend = request.get(SPEND)
-    return await (work if spend is None else TimedSteps(work, spend))
+    own_time = request.get(OWN_TIME)
+    return await (work if own_time is None else own_time.measured(work))

@@ -11,6 +11,7 @@ from daemon.admin.api.operation import ApiResponse, Route
 from daemon.admin.api.performing import perform
 from daemon.admin.api.problems import Problem
 from daemon.admin.api.request import read_request
+from daemon.runtime.time_slice import TimeSlice
 
 
 def add_routes(
@@ -40,7 +41,7 @@ def _http_handler(
         request = await read_request(operation, http_request, access=access, audit_log=audit_log)
 
         async def act() -> web.Response:
-            return _rendered(await perform(route, request, audit_log))
+            return await _rendered(await perform(route, request, audit_log))
 
         return await idempotency.answer(operation, http_request, request, act)
 
@@ -58,12 +59,16 @@ async def _answer_expect(request: web.Request) -> web.StreamResponse | None:
     return None
 
 
-def _rendered(response: ApiResponse) -> web.Response:
+async def _rendered(response: ApiResponse) -> web.Response:
     headers = {"Cache-Control": "no-store"}
     if response.body is None:
         return web.Response(status=response.status, headers=headers)
+    pieces, time_slice = [], TimeSlice(patient=True)
+    for piece in response.body.json_pieces():
+        pieces.append(piece)
+        await time_slice.yield_if_used()
     return web.Response(
-        body=response.body.as_json(),
+        body=b"".join(pieces),
         status=response.status,
         content_type="application/json",
         headers=headers,

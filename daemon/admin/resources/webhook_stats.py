@@ -10,6 +10,7 @@ from daemon.admin.api.problems import require_found
 from daemon.admin.views.stats import stats_response, summary_response
 from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.stats_range import last_day, stats_range
+from daemon.runtime.time_slice import TimeSlice
 from daemon.store import stats, webhooks
 from daemon.store.database import Database
 from daemon.store.session import Connection
@@ -54,6 +55,8 @@ async def summaries(
     """Summarize the last day of each of these webhooks, which are a page of a list."""
     covered = last_day(datetime.now(UTC), hourly=hourly)
     counts = await stats.count_each(db, webhook_ids, covered)
-    return {
-        each: summary_response(counts.get(each, {}), covered, hourly=hourly) for each in webhook_ids
-    }
+    summarized, time_slice = {}, TimeSlice(patient=True)
+    for each in webhook_ids:
+        summarized[each] = summary_response(counts.get(each, {}), covered, hourly=hourly)
+        await time_slice.yield_if_used()
+    return summarized

@@ -9,12 +9,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from daemon.admin.api.client_address import TrustedProxies
-from daemon.admin.api.loop_time import END_TURN, SPEND
+from daemon.admin.api.loop_time import END_TURN, OWN_TIME, OwnTime
 from daemon.admin.api.peer import client_network
 from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.server.health_routes import PUBLIC_PATHS
 from daemon.admin.server.request_turns import RequestTurns, TooManyRequestsError
-from daemon.runtime.timed_steps import TimedSteps
+from daemon.runtime.loop_share import LoopShare
 from daemon.store.connection_turns import OWNER
 
 REFUSAL_SECONDS = 1.0  # until a request is refused
@@ -32,7 +32,7 @@ def limit_load(
     `on_refused` is called for each request that is answered with 429. Requests without a genuine
     token or session count against their client's address.
     """
-    turns = RequestTurns()
+    turns, share = RequestTurns(), LoopShare()
 
     @web.middleware
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -47,11 +47,16 @@ def limit_load(
             await asyncio.sleep(REFUSAL_SECONDS)
             sentence = "too many of your requests are waiting: send fewer at once"
             raise Problem(429, sentence, headers=RETRY_SOON) from None
-        spend = request[SPEND] = partial(turns.spend, caller)
+
+        def spend(seconds: float) -> None:
+            turns.spend(caller, seconds)
+            share.spend(seconds)
+
+        own_time = request[OWN_TIME] = OwnTime(spend, partial(share.turn, caller))
         with ExitStack() as turn:
             turn.callback(turns.end, caller)
             request[END_TURN] = partial(turn.close)
             OWNER.set(caller)
-            return await TimedSteps(handler(request), spend)
+            return await own_time.measured(handler(request))
 
     return limit

@@ -1,12 +1,13 @@
 """Webhooks in responses, without their secrets."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from daemon.admin import schemas
 from daemon.admin.views.delivery_options import option_members
 from daemon.admin.views.json_text import json_fragment
+from daemon.admin.views.kept_warnings import KeptWarnings
 from daemon.core.errors import UnreadableSecretError
 from daemon.core.event_types import closest_event_type, matches_any_type
 from daemon.core.matching.compiler import compile_subscription
@@ -38,6 +39,7 @@ UNCONFIRMED = (
 
 
 MOST_SUGGESTIONS = 3  # of one webhook
+_listed_warnings = KeptWarnings()
 NO_STATS: Mapping[WebhookId, schemas.StatsSummary] = MappingProxyType({})
 
 
@@ -66,9 +68,9 @@ async def webhooks_response(
     next_id: str | None,
 ) -> schemas.WebhookList:
     """Show webhooks as `webhook_response` does, but without suggestions in their warnings."""
-    shown, time_slice = [], TimeSlice()
+    shown, time_slice = [], TimeSlice(patient=True)
     for each in webhooks:
-        members = _members(each, vault, allowed, schedules, suggestions=0)
+        members = _members(each, vault, allowed, schedules, warnings_of=_listed_type_warnings)
         shown.append(schemas.ListedWebhook(**members, stats=stats.get(each.id)))
         await time_slice.yield_if_used()
     return schemas.WebhookList(webhooks=shown, next=next_id)
@@ -93,7 +95,7 @@ def _members(
     allowed: AllowedRecipients,
     schedules: Container[str],
     *,
-    suggestions: int = MOST_SUGGESTIONS,
+    warnings_of: Callable[[WebhookSettings, str], Iterable[str]] | None = None,
 ) -> dict[str, Any]:
     settings, secrets = webhook.settings, webhook.secrets
     confirmed = _email_confirmed(webhook, allowed)
@@ -131,7 +133,7 @@ def _members(
             *_origin_warnings(secrets, vault),
             *odd_options(webhook.options, schedules),
             *_scope_warnings(webhook),
-            *type_warnings(settings, webhook.scope, suggestions=suggestions),
+            *(warnings_of or type_warnings)(settings, webhook.scope),
         ],
     }
 
@@ -182,6 +184,11 @@ def type_warnings(
         similar = closest_event_type(name, known) if at < suggestions else None
         hint = f"; did you mean {similar}?" if similar else ""
         yield f"{member}: {shown} is none of the {described(known)}{hint}"
+
+
+def _listed_type_warnings(settings: WebhookSettings, scope: str) -> Iterable[str]:
+    source = (settings.event_types, settings.event_filters, scope)
+    return _listed_warnings.get(source, lambda: type_warnings(settings, scope, suggestions=0))
 
 
 def _unknown_types(settings: WebhookSettings, known: tuple[str, ...]) -> Iterator[tuple[str, str]]:
