@@ -272,7 +272,7 @@ async def test_ten_thousand_webhooks_are_checked_within_seconds(
 
     assert code == 0
     assert "10000 active" in messages["ok"][-1]
-    assert took < 10  # about one second on a slow machine
+    assert took < 30  # about one second on a slow machine that does nothing else
 
 
 async def test_a_scope_that_there_is_not_is_warned_about_and_types_are_judged_by_the_scope(

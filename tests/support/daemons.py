@@ -193,7 +193,7 @@ def free_port() -> int:
 def get_json(url: str) -> tuple[int, Any]:
     """Return the status and the parsed body; (0, None) if there is no response."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status, orjson.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
