@@ -175,8 +175,8 @@ def test_the_unit_sandboxes_the_daemon(
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_systemd_analyze_accepts_the_unit(tmp_path: Path) -> None:
     text = (package_file("systemd") / UNIT).read_text()
-    copy = tmp_path / UNIT  # its ExecStart is a program that exists
-    copy.write_text(re.sub(r"(?m)^(ExecStart=)\S+", r"\1/bin/true", text))
+    copy = tmp_path / UNIT  # its programs are one that exists
+    copy.write_text(re.sub(r"(?m)^(Exec\w+=)\S+", r"\1/bin/true", text))
 
     verdict = subprocess.run(
         [str(ANALYZE), "verify", "--man=no", copy], capture_output=True, text=True, check=False
