@@ -131,4 +131,5 @@ class UndeliveredCounts:
 
 
 def _subscription(webhook: ExplainedWebhook) -> tuple[object, ...]:
-    return webhook.latest.event_types, webhook.latest.event_filters
+    # As text: the application may have stored an array of arrays, whose lists are no keys.
+    return repr(webhook.latest.event_types), webhook.latest.event_filters

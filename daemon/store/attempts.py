@@ -13,6 +13,12 @@ from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store import listing
 from daemon.store.attempt_chains import EXHAUSTED
+from daemon.store.bounded_texts import (
+    LONGEST_RESPONSE,
+    LONGEST_SENTENCE,
+    MOST_HEAD_BYTES,
+    bounded,
+)
 from daemon.store.listing import ListFilter, find_last_row_read, last_row_read
 from daemon.store.payload_size import stored_data
 from daemon.store.session import Connection
@@ -57,15 +63,12 @@ class AttemptDetails:
     trace: str | None
 
 
-# The application may have written longer texts than we do.
-LONGEST_ERROR, LONGEST_RESPONSE, LARGEST_TRACE = 2_000, 64 * 1024, 256 * 1024
-
 COLUMNS = f"""
            d.id, d.webhook_id, d.event_id, coalesce(d.event_type, '') AS event_type,
            coalesce(d.status, '') AS status,
            d.status_code, d.attempt_number, d.attempted_at, d.next_retry_at, d.duration_ms,
-           left(d.error_message, {LONGEST_ERROR}) AS error_message, d.replay_id,
-           {EXHAUSTED} AS exhausted"""
+           {bounded("d.error_message", LONGEST_SENTENCE)} AS error_message,
+           d.replay_id, {EXHAUSTED} AS exhausted"""
 
 SELECTED = f"""
      WHERE ($4::text IS NULL OR d.event_type::text = $4)
@@ -143,9 +146,13 @@ async def cursor_of(db: Connection, webhook_id: WebhookId, delivery_id: UUID) ->
 GET_DETAILS = f"""
     SELECT {COLUMNS},
            left(w.endpoint_url, 2049) AS endpoint_url, d.signature,
-           left(d.response_body, {LONGEST_RESPONSE}) AS response_body,
-           CASE WHEN octet_length(d.trace::text) <= {LARGEST_TRACE} THEN d.trace END AS trace,
-           CASE WHEN webhook_payload_bytes(d.response_headers, 262144::bigint) <= 262144
+           {bounded("d.response_body", LONGEST_RESPONSE)} AS response_body,
+           CASE WHEN pg_catalog.pg_column_size(d.trace) > {MOST_HEAD_BYTES} THEN NULL
+                WHEN octet_length(d.trace::text) <= {MOST_HEAD_BYTES}
+                THEN d.trace END AS trace,
+           CASE WHEN pg_catalog.pg_column_size(d.response_headers) > {MOST_HEAD_BYTES} THEN NULL
+                WHEN webhook_payload_bytes(d.response_headers, {MOST_HEAD_BYTES}::bigint)
+                     <= {MOST_HEAD_BYTES}
                 THEN d.response_headers END AS response_headers,
            coalesce(d.event_created_at, e.created_at, d.attempted_at, now()) AS event_created_at
       FROM webhook_deliveries AS d

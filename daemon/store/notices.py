@@ -12,11 +12,14 @@ from typing import Any
 
 from daemon.core.model.ids import NoticeId, TenantId, WebhookId
 from daemon.core.model.notices import AttemptSummary, LeasedNotice, Notice, NoticeKind
+from daemon.core.policy.urls import LONGEST_URL
+from daemon.store.bounded_texts import bounded
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 # Deliveries read per notice to find its last attempts.
 MAX_DELIVERIES_READ = 1000
+LONGEST_ERROR = 500  # of an attempt; a mail shows less
 
 WRITE = """
     INSERT INTO webhook_notices (tenant_id, webhook_id, kind, data)
@@ -30,17 +33,17 @@ async def write(db: Connection, notices: Sequence[Notice]) -> None:
     await db.execute(WRITE, *columns(rows))
 
 
-WITH_WEBHOOKS = """
+WITH_WEBHOOKS = f"""
     SELECT n.id, n.kind, n.tenant_id, n.webhook_id, n.created_at, n.tries,
            now() AS leased_at, n.due_at AS leased_until,
            coalesce((n.data ->> 'consecutiveFailures'::text)::int, 0) AS failures,
            n.data ->> 'error'::text AS reason,
-           w.name, w.endpoint_url, w.notification_email, w.unconfirmed_email, w.is_active,
-           w.consecutive_failures, w.last_success_at
+           w.name, left(w.endpoint_url, {LONGEST_URL}) AS endpoint_url, w.notification_email,
+           w.unconfirmed_email, w.is_active, w.consecutive_failures, w.last_success_at
       FROM found AS n
       JOIN webhooks AS w ON w.id = n.webhook_id
      ORDER BY n.id
-"""
+"""  # noqa: S608  LONGEST_URL is a constant
 
 FIND_DUE = f"""
     -- MATERIALIZED fixes the rows first: webhooks are looked up for these only.
@@ -145,8 +148,9 @@ async def put_off(db: Connection, due: Sequence[tuple[LeasedNotice, datetime]]) 
         await db.execute(PUT_OFF, *columns([(notice.id, until) for notice, until in due]))
 
 
-LAST_ATTEMPTS = """
-    SELECT attempted_at, status_code, duration_ms, error_message
+LAST_ATTEMPTS = f"""
+    SELECT attempted_at, status_code, duration_ms,
+           {bounded("error_message", LONGEST_ERROR)} AS error_message
       FROM (-- Bounded: pending attempts of a large backlog lie between the finished ones.
             SELECT status, attempted_at, status_code, duration_ms, error_message
               FROM webhook_deliveries
@@ -156,7 +160,7 @@ LAST_ATTEMPTS = """
      WHERE status::text <> 'pending_retry'
      ORDER BY attempted_at DESC
      LIMIT $4
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def with_attempts(db: Connection, notice: LeasedNotice, *, attempts: int = 5) -> LeasedNotice:

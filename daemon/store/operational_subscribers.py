@@ -10,10 +10,10 @@ from typing import Any
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
-from daemon.store.webhook_columns import event_types, filters_text
+from daemon.store.webhook_columns import event_types, filter_error, filters_text
 
 COLUMNS = f"""
-    SELECT w.id, w.tenant_id, w.filter_error, {event_types("w")}, {filters_text("w")}
+    SELECT w.id, w.tenant_id, {filter_error("w")}, {event_types("w")}, {filters_text("w")}
       FROM webhooks AS w"""  # noqa: S608  made of constants only
 FIND_PAGE = f"""
     -- Each part has its index, and ends by itself.

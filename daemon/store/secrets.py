@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
+from daemon.core.policy.urls import LONGEST_URL
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import TOO_LARGE_HEADERS, url_and_credentials
@@ -51,8 +52,8 @@ class LockedSecrets:
 
 LOCK_SEALED_WITH = f"""
     SELECT w.id, {SECRET_COLUMNS},
-           (SELECT u.endpoint_url FROM webhook_unbound_secrets AS u WHERE u.webhook_id = w.id)
-               AS unbound_url
+           (SELECT left(u.endpoint_url, {LONGEST_URL + 1})
+              FROM webhook_unbound_secrets AS u WHERE u.webhook_id = w.id) AS unbound_url
       FROM webhooks AS w
      WHERE w.sealed_with::text = ANY ($1::text[]) AND NOT w.id = ANY ($3::uuid[])
      LIMIT $2
@@ -69,8 +70,8 @@ async def lock_sealed_with(
 
 LOCK_ONE_SEALED_WITH = f"""
     SELECT w.id, {SECRET_COLUMNS},
-           (SELECT u.endpoint_url FROM webhook_unbound_secrets AS u WHERE u.webhook_id = w.id)
-               AS unbound_url
+           (SELECT left(u.endpoint_url, {LONGEST_URL + 1})
+              FROM webhook_unbound_secrets AS u WHERE u.webhook_id = w.id) AS unbound_url
       FROM webhooks AS w
      WHERE w.id = $2 AND w.sealed_with::text = ANY ($1::text[])
        FOR NO KEY UPDATE SKIP LOCKED
@@ -214,3 +215,19 @@ FIND_OTHER_KEYS = """
 async def other_keys(db: Connection, key_ids: Sequence[str], *, limit: int) -> list[str]:
     """Up to `limit` names, marks among them, that rows have in place of these keys."""
     return sorted(row["key"] for row in await db.fetch(FIND_OTHER_KEYS, key_ids, limit))
+
+
+FIND_OF_OTHER_KEYS = """
+    SELECT id, tenant_id
+      FROM webhooks
+     WHERE NOT sealed_with::text = ANY ($1::text[])
+     LIMIT $2
+"""
+
+
+async def of_other_keys(
+    db: Connection, key_ids: Sequence[str], *, limit: int
+) -> list[tuple[WebhookId, TenantId]]:
+    """Up to `limit` webhooks, marked ones among them, whose rows name none of these keys."""
+    rows = await db.fetch(FIND_OF_OTHER_KEYS, key_ids, limit)
+    return [(WebhookId(row["id"]), TenantId(row["tenant_id"])) for row in rows]

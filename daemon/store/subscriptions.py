@@ -12,10 +12,10 @@ from typing import Any
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
-from daemon.store.webhook_columns import event_types, filters_text, reading_bytes
+from daemon.store.webhook_columns import event_types, filter_error, filters_text, reading_bytes
 
 SUBSCRIPTION = f"""
-           w.id, w.tenant_id, w.filter_error, w.is_active, w.paused_at, w.takes_long,
+           w.id, w.tenant_id, {filter_error("w")}, w.is_active, w.paused_at, w.takes_long,
            {event_types("w")},
            {filters_text("w")}"""
 COLUMNS = """

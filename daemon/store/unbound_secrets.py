@@ -7,11 +7,12 @@ The migration that bound them to origins wrote it. It only becomes shorter.
 from collections.abc import Sequence
 
 from daemon.core.model.ids import WebhookId
+from daemon.core.policy.urls import LONGEST_URL
 from daemon.store.secrets import SECRET_COLUMNS, UNREADABLE, LockedSecrets, locked_secrets
 from daemon.store.session import Connection
 
 LOCK = f"""
-    SELECT w.*, u.endpoint_url AS unbound_url
+    SELECT w.*, left(u.endpoint_url, {LONGEST_URL + 1}) AS unbound_url
       FROM webhook_unbound_secrets AS u
       JOIN LATERAL (SELECT w.id, {SECRET_COLUMNS} FROM webhooks AS w WHERE w.id = u.webhook_id
                        FOR NO KEY UPDATE SKIP LOCKED) AS w ON w.sealed_with::text <> $2

@@ -11,6 +11,7 @@ Sizes are compared as stored first, which reads nothing: compressed, a value tak
 from daemon.core.matching.limits import LONGEST_TEXT, MOST_TYPES
 from daemon.core.policy.headers import MOST_BYTES as MOST_SENT_BYTES
 from daemon.core.policy.urls import LONGEST_URL
+from daemon.store.bounded_texts import LONGEST_DESCRIPTION, LONGEST_SENTENCE, bounded
 from daemon.store.delivery_options import options
 
 # A character takes up to four bytes as text. In memory, a member takes up to twelve where it is
@@ -23,6 +24,21 @@ MOST_HEADER_MEMORY = 2 * MOST_SENT_BYTES
 TOO_LARGE_HEADERS = '"too large"'
 MOST_PEM_CHARACTERS = 96 * 1024  # a sealed key of the longest that the API takes
 MOST_TYPES_BYTES = 4 * LONGEST_TEXT + 8 * MOST_TYPES + 64
+
+
+def description(row: str) -> str:
+    """SQL: `description` of the row, without a name."""
+    return bounded(f"{row}.description", LONGEST_DESCRIPTION)
+
+
+def filter_error(row: str) -> str:
+    """SQL: `filter_error` of the row."""
+    return f"{bounded(f'{row}.filter_error', LONGEST_SENTENCE)} AS filter_error"
+
+
+def paused_reason(row: str) -> str:
+    """SQL: `paused_reason` of the row."""
+    return f"{bounded(f'{row}.paused_reason', LONGEST_SENTENCE)} AS paused_reason"
 
 
 def filters_text(row: str) -> str:
@@ -97,13 +113,13 @@ def unmarked(row: str) -> str:
 
 
 ENTRY = f"""
-           w.id, w.tenant_id, w.name, left(w.description, 65536) AS description,
+           w.id, w.tenant_id, w.name, {description("w")} AS description,
            {url_and_credentials("w")},
            {event_types("w")},
            {filters("w")},
            w.notification_email, w.secret_key, w.previous_secret_key, w.sealed_with,
-           w.previous_secret_expires_at, w.filter_error, w.is_active, w.is_failing,
-           w.consecutive_failures, w.paused_reason, w.last_success_at, w.last_failure_at,
+           w.previous_secret_expires_at, {filter_error("w")}, w.is_active, w.is_failing,
+           w.consecutive_failures, {paused_reason("w")}, w.last_success_at, w.last_failure_at,
            w.created_at, w.updated_at, w.unconfirmed_email, w.next_probe_at, w.scope,
            w.failing_since, w.failed_probes, {unmarked("w")},
            {options("w")}"""

@@ -16,28 +16,28 @@ from daemon.core.model.operational_events import WebhookScope
 from daemon.store.erasure import ErasureStep
 from daemon.store.expired_rows import delete_rows
 from daemon.store.session import Connection
-from daemon.store.webhook_columns import event_types, filters_text
+from daemon.store.webhook_columns import event_types, filters_text, paused_reason
 
 # The trigger keeps at most one hundred.
 MOST_VERSIONS = 101
 
-LIST_VERSIONS = """
+LIST_VERSIONS = f"""
     SELECT version.*
       FROM pg_catalog.unnest($1::uuid[]) AS webhook (id)
      CROSS JOIN LATERAL (
             -- A range of keys, because only one index can serve that.
-            SELECT webhook_id, id, since, until, is_active, paused_reason, event_types,
+            SELECT webhook_id, id, since, until, is_active, {paused_reason("h")}, event_types,
                    event_filters, deleted
-              FROM webhook_history
+              FROM webhook_history AS h
              WHERE (webhook_id, until) <= (webhook.id, 'infinity'::timestamptz)
                AND (webhook_id, until) >= (webhook.id, '-infinity'::timestamptz)
                AND tenant_id = $2
              ORDER BY webhook_id DESC, until DESC, id DESC
              LIMIT $3) AS version
      ORDER BY version.webhook_id, version.until, version.id
-"""
+"""  # noqa: S608  made of constants only
 LIST_PRESENT = f"""
-    SELECT w.id, w.name, w.scope, w.created_at, w.is_active, w.paused_reason, w.paused_at,
+    SELECT w.id, w.name, w.scope, w.created_at, w.is_active, {paused_reason("w")}, w.paused_at,
            CASE WHEN w.is_active AND w.is_failing THEN w.next_probe_at END AS next_probe_at,
            {event_types("w")},
            {filters_text("w")}

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.core.model.ids import TenantId
+from daemon.core.policy.urls import LONGEST_URL
 from daemon.store import advisory_locks
 from daemon.store.session import Connection
 
 # As `core.policy.urls` reads a URL: in any case, with or without a final dot.
-HOST = r"""rtrim(lower(substring(endpoint_url FROM '^\w+://(\[[^][]*\]|[^][/?#:]*)')), '.')"""
+URL = f"left(endpoint_url, {LONGEST_URL})"
+HOST = rf"""rtrim(lower(substring({URL} FROM '^\w+://(\[[^][]*\]|[^][/?#:]*)')), '.')"""
 
 
 def lock_name(tenant_id: TenantId) -> str:

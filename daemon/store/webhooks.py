@@ -17,7 +17,7 @@ from daemon.core.policy.urls import LONGEST_URL
 from daemon.store.delivery_options import delivery_options
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
-from daemon.store.webhook_columns import ENTRY
+from daemon.store.webhook_columns import ENTRY, description
 
 
 def _entry(row: Any) -> WebhookEntry:
@@ -166,7 +166,11 @@ async def list_page(
 
 UPDATE_SETTINGS = f"""
     UPDATE webhooks AS w
-       SET name = $2, description = $3, endpoint_url = $4, event_types = $5, event_filters = $6,
+       SET name = $2,
+           -- A description that was read cut off, and not changed, stays whole.
+           description = CASE WHEN $3::text IS NOT DISTINCT FROM {description("w")}
+                              THEN w.description ELSE $3::text END,
+           endpoint_url = $4, event_types = $5, event_filters = $6,
            notification_email = $7, filter_error = NULL, updated_at = now()
      WHERE id = $1
  RETURNING {ENTRY}

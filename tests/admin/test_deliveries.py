@@ -14,6 +14,7 @@ from daemon.core.event_types import EVENT_TYPES
 from daemon.core.operational_event_types import OPERATIONAL_TYPES
 from daemon.core.wire import signing
 from daemon.store import listing
+from daemon.store.bounded_texts import LONGEST_RESPONSE
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import SECRET, Application
 from tests.support.daemons import until
@@ -329,7 +330,7 @@ async def test_texts_that_the_application_wrote_are_shown_up_to_a_length(
 
         assert listed.json["deliveries"][0]["errorMessage"] == "e" * 2_000
         assert detail.json["errorMessage"] == "e" * 2_000
-        assert len(detail.json["response"]["body"]) == min(30 * length, 64 * 1024)
+        assert len(detail.json["response"]["body"]) == min(30 * length, LONGEST_RESPONSE)
         assert detail.json["request"]["headers"] == shown["request"]["headers"]
 
 

@@ -205,3 +205,18 @@ async def test_webhooks_are_listed_by_state_and_by_a_part_of_the_name_or_the_url
     assert searched == [[0], [0], [1], [1, 2], []]
     assert await listed(state="failing", search="c.example") == []
     assert (await api.get("/api/webhooks", state="broken")).status == 422
+
+
+async def test_types_that_are_arrays_of_arrays_are_counted_like_others(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
+    await app.db.execute("UPDATE webhooks SET event_types = '{{a,b},{c,d}}'")
+    event = await app.event(tenant)
+    async with serving_api(database, tenant, log={"level": "warning"}) as api:
+        counted = await api.get(f"/api/webhooks/{webhook}/undelivered")
+        explained = await api.get(f"/api/webhooks/{webhook}/explain", eventId=event)
+        shown = await api.get(f"/api/webhooks/{webhook}")
+
+    assert [each.status for each in (counted, explained, shown)] == [200, 200, 200]

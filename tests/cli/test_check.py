@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from daemon.secrets.associated_data import header_data
 from daemon.secrets.encryption import Vault
 from daemon.store.secrets import OTHER_ORIGIN
@@ -79,6 +81,33 @@ async def test_without_a_master_key_no_secret_counts_as_sealed_with_the_newest(
     assert not any("newest" in line for line in messages["ok"])
     assert any("newest" in line for line in keyed["ok"])
     assert any("cannot be opened with security.master_keys" in line for line in keyed["error"])
+
+
+@pytest.mark.parametrize("keys", [{}, {"WEBHOOKD_SECURITY__MASTER_KEYS": "k" * 32}])
+async def test_single_rows_that_name_no_key_are_warned_about_by_name(
+    tmp_path: Path, database: str, app: Application, keys: dict[str, str]
+) -> None:
+    tenant = await app.tenant()
+    hooks = [await app.webhook(tenant, "https://example.com/hook") for _ in range(6)]
+    for hook, key in zip(hooks, ("deadbeef", "\x1b[31m odd"), strict=False):
+        await app.db.execute(
+            "UPDATE webhooks SET sealed_with = $2, secret_key = 'sealed:1:deadbeef:AAAA'"
+            " WHERE id = $1",
+            *(hook, key),
+        )
+
+    environment = {"DATABASE_URL": database, **keys}
+    single = await webhookd("check", "--json", folder=tmp_path, env=environment)
+    await app.db.execute("UPDATE webhooks SET sealed_with = 'deadbeef'")
+    lost = await webhookd("check", "--json", folder=tmp_path, env=environment)
+
+    named = {
+        each["webhookId"]
+        for each in json.loads(single.out)["checks"]
+        if each["check"] == "secrets" and each["status"] == "warning" and "webhookId" in each
+    }
+    assert (single.code, named) == (0, {str(hook) for hook in hooks[:2]})
+    assert lost.code == 1
 
 
 async def test_active_webhooks_without_a_known_event_type_are_warned_about_the_first_by_name(

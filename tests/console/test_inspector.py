@@ -8,13 +8,14 @@ from string import ascii_letters
 from typing import Any
 from uuid import UUID
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.browser import Pages
 from tests.support.console import Console, ConsoleClient, Found
 from tests.support.console_scene import HOSTILE
 from tests.support.daemons import until
-from tests.support.deliveries import settled
+from tests.support.deliveries import insert_delivery, settled
 from tests.support.hostile import hostile, responding_with
 from tests.support.html_forms import form_of
 from tests.support.receiver import Receiver, Reply
@@ -182,3 +183,19 @@ async def test_a_retry_that_is_sent_twice_makes_one_attempt(
     assert first.status == 303
     assert first.location == second.location
     assert len(receiver.received) == 2
+
+
+@pytest.mark.parametrize("time", ["NULL", "'infinity'", "'294276-01-01'", "'-infinity'"])
+async def test_a_finished_attempt_of_any_time_is_shown(console: Console, time: str) -> None:
+    """The application writes the time of a row that it inserts."""
+    webhook = UUID((await console.api.create_webhook("http://127.0.0.1:9/"))["id"])
+    failed = await insert_delivery(console.app, webhook, status="failed", error_message="odd time")
+    await console.app.db.execute(
+        f"UPDATE webhook_deliveries SET attempted_at = {time}, next_retry_at = NULL"
+    )
+    async with console.operator() as client:
+        page = await client.get(console.path(f"/webhooks/{webhook}?delivery={failed}"))
+        listed = await client.get(console.path(f"/webhooks/{webhook}"))
+
+    assert (page.status, listed.status) == (200, 200)
+    assert "odd time" in page.shown
