@@ -110,8 +110,9 @@ def test_a_quick_run_of_everything_adds_up(tmp_path: Path) -> None:
         assert figures.subjects(workload).keys() >= {"daemon"} | SUBJECTS.get(workload, set())
         if WORKLOADS[workload].group == "throughput":
             figures.check_throughput(workload, "daemon")
-        elif workload != "idle":
+        elif workload not in ("idle", "profile"):
             figures.check_latency(workload, "daemon")
+    assert figures.median("profile", "daemon", "calls") > 10
     for subject in ("aiohttp", "sender"):
         assert figures.median("rate", subject, "rate") > 10
     assert figures.median("paced-50", "publisher", "transactions") == pytest.approx(1, abs=0.5)

@@ -158,7 +158,7 @@ def test_what_a_workload_is_compared_with_is_measured_too_and_groups_stay_togeth
         "storm",
     ]
     groups = [WORKLOADS[name].group for name in with_needs([])]
-    assert groups == sorted(groups, key=["throughput", "steady", "live"].index)
+    assert groups == sorted(groups, key=["throughput", "profile", "steady", "live"].index)
 
 
 def test_equal_values_have_the_ratio_one_whatever_they_are() -> None:

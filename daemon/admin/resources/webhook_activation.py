@@ -12,7 +12,7 @@ from daemon.admin.views.webhooks import webhook_response
 from daemon.core.explanations.settings import pauses
 from daemon.core.model.ids import WebhookId
 from daemon.secrets.encryption import Vault
-from daemon.store import webhook_history, webhooks
+from daemon.store import notification_queue, webhook_history, webhooks
 from daemon.store.database import Database
 
 
@@ -81,5 +81,7 @@ class WebhookActivation:
                 "webhook",
             )
             await request.audit.write(db)
+            if active:
+                await notification_queue.notify_replay(db)  # those that wait for it go on
         shown = webhook_response(webhook, self.vault, self.emails.allowed, schedules=self.schedules)
         return ApiResponse(200, shown)
