@@ -34,6 +34,7 @@ log = structlog.get_logger()
 QUEUED_SECONDS = 0.4
 SWEEP_SECONDS = 0.2
 STORED_AT_ONCE = 500  # rows; results wait meanwhile
+MOST_TRIES, TRY_AGAIN_SECONDS = 5, 0.05  # of rows whose event another transaction holds
 MOST_PUT_OFF = 4 * STORED_AT_ONCE  # rows that wait; more events stay in the inbox
 
 
@@ -61,6 +62,7 @@ class FirstAttempts:
         self._waker = waker
         self._queue = AttemptQueue()
         self._put_off: list[NewDelivery] = []
+        self._tries: dict[DeliveryId, int] = {}  # of those put off that are tried again
         self._per_event = 1.0  # attempts
         self._most_are_queued = True
         # Whether the last insert of these was interrupted, so that they may have been committed.
@@ -152,8 +154,10 @@ class FirstAttempts:
             self._lanes.unqueue(webhook_id, len(late))
             self.put_off(late)
         await self._store_some_put_off()
-        if self._put_off:  # fan-out may add to them all the time
+        if len(self._put_off) > len(self._tries):  # fan-out may add to them all the time
             return 0.0
+        if self._tries:
+            return TRY_AGAIN_SECONDS
         return SWEEP_SECONDS if self._queue else 1.0
 
     async def store_put_off(self) -> None:
@@ -171,14 +175,33 @@ class FirstAttempts:
                 ids = [each.id for each in rows]
                 stored = await self._stored(ids) if self._end_unknown else set()
                 self._end_unknown = True
-                for event in await self._insert(self._by_event(rows, stored)):
-                    for each in event.ids or ():
-                        self._events.abandon(each)
+                failed = await self._insert(self._by_event(rows, stored))
             except BaseException:
                 self._put_off = rows + self._put_off
                 raise
             self._end_unknown = False
-            self._events.settle(each.id for each in rows if self._events.is_open(each.id))
+            again = self._try_again(rows, {each for event in failed for each in event.ids or ()})
+            self._put_off += [each for each in rows if each.id in again]
+            settled = [each.id for each in rows if each.id not in again]
+            self._events.settle(each for each in settled if self._events.is_open(each))
+
+    def _try_again(
+        self, rows: Sequence[NewDelivery], failed: Collection[DeliveryId]
+    ) -> Collection[DeliveryId]:
+        """
+        Those of the rows that are to be inserted once more; others are left to the next lease.
+
+        A statement of another daemon may lock a row of the inbox for a moment.
+        """
+        again: set[DeliveryId] = set()
+        for each in rows:
+            tries = self._tries.pop(each.id, 0) + 1
+            if each.id in failed and tries < MOST_TRIES:
+                self._tries[each.id] = tries
+                again.add(each.id)
+            elif each.id in failed:
+                self._events.abandon(each.id)
+        return again
 
     async def _insert(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
         """
