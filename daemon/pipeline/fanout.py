@@ -213,6 +213,7 @@ class Fanout:
         self, leased: LeasedEvent, interrupted: Interrupted, time_slice: TimeSlice
     ) -> list[WebhookId]:
         index = self._cache.index_of(leased.event.tenant_id)
+        version = index.version
         needs_data = leased.again or index.needs_data(leased.event.type)
         data = parse_json(leased.data) if needs_data else None
         webhooks = await self._matcher.subscribers_of(
@@ -220,7 +221,7 @@ class Fanout:
         )
         if not leased.again:
             if leased.event.only is None:
-                index.remember(leased.event.type, webhooks)
+                index.remember(leased.event.type, webhooks, version=version)
             return webhooks
         return await self._matcher.and_paused(
             leased, data, webhooks, interrupted, time_slice=time_slice

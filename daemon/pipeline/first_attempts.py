@@ -220,6 +220,7 @@ class FirstAttempts:
             if await self._stored(ids) == set(ids):
                 return []
             log.exception("event.not_fanned_out", event_id=str(event.leased.event.id))
+            self._tries.update(dict.fromkeys(ids, MOST_TRIES))  # it would fail again
             return [event]
         held = {id(each) for each in inserted.events}
         return [each for each in matched if id(each.leased) not in held]

@@ -35,6 +35,7 @@ class SubscriptionIndex:
         # Found so far, of the present subscriptions.
         self._by_type: dict[str, tuple[_Bucket, ...]] = {}
         self._subscribers: dict[str, Sequence[WebhookId]] = {}
+        self.version = 0  # changes with each subscription
 
     def __len__(self) -> int:
         return len(self._matchers)
@@ -72,10 +73,14 @@ class SubscriptionIndex:
         """The webhooks that get every event of this type, if they are remembered."""
         return self._subscribers.get(event_type)
 
-    def remember(self, event_type: str, webhook_ids: Sequence[WebhookId]) -> None:
-        """Remember which webhooks get every event of a type, until a subscription changes."""
+    def remember(self, event_type: str, webhook_ids: Sequence[WebhookId], *, version: int) -> None:
+        """
+        Remember which webhooks get every event of a type, until a subscription changes.
+
+        `version` is that of before the search, during which one may have changed.
+        """
         few = len(webhook_ids) <= MOST_SUBSCRIBERS_KEPT and len(self._subscribers) < MOST_TYPES_KEPT
-        if few and not self.needs_data(event_type):
+        if few and version == self.version and not self.needs_data(event_type):
             self._subscribers[event_type] = webhook_ids
 
     def candidates(self, event_type: str, data: object) -> Found:
@@ -97,6 +102,7 @@ class SubscriptionIndex:
                 yield from bucket.conditional.search(data, found)
 
     def _forget_found(self) -> None:
+        self.version += 1
         self._by_type.clear()
         self._subscribers.clear()
 

@@ -137,3 +137,27 @@ def test_of_thousands_of_paths_only_those_in_the_data_are_followed() -> None:
     candidates = index.candidates("email.opened", {"field17": 1, "field_18": {"value": 1}})
 
     assert set(candidates) == {WebhookId(UUID(int=18))}
+
+
+def test_subscribers_of_a_type_are_remembered_until_a_subscription_changes() -> None:
+    first, second = WebhookId(UUID(int=1)), WebhookId(UUID(int=2))
+    index = index_of({first: matcher_of(["email.*"], None)})
+    found_at = index.version
+    index.remember("email.opened", [first], version=found_at)
+    assert index.known_subscribers("email.opened") == [first]
+
+    index.put(second, matcher_of(None, None))
+
+    assert index.known_subscribers("email.opened") is None
+    # A search that had begun before.
+    index.remember("email.opened", [first], version=found_at)
+    assert index.known_subscribers("email.opened") is None
+
+
+def test_subscribers_that_depend_on_data_are_not_remembered() -> None:
+    webhook = WebhookId(UUID(int=1))
+    index = index_of({webhook: matcher_of(None, {"campaign_ids": ["a"]})})
+
+    index.remember("email.opened", [webhook], version=index.version)
+
+    assert index.known_subscribers("email.opened") is None
