@@ -4,6 +4,7 @@ import re
 from html import unescape
 from uuid import uuid4
 
+import orjson
 import pytest
 
 from daemon.store import search
@@ -180,3 +181,6 @@ async def test_every_type_of_event_has_an_anchor_fields_and_a_sample(console: Co
         assert f'id="{each["name"]}"' in page.text
         assert f'href="#{each["name"]}"' in page.text
         assert all(f"<code>{field}</code>" in page.text for field in each["fields"])
+        [sample] = re.findall(rf'id="{each["name"]}-sample"[^>]*>(.*?)</pre>', page.text, re.DOTALL)
+        shown = orjson.loads(unescape(re.sub(r"<[^>]+>", "", sample)))
+        assert shown == each["sample"]

@@ -173,6 +173,7 @@ async def test_every_page_is_shown_and_nothing_hostile_in_it_is_markup(scene: Sc
         assert "<script>alert" not in each.text, name
         assert "<img src=x" not in each.text, name
         assert not {"\u202e", "\x07"} & set(each.text), name
+        assert "Markup(" not in each.text, name  # a value of the program's, printed as such
     assert HOSTILE[:4] not in found["GET /webhooks"].text
 
 
