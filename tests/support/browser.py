@@ -21,6 +21,7 @@ from playwright.async_api import (
     Page,
     Response,
     async_playwright,
+    expect,
 )
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -159,6 +160,7 @@ class Pages:
 @asynccontextmanager
 async def connected(address: str) -> AsyncIterator[Browser]:
     """Connect to a running browser; that starts Playwright's driver, which takes a second."""
+    expect.set_options(timeout=TIMEOUT_MS)
     async with async_playwright() as playwright:
         yield await playwright.chromium.connect_over_cdp(address)
 
