@@ -9,8 +9,9 @@ turn, so that no tenant's work delays another's by more than a piece of each.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Hashable
+
+from daemon.core.scheduling.round_robin import RoundRobin
 
 SECONDS_PER_ITERATION = 0.01
 
@@ -28,8 +29,7 @@ class LoopBudget:
         self._seconds = seconds
         self._clock = clock
         self._spent = 0.0
-        # Owners in turn, each with its work in order.
-        self._waiting: dict[Hashable, deque[Callable[[], None]]] = {}
+        self._waiting: RoundRobin[Callable[[], None]] = RoundRobin()
         self._next: asyncio.Handle | None = None
 
     def of(self, owner: Hashable) -> "OwnBudget":
@@ -42,7 +42,7 @@ class LoopBudget:
 
     def is_waiting(self, owner: Hashable) -> bool:
         """Whether work of this owner waits."""
-        return owner in self._waiting
+        return self._waiting.count(owner) > 0
 
     def run(self, work: Callable[[], None]) -> None:
         """Run the work now, and count its time."""
@@ -54,7 +54,7 @@ class LoopBudget:
 
     def run_later(self, owner: Hashable, work: Callable[[], None]) -> None:
         """Run the work in a later iteration, after all of its owner's that waits already."""
-        self._waiting.setdefault(owner, deque()).append(work)
+        self._waiting.add(owner, work)
         self._schedule_iteration()
 
     def spend(self, seconds: float) -> None:
@@ -68,12 +68,8 @@ class LoopBudget:
 
     def _begin_iteration(self) -> None:
         self._next, self._spent = None, 0.0
-        while self._waiting and self._spent < self._seconds:
-            owner, own = next(iter(self._waiting.items()))
-            del self._waiting[owner]
-            work = own.popleft()
-            if own:
-                self._waiting[owner] = own  # behind all others
+        while self._spent < self._seconds and (first := self._waiting.take()) is not None:
+            _, work = first
             self.run(work)
 
 

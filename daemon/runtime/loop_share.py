@@ -7,8 +7,9 @@ time for everything else: however much of it runs at once, it takes half of the 
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Hashable
+
+from daemon.core.scheduling.round_robin import RoundRobin
 
 SHARE = 0.5
 # What steps may take before others have to wait; a long slice of patient work.
@@ -24,8 +25,7 @@ class LoopShare:
         self._clock = clock
         self._balance = AT_ONCE_SECONDS
         self._balance_at = clock()
-        # Owners in turn, each with its steps in order.
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
         self._next: asyncio.Handle | None = None
 
     def turn(self, owner: Hashable) -> asyncio.Future[None] | None:
@@ -33,7 +33,7 @@ class LoopShare:
         if not self._waiting and self._wait() <= 0:
             return None
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(turn)
+        self._waiting.add(owner, turn)
         if self._next is None:
             self._begin_next()
         return turn
@@ -48,12 +48,8 @@ class LoopShare:
         loop = asyncio.get_running_loop()
         if self._waiting and (wait := self._wait()) > 0:
             self._next = loop.call_later(wait, self._begin_next)
-        elif self._waiting:
-            owner, own = next(iter(self._waiting.items()))
-            del self._waiting[owner]
-            turn = own.popleft()
-            if own:
-                self._waiting[owner] = own  # behind all others
+        elif (first := self._waiting.take()) is not None:
+            _, turn = first
             if not turn.done():
                 turn.set_result(None)
             # Behind the step that begins now, which is then counted.

@@ -5,17 +5,17 @@ The rule: an owner with many requests delays another owner's by one at most.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
+from daemon.core.scheduling.round_robin import RoundRobin
+
 
 class Turns:
-    """Each turn is begun, and ended by whoever has it."""
+    """Lends one turn at a time."""
 
     def __init__(self) -> None:
-        # Owners in turn, each with its requests that wait, in order.
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
         self._busy = False
 
     @asynccontextmanager
@@ -33,7 +33,7 @@ class Turns:
             self._busy = True
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(turn)
+        self._waiting.add(owner, turn)
         try:
             await turn
         except BaseException:
@@ -43,12 +43,8 @@ class Turns:
 
     def end(self) -> None:
         """End the present turn, and begin the next owner's."""
-        while self._waiting:
-            owner, turns = next(iter(self._waiting.items()))
-            del self._waiting[owner]
-            turn = turns.popleft()
-            if turns:
-                self._waiting[owner] = turns  # behind all others
+        while (first := self._waiting.take()) is not None:
+            _, turn = first
             if not turn.done():
                 turn.set_result(None)
                 return

@@ -6,9 +6,11 @@ then wait for it here, without a connection.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Hashable
 from contextvars import ContextVar
+
+from daemon.core.scheduling.round_robin import RoundRobin
 
 MOST_OF_ONE = 2
 
@@ -22,13 +24,12 @@ class ConnectionTurns:
     def __init__(self, size: int) -> None:
         self._free = size
         self._held: Counter[Hashable] = Counter()
-        # Owners in turn, each with its waits in order.
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
 
     async def begin(self, owner: Hashable | None) -> None:
         """Wait until the owner may use a connection; call `end` when it does not any more."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(turn)
+        self._waiting.add(owner, turn)
         self._begin_next()
         try:
             await turn
@@ -46,12 +47,8 @@ class ConnectionTurns:
         self._begin_next()
 
     def _begin_next(self) -> None:
-        while may_begin := [each for each in self._waiting if self._may_begin(each)]:
-            owner = may_begin[0]
-            own = self._waiting.pop(owner)
-            turn = own.popleft()
-            if own:
-                self._waiting[owner] = own  # behind all others
+        while (first := self._waiting.take(self._may_begin)) is not None:
+            owner, turn = first
             if not turn.done():
                 self._free -= 1
                 self._held[owner] += 1

@@ -8,8 +8,10 @@ that.
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Hashable
+
+from daemon.core.scheduling.round_robin import RoundRobin
 
 # Of the loop's time, on average and at once.
 SHARE = 0.25
@@ -36,8 +38,7 @@ class RequestTurns:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # Callers in turn, each with its requests in order.
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
         self._running: Counter[Hashable] = Counter()
         self._balance = BURST_SECONDS
         self._balance_at = clock()
@@ -80,36 +81,30 @@ class RequestTurns:
             self._paid_at[caller] = max(self._paid_at.get(caller, now), now) + overspent / SHARE
 
     def _add(self, caller: Hashable) -> asyncio.Future[None]:
-        own = self._waiting.setdefault(caller, deque())
-        while own and own[0].cancelled():
-            own.popleft()
-        in_all = sum(map(len, self._waiting.values()))
-        if len(own) >= (MAX_WAITING if in_all < NEARLY_FULL else FEW_WAITING):
+        self._waiting.discard(caller, asyncio.Future.cancelled)
+        most = MAX_WAITING if len(self._waiting) < NEARLY_FULL else FEW_WAITING
+        if self._waiting.count(caller) >= most:
             raise TooManyRequestsError
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        own.append(turn)
+        self._waiting.add(caller, turn)
         return turn
 
     def _begin_next(self) -> None:
         self._forget_paid_debts()
-        while (caller := self._next_caller()) is not None:
-            wait = self._wait()
-            if wait > 0:
+        while any(map(self._may_begin, self._waiting.owners)):
+            if (wait := self._wait()) > 0:
                 self._begin_later(wait)
                 return
-            own = self._waiting.pop(caller)
-            turn = own.popleft()
-            if own:
-                self._waiting[caller] = own  # behind all others
+            first = self._waiting.take(self._may_begin)
+            assert first is not None
+            caller, turn = first
             if not turn.cancelled():
                 turn.set_result(None)
                 self._running[caller] += 1
                 self.spend(caller, OVERHEAD_SECONDS)
-        if debts := [self._paid_at[each] for each in self._waiting if each in self._paid_at]:
+        waiting = self._waiting.owners
+        if debts := [self._paid_at[each] for each in waiting if each in self._paid_at]:
             self._begin_later(min(debts) - self._clock())
-
-    def _next_caller(self) -> Hashable | None:
-        return next(filter(self._may_begin, self._waiting), None)
 
     def _may_begin(self, caller: Hashable) -> bool:
         return caller not in self._paid_at and self._running[caller] < MAX_RUNNING

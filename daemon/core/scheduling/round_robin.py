@@ -1,0 +1,62 @@
+"""
+What waits in turn by owner: each owner's items in order, and the owners one after another.
+
+The rule: an owner with many items delays another owner's next one by a single item.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def _any(_owner: Hashable) -> bool:
+    return True
+
+
+class RoundRobin(Generic[T]):
+    """Items of owners; an owner whose item was taken is behind all others."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, deque[T]] = {}
+
+    def __len__(self) -> int:
+        """How many items wait."""
+        return sum(map(len, self._waiting.values()))
+
+    def __bool__(self) -> bool:
+        """Whether any item waits."""
+        return bool(self._waiting)
+
+    @property
+    def owners(self) -> Iterable[Hashable]:
+        """The owners of what waits, in turn."""
+        return self._waiting.keys()
+
+    def count(self, owner: Hashable) -> int:
+        """How many items of this owner wait."""
+        return len(self._waiting.get(owner, ()))
+
+    def add(self, owner: Hashable, item: T) -> None:
+        """Put an item behind all others of its owner."""
+        self._waiting.setdefault(owner, deque()).append(item)
+
+    def take(self, may_have: Callable[[Hashable], bool] = _any) -> tuple[Hashable, T] | None:
+        """Remove the first item of the first owner that may have its turn; None without one."""
+        for owner, own in self._waiting.items():
+            if may_have(owner):
+                del self._waiting[owner]
+                item = own.popleft()
+                if own:
+                    self._waiting[owner] = own  # behind all others
+                return owner, item
+        return None
+
+    def discard(self, owner: Hashable, is_obsolete: Callable[[T], bool]) -> None:
+        """Remove the first items of this owner that are obsolete, up to one that is not."""
+        own = self._waiting.get(owner, deque())
+        while own and is_obsolete(own[0]):
+            own.popleft()
+        if not own:
+            self._waiting.pop(owner, None)
