@@ -1,6 +1,7 @@
 """The wheel and the source distribution are complete."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import asyncpg
 import pytest
 
 import hatch_build
+from daemon.runtime.package_data import shipped_files
 from daemon.store import migrations
 from daemon.store.errors import describe
 from tests.conftest import ORIGINAL_ENVIRONMENT
@@ -46,6 +48,7 @@ def test_the_wheel_contains_migrations_example_configuration_and_unit(wheel: Pat
     assert "daemon/admin/static/console.css" in names
     assert "daemon/bundled/systemd/penguinmails-webhooks.service" in names
     assert "daemon/bundled/systemd/webhookd-admin" in names
+    assert "daemon/bundled/docs/operations.md" in names
     assert not [name for name in names if name.startswith("tests/")]
 
 
@@ -61,6 +64,7 @@ def test_a_source_distribution_has_the_consoles_script_and_builds_without_networ
 
     script = zipfile.ZipFile(wheel).read(hatch_build.SCRIPT)
     [rebuilt] = tmp_path.glob("*.whl")
+    assert zipfile.ZipFile(rebuilt).namelist() == zipfile.ZipFile(wheel).namelist()
     assert zipfile.ZipFile(rebuilt).read(hatch_build.SCRIPT) == script
     assert hatch_build.has_script(unpacked)
 
@@ -137,6 +141,28 @@ async def test_the_unpacked_wheel_can_migrate_a_database(
     assert await migrations.migrate(empty_database) == []
 
 
+def test_the_unpacked_wheel_lists_its_files_with_their_paths(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "unpacked")
+    program = "import daemon.cli; daemon.cli.main()"
+
+    listed = subprocess.run(
+        [sys.executable, "-c", program, "files", "--json"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "unpacked")},
+        capture_output=True,
+        check=True,
+    )
+
+    assert_ships_the_checkout(json.loads(listed.stdout), within=tmp_path / "unpacked")
+
+
+def assert_ships_the_checkout(listed: list[dict[str, str]], *, within: Path) -> None:
+    """The files are the checkout's, and lie in a folder."""
+    contents = {each["name"]: Path(each["path"]).read_bytes() for each in listed}
+    assert contents == {name: (ROOT / name).read_bytes() for name in shipped_files()}
+    assert all(Path(each["path"]).is_relative_to(within) for each in listed)
+
+
 @pytest.mark.full
 @pytest.mark.timeout(300)
 def test_a_deployment_from_the_lock_builds_nothing_and_has_all_it_needs(
@@ -155,8 +181,16 @@ def test_a_deployment_from_the_lock_builds_nothing_and_has_all_it_needs(
         text=True,
         check=False,
     )
+    listed = subprocess.run(
+        [python.with_name("webhookd"), "files", "--json"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=True,
+    )
     complete = [*_pip(python), "check"]
 
+    assert_ships_the_checkout(json.loads(listed.stdout), within=tmp_path / "v")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith("webhookd ")
     subprocess.run(complete, cwd=tmp_path, check=True, env=ORIGINAL_ENVIRONMENT)

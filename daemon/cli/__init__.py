@@ -52,6 +52,7 @@ def _register() -> None:
         adopt,
         check,
         explain,
+        files,
         forget,
         hold,
         list_webhooks,

@@ -17,7 +17,7 @@ QUOTED = re.compile(r"^'(?:[^']*/ )?([^']+)': (?:Input )?")
 # As a new user needs them, not alphabetically.
 ORDER = (
     "demo", "run", "migrate", "check", "trigger", "listen", "verify", "list", "show", "explain",
-    "rotate-secret", "retry", "replay", "hold", "release", "adopt", "forget",
+    "rotate-secret", "retry", "replay", "hold", "release", "adopt", "forget", "files",
 )  # fmt: skip
 
 

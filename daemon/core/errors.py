@@ -33,6 +33,10 @@ class UsageError(WebhookdError):
     """Raised when a command's arguments are wrong; read by whoever typed it. Exit code 2."""
 
 
+class CopyError(WebhookdError):
+    """Raised when a file cannot be written where the operator wants it."""
+
+
 class DatabaseUnavailableError(WebhookdError):
     """
     Raised when PostgreSQL cannot be reached or refuses the connection; read by the operator.

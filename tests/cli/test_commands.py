@@ -12,7 +12,7 @@ from tests.support.commandline import CANARY, environment, one_line, webhookd
 
 COMMANDS = (
     "run", "demo", "migrate", "check", "trigger", "listen", "verify", "rotate-secret", "retry",
-    "replay", "forget",
+    "replay", "forget", "files",
 )  # fmt: skip
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -63,6 +63,9 @@ async def test_the_version_is_one_line(tmp_path: Path) -> None:
         (["verify", "--secret", CANARY], "--signature"),
         (["verify", "--signature", "sha256=00"], "WEBHOOK_SECRET"),
         (["verify", CANARY, "--signature", "sha256=00"], "unexpected extra argument"),
+        (["files", "README"], "there is no file README"),
+        (["files", "--to", "x"], "need the name of a file"),
+        (["files", "README.md", "--json"], "--json: lists files"),
         (["trigger"], "TYPE"),
         (["trigger", "email.opend"], "did you mean email.opened?"),
         (["trigger", "x.y"], "email.sent, email.delivered"),
