@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
+from daemon.store import type_lookup
 from daemon.store.errors import COMMAND_ERRORS, cannot_open, reported
 from daemon.store.session import (
     CONNECT_SECONDS,
@@ -18,7 +19,7 @@ from daemon.store.tls_parameters import connect_parameters
 CLOSE_SECONDS = 1.0
 
 
-class PlainConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+class PlainConnection(type_lookup.Connection):
     """A connection that knows its `url`, so that another can be opened beside it."""
 
     url: str

@@ -13,7 +13,7 @@ from datetime import timedelta
 import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
-from daemon.store import advisory_locks
+from daemon.store import advisory_locks, type_lookup
 from daemon.store.connection_turns import OWNER, ConnectionTurns
 from daemon.store.daemon_lock import DaemonLock
 from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
@@ -65,6 +65,7 @@ class Database:
                 max_cacheable_statement_size=0,
                 init=prepare if self._turns is None else _prepare_for_requests,
                 reset=_keep_settings,
+                connection_class=type_lookup.Connection,
                 server_settings={"application_name": "webhookd"},
             )
             await pool.fetchval("SELECT 1")

@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.errors import MigrationError
-from daemon.store import migrations, partitioning
+from daemon.store import migrations, partitioning, type_lookup
 from daemon.store.session import prepare
 from tests.admin.test_access import OPERATIONS
 from tests.support.api_client import ApiClient, serving_api
@@ -32,6 +32,12 @@ from tests.support.receiver import Receiver, Reply, receiving
 from tests.support.retention import prune
 
 FIRST_EXACT = "0006_inbox_leases"
+
+
+@pytest.fixture(autouse=True)
+def look_types_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An earlier test's lookup must not stand in for one that would call an overload."""
+    monkeypatch.setattr(type_lookup, "_found", {})
 
 
 @pytest.fixture(scope="module")
