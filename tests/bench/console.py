@@ -1,33 +1,29 @@
 """
-The console of a tenant with many webhooks and deliveries, whose pages a script asks for.
+A tenant with many webhooks and deliveries: the console's pages about it, and the API's questions.
 
 A page takes from the request until its last byte, over loopback and without a browser: a little
 more than what the daemon works on it.
 """
 
 import asyncio
-import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from itertools import cycle
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import aiohttp
 import asyncpg
 
-from tests.bench.bench import Figures
 from tests.bench.installation import Installation, add_webhooks
-from tests.bench.paced import at
 from tests.bench.sample import EVENT_DATA
 from tests.bench.seeds import live_only
 from tests.bench.servers import Seed
 from tests.bench.sizes import Sizes
+from tests.bench.visitor import Ask, Visitor
 from tests.support.console_scene import SHOWN, name_of, path_of
 
 TOKEN = "0nly-for-the-benchmark"
 SETTINGS = f'[[admin.tokens]]\nname = "bench"\ntoken = "{TOKEN}"\n'
-PAGES_PER_SECOND = 5.0
 WEBHOOKS_PER_EVENT = 10
 
 # The first webhook gets every event, the others each a part of them.
@@ -81,52 +77,6 @@ def many_deliveries(url: str, sizes: Sizes) -> Seed:
     return seed
 
 
-class Visitor:
-    """Opens pages one after the other, at a steady rate, whatever they take."""
-
-    def __init__(self, session: aiohttp.ClientSession, paths: Mapping[str, str]) -> None:
-        self._session = session
-        self._paths = paths
-        self._took_ms: dict[str, list[float]] = defaultdict(list)
-        self.failed: list[str] = []
-
-    async def open_each(self) -> None:
-        """Open each page once: the first time, its template is compiled."""
-        for name, path in self._paths.items():
-            await self._open(name, path)
-        self._took_ms.clear()
-
-    async def run(self) -> None:
-        """Ask for pages until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for name, path in cycle(self._paths.items()):
-                group.create_task(self._open(name, path))
-                await asyncio.sleep(1 / PAGES_PER_SECOND)
-
-    async def _open(self, name: str, path: str) -> None:
-        began = time.perf_counter()
-        async with self._session.get(path, allow_redirects=False) as response:
-            # A list that is live has no end.
-            if response.content_type != "text/event-stream":
-                await response.read()
-        self._took_ms[name].append((time.perf_counter() - began) * 1000)
-        if response.status >= 400:
-            self.failed.append(f"{response.status} from {name}")
-
-    def figures(self) -> Figures:
-        """The 95th percentile of each page is printed; returns those of all and of the slowest."""
-        taken = {name: sorted(each) for name, each in self._took_ms.items()}
-        by_page = {name: at(each, 0.95) for name, each in taken.items()}
-        for name, p95_ms in sorted(by_page.items(), key=lambda each: -each[1]):
-            print(f"  {p95_ms:6.0f} ms p95 of {len(taken[name]):4} {name}", flush=True)
-        every = sorted(took for each in taken.values() for took in each)
-        return {
-            "pages": len(every),
-            "page_p95_ms": at(every, 0.95),
-            "slowest_page_p95_ms": max(by_page.values()),
-        }
-
-
 @asynccontextmanager
 async def visiting(run: Installation, db: asyncpg.Connection) -> AsyncIterator[Visitor]:
     """Have an operator open the pages of the tenant during the block."""
@@ -137,18 +87,65 @@ async def visiting(run: Installation, db: asyncpg.Connection) -> AsyncIterator[V
             "/console/sign-in", data={"token": TOKEN}, allow_redirects=False
         )
         assert signed_in.status == 303
-        visitor = Visitor(session, await _paths(session, db))
-        await visitor.open_each()
-        task = asyncio.create_task(visitor.run())
-        try:
+        async with _running(Visitor(session, await _pages(session, db))) as visitor:
             yield visitor
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
-async def _paths(session: aiohttp.ClientSession, db: asyncpg.Connection) -> dict[str, str]:
+@asynccontextmanager
+async def questioning(run: Installation, db: asyncpg.Connection) -> AsyncIterator[Visitor]:
+    """Have a program ask the API about what became of the tenant's events, during the block."""
+    found = await db.fetchrow(OBJECTS)
+    assert found is not None
+    headers = {"Authorization": f"Bearer {TOKEN}", "X-Tenant-ID": str(found["tenants"])}
+    origin = f"http://127.0.0.1:{run.daemons[0].port}"
+    async with (
+        aiohttp.ClientSession(origin, headers=headers) as session,
+        _running(Visitor(session, _questions(found))) as visitor,
+    ):
+        yield visitor
+
+
+def _questions(found: asyncpg.Record) -> dict[str, Ask]:
+    webhook, event = found["webhooks"], found["events"]
+    hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    of_webhook = f"/api/webhooks/{webhook}"
+    paths = {
+        "an event's way to a webhook": f"{of_webhook}/explain?eventId={event}",
+        "an event's way to all": f"/api/events/{event}/outcomes",
+        "what a webhook did not get": f"{of_webhook}/undelivered",
+        "what it did not get for an hour": f"{of_webhook}/undelivered?from={hour_ago}",
+        "its deliveries": f"{of_webhook}/deliveries",
+        "its failed deliveries": f"{of_webhook}/deliveries?status=failed",
+        "its deliveries of an event": f"{of_webhook}/deliveries?eventId={event}",
+        "its numbers": f"{of_webhook}/stats",
+        "its pauses": f"{of_webhook}/pauses",
+        "failed deliveries of all": "/api/deliveries?status=failed",
+        "deliveries with a status code": "/api/deliveries?statusCode=503",
+        "deliveries with an error that none has": "/api/deliveries?error=nowhere",
+        "events of a contact that none has": "/api/events?contact=nowhere",
+        "fields of events": "/api/events/fields",
+        "facets of events": "/api/events/facets",
+        "webhooks in trouble": "/api/webhooks?sort=trouble&include=hourly",
+    }
+    preview = {"eventFilters": {"filters": {"email_id": "nowhere"}}}
+    return {name: Ask("GET", path) for name, path in paths.items()} | {
+        "a filter's preview": Ask("POST", "/api/filters/preview", preview)
+    }
+
+
+@asynccontextmanager
+async def _running(visitor: Visitor) -> AsyncIterator[Visitor]:
+    await visitor.ask_each()
+    task = asyncio.create_task(visitor.run())
+    try:
+        yield visitor
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _pages(session: aiohttp.ClientSession, db: asyncpg.Connection) -> dict[str, Ask]:
     found = await db.fetchrow(OBJECTS)
     assert found is not None
     tenant = found["tenants"]
@@ -163,4 +160,8 @@ async def _paths(session: aiohttp.ClientSession, db: asyncpg.Connection) -> dict
         replay = UUID((await response.json())["id"])
     objects: dict[str, UUID | str] = {**found, "replays": replay}
     # A page that only redirects to another one would make the figures look better.
-    return {name_of(page): path_of(page, tenant, objects) for page in SHOWN if not page.anyone}
+    return {
+        name_of(page): Ask("GET", path_of(page, tenant, objects))
+        for page in SHOWN
+        if not page.anyone
+    }

@@ -10,13 +10,13 @@ import asyncpg
 
 from tests.bench import console, seeds
 from tests.bench.bench import Bench
-from tests.bench.console import Visitor
 from tests.bench.installation import Installation, add_webhooks
 from tests.bench.publishing import SteadyLoad
 from tests.bench.sample import EVENT_DATA
 from tests.bench.servers import Seed
 from tests.bench.sizes import Sizes
 from tests.bench.variants import Variant, run_command
+from tests.bench.visitor import Visitor
 from tests.support.hostile_crowds import hostile_process
 
 HOSTILE_PER_SECOND = 20.0
@@ -115,6 +115,12 @@ async def visit_the_console(live: Live) -> None:
     live.visitors.append(await live.stack.enter_async_context(visiting))
 
 
+async def ask_the_api(live: Live) -> None:
+    """Have a program ask the API's questions."""
+    questioning = console.questioning(live.run, live.db)
+    live.visitors.append(await live.stack.enter_async_context(questioning))
+
+
 @asynccontextmanager
 async def _in_background(work: Awaitable[None]) -> AsyncIterator[None]:
     task = asyncio.ensure_future(work)
@@ -152,6 +158,11 @@ SCENES = {
     "console": Scene(
         lambda bench: console.many_deliveries(bench.receiver.url, bench.sizes),
         begin=visit_the_console,
+        settings=console.SETTINGS,
+    ),
+    "questions": Scene(
+        lambda bench: console.many_deliveries(bench.receiver.url, bench.sizes),
+        begin=ask_the_api,
         settings=console.SETTINGS,
     ),
     "old-transaction": Scene(

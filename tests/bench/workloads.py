@@ -183,6 +183,13 @@ WORKLOADS = {
         beside,
         needs=(ALONE,),
     ),
+    "questions": Workload(
+        "live",
+        "live events while a program asks the API five questions a second about that tenant:"
+        " why not, what is undelivered, what failed, what a filter would match",
+        beside,
+        needs=(ALONE,),
+    ),
     "old-transaction": Workload(
         "live",
         "live events after 200,000 deliveries in a transaction that is still open: what 55 a second"
