@@ -51,6 +51,10 @@ async function page(url) {
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 
+function morph(target, found, sourceElement) {
+  return htmx.swap({ target, sourceElement, text: found.innerHTML, swap: "innerMorph" });
+}
+
 async function refresh(events) {
   const base = list()?.dataset.rows;
   const inspector = document.getElementById("inspector");
@@ -61,12 +65,12 @@ async function refresh(events) {
   const rows = await page(url);
   for (const row of rows?.querySelectorAll(".row") ?? []) {
     const old = document.getElementById(row.id);
-    // The link itself stays, and with it the focus.
-    if (old) old.replaceChildren(...row.childNodes);
+    // Elements stay, and with them the focus; a click on one that goes meanwhile is lost.
+    if (old) await morph(old, row, list());
   }
   const found = shown && (await page(location.href))?.getElementById("inspector");
   if (found && found.dataset.event === shown.dataset.event) {
-    await htmx.swap({ target: shown, sourceElement: shown, text: found.innerHTML, swap: "innerMorph" });
+    await morph(shown, found, shown);
   }
   document.dispatchEvent(new Event("live:refreshed"));
 }
