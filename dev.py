@@ -52,6 +52,7 @@ PROGRAMS = {
     "bench": "tests.bench",
     "faults": "tests.faults",
     "figures": "tests.figures",
+    "generate": "tests.generated",
     "lock": "tests.supply_chain.lock",
     "audit": "tests.supply_chain.audit",
     "sbom": "tests.supply_chain.sbom",
@@ -68,6 +69,7 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   faults   the long forms of the fault tests: `python3 dev.py faults --help`;
             attacks by one tenant beside others: `python3 dev.py faults attacks --help`
   figures  the sizes of files and functions, and functions without docstrings
+  generate write the generated documentation again: docs/configuration.md
   lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
   audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked
   sbom     write the software bill of materials of deployments (CycloneDX)

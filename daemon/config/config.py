@@ -20,6 +20,8 @@ from daemon.config.sections import (
     Security,
 )
 
+RELOADABLE = frozenset({"security.master_keys"})
+
 
 class Config(Section):
     """All settings. `Config()` holds the defaults; `load` reads the operator's."""

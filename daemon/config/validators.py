@@ -5,6 +5,7 @@ The error's text follows the key in the message to the operator: `admin.host: mu
 """
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -21,16 +22,24 @@ PortRange = tuple[int, int]
 Schedule = tuple[timedelta, ...]
 
 
-def within(least: str, most: str) -> AfterValidator:
-    """Accept a duration between two bounds, both included."""
-    low, high = parse_duration(least), parse_duration(most)
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Accepts a duration between two bounds, both included; the reference shows them as written."""
 
-    def check(duration: timedelta) -> timedelta:
-        if not low <= duration <= high:
-            raise ValueError(f"{format_duration(duration)} is not between {least} and {most}")
+    least: str
+    most: str
+
+    def __call__(self, duration: timedelta) -> timedelta:
+        """Return the duration. Raises ValueError."""
+        if not parse_duration(self.least) <= duration <= parse_duration(self.most):
+            shown = format_duration(duration)
+            raise ValueError(f"{shown} is not between {self.least} and {self.most}")
         return duration
 
-    return AfterValidator(check)
+
+def within(least: str, most: str) -> AfterValidator:
+    """Accept a duration between two bounds, both included."""
+    return AfterValidator(Bounds(least, most))
 
 
 def printable_secret(noun: str, *, at_least: int = 1) -> AfterValidator:
