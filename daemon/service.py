@@ -73,7 +73,13 @@ class Service:
         if self._components is not None:
             self._components.vault.use(master_keys(config))
             self._components.resealer.keys_changed()
+            self._components.metrics.reload.succeeded(waiting=len(waiting))
             log.info("service.reloaded", keys=self._components.vault.key_ids)
+
+    def refuse_reload(self) -> None:
+        """Note that the configuration has mistakes, for the metrics."""
+        if self._components is not None:
+            self._components.metrics.reload.refused()
 
     async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """
@@ -104,6 +110,13 @@ class Service:
 
     async def _work(self, on_ready: Callable[[], None]) -> None:
         components = self._components = build(self._config, self._database)
+        components.metrics.follow_pools(
+            {
+                "deliveries": self._database.usage,
+                "api": self._api_database.usage,
+                "audit": self._audit_database.usage,
+            }
+        )
         try:
             await self._live(components, on_ready)
         finally:

@@ -69,6 +69,7 @@ def _reload_on_sighup(service: "Service", path: Path | None) -> None:
             service.reload(config.load(path))
         except ConfigError as error:
             structlog.get_logger().error("service.reload_refused", mistakes=error.mistakes)
+            service.refuse_reload()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 

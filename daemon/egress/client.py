@@ -35,6 +35,7 @@ from daemon.egress.resolver import CaresResolver, Resolver
 from daemon.egress.response_reader import RawResponse, ResponseError
 from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts, verifying_context
+from daemon.runtime.metrics.egress import EgressMetrics
 from daemon.runtime.stalls import StallWatch
 
 URLS_REMEMBERED = 4096
@@ -140,6 +141,11 @@ class WebhookClient:
         """The key of the address that this URL's host had at its last lookup; None if unknown."""
         target = self._judge_url(url)
         return None if isinstance(target, Refusal) else self._connector.host_of(target.host)
+
+    def follow_by(self, metrics: EgressMetrics) -> None:
+        """Have the metrics read what is kept and looked up, at each scrape."""
+        metrics.connections_kept.set_function(lambda: self._pool.idle_count)
+        self._connector.follow_by(metrics)
 
     async def close(self) -> None:
         """Close the idle connections and the resolver; requests under way must have ended."""

@@ -31,6 +31,7 @@ from daemon.egress.routes import SocketAddress
 from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts
 from daemon.egress.tls_transport import TlsTransport
+from daemon.runtime.metrics.egress import EgressMetrics
 
 # A name with a thousand addresses must not make us try a thousand connections.
 MAX_ADDRESSES_TRIED = 8
@@ -109,6 +110,10 @@ class Connector:
     def host_of(self, host: str) -> str | None:
         """The key of the address that a host name had at its last lookup; None if unknown."""
         return _literal_key(host) or self._lookups.key_of(host)
+
+    def follow_by(self, metrics: EgressMetrics) -> None:
+        """Have the metrics read how many lookups there are, at each scrape."""
+        self._lookups.places.follow_by(metrics)
 
     async def close(self) -> None:
         """Close the resolvers, and end the threads that make TLS contexts."""

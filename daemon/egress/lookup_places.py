@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from daemon.core.errors import PostponedError
 from daemon.core.scheduling.slots import Held, Share
+from daemon.runtime.metrics.egress import EgressMetrics
 
 PLACES = 128  # dnsmasq, as it comes, forwards 150 queries at once
 SHARE = Share(1)
@@ -35,6 +36,12 @@ class LookupPlaces:
         self._taken = 0
         self._groups: defaultdict[Hashable, Held] = defaultdict(Held)
         self._line: deque[_Waiting] = deque()
+
+    def follow_by(self, metrics: EgressMetrics) -> None:
+        """Have the metrics read how many places are taken, at each scrape."""
+        metrics.lookups["running"].set_function(lambda: self._taken)
+        metrics.lookups["waiting"].set_function(lambda: len(self._line))
+        metrics.lookups_limit.set(PLACES)
 
     @asynccontextmanager
     async def place(self, host: str, tenant: Hashable) -> AsyncIterator[None]:

@@ -34,7 +34,7 @@ class Lookups:
         self._loop = asyncio.get_running_loop()
         self._resolver = resolver
         self._under_way: dict[str, _Lookup] = {}
-        self._places = LookupPlaces()
+        self.places = LookupPlaces()
         self._failed = FailedLookups()
         self._working: OrderedDict[str, str] = OrderedDict()  # names and their hosts' keys
 
@@ -56,7 +56,7 @@ class Lookups:
         if host in self._working or host in self._under_way:
             return await self._join(host)
         self._raise_remembered(host)
-        async with self._places.place(host, tenant):
+        async with self.places.place(host, tenant):
             return await self._join(host)
 
     async def _join(self, host: str) -> list[str]:

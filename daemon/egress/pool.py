@@ -25,6 +25,11 @@ class ConnectionPool:
         self._idle_count = 0
         self._sweep: asyncio.TimerHandle | None = None
 
+    @property
+    def idle_count(self) -> int:
+        """How many connections are kept."""
+        return self._idle_count
+
     def has(self, peer: Peer) -> bool:
         """Whether a connection to the peer is kept; it may have expired."""
         return bool(self._idle.get(peer.key))

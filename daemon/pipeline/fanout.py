@@ -79,7 +79,7 @@ class Fanout:
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
-        self._metrics = metrics.pipeline
+        self._metrics = metrics
         self._events = events
         self._first_attempts = first_attempts
         self._size = BatchSize(least=LEAST_EVENTS, most=MOST_EVENTS, seconds=TURN_SECONDS)
@@ -88,7 +88,10 @@ class Fanout:
         self._matcher = EventMatcher(database)
         self._inserter = inserter
         self._tenant_fanout = TenantFanout(
-            database, self._cache, self._inserter, leasing=leasing, offload=offload
+            *(database, self._cache, self._inserter),
+            leasing=leasing,
+            offload=offload,
+            metrics=metrics,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._handed_over: dict[TenantId, HandedOver] = {}
@@ -150,7 +153,7 @@ class Fanout:
         except BaseException:
             await self._release([each for each in leased if not self._events.has(each)])
             raise
-        self._metrics.events_fanned_out.inc(len(leased) - len(dear))
+        self._metrics.pipeline.events_fanned_out.inc(len(leased) - len(dear))
         for each in dear:
             self._work_for(each.event.tenant_id).events.append(each)
         for event in many:
@@ -197,7 +200,7 @@ class Fanout:
     ) -> list[MatchedEvent]:
         """Leave out who has a delivery; where that is not to be found out at once, it is `dear`."""
         try:
-            return await without_served(self._database, matched)
+            return await without_served(self._database, matched, self._metrics)
         except STATEMENT_FAILURES:
             dear += [each.leased for each in matched if each.leased.again]
             return [each for each in matched if not each.leased.again]

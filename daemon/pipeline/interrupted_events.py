@@ -15,6 +15,7 @@ from daemon.core.matching.matcher import Matcher
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.pipeline.delivery_inserter import MatchedEvent
 from daemon.pipeline.subscription_cache import FEW, PAGE, matcher_of
+from daemon.runtime.metrics import Metrics
 from daemon.store import deliveries
 from daemon.store.database import Database
 from daemon.store.event_inbox import LeasedEvent
@@ -89,7 +90,9 @@ async def interrupted(database: Database, leased: LeasedEvent) -> Interrupted:
     return Interrupted({tenant_id: paused})
 
 
-async def without_served(database: Database, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
+async def without_served(
+    database: Database, matched: Sequence[MatchedEvent], metrics: Metrics
+) -> list[MatchedEvent]:
     """Leave out the webhooks that have a delivery already, of events that were leased before."""
     pairs = [
         (each.leased.event.id, webhook_id)
@@ -103,6 +106,7 @@ async def without_served(database: Database, matched: Sequence[MatchedEvent]) ->
             served |= await deliveries.served(db, pairs[start : start + PAIRS_AT_ONCE])
     if not served:
         return list(matched)
+    metrics.attempts.duplicates_avoided["made_before"].inc(len(served))
     return [
         replace(
             each, webhooks=[w for w in each.webhooks if (each.leased.event.id, w) not in served]

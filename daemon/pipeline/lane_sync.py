@@ -51,6 +51,7 @@ class LaneSync:
         self._oldest_in_sweep = 0.0
         self._metrics.endpoints_due.set_function(lambda: lanes.ready)
         self._metrics.in_flight.set_function(lambda: lanes.in_flight)
+        self._metrics.in_flight_limit.set(lanes.slots)
 
     async def run_once(self) -> float:
         began = time.monotonic()

@@ -107,6 +107,7 @@ class ResultWriter:
         self._report = ResultReport(waker, metrics)
         metrics.pipeline.oldest_result_seconds.set_function(self.oldest_seconds)
         metrics.pipeline.held_results.set_function(lambda: len(self._held))
+        metrics.pipeline.results_waiting.set_function(lambda: self.backlog)
 
     @property
     def backlog(self) -> int:
@@ -345,7 +346,7 @@ class ResultWriter:
         next_due |= first_stored.next_due
         locked_rows = await claims.still_leased(db, missed) | first_stored.locked
         ours = [result for result in free if result.claim.key in next_due]
-        await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
+        closed = await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
         await stats_batches.add_batch(db, ours)
         changes, transitions = consequences(ours, health, self._limits)
         await self._health.write(db, changes, health)
@@ -360,6 +361,7 @@ class ResultWriter:
             renamed=renamed,
             has_events=has_events,
             contested=first_stored.contested or claimed_stored.is_contested,
+            closed=closed,
         )
 
 

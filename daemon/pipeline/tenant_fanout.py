@@ -20,6 +20,7 @@ from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.interrupted_events import interrupted, without_served
 from daemon.pipeline.subscription_cache import SubscriptionCache
+from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import inbox_leases
@@ -47,8 +48,10 @@ class TenantFanout:
         *,
         leasing: Leasing,
         offload: Offload,
+        metrics: Metrics,
     ) -> None:
         self._database = database
+        self._metrics = metrics
         self._cache = cache
         self._inserter = inserter
         self._leasing = leasing
@@ -138,7 +141,9 @@ class TenantFanout:
                 *(leased, data, webhooks, await interrupted(self._database, leased)),
                 time_slice=time_slice,
             )
-        [matched] = await without_served(self._database, [MatchedEvent(leased, webhooks, size)])
+        [matched] = await without_served(
+            self._database, [MatchedEvent(leased, webhooks, size)], self._metrics
+        )
         return matched
 
     async def _insert(self, matched: MatchedEvent) -> None:

@@ -145,6 +145,8 @@ class Replayer:
             made = await replay_batches.make(db, replay, batch, pending)
         running.since = outstanding.oldest or made.due_at
         running.pace.added(batch)
+        known = sum(each in pending.ours for each in batch.ids)
+        self._metrics.attempts.duplicates_avoided["pending"].inc(known)
         if made.count:
             self._metrics.pipeline.replayed_deliveries.inc(made.count)
             self._waker.announce(

@@ -13,6 +13,7 @@ from datetime import timedelta
 import asyncpg
 
 from daemon.core.errors import DatabaseUnavailableError
+from daemon.runtime.metrics.connection_pools import PoolUsage
 from daemon.store import advisory_locks, type_lookup
 from daemon.store.connection_turns import OWNER, ConnectionTurns
 from daemon.store.daemon_lock import DaemonLock
@@ -50,6 +51,13 @@ class Database:
         self._turns = ConnectionTurns(size) if for_requests else None
         self._pool: asyncpg.Pool | None = None
         self._lock_waits = LockWaits(self.connection)
+
+    def usage(self) -> PoolUsage:
+        """How many connections are open and idle, and how many there may be."""
+        pool = self._pool
+        if pool is None:
+            return PoolUsage(0, 0, self._size)
+        return PoolUsage(pool.get_size(), pool.get_idle_size(), self._size)
 
     async def open(self) -> None:
         """Connect once, to report errors at the start. Raises DatabaseUnavailableError."""

@@ -8,6 +8,7 @@ table is not partitioned they do nothing.
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from daemon.core.model.backlog import PartitionRange
 from daemon.store.errors import translated
 from daemon.store.session import Connection
 
@@ -122,3 +123,25 @@ async def missing_days(db: Connection) -> list[date]:
     Partitions are made a week ahead: what is missing here could not be made for days.
     """
     return [row["day"] for row in await db.fetch(FIND_MISSING, DAYS_CHECKED)]
+
+
+FIND_RANGE = """
+    WITH known AS MATERIALIZED (
+        SELECT begins, ends, (now() AT TIME ZONE 'UTC')::date AS today
+          FROM webhook_history_partitions()
+    )
+    SELECT (SELECT pg_catalog.count(*) FROM known) AS partitions,
+           (SELECT pg_catalog.count(*)
+              FROM pg_catalog.generate_series(1, 7) AS n
+             WHERE (SELECT pg_catalog.count(*)
+                      FROM pg_catalog.generate_series(0, n) AS m
+                     WHERE EXISTS (SELECT FROM known
+                                    WHERE begins <= today + m AND ends > today + m)) = n + 1
+           ) AS days_ahead,
+           coalesce((SELECT pg_catalog.max(today - begins) FROM known), 0) AS oldest_days
+"""
+
+
+async def range_of(db: Connection) -> PartitionRange:
+    """Return how far the partitions reach; they are made a week ahead."""
+    return PartitionRange(**await db.fetchrow(FIND_RANGE))

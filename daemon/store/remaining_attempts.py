@@ -44,12 +44,14 @@ REMOVE = f"""
 """  # noqa: S608
 
 
-async def remove(db: Connection, delivered: Iterable[Claim]) -> None:
+async def remove(db: Connection, delivered: Iterable[Claim]) -> int:
     """
     Delete what is pending of these events at these webhooks; replays count it as delivered.
 
-    Call in the transaction that has stored their successes.
+    Call in the transaction that has stored their successes. Returns how many attempts it were.
     """
     pairs = {(claim.event_id, claim.webhook_id) for claim in delivered}
-    if pairs and (found := await db.fetch(FIND, *columns(pairs))):
+    found = await db.fetch(FIND, *columns(pairs)) if pairs else []
+    if found:
         await db.execute(REMOVE, [row["id"] for row in found])
+    return len(found)

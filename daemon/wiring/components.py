@@ -11,6 +11,7 @@ from daemon.config.policies import (
 from daemon.core.scheduling.lanes import Lanes
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
+from daemon.maintenance.backlog_watch import BacklogWatch
 from daemon.maintenance.history_partitions import HistoryPartitions
 from daemon.maintenance.hold_watch import HoldWatch
 from daemon.maintenance.installation_guard import InstallationGuard
@@ -80,7 +81,7 @@ def build(config: Config, database: Database) -> Components:
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
         *(pipeline.lane_sync, pipeline.listener, operational),
         *(replayer, resealer, retention, partitions, schema_watch, hold_watch, counts),
-        *(StatsFolding(database), ApplicationRows(database)),
+        *(StatsFolding(database), ApplicationRows(database), BacklogWatch(database, metrics)),
     )
     return Components(
         pipeline=pipeline,

@@ -62,6 +62,7 @@ def build_pipeline(
     metrics: Metrics,
 ) -> Pipeline:
     client = _client(config, metrics)
+    client.follow_by(metrics.egress)
     attempts = _attempts(config, client, vault, offload)
     leasing, events = _leasing(config), OpenEvents()
     first_results = FirstResults(events, leasing=leasing)

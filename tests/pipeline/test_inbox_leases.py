@@ -172,7 +172,8 @@ async def test_an_event_for_many_webhooks_reaches_each_once_though_its_daemon_di
 
     def fanout_with(made_by: type[DeliveryInserter]) -> TenantFanout:
         maker = made_by(db, waker, leasing=LEASING, metrics=Metrics())
-        return TenantFanout(db, SubscriptionCache(db), maker, leasing=LEASING, offload=offload)
+        parts = db, SubscriptionCache(db), maker
+        return TenantFanout(*parts, leasing=LEASING, offload=offload, metrics=Metrics())
 
     with pytest.raises(RuntimeError):
         await fanout_with(DyingInserter).fan_out(await lease(db))

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.core.model.attempts import (
     AttemptResult,
@@ -19,6 +18,8 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.notices import NoticeKind
 from daemon.core.model.secrets import StoredSecrets
 from daemon.runtime.metrics import Metrics
+from daemon.runtime.metrics.connection_pools import PoolUsage
+from tests.support.samples import samples as samples_of
 
 AN_ID = UUID(int=1)
 CLAIM = Claim(
@@ -51,14 +52,7 @@ def attempt_result(
 
 def scraped(metrics: Metrics) -> dict[str, float]:
     """Return every sample by its name and labels, as Prometheus reads it."""
-    families = text_string_to_metric_families(metrics.render().decode())
-    return {
-        sample.name + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): (
-            sample.value
-        )
-        for family in families
-        for sample in family.samples
-    }
+    return samples_of(metrics.render().decode())
 
 
 def test_every_documented_metric_exists_from_the_start_at_zero() -> None:
@@ -235,3 +229,31 @@ def test_two_daemons_in_one_process_count_separately() -> None:
 
 def test_the_content_type_is_that_of_the_text_format() -> None:
     assert Metrics().content_type.startswith("text/plain; version=")
+
+
+def test_a_refused_reload_shows_until_one_succeeds() -> None:
+    metrics = Metrics()
+    shown = [scraped(metrics)]
+
+    metrics.reload.refused()
+    shown.append(scraped(metrics))
+    metrics.reload.succeeded(waiting=2)
+    shown.append(scraped(metrics))
+
+    assert [each["webhookd_last_reload_successful"] for each in shown] == [1, 0, 1]
+    assert [each["webhookd_settings_waiting_for_restart"] for each in shown] == [0, 0, 2]
+
+
+def test_checks_and_pools_are_read_at_each_scrape() -> None:
+    metrics = Metrics()
+    metrics.follow_checks(lambda: (False, {"database": False, "loops": True}))
+    metrics.follow_pools({"api": lambda: PoolUsage(opened=3, idle=1, most=4)})
+
+    samples = scraped(metrics)
+
+    assert samples["webhookd_ready"] == 0
+    assert samples["webhookd_check_ok check=database"] == 0
+    assert samples["webhookd_check_ok check=loops"] == 1
+    assert samples["webhookd_database_connections pool=api state=in_use"] == 2
+    assert samples["webhookd_database_connections pool=api state=idle"] == 1
+    assert samples["webhookd_database_connections_max pool=api"] == 4

@@ -1,6 +1,7 @@
 """The endpoints for probes and scrapers: `/healthz`, `/readyz` and `/metrics`."""
 
 import time
+from collections.abc import Mapping
 
 import orjson
 from aiohttp import web
@@ -45,6 +46,7 @@ def add_routes(app: web.Application, *, readiness: Reporting, metrics: Metrics) 
         status = "ready" if report.ready else "unready"
         return _json({"status": status, "checks": report.checks}, 200 if report.ready else 503)
 
+    metrics.follow_checks(lambda: _verdicts(readiness))
     page = MetricsPage(metrics)
 
     async def render_metrics(_: web.Request) -> web.Response:
@@ -53,6 +55,11 @@ def add_routes(app: web.Application, *, readiness: Reporting, metrics: Metrics) 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", render_metrics)
+
+
+def _verdicts(readiness: Reporting) -> tuple[bool, Mapping[str, bool]]:
+    report = readiness.report()
+    return report.ready, report.verdicts()
 
 
 def _json(data: object, status: int = 200) -> web.Response:

@@ -68,6 +68,15 @@ class Report:
     lag: Lag
     schema_error: str | None
 
+    def verdicts(self) -> dict[str, bool]:
+        """Whether each check holds, by name; all loops are one check."""
+        single = {
+            name: bool(check["ok"])
+            for name, check in self.checks.items()
+            if isinstance(check, dict) and "ok" in check
+        }
+        return single | {"loops": all(each.ok for each in self.loops.values())}
+
 
 class Reporting(Protocol):
     """What health is read from; `alive` is for the watchdog."""

@@ -17,6 +17,8 @@ from daemon.runtime.metrics.registry import MetricsRegistry
 
 RESULTS = ("success", "failed", "exhausted")
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx", "other", "none")
+# Another attempt has succeeded, one was pending already, or an interrupted fan-out had made it.
+DUPLICATES = ("delivered", "pending", "made_before")
 
 NETWORK_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 DELAY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
@@ -37,6 +39,12 @@ class AttemptMetrics:
             "Attempts by class of response status.",
             label="class",
             values=STATUS_CLASSES,
+        )
+        self.duplicates_avoided = registry.counters(
+            "duplicates_avoided",
+            "Attempts that were not made, because another one of the event does their work.",
+            label="because",
+            values=DUPLICATES,
         )
         self._seconds = registry.histogram(
             "attempt_seconds",

@@ -22,7 +22,9 @@ class PipelineMetrics:
             "oldest_postponed_seconds", "How long the delivery has waited that was postponed first."
         )
         self._stalls = counter("stalls", "Times that the event loop stood still.")
-        self._stalled_seconds = counter("stalled_seconds", "How long it stood still in all.")
+        self._stalled_seconds = counter(
+            "stalled_seconds", "How long the event loop stood still in all."
+        )
         self.result_store_seconds = histogram(
             "result_store_seconds", "Transactions that store results.", bounds=DATABASE_SECONDS
         )
@@ -42,6 +44,10 @@ class PipelineMetrics:
             "notification_queue_usage",
             "Part of PostgreSQL's queue of notifications that is in use, from 0 to 1.",
         )
+        self.results_waiting = gauge("results_waiting", "Results that wait to be stored.")
+        self.in_flight_limit = gauge(
+            "in_flight_limit", "Most requests in flight: `delivery.concurrency`."
+        )
         self.in_flight = gauge("in_flight", "Requests in flight.")
         self.everything_held = gauge(
             "everything_held", "1 while an operator holds all deliveries, else 0."
@@ -49,7 +55,8 @@ class PipelineMetrics:
         self.tenants_held = gauge("tenants_held", "Tenants of which an operator holds deliveries.")
         self.endpoints_due = gauge("endpoints_due", "Endpoints that have deliveries due.")
         self.pending_lag_seconds = gauge(
-            "pending_lag_seconds", "How late the oldest due delivery is."
+            "pending_lag_seconds",
+            "How late the oldest due delivery of an active endpoint is.",
         )
 
     def observe_stall(self, seconds: float) -> None:

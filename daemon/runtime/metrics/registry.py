@@ -42,6 +42,13 @@ class MetricsRegistry:
         """Declare the gauge `webhookd_<name>`."""
         return prometheus.Gauge(f"webhookd_{name}", description, registry=self._registry)
 
+    def gauges(
+        self, name: str, description: str, *, label: str, values: Iterable[Label]
+    ) -> Mapping[Label, prometheus.Gauge]:
+        """Declare the gauge `webhookd_<name>` with one label; return that of each of its values."""
+        family = prometheus.Gauge(f"webhookd_{name}", description, [label], registry=self._registry)
+        return {value: family.labels(str(value)) for value in values}
+
     def histogram(self, name: str, description: str, *, bounds: Sequence[float]) -> Histogram:
         """Declare the histogram `webhookd_<name>` with the buckets' upper `bounds`, ascending."""
         histogram = Histogram(f"webhookd_{name}", description, bounds)

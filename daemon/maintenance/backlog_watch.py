@@ -1,0 +1,66 @@
+"""
+The loop that counts what waits in the database, for the metrics.
+
+The rule: it takes a small fixed share of the database's time, and no scrape asks for anything.
+"""
+
+import asyncio
+
+import structlog
+
+from daemon.core.errors import STATEMENT_FAILURES
+from daemon.runtime.metrics import Metrics
+from daemon.store import backlog, history_partitions, system_state
+from daemon.store.database import Database
+from daemon.store.session import Connection
+
+log = structlog.get_logger()
+
+REST_SECONDS = 5.0
+# Counting a large backlog takes a while; it may take one part in so many of the time.
+REST_FACTOR = 50
+LONGEST_REST_SECONDS = 60.0
+# Readiness expects every loop to return within seconds.
+LONGEST_SLEEP_SECONDS = 10.0
+
+
+class BacklogWatch:
+    """The loop."""
+
+    name = "backlog_watch"
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._metrics = metrics.backlog
+        self._next_round_at = 0.0
+        self._failed = False
+
+    async def run_once(self) -> float:
+        """Count, if it is time; returns the seconds to rest."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        if began >= self._next_round_at:
+            await self._round()
+            now = clock()
+            rest = min(max(REST_SECONDS, REST_FACTOR * (now - began)), LONGEST_REST_SECONDS)
+            self._next_round_at = now + rest
+        return min(LONGEST_SLEEP_SECONDS, max(0.0, self._next_round_at - clock()))
+
+    async def _round(self) -> None:
+        """Count everything; figures that cannot be had stay as they were, and it is said once."""
+        try:
+            async with self._database.transaction(durable=False) as db:
+                await self._observe(db)
+        except STATEMENT_FAILURES as error:
+            if not self._failed:
+                log.warning("backlog.not_counted", reason=str(error))
+            self._failed = True
+        else:
+            self._failed = False
+
+    async def _observe(self, db: Connection) -> None:
+        await backlog.limit_time(db)
+        self._metrics.observe(await backlog.backlog(db))
+        self._metrics.observe_mails(await system_state.mail_queue(db))
+        self._metrics.observe_partitions(await history_partitions.range_of(db))
