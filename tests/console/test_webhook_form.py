@@ -222,9 +222,10 @@ async def test_the_page_for_receivers_says_what_this_webhook_sends(
     page = await console.sign_in(await pages.open(javascript=javascript))
     await page.goto(console.page_url(f"/webhooks/{webhook['id']}/receive"))
 
-    await page.get_by_text("Node.js, with X-PenguinMails-Signature").click()
-
     await expect(page.get_by_text('app.post("/in/crm"')).to_be_visible()
+    await page.get_by_text("PHP", exact=True).click()
+
+    await expect(page.get_by_text("hash_equals").first).to_be_visible()
     await expect(page.get_by_text("within 9 seconds")).to_be_visible()
     await expect(page.get_by_text("1 minute, 5 minutes, 15 minutes, 1 hour and")).to_be_visible()
     await expect(page.get_by_text("X-Key")).to_be_visible()

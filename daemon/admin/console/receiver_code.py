@@ -10,7 +10,18 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 FOLDER = "templates/receivers"
-LANGUAGES = (("python", "Python"), ("node", "Node.js"), ("go", "Go"))
+LANGUAGES = (
+    ("node", "Node.js"),
+    ("typescript", "TypeScript"),
+    ("python", "Python"),
+    ("go", "Go"),
+    ("php", "PHP"),
+    ("ruby", "Ruby"),
+    ("java", "Java"),
+    ("csharp", "C#"),
+    ("rust", "Rust"),
+    ("shell", "Shell"),
+)
 SCHEMES = (
     ("signature", "X-PenguinMails-Signature"),
     ("standard", "Standard Webhooks"),
