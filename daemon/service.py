@@ -39,11 +39,19 @@ class Service:
 
     def __init__(self, config: Config, *, database_url: str) -> None:
         self._config = config
-        self._database = Database(database_url, size=config.database.pool_size)
+        pooled = config.database.pooled
+        self._database = Database(
+            database_url,
+            size=config.database.pool_size,
+            pooled=pooled,
+            direct_url=config.database.session_url(),
+        )
         # The API has connections of its own: deliveries wait for none of its queries.
-        self._api_database = Database(database_url, size=API_CONNECTIONS, for_requests=True)
+        self._api_database = Database(
+            database_url, size=API_CONNECTIONS, for_requests=True, pooled=pooled
+        )
         # What was done and refused is recorded while all requests wait, for a lock of a row maybe.
-        self._audit_database = Database(database_url, size=AUDIT_CONNECTIONS)
+        self._audit_database = Database(database_url, size=AUDIT_CONNECTIONS, pooled=pooled)
         self._stop = asyncio.Event()
         # Set by a stop too: the end of what `_live` does.
         self._leave = asyncio.Event()

@@ -48,34 +48,34 @@ def migrate(
 
 
 async def _migrate(config: "Config", options: "Options", *, dry_run: bool) -> None:
-    from daemon.cli.support.databases import database_url
+    from daemon.cli.support.databases import session_url
     from daemon.core.errors import MigrationError
     from daemon.store.adoption import adopt
 
-    async with database_url(config) as url:
-        adoption = await adopt(url, options, dry_run=dry_run, say=_say)
+    async with session_url(config) as (url, pooled):
+        adoption = await adopt(url, options, dry_run=dry_run, pooled=pooled, say=_say)
         if adoption is not None and dry_run:
             for line in adoption.lines(options):
                 print(line)
             if adoption.obstacles:
                 raise MigrationError("the tables cannot be taken over as they are: see above")
-        await _apply(url, dry_run=dry_run)
+        await _apply(url, dry_run=dry_run, pooled=pooled)
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
-async def _apply(url: str, *, dry_run: bool) -> None:
+async def _apply(url: str, *, dry_run: bool, pooled: bool) -> None:
     from daemon.store.migrations import migrate
     from daemon.store.partitioning import TABLE, convert
 
-    missing = await migrate(url, dry_run=dry_run)
+    missing = await migrate(url, dry_run=dry_run, pooled=pooled)
     for migration in missing:
         print(f"{'missing' if dry_run else 'applied'} {migration.name}")
     if dry_run and missing:  # one of them may be what the conversion needs
         return
-    conversion = await convert(url, dry_run=dry_run)
+    conversion = await convert(url, dry_run=dry_run, pooled=pooled)
     if conversion.obstacles:
         how = "stays one table" if conversion.stays == TABLE else "stays"
         print(f"{conversion.stays} {how}: {'; '.join(conversion.obstacles)}")

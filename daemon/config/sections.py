@@ -58,8 +58,33 @@ class Database(Section):
     url: Annotated[SecretStr, secret_url("postgresql", "postgres", needs_host=False)] | None = None
     """postgresql://user:password@host:port/name; None means the embedded PostgreSQL."""
 
+    pooled: bool = False
+    """Whether a pooler in transaction mode answers at the URL: no session is kept there."""
+
+    direct_url: (
+        Annotated[SecretStr, secret_url("postgresql", "postgres", needs_host=False)] | None
+    ) = None
+    """PostgreSQL itself, past the pooler: for LISTEN, a lock and migrate. None: by polling."""
+
     pool_size: Annotated[Count, Field(ge=2, le=200)] = 8
     """Maximum connections for deliveries; the API has five more, LISTEN and a lock one each."""
+
+    @model_validator(mode="after")
+    def _pooled_needs_a_url(self) -> "Database":
+        if self.pooled and self.url is None:
+            raise ValueError("pooled is set but url is not: no pooler precedes the embedded server")
+        if self.direct_url is not None and not self.pooled:
+            raise ValueError("direct_url is set but pooled is not: url then serves for everything")
+        return self
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether LISTEN and a lock of the session are to be had."""
+        return not self.pooled or self.direct_url is not None
+
+    def session_url(self) -> str | None:
+        """Return the URL of PostgreSQL itself, if it is configured."""
+        return None if self.direct_url is None else self.direct_url.get_secret_value()
 
     def display_name(self) -> str:
         """Return `postgresql://user@host:port/name`, without password and query."""

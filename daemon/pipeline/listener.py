@@ -58,7 +58,7 @@ class Listener:
         self._metrics = metrics
         self._queue_usage = 0.0
         self._unknown: set[WebhookId] = set()
-        self._check_at = self._usage_at = 0.0
+        self._check_at = self._usage_at = self._hint_at = 0.0
         self._lock = database.daemon_lock(daemon_key)
         self._notifications = database.listening(
             {
@@ -77,6 +77,10 @@ class Listener:
             self._wake_fanout.set()  # for events that came while nothing listened
         if await self._notifications.resume() or self._must_poll:
             self._wake_fanout.set()
+        if not self._notifications.announces and time.monotonic() >= self._hint_at:
+            self._hint_at = time.monotonic() + PAUSED_SECONDS
+            self.replay_created.set()
+            self.holds_changed.set()
         await self._announce_unknown()
         return self._rest()
 

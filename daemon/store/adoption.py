@@ -36,7 +36,6 @@ from daemon.store.adoption_tables import (
     TENANTS,
     foreign_key_name,
 )
-from daemon.store.connection import connected
 from daemon.store.errors import describe
 from daemon.store.session import Connection
 
@@ -79,8 +78,18 @@ class Adoption:
 NO_LIMITS = "SET statement_timeout = 0; SET lock_timeout = 0"
 
 
+NEEDS_SESSION = (
+    "the specification's tables are taken over past the pooler only: set database.direct_url"
+)
+
+
 async def adopt(
-    url: str, options: Options, *, dry_run: bool = False, say: Callable[[str], None]
+    url: str,
+    options: Options,
+    *,
+    dry_run: bool = False,
+    pooled: bool = False,
+    say: Callable[[str], None],
 ) -> Adoption | None:
     """
     Take over what there is of the specification's tables; None if there is nothing to take over.
@@ -88,11 +97,12 @@ async def adopt(
     With `dry_run`, only return what would be done. `say` gets a line for each step. Raises
     MigrationError if a table cannot be taken over, or UsageError for an unknown time zone.
     """
-    async with connected(url, plain=True) as connection:  # its end releases the lock
-        await migrations.take_lock(connection)
+    async with migrations.exclusive(url, pooled=pooled) as connection:
         found = await _found(connection)
         if not found:
             return None
+        if pooled:
+            raise MigrationError(NEEDS_SESSION)
         await connection.execute(NO_LIMITS)
         adoption = await _look(connection, found, options)
         if dry_run:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from daemon.core.errors import DatabaseUnavailableError
+from daemon.core.errors import ConfigError, DatabaseUnavailableError
 from daemon.runtime.metrics.connection_pools import PoolUsage
 from daemon.store import advisory_locks, type_lookup
 from daemon.store.connection_turns import OWNER, ConnectionTurns
@@ -21,6 +21,13 @@ from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
 from daemon.store.lock_waits import LockWaits
 from daemon.store.notification_channel import Handler
 from daemon.store.pg_notifications import Notifications
+from daemon.store.pooled_session import (
+    OPTIONS,
+    PooledConnection,
+    PooledForRequests,
+    prepare_pooled,
+)
+from daemon.store.pooler import pooler_mistake
 from daemon.store.session import (
     CONNECT_SECONDS,
     LOCK_TIMEOUT,
@@ -30,6 +37,7 @@ from daemon.store.session import (
     prepare,
 )
 from daemon.store.tls_parameters import connect_parameters
+from daemon.store.without_session import NoDaemonLock, NoNotifications
 
 # One message, one round trip.
 BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
@@ -42,11 +50,23 @@ class Database:
 
     A statement outside a transaction commits by itself, and is not durable. One `for_requests`
     lends a few connections to each caller, and no statement waits for a lock longer than a moment:
-    DatabaseBusyError.
+    DatabaseBusyError. A `pooled` one needs no session of PostgreSQL: those that it would keep are
+    at `direct_url`, or it does without.
     """
 
-    def __init__(self, url: str, *, size: int, for_requests: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int,
+        for_requests: bool = False,
+        pooled: bool = False,
+        direct_url: str | None = None,
+    ) -> None:
         self._url = url
+        self._pooled = pooled
+        self._direct_url = direct_url
+        self._session_url = direct_url if pooled else url
         self._size = size
         self._turns = ConnectionTurns(size) if for_requests else None
         self._pool: asyncpg.Pool | None = None
@@ -71,15 +91,28 @@ class Database:
                 max_inactive_connection_lifetime=300,
                 # Any: by default, what is longer than 15 KiB is planned for each call.
                 max_cacheable_statement_size=0,
-                init=prepare if self._turns is None else _prepare_for_requests,
                 reset=_keep_settings,
-                connection_class=type_lookup.Connection,
                 server_settings={"application_name": "webhookd"},
+                **self._session_options(),
             )
             await pool.fetchval("SELECT 1")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             raise cannot_open(error) from error
         self._pool = pool
+
+    def _session_options(self) -> dict[str, object]:
+        for_requests = self._turns is not None
+        if not self._pooled:
+            init = _prepare_for_requests if for_requests else prepare
+            return {"init": init, "connection_class": type_lookup.Connection}
+        connection_class = PooledForRequests if for_requests else PooledConnection
+        return {"init": prepare_pooled, "connection_class": connection_class, **OPTIONS}
+
+    async def require_sessions(self) -> None:
+        """Raise ConfigError where a pooler lends sessions by transaction, and is not expected."""
+        mistake = await pooler_mistake(self._url, pooled=self._pooled, direct_url=self._direct_url)
+        if mistake is not None:
+            raise ConfigError([mistake])
 
     async def close(self, *, within: timedelta) -> None:
         """Close the connections; terminate those that do not close `within` this time."""
@@ -172,13 +205,15 @@ class Database:
                         return
                 await self._lock_waits.until_free(held, give_up_at=give_up_at)
 
-    def listening(self, handlers: Mapping[str, Handler]) -> Notifications:
+    def listening(self, handlers: Mapping[str, Handler]) -> Notifications | NoNotifications:
         """Return a connection outside the pool for notifications, not yet open."""
-        return Notifications(self._url, handlers)
+        url = self._session_url
+        return NoNotifications() if url is None else Notifications(url, handlers)
 
-    def daemon_lock(self, key: int) -> DaemonLock:
+    def daemon_lock(self, key: int) -> DaemonLock | NoDaemonLock:
         """Return the lock by which a daemon is known to live, not yet held."""
-        return DaemonLock(self._url, key)
+        url = self._session_url
+        return NoDaemonLock() if url is None else DaemonLock(url, key)
 
 
 async def _prepare_for_requests(connection: Connection) -> None:

@@ -123,10 +123,13 @@ async def remove(db: Connection, leased: Sequence[LeasedEvent]) -> None:
     await db.execute(REMOVE, [each.row for each in leased])
 
 
+# A daemon behind a transaction pooler can hold no lock. Its key is negative: its leases end only by
+# themselves.
+LOCKLESS = -1
 FIND_HOLDERS = """
     SELECT DISTINCT leased_by
       FROM webhook_event_inbox
-     WHERE leased_until > now() AND leased_by <> $1
+     WHERE leased_until > now() AND leased_by <> $1 AND leased_by >= 0
 """
 FREE_LEASES = """
     -- A daemon holds this lock while it lives. One that has merely lost its connection loses its

@@ -7,8 +7,8 @@ adds a checksum, so that a later edit of an applied file is detected.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -59,7 +59,7 @@ def known(folder: Path | None = None) -> list[Migration]:
 
 
 async def migrate(
-    url: str, *, dry_run: bool = False, folder: Path | None = None
+    url: str, *, dry_run: bool = False, folder: Path | None = None, pooled: bool = False
 ) -> list[Migration]:
     """
     Apply the missing migrations and return them; with `dry_run`, only return them.
@@ -69,8 +69,7 @@ async def migrate(
     roles; SchemaError for a schema newer than this program, DatabaseUnavailableError if there is
     no connection.
     """
-    async with connected(url, plain=True) as connection:  # its end releases the lock
-        await take_lock(connection)
+    async with exclusive(url, pooled=pooled) as connection:
         records = await refuse_foreign_tables(connection)
         missing = await _missing(connection, known(folder), records)
         if missing and not dry_run:
@@ -102,14 +101,35 @@ async def verify(connection: Connection, migrations: Iterable[Migration] | None 
         raise SchemaError(NEWER.format(", ".join(ahead)))
 
 
-async def take_lock(connection: Connection) -> None:
-    """Wait until no other migration is under way, and keep others out. Raises MigrationError."""
+TRY_LOCK = "SELECT pg_catalog.pg_try_advisory_lock($1)"
+TRY_LOCK_OF_TRANSACTION = "SELECT pg_catalog.pg_try_advisory_xact_lock($1)"
+STAY_OPEN = "SET LOCAL idle_in_transaction_session_timeout = 0"
+
+
+@asynccontextmanager
+async def exclusive(url: str, *, pooled: bool = False) -> AsyncIterator[Connection]:
+    """
+    A connection for the length of the block, during which no other migration is under way.
+
+    Behind a transaction pooler, an open transaction beside it holds the lock. Raises MigrationError
+    when another holds it for long, DatabaseUnavailableError.
+    """
+    async with connected(url, plain=True, pooled=pooled) as connection:  # its end releases the lock
+        if not pooled:
+            await _take_lock(connection, TRY_LOCK)
+            yield connection
+            return
+        async with connected(url, plain=True, pooled=True) as holder, holder.transaction():
+            await holder.execute(STAY_OPEN)
+            await _take_lock(holder, TRY_LOCK_OF_TRANSACTION)
+            yield connection
+
+
+async def _take_lock(connection: Connection, try_lock: str) -> None:
     # Polled: a waiting lock would deadlock with CREATE INDEX CONCURRENTLY in the other migration.
     try:
         async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
-            while not await connection.fetchval(  # noqa: ASYNC110  only the database knows when it is free
-                "SELECT pg_catalog.pg_try_advisory_lock($1)", LOCK
-            ):
+            while not await connection.fetchval(try_lock, LOCK):  # noqa: ASYNC110  only the database knows when it is free
                 await asyncio.sleep(LOCK_POLL_SECONDS)
     except TimeoutError:
         holder = await advisory_locks.holder_of(connection, LOCK)

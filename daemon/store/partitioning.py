@@ -13,7 +13,6 @@ import asyncpg
 
 from daemon.core.errors import MigrationError
 from daemon.store import migrations
-from daemon.store.connection import connected
 from daemon.store.errors import describe
 from daemon.store.session import Connection
 
@@ -105,7 +104,7 @@ class Conversion:
     stays: str = TABLE
 
 
-async def convert(url: str, *, dry_run: bool = False) -> Conversion:
+async def convert(url: str, *, dry_run: bool = False, pooled: bool = False) -> Conversion:
     """
     Partition the table, unless it is; with `dry_run`, only say whether that is to be done.
 
@@ -113,8 +112,7 @@ async def convert(url: str, *, dry_run: bool = False) -> Conversion:
     MigrationError when its locks are never to be had or PostgreSQL refuses a step; then the table
     works as it did.
     """
-    async with connected(url, plain=True) as connection:  # its end releases the lock
-        await migrations.take_lock(connection)
+    async with migrations.exclusive(url, pooled=pooled) as connection:
         await migrations.refuse_foreign_tables(connection)
         conversion = await _due(connection)
         if conversion.is_due and not dry_run:

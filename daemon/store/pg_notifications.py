@@ -50,6 +50,8 @@ class Notifications:
     A channel with too many of them is paused: the connection ends, and is to be opened again.
     """
 
+    announces = True
+
     def __init__(self, url: str, handlers: Mapping[str, Handler]) -> None:
         self._url = url
         self._channels = {name: NotificationChannel(each) for name, each in handlers.items()}

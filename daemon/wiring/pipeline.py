@@ -30,6 +30,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.stalls import StallWatch
 from daemon.secrets.encryption import Vault
+from daemon.store import inbox_leases
 from daemon.store.database import Database
 from daemon.store.event_inbox import Leasing
 
@@ -108,10 +109,15 @@ def _leasing(config: Config) -> Leasing:
     delivery = config.delivery
     return Leasing(
         lease=lease_of(delivery.timeout),
-        daemon_key=secrets.randbits(63),
+        daemon_key=_daemon_key(config),
         most_bytes=delivery.max_body_bytes * PRINTED_PER_BODY,
         installation=config.installation.name,
     )
+
+
+def _daemon_key(config: Config) -> int:
+    key = secrets.randbits(62) + 1
+    return key if config.database.keeps_sessions else key * inbox_leases.LOCKLESS
 
 
 def _attempts(

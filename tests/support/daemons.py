@@ -54,7 +54,7 @@ def config(**sections: dict[str, Any]) -> Config:
 
 
 @asynccontextmanager
-async def serving(database: str, **sections: dict[str, Any]) -> AsyncIterator[Service]:
+async def serving(database: str, /, **sections: dict[str, Any]) -> AsyncIterator[Service]:
     """Run a daemon in this process; it is ready when the block begins, and stopped after it."""
     service = Service(config(**sections), database_url=database)
     ready = asyncio.Event()

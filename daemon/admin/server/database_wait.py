@@ -47,7 +47,8 @@ class DatabaseWait:
         """
         Open the database; False if `stop` is set first.
 
-        Raises DatabaseUnavailableError when waiting does not help, ListenError.
+        Raises DatabaseUnavailableError when waiting does not help, ListenError, or ConfigError for
+        a pooler that is not configured.
         """
         give_up_at = asyncio.get_running_loop().time() + DATABASE_WAIT_SECONDS
         try:
@@ -76,6 +77,7 @@ class DatabaseWait:
         )
 
     async def _open(self) -> None:
+        await self._database.require_sessions()
         await self._database.open()
         try:
             async with self._database.connection() as db:

@@ -23,6 +23,7 @@ from daemon.cli.checks.database import (
 from daemon.cli.checks.finding import Finding, Status, error
 from daemon.cli.checks.limits import check_limits
 from daemon.cli.checks.mail import check_mail
+from daemon.cli.checks.pooler import check_pooler
 from daemon.cli.checks.secrets import check_secrets
 from daemon.cli.checks.webhooks import check_webhooks
 from daemon.cli.support.databases import database_url
@@ -51,9 +52,15 @@ async def check_installation(
     async for finding in check_mail(loaded):
         yield finding
     try:
-        async with database_url(loaded, is_shown=True) as url, connected(url) as db:
-            async for finding in check_database(db, loaded):
-                yield finding
+        async with database_url(loaded, is_shown=True) as url:
+            unexpected = await check_pooler(loaded, url)
+            if unexpected is not None:
+                yield unexpected
+            # The other checks would fail behind it for reasons that mislead.
+            pooled = loaded.database.pooled or unexpected is not None
+            async with connected(url, pooled=pooled) as db:
+                async for finding in check_database(db, loaded):
+                    yield finding
     except DatabaseUnavailableError as failure:
         yield error("database", f"{loaded.database.display_name()}: {failure}")
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-from daemon.core.errors import UsageError
+from daemon.core.errors import ConfigError, UsageError
 from daemon.core.unprintable import escape
 
 if TYPE_CHECKING:
@@ -37,9 +37,11 @@ async def verified_connection(
     from daemon.store.connection import connected
     from daemon.store.migrations import verify
 
-    async with database_url(config, may_start=may_start) as url, connected(url) as db:
-        await verify(db)
-        yield db
+    async with database_url(config, may_start=may_start) as url:
+        await _refuse_unexpected_pooler(config, url)
+        async with connected(url, pooled=config.database.pooled) as db:
+            await verify(db)
+            yield db
 
 
 @asynccontextmanager
@@ -54,7 +56,8 @@ async def verified_pool(config: "Config") -> "AsyncIterator[Database]":
     from daemon.store.migrations import verify
 
     async with database_url(config) as url:
-        database = Database(url, size=1)
+        await _refuse_unexpected_pooler(config, url)
+        database = Database(url, size=1, pooled=config.database.pooled)
         with reported():
             await database.open()
             try:
@@ -63,6 +66,32 @@ async def verified_pool(config: "Config") -> "AsyncIterator[Database]":
                 yield database
             finally:
                 await database.close(within=CLOSE_WITHIN)
+
+
+@asynccontextmanager
+async def session_url(config: "Config") -> AsyncIterator[tuple[str, bool]]:
+    """
+    As `database_url`, but past a pooler, where a URL for that is set; and whether one remains.
+
+    Raises ConfigError for a pooler that is not configured.
+    """
+    async with database_url(config) as url:
+        direct = config.database.session_url() or url
+        pooled = not config.database.keeps_sessions
+        if not pooled:
+            await _refuse_unexpected_pooler(config, url)
+        yield direct, pooled
+
+
+async def _refuse_unexpected_pooler(config: "Config", url: str) -> None:
+    from daemon.store.pooler import pooler_mistake
+
+    if config.database.url is None:
+        return  # the embedded server
+    settings = config.database
+    mistake = await pooler_mistake(url, pooled=settings.pooled, direct_url=settings.session_url())
+    if mistake is not None:
+        raise ConfigError([mistake])
 
 
 @asynccontextmanager
