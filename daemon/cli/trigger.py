@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID, uuid4
@@ -11,7 +10,7 @@ import typer
 
 from daemon.cli import app
 from daemon.cli.support.options import ConfigOption, JsonOption, load_config
-from daemon.core.errors import UsageError, WebhookdError
+from daemon.core.errors import UsageError
 from daemon.core.wire.event_ids import public_event_id
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from daemon.core.model.ids import TenantId
     from daemon.store.session import Connection
 
-MOST_TENANTS_NAMED = 10
 MOST_WEBHOOKS_COUNTED = 10_000
 
 TypeArgument = Annotated[
@@ -91,11 +89,12 @@ async def _publish(
     config: "Config", event_type: str, tenant: UUID | None, data: str
 ) -> PublishedEvent:
     from daemon.cli.support.databases import verified_connection
+    from daemon.cli.support.tenants import tenant_of_command
     from daemon.core.model.ids import EventId
     from daemon.store.publish import UnstorableDataError, publish
 
     async with verified_connection(config, may_start=True) as db:
-        tenant_id = await _tenant(db, tenant, create=config.database.url is None)
+        tenant_id = await tenant_of_command(db, tenant, create=config.database.url is None)
         event_id = EventId(uuid4())
         try:
             await publish(db, event_id, tenant_id=tenant_id, event_type=event_type, data=data)
@@ -123,34 +122,3 @@ async def _count_webhooks(
         matcher = compile_subscription(subscription.event_types, subscription.event_filters)
         matching += isinstance(matcher, Matcher) and matcher.matches(event_type, value)
     return matching, len(active)
-
-
-async def _tenant(db: "Connection", given: UUID | None, *, create: bool) -> "TenantId":
-    """
-    Return the given tenant, or the only one there is; `create` makes one if there is none.
-
-    Raises UsageError for an unknown or ambiguous tenant, WebhookdError if there is none, or none
-    may be looked up.
-    """
-    from daemon.core.model.ids import TenantId
-    from daemon.store import tenants
-
-    if given is not None:
-        if await tenants.exists(db, TenantId(given)) is False:
-            raise UsageError(f"--tenant: there is no tenant {given}")
-        return TenantId(given)
-    candidates = await tenants.some(db, limit=MOST_TENANTS_NAMED + 1)
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        raise UsageError(f"--tenant: there are several; name one of {_listed(candidates)}")
-    if not create:
-        raise WebhookdError("there is no tenant yet to publish for: the application creates them")
-    created = await tenants.create(db)
-    print(f"webhookd: there was no tenant yet: created {created}", file=sys.stderr)
-    return created
-
-
-def _listed(tenants: "list[TenantId]") -> str:
-    names = ", ".join(str(tenant) for tenant in tenants[:MOST_TENANTS_NAMED])
-    return f"{names}, …" if len(tenants) > MOST_TENANTS_NAMED else names
