@@ -13,7 +13,19 @@ CI_JOB = DEV_PY.parent / ".ci" / "run"
 NOTICE = "NOTICE: the audit of the dependencies was skipped."
 
 # With these the job has nothing to install on the machine that runs the tests.
-TOOLS = ("strace", "ip", "unshare", "curl", "chromium")
+TOOLS = (
+    "strace",
+    "ip",
+    "unshare",
+    "curl",
+    "chromium",
+    "openssl",
+    "php",
+    "ruby",
+    "javac",
+    "mcs",
+    "promtool",
+)
 
 
 def run_job(checkout: Checkout, *, audit: int, sbom: int = 0) -> tuple[int, str]:
