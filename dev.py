@@ -253,7 +253,7 @@ def start_pytest(
 ) -> subprocess.Popen[bytes]:
     """Start a pytest that skips test files claimed by another process in the folder `share`."""
     # One word: pytest searches for its configuration before it knows which options take a value.
-    sharing = ["-p", "tests.support.sharing", f"--share={share}"]
+    sharing = ["-p", "tests.support.sharing", f"--share={share}", "-oconsole_output_style=classic"]
     return subprocess.Popen(
         [str(PYTHON), "-m", "pytest", "-q", *sharing, "-m", marks],
         stdout=output,

@@ -65,6 +65,31 @@ def test_two_processes_run_each_file_once_and_leave_their_counts(project: Path) 
     assert printed.count("FAILED") == 1
 
 
+def test_a_file_that_cannot_be_imported_is_an_error_and_the_others_run(project: Path) -> None:
+    (project / "folder0" / "test_0.py").write_text("import no_such_module")
+    sharing = ["-p", "tests.support.sharing", f"--share={project / 'share'}"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *sharing, str(project)], cwd=project,
+        env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    [counts] = [json.loads(file.read_text()) for file in (project / "share").glob("*.json")]
+    assert (counts["error"], counts["failed"], counts["passed"]) == (1, 1, 5), done.stdout
+    assert done.returncode == 1
+
+
+def test_a_process_without_a_test_to_run_passes(project: Path) -> None:
+    sharing = ["-p", "tests.support.sharing", f"--share={project / 'share'}"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *sharing, "-k", "nothing", str(project)],
+        cwd=project, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout
+
+
 def test_without_the_option_every_test_runs_as_usual(project: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.sharing", str(project)]
 

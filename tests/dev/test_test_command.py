@@ -27,9 +27,9 @@ def test_all_checks_run_even_if_the_first_fails_and_the_last_line_counts_the_tes
         ["mypy"],
         ["lint-imports"],
     ]
-    assert "ruff check: failed in 0." in printed
+    assert "ruff check: failed in " in printed
     assert "ruff found a mistake" in printed
-    assert "mypy: passed in 0." in printed
+    assert "mypy: passed in " in printed
     assert "mypy found nothing" not in printed
     assert re.fullmatch(CLOSING_LINE.format("8 passed"), printed.splitlines()[-1])
 

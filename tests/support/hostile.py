@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.support.own_ports import listening_socket
+
 HTTP = b"HTTP/1.1 "
 OK = HTTP + b"200 OK\r\nContent-Length: 2\r\n\r\nOK"
 CHUNKED = HTTP + b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -163,11 +165,13 @@ async def hostile(
 ) -> AsyncIterator[HostileServer]:
     """Yield a server on loopback that runs `script` for every connection."""
     server = HostileServer(script)
+    host, port = at
+    where = {"host": host, "port": port} if port else {"sock": listening_socket(host)}
     listening = await asyncio.start_server(
-        server.receive, *at, ssl=tls, limit=1 << 20, backlog=1024
+        server.receive, **where, ssl=tls, limit=1 << 20, backlog=1024
     )
     server.port = listening.sockets[0].getsockname()[1]
-    server.url = f"{'https' if tls else 'http'}://{at[0]}:{server.port}/"
+    server.url = f"{'https' if tls else 'http'}://{host}:{server.port}/"
     try:
         yield server
     finally:

@@ -11,6 +11,8 @@ from typing import Any
 import httptools
 import orjson
 
+from tests.support.own_ports import listening_socket
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -135,11 +137,12 @@ async def receiving(
         connections.append(_Connection(receiver))
         return connections[-1]
 
-    server = await asyncio.get_running_loop().create_server(
-        connect, address, 0, backlog=4096, ssl=tls
-    )
+    own = listening_socket(address)
     scheme = "http" if tls is None else "https"
-    receiver.url = f"{scheme}://{address}:{server.sockets[0].getsockname()[1]}"
+    receiver.url = f"{scheme}://{address}:{own.getsockname()[1]}"
+    server = await asyncio.get_running_loop().create_server(
+        connect, sock=own, backlog=4096, ssl=tls
+    )
     try:
         yield receiver
     finally:

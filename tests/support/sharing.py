@@ -1,14 +1,15 @@
 """
 A pytest plugin: processes with the same `--share=FOLDER` share one run; FOLDER is empty at first.
 
-Each test file is run by the first process that claims it, so the load balances itself and no file
-runs twice. Each process writes its counts to FOLDER, as JSON in a file named by its process id.
+Each test file is imported and run by the first process that claims it, so the load balances itself,
+and no file is imported or run twice. Each process writes its counts to FOLDER, as JSON in a file
+named by its process id.
 """
 
 import json
 import os
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ SLOWEST_FIRST = (
     "tests/replay/test_shares.py",
     "tests/pipeline/test_failing_endpoints.py",
 )
+FILES: pytest.StashKey[list[pytest.File]] = pytest.StashKey()
 COUNTED = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")
 
 
@@ -46,19 +48,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("share"):
-        items.sort(key=_rank)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Find the test files, and import none yet: each process imports those that it claims."""
+    if not session.config.getoption("share"):
+        return (yield)
+    files: list[pytest.File] = []
+    session.stash[FILES] = files
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "genitems", partial(_no_items, files))
+        return (yield)
+
+
+def _no_items(files: list[pytest.File], node: pytest.Collector) -> Iterator[pytest.Item]:
+    """Add the files in a folder to `files`. Yields nothing, in place of their tests."""
+    if isinstance(node, pytest.File):
+        files.append(node)
+        return
+    report = node.ihook.pytest_make_collect_report(collector=node)
+    node.ihook.pytest_collectreport(report=report)
+    for inner in report.result if report.passed else ():
+        yield from _no_items(files, inner)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Run the claimed items as pytest's own loop would; that loop handles the special cases."""
     folder = session.config.getoption("share")
-    if not folder or session.testsfailed or session.config.option.collectonly:
+    if not folder or session.config.option.collectonly:
         return None
-    items = claimed(session.items, folder)
+    items = _claimed_items(session, folder)
     item = next(items, None)
     while item is not None:
         # Claim the next item first: this item's teardown ends the fixtures that the next does not
@@ -70,6 +89,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         if session.shouldstop:
             raise session.Interrupted(session.shouldstop)
         item = following
+    session.testscollected = len(session.stash[FILES])  # or the exit code is that of no tests
     return True
 
 
@@ -81,11 +101,21 @@ def pytest_terminal_summary(
         (folder / f"{os.getpid()}.json").write_text(json.dumps(counts))
 
 
-def claimed(items: Iterable[pytest.Item], folder: Path) -> Iterator[pytest.Item]:
+def _claimed_items(session: pytest.Session, folder: Path) -> Iterator[pytest.Item]:
     """Yield the items of the files that this process claims, each claimed when it is reached."""
-    for file, items_of_file in groupby(items, key=_file):
-        if _claim(folder / f"{file.replace('/', '.')}.claimed"):
-            yield from items_of_file
+    files = session.stash[FILES]
+    for file in sorted(files, key=_rank):
+        if _claim(folder / f"{file.nodeid.replace('/', '.')}.claimed"):
+            yield from _items(session, file)
+
+
+def _items(session: pytest.Session, file: pytest.File) -> list[pytest.Item]:
+    """Import a file; return those of its tests that are selected, as pytest's collection would."""
+    session.items = items = list(session.genitems(file))
+    hook = session.config.hook
+    hook.pytest_collection_modifyitems(session=session, config=session.config, items=items)
+    hook.pytest_collection_finish(session=session)
+    return items
 
 
 def _claim(claim_file: Path) -> bool:
@@ -96,11 +126,6 @@ def _claim(claim_file: Path) -> bool:
     return True
 
 
-def _rank(item: pytest.Item) -> int:
-    file = _file(item)
-    return SLOWEST_FIRST.index(file) if file in SLOWEST_FIRST else len(SLOWEST_FIRST)
-
-
-def _file(item: pytest.Item) -> str:
-    """Return the path of the item's file, such as `tests/cli/test_run.py`."""
-    return item.nodeid.partition("::")[0]
+def _rank(file: pytest.File) -> int:
+    name = file.nodeid  # such as tests/cli/test_run.py
+    return SLOWEST_FIRST.index(name) if name in SLOWEST_FIRST else len(SLOWEST_FIRST)
