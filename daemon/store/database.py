@@ -17,7 +17,7 @@ from daemon.runtime.metrics.connection_pools import PoolUsage
 from daemon.store import advisory_locks, type_lookup
 from daemon.store.connection_turns import OWNER, ConnectionTurns
 from daemon.store.daemon_lock import DaemonLock
-from daemon.store.errors import UNAVAILABLE, cannot_open, connecting, translated
+from daemon.store.errors import COMMAND_ERRORS, UNAVAILABLE, cannot_open, connecting, translated
 from daemon.store.lock_waits import LockWaits
 from daemon.store.notification_channel import Handler
 from daemon.store.pg_notifications import Notifications
@@ -96,7 +96,7 @@ class Database:
                 **self._session_options(),
             )
             await pool.fetchval("SELECT 1")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        except (*COMMAND_ERRORS, ValueError) as error:
             raise cannot_open(error) from error
         self._pool = pool
 

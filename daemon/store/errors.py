@@ -31,6 +31,10 @@ UNAVAILABLE = (
     asyncpg.InsufficientResourcesError,
 )
 
+# None of the URL's hosts is what its target_session_attrs asks for.
+NO_HOST_FITS = asyncpg.exceptions.TargetServerAttributeNotMatched
+NONE_WRITABLE = "no host of database.url accepts writes until a standby is promoted"
+
 # A lock of another transaction prevents the statement; the server is well.
 BUSY = (
     asyncpg.TransactionRollbackError,  # deadlock, serialization failure
@@ -59,6 +63,8 @@ def translate(error: Exception) -> Exception:
             return StatementTimeoutError(text)
         case asyncpg.ReadOnlySQLTransactionError():
             return ReadOnlyDatabaseError(f"the database is read-only: {text}")
+        case NO_HOST_FITS():
+            return ReadOnlyDatabaseError(NONE_WRITABLE)
         case error if isinstance(error, BUSY):
             return DatabaseBusyError(text)
         case error if isinstance(error, UNAVAILABLE):
@@ -88,7 +94,7 @@ def connecting() -> Iterator[None]:
     """Raise DatabaseUnavailableError for whatever refuses a connection in the block."""
     try:
         yield
-    except asyncpg.ReadOnlySQLTransactionError as error:  # LISTEN
+    except (asyncpg.ReadOnlySQLTransactionError, NO_HOST_FITS) as error:  # LISTEN is refused
         raise translate(error) from error
     except (*UNAVAILABLE, asyncpg.PostgresError) as error:  # no such database, or no such role
         raise DatabaseUnavailableError(describe(error)) from error
@@ -107,6 +113,8 @@ def reported() -> Iterator[None]:
 
 def cannot_open(error: BaseException) -> DatabaseUnavailableError:
     """Return the error for a failed first connection; `transient` if a later one may succeed."""
+    if isinstance(error, NO_HOST_FITS):
+        return ReadOnlyDatabaseError(NONE_WRITABLE)
     # May pass: refused, starting up, too many clients. Will not: wrong password, no such database.
     transient = (OSError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
     may_pass = isinstance(error, transient) and not isinstance(error, ssl.SSLCertVerificationError)
