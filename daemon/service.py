@@ -6,16 +6,20 @@ and give back what was not begun.
 """
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
 from aiohttp import web
 
+from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.server.admin_port import AdminPort
 from daemon.admin.server.awaiting_adoption import AwaitingAdoption, awaiting_app
-from daemon.admin.server.database_wait import DatabaseWait, open_admin_port
-from daemon.admin.server.readiness import Reporting
+from daemon.admin.server.database_wait import DatabaseWait
+from daemon.admin.server.manager_reports import keep_fed, keep_status
 from daemon.config import Config
+from daemon.config.config import NEEDS_RESTART
 from daemon.config.policies import master_keys
 from daemon.maintenance.installation_guard import InstallationGuard
 from daemon.runtime import systemd
@@ -32,13 +36,22 @@ AUDIT_CONNECTIONS = 1
 LAST_RUN_SECONDS = 2.0
 LAST_RESULTS_SECONDS = 5.0
 CLOSE_WITHIN = timedelta(seconds=2)
+# These are taken over in place; for any other setting what works is built again.
+IN_PLACE = frozenset({"security.master_keys", "log.format", "log.level"})
 
 
 class Service:
-    """One daemon: `run` is its whole life, and `port` is where it serves once it runs."""
+    """
+    One daemon: `run` is its whole life, and `port` is where it serves once it runs.
 
-    def __init__(self, config: Config, *, database_url: str) -> None:
+    It serves on the listening sockets in `passed`, or else on one of its own.
+    """
+
+    def __init__(
+        self, config: Config, *, database_url: str, passed: Sequence[socket.socket] = ()
+    ) -> None:
         self._config = config
+        self._admin_port = AdminPort(config.admin.host, config.admin.port, passed=passed)
         pooled = config.database.pooled
         self._database = Database(
             database_url,
@@ -53,11 +66,13 @@ class Service:
         # What was done and refused is recorded while all requests wait, for a lock of a row maybe.
         self._audit_database = Database(database_url, size=AUDIT_CONNECTIONS, pooled=pooled)
         self._stop = asyncio.Event()
-        # Set by a stop too: the end of what `_live` does.
+        self._api_is_open = False
+        # Set by a stop, a reload and the guard: the end of what `_live` does.
         self._leave = asyncio.Event()
         self._announced = False
         self._guard: InstallationGuard | None = None
         self._components: Components | None = None
+        self._waiting_settings = 0
         self.port = 0
 
     def stop(self) -> None:
@@ -73,16 +88,27 @@ class Service:
         return self._stop.is_set()
 
     def reload(self, config: Config) -> None:
-        """Take over new master keys; other changes in `config` wait for the next start."""
-        waiting = config.differences(self._config, ignoring="security.master_keys")
+        """
+        Take over every setting but those that need a restart, which are logged; returns at once.
+
+        Where more has changed than master keys and the log, what is in flight ends first, for at
+        most `delivery.drain`, and all parts are built again. No delivery is lost, and the admin
+        port stays open.
+        """
+        changed = config.differences(self._config)
+        waiting = [key for key in changed if key in NEEDS_RESTART]
         if waiting:
             log.warning("service.restart_needed", settings=waiting)
-        self._config = self._config.model_copy(update={"security": config.security})
+        self._config = config.reloaded(self._config)
+        self._waiting_settings = len(waiting)
+        log.info("service.reloaded", settings=[key for key in changed if key not in waiting])
         if self._components is not None:
             self._components.vault.use(master_keys(config))
             self._components.resealer.keys_changed()
             self._components.metrics.reload.succeeded(waiting=len(waiting))
-            log.info("service.reloaded", keys=self._components.vault.key_ids)
+        if not IN_PLACE.union(waiting).issuperset(changed):
+            systemd.notify(*systemd.reloading())
+            self._leave.set()
 
     def refuse_reload(self) -> None:
         """Note that the configuration has mistakes, for the metrics."""
@@ -107,7 +133,7 @@ class Service:
                 await guard.begin()
             while not self._stop.is_set():
                 self._leave.clear()
-                if guard is not None and guard.reason is not None:
+                if guard is not None and self._is_foreign():
                     await self._await_adoption(guard, on_ready)
                 else:
                     await self._work(on_ready)
@@ -115,9 +141,12 @@ class Service:
             for each in (self._audit_database, self._api_database):
                 await each.close(within=CLOSE_WITHIN)
             await self._database.close(within=CLOSE_WITHIN)
+            self._admin_port.close()
 
     async def _work(self, on_ready: Callable[[], None]) -> None:
+        await self._open_for_api()
         components = self._components = build(self._config, self._database)
+        components.metrics.reload.succeeded(waiting=self._waiting_settings)
         components.metrics.follow_pools(
             {
                 "deliveries": self._database.usage,
@@ -133,14 +162,23 @@ class Service:
 
     async def _open_database(self) -> bool:
         """Wait for a database that may still come up; False if a stop comes first."""
-        if not await DatabaseWait(self._database, self._config.admin).until_open(self._stop):
+        wait = DatabaseWait(self._database, self._admin_port, proxies=self._proxies())
+        if not await wait.until_open(self._stop):
             return False
         async with self._database.connection() as db:
             await migrations.verify(db)
-        if self._config.admin.tokens:
+        await self._open_for_api()
+        return True
+
+    async def _open_for_api(self) -> None:
+        """Open the API's connections, unless it is off or has them already."""
+        if self._config.admin.tokens and not self._api_is_open:
             await self._api_database.open()
             await self._audit_database.open()
-        return True
+            self._api_is_open = True
+
+    def _proxies(self) -> TrustedProxies:
+        return TrustedProxies(self._config.admin.trusted_proxies)
 
     async def _live(self, components: Components, on_ready: Callable[[], None]) -> None:
         runner = await self._serve(components)
@@ -155,7 +193,10 @@ class Service:
                     group.create_task(run_loop(loop, stop=self._leave, heartbeats=heartbeats))
                     for loop in self._intake(components)
                 ]
-                watchdog = group.create_task(_feed_watchdog(components.readiness))
+                reports = [
+                    group.create_task(keep_fed(components.readiness)),
+                    group.create_task(keep_status(components.readiness, components.metrics)),
+                ]
                 self._announce_start(components)
                 self._announce_ready(on_ready)
                 await self._leave.wait()
@@ -166,16 +207,18 @@ class Service:
                 components.pipeline.results.wake.set()
                 results.cancel()
                 await asyncio.wait([results])
-                watchdog.cancel()
+                for each in reports:
+                    each.cancel()
         finally:
             await runner.cleanup()
-        log.info("service.stopped")
+        if self._stop.is_set():
+            log.info("service.stopped")
 
     async def _await_adoption(self, guard: InstallationGuard, on_ready: Callable[[], None]) -> None:
         """Serve health alone, and touch nothing, until the database is ours or a stop comes."""
         awaiting = AwaitingAdoption(lambda: guard.reason or "")
         runner = await self._serve_app(awaiting_app(awaiting))
-        watchdog = asyncio.create_task(_feed_watchdog(awaiting))
+        watchdog = asyncio.create_task(keep_fed(awaiting))
         log.error("installation.foreign", reason=guard.reason, port=self.port)
         systemd.notify("READY=1", f"STATUS={guard.reason}")
         self._announce_ready(on_ready)
@@ -207,10 +250,11 @@ class Service:
     async def _stop_intake(self, components: Components, intake: list[asyncio.Task[None]]) -> None:
         """Take on no more work, and let the attempts in flight finish."""
         dispatcher = components.pipeline.dispatcher
-        log.info("service.stopping", in_flight=dispatcher.in_flight)
-        if self._stop.is_set():
+        stops = self._stop.is_set()
+        log.info("service.stopping" if stops else "service.pausing", in_flight=dispatcher.in_flight)
+        if stops:
             systemd.notify("STOPPING=1")
-        components.readiness.stopping = True
+        components.readiness.stopping = stops or self._is_foreign()
         dispatcher.close()
         for loop in self._intake(components):
             loop.wake.set()
@@ -221,6 +265,9 @@ class Service:
         await components.pipeline.fanout.drain(within=LAST_RUN_SECONDS)
         await dispatcher.drain(within=self._config.delivery.drain)
 
+    def _is_foreign(self) -> bool:
+        return self._guard is not None and self._guard.reason is not None
+
     async def _serve(self, components: Components) -> web.AppRunner:
         return await self._serve_app(
             admin_app(
@@ -229,7 +276,7 @@ class Service:
         )
 
     async def _serve_app(self, app: web.Application) -> web.AppRunner:
-        runner, self.port = await open_admin_port(app, self._config.admin)
+        runner, self.port = await self._admin_port.serve(app, proxies=self._proxies())
         return runner
 
 
@@ -248,14 +295,3 @@ async def _close(components: Components) -> None:
     await components.pipeline.listener.close()
     await components.pipeline.client.close()
     components.offload.close()
-
-
-async def _feed_watchdog(readiness: Reporting) -> None:
-    """Tell systemd that the daemon is alive, for as long as its loops run."""
-    interval = systemd.watchdog_interval()
-    if interval is None:
-        return
-    while True:
-        if readiness.alive:
-            systemd.notify("WATCHDOG=1")
-        await asyncio.sleep(interval.total_seconds() / 2)

@@ -11,6 +11,7 @@ import typer
 
 from daemon.core.errors import ConfigError, UsageError, WebhookdError
 from daemon.core.unprintable import escape
+from daemon.runtime import systemd
 
 app = typer.Typer(
     name="webhookd",
@@ -42,8 +43,12 @@ def main() -> None:
 
 
 def _print_error(message: str) -> None:
+    in_journal = systemd.is_journal(2)
     for line in message.splitlines():
-        print(f"webhookd: {escape(line)}", file=sys.stderr)
+        text = f"webhookd: {escape(line)}"
+        if in_journal:
+            text = systemd.with_priority("error", text.encode()).decode()
+        print(text, file=sys.stderr)
 
 
 def _register() -> None:

@@ -49,9 +49,10 @@ async def _run(config: "Config", path: Path | None, *, embedded: bool) -> None:
 
 def _service(config: "Config", path: Path | None, url: str) -> "Service":
     from daemon.cli.support.signals import stop_on_signals
+    from daemon.runtime import systemd
     from daemon.service import Service
 
-    service = Service(config, database_url=url)
+    service = Service(config, database_url=url, passed=systemd.passed_sockets())
     stop_on_signals(asyncio.Event(), on_stop=service.stop)
     _reload_on_sighup(service, path)
     return service
@@ -63,10 +64,12 @@ def _reload_on_sighup(service: "Service", path: Path | None) -> None:
     def reload() -> None:
         import structlog
 
-        from daemon import config
+        from daemon import config, logs
 
         try:
-            service.reload(config.load(path))
+            loaded = config.load(path)
+            logs.configure(loaded.log.format, loaded.log.level)
+            service.reload(loaded)
         except ConfigError as error:
             structlog.get_logger().error("service.reload_refused", mistakes=error.mistakes)
             service.refuse_reload()

@@ -20,7 +20,13 @@ from daemon.config.sections import (
     Security,
 )
 
-RELOADABLE = frozenset({"security.master_keys"})
+# What a running daemon cannot take over: its connections to the database, and its listening socket.
+NEEDS_RESTART = frozenset(
+    {
+        *(f"database.{name}" for name in Database.model_fields),
+        *("installation.name", "admin.host", "admin.port"),
+    }
+)
 
 
 class Config(Section):
@@ -49,13 +55,18 @@ class Config(Section):
         """Return where `"database.url"` was set: `config.toml:3`, a variable, a file, or None."""
         return self._origins.get(key)
 
-    def differences(self, other: "Config", *, ignoring: str) -> list[str]:
-        """Return the keys, like `"delivery.timeout"`, whose values differ, except `ignoring`."""
-        return [
-            key
-            for key in fields_by_key()
-            if key != ignoring and self._value(key) != other._value(key)
-        ]
+    def differences(self, other: "Config") -> list[str]:
+        """Return the keys, like `"delivery.timeout"`, whose values differ."""
+        return [key for key in fields_by_key() if self._value(key) != other._value(key)]
+
+    def reloaded(self, running: "Config") -> "Config":
+        """Return a copy with the values of `running` for the settings that need a restart."""
+        copy = self.model_copy()
+        for key in NEEDS_RESTART:
+            section, name = key.split(".")
+            table = getattr(copy, section).model_copy(update={name: running._value(key)})
+            copy = copy.model_copy(update={section: table})
+        return copy
 
     def _value(self, key: str) -> object:
         section, name = key.split(".")

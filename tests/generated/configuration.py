@@ -15,7 +15,7 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, SecretStr
 from pydantic.fields import FieldInfo
 
-from daemon.config.config import RELOADABLE, Config, fields_by_key
+from daemon.config.config import NEEDS_RESTART, Config, fields_by_key
 from daemon.config.durations import format_duration
 from daemon.config.environment import KEYS_BY_VARIABLE
 from daemon.config.operator_tokens import OperatorToken
@@ -71,7 +71,7 @@ def configuration_page() -> str:
 
 
 def _row(key: str, variable: str, field: FieldInfo) -> str:
-    change = "reload" if key in RELOADABLE else "restart"
+    change = "restart" if key in NEEDS_RESTART else "reload"
     cells = [
         f"`{key}`",
         f"`{variable}`",

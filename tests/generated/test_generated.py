@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from daemon.config.config import RELOADABLE, fields_by_key
+from daemon.config.config import NEEDS_RESTART, fields_by_key
 from tests.generated.contents import ROOT, generated
 
 
@@ -26,7 +26,7 @@ def test_the_reference_has_every_setting() -> None:
 
 
 def test_the_reference_says_what_a_reload_takes_over() -> None:
-    assert {key for key, cells in rows().items() if cells[3] == "reload"} == RELOADABLE
+    assert {key for key, cells in rows().items() if cells[3] == "restart"} == NEEDS_RESTART
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,20 @@ def test_a_logger_in_use_follows_a_new_stream() -> None:
     assert "to.the_second" in second.getvalue()
 
 
+def test_a_logger_in_use_follows_a_new_level() -> None:
+    stream = io.StringIO()
+    log = logger_to(stream)
+    log.info("at.first")
+    logs.configure("json", "error", stream)
+    log.warning("not.written")
+    logs.configure("json", "debug", stream)
+
+    log.debug("is.written")
+
+    events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert events == ["at.first", "is.written"]
+
+
 @pytest.mark.parametrize(
     ("form", "on_terminal", "starts"),
     [("auto", True, "\x1b["), ("auto", False, "{"), ("json", True, "{"), ("console", False, "20")],

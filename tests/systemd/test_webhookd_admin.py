@@ -31,6 +31,7 @@ for option in sys.argv[1:end]:
         os.environ["CREDENTIALS_DIRECTORY"] = "{folder}/credentials"
     elif name == "Environment":
         os.environ.update([value.strip('"').split("=", 1)])
+os.environ.pop("WEBHOOKD_UNIT")  # a unit inherits no variable of the caller
 os.chdir("/")
 os.execv(sys.argv[end + 1], sys.argv[end + 1:])
 """
@@ -43,7 +44,9 @@ def program(path: Path, text: str) -> Path:
     return path
 
 
-async def admin(folder: Path, unit: str, *arguments: str) -> CompletedCommand:
+async def admin(
+    folder: Path, unit: str, *arguments: str, name: str = "penguinmails-webhooks.service"
+) -> CompletedCommand:
     """Run the wrapper where systemd has this unit, whose program is ours."""
     webhookd = program(folder / "webhookd", f'#!/bin/sh\nexec {sys.executable} -m daemon "$@"\n')
     (folder / "unit").write_text(
@@ -54,7 +57,13 @@ async def admin(folder: Path, unit: str, *arguments: str) -> CompletedCommand:
     process = await asyncio.create_subprocess_exec(
         ROOT / "systemd" / "webhookd-admin",
         *arguments,
-        env=environment({"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(folder)}),
+        env=environment(
+            {
+                "PATH": f"{folder}:{os.environ['PATH']}",
+                "HOME": str(folder),
+                "WEBHOOKD_UNIT": name,
+            }
+        ),
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -106,3 +115,15 @@ async def test_without_a_program_in_the_unit_the_wrapper_refuses(tmp_path: Path)
 
     assert (done.code, done.out) == (2, "")
     assert done.err == "webhookd-admin: penguinmails-webhooks.service has no ExecStart\n"
+
+
+async def test_an_instance_of_the_template_has_its_own_configuration(tmp_path: Path) -> None:
+    template = (ROOT / "systemd" / "webhookd@.service").read_text()
+    name = "webhookd@eu.service"
+
+    done = await admin(tmp_path, template, "check", name=name)
+
+    options = (tmp_path / "options").read_text().splitlines()
+    file = "/etc/penguinmails-webhooks/eu.toml"
+    assert f"--property=Environment=WEBHOOKD_CONFIG={file}" in options
+    assert (done.code, file in done.err) == (2, True)

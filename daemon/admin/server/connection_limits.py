@@ -34,31 +34,35 @@ BYTES_ACKED_OFFSET = 120
 class LimitedSite(web.BaseSite):
     """A listening socket whose connections are limited."""
 
-    __slots__ = ("_host", "_port", "_proxies")
+    __slots__ = ("_places", "_proxies", "_socket")
 
     def __init__(
-        self, runner: web.BaseRunner, host: str, port: int, *, proxies: TrustedProxies
+        self,
+        runner: web.BaseRunner,
+        listening: socket.socket,
+        places: ConnectionPlaces,
+        *,
+        proxies: TrustedProxies,
     ) -> None:
         super().__init__(runner)
-        self._host = host
-        self._port = port
+        self._socket = listening
+        self._places = places
         self._proxies = proxies
 
     @property
     def name(self) -> str:
         """The address, as aiohttp shows it."""
-        return f"http://{self._host}:{self._port}"
+        host, port = self._socket.getsockname()[:2]
+        return f"http://{host}:{port}"
 
     async def start(self) -> None:
-        """Start listening. Raises OSError when the address cannot be bound."""
+        """Accept connections."""
         await super().start()
         server = self._runner.server
         assert server is not None
-        places = ConnectionPlaces()
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: LimitedConnection(server, places, self._proxies),
-            self._host,
-            self._port,
+            lambda: LimitedConnection(server, self._places, self._proxies),
+            sock=self._socket,
             backlog=self._backlog,
         )
 

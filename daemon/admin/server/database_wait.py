@@ -11,11 +11,10 @@ import structlog
 from aiohttp import web
 
 from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.server.admin_port import AdminPort
 from daemon.admin.server.app import make_app
 from daemon.admin.server.readiness import Lag, Report
-from daemon.admin.server.serve import serve
-from daemon.config import Admin
-from daemon.core.errors import DatabaseUnavailableError, ListenError, ReadOnlyDatabaseError
+from daemon.core.errors import DatabaseUnavailableError, ReadOnlyDatabaseError
 from daemon.runtime import systemd
 from daemon.runtime.loop import sleep_until_woken
 from daemon.runtime.metrics import Metrics
@@ -37,9 +36,10 @@ class DatabaseWait:
 
     alive = True
 
-    def __init__(self, database: Database, admin: Admin) -> None:
+    def __init__(self, database: Database, port: AdminPort, *, proxies: TrustedProxies) -> None:
         self._database = database
-        self._admin = admin
+        self._port = port
+        self._proxies = proxies
         self._reason = ""
         self._runner: web.AppRunner | None = None
 
@@ -103,15 +103,4 @@ class DatabaseWait:
             systemd.notify(f"STATUS=Waiting for the database: {self._reason}")
         if self._runner is None:
             app = make_app(readiness=self, metrics=Metrics())
-            self._runner, _ = await open_admin_port(app, self._admin)
-
-
-async def open_admin_port(app: web.Application, admin: Admin) -> tuple[web.AppRunner, int]:
-    """Serve `app`; returns the runner, for the caller to clean up, and the port; or ListenError."""
-    proxies = TrustedProxies(admin.trusted_proxies)
-    try:
-        return await serve(app, host=admin.host, port=admin.port, proxies=proxies)
-    except OSError as error:
-        where = f"{admin.host}:{admin.port}"
-        reason = error.strerror or str(error)
-        raise ListenError(f"admin.host, admin.port: cannot listen on {where}: {reason}") from error
+            self._runner, _ = await self._port.serve(app, proxies=self._proxies)

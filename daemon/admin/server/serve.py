@@ -1,11 +1,15 @@
-"""The listening socket of the admin server: opened with limits, and closed by the caller."""
+"""Serves an application on listening sockets, with limits, until the caller ends it."""
 
 import logging
+import socket
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server import connection_limits
+from daemon.admin.server.connection_limits import LimitedSite
+from daemon.admin.server.connection_places import ConnectionPlaces
 from daemon.admin.server.protocol import AdminRunner
 
 # aiohttp's log messages quote malformed requests, tokens included, so they are all dropped.
@@ -15,13 +19,12 @@ SILENT_LOGGER.setLevel(logging.CRITICAL + 1)
 
 
 async def serve(
-    app: web.Application, *, host: str, port: int, proxies: TrustedProxies
-) -> tuple[web.AppRunner, int]:
+    app: web.Application, sockets: Sequence[socket.socket], *, proxies: TrustedProxies
+) -> web.AppRunner:
     """
-    Start listening; connections from `proxies` are not bounded per peer.
+    Accept connections on `sockets`; those from `proxies` are not bounded per peer.
 
-    Returns the runner, for the caller to clean up, and the port (chosen by the system for port 0).
-    Raises OSError when the address cannot be bound.
+    Returns the runner, for the caller to clean up, which closes the sockets.
     """
     runner = AdminRunner(
         app,
@@ -34,9 +37,11 @@ async def serve(
         handler_cancellation=True,  # a client that disconnects cancels its request
     )
     await runner.setup()
+    places = ConnectionPlaces()
     try:
-        await connection_limits.LimitedSite(runner, host, port, proxies=proxies).start()
+        for each in sockets:
+            await LimitedSite(runner, each, places, proxies=proxies).start()
     except BaseException:
         await runner.cleanup()
         raise
-    return runner, runner.addresses[0][1]
+    return runner

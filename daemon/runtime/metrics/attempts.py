@@ -28,6 +28,7 @@ class AttemptMetrics:
     """Counts and times attempts."""
 
     def __init__(self, registry: MetricsRegistry) -> None:
+        self.made = 0
         self._results = registry.counters(
             "attempts", "Attempts made.", label="result", values=RESULTS
         )
@@ -67,6 +68,7 @@ class AttemptMetrics:
             if isinstance(outcome.result, Failure):
                 counts[self._faults[outcome.result.kind]] += 1
             self._seconds.observe(outcome.took_ms / 1000)
+            self.made += 1
         for counter, count in counts.items():
             counter.inc(count)
 

@@ -14,6 +14,7 @@ class BacklogMetrics:
 
     def __init__(self, registry: MetricsRegistry) -> None:
         gauge, gauges = registry.gauge, registry.gauges
+        self.pending: int | None = None
         self._inbox_events = gauge(
             "inbox_events", "Events of which not all deliveries are made; stops at 10,000."
         )
@@ -61,6 +62,7 @@ class BacklogMetrics:
         """Show what waits, and how webhooks are doing."""
         self._inbox_events.set(backlog.inbox_events)
         self._inbox_oldest.set(max(0.0, backlog.inbox_oldest_seconds or 0.0))
+        self.pending = backlog.pending
         self._pending.set(backlog.pending)
         self._due.set(backlog.due)
         self._webhooks["failing"].set(backlog.failing)
