@@ -8,6 +8,7 @@ would otherwise use up the sockets that deliveries need.
 import asyncio
 import socket
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from struct import Struct
 from typing import cast
 
@@ -24,6 +25,8 @@ IDLE_SECONDS = 30.0  # between two requests, including the head of the second on
 # A client that reads a response must read so much of it, or all that is left, within this time.
 STALLED_WRITE_SECONDS = 30.0
 STALLED_WRITE_BYTES = 48 * 1024
+# A connection that was accepted just before the end has so long to send its request.
+LAST_HEADS_SECONDS = 0.5
 
 # tcpi_bytes_acked in the tcp_info of linux/tcp.h
 TCP_INFO_BYTES = 192
@@ -34,7 +37,7 @@ BYTES_ACKED_OFFSET = 120
 class LimitedSite(web.BaseSite):
     """A listening socket whose connections are limited."""
 
-    __slots__ = ("_places", "_proxies", "_socket")
+    __slots__ = ("_new", "_places", "_proxies", "_socket")
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class LimitedSite(web.BaseSite):
         self._socket = listening
         self._places = places
         self._proxies = proxies
+        self._new: set[LimitedConnection] = set()
 
     @property
     def name(self) -> str:
@@ -61,10 +65,19 @@ class LimitedSite(web.BaseSite):
         server = self._runner.server
         assert server is not None
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: LimitedConnection(server, self._places, self._proxies),
+            lambda: LimitedConnection(server, self._places, self._proxies, new=self._new),
             sock=self._socket,
             backlog=self._backlog,
         )
+
+    async def stop(self) -> None:
+        """Accept no more, and let those that were just accepted send their request."""
+        await super().stop()
+        await asyncio.sleep(0)  # what was accepted in this iteration of the loop is made now
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_HEADS_SECONDS):
+                while self._new:  # noqa: ASYNC110  An event for so short a wait would be more code.
+                    await asyncio.sleep(0.01)
 
 
 class LimitedConnection(asyncio.Protocol):
@@ -75,8 +88,11 @@ class LimitedConnection(asyncio.Protocol):
         make_http_protocol: Callable[[], asyncio.Protocol],
         places: ConnectionPlaces,
         proxies: TrustedProxies,
+        *,
+        new: "set[LimitedConnection]",
     ) -> None:
         self._make_http_protocol = make_http_protocol
+        self._new = new  # those that have sent no request yet
         self._http: asyncio.Protocol | None = None
         self._places = places
         self._proxies = proxies
@@ -92,6 +108,7 @@ class LimitedConnection(asyncio.Protocol):
         if not self._places.open(self._place):
             transport.abort()
             return
+        self._new.add(self)
         # So that `pause_writing` says whether the client has left anything unread.
         transport.set_write_buffer_limits(high=0)
         self._http = self._make_http_protocol()
@@ -105,6 +122,7 @@ class LimitedConnection(asyncio.Protocol):
         From the first request on, aiohttp's keep-alive timeout applies.
         """
         self._cancel_deadline()
+        self._new.discard(self)
         return self._places.begin(self._place, is_probe=is_probe)
 
     def end_request(self) -> None:
@@ -136,6 +154,7 @@ class LimitedConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room for another connection."""
         self._cancel_deadline()
+        self._new.discard(self)
         self._places.close(self._place)
         if self._http is not None:
             self._http.connection_lost(exc)
