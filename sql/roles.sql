@@ -66,7 +66,7 @@ BEGIN
              '{webhook_pacing, webhook_installation}'),
             ('SELECT, DELETE', 'webhookd_daemon',
              '{webhook_subscription_changes, webhook_unbound_secrets}'),
-            ('SELECT, UPDATE', 'webhookd_daemon', '{webhook_stats_progress}'),
+            ('SELECT, UPDATE', 'webhookd_daemon', '{webhook_stats_progress, webhook_locks}'),
             ('SELECT', 'webhookd_daemon', '{webhookd_migrations}'),
 
             -- The application, `INSERT … RETURNING id` included. If it changes webhooks itself, add

@@ -58,7 +58,7 @@ class ReadOnlyDatabaseError(DatabaseUnavailableError):
 
 
 class LockHeldError(DatabaseBusyError):
-    """An advisory lock was not to be had in time; names its holder for the operator."""
+    """A lock was not to be had in time; names its holder for the operator."""
 
 
 class StatementTimeoutError(DatabaseUnavailableError):

@@ -30,8 +30,8 @@ from daemon.store import (
     tenant_tokens,
     webhook_history,
 )
-from daemon.store.advisory_locks import LockWatch
 from daemon.store.database import Database
+from daemon.store.named_locks import LockWatch
 from daemon.store.session import Connection
 
 log = structlog.get_logger()

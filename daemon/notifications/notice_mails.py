@@ -16,8 +16,8 @@ from daemon.core.scheduling.mail_quota import MailQuota
 from daemon.notifications.notice_mail import NoticeMail, NoticeMailContext
 from daemon.notifications.recipients import RecipientPolicy, Recipients
 from daemon.store import mail_recipients, notices
-from daemon.store.advisory_locks import LockWatch
 from daemon.store.mail_recipients import Window
+from daemon.store.named_locks import LockWatch
 from daemon.store.session import Connection
 
 log = structlog.get_logger()

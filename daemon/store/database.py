@@ -14,7 +14,7 @@ import asyncpg
 
 from daemon.core.errors import ConfigError, DatabaseUnavailableError
 from daemon.runtime.metrics.connection_pools import PoolUsage
-from daemon.store import advisory_locks, type_lookup
+from daemon.store import named_locks, type_lookup
 from daemon.store.connection_turns import OWNER, ConnectionTurns
 from daemon.store.daemon_lock import DaemonLock
 from daemon.store.errors import COMMAND_ERRORS, UNAVAILABLE, cannot_open, connecting, translated
@@ -191,7 +191,7 @@ class Database:
     @asynccontextmanager
     async def locked(self, *names: str) -> AsyncIterator[Connection]:
         """
-        Lend a connection in a durable transaction that holds these advisory locks.
+        Lend a connection in a durable transaction that holds these named locks.
 
         Waiting for them keeps no connection. Raises as `connection` does; LockHeldError when one is
         not to be had in time.
@@ -199,7 +199,7 @@ class Database:
         async with self._lock_waits.turn(names) as give_up_at:
             while True:
                 async with self.transaction() as connection:
-                    held = await advisory_locks.try_take_all(connection, names)
+                    held = await named_locks.try_take_all(connection, names)
                     if held is None:
                         yield connection
                         return

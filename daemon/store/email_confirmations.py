@@ -11,13 +11,13 @@ from datetime import timedelta
 from daemon.core.model.confirmations import ConfirmedAddress, LeasedConfirmation
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.policy.confirmation_limits import ConfirmationState
-from daemon.store import advisory_locks
+from daemon.store import named_locks
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 
 def lock_name(tenant_id: TenantId) -> str:
-    """The advisory lock of a tenant's requests and confirmations."""
+    """The lock of a tenant's requests and confirmations."""
     return f"webhookd confirmations of {tenant_id}"
 
 
@@ -28,7 +28,7 @@ async def take_lock(db: Connection, tenant_id: TenantId) -> None:
     Without it, requests at the same time would each find the limits not reached, and a webhook
     stored during a confirmation would stay unconfirmed. Raises LockHeldError.
     """
-    await advisory_locks.take(db, lock_name(tenant_id))
+    await named_locks.take(db, lock_name(tenant_id))
 
 
 STATE = """

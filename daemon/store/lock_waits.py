@@ -1,9 +1,9 @@
 """
-Waits for advisory locks that hold no connection.
+Waits for named locks that hold no connection.
 
-Any role may keep a lock, and each request that waited for one within its transaction would keep a
-connection from all other requests. Here they wait in memory: those for one lock in the order in
-which they came, and one statement looks for all of them whether theirs are free.
+A daemon that hangs keeps its locks, and each request that waited for one within its transaction
+would keep a connection from all other requests. Here they wait in memory: those for one lock in the
+order in which they came, and one statement looks for all of them whether theirs are free.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from contextvars import Context
 from typing import NoReturn
 
 from daemon.core.errors import DatabaseUnavailableError, LockHeldError
-from daemon.store import advisory_locks
+from daemon.store import named_locks
 from daemon.store.session import Connection
 
 POLL_SECONDS = 0.05
@@ -40,7 +40,7 @@ class LockWaits:
 
         Raises LockHeldError after WAIT_SECONDS, or when too many wait for one already.
         """
-        give_up_at = asyncio.get_running_loop().time() + advisory_locks.WAIT_SECONDS
+        give_up_at = asyncio.get_running_loop().time() + named_locks.WAIT_SECONDS
         async with AsyncExitStack() as turns:
             for name in sorted(set(names)):  # sorted: two never wait for each other
                 await turns.enter_async_context(self._turn(name, give_up_at))
@@ -87,7 +87,7 @@ class LockWaits:
 
     async def _give_up(self, name: str) -> NoReturn:
         async with self._connection() as db:
-            raise await advisory_locks.held_error(db, name) from None
+            raise await named_locks.held_error(db, name) from None
 
     async def _poll(self) -> None:
         """Look at all locks that are waited for, as long as there are any."""
@@ -103,5 +103,5 @@ class LockWaits:
     async def _find_free(self, names: list[str]) -> list[str]:
         with suppress(DatabaseUnavailableError):  # those who wait find out by themselves
             async with self._connection() as db:
-                return await advisory_locks.find_free(db, names)
+                return await named_locks.find_free(db, names)
         return []

@@ -11,14 +11,12 @@ from datetime import datetime, timedelta
 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.mail_quota import MailCounts
+from daemon.store import named_locks
 from daemon.store.session import Connection
 
 ADMINISTRATORS = ""
 
-# Any number, the same for all daemons: "mail" in ASCII.
-LOCK = 0x6D61696C
-
-TAKE_LOCK = "SELECT pg_catalog.pg_try_advisory_xact_lock($1)"
+LOCK = "webhookd mail"
 
 
 async def take_lock(db: Connection) -> bool:
@@ -27,7 +25,7 @@ async def take_lock(db: Connection) -> bool:
 
     Two daemons that lease at once would each mail a part of one recipient's notices.
     """
-    return bool(await db.fetchval(TAKE_LOCK, LOCK))
+    return await named_locks.try_take(db, LOCK)
 
 
 @dataclass(frozen=True, slots=True)

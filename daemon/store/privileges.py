@@ -30,6 +30,7 @@ NEEDED = {
     "webhook_stats_totals": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "webhook_stats_batches": ("SELECT", "INSERT", "DELETE"),
     "webhook_stats_progress": ("SELECT", "UPDATE"),
+    "webhook_locks": ("SELECT", "UPDATE"),
     "webhook_pacing": ("SELECT", "INSERT", "UPDATE"),
     "webhookd_migrations": ("SELECT",),
 }

@@ -6,17 +6,14 @@ The large tables are pruned by pages: see `expired_deliveries` and `expired_even
 
 from datetime import timedelta
 
+from daemon.store import named_locks
 from daemon.store.errors import translated
 from daemon.store.expired_rows import delete_rows
 from daemon.store.session import Connection
 
-# Any number, the same for all daemons: "retain" in ASCII.
-LOCK = 0x72657461696E
+LOCK = "webhookd retention"
 
-TAKE_LOCK = """
-    SELECT pg_catalog.pg_try_advisory_xact_lock($1)
-      FROM (SELECT set_config('statement_timeout', $2, true)) AS bounded
-"""
+BOUND = "SELECT pg_catalog.set_config('statement_timeout', $1, true)"
 
 
 async def take_lock(db: Connection, *, statement_timeout: timedelta) -> bool:
@@ -28,7 +25,8 @@ async def take_lock(db: Connection, *, statement_timeout: timedelta) -> bool:
     """
     milliseconds = f"{statement_timeout / timedelta(milliseconds=1):.0f}"
     with translated():
-        return bool(await db.fetchval(TAKE_LOCK, LOCK, milliseconds))
+        await db.execute(BOUND, milliseconds)
+        return await named_locks.try_take(db, LOCK)
 
 
 DELETE_NOTICES = """

@@ -7,20 +7,20 @@ them would add the same attempt twice.
 """
 
 from daemon.core.model.ids import WebhookId
-from daemon.store import advisory_locks
+from daemon.store import named_locks
 from daemon.store.session import Connection
 
 
 def lock_name(webhook_id: WebhookId) -> str:
-    """The advisory lock of the webhook's chains."""
+    """The lock of the webhook's chains."""
     return f"webhookd chains {webhook_id}"
 
 
 async def lock(db: Connection, webhook_id: WebhookId) -> None:
     """Lock the webhook's chains until the transaction ends. Raises LockHeldError."""
-    await advisory_locks.take(db, lock_name(webhook_id))
+    await named_locks.take(db, lock_name(webhook_id))
 
 
 async def try_lock(db: Connection, webhook_id: WebhookId) -> bool:
     """Lock the webhook's chains until the transaction ends; return False if they are locked."""
-    return await advisory_locks.try_take(db, lock_name(webhook_id))
+    return await named_locks.try_take(db, lock_name(webhook_id))

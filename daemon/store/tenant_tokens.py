@@ -12,7 +12,7 @@ from daemon.core.model.access import Scope
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import TenantId, TokenId
 from daemon.core.model.tenant_tokens import StoredToken
-from daemon.store import advisory_locks
+from daemon.store import named_locks
 from daemon.store.expired_rows import delete_rows
 from daemon.store.session import Connection
 
@@ -20,7 +20,7 @@ MAX_VALID = 1000  # of one tenant
 
 
 def lock_name(tenant_id: TenantId) -> str:
-    """The advisory lock under which the tenant's tokens are counted."""
+    """The lock under which the tenant's tokens are counted."""
     return f"webhookd tokens of {tenant_id}"
 
 
@@ -48,7 +48,7 @@ async def insert(
     LockHeldError.
     """
     # Concurrent requests must not pass the limit together.
-    await advisory_locks.take(db, lock_name(tenant_id))
+    await named_locks.take(db, lock_name(tenant_id))
     inserted = await db.execute(
         INSERT_TOKEN, token_id, tenant_id, scope.value, created_by, expires_at, MAX_VALID
     )

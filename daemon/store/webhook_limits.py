@@ -6,7 +6,7 @@ from typing import Any
 
 from daemon.core.model.ids import TenantId
 from daemon.core.policy.urls import LONGEST_URL
-from daemon.store import advisory_locks
+from daemon.store import named_locks
 from daemon.store.session import Connection
 
 # As `core.policy.urls` reads a URL: in any case, with or without a final dot.
@@ -15,13 +15,13 @@ HOST = rf"""rtrim(lower(substring({URL} FROM '^\w+://(\[[^][]*\]|[^][/?#:]*)')),
 
 
 def lock_name(tenant_id: TenantId) -> str:
-    """The advisory lock that keeps others from counting the tenant's webhooks."""
+    """The lock that keeps others from counting the tenant's webhooks."""
     return f"webhookd webhooks of {tenant_id}"
 
 
 async def lock(db: Connection, tenant_id: TenantId) -> None:
     """Keep others from counting the tenant's webhooks until the end. Raises LockHeldError."""
-    await advisory_locks.take(db, lock_name(tenant_id))
+    await named_locks.take(db, lock_name(tenant_id))
 
 
 COUNT_OF_TENANT = """

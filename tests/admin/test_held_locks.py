@@ -9,12 +9,13 @@ import asyncpg
 import pytest
 
 from daemon.service import API_CONNECTIONS
-from daemon.store import advisory_locks, session
+from daemon.store import named_locks, session
 from tests.support.api_client import Answer, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.audit import records
 from tests.support.daemons import until
 from tests.support.deliveries import insert_delivery
+from tests.support.held_locks import hold, release
 
 NEW = {"name": "x", "endpointUrl": "http://127.0.0.1:9/"}
 LONG = 30.0
@@ -26,15 +27,6 @@ async def holder(database: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database)
     yield connection
     await connection.close()
-
-
-async def hold(holder: asyncpg.Connection, *names: str) -> None:
-    for name in names:
-        await holder.execute("SELECT pg_advisory_lock(hashtextextended($1::text, 0))", name)
-
-
-async def release(holder: asyncpg.Connection) -> None:
-    await holder.execute("SELECT pg_advisory_unlock_all()")
 
 
 class Waiting:
@@ -70,7 +62,7 @@ async def sending(
 async def test_requests_that_wait_for_held_locks_leave_connections_to_others(
     app: Application, database: str, holder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(advisory_locks, "WAIT_SECONDS", LONG)
+    monkeypatch.setattr(named_locks, "WAIT_SECONDS", LONG)
     other, *victims = [await app.tenant() for _ in range(11)]
     await hold(holder, *(f"webhookd webhooks of {each}" for each in victims))
     async with (
@@ -94,7 +86,7 @@ async def test_every_kind_of_request_waits_without_a_connection(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(advisory_locks, "WAIT_SECONDS", LONG)
+    monkeypatch.setattr(named_locks, "WAIT_SECONDS", LONG)
     tenant, other = await app.tenant(), await app.tenant()
     webhook = await app.webhook(tenant, "http://127.0.0.1:9/")
     delivery = await insert_delivery(app, webhook)

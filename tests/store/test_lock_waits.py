@@ -1,4 +1,4 @@
-"""Waits for advisory locks keep no connection, end, and leave nothing behind."""
+"""Waits for named locks keep no connection, end, and leave nothing behind."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,9 +9,10 @@ import asyncpg
 import pytest
 
 from daemon.core.errors import DatabaseUnavailableError, LockHeldError
-from daemon.store import advisory_locks, lock_waits
+from daemon.store import lock_waits, named_locks
 from daemon.store.database import Database
 from tests.support.daemons import until
+from tests.support.held_locks import hold, is_held, release
 
 
 @pytest.fixture
@@ -32,15 +33,6 @@ async def pool(database: str) -> AsyncIterator[Database]:
     assert not opened._lock_waits._waiting
     await until(lambda: opened._lock_waits._polling is None)
     await opened.close(within=timedelta(seconds=1))
-
-
-async def hold(holder: asyncpg.Connection, name: str) -> None:
-    await holder.execute("SELECT pg_advisory_lock(hashtextextended($1::text, 0))", name)
-
-
-async def is_held(holder: asyncpg.Connection, name: str) -> bool:
-    sql = "SELECT NOT pg_try_advisory_xact_lock(hashtextextended($1::text, 0))"
-    return bool(await holder.fetchval(sql, name))
 
 
 async def use(pool: Database, *names: str, used: list[str] | None = None) -> None:
@@ -88,7 +80,7 @@ async def test_one_connection_serves_others_while_several_wait(
     async with pool.locked("c") as db:
         served = await db.fetchval("SELECT 1")
     before = list(used)
-    await holder.execute("SELECT pg_advisory_unlock_all()")
+    await release(holder)
     await asyncio.gather(*tasks)
 
     assert (served, before) == (1, [])
@@ -101,7 +93,7 @@ async def test_those_who_wait_for_one_lock_get_it_in_the_order_in_which_they_cam
     await hold(holder, "a")
     used: list[str] = []
     tasks = [await waiting(pool, "a", *more, used=used) for more in ((), ("b",), ("c",))]
-    await holder.execute("SELECT pg_advisory_unlock_all()")
+    await release(holder)
     await asyncio.gather(*tasks)
 
     assert used == ["a", "a+b", "a+c"]
@@ -115,7 +107,7 @@ async def test_locks_that_are_named_in_different_orders_are_no_deadlock(pool: Da
 async def test_every_wait_ends_with_the_holder_s_name(
     pool: Database, holder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(advisory_locks, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(named_locks, "WAIT_SECONDS", 0.3)
     await hold(holder, "a")
 
     first, second = await asyncio.gather(use(pool, "a"), use(pool, "a"), return_exceptions=True)
@@ -133,7 +125,7 @@ async def test_waits_that_are_cancelled_keep_no_place(
     tasks = [await waiting(pool, "a") for _ in range(3)]
     for task in tasks[:2]:
         task.cancel()
-    await holder.execute("SELECT pg_advisory_unlock_all()")
+    await release(holder)
     results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [type(each) for each in results[:2]] == [asyncio.CancelledError] * 2
@@ -151,7 +143,7 @@ async def test_when_too_many_wait_more_of_them_are_refused_and_others_are_not(
         await use(pool, "a")
     await use(pool, "b")
 
-    await holder.execute("SELECT pg_advisory_unlock_all()")
+    await release(holder)
     await asyncio.gather(*tasks)
 
 
@@ -164,7 +156,7 @@ async def test_a_database_that_goes_away_ends_no_poll(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'webhookd'"
         "   AND datname = current_database()"
     )
-    await holder.execute("SELECT pg_advisory_unlock_all()")
+    await release(holder)
 
     with suppress(DatabaseUnavailableError):  # if it was just trying
         await task
