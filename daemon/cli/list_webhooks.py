@@ -25,34 +25,52 @@ StateOption = Annotated[
 ]
 
 
+SearchOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Only those with this part in the name or URL, or that mail this address.",
+        show_default=False,
+        metavar="TEXT",
+    ),
+]
+
+
 @app.command("list")
 def list_webhooks(
     *,
     tenant: TenantOption = None,
     state: StateOption = None,
+    search: SearchOption = None,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List the webhooks of one tenant, or of all, with their states."""
     if state not in {None, *STATES}:
         raise UsageError(f"--state: must be one of {', '.join(STATES)}")
-    asyncio.run(_list(load_config(config), tenant, state, as_json=json))
+    asyncio.run(_list(load_config(config), tenant, state, search, as_json=json))
 
 
 async def _list(
-    config: "Config", tenant: "UUID | None", state: str | None, *, as_json: bool
+    config: "Config",
+    tenant: "UUID | None",
+    state: str | None,
+    search: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     from daemon.cli.support.console import plain_output
     from daemon.cli.support.databases import verified_connection
     from daemon.cli.support.tables import table
     from daemon.core.model.ids import TenantId
+    from daemon.core.model.webhooks import WebhookState
     from daemon.store import webhook_overview
 
     plain_output()
     async with verified_connection(config) as db:
         tenant_id = None if tenant is None else TenantId(tenant)
-        listed = [each async for each in webhook_overview.each(db, tenant_id)]
-    found = [each for each in listed if state in {None, each.state.value}]
+        wanted = None if state is None else WebhookState(state)
+        listed = webhook_overview.each(db, tenant_id, state=wanted, search=search)
+        found = [each async for each in listed]
     if as_json:
         print(json_module.dumps([_members(each) for each in found]))
     elif found:

@@ -9,6 +9,7 @@ from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.webhooks import WebhookState, state_of
 from daemon.core.policy.urls import LONGEST_URL
 from daemon.store.session import Connection
+from daemon.store.tenant_overview import IN_TROUBLE
 
 NIL = UUID(int=0)
 PAGE_SIZE = 1000
@@ -35,15 +36,36 @@ LIST_PAGE = f"""
            last_success_at, last_failure_at
       FROM webhooks
      WHERE (tenant_id, id) > ($1, $2) AND ($3::uuid IS NULL OR tenant_id = $3)
+       AND ($5::text IS NULL
+            OR $5 = CASE WHEN NOT is_active THEN 'paused' WHEN is_failing THEN 'failing'
+                         ELSE 'active' END)
+       AND ($6::text IS NULL
+            OR pg_catalog.strpos(lower(name::text), lower($6)) > 0
+            OR pg_catalog.strpos(lower(left(endpoint_url, {LONGEST_URL})), lower($6)) > 0
+            OR lower(notification_email::text) = lower($6))
      ORDER BY tenant_id, id
      LIMIT $4
 """  # noqa: S608  made of constants only
+# The predicate of an index, for the few of the other states.
+LIST_TROUBLED_PAGE = LIST_PAGE.replace(" WHERE ", f" WHERE {IN_TROUBLE} AND ", 1)
 
 
-async def each(db: Connection, tenant_id: TenantId | None) -> AsyncIterator[ListedWebhook]:
-    """Yield the webhooks of a tenant, or by tenant all there are, read page by page."""
+async def each(
+    db: Connection,
+    tenant_id: TenantId | None,
+    *,
+    state: WebhookState | None = None,
+    search: str | None = None,
+) -> AsyncIterator[ListedWebhook]:
+    """
+    Yield the webhooks of a tenant, or by tenant all there are, read page by page.
+
+    `search` selects those whose name or URL has this part, or that mail this address, in any case.
+    """
     after = tenant_id or NIL, NIL
-    while page := await db.fetch(LIST_PAGE, *after, tenant_id, PAGE_SIZE):
+    is_active = state in {None, WebhookState.ACTIVE}
+    query = LIST_PAGE if is_active else LIST_TROUBLED_PAGE
+    while page := await db.fetch(query, *after, tenant_id, PAGE_SIZE, state, search):
         for row in page:
             yield ListedWebhook(
                 id=WebhookId(row["id"]),

@@ -1,12 +1,13 @@
 """Tenants: the list with trouble first, its pages and bounds, and the search across tenants."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
-from daemon.store import system_state, tenant_overview, tenants
+from daemon.store import object_search, system_state, tenant_overview, tenants
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.deliveries import insert_delivery
@@ -185,12 +186,12 @@ async def test_webhooks_events_and_deliveries_are_found_across_tenants(
     await app.db.execute("UPDATE webhooks SET is_active = false")
     event = await app.event(other)
     delivery = await insert_delivery(app, webhook, status="failed", next_retry_at=None)
+    texts = ["hooks", "a web", str(webhook), f"evt_{event.hex}", str(delivery), "zzz"]
 
     async with serving_api(database, tenant) as api:
-        found = {
-            text: (await api.get("/api/search", text=text)).json
-            for text in ("hooks", "a web", str(webhook), f"evt_{event.hex}", str(delivery), "zzz")
-        }
+        begun = {"webhookId": str(webhook), "from": "2020-01-01T00:00:00Z"}
+        replay = (await api.as_tenant(other).post("/api/replays", begun)).json["id"]
+        found = {text: (await api.get("/api/search", text=text)).json for text in [*texts, replay]}
         too_short = await api.get("/api/search", text="ho")
 
     assert all(each["complete"] for each in found.values())
@@ -205,9 +206,75 @@ async def test_webhooks_events_and_deliveries_are_found_across_tenants(
         str(webhook): as_webhook,
         f"evt_{event.hex}": [("event", str(event), str(other))],
         str(delivery): [("delivery", str(delivery), str(other))],
+        replay: [("replay", replay, str(other))],
         "zzz": [],
     }
     assert too_short.status == 422
+
+
+async def test_webhooks_are_found_by_host_by_url_and_by_the_address_that_they_mail(
+    app: Application, database: str
+) -> None:
+    tenant, other = await app.tenant(), await app.tenant()
+    urls = (
+        *("https://crm.Acme.example:8443/Hooks?key=1", "https://acme.example./x"),
+        *("https://notacme.example/", "https://[2606:2800::1]/"),
+    )
+    crm, acme, alike, literal = [str(await app.webhook(other, url)) for url in urls]
+    for host in ("h" * 3000, "\u20ac" * 3000):  # too long for an index of any host
+        await app.webhook(tenant, f"https://{host}.example/")
+    mail = "UPDATE webhooks SET notification_email = 'Ops@Acme.example' WHERE id::text = $1"
+    await app.db.execute(mail, literal)
+    wanted = {
+        "acme.example": {crm, acme, alike},
+        "CRM.acme.example": {crm},
+        "acme.example/x": set(),  # as it stands, there is a dot between
+        "https://crm.acme.example:8443/hooks": {crm},
+        "https://acme.example.": {acme},
+        "crm.acme.example:8443": {crm},
+        "https://cr": {crm},
+        "[2606:2800::1]": {literal},
+        "ops@acme.example": {literal},
+        "nobody@acme.example": set(),
+    }
+
+    async with serving_api(database, tenant) as api:
+        answers = {text: (await api.get("/api/search", text=text)).json for text in wanted}
+
+    found = {text: {each["id"] for each in answer["found"]} for text, answer in answers.items()}
+    assert found == wanted
+    assert all(answer["complete"] for answer in answers.values())
+
+
+async def test_a_host_and_an_address_are_found_past_all_other_webhooks(app: Application) -> None:
+    tenant = await app.tenant()
+    await app.db.execute(
+        "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key, notification_email)"
+        " SELECT $1, 'x', 'https://h' || n || '.example/', 'whsec_x', 'm' || n || '@a.example'"
+        " FROM generate_series(1, 3000) AS n",
+        tenant,
+    )
+    await app.db.execute("ANALYZE")
+
+    at_host = await most_rows_read(
+        *(app.db, object_search.AT_HOST, "elpmaxe.7h", "elpmaxe.7h.", "elpmaxe.7h/", "h7", 21)
+    )
+    by_email = await most_rows_read(app.db, object_search.BY_EMAIL, "M7@a.example", 21)
+
+    assert (at_host, by_email) == (1, 1)
+
+
+async def test_a_search_that_has_no_time_left_says_that_there_may_be_more(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await app.tenant()
+    await app.webhook(tenant, URL)
+    async with serving_api(database, tenant) as api:
+        monkeypatch.setattr(object_search, "SEARCH_TIME", timedelta(seconds=-1))
+
+        late = await api.get("/api/search", text="hook")
+
+    assert late.json == {"found": [], "complete": False}
 
 
 async def test_trouble_is_found_past_all_webhooks_that_have_none(app: Application) -> None:
@@ -237,10 +304,16 @@ async def test_only_operators_list_and_search_tenants(app: Application, database
     async with serving_api(database, tenant) as operator:
         token = await operator.post("/api/tenant-tokens", {"tenantId": str(tenant)})
         mine = operator.with_token(token.json["token"])
-        refused = [await mine.get("/api/tenants"), await mine.get("/api/search", text="xyz")]
+        refused = [
+            await mine.get(f"/api/{path}", **query)
+            for path, query in (
+                *(("tenants", {}), ("failing-webhooks", {})),
+                ("search", {"text": "xyz"}),
+            )
+        ]
         malformed = await operator.get("/api/tenants", after="1_2_3")
 
-    assert [each.status for each in refused] == [403, 403]
+    assert [each.status for each in refused] == [403, 403, 403]
     assert (malformed.status, malformed.pointers) == (422, ["after"])
 
 

@@ -66,7 +66,8 @@ async def test_webhooks_are_listed_by_tenant_and_by_state(
     other = await app.webhook(await app.tenant(), "https://b.example")
     await set_failing(app, failing, failures=7)
     await app.db.execute(
-        "UPDATE webhooks SET is_active = false, paused_reason = 'gone', name = E'a\\x1b[2Jb'"
+        "UPDATE webhooks SET is_active = false, paused_reason = 'gone', name = E'a\\x1b[2Jb',"
+        " notification_email = 'Ops@b.example'"
         " WHERE id = $1",
         paused,
     )
@@ -81,7 +82,12 @@ async def test_webhooks_are_listed_by_tenant_and_by_state(
         listed("--tenant", tenant, "--json"),
     )
     mistyped, none = await asyncio.gather(listed("--state", "broken"), listed("--tenant", uuid4()))
+    by_url, by_mail = await asyncio.gather(
+        listed("--search", "B.exam"), listed("--search", "OPS@b.example", "--state", "paused")
+    )
 
+    assert [line.split()[0] for line in by_url.out.splitlines()] == ["ID", str(other)]
+    assert [line.split()[0] for line in by_mail.out.splitlines()] == ["ID", str(paused)]
     rows = {line.split()[0]: line for line in everything.out.splitlines()}
     assert set(rows) == {"ID", *map(str, (active, failing, paused, other))}
     assert "paused (gone)" in rows[str(paused)]

@@ -61,6 +61,7 @@ async def test_the_commands_of_the_guide_answer_a_customer_s_questions(
             "WEBHOOK": str(picky),
             "EVENT": f"evt_{event.hex}",
             "DELIVERY": str(sent["id"]),
+            "HOST": "127.0.0.1",
         }
 
         async def text() -> str:
@@ -71,7 +72,8 @@ async def test_the_commands_of_the_guide_answer_a_customer_s_questions(
 
         everywhere = await text()
         by_command, over_http, outcomes = await answer(), await answer(), await answer()
-        listed, webhook, shown_event = await text(), await text(), await text()
+        listed, found = await text(), await text()
+        webhook, shown_event = await text(), await text()
         delivery = await answer()
         undelivered, preview = await answer(), await answer()
 
@@ -82,6 +84,7 @@ async def test_the_commands_of_the_guide_answer_a_customer_s_questions(
     assert by_command["mismatch"]["found"] == ["new"]
     assert [each["outcome"] for each in outcomes["outcomes"]] == ["filtered", "delivered"]
     assert {line.split()[0] for line in listed.splitlines()} == {"ID", str(picky), str(other)}
+    assert found == listed
     assert "state" in webhook
     assert str(sent["id"]) in shown_event
     assert UUID(delivery["eventId"]) == event

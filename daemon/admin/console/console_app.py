@@ -22,6 +22,7 @@ from daemon.admin.console.pages.deep_links import DeepLinks
 from daemon.admin.console.pages.delivery import DeliveryPages
 from daemon.admin.console.pages.event_types import EventTypePages
 from daemon.admin.console.pages.events import EventPages
+from daemon.admin.console.pages.failing import FailingPages
 from daemon.admin.console.pages.holds import HoldPages
 from daemon.admin.console.pages.receive import ReceivePages
 from daemon.admin.console.pages.replays import ReplayPages
@@ -49,7 +50,7 @@ PREFIX = "/console"
 PAGES = (
     *(WebhookPages(), WebhookForms(), WebhookDeliveryPages(), WebhookActions(), EventPages()),
     *(ReplayPages(), WebhookReplayPages(), RetryFailedPages()),
-    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages(), SystemPages()),
+    *(DeepLinks(), TenantPages(), SharingPages(), AuditPages(), SystemPages(), FailingPages()),
     *(DeliveryPages(), EventTypePages(), UndeliveredPages(), WebhookTests()),
     *(WebhookSecrets(), WebhookSettingsPages(), ReceivePages(), HoldPages()),
 )

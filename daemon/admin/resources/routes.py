@@ -14,6 +14,7 @@ from daemon.admin.resources.event_types import EventTypes
 from daemon.admin.resources.events import Events
 from daemon.admin.resources.explanations import Explanations
 from daemon.admin.resources.failed_deliveries import FailedDeliveries
+from daemon.admin.resources.failing_webhooks import FailingWebhooks
 from daemon.admin.resources.holds import Holds
 from daemon.admin.resources.notification_emails import NotificationEmails
 from daemon.admin.resources.portal_links import PortalLinks
@@ -82,6 +83,7 @@ def api_routes(
         Replays(database, replay_starter),
         FailedDeliveries(database, replay_starter),
         Tenants(database, limits),
+        FailingWebhooks(database),
         Holds(database),
         TenantTokens(database, access.tenant_tokens),
         PortalLinks(database, console_url),

@@ -67,10 +67,11 @@ class Tenants:
         "GET /api/search",
         operation_id="searchTenants",
         tag="Tenants",
-        summary="Find a webhook, an event or a delivery of any tenant",
+        summary="Find a webhook, an event, a delivery or a replay of any tenant",
         description=(
-            f"By its id, or webhooks by a part of the name or URL: {MOST_FOUND} at most. Only"
-            " operators can search; X-Tenant-ID is ignored."
+            "By its id; webhooks also by the address that they mail, by their host or a domain"
+            f" above it, and by a part of the name or URL: {MOST_FOUND} at most. Only operators can"
+            " search; X-Tenant-ID is ignored."
         ),
         query=schemas.SearchQuery,
         responses={200: ("What was found.", schemas.FoundObjects)},
@@ -84,8 +85,8 @@ class Tenants:
             if object_id is not None:
                 found, complete = await object_search.by_id(db, object_id), True
             else:
-                found, complete = await object_search.webhooks_with(
-                    db, query.text, limit=MOST_FOUND
+                found, complete = await object_search.by_text(
+                    db, query.text.strip(), limit=MOST_FOUND
                 )
         return ApiResponse(
             200,

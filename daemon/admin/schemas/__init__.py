@@ -46,6 +46,11 @@ from daemon.admin.schemas.explanations import (
     UndeliveredEvents,
     UndeliveredQuery,
 )
+from daemon.admin.schemas.failing_webhooks import (
+    FailingWebhook,
+    FailingWebhooks,
+    FailingWebhooksQuery,
+)
 from daemon.admin.schemas.holds import Hold, HoldRequest, Holds
 from daemon.admin.schemas.portal_links import (
     CreatedPortalLink,
@@ -148,6 +153,9 @@ __all__ = [
     "Explanation",
     "FailedTestEvent",
     "FailingHost",
+    "FailingWebhook",
+    "FailingWebhooks",
+    "FailingWebhooksQuery",
     "FieldError",
     "FilterPreview",
     "FilterPreviewRequest",

@@ -75,15 +75,15 @@ class TenantsQuery(RequestModel):
 
 
 class FoundObject(ResponseModel):
-    """A webhook, an event or a delivery."""
+    """A webhook, an event, a delivery or a replay."""
 
-    kind: Literal["webhook", "event", "delivery"]
+    kind: Literal["webhook", "event", "delivery", "replay"]
     id: UUID
     tenant_id: UUID
     webhook_id: UUID | None
     """Null of an event."""
     name: str | None
-    """The name of the webhook, or the type of the event."""
+    """The name of the webhook, or the type of the event; null of a replay."""
 
 
 class FoundObjects(ResponseModel):
@@ -98,4 +98,7 @@ class SearchQuery(RequestModel):
     """What to search for."""
 
     text: Annotated[Text, Field(min_length=3, max_length=255)]
-    """The id of a webhook, an event (also evt_…) or a delivery, or a part of a name or URL."""
+    """
+    The id of a webhook, an event (also evt_…), a delivery or a replay; the address that a webhook
+    mails; a URL, a host, or a part of a URL or name.
+    """
