@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from daemon.core.event_types import EVENT_TYPE_NAMES, EventType, sample_data
+from daemon.core.event_types import EVENT_TYPE_NAMES, EVENT_TYPES, EventType, sample_data
 from daemon.core.model.operational_events import OperationalType, WebhookScope
 
 _FIELDS = ("tenant_id", "webhook_id", "webhook_name", "consecutive_failures", "reason", "count")
@@ -77,6 +77,7 @@ OPERATIONAL_TYPES = (
     ),
 )
 
+ALL_TYPES = (*EVENT_TYPES, *OPERATIONAL_TYPES)
 _SAMPLES = {each.name: each.sample for each in OPERATIONAL_TYPES}
 OPERATIONAL_TYPE_NAMES = tuple(_SAMPLES)
 UNKNOWN: Mapping[str, Any] = {"sample": True}

@@ -110,7 +110,7 @@ def test_development_uses_what_deployments_run() -> None:
         assert development[name].hashes == pin.hashes
 
 
-@pytest.mark.parametrize("folder", ["frontend", "tests/receivers"])
+@pytest.mark.parametrize("folder", ["frontend", "tests/receivers", "tests/validators"])
 def test_packages_of_javascript_are_locked_with_hashes_too(folder: str) -> None:
     lock = json.loads((ROOT / folder / "package-lock.json").read_text())
     packages = {name: each for name, each in lock["packages"].items() if name}

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from daemon.admin.api import openapi_webhooks
 from daemon.admin.api.openapi_schemas import (
     References,
     component_schemas,
@@ -74,14 +75,19 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "PenguinMails Webhooks",
-            "version": _version(),
+            "version": api_version(),
             "description": "Manage webhooks, inspect deliveries, retry and replay them.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "security": [{"tenantToken": []}, {"operatorToken": []}],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES},
+        "webhooks": openapi_webhooks.webhooks(),
+        "components": {
+            "schemas": schemas,
+            "parameters": openapi_webhooks.header_parameters(),
+            "securitySchemes": SECURITY_SCHEMES,
+        },
     }
 
 
@@ -168,7 +174,8 @@ def _links(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def _version() -> str:
+def api_version() -> str:
+    """The version of the package, for both documents."""
     try:
         return version("penguinmails-webhooks")
     except PackageNotFoundError:

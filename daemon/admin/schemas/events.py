@@ -126,6 +126,8 @@ class EventType(ResponseModel):
     description: str
     fields: list[str]
     sample: Any
+    json_schema: dict[str, Any]
+    """The JSON Schema (2020-12) of the data. Receivers should accept members that it lacks."""
     operational: bool
     """Whether only webhooks of the scopes `account` and `operator` get such events."""
 

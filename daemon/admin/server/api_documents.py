@@ -1,5 +1,5 @@
 """
-The API's OpenAPI document and its reference page, as responses.
+The API's OpenAPI and AsyncAPI documents and its reference page, as responses.
 
 They are built when they are first asked for, in a thread: that takes a fifth of a second, for which
 neither the start nor the loop should wait.
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import orjson
 from aiohttp import web
 
-from daemon.admin.api import openapi, reference_page
+from daemon.admin.api import asyncapi, openapi, reference_page
 from daemon.admin.api.operation import Operation
 
 
 class ApiDocuments:
-    """Serves both at their paths; they are built once."""
+    """Serves them at their paths; they are built once."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self._operations = operations
@@ -25,10 +25,15 @@ class ApiDocuments:
     def add_routes(self, app: web.Application) -> None:
         """Serve them on `app`."""
         app.router.add_get("/openapi.json", self._openapi_document)
+        app.router.add_get("/asyncapi.json", self._asyncapi_document)
         app.router.add_get("/docs", self._reference)
 
     async def _openapi_document(self, _: web.Request) -> web.Response:
         body, _page = await self._built()
+        return web.Response(body=body, content_type="application/json")
+
+    async def _asyncapi_document(self, _: web.Request) -> web.Response:
+        body = orjson.dumps(asyncapi.document(openapi.api_version()))
         return web.Response(body=body, content_type="application/json")
 
     async def _reference(self, _: web.Request) -> web.Response:

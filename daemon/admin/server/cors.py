@@ -54,7 +54,7 @@ def allow_origins(app: web.Application, origins: Collection[str]) -> Middleware:
 
 
 def _is_api(request: web.Request) -> bool:
-    return request.path.startswith("/api/") or request.path == "/openapi.json"
+    return request.path.startswith("/api/") or request.path in ("/openapi.json", "/asyncapi.json")
 
 
 def _methods_of_path(request: web.Request) -> Collection[str]:

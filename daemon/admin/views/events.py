@@ -6,8 +6,8 @@ from typing import Any
 from daemon.admin import schemas
 from daemon.admin.views.deliveries import delivery_response
 from daemon.admin.views.json_text import json_fragment
-from daemon.core.event_types import EVENT_TYPES
-from daemon.core.operational_event_types import OPERATIONAL_TYPES, any_sample_data
+from daemon.core.event_schemas import data_schema
+from daemon.core.operational_event_types import ALL_TYPES, OPERATIONAL_TYPES, any_sample_data
 from daemon.core.wire.event_ids import public_event_id
 from daemon.store.attempts import Attempt
 from daemon.store.event_facets import Facets
@@ -42,9 +42,10 @@ def event_types_response() -> schemas.EventTypeList:
                 description=each.description,
                 fields=list(each.fields),
                 sample=any_sample_data(each.name),
+                json_schema=data_schema(each, operational=each in OPERATIONAL_TYPES),
                 operational=each in OPERATIONAL_TYPES,
             )
-            for each in (*EVENT_TYPES, *OPERATIONAL_TYPES)
+            for each in ALL_TYPES
         ]
     )
 
