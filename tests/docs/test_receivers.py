@@ -201,6 +201,18 @@ async def test_the_commands_that_sign_a_request_by_hand_satisfy_both_ways(tmp_pa
     assert printed == dict.fromkeys(SCHEME_NAMES, "200\n")
 
 
+async def test_the_table_of_the_guide_recognises_an_event_that_comes_again(
+    app: Application,
+) -> None:
+    [block] = re.findall(r"```sql\n(.*?)```", receivers.DOCUMENT.read_text(), re.DOTALL)
+    create, insert = block.strip().split("\n\n")
+    await app.db.execute(create)
+
+    found = [await app.db.fetchval(insert, each) for each in ("evt_1", "evt_2", "evt_1")]
+
+    assert found == ["evt_1", "evt_2", None]
+
+
 def run_in_shell(commands: str, url: str) -> str:
     variables = os.environ | {"WEBHOOK_SECRET": SECRET, "RECEIVER_URL": url}
     done = subprocess.run(
