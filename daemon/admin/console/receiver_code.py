@@ -4,10 +4,10 @@ The code that verifies deliveries, in each language, as the documentation has it
 The rule: it is written once, in files that tests run; a page only puts in what is the webhook's.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from urllib.parse import urlsplit
 
 FOLDER = "templates/receivers"
 LANGUAGES = (
@@ -27,6 +27,11 @@ SCHEMES = (
     ("standard", "Standard Webhooks"),
 )
 SAMPLE_PATH = "/webhooks/penguinmails"
+# With a path of which every character means itself in a text of each language.
+PLAIN_URL = re.compile(
+    r"https?://(?:\[[\da-f:.]+\])?[^\[\]/?#\s]*(?P<path>/[\w./~%:@+,;=!&()*-]*)?(?:\?.*)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,9 @@ class ReceiverCode:
 
 def receiver_code(url: str) -> list[ReceiverCode]:
     """The code for a webhook with this URL."""
-    path = urlsplit(url).path or "/"
-    # Only what a URL and a text of each language have in common, without quotation marks.
-    if not path.isascii() or any(each in path for each in "\"'\\`"):
-        path = SAMPLE_PATH
+    # The application may have stored any text.
+    parts = PLAIN_URL.fullmatch(url)
+    path = SAMPLE_PATH if parts is None else parts["path"] or "/"
     return [
         ReceiverCode(
             f"{language}-{scheme}", shown, way, source(language, scheme).replace(SAMPLE_PATH, path)
