@@ -294,4 +294,6 @@ async def _close(components: Components) -> None:
         await components.notifier.close()
     await components.pipeline.listener.close()
     await components.pipeline.client.close()
+    if components.pipeline.tracing is not None:
+        await components.pipeline.tracing.close()
     components.offload.close()

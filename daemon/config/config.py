@@ -18,6 +18,7 @@ from daemon.config.sections import (
     Retention,
     Section,
     Security,
+    Tracing,
 )
 
 # What a running daemon cannot take over: its connections to the database, and its listening socket.
@@ -41,6 +42,7 @@ class Config(Section):
     security: Security = Security()
     notifications: Notifications = Notifications()
     retention: Retention = Retention()
+    tracing: Tracing = Tracing()
     log: Log = Log()
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)

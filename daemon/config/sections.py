@@ -30,7 +30,13 @@ from daemon.config.setting_types import (
     Ports,
     Switch,
 )
-from daemon.config.url_validators import mail_server, page_origin, page_url, secret_url
+from daemon.config.url_validators import (
+    mail_server,
+    page_origin,
+    page_url,
+    secret_url,
+    traces_url,
+)
 from daemon.config.validators import (
     allowed_recipient,
     at_least_one_port,
@@ -285,6 +291,19 @@ class Retention(Section):
 
     audit: Annotated[Duration, within("1s", "36500d")] = timedelta(days=400)
     """Age at which audit records are deleted."""
+
+
+class Tracing(Section):
+    """Spans of attempts for OpenTelemetry; needs the extra `otel`."""
+
+    otlp_endpoint: Annotated[str, AfterValidator(traces_url)] | None = None
+    """Where spans are sent by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces."""
+
+    sample_percent: Annotated[Count, Field(ge=1, le=100)] = 100
+    """How many of a hundred attempts have a span that is sent."""
+
+    propagate: Switch = False
+    """Whether requests to receivers carry the header traceparent with the ids of their span."""
 
 
 class Log(Section):

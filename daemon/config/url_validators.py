@@ -4,6 +4,7 @@ Validators of settings that are URLs.
 A URL that may hold a password is never quoted in a message, not even in part.
 """
 
+import importlib.util
 import re
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from pydantic import AfterValidator, SecretStr
 ENCODING_HINT = (
     "in a user name or password write : / ? # [ ] @ % as %3A %2F %3F %23 %5B %5D %40 %25"
 )
+
+TRACE_EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])"
@@ -51,6 +54,25 @@ def page_url(url: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#@\\\"'<>]+(/[^\s?#\\\"'<>]*)?", url):
         raise ValueError("must be a URL like https://hooks.example.com, without user, ? and #")
     return url.rstrip("/")
+
+
+def traces_url(url: str) -> str:
+    """Return the URL of a collector. Raises ValueError, also where spans cannot be sent."""
+    if not _has_exporter():
+        raise ValueError("needs the extra otel: pip install 'penguinmails-webhooks[otel]'")
+    try:
+        return page_url(url)
+    except ValueError:
+        raise ValueError(
+            "must be a URL like http://127.0.0.1:4318/v1/traces, without user, ? and #"
+        ) from None
+
+
+def _has_exporter() -> bool:
+    try:
+        return importlib.util.find_spec(TRACE_EXPORTER) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def page_origin(text: str) -> str:

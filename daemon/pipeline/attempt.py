@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
+from typing import TypeAlias
 
 from daemon.core.errors import ThreadBusyError
 from daemon.core.model.attempts import (
@@ -29,6 +30,7 @@ from daemon.core.wire.body_size import too_large_message
 from daemon.core.wire.event_ids import public_event_id
 from daemon.egress.client import WebhookClient
 from daemon.egress.kept_requests import KeptRequest
+from daemon.pipeline.attempt_spans import AttemptSpan, AttemptSpans
 from daemon.runtime.offload import Offload
 from daemon.secrets.credentials import open_credentials
 from daemon.secrets.encryption import Vault
@@ -37,13 +39,16 @@ from daemon.secrets.redaction import redact
 # For the thread of large work: well within a claim's lease.
 MOST_WAIT_SECONDS = 10.0
 NO_SCHEDULES: Mapping[str, Sequence[timedelta]] = MappingProxyType({})
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+NO_HEADERS: Headers = ()
 
 
 class AttemptMaker:
     """
     Makes attempts. It stores nothing and counts nothing: the caller does, where it matters.
 
-    `schedule` is that of webhooks which name none of the `schedules`.
+    `schedule` is that of webhooks which name none of the `schedules`. With `spans` each attempt has
+    one.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class AttemptMaker:
         schedules: Mapping[str, Sequence[timedelta]] = NO_SCHEDULES,
         offload: Offload,
         max_body_bytes: int,
+        spans: AttemptSpans | None = None,
     ) -> None:
         self._client = client
         self._vault = vault
@@ -62,6 +68,7 @@ class AttemptMaker:
         self._schedules = schedules
         self._offload = offload
         self._max_body_bytes = max_body_bytes
+        self._spans = spans
 
     def host_of(self, url: str) -> str | None:
         """The address of this URL's host, as far as it was looked up lately; None if unknown."""
@@ -74,8 +81,22 @@ class AttemptMaker:
         `public_id` replaces the event's own id in the body and the headers; test events have one.
         Raises PostponedError when the attempt cannot be made for a reason that is ours.
         """
+        if self._spans is not None:
+            return await self._traced(claim, public_id, self._spans.begin(claim))
         outcome, signature = await self._send(claim, public_id)
         return self._judge(claim, outcome, signature)
+
+    async def _traced(
+        self, claim: Claim, public_id: str | None, span: AttemptSpan
+    ) -> AttemptResult:
+        try:
+            outcome, signature = await self._send(claim, public_id, headers=span.headers)
+            result = self._judge(claim, outcome, signature)
+        except Exception as error:
+            span.ended(error)
+            raise
+        span.ended(result)
+        return result
 
     def begin(
         self, claim: Claim, ended: Callable[[AttemptResult | Exception], None]
@@ -92,9 +113,13 @@ class AttemptMaker:
             claim.endpoint_url, credentials.client, claim.tenant_id
         ):
             return None
-        request, signature = signed_request(claim, credentials)
+        span = None if self._spans is None else self._spans.begin(claim)
+        headers = NO_HEADERS if span is None else span.headers
+        request, signature = signed_request(claim, credentials, headers=headers)
         if len(request.body) > self._max_body_bytes:
             return None
+        if span is not None:
+            ended = _with_span(span, ended)
 
         return self._client.begin(
             request, partial(self._sent, claim, credentials, signature, ended)
@@ -130,13 +155,15 @@ class AttemptMaker:
         )
         return AttemptResult(claim, outcome, verdict, signature)
 
-    async def _send(self, claim: Claim, public_id: str | None) -> tuple[Outcome, str | None]:
+    async def _send(
+        self, claim: Claim, public_id: str | None, *, headers: Headers = NO_HEADERS
+    ) -> tuple[Outcome, str | None]:
         if not claim.fetched:
             return self._too_large(claim.payload_bytes or 0), None
         credentials = open_credentials(claim.secrets, self._vault)
         if isinstance(credentials, Failure):
             return Outcome(credentials, took_ms=0), None
-        sign = partial(signed_request, claim, credentials, public_id=public_id)
+        sign = partial(signed_request, claim, credentials, public_id=public_id, headers=headers)
         if is_made_quickly(claim.data):
             request, signature = sign()
         else:
@@ -166,18 +193,20 @@ def signed_request(
     *,
     timestamp: int | None = None,
     public_id: str | None = None,
+    headers: Headers = NO_HEADERS,
 ) -> tuple[Request, str]:
     """
     Return the request of an attempt and the signature of its body.
 
-    `timestamp` is in Unix seconds, the present time by default; `public_id` as in `attempt`.
+    `timestamp` is in Unix seconds, the present time by default; `public_id` as in `attempt`. More
+    `headers` are sent unless the webhook has its own of that name.
     """
     public_id = public_id or public_event_id(claim.event_id)
     body = event_body(
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
         public_id=public_id,
     )
-    headers = signing.request_headers(
+    signed = signing.request_headers(
         body=body,
         message_id=public_id,
         event_type=claim.event_type,
@@ -186,10 +215,23 @@ def signed_request(
         secret=credentials.secret,
         previous_secret=credentials.previous_secret,
     )
-    signature = dict(headers)["X-PenguinMails-Signature"]
+    signature = dict(signed)["X-PenguinMails-Signature"]
+    if headers:
+        own = {name.lower() for name, _ in credentials.headers}
+        signed += tuple(each for each in headers if each[0] not in own)
     request = Request(
-        *(claim.endpoint_url, headers, body, credentials.headers, credentials.client),
+        *(claim.endpoint_url, signed, body, credentials.headers, credentials.client),
         tenant_id=claim.tenant_id,
         timeout_seconds=claim.options.timeout_seconds,
     )
     return request, signature
+
+
+def _with_span(
+    span: AttemptSpan, ended: Callable[[AttemptResult | Exception], None]
+) -> Callable[[AttemptResult | Exception], None]:
+    def end_both(result: AttemptResult | Exception) -> None:
+        span.ended(result)
+        ended(result)
+
+    return end_both

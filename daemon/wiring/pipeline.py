@@ -16,6 +16,7 @@ from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
 from daemon.pipeline.attempt import AttemptMaker
+from daemon.pipeline.attempt_spans import AttemptSpans
 from daemon.pipeline.delivery_inserter import DeliveryInserter
 from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout
@@ -29,6 +30,7 @@ from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.stalls import StallWatch
+from daemon.runtime.tracing import Tracing
 from daemon.secrets.encryption import Vault
 from daemon.store import inbox_leases
 from daemon.store.database import Database
@@ -50,6 +52,7 @@ class Pipeline:
     dispatcher: Dispatcher
     first_attempts: FirstAttempts
     results: ResultWriter
+    tracing: Tracing | None
 
 
 def build_pipeline(
@@ -62,9 +65,8 @@ def build_pipeline(
     waker: LaneWaker,
     metrics: Metrics,
 ) -> Pipeline:
-    client = _client(config, metrics)
-    client.follow_by(metrics.egress)
-    attempts = _attempts(config, client, vault, offload)
+    client, tracing = _client(config, metrics), _tracing(config, metrics)
+    attempts = _attempts(config, client, vault, offload, tracing)
     leasing, events = _leasing(config), OpenEvents()
     first_results = FirstResults(events, leasing=leasing)
     results = ResultWriter(
@@ -101,6 +103,7 @@ def build_pipeline(
         dispatcher=dispatcher,
         first_attempts=first_attempts,
         results=results,
+        tracing=tracing,
     )
 
 
@@ -121,8 +124,14 @@ def _daemon_key(config: Config) -> int:
 
 
 def _attempts(
-    config: Config, client: WebhookClient, vault: Vault, offload: Offload
+    config: Config,
+    client: WebhookClient,
+    vault: Vault,
+    offload: Offload,
+    tracing: Tracing | None,
 ) -> AttemptMaker:
+    propagate = config.tracing.propagate
+    spans = None if tracing is None else AttemptSpans(tracing.tracer, propagate=propagate)
     return AttemptMaker(
         client,
         vault,
@@ -130,16 +139,26 @@ def _attempts(
         schedules=config.delivery.retry_schedules,
         offload=offload,
         max_body_bytes=config.delivery.max_body_bytes,
+        spans=spans,
     )
 
 
+def _tracing(config: Config, metrics: Metrics) -> Tracing | None:
+    endpoint = config.tracing.otlp_endpoint
+    if endpoint is None:
+        return None
+    return Tracing(endpoint, sample_percent=config.tracing.sample_percent, metrics=metrics)
+
+
 def _client(config: Config, metrics: Metrics) -> WebhookClient:
-    return WebhookClient(
+    client = WebhookClient(
         egress_policy(config),
         timeout=config.delivery.timeout,
         proxy=egress_proxy(config),
         stalls=StallWatch(on_stall=metrics.pipeline.observe_stall),
     )
+    client.follow_by(metrics.egress)
+    return client
 
 
 def lag_of(pipeline: Pipeline) -> Lag:

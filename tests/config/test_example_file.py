@@ -17,7 +17,8 @@ def test_the_example_file_loads_to_exactly_the_defaults() -> None:
 def test_the_example_file_lists_every_key_and_no_other() -> None:
     text = package_file("config.example.toml").read_text()
     without_default = re.compile(
-        r"^# (?=(?:url|direct_url|name|proxy|master_keys|smtp_url|from|console_url|public_url) = )",
+        r"^# (?=(?:url|direct_url|name|proxy|master_keys|smtp_url|from|console_url|public_url"
+        r"|otlp_endpoint) = )",
         re.MULTILINE,
     )
 

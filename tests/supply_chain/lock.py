@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
     """Write both files; the arguments are passed to `uv pip compile`. Exits if uv fails."""
     compile_lock(RUNTIME, arguments)
     # Deployments come first: a tool for development must not hold back what they run.
-    extras = ["--extra=embedded", "--extra=dev", "--constraint", RUNTIME.name]
+    extras = ["--extra=embedded", "--extra=otel", "--extra=dev", "--constraint", RUNTIME.name]
     compile_lock(DEVELOPMENT, [*extras, *arguments])
     for python in (OLDEST_PYTHON, *NEWER_PYTHONS):
         for platform in PLATFORMS:

@@ -24,7 +24,10 @@ PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 REQUIRED = {
     RUNTIME: PROJECT["dependencies"],
-    DEVELOPMENT: [*PROJECT["dependencies"], *EXTRAS["embedded"], *EXTRAS["dev"]],
+    DEVELOPMENT: [
+        *(*PROJECT["dependencies"], *EXTRAS["embedded"]),
+        *(*EXTRAS["otel"], *EXTRAS["dev"]),
+    ],
 }
 BOTH = pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT], ids=lambda lock: lock.name)
 

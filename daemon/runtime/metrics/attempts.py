@@ -47,6 +47,12 @@ class AttemptMetrics:
             label="because",
             values=DUPLICATES,
         )
+        self.spans = registry.counters(
+            "spans",
+            "Spans of attempts that the collector took, or that were lost.",
+            label="result",
+            values=("exported", "lost"),
+        )
         self._seconds = registry.histogram(
             "attempt_seconds",
             "Duration of attempts, from name lookup to the last byte read.",
