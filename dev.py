@@ -69,7 +69,7 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   faults   the long forms of the fault tests: `python3 dev.py faults --help`;
             attacks by one tenant beside others: `python3 dev.py faults attacks --help`
   figures  the sizes of files and functions, and functions without docstrings
-  generate write the generated documentation again: docs/configuration.md
+  generate write the generated files again: docs/configuration.md, man page, completions
   lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
   audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked
   sbom     write the software bill of materials of deployments (CycloneDX)

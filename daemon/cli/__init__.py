@@ -17,7 +17,7 @@ app = typer.Typer(
     name="webhookd",
     help="Delivers PenguinMails events from PostgreSQL to customers' webhooks.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

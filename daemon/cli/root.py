@@ -35,7 +35,7 @@ class Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Print the help and exit with 2 if no command is named. Raises typer.Exit."""
-        if not args:
+        if not args and not ctx.resilient_parsing:  # a shell's completion parses like that
             print(ctx.get_help())
             raise typer.Exit(2)
         return super().parse_args(ctx, args)

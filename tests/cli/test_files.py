@@ -19,7 +19,7 @@ def files(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 
 def test_every_file_in_the_folders_of_the_package_has_a_use() -> None:
-    folders = ("systemd", "sql", "migrations", "docs")
+    folders = ("systemd", "sql", "migrations", "completions", "man", "docs")
 
     unused = [
         name

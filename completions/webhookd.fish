@@ -1,0 +1,1 @@
+complete --command webhookd --no-files --arguments "(env _WEBHOOKD_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) webhookd)" --condition "env _WEBHOOKD_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) webhookd"
