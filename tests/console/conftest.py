@@ -5,6 +5,7 @@ A page that does something wrong fails the test: see tests/support/browser.py. T
 event loop, and so one connection to the browser.
 """
 
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from tests.support.console import Console, serving_console
 from tests.support.receiver import Receiver, receiving
 
 HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    # pytest-asyncio reads the mark here too: without it, the loop would end after each test, and
+    # the driver of the browser with it.
+    if inspect.iscoroutinefunction(metafunc.function):
+        metafunc.definition.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
