@@ -2,7 +2,8 @@
 A share of the event loop's time for work that the rest of the loop must not wait for.
 
 Each step of such work begins in turn by owner, once the steps before it are paid for by as much
-time for everything else: however much of it runs at once, it takes half of the loop's time.
+time for everything else: however much of it runs at once, it takes half of the loop's time, or
+another share.
 """
 
 import asyncio
@@ -21,7 +22,10 @@ MOST_OWED_SECONDS = 0.1
 class LoopShare:
     """Lets the steps of all its work begin; `clock` returns seconds."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, share: float = SHARE, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._share = share
         self._clock = clock
         self._balance = AT_ONCE_SECONDS
         self._balance_at = clock()
@@ -58,10 +62,10 @@ class LoopShare:
     def _wait(self) -> float:
         """The seconds until the steps so far are paid for."""
         self._earn()
-        return max(0.0, -self._balance / SHARE)
+        return max(0.0, -self._balance / self._share)
 
     def _earn(self) -> None:
         now = self._clock()
-        earned = (now - self._balance_at) * SHARE
+        earned = (now - self._balance_at) * self._share
         self._balance = min(self._balance + earned, AT_ONCE_SECONDS)
         self._balance_at = now

@@ -13,6 +13,8 @@ from daemon.runtime.metrics import Metrics
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_HEADER_BYTES = 16 * 1024  # of the request line, and of each header
+# Of a body, before a handler reads it; the limit on chunks, which cost most, follows from it.
+READ_AHEAD_BYTES = 4096
 
 # No browser may show a response in another site's frame or guess its type.
 RESPONSE_HEADERS = {
@@ -36,6 +38,7 @@ def make_app(*, readiness: Reporting, metrics: Metrics) -> web.Application:
             "max_line_size": MAX_HEADER_BYTES,
             "max_field_size": MAX_HEADER_BYTES,
             "auto_decompress": False,
+            "read_bufsize": READ_AHEAD_BYTES,
         },
     )
     app.on_response_prepare.append(_add_headers)

@@ -7,6 +7,7 @@ would otherwise use up the sockets that deliveries need.
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from struct import Struct
@@ -19,6 +20,14 @@ from daemon.admin.api.client_address import TrustedProxies, network_of
 from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.server.connection_places import ConnectionPlaces, Place
 from daemon.admin.server.health_routes import PUBLIC_PATHS
+from daemon.admin.server.paced_input import (
+    PIECE_BYTES,
+    REQUEST_SECONDS,
+    Body,
+    PacedInput,
+    PacedTransport,
+)
+from daemon.runtime.loop_share import LoopShare
 
 HEAD_SECONDS = 10.0  # for the head of the first request
 IDLE_SECONDS = 30.0  # between two requests, including the head of the second one
@@ -27,6 +36,12 @@ STALLED_WRITE_SECONDS = 30.0
 STALLED_WRITE_BYTES = 48 * 1024
 # A connection that was accepted just before the end has so long to send its request.
 LAST_HEADS_SECONDS = 0.5
+
+HEAD_REFUSAL = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/problem+json\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\nServer: webhookd\r\n"
+    b"X-Content-Type-Options: nosniff\r\n\r\n"
+)
 
 # tcpi_bytes_acked in the tcp_info of linux/tcp.h
 TCP_INFO_BYTES = 192
@@ -37,7 +52,7 @@ BYTES_ACKED_OFFSET = 120
 class LimitedSite(web.BaseSite):
     """A listening socket whose connections are limited."""
 
-    __slots__ = ("_new", "_places", "_proxies", "_socket")
+    __slots__ = ("_new", "_places", "_proxies", "_share", "_socket")
 
     def __init__(
         self,
@@ -45,9 +60,11 @@ class LimitedSite(web.BaseSite):
         listening: socket.socket,
         places: ConnectionPlaces,
         *,
+        share: LoopShare,
         proxies: TrustedProxies,
     ) -> None:
         super().__init__(runner)
+        self._share = share
         self._socket = listening
         self._places = places
         self._proxies = proxies
@@ -65,7 +82,9 @@ class LimitedSite(web.BaseSite):
         server = self._runner.server
         assert server is not None
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: LimitedConnection(server, self._places, self._proxies, new=self._new),
+            lambda: LimitedConnection(
+                server, self._places, self._proxies, share=self._share, new=self._new
+            ),
             sock=self._socket,
             backlog=self._backlog,
         )
@@ -80,8 +99,8 @@ class LimitedSite(web.BaseSite):
                     await asyncio.sleep(0.01)
 
 
-class LimitedConnection(asyncio.Protocol):
-    """One connection: forwards everything to aiohttp's protocol, and ends it when it idles."""
+class LimitedConnection(asyncio.BufferedProtocol):
+    """One connection: hands everything to aiohttp's protocol in turn, and ends it when it idles."""
 
     def __init__(
         self,
@@ -89,6 +108,7 @@ class LimitedConnection(asyncio.Protocol):
         places: ConnectionPlaces,
         proxies: TrustedProxies,
         *,
+        share: LoopShare,
         new: "set[LimitedConnection]",
     ) -> None:
         self._make_http_protocol = make_http_protocol
@@ -96,8 +116,11 @@ class LimitedConnection(asyncio.Protocol):
         self._http: asyncio.Protocol | None = None
         self._places = places
         self._proxies = proxies
+        self._share = share
+        self._buffer = bytearray(PIECE_BYTES)
         self._transport: asyncio.Transport
         self._place: Place
+        self._input: PacedInput
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -112,10 +135,17 @@ class LimitedConnection(asyncio.Protocol):
         # So that `pause_writing` says whether the client has left anything unread.
         transport.set_write_buffer_limits(high=0)
         self._http = self._make_http_protocol()
-        self._http.connection_made(transport)
+        self._input = PacedInput(
+            transport,
+            receive=self._http.data_received,
+            refuse_head=self._refuse_head,
+            share=self._share,
+            owner=self._place.peer,
+        )
+        self._http.connection_made(PacedTransport.of(transport, self._input))
         self._call_after(HEAD_SECONDS, self._abort)
 
-    def begin_request(self, *, is_probe: bool) -> bool:
+    def begin_request(self, body: Body, *, is_probe: bool) -> bool:
         """
         The head of a request is complete; return False if there is no place for the request.
 
@@ -123,17 +153,33 @@ class LimitedConnection(asyncio.Protocol):
         """
         self._cancel_deadline()
         self._new.discard(self)
+        self._input.begin(body)
         return self._places.begin(self._place, is_probe=is_probe)
+
+    async def turn(self) -> None:
+        """Wait until a request may be handled, as far as the share of the loop's time allows."""
+        if (turn := self._share.turn(self._place.peer)) is not None:
+            await turn
+        self.spend(REQUEST_SECONDS)
+
+    def spend(self, seconds: float) -> None:
+        """Note how long a request was handled for which nothing else counts it."""
+        self._share.spend(seconds)
 
     def end_request(self) -> None:
         """The response has been sent."""
         self._places.end(self._place)
+        self._input.end()
 
-    def data_received(self, data: bytes) -> None:
-        """Forward to aiohttp."""
+    def get_buffer(self, _: int) -> bytearray:
+        """Where the next piece goes."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Hand the piece to aiohttp in its turn."""
         if self._http is not None:
             self._places.receive(self._place)
-            self._http.data_received(data)
+            self._input.take(bytes(self._buffer[:nbytes]))
 
     def eof_received(self) -> bool | None:
         """Forward to aiohttp."""
@@ -157,7 +203,15 @@ class LimitedConnection(asyncio.Protocol):
         self._new.discard(self)
         self._places.close(self._place)
         if self._http is not None:
+            self._input.drop()
             self._http.connection_lost(exc)
+
+    def _refuse_head(self) -> None:
+        """Answer for aiohttp, which has not seen the whole head, and close the connection."""
+        body = Problem(431, "the head of the request is larger than 32 KiB").response().body
+        assert isinstance(body, bytes)
+        self._transport.write(HEAD_REFUSAL % len(body) + body)
+        self._input.close()
 
     def _abort(self) -> None:
         self._cancel_deadline()
@@ -207,12 +261,15 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
     if not isinstance(connection, LimitedConnection):
         return await handler(request)
     is_probe = request.path in PUBLIC_PATHS
-    if not connection.begin_request(is_probe=is_probe):
+    if not connection.begin_request(request.content, is_probe=is_probe):
         problem = Problem(503, "too many connections are open: try again soon", headers=RETRY_SOON)
         refusal = problem.response()
         refusal.force_close()
         return refusal
+    await connection.turn()
+    began = time.perf_counter()
     answer = await handler(request)
     if is_probe:
+        connection.spend(time.perf_counter() - began)
         connection.end_request()  # a client that does not read it must not keep a probe's place
     return answer

@@ -10,7 +10,9 @@ from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server import connection_limits
 from daemon.admin.server.connection_limits import LimitedSite
 from daemon.admin.server.connection_places import ConnectionPlaces
+from daemon.admin.server.paced_input import INPUT_SHARE
 from daemon.admin.server.protocol import AdminRunner
+from daemon.runtime.loop_share import LoopShare
 
 # aiohttp's log messages quote malformed requests, tokens included, so they are all dropped.
 # `middlewares` logs the failures of handlers.
@@ -37,10 +39,10 @@ async def serve(
         handler_cancellation=True,  # a client that disconnects cancels its request
     )
     await runner.setup()
-    places = ConnectionPlaces()
+    places, share = ConnectionPlaces(), LoopShare(INPUT_SHARE)
     try:
         for each in sockets:
-            await LimitedSite(runner, each, places, proxies=proxies).start()
+            await LimitedSite(runner, each, places, share=share, proxies=proxies).start()
     except BaseException:
         await runner.cleanup()
         raise
