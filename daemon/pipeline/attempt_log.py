@@ -7,6 +7,8 @@ import structlog
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import DeliveryId
 from daemon.core.model.notices import Notice
+from daemon.core.wire.url_hosts import host_of
+from daemon.pipeline.failure_lines import FailureLines
 
 
 class AttemptLog:
@@ -14,14 +16,20 @@ class AttemptLog:
 
     def __init__(self) -> None:
         self._log = structlog.get_logger().bind()
+        self._failures = FailureLines(self._unlogged)
 
     def attempted(self, result: AttemptResult) -> None:
-        """Log an attempt whose result is stored."""
+        """Log an attempt whose result is stored, unless many of its webhook have failed lately."""
         claim, verdict = result.claim, result.verdict
+        if not verdict.delivered and not self._failures.admits(claim):
+            return
         line: dict[str, object] = {
             "event_id": str(claim.event_id),
             "delivery_id": str(claim.delivery_id),
             "webhook_id": str(claim.webhook_id),
+            "tenant_id": str(claim.tenant_id),
+            "event_type": claim.event_type,
+            "host": host_of(claim.endpoint_url),
             "attempt": claim.attempt,
             "status": verdict.status,
             "took_ms": result.outcome.took_ms,
@@ -31,6 +39,19 @@ class AttemptLog:
         if verdict.retry_in is not None:
             line["retry_in_s"] = round(verdict.retry_in.total_seconds(), 3)
         self._log.info("delivery.attempted", **line)
+
+    def close(self) -> None:
+        """Log what was not logged until now."""
+        self._failures.end()
+
+    def _unlogged(self, claim: Claim, count: int) -> None:
+        self._log.warning(
+            "delivery.failures_unlogged",
+            webhook_id=str(claim.webhook_id),
+            tenant_id=str(claim.tenant_id),
+            host=host_of(claim.endpoint_url),
+            count=count,
+        )
 
     def leases_lost(self, claims: Sequence[Claim]) -> None:
         """

@@ -46,6 +46,10 @@ class ResultReport:
         self._metrics = metrics
         self._log = AttemptLog()
 
+    def close(self) -> None:
+        """Log what was not logged until now."""
+        self._log.close()
+
     def stored(self, stored: Stored) -> None:
         """Report the results of one transaction."""
         self._metrics.attempts.observe(stored.free)

@@ -109,6 +109,10 @@ class ResultWriter:
         metrics.pipeline.held_results.set_function(lambda: len(self._held))
         metrics.pipeline.results_waiting.set_function(lambda: self.backlog)
 
+    def close(self) -> None:
+        """Report what was stored and not logged until now."""
+        self._report.close()
+
     @property
     def backlog(self) -> int:
         """How many results wait to be stored, held ones excepted."""

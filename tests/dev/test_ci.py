@@ -28,6 +28,7 @@ TOOLS = (
     "javac",
     "mcs",
     "promtool",
+    "lnav",
 )
 
 
