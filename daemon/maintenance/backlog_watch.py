@@ -17,7 +17,9 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 REST_SECONDS = 15.0  # as often as Prometheus usually asks
-# Counting a large backlog takes a while; it may take one part in so many of the time.
+# What changes slowly is looked at every so many rounds: an idle daemon asks few statements.
+ROUNDS_OF_SLOW = 4
+# Counting a large backlog takes a while: one part in so many of the time, at most.
 REST_FACTOR = 50
 LONGEST_REST_SECONDS = 60.0
 # Readiness expects every loop to return within seconds.
@@ -34,6 +36,7 @@ class BacklogWatch:
         self._database = database
         self._metrics = metrics.backlog
         self._next_round_at = 0.0
+        self._rounds = 0
         self._failed = False
 
     async def run_once(self) -> float:
@@ -50,7 +53,7 @@ class BacklogWatch:
     async def _round(self) -> None:
         """Count everything; figures that cannot be had stay as they were, and it is said once."""
         try:
-            async with self._database.transaction(durable=False) as db:
+            async with self._database.connection() as db:
                 await self._observe(db)
         except STATEMENT_FAILURES as error:
             if not self._failed:
@@ -58,9 +61,10 @@ class BacklogWatch:
             self._failed = True
         else:
             self._failed = False
+            self._rounds += 1
 
     async def _observe(self, db: Connection) -> None:
-        await backlog.limit_time(db)
         self._metrics.observe(await backlog.backlog(db))
-        self._metrics.observe_mails(await system_state.mail_queue(db))
-        self._metrics.observe_partitions(await history_partitions.range_of(db))
+        if self._rounds % ROUNDS_OF_SLOW == 0:
+            self._metrics.observe_mails(await system_state.mail_queue(db))
+            self._metrics.observe_partitions(await history_partitions.range_of(db))

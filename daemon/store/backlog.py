@@ -12,14 +12,6 @@ MOST_EVENTS = 10_000
 MOST_PENDING = 100_000
 MOST_WEBHOOKS = 20_000
 
-LIMIT_TIME = "SET LOCAL statement_timeout = '2s'"
-
-
-async def limit_time(db: Connection) -> None:
-    """Bound each statement of this transaction: figures may be missing, and nothing else."""
-    await db.execute(LIMIT_TIME)
-
-
 FIND_BACKLOG = f"""
     SELECT (SELECT pg_catalog.count(*)
               FROM (SELECT FROM webhook_event_inbox LIMIT {MOST_EVENTS}) AS few) AS inbox_events,

@@ -7,9 +7,10 @@ from daemon.core.errors import STATEMENT_FAILURES
 from daemon.pipeline import fanout, interrupted_events
 from daemon.store import deliveries, subscriptions
 from tests.support.application import Application
-from tests.support.daemons import serving, until
+from tests.support.daemons import metrics_of, serving, until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
+from tests.support.samples import samples
 
 NESTED = "[" * 16_000 + "]" * 16_000
 
@@ -103,9 +104,10 @@ async def test_an_event_for_hundreds_of_webhooks_reaches_those_that_it_had_not(
         "   FROM (SELECT id FROM webhooks ORDER BY id LIMIT 150) AS w, generate_series(1, 10)",
         event,
     )
-    async with serving(database):
+    async with serving(database) as service:
         await until(lambda: inbox_is_empty(app))
         await until(lambda: app.db.fetchval("SELECT count(*) = 1650 FROM webhook_deliveries"))
+        metrics = samples(await metrics_of(service))
 
     by_webhook = await app.db.fetch(
         "SELECT count(*) AS rows, count(*) FILTER (WHERE payload IS NOT NULL) AS ours"
@@ -114,6 +116,7 @@ async def test_an_event_for_hundreds_of_webhooks_reaches_those_that_it_had_not(
     assert (
         sorted((row["rows"], row["ours"]) for row in by_webhook) == [(1, 1)] * 150 + [(10, 0)] * 150
     )
+    assert metrics["webhookd_duplicates_avoided_total because=made_before"] == 150
 
 
 @pytest.mark.full

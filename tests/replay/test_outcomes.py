@@ -20,7 +20,7 @@ from daemon.store import (
 )
 from daemon.store.session import prepare
 from tests.support.application import Application
-from tests.support.daemons import serving, until
+from tests.support.daemons import metrics_of, serving, until
 from tests.support.deliveries import insert_delivery, nothing_pending, settled
 from tests.support.failing import set_failing
 from tests.support.receiver import Receiver, Reply
@@ -35,6 +35,7 @@ from tests.support.replays import (
     store_events,
     until_ended,
 )
+from tests.support.samples import samples
 
 SIX_QUICK_ATTEMPTS = {"retry_schedule": ["10ms"] * 5, "failing_backoff": "0s"}
 ONE_LATE_RETRY = {"retry_schedule": ["1h"], "failing_backoff": "0s"}
@@ -77,18 +78,20 @@ async def test_a_replay_beside_a_scheduled_retry_sends_once(
     receiver.answer = lambda _: Reply(500)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url)
-    async with serving(database, delivery=ONE_LATE_RETRY):
+    async with serving(database, delivery=ONE_LATE_RETRY) as service:
         await app.event(tenant)
         await until(lambda: settled(app, webhook, "pending_retry", 1))
         receiver.answer = lambda _: Reply(200)
         replay = await until_ended(app, (await start(app, request_for(webhook))).id)
         await until(lambda: settled(app, webhook, "success", 1))
         replay = await get_replay(app, replay.id)
+        metrics = samples(await metrics_of(service))
 
     rows = await app.deliveries(webhook)
     assert len(receiver.received) == 2
     assert [(row["attempt_number"], row["chain_start"]) for row in rows] == [(1, 1), (2, 1)]
     assert (outcome_of(replay), replay.sent) == ((1, 1, 0, 0), 1)
+    assert metrics["webhookd_duplicates_avoided_total because=pending"] == 1
 
 
 async def test_a_chain_counts_for_every_replay_that_comes_to_it(
@@ -148,14 +151,16 @@ async def test_the_success_of_a_first_attempt_ends_what_is_pending_beside_it(
         "INSERT INTO webhook_events (id, tenant_id, event_type, event_data)"
         " SELECT id, $1, 'email.opened', '{}' FROM unnest($2::uuid[]) AS id"
     )
-    async with serving(database):
+    async with serving(database) as service:
         await app.db.execute(insert, tenant, [alone])
         await until(lambda: settled(app, webhook, "success", 1))
         await app.db.execute(insert, tenant, many)
         await until(lambda: settled(app, webhook, "success", 200))
+        metrics = samples(await metrics_of(service))
 
     assert await nothing_pending(app)
     assert len(receiver.received) == 200
+    assert metrics["webhookd_duplicates_avoided_total because=delivered"] == 3
 
 
 async def test_a_result_that_comes_after_its_lease_was_lost_counts_for_no_replay(
