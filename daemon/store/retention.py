@@ -13,7 +13,12 @@ from daemon.store.session import Connection
 
 LOCK = "webhookd retention"
 
-BOUND = "SELECT pg_catalog.set_config('statement_timeout', $1, true)"
+TAKE_LOCK = f"""
+    SELECT true
+      FROM ({named_locks.TRY_LOCK}) AS taken
+     CROSS JOIN LATERAL (SELECT pg_catalog.set_config('statement_timeout', $2, true)
+                         OFFSET 0) AS bounded
+"""  # noqa: S608  made of constants only
 
 
 async def take_lock(db: Connection, *, statement_timeout: timedelta) -> bool:
@@ -25,8 +30,7 @@ async def take_lock(db: Connection, *, statement_timeout: timedelta) -> bool:
     """
     milliseconds = f"{statement_timeout / timedelta(milliseconds=1):.0f}"
     with translated():
-        await db.execute(BOUND, milliseconds)
-        return await named_locks.try_take(db, LOCK)
+        return bool(await db.fetchval(TAKE_LOCK, LOCK, milliseconds))
 
 
 DELETE_NOTICES = """

@@ -204,6 +204,19 @@ async def count_by_key(db: Connection, key_ids: Sequence[str]) -> dict[str | Non
     return {row["key"]: row["count"] for row in await db.fetch(COUNT_BY_KEY, key_ids)}
 
 
+COUNT_SEALED = """
+    SELECT count(*)
+      FROM webhooks
+     WHERE NOT sealed_with::text = ANY ($1::text[])
+       AND pg_catalog.starts_with(secret_key::text, $2::text)
+"""
+
+
+async def count_sealed(db: Connection, *, but: Sequence[str], prefix: str) -> int:
+    """Count the rows that name none of the keys `but` and have a secret that begins so."""
+    return int(await db.fetchval(COUNT_SEALED, but, prefix))
+
+
 FIND_OTHER_KEYS = """
     SELECT DISTINCT sealed_with::text AS key
       FROM webhooks

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from daemon.cli.checks.secrets import FEWEST_OF_LOST_KEY
 from daemon.secrets.associated_data import header_data
 from daemon.secrets.encryption import Vault
 from daemon.store.secrets import OTHER_ORIGIN
@@ -108,6 +109,31 @@ async def test_single_rows_that_name_no_key_are_warned_about_by_name(
     }
     assert (single.code, named) == (0, {str(hook) for hook in hooks[:2]})
     assert lost.code == 1
+
+
+async def test_any_number_of_plain_secrets_beside_a_foreign_key_s_name_is_no_lost_key(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    for _ in range(FEWEST_OF_LOST_KEY + 1):
+        await app.webhook(tenant, "https://example.com/hook")
+    await app.db.execute("UPDATE webhooks SET sealed_with = 'deadbeef'")
+
+    key = "k" * 32
+    careless = [
+        await checked(tmp_path, database),
+        await checked(tmp_path, database, WEBHOOKD_SECURITY__MASTER_KEYS=key),
+    ]
+    await app.db.execute(
+        "UPDATE webhooks SET secret_key = 'sealed:1:cafe:AAAA', sealed_with = 'cafe'"
+    )
+    lost = [
+        await checked(tmp_path, database),
+        await checked(tmp_path, database, WEBHOOKD_SECURITY__MASTER_KEYS=key),
+    ]
+
+    assert [code for code, _ in careless] == [0, 0]
+    assert [code for code, _ in lost] == [1, 1]
 
 
 async def test_active_webhooks_without_a_known_event_type_are_warned_about_the_first_by_name(

@@ -2,31 +2,40 @@
 Whether webhooks' secrets are sealed, and with which master keys.
 
 The rule: a master key that is lost is an error; single rows that name a key which is no key of this
-installation are their writer's, and warnings. What a row says proves nothing: the application may
-write any text there.
+installation are their writer's, and warnings, and so is any number of them whose secrets are plain.
+What a row says proves nothing: the application may write any text there.
 """
 
 from collections.abc import AsyncIterator, Sequence
 
 from daemon.cli.checks.finding import Finding, Status, error, ok, warning
 from daemon.secrets.encryption import Vault
-from daemon.store.secrets import OTHER_ORIGIN, UNREADABLE, count_by_key, of_other_keys
+from daemon.store.secrets import (
+    MARKS,
+    OTHER_ORIGIN,
+    UNREADABLE,
+    count_by_key,
+    count_sealed,
+    of_other_keys,
+)
 from daemon.store.session import Connection
 
 # So many rows, or more than there are usable ones, are no slips: a key is missing.
 FEWEST_OF_LOST_KEY = 20
+SEALED = "sealed:"  # of every version, see `secrets.encryption`
 
 
 async def check_secrets(db: Connection, vault: Vault) -> AsyncIterator[Finding]:
     """Count the webhooks by the key that sealed their secrets."""
-    by_key = await count_by_key(db, ["", OTHER_ORIGIN, UNREADABLE, *vault.key_ids])
+    by_key = await count_by_key(db, ["", *MARKS, *vault.key_ids])
     plain = by_key.pop("", 0)
     newest = by_key.pop(vault.newest, 0) if vault.newest is not None else 0
     older = sum(by_key.pop(key, 0) for key in vault.key_ids)
     other_origin, marked = by_key.pop(OTHER_ORIGIN, 0), by_key.pop(UNREADABLE, 0)
     unknown = by_key.get(None, 0)
     # The daemon marks rows only while it has keys.
-    sealed = unknown if vault.newest is not None else unknown + other_origin + marked
+    usable = ["", *vault.key_ids] if vault.newest is None else ["", *MARKS, *vault.key_ids]
+    sealed = await count_sealed(db, but=usable, prefix=SEALED)
     is_lost = sealed >= FEWEST_OF_LOST_KEY or sealed > plain + newest + older
     if vault.newest is None:
         yield _without_keys(sealed if is_lost else 0)
@@ -42,7 +51,7 @@ async def check_secrets(db: Connection, vault: Vault) -> AsyncIterator[Finding]:
         if is_lost:
             yield error(
                 "secrets",
-                f"some secrets cannot be opened with security.master_keys (webhooks: {unknown})",
+                f"some secrets cannot be opened with security.master_keys (webhooks: {sealed})",
             )
     if not is_lost and unknown + marked:
         async for finding in _named(db, ["", OTHER_ORIGIN, *vault.key_ids], unknown + marked):
