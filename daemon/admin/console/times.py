@@ -26,10 +26,13 @@ def due(at: datetime, *, now: datetime) -> Markup:
 
 
 def clock(at: datetime, *, now: datetime) -> Markup:
-    """The time of day; with the date unless it is today's."""
-    at = at.astimezone(UTC)
-    pattern = "%H:%M:%S" if at.date() == now.astimezone(UTC).date() else "%b %d, %H:%M:%S"
-    return TIME.format(exact=exact(at), shown=_shown(at), text=at.strftime(pattern))
+    """The time of day; with the date unless it is today's, and the year unless it is this one."""
+    at, today = at.astimezone(UTC), now.astimezone(UTC).date()
+    date = (
+        "" if at.date() == today else f"{at:%b %d}" if at.year == today.year else f"{at:%Y-%m-%d}"
+    )
+    text = f"{date}, {at:%H:%M:%S}".removeprefix(", ")
+    return TIME.format(exact=exact(at), shown=_shown(at), text=text)
 
 
 def moment(at: datetime) -> Markup:

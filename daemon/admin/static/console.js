@@ -85,8 +85,17 @@ function localTimes() {
     each.dataset.local = "yes";
   }
 }
+// In narrow windows the navigation and the tabs are wider than the page.
+function showCurrent() {
+  for (const each of document.querySelectorAll(":is(.side, .tabs) > [aria-current]")) {
+    const bar = each.parentElement;
+    bar.scrollLeft = each.offsetLeft - bar.offsetLeft - (bar.clientWidth - each.offsetWidth) / 2;
+  }
+}
 setInterval(tick, 1000);
 
 document.addEventListener("DOMContentLoaded", localTimes);
+document.addEventListener("DOMContentLoaded", showCurrent);
+document.addEventListener("htmx:after:history:update", () => requestAnimationFrame(showCurrent));
 document.addEventListener("htmx:after:swap", localTimes);
 document.addEventListener("live:refreshed", localTimes);

@@ -129,9 +129,10 @@ def presets(webhook: Any, pauses: list[Any], *, now: datetime) -> list[Preset]:
     """The ranges that people ask for: pauses, since the last success, the last day."""
     found = []
     for number, pause in enumerate([each for each in pauses if each.from_][:MOST_PAUSES]):
-        name = "While it was paused" if number == 0 else "While it was paused before"
-        name = name if pause.to else "Since it was paused"
-        found.append(Preset(name, pause.from_, pause.to or now))
+        name = "While it was paused" if pause.to else "Since it was paused"
+        # The earlier ones are told apart by when they began.
+        when = "" if number == 0 else f", {pause.from_:%b %d %H:%M}"
+        found.append(Preset(f"{name}{when}", pause.from_, pause.to or now))
     if webhook.last_success_at:
         found.append(Preset("Since the last success", webhook.last_success_at, now))
     found.append(Preset("Last 24 hours", now - timedelta(hours=24), now))
