@@ -16,9 +16,9 @@ class WebhookActions:
 
     @page("POST /webhooks/{id}/resume")
     async def resume(self, request: PageRequest) -> web.StreamResponse:
-        """Resume the webhook."""
+        """Resume the webhook, and say how to replay what it missed."""
         await request.api("resumeWebhook", request.object_id)
-        return request.redirect(f"/webhooks/{request.object_id}")
+        return request.redirect(f"/webhooks/{request.object_id}?done=resumed")
 
     @page("POST /webhooks/{id}/probe")
     async def probe(self, request: PageRequest) -> web.StreamResponse:
