@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -42,20 +43,28 @@ class Prometheus:
     def __init__(self, port: int) -> None:
         self._api = f"http://127.0.0.1:{port}/api/v1"
 
+    async def _get(self, path: str) -> Any:
+        """Return an answer; None while it starts, when it says so in plain text."""
+        try:
+            _, answer = await asyncio.to_thread(get_json, self._api + path)
+        except ValueError:
+            return None
+        return answer
+
     async def query(self, query: str) -> str:
         """Return the status of a query."""
-        _, answer = await asyncio.to_thread(get_json, f"{self._api}/query?query={quote(query)}")
+        answer = await self._get(f"/query?query={quote(query)}")
         return str(answer["status"])
 
     async def firing(self) -> set[str]:
         """The names of the alerts that fire now."""
-        _, answer = await asyncio.to_thread(get_json, f"{self._api}/alerts")
+        answer = await self._get("/alerts")
         alerts = answer["data"]["alerts"] if answer else []
         return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
     async def scrapes(self) -> bool:
         """Whether it has read the daemon's page."""
-        _, answer = await asyncio.to_thread(get_json, f"{self._api}/query?query=webhookd_ready")
+        answer = await self._get("/query?query=webhookd_ready")
         return bool(answer and answer["data"]["result"])
 
     async def fires(self, alert: str) -> None:
