@@ -23,13 +23,14 @@ from daemon.core.errors import (
     StatementTimeoutError,
     WebhookdError,
 )
-from daemon.core.model.attempts import AttemptResult
+from daemon.core.model.attempts import AttemptResult, Response
 from daemon.core.model.endpoints import Health
 from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.batch_consequences import consequences, recovered
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.outcomes.transitions import transitions_of
 from daemon.core.scheduling.lanes import Lanes
+from daemon.core.scheduling.response_quota import ResponseQuota
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.health_writer import HealthWriter
 from daemon.pipeline.held_results import HeldResults
@@ -94,6 +95,7 @@ class ResultWriter:
         self._lanes = lanes
         self._waker = waker
         self._metrics = metrics
+        self._responses = ResponseQuota()
         self._waiting = WaitingResults()
         # By identity: of one row, this daemon may have results of two claims.
         self._in_hand: dict[int, WaitingResult] = {}
@@ -144,6 +146,10 @@ class ResultWriter:
         claim = result.claim
         if claim.data is not None and not claim.from_inbox:  # its row has them
             result = replace(result, claim=replace(claim, data=None))
+        if isinstance(response := result.outcome.result, Response):
+            stored = self._responses.stored(response, claim.tenant_id, now=time.monotonic())
+            if stored is not response:
+                result = replace(result, outcome=replace(result.outcome, result=stored))
         self._waiting.add(result)
         self.wake.set()
 

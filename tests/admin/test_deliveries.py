@@ -82,13 +82,14 @@ async def test_a_delivery_shows_the_request_and_response_as_they_were_on_the_wir
 async def test_the_curl_command_sends_the_same_signed_request(
     api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    _, shown = await one_delivered(api, app, tenant, receiver)
+    _, shown = await one_delivered(api, app, tenant, receiver, path="/[1-9]/{a,b}")
 
     curl = await asyncio.create_subprocess_shell(shown["request"]["curl"] + " -s -o /dev/null")
     assert await asyncio.wait_for(curl.wait(), 10) == 0
 
     sent, again = receiver.received
     assert again.body == sent.body
+    assert again.path == sent.path == "/[1-9]/{a,b}"
     ours = ("content-type", "user-agent", "x-penguinmails-signature", "webhook-signature")
     assert {name: again.headers[name] for name in ours} == {n: sent.headers[n] for n in ours}
 

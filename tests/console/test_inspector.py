@@ -58,7 +58,7 @@ async def test_a_failed_attempt_shows_its_cause_both_sides_and_the_ways_on(
     assert "Retry now" not in read_only.shown
     assert request.text.encode() == receiver.received[0].body
     assert response.text == '{"error": "maintenance"}'
-    assert curl.text.startswith("curl -X POST ")
+    assert curl.text.startswith("curl --globoff -X POST ")
     for file in (request, response, curl):
         assert file.headers["Content-Type"] == "text/plain; charset=utf-8"
         assert file.headers["Content-Disposition"].startswith('attachment; filename="evt_')
@@ -160,7 +160,7 @@ async def test_a_command_is_copied_and_the_attempt_repeated_by_keys(
     await until(lambda: len(receiver.received) == 2)
     await expect(page.get_by_label("Attempts").get_by_role("link")).to_have_count(2)
 
-    assert copied.startswith("curl -X POST ")
+    assert copied.startswith("curl --globoff -X POST ")
     assert receiver.received[1].event == receiver.received[0].event
 
 

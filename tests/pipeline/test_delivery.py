@@ -6,11 +6,12 @@ import asyncpg
 import orjson
 import pytest
 
+from daemon.core.scheduling import response_quota
 from daemon.core.wire import signing
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, Reply
 
 
 async def test_a_committed_event_is_posted_signed_and_recorded(
@@ -41,6 +42,25 @@ async def test_a_committed_event_is_posted_signed_and_recorded(
     assert row["error_message"] is None
     assert row["duration_ms"] is not None
     assert (await app.health(webhook))["last_success_at"] is not None
+
+
+async def test_long_responses_are_stored_whole_only_within_a_tenants_quota(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(response_quota, "BYTES_PER_HOUR", 15_000)
+    receiver.answer = lambda _: Reply(200, body=b"x" * 10_000)
+    tenant, other = await app.tenant(), await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    of_other = await app.webhook(other, receiver.url)
+    async with serving(database):
+        for each in (tenant, tenant, other):
+            await app.event(each, {})
+        await until(lambda: settled(app, webhook, "success", 2))
+        await until(lambda: settled(app, of_other, "success", 1))
+
+    bodies = [len(row["response_body"]) for row in await app.deliveries(webhook)]
+    assert sorted(bodies) == [1024, 10_000]
+    assert [len(row["response_body"]) for row in await app.deliveries(of_other)] == [10_000]
 
 
 async def test_an_event_that_is_rolled_back_is_never_sent(

@@ -76,4 +76,6 @@ def _curl_command(url: str, headers: dict[str, str], body: str) -> str:
         for name, value in headers.items()
         if name.lower() not in HEADERS_OF_CURL
     ]
-    return " \\\n  ".join([f"curl -X POST {quote(url)}", *options, f"--data-binary {quote(body)}"])
+    # A URL may have brackets and braces, of which curl would make many requests.
+    command = f"curl --globoff -X POST {quote(url)}"
+    return " \\\n  ".join([command, *options, f"--data-binary {quote(body)}"])
