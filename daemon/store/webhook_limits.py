@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from daemon.core.model.ids import TenantId
@@ -48,6 +49,24 @@ async def count_at_host(db: Connection, tenant_id: TenantId, spellings: Sequence
     The host is given in all its lower-case spellings.
     """
     return int(await db.fetchval(COUNT_AT_HOST, tenant_id, spellings))
+
+
+# The index of a tenant's history by time serves this; paused and changed ones are few.
+COUNT_DELETED = """
+    SELECT count(*)
+      FROM (SELECT
+              FROM webhook_history
+             WHERE tenant_id = $1 AND deleted
+               AND until > pg_catalog.statement_timestamp() - $2::interval
+             LIMIT $3) AS deleted
+"""
+
+
+async def count_deleted(
+    db: Connection, tenant_id: TenantId, *, within: timedelta, most: int
+) -> int:
+    """Return how many of the tenant's webhooks were deleted `within` this time, `most` at most."""
+    return int(await db.fetchval(COUNT_DELETED, tenant_id, within, most))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from daemon.admin.resources import webhook_limits
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -39,6 +40,27 @@ async def test_the_api_creates_no_more_webhooks_than_the_limit_of_a_tenant(
     assert (last, refused.status, others) == (201, 409, 201)
     assert refused.error == "this tenant has 4 webhooks, and at most 4 are allowed"
     assert (refused.json["limit"], refused.json["count"]) == (4, 4)
+
+
+async def test_the_api_does_not_replace_webhooks_without_end(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_limits, "MOST_DELETED", 3)
+    tenant, other = await app.tenant(), await app.tenant()
+    old = await insert(app, tenant, "127.0.0.1", 3)
+    async with serving_api(database, tenant, limits={"webhooks_per_tenant": 0}) as api:
+        for each in old[:2]:
+            await api.delete(f"/api/webhooks/{each}")
+        before = await create(api, url("127.0.0.1"))
+        await api.delete(f"/api/webhooks/{old[2]}")
+        refused = await api.post("/api/webhooks", {"name": "x", "endpointUrl": url("127.0.0.1")})
+        others = await create(api.as_tenant(other), url("127.0.0.1"))
+        await app.db.execute("UPDATE webhook_history SET until = until - INTERVAL '1 hour'")
+        later = await create(api, url("127.0.0.1"))
+
+    assert (before, refused.status, others, later) == (201, 429, 201, 201)
+    assert refused.error.startswith("3 webhooks of this tenant were deleted within an hour")
+    assert refused.headers["Retry-After"] == "600"
 
 
 SAME_HOSTS = [

@@ -88,7 +88,7 @@ class Webhooks:
         """
         Raises Problem: 403 for a scope that tenants may not set, 404 for an unknown tenant, 409
         when it has as many webhooks as it may, 422 for settings that cannot be used, 429 at the
-        limit of mails that ask for confirmation.
+        limits of mails that ask for confirmation, and of webhooks that are replaced.
         """
         body: schemas.CreateWebhookRequest = request.body
         scope = allowed_scope(body.scope, request.caller)
