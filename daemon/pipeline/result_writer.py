@@ -23,7 +23,7 @@ from daemon.core.errors import (
     StatementTimeoutError,
     WebhookdError,
 )
-from daemon.core.model.attempts import AttemptResult, Response
+from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health
 from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.batch_consequences import consequences, recovered
@@ -146,11 +146,7 @@ class ResultWriter:
         claim = result.claim
         if claim.data is not None and not claim.from_inbox:  # its row has them
             result = replace(result, claim=replace(claim, data=None))
-        if isinstance(response := result.outcome.result, Response):
-            stored = self._responses.stored(response, claim.tenant_id, now=time.monotonic())
-            if stored is not response:
-                result = replace(result, outcome=replace(result.outcome, result=stored))
-        self._waiting.add(result)
+        self._waiting.add(self._responses.applied_to(result, now=time.monotonic()))
         self.wake.set()
 
     async def emptied(self) -> None:

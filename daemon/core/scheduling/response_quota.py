@@ -9,7 +9,7 @@ share, so that nobody fills the disk with them.
 from collections import OrderedDict
 from dataclasses import replace
 
-from daemon.core.model.attempts import Response
+from daemon.core.model.attempts import AttemptResult, Response
 from daemon.core.model.ids import TenantId
 
 BYTES_PER_HOUR = 64 * 1024 * 1024  # about 2,000 of the longest
@@ -24,6 +24,16 @@ class ResponseQuota:
 
     def __init__(self) -> None:
         self._counted: OrderedDict[TenantId, tuple[float, float]] = OrderedDict()  # bytes, since
+
+    def applied_to(self, result: AttemptResult, *, now: float) -> AttemptResult:
+        """Return the result with what is to be stored of its response, if it has one."""
+        response = result.outcome.result
+        if not isinstance(response, Response):
+            return result
+        stored = self.stored(response, result.claim.tenant_id, now=now)
+        if stored is response:
+            return result
+        return replace(result, outcome=replace(result.outcome, result=stored))
 
     def stored(self, response: Response, tenant_id: TenantId, *, now: float) -> Response:
         """Return what is to be stored of a response; `now` is in seconds on any clock."""
