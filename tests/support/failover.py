@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,18 +36,24 @@ needs_server_programs = pytest.mark.skipif(
 )
 
 
-async def run(*command: str | Path, environment: Mapping[str, str] | None = None) -> None:
+async def run(*command: str | Path) -> None:
     """Run one of PostgreSQL's programs as the user that may run the server."""
+    assert BIN is not None
+    await run_as_server(BIN / command[0], *command[1:])
+
+
+async def run_as_server(*command: str | Path, **variables: str) -> None:
+    """Run a program as the user that may run the server, with PostgreSQL's programs found first."""
     assert BIN is not None
     account = server_account()
     done = await asyncio.to_thread(
         subprocess.run,  # uvloop cannot start a process as another user
-        [BIN / command[0], *command[1:]],
+        command,
         check=False,
         stdin=DEVNULL,
         stdout=DEVNULL,
         cwd="/",
-        env={"PATH": os.environ["PATH"], **(environment or {})},
+        env={"PATH": f"{BIN}:{os.environ['PATH']}", **variables},
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=[] if account else None,
@@ -73,13 +79,8 @@ class Server:
         return f"postgresql://{USER}@{self.host}/postgres"
 
     async def start(self, **settings: str) -> None:
-        """Start it, and wait until it accepts connections."""
-        chosen = FAST_SETTINGS | {
-            "port": str(self.port),
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            **settings,
-        }
+        """Start it with more settings, and wait until it accepts connections."""
+        chosen = {"port": str(self.port), **settings}
         options = " ".join(f"-c {name}='{value}'" for name, value in chosen.items())
         log = self.data.parent / f"{self.data.name}.log"
         await run("pg_ctl", "-D", self.data, "-l", log, "-w", "-o", options, "start")
@@ -126,6 +127,13 @@ async def new_server(folder: Path) -> Server:
     await run(
         "initdb", "-U", USER, "-A", "trust", "-N", "-E", "UTF8", "--locale=C", "-D", server.data
     )
+    settings = FAST_SETTINGS | {
+        "port": str(server.port),
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+    }
+    with (server.data / "postgresql.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
     return server
 
 
