@@ -123,9 +123,9 @@ class Service:
         DatabaseUnavailableError, SchemaError or ListenError when the daemon cannot start. Once it
         has, nothing that happens outside makes it raise.
         """
-        if not await self._open_database():
-            return
         try:
+            if not await self._open_database():
+                return
             guard = self._guard = build_guard(
                 self._config, self._database, on_change=self._leave.set
             )
