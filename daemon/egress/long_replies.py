@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from pycares import AddrInfoResult
 
+from daemon.core.errors import PostponedError
+
 MAX_ADDRESSES = 128
 REPLY_SECONDS = 1.0  # for one lookup
 WAIT_SECONDS = 1.0  # for those before it
@@ -28,9 +30,17 @@ class LongReplies:
         self._loop = asyncio.get_running_loop()
 
     async def look_up(self, name: str) -> AddrInfoResult:
-        """Return the reply. Raises TimeoutError when others take too long, or as `look_up` does."""
-        async with asyncio.timeout(WAIT_SECONDS):
-            await self._turn.acquire()
+        """
+        Return the reply.
+
+        Raises PostponedError when others take too long, which is not this name's fault, or as
+        `look_up` does.
+        """
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise PostponedError("too many names are being looked up") from None
         began = self._loop.time()
         lookup = self._look_up(name)
         try:

@@ -123,7 +123,7 @@ class CaresResolver:
             if error.args[0] != aiodns.error.ARES_ENODATA:
                 raise
             # There is none, or so many that the name server left out all of them.
-            with suppress(aiodns.error.DNSError, TimeoutError):
+            with suppress(aiodns.error.DNSError):
                 return await self._long_replies.look_up(name)
             raise
 
