@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 import uvloop
 
 from daemon.store.partitioning import Layout
@@ -51,9 +52,11 @@ TIMING_TESTS = (
 LAYOUT_TESTS = (
     "admin/test_deliveries.py",
     "admin/test_delivery_search.py",
+    "admin/test_stored_events.py",
     "maintenance/test_erasure_concurrency.py",
     "maintenance/test_pruning.py",
     "pipeline/test_foreign_locks.py",
+    "pipeline/test_held_rows.py",
     "pipeline/test_inserted_deliveries.py",
     "pipeline/test_isolation.py",
     "replay/test_cancellation.py",
@@ -83,6 +86,13 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures are torn down
     keep_temporary_files_in_memory()
+    print_plain_tracebacks()
+
+
+def print_plain_tracebacks() -> None:
+    """The default draws all local variables of each frame: a daemon's loop stands still so long."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -46,8 +46,8 @@ class Probe:
     async def is_not_ready(self) -> bool:
         return await self.status() == 503
 
-    async def misses_the_database(self) -> bool:
-        return (await self.checks())["database"]["ok"] is False
+    async def fails(self, check: str) -> bool:
+        return (await self.checks())[check]["ok"] is False
 
 
 @pytest.fixture
@@ -64,11 +64,16 @@ async def probe(
 
 
 async def test_a_daemon_that_works_passes_every_check(probe: Probe) -> None:
+    single = {"database", "schema", "lag", "holds"}
+
+    async def passes() -> bool:  # a busy machine keeps the daemon from its database for a moment
+        checks = await probe.checks()
+        return all(checks[name]["ok"] for name in single)
+
+    await until(passes)
     checks = await probe.checks()
 
-    single = {"database", "schema", "lag", "holds"}
     assert {name for name in checks if name != "stopping"} == single | {"loops"}
-    assert all(checks[name]["ok"] for name in single)
     assert {"dispatcher", "fanout", "lane_sync", "listener"} <= set(checks["loops"])
 
 
@@ -76,11 +81,10 @@ async def test_a_schema_that_another_version_migrated_fails_the_schema_check_unt
     probe: Probe, app: Application
 ) -> None:
     await app.db.execute("INSERT INTO webhookd_migrations (name) VALUES ('9999_newer')")
-    await until(probe.is_not_ready)
+    await until(lambda: probe.fails("schema"))
 
-    schema = (await probe.checks())["schema"]
-    assert schema["ok"] is False
-    assert "9999_newer" in str(schema["error"])
+    assert await probe.is_not_ready()
+    assert "9999_newer" in str((await probe.checks())["schema"]["error"])
 
     await app.db.execute("DELETE FROM webhookd_migrations WHERE name = '9999_newer'")
     await until(probe.is_ready)
@@ -118,7 +122,7 @@ async def test_a_database_that_refuses_connections_fails_the_database_check(
             " WHERE datname = $1 AND application_name LIKE 'webhookd%'",
             name,
         )
-        await until(probe.misses_the_database)
+        await until(lambda: probe.fails("database"))
         assert await probe.status() == 503
     finally:
         await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
@@ -164,7 +168,7 @@ async def test_a_slow_endpoints_backlog_is_reported_and_fails_nothing(
         )
         await until(lambda: is_late(probe))
 
-        assert await probe.status() == 200
+        await until(probe.is_ready)
 
 
 async def is_late(probe: Probe) -> bool:
@@ -222,18 +226,16 @@ async def test_results_of_several_tenants_that_cannot_be_stored_fail_the_lag_che
     await other.execute("BEGIN")
     await other.execute("SELECT FROM webhooks FOR UPDATE")
 
-    async def is_held() -> bool:
-        return float(str((await probe.checks())["lag"]["oldestHeldSeconds"])) > 1.5
+    async def fails_only_for_several() -> bool:
+        lag = (await probe.checks())["lag"]
+        return float(str(lag["oldestHeldSeconds"])) > 1.5 and lag["ok"] is (tenants == 1)
 
-    await until(is_held)
-    held = (await probe.checks())["lag"]["ok"]
+    await until(fails_only_for_several)
     await other.execute("ROLLBACK")
     for webhook in webhooks:
         await until(lambda w=webhook: settled(app, w, "success", 1))
     await until(probe.is_ready)
     await other.close()
-
-    assert held is (tenants == 1)
 
 
 async def test_the_watchdog_is_fed_while_loops_fail_and_not_once_one_hangs(

@@ -8,8 +8,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.cli.test_check import checked
 from tests.support.application import Application
+from tests.support.checked import checked
 from tests.support.squatters import squatted
 
 

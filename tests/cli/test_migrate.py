@@ -7,9 +7,9 @@ import pytest
 
 from daemon.store import migrations, partitioning
 from daemon.store.partitioning import Layout
-from tests.cli.test_check import checked
 from tests.support import specification
 from tests.support.catalog import catalog
+from tests.support.checked import checked
 from tests.support.commandline import CompletedCommand, running, webhookd
 from tests.support.layouts import migrate_before_partitions, stored_before_partitions
 from tests.support.roles import connected_as_other_role, name_of

@@ -1,91 +1,30 @@
 """Rows and webhooks that another transaction holds delay their own results, and no others."""
 
-import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.errors import DatabaseUnavailableError, StalledError, StatementError
-from daemon.core.model.attempts import AttemptResult, Claim
-from daemon.core.model.ids import WebhookId
+from daemon.core.errors import DatabaseUnavailableError, StatementError
+from daemon.core.model.attempts import AttemptResult
 from daemon.pipeline import result_writer
-from daemon.pipeline.attempt import AttemptMaker
-from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
-from daemon.store import contested_results, endpoint_health, plain_results, results
-from daemon.store.deliveries import Inserted
+from daemon.store import contested_results, plain_results, results
 from daemon.store.partitioning import Layout
 from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, serving, until
 from tests.support.deliveries import insert_delivery, nothing_pending, settled
-from tests.support.receiver import Received, Receiver, Reply
+from tests.support.foreign_rows import Held, foreign_rows, inbox_is_empty
+from tests.support.receiver import Receiver, Reply
 
-OWN_ID = "x-penguinmails-delivery-id"
-FOREIGN_ROW = """
-    -- In the partition of the result, if there are any.
-    INSERT INTO webhook_deliveries (id, webhook_id, event_id, status, attempted_at, error_message)
-    VALUES ($1, $2, $3, 'success', now(), 'foreign')
-"""
 OUR_ROWS = """
     SELECT id, status, attempt_number FROM webhook_deliveries
      WHERE webhook_id = $1 AND error_message IS DISTINCT FROM 'foreign'
      ORDER BY attempt_number
 """
-
-
-async def inbox_is_empty(app: Application) -> bool:
-    return bool(await app.db.fetchval("SELECT count(*) FROM webhook_event_inbox") == 0)
-
-
-class Held:
-    """The receiver's responses under /held wait until they are released."""
-
-    def __init__(self, receiver: Receiver, *, status: int = 200) -> None:
-        self._receiver = receiver
-        self._status = status
-        self._released = asyncio.Event()
-        receiver.answer = self._answer
-
-    def release(self) -> None:
-        self._released.set()
-
-    async def ids(self, count: int) -> list[UUID]:
-        """The ids of the first attempts, once so many have come."""
-        await until(lambda: len(self._requests()) >= count)
-        return [UUID(each.headers[OWN_ID]) for each in self._requests()]
-
-    def _requests(self) -> list[Received]:
-        return [each for each in self._receiver.received if each.path.startswith("/held")]
-
-    def _answer(self, request: Received) -> Reply:
-        if not request.path.startswith("/held"):
-            return Reply()
-        first = len(self._receiver.at(request.path)) == 1
-        return Reply(self._status if first else 200, when=self._released)
-
-
-@asynccontextmanager
-async def foreign_rows(
-    database: str, webhook: UUID, ids: Sequence[UUID], *, held: Held | None = None
-) -> AsyncIterator[asyncpg.Connection]:
-    """A transaction that has inserted rows with these ids, and is open; then `held` is released."""
-    other = await asyncpg.connect(database)
-    try:
-        await other.execute("BEGIN")
-        try:
-            await other.executemany(FOREIGN_ROW, [(each, webhook, uuid4()) for each in ids])
-        finally:
-            if held is not None:
-                held.release()
-        yield other
-    finally:
-        await other.close()
 
 
 @pytest.mark.parametrize("events_each", [pytest.param(1, marks=pytest.mark.full), 20])
@@ -296,132 +235,3 @@ async def test_an_outage_after_some_results_were_stored_one_by_one_repeats_none(
     assert len(alone) > 3
     assert "loop.failed" not in {line["event"] for line in lines}
     assert len(receiver.received) == 6
-
-
-async def test_an_attempt_that_is_made_again_waits_for_no_foreign_row(
-    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The receiver knows the id of an attempt that was sent and has no result."""
-    original = AttemptMaker.attempt
-    told: list[UUID] = []
-    inserted = asyncio.Event()
-
-    async def attempt(self: AttemptMaker, claim: Claim, **options: Any) -> AttemptResult:
-        if not told:
-            told.append(claim.delivery_id)
-            await inserted.wait()
-            raise StalledError("the process stood still")
-        return await original(self, claim, **options)
-
-    monkeypatch.setattr(AttemptMaker, "attempt", attempt)
-    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/hook")
-    async with serving(database):
-        await app.event(tenant, {"n": 0})
-        await until(lambda: told)
-        async with foreign_rows(database, webhook, told):
-            inserted.set()
-            await until(lambda: settled(app, webhook, "success", 1), within=5)
-        await until(lambda: inbox_is_empty(app))
-
-    assert len(receiver.at("/hook")) == 1
-
-
-async def test_an_inbox_row_that_another_transaction_holds_delays_no_other_result(
-    app: Application, database: str, receiver: Receiver
-) -> None:
-    held = Held(receiver)
-    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/held")
-    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
-    other = await asyncpg.connect(database)
-    async with serving(database):
-        await app.event(tenant, {"n": 0})
-        await held.ids(1)
-        await other.execute("BEGIN")
-        await other.execute("SELECT FROM webhook_event_inbox FOR UPDATE")
-        held.release()
-        await until(lambda: receiver.open_now == 0)
-        for number in range(10):
-            await app.event(other_tenant, {"n": number})
-            await until(lambda n=number: settled(app, free, "success", n + 1), within=5)
-        stored_meanwhile = await app.deliveries(webhook)
-        await other.execute("ROLLBACK")
-        await until(lambda: settled(app, webhook, "success", 1))
-        await until(lambda: inbox_is_empty(app))
-    await other.close()
-
-    assert stored_meanwhile == []
-    assert len(receiver.at("/held")) == 1
-
-
-async def test_results_that_are_held_take_no_room_from_others(
-    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = endpoint_health.lock_health
-    mixed: list[set[WebhookId]] = []
-
-    async def lock_health(db: Any, ids: Collection[WebhookId], **options: Any) -> Any:
-        if not set(ids) <= locked and not locked.isdisjoint(ids):
-            mixed.append(set(ids))
-        return await original(db, ids, **options)
-
-    held = Held(receiver)
-    tenant = await app.tenant()
-    locked = {WebhookId(await app.webhook(tenant, f"{receiver.url}/held/{n}")) for n in range(6)}
-    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
-    other = await asyncpg.connect(database)
-    async with serving(database):
-        await app.event(tenant, {"n": 0})
-        await held.ids(6)
-        await other.execute("BEGIN")
-        await other.execute("SELECT FROM webhooks WHERE id = ANY ($1) FOR UPDATE", list(locked))
-        held.release()
-        await until(lambda: receiver.open_now == 0)
-        await app.event(other_tenant, {"n": 0})
-        await until(lambda: settled(app, free, "success", 1))
-        monkeypatch.setattr(endpoint_health, "lock_health", lock_health)
-        monkeypatch.setattr(result_writer, "FEW", 0)  # only transactions of several statements
-        for number in range(1, 20):
-            await app.event(other_tenant, {"n": number})
-            await until(lambda n=number: settled(app, free, "success", n + 1))
-        await other.execute("ROLLBACK")
-        for webhook in locked:
-            await until(lambda w=webhook: settled(app, w, "success", 1))
-        await until(lambda: inbox_is_empty(app))
-    await other.close()
-
-    assert mixed == []
-    assert len(receiver.received) == 26
-
-
-async def test_events_for_locked_webhooks_pause_before_they_are_fanned_out_again(
-    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = DeliveryInserter.insert
-    inserted: list[UUID] = []
-
-    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
-        inserted.extend(webhook for each in matched for webhook in each.webhooks)
-        return await original(self, matched)
-
-    monkeypatch.setattr(DeliveryInserter, "insert", insert)
-    locked = await app.webhook(tenant := await app.tenant(), receiver.url + "/locked")
-    free = await app.webhook(other_tenant := await app.tenant(), receiver.url + "/free")
-    # A failing endpoint gets its rows from fan-out.
-    await app.db.execute("UPDATE webhooks SET is_failing = TRUE WHERE id = $1", locked)
-    other = await asyncpg.connect(database)
-    async with serving(database):
-        await other.execute("BEGIN")
-        await other.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", locked)
-        await app.event(tenant, {"n": 0})
-        await until(lambda: locked in inserted)
-        for number in range(50):
-            await app.event(other_tenant, {"n": number})
-            await until(lambda n=number: settled(app, free, "success", n + 1))
-        tries = inserted.count(locked)
-        await other.execute("ROLLBACK")
-        await until(lambda: settled(app, locked, "success", 1))
-        await until(lambda: inbox_is_empty(app))
-    await other.close()
-
-    assert tries < 10
-    assert len(receiver.at("/locked")) == 1

@@ -10,9 +10,9 @@ import pytest
 
 from daemon.core.model.ids import WebhookId
 from daemon.store import migrations, notification_queue
-from tests.cli.test_check import checked
 from tests.support.api_client import serving_api
 from tests.support.application import Application
+from tests.support.checked import checked
 from tests.support.daemons import until
 from tests.support.deliveries import insert_delivery, settled
 from tests.support.failing import set_failing

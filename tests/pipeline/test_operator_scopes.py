@@ -11,10 +11,10 @@ from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store import daemon_tables, migrations, operational_subscribers
 from daemon.store.daemon_tables import Writer
 from daemon.store.session import prepare
-from tests.cli.test_check import checked
 from tests.support.api_client import serving_api
 from tests.support.application import SECRET, Application
 from tests.support.audit import tenant_client
+from tests.support.checked import checked
 from tests.support.daemons import until
 from tests.support.deliveries import nothing_pending, settled
 from tests.support.operational import QUICK, failing_at, nothing_waiting, scoped_webhook, types

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
 MODULE = ("-m", "daemon")
 # The last two name a single authority (see conftest.py): loading the system's takes 0.1 s.
 KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"}

@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from tests.support.application import Application
+from tests.support.daemons import until
+from tests.support.deliveries import nothing_pending, settled
 from tests.support.receiver import Received, Receiver, Reply
 
 # Every failure ends its delivery; a webhook is failing at 2 failures, and paused at 10.
@@ -54,3 +56,15 @@ async def waiting(app: Application) -> int:
 async def nothing_waiting(app: Application) -> bool:
     """Whether every operational event has its deliveries."""
     return await waiting(app) == 0
+
+
+async def fail(app: Application, tenant: UUID, webhook: UUID, times: int) -> None:
+    """Let attempts to the webhook fail one after the other, until so many have failed."""
+    for count in range(1, times + 1):
+        await app.event(tenant, {"n": count})
+        await until(lambda count=count: settled(app, webhook, "failed", count))
+
+
+async def all_sent(app: Application) -> bool:
+    """Whether every operational event is delivered, or given up."""
+    return await nothing_waiting(app) and await nothing_pending(app)

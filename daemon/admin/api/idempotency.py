@@ -110,9 +110,13 @@ class Idempotency:
     async def _claim_or_find(
         self, db: Connection, claimed: IdempotencyClaim, fingerprint: str
     ) -> EarlierRequest | None:
-        """None if the key is claimed. Raises Problem (429) if the caller has too many keys."""
+        """
+        None if the key is claimed. Raises Problem: 429 if the caller has too many keys, 409 if
+        others claim this one and give it back.
+        """
         for _ in range(TRIES):
-            if await self.quota.has_room(db, claimed) and await idempotency_keys.claim(
+            has_room = await self.quota.has_room(db, claimed)
+            if has_room and await idempotency_keys.claim(
                 db, claimed, fingerprint=fingerprint, lease=LEASE
             ):
                 self.quota.note(claimed, keys=1)
@@ -120,7 +124,9 @@ class Idempotency:
             earlier = await idempotency_keys.find(db, claimed)
             if earlier is not None:
                 return earlier
-        raise _too_many_keys()
+            if not has_room:
+                raise _too_many_keys()
+        raise _is_running()
 
     async def _act(
         self, claimed: IdempotencyClaim, act: Act, *, shows_credential: bool
