@@ -82,7 +82,7 @@ CONSTANTS = {
 }
 CONSTANT = re.compile(r"[a-z][\w':;,.`/()… -]+")
 FEWEST_WORDS = 4  # of a constant
-NOT_SENTENCES = {"CONTENT_SECURITY_POLICY"}
+NOT_SENTENCES = {"CONTENT_SECURITY_POLICY", "NO_TRANSACTIONS"}
 
 # What the alternatives of a placeholder would make, and no path of the code does.
 IMPOSSIBLE = {"this machine has no sockets, ports or memory left: every address failed"}
