@@ -77,4 +77,7 @@ ATTACKS = {
     "api-requests": Attack(
         "50 clients of one tenant send API requests without a pause", api_attacks.requests
     ),
+    "tiny-chunks": Attack(
+        "40 clients send the API bodies of 400,000 chunks of a byte", api_attacks.tiny_chunks
+    ),
 }
