@@ -19,11 +19,11 @@ import asyncpg
 import hypothesis
 import pytest
 import structlog
-import uvloop
 
 from daemon.store.partitioning import Layout
 from tests.support.application import Application
 from tests.support.certificates import Authority
+from tests.support.closing_loop import ClosingLoop
 from tests.support.layouts import make
 from tests.support.postgres import (
     ClonedDatabases,
@@ -160,7 +160,7 @@ def pytest_runtest_call() -> Iterator[None]:
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Tests run on the loop that the daemon runs on."""
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": ClosingLoop}
 
 
 @pytest.fixture(scope="session", autouse=True)
