@@ -13,13 +13,13 @@ from tests.support.browser import find_chromium
 
 
 @pytest.mark.full
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_page_is_shown_full_empty_and_at_both_widths_light_and_dark(tmp_path: Path) -> None:
     if find_chromium() is None:
         pytest.skip("no Chromium on PATH: on Debian, apt-get install chromium")
 
     command = [sys.executable, "-m", "tests.console.shots", f"{tmp_path}/shots", "--page=types"]
-    subprocess.run(command, check=True, timeout=110)
+    subprocess.run(command, check=True, timeout=280)
 
     expected = {
         f"event-types-{state}-{width}-{scheme}.png"
