@@ -53,6 +53,8 @@ PROGRAMS = {
     "faults": "tests.faults",
     "figures": "tests.figures",
     "generate": "tests.generated",
+    "deb": "tests.packaging.deb",
+    "systemd-image": "tests.systemd.image",
     "lock": "tests.supply_chain.lock",
     "audit": "tests.supply_chain.audit",
     "sbom": "tests.supply_chain.sbom",
@@ -70,6 +72,8 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
             attacks by one tenant beside others: `python3 dev.py faults attacks --help`
   figures  the sizes of files and functions, and functions without docstrings
   generate write the generated files again: docs/configuration.md, man page, completions
+  deb      build a Debian package into dist
+  systemd-image  make the image in which the tests run a real systemd (debootstrap, as root)
   lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
   audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked
   sbom     write the software bill of materials of deployments (CycloneDX)
