@@ -55,6 +55,7 @@ PROGRAMS = {
     "generate": "tests.generated",
     "deb": "tests.packaging.deb",
     "systemd-image": "tests.systemd.image",
+    "matrix": "tests.matrix",
     "lock": "tests.supply_chain.lock",
     "audit": "tests.supply_chain.audit",
     "sbom": "tests.supply_chain.sbom",
@@ -74,6 +75,7 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   generate write the generated files again: docs/configuration.md, man page, completions
   deb      build a Debian package into dist
   systemd-image  make the image in which the tests run a real systemd (debootstrap, as root)
+  matrix   a short set of tests with each PostgreSQL and Python that can be had: a table
   lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
   audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked
   sbom     write the software bill of materials of deployments (CycloneDX)

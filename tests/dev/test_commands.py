@@ -51,6 +51,7 @@ def test_webhookd_replaces_dev_py_in_the_same_process_and_folder(
         ("bench", "bench"),
         ("faults", "faults"),
         ("generate", "generated"),
+        ("matrix", "matrix"),
         ("lock", "supply_chain/lock"),
         ("audit", "supply_chain/audit"),
         ("sbom", "supply_chain/sbom"),

@@ -104,6 +104,16 @@ async def test_a_moment_in_the_past_is_restored_without_what_came_later(receiver
     assert received == {f"evt_{before.hex}"}
 
 
+async def test_the_size_of_deliveries_can_be_asked_for(database: str) -> None:
+    [statement] = re.findall(r"^    (SELECT pg_size_pretty.*);$", PAGE.read_text(), re.MULTILINE)
+    db = await asyncpg.connect(database)
+
+    size = await db.fetchval(statement)
+
+    await db.close()
+    assert re.fullmatch(r"\d+ kB", size)
+
+
 async def moment_of(server: Server) -> str:
     """The server's time, between what came before and what comes next."""
     db = await asyncpg.connect(server.url)

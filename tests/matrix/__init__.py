@@ -1,0 +1,1 @@
+"""Tries the supported versions of PostgreSQL and Python that can be had on this machine."""
