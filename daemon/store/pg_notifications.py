@@ -42,6 +42,17 @@ class _SmallReads(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no t
         own = transport.get_extra_info("socket")
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
 
+    def _process_notification(self, pid: int, channel: str, payload: str) -> None:
+        # asyncpg would schedule a call for each, and the loop would read megabytes of a flood, and
+        # run all of these calls, before the first of them could notice it.
+        for listener in tuple(self._listeners.get(channel, ())):
+            listener.cb(self, pid, channel, payload)
+
+    def end_flood(self) -> None:
+        """Read nothing more, and terminate once the present read is over."""
+        self._transport.pause_reading()
+        self._loop.call_soon(self.terminate)
+
 
 class Notifications:
     """
@@ -147,9 +158,9 @@ class Notifications:
                 added = True
         return added
 
-    def _received(self, connection: asyncpg.Connection, _pid: int, name: str, payload: str) -> None:
+    def _received(self, connection: _SmallReads, _pid: int, name: str, payload: str) -> None:
         channel = self._channels[name]
         if not channel.receive(payload):
             log.warning("notifications.flooded", channel=name, pause_seconds=channel.pause_seconds)
             self._was_flooded = True
-            connection.terminate()
+            connection.end_flood()
