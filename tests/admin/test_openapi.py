@@ -43,7 +43,7 @@ CALLS = {
     "GET /api/hold", "POST /api/hold", "POST /api/release",
     "GET /api/replays", "GET /api/webhooks/{id}/pauses",
     "POST /api/portal-links", "GET /api/portal-links", "DELETE /api/portal-links/{id}",
-    "GET /api/tenants", "GET /api/search", "GET /api/system",
+    "GET /api/tenants", "GET /api/search", "GET /api/failing-webhooks", "GET /api/system",
 }  # fmt: skip
 
 
