@@ -39,6 +39,7 @@ async def test_what_fails_stands_first_and_chips_search_and_pages_select(
     await page.get_by_role("link", name="Failing", exact=True).click()
     await expect(page.get_by_text("No webhook matches.")).to_be_visible()
     await page.get_by_role("link", name="Show all").click()
+    await expect(table.locator("tbody tr")).to_have_count(4)
     await page.get_by_role("link", name="Paused", exact=True).click()
     await expect(table.locator("tbody tr")).to_have_count(1)
     await expect(table).to_contain_text("Delta")

@@ -63,7 +63,7 @@ async def test_the_commands_of_the_api_guide_work(
         variables["DELIVERY"] = (await step())["deliveries"][0]["id"]
         assert [each["id"] for each in (await step())["deliveries"]] == [variables["DELIVERY"]]
         assert (await step())["successRate"] == 1
-        assert (await step())["request"]["curl"].startswith("curl -X POST")
+        assert (await step())["request"]["curl"].startswith("curl --globoff -X POST")
         retried = await step()
         assert UUID(retried["id"])  # type: ignore[truthy-bool]
         [retry] = [each for each in commands() if "Idempotency-Key" in each]

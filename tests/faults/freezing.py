@@ -12,18 +12,22 @@ from tests.faults.environment import Environment
 from tests.support.daemons import Daemon, until
 
 LOCKING = "FOR NO KEY UPDATE"
+IDLE = "idle in transaction: "
 
 OPEN_STATEMENTS = """
-    SELECT query FROM pg_stat_activity
+    SELECT state || ': ' || query AS statement FROM pg_stat_activity
      WHERE datname = current_database() AND application_name LIKE 'webhookd%' AND state <> 'idle'
 """
 
 
 async def freeze_in_transaction(env: Environment, daemon: Daemon) -> None:
-    """SIGSTOP the daemon when its only open statement is one that locks endpoints."""
-    await freeze_when(
-        env, daemon, lambda statements: len(statements) == 1 and LOCKING in statements[0]
-    )
+    """SIGSTOP the daemon when its only transaction is idle, and has just locked endpoints."""
+
+    def fits(statements: list[str]) -> bool:
+        # One that is active has been prepared, and waits for its values without a limit of time.
+        return [LOCKING in each for each in statements if each.startswith(IDLE)] == [True]
+
+    await freeze_when(env, daemon, lambda statements: len(statements) == 1 and fits(statements))
 
 
 async def freeze_between_transactions(env: Environment, daemon: Daemon) -> None:
@@ -36,7 +40,7 @@ async def freeze_when(env: Environment, daemon: Daemon, fits: Callable[[list[str
     async with env.application() as app:
 
         async def open_statements() -> list[str]:
-            return [row["query"] for row in await app.db.fetch(OPEN_STATEMENTS)]
+            return [row["statement"] for row in await app.db.fetch(OPEN_STATEMENTS)]
 
         async def frozen_at_fit() -> bool:
             os.kill(daemon.process.pid, signal.SIGSTOP)

@@ -59,7 +59,7 @@ def test_the_scripts_of_the_package_are_shell(script: Path) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_the_built_package_runs_from_a_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if deb.python_version(deb.SYSTEM_PYTHON) != deb.python_version(Path("python3")):
         pytest.skip("the tests run with another Python than the system's")
@@ -70,5 +70,5 @@ def test_the_built_package_runs_from_a_folder(
 
     version = deb.output(str(python), "-I", "-m", "daemon", "--version")
 
-    assert str(package) in capsys.readouterr().out
+    assert str(package) in capfd.readouterr().out
     assert version.startswith("webhookd ")

@@ -20,8 +20,8 @@ from tests.support.receiver import Receiver
 
 HOUR = timedelta(hours=1)
 KEPT_FOR = timedelta(days=30)  # the default of `retention.deliveries`
-# Recent enough for retention to keep it.
-YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+# Recent enough for retention to keep it, and a little more than 24 hours ago.
+YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1, minutes=20)
 
 INSERT_EVENTS = """
     INSERT INTO webhook_events (id, tenant_id, event_type, event_data, created_at)

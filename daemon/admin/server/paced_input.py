@@ -84,8 +84,7 @@ class PacedInput:
     def end(self) -> None:
         """The response has been sent."""
         self._is_under_way = False
-        if self._piece and self._turn is None:
-            self._loop.call_soon(self._offer)
+        self._loop.call_soon(self._go_on)
 
     def pause(self) -> None:
         """Receive no more: aiohttp has enough."""
@@ -117,6 +116,14 @@ class PacedInput:
         self._transport.write_eof()
         self._transport.resume_reading()
         self._loop.call_later(LINGER_SECONDS, self._transport.abort)
+
+    def _go_on(self) -> None:
+        """Let aiohttp have what follows a request: the next piece, or what it keeps itself."""
+        if self._piece:
+            self._offer()
+        elif not (self._is_under_way or self.is_closing or self._transport.is_closing()):
+            # It stops after some requests, and would go on by itself with the next piece only.
+            self._receive(b"")
 
     def _offer(self) -> None:
         """Hand the piece over now, in turn, or after the request that is under way."""
