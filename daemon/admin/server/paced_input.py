@@ -123,7 +123,7 @@ class PacedInput:
             self._offer()
         elif not (self._is_under_way or self.is_closing or self._transport.is_closing()):
             # It stops after some requests, and would go on by itself with the next piece only.
-            self._receive(b"")
+            self._give(b"")
 
     def _offer(self) -> None:
         """Hand the piece over now, in turn, or after the request that is under way."""
@@ -147,11 +147,14 @@ class PacedInput:
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse_head()
             return
+        self._give(piece)
+        # In the next turn of the loop, by which a request whose head is complete has begun.
+        self._loop.call_soon(self._read_on)
+
+    def _give(self, piece: bytes) -> None:
         began = time.perf_counter()
         self._receive(piece)
         self._share.spend(time.perf_counter() - began)
-        # In the next turn of the loop, by which a request whose head is complete has begun.
-        self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         if not (self._piece or self._paused or self._transport.is_closing()):
