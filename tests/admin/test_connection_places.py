@@ -9,6 +9,7 @@ import pytest
 from yarl import URL
 
 from daemon.admin.server import connection_places
+from daemon.admin.server.connection_places import ConnectionPlaces, Place
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -177,6 +178,22 @@ def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_places, "MAX_PER_PEER", 3)
 
 
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
+    """The places in which a request other than a probe's has begun, in this order."""
+    places = []
+    begin = ConnectionPlaces.begin
+
+    def note(self: ConnectionPlaces, place: Place, *, is_probe: bool) -> bool:
+        has_place = begin(self, place, is_probe=is_probe)
+        if has_place and not is_probe:
+            places.append(place)
+        return has_place
+
+    monkeypatch.setattr(ConnectionPlaces, "begin", note)
+    return places
+
+
 @pytest.mark.usefixtures("few_places")
 async def test_the_connection_that_is_idle_longest_makes_room(database: str, tenant: UUID) -> None:
     async with serving_api(database, tenant) as api, AsyncExitStack() as stack:
@@ -189,14 +206,14 @@ async def test_the_connection_that_is_idle_longest_makes_room(database: str, ten
 
 @pytest.mark.usefixtures("few_places")
 async def test_requests_beyond_the_places_are_a_503_while_probes_are_served(
-    database: str, tenant: UUID
+    database: str, tenant: UUID, begun: list[Place]
 ) -> None:
     async with serving_api(database, tenant) as api, AsyncExitStack() as stack:
         for number in range(8):
             source = f"127.0.0.{number + 2}"
             client = await stack.enter_async_context(connected(api, source=source))
             client.send(half_body(tenant))
-        await until(lambda: is_full(api))
+        await until(lambda: len(begun) == 8)
 
         refused = await stack.enter_async_context(connected(api, source="127.0.0.99"))
         refused.send(OPENAPI)
@@ -234,14 +251,14 @@ async def test_a_trusted_proxy_can_use_every_place(database: str, tenant: UUID) 
 
 @pytest.mark.usefixtures("few_places")
 async def test_a_connection_for_health_that_asks_for_more_takes_another_place(
-    database: str, tenant: UUID
+    database: str, tenant: UUID, begun: list[Place]
 ) -> None:
     async with serving_api(database, tenant) as api, AsyncExitStack() as stack:
         for number in range(8):
             source = f"127.0.0.{number + 2}"
             client = await stack.enter_async_context(connected(api, source=source))
             client.send(HEALTH + half_body(tenant))
-        await until(lambda: is_full(api))
+            await until(lambda expected=number + 1: len(begun) == expected)
 
         async with connected(api) as prober:
             found = [await prober.ask(HEALTH), await prober.ask(OPENAPI)]

@@ -115,7 +115,8 @@ def test_a_quick_run_of_everything_adds_up(tmp_path: Path) -> None:
     assert figures.median("profile", "daemon", "calls") > 10
     for subject in ("aiohttp", "sender"):
         assert figures.median("rate", subject, "rate") > 10
-    assert figures.median("paced-50", "publisher", "transactions") == pytest.approx(1, abs=0.5)
+    # One; but the database reports late, and the window of a quick run is short.
+    assert 0 < figures.median("paced-50", "publisher", "transactions") < 2
     bars = ElementTree.parse(svg_file).getroot().iter("{http://www.w3.org/2000/svg}rect")
     assert len(list(bars)) > 30
 
