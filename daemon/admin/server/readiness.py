@@ -5,7 +5,7 @@ Nothing here asks the database. The loops do so all the time, and this reads how
 answer comes at once even while the database hangs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -118,47 +118,20 @@ class Readiness:
 
     def report(self) -> Report:
         """Every check as it stands now."""
-        states = self._heartbeats.states()
         lag = self._lag()
-        database = "listener" in states and (
-            states["listener"].success_age < DATABASE_SILENCE_SECONDS
-        )
-        read_only = self._heartbeats.read_only
-        database = database and read_only is None
-        schema = self._schema.error is None
         loops = {
             name: LoopHealth(_is_working(state), state.success_age)
-            for name, state in sorted(states.items())
+            for name, state in sorted(self._heartbeats.states().items())
         }
+        database, schema = self._database_check(), self._schema_check()
+        works = all(each.ok for each in loops.values())
         return Report(
-            ready=database
-            and schema
-            and all(each.ok for each in loops.values())
-            and lag.ok
-            and not self.stopping,
+            ready=bool(database["ok"] and schema["ok"] and works and lag.ok) and not self.stopping,
             checks={
-                "database": {
-                    "ok": database,
-                    **({} if read_only is None else {"error": read_only}),
-                },
-                "schema": {
-                    "ok": schema,
-                    "version": self._schema.version,
-                    **({} if schema else {"error": self._schema.error}),
-                },
-                "loops": {
-                    name: {"ok": each.ok, "lastTurnSecondsAgo": round(each.last_turn_seconds, 3)}
-                    for name, each in loops.items()
-                },
-                "lag": {
-                    "ok": lag.ok,
-                    "fanoutSeconds": round(lag.fanout, 3),
-                    "dispatchSeconds": round(lag.dispatch, 3),
-                    "resultsSeconds": round(lag.results, 3),
-                    "oldestHeldSeconds": round(lag.oldest_held, 3),
-                    "oldestDueSeconds": round(lag.oldest_due, 3),
-                    "oldestPostponedSeconds": round(lag.oldest_postponed, 3),
-                },
+                "database": database,
+                "schema": schema,
+                "loops": _loops_check(loops),
+                "lag": _lag_check(lag),
                 "holds": self._holds_check(),
                 "stopping": self.stopping,
             },
@@ -166,6 +139,19 @@ class Readiness:
             lag=lag,
             schema_error=self._schema.error,
         )
+
+    def _database_check(self) -> dict[str, object]:
+        listener = self._heartbeats.states().get("listener")
+        answers = listener is not None and listener.success_age < DATABASE_SILENCE_SECONDS
+        read_only = self._heartbeats.read_only
+        if read_only is not None:
+            return {"ok": False, "error": read_only}
+        return {"ok": answers}
+
+    def _schema_check(self) -> dict[str, object]:
+        error = self._schema.error
+        check = {"ok": error is None, "version": self._schema.version}
+        return check if error is None else check | {"error": error}
 
     def _holds_check(self) -> dict[str, object]:
         """What is held decides nothing: somebody wants it. Tenants are not named to everybody."""
@@ -176,6 +162,25 @@ class Readiness:
             "tenants": held.tenants,
             "tenantsSince": _moment(held.tenants_since),
         }
+
+
+def _loops_check(loops: Mapping[str, LoopHealth]) -> dict[str, object]:
+    return {
+        name: {"ok": each.ok, "lastTurnSecondsAgo": round(each.last_turn_seconds, 3)}
+        for name, each in loops.items()
+    }
+
+
+def _lag_check(lag: Lag) -> dict[str, object]:
+    return {
+        "ok": lag.ok,
+        "fanoutSeconds": round(lag.fanout, 3),
+        "dispatchSeconds": round(lag.dispatch, 3),
+        "resultsSeconds": round(lag.results, 3),
+        "oldestHeldSeconds": round(lag.oldest_held, 3),
+        "oldestDueSeconds": round(lag.oldest_due, 3),
+        "oldestPostponedSeconds": round(lag.oldest_postponed, 3),
+    }
 
 
 def _moment(at: datetime | None) -> str | None:
