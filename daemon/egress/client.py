@@ -161,14 +161,11 @@ class WebhookClient:
         return target if isinstance(target, Refusal) else Peer(target, client, tenant_id)
 
     def _start(self, request: Request, peer: Peer) -> RequestUnderWay:
-        timings = Timings(self._stalls.running_time)
-        timings.enter("answer")
-        own_faults = OwnFaults(self._stalls, self._network)
         return RequestUnderWay(
             request,
             peer,
-            timings=timings,
-            own_faults=own_faults,
+            timings=Timings(self._stalls.running_time, "answer"),
+            own_faults=OwnFaults(self._stalls, self._network),
             timeout_seconds=request.timeout_seconds or self._timeout_seconds,
         )
 

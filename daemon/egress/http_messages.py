@@ -43,8 +43,10 @@ def shown_head(target: Target, request: Request, sent: str) -> str:
 
 def response_of(raw: RawResponse) -> Response:
     """Return the response as text that PostgreSQL can store, whatever the receiver sent."""
-    # An incremental decoder omits a character whose last bytes were truncated.
-    body = _utf8_decoder("replace").decode(raw.body, final=not raw.truncated)
+    if raw.truncated:  # an incremental decoder omits a character whose last bytes are missing
+        body = _utf8_decoder("replace").decode(raw.body)
+    else:
+        body = raw.body.decode("utf-8", "replace")
     return Response(
         status=raw.status,
         headers=_stored_headers(raw.headers[:MAX_HEADERS]),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import httptools
 
 from daemon.core.model.value import value
+from daemon.egress.known_heads import KNOWN_HEADS, KnownHead
 from daemon.egress.response_parser import MAX_BODY_BYTES, ResponseParser
 
 # Interim responses, status line and headers together. Servers' own limits are 8 to 32 KiB.
@@ -60,24 +61,34 @@ class ResponseReader:
     TimeoutError when it has failed.
     """
 
-    __slots__ = ("_ended", "_parser", "done", "received_bytes")
+    __slots__ = ("_ended", "_known", "_parser", "done", "keep_alive", "received_bytes")
 
     def __init__(self, ended: Callable[[Exception | None], None]) -> None:
         self.done = False
-        self._ended: Callable[[Exception | None], None] | None = ended
-        self._parser = ResponseParser()
+        self.keep_alive = False  # whether it is complete, and another response may follow
         self.received_bytes = 0
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the response is complete and another one may follow on the connection."""
-        return self._parser.complete and self._parser.keep_alive
+        self._ended: Callable[[Exception | None], None] | None = ended
+        self._known: tuple[KnownHead, bytes] | None = None
+        self._parser: ResponseParser | None = None  # made for what is not known
 
     def feed(self, data: bytes) -> None:
         """Read more of the response, up to the limit on its size; nothing once it is done."""
         if self.done:
             return
-        parser = self._parser
+        if self._parser is not None:
+            self._parse(self._parser, data)
+        elif known := KNOWN_HEADS.find(data):
+            self._known = known
+            self.keep_alive = True
+            self.received_bytes = len(data)
+            self._end(None)
+        else:
+            parser = self._parser = ResponseParser()
+            self._parse(parser, data)
+            if self.keep_alive:
+                KNOWN_HEADS.remember(data, parser)
+
+    def _parse(self, parser: ResponseParser, data: bytes) -> None:
         limit = MAX_RESPONSE_BYTES if parser.head_complete else MAX_HEAD_BYTES
         room = limit - self.received_bytes
         self.received_bytes += len(data)
@@ -91,9 +102,10 @@ class ResponseReader:
             if not parser.too_many_pieces:
                 self._fail(INVALID_HTTP, InvalidResponseError)
         if parser.complete or parser.truncated:
+            self.keep_alive = parser.complete and parser.keep_alive
             self._end(None)
         elif len(data) >= room or parser.too_many_pieces:
-            self._exceed_limit()
+            self._exceed_limit(parser)
 
     def end(self, *, reset: bool = False) -> None:
         """
@@ -102,8 +114,14 @@ class ResponseReader:
         RFC 9112, section 8: after a `reset`, not even a response without a declared length counts
         as complete.
         """
-        self._parser.keep_alive = False
-        if self._parser.head_complete and self._parser.ends_with_connection and not reset:
+        self.keep_alive = False
+        parser = self._parser
+        if (
+            parser is not None
+            and parser.head_complete
+            and parser.ends_with_connection
+            and not reset
+        ):
             self._end(None)
         else:
             self._fail(INCOMPLETE_RESPONSE if self.received_bytes else NO_RESPONSE, ResponseError)
@@ -114,24 +132,29 @@ class ResponseReader:
 
     def reject(self, message: str) -> None:
         """End the response because the connection below refuses to read on."""
-        self._parser.keep_alive = False
+        self.keep_alive = False
         self._fail(message, InvalidResponseError)
 
     def result(self, *, reusable: bool) -> RawResponse:
         """Return the response, once it is complete or truncated."""
+        if self._known is not None:
+            head, body = self._known
+            return RawResponse(head.status, head.headers, body, truncated=False, reusable=reusable)
         parser = self._parser
+        assert parser is not None
         headers, body = tuple(parser.headers), bytes(parser.body)
         return RawResponse(parser.status, headers, body, parser.truncated, reusable)
 
-    def _exceed_limit(self) -> None:
-        if self._parser.head_complete:
-            self._parser.truncated = True
+    def _exceed_limit(self, parser: ResponseParser) -> None:
+        if parser.head_complete:
+            parser.truncated = True
             self._end(None)
         else:
             self._fail(HEAD_TOO_LARGE, InvalidResponseError)
 
     def _fail(self, message: str, kind: type[ResponseError]) -> None:
-        if not (self._parser.complete or self._parser.truncated):
+        parser = self._parser
+        if parser is None or not (parser.complete or parser.truncated):
             self._end(kind(message, response_started=self.received_bytes > 0))
 
     def _end(self, error: Exception | None) -> None:
@@ -140,5 +163,6 @@ class ResponseReader:
         # What refers to each other would be left to the garbage collector.
         ended, self._ended = self._ended, None
         self.done = True
-        self._parser.close()
+        if self._parser is not None:
+            self._parser.close()
         ended(error)

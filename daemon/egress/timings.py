@@ -5,14 +5,18 @@ from itertools import pairwise
 
 
 class Timings:
-    """A stopwatch that starts when it is created; `clock` returns seconds."""
+    """
+    A stopwatch that starts when it is created; `clock` returns seconds.
+
+    With a `stage`, that begins at once.
+    """
 
     __slots__ = ("_clock", "_entered", "started_at")
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], stage: str | None = None) -> None:
         self._clock = clock
-        self.started_at = clock()
-        self._entered: list[tuple[str, float]] = []
+        self.started_at = now = clock()
+        self._entered: list[tuple[str, float]] = [] if stage is None else [(stage, now)]
 
     def enter(self, stage: str) -> None:
         """Start a stage and end the one before."""
@@ -26,9 +30,8 @@ class Timings:
         """
         now, entered = self._clock(), self._entered
         total = _milliseconds(now - self.started_at)
-        if len(entered) == 1:
-            [(stage, began)] = entered
-            return total, ((stage, _milliseconds(now - began)),)
+        if len(entered) == 1 and entered[0][1] == self.started_at:
+            return total, ((entered[0][0], total),)
         seconds: dict[str, float] = {}
         for (stage, began), (_, ended) in pairwise([*entered, ("", now)]):
             seconds[stage] = seconds.get(stage, 0.0) + ended - began

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -24,8 +25,7 @@ ALERT_SHARE = 0.1
 ALERT_STALLS = 3
 
 
-def _boot_time() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+_boot_time = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 
 class StallWatch:
