@@ -33,7 +33,7 @@ class AttemptQueue:
         self._total_bytes = 0
         self._total = 0
         self._waited_seconds = 0.0  # by the attempt that was taken last
-        self._rate = 0.0  # of attempts that were taken, a second
+        self._rate = 0.0  # of attempts that began, a second
         self._taken = 0
         self._counted_from = time.monotonic()
 
@@ -77,7 +77,7 @@ class AttemptQueue:
             self._waited_seconds = time.monotonic() - queue[0][0]
         taken = [queue.popleft()[1] for _ in range(min(limit, len(queue)))]
         self._count_out(webhook_id, taken)
-        self._measure_rate(len(taken))
+        self.note_begun(len(taken))
         return taken
 
     def take_older(self, since: float) -> Iterator[tuple[WebhookId, list[Claim]]]:
@@ -101,8 +101,9 @@ class AttemptQueue:
                 self._count_out(webhook_id, taken)
                 yield webhook_id, taken
 
-    def _measure_rate(self, taken: int) -> None:
-        self._taken += taken
+    def note_begun(self, count: int) -> None:
+        """Measure the rate: so many attempts begin, from here or without waiting."""
+        self._taken += count
         seconds = time.monotonic() - self._counted_from
         if seconds >= RATE_SECONDS:
             self._rate = (self._rate + self._taken / seconds) / 2

@@ -17,10 +17,10 @@ from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_turns import InboxKey
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
-from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import deliveries
 from daemon.store.database import Database
 from daemon.store.deliveries import Inserted, NewDelivery
+from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.event_inbox import LeasedEvent, Leasing
 
 # Places; a full scan of the inbox finds the others.

@@ -22,7 +22,7 @@ from daemon.core.errors import (
     PostponedError,
 )
 from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.egress.kept_requests import KeptRequest
@@ -255,6 +255,22 @@ class Dispatcher:
             full=claimed.full,
             host=None if url is None else self._attempts.host_of(url),
         )
+
+    def admits(
+        self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float, host: str | None
+    ) -> bool:
+        """Whether a first attempt may begin at once; it has a slot then, and `start` follows."""
+        if self._stopping or self._room() <= 0:
+            return False
+        return self._lanes.admit(webhook_id, tenant_id=tenant_id, now=now, host=host)
+
+    def start(self, claim: Claim) -> None:
+        """Begin an attempt that was admitted."""
+        self._begin(claim)
+
+    def host_of(self, url: str) -> str | None:
+        """The address of this URL's host, as far as it was looked up lately; None if unknown."""
+        return self._attempts.host_of(url)
 
     def _begin(self, claim: Claim) -> None:
         if self._stopping:

@@ -20,6 +20,7 @@ from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
+from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.inbox_reader import InboxReader
@@ -70,6 +71,7 @@ class Fanout:
         self,
         database: Database,
         first_attempts: FirstAttempts,
+        dispatcher: Dispatcher,
         events: OpenEvents,
         inserter: DeliveryInserter,
         *,
@@ -82,6 +84,7 @@ class Fanout:
         self._metrics = metrics
         self._events = events
         self._first_attempts = first_attempts
+        self._dispatcher = dispatcher
         self._size = BatchSize(least=LEAST_EVENTS, most=MOST_EVENTS, seconds=TURN_SECONDS)
         self._cache = SubscriptionCache(database)
         self._inbox = InboxReader(database, self._cache, leasing=leasing)
@@ -143,7 +146,7 @@ class Fanout:
         try:
             matched, dear = await self._match_quick(leased)
             try:
-                rest, many = _split(await self._first_attempts.begin(matched))
+                rest, many = _split(await self._first_attempts.begin(matched, self._dispatcher))
                 if rest:
                     await self._inserter.insert(rest)
             except STATEMENT_FAILURES:

@@ -1,16 +1,18 @@
 """
 First attempts that are made from the inbox, without a row before their result.
 
-Fan-out queues them in memory, the dispatcher begins them in their lanes' turns. The rule: only what
-is likely to begin at once is queued, within bounds by tenant; everything else, and what could not
-begin after all, becomes a pending row. So a change of a webhook is known to all of its attempts
-within a second, as it is to those that are claimed.
+Where nobody waits, an attempt begins at once; the others are queued in memory, and the dispatcher
+begins them in their lanes' turns. The rule: only what is likely to begin soon is queued, within
+bounds by tenant; everything else, and what could not begin after all, becomes a pending row. So a
+change of a webhook is known to all of its attempts within a second, as it is to those that are
+claimed.
 """
 
 import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -22,10 +24,10 @@ from daemon.pipeline.attempt_queue import AttemptQueue
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
-from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import endpoints, results
 from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
+from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.endpoints import Endpoint
 from daemon.store.event_inbox import Leasing
 
@@ -33,9 +35,25 @@ log = structlog.get_logger()
 
 QUEUED_SECONDS = 0.4
 SWEEP_SECONDS = 0.2
+AT_ONCE = 32  # events, before the responses to others are read
 STORED_AT_ONCE = 500  # rows; results wait meanwhile
 MOST_TRIES, TRY_AGAIN_SECONDS = 5, 0.05  # of rows whose event another transaction holds
 MOST_PUT_OFF = 4 * STORED_AT_ONCE  # rows that wait; more events stay in the inbox
+
+
+class Starter(Protocol):
+    """What begins attempts: the dispatcher."""
+
+    def admits(
+        self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float, host: str | None
+    ) -> bool:
+        """Whether an attempt may begin at once; it has a slot then, and `start` follows."""
+
+    def start(self, claim: Claim) -> None:
+        """Begin an attempt that was admitted."""
+
+    def host_of(self, url: str) -> str | None:
+        """The address of this URL's host, None if unknown."""
 
 
 class FirstAttempts:
@@ -64,7 +82,7 @@ class FirstAttempts:
         self._put_off: list[NewDelivery] = []
         self._tries: dict[DeliveryId, int] = {}  # of those put off that are tried again
         self._per_event = 1.0  # attempts
-        self._most_are_queued = True
+        self._most_are_begun = True
         # Whether the last insert of these was interrupted, so that they may have been committed.
         self._end_unknown = False
 
@@ -83,16 +101,16 @@ class FirstAttempts:
 
         Others would wait here until they have become pending rows, which cost three times as much.
         """
-        if not self._most_are_queued:
+        if not self._most_are_begun:
             return most
         return max(1, min(most, int(self._queue.soon / self._per_event)))
 
-    async def begin(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
+    async def begin(self, matched: Sequence[MatchedEvent], starter: Starter) -> list[MatchedEvent]:
         """
-        Queue first attempts of these events, which are leased.
+        Begin or queue first attempts of these events, which are leased.
 
-        Returns the events of which none was queued. Of others, what could not be queued becomes
-        pending rows.
+        Returns the events of which none was. Of others, what could not be queued becomes pending
+        rows.
         """
         ids = {
             webhook_id
@@ -108,11 +126,21 @@ class FirstAttempts:
                 within=self._leasing.lease,
                 installation=self._leasing.installation,
             )
-        before = len(self._queue)
-        rest = [each for each in matched if not self._begin(each, ready)]
-        self._learn(matched, queued=len(self._queue) - before)
-        self._waker.wake.set()
-        self.wake.set()
+        hosts = {webhook_id: starter.host_of(each.url) for webhook_id, each in ready.items()}
+        rest: list[MatchedEvent] = []
+        began = 0
+        for number, each in enumerate(matched, 1):
+            begun = self._begin(each, ready, hosts, starter)
+            if begun is None:
+                rest.append(each)
+            else:
+                began += begun
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if self._queue or self._put_off:
+            self._waker.wake.set()
+            self.wake.set()
+        self._learn(matched, begun=began)
         return rest
 
     def take(self, webhook_id: WebhookId, limit: int) -> list[Claim]:
@@ -252,32 +280,53 @@ class FirstAttempts:
             for event, several in by_event.items()
         ]
 
-    def _begin(self, matched: MatchedEvent, ready: Mapping[WebhookId, Endpoint]) -> bool:
-        """Queue what there is room for; False if that is nothing."""
+    def _begin(
+        self,
+        matched: MatchedEvent,
+        ready: Mapping[WebhookId, Endpoint],
+        hosts: Mapping[WebhookId, str | None],
+        starter: Starter,
+    ) -> int | None:
+        """
+        Begin what may begin at once, and queue what else there is room for.
+
+        Returns how many those are; None if there is none, and nothing is done.
+        """
         leased, now = matched.leased, time.monotonic()
+        tenant_id = leased.event.tenant_id
+        admitted: list[Claim] = []
         queued: list[Claim] = []
         left: list[WebhookId] = []
         for webhook_id in matched.webhooks:
             endpoint = None if leased.data is None else ready.get(webhook_id)
-            if endpoint is None or not self._has_room(matched, webhook_id, now=now):
+            if endpoint is None:
                 left.append(webhook_id)
-                continue
-            claim = self._claim(matched, webhook_id, endpoint)
-            self._queue.add(claim, now=now)
-            self._lanes.queue(webhook_id, tenant_id=claim.tenant_id, now=now)
-            queued.append(claim)
-        if not queued:
-            return False
+            elif starter.admits(webhook_id, tenant_id=tenant_id, now=now, host=hosts[webhook_id]):
+                admitted.append(self._claim(matched, webhook_id, endpoint))
+            elif self._has_room(matched, webhook_id, now=now):
+                claim = self._claim(matched, webhook_id, endpoint)
+                self._queue.add(claim, now=now)
+                self._lanes.queue(webhook_id, tenant_id=tenant_id, now=now)
+                queued.append(claim)
+            else:
+                left.append(webhook_id)
+        if not admitted and not queued:
+            return None
         rows = [
             NewDelivery(new_delivery_id(), each, leased, matched.payload_bytes) for each in left
         ]
-        self._events.open(leased, [each.delivery_id for each in queued] + [r.id for r in rows])
         self._put_off += rows
-        return True
+        self._events.open(
+            leased, [each.delivery_id for each in admitted + queued] + [each.id for each in rows]
+        )
+        self._queue.note_begun(len(admitted))
+        for claim in admitted:
+            starter.start(claim)
+        return len(admitted) + len(queued)
 
-    def _learn(self, matched: Sequence[MatchedEvent], *, queued: int) -> None:
+    def _learn(self, matched: Sequence[MatchedEvent], *, begun: int) -> None:
         attempts = sum(len(each.webhooks) for each in matched)
-        self._most_are_queued = 2 * queued >= attempts
+        self._most_are_begun = 2 * begun >= attempts
         self._per_event = max(1.0, (self._per_event + attempts / len(matched)) / 2)
 
     def _has_room(self, matched: MatchedEvent, webhook_id: WebhookId, *, now: float) -> bool:

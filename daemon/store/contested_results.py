@@ -14,8 +14,8 @@ import asyncpg
 
 from daemon.core.model.attempts import AttemptResult, ClaimKey
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
-from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.columns import columns
+from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.results import insert_first, store
 from daemon.store.session import Connection
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.model.operational_events import OperationalEvent
-from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.columns import columns
+from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.session import Connection
 
 FIND_TENANTS = """

@@ -12,13 +12,13 @@ from uuid import UUID
 
 from daemon.core.model.replays import ReplaySource
 from daemon.core.scheduling.replay_pace import Batch
-from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.attempt_chains import (
     HIGHEST_START,
     MOST_REPLAYS,
     NEXT_ATTEMPT_NUMBER,
     PENDING,
 )
+from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.earlier_deliveries import SENT_FIRST, SINCE
 from daemon.store.replay_steps import LockedReplay
 from daemon.store.session import Connection

@@ -9,9 +9,9 @@ import orjson
 
 from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey, Outcome, Response, Trace
 from daemon.core.model.ids import DeliveryId
-from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store.attempt_chains import CHAIN_REPLAYS
 from daemon.store.columns import columns
+from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.session import Connection
 
 NO_IDS: Mapping[DeliveryId, DeliveryId] = MappingProxyType({})

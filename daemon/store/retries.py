@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
-from daemon.runtime.uuid7 import new_delivery_id
 from daemon.store import notification_queue, retry_lock
 from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER
+from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.session import Connection
 
 

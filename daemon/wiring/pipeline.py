@@ -87,7 +87,7 @@ def build_pipeline(
         alert_after=max(config.delivery.retry_schedule, default=ALERT_WITHOUT_RETRIES),
     )
     fanout = Fanout(
-        *(database, first_attempts, events, inserter),
+        *(database, first_attempts, dispatcher, events, inserter),
         leasing=leasing,
         offload=offload,
         metrics=metrics,

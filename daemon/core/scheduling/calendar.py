@@ -34,6 +34,10 @@ class Calendar:
                 del self._due_at[webhook_id]
                 yield webhook_id
 
+    def is_due(self, now: float) -> bool:
+        """Whether `pop_due` may yield a lane."""
+        return bool(self._heap) and self._heap[0][0] <= now
+
     def next_in(self, now: float) -> float | None:
         """Seconds until the next lane comes due, 0 at least; None when none is scheduled."""
         return max(0.0, self._heap[0][0] - now) if self._heap else None

@@ -110,6 +110,17 @@ class Lane:
         """Whether its next turn is for attempts in the database: queued ones take every other."""
         return not self.queued or (self.next_due.due_at <= now and not self.claimed_last)
 
+    def may_begin(self, *, now: float) -> bool:
+        """Whether a first attempt may begin at once: there is room, and nothing waits before it."""
+        return not (
+            self.queued
+            or self.claiming
+            or self.in_flight >= int(self.window)
+            or self.next_due.due_at <= now
+            or self.rests_until > now
+            or self.spaced_until > now
+        )
+
     def room(self, *, now: float) -> int:
         """Free places; for a claim 0 until a quarter of the window is free: one costs too much."""
         if self.needs_claim(now=now) and self.free < int(self.window) // 4:

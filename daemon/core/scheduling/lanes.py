@@ -110,6 +110,33 @@ class Lanes:
             lane.window = min(self.widest, max(lane.window, lane.in_flight + 1))
         self._place(lane, now)
 
+    def admit(
+        self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float, host: str | None
+    ) -> bool:
+        """
+        Let a first attempt begin at once where nobody waits for a turn; returns whether it may.
+
+        It is then in flight. What bounds turns bounds it, too: window, spacing, and the shares of
+        its tenant and of its host. `host` is the address to which it goes, None if unknown.
+        """
+        if self._waiting or self._calendar.is_due(now):
+            return False
+        lane = self._lanes.get_or_make(webhook_id, tenant_id, failing=False)
+        if not lane.may_begin(now=now) or self._is_blocked(lane):
+            return False
+        if self._slots.room_for(lane.tenant, unproven=lane.unproven) == 0:
+            return False
+        if lane.host is not None:
+            if lane.host.key != host or lane.host.room_for(lane, self._slots, now=now) == 0:
+                return False
+            lane.host.begin(now=now)
+        elif host is not None:
+            return False  # its turn locates it
+        lane.in_flight += 1
+        self.in_flight += 1
+        self._lanes.hold(lane, 1)
+        return True
+
     def queue(self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float) -> None:
         """Note a first attempt that waits in memory."""
         lane = self._lanes.get_or_make(webhook_id, tenant_id, failing=False)

@@ -6,8 +6,8 @@ from uuid import RFC_4122
 
 import pytest
 
-from daemon.runtime import uuid7
-from daemon.runtime.uuid7 import new_delivery_id
+from daemon.store import delivery_ids
+from daemon.store.delivery_ids import new_delivery_id
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:
@@ -33,8 +33,10 @@ def test_ids_are_ordered_by_time_whatever_the_random_bits(
     random_bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([1, 2, 2**48 - 1])
-    monkeypatch.setattr(uuid7, "random", SimpleNamespace(getrandbits=lambda _: random_bits))
-    monkeypatch.setattr(uuid7, "time", SimpleNamespace(time_ns=lambda: next(clock) * 1_000_000))
+    monkeypatch.setattr(delivery_ids, "random", SimpleNamespace(getrandbits=lambda _: random_bits))
+    monkeypatch.setattr(
+        delivery_ids, "time", SimpleNamespace(time_ns=lambda: next(clock) * 1_000_000)
+    )
 
     made = [new_delivery_id() for _ in range(3)]
 
