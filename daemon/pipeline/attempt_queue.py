@@ -15,9 +15,11 @@ MOST_QUEUED = 4096
 MOST_OF_TENANT = 1024
 MOST_BYTES = 16 * 1024 * 1024
 MOST_BYTES_OF_TENANT = 4 * 1024 * 1024
-# Events stay in the inbox while so many attempts wait, or while more than a few wait for so long.
+# While so many attempts wait, or more than a few wait for so long, events of the tenants that have
+# more than a few of them stay in the inbox.
 ENOUGH_QUEUED = 1024
 FEW_QUEUED = 64
+FEW_OF_TENANT = 16
 ENOUGH_SECONDS = 0.1
 SOON_SECONDS = 0.2
 RATE_SECONDS = 0.1  # over which the rate is measured
@@ -42,10 +44,17 @@ class AttemptQueue:
         return self._total
 
     @property
-    def full(self) -> bool:
-        """Whether others should wait in the inbox: they would wait for longer here."""
+    def crowded(self) -> set[TenantId]:
+        """
+        The tenants whose next events should wait in the inbox: they would wait for longer here.
+
+        Never one without attempts here: what another tenant has waiting does not concern it.
+        """
         slow = self._waited_seconds > ENOUGH_SECONDS and self._total > FEW_QUEUED
-        return slow or self._total >= ENOUGH_QUEUED
+        if not slow and self._total < ENOUGH_QUEUED:
+            return set()
+        few = few_of_each(ENOUGH_QUEUED, tenants=len(self._count))
+        return {tenant_id for tenant_id, count in self._count.items() if count > few}
 
     @property
     def soon(self) -> int:
@@ -124,3 +133,8 @@ class AttemptQueue:
                 del self._count[claim.tenant_id], self._bytes[claim.tenant_id]
         if not self._queues.get(webhook_id):
             self._queues.pop(webhook_id, None)
+
+
+def few_of_each(enough: int, *, tenants: int) -> int:
+    """How many of each tenant may wait although enough wait in all."""
+    return min(FEW_OF_TENANT, enough // max(1, tenants))

@@ -40,6 +40,8 @@ POLL_SECONDS = 2.0  # new events are announced
 LEAST_EVENTS, MOST_EVENTS = 100, 500  # of one turn
 TURN_SECONDS = 0.2
 QUEUE_SECONDS = 0.005  # until some first attempts have begun
+# So often events of others are looked for while some tenants' events stay in the inbox.
+CROWDED_SECONDS = 0.03
 # What a tenant's events may take of a turn, in seconds; the rest is handed over.
 TENANT_SECONDS = 0.02
 MANY_WEBHOOKS = 100
@@ -96,6 +98,7 @@ class Fanout:
             offload=offload,
             metrics=metrics,
         )
+        self._look_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._handed_over: dict[TenantId, HandedOver] = {}
 
@@ -104,21 +107,27 @@ class Fanout:
         return self._inbox.turns.waited(now=time.monotonic())
 
     async def run_once(self) -> float:
-        if self._first_attempts.full:
-            return QUEUE_SECONDS
         began = time.monotonic()
+        crowded = self._first_attempts.crowded
+        self._inbox.turns.rest(crowded, now=began)
+        if crowded and not self._inbox.turns.in_line and began < self._look_at:
+            return QUEUE_SECONDS
+        self._look_at = began + CROWDED_SECONDS
         for key in self._inserter.due_again(now=began):
             self._inbox.turns.add(key, now=began)
         held = [each for work in self._handed_over.values() for each in work.event_ids]
         leased, complete = await self._inbox.lease_next(
             limit=self._first_attempts.events_at_once(self._size.size),
             held=held + self._events.event_ids,
+            most_of=self._first_attempts.events_of,
         )
         # A lease of our own may have lapsed: what is open goes on with the new one.
         leased = [each for each in leased if not self._events.renew(each)]
         await self._fan_out(leased)
         now = time.monotonic()
         self._size.took(now - began)
+        if crowded and not leased:
+            return QUEUE_SECONDS
         if not complete:
             return 0.0
         return max(0.0, min(POLL_SECONDS, self._inserter.next_due_in(now=now)))

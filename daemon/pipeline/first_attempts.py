@@ -10,7 +10,7 @@ claimed.
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -19,8 +19,9 @@ import structlog
 from daemon.core.errors import STATEMENT_FAILURES
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
+from daemon.core.scheduling.attempts_per_event import AttemptsPerEvent
 from daemon.core.scheduling.lanes import Lanes
-from daemon.pipeline.attempt_queue import AttemptQueue
+from daemon.pipeline.attempt_queue import AttemptQueue, few_of_each
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
@@ -81,15 +82,20 @@ class FirstAttempts:
         self._queue = AttemptQueue()
         self._put_off: list[NewDelivery] = []
         self._tries: dict[DeliveryId, int] = {}  # of those put off that are tried again
-        self._per_event = 1.0  # attempts
+        self._per_event = AttemptsPerEvent()
         self._most_are_begun = True
         # Whether the last insert of these was interrupted, so that they may have been committed.
         self._end_unknown = False
 
     @property
-    def full(self) -> bool:
-        """Whether fan-out should lease no more events."""
-        return self._queue.full or len(self._put_off) >= MOST_PUT_OFF
+    def crowded(self) -> set[TenantId]:
+        """The tenants of which fan-out should lease no more events."""
+        crowded = self._queue.crowded
+        if len(self._put_off) >= MOST_PUT_OFF:
+            counts = Counter(each.leased.event.tenant_id for each in self._put_off)
+            few = few_of_each(MOST_PUT_OFF, tenants=len(counts))
+            crowded |= {tenant_id for tenant_id, count in counts.items() if count > few}
+        return crowded
 
     def __len__(self) -> int:
         """How many wait."""
@@ -103,7 +109,13 @@ class FirstAttempts:
         """
         if not self._most_are_begun:
             return most
-        return max(1, min(most, int(self._queue.soon / self._per_event)))
+        typical = self._per_event.typical(now=time.monotonic())
+        return max(1, min(most, int(self._queue.soon / typical)))
+
+    def events_of(self, tenant_id: TenantId) -> int:
+        """How many events of one tenant to lease at once, likewise."""
+        attempts = self._queue.soon if self._most_are_begun else STORED_AT_ONCE
+        return max(1, int(attempts / self._per_event.of(tenant_id)))
 
     async def begin(self, matched: Sequence[MatchedEvent], starter: Starter) -> list[MatchedEvent]:
         """
@@ -325,9 +337,15 @@ class FirstAttempts:
         return len(admitted) + len(queued)
 
     def _learn(self, matched: Sequence[MatchedEvent], *, begun: int) -> None:
-        attempts = sum(len(each.webhooks) for each in matched)
-        self._most_are_begun = 2 * begun >= attempts
-        self._per_event = max(1.0, (self._per_event + attempts / len(matched)) / 2)
+        now = time.monotonic()
+        attempts: Counter[TenantId] = Counter()
+        events: Counter[TenantId] = Counter()
+        for each in matched:
+            attempts[each.leased.event.tenant_id] += len(each.webhooks)
+            events[each.leased.event.tenant_id] += 1
+        self._most_are_begun = 2 * begun >= attempts.total()
+        for tenant_id, count in events.items():
+            self._per_event.note(tenant_id, attempts=attempts[tenant_id], events=count, now=now)
 
     def _has_room(self, matched: MatchedEvent, webhook_id: WebhookId, *, now: float) -> bool:
         tenant_id = matched.leased.event.tenant_id

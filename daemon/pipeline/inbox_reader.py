@@ -7,7 +7,7 @@ whose events have just come is served before the backlog of any other.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -47,16 +47,22 @@ class InboxReader:
         self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
 
     async def lease_next(
-        self, *, limit: int, held: Iterable[EventId]
+        self,
+        *,
+        limit: int,
+        held: Iterable[EventId],
+        most_of: Callable[[TenantId], int] | None = None,
     ) -> tuple[list[LeasedEvent], bool]:
         """
         Lease about `limit` events; the caller still has those that are `held`.
+
+        Of a tenant with a backlog, at most `most_of` it.
 
         Returns them, and whether nothing else was found that waits.
         """
         await self._begin_full_scan_if_due(held)
         try:
-            return await self._lease(limit)
+            return await self._lease(limit, most_of)
         except BaseException:
             self._lost_track = True
             raise
@@ -99,7 +105,9 @@ class InboxReader:
         self._scan.begin_full_scan()
         self._full_scan_at = now + FULL_SCAN_SECONDS
 
-    async def _lease(self, limit: int) -> tuple[list[LeasedEvent], bool]:
+    async def _lease(
+        self, limit: int, most_of: Callable[[TenantId], int] | None
+    ) -> tuple[list[LeasedEvent], bool]:
         """Lease first the events of tenants that have just come, then by turns."""
         now = time.monotonic()
         async with self._database.connection() as db:
@@ -108,7 +116,7 @@ class InboxReader:
             if not self.turns.in_line or now >= self._scan_at:
                 leased, complete = await self._scan_and_lease(db, limit)
                 self._scan_at = time.monotonic() + SCAN_SECONDS
-            leased += await self._lease_turns(db, limit - len(leased))
+            leased += await self._lease_turns(db, limit - len(leased), most_of)
         return leased, complete and not self.turns.in_line
 
     async def _scan_and_lease(self, db: Connection, limit: int) -> tuple[list[LeasedEvent], bool]:
@@ -149,8 +157,10 @@ class InboxReader:
         for key in (*rest, *(key for _, key in scan.keys if key.tenant_id in waiting)):
             self.turns.add(key, now=now, after_event=last.get(key, FIRST_EVENT))
 
-    async def _lease_turns(self, db: Connection, limit: int) -> list[LeasedEvent]:
-        turns = self.turns.next_turns(limit=limit) if limit > 0 else []
+    async def _lease_turns(
+        self, db: Connection, limit: int, most_of: Callable[[TenantId], int] | None
+    ) -> list[LeasedEvent]:
+        turns = self.turns.next_turns(limit=limit, most_of=most_of) if limit > 0 else []
         if not turns:
             return []
         try:

@@ -10,7 +10,12 @@ from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.pipeline import attempt_queue
-from daemon.pipeline.attempt_queue import ENOUGH_QUEUED, MOST_BYTES_OF_TENANT, AttemptQueue
+from daemon.pipeline.attempt_queue import (
+    ENOUGH_QUEUED,
+    FEW_OF_TENANT,
+    MOST_BYTES_OF_TENANT,
+    AttemptQueue,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WEBHOOK, TENANT, OTHER = WebhookId(uuid4()), TenantId(uuid4()), TenantId(uuid4())
@@ -77,14 +82,27 @@ def test_the_bytes_of_a_tenant_are_bounded_up_to_the_last() -> None:
     assert not queue.has_room(OTHER, MOST_BYTES_OF_TENANT + 1)
 
 
-def test_it_is_full_at_its_bound_and_not_before() -> None:
+def test_enough_in_all_hold_back_the_tenants_that_they_are_of() -> None:
     queue = AttemptQueue()
-    for _ in range(ENOUGH_QUEUED - 1):
+    for _ in range(FEW_OF_TENANT):
+        queue.add(claim(tenant_id=OTHER), now=0.0)
+    for _ in range(ENOUGH_QUEUED - FEW_OF_TENANT - 1):
         queue.add(claim(), now=0.0)
-    before = queue.full
+    before = queue.crowded
     queue.add(claim(), now=0.0)
 
-    assert (before, queue.full) == (False, True)
+    assert (before, queue.crowded) == (set(), {TENANT})
+
+
+def test_with_many_tenants_fewer_of_each_are_enough() -> None:
+    queue = AttemptQueue()
+    tenants = [TenantId(uuid4()) for _ in range(ENOUGH_QUEUED // 2)]
+    for tenant_id in tenants * 2:
+        queue.add(claim(tenant_id=tenant_id), now=0.0)
+    before = queue.crowded
+    queue.add(claim(tenant_id=tenants[0]), now=0.0)
+
+    assert (before, queue.crowded) == (set(), {tenants[0]})
 
 
 def test_it_knows_how_many_begin_soon_from_the_rate_of_late(
@@ -104,16 +122,17 @@ def test_it_knows_how_many_begin_soon_from_the_rate_of_late(
     assert 190 <= queue.soon <= 200
 
 
-def test_it_is_full_when_what_is_taken_has_waited_for_long(
+def test_attempts_that_wait_for_long_hold_back_the_tenant_that_they_are_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("daemon.pipeline.attempt_queue.time.monotonic", lambda: 10.0)
     queue = AttemptQueue()
-    for number in range(attempt_queue.FEW_QUEUED + 3):
+    for number in range(attempt_queue.FEW_QUEUED + 2):
         queue.add(replace(claim(), attempt=number), now=9.0 if number == 0 else 9.95)
+    queue.add(claim(tenant_id=OTHER, webhook=WebhookId(uuid4())), now=9.95)
 
     queue.take(WEBHOOK, 1)
-    after_a_long_wait = queue.full
+    after_a_long_wait = queue.crowded
     queue.take(WEBHOOK, 1)
 
-    assert (after_a_long_wait, queue.full) == (True, False)
+    assert (after_a_long_wait, queue.crowded) == ({TENANT}, set())

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from daemon.pipeline import fanout, first_attempts, health_writer
+from daemon.pipeline import attempt_queue, fanout, first_attempts, health_writer
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.store import claims, plain_results
 from daemon.store.deliveries import Inserted
@@ -22,7 +22,7 @@ from tests.support.first_attempts import (
     publish,
     times,
 )
-from tests.support.receiver import Receiver, Reply
+from tests.support.receiver import Receiver, Reply, receiving
 
 WRITES = """
     SELECT sum(n_tup_ins)::int AS inserted, sum(n_tup_upd)::int AS updated,
@@ -231,6 +231,36 @@ async def test_a_tenant_with_many_deliveries_to_insert_delays_no_other(
 
     for number in range(4):
         assert times(receiver, f"/crowd/{number}") == dict.fromkeys(range(5), 1)
+
+
+async def test_a_tenant_whose_attempts_wait_in_memory_holds_back_no_other(
+    app: Application,
+    database: str,
+    receiver: Receiver,
+    patient_queue: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attempt_queue, "ENOUGH_QUEUED", 20)
+    opened = asyncio.Event()
+    crowded, other = await app.tenant(), await app.tenant()
+    webhook = await app.webhook(crowded, receiver.url + "/crowd")
+    delivery = ONE_AT_A_TIME | {"timeout": "30s"}
+    async with receiving(address="127.0.0.2") as healthy, serving(database, delivery=delivery):
+        await app.webhook(other, healthy.url + "/hook")
+        await publish(app, crowded, 5)
+        await until(lambda: settled(app, webhook, "success", 5))
+        receiver.answer = lambda _: Reply(when=opened)
+        await publish(app, crowded, 40, first=5)
+        await until(lambda: receiver.open_now)
+        for n in range(10):
+            await app.event(other)
+            await until(lambda n=n: len(healthy.received) == n + 1)
+        received_before = len(receiver.received)
+        opened.set()
+        await until(lambda: settled(app, webhook, "success", 45))
+
+    assert received_before == 6
+    assert times(receiver, "/crowd") == dict.fromkeys(range(45), 1)
 
 
 async def test_a_single_result_is_stored_durably_by_one_statement(

@@ -7,7 +7,7 @@ Times are seconds on the caller's clock.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -61,19 +61,25 @@ class _Waiting:
 
 
 class InboxTurns:
-    """The tenants of which events wait; those whose events are just being fanned out are held."""
+    """
+    The tenants of which events wait.
+
+    Those whose events are just being fanned out are held. Those that rest have had enough turns
+    for now.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[TenantId, _Waiting] = {}
         self._line: OrderedDict[TenantId, float] = OrderedDict()
         self._held: set[TenantId] = set()
+        self._resting: frozenset[TenantId] = frozenset()
         self._places = 0
         self.incomplete = False  # a tenant's remembered places ran out, and there were more
 
     @property
     def tenants(self) -> list[TenantId]:
         """Tenants of which new events wait behind others."""
-        return list(self._waiting.keys() | self._held)
+        return list(self._waiting.keys() | self._held | self._resting)
 
     @property
     def in_line(self) -> int:
@@ -95,14 +101,21 @@ class InboxTurns:
             waiting.places[key.xid] = after_event
         self._place(key.tenant_id, now)
 
-    def next_turns(self, *, limit: int) -> list[InboxTurn]:
-        """The next tenants' turns, for about `limit` events in all; `took` follows each."""
+    def next_turns(
+        self, *, limit: int, most_of: Callable[[TenantId], int] | None = None
+    ) -> list[InboxTurn]:
+        """
+        The next tenants' turns, for about `limit` events in all; `took` follows each.
+
+        `most_of` returns how many of a tenant's events are enough for one turn, at least one.
+        """
         turns: list[InboxTurn] = []
         share = max(1, limit // max(1, len(self._line)))
         while self._line and limit > 0:
             tenant_id, _ = self._line.popitem(last=False)
-            turns += self._waiting[tenant_id].turns(tenant_id, share)
-            limit -= share
+            own = share if most_of is None else min(share, most_of(tenant_id))
+            turns += self._waiting[tenant_id].turns(tenant_id, own)
+            limit -= own
         return turns
 
     def took(self, turn: InboxTurn, events: Collection[EventId], *, now: float) -> None:
@@ -135,9 +148,20 @@ class InboxTurns:
         self._place(tenant_id, now)
 
     def is_held(self, tenant_id: TenantId) -> bool:
-        """Whether the tenant gets no turns at present."""
+        """Whether the tenant's events are just being fanned out."""
         return tenant_id in self._held
 
+    def rest(self, tenants: Collection[TenantId], *, now: float) -> None:
+        """Give these tenants no turn, and turns again to those that rested until now."""
+        rested, self._resting = self._resting, frozenset(tenants)
+        for tenant_id in self._resting - rested:
+            self._line.pop(tenant_id, None)
+        for tenant_id in rested - self._resting:
+            self._place(tenant_id, now)
+
     def _place(self, tenant_id: TenantId, now: float) -> None:
-        if tenant_id in self._waiting and tenant_id not in self._held:
+        if tenant_id in self._waiting and not self._has_no_turns(tenant_id):
             self._line.setdefault(tenant_id, now)
+
+    def _has_no_turns(self, tenant_id: TenantId) -> bool:
+        return tenant_id in self._held or tenant_id in self._resting

@@ -85,6 +85,45 @@ def test_a_held_tenant_has_no_turn_and_keeps_its_places() -> None:
     assert take(turns, inbox, limit=10) == {tenant(1): 3}
 
 
+def test_a_tenant_that_rests_has_no_turn_until_it_rests_no_more() -> None:
+    first, second = InboxKey(1, tenant(1)), InboxKey(2, tenant(2))
+    turns, inbox = InboxTurns(), Inbox({first: 3, second: 3})
+    turns.add(first, now=0.0)
+    turns.rest({tenant(1)}, now=0.0)
+    turns.add(second, now=0.0)
+    while_resting = take(turns, inbox, limit=10)
+    waiting = turns.tenants
+    turns.rest((), now=1.0)
+
+    assert (while_resting, waiting) == ({tenant(2): 3}, [tenant(1)])
+    assert take(turns, inbox, limit=10) == {tenant(1): 3}
+
+
+def test_a_tenant_that_rests_while_it_is_held_has_no_turn_when_it_is_let_go() -> None:
+    turns = InboxTurns()
+    turns.add(InboxKey(1, tenant(1)), now=0.0)
+    turns.hold(tenant(1))
+    turns.rest({tenant(1)}, now=0.0)
+    turns.let_go(tenant(1), now=0.0)
+    while_resting = turns.next_turns(limit=10)
+    turns.rest((), now=1.0)
+
+    assert (while_resting, turns.in_line) == ([], 1)
+
+
+def test_a_tenant_has_no_more_than_is_enough_for_it() -> None:
+    wide, narrow = InboxKey(1, tenant(1)), InboxKey(2, tenant(2))
+    turns = InboxTurns()
+    turns.add(wide, now=0.0)
+    turns.add(narrow, now=0.0)
+    taken = {
+        turn.key.tenant_id: turn.limit
+        for turn in turns.next_turns(limit=20, most_of=lambda each: 1 if each == tenant(1) else 99)
+    }
+
+    assert taken == {tenant(1): 1, tenant(2): 10}
+
+
 def test_failed_turns_come_again() -> None:
     turns = InboxTurns()
     turns.add(InboxKey(1, tenant(1)), now=0.0)
