@@ -77,11 +77,13 @@ LAYOUT_TESTS = (
 )
 
 # A slow example shows that the machine is busy, not that the code is slow.
-hypothesis.settings.register_profile("suite", deadline=None)
-hypothesis.settings.load_profile("suite")
+hypothesis.settings.register_profile("full", deadline=None)
+# The same few examples in each ordinary run; `dev.py test --full` looks for others.
+hypothesis.settings.register_profile("short", deadline=None, max_examples=25, derandomize=True)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("short" if "not full" in config.option.markexpr else "full")
     # Shells make background jobs ignore SIGINT, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures are torn down
@@ -175,6 +177,8 @@ def trust_only_a_test_authority(tmp_path_factory: pytest.TempPathFactory) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(folder / "one.pem"))
         patch.setenv("SSL_CERT_DIR", str(folder))
+        # Each connection to the tests' PostgreSQL would ask for TLS first, which it does not have.
+        patch.setenv("PGSSLMODE", "disable")
         yield
 
 
@@ -240,6 +244,13 @@ def database(request: pytest.FixtureRequest, layout: Layout) -> Iterator[str]:
     """The URL of a migrated database for this test alone."""
     databases: ClonedDatabases = request.getfixturevalue(f"{layout.value}_databases")
     with databases.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    """The URL of a migrated database for all tests of a module that ask for it."""
+    with temporary_database(postgres_url, template=migrated_template) as url:
         yield url
 
 

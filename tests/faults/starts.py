@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from tests.faults.accounting import check_deliveries
 from tests.faults.environment import environment
 from tests.faults.outages import DURABLE, own_server
 from tests.faults.report import Report
+from tests.support import forked_process
 from tests.support.daemons import Daemon, free_port, starting, until
 
 PASSWORD = "hunter2-a-secret-password"
@@ -172,8 +172,8 @@ async def webhookd(*arguments: str, database: str, folder: Path) -> CompletedCom
     file = folder / "config-command.toml"
     file.write_text("[admin]\nport = 0\n[log]\nlevel = 'warning'\n")
     began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "daemon", *arguments, "--config", str(file)),
+    process = await forked_process.start(
+        *("-m", "daemon", *arguments, "--config", str(file)),
         env=os.environ | {"WEBHOOKD_DATABASE__URL": database},
         stdout=PIPE,
         stderr=PIPE,

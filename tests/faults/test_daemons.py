@@ -17,7 +17,7 @@ async def test_four_daemons_deliver_every_pair_exactly_once(database: str, folde
 async def test_a_killed_daemon_repeats_only_the_requests_in_flight(
     database: str, folder: Path
 ) -> None:
-    report = await daemons.killed(database, folder, wait_for_leases=False)
+    report = await daemons.killed(database, folder, events=600, wait_for_leases=False)
 
     assert report.broken == []
 

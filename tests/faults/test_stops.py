@@ -10,7 +10,7 @@ from tests.faults import stops
 async def test_stopping_under_load_repeats_nothing_and_leaves_no_lease(
     database: str, folder: Path
 ) -> None:
-    report = await stops.under_load(database, folder, rounds=2)
+    report = await stops.under_load(database, folder, rounds=2, pairs=300)
 
     assert report.broken == []
 

@@ -3,18 +3,19 @@
 import asyncio
 import os
 import signal
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.forked_process import ForkedProcess, start
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 60.0
 MODULE = ("-m", "daemon")
-# The last two name a single authority (see conftest.py): loading the system's takes 0.1 s.
-KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+# The last three save CPU time (see conftest.py).
+KEPT_VARIABLES = {"PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PGSSLMODE"}
 # A secret that no command may print.
 CANARY = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnkh"
 
@@ -86,7 +87,7 @@ class Running:
     A line that names its database is in neither.
     """
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process | ForkedProcess) -> None:
         self.process = process
         self.out: list[str] = []
         self.err: list[str] = []
@@ -155,15 +156,7 @@ async def _start(
     folder: Path,
     env: Mapping[str, str] | None,
     python: tuple[str, ...],
-) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *python,
-        *arguments,
-        cwd=folder,
-        env=environment(env),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        limit=8 * 1024 * 1024,
+) -> ForkedProcess:
+    return await start(
+        *python, *arguments, cwd=folder, env=environment(env), stdin=PIPE, stdout=PIPE, stderr=PIPE
     )

@@ -17,6 +17,8 @@ import orjson
 from daemon.config import Config
 from daemon.embedded import ports
 from daemon.service import Service
+from tests.support import forked_process
+from tests.support.forked_process import ForkedProcess
 
 TIMEOUT_SECONDS = 30.0
 
@@ -79,7 +81,7 @@ async def metrics_of(service: Service) -> str:
 class Daemon:
     """`webhookd run` as a separate process."""
 
-    def __init__(self, process: Process, port: int) -> None:
+    def __init__(self, process: Process | ForkedProcess, port: int) -> None:
         self.process = process
         self.port = port
 
@@ -168,13 +170,15 @@ async def starting(
         f'allow_ports = ["1-65535"]\n[admin]\nport = {port}\n[log]\nlevel = "{level}"\n{settings}'
     )
     output = None if log is None else log.open("ab")
-    process = await asyncio.create_subprocess_exec(
-        *(*prefix, python, "-m", "daemon", "run", "--no-embedded", "--config", str(file)),
-        env=os.environ | {"WEBHOOKD_DATABASE__URL": database} | dict(variables or {}),
-        stdout=output,
-        stderr=output,
-        cwd=cwd,
-    )
+    command = ("-m", "daemon", "run", "--no-embedded", "--config", str(file))
+    env = os.environ | {"WEBHOOKD_DATABASE__URL": database} | dict(variables or {})
+    if prefix or python != sys.executable or cwd is not None:
+        process: Process | ForkedProcess = await asyncio.create_subprocess_exec(
+            *(*prefix, python, *command), env=env, stdout=output, stderr=output, cwd=cwd
+        )
+    else:
+        written = None if output is None else output.fileno()
+        process = await forked_process.start(*command, env=env, stdout=written, stderr=written)
     if output is not None:
         output.close()
     running = Daemon(process, port)
