@@ -2,11 +2,12 @@
 Overloads of PostgreSQL's functions and operators, as a role that may create them would make them.
 
 PostgreSQL prefers an overload whose argument types fit better to its own, whatever the order of the
-search_path. Between equal types its own comes first, so that only inexact calls are in danger.
+search_path. Between equal types its own comes first, so that only inexact calls are in danger. Rows
+of the catalog are copied: 50,000 CREATE statements would take ten seconds.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from itertools import product
 from pkgutil import iter_modules
@@ -56,7 +57,6 @@ CALLED = re.compile(r"\b([a-z][a-z0-9_]*)\(")
 STATEMENT = re.compile(r"(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
 COMMENT = re.compile(r"--.*")
 
-BATCH = 500
 # None of our statements has a use for the type that every overload returns, so that most of those
 # that would call one cannot even be parsed. A sequence counts calls, also those that are undone.
 SETUP = """
@@ -64,13 +64,49 @@ SETUP = """
     GRANT USAGE ON SEQUENCE public.hostile_calls TO PUBLIC;
     CREATE TYPE public.hostile AS (is_hostile boolean);
 """
-BODY = """
+# A plan that would call an overload cannot be made ready by other roles than a superuser.
+ORIGINALS = """
+    CREATE FUNCTION public.hostile_original(hostile, hostile)
     RETURNS public.hostile LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM pg_catalog.nextval('public.hostile_calls'::regclass);
         RAISE EXCEPTION 'a hostile overload was called';
-    END $$
+    END $$;
+    REVOKE EXECUTE ON FUNCTION public.hostile_original FROM PUBLIC;
+    CREATE OPERATOR public.<->
+        (FUNCTION = public.hostile_original, LEFTARG = hostile, RIGHTARG = hostile)
 """
+FIRST_NUMBER = 4_000_000_000  # no object of a small database has one of these
+NUMBERS = "SELECT type, type::regtype::oid AS number FROM unnest($1::text[]) type"
+# The columns differ between versions of PostgreSQL.
+COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
+COPY_FUNCTION = """
+    INSERT INTO pg_proc ({columns})
+    SELECT {values}
+      FROM pg_proc, unnest($1::oid[], $2::text[], $3::text[]) made (number, name, types)
+     WHERE pg_proc.proname = 'hostile_original'
+"""
+COPIED_FUNCTION = {
+    "oid": "made.number",
+    "proname": "made.name",
+    "pronargs": "cardinality(string_to_array(made.types, ' '))",
+    "proargtypes": "made.types::oidvector",
+}
+COPY_OPERATOR = """
+    INSERT INTO pg_operator ({columns})
+    SELECT {values}
+      FROM pg_operator,
+           unnest($1::oid[], $2::text[], $3::oid[], $4::oid[], $5::oid[])
+               made (number, name, function, first, second)
+     WHERE pg_operator.oprcode = 'public.hostile_original'::regproc
+"""
+COPIED_OPERATOR = {
+    "oid": "made.number",
+    "oprname": "made.name",
+    "oprcode": "made.function",
+    "oprleft": "made.first",
+    "oprright": "made.second",
+}
 
 FIND_FUNCTIONS = """
     SELECT DISTINCT proname AS name, pronargs AS arguments, provariadic <> 0 AS is_variadic
@@ -100,21 +136,42 @@ def _constants() -> Iterator[tuple[str, str]]:
                     yield f"{module.name}.{name}: {hash(text)}", text
 
 
-async def create_overloads(db: asyncpg.Connection, role: str) -> int:
-    """
-    Create overloads, as `role`, of all functions and operators that our SQL calls.
-
-    Returns how many. Each counts its calls, see `calls`.
-    """
+async def create_overloads(db: asyncpg.Connection, role: str) -> None:
+    """Create overloads, as `role`, of all functions and operators that our SQL calls."""
     await db.execute(SETUP)
-    await db.execute(f"SET ROLE {role}")
-    made = [*_operators(), *await _functions(db)]
-    for start in range(0, len(made), BATCH):
-        await db.execute(";".join(made[start : start + BATCH]))
-    await db.execute("RESET ROLE")
-    # A plan that would call one cannot be made ready by other roles than a superuser.
-    await db.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
-    return len(made)
+    await db.execute(f"SET ROLE {role}; {ORIGINALS}; RESET ROLE")
+    numbers = dict(await db.fetch(NUMBERS, TYPES))
+    pairs = list(product(TYPES, TYPES))
+    functions = [(f"hostile_{n}", pair) for n, pair in enumerate(pairs)] + await _functions(db)
+    operators = [
+        (name, FIRST_NUMBER + n, numbers[left], numbers[right])
+        for n, (left, right) in enumerate(pairs)
+        for name in OPERATORS
+    ]
+    await db.execute("SET allow_system_table_mods = on")
+    await db.execute(
+        await _copying(db, COPY_FUNCTION, "pg_proc", COPIED_FUNCTION),
+        _numbers(functions),
+        [name for name, _ in functions],
+        [" ".join(str(numbers[each]) for each in types) for _, types in functions],
+    )
+    await db.execute(
+        await _copying(db, COPY_OPERATOR, "pg_operator", COPIED_OPERATOR),
+        _numbers(operators),
+        *(list(column) for column in zip(*operators, strict=True)),
+    )
+    await db.execute("RESET allow_system_table_mods")
+
+
+def _numbers(made: Sequence[object]) -> list[int]:
+    return [FIRST_NUMBER + n for n in range(len(made))]
+
+
+async def _copying(db: asyncpg.Connection, sql: str, table: str, changed: dict[str, str]) -> str:
+    """The statement that copies a row of a catalog's table, except for some of its columns."""
+    columns = [row[0] for row in await db.fetch(COLUMNS, table)]
+    values = [changed.get(column, f"{table}.{column}") for column in columns]
+    return sql.format(columns=", ".join(columns), values=", ".join(values))
 
 
 async def were_called(db: asyncpg.Connection) -> bool:
@@ -122,18 +179,8 @@ async def were_called(db: asyncpg.Connection) -> bool:
     return bool(await db.fetchval("SELECT is_called FROM public.hostile_calls"))
 
 
-def _operators() -> Iterator[str]:
-    for number, (left, right) in enumerate(product(TYPES, TYPES)):
-        function = f"public.hostile_{number}"
-        yield f"CREATE FUNCTION {function}({left}, {right}) {BODY}"
-        for name in OPERATORS:
-            yield (
-                f"CREATE OPERATOR public.{name}"
-                f" (FUNCTION = {function}, LEFTARG = {left}, RIGHTARG = {right})"
-            )
-
-
-async def _functions(db: asyncpg.Connection) -> list[str]:
+async def _functions(db: asyncpg.Connection) -> list[tuple[str, tuple[str, ...]]]:
+    """The names of the functions that our SQL calls, each with types of its arguments."""
     texts = [*statements().values(), *(migration.sql for migration in migrations.known())]
     names = {name for text in texts for name in CALLED.findall(text)}
     calls = {
@@ -144,7 +191,7 @@ async def _functions(db: asyncpg.Connection) -> list[str]:
     }
     own = {row[0] for row in await db.fetch(FIND_OWN_FUNCTIONS)}
     return [
-        f"CREATE FUNCTION public.{name}({', '.join(types)}) {BODY}"
+        (name, types)
         for name, count in sorted(calls)
         if count in TYPES_BY_ARITY
         for types in product(TYPES_BY_ARITY[count], repeat=count)
