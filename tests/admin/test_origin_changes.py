@@ -1,6 +1,6 @@
 """A webhook's own headers and certificate do not follow its URL to another origin by themselves."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,9 @@ from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.daemons import until
 from tests.support.deliveries import settled
+from tests.support.postgres import temporary_database
 from tests.support.receiver import Receiver, receiving
+from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 KEY = "k" * 32
 HEADERS = {"Authorization": "Bearer c4n4ry-c4n4ry", "X-Env": "c4n4ry-production"}
@@ -23,12 +25,20 @@ async def tenant(app: Application) -> UUID:
     return await app.tenant()
 
 
-@pytest.fixture(params=[[], [KEY]], ids=["plain", "sealed"])
-async def api(
-    database: str, tenant: UUID, request: pytest.FixtureRequest
-) -> AsyncIterator[ApiClient]:
-    security = {"master_keys": request.param}
-    async with serving_api(database, tenant, security=security) as caller:
+@pytest.fixture(scope="module", params=[[], [KEY]], ids=["plain", "sealed"])
+def shared(
+    postgres_url: str, migrated_template: str, request: pytest.FixtureRequest
+) -> Iterator[SharedDaemon]:
+    with (
+        temporary_database(postgres_url, template=migrated_template) as url,
+        shared_daemon(url, security={"master_keys": request.param}) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
+    async with shared.client() as caller:
         yield caller
 
 
