@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Page
 
 from tests.support.application import Application
-from tests.support.browser import Pages, chromium, connected, find_chromium, pages_in
+from tests.support.browser import Contexts, Pages, chromium, connected, find_chromium, pages_in
 from tests.support.console import Console, serving_console
 from tests.support.receiver import Receiver, receiving
 
@@ -47,8 +47,8 @@ def chromium_address() -> Iterator[str]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(chromium_address: str) -> AsyncIterator[Browser]:
-    """The connection to the browser of this run."""
+async def contexts(chromium_address: str) -> AsyncIterator[Contexts]:
+    """The browser of this run, through one connection."""
     async with connected(chromium_address) as connection:
         yield connection
 
@@ -69,9 +69,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def pages(browser: Browser) -> AsyncIterator[Pages]:
+async def pages(contexts: Contexts) -> AsyncIterator[Pages]:
     """Opens pages that are not signed in, of any width and colours, with scripts or without."""
-    async with pages_in(browser) as opened:
+    async with pages_in(contexts) as opened:
         yield opened
 
 
@@ -109,4 +109,4 @@ async def plain_operator_page(pages: Pages, console: Console) -> Page:
 @pytest_asyncio.fixture(loop_scope="session")
 async def plain_portal_page(pages: Pages, console: Console) -> Page:
     """A page of a tenant's people whose browser runs no scripts."""
-    return await console.enter(await pages.open(javascript=False), by_hand=True)
+    return await console.enter(await pages.open(javascript=False))

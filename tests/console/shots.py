@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
 
 async def _shoot(address: str, folder: Path, *, part: str) -> int:
     count = 0
-    async with _demo() as demo, connected(address) as browser, pages_in(browser) as pages:
+    async with _demo() as demo, connected(address) as contexts, pages_in(contexts) as pages:
         for scheme in SCHEMES:
             for width in WIDTHS:
                 page = await _signed_in(pages, demo, scheme=scheme, width=width)

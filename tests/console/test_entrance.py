@@ -1,6 +1,6 @@
 """The console's entrance, in a browser: signing in, entering by a link, and signing out."""
 
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.support.browser import Pages
 from tests.support.console import Console
@@ -10,7 +10,7 @@ async def test_an_operator_signs_in_and_out_with_and_without_scripts(
     pages: Pages, console: Console
 ) -> None:
     for javascript in (True, False):
-        page = await console.sign_in(await pages.open(javascript=javascript))
+        page = await console.sign_in_by_form(await pages.open(javascript=javascript))
         await page.goto(console.page_url("/webhooks"))
         await expect(page.get_by_role("heading", name="Webhooks", exact=True)).to_be_visible()
 
@@ -33,16 +33,17 @@ async def test_a_wrong_token_is_refused_beside_the_field(pages: Pages, console: 
 
 
 async def test_a_link_opens_the_console_and_its_code_leaves_the_address(
-    portal_page: Page, console: Console
+    pages: Pages, console: Console
 ) -> None:
-    assert portal_page.url == console.page_url("/webhooks")
+    page = await console.enter_by_link(await pages.open())
+    assert page.url == console.page_url("/webhooks")
 
-    await portal_page.go_back()
+    await page.go_back()
 
-    assert "#" not in portal_page.url
+    assert "#" not in page.url
 
 
-async def test_without_scripts_the_link_is_pasted(
-    plain_portal_page: Page, console: Console
-) -> None:
-    assert plain_portal_page.url == console.page_url("/webhooks")
+async def test_without_scripts_the_link_is_pasted(pages: Pages, console: Console) -> None:
+    page = await console.enter_by_link(await pages.open(javascript=False), by_hand=True)
+
+    assert page.url == console.page_url("/webhooks")

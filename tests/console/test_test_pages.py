@@ -14,7 +14,7 @@ async def test_an_event_is_picked_by_campaign_from_what_is_stored_without_script
     await console.app.event(console.tenant, {"campaign_id": "camp_1", "n": 1})
     await console.app.event(console.tenant, {"campaign_id": "camp_2", "n": 2})
     webhook = await console.api.create_webhook(receiver.url, isActive=False)
-    page = await console.enter(await pages.open(javascript=False), by_hand=True)
+    page = await console.enter(await pages.open(javascript=False))
     await page.goto(console.page_url(f"/webhooks/{webhook['id']}/test"))
 
     await page.get_by_label("Campaign").select_option("camp_1")

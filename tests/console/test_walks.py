@@ -47,7 +47,8 @@ async def create(page: Page, url: str, *, name: str) -> str:
 async def test_a_stranger_creates_a_webhook_tests_it_and_gets_a_signed_delivery(
     pages: Pages, console: Console, receiver: Receiver, *, javascript: bool
 ) -> None:
-    page = await console.enter(await pages.open(javascript=javascript), by_hand=not javascript)
+    opened = await pages.open(javascript=javascript)
+    page = await console.enter_by_link(opened, by_hand=not javascript)
     secret = await create(page, f"{receiver.url}/crm", name="CRM")
 
     await page.get_by_role("button", name=re.compile("^Send")).first.click()

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal
 
@@ -95,6 +95,43 @@ def _address(process: subprocess.Popen[str]) -> str:
     raise RuntimeError(f"Chromium did not start:\n{''.join(lines)}")
 
 
+class Contexts:
+    """
+    The browser's contexts, each lent to one test at a time: a new one costs as much as ten pages.
+
+    One that is given back has no page, cookie or permission any more.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._idle: dict[tuple[tuple[str, str], ...], list[BrowserContext]] = {}
+        self._lent: dict[BrowserContext, list[BrowserContext]] = {}
+
+    async def lend(self, *, javascript: bool, **options: Any) -> BrowserContext:
+        """Return a context with these options; they are those of Playwright's `new_context`."""
+        options["java_script_enabled"] = javascript
+        key = tuple((name, repr(value)) for name, value in sorted(options.items()))
+        idle = self._idle.setdefault(key, [])
+        context = idle.pop() if idle else await self._new_context(options)
+        self._lent[context] = idle
+        return context
+
+    async def give_back(self, context: BrowserContext) -> None:
+        """Close the pages of a context, and keep it for the next test."""
+        for page in context.pages:
+            await page.close()
+        await context.clear_cookies()
+        await context.clear_permissions()
+        self._lent.pop(context).append(context)
+
+    async def _new_context(self, options: dict[str, Any]) -> BrowserContext:
+        context = await self._browser.new_context(**options)
+        context.set_default_timeout(TIMEOUT_MS)
+        if options["java_script_enabled"]:
+            await context.add_init_script(REPORT_VIOLATIONS)
+        return context
+
+
 class Pages:
     """
     Opens pages in a running browser, and keeps what they do wrong in `faults`.
@@ -102,9 +139,14 @@ class Pages:
     A test that provokes an error adds a part of its text to `expected`.
     """
 
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self._contexts: list[BrowserContext] = []
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts
+        self._opened: list[BrowserContext] = []
+        self._notes: dict[Any, Callable[[Any], None]] = {
+            "console": self._note_message,
+            "weberror": lambda error: self.faults.append(str(error.error)),
+            "response": self._note_response,
+        }
         self.faults: list[str] = []
         self.expected: list[str] = []
 
@@ -119,23 +161,16 @@ class Pages:
         """
         An empty page with cookies of its own; `options` are those of Playwright's `new_context`.
         """
-        context = await self._browser.new_context(
-            java_script_enabled=javascript,
+        context = await self._contexts.lend(
+            javascript=javascript,
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
             # An animation that goes on would be painted as long as the page is open.
             **{"reduced_motion": "reduce", **options},
         )
-        self._contexts.append(context)
-        return await self._watched(context, javascript=javascript)
-
-    async def _watched(self, context: BrowserContext, *, javascript: bool) -> Page:
-        context.set_default_timeout(TIMEOUT_MS)
-        if javascript:
-            await context.add_init_script(REPORT_VIOLATIONS)
-        context.on("console", self._note_message)
-        context.on("weberror", lambda error: self.faults.append(str(error.error)))
-        context.on("response", self._note_response)
+        self._opened.append(context)
+        for event, note in self._notes.items():
+            context.on(event, note)
         return await context.new_page()
 
     def _note_message(self, message: ConsoleMessage) -> None:
@@ -152,23 +187,25 @@ class Pages:
         return [each for each in self.faults if not any(part in each for part in self.expected)]
 
     async def close(self) -> None:
-        """Close the pages that were opened here; without the page it began with, a browser ends."""
-        for context in self._contexts:
-            await context.close()
+        """Close the pages that were opened here."""
+        for context in self._opened:
+            for event, note in self._notes.items():
+                context.remove_listener(event, note)
+            await self._contexts.give_back(context)
 
 
 @asynccontextmanager
-async def connected(address: str) -> AsyncIterator[Browser]:
+async def connected(address: str) -> AsyncIterator[Contexts]:
     """Connect to a running browser; that starts Playwright's driver, which takes a second."""
     expect.set_options(timeout=TIMEOUT_MS)
     async with async_playwright() as playwright:
-        yield await playwright.chromium.connect_over_cdp(address)
+        yield Contexts(await playwright.chromium.connect_over_cdp(address))
 
 
 @asynccontextmanager
-async def pages_in(browser: Browser) -> AsyncIterator[Pages]:
+async def pages_in(contexts: Contexts) -> AsyncIterator[Pages]:
     """Open pages during the block; raises AssertionError at the end for pages with faults."""
-    pages = Pages(browser)
+    pages = Pages(contexts)
     try:
         yield pages
     finally:

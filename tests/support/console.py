@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
+from playwright._impl._api_structures import SetCookieParam
 from playwright.async_api import Page
 
 from daemon.service import Service
@@ -74,17 +75,36 @@ class ConsoleClient:
         """Send a form, with the token of the page that was opened last."""
         return await self.call("POST", path, data={"csrf": self.csrf, **(fields or {})}, **options)
 
-    async def sign_in(self, token: str = OPERATOR) -> None:
-        """Begin an operator's session."""
+    async def sign_in(self, token: str = OPERATOR) -> str:
+        """Begin an operator's session; return the path of the first page."""
         found = await self.post("/console/sign-in", {"token": token})
         assert found.status == 303, found
         await self.get("/console/event-types")  # any page, for its CSRF token
+        return found.location
 
-    async def enter(self, link: str) -> None:
-        """Begin the session of a portal link."""
+    async def enter(self, link: str) -> str:
+        """Begin the session of a portal link; return the path of the first page."""
         found = await self.post("/console/enter", {"code": link})
         assert found.status == 303, found
         await self.get(found.location)
+        return found.location
+
+    async def move_to(self, page: Page, path: str) -> None:
+        """Continue the session in a browser's page, at this path."""
+        url = str(self._session._build_url(path))
+        cookies = [
+            SetCookieParam(
+                name=each.key,
+                value=each.value,
+                domain="127.0.0.1",
+                path=each["path"],
+                httpOnly=bool(each["httponly"]),
+                sameSite=each["samesite"],
+            )
+            for each in self._session.cookie_jar
+        ]
+        await page.context.add_cookies(cookies)
+        await page.goto(url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +167,21 @@ class Console:
             yield client
 
     async def sign_in(self, page: Page, token: str = OPERATOR) -> Page:
-        """Sign in as an operator in a browser's page, with or without scripts."""
+        """Sign in as an operator in a browser's page, with or without scripts; type nothing."""
+        self.opened.append(page)
+        async with self.client() as client:
+            await client.move_to(page, await client.sign_in(token))
+        return page
+
+    async def enter(self, page: Page, **members: Any) -> Page:
+        """Enter by a new link with these members, with or without scripts; type nothing."""
+        self.opened.append(page)
+        async with self.client() as client:
+            await client.move_to(page, await client.enter(await self.link(**members)))
+        return page
+
+    async def sign_in_by_form(self, page: Page, token: str = OPERATOR) -> Page:
+        """Sign in as an operator does, with or without scripts; much slower."""
         self.opened.append(page)
         await page.goto(f"{self.url}/sign-in")
         await page.get_by_label("Operator token").fill(token)
@@ -155,10 +189,10 @@ class Console:
         await page.wait_for_url(re.compile(r"/console/(?!sign-in)"))
         return page
 
-    async def enter(self, page: Page, *, by_hand: bool = False, **members: Any) -> Page:
-        """Enter by a new link with these members; by hand where there are no scripts."""
+    async def enter_by_link(self, page: Page, *, by_hand: bool = False) -> Page:
+        """Open a new link as its receiver does; by hand where there are no scripts."""
         self.opened.append(page)
-        link = await self.link(**members)
+        link = await self.link()
         await page.goto(link.partition("#")[0] if by_hand else link)
         if by_hand:
             await page.get_by_role("textbox").fill(link)
