@@ -1,19 +1,25 @@
 """
 Fetches the data of claims that were too large to come with the claim, within the memory budget.
 
-A claim whose data must wait for memory is given back: it holds no slot meanwhile.
+A claim whose data must wait for memory is given back: it holds no slot meanwhile. The rule:
+whatever large data wait, they take two connections, and leave the others to everything else.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from daemon.core.errors import MemoryBusyError, PostponedError
 from daemon.core.model.attempts import Claim
+from daemon.core.model.ids import TenantId
 from daemon.pipeline.memory_budget import MemoryBudget
 from daemon.store import claims
 from daemon.store.database import Database
 from daemon.store.payload_size import measure_pending, pending_data
+
+# Half a megabyte as stored may take seconds to measure: all connections could be busy with that.
+STATEMENTS_AT_ONCE = 2
 
 
 class ClaimData:
@@ -23,14 +29,16 @@ class ClaimData:
         self._database = database
         self._most_bytes = most_bytes
         self._memory = MemoryBudget()
+        self._statements = asyncio.Semaphore(STATEMENTS_AT_ONCE)
+        self._measuring: set[TenantId] = set()
 
     @asynccontextmanager
     async def fetched(self, claim: Claim) -> AsyncIterator[Claim]:
         """
         Lend a claim that came without data together with them; without, if they are too many.
 
-        Raises MemoryBusyError when there is no memory for it now, and PostponedError when the data
-        are not those that were measured any more.
+        Raises MemoryBusyError when there is no memory for it now, or too much else is measured, and
+        PostponedError when the data are not those that were measured any more.
         """
         claim = await self._measured(claim)
         size = claim.payload_bytes or 0
@@ -40,7 +48,7 @@ class ClaimData:
         if not self._memory.take(claim.tenant_id, size):
             raise MemoryBusyError("other large bodies are in flight")
         try:
-            async with self._database.connection() as db:
+            async with self._statements, self._database.connection() as db:
                 data = await pending_data(db, claim, most_bytes=size)
                 if data is None:
                     await claims.note_size(db, claim, None)
@@ -53,7 +61,13 @@ class ClaimData:
     async def _measured(self, claim: Claim) -> Claim:
         if claim.payload_bytes is not None:
             return claim
-        async with self._database.connection() as db:
-            size = await measure_pending(db, claim, most_bytes=self._most_bytes)
-            await claims.note_size(db, claim, size)
+        if self._statements.locked() or claim.tenant_id in self._measuring:
+            raise MemoryBusyError("other large bodies are being measured")
+        self._measuring.add(claim.tenant_id)
+        try:
+            async with self._statements, self._database.connection() as db:
+                size = await measure_pending(db, claim, most_bytes=self._most_bytes)
+                await claims.note_size(db, claim, size)
+        finally:
+            self._measuring.discard(claim.tenant_id)
         return replace(claim, payload_bytes=size)
