@@ -14,7 +14,7 @@ from uuid import UUID
 from daemon.core.model.events import Event
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.model.value import value
-from daemon.core.scheduling.inbox_scan import Snapshot, XidRange
+from daemon.core.scheduling.inbox_scan import LAST_XID, Snapshot, XidRange
 from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
 from daemon.store.columns import columns
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
@@ -123,6 +123,9 @@ SCAN = f"""
                    AND xid <= range.last
                  ORDER BY xid, tenant_id
                  LIMIT 1) AS found
+         -- A transaction that is still running may have a million rows, which nobody sees.
+         WHERE range.last = '{LAST_XID}'::xid8
+            OR pg_catalog.pg_visible_in_snapshot(range.last, pg_catalog.pg_current_snapshot())
         UNION ALL
         SELECT key.number, key.last, found.xid, found.tenant_id, key.count + 1
           FROM key
@@ -198,7 +201,10 @@ SCAN = f"""
         UNION ALL
         (SELECT tenant_id, webhook_id
            FROM webhook_subscription_changes
-          WHERE xid = ANY ($13::text[]::xid8[])
+          WHERE xid = ANY (ARRAY(SELECT ended
+                                  FROM pg_catalog.unnest($13::text[]::xid8[]) AS ended
+                                 WHERE pg_catalog.pg_visible_in_snapshot(
+                                           ended, pg_catalog.pg_current_snapshot())))
           ORDER BY xid
           LIMIT $14)
     )

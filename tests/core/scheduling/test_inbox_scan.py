@@ -46,6 +46,7 @@ class Inbox:
         found = [
             (number, key)
             for number, each in enumerate(ranges)
+            if each.last not in self.running  # as the statement leaves them out
             for key in sorted(k for k in self.committed if each.after < k and k.xid <= each.last)[
                 :limit
             ]
@@ -123,6 +124,33 @@ def test_a_full_scan_finds_again_what_was_found_before(transactions: list[set[in
     scan.begin_full_scan()
     assert read_all() == set(inbox.committed)
     assert not scan.full_scan_under_way
+
+
+def test_no_scan_passes_a_transaction_that_was_running_before() -> None:
+    inbox, scan = Inbox(), InboxScan(keys_per_range=2)
+
+    def passed() -> set[int]:
+        ranges = scan.ranges()
+        keys, snapshot = inbox.read(ranges, 2)
+        scan.completed(ranges, keys, snapshot)
+        return {
+            xid
+            for each in ranges
+            for xid in inbox.running
+            if each.last not in inbox.running and each.after.xid < xid <= each.last
+        }
+
+    for _ in range(40):
+        inbox.begin({1, 2, 3})
+        inbox.begin({1})
+        inbox.end(len(inbox.running) - 1, commits=True)
+    assert len(passed()) == 40
+    scan.begin_full_scan()
+
+    assert scan.full_scan_under_way
+    while scan.full_scan_under_way:
+        assert passed() == set()
+    assert len(scan.ranges()) == 1 + 40
 
 
 def test_a_snapshot_is_read_as_postgresql_prints_it() -> None:
