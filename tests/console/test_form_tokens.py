@@ -65,7 +65,9 @@ async def test_a_secret_is_shown_once_to_the_session_that_made_it(console: Conso
         settings = created.location.replace("/secret", "/settings").partition("?")[0]
         rotate = form_of((await client.get(settings)).text, "/rotate")
         rotated = await client.post(settings.replace("/settings", "/rotate"), rotate)
-        assert secret_in(await client.get(rotated.location)) not in (None, secret_in(seen[1]))
+        shown = await client.get(rotated.location)
+        assert secret_in(shown) not in (None, secret_in(seen[1]))
+        assert "The secret is rotated." in shown.shown
 
 
 async def test_a_form_without_its_token_is_refused_and_one_with_errors_is_sent_again(

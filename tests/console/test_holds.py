@@ -16,7 +16,7 @@ async def test_an_operator_holds_a_tenant_and_everything_and_releases_them_witho
     page, banner = plain_operator_page, plain_operator_page.locator(".held")
     await page.goto(f"{console.url}/t/{console.tenant}/webhooks")
     await page.get_by_role("link", name="Hold tenant").click()
-    await page.get_by_label("Why").fill("their bill")
+    await page.get_by_label("Reason").fill("their bill")
     await page.get_by_role("button", name="Hold this tenant").click()
     await expect(banner).to_contain_text("This tenant is held.")
     await expect(banner).to_contain_text("by token-1: their bill")
@@ -56,7 +56,7 @@ async def test_a_tenants_people_see_that_they_are_held_but_not_by_whom_or_why(
         asked = await client.get(console.path("/hold"))
         released = await client.post(console.path("/release"))
 
-    assert "Not sent yet. It is held since" in inspector.shown
+    assert "Not sent yet. Deliveries have been on hold since" in inspector.shown
     for each in (page, events, inspector):
         assert "Deliveries are on hold. Nothing has been sent since" in each.shown
         assert "their bill" not in each.text

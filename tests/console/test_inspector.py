@@ -65,6 +65,31 @@ async def test_a_failed_attempt_shows_its_cause_both_sides_and_the_ways_on(
         assert file.headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_a_waiting_attempt_says_why_the_last_one_failed_and_what_it_waits_for(
+    console: Console, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(503)
+    page_of_webhook, _, _ = (await deliver(console, receiver.url, {"n": 1})).partition("?")
+    webhook = UUID(page_of_webhook.rpartition("/")[2])
+    [waiting] = [x for x in await console.app.deliveries(webhook) if x["status"] != "failed"]
+    path = f"{page_of_webhook}?delivery={waiting['id']}"
+    async with console.operator() as client:
+        page = await client.get(path)
+        await console.api.post(f"/api/webhooks/{webhook}/pause")
+        paused = await client.get(path)
+        action = console.path(f"/deliveries/{waiting['id']}")
+        refused = await client.post(f"{action}/retry", form_of(page.text, "/retry"))
+
+    assert "Attempt 1 failed: the receiver answered 503" in page.shown
+    assert "Retry now" in page.shown
+    assert "Nothing was sent" not in page.shown
+    assert "when resumed" in paused.shown
+    assert "Resume webhook" in paused.shown
+    assert "Retry now" not in paused.shown
+    assert refused.status == 409
+    assert f'href="{action}">Back' in refused.text
+
+
 async def test_an_attempt_is_shown_beside_those_of_its_own_webhook_only(
     console: Console, receiver: Receiver
 ) -> None:

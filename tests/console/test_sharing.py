@@ -29,7 +29,7 @@ async def test_a_link_lets_its_people_look_until_it_is_revoked(
         link = await shared(
             operator,
             console,
-            They_may="look at everything, change nothing",
+            Access="read only",
             Opens_at="a webhook",
             Colours="dark",
         )
@@ -46,7 +46,7 @@ async def test_a_link_lets_its_people_look_until_it_is_revoked(
         await operator.goto(console.page_url("/links"))
         await expect(operator.locator("tbody tr")).to_contain_text("ago")
         await operator.get_by_role("button", name="Revoke").click()
-        await expect(operator.get_by_text("No link is valid now.")).to_be_visible()
+        await expect(operator.get_by_text("There is no valid link.")).to_be_visible()
         await people.reload()
         await expect(people.get_by_role("heading", name="Sign in")).to_be_visible()
 

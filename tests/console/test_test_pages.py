@@ -18,7 +18,7 @@ async def test_an_event_is_picked_by_campaign_from_what_is_stored_without_script
     await page.goto(console.page_url(f"/webhooks/{webhook['id']}/test"))
 
     await page.get_by_label("Campaign").select_option("camp_1")
-    await page.get_by_role("button", name="Send", exact=True).click()
+    await page.get_by_role("button", name="Send test", exact=True).click()
 
     result = page.get_by_label("Result")
     await expect(result.get_by_role("status")).to_contain_text("The receiver answered 200 within")

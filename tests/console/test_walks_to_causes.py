@@ -54,10 +54,11 @@ async def test_a_timeout_is_found_and_a_longer_one_delivers(
     await until(lambda: _has_failed(console, made["id"]))
 
     await open_webhook(page, "ERP")
-    await open_failed_attempt(page)
-    await expect(page.get_by_text("no complete response within 1 s")).to_be_visible()
+    cause = page.get_by_text("Last error: no complete response within 1 s")
+    await expect(cause).to_be_visible()
 
     await page.get_by_role("link", name="Settings").click()
+    await page.get_by_text("Delivery: timeout").click()
     await page.get_by_label("Timeout of an attempt").select_option("30 s")
     await save_settings(page)
     is_quick.set()
@@ -75,8 +76,8 @@ async def test_a_certificate_that_is_not_valid_is_found_and_the_right_url_delive
         await until(lambda: _has_failed(console, made["id"]))
 
         await open_webhook(page, "ERP")
-        await open_failed_attempt(page)
-        await expect(page.get_by_text("the TLS certificate is not valid")).to_be_visible()
+        cause = page.get_by_text("Last error: the TLS certificate is not valid")
+        await expect(cause).to_be_visible()
 
         await page.get_by_role("link", name="Settings").click()
         await page.get_by_label("URL", exact=True).fill(f"{receiver.url}/erp")
@@ -104,7 +105,7 @@ async def test_a_filter_that_does_not_match_is_found_changed_and_what_it_held_ba
     await expect(page.get_by_text("contact.tags").first).to_be_visible()
     await expect(page.get_by_text('"lead"').first).to_be_visible()
 
-    await page.get_by_role("link", name="Change what it gets").click()
+    await page.get_by_role("link", name="Change its events and filters").click()
     await page.get_by_label("One of these values, condition 1").fill("vip, lead")
     await save_settings(page)
     await page.get_by_role("link", name="Undelivered").click()
@@ -137,9 +138,9 @@ async def test_a_pause_is_found_ended_and_what_came_in_meanwhile_is_sent(
     await open_webhook(page, "CRM")
     await expect(page.get_by_text("retry #1 when resumed")).to_be_visible()
     await page.get_by_role("button", name="Resume").click()
-    await expect(page.get_by_text("Active.")).to_be_visible()
-    await page.get_by_role("link", name="Replays", exact=True).last.click()
-    await page.get_by_role("link", name="While it was paused").click()
+    await expect(page.get_by_text("Resumed.")).to_be_visible()
+    await page.get_by_role("link", name="Replay what it missed").click()
+    await expect(page.locator(".chips [aria-current]")).to_have_text("While it was paused")
     await page.get_by_role("button", name="Send the 2 undelivered").click()
     await expect(page.get_by_text("Completed").first).to_be_visible()
 

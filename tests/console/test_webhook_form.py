@@ -124,9 +124,12 @@ async def test_somebody_creates_a_webhook_sees_its_secret_once_and_tests_it(
     await url.fill(f"{receiver.url}/crm")
     await expect(page.get_by_text("This URL can be used.")).to_be_visible()
     await expect(url).not_to_have_attribute("aria-invalid", "true")
-    await page.get_by_label("Only these").check()
+    await page.get_by_label("Only some types").check()
+    # Nothing is wrong before anything is chosen.
+    await expect(page.locator("#preview .muted")).to_have_text("choose at least one type, or all")
     await page.get_by_role("button", name="All email events").click()
     await page.get_by_label("email.sent").uncheck()
+    await page.get_by_text("Only events with certain data").click()
     await page.get_by_label("Field, condition 1").fill("contact.tags")
     await page.get_by_label("One of these values, condition 1").fill("vip")
     await expect(page.get_by_text("Would match 2 of the last 4 events.")).to_be_visible()
@@ -135,6 +138,7 @@ async def test_somebody_creates_a_webhook_sees_its_secret_once_and_tests_it(
     secret = page.locator("#secret")
     await expect(secret).to_have_text(re.compile(r"^whsec_.{20,}"))
     shown = await secret.text_content()
+    await expect(page.get_by_role("status").first).to_contain_text("CRM is created.")
     await page.get_by_role("button", name="Send test event").click()
     await expect(page.get_by_text("Test successful.")).to_be_visible()
     await expect(secret).to_have_text(shown or "")
@@ -205,10 +209,13 @@ async def test_a_webhook_is_deleted_when_its_name_is_typed(console: Console) -> 
         wrong = await client.post(console.path(f"{path}/delete"), form | {"confirmedName": "crm"})
         assert (await only_webhook(console))["id"] == webhook["id"]
         right = await client.post(console.path(f"{path}/delete"), form | {"confirmedName": "CRM"})
+        listed = await client.get(right.location)
 
     assert wrong.status == 422
     assert 'id="confirmedName-error"' in wrong.text
     assert right.status == 303
+    assert "The webhook is deleted." in listed.shown
+    assert "Which URL should get your events?" in listed.shown
     assert (await console.api.get("/api/webhooks")).json["webhooks"] == []
 
 

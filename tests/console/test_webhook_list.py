@@ -91,11 +91,13 @@ async def test_a_failing_webhook_says_so_and_is_probed_and_a_paused_one_is_resum
     await page.goto(console.page_url(f"/webhooks/{webhook}"))
     overview = page.get_by_role("region", name="How it is doing")
     await expect(overview).to_contain_text("failures in a row")
+    await expect(overview).to_contain_text("Last error: the receiver answered 503")
+    await expect(overview.get_by_role("link", name="See this attempt")).to_be_visible()
     await expect(overview).to_contain_text("5xx answers")
     await expect(overview).to_contain_text("0 %")
     receiver.answer = lambda _: Reply()
 
-    await overview.get_by_role("button", name="Probe now").click()
+    await overview.get_by_role("button", name="Attempt now").click()
 
     await expect(page.locator("#inspector").get_by_text("Delivered.")).to_be_visible()
     await until(lambda: settled(console.app, webhook, "success", 1))
@@ -103,4 +105,4 @@ async def test_a_failing_webhook_says_so_and_is_probed_and_a_paused_one_is_resum
     await page.goto(console.page_url(f"/webhooks/{webhook}?range=week"))
     await expect(overview).to_contain_text("Paused by a person")
     await page.get_by_role("button", name="Resume").click()
-    await expect(overview).to_contain_text("Active.")
+    await expect(overview).to_contain_text("Resumed.")

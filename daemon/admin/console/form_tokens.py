@@ -106,7 +106,7 @@ def _redirect(request: PageRequest, path: str, digest: bytes, *, text: str | Non
 
 
 def _location(request: PageRequest, path: str, digest: bytes) -> str:
-    return f"{request.base}{path}?{FIELD}={digest.hex()}"
+    return f"{request.base}{path}{'&' if '?' in path else '?'}{FIELD}={digest.hex()}"
 
 
 def _shown_digest(request: PageRequest) -> bytes | None:

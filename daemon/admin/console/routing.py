@@ -114,8 +114,19 @@ async def _answer(handler: PageHandler, request: PageRequest) -> web.StreamRespo
 
 
 async def problem_page(request: PageRequest, problem: Problem) -> web.Response:
-    """The page that says what is wrong with a request."""
-    return await request.page("problem.html", status=problem.status, problem=problem)
+    """The page that says what is wrong with a request, with the way back."""
+    return await request.page(
+        "problem.html", status=problem.status, problem=problem, back=_back(request)
+    )
+
+
+def _back(request: PageRequest) -> str:
+    """The page of what a form was about; the first page otherwise."""
+    above, _, _ = request.http.path.rpartition("/")
+    is_of_object = request.http.method == "POST" and above.startswith(
+        tuple(f"{request.base}/{name}/" for name in ("webhooks", "deliveries", "replays"))
+    )
+    return above if is_of_object else request.base
 
 
 def _check(declared: Page, request: PageRequest) -> None:

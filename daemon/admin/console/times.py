@@ -11,7 +11,7 @@ TIME = Markup('<time datetime="{exact}" title="{shown} UTC">{text}</time>')
 def relative(at: datetime, *, now: datetime) -> Markup:
     """`3 m ago` or `in 3 m`; the page's script keeps it up to date."""
     seconds = (now - at).total_seconds()
-    text = _ago(seconds) if seconds >= 0 else f"in {span(timedelta(seconds=-seconds))}"
+    text = _ago(seconds) if seconds > -1 else f"in {span(timedelta(seconds=-seconds))}"
     return Markup('<time class="rel" datetime="{}" title="{} UTC">{}</time>').format(
         exact(at), _shown(at), text
     )

@@ -19,8 +19,11 @@ LIST_PATHS = {
     "workspaces": ("workspace.name", "workspace.id", "workspace_id", "workspaceId"),
     "campaign_ids": ("campaign.id", "campaign_id", "campaignId"),
 }
-# Fields of a new webhook that are closed at first.
-MORE = {"notificationEmail", "scope"}
+# Fields that are closed at first.
+MORE = {
+    *("notificationEmail", "scope", "customHeaders", "clientCertificate"),
+    *("timeout", "retrySchedule", "maxPerSecond", "maxInFlight"),
+}
 NO_ERRORS = FormErrors()
 
 
@@ -61,7 +64,7 @@ async def form_page(
         rows=subscription_fields.rows(values),
         headers=header_rows(values),
         button=request.form.get(EDIT, ""),
-        more_open=webhook is not None or bool(errors.fields.keys() & MORE),
+        more_open=request.form.get(EDIT) == "header" or bool(errors.fields.keys() & MORE),
         offered=await _offered(request),
         delivery=delivery,
         schedules=_schedules(delivery),

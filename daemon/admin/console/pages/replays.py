@@ -45,7 +45,7 @@ class ReplayPages:
 
     @page("POST /replays/{id}/retry-failed", once=True)
     async def retry_failed(self, request: PageRequest) -> web.StreamResponse:
-        """Send again what was given up, and show the replay that does."""
+        """Send again what is exhausted, and show the replay that does."""
         started = await request.api("retryFailedOfReplay", request.object_id)
         if started.replay_id is None:
             return request.redirect(f"/replays/{request.object_id}?done=nothing")

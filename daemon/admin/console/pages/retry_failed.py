@@ -38,7 +38,7 @@ class RetryFailedPages:
             errors = errors_of(problem, shown=FIELDS)
             return await _page(request, request.form, errors, status=problem.status)
         if started.replay_id is None:
-            nothing = FormErrors("Nothing was given up in this time: there is nothing to retry.")
+            nothing = FormErrors("No delivery of this time is exhausted: nothing to retry.")
             return await _page(request, request.form, nothing)
         return request.redirect(f"/replays/{started.replay_id}")
 

@@ -10,7 +10,7 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.console.form_times import as_timestamp
 from daemon.admin.console.forms import FormErrors, errors_of
 from daemon.admin.console.page import PageRequest, page
-from daemon.admin.console.pages.webhook_replays import Preset
+from daemon.admin.console.pages.webhook_replays import range_fields
 
 PER_PAGE = 50
 FILTERS = ("from", "to", "before")
@@ -38,7 +38,7 @@ class UndeliveredPages:
             found=found,
             errors=errors,
             ranges=_ranges(request),
-            replayed=Preset("All of it", found.from_, found.to).query if found else None,
+            replayed=range_fields(found.from_, found.to) if found else None,
         )
 
     @page("GET /webhooks/{id}/why")

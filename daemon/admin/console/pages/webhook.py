@@ -17,7 +17,7 @@ PER_PAGE = 50
 STATUSES = {
     "success": "Delivered",
     "failed": "Failed",
-    "exhausted": "Given up",
+    "exhausted": "Exhausted",
     "pending_retry": "Waiting",
 }
 FILTERS = {"status": "status", "type": "eventType", "from": "from", "to": "to"}
@@ -56,6 +56,7 @@ class WebhookDeliveryPages:
             types=[each.name for each in EVENT_TYPES],
             stats=stats,
             waiting=_waiting(stats),
+            last_failure=await _last_failure(request, webhook),
         )
 
     @page("GET /webhooks/{id}/rows", document=False)
@@ -92,6 +93,15 @@ async def _selected(request: PageRequest) -> Any:
     if delivery.webhook_id != request.object_id:
         raise not_found("delivery")
     return delivery
+
+
+async def _last_failure(request: PageRequest, webhook: Any) -> Any:
+    """The failed attempt that says why the webhook fails; None if it does not, or none is found."""
+    if not webhook.consecutive_failures:
+        return None
+    query = {"limit": "1", "status": "failed"}
+    listed = await request.api("listWebhookDeliveries", webhook.id, query=query)
+    return listed.deliveries[0] if listed.deliveries else None
 
 
 def _range(request: PageRequest) -> dict[str, str]:

@@ -12,7 +12,7 @@ from daemon.admin.console.form_token import EDIT
 from daemon.admin.console.form_tokens import redirect_with_secret
 from daemon.admin.console.forms import errors_of
 from daemon.admin.console.page import PageRequest, page
-from daemon.admin.console.pages.webhook_secret import secret_page
+from daemon.admin.console.pages.webhook_secret import CREATED, secret_page
 from daemon.admin.console.webhook_fields import FIELDS, edited, new_webhook
 from daemon.admin.console.webhook_form_page import form_page
 
@@ -37,7 +37,8 @@ class WebhookForms:
             created = await request.api("createWebhook", body=new_webhook(request.form))
         except Problem as problem:
             return await refused_form(request, problem)
-        return redirect_with_secret(request, secret_page(created.id), created.secret_key)
+        shown_at = secret_page(created.id, done=CREATED)
+        return redirect_with_secret(request, shown_at, created.secret_key)
 
     @page("POST /webhooks/check", reads=True)
     async def check(self, request: PageRequest) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.console.form_times import as_timestamp
 from daemon.admin.console.forms import ON, FormErrors, errors_of
 from daemon.admin.console.page import PageRequest, page
+from daemon.admin.console.url_query import with_query
 from daemon.admin.schemas.timestamps import parse_timestamp
 from daemon.core.event_types import EVENT_TYPES
 
@@ -27,16 +28,17 @@ MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A range of times to replay: since and until as a link's query has them."""
+    """A range of times to replay; pages link to it by its `key`."""
 
+    key: str
     name: str
     since: datetime
     until: datetime
 
     @property
     def query(self) -> dict[str, str]:
-        """The fields of the form."""
-        return {"from": _written(self.since), "to": _written(_rounded_up(self.until))}
+        """The fields of the form, and which range they are."""
+        return {"range": self.key, **range_fields(self.since, self.until)}
 
 
 class WebhookReplayPages:
@@ -46,6 +48,9 @@ class WebhookReplayPages:
     async def list_page(self, request: PageRequest) -> web.StreamResponse:
         """The newest replays; with a time range in the URL, how many events it has."""
         if "from" not in request.query:
+            if chosen := await _chosen(request):
+                below = with_query(chosen.query)
+                return request.redirect(f"/webhooks/{request.object_id}/replays{below}")
             return await _page(request, request.query, FormErrors())
         try:
             counted, body = await _count(request)
@@ -65,6 +70,17 @@ class WebhookReplayPages:
             errors = errors_of(problem, shown=FIELDS)
             return await _page(request, request.form, errors, status=problem.status)
         return request.redirect(f"/replays/{replay.id}")
+
+
+async def _chosen(request: PageRequest) -> Preset | None:
+    """The range that the URL names; None if it names none that the webhook has."""
+    key = request.query.get("range")
+    if key is None:
+        return None
+    webhook = await request.api("retrieveWebhook", request.object_id)
+    pauses = (await request.api("listWebhookPauses", request.object_id)).pauses
+    found = (each for each in presets(webhook, pauses, now=request.now) if each.key == key)
+    return next(found, None)
 
 
 async def _count(request: PageRequest) -> tuple[Any, dict[str, object]]:
@@ -132,11 +148,17 @@ def presets(webhook: Any, pauses: list[Any], *, now: datetime) -> list[Preset]:
         name = "While it was paused" if pause.to else "Since it was paused"
         # The earlier ones are told apart by when they began.
         when = "" if number == 0 else f", {pause.from_:%b %d %H:%M}"
-        found.append(Preset(f"{name}{when}", pause.from_, pause.to or now))
+        key = f"pause-{number}" if number else "pause"
+        found.append(Preset(key, f"{name}{when}", pause.from_, pause.to or now))
     if webhook.last_success_at:
-        found.append(Preset("Since the last success", webhook.last_success_at, now))
-    found.append(Preset("Last 24 hours", now - timedelta(hours=24), now))
+        found.append(Preset("success", "Since the last success", webhook.last_success_at, now))
+    found.append(Preset("day", "Last 24 hours", now - timedelta(hours=24), now))
     return found
+
+
+def range_fields(since: datetime, until: datetime) -> dict[str, str]:
+    """The fields of the form, as a link's query has them."""
+    return {"from": _written(since), "to": _written(_rounded_up(until))}
 
 
 def _written(at: datetime) -> str:

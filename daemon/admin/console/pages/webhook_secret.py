@@ -10,10 +10,12 @@ from daemon.admin.console.page import PageRequest, page
 from daemon.admin.console.receiver_code import receiver_code
 from daemon.core.event_types import EVENT_TYPES
 
+CREATED, ROTATED = "created", "rotated"
 
-def secret_page(webhook_id: UUID) -> str:
-    """The path of the page that shows a new secret."""
-    return f"/webhooks/{webhook_id}/secret"
+
+def secret_page(webhook_id: UUID, *, done: str) -> str:
+    """The path of the page that shows a new secret, after what was done."""
+    return f"/webhooks/{webhook_id}/secret?done={done}"
 
 
 class WebhookSecrets:
@@ -23,10 +25,12 @@ class WebhookSecrets:
     async def show(self, request: PageRequest) -> web.StreamResponse:
         """The new secret; after a reload, that it was shown."""
         webhook = await request.api("retrieveWebhook", request.object_id)
-        path = secret_page(request.object_id)
+        done = ROTATED if request.query.get("done") == ROTATED else CREATED
+        path = secret_page(request.object_id, done=done)
         return await request.page(
             "webhook_secret.html",
             webhook=webhook,
+            done=done,
             secret=await request.form_tokens.take_secret(request, path),
             code=receiver_code(webhook.endpoint_url),
             types=EVENT_TYPES,

@@ -10,7 +10,7 @@ from daemon.admin.console.form_tokens import redirect_with_secret
 from daemon.admin.console.forms import FormErrors, text_member
 from daemon.admin.console.page import PageRequest, page
 from daemon.admin.console.pages.webhook_form import edited_form, refused_form
-from daemon.admin.console.pages.webhook_secret import secret_page
+from daemon.admin.console.pages.webhook_secret import ROTATED, secret_page
 from daemon.admin.console.webhook_fields import changes_of, stored_fields
 from daemon.admin.console.webhook_form_page import form_page
 
@@ -49,7 +49,8 @@ class WebhookSettingsPages:
             rotated = await request.api("rotateWebhookSecret", request.object_id, body=body)
         except Problem as problem:
             return await _refused(request, problem, field=OVERLAP)
-        return redirect_with_secret(request, secret_page(request.object_id), rotated.secret_key)
+        shown_at = secret_page(request.object_id, done=ROTATED)
+        return redirect_with_secret(request, shown_at, rotated.secret_key)
 
     @page("POST /webhooks/{id}/delete")
     async def delete(self, request: PageRequest) -> web.StreamResponse:
