@@ -23,9 +23,7 @@ def plain_name(name: str) -> str:
 class OperatorToken(BaseModel):
     """One of `admin.tokens`."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain_name)]
     """Shown in logs and in the audit; unique."""

@@ -53,9 +53,7 @@ from daemon.config.validators import (
 class Section(BaseModel):
     """The base of all tables: unknown keys are errors, values are frozen, errors quote no value."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Database(Section):

@@ -7,24 +7,32 @@ nothing else takes no longer than any other: each is looked up, none is a call.
 
 import re
 from collections.abc import Callable
+from functools import cache
 
 # C0 and C1 controls, other line separators, characters that change the text's direction (Unicode's
 # Bidi_Control), and lone surrogates. Joiners stay: emoji and several scripts need them.
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_ALL = UNPRINTABLE.findall("".join(map(chr, range(0x10000))))
 
 
 def replacing(replacement: Callable[[str], str], *, but: str = "") -> Callable[[str], str]:
     """A function that puts `replacement` in the place of each unprintable character."""
-    table = {ord(each): replacement(each) for each in _ALL if each not in but}
+
+    @cache
+    def table() -> dict[int, str]:
+        return {ord(each): replacement(each) for each in _every_one() if each not in but}
 
     def replace(text: str) -> str:
-        # Most texts have none, which a search tells sooner.
-        return text.translate(table) if UNPRINTABLE.search(text) else text
+        # Most texts have none, which a search tells sooner; most programs never need the table.
+        return text.translate(table()) if UNPRINTABLE.search(text) else text
 
     return replace
+
+
+@cache
+def _every_one() -> list[str]:
+    return UNPRINTABLE.findall("".join(map(chr, range(0x10000))))
 
 
 def _escaped(character: str) -> str:

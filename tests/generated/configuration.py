@@ -4,7 +4,7 @@ docs/configuration.md, from the configuration's model.
 The rule: what the page says of a setting is what the daemon reads; nothing is written twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
@@ -19,7 +19,9 @@ from daemon.config.config import NEEDS_RESTART, Config, fields_by_key
 from daemon.config.durations import format_duration
 from daemon.config.environment import KEYS_BY_VARIABLE
 from daemon.config.operator_tokens import OperatorToken
+from daemon.config.sections import Section
 from daemon.config.validators import Bounds
+from daemon.runtime.attribute_docstrings import attribute_docstrings
 
 INTRODUCTION = """\
 # Configuration
@@ -56,11 +58,12 @@ PORTS = "port or range of ports"
 def configuration_page() -> str:
     """The whole page, as Markdown."""
     variables = {key: name for name, key in KEYS_BY_VARIABLE.items()}
+    texts = descriptions_by_key()
     sections = []
     for section, table in Config.model_fields.items():
         assert isinstance(table.annotation, type)
         rows = [
-            _row(key, variables[key], field)
+            _row(key, variables[key], field, texts[key])
             for key, field in fields_by_key().items()
             if key.startswith(f"{section}.")
         ]
@@ -70,7 +73,19 @@ def configuration_page() -> str:
     return "\n".join([INTRODUCTION, *sections])
 
 
-def _row(key: str, variable: str, field: FieldInfo) -> str:
+def descriptions_by_key() -> Mapping[str, str]:
+    """Map every key, like `"database.url"`, to the text below that setting, if there is one."""
+    texts = {}
+    for section, table in Config.model_fields.items():
+        assert isinstance(table.annotation, type)
+        assert issubclass(table.annotation, Section)
+        fields = table.annotation.model_fields
+        for name, text in attribute_docstrings(table.annotation).items():
+            texts[f"{section}.{fields[name].alias or name}"] = text
+    return texts
+
+
+def _row(key: str, variable: str, field: FieldInfo, text: str) -> str:
     change = "restart" if key in NEEDS_RESTART else "reload"
     cells = [
         f"`{key}`",
@@ -78,7 +93,7 @@ def _row(key: str, variable: str, field: FieldInfo) -> str:
         _type(field.annotation, field.metadata),
         _default(field.get_default(call_default_factory=True)),
         change,
-        " ".join(str(field.description).split()),
+        " ".join(text.split()),
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

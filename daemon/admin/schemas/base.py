@@ -6,22 +6,40 @@ from typing import ClassVar
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from daemon.core.wire.timestamps import rfc3339
+from daemon.runtime.attribute_docstrings import attribute_docstrings
 
 MAX_UNKNOWN_MEMBERS = 20  # each one costs an error in the answer
 
 
-class RequestModel(BaseModel):
+class _Documented(BaseModel):
+    """The base of both: the text below a member describes it in the JSON schema."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        descriptions = attribute_docstrings(cls)
+        for name, field in cls.model_fields.items():
+            if name in descriptions and field.description is None:
+                properties[field.alias or name]["description"] = descriptions[name]
+        return schema
+
+
+class RequestModel(_Documented):
     """The body or the query of a request: the members that are declared, and no others."""
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
         alias_generator=to_camel,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
 
@@ -36,7 +54,7 @@ class RequestModel(BaseModel):
         return {name: value for name, value in given.items() if name not in dropped}
 
 
-class ResponseModel(BaseModel):
+class ResponseModel(_Documented):
     """
     The body of a response.
 
@@ -49,7 +67,6 @@ class ResponseModel(BaseModel):
         frozen=True,
         alias_generator=to_camel,
         populate_by_name=True,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
         # A member that is always present is documented as required, whether it may be null or not.
         json_schema_serialization_defaults_required=True,

@@ -12,12 +12,11 @@ LONGEST_MS = 2**15  # longer ones count as this: no attempt may take over 30 sec
 # The upper bounds of the buckets, inclusive, in whole milliseconds; the first one begins at 0.
 # A bucket's position is stored in the database: never change these.
 BOUNDS_MS = tuple(sorted({round(2 ** (n / 4)) for n in range(15 * 4 + 1)}))
-_BUCKETS = bytes(bisect_left(BOUNDS_MS, ms) for ms in range(LONGEST_MS + 1))
 
 
 def duration_bucket(took_ms: int) -> int:
     """Return the position in BOUNDS_MS of the bucket that counts this duration."""
-    return _BUCKETS[min(max(took_ms, 0), LONGEST_MS)]
+    return bisect_left(BOUNDS_MS, min(took_ms, LONGEST_MS))
 
 
 def percentile_ms(counts: Sequence[int], fraction: float) -> int | None:
