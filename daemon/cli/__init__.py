@@ -6,6 +6,7 @@ one clear line on stderr, never a traceback.
 """
 
 import sys
+from importlib import import_module
 
 import typer
 
@@ -22,10 +23,32 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# The modules of the commands, in the order of the help: as a new user needs them.
+COMMANDS = {
+    "demo": "demo.command",
+    "run": "run",
+    "migrate": "migrate",
+    "check": "check",
+    "trigger": "trigger",
+    "listen": "listen",
+    "verify": "verify",
+    "list": "list_webhooks",
+    "show": "show",
+    "explain": "explain",
+    "rotate-secret": "rotate_secret",
+    "retry": "retry",
+    "replay": "replay",
+    "hold": "hold",
+    "release": "hold",
+    "adopt": "adopt",
+    "forget": "forget",
+    "files": "files",
+}
+
 
 def main() -> None:
     """Run the command that the arguments name, and exit. Raises SystemExit."""
-    _register()
+    _register(sys.argv[1] if len(sys.argv) > 1 else None)
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
@@ -51,25 +74,15 @@ def _print_error(message: str) -> None:
         print(text, file=sys.stderr)
 
 
-def _register() -> None:
-    """Import the commands, which register themselves; each imports heavy modules when it runs."""
-    from daemon.cli import (  # noqa: F401
-        adopt,
-        check,
-        explain,
-        files,
-        forget,
-        hold,
-        list_webhooks,
-        listen,
-        migrate,
-        replay,
-        retry,
-        root,
-        rotate_secret,
-        run,
-        show,
-        trigger,
-        verify,
-    )
-    from daemon.cli.demo import command  # noqa: F401
+def _register(argument: str | None = None) -> None:
+    """
+    Import the module of the command that the first argument names; without a name, all of them.
+
+    Commands register themselves, and import heavy modules when they run.
+    """
+    if argument == "--version":
+        needed = set()
+    else:
+        needed = {COMMANDS[argument]} if argument in COMMANDS else {*COMMANDS.values()}
+    for name in ("root", *sorted(needed)):
+        import_module(f"daemon.cli.{name}")

@@ -39,13 +39,28 @@ def check(
     to, does not count as a failure unless --strict is given. Mistakes in the configuration exit
     with 2.
     """
-    from daemon.cli.checks.all_checks import check_installation
     from daemon.cli.checks.finding import Status
 
     failing = {Status.ERROR, Status.WARNING} if strict else {Status.ERROR}
-    checks = partial(check_installation, config, only_configuration=only_configuration)
+    checks = partial(_findings, config, only_configuration=only_configuration)
     is_wrong = asyncio.run(_check_as_json(checks, failing) if json else _check(checks, failing))
     raise typer.Exit(int(is_wrong))
+
+
+async def _findings(path: Path | None, *, only_configuration: bool) -> "AsyncIterator[Finding]":
+    """Check the configuration, and then the rest. Raises ConfigError, UsageError."""
+    from daemon import config, logs
+    from daemon.cli.checks.configuration import check_configuration
+
+    loaded = config.load(path)
+    logs.configure(loaded.log.format, "error")
+    yield check_configuration(path)
+    if only_configuration:
+        return
+    from daemon.cli.checks.all_checks import check_installation
+
+    async for finding in check_installation(loaded):
+        yield finding
 
 
 async def _check(checks: "Checks", failing: "AbstractSet[Status]") -> bool:

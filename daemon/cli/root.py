@@ -6,19 +6,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from daemon.cli import app
+from daemon.cli import COMMANDS, app
 from daemon.core.errors import UsageError
 
 # A secret in the wrong place would be quoted in the error message.
 SECRET = re.compile(r"whsec_[^\s'\")]+")
 
 QUOTED = re.compile(r"^'(?:[^']*/ )?([^']+)': (?:Input )?")
-
-# As a new user needs them, not alphabetically.
-ORDER = (
-    "demo", "run", "migrate", "check", "trigger", "listen", "verify", "list", "show", "explain",
-    "rotate-secret", "retry", "replay", "hold", "release", "adopt", "forget", "files",
-)  # fmt: skip
 
 
 class Commands(TyperGroup):
@@ -42,8 +36,7 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of the commands in the order of the help."""
-        known = super().list_commands(ctx)
-        return sorted(known, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        return sorted(super().list_commands(ctx), key=[*COMMANDS].index)
 
 
 def _one_line(message: str) -> str:

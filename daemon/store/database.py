@@ -13,7 +13,7 @@ from datetime import timedelta
 import asyncpg
 
 from daemon.core.errors import ConfigError, DatabaseUnavailableError
-from daemon.runtime.metrics.connection_pools import PoolUsage
+from daemon.core.model.pool_usage import PoolUsage
 from daemon.store import named_locks, type_lookup
 from daemon.store.connection_turns import OWNER, ConnectionTurns
 from daemon.store.daemon_lock import DaemonLock

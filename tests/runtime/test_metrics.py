@@ -16,9 +16,9 @@ from daemon.core.model.attempts import (
 )
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.notices import NoticeKind
+from daemon.core.model.pool_usage import PoolUsage
 from daemon.core.model.secrets import StoredSecrets
 from daemon.runtime.metrics import Metrics
-from daemon.runtime.metrics.connection_pools import PoolUsage
 from tests.support.samples import samples as samples_of
 
 AN_ID = UUID(int=1)

@@ -1,16 +1,13 @@
 """
-All checks of an installation, in the order in which they depend on each other.
+All checks of an installation but that of its configuration, in the order of their dependence.
 
 Checks change nothing. Each yields its findings one by one, so that ten thousand webhooks need
 little memory and the first line appears at once.
 """
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-from daemon import config, logs
 from daemon.cli.checks.application_rows import check_application_rows
-from daemon.cli.checks.configuration import check_configuration
 from daemon.cli.checks.database import (
     check_notifications,
     check_owner,
@@ -36,19 +33,12 @@ from daemon.store.connection import connected
 from daemon.store.session import Connection
 
 
-async def check_installation(
-    path: Path | None, *, only_configuration: bool = False
-) -> AsyncIterator[Finding]:
+async def check_installation(loaded: Config) -> AsyncIterator[Finding]:
     """
-    Run every check, until one fails that later ones need; or only read the configuration.
+    Run every check but that of the configuration, until one fails that later ones need.
 
     Raises ConfigError; UsageError if there is no database.
     """
-    loaded = config.load(path)
-    logs.configure(loaded.log.format, "error")
-    yield check_configuration(path)
-    if only_configuration:
-        return
     async for finding in check_mail(loaded):
         yield finding
     try:

@@ -1,19 +1,11 @@
 """The use of pools of database connections, read at each scrape."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-
-@dataclass(frozen=True, slots=True)
-class PoolUsage:
-    """Open connections of a pool, those of them that are idle, and how many it may open."""
-
-    opened: int
-    idle: int
-    most: int
+from daemon.core.model.pool_usage import PoolUsage
 
 
 class ConnectionPools(Collector):

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from daemon.core.model.pool_usage import PoolUsage
 from daemon.runtime.metrics.admin import AdminMetrics
 from daemon.runtime.metrics.attempts import AttemptMetrics
 from daemon.runtime.metrics.backlog import BacklogMetrics
 from daemon.runtime.metrics.checks import Checks, Verdicts
-from daemon.runtime.metrics.connection_pools import ConnectionPools, PoolUsage
+from daemon.runtime.metrics.connection_pools import ConnectionPools
 from daemon.runtime.metrics.egress import EgressMetrics
 from daemon.runtime.metrics.loops import Ages, LoopAges
 from daemon.runtime.metrics.maintenance import MaintenanceMetrics
