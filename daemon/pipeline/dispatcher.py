@@ -164,8 +164,9 @@ class Dispatcher:
         A result that is not stored yet takes a slot like a request in flight: a kill at any moment
         doubles no more than the slots hold.
         """
-        room = self._lanes.slots - self._lanes.held - self._results.backlog
-        return min(MAX_CLAIM, room)
+        unstored = self._results.backlog
+        self._lanes.note_unstored(unstored, of_tenant=self._results.unstored_of)
+        return min(MAX_CLAIM, self._lanes.slots - self._lanes.held - unstored)
 
     def _claim_ended(self, claiming: asyncio.Task[None]) -> None:
         if not claiming.cancelled():

@@ -6,9 +6,10 @@ every delivery.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 
+from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.store import endpoint_health
@@ -52,3 +53,15 @@ class HealthWriter:
             self._success_written_at.clear()
         self._success_written_at[webhook_id] = now
         return True
+
+
+async def webhooks_locked_by_others(
+    db: Connection, batch: Sequence[AttemptResult], health: Mapping[WebhookId, Health]
+) -> Collection[WebhookId]:
+    """
+    The webhooks of these results that another transaction holds; `health` are those that we lock.
+
+    A webhook that is gone holds nothing up: its deliveries went with it.
+    """
+    missing = {r.claim.webhook_id for r in batch} - health.keys()
+    return await endpoint_health.existing(db, list(missing)) if missing else ()

@@ -8,7 +8,7 @@ nothing.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -24,15 +24,14 @@ from daemon.core.errors import (
     WebhookdError,
 )
 from daemon.core.model.attempts import AttemptResult
-from daemon.core.model.endpoints import Health
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.outcomes.batch_consequences import consequences, recovered
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.outcomes.transitions import transitions_of
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.response_quota import ResponseQuota
 from daemon.pipeline.first_results import FirstResults
-from daemon.pipeline.health_writer import HealthWriter
+from daemon.pipeline.health_writer import HealthWriter, webhooks_locked_by_others
 from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.result_report import ResultReport, Stored
@@ -120,6 +119,10 @@ class ResultWriter:
         """How many results wait to be stored, held ones excepted."""
         return len(self._waiting) + len(self._in_hand)
 
+    def unstored_of(self, tenant_id: TenantId) -> int:
+        """How many of those are of this tenant."""
+        return self._waiting.of_tenant(tenant_id)
+
     def oldest_seconds(self) -> float:
         """How long the oldest result waits to be stored, held ones excepted; 0 if none waits."""
         in_hand = min((each.arrived for each in self._in_hand.values()), default=None)
@@ -181,6 +184,7 @@ class ResultWriter:
             raise
         finally:
             self._in_hand.clear()
+            self._waiting.end_turn()
 
     async def _try_held(self) -> None:
         """Try some of the held results, in a transaction without others."""
@@ -339,7 +343,7 @@ class ResultWriter:
             {result.claim.webhook_id for result in batch},
             failed={r.claim.webhook_id for r in batch if not r.verdict.delivered},
         )
-        locked_webhooks = await _locked_webhooks(db, batch, health)
+        locked_webhooks = await webhooks_locked_by_others(db, batch, health)
         free, held = _split(batch, lambda r: r.claim.webhook_id in locked_webhooks)
         claimed, first = _split(free, lambda r: r.claim.from_inbox)
         store = store_contested if careful else _store
@@ -384,15 +388,3 @@ def _split(
     for result in batch:
         (held if is_held(result) else free).append(result)
     return free, held
-
-
-async def _locked_webhooks(
-    db: Connection, batch: Sequence[AttemptResult], health: Mapping[WebhookId, Health]
-) -> Collection[WebhookId]:
-    """
-    The webhooks that another transaction holds.
-
-    A webhook that is gone holds nothing up: its deliveries went with it.
-    """
-    missing = {r.claim.webhook_id for r in batch} - health.keys()
-    return await endpoint_health.existing(db, list(missing)) if missing else ()

@@ -6,7 +6,7 @@ ones of one tenant delay nobody's small ones by more than the transaction that i
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from daemon.core.model.attempts import AttemptResult, Response
@@ -46,10 +46,15 @@ class WaitingResults:
     def __init__(self) -> None:
         self._queues: dict[TenantId, deque[WaitingResult]] = {}  # in the order of their turns
         self._count = 0
+        self._taken_of: Counter[TenantId] = Counter()
 
     def __len__(self) -> int:
         """How many wait."""
         return self._count
+
+    def of_tenant(self, tenant_id: TenantId) -> int:
+        """How many of this tenant wait, and were taken in the present turn."""
+        return len(self._queues.get(tenant_id, ())) + self._taken_of[tenant_id]
 
     def add(self, result: AttemptResult) -> None:
         """Add a result that has come now."""
@@ -79,8 +84,13 @@ class WaitingResults:
             if taken and left < 0:
                 break
             taken.append(queue.popleft())
+            self._taken_of[tenant_id] += 1
             del self._queues[tenant_id]
             if queue:
                 self._queues[tenant_id] = queue  # its next turn comes after the others'
         self._count -= len(taken)
         return taken
+
+    def end_turn(self) -> None:
+        """Note that what was taken is stored, or was put back."""
+        self._taken_of.clear()

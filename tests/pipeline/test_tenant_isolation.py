@@ -9,11 +9,13 @@ from uuid import UUID
 import pytest
 
 from daemon.egress import client
+from daemon.pipeline.result_writer import ResultWriter
 from daemon.service import Service
 from tests.support.application import Application
 from tests.support.client import FakeResolver
 from tests.support.daemons import serving, until
-from tests.support.deliveries import settled
+from tests.support.deliveries import nothing_pending, settled
+from tests.support.first_attempts import inbox_is_empty
 from tests.support.receiver import Receiver, Reply, receiving
 
 SLOTS = 24
@@ -163,3 +165,34 @@ async def test_a_tenant_alone_with_quick_webhooks_uses_most_slots(
         await until(lambda: len(receiver.received) == 10 * CROWD)
 
     assert receiver.open_most >= SLOTS // 2
+
+
+async def test_results_that_take_long_to_store_keep_no_other_tenant_from_beginning(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, stored, blocked = ResultWriter.run_once, asyncio.Event(), False
+
+    async def run_once(self: ResultWriter) -> float:
+        if blocked:
+            await stored.wait()
+        return await original(self)
+
+    monkeypatch.setattr(ResultWriter, "run_once", run_once)
+    async with receiving(address="127.0.0.2") as crowded:
+        [crowd] = await crowd_of(app, crowded, tenants=1)
+        other = await app.tenant()
+        await app.webhook(other, receiver.url + "/healthy")
+        async with few_slots(database):
+            await app.events(crowd, 1)
+            await until(lambda: inbox_is_empty(app))  # all of them are quick from now on
+            await until(lambda: nothing_pending(app))
+            blocked = True
+            await app.events(crowd, 3)
+            await until(lambda: len(crowded.received) >= CROWD + SLOTS * 3 // 4)
+            await app.event(other)
+            await until(lambda: receiver.received)
+            begun = len(crowded.received) - CROWD
+            stored.set()
+            await until(lambda: len(crowded.received) == 4 * CROWD)
+
+    assert begun < SLOTS

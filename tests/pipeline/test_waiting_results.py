@@ -88,3 +88,18 @@ def test_results_that_are_put_back_keep_their_order_and_their_age() -> None:
     assert waiting.oldest() == since
     assert len(waiting) == 5
     assert taken(waiting, 4) == kept[:4]
+
+
+def test_what_was_taken_counts_for_its_tenant_until_the_turn_ends() -> None:
+    waiting = WaitingResults()
+    for tenant in (1, 1, 2):
+        waiting.add(result(tenant, 10))
+    tenants = [TenantId(UUID(int=n)) for n in (1, 2, 3)]
+    taken = waiting.take(3)
+    waiting.add(result(2, 10))
+    during = [waiting.of_tenant(each) for each in tenants]
+    waiting.put_back(taken)
+    waiting.end_turn()
+
+    assert during == [2, 2, 0]
+    assert [waiting.of_tenant(each) for each in tenants] == [2, 2, 0]

@@ -15,7 +15,7 @@ forgotten. Times are seconds on the caller's clock; `since` is the database's an
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from math import inf
 
@@ -71,6 +71,10 @@ class Lanes:
     def held(self) -> int:
         """How many slots are held, by attempts in flight and by claims under way."""
         return self._slots.in_flight
+
+    def note_unstored(self, count: int, *, of_tenant: Callable[[TenantId], int]) -> None:
+        """Note how many results take a slot because they are not stored, as `Slots` does."""
+        self._slots.note_unstored(count, of_tenant=of_tenant)
 
     @property
     def ready(self) -> int:

@@ -5,8 +5,12 @@ Rule: a share is so many times what is free. Alone, a tenant or a host may hold 
 that holds many leaves fewer to the next, but always some (dynamic thresholds, Choudhury and Hahne,
 IEEE/ACM Transactions on Networking 6(2), 1998). So nobody's share must be known beforehand, and
 none is kept free for tenants that do not come.
+
+A result that is not stored yet takes a slot of its tenant, like an attempt in flight: a batch of
+results that takes long to store must not keep others from beginning.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.core.model.ids import TenantId
@@ -56,34 +60,47 @@ class Tenant(Held):
 class Slots(Held):
     """All slots of one daemon."""
 
-    __slots__ = ("_for_unproven", "_reserve", "_reserve_of_unproven", "total")
+    __slots__ = (
+        "_for_unproven", "_reserve", "_reserve_of_unproven", "_unstored", "_unstored_of", "total",
+    )  # fmt: skip
 
     def __init__(self, total: int) -> None:
         super().__init__()
         self.total = total
+        self._unstored = 0
+        self._unstored_of: Callable[[TenantId], int] = _none_of
         self._reserve = int(total * RESERVE_SHARE)
         self._for_unproven = max(1, int(total * UNPROVEN_SHARE))
         self._reserve_of_unproven = max(1, self._reserve)
 
+    def note_unstored(self, count: int, *, of_tenant: Callable[[TenantId], int]) -> None:
+        """Note how many results are not stored yet: in all, and how to learn it of a tenant."""
+        self._unstored, self._unstored_of = count, of_tenant
+
     def free(self, *, unproven: bool) -> int:
         """Free slots for lanes of this kind, the reserve excepted; negative once it is used."""
-        free = self.total - self._reserve - self.in_flight
+        free = self.total - self._reserve - self.in_flight - self._unstored
         if unproven:
             return min(free, self._for_unproven - self._reserve_of_unproven - self.unproven)
         return free
 
     def free_with_reserve(self, *, unproven: bool) -> int:
         """Free slots for lanes of this kind, the reserve included."""
-        free = self.total - self.in_flight
+        free = self.total - self.in_flight - self._unstored
         return min(free, self._for_unproven - self.unproven) if unproven else free
 
     def room_for(self, tenant: Tenant, *, unproven: bool) -> int:
         """How many more slots this tenant may take for lanes of this kind."""
         free = self.free(unproven=unproven)
+        unstored = self._unstored_of(tenant.id) if self._unstored else 0
         if unproven:
-            room = TENANT_UNPROVEN.room(held=tenant.unproven, free=free)
+            room = TENANT_UNPROVEN.room(held=tenant.unproven + unstored, free=free)
         else:
-            room = TENANT.room(held=tenant.in_flight, free=free)
-        if room == 0 and tenant.in_flight == 0:
+            room = TENANT.room(held=tenant.in_flight + unstored, free=free)
+        if room == 0 and tenant.in_flight + unstored == 0:
             return min(1, max(0, self.free_with_reserve(unproven=unproven)))
         return room
+
+
+def _none_of(_: TenantId) -> int:
+    return 0
