@@ -101,27 +101,51 @@ async def test_a_request_with_half_a_body_gets_a_408_and_its_connection_is_close
     assert b"the body did not arrive within 0.2 s" in answer
 
 
+SIGN_IN_HEAD = (
+    b"POST /console/sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: %s\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"1\r\na\r\n"
+)
+
+
 async def test_large_bodies_are_read_for_few_requests_at_once(
     app: Application, database: str, tenant: UUID
 ) -> None:
     large = request_body.LARGE_BYTES + 1
-    others = [await app.tenant() for _ in range(-(-request_body.LARGE_AT_ONCE // MAX_RUNNING))]
-    senders = (others * MAX_RUNNING)[: request_body.LARGE_AT_ONCE]
     async with serving_api(database, tenant) as api:
         async with AsyncExitStack() as stack:
-            for other in senders:
+            for _ in range(request_body.LARGE_AT_ONCE):
                 client = await stack.enter_async_context(connected(api))
-                client.send(post_head(other, large) + b"{")
-            await until(request_body.large_bodies.locked)
+                client.send(post_head(await app.tenant(), large) + b"{")
+            await until(lambda: not request_body.large_bodies.free)
 
             async with connected(api) as one_more:
                 assert await one_more.ask(post_head(tenant, large) + b" " * large) == 503
             async with connected(api) as small:
                 assert await small.ask(post_head(tenant, 2) + b"{}") == 422
 
-        await until(lambda: not request_body.large_bodies.locked())
+        await until(lambda: request_body.large_bodies.free == request_body.LARGE_AT_ONCE)
         async with connected(api) as client:
             assert await client.ask(post_head(tenant, large) + b"{}".ljust(large)) == 422
+
+
+async def test_slow_bodies_of_strangers_and_of_one_tenant_leave_places_for_others(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    large = request_body.LARGE_BYTES + 1
+    proxies = {"trusted_proxies": ["127.0.0.0/8"]}
+    other = await app.tenant()
+    async with serving_api(database, tenant, admin=proxies) as api, AsyncExitStack() as stack:
+        for number in range(request_body.LARGE_AT_ONCE + 2):
+            stranger = await stack.enter_async_context(connected(api))
+            stranger.send(SIGN_IN_HEAD % f"192.0.2.{number}".encode())
+            if number < MAX_RUNNING:
+                client = await stack.enter_async_context(connected(api))
+                client.send(post_head(other, large) + b"{")
+        await until(lambda: request_body.large_bodies.free < request_body.LARGE_AT_ONCE // 2 + 2)
+        for _ in range(2):
+            async with connected(api) as client:
+                assert await client.ask(post_head(tenant, large) + b"{}".ljust(large)) == 422
 
 
 async def test_a_connection_that_does_not_read_its_responses_is_closed(

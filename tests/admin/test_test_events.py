@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from daemon.admin.resources import test_event_limit
 from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire import signing
 from tests.support.api_client import ApiClient, serving_api
@@ -252,8 +253,8 @@ async def test_a_tenant_has_four_concurrent_tests_and_other_tenants_have_their_o
     assert (status, waiting) == (200, 4)
 
 
-async def test_a_test_beyond_the_limit_of_all_tenants_is_a_503(
-    api: ApiClient, app: Application
+async def test_hanging_tests_of_several_tenants_leave_room_for_another(
+    api: ApiClient, app: Application, receiver: Receiver
 ) -> None:
     async with hostile(silent) as slow, asyncio.TaskGroup() as group:
         tests = []
@@ -262,10 +263,28 @@ async def test_a_test_beyond_the_limit_of_all_tenants_is_a_503(
             path = f"/api/webhooks/{(await caller.create_webhook(slow.url))['id']}/test"
             tests += [group.create_task(caller.post(path)) for _ in range(4)]
         await until(lambda: slow.open_now == 16)
-        status, result, _ = await send_test(api.as_tenant(await app.tenant()), slow.url)
+        status, _, _ = await send_test(api.as_tenant(await app.tenant()), receiver.url)
 
         for each in tests:
             each.cancel()
+
+    assert status == 200
+
+
+async def test_a_test_beyond_the_limit_of_all_tenants_is_a_503(
+    app: Application, database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(test_event_limit, "MAX_CONCURRENT", 1)
+    async with (
+        serving_api(database, tenant) as api,
+        hostile(silent) as slow,
+        asyncio.TaskGroup() as group,
+    ):
+        path = f"/api/webhooks/{(await api.create_webhook(slow.url))['id']}/test"
+        test = group.create_task(api.post(path))
+        await until(lambda: slow.open_now == 1)
+        status, result, _ = await send_test(api.as_tenant(await app.tenant()), slow.url)
+        test.cancel()
 
     assert (status, result["error"]) == (
         503,

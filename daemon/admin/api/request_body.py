@@ -1,7 +1,8 @@
 """The body of a request: read within a deadline, parsed and validated."""
 
 import asyncio
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from daemon.admin.api.operation import Operation
 from daemon.admin.api.problems import FieldError, Problem
 from daemon.admin.api.validation import body_problem
+from daemon.core.scheduling.owned_places import OwnedPlaces
 
 BODY_SECONDS = 10.0
 # More than a valid body has of anything; the cost of judging a body grows with it.
@@ -21,7 +23,11 @@ MOST_ELEMENTS = 10_000
 LARGE_BYTES = 256 * 1024
 LARGE_AT_ONCE = 16
 
-large_bodies = asyncio.Semaphore(LARGE_AT_ONCE)
+large_bodies = OwnedPlaces(LARGE_AT_ONCE)
+
+# Whom a large body counts against, as `Access.load_key`; all requests without a genuine token or
+# session together are one owner.
+BODY_OWNER = web.RequestKey("body_owner", str)
 
 
 async def read_body(operation: Operation, request: web.Request) -> BaseModel | None:
@@ -71,13 +77,23 @@ async def _read(request: web.Request) -> bytes:
     """Raises Problem for a body that breaks off: the client's fault, not an internal error."""
     length = request.content_length
     is_large = request.body_exists and (length is None or length > LARGE_BYTES)
-    if is_large and large_bodies.locked():
-        raise Problem(503, "too many large requests at once: try again")
     try:
-        async with large_bodies if is_large else nullcontext():
+        with _place(request) if is_large else nullcontext():
             return await request.read()
     except (OSError, web.RequestPayloadError, HttpProcessingError):
         raise Problem(400, "the body is incomplete or does not match its headers") from None
+
+
+@contextmanager
+def _place(request: web.Request) -> Iterator[None]:
+    """Raises Problem (503) if there is none for another large body of this owner."""
+    owner = request.get(BODY_OWNER)
+    if not large_bodies.take(owner):
+        raise Problem(503, "too many large requests at once: try again")
+    try:
+        yield
+    finally:
+        large_bodies.give_back(owner)
 
 
 def _check_headers(request: web.Request) -> None:

@@ -4,14 +4,14 @@ A limit on concurrent test events, so that they do not take the sockets of deliv
 A request beyond the limit is refused at once: a queue would grow without bound.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.core.model.ids import TenantId
+from daemon.core.scheduling.owned_places import OwnedPlaces
 
-MAX_CONCURRENT = 16
+MAX_CONCURRENT = 64
 MAX_PER_TENANT = 4
 
 
@@ -19,21 +19,22 @@ class TestEventLimit:
     """Counts the test events in progress, per tenant."""
 
     def __init__(self) -> None:
-        self._in_progress: Counter[TenantId] = Counter()
+        self._places = OwnedPlaces(MAX_CONCURRENT, most_of_one=MAX_PER_TENANT)
 
     @contextmanager
     def slot(self, tenant_id: TenantId) -> Iterator[None]:
-        """Hold a slot. Raises Problem: 429 at the tenant's limit, 503 at the limit of all."""
-        if self._in_progress[tenant_id] >= MAX_PER_TENANT:
+        """
+        Hold a slot.
+
+        Raises Problem: 429 at the tenant's limit, 503 when those of others leave it no more.
+        """
+        if self._places.has_most(tenant_id):
             sentence = f"{MAX_PER_TENANT} test events are in progress: wait until one finishes"
             raise Problem(429, sentence, headers=RETRY_SOON)
-        if self._in_progress.total() >= MAX_CONCURRENT:
+        if not self._places.take(tenant_id):
             sentence = "too many test events are in progress: try again in a few seconds"
             raise Problem(503, sentence, headers=RETRY_SOON)
-        self._in_progress[tenant_id] += 1
         try:
             yield
         finally:
-            self._in_progress[tenant_id] -= 1
-            if not self._in_progress[tenant_id]:
-                del self._in_progress[tenant_id]
+            self._places.give_back(tenant_id)

@@ -12,6 +12,7 @@ from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.api.loop_time import END_TURN, OWN_TIME, OwnTime
 from daemon.admin.api.peer import client_network
 from daemon.admin.api.problems import RETRY_SOON, Problem
+from daemon.admin.api.request_body import BODY_OWNER
 from daemon.admin.server.health_routes import PUBLIC_PATHS
 from daemon.admin.server.request_turns import RequestTurns, TooManyRequestsError
 from daemon.runtime.loop_share import LoopShare
@@ -38,7 +39,10 @@ def limit_load(
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in PUBLIC_PATHS:
             return await handler(request)
-        caller = load_key(request) or client_network(request, proxies)
+        key = load_key(request)
+        if key is not None:
+            request[BODY_OWNER] = key
+        caller = key or client_network(request, proxies)
         try:
             await turns.begin(caller)
         except TooManyRequestsError:
