@@ -49,9 +49,10 @@ class _SmallReads(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no t
             listener.cb(self, pid, channel, payload)
 
     def end_flood(self) -> None:
-        """Read nothing more, and terminate once the present read is over."""
+        """Read nothing more, and end the connection once the present read is over."""
         self._transport.pause_reading()
-        self._loop.call_soon(self.terminate)
+        # Not `terminate`: a command that is under way would find no protocol for its next message.
+        self._loop.call_soon(self._transport.abort)
 
 
 class Notifications:
