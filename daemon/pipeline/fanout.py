@@ -185,7 +185,8 @@ class Fanout:
             tenant_id, size = each.event.tenant_id, each.payload_bytes
             if each.again and tenant_id in interrupted.take_long:
                 dear_tenants.add(tenant_id)
-            if tenant_id in dear_tenants or size is None or each.served_up_to is not None:
+            is_known = tenant_id not in dear_tenants and self._cache.knows(tenant_id)
+            if not is_known or size is None or each.served_up_to is not None:
                 dear.append(each)
                 continue
             webhooks = self._known_webhooks_of(each)

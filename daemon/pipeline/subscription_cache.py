@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import structlog
 
@@ -48,12 +49,21 @@ class _Tenant:
 
 
 class SubscriptionCache:
-    """The indexes of tenants whose events came lately; `index_of` needs `load` or `load_few`."""
+    """
+    The indexes of tenants whose events came lately; `index_of` needs `load_few`.
+
+    Any may be forgotten while others are loaded: `knows` tells. Who works on events for long keeps
+    what `load` returned.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tenants: OrderedDict[TenantId, _Tenant] = OrderedDict()
         self._count = 0
+
+    def knows(self, tenant_id: TenantId) -> bool:
+        """Whether the tenant's subscriptions are loaded."""
+        return tenant_id in self._tenants
 
     def index_of(self, tenant_id: TenantId) -> SubscriptionIndex:
         """The subscriptions of a tenant that was loaded."""
@@ -62,8 +72,9 @@ class SubscriptionCache:
     def note_changes(self, changed: Iterable[tuple[TenantId, WebhookId]] | None) -> None:
         """Note subscriptions that are to be read again; None stands for all."""
         if changed is None:
-            self._tenants.clear()
-            self._count = 0
+            # Not removed: events that were found before are just being matched.
+            for each in self._tenants.values():
+                each.loaded_at = -inf
             return
         for tenant_id, webhook_id in changed:
             if tenant := self._tenants.get(tenant_id):
@@ -91,26 +102,34 @@ class SubscriptionCache:
         ]
         many |= await self._load_pieces(pieces, time_slice)
         for tenant_id in wanted - many:
-            self._tenants.move_to_end(tenant_id)
+            if tenant_id in self._tenants:
+                self._tenants.move_to_end(tenant_id)
         self._forget_oldest(wanted)
         return many
 
-    async def load(self, tenant_id: TenantId) -> None:
-        """Bring a tenant up to date, however many subscriptions it has, page by page."""
+    async def load(self, tenant_id: TenantId) -> SubscriptionIndex:
+        """
+        Bring a tenant up to date, however many subscriptions it has, page by page.
+
+        Returns them; they stay as they are when the tenant is forgotten meanwhile.
+        """
         time_slice = TimeSlice()
         if not self._is_fresh(tenant_id):
             self._forget(tenant_id)
-            loading = _Tenant(tenant_id, time.monotonic(), loading=True)
-            self._tenants[tenant_id] = loading  # changes from here on are noted
+            tenant = _Tenant(tenant_id, time.monotonic(), loading=True)
+            self._tenants[tenant_id] = tenant  # changes from here on are noted
             try:
-                await self._load_pages(loading, time_slice)
-                loading.loading = False
+                await self._load_pages(tenant, time_slice)
+                tenant.loading = False
             except BaseException:
                 self._forget(tenant_id)
                 raise
+        else:
+            tenant = self._tenants[tenant_id]
         async with self._database.connection() as db:
-            await self._refresh(db, tenant_id, time_slice, most_bytes=subscriptions.ALONE)
+            await self._refresh(db, tenant, time_slice, most_bytes=subscriptions.ALONE)
         self._forget_oldest({tenant_id})
+        return tenant.index
 
     def _is_fresh(self, tenant_id: TenantId) -> bool:
         tenant = self._tenants.get(tenant_id)
@@ -131,7 +150,8 @@ class SubscriptionCache:
                     if not self._is_fresh(tenants[0]):
                         many |= await self._load_missing(db, tenants, time_slice)
                     elif not await self._refresh(
-                        db, tenants[0], time_slice, most_bytes=subscriptions.BESIDE_OTHERS
+                        *(db, self._tenants[tenants[0]], time_slice),
+                        most_bytes=subscriptions.BESIDE_OTHERS,
                     ):
                         many.update(tenants)
             except STATEMENT_FAILURES:  # one tenant's row: alone, it stops no others
@@ -166,10 +186,9 @@ class SubscriptionCache:
                 await self._read(db, tenant, page, time_slice, most_bytes=subscriptions.ALONE)
 
     async def _refresh(
-        self, db: Connection, tenant_id: TenantId, time_slice: TimeSlice, *, most_bytes: int
+        self, db: Connection, tenant: _Tenant, time_slice: TimeSlice, *, most_bytes: int
     ) -> bool:
         """Read again what changed since it was loaded; False if that takes more bytes."""
-        tenant = self._tenants[tenant_id]
         while tenant.changed:
             # Taken first: what changes while it is read here will be read once more.
             ids = [tenant.changed.pop() for _ in range(min(PAGE, len(tenant.changed)))]
@@ -213,12 +232,17 @@ class SubscriptionCache:
             tenant.index.remove(subscription.webhook_id)
         else:
             tenant.index.put(subscription.webhook_id, matcher)
-        self._count += len(tenant.index) - before
+        self._counted(tenant, before)
 
     def _remove(self, tenant: _Tenant, webhook_id: WebhookId) -> None:
         before = len(tenant.index)
         tenant.index.remove(webhook_id)
-        self._count += len(tenant.index) - before
+        self._counted(tenant, before)
+
+    def _counted(self, tenant: _Tenant, before: int) -> None:
+        """Count what was added to, or removed from, a tenant that is not forgotten."""
+        if self._tenants.get(tenant.id) is tenant:
+            self._count += len(tenant.index) - before
 
     def _forget(self, tenant_id: TenantId) -> None:
         if tenant := self._tenants.pop(tenant_id, None):

@@ -69,12 +69,12 @@ class TenantFanout:
         """
         tenant_id = events[0].event.tenant_id
         async with self._pieces:
-            await self._cache.load(tenant_id)
+            index = await self._cache.load(tenant_id)
         for leased in events:
             try:
                 async with self._pieces:
                     for ours in await self._still_ours([leased]):
-                        await self._fan_out_event(ours, await self._size_of(ours))
+                        await self._fan_out_event(ours, await self._size_of(ours), index)
             except STATEMENT_FAILURES:
                 log.exception("event.not_fanned_out", event_id=str(leased.event.id))
 
@@ -106,9 +106,10 @@ class TenantFanout:
         async with self._database.connection() as db:
             return await measure_event(db, leased.event.id, most_bytes=self._leasing.most_bytes)
 
-    async def _fan_out_event(self, leased: LeasedEvent, size: int) -> None:
+    async def _fan_out_event(
+        self, leased: LeasedEvent, size: int, index: SubscriptionIndex
+    ) -> None:
         event = leased.event
-        index = self._cache.index_of(event.tenant_id)
         if (leased.again or index.needs_data(event.type)) and size <= MATCHED_BYTES:
             async with self._large_data if size > LARGE_DATA_BYTES else nullcontext():
                 data = await self._data_of(leased)

@@ -130,3 +130,40 @@ async def test_every_active_webhook_of_many_is_loaded(app: Application, db: Data
     await cache.load(tenant)
 
     assert sizes(cache, [tenant]) == {501}
+
+
+async def test_what_is_being_matched_stays_when_too_many_subscriptions_change(
+    app: Application, db: Database
+) -> None:
+    [tenant] = await tenants(app, 1)
+    cache = SubscriptionCache(db)
+    await cache.load_few([tenant])
+    kept = await cache.load(tenant)
+    await app.webhook(tenant, "http://127.0.0.1/")
+
+    cache.note_changes(None)  # by the next scan, while events of the last one are matched
+
+    assert sizes(cache, [tenant]) == {len(kept)} == {1}
+    assert await cache.load_few([tenant]) == set()
+    assert sizes(cache, [tenant]) == {2}
+
+
+async def test_a_tenant_that_is_forgotten_while_it_is_loaded_has_its_subscriptions(
+    app: Application, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription_cache, "MOST_TENANTS", 1)
+    first, second = await tenants(app, 2)
+    cache = SubscriptionCache(db)
+    by_id = subscriptions.by_id
+
+    async def forgotten(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(subscriptions, "by_id", by_id)
+        await cache.load_few([second])
+        return await by_id(*args, **kwargs)
+
+    monkeypatch.setattr(subscriptions, "by_id", forgotten)
+
+    index = await cache.load(first)
+
+    assert len(index) == 1
+    assert (cache.knows(first), cache.knows(second)) == (False, True)
