@@ -10,6 +10,10 @@ webhook's index instead, and read all of the webhook's attempts each time.
 # For attempts that are found by their keys. With the equation `status::text = 'pending_retry'`, a
 # planner without statistics may choose the index of due times, and read everything that is pending.
 PENDING = "{row}status::text >= 'pending_retry' AND {row}status::text <= 'pending_retry'"
+# The pending row of an id that comes from another table. With the equation of ids, a planner may
+# read all pending rows in their order, for a merge join that it then does not make; a plan that was
+# made while there were none is kept when there are a million.
+SAME_PENDING = "{row}.id >= {id} AND {row}.id <= {id} AND " + PENDING.replace("{row}", "{row}.")
 
 EXHAUSTED = f"""
     -- `d` was made and failed, nothing is pending, and no attempt was made later. Two questions:

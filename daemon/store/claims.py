@@ -22,6 +22,7 @@ from daemon.core.policy.delivery_options import attempt_options
 from daemon.core.scheduling.lanes import LaneTurn
 from daemon.core.scheduling.leases import lease_of
 from daemon.store import pacing
+from daemon.store.attempt_chains import SAME_PENDING
 from daemon.store.columns import columns
 from daemon.store.delivery_options import delivery_options, options, row_lease
 from daemon.store.holds import may_be_sent
@@ -83,7 +84,7 @@ LEASE_DUE = f"""
                paced.known, paced.mine, paced.next_at, paced.continues
           FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
                AS turn (webhook_id, max_claims, since)
-          JOIN webhooks AS w ON w.id = turn.webhook_id AND w.is_active AND {may_be_sent("w", "$8")}
+         CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE id = turn.webhook_id LIMIT 1) AS w
           -- Only rows of failing endpoints are locked. Of two daemons one skips the row, or finds
           -- `next_probe_at` moved.
           LEFT JOIN LATERAL (
@@ -100,13 +101,14 @@ LEASE_DUE = f"""
                    AND (f.next_probe_at <= now() OR f.requested_attempts IS NOT NULL)
                    FOR NO KEY UPDATE SKIP LOCKED) AS probe ON true
           LEFT JOIN LATERAL ({pacing.LIMITS}) AS paced ON true
+         WHERE w.is_active AND {may_be_sent("w", "$8")}
     ), asked AS MATERIALIZED (
         -- Found by their keys alone: a planner without statistics might read all of the endpoint's
         -- attempts instead.
         SELECT lane.id AS lane_id, d.id, d.webhook_id, d.next_retry_at, d.leased_until
           FROM lane
           CROSS JOIN LATERAL pg_catalog.unnest(lane.requested[:lane.max_claims]) AS wanted (id)
-          JOIN webhook_deliveries AS d ON d.id = wanted.id AND d.status::text = 'pending_retry'
+          JOIN webhook_deliveries AS d ON {SAME_PENDING.format(row="d", id="wanted.id")}
            FOR UPDATE OF d SKIP LOCKED
     ), due AS MATERIALIZED (
         SELECT {OF_LANE}, d.id AS delivery_id
@@ -139,7 +141,7 @@ LEASE_DUE = f"""
                        probe_due AND EXISTS (SELECT FROM due WHERE due.id = lane.id) AS begins
                   FROM lane
                  WHERE probe_due IS NOT NULL) AS lane
-         WHERE w.id = lane.id
+         WHERE w.id >= lane.id AND w.id <= lane.id
            AND (lane.begins OR lane.requested IS NOT NULL AND lane.max_claims > 0)
     ), spent AS MATERIALIZED ({pacing.SPENT}
     ), taking AS ({pacing.TAKE}
@@ -147,7 +149,7 @@ LEASE_DUE = f"""
         UPDATE webhook_deliveries AS d
            SET leased_until = now() + due.lease
           FROM due
-         WHERE d.id = due.delivery_id AND d.status::text = 'pending_retry'
+         WHERE {SAME_PENDING.format(row="d", id="due.delivery_id")}
            AND d.webhook_id IS NOT DISTINCT FROM due.id
      RETURNING d.*, due.tenant_id, due.endpoint_url, due.secret_key, due.previous_secret_key,
                due.custom_headers, due.client_certificate, due.client_key, due.failing_since
@@ -160,8 +162,8 @@ LEASE_DUE = f"""
                 SELECT event_data, created_at
                   FROM webhook_events
                  WHERE (d.event_created_at IS NULL OR d.payload IS NULL)
-                   AND id = d.event_id AND tenant_id = d.tenant_id) AS e
-                 ON true
+                   AND id = d.event_id AND tenant_id = d.tenant_id
+                 LIMIT 1) AS e ON true
     ), measured AS MATERIALIZED (
         SELECT d.id, d.webhook_id, d.tenant_id, d.endpoint_url, d.secret_key,
                d.previous_secret_key, d.custom_headers, d.client_certificate, d.client_key,
@@ -195,8 +197,7 @@ LEASE_DUE = f"""
     UNION ALL
     -- And one row for each lane, with the attempt that may begin there next.
     SELECT lane.id, NULL, NULL, NULL, NULL, NULL,
-           NULL, NULL, NULL, NULL,
-           NULL, NULL, NULL, NULL,
+           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
            upcoming.next_retry_at, NULL,
            NULL, NULL, NULL, NULL, NULL, {seconds_until("upcoming.next_retry_at")},
            CASE WHEN lane.next_probe_at IS NULL THEN NULL
@@ -292,12 +293,12 @@ def _claim(row: Any, lane: LaneClaims) -> Claim:
     )
 
 
-NOTE_SIZE = """
-    UPDATE webhook_deliveries
+NOTE_SIZE = f"""
+    UPDATE webhook_deliveries AS d
        SET payload_bytes = $3
-     WHERE id = $1 AND status::text = 'pending_retry' AND leased_until = $2
-       AND webhook_id IS NOT DISTINCT FROM $4
-"""
+     WHERE {SAME_PENDING.format(row="d", id="$1")}
+       AND leased_until = $2 AND webhook_id IS NOT DISTINCT FROM $4
+"""  # noqa: S608  made of constants only
 
 
 async def note_size(db: Connection, claim: Claim, payload_bytes: int | None) -> None:
@@ -306,33 +307,33 @@ async def note_size(db: Connection, claim: Claim, payload_bytes: int | None) -> 
     await db.execute(NOTE_SIZE, *args)
 
 
-CLEAR_LEASES = """
+CLEAR_LEASES = f"""
     WITH held AS MATERIALIZED (
         -- A row that another transaction holds must not delay all others: its lease lapses.
         SELECT d.id
           FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
-          JOIN webhook_deliveries AS d ON d.id = held.id AND d.status::text = 'pending_retry'
-                                      AND d.leased_until = held.leased_until
+          JOIN webhook_deliveries AS d ON {SAME_PENDING.format(row="d", id="held.id")}
+           AND d.leased_until = held.leased_until
            FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE webhook_deliveries AS d
        SET leased_until = NULL
       FROM held
-     WHERE d.id = held.id AND d.status::text = 'pending_retry'
-"""
-
+     WHERE {SAME_PENDING.format(row="d", id="held.id")}
+"""  # noqa: S608  made of constants only
 
 RELEASE_PROBES = """
     WITH held AS MATERIALIZED (
         SELECT w.id
           FROM unnest($1::uuid[], $2::timestamptz[]) AS held (webhook_id, leased_until)
-          JOIN webhooks AS w ON w.id = held.webhook_id AND w.next_probe_at = held.leased_until
+          JOIN webhooks AS w ON w.id >= held.webhook_id AND w.id <= held.webhook_id
+                                AND w.next_probe_at = held.leased_until
            FOR NO KEY UPDATE OF w SKIP LOCKED
     )
     UPDATE webhooks AS w
        SET next_probe_at = now()
       FROM held
-     WHERE w.id = held.id
+     WHERE w.id >= held.id AND w.id <= held.id
 """
 
 
@@ -344,20 +345,20 @@ async def release(db: Connection, claims: Sequence[Claim]) -> None:
         await db.execute(RELEASE_PROBES, *columns(probes))
 
 
-PROLONG_LEASES = """
+PROLONG_LEASES = f"""
     WITH held AS MATERIALIZED (
         SELECT d.id, d.leased_until
           FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
-          JOIN webhook_deliveries AS d ON d.id = held.id AND d.status::text = 'pending_retry'
-                                      AND d.leased_until = held.leased_until
+          JOIN webhook_deliveries AS d ON {SAME_PENDING.format(row="d", id="held.id")}
+           AND d.leased_until = held.leased_until
            FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE webhook_deliveries AS d
        SET leased_until = now() + $3::interval
       FROM held
-     WHERE d.id = held.id AND d.status::text = 'pending_retry'
+     WHERE {SAME_PENDING.format(row="d", id="held.id")}
  RETURNING d.id, held.leased_until AS before, d.leased_until
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def prolong(
@@ -374,12 +375,12 @@ async def prolong(
     return {(DeliveryId(row["id"]), row["before"]): row["leased_until"] for row in rows}
 
 
-FIND_LEASED = """
+FIND_LEASED = f"""
     SELECT d.id
       FROM unnest($1::uuid[], $2::timestamptz[]) AS held (id, leased_until)
-      JOIN webhook_deliveries AS d ON d.id = held.id AND d.status::text = 'pending_retry'
-                                  AND d.leased_until = held.leased_until
-"""
+      JOIN webhook_deliveries AS d ON {SAME_PENDING.format(row="d", id="held.id")}
+       AND d.leased_until = held.leased_until
+"""  # noqa: S608  made of constants only
 
 
 async def still_leased(db: Connection, claims: Sequence[Claim]) -> set[DeliveryId]:

@@ -88,7 +88,9 @@ INSERT_FOR_HELD = """
          CROSS JOIN LATERAL (
                SELECT *, xmin::text = ($12::text[])[ours.place] AS is_measured
                  FROM webhook_events
-                WHERE id = ($4::uuid[])[ours.place]) AS e
+                WHERE id = ($4::uuid[])[ours.place]
+                -- A join may read all events, by a plan that was made while there were none.
+                LIMIT 1) AS e
          WHERE ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
      RETURNING id
     ), returned AS (

@@ -89,7 +89,10 @@ LEASE = f"""
                     ELSE coalesce(leased.arrived_at, now()) END AS created_at,
                {quick_bytes("e.event_data", "$4")} AS payload_bytes,
                e.event_data, e.xmin::text AS version
-          FROM leased LEFT JOIN webhook_events AS e ON e.id = leased.event_id
+          FROM leased
+          -- LIMIT: a join may read all events, by a plan that was made while there were none.
+          LEFT JOIN LATERAL (
+                SELECT *, xmin FROM webhook_events WHERE id = leased.event_id LIMIT 1) AS e ON true
     )"""  # noqa: S608  made of constants only
 OPENED = """
            opened.row, opened.xid::text, opened.tenant_id, opened.event_id, opened.webhook_id,

@@ -21,6 +21,7 @@ from daemon.core.policy.delivery_options import (
     MOST_IN_FLIGHT,
     SLOWEST,
 )
+from daemon.store.attempt_chains import SAME_PENDING
 from daemon.store.session import Connection
 
 # Attempts reach their receiver sooner or later after their claim: what is left of the second is for
@@ -93,7 +94,7 @@ LIMITS = f"""
                         SELECT pg_catalog.array_agg(d.id) AS ids
                           FROM pg_catalog.unnest(held.in_flight) AS attempt (id)
                           JOIN webhook_deliveries AS d
-                            ON d.id = attempt.id AND d.status::text = 'pending_retry'
+                            ON {SAME_PENDING.format(row="d", id="attempt.id")}
                                AND d.leased_until > now()
                          WHERE bound.in_flight IS NOT NULL) AS running ON true
                  WHERE w.max_per_second IS NOT NULL OR w.max_in_flight IS NOT NULL"""  # noqa: S608
@@ -120,7 +121,7 @@ TAKE = """
            SET claims = p.claims + 1, per_second = spent.per_second, next_at = spent.next_at,
                in_flight = spent.in_flight
           FROM spent
-         WHERE p.webhook_id = spent.id"""
+         WHERE p.webhook_id >= spent.id AND p.webhook_id <= spent.id"""
 
 # Seconds until a lane with a limit may have its next attempt; NULL if it need not wait.
 IS_FULL = """

@@ -13,6 +13,7 @@ import asyncpg
 
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
+from daemon.store.attempt_chains import PENDING
 from daemon.store.session import Connection
 
 # Bytes as stored in memory: what is larger is not measured beside other rows.
@@ -59,14 +60,15 @@ OF_DELIVERY = """
       LEFT JOIN LATERAL (
             SELECT event_data
               FROM webhook_events
-             WHERE d.payload IS NULL AND id = d.event_id AND tenant_id = $3) AS e
+             WHERE d.payload IS NULL AND id = d.event_id AND tenant_id = $3
+             LIMIT 1) AS e
              ON true
-     WHERE d.id = $1 AND d.webhook_id IS NOT DISTINCT FROM $2"""
-PENDING = " AND d.status::text = 'pending_retry'"
+     WHERE d.id >= $1 AND d.id <= $1 AND d.webhook_id IS NOT DISTINCT FROM $2"""
+OF_PENDING = f" AND {PENDING.format(row='d.')}"
 MEASURE_DELIVERY = f"""
     SELECT webhook_payload_bytes(
                CASE WHEN d.payload IS NULL THEN e.event_data ELSE d.payload END, $4::bigint)
-           {OF_DELIVERY.strip()}{PENDING}
+           {OF_DELIVERY.strip()}{OF_PENDING}
 """
 
 
@@ -148,7 +150,7 @@ DELIVERY_DATA = f"""
            {OF_DELIVERY.strip()}{{pending}}
             OFFSET 0) AS found
 """  # noqa: S608  made of constants only
-PENDING_DATA = DELIVERY_DATA.format(pending=PENDING)
+PENDING_DATA = DELIVERY_DATA.format(pending=OF_PENDING)
 STORED_DATA = DELIVERY_DATA.format(pending="")
 
 

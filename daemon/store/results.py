@@ -9,7 +9,7 @@ import orjson
 
 from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey, Outcome, Response, Trace
 from daemon.core.model.ids import DeliveryId
-from daemon.store.attempt_chains import CHAIN_REPLAYS
+from daemon.store.attempt_chains import CHAIN_REPLAYS, SAME_PENDING
 from daemon.store.columns import columns
 from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.session import Connection
@@ -31,16 +31,16 @@ STORE_RESULTS = f"""
         -- A row that another transaction holds must not delay all the others.
         SELECT r.*
           FROM result AS r
-          JOIN webhook_deliveries AS d ON d.id = r.id AND d.status::text = 'pending_retry'
-                                      AND d.leased_until = r.leased_until
-                                      AND d.webhook_id IS NOT DISTINCT FROM r.of_webhook
+          JOIN webhook_deliveries AS d ON {SAME_PENDING.format(row="d", id="r.id")}
+           AND d.leased_until = r.leased_until
+           AND d.webhook_id IS NOT DISTINCT FROM r.of_webhook
            FOR UPDATE OF d SKIP LOCKED
     ), ended AS (
         -- Deleted and inserted, not updated: an update that moves a row to another partition is an
         -- error for everyone who waits for that row.
         DELETE FROM webhook_deliveries AS d
          USING mine AS r
-         WHERE d.id = r.id AND d.status::text = 'pending_retry'
+         WHERE {SAME_PENDING.format(row="d", id="r.id")}
            -- Of the tables of two layouts, each may have a pending row with this id.
            AND d.webhook_id IS NOT DISTINCT FROM r.of_webhook
      RETURNING d.webhook_id, d.event_id, d.event_type, d.payload,
