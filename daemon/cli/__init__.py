@@ -10,6 +10,7 @@ from importlib import import_module
 
 import typer
 
+from daemon.cli.support import interpreter
 from daemon.core.errors import ConfigError, UsageError, WebhookdError
 from daemon.core.unprintable import escape
 from daemon.runtime import systemd
@@ -48,6 +49,8 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command that the arguments name, and exit. Raises SystemExit."""
+    interpreter.relax_garbage_collection()
+    interpreter.disable_pydantic_plugins()
     _register(sys.argv[1] if len(sys.argv) > 1 else None)
     try:
         code = app(standalone_mode=False)

@@ -30,7 +30,7 @@ def run(
     loaded = load_config(config)
     process.raise_open_file_limit()
     process.forbid_core_dumps()
-    process.relax_garbage_collection()
+    process.freeze_objects()
     uvloop.run(_run(loaded, config, embedded=not no_embedded))
 
 

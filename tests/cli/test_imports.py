@@ -75,6 +75,18 @@ def test_a_command_imports_the_database_but_no_daemon(
     assert needed == OF_DATABASE
 
 
+def test_no_plugin_of_pydantic_is_searched_for(tmp_path: Path) -> None:
+    program = "import sys; from importlib import metadata; from daemon import cli\n"
+    program += "metadata.distributions = lambda: sys.exit('searched')\ncli.main()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "check", "--only-configuration"],
+        cwd=tmp_path, env=environment(), capture_output=True, check=False,
+    )  # fmt: skip
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_the_check_of_a_database_imports_the_cryptography_of_secrets(
     tmp_path: Path, database: str
 ) -> None:
