@@ -1,8 +1,10 @@
 """API requests begin in turn by caller, within a share of the loop's time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Network
+from typing import Any
 
 import pytest
 
@@ -37,11 +39,11 @@ class Requests:
     """Requests that run until they are ended; `begun` holds their callers in order."""
 
     def __init__(self, turns: RequestTurns) -> None:
-        self.begun: list[str] = []
+        self.begun: list[Any] = []
         self._turns = turns
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def send(self, *callers: str) -> list[asyncio.Task[None]]:
+    async def send(self, *callers: Hashable) -> list[asyncio.Task[None]]:
         """Send a request of each; returns when those have begun that may."""
         tasks = [asyncio.create_task(self._begin(caller)) for caller in callers]
         self._tasks += tasks
@@ -60,7 +62,7 @@ class Requests:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _begin(self, caller: str) -> None:
+    async def _begin(self, caller: Hashable) -> None:
         await self._turns.begin(caller)
         self.begun.append(caller)
 
@@ -80,6 +82,19 @@ async def test_a_caller_runs_so_many_requests_at_once_and_others_run_beside() ->
 
     assert at_first == ["a"] * MAX_RUNNING + ["b"]
     assert made.begun == [*at_first, "a"]
+
+
+async def test_a_crowd_of_strangers_delays_a_known_caller_by_one_of_theirs() -> None:
+    clock = Clock()
+    turns = RequestTurns(clock=clock)
+    strangers = [IPv4Network(f"192.0.2.{number}") for number in range(100)]
+    async with requests(turns) as made:
+        turns.spend("x", BURST_SECONDS + 0.001)
+        await made.send(*strangers, "a", "b", "a", "a", "a")
+        clock.at += 60
+        await until(lambda: len(made.begun) == 105)
+
+    assert made.begun[:6] == ["a", "b", "a", strangers[0], "a", "a"]
 
 
 async def test_callers_take_turns_once_the_time_is_spent() -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Hashable
 
+import pytest
+
 from daemon.store.connection_turns import MOST_OF_ONE, ConnectionTurns
 
 
@@ -60,6 +62,23 @@ async def test_owners_have_those_that_become_free_in_turn() -> None:
         await lent.give_back(owner)
 
     assert lent.owners == ["a", "a", "b", "c", "a"]
+
+
+async def test_one_who_used_little_comes_before_many_who_used_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("daemon.store.connection_turns.time.monotonic", lambda: now)
+    lent = Lent(1)
+    await lent.ask("a", "b", "c")
+    for owner in ("a", "b", "c"):
+        now += 1.0
+        await lent.give_back(owner)
+
+    await lent.ask("d", "a", "b", "c", "e")
+    await lent.give_back("d")
+
+    assert lent.owners == ["a", "b", "c", "d", "e"]
 
 
 async def test_work_of_the_daemon_has_no_limit_of_its_own() -> None:

@@ -27,6 +27,7 @@ MAX_WAITING = 128
 NEARLY_FULL = 256
 FEW_WAITING = 16
 WAIT_SECONDS = 10.0
+KNOWN_BEFORE_STRANGERS = 3
 
 
 class TooManyRequestsError(Exception):
@@ -45,10 +46,13 @@ class RequestTurns:
         # When each caller with a debt has paid it.
         self._paid_at: dict[Hashable, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._known_in_row = 0
 
     async def begin(self, caller: Hashable) -> None:
         """
         Wait until the request may run; call `end` when it has ended.
+
+        A caller that is known, by a token or a session, is a text; strangers are not.
 
         Raises TooManyRequestsError.
         """
@@ -95,7 +99,7 @@ class RequestTurns:
             if (wait := self._wait()) > 0:
                 self._begin_later(wait)
                 return
-            first = self._waiting.take(self._may_begin)
+            first = self._take()
             assert first is not None
             caller, turn = first
             if not turn.cancelled():
@@ -105,6 +109,16 @@ class RequestTurns:
         waiting = self._waiting.owners
         if debts := [self._paid_at[each] for each in waiting if each in self._paid_at]:
             self._begin_later(min(debts) - self._clock())
+
+    def _take(self) -> tuple[Hashable, asyncio.Future[None]] | None:
+        """The next request: three of known callers before one of a stranger, who may be many."""
+        first_known = self._known_in_row < KNOWN_BEFORE_STRANGERS
+        taken = self._waiting.take(
+            lambda caller: isinstance(caller, str) is first_known and self._may_begin(caller)
+        ) or self._waiting.take(self._may_begin)
+        if taken is not None:
+            self._known_in_row = self._known_in_row + 1 if isinstance(taken[0], str) else 0
+        return taken
 
     def _may_begin(self, caller: Hashable) -> bool:
         return caller not in self._paid_at and self._running[caller] < MAX_RUNNING

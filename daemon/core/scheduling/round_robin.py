@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_NOBODY = object()
 
 
 def _any(_owner: Hashable) -> bool:
@@ -44,14 +45,24 @@ class RoundRobin(Generic[T]):
 
     def take(self, may_have: Callable[[Hashable], bool] = _any) -> tuple[Hashable, T] | None:
         """Remove the first item of the first owner that may have its turn; None without one."""
-        for owner, own in self._waiting.items():
+        for owner in self._waiting:
             if may_have(owner):
-                del self._waiting[owner]
-                item = own.popleft()
-                if own:
-                    self._waiting[owner] = own  # behind all others
-                return owner, item
+                return owner, self._take_of(owner)
         return None
+
+    def take_least(
+        self, cost: Callable[[Hashable], float], may_have: Callable[[Hashable], bool]
+    ) -> tuple[Hashable, T] | None:
+        """As `take`, from the owner with the least cost; of equal ones, from the first."""
+        owner = min(filter(may_have, self._waiting), key=cost, default=_NOBODY)
+        return None if owner is _NOBODY else (owner, self._take_of(owner))
+
+    def _take_of(self, owner: Hashable) -> T:
+        own = self._waiting.pop(owner)
+        item = own.popleft()
+        if own:
+            self._waiting[owner] = own  # behind all others
+        return item
 
     def discard(self, owner: Hashable, is_obsolete: Callable[[T], bool]) -> None:
         """Remove the first items of this owner that are obsolete, up to one that is not."""

@@ -61,3 +61,26 @@ def test_an_owner_delays_another_s_next_item_by_one_at_most(owners: list[str]) -
         for before, after in pairwise(places):
             between = order[before + 1 : after]
             assert len(between) == len(set(between))
+
+
+def test_the_owner_with_the_least_cost_comes_first_and_equal_ones_in_turn() -> None:
+    waiting: RoundRobin[int] = RoundRobin()
+    for owner in ("dear", "a", "b", "a"):
+        waiting.add(owner, 1)
+    taken = []
+    while first := waiting.take_least(lambda owner: 9 * (owner == "dear"), lambda _: True):
+        taken.append(first[0])
+
+    assert taken == ["a", "b", "a", "dear"]
+
+
+def test_an_owner_that_may_not_have_its_turn_is_passed_over_whatever_it_costs() -> None:
+    waiting: RoundRobin[int] = RoundRobin()
+    waiting.add("cheap", 1)
+    none = waiting.take_least(lambda _: 0, lambda _: False)
+    waiting.add("dear", 2)
+
+    assert none is None
+    assert waiting.take_least(
+        lambda owner: 9 * (owner == "dear"), lambda owner: owner == "dear"
+    ) == ("dear", 2)

@@ -1,0 +1,55 @@
+"""
+How long each owner has used something of late; what is long ago counts ever less.
+
+The rule: who has used little comes before who has used much, however many of the latter there are.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+HALF_LIFE_SECONDS = 5.0
+# Whoever has used less than this little more or less than another is its equal.
+STEP_SECONDS = 0.02
+MOST_OWNERS = 1000  # that are remembered
+
+
+@dataclass(slots=True)
+class _Use:
+    seconds: float
+    at: float
+    held: int = 0
+
+    def advance(self, now: float) -> None:
+        elapsed = now - self.at
+        self.seconds = self.seconds * 0.5 ** (elapsed / HALF_LIFE_SECONDS) + self.held * elapsed
+        self.at = now
+
+
+class RecentUse:
+    """The use of owners, each of which may hold several at once; times are the caller's clock."""
+
+    def __init__(self) -> None:
+        self._uses: OrderedDict[Hashable, _Use] = OrderedDict()
+
+    def change(self, owner: Hashable, held: int, *, now: float) -> None:
+        """Note that an owner holds so many more, or fewer if negative."""
+        use = self._uses.setdefault(owner, _Use(0.0, now))
+        use.advance(now)
+        use.held += held
+        self._uses.move_to_end(owner)
+        if len(self._uses) > MOST_OWNERS:
+            self._forget_first()
+
+    def steps(self, owner: Hashable, *, now: float) -> int:
+        """The use of an owner of late, in steps."""
+        use = self._uses.get(owner)
+        if use is None:
+            return 0
+        use.advance(now)
+        return int(use.seconds / STEP_SECONDS)
+
+    def _forget_first(self) -> None:
+        first = next((owner for owner, use in self._uses.items() if not use.held), None)
+        if first is not None:
+            del self._uses[first]
