@@ -1,6 +1,6 @@
 """Cross-origin requests as browsers send them: preflights, and what a page may read."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
@@ -8,8 +8,10 @@ import pytest
 from daemon.admin.server import request_turns
 from tests.support.api_client import Answer, ApiClient, serving_api
 from tests.support.application import Application
+from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 PAGE = "https://app.example.com"
+ADMIN = {"allowed_origins": [PAGE, "http://localhost:3000"]}
 OTHERS = [
     *("https://app.example.com:8443", "http://app.example.com", "https://example.com"),
     *("https://app.example.com.evil.example", "https://evil-app.example.com", "null", "*", ""),
@@ -17,11 +19,23 @@ OTHERS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def shared(shared_database: str) -> Iterator[SharedDaemon]:
+    with shared_daemon(shared_database, admin=ADMIN) as running:
+        yield running
+
+
 @pytest.fixture
-async def api(app: Application, database: str) -> AsyncIterator[ApiClient]:
-    origins = [PAGE, "http://localhost:3000"]
-    tenant = await app.tenant()
-    async with serving_api(database, tenant, admin={"allowed_origins": origins}) as caller:
+async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
+    """A client of a new tenant, at the daemon that these tests share."""
+    async with shared.client() as caller:
+        yield caller
+
+
+@pytest.fixture
+async def own_api(app: Application, database: str) -> AsyncIterator[ApiClient]:
+    """A client of a daemon that has the test's own database."""
+    async with serving_api(database, await app.tenant(), admin=ADMIN) as caller:
         yield caller
 
 
@@ -107,12 +121,12 @@ async def test_without_allowed_origins_no_page_may_call(app: Application, databa
 
 
 async def test_preflights_count_against_their_client(
-    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+    own_api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anybody can send them; a refused one may be read by the page like any other."""
     monkeypatch.setattr(request_turns, "MAX_WAITING", 0)
 
-    refused = await preflight(api, "/api/webhooks", origin=PAGE)
+    refused = await preflight(own_api, "/api/webhooks", origin=PAGE)
 
     assert (refused.status, "Retry-After" in refused.headers) == (429, True)
     assert refused.headers["Access-Control-Allow-Origin"] == PAGE

@@ -181,7 +181,7 @@ async def receiver_url(
 @pytest.mark.parametrize(
     ("phases", "examples"),
     [
-        ("fuzzing,stateful", 2),
+        ("fuzzing", 1),
         pytest.param("examples,coverage,fuzzing,stateful", 8, marks=pytest.mark.full),
     ],
 )

@@ -1,7 +1,7 @@
 """Replays over the API: count, create, retrieve, cancel, and retry exhausted deliveries."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,8 +15,13 @@ from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
+from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 BEGINNING = "2020-01-01T00:00:00Z"
+
+
+# Attempts of a failing endpoint are not spaced out here: every event is to fail soon.
+DELIVERY = {"retry_schedule": [], "failing_backoff": "0s"}
 
 
 @pytest.fixture
@@ -24,11 +29,23 @@ async def tenant(app: Application) -> UUID:
     return await app.tenant()
 
 
+@pytest.fixture(scope="module")
+def shared(shared_database: str) -> Iterator[SharedDaemon]:
+    with shared_daemon(shared_database, delivery=DELIVERY) as running:
+        yield running
+
+
 @pytest.fixture
-async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
-    # Attempts of a failing endpoint are not spaced out here: every event is to fail soon.
-    delivery = {"retry_schedule": [], "failing_backoff": "0s"}
-    async with serving_api(database, tenant, delivery=delivery) as caller:
+async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
+    """A client of a new tenant, at the daemon that these tests share."""
+    async with shared.client() as caller:
+        yield caller
+
+
+@pytest.fixture
+async def own_api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+    """A client of a daemon that has the test's own database."""
+    async with serving_api(database, tenant, delivery=DELIVERY) as caller:
         yield caller
 
 
@@ -42,20 +59,20 @@ async def completed(api: ApiClient, replay: str) -> bool:
 
 
 async def test_a_replay_sends_events_from_before_a_webhook_existed(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     events = [await app.event(tenant, {"n": n}) for n in range(30)]
     await app.event(tenant, type="email.sent")
     await until(lambda: fanned_out(app))
-    created = await api.create_webhook(receiver.url, eventTypes=["email.opened"])
+    created = await own_api.create_webhook(receiver.url, eventTypes=["email.opened"])
     body = {"webhookId": created["id"], "from": BEGINNING}
 
-    counted = await api.post("/api/replays", body | {"dryRun": True})
+    counted = await own_api.post("/api/replays", body | {"dryRun": True})
     nothing_sent = list(receiver.received)
-    begun = await api.post("/api/replays", body)
-    await until(lambda: completed(api, begun.json["id"]))
+    begun = await own_api.post("/api/replays", body)
+    await until(lambda: completed(own_api, begun.json["id"]))
 
-    shown = (await api.get(f"/api/replays/{begun.json['id']}")).json
+    shown = (await own_api.get(f"/api/replays/{begun.json['id']}")).json
     assert (counted.status, counted.json["total"]) == (200, 30)
     assert nothing_sent == []
     assert (begun.status, begun.json["total"]) == (202, 30)
@@ -66,17 +83,17 @@ async def test_a_replay_sends_events_from_before_a_webhook_existed(
 
 
 async def test_a_replay_can_be_limited_to_types_and_a_time_range(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     at = datetime(2025, 11, 25, 14, tzinfo=UTC)
-    created = await api.create_webhook(receiver.url, isActive=False)
+    created = await own_api.create_webhook(receiver.url, isActive=False)
     for n in range(6):
         name = "email.opened" if n % 2 else "email.clicked"
         await app.event(tenant, type=name, created_at=at + timedelta(hours=n))
 
     async def total(**body: Any) -> int:
         replay = {"webhookId": created["id"], "from": BEGINNING, "dryRun": True} | body
-        answer = await api.post("/api/replays", replay)
+        answer = await own_api.post("/api/replays", replay)
         assert answer.status == 200, answer
         return int(answer.json["total"])
 
@@ -109,17 +126,17 @@ async def test_an_empty_time_range_is_rejected(
 
 
 async def test_a_replay_of_a_paused_webhook_waits_and_can_be_cancelled(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     await app.events(tenant, 50)
     await until(lambda: fanned_out(app))
-    created = await api.create_webhook(receiver.url, isActive=False)
-    begun = await api.post("/api/replays", {"webhookId": created["id"], "from": BEGINNING})
-    listed = await api.get(f"/api/webhooks/{created['id']}/replays")
+    created = await own_api.create_webhook(receiver.url, isActive=False)
+    begun = await own_api.post("/api/replays", {"webhookId": created["id"], "from": BEGINNING})
+    listed = await own_api.get(f"/api/webhooks/{created['id']}/replays")
 
-    cancelled = await api.post(f"/api/replays/{begun.json['id']}/cancel")
-    await api.post(f"/api/webhooks/{created['id']}/resume")
-    again = await api.post(f"/api/replays/{begun.json['id']}/cancel")
+    cancelled = await own_api.post(f"/api/replays/{begun.json['id']}/cancel")
+    await own_api.post(f"/api/webhooks/{created['id']}/resume")
+    again = await own_api.post(f"/api/replays/{begun.json['id']}/cancel")
 
     assert listed.json == {"replays": [begun.json], "next": None}
     assert (begun.json["begun"], begun.json["paused"]) == (False, True)
@@ -131,20 +148,20 @@ async def test_a_replay_of_a_paused_webhook_waits_and_can_be_cancelled(
 
 
 async def test_the_newest_replays_are_listed_first(
-    api: ApiClient, app: Application, tenant: UUID
+    own_api: ApiClient, app: Application, tenant: UUID
 ) -> None:
-    created = await api.create_webhook("http://127.0.0.1:9/", isActive=False)
+    created = await own_api.create_webhook("http://127.0.0.1:9/", isActive=False)
     body = {"webhookId": created["id"]}
     times = [{"from": f"{year}-01-01T00:00:00Z"} for year in (2020, 2021, 2022)]
-    ids = [(await api.post("/api/replays", body | each)).json["id"] for each in times]
+    ids = [(await own_api.post("/api/replays", body | each)).json["id"] for each in times]
 
-    listed = await api.get(f"/api/webhooks/{created['id']}/replays", limit=2)
+    listed = await own_api.get(f"/api/webhooks/{created['id']}/replays", limit=2)
 
     assert [each["id"] for each in listed.json["replays"]] == [ids[2], ids[1]]
 
 
 async def test_retry_failed_sends_the_exhausted_deliveries_and_no_others(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     receiver.answer = lambda request: Reply(500 if request.event["data"]["n"] < 10 else 200)
     webhook = await app.webhook(tenant, receiver.url)
@@ -154,11 +171,11 @@ async def test_retry_failed_sends_the_exhausted_deliveries_and_no_others(
     await until(lambda: settled(app, webhook, "success", 5))
     receiver.answer = lambda _: Reply()
 
-    begun = await api.post(f"/api/webhooks/{webhook}/retry-failed", {"from": BEGINNING})
+    begun = await own_api.post(f"/api/webhooks/{webhook}/retry-failed", {"from": BEGINNING})
     await until(lambda: settled(app, webhook, "success", 15))
-    again = await api.post(f"/api/webhooks/{webhook}/retry-failed", {"from": BEGINNING})
+    again = await own_api.post(f"/api/webhooks/{webhook}/retry-failed", {"from": BEGINNING})
 
-    shown = (await api.get(f"/api/replays/{begun.json['replayId']}")).json
+    shown = (await own_api.get(f"/api/replays/{begun.json['replayId']}")).json
     assert (begun.status, begun.json["count"]) == (202, 10)
     assert shown["source"] == "exhausted"
     assert again.json == {"count": 0, "replayId": None}
@@ -166,13 +183,13 @@ async def test_retry_failed_sends_the_exhausted_deliveries_and_no_others(
 
 
 async def test_a_replay_obeys_the_egress_rules(
-    api: ApiClient, app: Application, tenant: UUID
+    own_api: ApiClient, app: Application, tenant: UUID
 ) -> None:
     await app.events(tenant, 3)
     await until(lambda: fanned_out(app))
     webhook = await app.webhook(tenant, "http://169.254.169.254/latest")
-    begun = await api.post("/api/replays", {"webhookId": str(webhook), "from": BEGINNING})
-    await until(lambda: completed(api, begun.json["id"]))
+    begun = await own_api.post("/api/replays", {"webhookId": str(webhook), "from": BEGINNING})
+    await until(lambda: completed(own_api, begun.json["id"]))
 
     rows = await app.deliveries(webhook)
     assert {row["replay_id"] for row in rows} == {UUID(begun.json["id"])}
@@ -182,12 +199,12 @@ async def test_a_replay_obeys_the_egress_rules(
 
 
 async def test_a_replay_to_a_webhook_with_an_unusable_filter_is_a_conflict(
-    api: ApiClient, app: Application, tenant: UUID
+    own_api: ApiClient, app: Application, tenant: UUID
 ) -> None:
     webhook = await app.webhook(tenant, "http://127.0.0.1:9/", filters={"filters": 5})
 
-    answer = await api.post("/api/replays", {"webhookId": str(webhook), "from": BEGINNING})
-    document = (await api.get("/openapi.json")).json
+    answer = await own_api.post("/api/replays", {"webhookId": str(webhook), "from": BEGINNING})
+    document = (await own_api.get("/openapi.json")).json
 
     assert answer.status == 409
     assert "409" in document["paths"]["/api/replays"]["post"]["responses"]
@@ -217,23 +234,25 @@ async def test_an_invalid_replay_is_rejected(
 
 
 async def test_slow_api_requests_do_not_delay_deliveries(
-    api: ApiClient, app: Application, database: str, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, database: str, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url)
-    begun = await api.post("/api/replays", {"webhookId": created["id"], "from": BEGINNING})
-    await until(lambda: completed(api, begun.json["id"]))
+    created = await own_api.create_webhook(receiver.url)
+    begun = await own_api.post("/api/replays", {"webhookId": created["id"], "from": BEGINNING})
+    await until(lambda: completed(own_api, begun.json["id"]))
     blocker = await asyncpg.connect(database)
     transaction = blocker.transaction()
     await transaction.start()
     await blocker.execute("LOCK TABLE webhook_replays")
-    requests = [asyncio.create_task(api.get(f"/api/replays/{begun.json['id']}")) for _ in range(20)]
+    requests = [
+        asyncio.create_task(own_api.get(f"/api/replays/{begun.json['id']}")) for _ in range(20)
+    ]
     await until(lambda: waiting_for_a_lock(app))
     for n in range(5):
         await app.event(tenant, {"n": n})
         await until(lambda n=n: settled(app, UUID(created["id"]), "success", n + 1), within=5)
     answers = await asyncio.gather(*requests)
     await transaction.rollback()
-    afterwards = await api.get(f"/api/replays/{begun.json['id']}")
+    afterwards = await own_api.get(f"/api/replays/{begun.json['id']}")
     await blocker.close()
 
     assert {answer.status for answer in answers} == {503}
@@ -266,7 +285,7 @@ async def test_a_replay_to_a_webhook_that_is_being_deleted_is_a_404(
 
 
 async def test_a_hundred_replays_to_one_webhook_may_run_and_no_more(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     full, other = [await app.webhook(tenant, receiver.url) for _ in range(2)]
     await app.event(tenant)
@@ -277,11 +296,11 @@ async def test_a_hundred_replays_to_one_webhook_may_run_and_no_more(
         await stored_replay(app, full, status="running", finished="NULL")
     body = {"webhookId": str(full), "from": BEGINNING}
 
-    last = await api.post("/api/replays", body)
-    one_more = await api.post("/api/replays", body | {"eventTypes": ["email.opened"]})
-    elsewhere = await api.post("/api/replays", body | {"webhookId": str(other)})
-    await api.post(f"/api/replays/{last.json['id']}/cancel")
-    again = await api.post("/api/replays", body | {"eventTypes": ["email.opened"]})
+    last = await own_api.post("/api/replays", body)
+    one_more = await own_api.post("/api/replays", body | {"eventTypes": ["email.opened"]})
+    elsewhere = await own_api.post("/api/replays", body | {"webhookId": str(other)})
+    await own_api.post(f"/api/replays/{last.json['id']}/cancel")
+    again = await own_api.post("/api/replays", body | {"eventTypes": ["email.opened"]})
 
     assert [each.status for each in (last, one_more, elsewhere, again)] == [202, 429, 202, 202]
     assert one_more.error == "100 replays to this webhook run: wait for one or cancel some"

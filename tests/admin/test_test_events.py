@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from tests.support.application import Application
 from tests.support.daemons import free_port, until
 from tests.support.hostile import HTTP, hostile, responding_with, silent
 from tests.support.receiver import Receiver, Reply
+from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 
 @pytest.fixture
@@ -23,8 +24,22 @@ async def tenant(app: Application) -> UUID:
     return await app.tenant()
 
 
+@pytest.fixture(scope="module")
+def shared(shared_database: str) -> Iterator[SharedDaemon]:
+    with shared_daemon(shared_database) as running:
+        yield running
+
+
 @pytest.fixture
-async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
+    """A client of a new tenant, at the daemon that these tests share."""
+    async with shared.client() as caller:
+        yield caller
+
+
+@pytest.fixture
+async def own_api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+    """A client of a daemon that has the test's own database."""
     async with serving_api(database, tenant) as caller:
         yield caller
 
@@ -105,15 +120,15 @@ async def test_a_note_says_why_sample_data_are_sent(
 
 
 async def test_a_type_of_the_application_s_own_has_its_event_s_data_or_a_minimal_sample(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url, isActive=False)
+    created = await own_api.create_webhook(receiver.url, isActive=False)
     body = {"eventType": "order paid"}
     path = f"/api/webhooks/{created['id']}/test"
-    await api.post(path, body)
+    await own_api.post(path, body)
     await app.event(tenant, {"order": 1}, type="order paid")
 
-    answer = await api.post(path, body)
+    answer = await own_api.post(path, body)
 
     assert (answer.json["dataFrom"], answer.json["note"]) == ("event", None)
     sample, stored = (request.event for request in receiver.received)
@@ -134,9 +149,9 @@ async def test_a_type_that_no_event_can_have_is_rejected(
 
 
 async def test_a_test_event_has_the_data_of_the_latest_stored_event_that_matches(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url, isActive=False)
+    created = await own_api.create_webhook(receiver.url, isActive=False)
     stored: list[dict[str, Any]] = [
         {"n": 1, "campaign_id": "camp_1", "contact": {"id": "c_1", "email": "a@b"}},
         {"n": 2, "campaignId": "camp_1", "contactId": "c_2"},
@@ -158,7 +173,7 @@ async def test_a_test_event_has_the_data_of_the_latest_stored_event_that_matches
     ]
 
     result = [
-        (await api.post(f"/api/webhooks/{created['id']}/test", body)).json["dataFrom"]
+        (await own_api.post(f"/api/webhooks/{created['id']}/test", body)).json["dataFrom"]
         for body in bodies
     ]
 
@@ -179,11 +194,11 @@ FAILING = {
 
 @pytest.mark.parametrize(("reply", "error"), FAILING.values(), ids=FAILING)
 async def test_a_test_event_is_a_400_with_the_reason_when_the_receiver(
-    api: ApiClient, app: Application, receiver: Receiver, reply: Reply, error: str
+    own_api: ApiClient, app: Application, receiver: Receiver, reply: Reply, error: str
 ) -> None:
     receiver.answer = lambda _: reply
 
-    status, answer, created = await send_test(api, receiver.url)
+    status, answer, created = await send_test(own_api, receiver.url)
 
     row = await app.health(UUID(created["id"]))
     assert (status, answer["success"], answer["statusCode"]) == (400, False, reply.status)
@@ -216,11 +231,11 @@ async def test_a_malformed_response_is_shown_as_text(api: ApiClient) -> None:
 
 
 async def test_a_large_test_event_is_sent_whole_and_shown_cut(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     await app.event(tenant, {str(n): [1.0, "ü"] for n in range(40_000)})
 
-    status, result, created = await send_test(api, receiver.url)
+    status, result, created = await send_test(own_api, receiver.url)
 
     [request] = [each for each in receiver.received if each.event["id"] == result["eventId"]]
     shown = result["request"]
@@ -234,12 +249,12 @@ async def test_a_large_test_event_is_sent_whole_and_shown_cut(
 
 
 async def test_a_tenant_has_four_concurrent_tests_and_other_tenants_have_their_own(
-    api: ApiClient, app: Application, receiver: Receiver
+    own_api: ApiClient, app: Application, receiver: Receiver
 ) -> None:
-    other = api.as_tenant(await app.tenant())
+    other = own_api.as_tenant(await app.tenant())
     async with hostile(silent) as slow, asyncio.TaskGroup() as group:
-        path = f"/api/webhooks/{(await api.create_webhook(slow.url))['id']}/test"
-        tests = [group.create_task(api.post(path)) for _ in range(20)]
+        path = f"/api/webhooks/{(await own_api.create_webhook(slow.url))['id']}/test"
+        tests = [group.create_task(own_api.post(path)) for _ in range(20)]
         await until(lambda: sum(each.done() for each in tests) == 16)
         refused = [each.result() for each in tests if each.done()]
         status, _, _ = await send_test(other, receiver.url)
@@ -254,16 +269,16 @@ async def test_a_tenant_has_four_concurrent_tests_and_other_tenants_have_their_o
 
 
 async def test_hanging_tests_of_several_tenants_leave_room_for_another(
-    api: ApiClient, app: Application, receiver: Receiver
+    own_api: ApiClient, app: Application, receiver: Receiver
 ) -> None:
     async with hostile(silent) as slow, asyncio.TaskGroup() as group:
         tests = []
         for _ in range(4):
-            caller = api.as_tenant(await app.tenant())
+            caller = own_api.as_tenant(await app.tenant())
             path = f"/api/webhooks/{(await caller.create_webhook(slow.url))['id']}/test"
             tests += [group.create_task(caller.post(path)) for _ in range(4)]
         await until(lambda: slow.open_now == 16)
-        status, _, _ = await send_test(api.as_tenant(await app.tenant()), receiver.url)
+        status, _, _ = await send_test(own_api.as_tenant(await app.tenant()), receiver.url)
 
         for each in tests:
             each.cancel()
@@ -354,11 +369,13 @@ async def test_a_paused_webhook_can_be_tested(api: ApiClient, receiver: Receiver
 
 
 async def test_a_stored_event_is_sent_again_as_a_test(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     event = await app.event(tenant, {"order": 7}, type="order.paid")
 
-    status, result, webhook = await send_test(api, receiver.url, {"eventId": f"evt_{event.hex}"})
+    status, result, webhook = await send_test(
+        own_api, receiver.url, {"eventId": f"evt_{event.hex}"}
+    )
 
     [request] = receiver.received
     assert (status, result["eventType"], result["dataFrom"]) == (200, "order.paid", "event")
@@ -370,5 +387,5 @@ async def test_a_stored_event_is_sent_again_as_a_test(
         ({"eventId": str(event), "sample": True}, 422),
         ({"eventId": "evt_1"}, 422),
     ):
-        assert (await api.post(path, body)).status == expected
+        assert (await own_api.post(path, body)).status == expected
     assert len(receiver.received) == 1

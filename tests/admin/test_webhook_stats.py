@@ -1,7 +1,7 @@
 """Stats of webhooks over the API: they agree with the deliveries that are listed."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any
@@ -14,7 +14,9 @@ from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.deliveries import SHORT, insert_delivery, nothing_pending, settled
 from tests.support.receiver import Receiver, Reply
+from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
+DELIVERY = SHORT | {"max_body_bytes": 2000, "timeout": "1s"}
 EMPTY: dict[str, Any] = {
     "successRate": None,
     "delivered": 0,
@@ -32,11 +34,23 @@ async def tenant(app: Application) -> UUID:
     return await app.tenant()
 
 
+@pytest.fixture(scope="module")
+def shared(shared_database: str) -> Iterator[SharedDaemon]:
+    with shared_daemon(shared_database, delivery=DELIVERY) as running:
+        yield running
+
+
 @pytest.fixture
-async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
-    async with serving_api(
-        database, tenant, delivery=SHORT | {"max_body_bytes": 2000, "timeout": "1s"}
-    ) as caller:
+async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
+    """A client of a new tenant, at the daemon that these tests share."""
+    async with shared.client() as caller:
+        yield caller
+
+
+@pytest.fixture
+async def own_api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+    """A client of a daemon that has the test's own database."""
+    async with serving_api(database, tenant, delivery=DELIVERY) as caller:
         yield caller
 
 
@@ -70,7 +84,7 @@ async def expected(app: Application, webhook: UUID) -> dict[str, Any]:
 
 
 async def test_stats_agree_with_the_deliveries_that_are_stored(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     """By results of first attempts and of retries, alone and many at once."""
     webhook = await app.webhook(tenant, receiver.url)
@@ -84,7 +98,7 @@ async def test_stats_agree_with_the_deliveries_that_are_stored(
     await until(lambda: app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
     await until(lambda: nothing_pending(app))
 
-    shown = await stats_of(api, webhook)
+    shown = await stats_of(own_api, webhook)
 
     rows = await expected(app, webhook)
     assert {name: shown[name] for name in rows if name != "durations"} == {
@@ -98,17 +112,17 @@ async def test_stats_agree_with_the_deliveries_that_are_stored(
     assert shown["complete"]
     assert await app.db.fetchval("SELECT count(*) FROM webhook_deliveries WHERE too_large") == 1
     summary = {name: shown[name] for name in ("successRate", "delivered", "failed", "p95Ms")}
-    listed = (await api.get("/api/webhooks", include="stats")).json["webhooks"]
+    listed = (await own_api.get("/api/webhooks", include="stats")).json["webhooks"]
     assert [each["stats"] for each in listed] == [summary | {"series": None}]
 
 
 async def test_a_test_event_is_not_counted(
-    api: ApiClient, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url)
-    await api.post(f"/api/webhooks/{created['id']}/test")
+    created = await own_api.create_webhook(receiver.url)
+    await own_api.post(f"/api/webhooks/{created['id']}/test")
 
-    shown = await stats_of(api, created["id"])
+    shown = await stats_of(own_api, created["id"])
 
     assert {name: shown[name] for name in EMPTY} == EMPTY
     assert {(point["delivered"], point["p95Ms"]) for point in shown["series"]} == {(0, None)}
@@ -131,7 +145,7 @@ async def test_stats_are_in_a_list_only_if_they_are_asked_for(api: ApiClient) ->
 
 
 async def test_the_oldest_pending_attempt_counts_from_when_it_was_scheduled(
-    api: ApiClient, app: Application, tenant: UUID
+    own_api: ApiClient, app: Application, tenant: UUID
 ) -> None:
     webhook = await app.webhook(tenant, "https://receiver.example/")
     now = datetime.now(UTC)
@@ -144,8 +158,8 @@ async def test_the_oldest_pending_attempt_counts_from_when_it_was_scheduled(
         *(odd, uuid4()),
     )
 
-    assert (await stats_of(api, webhook))["oldestPendingSeconds"] in range(7200, 7300)
-    assert (await stats_of(api, odd))["oldestPendingSeconds"] is None
+    assert (await stats_of(own_api, webhook))["oldestPendingSeconds"] in range(7200, 7300)
+    assert (await stats_of(own_api, odd))["oldestPendingSeconds"] is None
 
 
 RANGES = {
@@ -177,19 +191,19 @@ async def test_any_range_can_be_asked_for(
     assert {name: shown[name] for name in EMPTY} == EMPTY
 
 
-async def test_another_tenant_s_webhook_has_no_stats(api: ApiClient, app: Application) -> None:
+async def test_another_tenant_s_webhook_has_no_stats(own_api: ApiClient, app: Application) -> None:
     other = await app.webhook(await app.tenant(), "https://receiver.example/")
 
-    answer = await api.get(f"/api/webhooks/{other}/stats")
+    answer = await own_api.get(f"/api/webhooks/{other}/stats")
 
     assert answer.status == 404
 
 
 async def test_a_list_has_the_hours_of_the_day_and_first_what_fails(
-    api: ApiClient, app: Application, receiver: Receiver
+    own_api: ApiClient, app: Application, receiver: Receiver
 ) -> None:
     names = ["Active", "Failing", "Paused by a person", "Paused for failures"]
-    ids = {name: (await api.create_webhook(receiver.url, name=name))["id"] for name in names}
+    ids = {name: (await own_api.create_webhook(receiver.url, name=name))["id"] for name in names}
     await app.db.execute("UPDATE webhooks SET is_failing = name = 'Failing'")
     await app.db.execute("UPDATE webhooks SET is_active = false WHERE name LIKE 'Paused%'")
     await app.db.execute(
@@ -203,9 +217,9 @@ async def test_a_list_has_the_hours_of_the_day_and_first_what_fails(
         UUID(ids["Active"]),
     )
 
-    first = (await api.get("/api/webhooks", sort="trouble", limit=2, include="hourly")).json
+    first = (await own_api.get("/api/webhooks", sort="trouble", limit=2, include="hourly")).json
     query = {"sort": "trouble", "include": "hourly", "after": first["next"]}
-    second = (await api.get("/api/webhooks", **query)).json
+    second = (await own_api.get("/api/webhooks", **query)).json
 
     found = [each["name"] for each in first["webhooks"] + second["webhooks"]]
     active = second["webhooks"][0]["stats"]
@@ -214,5 +228,5 @@ async def test_a_list_has_the_hours_of_the_day_and_first_what_fails(
     hours = [(each["delivered"], each["failed"]) for each in active["series"]]
     assert hours[-4:] == [(3, 1), (2, 1), (1, 1), (0, 0)]
     assert len(hours) == 25
-    plain = (await api.get("/api/webhooks", include="stats")).json["webhooks"][0]["stats"]
+    plain = (await own_api.get("/api/webhooks", include="stats")).json["webhooks"][0]["stats"]
     assert plain == active | {"series": None}

@@ -1,7 +1,7 @@
 """Webhooks over the API: create, list, retrieve, update, pause, rotate, delete."""
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +19,7 @@ from tests.support.client_keys import encrypted_key, odd_number, rsa_key
 from tests.support.daemons import until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
+from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 URL = "http://127.0.0.1:9/hook"
 # The specification's own example.
@@ -36,8 +37,22 @@ async def tenant(app: Application) -> UUID:
     return await app.tenant()
 
 
+@pytest.fixture(scope="module")
+def shared(shared_database: str) -> Iterator[SharedDaemon]:
+    with shared_daemon(shared_database) as running:
+        yield running
+
+
 @pytest.fixture
-async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
+    """A client of a new tenant, at the daemon that these tests share."""
+    async with shared.client() as caller:
+        yield caller
+
+
+@pytest.fixture
+async def own_api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
+    """A client of a daemon that has the test's own database."""
     async with serving_api(database, tenant) as caller:
         yield caller
 
@@ -54,11 +69,11 @@ async def test_a_webhook_is_created_as_in_the_specification(api: ApiClient) -> N
 
 
 async def test_the_secret_is_shown_once_and_signs_requests(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url)
-    again = await api.get(f"/api/webhooks/{created['id']}")
-    listed = await api.get("/api/webhooks")
+    created = await own_api.create_webhook(receiver.url)
+    again = await own_api.get(f"/api/webhooks/{created['id']}")
+    listed = await own_api.get("/api/webhooks")
 
     await app.event(tenant)
     await until(lambda: settled(app, UUID(created["id"]), "success", 1))
@@ -111,18 +126,18 @@ async def test_an_update_changes_only_the_given_members(api: ApiClient) -> None:
 
 
 async def test_headers_are_merged_by_name_and_their_values_are_never_shown(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(
+    created = await own_api.create_webhook(
         receiver.url, customHeaders={"Authorization": "Bearer c4n4ry", "X-A": "c4n4ry-a"}
     )
-    changed = await api.patch(
+    changed = await own_api.patch(
         f"/api/webhooks/{created['id']}",
         {"customHeaders": {"x-a": None, "X-B": "c4n4ry-b"}},
     )
     await app.event(tenant)
     await until(lambda: settled(app, UUID(created["id"]), "success", 1))
-    removed = await api.patch(f"/api/webhooks/{created['id']}", {"customHeaders": None})
+    removed = await own_api.patch(f"/api/webhooks/{created['id']}", {"customHeaders": None})
 
     [request] = receiver.received
     assert created["customHeaders"] == {"Authorization": "[hidden]", "X-A": "[hidden]"}
@@ -134,15 +149,15 @@ async def test_headers_are_merged_by_name_and_their_values_are_never_shown(
 
 
 async def test_a_client_certificate_is_stored_and_never_shown(
-    api: ApiClient, app: Application
+    own_api: ApiClient, app: Application
 ) -> None:
     client = Authority().client("a-webhook")
-    created = await api.create_webhook(
+    created = await own_api.create_webhook(
         URL, clientCertificate={"certificate": client.certificate, "key": client.key}
     )
 
     row = await app.health(UUID(created["id"]))
-    removed = await api.patch(f"/api/webhooks/{created['id']}", {"clientCertificate": None})
+    removed = await own_api.patch(f"/api/webhooks/{created['id']}", {"clientCertificate": None})
 
     assert created["hasClientCertificate"] is True
     assert (row["client_certificate"], row["client_key"]) == (client.certificate, client.key)
@@ -150,14 +165,14 @@ async def test_a_client_certificate_is_stored_and_never_shown(
 
 
 async def test_only_what_is_presented_of_a_client_certificate_is_stored(
-    api: ApiClient, app: Application
+    own_api: ApiClient, app: Application
 ) -> None:
     client = Authority().client("a-webhook")
     given = {"certificate": f"Notes\n{client.certificate}", "key": f"Key\n{client.key}\nend"}
-    created = await api.create_webhook(URL, clientCertificate=given)
+    created = await own_api.create_webhook(URL, clientCertificate=given)
     row = await app.health(UUID(created["id"]))
-    await api.patch(f"/api/webhooks/{created['id']}", {"clientCertificate": None})
-    await api.patch(f"/api/webhooks/{created['id']}", {"clientCertificate": given})
+    await own_api.patch(f"/api/webhooks/{created['id']}", {"clientCertificate": None})
+    await own_api.patch(f"/api/webhooks/{created['id']}", {"clientCertificate": given})
     again = await app.health(UUID(created["id"]))
 
     for each in (row, again):
@@ -187,7 +202,7 @@ async def test_a_hostile_key_is_refused_at_once(api: ApiClient, key: str, reason
 
 
 async def test_certificates_are_judged_beside_the_event_loop(
-    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+    own_api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = set()
 
@@ -197,8 +212,8 @@ async def test_certificates_are_judged_beside_the_event_loop(
 
     monkeypatch.setattr(webhook_secrets, "usable_client", recording)
     given = {"certificate": "x", "key": "y"}
-    webhook = await api.create_webhook(URL, clientCertificate=given)
-    await api.patch(f"/api/webhooks/{webhook['id']}", {"clientCertificate": given})
+    webhook = await own_api.create_webhook(URL, clientCertificate=given)
+    await own_api.patch(f"/api/webhooks/{webhook['id']}", {"clientCertificate": given})
 
     assert {thread.name.partition("_")[0] for thread in threads} == {"offload"}
 
@@ -251,19 +266,19 @@ async def test_a_webhook_whose_secret_cannot_be_opened_can_be_updated(
 
 
 async def test_a_paused_webhook_receives_nothing_until_it_is_resumed(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url)
+    created = await own_api.create_webhook(receiver.url)
     webhook = UUID(created["id"])
-    paused = await api.post(f"/api/webhooks/{webhook}/pause")
+    paused = await own_api.post(f"/api/webhooks/{webhook}/pause")
     await app.db.execute(
         "UPDATE webhooks SET consecutive_failures = 7, is_failing = true WHERE id = $1", webhook
     )
     await app.event(tenant)
-    other = await api.create_webhook(receiver.url + "/other")
+    other = await own_api.create_webhook(receiver.url + "/other")
     await app.event(tenant)
     await until(lambda: settled(app, UUID(other["id"]), "success", 1))
-    resumed = await api.post(f"/api/webhooks/{webhook}/resume")
+    resumed = await own_api.post(f"/api/webhooks/{webhook}/resume")
     await app.event(tenant)
     await until(lambda: settled(app, webhook, "success", 1))
 
@@ -272,14 +287,16 @@ async def test_a_paused_webhook_receives_nothing_until_it_is_resumed(
     assert len(receiver.at("/")) == 1
 
 
-async def test_an_update_can_pause_and_resume_a_webhook(api: ApiClient, app: Application) -> None:
-    created = await api.create_webhook(URL)
+async def test_an_update_can_pause_and_resume_a_webhook(
+    own_api: ApiClient, app: Application
+) -> None:
+    created = await own_api.create_webhook(URL)
     path = f"/api/webhooks/{created['id']}"
     await app.db.execute("UPDATE webhooks SET consecutive_failures = 7, is_failing = true")
 
-    paused = await api.patch(path, {"isActive": False, "name": "paused"})
-    resumed = await api.patch(path, {"isActive": True})
-    same = await api.patch(path, {"isActive": True})
+    paused = await own_api.patch(path, {"isActive": False, "name": "paused"})
+    resumed = await own_api.patch(path, {"isActive": True})
+    same = await own_api.patch(path, {"isActive": True})
 
     assert [each.json["isActive"] for each in (paused, resumed, same)] == [False, True, True]
     assert (paused.json["name"], paused.json["consecutiveFailures"]) == ("paused", 7)
@@ -304,15 +321,15 @@ async def test_a_webhook_can_be_created_paused(api: ApiClient) -> None:
 
 
 async def test_after_a_rotation_both_secrets_sign(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url)
-    rotated = await api.post(f"/api/webhooks/{created['id']}/rotate-secret", {"overlap": "1h"})
+    created = await own_api.create_webhook(receiver.url)
+    rotated = await own_api.post(f"/api/webhooks/{created['id']}/rotate-secret", {"overlap": "1h"})
     await app.event(tenant)
     await until(lambda: settled(app, UUID(created["id"]), "success", 1))
 
     [request] = receiver.received
-    shown = await api.get(f"/api/webhooks/{created['id']}")
+    shown = await own_api.get(f"/api/webhooks/{created['id']}")
     assert rotated.status == 200
     assert request.headers["x-penguinmails-signature"] == signing.sign(
         request.body, rotated.json["secretKey"]
@@ -324,16 +341,16 @@ async def test_after_a_rotation_both_secrets_sign(
 
 
 async def test_a_second_rotation_does_not_end_the_previous_secret(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url)
+    created = await own_api.create_webhook(receiver.url)
     path = f"/api/webhooks/{created['id']}/rotate-secret"
-    first = await api.post(path, {"overlap": "1h"})
-    second = await api.post(path)
-    replaced = await api.post(path, {"replace": True})
+    first = await own_api.post(path, {"overlap": "1h"})
+    second = await own_api.post(path)
+    replaced = await own_api.post(path, {"replace": True})
     await app.event(tenant)
     await until(lambda: settled(app, UUID(created["id"]), "success", 1))
-    ended = await api.post(path, {"overlap": "0s"})
+    ended = await own_api.post(path, {"overlap": "0s"})
 
     [request] = receiver.received
     assert [each.status for each in (first, second, replaced, ended)] == [200, 409, 200, 200]
@@ -349,15 +366,15 @@ async def test_a_second_rotation_does_not_end_the_previous_secret(
 
 
 async def test_a_deleted_webhook_loses_its_deliveries(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
-    created = await api.create_webhook(receiver.url)
+    created = await own_api.create_webhook(receiver.url)
     webhook = UUID(created["id"])
     await app.events(tenant, 50)
     await until(lambda: settled(app, webhook, "success", 50))
 
-    removed = await api.delete(f"/api/webhooks/{webhook}")
-    again = await api.delete(f"/api/webhooks/{webhook}")
+    removed = await own_api.delete(f"/api/webhooks/{webhook}")
+    again = await own_api.delete(f"/api/webhooks/{webhook}")
 
     assert (removed.status, removed.text, again.status) == (204, "", 404)
     assert await app.deliveries(webhook) == []
@@ -387,10 +404,10 @@ async def test_a_name_with_hostile_characters_is_returned_unchanged(api: ApiClie
 
 
 async def test_a_filter_set_over_the_api_selects_events(
-    api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
+    own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     filters = {"filters": {"contact.id": ["c1", 5, None], "ratio": 1e2}}
-    created = await api.create_webhook(receiver.url, eventFilters=filters)
+    created = await own_api.create_webhook(receiver.url, eventFilters=filters)
     wanted = await app.event(tenant, {"contact": {"id": 5}, "ratio": 100})
     await app.event(tenant, {"contact": {"id": 6}, "ratio": 100})
     await until(lambda: settled(app, UUID(created["id"]), "success", 1))

@@ -15,7 +15,7 @@ from playwright._impl._api_structures import SetCookieParam
 from playwright.async_api import Page
 
 from daemon.service import Service
-from tests.support.api_client import OPERATOR, ApiClient, operator_client
+from tests.support.api_client import FEW_CONNECTIONS, OPERATOR, ApiClient, operator_client
 from tests.support.application import Application
 from tests.support.daemons import free_port, serving
 
@@ -209,6 +209,7 @@ async def serving_console(
     tenant, other = await app.tenant(), await app.tenant()
     # Portal links name the port, so it is chosen before.
     sections["admin"] = {"tokens": TOKENS, "port": free_port()} | sections.get("admin", {})
+    sections.setdefault("database", FEW_CONNECTIONS)
     async with (
         serving(database, **sections) as service,
         operator_client(service, tenant) as api,

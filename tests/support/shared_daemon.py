@@ -11,7 +11,7 @@ import asyncpg
 import uvloop
 
 from daemon.service import Service
-from tests.support.api_client import OPERATOR, ApiClient, operator_client
+from tests.support.api_client import FEW_CONNECTIONS, OPERATOR, ApiClient, operator_client
 from tests.support.application import Application
 from tests.support.daemons import serving
 
@@ -41,6 +41,7 @@ def shared_daemon(database: str, **sections: dict[str, Any]) -> Iterator[SharedD
     Its tests are independent of each other if each has a tenant of its own.
     """
     sections["admin"] = {"tokens": [OPERATOR]} | sections.get("admin", {})
+    sections.setdefault("database", FEW_CONNECTIONS)
     started: Future[tuple[Service, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def run() -> None:
