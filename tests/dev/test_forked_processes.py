@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
 import pytest
 
 from tests.support import forked_process
 from tests.support.commandline import environment
+from tests.support.forked_process import shell_words
 
 PROGRAM = """
 import os, sys
@@ -67,3 +69,22 @@ async def test_a_fork_has_no_files_of_the_process_that_forks(tmp_path: Path) -> 
     )
 
     assert await fork.communicate() == (b"4\n", b"")  # one is that of the folder
+
+
+async def test_a_shell_s_command_is_a_fork_with_the_exit_code_and_the_signals_of_the_shell(
+    tmp_path: Path,
+) -> None:
+    script = f"{shlex.join(shell_words('-c', PROGRAM))} one; echo $?; exec {{}}"
+    waiting = shlex.join(shell_words("-c", WAITING))
+    shell = await asyncio.create_subprocess_exec(
+        *("sh", "-c", script.format(waiting)),
+        cwd=tmp_path, env=environment(), stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    assert shell.stdout is not None
+    lines = [(await shell.stdout.readline()).decode() for _ in range(3)]
+    shell.send_signal(signal.SIGINT)
+    _, err = await shell.communicate()
+
+    assert lines[0].startswith(f"['one'] {tmp_path} ['HOME', ")
+    assert lines[1:] == ["7\n", "ready\n"]
+    assert (shell.returncode, err) == (3, b"an error\n")

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-import sys
 import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.support.application import Application
 from tests.support.commandline import environment
 from tests.support.daemons import serving, until
 from tests.support.deliveries import nothing_pending
+from tests.support.forked_process import shell_command
 from tests.support.receiver import Receiver
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,6 @@ CREDENTIALS = (
     "webhook_email_confirmations",
     "webhook_unbound_secrets",
 )
-WEBHOOKD = f'webhookd() {{ {sys.executable} -m daemon "$@"; }}\n'
 OWNED = ("webhooks", "webhook_events", "webhook_deliveries", "tenants")
 
 
@@ -49,7 +48,7 @@ def commands() -> list[str]:
 
 async def run(command: str, variables: dict[str, str]) -> str:
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-euc", WEBHOOKD + command),
+        *("bash", "-euc", f'webhookd() {{ {shell_command()} "$@"; }}\n{command}'),
         cwd=ROOT,
         env=environment(variables),
         stdout=asyncio.subprocess.PIPE,

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from daemon.service import Service
 from tests.support.commandline import ROOT
 from tests.support.everything import serving_everything
+from tests.support.forked_process import shell_command
 
 GUIDE = (ROOT / "docs/alerts.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
@@ -45,7 +45,7 @@ def test_the_programs_of_the_commands_are_known(program: str) -> None:
 )
 async def test_every_command_runs_beside_a_daemon(database: str, tmp_path: Path) -> None:
     program = tmp_path / "webhookd"
-    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m daemon "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shell_command()} "$@"\n')
     program.chmod(0o755)
     (tmp_path / "config.toml").touch()
     run_here = [each for each in COMMANDS if not each.startswith(OF_SYSTEMD)]

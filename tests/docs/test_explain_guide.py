@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from tests.support.application import Application
 from tests.support.commandline import ROOT, without_database
 from tests.support.daemons import until
 from tests.support.deliveries import settled
+from tests.support.forked_process import shell_command
 from tests.support.receiver import Receiver
 
 GUIDE = ROOT / "docs/explain.md"
@@ -39,7 +39,7 @@ async def test_the_commands_of_the_guide_answer_a_customer_s_questions(
     app: Application, database: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     command = tmp_path / "webhookd"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m daemon "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec {shell_command()} "$@"\n')
     command.chmod(0o755)
     tenant = await app.tenant()
     steps = iter(re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL))

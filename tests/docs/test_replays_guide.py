@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -12,11 +11,11 @@ from tests.support.application import Application
 from tests.support.commandline import environment, without_database
 from tests.support.daemons import serving, until
 from tests.support.deliveries import nothing_pending, settled
+from tests.support.forked_process import shell_command
 from tests.support.receiver import Received, Receiver, Reply
 from tests.support.replays import until_ended
 
 GUIDE = Path(__file__).parents[2] / "docs/replays.md"
-WEBHOOKD = f'webhookd() {{ {sys.executable} -m daemon "$@"; }}\n'
 HOUR = timedelta(hours=1)
 
 
@@ -26,7 +25,7 @@ def commands() -> list[str]:
 
 async def run(command: str, variables: dict[str, str], folder: Path) -> tuple[str, str]:
     process = await asyncio.create_subprocess_shell(
-        WEBHOOKD + command,
+        f'webhookd() {{ {shell_command()} "$@"; }}\n{command}',
         cwd=folder,
         env=environment(variables),
         stdout=asyncio.subprocess.PIPE,

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from daemon import cli
 from tests.generated.contents import ROOT
 from tests.support.commandline import environment
+from tests.support.forked_process import shell_command
 
 MANUAL = ROOT / "man" / "webhookd.1"
 # What each shell does when somebody presses Tab after these words.
@@ -33,7 +33,7 @@ _webhookd_completion
 def offered(shell: str, words: str, folder: Path) -> str:
     """What a real shell offers, with `webhookd` on its path."""
     program = folder / "webhookd"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m daemon "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shell_command()} "$@"\n')
     program.chmod(0o755)
     script = {"bash": BASH, "fish": FISH, "zsh": ZSH}[shell].format(
         file=ROOT / "completions" / f"webhookd.{shell}",

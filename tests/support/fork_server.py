@@ -47,36 +47,49 @@ def import_all() -> None:
     gc.freeze()  # otherwise each garbage collection of a fork would copy these objects' pages
 
 
-def serve(control: socket.socket) -> Command | None:
+def serve(control: socket.socket, listener: socket.socket) -> Command | None:
     """
     Fork for each request; report the fork's process id, and later its exit code.
 
-    Returns the command in each fork, and None in this process once the client has gone.
+    Requests come from the process that started us and, one per connection, from `listener`. Returns
+    the command in each fork, and None in this process once the former has gone.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the client, which ends us
     ended = _wake_up_for_ended_children()
     reports: dict[int, int] = {}
     poll = select.poll()
-    poll.register(control, select.POLLIN)
-    poll.register(ended, select.POLLIN)
+    for each in (control, listener, ended):
+        poll.register(each, select.POLLIN)
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
         if ended in ready:
             os.read(ended, 4096)
             _report_ended(reports)
+        text, files = b"", list[int]()
         if control.fileno() in ready:
-            text, files, _, _ = socket.recv_fds(control, MAX_REQUEST_BYTES, STANDARD_FILES + 1)
+            text, files = _request(control)
             if not text:
                 return None
+        elif listener.fileno() in ready:
+            with listener.accept()[0] as connection:
+                text, files = _request(connection)
+        if text:
             child = os.fork()
             if child == 0:
                 control.detach()
+                listener.detach()
                 _become_new_process(files[:STANDARD_FILES])
                 return Command(**json.loads(text))
             *standard, reports[child] = files
             os.write(reports[child], b"%d\n" % child)
             for file in standard:
                 os.close(file)
+
+
+def _request(client: socket.socket) -> tuple[bytes, list[int]]:
+    """Read one request: a command as JSON, the fork's standard files, and that for its report."""
+    text, files, _, _ = socket.recv_fds(client, MAX_REQUEST_BYTES, STANDARD_FILES + 1)
+    return text, files
 
 
 def _wake_up_for_ended_children() -> int:
@@ -140,10 +153,11 @@ def _open_standard_files(*, unbuffered: bool) -> None:
 
 
 def main() -> None:
-    """Serve the client at the other end of the socket that the only argument numbers."""
-    with socket.socket(fileno=int(sys.argv[1])) as control:
+    """Serve with the sockets that the arguments number, one connected and one that listens."""
+    control, listener = (socket.socket(fileno=int(each)) for each in sys.argv[1:])
+    with control, listener:
         import_all()
-        command = serve(control)
+        command = serve(control, listener)
     if command is not None:
         run(command)
 

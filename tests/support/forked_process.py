@@ -9,12 +9,16 @@ import atexit
 import functools
 import json
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +104,7 @@ async def start(
         ours.append(writing if number == 0 else reading)
         theirs.append(reading if number == 0 else writing)
     command = {"python": python, "environment": dict(env), "folder": str(cwd or Path.cwd())}
-    socket.send_fds(_fork_server(), [json.dumps(command).encode()], theirs)
+    socket.send_fds(_fork_server().control, [json.dumps(command).encode()], theirs)
     for file in theirs:
         os.close(file)
     to_stdin, *from_outputs, from_report = ours
@@ -135,21 +139,45 @@ async def _writer(file: int) -> asyncio.StreamWriter:
     return asyncio.StreamWriter(transport, protocol, None, loop)
 
 
+def shell_words(*python: str) -> list[str]:
+    """The words for `python ARGUMENTS` in a shell, if that is to be a fork."""
+    client = Path(__file__).with_name("fork_client.py")
+    return [sys.executable, "-ISE", str(client), _fork_server().path, *python]
+
+
+def shell_command() -> str:
+    """What a shell writes for `python -m daemon`, if that is to be a fork."""
+    return shlex.join(shell_words("-m", "daemon"))
+
+
+@dataclass(frozen=True, slots=True)
+class _ForkServer:
+    """The connection to a fork server, and the path of the socket at which it listens."""
+
+    control: socket.socket
+    path: str
+
+
 @functools.cache
-def _fork_server() -> socket.socket:
-    """Start the fork server of this process, which ends with this process; return its socket."""
+def _fork_server() -> _ForkServer:
+    """Start the fork server of this process, which ends with this process."""
+    folder = tempfile.mkdtemp(prefix="webhookd-forks-")  # nobody else may enter it
+    path = f"{folder}/socket"
     control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with other:
+    with other, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen()
+        numbers = [other.fileno(), listener.fileno()]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.fork_server", str(other.fileno())],
-            pass_fds=[other.fileno()],
+            [sys.executable, "-m", "tests.support.fork_server", *map(str, numbers)],
+            pass_fds=numbers,
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
 
     def end() -> None:
         control.close()
         process.wait()
+        shutil.rmtree(folder)
 
     atexit.register(end)
-    return control
+    return _ForkServer(control, path)
