@@ -38,9 +38,9 @@ SOURCES = (
     ROOT / "daemon" / "admin" / "static" / "htmx.min.js",
 )
 RECEIVERS = ROOT / "tests" / "receivers"
-# One more than the two cores that are expected: half of the time a test waits, for a timer, a
+# Twice the two cores that are expected: more than half of the time a test waits, for a timer, a
 # process or the network.
-SHARING_PROCESSES = 3
+SHARING_PROCESSES = 4
 
 CHECKS = {
     "ruff check": ["ruff", "check", "."],
