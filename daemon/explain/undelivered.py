@@ -52,11 +52,8 @@ async def read_step(
         await read_in_order(db)
         page = await undelivered.read_page(db, question, before=before)
     wanted, too_large = await _select_wanted(db, webhook, page.events)
-    new = [each.event.id for each in wanted if not each.has_failed]
-    waiting = await explained_events.waiting(db, question.tenant_id, question.webhook_id, new)
-    young = [each for each in wanted if not _is_old(each, kept)]
-    missed = [each for each in young if each.event.id not in waiting]
-    return Step(missed, len(wanted) - len(young) + too_large, page.end)
+    missed = [each for each in wanted if not _is_old(each, kept)]
+    return Step(missed, len(wanted) - len(missed) + too_large, page.end)
 
 
 async def explain_missed(

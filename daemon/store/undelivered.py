@@ -13,8 +13,9 @@ from typing import Any
 
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.explanations import ExplainedEvent
-from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.model.ids import EventId, WebhookId
 from daemon.core.model.undelivered import ProbedEvent, UndeliveredQuestion
+from daemon.store import explained_events
 from daemon.store.session import Connection
 
 EVENTS_READ = 500
@@ -89,15 +90,20 @@ async def _delivered(
 async def _probe(
     db: Connection, question: UndeliveredQuestion, rows: Sequence[Any]
 ) -> list[ProbedEvent]:
-    found = await db.fetch(PROBE, [row["id"] for row in rows], question.webhook_id)
-    states = {each["id"]: each for each in found}
-    return [_probed(row, states[row["id"]], question.tenant_id) for row in rows]
+    ids = [EventId(row["id"]) for row in rows]
+    # Before the attempts are read: an event leaves the inbox together with its result.
+    waiting = await explained_events.waiting(db, question.tenant_id, question.webhook_id, ids)
+    states = {each["id"]: each for each in await db.fetch(PROBE, ids, question.webhook_id)}
+    return [
+        ProbedEvent(
+            event=ExplainedEvent(event_id, question.tenant_id, row["event_type"], row["at"]),
+            created_at=row["created_at"],
+            is_over=_is_over(states[event_id], waits=event_id in waiting),
+            has_failed=states[event_id]["has_failed"],
+        )
+        for event_id, row in zip(ids, rows, strict=True)
+    ]
 
 
-def _probed(row: Any, state: Any, tenant_id: TenantId) -> ProbedEvent:
-    return ProbedEvent(
-        event=ExplainedEvent(EventId(row["id"]), tenant_id, row["event_type"], row["at"]),
-        created_at=row["created_at"],
-        is_over=state["is_over"],
-        has_failed=state["has_failed"],
-    )
+def _is_over(state: Any, *, waits: bool) -> bool:
+    return state["is_over"] or (waits and not state["has_failed"])

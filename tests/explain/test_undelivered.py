@@ -18,6 +18,7 @@ from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.runtime.offload import Offload
 from daemon.store import undelivered, webhook_history
 from daemon.store.database import Database
+from daemon.store.undelivered import ProbedPage
 from tests.support.application import Application
 from tests.support.deliveries import insert_delivery
 from tests.support.postgres import most_rows_read
@@ -154,6 +155,31 @@ async def test_events_of_before_the_webhook_or_of_deliveries_not_kept_are_left_o
 
     assert of_new[:2] == ([], 0)
     assert (len(found), unknown) == (2, 3)
+
+
+async def test_an_event_that_is_delivered_just_now_is_not_undelivered(
+    app: Application, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row in the inbox goes when its result comes: between two looks it must be in one."""
+    webhook = await webhook_of_old(app, tenant)
+    [event] = await store_events(app, tenant, 1)
+    await received(app, [event])
+    await app.db.execute(
+        "INSERT INTO webhook_event_inbox (event_id, tenant_id) VALUES ($1, $2)", event, tenant
+    )
+    read_page = undelivered.read_page
+
+    async def read_and_deliver(*arguments: Any, **named: Any) -> ProbedPage:
+        page = await read_page(*arguments, **named)
+        await app.db.execute("DELETE FROM webhook_event_inbox WHERE event_id = $1", event)
+        await delivered(app, webhook, event, "success")
+        return page
+
+    monkeypatch.setattr(undelivered, "read_page", read_and_deliver)
+
+    found, unknown, _ = await read(app, question_for(tenant, webhook))
+
+    assert (found, unknown) == ([], 0)
 
 
 @pytest.mark.parametrize("filters", [None, {"filters": {"email_id": "msg_1"}}])

@@ -36,5 +36,5 @@ class ProbedEvent:
 
     event: ExplainedEvent
     created_at: datetime
-    is_over: bool  # a success, or something pending
+    is_over: bool  # a success, or something pending or in the inbox
     has_failed: bool
