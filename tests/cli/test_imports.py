@@ -20,6 +20,7 @@ HEAVY = {
     "asyncpg",
     "cryptography",
     "daemon.admin",
+    "daemon.embedded",
     "daemon.pipeline",
     "jinja2",
     "prometheus_client",
@@ -95,7 +96,9 @@ def test_the_check_of_a_database_imports_the_cryptography_of_secrets(
     assert needed == {*OF_DATABASE, "cryptography"}
 
 
-def test_a_daemon_with_the_api_imports_all_of_it(tmp_path: Path, database: str) -> None:
+def test_a_daemon_with_the_api_imports_all_of_it_but_the_embedded_postgresql(
+    tmp_path: Path, database: str
+) -> None:
     env = {
         "DATABASE_URL": database,
         "WEBHOOKD_ADMIN__PORT": "0",
@@ -112,4 +115,4 @@ def test_a_daemon_with_the_api_imports_all_of_it(tmp_path: Path, database: str) 
         daemon.send_signal(signal.SIGTERM)
         out = daemon.stdout.read()
 
-    assert imported_by(out) == HEAVY
+    assert imported_by(out) == HEAVY - {"daemon.embedded"}

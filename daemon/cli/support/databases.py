@@ -105,14 +105,14 @@ async def database_url(
     Where none runs, a command that `may_start` one has it for the length of the block, with its
     schema up to date. Raises UsageError if there is no database, or EmbeddedPostgresError.
     """
-    from daemon import embedded
-    from daemon.config.database_name import database_name
-
     if config.database.url is not None:
         if not is_shown:
             _report(f"database {config.database.display_name()}")
         yield config.database.url.get_secret_value()
         return
+    from daemon import embedded
+    from daemon.config.database_name import database_name
+
     data = embedded.default_data_dir()
     if url := embedded.running_url(data):
         name = f"{database_name(url)}: the embedded PostgreSQL in {data}, which is running"
