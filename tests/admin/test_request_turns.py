@@ -144,6 +144,20 @@ async def test_what_a_caller_takes_beyond_the_share_delays_only_itself() -> None
     assert sorted(made.begun) == ["a", "b", "c", "d"]
 
 
+async def test_a_request_that_goes_on_spending_keeps_no_other_caller_from_beginning() -> None:
+    clock = Clock()
+    turns = RequestTurns(clock=clock)
+    async with requests(turns) as made:
+        turns.spend("a", 2 * BURST_SECONDS)
+        for _ in range(20):  # twice the share
+            clock.at += 0.01
+            turns.spend("a", 0.01 * 2 * SHARE)
+        clock.at += 0.01
+        await made.send("b", "a")
+
+    assert made.begun == ["b"]
+
+
 async def test_a_debt_ends_by_itself_after_others_have_begun() -> None:
     turns = RequestTurns()
     async with requests(turns) as made:

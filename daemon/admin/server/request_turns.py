@@ -76,12 +76,17 @@ class RequestTurns:
         self._begin_next()
 
     def spend(self, caller: Hashable, seconds: float) -> None:
-        """Note how much of the loop's time a request of this caller has taken."""
+        """
+        Note how much of the loop's time a request of this caller has taken.
+
+        Others wait for what was spent at once. What comes on top before that is paid is a debt of
+        the caller: a request that goes on spending must not keep all others from beginning.
+        """
         now = self._earn()
-        self._balance -= seconds
-        overspent = -MOST_OVERSPENT_SECONDS - self._balance
+        may_spend = self._balance + MOST_OVERSPENT_SECONDS if self._balance >= 0 else 0.0
+        overspent = max(0.0, seconds - may_spend)
+        self._balance -= seconds - overspent
         if overspent > 0:
-            self._balance = -MOST_OVERSPENT_SECONDS
             self._paid_at[caller] = max(self._paid_at.get(caller, now), now) + overspent / SHARE
 
     def _add(self, caller: Hashable) -> asyncio.Future[None]:
