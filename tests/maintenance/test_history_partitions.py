@@ -118,7 +118,7 @@ async def test_rounds_that_fail_are_ever_longer_apart(app: Application, database
         for _ in range(6):
             before, loop._next_round_at = asyncio.get_running_loop().time(), 0.0
             await loop.run_once()
-            apart.append((loop._next_round_at - before) // 60)
+            apart.append(round((loop._next_round_at - before) / 60))
     await reader.close()
 
     assert apart == [2, 4, 8, 15, 15, 15]
