@@ -65,6 +65,25 @@ def test_two_processes_run_each_file_once_and_leave_their_counts(project: Path) 
     assert printed.count("FAILED") == 1
 
 
+def test_one_process_runs_all_files_of_a_folder_that_stays_together(project: Path) -> None:
+    folder = project / "tests" / "console"
+    folder.mkdir(parents=True)
+    (folder / "test_a.py").write_text(WAITING)
+    (folder / "test_b.py").write_text(PLAIN.format(passes=True))
+    plugins = ["-p", "tests.support.sharing", f"--share={project / 'share'}"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, str(project)]
+    other = " ".join([*command, f"> {project}/other", "|| test $? = 1"])
+
+    first = subprocess.run(
+        command, cwd=project, env={**ENVIRONMENT, "OTHER": other},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    printed = first.stdout + (project / "other").read_text()
+    counts = [json.loads(file.read_text()) for file in (project / "share").glob("*.json")]
+    assert sorted(each["passed"] for each in counts) == [5, 8], printed
+
+
 def test_a_file_that_cannot_be_imported_is_an_error_and_the_others_run(project: Path) -> None:
     (project / "folder0" / "test_0.py").write_text("import no_such_module")
     sharing = ["-p", "tests.support.sharing", f"--share={project / 'share'}"]

@@ -2,8 +2,8 @@
 A pytest plugin: processes with the same `--share=FOLDER` share one run; FOLDER is empty at first.
 
 Each test file is imported and run by the first process that claims it, so the load balances itself,
-and no file is imported or run twice. Each process writes its counts to FOLDER, as JSON in a file
-named by its process id.
+and no file is imported or run twice. A folder in `TOGETHER` is claimed as a whole. Each process
+writes its counts to FOLDER, as JSON in a file named by its process id.
 """
 
 import json
@@ -22,8 +22,6 @@ SLOWEST_FIRST = (
     "tests/faults/test_daemons.py",
     "tests/bench/test_bench.py",
     "tests/cli/test_replay.py",
-    "tests/console/test_behaviour.py",
-    "tests/console/test_walks.py",
     "tests/cli/test_check_webhooks.py",
     "tests/supply_chain/test_lock.py",
     "tests/supply_chain/test_audit.py",
@@ -39,6 +37,8 @@ SLOWEST_FIRST = (
     "tests/replay/test_shares.py",
     "tests/pipeline/test_failing_endpoints.py",
 )
+# They run before all others, in one process: each process would start a browser of its own.
+TOGETHER = ("tests/console/",)
 FILES: pytest.StashKey[list[pytest.File]] = pytest.StashKey()
 COUNTED = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")
 
@@ -108,9 +108,16 @@ def pytest_terminal_summary(
 def _claimed_items(session: pytest.Session, folder: Path) -> Iterator[pytest.Item]:
     """Yield the items of the files that this process claims, each claimed when it is reached."""
     files = session.stash[FILES]
+    ours: set[str] = set()
     for file in sorted(files, key=_rank):
-        if _claim(folder / f"{file.nodeid.replace('/', '.')}.claimed"):
+        name = _folder_of_together(file) or file.nodeid
+        if name in ours or _claim(folder / f"{name.replace('/', '.')}.claimed"):
+            ours.add(name)
             yield from _items(session, file)
+
+
+def _folder_of_together(file: pytest.File) -> str | None:
+    return next((folder for folder in TOGETHER if file.nodeid.startswith(folder)), None)
 
 
 def _items(session: pytest.Session, file: pytest.File) -> list[pytest.Item]:
@@ -131,5 +138,7 @@ def _claim(claim_file: Path) -> bool:
 
 
 def _rank(file: pytest.File) -> int:
+    if _folder_of_together(file):
+        return -1
     name = file.nodeid  # such as tests/cli/test_run.py
     return SLOWEST_FIRST.index(name) if name in SLOWEST_FIRST else len(SLOWEST_FIRST)
