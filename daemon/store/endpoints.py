@@ -22,8 +22,10 @@ FIND_READY = f"""
     SELECT w.id, w.secret_key, {url_and_credentials("w")}, {options("w")},
            CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
                AS previous_secret_key
-      FROM webhooks AS w
-     WHERE w.id = ANY ($1::uuid[]) AND w.is_active AND NOT w.is_failing
+      FROM pg_catalog.unnest($1::uuid[]) AS wanted (id)
+     -- LIMIT: a plan that was made while there were no webhooks might read all that are active.
+     CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE id = wanted.id LIMIT 1) AS w
+     WHERE w.is_active AND NOT w.is_failing
        AND {may_be_sent("w", "$3")}
        AND coalesce(octet_length(w.client_certificate), 0)
            + coalesce(octet_length(w.client_key), 0) <= {MOST_CERTIFICATE_BYTES}

@@ -74,7 +74,8 @@ FIND_DUE_LANES = f"""
            w.max_in_flight IS NOT NULL AS limited,
            {seconds_until("greatest(first.next_retry_at, probe.at, pace.next_at)")} AS due_in
       FROM endpoint
-      JOIN webhooks AS w ON w.id = endpoint.id AND w.is_active AND {not_held("w")}
+     -- LIMIT: a plan that was made while there were no webhooks might read all that are active.
+     CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE id = endpoint.id LIMIT 1) AS w
       CROSS JOIN LATERAL (
             SELECT CASE WHEN w.is_failing AND w.requested_attempts IS NULL
                         THEN w.next_probe_at END AS at) AS probe
@@ -92,7 +93,8 @@ FIND_DUE_LANES = f"""
                AND (leased_until IS NULL OR leased_until < now())
              ORDER BY next_retry_at
              LIMIT 1) AS first
-     WHERE endpoint.at <= now() + $3::interval AND coalesce(probe.at <= now() + $3::interval, true)
+     WHERE w.is_active AND {not_held("w")}
+       AND endpoint.at <= now() + $3::interval AND coalesce(probe.at <= now() + $3::interval, true)
     UNION ALL
     (SELECT id, NULL, number, NULL, NULL, NULL, NULL FROM endpoint ORDER BY number DESC LIMIT 1)
 """  # noqa: S608  made of constants only

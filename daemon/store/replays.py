@@ -22,6 +22,7 @@ from daemon.core.model.replays import (
     ReplayStatus,
 )
 from daemon.store import notification_queue, replay_candidates
+from daemon.store.attempt_chains import SAME_PENDING
 from daemon.store.replay_keys import hashed, subscription_key
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filters_text
@@ -259,7 +260,7 @@ CANCEL_REPLAY = """
        SET status = 'cancelled', finished_at = now()
      WHERE id = $1 AND ($2::uuid IS NULL OR tenant_id = $2) AND status::text = 'running'
 """
-DELETE_UNATTEMPTED = """
+DELETE_UNATTEMPTED = f"""
     -- A statement of its own: it sees the deliveries made while the one before waited for the lock.
     -- A delivery with a lease, lapsed or not, was attempted; a locked one is just being claimed.
     -- One that was brought forward is due without the replay, too.
@@ -273,14 +274,14 @@ DELETE_UNATTEMPTED = """
     ), deleted AS (
         DELETE FROM webhook_deliveries AS d
          USING unattempted
-         WHERE d.id = unattempted.id AND d.status::text = 'pending_retry'
+         WHERE {SAME_PENDING.format(row="d", id="unattempted.id")}
            AND d.webhook_id IS NOT DISTINCT FROM unattempted.webhook_id
      RETURNING d.id
     )
     UPDATE webhook_replays
        SET made = made - (SELECT count(*) FROM deleted)
      WHERE id = $1
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def cancel(db: Connection, tenant_id: TenantId | None, replay_id: ReplayId) -> Replay | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.store import notification_queue, retry_lock
-from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER
+from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER, SAME_PENDING
 from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.session import Connection
 
@@ -85,14 +85,14 @@ FIND_PENDING = """
      LIMIT 1
 """
 
-BRING_FORWARD = """
+BRING_FORWARD = f"""
     -- It no longer belongs to a replay: the cancellation of that one would delete it.
-    UPDATE webhook_deliveries
+    UPDATE webhook_deliveries AS d
        SET next_retry_at = least(next_retry_at, now()), replay_id = NULL, brought_forward = NULL
-     WHERE id = $1 AND status::text = 'pending_retry'
+     WHERE {SAME_PENDING.format(row="d", id="$1")}
        AND webhook_id IS NOT DISTINCT FROM $2
        AND (leased_until IS NULL OR leased_until < now())
-"""
+"""  # noqa: S608  made of constants only
 
 INSERT_ATTEMPT = f"""
     WITH new AS MATERIALIZED (

@@ -8,7 +8,18 @@ import asyncpg
 import orjson
 import pytest
 
-from daemon.store import claims, deliveries, event_inbox, payload_size, plain_results, results
+from daemon.store import (
+    claims,
+    deliveries,
+    endpoints,
+    event_inbox,
+    lanes,
+    payload_size,
+    plain_results,
+    replays,
+    results,
+    retries,
+)
 from daemon.store.session import PLANNING
 from tests.support.application import Application
 
@@ -17,7 +28,8 @@ STATEMENTS = (
     *(claims.PROLONG_LEASES, claims.FIND_LEASED, results.STORE_RESULTS, results.FIND_STORED),
     *(plain_results.STORE_PLAIN, deliveries.INSERT_ALL, deliveries.INSERT_SOME),
     *(event_inbox.SCAN, event_inbox.LEASE_TURNS),
-    *(payload_size.MEASURE_DELIVERY, payload_size.PENDING_DATA),
+    *(payload_size.MEASURE_DELIVERY, payload_size.PENDING_DATA, endpoints.FIND_READY),
+    *(lanes.FIND_DUE_LANES, retries.BRING_FORWARD, replays.DELETE_UNATTEMPTED),
 )
 LARGE_TABLES = ("webhook_deliveries", "webhook_events", "webhooks")
 # What they read is bounded otherwise: by a number of rows, or by the partition.
