@@ -2,6 +2,7 @@
 
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,8 +28,17 @@ from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver, Reply
+from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 UNUSED: Any = None  # no operation is called
+ADMIN = {"allowed_hosts": ["localhost", "127.0.0.1", "::1", "hooks.example.com"]}
+
+
+@pytest.fixture(scope="module")
+def shared(shared_database: str) -> Iterator[SharedDaemon]:
+    """For the refusals; all tests together fail to log in less often than a client may."""
+    with shared_daemon(shared_database, admin=ADMIN) as running:
+        yield running
 
 
 def access_with(token: str = OPERATOR) -> Access:
@@ -111,9 +121,9 @@ async def test_without_tokens_only_health_and_metrics_are_served(
     ],
 )
 async def test_a_missing_or_invalid_token_is_a_401(
-    app: Application, database: str, authorization: str | None, error: str
+    shared: SharedDaemon, authorization: str | None, error: str
 ) -> None:
-    async with serving_api(database, await app.tenant()) as operator:
+    async with shared.client() as operator:
         answer = await operator.with_headers(Authorization=authorization).get("/api/webhooks")
 
     assert answer.status == 401
@@ -156,11 +166,9 @@ async def test_every_operation_requires_a_token(app: Application, database: str)
     ],
 )
 async def test_the_host_is_checked_before_the_token(
-    app: Application, database: str, host: str, status: int
+    shared: SharedDaemon, host: str, status: int
 ) -> None:
-    hosts = ["localhost", "127.0.0.1", "::1", "hooks.example.com"]
-    tenant = await app.tenant()
-    async with serving_api(database, tenant, admin={"allowed_hosts": hosts}) as operator:
+    async with shared.client() as operator:
         named = operator.with_headers(Host=host)
         with_token = await named.get("/api/webhooks")
         without = await named.with_headers(Authorization=None).get("/api/webhooks")
@@ -210,12 +218,12 @@ async def test_a_tenant_token_gives_access_to_its_tenant_only(
     "expires_in", [0, -1, 59, 60.5, 86_401, 10**18, "1s", "2d", "soon", None, True]
 )
 async def test_a_tenant_token_lasts_from_a_minute_to_a_day(
-    app: Application, database: str, expires_in: object
+    shared: SharedDaemon, expires_in: object
 ) -> None:
-    tenant = await app.tenant()
-    async with serving_api(database, tenant) as operator:
+    async with shared.client() as operator:
+        tenant = operator.headers["X-Tenant-ID"]
         answer = await operator.post(
-            "/api/tenant-tokens", {"tenantId": str(tenant), "expiresIn": expires_in}
+            "/api/tenant-tokens", {"tenantId": tenant, "expiresIn": expires_in}
         )
 
     assert (answer.status, answer.pointers) == (422, ["#/expiresIn"])
