@@ -88,25 +88,28 @@ class WebhookClient:
             return Outcome(Failure(FailureKind.REFUSED_TARGET, peer.reason), took_ms=0)
         return await self._finish(self._start(request, peer), self._pool.take(peer))
 
-    def has_connection(
+    def take(
         self, url: str, client: ClientCertificate | None, tenant_id: TenantId | None
-    ) -> bool:
-        """Whether a connection is kept on which `begin` may send a request."""
+    ) -> tuple[Peer, HttpConnection] | None:
+        """Take a kept connection for `begin`; the caller closes it otherwise. None if none is."""
         peer = self._peer_of(url, client, tenant_id)
-        return not isinstance(peer, Refusal) and self._pool.has(peer)
+        if isinstance(peer, Refusal):
+            return None
+        connection = self._pool.take(peer)
+        return None if connection is None else (peer, connection)
 
     def begin(
-        self, request: Request, ended: Callable[[Outcome | Exception], None]
-    ) -> KeptRequest | None:
+        self,
+        request: Request,
+        kept: tuple[Peer, HttpConnection],
+        ended: Callable[[Outcome | Exception], None],
+    ) -> KeptRequest:
         """
-        Send one POST on a kept connection, and call `ended` with what `send` returns or raises.
+        Send one POST on a connection that `take` returned for its URL, certificate and tenant.
 
-        Returns None, and does nothing, if there is no such connection.
+        `ended` is called with what `send` would return or raise.
         """
-        peer = self._peer_of(request.url, request.client, request.tenant_id)
-        connection = None if isinstance(peer, Refusal) else self._pool.take(peer)
-        if isinstance(peer, Refusal) or connection is None:
-            return None
+        peer, connection = kept
         sent = self._start(request, peer)
         _note_use(sent, connection)
         return KeptRequest(self, sent, connection, deadlines=self._deadlines, ended=ended)

@@ -24,13 +24,13 @@ def request_head(target: Target, request: Request, *, hide_secrets: bool = False
     path = target.path
     if hide_secrets and "?" in path:
         path = f"{path.partition('?')[0]}?…"
-    lines = [f"{name}: {value}\r\n" for name, value in request.headers]
+    lines = request.header_lines
     for name, value in request.private_headers:
-        lines.append(f"{name}: {HIDDEN if hide_secrets else value}\r\n")
+        lines += f"{name}: {HIDDEN if hide_secrets else value}\r\n"
     return (
         f"POST {path} HTTP/1.1\r\nHost: {target.host_header}\r\nAccept: */*\r\n"
         f"Accept-Encoding: identity\r\nContent-Length: {len(request.body)}\r\n"
-        f"{''.join(lines)}\r\n"
+        f"{lines}\r\n"
     )
 
 

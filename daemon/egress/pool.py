@@ -30,10 +30,6 @@ class ConnectionPool:
         """How many connections are kept."""
         return self._idle_count
 
-    def has(self, peer: Peer) -> bool:
-        """Whether a connection to the peer is kept; it may have expired."""
-        return bool(self._idle.get(peer.key))
-
     def take(self, peer: Peer) -> HttpConnection | None:
         """Return the youngest usable connection, so that the older ones expire; None if none."""
         idle = self._idle.get(peer.key)

@@ -109,20 +109,25 @@ class AttemptMaker:
         if not claim.fetched or not is_made_quickly(claim.data):
             return None
         credentials = open_credentials(claim.secrets, self._vault)
-        if isinstance(credentials, Failure) or not self._client.has_connection(
-            claim.endpoint_url, credentials.client, claim.tenant_id
-        ):
+        if isinstance(credentials, Failure):
             return None
-        span = None if self._spans is None else self._spans.begin(claim)
-        headers = NO_HEADERS if span is None else span.headers
-        request, signature = signed_request(claim, credentials, headers=headers)
+        kept = self._client.take(claim.endpoint_url, credentials.client, claim.tenant_id)
+        if kept is None:
+            return None
+        try:
+            span = None if self._spans is None else self._spans.begin(claim)
+            headers = NO_HEADERS if span is None else span.headers
+            request, signature = signed_request(claim, credentials, headers=headers)
+        except BaseException:
+            kept[1].close()
+            raise
         if len(request.body) > self._max_body_bytes:
+            kept[1].close()
             return None
         if span is not None:
             ended = _with_span(span, ended)
-
         return self._client.begin(
-            request, partial(self._sent, claim, credentials, signature, ended)
+            request, kept, partial(self._sent, claim, credentials, signature, ended)
         )
 
     def _sent(
@@ -206,7 +211,7 @@ def signed_request(
         *(claim.event_id, claim.event_type, claim.event_created_at, claim.data),
         public_id=public_id,
     )
-    signed = signing.request_headers(
+    lines, signature = signing.header_lines(
         body=body,
         message_id=public_id,
         event_type=claim.event_type,
@@ -215,12 +220,11 @@ def signed_request(
         secret=credentials.secret,
         previous_secret=credentials.previous_secret,
     )
-    signature = dict(signed)["X-PenguinMails-Signature"]
     if headers:
         own = {name.lower() for name, _ in credentials.headers}
-        signed += tuple(each for each in headers if each[0] not in own)
+        lines += "".join(f"{name}: {text}\r\n" for name, text in headers if name not in own)
     request = Request(
-        *(claim.endpoint_url, signed, body, credentials.headers, credentials.client),
+        *(claim.endpoint_url, lines, body, credentials.headers, credentials.client),
         tenant_id=claim.tenant_id,
         timeout_seconds=claim.options.timeout_seconds,
     )

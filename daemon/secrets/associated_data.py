@@ -8,9 +8,12 @@ the webhook's own, whichever URL it has.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 from daemon.core.policy.origins import origin_of
+
+WEBHOOKS_KEPT = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class BoundData:
     without_origin: str
 
 
+@lru_cache(WEBHOOKS_KEPT)
 def secret_associated_data(webhook_id: UUID) -> str:
     """Return that of the current and the previous secret: a rotation moves one to the other."""
     return f"{webhook_id}/secret"

@@ -22,6 +22,7 @@ from daemon.core.model.secrets import Credentials, StoredSecrets
 from daemon.egress.client import WebhookClient
 from daemon.pipeline.attempt import signed_request
 from tests.bench.sample import EGRESS, EVENT_DATA, SECRET
+from tests.support.signed_headers import parsed
 
 CONCURRENCY = 64
 
@@ -63,7 +64,7 @@ async def measure(send: Callable[[], Awaitable[object]], count: int) -> dict[str
 
 async def with_aiohttp(request: Request, count: int) -> dict[str, float]:
     """Measure aiohttp's client session."""
-    headers = dict(request.headers)
+    headers = dict(parsed(request.header_lines))
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=5)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:

@@ -13,16 +13,16 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from daemon.core.wire import signing
 from tests.support.application import SECRET, Application
 from tests.support.commandline import CANARY, Running, running, webhookd
 from tests.support.receiver import Receiver, Reply
+from tests.support.signed_headers import request_headers
 
 BODY = b'{"id":"evt_1","type":"email.opened","created_at":"2025-11-25T14:30:00Z","data":{}}'
 
 
 def signed(body: bytes = BODY, secret: str = CANARY, *, age: int = 0) -> dict[str, str]:
-    headers = signing.request_headers(
+    headers = request_headers(
         body=body,
         message_id="evt_1",
         event_type="email.opened",

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from daemon.cli.receiver.signature_check import SignatureStatus, check_signatures
-from daemon.core.wire import signing
+from tests.support.signed_headers import request_headers
 
 BODY = b'{"id":"evt_1"}'
 NOW = 1_764_081_000
@@ -15,7 +15,7 @@ OLD, NEW = "whsec_" + "ab" * 32, "whsec_" + "cd" * 32
 def headers(
     secret: str = NEW, previous: str | None = None, *, timestamp: int = NOW
 ) -> dict[str, str]:
-    made = signing.request_headers(
+    made = request_headers(
         body=BODY,
         message_id="evt_1",
         event_type="email.opened",

@@ -24,13 +24,13 @@ import pytest
 from daemon.admin.console.receiver_code import LANGUAGES, SCHEMES
 from daemon.core.event_types import EVENT_TYPES
 from daemon.core.model.ids import WebhookId
-from daemon.core.wire.signing import request_headers
 from daemon.store.secret_rotation import rotate
 from tests.docs import receivers
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver
 from tests.support.receiver_servers import BUILDERS, receiver_server
+from tests.support.signed_headers import request_headers
 
 ORDINARY = {"python", "node", "shell"}
 OTHER = "whsec_YW5vdGhlciBrZXk="

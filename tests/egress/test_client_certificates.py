@@ -31,7 +31,7 @@ def requiring_certificate(authority: Authority, host: str = "receiver.test") -> 
 
 
 def request(receiver: HostileServer, certificate: ClientCertificate | None) -> Request:
-    return Request(f"https://receiver.test:{receiver.port}/", (), b"{}", client=certificate)
+    return Request(f"https://receiver.test:{receiver.port}/", "", b"{}", client=certificate)
 
 
 async def outcome_with(authority: Authority, certificate: ClientCertificate | None) -> Outcome:

@@ -90,7 +90,7 @@ async def webhook_client(
 
 def request_to(url: str, body: bytes = b"{}") -> Request:
     """Return a request with a JSON body."""
-    return Request(url, (("Content-Type", "application/json"),), body)
+    return Request(url, "Content-Type: application/json\r\n", body)
 
 
 async def outcome_of(script: Script, *, seconds: float = 5.0, body: bytes = b"{}") -> Outcome:
@@ -148,11 +148,12 @@ async def send_plainly(
         else:
             ended.set_exception(outcome)
 
-    kept = client.begin(request, settle)
+    kept = client.take(request.url, request.client, request.tenant_id)
     if kept is None:
         return await otherwise(client, request)
+    sent = client.begin(request, kept, settle)
     try:
         return await ended
     except asyncio.CancelledError:
-        kept.cancel()
+        sent.cancel()
         raise

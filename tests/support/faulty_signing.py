@@ -5,17 +5,17 @@ from typing import Any
 from daemon.cli import main
 from daemon.core.wire import signing
 
-request_headers = signing.request_headers
+header_lines = signing.header_lines
 
 
-def failing_request_headers(**parts: Any) -> Any:
+def failing_header_lines(**parts: Any) -> Any:
     """Raise ValueError for events of the type `fault`."""
     if parts["event_type"] == "fault":
         local_secrets = dict(parts)
         raise ValueError(f"cannot sign {len(local_secrets)} parts")
-    return request_headers(**parts)
+    return header_lines(**parts)
 
 
 if __name__ == "__main__":
-    signing.request_headers = failing_request_headers
+    signing.header_lines = failing_header_lines
     main()

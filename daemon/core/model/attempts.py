@@ -7,6 +7,7 @@ What an endpoint does to us is a value, `Outcome`, and never an exception.
 from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 from daemon.core.model.delivery_options import DEFAULT_ATTEMPT, AttemptOptions
@@ -74,10 +75,14 @@ class Claim:
 
 @value(frozen=True, slots=True)
 class Request:
-    """One POST, ready to be sent: its headers contain the signatures of its body."""
+    """
+    One POST, ready to be sent: its headers contain the signatures of its body.
+
+    Each of the `header_lines` ends with CR and LF.
+    """
 
     url: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    header_lines: str = field(repr=False)
     body: bytes = field(repr=False)
     # The webhook's custom headers: sent like the others, but never shown or logged.
     private_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -113,6 +118,12 @@ class Response:
     headers: tuple[tuple[str, str], ...]
     body: str
     truncated: bool = False
+
+
+@lru_cache(64)  # responses of one endpoint differ in little but the date
+def header_characters(headers: tuple[tuple[str, str], ...]) -> int:
+    """Return the length of all names and values together."""
+    return sum(len(name) + len(text) for name, text in headers)
 
 
 @value(frozen=True, slots=True)

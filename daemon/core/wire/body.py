@@ -4,7 +4,7 @@ The request body of an event: the same bytes on every attempt, to every endpoint
 Contract, section 1: members `id`, `type`, `created_at`, `data` in this order, and no white space.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -53,13 +53,15 @@ _kept_verdict = lru_cache(64)(prints_quickly)
 def _make_body(
     event_id: UUID, event_type: str, created_at: datetime, data: str | None, public_id: str | None
 ) -> bytes:
+    # Where no digit is left out, orjson prints a time as `rfc3339` does, in a third of the time.
+    quick = created_at.tzinfo is UTC and created_at.microsecond % 10
     head = {
         "id": public_id or public_event_id(event_id),
         "type": event_type,
-        "created_at": rfc3339(created_at),
+        "created_at": created_at if quick else rfc3339(created_at),
     }
     printed_data = b"null" if data is None else to_javascript_json(data)
-    return orjson.dumps(head)[:-1] + b',"data":' + printed_data + b"}"
+    return orjson.dumps(head, option=orjson.OPT_UTC_Z)[:-1] + b',"data":' + printed_data + b"}"
 
 
 # An event for several webhooks has one body.

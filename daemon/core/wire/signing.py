@@ -56,7 +56,7 @@ def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes)
     return f"v1,{b2a_base64(_prepared(key).digest(signed), newline=False).decode()}"
 
 
-def request_headers(
+def header_lines(
     *,
     body: bytes,
     message_id: str,
@@ -65,41 +65,42 @@ def request_headers(
     timestamp: int,
     secret: str,
     previous_secret: str | None = None,
-) -> tuple[tuple[str, str], ...]:
+) -> tuple[str, str]:
     """
-    Return the headers of one attempt, in sending order, without those of HTTP itself.
+    Return the header lines of one attempt, in sending order, and the signature of its body.
 
-    `timestamp` is this attempt's, in Unix seconds. Characters of the event type that a header
-    cannot carry are percent-encoded as UTF-8; the body's `type` has them unencoded.
+    The lines are without those of HTTP itself; each has its line ending. `timestamp` is this
+    attempt's, in Unix seconds. Characters of the event type that a header cannot carry are
+    percent-encoded as UTF-8; the body's `type` has them unencoded.
 
     Each secret that has a Standard Webhooks key signs, the current one first; without any key the
     `webhook-` headers are left out. A receiver that still verifies with the previous secret
     therefore keeps working when the current one is not base64.
     """
-    secrets = (secret,) if previous_secret is None else (secret, previous_secret)
-    headers: tuple[tuple[str, str], ...] = (
-        ("Content-Type", "application/json"),
-        ("User-Agent", USER_AGENT),
-        ("X-PenguinMails-Event", _header_safe(event_type)),
-        ("X-PenguinMails-Delivery-ID", str(delivery_id)),
-        ("X-PenguinMails-Signature", sign(body, secret)),
-    )
+    signature = sign(body, secret)
+    secrets: tuple[str, ...] = (secret,)
+    previous = ""
     if previous_secret is not None:
-        headers += (("X-PenguinMails-Signature-Previous", sign(body, previous_secret)),)
-    return headers + _standard_headers(_header_safe(message_id), timestamp, body, secrets)
+        secrets += (previous_secret,)
+        previous = f"X-PenguinMails-Signature-Previous: {sign(body, previous_secret)}\r\n"
+    lines = (
+        f"Content-Type: application/json\r\nUser-Agent: {USER_AGENT}\r\n"
+        f"X-PenguinMails-Event: {_header_safe(event_type)}\r\n"
+        f"X-PenguinMails-Delivery-ID: {delivery_id}\r\n"
+        f"X-PenguinMails-Signature: {signature}\r\n{previous}"
+        f"{_standard_lines(_header_safe(message_id), timestamp, body, secrets)}"
+    )
+    return lines, signature
 
 
-def _standard_headers(
-    message_id: str, timestamp: int, body: bytes, secrets: tuple[str, ...]
-) -> tuple[tuple[str, str], ...]:
+def _standard_lines(message_id: str, timestamp: int, body: bytes, secrets: tuple[str, ...]) -> str:
     keys = [key for key in map(standard_key, secrets) if key is not None]
     if not keys:
-        return ()
+        return ""
     signatures = [standard_signature(key, message_id, timestamp, body) for key in keys]
     return (
-        ("webhook-id", message_id),
-        ("webhook-timestamp", str(timestamp)),
-        ("webhook-signature", " ".join(signatures)),
+        f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp}\r\n"
+        f"webhook-signature: {' '.join(signatures)}\r\n"
     )
 
 
@@ -113,6 +114,7 @@ def _prepared(key: bytes) -> HmacKey:
     return HmacKey(key)
 
 
+@lru_cache(64)  # the types of the events that are sent
 def _header_safe(value: str) -> str:
     if value.isascii() and value.isprintable() and value.strip(" ") == value:
         return value

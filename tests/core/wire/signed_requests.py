@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from daemon.core.wire.signing import request_headers
+from tests.support.signed_headers import Headers, request_headers
 
 # In the format of the specification (64 hexadecimal digits), and in that of Standard Webhooks.
 SECRET = "whsec_" + "0123456789abcdef" * 4
@@ -11,8 +11,6 @@ PREVIOUS = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 NOT_BASE64 = "whsec_not base64!"
 DELIVERY = UUID("00000000-0000-0000-0000-00000000000d")
 CREATED = datetime(2025, 11, 25, 14, 30, 0, 120_000, tzinfo=UTC)
-
-Headers = tuple[tuple[str, str], ...]
 
 
 def signed(

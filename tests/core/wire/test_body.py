@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.core.wire.body import event_body, is_made_quickly
+from daemon.core.wire.timestamps import rfc3339
 from tests.core.wire.json_texts import Stringify, javascript_keeps, numbers, texts
 
 ID = UUID("0123456789abcdef0123456789abcdef")
@@ -60,10 +61,10 @@ def test_created_at_can_be_parsed_back(moment: datetime) -> None:
     except OverflowError:  # within a day of the first or last representable instant
         return
 
-    assert (
-        datetime.fromisoformat(json.loads(event_body(ID, "a", moment, None))["created_at"])
-        == in_utc
-    )
+    for same in (moment, in_utc):
+        printed = json.loads(event_body(ID, "a", same, None))["created_at"]
+        assert printed == rfc3339(moment)
+        assert datetime.fromisoformat(printed) == in_utc
 
 
 def test_a_naive_created_at_raises_value_error() -> None:

@@ -12,8 +12,9 @@ import pytest
 from daemon.core.event_types import EVENT_TYPES, sample_data
 from daemon.core.wire.body import event_body
 from daemon.core.wire.event_ids import public_event_id
-from tests.core.wire.signed_requests import CREATED, NOT_BASE64, PREVIOUS, SECRET, Headers, signed
+from tests.core.wire.signed_requests import CREATED, NOT_BASE64, PREVIOUS, SECRET, signed
 from tests.support.javascript import Receiver, javascript_receiver
+from tests.support.signed_headers import Headers
 
 DATA = (
     None,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from daemon.core.wire.signing import sign
 from daemon.core.wire.verification import StandardCheck, verify, verify_standard
-from tests.core.wire.signed_requests import NOT_BASE64, PREVIOUS, SECRET, Headers, signed
+from tests.core.wire.signed_requests import NOT_BASE64, PREVIOUS, SECRET, signed
+from tests.support.signed_headers import Headers
 
 
 @given(st.binary(), st.text(st.characters(exclude_categories=["Cs"])))
