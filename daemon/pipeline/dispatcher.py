@@ -21,7 +21,7 @@ from daemon.core.errors import (
     MemoryBusyError,
     PostponedError,
 )
-from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey
+from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
@@ -86,7 +86,7 @@ class Dispatcher:
         self._postponements = Postponements(alert_after=alert_after)
         metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._plain: dict[ClaimKey, tuple[Claim, KeptRequest]] = {}
+        self._plain: dict[int, tuple[Claim, KeptRequest]] = {}  # by the claim's identity
         self._idle = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
         self._unmade: list[Claim] = []
@@ -215,7 +215,7 @@ class Dispatcher:
             self._tell_lane(turn, claimed.get(turn.webhook_id), now)
         for lane in claimed.values():
             for claim in lane.claims:
-                self._begin(claim)
+                self.start(claim)
         if new := [each for each, lane in claimed.items() if lane.limit_state == pacing.NEW]:
             await self._begin_pacing(new)
 
@@ -236,7 +236,7 @@ class Dispatcher:
         host = self._attempts.host_of(taken[-1].endpoint_url) if taken else None
         self._lanes.dequeued(turn, taken=len(taken), now=now, host=host)
         for claim in taken:
-            self._begin(claim)
+            self.start(claim)
 
     def _tell_lane(self, turn: LaneTurn, claimed: LaneClaims | None, now: float) -> None:
         if claimed is None:  # paused or deleted: the lane sleeps until something is due again
@@ -265,15 +265,12 @@ class Dispatcher:
             return False
         return self._lanes.admit(webhook_id, tenant_id=tenant_id, now=now, host=host)
 
-    def start(self, claim: Claim) -> None:
-        """Begin an attempt that was admitted."""
-        self._begin(claim)
-
     def host_of(self, url: str) -> str | None:
         """The address of this URL's host, as far as it was looked up lately; None if unknown."""
         return self._attempts.host_of(url)
 
-    def _begin(self, claim: Claim) -> None:
+    def start(self, claim: Claim) -> None:
+        """Begin an attempt that has a slot."""
         if self._stopping:
             self._unmade.append(claim)
             self._lanes.returned(claim.webhook_id, now=time.monotonic())
@@ -285,7 +282,7 @@ class Dispatcher:
             self._end(claim, error)
             return
         if request is not None:
-            self._plain[claim.key] = claim, request
+            self._plain[id(claim)] = claim, request
             return
         task = asyncio.create_task(self._make(claim))
         self._tasks.add(task)
@@ -307,18 +304,20 @@ class Dispatcher:
         self._end(claim, result)
 
     def _end_plain(self, claim: Claim, result: AttemptResult | Exception) -> None:
-        del self._plain[claim.key]
-        self._end(claim, result)
+        del self._plain[id(claim)]
+        self._end(claim, result, is_new_address=False)
         if not self.in_flight:
             self._idle.set()
 
-    def _end(self, claim: Claim, result: AttemptResult | Exception) -> None:
-        """One attempt has ended: its result waits to be stored, or there is none."""
+    def _end(
+        self, claim: Claim, result: AttemptResult | Exception, *, is_new_address: bool = True
+    ) -> None:
+        """An attempt has ended; `is_new_address`: its host may have been looked up for it."""
         match result:
             case AttemptResult():
                 self._results.add(result)
                 self._postponements.ended(claim)
-                self._finished(result)
+                self._finished(result, is_new_address=is_new_address)
             case MemoryBusyError():
                 self._rest(claim, result)
             case PostponedError():  # a fault of ours, not of the endpoint
@@ -337,7 +336,7 @@ class Dispatcher:
         async with self._data.fetched(claim) as complete:
             return await self._attempts.attempt(complete)
 
-    def _finished(self, attempted: AttemptResult) -> None:
+    def _finished(self, attempted: AttemptResult, *, is_new_address: bool) -> None:
         webhook_id, now = attempted.claim.webhook_id, time.monotonic()
         if attempted.verdict.too_large:
             self._lanes.returned(webhook_id, now=now)
@@ -347,7 +346,7 @@ class Dispatcher:
             took_ms=attempted.outcome.took_ms,
             delivered=attempted.verdict.delivered,
             now=now,
-            host=self._attempts.host_of(attempted.claim.endpoint_url),
+            host=self._attempts.host_of(attempted.claim.endpoint_url) if is_new_address else None,
         )
         if attempted.verdict.gone:  # it is paused as soon as that is stored
             self._lanes.rest(webhook_id, until=now + GONE_SECONDS)

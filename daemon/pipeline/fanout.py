@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 
 import structlog
 
@@ -115,14 +116,14 @@ class Fanout:
         self._look_at = began + CROWDED_SECONDS
         for key in self._inserter.due_again(now=began):
             self._inbox.turns.add(key, now=began)
-        held = [each for work in self._handed_over.values() for each in work.event_ids]
+        handed_over = (work.event_ids for work in self._handed_over.values())
         leased, complete = await self._inbox.lease_next(
             limit=self._first_attempts.events_at_once(self._size.size),
-            held=held + self._events.event_ids,
+            held=chain(chain.from_iterable(handed_over), self._events.event_ids),
             most_of=self._first_attempts.events_of,
         )
         # A lease of our own may have lapsed: what is open goes on with the new one.
-        leased = [each for each in leased if not self._events.renew(each)]
+        leased = [each for each in leased if not (each.again and self._events.renew(each))]
         await self._fan_out(leased)
         now = time.monotonic()
         self._size.took(now - began)

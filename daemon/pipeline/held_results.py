@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
 
-from daemon.core.model.attempts import AttemptResult, Claim, Response
+from daemon.core.model.attempts import AttemptResult, Claim, Response, header_characters
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.pipeline.first_results import FirstResults
@@ -198,7 +198,7 @@ def _kept_bytes(result: AttemptResult) -> int:
     """About how many bytes a result keeps in memory, beside a few kilobytes."""
     response, size = result.outcome.result, len(result.claim.data or "")
     if isinstance(response, Response):
-        size += len(response.body) + sum(len(name) + len(text) for name, text in response.headers)
+        size += len(response.body) + header_characters(response.headers)
     return size
 
 

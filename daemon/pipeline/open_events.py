@@ -6,11 +6,14 @@ the process is killed, the event is found there again, and only webhooks without
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.store.event_inbox import LeasedEvent
+
+Row: TypeAlias = tuple[EventId, WebhookId | None]  # of the inbox
 
 
 @dataclass(slots=True, eq=False)
@@ -18,6 +21,7 @@ class OpenEvent:
     """A leased event, and how many of its webhooks have no row yet."""
 
     leased: LeasedEvent
+    row: Row
     unsettled: int
 
 
@@ -33,17 +37,17 @@ class OpenEvents:
     def __init__(self) -> None:
         self.writing = asyncio.Lock()
         self._by_attempt: dict[DeliveryId, OpenEvent] = {}
-        self._by_row: dict[tuple[EventId, WebhookId | None], OpenEvent] = {}
+        self._by_row: dict[Row, OpenEvent] = {}
 
     @property
-    def event_ids(self) -> list[EventId]:
+    def event_ids(self) -> Iterator[EventId]:
         """The events that are open."""
-        return [event_id for event_id, _ in self._by_row]
+        return (event_id for event_id, _ in self._by_row)
 
     def open(self, leased: LeasedEvent, attempts: Iterable[DeliveryId]) -> None:
         """Add an event with its attempts."""
-        event = OpenEvent(leased, 0)
-        self._by_row[_row(leased)] = event
+        row = _row(leased)
+        event = self._by_row[row] = OpenEvent(leased, row, 0)
         for each in attempts:
             self._by_attempt[each] = event
             event.unsettled += 1
@@ -73,8 +77,8 @@ class OpenEvents:
         for each in attempts:
             event = self._by_attempt.pop(each)
             event.unsettled -= 1
-            if event.unsettled == 0 and self._by_row.get(_row(event.leased)) is event:
-                del self._by_row[_row(event.leased)]
+            if event.unsettled == 0 and self._by_row.get(event.row) is event:
+                del self._by_row[event.row]
 
     def rename(self, attempt: DeliveryId, new: DeliveryId) -> None:
         """Give an attempt another id: the receiver may know this one, and make a row with it."""
@@ -83,9 +87,9 @@ class OpenEvents:
     def abandon(self, attempt: DeliveryId) -> None:
         """Leave an attempt to the next lease of its event, once this one has lapsed."""
         event = self._by_attempt.pop(attempt)
-        if self._by_row.get(_row(event.leased)) is event:
-            del self._by_row[_row(event.leased)]
+        if self._by_row.get(event.row) is event:
+            del self._by_row[event.row]
 
 
-def _row(leased: LeasedEvent) -> tuple[EventId, WebhookId | None]:
+def _row(leased: LeasedEvent) -> Row:
     return leased.event.id, leased.event.only

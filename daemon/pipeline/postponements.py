@@ -57,7 +57,8 @@ class Postponements:
 
     def ended(self, claim: Claim) -> None:
         """Note that an attempt was made."""
-        self._times.pop(claim.delivery_id, None)
+        if self._times:
+            self._times.pop(claim.delivery_id, None)
 
     def oldest_seconds(self) -> float:
         """Return for how long the first of the postponed deliveries has been, 0 without any."""

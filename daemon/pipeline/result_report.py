@@ -54,12 +54,14 @@ class ResultReport:
         """Report the results of one transaction."""
         self._metrics.attempts.observe(stored.free)
         self._metrics.attempts.duplicates_avoided["delivered"].inc(stored.closed)
-        lost: list[Claim] = []
-        for result in stored.free:
-            if result.claim.key in stored.next_due:
-                self._attempted(result, stored)
-            else:
-                lost.append(result.claim)
+        attempted, lost = stored.free, list[Claim]()
+        if len(stored.next_due) < len(stored.free):
+            attempted = [each for each in stored.free if each.claim.key in stored.next_due]
+            lost = [each.claim for each in stored.free if each.claim.key not in stored.next_due]
+        created = sum(each.claim.from_inbox for each in attempted)
+        self._metrics.pipeline.deliveries_created.inc(created)
+        for result in attempted:
+            self._attempted(result, stored)
         if lost:
             self._metrics.pipeline.leases_lost.inc(len(lost))
             self._log.leases_lost(lost)
@@ -75,7 +77,6 @@ class ResultReport:
 
     def _attempted(self, result: AttemptResult, stored: Stored) -> None:
         claim, verdict = result.claim, result.verdict
-        self._metrics.pipeline.deliveries_created.inc(claim.from_inbox)
         if verdict.retry_in is not None:
             due = stored.next_due[claim.key]
             self._waker.announce(

@@ -8,7 +8,7 @@ nothing.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -206,11 +206,12 @@ class ResultWriter:
         """As many of the waiting as fit; those of webhooks of which some are held join these."""
         most = CAREFUL_BATCH if self._is_careful else MAX_BATCH
         while self._waiting and not self._in_hand:
-            for waiting in self._waiting.take(most):
-                if self._held.has(waiting.result.claim.webhook_id):
-                    self._held.add([waiting.result])
-                else:
-                    self._in_hand[id(waiting.result)] = waiting
+            taken = self._waiting.take(most)
+            if self._held:
+                joining = [w.result for w in taken if self._held.has(w.result.claim.webhook_id)]
+                taken = [w for w in taken if not self._held.has(w.result.claim.webhook_id)]
+                self._held.add(joining)
+            self._in_hand |= {id(waiting.result): waiting for waiting in taken}
         return [each.result for each in self._in_hand.values()]
 
     @property
@@ -288,7 +289,8 @@ class ResultWriter:
             except DatabaseBusyError:
                 self._be_careful()
                 return batch
-            stored, left = _split(batch, lambda each: each.claim.delivery_id not in ids)
+            stored = [each for each in batch if each.claim.delivery_id in ids]
+            left = [each for each in batch if each.claim.delivery_id not in ids]
             self._first_results.settle(stored)
         if stored:
             self._end(Stored(stored, (), dict.fromkeys(each.claim.key for each in stored)), began)
@@ -344,8 +346,10 @@ class ResultWriter:
             failed={r.claim.webhook_id for r in batch if not r.verdict.delivered},
         )
         locked_webhooks = await webhooks_locked_by_others(db, batch, health)
-        free, held = _split(batch, lambda r: r.claim.webhook_id in locked_webhooks)
-        claimed, first = _split(free, lambda r: r.claim.from_inbox)
+        free = [r for r in batch if r.claim.webhook_id not in locked_webhooks]
+        held = [r for r in batch if r.claim.webhook_id in locked_webhooks]
+        claimed = [r for r in free if not r.claim.from_inbox]
+        first = [r for r in free if r.claim.from_inbox]
         store = store_contested if careful else _store
         claimed_stored = await store(db, claimed, bare=bare)
         next_due = claimed_stored.next_due
@@ -355,7 +359,9 @@ class ResultWriter:
         )
         next_due |= first_stored.next_due
         locked_rows = await claims.still_leased(db, missed) | first_stored.locked
-        ours = [result for result in free if result.claim.key in next_due]
+        ours = free
+        if len(next_due) < len(free):
+            ours = [result for result in free if result.claim.key in next_due]
         closed = await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
         await stats_batches.add_batch(db, ours)
         changes, transitions = consequences(ours, health, self._limits)
@@ -365,9 +371,11 @@ class ResultWriter:
         renamed = {**first_stored.renamed, **claimed_stored.renamed}
         events = transitions_of(ours, transitions, row_ids=renamed)
         has_events = bool(events) and await operational_events.write_transitions(db, events)
-        free, locked = _split(free, lambda r: r.claim.delivery_id in locked_rows)
+        if locked_rows:
+            held += [r for r in free if r.claim.delivery_id in locked_rows]
+            free = [r for r in free if r.claim.delivery_id not in locked_rows]
         return Stored(
-            *(free, held + locked, next_due, changes, recovered(health, changes), transitions),
+            *(free, held, next_due, changes, recovered(health, changes), transitions),
             renamed=renamed,
             has_events=has_events,
             contested=first_stored.contested or claimed_stored.is_contested,
@@ -377,14 +385,3 @@ class ResultWriter:
 
 async def _store(db: Connection, batch: Sequence[AttemptResult], *, bare: bool) -> ContestedInsert:
     return ContestedInsert(await results.store(db, batch, bare=bare))
-
-
-def _split(
-    batch: Sequence[AttemptResult], is_held: Callable[[AttemptResult], bool]
-) -> tuple[list[AttemptResult], list[AttemptResult]]:
-    """The others, and those that are held."""
-    free: list[AttemptResult] = []
-    held: list[AttemptResult] = []
-    for result in batch:
-        (held if is_held(result) else free).append(result)
-    return free, held

@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from daemon.core.model.attempts import AttemptResult, Response
+from daemon.core.model.attempts import AttemptResult, Response, header_characters
 from daemon.core.model.ids import TenantId
 from daemon.core.model.value import value
 
@@ -36,7 +36,7 @@ def stored_bytes(result: AttemptResult) -> int:
     if verdict.retry_in is not None:
         size *= 2
     if isinstance(response, Response):
-        size += len(response.body) + sum(len(name) + len(text) for name, text in response.headers)
+        size += len(response.body) + header_characters(response.headers)
     return size
 
 

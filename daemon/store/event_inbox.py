@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from daemon.core.model.events import Event
-from daemon.core.model.ids import EventId, TenantId, WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_scan import LAST_XID, Snapshot, XidRange
 from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
@@ -341,19 +341,18 @@ def _leased(rows: Sequence[Any]) -> tuple[list[LeasedEvent], list[RowId]]:
 
 
 def _leased_event(row: Any) -> LeasedEvent:
-    up_to = row["served_up_to"]
     return LeasedEvent(
         event=Event(
-            id=EventId(row["id"]),
-            tenant_id=TenantId(row["owner"]),
+            id=row["id"],
+            tenant_id=row["owner"],
             type=row["event_type"],
             created_at=row["created_at"],
             only=only(row["webhook_id"]),
         ),
-        key=InboxKey(int(row["xid"]), TenantId(row["tenant_id"])),
+        key=InboxKey(int(row["xid"]), row["tenant_id"]),
         row=row["row"],
         leased_until=row["leased_until"],
-        served_up_to=None if up_to is None else WebhookId(up_to),
+        served_up_to=row["served_up_to"],
         payload_bytes=row["payload_bytes"],
         data=row["data"],
         again=row["again"],

@@ -38,14 +38,9 @@ class Host(Held):
         default_factory=lambda: (TenantLines(unproven=False), TenantLines(unproven=True))
     )
 
-    @property
-    def quick(self) -> int:
-        """Slots held by lanes that were quick the last time."""
-        return self.in_flight - self.unproven
-
     def begin(self, *, now: float) -> None:
         """Note that attempts begin: a silence is counted from the first of them."""
-        if self.quick == 0:
+        if self.in_flight == self.unproven:
             self.answered_at = now
 
     def answered(self, *, now: float) -> None:
@@ -55,7 +50,8 @@ class Host(Held):
 
     def room_for(self, lane: Lane, slots: Slots, *, now: float) -> int:
         """How many more slots this lane may take, as far as its host is concerned."""
-        if self.quick >= SILENT_IN_FLIGHT and now - self.answered_at > SILENT_SECONDS:
+        quick = self.in_flight - self.unproven
+        if quick >= SILENT_IN_FLIGHT and now - self.answered_at > SILENT_SECONDS:
             self.silent = True
         free = slots.free_with_reserve(unproven=lane.unproven)
         if lane.unproven:

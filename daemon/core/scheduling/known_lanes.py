@@ -48,10 +48,10 @@ class KnownLanes:
         if change == 0:
             return
         of_unproven = change if lane.unproven else 0
-        self._slots.count(change, of_unproven)
-        lane.tenant.count(change, of_unproven)
-        if lane.host is not None:
-            lane.host.count(change, of_unproven)
+        for held in (self._slots, lane.tenant, lane.host):
+            if held is not None:
+                held.in_flight += change
+                held.unproven += of_unproven
 
     def record(self, lane: Lane, took_ms: float, *, delivered: bool) -> None:
         """Learn from the result of an attempt; what the lane holds may be unproven from now on."""

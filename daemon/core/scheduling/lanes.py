@@ -22,7 +22,7 @@ from math import inf
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.calendar import Calendar
-from daemon.core.scheduling.endpoint_lane import FIRST_WINDOW, SLOW_MS, Lane, NextDue
+from daemon.core.scheduling.endpoint_lane import FIRST_WINDOW, NOTHING_DUE, SLOW_MS, Lane, NextDue
 from daemon.core.scheduling.known_lanes import KnownLanes
 from daemon.core.scheduling.slots import Slots
 from daemon.core.scheduling.waiting_lanes import WaitingLanes
@@ -79,7 +79,7 @@ class Lanes:
     @property
     def ready(self) -> int:
         """How many lanes wait for their turn."""
-        return len(self._waiting)
+        return self._waiting.lanes
 
     def waited(self, *, now: float) -> float:
         """How many seconds the first tenant with a quick lane in line has waited for its turn."""
@@ -123,7 +123,7 @@ class Lanes:
         It is then in flight. What bounds turns bounds it, too: window, spacing, and the shares of
         its tenant and of its host. `host` is the address to which it goes, None if unknown.
         """
-        if self._waiting or self._calendar.is_due(now):
+        if self._waiting.lanes or self._calendar.is_due(now):
             return False
         lane = self._lanes.get_or_make(webhook_id, tenant_id, failing=False)
         if not lane.may_begin(now=now) or self._is_blocked(lane):
@@ -287,12 +287,14 @@ class Lanes:
         """
         lane = self._lanes[webhook_id]
         self._end_attempt(lane)
-        self._locate(lane, host)
+        if host is not None:
+            self._locate(lane, host)
         self._lanes.record(lane, took_ms, delivered=delivered)
         if lane.host is not None and (delivered or took_ms <= SLOW_MS):
             lane.host.answered(now=now)
         self._place(lane, now)
-        self._waiting.unpark(lane.host, now=now)
+        if self._waiting.lanes:
+            self._waiting.unpark(lane.host, now=now)
 
     def returned(self, webhook_id: WebhookId, *, now: float) -> None:
         """Note that an attempt ended without a result: nothing is learnt about its endpoint."""
@@ -358,7 +360,8 @@ class Lanes:
     def _end_claim(self, lane: Lane, *, unused: int, now: float, host: str | None = None) -> None:
         lane.claimable = 0
         self._lanes.hold(lane, -unused)
-        self._locate(lane, host)
+        if host is not None:
+            self._locate(lane, host)
         lane.end_claim()
         self._place(lane, now)
         self._waiting.unpark(lane.host, now=now)
@@ -368,9 +371,9 @@ class Lanes:
         self.in_flight -= 1
         self._lanes.hold(lane, -1)
 
-    def _locate(self, lane: Lane, host: str | None) -> None:
+    def _locate(self, lane: Lane, host: str) -> None:
         """Note where a lane's attempts go; at a new host, it does not wait for the old one."""
-        if host is None or (lane.host is not None and lane.host.key == host):
+        if lane.host is not None and lane.host.key == host:
             return
         self._waiting.remove(lane)
         self._lanes.move(lane, host)
@@ -378,6 +381,8 @@ class Lanes:
     def _place(self, lane: Lane, now: float) -> None:
         """Put a lane in line if it is due and has room, or on the calendar if it is due later."""
         if lane.claiming:
+            return
+        if not lane.queued and lane.next_due is NOTHING_DUE:
             return
         due_at = lane.due_at
         if due_at == inf or self._is_blocked(lane):

@@ -9,7 +9,7 @@ share, so that nobody fills the disk with them.
 from collections import OrderedDict
 from dataclasses import replace
 
-from daemon.core.model.attempts import AttemptResult, Response
+from daemon.core.model.attempts import AttemptResult, Response, header_characters
 from daemon.core.model.ids import TenantId
 
 BYTES_PER_HOUR = 64 * 1024 * 1024  # about 2,000 of the longest
@@ -37,7 +37,7 @@ class ResponseQuota:
 
     def stored(self, response: Response, tenant_id: TenantId, *, now: float) -> Response:
         """Return what is to be stored of a response; `now` is in seconds on any clock."""
-        in_headers = sum(len(name) + len(value) for name, value in response.headers)
+        in_headers = header_characters(response.headers)
         if len(response.body) <= SHORT and in_headers <= SHORT:
             return response
         size = len(response.body) + in_headers

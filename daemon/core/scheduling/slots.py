@@ -44,11 +44,6 @@ class Held:
     in_flight: int = 0
     unproven: int = 0
 
-    def count(self, change: int, of_unproven: int) -> None:
-        """Count so many more slots, or fewer if negative, and how many of them are of unproven."""
-        self.in_flight += change
-        self.unproven += of_unproven
-
 
 @dataclass(slots=True, kw_only=True)
 class Tenant(Held):

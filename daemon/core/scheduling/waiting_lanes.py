@@ -37,16 +37,12 @@ class WaitingLanes:
         }
         self._passed_over: list[tuple[TenantLines, TenantLine]] = []
         self._parked: OrderedDict[str, Host] = OrderedDict()
-        self._count = 0
+        self.lanes = 0  # that wait
 
     @property
     def tenants(self) -> int:
         """How many tenants are in line; those with lanes of several kinds count several times."""
         return sum(lines.tenants for lines in self._lines.values())
-
-    def __len__(self) -> int:
-        """How many lanes wait."""
-        return self._count
 
     def waited(self, *, now: float) -> float:
         """How many seconds the first tenant with quick lanes has waited; 0 if none does."""
@@ -62,14 +58,14 @@ class WaitingLanes:
             return
         self.remove(lane)
         lines.add(lane, order=next(self._orders), now=now)
-        self._count += 1
+        self.lanes += 1
 
     def remove(self, lane: Lane) -> None:
         """Take a lane out of line, if it is in one."""
         if lane.line is None:
             return
         lane.line.remove(lane)
-        self._count -= 1
+        self.lanes -= 1
 
     def next(self, *, now: float, claims: bool = True) -> tuple[Lane, int, int] | None:
         """
@@ -87,7 +83,7 @@ class WaitingLanes:
                 continue
             beside = len(line.lanes)
             lane = lines.take(order=next(self._orders), now=now)
-            self._count -= 1
+            self.lanes -= 1
             by_host = by_tenant
             if lane.host is not None:
                 by_host = lane.host.room_for(lane, self._slots, now=now)
@@ -123,7 +119,7 @@ class WaitingLanes:
                 if host.room_for(lane, self._slots, now=now) == 0:
                     lines.pass_over()  # another tenant may hold fewer slots
                     continue
-                self._count -= 1
+                self.lanes -= 1
                 self.add(lines.take(order=next(self._orders), now=now), now=now)
 
     def _first_line(self, *, claims: bool) -> tuple[TenantLines, TenantLine] | None:
@@ -143,5 +139,5 @@ class WaitingLanes:
     def _park(self, lane: Lane, host: Host | None, *, now: float) -> None:
         assert host is not None
         host.parked[lane.unproven].add(lane, order=next(self._orders), now=now)
-        self._count += 1
+        self.lanes += 1
         self._parked.setdefault(host.key, host)

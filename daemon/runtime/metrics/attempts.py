@@ -67,14 +67,20 @@ class AttemptMetrics:
     def observe(self, batch: Iterable[AttemptResult]) -> None:
         """Count the results, faults, status classes and durations of a batch of attempts."""
         counts: collections.Counter[prometheus.Counter] = collections.Counter()
+        delivered = 0
         for attempt in batch:
             outcome = attempt.outcome
-            counts[self._results[_result(attempt.verdict)]] += 1
+            self._seconds.observe(outcome.took_ms / 1000)
+            self.made += 1
+            if attempt.verdict.delivered:
+                delivered += 1
+                continue
+            counts[self._results[_failed(attempt.verdict)]] += 1
             counts[self._responses[_status_class(outcome)]] += 1
             if isinstance(outcome.result, Failure):
                 counts[self._faults[outcome.result.kind]] += 1
-            self._seconds.observe(outcome.took_ms / 1000)
-            self.made += 1
+        counts[self._results["success"]] += delivered
+        counts[self._responses["2xx"]] += delivered
         for counter, count in counts.items():
             counter.inc(count)
 
@@ -88,9 +94,7 @@ class AttemptMetrics:
         self._commit_to_send_seconds.observe(max(0.0, seconds))
 
 
-def _result(verdict: Verdict) -> str:
-    if verdict.delivered:
-        return "success"
+def _failed(verdict: Verdict) -> str:
     return "exhausted" if verdict.retry_in is None else "failed"
 
 
