@@ -78,11 +78,13 @@ def _path_of(name: str) -> Path:
 
 
 def _copy(source: Path, target: Path, *, replace: bool) -> None:
-    """Copy with the mode. Raises UsageError for a file that exists, CopyError."""
+    """Copy with the mode, and make folders. Raises UsageError if it exists, CopyError."""
     path = target / source.name if target.is_dir() else target
     if path.exists() and not replace:
         raise UsageError(f"{path} exists already: --force replaces it")
     try:
+        # /etc/sysusers.d is not there on Debian, for instance.
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, path)
     except OSError as error:
         raise CopyError(f"cannot write {path}: {error.strerror}") from None

@@ -35,6 +35,8 @@ MOST_NAMED = 3
 APPLIED_AFTER = {"0013_payload_nesting": "0009_audit"}
 
 NEWER = "the database's schema is newer than this program ({}): upgrade webhookd"
+NOT_GRANTED = "this role may not read {table}: run sql/roles.sql again, as after each migration"
+OWNER_HINT = ": migrate as the owner of the tables, who may create some in this schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,9 @@ async def verify(connection: Connection, migrations: Iterable[Migration] | None 
     applied = {row["name"] for row in await _applied(connection, _records(found))}
     names = {m.name for m in (known() if migrations is None else migrations)}
     if behind := sorted(names - applied):
-        raise SchemaError(
-            f"the database's schema lacks {', '.join(behind)}: run `webhookd migrate`"
-        )
+        named = ", ".join(behind[:MOST_NAMED])
+        more = f" and {len(behind) - MOST_NAMED} more" if len(behind) > MOST_NAMED else ""
+        raise SchemaError(f"the database's schema lacks {named}{more}: run `webhookd migrate`")
     if ahead := sorted(applied - names):
         raise SchemaError(NEWER.format(", ".join(ahead)))
 
@@ -141,9 +143,12 @@ async def _take_lock(connection: Connection, try_lock: str) -> None:
 async def _applied(connection: Connection, records: str | None) -> list[asyncpg.Record]:
     if records is None:
         return []
-    rows: list[asyncpg.Record] = await connection.fetch(
-        f"SELECT name, sha256 FROM {records}"  # noqa: S608  quoted by PostgreSQL
-    )
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(
+            f"SELECT name, sha256 FROM {records}"  # noqa: S608  quoted by PostgreSQL
+        )
+    except asyncpg.InsufficientPrivilegeError:
+        raise SchemaError(NOT_GRANTED.format(table=records)) from None
     return rows
 
 
@@ -202,7 +207,8 @@ async def create_records(connection: Connection) -> None:
     try:
         await connection.execute(CREATE_RECORDS)
     except asyncpg.PostgresError as error:
-        raise MigrationError(f"no migration can be applied: {describe(error)}") from error
+        hint = OWNER_HINT if isinstance(error, asyncpg.InsufficientPrivilegeError) else ""
+        raise MigrationError(f"no migration can be applied: {describe(error)}{hint}") from error
 
 
 async def _missing(

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from daemon.cli.checks.secrets import FEWEST_OF_LOST_KEY
+from daemon.store.migrations import NOT_GRANTED
 from tests.support.application import Application
 from tests.support.checked import checked
 from tests.support.commandline import CANARY, webhookd
@@ -136,6 +138,12 @@ async def test_the_mail_login_is_checked_and_no_mail_is_sent(tmp_path: Path, dat
     assert host.mails == []
 
 
+def lacks(role: str, privilege: str, table: str) -> str:
+    """The finding, with the statement to paste."""
+    grant = f"GRANT {privilege} ON {table} TO {role}"
+    return f"permissions: role {role} lacks {privilege} on {table}: {grant}"
+
+
 async def test_missing_privileges_and_disabled_triggers_are_named(
     tmp_path: Path, database: str, app: Application
 ) -> None:
@@ -152,25 +160,60 @@ async def test_missing_privileges_and_disabled_triggers_are_named(
         await app.db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
     assert code == 1
-    assert f"permissions: role {role} lacks UPDATE on webhooks" in messages["error"]
-    assert f"permissions: role {role} lacks INSERT on webhook_deliveries" in messages["error"]
+    assert lacks(role, "UPDATE", "webhooks") in messages["error"]
+    assert lacks(role, "INSERT", "webhook_deliveries") in messages["error"]
+    function = "webhook_add_history_partition(integer)"
+    assert any(f" ON FUNCTION {function} TO {role}" in line for line in messages["error"])
     assert any("trigger webhook_events_arrived" in line for line in messages["error"])
     assert not any("SELECT on webhooks" in line for line in messages["error"])
     assert set(with_api["error"]) - set(messages["error"]) == {
-        f"permissions: role {role} lacks {privilege} on webhooks"
-        for privilege in ("INSERT", "DELETE")
+        lacks(role, privilege, "webhooks") for privilege in ("INSERT", "DELETE")
     } | {
-        f"permissions: role {role} lacks INSERT on {table}"
+        lacks(role, "INSERT", table)
         for table in (
             *("webhook_tenant_tokens", "webhook_idempotency_keys"),
             *("webhook_portal_links", "webhook_operator_sessions", "webhook_holds"),
             "webhook_operator_scopes",
         )
     } | {
-        f"permissions: role {role} lacks UPDATE on webhook_portal_links",
-        f"permissions: role {role} lacks DELETE on webhook_operator_scopes",
+        lacks(role, "UPDATE", "webhook_portal_links"),
+        lacks(role, "DELETE", "webhook_operator_scopes"),
     }
     assert name in messages["ok"][1]
+
+
+async def test_without_the_grants_that_follow_a_migration_the_remedy_is_named(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    role = f"lowly_{uuid4().hex[:8]}"
+    await app.db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    url = re.sub("//[^@]*@", f"//{role}:x@", database)
+    try:
+        code, messages = await checked(tmp_path, url)
+    finally:
+        await app.db.execute(f"DROP ROLE {role}")
+
+    assert code == 1
+    assert messages["error"] == [
+        f"schema: {NOT_GRANTED.format(table='public.webhookd_migrations')}"
+    ]
+
+
+async def test_a_role_that_may_create_nothing_is_told_who_migrates(
+    tmp_path: Path, empty_database: str
+) -> None:
+    role = f"lowly_{uuid4().hex[:8]}"
+    db = await asyncpg.connect(empty_database)
+    await db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    url = re.sub("//[^@]*@", f"//{role}:x@", empty_database)
+    try:
+        migrated = await webhookd("migrate", folder=tmp_path, env={"DATABASE_URL": url})
+    finally:
+        await db.execute(f"DROP ROLE {role}")
+        await db.close()
+
+    assert migrated.code == 1
+    assert ": migrate as the owner of the tables" in migrated.err
 
 
 async def test_a_database_without_the_schema_or_out_of_reach_is_an_error(
@@ -181,6 +224,8 @@ async def test_a_database_without_the_schema_or_out_of_reach_is_an_error(
 
     assert (behind[0], absent[0]) == (1, 1)
     assert "schema: the database's schema lacks 0001_webhooks" in behind[1]["error"][0]
+    assert " more: run `webhookd migrate`" in behind[1]["error"][0]
+    assert len(behind[1]["error"][0]) < 200
     assert "postgresql://me@127.0.0.1:1/nowhere: the database" in absent[1]["error"][0]
     assert CANARY not in str(absent)
 

@@ -83,14 +83,33 @@ def test_a_copy_keeps_the_mode_and_replaces_nothing_unasked(
     assert out == f"{copy}\n{copy}\n"
 
 
-def test_a_folder_that_does_not_exist_is_named(
+def test_a_folder_that_does_not_exist_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    target = tmp_path / "sysusers.d" / "webhooks.conf"
+
+    code = files(monkeypatch, "penguinmails-webhooks.sysusers.conf", "--to", target)
+
+    assert code == 0
+    assert target.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    target = tmp_path / "nowhere" / "roles.sql"
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "roles.sql"
 
     code = files(monkeypatch, "roles.sql", "--to", target)
 
     assert code == 1
-    assert (
-        capsys.readouterr().err == f"webhookd: cannot write {target}: No such file or directory\n"
-    )
+    assert capsys.readouterr().err == f"webhookd: cannot write {target}: File exists\n"
+
+
+def test_the_list_fits_into_eighty_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(monkeypatch)
+
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []

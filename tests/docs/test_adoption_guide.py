@@ -38,6 +38,10 @@ CREDENTIALS = (
     "webhook_email_confirmations",
     "webhook_unbound_secrets",
 )
+PASSWORDS = """
+    ALTER ROLE webhookd_owner PASSWORD 'the owner''s password';
+    ALTER ROLE webhookd_daemon PASSWORD 'the daemon''s password';
+"""
 OWNED = ("webhooks", "webhook_events", "webhook_deliveries", "tenants")
 
 
@@ -103,6 +107,7 @@ async def test_the_walk_takes_the_tables_over_and_the_daemon_delivers_with_the_r
     }
     roles, dry_run, migrate, check = commands()
     await run(roles, variables)
+    await admin.execute(PASSWORDS)
     planned = await run(dry_run, variables)
     done = await run(migrate, variables)
     checked = await run(check, variables)

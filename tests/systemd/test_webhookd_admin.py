@@ -52,6 +52,7 @@ async def admin(
     (folder / "unit").write_text(
         unit.replace("/opt/penguinmails-webhooks/bin/webhookd", f"{webhookd}")
     )
+    program(folder / "id", '#!/bin/sh\n[ "$2" != nobody-there ]\n')
     program(folder / "systemctl", f'#!/bin/sh\n[ "$1" = cat ] && cat {folder}/unit\n')
     program(folder / "systemd-run", SYSTEMD_RUN.format(python=sys.executable, folder=folder))
     process = await asyncio.create_subprocess_exec(
@@ -115,6 +116,16 @@ async def test_without_a_program_in_the_unit_the_wrapper_refuses(tmp_path: Path)
 
     assert (done.code, done.out) == (2, "")
     assert done.err == "webhookd-admin: penguinmails-webhooks.service has no ExecStart\n"
+
+
+async def test_a_user_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    done = await admin(tmp_path, UNIT + "[Service]\nUser=nobody-there\n", "check")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "webhookd-admin: the user nobody-there of penguinmails-webhooks.service does not exist:"
+        " run systemd-sysusers\n"
+    )
 
 
 async def test_an_instance_of_the_template_has_its_own_configuration(tmp_path: Path) -> None:

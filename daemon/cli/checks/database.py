@@ -179,4 +179,9 @@ async def check_schema_access(db: Connection) -> AsyncIterator[Finding]:
 def _sentence(missing: MissingPrivilege) -> str:
     if missing.privilege is None:
         return f"role {missing.role} cannot see {missing.object_name}"
-    return f"role {missing.role} lacks {missing.privilege} on {missing.object_name}"
+    is_function = missing.privilege == "EXECUTE"
+    target = f"FUNCTION {missing.object_name}" if is_function else missing.object_name
+    return (
+        f"role {missing.role} lacks {missing.privilege} on {missing.object_name}:"
+        f" GRANT {missing.privilege} ON {target} TO {missing.role}"
+    )
