@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from daemon.store.session import Connection
 
 EventArgument = Annotated[
-    str, typer.Argument(metavar="EVENT", help="Its id: a UUID, or evt_… as receivers see it.")
+    str,
+    typer.Argument(
+        metavar="EVENT",
+        help="Its id: a UUID, or evt_… as receivers see it; or the id of one of its deliveries.",
+    ),
 ]
 WebhookArgument = Annotated[
     UUID | None,
@@ -36,12 +40,16 @@ def explain(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say what became of an event at one webhook, or at each, and why."""
+    """
+    Say what became of an event at one webhook, or at each, and why.
+
+    With the id of a delivery: what became of its event at its webhook.
+    """
     try:
-        event_id = parse_event_id(event)
+        given_id = parse_event_id(event)
     except ValueError:
-        raise UsageError("EVENT: must be an event's id: a UUID, or evt_…") from None
-    found = asyncio.run(_explain(load_config(config), event_id, webhook, tenant))
+        raise UsageError("EVENT: must be an event's or a delivery's id: a UUID, or evt_…") from None
+    event_id, found = asyncio.run(_explain(load_config(config), given_id, webhook, tenant))
     if json:
         _print_json(found, one=webhook is not None)
     else:
@@ -49,9 +57,9 @@ def explain(
 
 
 async def _explain(
-    config: "Config", event_id: UUID, webhook: UUID | None, tenant: UUID | None
-) -> "list[ExplainedDelivery]":
-    """Raises WebhookdError for an event or a webhook that the tenant does not have."""
+    config: "Config", given_id: UUID, webhook: UUID | None, tenant: UUID | None
+) -> "tuple[UUID, list[ExplainedDelivery]]":
+    """The event's id, and what is said. Raises WebhookdError for what the tenant does not have."""
     from daemon.cli.support.databases import verified_connection
     from daemon.core.model.ids import EventId, TenantId, WebhookId
     from daemon.explain.event_data import EventDataReader
@@ -61,18 +69,35 @@ async def _explain(
     retention, reader = config.retention, EventDataReader(Offload())
     explainer = Explainer(retention.deliveries, retention.events, reader)
     async with verified_connection(config) as db:
+        event_id, webhook = await _event_and_webhook(db, given_id, webhook)
         owner = await _tenant_of(db, event_id, webhook)
         if owner is None or tenant not in {None, owner}:
             raise WebhookdError(f"there is no event {public_event_id(event_id)}")
         if webhook is None:
-            return await explainer.explain_everywhere(db, TenantId(owner), EventId(event_id))
+            everywhere = await explainer.explain_everywhere(db, TenantId(owner), EventId(event_id))
+            return event_id, everywhere
         found = await explainer.explain(db, TenantId(owner), EventId(event_id), WebhookId(webhook))
     if isinstance(found, UnknownObject):
         public_id = public_event_id(event_id)
         is_event = found.kind == "event"
         missing = f"event {public_id}" if is_event else f"webhook {webhook}"
         raise WebhookdError(f"there is no {missing}")
-    return [found]
+    return event_id, [found]
+
+
+async def _event_and_webhook(
+    db: "Connection", given_id: UUID, webhook: UUID | None
+) -> tuple[UUID, UUID | None]:
+    """Of a delivery's id, its event and webhook; any other id is taken for an event's."""
+    from daemon.core.model.ids import DeliveryId, EventId
+    from daemon.store import explained_events, retries
+
+    if await explained_events.tenant_of(db, EventId(given_id)) is not None:
+        return given_id, webhook
+    found = await retries.event_and_webhook_of(db, DeliveryId(given_id))
+    if found is None or webhook not in {None, found[1]}:
+        return given_id, webhook
+    return found
 
 
 async def _tenant_of(db: "Connection", event_id: UUID, webhook: UUID | None) -> UUID | None:

@@ -38,6 +38,7 @@ from daemon.store.session import (
 )
 from daemon.store.tls_parameters import connect_parameters
 from daemon.store.without_session import NoDaemonLock, NoNotifications
+from daemon.store.writable import only_standbys_answer
 
 # One message, one round trip.
 BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
@@ -113,6 +114,10 @@ class Database:
         mistake = await pooler_mistake(self._url, pooled=self._pooled, direct_url=self._direct_url)
         if mistake is not None:
             raise ConfigError([mistake])
+
+    async def only_standbys_answer(self) -> bool:
+        """Whether the URL asks for a host that accepts writes, and only others answer."""
+        return await only_standbys_answer(self._url)
 
     async def close(self, *, within: timedelta) -> None:
         """Close the connections; terminate those that do not close `within` this time."""

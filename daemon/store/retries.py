@@ -8,7 +8,7 @@ attempt of the first. Where none is pending, the retry begins a chain of its own
 from dataclasses import dataclass
 from uuid import UUID
 
-from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
+from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.store import notification_queue, retry_lock
 from daemon.store.attempt_chains import NEXT_ATTEMPT_NUMBER, SAME_PENDING
 from daemon.store.delivery_ids import new_delivery_id
@@ -68,6 +68,17 @@ async def webhook_of(
     """The webhook of a delivery; None if the tenant has no such delivery."""
     found = await db.fetchval(FIND_WEBHOOK_OF, delivery_id, tenant_id)
     return None if found is None else WebhookId(found)
+
+
+FIND_EVENT_AND_WEBHOOK = "SELECT event_id, webhook_id FROM webhook_deliveries WHERE id = $1"
+
+
+async def event_and_webhook_of(
+    db: Connection, delivery_id: DeliveryId
+) -> tuple[EventId, WebhookId] | None:
+    """The event and the webhook of a delivery of any tenant; None if there is no such delivery."""
+    found = await db.fetchrow(FIND_EVENT_AND_WEBHOOK, delivery_id)
+    return None if found is None else (EventId(found["event_id"]), WebhookId(found["webhook_id"]))
 
 
 FIND_PENDING = """

@@ -1,7 +1,13 @@
 """Whether the database can be written to: a standby cannot, until it is promoted."""
 
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
 from daemon.core.errors import ReadOnlyDatabaseError
-from daemon.store.session import Connection
+from daemon.store.errors import COMMAND_ERRORS
+from daemon.store.session import CONNECT_SECONDS, Connection
+from daemon.store.tls_parameters import connect_parameters
 
 IS_STANDBY = "SELECT pg_catalog.pg_is_in_recovery()"
 IS_READ_ONLY = "SELECT pg_catalog.current_setting('transaction_read_only'::text)::bool"
@@ -13,3 +19,34 @@ async def require_writable(db: Connection) -> None:
         raise ReadOnlyDatabaseError("the database is a standby, read-only until it is promoted")
     if await db.fetchval(IS_READ_ONLY):
         raise ReadOnlyDatabaseError("the database is read-only (default_transaction_read_only)")
+
+
+ASKS_FOR_WRITES = ("read-write", "primary")
+
+
+async def only_standbys_answer(url: str) -> bool:
+    """
+    Whether the URL asks for a host that accepts writes, and those that answer do not.
+
+    Of a primary that is down beside a standby, asyncpg reports only that nothing answers there.
+    """
+    wanted = parse_qs(urlsplit(url).query).get("target_session_attrs", [""])[-1]
+    if wanted not in ASKS_FOR_WRITES:
+        return False
+    try:
+        connection = await asyncpg.connect(
+            **connect_parameters(url)._asdict(),
+            target_session_attrs="any",
+            timeout=CONNECT_SECONDS,
+            statement_cache_size=0,  # a pooler may answer
+        )
+    except COMMAND_ERRORS:
+        return False
+    try:
+        is_standby: bool = await connection.fetchval(IS_STANDBY, timeout=CONNECT_SECONDS)
+    except COMMAND_ERRORS:
+        return False
+    else:
+        return is_standby
+    finally:
+        connection.terminate()

@@ -1,10 +1,12 @@
 """The OpenAPI document and the reference page, compared with the API that is served."""
 
 import asyncio
+import json
 import os
 import re
 import sys
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,23 @@ def test_the_reference_page_shows_defaults_and_bounds() -> None:
     assert "at most 100 items" in rows_of("createWebhook")["eventTypes"]
     assert "default true" in rows_of("createWebhook")["isActive"]
     assert "from 60 to 86400" in rows_of("createTenantToken")["expiresIn"]
+
+
+def test_the_reference_page_has_each_event_with_a_sample_and_the_headers() -> None:
+    document = openapi.document(OPERATIONS)
+
+    assert document["webhooks"]
+    for name, methods in document["webhooks"].items():
+        article = re.search(
+            rf'<article id="event.{re.escape(name)}">(.*?)</article>', PAGE, re.DOTALL
+        )
+        assert article is not None
+        shown = re.search("<pre>(.*?)</pre>", article[1], re.DOTALL)
+        assert shown is not None
+        body = methods["post"]["requestBody"]["content"]["application/json"]
+        assert json.loads(unescape(shown[1])) == body["example"]
+    events = PAGE.partition('<h2 id="events">')[2]
+    assert all(f"<code>{name}</code>" in events for name in document["components"]["parameters"])
 
 
 def test_the_reference_page_lists_the_errors_of_each_operation() -> None:

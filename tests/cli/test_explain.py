@@ -30,6 +30,10 @@ async def test_an_event_is_explained_at_each_webhook_or_at_one(
         env = {"DATABASE_URL": database}
         return await webhookd("explain", *map(str, arguments), folder=tmp_path, env=env)
 
+    [delivery] = await app.deliveries(good)
+    by_delivery, elsewhere = await asyncio.gather(
+        explained(delivery["id"], "--json"), explained(delivery["id"], other)
+    )
     text, one, every = await asyncio.gather(
         explained(f"evt_{event.hex}"),
         explained(event, good, "--json"),
@@ -50,6 +54,8 @@ async def test_an_event_is_explained_at_each_webhook_or_at_one(
     assert "  not_subscribed  The webhook had not subscribed" in by_id[str(other)]
     assert "(deleted)" in by_id[str(deleted)]
     assert json.loads(one.out)["outcome"] == "delivered"
+    assert json.loads(by_delivery.out) == [json.loads(one.out)]
+    assert elsewhere.code == 1
     assert len(json.loads(every.out)) == 3
     assert theirs == CompletedCommand(1, "", f"webhookd: there is no event evt_{event.hex}\n")
     assert (odd.code, nowhere.code) == (2, 1)

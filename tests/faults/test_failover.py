@@ -6,16 +6,20 @@ The daemon is given both hosts, and finds by itself the one that accepts writes.
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from daemon.admin.server import database_wait
 from daemon.admin.server.database_wait import RETRY_SECONDS
+from daemon.core.errors import DatabaseUnavailableError
+from daemon.service import Service
 from daemon.store import migrations
 from tests.support.application import Application
-from tests.support.daemons import serving, until
+from tests.support.daemons import config, free_port, serving, until
 from tests.support.failover import Server, needs_server_programs, replicated
 from tests.support.receiver import Receiver
 
@@ -104,9 +108,14 @@ async def test_deliveries_go_on_after_a_standby_is_promoted_under_load(
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("named", [both, lambda _, standby: standby.url + WRITABLE])
 async def test_a_daemon_that_finds_only_standbys_says_so_once_and_waits(
-    receiver: Receiver, capfd: pytest.CaptureFixture[str]
+    receiver: Receiver,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    named: Callable[[Server, Server], str],
 ) -> None:
+    monkeypatch.setattr(database_wait, "DATABASE_WAIT_SECONDS", 0.0)
     printed: list[str] = []
 
     def says_so() -> bool:
@@ -117,7 +126,7 @@ async def test_a_daemon_that_finds_only_standbys_says_so_once_and_waits(
         await migrations.migrate(primary.url)
         await primary.stop("fast")
 
-        starting = asyncio.create_task(_deliver_one(standby.url + WRITABLE, receiver))
+        starting = asyncio.create_task(_deliver_one(named(primary, standby), receiver))
         await until(says_so)
         await asyncio.sleep(RETRY_SECONDS * 2)
         await standby.promote()
@@ -127,6 +136,16 @@ async def test_a_daemon_that_finds_only_standbys_says_so_once_and_waits(
     assert said.count("no host of database.url accepts writes until a standby is promoted") == 1
     assert "Traceback" not in said
     assert len(receiver.received) == 1
+
+
+async def test_without_a_standby_that_answers_a_database_is_not_awaited_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database_wait, "DATABASE_WAIT_SECONDS", 0.0)
+    url = f"postgresql://a@127.0.0.1:{free_port()},127.0.0.1:{free_port()}/b{WRITABLE}"
+
+    with pytest.raises(DatabaseUnavailableError, match="connection refused"):
+        await Service(config(), database_url=url).run()
 
 
 async def _deliver_one(url: str, receiver: Receiver) -> None:

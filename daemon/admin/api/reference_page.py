@@ -1,5 +1,6 @@
 """The API reference as an HTML page: no script, and no resource from the network."""
 
+import json
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -37,6 +38,8 @@ def render(document: dict[str, Any]) -> str:
         sections=sections,
         schemas=schemas,
         request_schemas=_request_schemas(operations, schemas),
+        events=_events(document),
+        delivery_headers=document["components"]["parameters"],
         style=_STYLE,
         type_of=type_of,
         schema_name=schema_name,
@@ -50,6 +53,20 @@ def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
+
+
+def _events(document: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Name, description and a sample body of each type of event that receivers get."""
+    return [
+        (name, request["summary"], _sample(request))
+        for name, methods in document["webhooks"].items()
+        for request in methods.values()
+    ]
+
+
+def _sample(request: dict[str, Any]) -> str:
+    body = request["requestBody"]["content"]["application/json"]["example"]
+    return json.dumps(body, indent=2, ensure_ascii=False)
 
 
 def _request_schemas(operations: list[dict[str, Any]], schemas: dict[str, Any]) -> set[str]:

@@ -19,6 +19,7 @@ from daemon.runtime import systemd
 from daemon.runtime.loop import sleep_until_woken
 from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
+from daemon.store.errors import NONE_WRITABLE
 from daemon.store.writable import require_writable
 
 log = structlog.get_logger()
@@ -55,7 +56,8 @@ class DatabaseWait:
             while not stop.is_set():
                 try:
                     await self._open()
-                except DatabaseUnavailableError as error:
+                except DatabaseUnavailableError as failure:
+                    error = await self._understood(failure)
                     self._raise_if_hopeless(error, give_up_at)
                     await self._report(error)
                     await sleep_until_woken(stop, RETRY_SECONDS)
@@ -85,6 +87,13 @@ class DatabaseWait:
         except DatabaseUnavailableError:
             await self._database.close(within=CLOSE_WITHIN)  # another host may have been promoted
             raise
+
+    async def _understood(self, error: DatabaseUnavailableError) -> DatabaseUnavailableError:
+        """Of a primary that is down beside a standby: that a promotion is awaited."""
+        is_clear = isinstance(error, ReadOnlyDatabaseError) or not error.transient
+        if is_clear or not await self._database.only_standbys_answer():
+            return error
+        return ReadOnlyDatabaseError(NONE_WRITABLE)
 
     def _raise_if_hopeless(self, error: DatabaseUnavailableError, give_up_at: float) -> None:
         if isinstance(error, ReadOnlyDatabaseError):
