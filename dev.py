@@ -74,7 +74,7 @@ USAGE = """usage: python3 dev.py COMMAND [ARGUMENTS]
   figures  the sizes of files and functions, and functions without docstrings
   generate write the generated files again: docs/configuration.md, man page, completions
   deb      build a Debian package into dist
-  systemd-image  make the image in which the tests run a real systemd (debootstrap, as root)
+  systemd-image  make the image in which the tests run a real systemd (mmdebstrap, as root)
   matrix   a short set of tests with each PostgreSQL and Python that can be had: a table
   lock     resolve pyproject.toml into the lock files; `--upgrade` moves the pins
   audit    look up the pins of deployments in the advisory database; 75 if it cannot be asked

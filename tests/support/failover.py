@@ -93,9 +93,9 @@ class Server:
         """Make a standby accept writes, and wait until it does."""
         await run("pg_ctl", "-D", self.data, "-w", "promote")
 
-    async def standby(self) -> "Server":
+    async def standby(self, port: int | None = None) -> "Server":
         """Copy it into a standby that follows it, not yet started."""
-        copy = Server(self.data.parent / f"copy-{secrets.token_hex(3)}", free_port())
+        copy = Server(self.data.parent / f"copy-{secrets.token_hex(3)}", port or free_port())
         await run(
             *("pg_basebackup", "-R", "-X", "stream", "-c", "fast", "-D", copy.data),
             *("-d", f"host=127.0.0.1 port={self.port} user={USER} application_name=standby"),

@@ -1,10 +1,11 @@
 """
 Make the image in which the tests run a real systemd: `python3 dev.py systemd-image [FOLDER]`.
 
-A Debian 12 with systemd, PostgreSQL and Python, in a folder of its own; it needs root, debootstrap
+A Debian 12 with systemd, PostgreSQL and Python, in a folder of its own; it needs root, mmdebstrap
 and Debian's packages, takes some minutes and 700 MB, and shares nothing with this machine's system.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -12,10 +13,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "build" / "systemd-image"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+# Outside of the checkout: a fresh one finds it, too.
+FOLDER = CACHE / "penguinmails-webhooks" / "systemd-image"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "python3", "python3-venv"),
-    *("postgresql", "curl", "ca-certificates", "adduser"),
+    *("postgresql", "curl", "ca-certificates", "adduser", "openssl"),
 )
 
 
@@ -23,21 +26,39 @@ def main(arguments: list[str]) -> None:
     """Make it, unless it is there; exits with a message where that is impossible."""
     folder = Path(arguments[0]) if arguments else FOLDER
     if os.geteuid() != 0:
-        sys.exit("debootstrap needs root.")
-    if shutil.which("debootstrap") is None:
-        sys.exit("debootstrap is not installed: apt-get install debootstrap systemd-container.")
+        sys.exit("mmdebstrap needs root here.")
+    if shutil.which("mmdebstrap") is None:
+        sys.exit("mmdebstrap is not installed: apt-get install mmdebstrap systemd-container.")
     if (folder / "etc" / "debian_version").exists():
         sys.exit(f"{folder} is there already: remove it first.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Complete or not there: an interrupted one has another name.
+    with lock_of(folder).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        make(folder)
+    print(folder)
+
+
+def make(folder: Path) -> None:
+    """Make it; complete or not there, for an interrupted one has another name."""
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
     done = subprocess.run([*command, "bookworm", str(unfinished)], check=False)
     if done.returncode:
-        sys.exit("debootstrap failed: see its messages above.")
+        sys.exit("mmdebstrap failed: see its messages above.")
     unfinished.rename(folder)
-    print(folder)
+
+
+def lock_of(folder: Path) -> Path:
+    """The file that is locked while the image is made."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def wait_until_made(folder: Path) -> None:
+    """Wait while another process makes the image; return at once if none does."""
+    if lock_of(folder).exists():
+        with lock_of(folder).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 if __name__ == "__main__":

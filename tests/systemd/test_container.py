@@ -1,69 +1,15 @@
-"""
-The Debian package under a real systemd, beside PostgreSQL, as an operator uses it.
+"""The Debian package under a real systemd, beside PostgreSQL, as an operator uses it."""
 
-The rule: systemd runs in systemd-nspawn only, on the image's own root file system, of which it sees
-a copy in memory, and in a network namespace of its own; it can reach nothing of this machine.
-"""
-
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.packaging import deb
-from tests.systemd.image import FOLDER
+from tests.systemd.container import boot, reason_to_skip
 
-IMAGE = Path(os.environ.get("WEBHOOKD_TEST_SYSTEMD_IMAGE", FOLDER))
 WALK = Path(__file__).parent / "walk.sh"
-SERVICE = """
-[Unit]
-After=postgresql.service
-[Service]
-Type=oneshot
-ExecStart=/bin/bash /share/walk.sh
-"""
-WANTS = "[Unit]\nWants=walk.service\n"
-
-
-def reason_to_skip() -> str | None:
-    if not (IMAGE / "etc" / "debian_version").exists():
-        return "there is no image: `python3 dev.py systemd-image` makes it"
-    if os.geteuid() != 0 or shutil.which("systemd-nspawn") is None:
-        return "systemd-nspawn is not installed, or this is not root"
-    tried = subprocess.run([*nspawn(), "/bin/true"], capture_output=True, text=True, check=False)
-    return f"systemd-nspawn does not run here: {tried.stderr}" if tried.returncode else None
-
-
-def nspawn(*options: str) -> list[str]:
-    """The command of a container that has its own root, network and processes."""
-    return [
-        *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network"),
-        *("--volatile=overlay", f"--directory={IMAGE}", "--console=pipe", *options),
-    ]
-
-
-def boot(share: Path) -> None:
-    """Boot the container, which runs the walk and powers off."""
-    (share / "walk.service").write_text(SERVICE)
-    (share / "walk.conf").write_text(WANTS)
-    shutil.copy(WALK, share)
-    units = "/etc/systemd/system"
-    binds = (
-        f"--bind={share}:/share",
-        f"--bind-ro={share}/walk.service:{units}/walk.service",
-        f"--bind-ro={share}/walk.conf:{units}/multi-user.target.d/walk.conf",
-    )
-    subprocess.run(
-        nspawn("--boot", *binds),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=600,
-        check=False,
-    )
 
 
 @pytest.mark.full
@@ -74,6 +20,7 @@ def test_an_operator_installs_runs_reloads_upgrades_and_removes_the_package(
     if (reason := reason_to_skip()) is not None:
         pytest.skip(reason)
     deb.main([str(tmp_path)])
+    shutil.copy(WALK, tmp_path)
 
     boot(tmp_path)
 
