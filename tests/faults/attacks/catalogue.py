@@ -59,6 +59,14 @@ ATTACKS = {
     "host-down": Attack(
         "600 quick webhooks of 60 tenants on one host, which goes down", endpoint_attacks.host_down
     ),
+    "slow-webhooks": Attack(
+        "20 events/s for 90 webhooks that respond after 0.1 s", endpoint_attacks.slow
+    ),
+    "fading-names": Attack(
+        "900 webhooks whose names resolved once, and never again",
+        endpoint_attacks.fading_names,
+        by_name=True,
+    ),
     "dead-names": Attack(
         "five events for 300 webhooks whose names never resolve",
         endpoint_attacks.dead_names,

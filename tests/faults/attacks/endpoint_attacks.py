@@ -1,7 +1,10 @@
 """Attacks by endpoints: those that hang, flood or fail, and names that never resolve."""
 
+import asyncio
 from functools import partial
+from urllib.parse import urlsplit
 
+from daemon.egress.pool import MAX_IDLE_SECONDS
 from tests.faults.attacks.endpoints import NICENESS
 from tests.faults.attacks.scene import Scene
 from tests.support.daemons import until
@@ -34,6 +37,36 @@ async def host_down(scene: Scene, *, webhooks: int = 600, tenants: int = 60) -> 
         scene.endpoints.freeze()
         for tenant in theirs:
             await scene.publish(tenant, count=3)
+
+
+async def slow(scene: Scene, *, webhooks: int = 90, per_second: int = 20) -> None:
+    """Webhooks of one tenant, at 50 addresses, that respond after 0.1 s: all want every event."""
+    tenant = await scene.tenant(scene.endpoints.urls("slow", webhooks, addresses=50))
+    await scene.measure_alone()
+    async with scene.attack():
+        events = int(scene.attack_seconds * per_second)
+        await scene.publish_steadily(tenant, ["{}"] * events, every=1 / per_second)
+
+
+async def fading_names(scene: Scene, *, webhooks: int = 300, tenants: int = 3) -> None:
+    """Names that the name server answers for once, and then never again."""
+    port = urlsplit(scene.endpoints.urls("quick", 1)[0]).port
+    theirs = [
+        await scene.tenant(
+            [f"http://fading-{n}.tenant{number}.example:{port}/quick/" for n in range(webhooks)]
+        )
+        for number in range(tenants)
+    ]
+    for tenant in theirs:
+        await scene.publish(tenant)
+    await until(partial(scene.delivered, theirs, webhooks * tenants), every=0.1)
+    await asyncio.sleep(MAX_IDLE_SECONDS)  # each needs a new connection from then on
+    await scene.measure_alone()
+    async with scene.attack():
+        for _ in range(int(scene.attack_seconds * 0.8)):
+            for tenant in theirs:
+                await scene.publish(tenant)
+            await asyncio.sleep(1.0)
 
 
 async def dead_names(scene: Scene, *, webhooks: int = 300, events: int = 5) -> None:

@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[3]
 ADDRESSES = [f"127.0.1.{number}" for number in range(1, 61)]
 # In production they run on other machines: their work must not take the daemon's processors.
 NICENESS = 10
-LATE_SECONDS = 4.5  # just within the daemon's default timeout
+# `late`: just within the daemon's default timeout.
+AFTER_SECONDS = {b"slow": 0.1, b"late": 4.5}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
 ERROR = b"HTTP/1.1 500 Error\r\nContent-Length: 0\r\n\r\n"
 
@@ -42,7 +43,7 @@ class Endpoints:
         """
         Return `count` URLs of endpoints, at one address or at several in turn.
 
-        `behaviour` is `quick`, `late` (4.5 s), `silent` or `error` (500).
+        `behaviour` is `quick`, `slow` (0.1 s), `late` (4.5 s), `silent` or `error` (500).
         """
         return [
             f"http://{ADDRESSES[number % addresses]}:{self._port}/{behaviour}/{number}"
@@ -116,8 +117,8 @@ class _Connection(asyncio.Protocol):
         behaviour, self._path = self._path.split(b"/")[1], b""
         self._connections.opened()
         self._open += 1
-        if behaviour == b"late":
-            asyncio.get_running_loop().call_later(LATE_SECONDS, self._respond, OK)
+        if after := AFTER_SECONDS.get(behaviour):
+            asyncio.get_running_loop().call_later(after, self._respond, OK)
         elif behaviour != b"silent":
             self._respond(ERROR if behaviour == b"error" else OK)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import asyncpg
 
 from daemon.cli.support.process import raise_open_file_limit
 from tests.faults.attacks.catalogue import Attack
-from tests.faults.attacks.endpoints import running_endpoints
+from tests.faults.attacks.endpoints import ADDRESSES, running_endpoints
 from tests.faults.attacks.healthy import HealthyTenants
 from tests.faults.attacks.scene import Scene
 from tests.faults.attacks.table import Latency, Result
@@ -127,12 +128,25 @@ async def application(database: str) -> AsyncIterator[Application]:
 @asynccontextmanager
 async def named(url: str, folder: Path) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
     """
-    Give the receiver at `url` a name; names that begin with `dead` get no reply.
+    Give the receiver at `url` a name.
+
+    Names that begin with `dead` get no reply; those that begin with `fading` get one once, which is
+    an address of the attackers' endpoints.
 
     Yields the URL with the name, and the command that starts the daemon with this name server.
     """
     async with name_server() as server:
-        server.answer = lambda name: None if name.startswith("dead") else ["127.0.0.1"]
+        queries: Counter[str] = Counter()  # of fading names: one for each kind of address
+
+        def answer(name: str) -> list[str] | None:
+            if name.startswith("dead"):
+                return None
+            if not name.startswith("fading"):
+                return ["127.0.0.1"]
+            queries[name] += 1
+            return [ADDRESSES[queries.total() % len(ADDRESSES)]] if queries[name] <= 2 else None
+
+        server.answer = answer
         resolv_conf = folder / "resolv.conf"
         resolv_conf.write_text(f"nameserver {server.address}\n")
         port = urlsplit(url).port
