@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 from tests.supply_chain.pins import ROOT, RUNTIME
@@ -32,17 +33,28 @@ PLACES = {
     "completions/webhookd.zsh": "usr/share/zsh/vendor-completions/_webhookd",
     "completions/webhookd.fish": "usr/share/fish/vendor_completions.d/webhookd.fish",
     "config.example.toml": f"usr/share/doc/{NAME}/config.example.toml",
-    "LICENSE": f"usr/share/doc/{NAME}/copyright",
+    "tests/packaging/debian/copyright": f"usr/share/doc/{NAME}/copyright",
+    "tests/packaging/debian/lintian-overrides": f"usr/share/lintian/overrides/{NAME}",
 }
 COMPRESSED = {
     "man/webhookd.1": "usr/share/man/man1/webhookd.1.gz",
-    "CHANGELOG.md": f"usr/share/doc/{NAME}/changelog.gz",
+    "CHANGELOG.md": f"usr/share/doc/{NAME}/CHANGELOG.md.gz",
 }
+MAINTAINER = "PenguinMails <webhooks@example.com>"
+CHANGELOG = """\
+{name} ({version}) stable; urgency=medium
+
+  * See CHANGELOG.md.gz.
+
+ -- {maintainer}  {date}
+"""
+# One page describes both programs.
+ADMIN_PAGE = ".so man1/webhookd.1\n"
 CONTROL = """\
 Package: {name}
 Version: {version}
 Architecture: {architecture}
-Maintainer: PenguinMails <webhooks@example.com>
+Maintainer: {maintainer}
 Section: net
 Priority: optional
 Depends: libc6 (>= 2.28), python3 (>= {python}), python3 (<< {next_python}), systemd
@@ -97,13 +109,11 @@ def install_program(tree: Path, scratch: Path) -> str:
     pip("--no-deps", "--upgrade", *target, str(wheel))
     shutil.rmtree(packages / "bin", ignore_errors=True)
     (home / "bin").mkdir()
-    (home / "bin" / "python").symlink_to(f"/usr/bin/python{python}")
+    (home / "bin" / "python").symlink_to(f"../../../bin/python{python}")
     (home / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
     write(home / "bin" / "webhookd", PROGRAM.format(home=f"/{HOME}"), mode=0o755)
     (tree / "usr/bin").mkdir(parents=True)
     (tree / "usr/bin/webhookd").symlink_to(f"../lib/{NAME}/bin/webhookd")
-    # The daemon cannot write there.
-    run(str(SYSTEM_PYTHON), "-m", "compileall", "-q", "-s", str(tree), "-p", "/", str(home / "lib"))
     return wheel.name.split("-")[1]
 
 
@@ -121,8 +131,8 @@ def install_files(tree: Path) -> None:
             write(target, installed(text), mode=0o755 if os.access(source, os.X_OK) else 0o644)
     for name, place in COMPRESSED.items():
         target = tree / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(gzip.compress((ROOT / name).read_bytes(), 9, mtime=0))
+        write_compressed(target, (ROOT / name).read_bytes())
+    write_compressed(tree / "usr/share/man/man8/webhookd-admin.8.gz", ADMIN_PAGE.encode())
     for folder, _, _ in os.walk(tree):
         Path(folder).chmod(0o755)
 
@@ -137,9 +147,11 @@ def installed(text: str) -> str:
 def write_control(tree: Path, version: str, python: str) -> None:
     """Write what dpkg reads: the package's description and its scripts."""
     major, minor = python.split(".")
+    write_changelog(tree, version)
     kilobytes = sum(file.lstat().st_size for file in files(tree)) // 1024
     control = CONTROL.format(
         name=NAME,
+        maintainer=MAINTAINER,
         version=version,
         architecture=architecture(),
         python=python,
@@ -147,8 +159,20 @@ def write_control(tree: Path, version: str, python: str) -> None:
         kilobytes=kilobytes,
     )
     write(tree / "DEBIAN" / "control", control)
-    for script in SCRIPTS.iterdir():
+    for script in maintainer_scripts():
         write(tree / "DEBIAN" / script.name, script.read_text(), mode=0o755)
+
+
+def write_changelog(tree: Path, version: str) -> None:
+    """Write the changelog in Debian's format, which leads to ours."""
+    date = formatdate((ROOT / "CHANGELOG.md").stat().st_mtime)
+    text = CHANGELOG.format(name=NAME, version=version, maintainer=MAINTAINER, date=date)
+    write_compressed(tree / f"usr/share/doc/{NAME}/changelog.gz", text.encode())
+
+
+def maintainer_scripts() -> list[Path]:
+    """The scripts that dpkg runs."""
+    return sorted(SCRIPTS.glob("p*"))
 
 
 def files(tree: Path) -> Iterator[Path]:
@@ -161,6 +185,12 @@ def write(path: Path, text: str, *, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(mode)
+
+
+def write_compressed(path: Path, data: bytes) -> None:
+    """Write a file that Debian wants compressed, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(data, 9, mtime=0))
 
 
 def pip(*arguments: str) -> None:

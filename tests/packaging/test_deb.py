@@ -1,5 +1,6 @@
 """The Debian package: what dpkg reads, where files go, and, in the long form, what it runs."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def test_a_package_without_the_program_has_the_other_files_in_debian_s_places(
         "./usr/lib/sysusers.d/penguinmails-webhooks.conf",
         "./usr/lib/tmpfiles.d/penguinmails-webhooks.conf",
         "./usr/share/man/man1/webhookd.1.gz",
+        "./usr/share/man/man8/webhookd-admin.8.gz",
         "./usr/share/bash-completion/completions/webhookd",
     ):
         assert f" {place}\n" in f"{contents}\n"
@@ -51,7 +53,26 @@ def test_the_packaged_units_run_the_packaged_program(tmp_path: Path) -> None:
         assert "/opt/" not in unit
 
 
-@pytest.mark.parametrize("script", sorted(deb.SCRIPTS.iterdir()), ids=lambda path: path.name)
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed")
+def test_lintian_finds_nothing_in_a_package_without_the_program(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    deb.install_files(tree)
+    deb.write_control(tree, "0.1.0", "3.11")
+    package = tmp_path / "x.deb"
+    build = ["dpkg-deb", "-Zgzip", "--root-owner-group", "--build", str(tree), str(package)]
+    subprocess.run(build, check=True, capture_output=True)
+
+    found = subprocess.run(
+        ["lintian", "--allow-root", str(package)], capture_output=True, text=True, check=False
+    )
+
+    # What is overridden for the program is not there.
+    lines = [each for each in found.stdout.splitlines() if "mismatched-override" not in each]
+    assert [each for each in lines if each[:2] in {"E:", "W:"}] == []
+
+
+@pytest.mark.parametrize("script", deb.maintainer_scripts(), ids=lambda path: path.name)
 def test_the_scripts_of_the_package_are_shell(script: Path) -> None:
     subprocess.run(["sh", "-n", str(script)], check=True)
 
@@ -67,6 +88,7 @@ def test_the_built_package_runs_from_a_folder(
     [package] = tmp_path.glob("*.deb")
     subprocess.run(["dpkg-deb", "-x", str(package), str(tmp_path / "root")], check=True)
     python = tmp_path / "root" / deb.HOME / "bin" / "python"
+    (tmp_path / "root/usr/bin" / python.readlink().name).symlink_to(deb.SYSTEM_PYTHON)
 
     version = deb.output(str(python), "-I", "-m", "daemon", "--version")
 
