@@ -61,7 +61,8 @@ webhookd-admin trigger email.opened --tenant "$TENANT" >&2
 until_true delivered 2; report delivered_after_reload $?
 
 systemctl restart $UNIT & RESTART=$!
-answers >/dev/null; report connection_during_restart $?
+# The daemon that stops may be the one that answers: not ready, but not refused.
+curl -fsS --max-time 20 http://127.0.0.1:8484/healthz >/dev/null; report connection_during_restart $?
 wait $RESTART
 report priorities "$(journalctl -q -u $UNIT -o json --output-fields=PRIORITY,_COMM | grep _COMM.*webhookd \
     | grep -o '"PRIORITY":"[0-9]"' | sort | uniq | paste -sd ' ')"
