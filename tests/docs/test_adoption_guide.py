@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -157,7 +156,7 @@ async def test_the_roles_may_do_what_they_need_and_no_more(
     events, tenant = "webhook_events", specification.TENANT
     await admin.execute("SET ROLE webhookd_application")
     assert await admin.fetchval(
-        f"INSERT INTO {events} (id, tenant_id) VALUES ($1, $2) RETURNING id", uuid4(), tenant
+        f"INSERT INTO {events} (tenant_id) VALUES ($1) RETURNING id", tenant
     )
     assert await admin.fetchval(
         "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key)"
