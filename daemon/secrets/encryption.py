@@ -81,7 +81,7 @@ class Vault:
         nonce = os.urandom(NONCE_BYTES)
         cipher = self._keys[self.newest].cipher
         ciphertext = cipher.encrypt(nonce, plain.encode(), associated_data.encode())
-        packed = b2a_base64(nonce + ciphertext, newline=False).decode()
+        packed = _pack(nonce + ciphertext)
         return f"{PREFIX}{self.newest}:{packed}"
 
     def open(self, text: str, *, associated_data: str) -> str:
@@ -109,7 +109,7 @@ class Vault:
                 "a secret is sealed under a key that security.master_keys does not have"
             )
         try:
-            raw = a2b_base64(packed, strict_mode=True)
+            raw = _unpack(packed)
             nonce, ciphertext = raw[:NONCE_BYTES], raw[NONCE_BYTES:]
             return key.cipher.decrypt(nonce, ciphertext, associated_data.encode()).decode()
         except (InvalidTag, ValueError):
@@ -121,6 +121,18 @@ class Vault:
 def is_sealed(text: str) -> bool:
     """Return whether `text` has the form that `Vault.seal` produces."""
     return text.startswith(PREFIX)
+
+
+def _pack(raw: bytes) -> str:
+    return b2a_base64(raw, newline=False).decode()
+
+
+def _unpack(text: str) -> bytes:
+    """Raises ValueError for any text but the one of `_pack`: some characters have unused bits."""
+    raw = a2b_base64(text, strict_mode=True)
+    if _pack(raw) != text:
+        raise ValueError("bits that decoding ignores are set")
+    return raw
 
 
 def _derive(setting: str, purpose: bytes, length: int) -> bytes:

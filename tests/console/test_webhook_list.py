@@ -32,6 +32,7 @@ async def test_what_fails_stands_first_and_chips_search_and_pages_select(
     assert names_in(await table.inner_text(), names) == ["Gamma", "Delta", "Alpha", "Beta"]
     await expect(table).to_contain_text("the receiver answered 410 Gone")
     await page.keyboard.press("/")
+    await expect(page.locator("input[type=search]")).to_be_focused()
     await page.keyboard.type("beta.exam")
     await page.keyboard.press("Enter")
     await expect(table.locator("tbody tr")).to_have_count(1)
@@ -51,6 +52,7 @@ async def test_an_empty_list_asks_for_a_url_which_the_new_webhooks_form_has(
     page = portal_page
     await page.goto(console.page_url("/webhooks"))
 
+    await expect(page.get_by_placeholder("https://")).to_be_focused()
     await page.keyboard.type("https://hooks.example.com/crm")
     await page.keyboard.press("Enter")
 

@@ -1,6 +1,8 @@
 """A sealed secret opens only with its key and associated data, and only unchanged."""
 
 import re
+import string
+from base64 import b64decode
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from daemon.secrets.encryption import MasterKey, Vault, is_sealed
 
 OLD, NEW = "old-" * 10, "new-" * 10
 ASSOCIATED_DATA = "8f14e45f/secret"
+ALPHABET = f"{string.ascii_uppercase}{string.ascii_lowercase}{string.digits}+/"  # of base64
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(codec="utf-8")))
@@ -85,6 +88,17 @@ def test_a_changed_sealed_text_does_not_open(data: st.DataObject) -> None:
 
     with pytest.raises(UnreadableSecretError):
         vault.open(sealed[:at] + other + sealed[at + 1 :], associated_data=ASSOCIATED_DATA)
+
+
+def test_a_last_character_that_decodes_to_the_same_bytes_does_not_open() -> None:
+    vault = Vault([NEW])
+    sealed = vault.seal("whsec_1234567890", associated_data=ASSOCIATED_DATA)
+    last = ALPHABET.index(sealed[-2])
+    same = sealed[:-2] + ALPHABET[last ^ 1] + "="
+    assert b64decode(same.rpartition(":")[2]) == b64decode(sealed.rpartition(":")[2])
+
+    with pytest.raises(UnreadableSecretError):
+        vault.open(same, associated_data=ASSOCIATED_DATA)
 
 
 @pytest.mark.parametrize(
