@@ -15,8 +15,8 @@ MOST_QUEUED = 4096
 MOST_OF_TENANT = 1024
 MOST_BYTES = 16 * 1024 * 1024
 MOST_BYTES_OF_TENANT = 4 * 1024 * 1024
-# While so many attempts wait, or more than a few wait for so long, events of the tenants that have
-# more than a few of them stay in the inbox.
+# While so many attempts wait, or more than a few while it takes so long, the events of the tenants
+# that have more than their share of them stay in the inbox.
 ENOUGH_QUEUED = 1024
 FEW_QUEUED = 64
 FEW_OF_TENANT = 16
@@ -50,10 +50,11 @@ class AttemptQueue:
 
         Never one without attempts here: what another tenant has waiting does not concern it.
         """
-        slow = self._waited_seconds > ENOUGH_SECONDS and self._total > FEW_QUEUED
-        if not slow and self._total < ENOUGH_QUEUED:
+        slow = self._waited_seconds > ENOUGH_SECONDS
+        enough = FEW_QUEUED if slow else ENOUGH_QUEUED
+        if self._total < enough:
             return set()
-        few = few_of_each(ENOUGH_QUEUED, tenants=len(self._count))
+        few = few_of_each(enough, tenants=len(self._count))
         return {tenant_id for tenant_id, count in self._count.items() if count > few}
 
     @property

@@ -13,6 +13,7 @@ from daemon.pipeline import attempt_queue
 from daemon.pipeline.attempt_queue import (
     ENOUGH_QUEUED,
     FEW_OF_TENANT,
+    FEW_QUEUED,
     MOST_BYTES_OF_TENANT,
     AttemptQueue,
 )
@@ -136,3 +137,20 @@ def test_attempts_that_wait_for_long_hold_back_the_tenant_that_they_are_of(
     queue.take(WEBHOOK, 1)
 
     assert (after_a_long_wait, queue.crowded) == ({TENANT}, set())
+
+
+def test_while_attempts_wait_for_long_many_tenants_have_few_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 10.0
+    monkeypatch.setattr("daemon.pipeline.attempt_queue.time.monotonic", lambda: now)
+    queue = AttemptQueue()
+    tenants = [TenantId(uuid4()) for _ in range(FEW_QUEUED // 2)]
+    for tenant_id in tenants * 4:
+        queue.add(claim(tenant_id=tenant_id, webhook=WebhookId(uuid4())), now=9.95)
+    before = queue.crowded
+    queue.add(claim(tenant_id=TENANT), now=9.8)
+
+    queue.take(WEBHOOK, 1)
+
+    assert (before, queue.crowded) == (set(), set(tenants))

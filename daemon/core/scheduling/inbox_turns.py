@@ -73,6 +73,7 @@ class InboxTurns:
         self._line: OrderedDict[TenantId, float] = OrderedDict()
         self._held: set[TenantId] = set()
         self._resting: frozenset[TenantId] = frozenset()
+        self._resting_count = 0  # of those of which events wait
         self._places = 0
         self.incomplete = False  # a tenant's remembered places ran out, and there were more
 
@@ -110,7 +111,8 @@ class InboxTurns:
         `most_of` returns how many of a tenant's events are enough for one turn, at least one.
         """
         turns: list[InboxTurn] = []
-        share = max(1, limit // max(1, len(self._line)))
+        # Who rests will be back soon: nobody takes their shares meanwhile.
+        share = max(1, limit // max(1, len(self._line) + self._resting_count))
         while self._line and limit > 0:
             tenant_id, _ = self._line.popitem(last=False)
             own = share if most_of is None else min(share, most_of(tenant_id))
@@ -158,6 +160,7 @@ class InboxTurns:
             self._line.pop(tenant_id, None)
         for tenant_id in rested - self._resting:
             self._place(tenant_id, now)
+        self._resting_count = len(self._resting & self._waiting.keys())
 
     def _place(self, tenant_id: TenantId, now: float) -> None:
         if tenant_id in self._waiting and not self._has_no_turns(tenant_id):

@@ -99,6 +99,19 @@ def test_a_tenant_that_rests_has_no_turn_until_it_rests_no_more() -> None:
     assert take(turns, inbox, limit=10) == {tenant(1): 3}
 
 
+def test_nobody_takes_the_shares_of_tenants_that_rest() -> None:
+    turns = InboxTurns()
+    for number in range(1, 11):
+        turns.add(InboxKey(number, tenant(number)), now=0.0)
+    turns.add(InboxKey(11, tenant(11)), now=0.0)
+    resting = {tenant(number) for number in range(2, 11)}
+    turns.rest(resting | {tenant(12)}, now=0.0)  # nothing of the last one waits
+
+    limits = {turn.key.tenant_id: turn.limit for turn in turns.next_turns(limit=110)}
+
+    assert limits == {tenant(1): 10, tenant(11): 10}
+
+
 def test_a_tenant_that_rests_while_it_is_held_has_no_turn_when_it_is_let_go() -> None:
     turns = InboxTurns()
     turns.add(InboxKey(1, tenant(1)), now=0.0)
