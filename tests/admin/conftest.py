@@ -1,12 +1,14 @@
-"""A daemon that the independent tests of one module share."""
+"""Daemons that the independent tests of one module share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
+from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -15,4 +17,17 @@ async def shared_api(shared_database: str) -> AsyncIterator[ApiClient]:
     tenant = await Application(connection).tenant()
     await connection.close()
     async with serving_api(shared_database, tenant, log={"level": "warning"}) as caller:
+        yield caller
+
+
+@pytest.fixture(scope="module")
+def shared(shared_database: str) -> Iterator[SharedDaemon]:
+    with shared_daemon(shared_database) as running:
+        yield running
+
+
+@pytest.fixture
+async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
+    """A client of a new tenant, at the module's `shared` daemon."""
+    async with shared.client() as caller:
         yield caller

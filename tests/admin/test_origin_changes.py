@@ -37,12 +37,6 @@ def shared(
 
 
 @pytest.fixture
-async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
-    async with shared.client() as caller:
-        yield caller
-
-
-@pytest.fixture
 async def own_receiver() -> AsyncIterator[Receiver]:
     """The receiver of an attacker: another port of the same host is another origin."""
     async with receiving() as running:

@@ -36,13 +36,6 @@ def shared(shared_database: str) -> Iterator[SharedDaemon]:
 
 
 @pytest.fixture
-async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
-    """A client of a new tenant, at the daemon that these tests share."""
-    async with shared.client() as caller:
-        yield caller
-
-
-@pytest.fixture
 async def own_api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     """A client of a daemon that has the test's own database."""
     async with serving_api(database, tenant, delivery=DELIVERY) as caller:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -16,25 +16,11 @@ from tests.support.application import Application
 from tests.support.daemons import free_port, until
 from tests.support.hostile import HTTP, hostile, responding_with, silent
 from tests.support.receiver import Receiver, Reply
-from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 
 @pytest.fixture
 async def tenant(app: Application) -> UUID:
     return await app.tenant()
-
-
-@pytest.fixture(scope="module")
-def shared(shared_database: str) -> Iterator[SharedDaemon]:
-    with shared_daemon(shared_database) as running:
-        yield running
-
-
-@pytest.fixture
-async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
-    """A client of a new tenant, at the daemon that these tests share."""
-    async with shared.client() as caller:
-        yield caller
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Webhooks over the API: create, list, retrieve, update, pause, rotate, delete."""
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +19,6 @@ from tests.support.client_keys import encrypted_key, odd_number, rsa_key
 from tests.support.daemons import until
 from tests.support.deliveries import settled
 from tests.support.receiver import Receiver
-from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
 URL = "http://127.0.0.1:9/hook"
 # The specification's own example.
@@ -35,19 +34,6 @@ SPECIFIED = {
 @pytest.fixture
 async def tenant(app: Application) -> UUID:
     return await app.tenant()
-
-
-@pytest.fixture(scope="module")
-def shared(shared_database: str) -> Iterator[SharedDaemon]:
-    with shared_daemon(shared_database) as running:
-        yield running
-
-
-@pytest.fixture
-async def api(shared: SharedDaemon) -> AsyncIterator[ApiClient]:
-    """A client of a new tenant, at the daemon that these tests share."""
-    async with shared.client() as caller:
-        yield caller
 
 
 @pytest.fixture
