@@ -19,7 +19,7 @@ from daemon.service import Service
 from daemon.store.database import Database
 from tests.support.application import Application
 from tests.support.daemons import get_json, serving, until
-from tests.support.deliveries import settled
+from tests.support.deliveries import inbox_is_empty, settled
 from tests.support.receiver import Receiver, Reply
 
 IN_STEP = Lag(fanout=0.0, dispatch=0.0, oldest_due=0.0)
@@ -149,7 +149,7 @@ async def test_tenants_that_wait_long_for_their_turn_at_fanout_fail_the_lag_chec
         )
         await until(probe.is_not_ready, every=0.0)
 
-        await until(lambda: app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
+        await until(lambda: inbox_is_empty(app))
         await until(probe.is_ready)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
-from tests.support.deliveries import insert_delivery
+from tests.support.deliveries import inbox_is_empty, insert_delivery
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import store_events
 
@@ -199,7 +199,7 @@ async def test_a_replay_of_a_pause_sends_exactly_the_events_that_came_in_meanwhi
     await until(lambda: delivered(1))
     await api.post(f"/api/webhooks/{webhook}/pause")
     missed = {f"evt_{(await app.event(tenant)).hex}" for _ in range(5)}
-    await until(lambda: nothing_in_the_inbox(app))
+    await until(lambda: inbox_is_empty(app))
     await api.post(f"/api/webhooks/{webhook}/resume")
     await app.event(tenant)
     await until(lambda: delivered(2))
@@ -211,7 +211,3 @@ async def test_a_replay_of_a_pause_sends_exactly_the_events_that_came_in_meanwhi
 
     assert (pause["by"], shown["total"], shown["delivered"]) == ("person", 5, 5)
     assert {each.headers["webhook-id"] for each in receiver.received[2:]} == missed
-
-
-async def nothing_in_the_inbox(app: Application) -> bool:
-    return bool(await app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))

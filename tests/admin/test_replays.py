@@ -13,7 +13,7 @@ from tests.support.aged_rows import stored_replay
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
-from tests.support.deliveries import settled
+from tests.support.deliveries import inbox_is_empty, settled
 from tests.support.receiver import Receiver, Reply
 from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
@@ -42,11 +42,6 @@ async def own_api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
         yield caller
 
 
-async def fanned_out(app: Application) -> bool:
-    """Whether the fanout has decided every event so far."""
-    return bool(await app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
-
-
 async def completed(api: ApiClient, replay: str) -> bool:
     return bool((await api.get(f"/api/replays/{replay}")).json["status"] == "completed")
 
@@ -56,7 +51,7 @@ async def test_a_replay_sends_events_from_before_a_webhook_existed(
 ) -> None:
     events = [await app.event(tenant, {"n": n}) for n in range(30)]
     await app.event(tenant, type="email.sent")
-    await until(lambda: fanned_out(app))
+    await until(lambda: inbox_is_empty(app))
     created = await own_api.create_webhook(receiver.url, eventTypes=["email.opened"])
     body = {"webhookId": created["id"], "from": BEGINNING}
 
@@ -122,7 +117,7 @@ async def test_a_replay_of_a_paused_webhook_waits_and_can_be_cancelled(
     own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     await app.events(tenant, 50)
-    await until(lambda: fanned_out(app))
+    await until(lambda: inbox_is_empty(app))
     created = await own_api.create_webhook(receiver.url, isActive=False)
     begun = await own_api.post("/api/replays", {"webhookId": created["id"], "from": BEGINNING})
     listed = await own_api.get(f"/api/webhooks/{created['id']}/replays")
@@ -179,7 +174,7 @@ async def test_a_replay_obeys_the_egress_rules(
     own_api: ApiClient, app: Application, tenant: UUID
 ) -> None:
     await app.events(tenant, 3)
-    await until(lambda: fanned_out(app))
+    await until(lambda: inbox_is_empty(app))
     webhook = await app.webhook(tenant, "http://169.254.169.254/latest")
     begun = await own_api.post("/api/replays", {"webhookId": str(webhook), "from": BEGINNING})
     await until(lambda: completed(own_api, begun.json["id"]))
@@ -282,7 +277,7 @@ async def test_a_hundred_replays_to_one_webhook_may_run_and_no_more(
 ) -> None:
     full, other = [await app.webhook(tenant, receiver.url) for _ in range(2)]
     await app.event(tenant)
-    await until(lambda: fanned_out(app))
+    await until(lambda: inbox_is_empty(app))
     for webhook in (full, other):
         await app.db.execute("UPDATE webhooks SET is_active = false WHERE id = $1", webhook)
     for _ in range(99):

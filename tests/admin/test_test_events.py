@@ -14,6 +14,7 @@ from daemon.core.wire import signing
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import free_port, until
+from tests.support.deliveries import inbox_is_empty
 from tests.support.hostile import HTTP, hostile, responding_with, silent
 from tests.support.receiver import Receiver, Reply
 
@@ -358,6 +359,7 @@ async def test_a_stored_event_is_sent_again_as_a_test(
     own_api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:
     event = await app.event(tenant, {"order": 7}, type="order.paid")
+    await until(lambda: inbox_is_empty(app))
 
     status, result, webhook = await send_test(
         own_api, receiver.url, {"eventId": f"evt_{event.hex}"}

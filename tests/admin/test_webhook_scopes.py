@@ -7,7 +7,7 @@ from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.audit import tenant_client
 from tests.support.daemons import until
-from tests.support.deliveries import insert_delivery, settled
+from tests.support.deliveries import inbox_is_empty, insert_delivery, settled
 from tests.support.operational import scoped_webhook
 from tests.support.receiver import Receiver
 
@@ -192,14 +192,10 @@ async def test_a_webhook_that_becomes_an_operators_takes_its_deliveries_along(
         await operator.patch(f"/api/webhooks/{webhook}", {"scope": "operator"})
         seen = [await each.get(f"/api/events/{event}") for each in (customer, operator)]
         await app.event(tenant)
-        await until(lambda: nothing_in_inbox(app))
+        await until(lambda: inbox_is_empty(app))
 
     assert [len(each.json["deliveries"]) for each in seen] == [0, 1]
     assert len(receiver.received) == 1
-
-
-async def nothing_in_inbox(app: Application) -> bool:
-    return bool(await app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
 
 
 async def test_an_operators_webhook_takes_no_place_of_its_tenants(
@@ -287,6 +283,7 @@ async def test_a_deleted_webhook_of_operators_is_not_explained_to_its_tenant(
     tenant = await app.tenant()
     event = await app.event(tenant)
     async with serving_api(database, tenant) as operator:
+        await until(lambda: inbox_is_empty(app))
         customer = await tenant_client(operator, tenant)
         own = await customer.create_webhook("https://example.com/a")
         pager = await operator.create_webhook("https://example.com/c", scope="operator")

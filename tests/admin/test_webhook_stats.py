@@ -12,7 +12,13 @@ import pytest
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
-from tests.support.deliveries import SHORT, insert_delivery, nothing_pending, settled
+from tests.support.deliveries import (
+    SHORT,
+    inbox_is_empty,
+    insert_delivery,
+    nothing_pending,
+    settled,
+)
 from tests.support.receiver import Receiver, Reply
 from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
@@ -88,7 +94,7 @@ async def test_stats_agree_with_the_deliveries_that_are_stored(
     await app.events(tenant, 150)
     await app.event(tenant, {"text": "x" * 3000})  # too large: it is never sent
     await insert_delivery(app, webhook, next_retry_at=datetime.now(UTC))
-    await until(lambda: app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
+    await until(lambda: inbox_is_empty(app))
     await until(lambda: nothing_pending(app))
 
     shown = await stats_of(own_api, webhook)

@@ -14,7 +14,7 @@ from tests.support.application import Application
 from tests.support.browser import Pages
 from tests.support.console import Console, serving_console
 from tests.support.daemons import until
-from tests.support.deliveries import settled
+from tests.support.deliveries import inbox_is_empty, settled
 from tests.support.html_forms import form_of
 from tests.support.receiver import Receiver, Reply
 
@@ -22,10 +22,6 @@ from tests.support.receiver import Receiver, Reply
 @pytest_asyncio.fixture(loop_scope="session")
 async def webhook(console: Console, receiver: Receiver) -> UUID:
     return UUID((await console.api.create_webhook(receiver.url, name="CRM"))["id"])
-
-
-async def taken(app: Application) -> bool:
-    return bool(await app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
 
 
 def ids_of(receiver: Receiver) -> list[str]:
@@ -38,7 +34,7 @@ async def paused_for(console: Console, webhook: UUID, receiver: Receiver, events
     await until(lambda: settled(console.app, webhook, "success", 1))
     await console.api.post(f"/api/webhooks/{webhook}/pause")
     missed = {f"evt_{each.hex}" for each in await console.app.events(console.tenant, events)}
-    await until(lambda: taken(console.app))
+    await until(lambda: inbox_is_empty(console.app))
     await console.api.post(f"/api/webhooks/{webhook}/resume")
     await console.app.event(console.tenant)
     await until(lambda: settled(console.app, webhook, "success", 2))
@@ -95,7 +91,7 @@ async def test_a_replay_moves_in_two_tabs_and_goes_on_after_a_restart(
     async with serving_console(database, app, log={"level": "warning"}) as console:
         webhook = (await console.api.create_webhook(receiver.url, isActive=False))["id"]
         await app.events(console.tenant, 40)
-        await until(lambda: taken(app))
+        await until(lambda: inbox_is_empty(app))
         body = {"webhookId": webhook, "from": "2020-01-01T00:00:00Z"}
         replay = (await console.api.post("/api/replays", body)).json["id"]
         first = await console.sign_in(await pages.open())
@@ -134,7 +130,7 @@ async def test_what_a_replay_could_not_deliver_is_retried_from_its_page(
     async with serving_console(database, app, delivery=delivery) as console:
         webhook = (await console.api.create_webhook(receiver.url, isActive=False))["id"]
         await app.events(console.tenant, 6)
-        await until(lambda: taken(app))
+        await until(lambda: inbox_is_empty(app))
         await console.api.post(f"/api/webhooks/{webhook}/resume")
         receiver.answer = lambda _: Reply(503)
         body = {"webhookId": webhook, "from": "2020-01-01T00:00:00Z"}
@@ -160,7 +156,7 @@ async def test_a_replay_of_a_paused_webhook_can_be_cancelled_and_the_same_is_fou
 ) -> None:
     await console.api.post(f"/api/webhooks/{webhook}/pause")
     await console.app.events(console.tenant, 4)
-    await until(lambda: taken(console.app))
+    await until(lambda: inbox_is_empty(console.app))
     path = console.path(f"/webhooks/{webhook}/replays")
     until_now = datetime.now(UTC).isoformat()
     async with console.portal() as client:

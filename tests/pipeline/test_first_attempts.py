@@ -14,14 +14,8 @@ from daemon.store import claims, plain_results
 from daemon.store.deliveries import Inserted
 from tests.support.application import Application
 from tests.support.daemons import serving, until
-from tests.support.deliveries import insert_delivery, nothing_pending, settled
-from tests.support.first_attempts import (
-    ONE_AT_A_TIME,
-    Gate,
-    inbox_is_empty,
-    publish,
-    times,
-)
+from tests.support.deliveries import inbox_is_empty, insert_delivery, nothing_pending, settled
+from tests.support.first_attempts import ONE_AT_A_TIME, Gate, publish, times
 from tests.support.receiver import Receiver, Reply, receiving
 
 WRITES = """

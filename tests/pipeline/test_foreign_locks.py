@@ -16,8 +16,8 @@ from daemon.store import contested_results, plain_results, results
 from daemon.store.partitioning import Layout
 from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, serving, until
-from tests.support.deliveries import insert_delivery, nothing_pending, settled
-from tests.support.foreign_rows import Held, foreign_rows, inbox_is_empty
+from tests.support.deliveries import inbox_is_empty, insert_delivery, nothing_pending, settled
+from tests.support.foreign_rows import Held, foreign_rows
 from tests.support.receiver import Receiver, Reply
 
 OUR_ROWS = """

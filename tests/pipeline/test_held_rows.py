@@ -18,8 +18,8 @@ from daemon.store import endpoint_health
 from daemon.store.deliveries import Inserted
 from tests.support.application import Application
 from tests.support.daemons import serving, until
-from tests.support.deliveries import settled
-from tests.support.foreign_rows import Held, foreign_rows, inbox_is_empty
+from tests.support.deliveries import inbox_is_empty, settled
+from tests.support.foreign_rows import Held, foreign_rows
 from tests.support.receiver import Receiver
 
 

@@ -23,14 +23,8 @@ from tests.support.daemons import (
     serving,
     until,
 )
-from tests.support.deliveries import insert_delivery, nothing_pending, settled
-from tests.support.first_attempts import (
-    ONE_AT_A_TIME,
-    Gate,
-    inbox_is_empty,
-    publish,
-    times,
-)
+from tests.support.deliveries import inbox_is_empty, insert_delivery, nothing_pending, settled
+from tests.support.first_attempts import ONE_AT_A_TIME, Gate, publish, times
 from tests.support.holds import hold, release, waiting
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import (

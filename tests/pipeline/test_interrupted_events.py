@@ -8,7 +8,7 @@ from daemon.pipeline import fanout, interrupted_events
 from daemon.store import deliveries, subscriptions
 from tests.support.application import Application
 from tests.support.daemons import metrics_of, serving, until
-from tests.support.deliveries import settled
+from tests.support.deliveries import inbox_is_empty, settled
 from tests.support.receiver import Receiver
 from tests.support.samples import samples
 
@@ -18,10 +18,6 @@ NESTED = "[" * 16_000 + "]" * 16_000
 async def interrupt(app: Application) -> None:
     """What waits was leased before, by a daemon that was killed."""
     await app.db.execute("UPDATE webhook_event_inbox SET leases = 1")
-
-
-async def inbox_is_empty(app: Application) -> bool:
-    return bool(await app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
 
 
 async def test_filters_that_nest_too_deep_stop_no_interrupted_event(

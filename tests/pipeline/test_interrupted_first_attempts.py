@@ -15,15 +15,8 @@ from daemon.store import results
 from daemon.store.deliveries import Inserted
 from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, serving, until
-from tests.support.deliveries import settled
-from tests.support.first_attempts import (
-    COUNT_INBOX,
-    ONE_AT_A_TIME,
-    Gate,
-    inbox_is_empty,
-    publish,
-    times,
-)
+from tests.support.deliveries import inbox_is_empty, settled
+from tests.support.first_attempts import COUNT_INBOX, ONE_AT_A_TIME, Gate, publish, times
 from tests.support.receiver import Receiver, Reply
 
 

@@ -14,8 +14,7 @@ from daemon.service import Service
 from tests.support.application import Application
 from tests.support.client import FakeResolver
 from tests.support.daemons import serving, until
-from tests.support.deliveries import nothing_pending, settled
-from tests.support.first_attempts import inbox_is_empty
+from tests.support.deliveries import inbox_is_empty, nothing_pending, settled
 from tests.support.receiver import Receiver, Reply, receiving
 
 SLOTS = 24

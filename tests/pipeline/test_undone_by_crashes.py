@@ -15,8 +15,8 @@ from daemon.store import deliveries
 from tests.faults.accounting import miscounted
 from tests.support.application import Application
 from tests.support.daemons import metrics_of, serving, until
-from tests.support.deliveries import insert_delivery, settled
-from tests.support.first_attempts import inbox_is_empty, publish, times
+from tests.support.deliveries import inbox_is_empty, insert_delivery, settled
+from tests.support.first_attempts import publish, times
 from tests.support.receiver import Receiver, Reply
 
 UNDO_CLAIM = "UPDATE webhook_deliveries SET leased_until = NULL WHERE status = 'pending_retry'"

@@ -22,6 +22,11 @@ async def settled(app: Application, webhook_id: object, status: str, count: int)
     return bool(found >= count)
 
 
+async def inbox_is_empty(app: Application) -> bool:
+    """Whether every event so far has met its webhooks: one created now receives none of them."""
+    return bool(await app.db.fetchval("SELECT count(*) = 0 FROM webhook_event_inbox"))
+
+
 async def nothing_pending(app: Application) -> bool:
     """Whether no attempt of any webhook is pending."""
     pending = await app.db.fetchval(

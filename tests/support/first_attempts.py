@@ -12,10 +12,6 @@ COUNT_INBOX = "SELECT count(*) FROM webhook_event_inbox"
 ONE_AT_A_TIME = {"per_endpoint": 1}
 
 
-async def inbox_is_empty(app: Application) -> bool:
-    return bool(await app.db.fetchval(COUNT_INBOX) == 0)
-
-
 def times(receiver: Receiver, path: str) -> Counter[int]:
     """How often each event's number came to this path."""
     return Counter(each.event["data"]["n"] for each in receiver.at(path))

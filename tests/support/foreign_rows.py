@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.receiver import Received, Receiver, Reply
 
@@ -19,10 +18,6 @@ FOREIGN_ROW = """
     INSERT INTO webhook_deliveries (id, webhook_id, event_id, status, attempted_at, error_message)
     VALUES ($1, $2, $3, 'success', now(), 'foreign')
 """
-
-
-async def inbox_is_empty(app: Application) -> bool:
-    return bool(await app.db.fetchval("SELECT count(*) FROM webhook_event_inbox") == 0)
 
 
 class Held:
