@@ -33,6 +33,7 @@ from daemon.store.session import (
     LOCK_TIMEOUT,
     QUERY_SECONDS,
     Connection,
+    keep_plans,
     limit_lock_waits,
     prepare,
 )
@@ -104,7 +105,7 @@ class Database:
     def _session_options(self) -> dict[str, object]:
         for_requests = self._turns is not None
         if not self._pooled:
-            init = _prepare_for_requests if for_requests else prepare
+            init = _prepare_for_requests if for_requests else _prepare_for_deliveries
             return {"init": init, "connection_class": type_lookup.Connection}
         connection_class = PooledForRequests if for_requests else PooledConnection
         return {"init": prepare_pooled, "connection_class": connection_class, **OPTIONS}
@@ -219,6 +220,11 @@ class Database:
         """Return the lock by which a daemon is known to live, not yet held."""
         url = self._session_url
         return NoDaemonLock() if url is None else DaemonLock(url, key)
+
+
+async def _prepare_for_deliveries(connection: Connection) -> None:
+    await prepare(connection)
+    await keep_plans(connection)
 
 
 async def _prepare_for_requests(connection: Connection) -> None:
