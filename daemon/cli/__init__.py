@@ -36,6 +36,8 @@ COMMANDS = {
     "list": "list_webhooks",
     "show": "show",
     "explain": "explain",
+    "pause": "pause",
+    "resume": "pause",
     "rotate-secret": "rotate_secret",
     "retry": "retry",
     "replay": "replay",

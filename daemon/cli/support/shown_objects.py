@@ -1,31 +1,37 @@
-"""Webhooks, events and deliveries for `webhookd show`, as the API's responses."""
+"""Webhooks, events and deliveries as the API's responses, for the commands that print them."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
+    from daemon.admin.schemas import Webhook
     from daemon.admin.schemas.base import ResponseModel
     from daemon.config import Config
+    from daemon.core.model.webhooks import WebhookEntry
     from daemon.store.session import Connection
+
+
+def webhook_document(webhook: "WebhookEntry", config: "Config") -> "Webhook":
+    """A webhook without its secrets."""
+    from daemon.admin.views.webhooks import webhook_response
+    from daemon.config.policies import allowed_recipients, master_keys
+    from daemon.secrets.encryption import Vault
+
+    return webhook_response(
+        *(webhook, Vault(master_keys(config)), allowed_recipients(config)),
+        schedules=config.delivery.retry_schedules.keys(),
+    )
 
 
 async def shown_webhook(
     db: "Connection", config: "Config", tenant_id: UUID, object_id: UUID
 ) -> "ResponseModel | None":
     """A webhook, without its secrets; None if it has just been deleted."""
-    from daemon.admin.views.webhooks import webhook_response
-    from daemon.config.policies import allowed_recipients, master_keys
     from daemon.core.model.ids import TenantId, WebhookId
-    from daemon.secrets.encryption import Vault
     from daemon.store import webhooks
 
     webhook = await webhooks.get(db, TenantId(tenant_id), WebhookId(object_id))
-    if webhook is None:
-        return None
-    return webhook_response(
-        *(webhook, Vault(master_keys(config)), allowed_recipients(config)),
-        schedules=config.delivery.retry_schedules.keys(),
-    )
+    return None if webhook is None else webhook_document(webhook, config)
 
 
 async def shown_event(
