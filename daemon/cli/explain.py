@@ -120,7 +120,7 @@ def _print_json(found: "list[ExplainedDelivery]", *, one: bool) -> None:
 
 def _print_text(event_id: UUID, found: "list[ExplainedDelivery]") -> None:
     from daemon.cli.support.console import plain_output
-    from daemon.cli.support.tables import table, time_text
+    from daemon.cli.support.tables import fitted_table, time_text
 
     plain_output()
     if not found:
@@ -138,4 +138,4 @@ def _print_text(event_id: UUID, found: "list[ExplainedDelivery]") -> None:
         ]
         for each in found
     ]
-    print("\n".join(table(rows)))
+    print("\n".join(fitted_table(rows)))

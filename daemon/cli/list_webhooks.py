@@ -60,7 +60,7 @@ async def _list(
 ) -> None:
     from daemon.cli.support.console import plain_output
     from daemon.cli.support.databases import verified_connection
-    from daemon.cli.support.tables import table
+    from daemon.cli.support.tables import fitted_table
     from daemon.core.model.ids import TenantId
     from daemon.core.model.webhooks import WebhookState
     from daemon.store import webhook_overview
@@ -74,7 +74,7 @@ async def _list(
     if as_json:
         print(json_module.dumps([_members(each) for each in found]))
     elif found:
-        print("\n".join(table([HEADINGS, *map(_cells, found)])))
+        print("\n".join(fitted_table([HEADINGS, *map(_cells, found)])))
     else:
         print("there is no such webhook")
 

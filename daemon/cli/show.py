@@ -99,12 +99,12 @@ def _print(document: "ResponseModel", *, as_json: bool) -> None:
 
 
 def _lines(members: dict[str, Any], attempts: list[dict[str, Any]] | None) -> list[str]:
-    from daemon.cli.support.tables import table
+    from daemon.cli.support.tables import fitted_table, table
 
     lines = table([[name, _text(value)] for name, value in members.items()])
     if attempts:
         rows = [[_text(each[name]) for name in COLUMNS] for each in attempts]
-        lines += ["", *table([list(COLUMNS), *rows])]
+        lines += ["", *fitted_table([list(COLUMNS), *rows])]
     return lines
 
 

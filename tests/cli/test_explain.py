@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import os
+import pty
+import termios
 from pathlib import Path
 from uuid import uuid4
 
 from tests.support.application import Application
-from tests.support.commandline import CompletedCommand, webhookd
+from tests.support.commandline import MODULE, CompletedCommand, environment, webhookd
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
 from tests.support.failing import set_failing
+from tests.support.forked_process import start
 from tests.support.receiver import Receiver
 
 
@@ -106,6 +110,33 @@ async def test_webhooks_are_listed_by_tenant_and_by_state(
     assert members[str(failing)]["consecutiveFailures"] == 7
     assert "secret" not in everything.out + as_json.out
     assert (mistyped.code, none.out) == (2, "there is no such webhook\n")
+
+
+async def test_a_terminal_gets_lines_that_fit_it(
+    tmp_path: Path, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, "https://a.example")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+
+    process = await start(
+        *(*MODULE, "list"),
+        cwd=tmp_path,
+        env=environment({"DATABASE_URL": database}),
+        stdout=theirs,
+    )
+    code = await process.wait()
+
+    os.close(theirs)
+    lines = os.read(ours, 10_000).decode().splitlines()
+    os.close(ours)
+    assert code == 0
+    assert [line.split()[:2] for line in lines] == [
+        *(["ID", "TENANT"], ["STATE", "FAILURES"]),
+        *([str(webhook), str(tenant)], ["active", "0"]),
+    ]
+    assert max(map(len, lines)) <= 80
 
 
 async def test_a_webhook_an_event_and_a_delivery_are_shown_as_by_the_api(
