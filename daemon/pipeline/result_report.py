@@ -63,7 +63,7 @@ class ResultReport:
         for result in attempted:
             self._attempted(result, stored)
         if lost:
-            self._metrics.pipeline.leases_lost.inc(len(lost))
+            self._metrics.results.leases_lost.inc(len(lost))
             self._log.leases_lost(lost)
         for delivery_id, row_id in stored.renamed.items():
             self._log.id_taken(delivery_id, row_id)

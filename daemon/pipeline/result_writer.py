@@ -106,9 +106,9 @@ class ResultWriter:
         self._stored_at = time.monotonic()
         self._health = HealthWriter()
         self._report = ResultReport(waker, metrics)
-        metrics.pipeline.oldest_result_seconds.set_function(self.oldest_seconds)
-        metrics.pipeline.held_results.set_function(lambda: len(self._held))
-        metrics.pipeline.results_waiting.set_function(lambda: self.backlog)
+        metrics.results.oldest_result_seconds.set_function(self.oldest_seconds)
+        metrics.results.held_results.set_function(lambda: len(self._held))
+        metrics.results.results_waiting.set_function(lambda: self.backlog)
 
     def close(self) -> None:
         """Report what was stored and not logged until now."""
@@ -332,8 +332,8 @@ class ResultWriter:
             self._stored_at = time.monotonic()
         if stored.has_events:
             self.wrote_events.set()
-        self._metrics.pipeline.result_store_seconds.observe(time.perf_counter() - began)
-        self._metrics.pipeline.result_batch_size.observe(len(stored.free))
+        self._metrics.results.result_store_seconds.observe(time.perf_counter() - began)
+        self._metrics.results.result_batch_size.observe(len(stored.free))
         self._report.stored(stored)
 
     async def _write(

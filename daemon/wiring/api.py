@@ -20,7 +20,7 @@ from daemon.admin.console.sessions import Sessions
 from daemon.admin.pages import email_confirmation
 from daemon.admin.resources.delivery_settings import DeliverySettings
 from daemon.admin.resources.notification_emails import NotificationEmails
-from daemon.admin.resources.routes import api_routes
+from daemon.admin.resources.routes import ResourceParts, api_routes
 from daemon.admin.server.api_app import add_api
 from daemon.config import Config
 from daemon.config.policies import (
@@ -87,7 +87,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
 
 def _routes(parts: ApiParts, access: Access) -> list[Route]:
     config, components = parts.config, parts.components
-    return api_routes(
+    resource_parts = ResourceParts(
         database=parts.database,
         attempts=components.pipeline.attempts,
         offload=components.offload,
@@ -110,6 +110,7 @@ def _routes(parts: ApiParts, access: Access) -> list[Route]:
         console_url=_public_url(config) + PREFIX,
         delivery_settings=_delivery_settings(config),
     )
+    return api_routes(resource_parts)
 
 
 def _delivery_settings(config: Config) -> DeliverySettings:

@@ -5,10 +5,6 @@ from dataclasses import dataclass
 
 from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
-from daemon.config.policies import (
-    master_keys,
-)
-from daemon.core.scheduling.lanes import Lanes
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
 from daemon.maintenance.backlog_watch import BacklogWatch
@@ -20,7 +16,6 @@ from daemon.maintenance.retention import Retention
 from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.maintenance.stats_folding import StatsFolding
 from daemon.notifications.notifier import Notifier
-from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.operational_fanout import OperationalFanout
 from daemon.replay.replayer import Replayer
 from daemon.runtime.loop import Heartbeats, Loop
@@ -30,6 +25,7 @@ from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
 from daemon.wiring.notifications import build_notifier
 from daemon.wiring.pipeline import Pipeline, build_pipeline, lag_of
+from daemon.wiring.shared import SharedParts, shared_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +47,26 @@ class Components:
 
 def build(config: Config, database: Database) -> Components:
     """Build every part, each with what it calls."""
-    metrics, heartbeats, offload = Metrics(), Heartbeats(), Offload()
+    shared, heartbeats = shared_parts(config, database), Heartbeats()
+    metrics, vault, kept = shared.metrics, shared.vault, config.retention
     metrics.follow_loops(heartbeats.ages)
-    vault = Vault(master_keys(config))
-    lanes = Lanes(slots=config.delivery.concurrency, widest=config.delivery.per_endpoint)
-    waker = LaneWaker(lanes)
-    pipeline = build_pipeline(
-        config, database, vault=vault, offload=offload, lanes=lanes, waker=waker, metrics=metrics
-    )
-    operational = OperationalFanout(database, waker, wake=pipeline.results.wrote_events)
+    pipeline = build_pipeline(shared)
     schema_watch = SchemaWatch(database)
     hold_watch = _hold_watch(database, pipeline, metrics)
     resealer = Resealer(database, vault, metrics=metrics)
     notifier = build_notifier(config, database, metrics)
-    kept = config.retention
-    retention = Retention(
-        database, deliveries=kept.deliveries, events=kept.events, audit=kept.audit, metrics=metrics
-    )
-    partitions = HistoryPartitions(database, retention=kept.deliveries)
     counts = UndeliveredCounts(database, deliveries=kept.deliveries, events=kept.events)
-    replayer = Replayer(
-        *(database, lanes, waker),
-        kept_for=kept.deliveries,
-        offload=offload,
-        metrics=metrics,
-        wake=pipeline.listener.replay_created,
-    )
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
-        *(pipeline.lane_sync, pipeline.listener, operational),
-        *(replayer, resealer, retention, partitions, schema_watch, hold_watch, counts),
-        *(StatsFolding(database), ApplicationRows(database), BacklogWatch(database, metrics)),
+        *(pipeline.lane_sync, pipeline.listener),
+        OperationalFanout(database, shared.waker, wake=pipeline.results.wrote_events),
+        *(_replayer(shared, pipeline), resealer, schema_watch, hold_watch, counts),
+        *_upkeep(shared),
     )
     return Components(
         pipeline=pipeline,
         vault=vault,
-        offload=offload,
+        offload=shared.offload,
         resealer=resealer,
         schema_watch=schema_watch,
         notifier=notifier,
@@ -95,6 +75,34 @@ def build(config: Config, database: Database) -> Components:
         heartbeats=heartbeats,
         counts=counts,
         intake=intake if notifier is None else (*intake, notifier),
+    )
+
+
+def _upkeep(shared: SharedParts) -> tuple[Loop, ...]:
+    """The loops that keep the tables small and their figures up to date."""
+    database, metrics, kept = shared.database, shared.metrics, shared.config.retention
+    return (
+        Retention(
+            database,
+            deliveries=kept.deliveries,
+            events=kept.events,
+            audit=kept.audit,
+            metrics=metrics,
+        ),
+        HistoryPartitions(database, retention=kept.deliveries),
+        StatsFolding(database),
+        ApplicationRows(database),
+        BacklogWatch(database, metrics),
+    )
+
+
+def _replayer(shared: SharedParts, pipeline: Pipeline) -> Replayer:
+    return Replayer(
+        *(shared.database, shared.lanes, shared.waker),
+        kept_for=shared.config.retention.deliveries,
+        offload=shared.offload,
+        metrics=shared.metrics,
+        wake=pipeline.listener.replay_created,
     )
 
 

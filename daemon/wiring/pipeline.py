@@ -6,11 +6,7 @@ from datetime import timedelta
 
 from daemon.admin.server.readiness import Lag
 from daemon.config import Config
-from daemon.config.policies import (
-    egress_policy,
-    health_limits,
-)
-from daemon.core.scheduling.lanes import Lanes
+from daemon.config.policies import egress_policy, health_limits
 from daemon.core.scheduling.leases import lease_of
 from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
@@ -23,18 +19,15 @@ from daemon.pipeline.fanout import Fanout
 from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.lane_sync import LaneSync
-from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.listener import Listener
 from daemon.pipeline.open_events import OpenEvents
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.metrics import Metrics
-from daemon.runtime.offload import Offload
 from daemon.runtime.stalls import StallWatch
 from daemon.runtime.tracing import Tracing
-from daemon.secrets.encryption import Vault
 from daemon.store import inbox_leases
-from daemon.store.database import Database
 from daemon.store.event_inbox import Leasing
+from daemon.wiring.shared import SharedParts
 
 # An attempt may be postponed for as long as the longest step of the schedule, if there is one.
 ALERT_WITHOUT_RETRIES = timedelta(days=1)
@@ -55,22 +48,15 @@ class Pipeline:
     tracing: Tracing | None
 
 
-def build_pipeline(
-    config: Config,
-    database: Database,
-    *,
-    vault: Vault,
-    offload: Offload,
-    lanes: Lanes,
-    waker: LaneWaker,
-    metrics: Metrics,
-) -> Pipeline:
+def build_pipeline(shared: SharedParts) -> Pipeline:
+    """Build the parts in the order in which one calls the other, the last first."""
+    config, database, metrics = shared.config, shared.database, shared.metrics
+    lanes, waker = shared.lanes, shared.waker
     client, tracing = _client(config, metrics), _tracing(config, metrics)
-    attempts = _attempts(config, client, vault, offload, tracing)
+    attempts = _attempts(shared, client, tracing)
     leasing, events = _leasing(config), OpenEvents()
-    first_results = FirstResults(events, leasing=leasing)
     results = ResultWriter(
-        *(database, lanes, waker, first_results),
+        *(database, lanes, waker, FirstResults(events, leasing=leasing)),
         limits=health_limits(config),
         lease=leasing.lease,
         metrics=metrics,
@@ -89,7 +75,7 @@ def build_pipeline(
     fanout = Fanout(
         *(database, first_attempts, dispatcher, events, inserter),
         leasing=leasing,
-        offload=offload,
+        offload=shared.offload,
         metrics=metrics,
     )
     return Pipeline(
@@ -123,21 +109,16 @@ def _daemon_key(config: Config) -> int:
     return key if config.database.keeps_sessions else key * inbox_leases.LOCKLESS
 
 
-def _attempts(
-    config: Config,
-    client: WebhookClient,
-    vault: Vault,
-    offload: Offload,
-    tracing: Tracing | None,
-) -> AttemptMaker:
+def _attempts(shared: SharedParts, client: WebhookClient, tracing: Tracing | None) -> AttemptMaker:
+    config = shared.config
     propagate = config.tracing.propagate
     spans = None if tracing is None else AttemptSpans(tracing.tracer, propagate=propagate)
     return AttemptMaker(
         client,
-        vault,
+        shared.vault,
         schedule=config.delivery.retry_schedule,
         schedules=config.delivery.retry_schedules,
-        offload=offload,
+        offload=shared.offload,
         max_body_bytes=config.delivery.max_body_bytes,
         spans=spans,
     )

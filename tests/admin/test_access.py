@@ -15,7 +15,7 @@ from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Operation
 from daemon.admin.resources.delivery_settings import DeliverySettings
 from daemon.admin.resources.notification_emails import NotificationEmails
-from daemon.admin.resources.routes import api_routes
+from daemon.admin.resources.routes import ResourceParts, api_routes
 from daemon.config import Config, OperatorToken
 from daemon.core.model.access import Scope
 from daemon.core.model.ids import TenantId, TokenId
@@ -54,27 +54,25 @@ def access_with(token: str = OPERATOR) -> Access:
     return Access(tokens, allowed_hosts=[], is_valid=is_valid, is_of_operator=is_of_operator)
 
 
-OPERATIONS = [
-    route.operation
-    for route in api_routes(
-        database=UNUSED,
-        attempts=UNUSED,
-        offload=UNUSED,
-        vault=Vault(),
-        policy=EgressPolicy(),
-        limits=WebhookLimits(),
-        access=access_with(),
-        emails=NotificationEmails(AllowedRecipients(), can_ask=False),
-        deliveries_kept_for=timedelta(days=30),
-        schedules=frozenset(),
-        explainer=UNUSED,
-        counts=UNUSED,
-        readiness=UNUSED,
-        sends_mail=False,
-        console_url="http://127.0.0.1/console",
-        delivery_settings=DeliverySettings(*[UNUSED] * 7),
-    )
-]
+PARTS = ResourceParts(
+    database=UNUSED,
+    attempts=UNUSED,
+    offload=UNUSED,
+    vault=Vault(),
+    policy=EgressPolicy(),
+    limits=WebhookLimits(),
+    access=access_with(),
+    emails=NotificationEmails(AllowedRecipients(), can_ask=False),
+    deliveries_kept_for=timedelta(days=30),
+    schedules=frozenset(),
+    explainer=UNUSED,
+    counts=UNUSED,
+    readiness=UNUSED,
+    sends_mail=False,
+    console_url="http://127.0.0.1/console",
+    delivery_settings=DeliverySettings(*[UNUSED] * 7),
+)
+OPERATIONS = [route.operation for route in api_routes(PARTS)]
 HOUR = timedelta(hours=1)
 # The bodies that pass validation, so that the operation looks up the id in its path.
 BODIES = {

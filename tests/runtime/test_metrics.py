@@ -166,10 +166,10 @@ def test_what_the_loops_report_is_rendered() -> None:
     metrics.pipeline.deliveries_created.inc(0)
     metrics.pipeline.replayed_deliveries.inc(5)
     metrics.pipeline.claim_seconds.observe(0.003)
-    metrics.pipeline.result_store_seconds.observe(0.02)
-    metrics.pipeline.result_batch_size.observe(50)
+    metrics.results.result_store_seconds.observe(0.02)
+    metrics.results.result_batch_size.observe(50)
     metrics.attempts.observe_commit_to_send(-2.0)
-    metrics.pipeline.leases_lost.inc()
+    metrics.results.leases_lost.inc()
     metrics.maintenance.rows_deleted["deliveries"].inc(500)
     metrics.notifications.notices[NoticeKind.PAUSED].inc()
     metrics.pipeline.pending_lag_seconds.set(1.5)
@@ -222,7 +222,7 @@ def test_the_ages_of_loops_are_read_at_each_scrape_and_not_before() -> None:
 def test_two_daemons_in_one_process_count_separately() -> None:
     ours, theirs = Metrics(), Metrics()
 
-    ours.pipeline.leases_lost.inc()
+    ours.results.leases_lost.inc()
 
     assert scraped(theirs)["webhookd_leases_lost_total"] == 0
 

@@ -1,7 +1,10 @@
 """All routes of the API, in the order of the documentation."""
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 
 from daemon.admin.api.auth import Access
 from daemon.admin.api.operation import Route, routes_of
@@ -27,6 +30,7 @@ from daemon.admin.resources.tenants import Tenants
 from daemon.admin.resources.test_events import TestEvents
 from daemon.admin.resources.undelivered_events import UndeliveredEvents
 from daemon.admin.resources.webhook_activation import WebhookActivation
+from daemon.admin.resources.webhook_creation import WebhookCreation
 from daemon.admin.resources.webhook_deletion import WebhookDeletion
 from daemon.admin.resources.webhook_limits import WebhookQuota
 from daemon.admin.resources.webhook_probe import WebhookProbe
@@ -43,51 +47,71 @@ from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
 
 
-def api_routes(
-    *,
-    database: Database,
-    attempts: AttemptMaker,
-    offload: Offload,
-    vault: Vault,
-    policy: EgressPolicy,
-    limits: WebhookLimits,
-    access: Access,
-    emails: NotificationEmails,
-    schedules: AbstractSet[str],  # the names of those in the configuration
-    deliveries_kept_for: timedelta,
-    explainer: Explainer,
-    counts: UndeliveredCounts,
-    readiness: Readiness,
-    sends_mail: bool,
-    console_url: str,
-    delivery_settings: DeliverySettings,
-) -> list[Route]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceParts:
+    """What the resources need; `schedules` are the names of those in the configuration."""
+
+    database: Database
+    attempts: AttemptMaker
+    offload: Offload
+    vault: Vault
+    policy: EgressPolicy
+    limits: WebhookLimits
+    access: Access
+    emails: NotificationEmails
+    schedules: AbstractSet[str]
+    deliveries_kept_for: timedelta
+    explainer: Explainer
+    counts: UndeliveredCounts
+    readiness: Readiness
+    sends_mail: bool
+    console_url: str
+    delivery_settings: DeliverySettings
+
+
+def api_routes(parts: ResourceParts) -> list[Route]:
     """Make every resource, and collect the operations that its methods declare."""
-    replay_starter = ReplayStarter(database, offload, kept_for=deliveries_kept_for)
-    resources = (
-        Webhooks(database, vault, policy, emails, WebhookQuota(limits, policy), offload, schedules),
-        delivery_settings,
-        WebhookDeletion(database),
-        WebhookActivation(database, vault, emails, schedules),
-        WebhookProbe(database),
-        WebhookStats(database),
-        SecretRotation(database, vault),
-        TestEvents(database, attempts, offload),
-        DeliverySearch(database),
-        Deliveries(database, offload),
-        EventFields(database),
-        Events(database),
-        EventTypes(),
-        Explanations(database, explainer),
-        UndeliveredEvents(database, explainer, counts),
-        Replays(database, replay_starter),
-        FailedDeliveries(database, replay_starter),
-        Tenants(database, limits),
-        FailingWebhooks(database),
-        Holds(database),
-        TenantTokens(database, access.tenant_tokens),
-        PortalLinks(database, console_url),
-        AuditRecords(database),
-        System(database, readiness, sends_mail),
+    resources = chain(
+        _webhook_resources(parts), _delivery_resources(parts), _operator_resources(parts)
     )
     return [route for resource in resources for route in routes_of(resource)]
+
+
+def _webhook_resources(parts: ResourceParts) -> Iterator[object]:
+    database, vault, emails = parts.database, parts.vault, parts.emails
+    quota = WebhookQuota(parts.limits, parts.policy)
+    of_settings = (database, vault, parts.policy, emails, quota, parts.offload, parts.schedules)
+    yield WebhookCreation(*of_settings)
+    yield Webhooks(*of_settings)
+    yield parts.delivery_settings
+    yield WebhookDeletion(database)
+    yield WebhookActivation(database, vault, emails, parts.schedules)
+    yield WebhookProbe(database)
+    yield WebhookStats(database)
+    yield SecretRotation(database, vault)
+    yield TestEvents(database, parts.attempts, parts.offload)
+
+
+def _delivery_resources(parts: ResourceParts) -> Iterator[object]:
+    database, explainer = parts.database, parts.explainer
+    replay_starter = ReplayStarter(database, parts.offload, kept_for=parts.deliveries_kept_for)
+    yield DeliverySearch(database)
+    yield Deliveries(database, parts.offload)
+    yield EventFields(database)
+    yield Events(database)
+    yield EventTypes()
+    yield Explanations(database, explainer)
+    yield UndeliveredEvents(database, explainer, parts.counts)
+    yield Replays(database, replay_starter)
+    yield FailedDeliveries(database, replay_starter)
+
+
+def _operator_resources(parts: ResourceParts) -> Iterator[object]:
+    database = parts.database
+    yield Tenants(database, parts.limits)
+    yield FailingWebhooks(database)
+    yield Holds(database)
+    yield TenantTokens(database, parts.access.tenant_tokens)
+    yield PortalLinks(database, parts.console_url)
+    yield AuditRecords(database)
+    yield System(database, parts.readiness, parts.sends_mail)

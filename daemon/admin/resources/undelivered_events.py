@@ -7,7 +7,7 @@ from functools import partial
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, operation
-from daemon.admin.api.problems import require_found
+from daemon.admin.api.problems import not_found
 from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.explanations import undelivered_response
 from daemon.core.model.cursor import FIRST_ID, Cursor
@@ -52,11 +52,9 @@ class UndeliveredEvents:
         """Raises Problem (404) for an unknown webhook or `before`."""
         query: schemas.UndeliveredQuery = request.query
         async with self.database.connection() as db:
-            webhook = require_found(
-                await webhook_history.get(db, request.tenant_id, WebhookId(request.id)), "webhook"
-            )
-            if webhook.latest.deleted:
-                require_found(None, "webhook")
+            webhook = await webhook_history.get(db, request.tenant_id, WebhookId(request.id))
+            if webhook is None or webhook.latest.deleted:
+                raise not_found("webhook")
             kept = await self.explainer.kept(db)
             before = await page_start(
                 query.before,
@@ -68,20 +66,18 @@ class UndeliveredEvents:
         count = self.counts.count_of(question, webhook, asked=(query.from_, query.to))
         start = min(before, Cursor(until, FIRST_ID), key=lambda each: (each.at, each.id))
         events, end = await self._page(question, webhook, kept, start, query.limit)
-        return ApiResponse(
-            200,
-            schemas.UndeliveredEvents(
-                from_=since,
-                to=until,
-                events=[undelivered_response(each) for each in events],
-                next=next_cursor(end),
-                looked_up_to=None if end is None else end.at,
-                total=count.total,
-                unknown=count.unknown,
-                complete=count.is_complete,
-                counted_up_to=None if count.before is None else count.before.at,
-            ),
+        shown = schemas.UndeliveredEvents(
+            from_=since,
+            to=until,
+            events=[undelivered_response(each) for each in events],
+            next=next_cursor(end),
+            looked_up_to=None if end is None else end.at,
+            total=count.total,
+            unknown=count.unknown,
+            complete=count.is_complete,
+            counted_up_to=None if count.before is None else count.before.at,
         )
+        return ApiResponse(200, shown)
 
     async def _page(
         self,

@@ -110,16 +110,7 @@ def _members(
         "event_filters": json_fragment(settings.event_filters),
         "filter_error": webhook.filter_error and escape(webhook.filter_error),
         "scope": escape(webhook.scope),
-        "is_active": webhook.is_active,
-        "is_failing": webhook.is_failing,
-        "state": webhook.state.value,
-        "failing_since": webhook.failing_since,
-        "failed_probes": webhook.failed_probes,
-        "consecutive_failures": webhook.consecutive_failures,
-        "next_probe_at": webhook.next_probe_at,
-        "paused_reason": webhook.paused_reason,
-        "last_success_at": webhook.last_success_at,
-        "last_failure_at": webhook.last_failure_at,
+        **_health_members(webhook),
         "custom_headers": _hidden_headers(secrets.custom_headers),
         "has_client_certificate": secrets.client_certificate is not None,
         "notification_email": settings.notification_email,
@@ -135,6 +126,21 @@ def _members(
             *_scope_warnings(webhook),
             *(warnings_of or type_warnings)(settings, webhook.scope),
         ],
+    }
+
+
+def _health_members(webhook: WebhookEntry) -> dict[str, Any]:
+    return {
+        "is_active": webhook.is_active,
+        "is_failing": webhook.is_failing,
+        "state": webhook.state.value,
+        "failing_since": webhook.failing_since,
+        "failed_probes": webhook.failed_probes,
+        "consecutive_failures": webhook.consecutive_failures,
+        "next_probe_at": webhook.next_probe_at,
+        "paused_reason": webhook.paused_reason,
+        "last_success_at": webhook.last_success_at,
+        "last_failure_at": webhook.last_failure_at,
     }
 
 

@@ -18,6 +18,7 @@ from daemon.runtime.metrics.notifications import NotificationMetrics
 from daemon.runtime.metrics.pipeline import PipelineMetrics
 from daemon.runtime.metrics.registry import MetricsRegistry
 from daemon.runtime.metrics.reload import ReloadMetrics
+from daemon.runtime.metrics.results import ResultMetrics
 from daemon.runtime.version import program_version
 
 
@@ -38,6 +39,7 @@ class Metrics:
         self.egress = EgressMetrics(self._registry)
         self.attempts = AttemptMetrics(self._registry)
         self.pipeline = PipelineMetrics(self._registry)
+        self.results = ResultMetrics(self._registry)
         self.notifications = NotificationMetrics(self._registry)
         self.maintenance = MaintenanceMetrics(self._registry)
         self.admin = AdminMetrics(self._registry)
