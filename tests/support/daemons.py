@@ -15,9 +15,8 @@ from typing import Any
 import orjson
 
 from daemon.config import Config
-from daemon.embedded import ports
 from daemon.service import Service
-from tests.support import forked_process
+from tests.support import forked_process, own_ports
 from tests.support.forked_process import ForkedProcess
 
 TIMEOUT_SECONDS = 30.0
@@ -73,9 +72,21 @@ async def serving(database: str, /, **sections: dict[str, Any]) -> AsyncIterator
         await running
 
 
-async def metrics_of(service: Service) -> str:
-    """Return the page at /metrics."""
-    return await asyncio.to_thread(_text, f"http://127.0.0.1:{service.port}/metrics")
+async def metrics_of(service: Service, *, showing: str = "") -> str:
+    """
+    Return the page at /metrics, once it shows this line.
+
+    A daemon counts what it has stored a moment after others can read it in the database.
+    """
+    page = ""
+
+    async def is_shown() -> bool:
+        nonlocal page
+        page = await asyncio.to_thread(_text, f"http://127.0.0.1:{service.port}/metrics")
+        return not showing or showing in page.splitlines()
+
+    await until(is_shown)
+    return page
 
 
 class Daemon:
@@ -190,8 +201,8 @@ async def starting(
 
 
 def free_port() -> int:
-    """Return a free port outside the range that the kernel gives to outgoing connections."""
-    return ports.free_port()
+    """Return a free port that neither the kernel nor another process of tests will take."""
+    return own_ports.free_port()
 
 
 def get_json(url: str) -> tuple[int, Any]:
