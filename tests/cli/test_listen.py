@@ -7,14 +7,16 @@ import re
 import signal
 import socket
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import pytest
 
 from tests.support.application import SECRET, Application
-from tests.support.commandline import CANARY, Running, running, webhookd
+from tests.support.commandline import CANARY, TIMEOUT_SECONDS, Running, running, webhookd
 from tests.support.receiver import Receiver, Reply
 from tests.support.signed_headers import request_headers
 
@@ -40,13 +42,31 @@ async def url_of(listener: Running) -> str:
     return found[0]
 
 
-async def post(url: str, headers: dict[str, str], body: bytes | io.BytesIO = BODY) -> int:
+async def post(
+    url: str,
+    headers: dict[str, str],
+    body: bytes | io.BytesIO | AsyncIterator[bytes] = BODY,
+    **options: Any,
+) -> int:
     async with (
         aiohttp.ClientSession() as session,
-        session.post(url, data=body, headers=headers) as answer,
+        session.post(url, data=body, headers=headers, **options) as answer,
     ):
         await answer.read()
         return answer.status
+
+
+async def posted(url: str) -> asyncio.Task[int]:
+    """Send a request; return it once the listener has read its head and the body is sent next."""
+    head_is_read = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        head_is_read.set()
+        yield BODY
+
+    request = asyncio.create_task(post(url, signed(), body(), expect100=True))
+    await asyncio.wait_for(head_is_read.wait(), TIMEOUT_SECONDS)
+    return request
 
 
 async def test_each_delivery_is_printed_with_its_verdict_and_no_secret(tmp_path: Path) -> None:
@@ -108,8 +128,9 @@ async def test_a_listener_can_act_as_a_slow_endpoint_and_reports_senders_that_ga
         began = time.monotonic()
         status = await post(url, signed())
         took = time.monotonic() - began
+        request = await posted(url)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(post(url, signed()), 0.2)
+            await asyncio.wait_for(request, 0.2)
         patient, hasty = await listener.lines(2)
         code = await listener.stop()
 
@@ -121,11 +142,11 @@ async def test_a_listener_can_act_as_a_slow_endpoint_and_reports_senders_that_ga
 
 async def test_a_slow_endpoint_that_is_stopped_answers_at_once(tmp_path: Path) -> None:
     async with running("listen", "--port", "0", "--delay", "1h", folder=tmp_path) as listener:
-        response = asyncio.create_task(post(await url_of(listener), signed()))
+        request = await posted(await url_of(listener))
         await asyncio.sleep(0.3)
         code = await listener.stop()
 
-        assert await asyncio.wait_for(response, 5) == 200
+        assert await asyncio.wait_for(request, TIMEOUT_SECONDS) == 200
     assert code == 0
 
 
