@@ -112,7 +112,7 @@ async def test_a_repeated_request_has_the_deadline_of_the_first() -> None:
 
     assert len(receiver.connections) == 2
     assert outcome.result == Failure(FailureKind.TIMEOUT, "no complete response within 2 s")
-    assert 1990 <= outcome.took_ms < 3000
+    assert 1990 <= outcome.took_ms < 3800  # one of its own would have ended at 3900
 
 
 async def test_a_thousand_requests_leave_no_file_open() -> None:

@@ -270,7 +270,7 @@ async def test_an_idle_connection_is_closed_before_receivers_close_theirs(
     monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0.05)
     async with webhook_client() as client, hostile(responding_with(OK)) as receiver:
         await client.send(request_to(receiver.url))
-        await until(lambda: receiver.open_now == 0, within=2)
+        await until(lambda: receiver.open_now == 0)
 
 
 async def test_a_connection_that_was_idle_for_too_long_is_not_reused_before_the_sweep(

@@ -56,7 +56,7 @@ def in_thread(respond: Respond) -> Iterator[str]:
 async def outcome_across_stall(respond: Respond) -> Outcome:
     """Send one request with half a second, during which the loop stands still for longer."""
     with in_thread(respond) as url:
-        async with webhook_client(seconds=0.5) as client:
+        async with webhook_client(seconds=0.5, stalls=StallWatch()) as client:
             asyncio.get_running_loop().call_later(0.1, stand_still, STALL_SECONDS)
             return await client.send(request_to(url))
 
@@ -86,7 +86,7 @@ async def test_a_request_that_a_stall_interrupted_goes_on_and_is_not_repeated() 
         stalled.set()
 
     with in_thread(respond) as url:
-        async with webhook_client(seconds=2.0) as client:
+        async with webhook_client(seconds=2.0, stalls=StallWatch()) as client:
             asyncio.get_running_loop().call_later(0.1, stall)
             outcome = await client.send(request_to(url))
 
@@ -118,7 +118,7 @@ async def test_a_connection_that_broke_during_a_stall_is_no_failure() -> None:
 
 async def test_a_stall_before_an_attempt_excuses_nothing() -> None:
     with in_thread(lambda _: None) as url:
-        async with webhook_client(seconds=0.5) as client:
+        async with webhook_client(seconds=0.5, stalls=StallWatch()) as client:
             await client.send(request_to("http://127.0.0.1:1/"))  # starts the heartbeat
             stand_still(STALL_SECONDS)
             outcome = await client.send(request_to(url))
@@ -133,7 +133,7 @@ async def test_a_loop_that_is_slow_but_never_stalls_judges_as_ever() -> None:
             await asyncio.sleep(0)
 
     with in_thread(lambda _: None) as url:
-        async with webhook_client(seconds=1.0) as client:
+        async with webhook_client(seconds=1.0, stalls=StallWatch()) as client:
             slow = asyncio.create_task(slow_turns())
             outcome = await client.send(request_to(url))
             slow.cancel()
@@ -149,7 +149,7 @@ async def test_a_response_counts_that_is_ready_in_the_same_turn_as_its_deadline(
         connection.sendall(OK)
 
     with in_thread(respond) as url:
-        async with webhook_client(seconds=0.4) as client:
+        async with webhook_client(seconds=0.4, stalls=StallWatch()) as client:
             asyncio.get_running_loop().call_later(0.2, stand_still, 0.35)
             outcome = await client.send(request_to(url))
 

@@ -42,13 +42,13 @@ async def test_a_late_turn_counts_before_the_next_beat() -> None:
     watch.close()
 
 
-async def test_turns_that_are_a_little_late_do_not_count() -> None:
-    watch = StallWatch()
+async def test_turns_that_are_a_little_late_do_not_count(clock: Clock) -> None:
+    watch = StallWatch(clock=clock)
     before = watch.count()
 
     for _ in range(6):
-        stand_still(0.25)
-        await asyncio.sleep(0.11)
+        clock.at += stalls.BEAT_SECONDS + stalls.STALL_SECONDS / 2
+        await asyncio.sleep(stalls.BEAT_SECONDS * 1.1)  # the next beat
 
     assert watch.count() == before
     assert watch.grace_left() == 0

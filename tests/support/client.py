@@ -13,6 +13,7 @@ from typing import Any
 from daemon.core.model.attempts import Failure, FailureKind, Outcome, Request, Response
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.egress.client import WebhookClient
+from daemon.runtime.stalls import StallWatch
 from tests.support.daemons import until
 from tests.support.hostile import OK, Script, hostile, responding_with
 
@@ -77,8 +78,14 @@ class UnansweredResolver(FakeResolver):
 async def webhook_client(
     policy: EgressPolicy = LOOPBACK, *, seconds: float = 5.0, **options: Any
 ) -> AsyncIterator[WebhookClient]:
-    """Yield a client with this timeout; `tls` is a context, or a function that makes one."""
-    options = {"resolver": FakeResolver()} | options
+    """
+    Yield a client with this timeout; `tls` is a context, or a function that makes one.
+
+    By default, its clock hides from it that a busy machine stood still, which would postpone the
+    attempt.
+    """
+    options.setdefault("resolver", FakeResolver())
+    options.setdefault("stalls", StallWatch(clock=lambda: 0.0))
     if isinstance(context := options.get("tls"), ssl.SSLContext):
         options["tls"] = lambda: context
     client = WebhookClient(policy, timeout=timedelta(seconds=seconds), **options)
