@@ -4,16 +4,15 @@ The webhooks that may get a tenant's operational events: its own, and those of o
 The rule: a webhook is an operator's by its mark, which the application cannot write.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
+from daemon.store.subscriptions import subscriptions_of
 from daemon.store.webhook_columns import event_types, filter_error, filters_text
 
 COLUMNS = f"""
-    SELECT w.id, w.tenant_id, {filter_error("w")}, {event_types("w")}, {filters_text("w")}
+    SELECT w.id, w.tenant_id, w.is_active, {filter_error("w")}, {event_types("w")},
+           {filters_text("w")}
       FROM webhooks AS w"""  # noqa: S608  made of constants only
 FIND_PAGE = f"""
     -- Each part has its index, and ends by itself.
@@ -45,7 +44,7 @@ async def page(
 ) -> list[Subscription]:
     """Return the next subscriptions by webhook id, those of paused webhooks left out."""
     rows = await db.fetch(FIND_PAGE, tenant_id, after or NIL, limit)
-    return _subscriptions(rows)
+    return subscriptions_of(rows)
 
 
 FIND_ONE = f"""
@@ -59,17 +58,4 @@ FIND_ONE = f"""
 
 async def one(db: Connection, tenant_id: TenantId, webhook_id: WebhookId) -> list[Subscription]:
     """Return the subscription of one webhook, if it may still get the tenant's events."""
-    return _subscriptions(await db.fetch(FIND_ONE, tenant_id, webhook_id))
-
-
-def _subscriptions(rows: Sequence[Any]) -> list[Subscription]:
-    return [
-        Subscription(
-            webhook_id=WebhookId(row["id"]),
-            tenant_id=TenantId(row["tenant_id"]),
-            event_types=None if row["event_types"] is None else tuple(row["event_types"]),
-            event_filters=row["event_filters"],
-            filter_error=row["filter_error"],
-        )
-        for row in rows
-    ]
+    return subscriptions_of(await db.fetch(FIND_ONE, tenant_id, webhook_id))

@@ -60,7 +60,7 @@ async def of_tenants(
     Tenants whose subscriptions may take more than `most_bytes` are returned apart, unread.
     """
     rows, take_long = _quick(await db.fetch(FIND_ACTIVE, tenants, limit, most_bytes))
-    return _subscriptions(rows), take_long
+    return subscriptions_of(rows), take_long
 
 
 FIND_ACTIVE_IDS = """
@@ -91,7 +91,7 @@ async def by_id(
     Returns None, and reads nothing, if they may take more than `most_bytes`.
     """
     rows, take_long = _quick(await db.fetch(FIND_BY_ID, ids, most_bytes))
-    return None if take_long else _subscriptions(rows)
+    return None if take_long else subscriptions_of(rows)
 
 
 PAUSED = f"""SELECT {COLUMNS}
@@ -119,7 +119,7 @@ async def paused_since(
     arguments = list(since), list(since.values()), limit, most_bytes
     rows, take_long = _quick(await db.fetch(FIND_PAUSED_SINCE, *arguments))
     times = [row["paused_at"] for row in rows]
-    return list(zip(_subscriptions(rows), times, strict=True)), take_long
+    return list(zip(subscriptions_of(rows), times, strict=True)), take_long
 
 
 FIND_PAUSED_IDS = """
@@ -144,7 +144,8 @@ def _quick(rows: Sequence[Any]) -> tuple[list[Any], set[TenantId]]:
     return [row for row in rows if not row["takes_long"]], take_long
 
 
-def _subscriptions(rows: Sequence[Any]) -> list[Subscription]:
+def subscriptions_of(rows: Sequence[Any]) -> list[Subscription]:
+    """The subscriptions of rows that have their columns, in the same order."""
     return [
         Subscription(
             webhook_id=WebhookId(row["id"]),

@@ -80,7 +80,7 @@ class Environment:
             port=port or free_port(),
             settings=settings,
             log=self.log,
-            variables=variables,
+            variables=variables or {},
         )
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import orjson
 
@@ -35,7 +35,11 @@ async def until(
     within: float = TIMEOUT_SECONDS,
     every: float = 0.01,
 ) -> None:
-    """Wait until a condition, plain or awaitable, is true. Raises TimeoutError after `within` s."""
+    """
+    Wait until a condition, plain or awaitable, is true; an assertion about what happens eventually.
+
+    Raises TimeoutError after `within` seconds, which fails the test.
+    """
     async with asyncio.timeout(within):
         while True:
             holds = condition()
@@ -121,32 +125,30 @@ class Daemon:
         await self.process.wait()
 
 
+class StartOptions(TypedDict, total=False):
+    """
+    How `starting` starts a daemon.
+
+    Its output is appended to `log`; `variables` are added to its environment. `prefix` is a command
+    that replaces itself by the daemon; the daemon's code is that in `cwd`.
+    """
+
+    settings: str
+    port: Required[int]
+    log: Path
+    level: str
+    variables: Mapping[str, str]
+    prefix: Sequence[str]
+    python: str
+    cwd: Path
+
+
 @asynccontextmanager
 async def daemon(
-    database: str,
-    folder: Path,
-    *,
-    settings: str = "",
-    port: int,
-    log: Path | None = None,
-    level: str = "warning",
-    variables: Mapping[str, str] | None = None,
-    prefix: Sequence[str] = (),
-    python: str = sys.executable,
-    cwd: Path | None = None,
+    database: str, folder: Path, **options: Unpack[StartOptions]
 ) -> AsyncIterator[Daemon]:
     """Start a daemon and wait until it is ready; kill it at the end if it still runs."""
-    async with starting(
-        *(database, folder),
-        settings=settings,
-        port=port,
-        log=log,
-        level=level,
-        variables=variables,
-        prefix=prefix,
-        python=python,
-        cwd=cwd,
-    ) as running:
+    async with starting(database, folder, **options) as running:
 
         async def is_ready() -> bool:
             assert running.process.returncode is None, "the daemon ended before it was ready"

@@ -1,27 +1,17 @@
 """The API reference as an HTML page: no script, and no resource from the network."""
 
 import json
-from base64 import b64encode
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from daemon.admin.api.page_templates import TEMPLATES, style_source
 from daemon.admin.api.schema_text import constraints, schema_name, type_of
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("daemon.admin"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_STYLE = _TEMPLATES.get_template("reference.css").render()
+_STYLE = TEMPLATES.get_template("reference.css").render()
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
-    f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
+    f"{style_source(_STYLE)}"
 )
 
 
@@ -33,7 +23,7 @@ def render(document: dict[str, Any]) -> str:
         for tag in document["tags"]
     ]
     schemas = document["components"]["schemas"]
-    return _TEMPLATES.get_template("reference.html").render(
+    return TEMPLATES.get_template("reference.html").render(
         info=document["info"],
         sections=sections,
         schemas=schemas,

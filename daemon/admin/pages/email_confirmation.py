@@ -8,15 +8,14 @@ script puts it into the form. Without scripts, people paste it from the mail.
 
 import asyncio
 import re
-from base64 import b64encode
 from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import parse_qs
 
 import structlog
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from daemon.admin.api.page_templates import TEMPLATES, style_source
 from daemon.admin.api.request_body import read_within_deadline
 from daemon.core.model.confirmations import ConfirmedAddress
 from daemon.store import email_confirmations
@@ -26,20 +25,13 @@ log = structlog.get_logger()
 
 CODE = re.compile(r"[A-Za-z0-9_-]{10,100}")
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("daemon.admin"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_STYLE = _TEMPLATES.get_template("confirm_email.css").render()
-_SCRIPT = _TEMPLATES.get_template("confirm_email.js").render()
+_STYLE = TEMPLATES.get_template("confirm_email.css").render()
+_SCRIPT = TEMPLATES.get_template("confirm_email.js").render()
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
     "script-src 'self'; "
-    f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
+    f"{style_source(_STYLE)}"
 )
 HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-store"}
 
@@ -57,7 +49,7 @@ class _Page:
     """
     Its URLs are relative: a proxy may serve it below another path.
 
-    Whoever finds the page may submit codes, so that they take turns at one connection.
+    Anyone may submit codes, so requests take turns at one connection.
     """
 
     database: Database
@@ -94,7 +86,7 @@ class _Page:
         is_wrong: bool = False,
         confirmed: ConfirmedAddress | None = None,
     ) -> web.Response:
-        text = _TEMPLATES.get_template("confirm_email.html").render(
+        text = TEMPLATES.get_template("confirm_email.html").render(
             path=self.path, style=_STYLE, is_wrong=is_wrong, confirmed=confirmed
         )
         return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
