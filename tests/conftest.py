@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import hypothesis
@@ -267,6 +268,12 @@ async def app(database: str) -> AsyncIterator[Application]:
     connection = await asyncpg.connect(database)
     yield Application(connection)
     await connection.close()
+
+
+@pytest.fixture
+async def tenant(app: Application) -> UUID:
+    """A new tenant of this test's database."""
+    return await app.tenant()
 
 
 @pytest.fixture

@@ -22,11 +22,6 @@ from tests.support.raw_http import RawClient, connected, post_head
 SHORT_SECONDS = 0.2
 
 
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
 @contextmanager
 def small_window(api: ApiClient) -> Iterator[socket.socket]:
     """A socket for a client whose kernel receives little that the client has not read."""

@@ -11,7 +11,6 @@ from yarl import URL
 from daemon.admin.server import connection_places
 from daemon.admin.server.connection_places import ConnectionPlaces, Place
 from tests.support.api_client import OPERATOR, ApiClient, serving_api
-from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.hostile import OK, Connection, hostile
 from tests.support.raw_http import HEALTH, OPENAPI, RawClient, connected, crowd, probe
@@ -23,11 +22,6 @@ HALF_BODY = (
     f"POST /api/webhooks HTTP/1.1\r\n{HOST}Authorization: Bearer {OPERATOR}\r\n"
     "Content-Type: application/json\r\nContent-Length: 1000\r\n"
 ).encode()
-
-
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
 
 
 async def probe_each(api: ApiClient, *, source: str = "127.0.0.1") -> list[int]:

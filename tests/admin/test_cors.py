@@ -116,7 +116,7 @@ async def test_without_allowed_origins_no_page_may_call(app: Application, databa
 async def test_preflights_count_against_their_client(
     own_api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Anybody can send them; a refused one may be read by the page like any other."""
+    """Anyone can send them; a refused one may be read by the page like any other."""
     monkeypatch.setattr(request_turns, "MAX_WAITING", 0)
 
     refused = await preflight(own_api, "/api/webhooks", origin=PAGE)

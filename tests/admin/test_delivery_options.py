@@ -27,11 +27,6 @@ COLUMNS = "timeout_ms, max_per_second, max_in_flight, retry_schedule, client_err
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     schedules = {"quick": ["1s"], "patient": ["1h", "24h"]}
     async with serving_api(database, tenant, delivery={"retry_schedules": schedules}) as caller:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from uuid import UUID
 
 import orjson
@@ -22,7 +21,7 @@ from tests.support.confirmations import (
 )
 from tests.support.daemons import until
 from tests.support.javascript import NODE, TIMEOUT_SECONDS
-from tests.support.mailserver import MailHost, mail_host
+from tests.support.mailserver import MailHost
 from tests.support.notifications import (
     OPS,
     all_sent,
@@ -30,17 +29,6 @@ from tests.support.notifications import (
     mail_settings,
     stored_notice,
 )
-
-
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
-def host() -> Iterator[MailHost]:
-    with mail_host() as running:
-        yield running
 
 
 async def test_an_owner_confirms_once_for_all_webhooks_of_the_tenant(

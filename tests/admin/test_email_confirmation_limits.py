@@ -1,9 +1,6 @@
 """How often addresses are asked, and what happens to a request that cannot be mailed."""
 
-from collections.abc import Iterator
 from uuid import UUID
-
-import pytest
 
 from daemon.core.policy.confirmation_limits import PER_TENANT_AND_HOUR, UNANSWERED_PER_TENANT
 from tests.support.api_client import OPERATOR
@@ -19,19 +16,8 @@ from tests.support.confirmations import (
     submit,
 )
 from tests.support.daemons import metrics_of, serving, until
-from tests.support.mailserver import MailHost, mail_host
+from tests.support.mailserver import MailHost
 from tests.support.notifications import mail_settings
-
-
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
-def host() -> Iterator[MailHost]:
-    with mail_host() as running:
-        yield running
 
 
 async def test_an_address_is_asked_once_however_often_and_wherever_it_is_entered(

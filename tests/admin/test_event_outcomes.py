@@ -14,11 +14,6 @@ from tests.support.receiver import Receiver, Reply
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     async with serving_api(database, tenant) as caller:
         yield caller

@@ -40,11 +40,6 @@ SEARCHES: dict[str, tuple[dict[str, Any], list[int]]] = {
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     async with serving_api(database, tenant) as caller:
         yield caller

@@ -6,17 +6,11 @@ import pytest
 
 from daemon.admin.api import failed_logins
 from tests.support.api_client import OPERATOR, Answer, ApiClient, serving_api
-from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.raw_http import connected
 
 WRONG = {"Authorization": "Bearer wrong-wrong-wrong-wrong"}
 PROXIES = {"trusted_proxies": ["127.0.0.1/32", "10.0.0.0/8"]}
-
-
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
 
 
 async def statuses(api: ApiClient, count: int) -> list[int]:

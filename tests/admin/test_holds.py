@@ -15,11 +15,6 @@ ACTIONS = "SELECT action, actor, tenant_id, object_id, reason FROM webhook_audit
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     async with serving_api(database, tenant) as caller:
         yield caller

@@ -23,11 +23,6 @@ SECOND = {"name": "second", "token": "another-operator-token"}
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     admin = {"tokens": [OPERATOR, READER, SECOND]}
     async with serving_api(database, tenant, admin=admin, security=SECURE) as caller:

@@ -24,11 +24,6 @@ def wait_for_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     async with serving_api(database, tenant, security=SECURE) as caller:
         yield caller

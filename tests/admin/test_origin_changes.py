@@ -20,11 +20,6 @@ HEADERS = {"Authorization": "Bearer c4n4ry-c4n4ry", "X-Env": "c4n4ry-production"
 URL = "https://127.0.0.1/hook"
 
 
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
 @pytest.fixture(scope="module", params=[[], [KEY]], ids=["plain", "sealed"])
 def shared(
     postgres_url: str, migrated_template: str, request: pytest.FixtureRequest

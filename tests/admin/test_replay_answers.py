@@ -18,11 +18,6 @@ BEGINNING = "2020-01-01T00:00:00Z"
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     # Every event is to fail at once and for good.
     delivery = {"retry_schedule": [], "failing_backoff": "0s"}

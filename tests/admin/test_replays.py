@@ -24,11 +24,6 @@ BEGINNING = "2020-01-01T00:00:00Z"
 DELIVERY = {"retry_schedule": [], "failing_backoff": "0s"}
 
 
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
 @pytest.fixture(scope="module")
 def shared(shared_database: str) -> Iterator[SharedDaemon]:
     with shared_daemon(shared_database, delivery=DELIVERY) as running:

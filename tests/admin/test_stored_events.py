@@ -22,11 +22,6 @@ NO_RETRIES: dict[str, Any] = {"delivery": {"retry_schedule": []}}
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 async def api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
     async with serving_api(database, tenant, **NO_RETRIES) as caller:
         yield caller

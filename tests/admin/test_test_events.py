@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -17,18 +16,6 @@ from tests.support.daemons import free_port, until
 from tests.support.deliveries import inbox_is_empty
 from tests.support.hostile import HTTP, hostile, responding_with, silent
 from tests.support.receiver import Receiver, Reply
-
-
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
-async def own_api(database: str, tenant: UUID) -> AsyncIterator[ApiClient]:
-    """A client of a daemon that has the test's own database."""
-    async with serving_api(database, tenant) as caller:
-        yield caller
 
 
 async def send_test(api: ApiClient, url: str, body: Any = None) -> Any:

@@ -35,11 +35,6 @@ EMPTY: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
 @pytest.fixture(scope="module")
 def shared(shared_database: str) -> Iterator[SharedDaemon]:
     with shared_daemon(shared_database, delivery=DELIVERY) as running:

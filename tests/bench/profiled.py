@@ -1,7 +1,7 @@
 """
 Where the daemon's time goes: its functions under Python's own profiler, added up by stages.
 
-The profiler doubles the time and favours nobody's long functions, so shares are what it can tell.
+The profiler doubles the time, evenly for long functions, so only shares are meaningful.
 What the daemon does once, at its start, is left out.
 """
 

@@ -125,7 +125,9 @@ def test_a_file_is_searched_in_the_order_of_the_contract() -> None:
 
 
 def test_variables_of_other_programs_and_of_the_tests_are_ignored() -> None:
-    loaded(WEBHOOKD_TEST_ANYTHING="x", WEBHOOK="x", PATH="x", DELIVERY__TIMEOUT="x")
+    config = loaded(WEBHOOKD_TEST_ANYTHING="x", WEBHOOK="x", PATH="x", DELIVERY__TIMEOUT="x")
+
+    assert config.model_dump() == loaded().model_dump()
 
 
 def test_the_process_s_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

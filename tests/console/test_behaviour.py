@@ -14,7 +14,7 @@ from tests.support.daemons import until
 
 @asynccontextmanager
 async def without_database(postgres_url: str, database: str) -> AsyncIterator[None]:
-    """Nobody but the test's own connection reaches the database within the block."""
+    """Only the test's own connection reaches the database within the block."""
     name = database.rpartition("/")[2]
     admin = await asyncpg.connect(postgres_url)
     try:

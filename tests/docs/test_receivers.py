@@ -164,7 +164,7 @@ async def _all_answered(app: Application, webhooks: list[UUID], expected: int) -
 
 
 def with_an_empty_key(body: bytes) -> Headers:
-    """The headers of somebody who hopes that the receiver's secret is not set."""
+    """The headers of an attacker who hopes that the receiver's secret is not set."""
     now = int(time.time())
     digest = hmac.new(b"", f"evt_1.{now}.".encode() + body, hashlib.sha256).digest()
     return {

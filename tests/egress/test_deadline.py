@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from daemon.core.model.attempts import Failure, FailureKind, Outcome
+from daemon.core.model.attempts import Failure, FailureKind, Outcome, Response
 from tests.support.client import (
     LARGE,
     TIMED_OUT,
@@ -121,6 +121,12 @@ async def test_a_thousand_requests_leave_no_file_open() -> None:
     async def script(connection: Connection) -> None:
         await responding_once(wires[connection.number % len(wires)])(connection)
 
+    outcomes: list[Outcome] = []
     async with leak_check(), webhook_client() as client, hostile(script) as receiver:
         for _ in range(20):
-            await asyncio.gather(*(client.send(request_to(receiver.url)) for _ in range(50)))
+            outcomes += await asyncio.gather(
+                *(client.send(request_to(receiver.url)) for _ in range(50))
+            )
+
+    statuses = [each.result.status for each in outcomes if isinstance(each.result, Response)]
+    assert (len(outcomes), set(statuses)) == (1000, {200, 500})

@@ -111,7 +111,7 @@ async def test_a_turn_that_is_cancelled_holds_up_no_other() -> None:
 
     cancelled.cancel()
 
-    await asyncio.wait_for(other, 5)
+    await asyncio.wait_for(other, 5)  # the check: held up, it would be a TimeoutError
 
 
 async def test_owners_have_the_budget_in_turn() -> None:

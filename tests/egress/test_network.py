@@ -1,5 +1,5 @@
 """
-A network of our own that is down charges nobody; a host that cannot be reached alone is charged.
+A network of ours that is down counts against no endpoint; one host that is unreachable does.
 
 The outages are real ones, of links and routes in network namespaces.
 """

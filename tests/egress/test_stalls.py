@@ -182,7 +182,7 @@ async def test_a_deadline_is_judged_in_the_end_though_the_loop_stalls_all_the_ti
 
     deadline.start(expired.set)
 
-    await asyncio.wait_for(expired.wait(), 10)
+    assert await asyncio.wait_for(expired.wait(), 10)
 
 
 async def test_a_stopped_deadline_never_expires() -> None:

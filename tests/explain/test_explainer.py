@@ -30,11 +30,6 @@ Explain = Callable[[UUID, UUID], Awaitable[Explanation]]
 
 
 @pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
 def explain(app: Application, tenant: UUID) -> Explain:
     async def explained(event: UUID, webhook: UUID) -> Explanation:
         found = await EXPLAINER.explain(

@@ -29,11 +29,6 @@ EXPLAINER = Explainer(**AGES, reader=EventDataReader(Offload()))
 URL = "https://a.example"
 
 
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
 async def webhook_of_old(app: Application, tenant: UUID, **columns: Any) -> UUID:
     """A webhook that was created before yesterday's events."""
     webhook = await app.webhook(tenant, URL, **columns)
@@ -52,7 +47,7 @@ def question_for(
 async def read(
     app: Application, question: UndeliveredQuestion
 ) -> tuple[list[UndeliveredEvent], int, int]:
-    """What all steps find, how many events nobody knows about, and how many steps there were."""
+    """What all steps find, how many events are unknown, and how many steps there were."""
     webhook = await webhook_history.get(app.db, question.tenant_id, question.webhook_id)
     assert webhook is not None
     kept = await EXPLAINER.kept(app.db)

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from daemon.logs.output import Output
 from tests.logs.rendering import logger_to
 
+# In these four tests the call is the check: whatever it raises fails them.
+
 
 def test_logging_to_a_closed_stream_raises_nothing() -> None:
     with open(os.devnull, "w") as stream:

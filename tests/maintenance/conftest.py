@@ -1,4 +1,4 @@
-"""A tenant with one webhook; no test delivers to it."""
+"""A webhook that no test delivers to, and a pool of the test's own database."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,11 +8,6 @@ import pytest
 
 from daemon.store.database import Database
 from tests.support.application import Application
-
-
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -37,24 +37,6 @@ FOLDED = "SELECT count(*) FROM webhook_stats"
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
-
-
-@pytest.fixture
-async def webhook(app: Application, tenant: UUID) -> UUID:
-    return await app.webhook(tenant, "https://receiver.example/")
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    opened = Database(database, size=2)
-    await opened.open()
-    yield opened
-    await opened.close(within=timedelta(seconds=2))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""An endpoint that fails is tried more and more rarely, and a short outage pauses nobody."""
+"""An endpoint that fails is tried more and more rarely, and a short outage pauses no webhook."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Leases on inbox rows: no event is lost or doubled, whoever dies while it is fanned out."""
+"""Leases on inbox rows: no event is lost or doubled if a daemon dies while it is fanned out."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace

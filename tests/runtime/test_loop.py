@@ -309,7 +309,7 @@ async def test_a_sleep_ends_at_once_if_the_wake_came_before_it() -> None:
     wake = asyncio.Event()
     wake.set()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(1):  # the check: a TimeoutError otherwise
         await sleep_until_woken(wake, AN_HOUR)
 
 

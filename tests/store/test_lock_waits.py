@@ -100,8 +100,14 @@ async def test_those_who_wait_for_one_lock_get_it_in_the_order_in_which_they_cam
 
 
 async def test_locks_that_are_named_in_different_orders_are_no_deadlock(pool: Database) -> None:
+    used: list[str] = []
+
     async with asyncio.timeout(30):
-        await asyncio.gather(*(use(pool, *names) for names in [("a", "b"), ("b", "a")] * 10))
+        await asyncio.gather(
+            *(use(pool, *names, used=used) for names in [("a", "b"), ("b", "a")] * 10)
+        )
+
+    assert sorted(used) == ["a+b"] * 10 + ["b+a"] * 10
 
 
 async def test_every_wait_ends_with_the_holder_s_name(
@@ -160,4 +166,6 @@ async def test_a_database_that_goes_away_ends_no_poll(
 
     with suppress(DatabaseUnavailableError):  # if it was just trying
         await task
-    await use(pool, "a")
+    used: list[str] = []
+    await use(pool, "a", used=used)
+    assert used == ["a"]

@@ -1,4 +1,4 @@
-"""Rows as the application should not write them: they stop no loop and break nobody's view."""
+"""Rows as the application should not write them: they stop no loop and break no tenant's view."""
 
 from pathlib import Path
 from uuid import UUID, uuid4

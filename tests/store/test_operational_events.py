@@ -1,4 +1,4 @@
-"""The statements about operational events: exact, and of no cost where nobody gets them."""
+"""The statements about operational events: exact, and of no cost without subscribers."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A table of deliveries in use becomes partitions: no row is lost, and nobody waits for long."""
+"""A table of deliveries in use becomes partitions: no row is lost, and no lock is held for long."""
 
 import asyncio
 import time

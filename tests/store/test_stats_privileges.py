@@ -1,4 +1,4 @@
-"""Who may use the tables of stats: the roles of daemons, and nobody else."""
+"""Who may use the tables of stats: the roles of daemons, and no others."""
 
 import shutil
 from datetime import timedelta

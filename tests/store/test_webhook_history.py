@@ -1,4 +1,4 @@
-"""What a webhook was before each change is kept, bounded, whoever changes it."""
+"""What a webhook was before each change is kept, bounded, by whichever role it is made."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -21,11 +21,6 @@ FOREIGN_TRIGGER = """
     CREATE TEMPORARY TABLE t (id uuid);
     CREATE TRIGGER t AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION webhook_keep_history()
 """
-
-
-@pytest.fixture
-async def tenant(app: Application) -> UUID:
-    return await app.tenant()
 
 
 async def versions(app: Application, tenant: UUID, webhook: UUID) -> list[Any]:

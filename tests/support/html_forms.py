@@ -1,4 +1,4 @@
-"""Forms of pages, as a browser sends what nobody changed in them."""
+"""Forms of pages, as a browser sends them unchanged."""
 
 from html.parser import HTMLParser
 

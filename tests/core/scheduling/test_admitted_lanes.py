@@ -1,4 +1,4 @@
-"""First attempts that begin at once, without a turn: only where they pass nobody who waits."""
+"""First attempts that begin at once, without a turn: only where they overtake no waiting one."""
 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.lanes import Lanes

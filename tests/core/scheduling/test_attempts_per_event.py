@@ -1,4 +1,4 @@
-"""A tenant whose events go to many webhooks makes its own turns shorter, and nobody else's."""
+"""A tenant whose events go to many webhooks makes its own turns shorter, and no others."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""A result that is not stored yet takes a slot of its tenant's share, and of nobody else's."""
+"""A result that is not stored yet takes a slot of its tenant's share, and of no other."""
 
 from collections.abc import Callable
 
