@@ -27,7 +27,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Nobody but the owner creates anything where the tables are: see docs/security.md.
+-- Only the owner creates anything where the tables are: see docs/security.md.
 DO $$
 BEGIN
     EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());

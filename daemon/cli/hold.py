@@ -1,7 +1,7 @@
 """
 `webhookd hold` and `webhookd release`: let deliveries wait, of one tenant or all.
 
-The rule: whoever runs them is named, in the audit and in the log of every daemon.
+The rule: the user who runs them is named in the audit and in the log of every daemon.
 """
 
 import asyncio

@@ -30,7 +30,7 @@ class ConfigError(WebhookdError):
 
 
 class UsageError(WebhookdError):
-    """Raised when a command's arguments are wrong; read by whoever typed it. Exit code 2."""
+    """Raised when a command's arguments are wrong; shown to the user who typed it. Exit code 2."""
 
 
 class CopyError(WebhookdError):
@@ -86,7 +86,7 @@ class MigrationError(WebhookdError):
 
 
 class EmbeddedPostgresError(WebhookdError):
-    """Raised when the embedded PostgreSQL cannot start; read by whoever started the command."""
+    """Raised when the embedded PostgreSQL cannot start; shown to the user of the command."""
 
 
 class UnusableFilterError(WebhookdError):

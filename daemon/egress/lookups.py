@@ -90,7 +90,7 @@ class Lookups:
         return addresses
 
     def _give_up(self, host: str, lookup: _Lookup) -> None:
-        """Stop a lookup that nobody waits for any more: the attempts' time is over."""
+        """Stop a lookup that no attempt waits for any more: their time is over."""
         lookup.task.cancel()
         self._end(host, lookup)
         now = self._loop.time()

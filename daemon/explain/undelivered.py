@@ -30,8 +30,8 @@ class Step:
     """
     What one step found; `end` is where the next one begins, None after the last.
 
-    `unknown` counts events of which nobody can tell: deliveries of their time are not kept any
-    more, or their data are too large to be compared here.
+    `unknown` counts events of which this is unknown: deliveries of their time are no longer kept,
+    or their data are too large to be compared here.
     """
 
     missed: list[ProbedEvent] = field(default_factory=list)

@@ -2,7 +2,7 @@
 Counts of undelivered events, made step by step in the background.
 
 A count may have to look at a million events. Each step looks at some hundred, then the loop rests
-for as long. Counts take turns, and a tenant has few at a time. One that nobody asks about any more
+for as long. Counts take turns, and a tenant has few at a time. One that is no longer asked for
 is given up; the result of one that is complete is kept for a minute.
 """
 
@@ -47,7 +47,7 @@ class _Job:
     question: UndeliveredQuestion
     webhook: ExplainedWebhook  # as it was when the count began
     count: UndeliveredCount
-    kept_from: float  # the last time that somebody asked while it was counted, or when that ended
+    kept_from: float  # the last time that it was asked for while it was counted, or when that ended
 
 
 class UndeliveredCounts:

@@ -24,7 +24,7 @@ LONGEST_BACK_OFF_SECONDS = 900.0
 LONGEST_REST_SECONDS = 10.0
 # An hour without the locks is no reason to worry.
 WARN_EVERY_SECONDS = 3600.0
-# Somebody may fill a partition again and again that cannot be dropped.
+# A partition that cannot be dropped may be filled again and again.
 MOST_STEPS = 50
 
 

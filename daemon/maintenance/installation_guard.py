@@ -42,7 +42,7 @@ class InstallationGuard:
         self._on_change = on_change
 
     async def begin(self) -> None:
-        """Make the database ours, if it is nobody's. Raises DatabaseUnavailableError."""
+        """Make the database ours, if it has no owner yet. Raises DatabaseUnavailableError."""
         async with self._database.connection() as db:
             found = await installation.take(db, self.own_name)
         self.reason = self._reason(found)

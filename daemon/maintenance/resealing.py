@@ -37,7 +37,7 @@ ROUNDS_PER_COUNT = 60
 # Rounds after a change of keys that still search for rows which others had locked: one minute.
 MAX_LOCKED_ROW_ROUNDS = 60
 PLAIN = ""
-MOST_NAMED = 10  # keys that nobody here has: the application may write any
+MOST_NAMED = 10  # key ids that are not configured: the application may write any
 
 
 class Resealer:

@@ -39,7 +39,7 @@ log = structlog.get_logger()
 # Finished replays, notices, and addresses that were confirmed or asked: for as long as someone may
 # want to look them up.
 RECORDS_AGE = timedelta(days=90)
-# Daemons have read them long since; whoever has not reads all subscriptions again anyhow.
+# Daemons have read them long since; one that has not reads all subscriptions again anyhow.
 SUBSCRIPTION_CHANGES_AGE = timedelta(hours=6)
 # A recipient that was not mailed for so long may be mailed at any time, with or without its row.
 MAIL_WINDOWS_AGE = timedelta(days=1)

@@ -2,7 +2,7 @@
 One attempt, from a claim to its verdict: sign, send, judge.
 
 A fault of the webhook itself, such as an unusable URL or header, is an outcome like any other: its
-owner sees it on the attempt, and nobody else's deliveries stop.
+owner sees it on the attempt, and the deliveries of other webhooks go on.
 """
 
 import random

@@ -74,7 +74,7 @@ class EventMatcher:
     ) -> bool:
         try:
             return matcher.matches_type(event_type) and await time_slice.run(matcher.decide(data))
-        except Exception:  # one customer's filter must stop nobody else's events
+        except Exception:  # one customer's filter must not stop others' events
             log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
             await self._note_failure(webhook_id)
             return False

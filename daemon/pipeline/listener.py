@@ -2,7 +2,7 @@
 Turns PostgreSQL's notifications into wake-ups, so that a new event leaves within milliseconds.
 
 A wake-up is a hint, never the truth: the other loops find by polling whatever is missed while the
-connection is down, or while a channel is not listened to because somebody floods it.
+connection is down, or while a channel is not listened to because it is flooded.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ HOLDS = "webhookd_holds"
 # that the triggers will soon notify no more.
 FLOODED_POLL_SECONDS = 0.1
 MUCH_OF_QUEUE = 0.4
-# Anybody who may connect may notify; what is beyond this, the lane sync finds.
+# NOTIFY payloads are untrusted: any role that may connect can send them. The lane sync finds
+# what is beyond this.
 MAX_UNKNOWN = 10_000
 UNKNOWN_AT_ONCE = 500  # looked up by one statement; others use the loop and the database between
 

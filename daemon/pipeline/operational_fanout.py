@@ -39,7 +39,7 @@ FIRST_TENANT = TenantId(UUID(int=0))
 EVENTS_AT_ONCE = 10  # of a tenant in its turn, to as many subscribers
 SUBSCRIBERS_AT_ONCE = 50
 MERGED_AT_ONCE = 1000
-BEGINNING = (None, None)  # the place of an event of which nobody has a delivery
+BEGINNING = (None, None)  # the place of an event without any delivery
 # Before events are tried again that could not be served: the others come first.
 PUT_OFF = timedelta(minutes=1)
 
@@ -180,7 +180,7 @@ class OperationalFanout:
         ]
 
     def _note(self, tenant_id: TenantId, sent: Sequence[OperationalEvent]) -> None:
-        """Count what has begun and somebody wants; the rest of its subscribers cost nothing."""
+        """Count events with subscribers as they begin; further subscribers cost nothing."""
         begun = Counter(each.type for each in sent if _place(each) == BEGINNING)
         for event_type, count in begun.items():
             self._pace.sent(tenant_id, event_type, count, now=time.monotonic())

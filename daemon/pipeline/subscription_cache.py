@@ -265,7 +265,7 @@ async def matcher_of(db: Connection, subscription: Subscription) -> Matcher | No
     webhook_id = subscription.webhook_id
     try:
         matcher = compile_subscription(subscription.event_types, subscription.event_filters)
-    except Exception:  # one customer's filter must stop nobody else's events
+    except Exception:  # one customer's filter must not stop others' events
         log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
         matcher = FAILED
     reason = reason_for_no_match(matcher)

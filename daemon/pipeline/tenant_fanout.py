@@ -1,7 +1,7 @@
 """
 Fan-out of one tenant's events that take long: large ones, many, and those for hundreds of webhooks.
 
-The rule: a tenant whose events are dear pays for them alone. Its events are fanned out here in a
+The rule: a tenant whose events are expensive pays for them alone. They are fanned out here in a
 task of its own, piece by piece, while all others' go on; until then it gets no further turns.
 """
 

@@ -2,7 +2,7 @@
 Results that wait to be stored, by tenant.
 
 The rule: a transaction takes results of all tenants in turn, up to a number of bytes. So the large
-ones of one tenant delay nobody's small ones by more than the transaction that is under way.
+ones of one tenant delay the small ones of another by one transaction at most.
 """
 
 import time

@@ -39,7 +39,7 @@ def _reason_by_history(counted: CountedReplay) -> str:
     delivered, unknown = counted.earlier.delivered, counted.earlier.unknown
     if not unknown:
         return f"{_all(delivered)} delivered before"
-    aged = "older than deliveries are kept, so that nobody can tell whether it was delivered"
+    aged = "older than deliveries are kept, so it is unknown whether it was delivered"
     if not delivered:
         return f"each of the {unknown:,} events is {aged}"
     return f"{delivered:,} of the events were delivered before, and each of the others is {aged}"

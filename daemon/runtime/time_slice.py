@@ -14,7 +14,7 @@ class TimeSlice:
     """
     Counts from its creation, and again from each time that it gave way.
 
-    `patient` work, which nobody waits for but its own tenant, has short slices, and rests for as
+    `patient` work, which only its own tenant waits for, has short slices, and rests for as
     long after each: it takes at most half of the loop's time.
     """
 

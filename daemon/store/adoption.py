@@ -157,7 +157,7 @@ async def _look(
 def _needs_consent(plan: TablePlan) -> str:
     drop = " or drop the index" if plan.rebuilt and not plan.rewrites else ""
     return (
-        f"{plan.name} would be locked while {sized(plan.locks_for)} are written anew:"
+        f"{plan.name} would be locked while {sized(plan.locks_for)} are rewritten:"
         f" choose a quiet hour and --allow-rewrite,{drop or ' or delete what is no longer needed'}"
     )
 
@@ -199,7 +199,7 @@ async def _take_over(
     names = {plan.name for plan in plans}
     settled = Settled()
     for plan in plans:
-        say(f"changing {plan.name}: waits for transactions that use it, and holds nobody up")
+        say(f"changing {plan.name}: waits for transactions that use it, and blocks no others")
         await _stand_in(connection, plan)
         await _change(connection, plan)
     if DELIVERIES in names:
@@ -230,7 +230,7 @@ async def _change(connection: Connection, plan: TablePlan) -> None:
 
 
 async def _stand_in(connection: Connection, plan: TablePlan) -> None:
-    """Whoever looks for rows while their indexes are built anew finds them by these."""
+    """Create the indexes that serve queries while the others are rebuilt."""
     for name, on in STAND_INS[plan.name].items() if plan.times else ():
         await _create_index(connection, name, plan.name, on)
 

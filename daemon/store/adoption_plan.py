@@ -54,7 +54,7 @@ class TablePlan:
 
     @property
     def rewrites(self) -> bool:
-        """Whether PostgreSQL writes the table anew, under its lock."""
+        """Whether PostgreSQL rewrites the table, under its lock."""
         zoneless = any(self.table.columns[each].is_zoneless for each in self.times)
         return zoneless and self.time_zone.lower() not in SAME_AS_UTC
 

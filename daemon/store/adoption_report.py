@@ -43,7 +43,7 @@ def _keys(plan: TablePlan) -> Iterator[str]:
         yield f"{column}: refers to {other}{action}, checked without a lock on the table"
     if plan.dropped:
         names = ", ".join(index.name for index in plan.dropped)
-        yield f"indexes that are dropped, and built anew where wanted, concurrently: {names}"
+        yield f"indexes that are dropped, and rebuilt where wanted, concurrently: {names}"
 
 
 def _history(plan: TablePlan, *, send_pending: bool) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _locks(plan: TablePlan) -> str:
         return "locks: some milliseconds, tried again and again where the table is in use"
     why = "the rewrite" if plan.rewrites else ", ".join(each.name for each in plan.rebuilt)
     return (
-        f"locks: nobody reads or writes the table during {why}: {sized(plan.locks_for)},"
+        f"locks: the table is neither read nor written during {why}: {sized(plan.locks_for)},"
         f" roughly {max(1, plan.locks_for // BYTES_PER_SECOND)} s"
     )
 

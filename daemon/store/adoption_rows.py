@@ -1,7 +1,7 @@
 """
 The rows of `webhook_deliveries` when it is taken over: what is pending there is history.
 
-The rule: rows are written page by page of the table's file, so that nobody waits for their locks.
+The rule: rows are written page by page of the table's file, so no other session waits for locks.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """
-The order in which connections are lent to owners: a few to each, and the last to one without any.
+The order in which owners get connections: a few to each, and the last to one without any.
 
 A request may wait within its transaction for a row that another session keeps. Its owner's others
-then wait for it here, without a connection. Those who have used connections little of late come
-first: many owners with dear requests must not delay one with cheap ones by all of theirs.
+then wait for it here, without a connection. Owners that recently used connections little come
+first: many owners with expensive requests must not delay one with cheap ones by all of theirs.
 """
 
 import asyncio

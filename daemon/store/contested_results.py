@@ -19,8 +19,8 @@ from daemon.store.delivery_ids import new_delivery_id
 from daemon.store.results import insert_first, store
 from daemon.store.session import Connection
 
-# Nobody else has reason to use these ids, so nothing is worth a longer wait. A busy server may take
-# as long to extend the table: then results are stored a moment later, that is all.
+# No other writer has reason to use these ids, so a longer wait is not worth it. A busy server may
+# take as long to extend the table: then results are stored a moment later, that is all.
 BEGIN_PIECE = "SAVEPOINT piece; SET LOCAL lock_timeout = '5ms'"
 END_PIECE = "RELEASE SAVEPOINT piece"
 UNDO_PIECE = "ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece"

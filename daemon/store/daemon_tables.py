@@ -2,7 +2,7 @@
 Who else can write the tables by which operators decide.
 
 The rule: what the application writes into its own tables gives it no right of an operator. Marks of
-operators' webhooks, holds, the installation's name and whoever is signed in are in tables that a
+operators' webhooks, holds, the installation's name and sessions of the console are in tables that a
 role of the application may not write.
 """
 

@@ -94,7 +94,7 @@ INSERT_FOR_HELD = """
          WHERE ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
      RETURNING id
     ), returned AS (
-        -- A lease of nobody: it is tried again at intervals that grow with its age.
+        -- A lease without a daemon: it is tried again at intervals that grow with its age.
         INSERT INTO webhook_event_inbox (event_id, webhook_id, tenant_id, arrived_at, leased_until)
         SELECT ($4::uuid[])[ours.place], ours.webhook_id, ($11::uuid[])[ours.place],
                event.arrived_at,

@@ -1,7 +1,7 @@
 """
 Erasure of what POST requests with an idempotency key were answered.
 
-An answer may show a contact's data, and is sealed: nobody can search in it. So the erasure of a
+An answer may show a contact's data, and is sealed: it cannot be searched. So the erasure of a
 contact erases all answers of its tenant, but leaves the keys: a repeat must not act again.
 """
 

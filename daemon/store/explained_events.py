@@ -109,7 +109,7 @@ async def waiting(
     """
     Return which of these events are in the inbox for this webhook, or may be.
 
-    A second at most: if the inbox is too long to be searched in it, nobody knows.
+    A second at most: if the inbox is too long to be searched in it, any of them may be.
     """
     if not events:
         return {}

@@ -46,7 +46,7 @@ CLAIM = """
 async def claim(
     db: Connection, claimed: IdempotencyClaim, *, fingerprint: str, lease: timedelta
 ) -> bool:
-    """Claim a key: whoever reads it from here on finds this request. False if one has it."""
+    """Claim a key: later requests with it find this one. False if another has it."""
     inserted = await db.execute(
         CLAIM,
         *(claimed.caller, claimed.key_hash, claimed.tenant_id, claimed.id, lease, fingerprint),

@@ -36,7 +36,7 @@ class LockWaits:
     @asynccontextmanager
     async def turn(self, names: Sequence[str]) -> AsyncIterator[float]:
         """
-        Wait until nobody else of this process uses the locks; yields when to give up waiting.
+        Wait until no other task of this process uses the locks; yields when to give up waiting.
 
         Raises LockHeldError after WAIT_SECONDS, or when too many wait for one already.
         """

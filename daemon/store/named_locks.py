@@ -57,7 +57,7 @@ FIND_FREE = f"""
 
 
 async def find_free(db: Connection, names: Sequence[str]) -> list[str]:
-    """Return the names of those locks that nobody holds; call outside a transaction."""
+    """Return the names of those locks that no session holds; call outside a transaction."""
     return [row["name"] for row in await db.fetch(FIND_FREE, names)]
 
 

@@ -1,7 +1,7 @@
 """
 Operational events: written in the transaction of what they report, for fan-out to deliver.
 
-The rule: where nobody gets them nothing is written, and that costs one look at an empty index. No
+The rule: without subscribers nothing is written, and that costs one look at an empty index. No
 statement here waits for a lock: subscribers are read, never locked.
 """
 
@@ -91,8 +91,8 @@ async def write_transitions(db: Connection, transitions: Sequence[Transition]) -
     """
     Insert the events of these transitions; returns whether there are any.
 
-    Those of webhooks that get operational events themselves are left out, and those that nobody
-    gets. `transitions` is not empty; call this after the health of the webhooks was written.
+    Those of webhooks that get operational events themselves are left out, and those without
+    subscribers. `transitions` is not empty; call this after the health of the webhooks was written.
     """
     if not await db.fetchval(ANY_SUBSCRIBERS):
         return False
@@ -131,7 +131,7 @@ WRITE_COMPLETED = f"""
 
 
 async def write_completed_replay(db: Connection, replay: Replay) -> None:
-    """Insert the event of a replay that has just been completed, unless nobody gets it."""
+    """Insert the event of a replay that has just been completed, if it has subscribers."""
     counts = {
         "replay_id": str(replay.id),
         "total": replay.total,

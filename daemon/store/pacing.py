@@ -40,7 +40,7 @@ LONGEST_WAIT = "interval '1 minute'"
 NEW, FULL = "new", "full"
 
 # How soon a claim is tried again when there is no row, when another daemon holds it, and when all
-# places are taken: whoever stores the result of one does not wait for so long.
+# places are taken; the daemon that stores the result of one does not wait for so long.
 NEW_SECONDS = 0.25
 CONTESTED_SECONDS = 0.02
 FULL_SECONDS = 1.0

@@ -1,8 +1,8 @@
 """
 Conversion of `webhook_deliveries` into partitions, while it is in use.
 
-The rule: nothing is copied, and nobody waits longer than a few catalog entries take to write. The
-table becomes a partition of its own, beside those that take all new rows; see
+The rule: nothing is copied, and no session waits longer than writing a few catalog entries takes.
+The table becomes a partition of its own, beside those that take all new rows; see
 `migrations/0015_partitions.sql`, which replaces a table without rows.
 """
 

@@ -1,5 +1,5 @@
 """
-Connections through a pooler in transaction mode, where the session belongs to nobody.
+Connections through a pooler in transaction mode, where no client keeps a session.
 
 Between two transactions the pooler may lend the session to others. So each statement runs in a
 transaction, our settings end with it, and no prepared statement has a name.

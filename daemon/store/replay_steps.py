@@ -145,7 +145,7 @@ async def next_candidates(
     """
     Return the candidates that follow the replay's cursor; fewer than `limit` are the last.
 
-    Deliveries are `kept_for` so long: of older ones nobody can tell whether they succeeded.
+    Deliveries are `kept_for` so long: of older ones it is unknown whether they succeeded.
     """
     if replay.source is ReplaySource.EXHAUSTED:
         return await replay_candidates.list_attempts(

@@ -46,7 +46,7 @@ SEARCHED = """
          CROSS JOIN pg_catalog.pg_roles AS r
          WHERE NOT r.rolsuper AND r.oid IS DISTINCT FROM s.table_owner
            AND r.rolname <> current_user
-           -- A schema with this role's name is searched first, whoever created it.
+           -- A schema with this role's name is searched first, even if another created it.
            AND (r.oid <> s.owner OR s.name = current_user)
     )"""
 

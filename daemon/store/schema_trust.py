@@ -61,7 +61,7 @@ TRUSTED = """
 
 # The tables with these names, and their partitions and other children. The owner of the schema in
 # which `webhookd migrate` creates tables is trusted too, unless it has this role's name: such a
-# schema is searched first, whoever created it.
+# schema is searched first, even if another role created it.
 OURS = f"""
     RECURSIVE named AS MATERIALIZED (
         SELECT pg_catalog.to_regclass(name)::oid AS oid

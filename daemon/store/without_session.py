@@ -1,8 +1,8 @@
 """
 What takes the place of notifications and of the daemon's lock where no session can be kept.
 
-The other loops find by polling what would have been announced. Nobody may conclude from the lock
-that this daemon is dead: see `inbox_leases.LOCKLESS`.
+The other loops find by polling what would have been announced. No other daemon may conclude from
+the lock that this daemon is dead: see `inbox_leases.LOCKLESS`.
 """
 
 from collections.abc import Callable

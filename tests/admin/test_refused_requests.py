@@ -9,12 +9,12 @@ from daemon.admin.api.refused_requests import (
     SEVERAL,
     RefusedRequests,
 )
-from daemon.core.model.audit import NOBODY, Actor, ActorKind, AuditRecord
+from daemon.core.model.audit import UNKNOWN_ACTOR, Actor, ActorKind, AuditRecord
 from daemon.core.model.ids import TenantId
 
 
 def refused(action: str = "listWebhooks", peer: str = "192.0.2.1", **more: object) -> AuditRecord:
-    members: dict[str, object] = {"actor": NOBODY, "tenant_id": None, "status": 401, **more}
+    members: dict[str, object] = {"actor": UNKNOWN_ACTOR, "tenant_id": None, "status": 401, **more}
     return AuditRecord(action=action, peer=peer, **members)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""What a webhook has had is known, and left out on demand; of what is too old nobody can tell."""
+"""What a webhook has had is known, and left out on demand; of what is too old it is unknown."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -95,7 +95,7 @@ async def test_events_older_than_deliveries_are_kept_are_unknown(
     assert (replay.total, replay.sent) == (1, 1)
     assert reason_for_nothing(none) == (
         "2 of the events were delivered before, and each of the others is older than deliveries"
-        " are kept, so that nobody can tell whether it was delivered"
+        " are kept, so it is unknown whether it was delivered"
     )
 
 

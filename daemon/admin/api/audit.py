@@ -14,7 +14,7 @@ from aiohttp import web
 
 from daemon.admin.api.auth import CALLER, Caller
 from daemon.admin.api.refused_requests import RefusedRequests
-from daemon.core.model.audit import NOBODY, AuditRecord
+from daemon.core.model.audit import UNKNOWN_ACTOR, AuditRecord
 from daemon.core.model.ids import TenantId
 from daemon.store import audit
 from daemon.store.database import Database
@@ -86,7 +86,7 @@ class AuditLog:
         caller: Caller | None = request.get(CALLER)
         return AuditRecord(
             action=action,
-            actor=NOBODY if caller is None else caller.actor,
+            actor=UNKNOWN_ACTOR if caller is None else caller.actor,
             peer=self._peer_of(request),
             tenant_id=None if caller is None else caller.tenant_id,
         )

@@ -131,7 +131,7 @@ class Access:
         return None if tenant_token is None else str(tenant_token.tenant_id)
 
     def operator_with(self, token: str) -> OperatorToken | None:
-        """The operator whose token this is; None if it is nobody's."""
+        """The operator whose token this is; None if there is none."""
         digest = sha256(token.encode(errors="surrogateescape")).digest()
         # Every one is compared: stopping early would reveal the matching token by the duration.
         matching = [each for own, each in self._operators if hmac.compare_digest(digest, own)]

@@ -1,7 +1,7 @@
 """
 The limit on wrong tokens: so many per minute from one client, then 429.
 
-Right tokens are never refused, so that nobody can lock out the others behind the same address.
+Right tokens are never refused: no client can lock out the others behind the same address.
 """
 
 import math

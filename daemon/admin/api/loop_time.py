@@ -52,7 +52,7 @@ async def to_its_end(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
     if cancelled is None:
         return task.result()
     if not task.cancelled():
-        task.exception()  # retrieved: nobody is left to whom it could be reported
+        task.exception()  # retrieved: no caller is left to report it to
     raise cancelled
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from daemon.core.model.audit import NOBODY, Actor, ActorKind, AuditRecord
+from daemon.core.model.audit import UNKNOWN_ACTOR, Actor, ActorKind, AuditRecord
 from daemon.core.model.ids import TenantId
 
 MAX_KINDS_OF_ONE = 10  # peer or caller, told apart by operation
@@ -62,7 +62,7 @@ class RefusedRequests:
             # One caller at a peer usually: the limit leaves room for the statuses of a few.
             if self._has_room(kind, record, number * MAX_KINDS_OF_ONE):
                 return kind
-        return replace(kinds[-1], actor=NOBODY, tenant_id=None, peer=None)
+        return replace(kinds[-1], actor=UNKNOWN_ACTOR, tenant_id=None, peer=None)
 
     def _has_room(self, kind: AuditRecord, record: AuditRecord, most: int) -> bool:
         if kind in self._counts:

@@ -40,7 +40,7 @@ class TenantTokenSigner:
     """
     Signs tokens with the key of the first operator token, and verifies those of every key.
 
-    `operator_tokens` must be those of full scope: whoever knows one could sign.
+    `operator_tokens` must be those of full scope: knowing one is enough to sign.
     """
 
     def __init__(self, operator_tokens: Sequence[str]) -> None:

@@ -4,8 +4,8 @@ The console's entrance: operators sign in with a token, a tenant's people enter 
 The code is in the fragment of the link, which browsers do not send, so that no proxy's log and no
 Referer has it; a script puts it into the form. Without scripts, people paste it. Over plain http
 only this machine is let in: the cookie could be read on the network. A link
-replaces the session of an operator, or of another tenant, only after a question: somebody else may
-have sent it.
+replaces the session of an operator, or of another tenant, only after a question: it may come from
+another person.
 """
 
 import hmac

@@ -1,8 +1,8 @@
 """
 A webhook's URL moves to another origin: its secret headers and its certificate do not follow.
 
-Nobody can read them over the API, and so nobody can send them to a receiver of his own either:
-they are given again in the same request, or removed.
+They cannot be read over the API, so they must not be sent to a receiver of the caller's choice
+either: they are given again in the same request, or removed.
 """
 
 from collections.abc import Sequence

@@ -215,8 +215,8 @@ class UndeliveredEvents(ResponseModel):
     """The undelivered events of the whole range, as far as they are counted."""
     unknown: int
     """
-    Events of which nobody can tell: deliveries of their time are not kept any more, or a filter
-    would have to compare large data.
+    Events of which this is unknown: deliveries of their time are no longer kept, or a filter would
+    have to compare large data.
     """
     complete: bool
     """Whether the whole range is counted. The count goes on in the background: ask again."""

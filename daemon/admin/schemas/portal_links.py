@@ -43,7 +43,7 @@ class PortalLink(ResponseModel):
     """The name of the operator token with which it was created."""
     created_at: datetime
     entered_at: datetime | None
-    """When somebody used it; null while nobody has."""
+    """When it was used; null until then."""
     expires_at: datetime
 
 

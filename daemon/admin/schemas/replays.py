@@ -26,7 +26,7 @@ class CreateReplayRequest(TimeRange):
     event_types: EventTypePatterns | None = None
     """Null or an empty list replays every type that the webhook subscribes to."""
     only_undelivered: bool = False
-    """Leave out the events that this webhook has had, and those of which nobody can tell."""
+    """Leave out the events that this webhook has had, and those of which that is unknown."""
     dry_run: bool = False
     """Count the events and send nothing."""
 
@@ -38,7 +38,7 @@ class ReplayCount(ResponseModel):
     delivered_before: int
     """Events of the time range that this webhook has had successfully."""
     unknown: int
-    """Events older than deliveries are kept: nobody can tell whether they were delivered."""
+    """Events older than deliveries are kept: it is unknown whether they were delivered."""
     changed: int
     """Events that would be sent with data that may differ from what was sent first."""
     reason: str | None

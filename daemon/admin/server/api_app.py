@@ -32,7 +32,7 @@ def add_api(
     """
     Add the API, its OpenAPI document and its reference page.
 
-    `load_key` says whom the load of a request counts against, None for nobody who is known.
+    `load_key` returns the caller that the load of a request counts against, None if unknown.
     `on_overload` is called for each request that is refused because too many of its caller wait.
     """
     app.middlewares.append(middlewares.host_check(access))

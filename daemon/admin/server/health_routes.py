@@ -17,7 +17,7 @@ class MetricsPage:
     """
     Renders the metrics, at most a tenth of the time.
 
-    Anybody may ask for them: in between the page is served as it was.
+    Requests need no token: in between the page is served as it was.
     """
 
     def __init__(self, metrics: Metrics) -> None:

@@ -1,8 +1,8 @@
 """
 What a client sends, handed to aiohttp in small pieces, within a share of the event loop's time.
 
-Rule: anyone may send anything, and decides how dear it is. aiohttp takes seconds of the loop for a
-megabyte in chunks of a byte each, keeps heads of two megabytes, and reads ahead of a request that
+Rule: input is untrusted, and its cost is its sender's choice. aiohttp takes seconds of the loop for
+a megabyte in chunks of a byte each, keeps heads of two megabytes, and reads ahead of a request that
 waits. So a piece is read when the one before is paid for, what follows a request stays in the
 operating system until its response is sent, and a head ends where no honest one does.
 """

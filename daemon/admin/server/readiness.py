@@ -154,7 +154,7 @@ class Readiness:
         return check if error is None else check | {"error": error}
 
     def _holds_check(self) -> dict[str, object]:
-        """What is held decides nothing: somebody wants it. Tenants are not named to everybody."""
+        """A hold is intended, so it does not make us unready. Tenants are not named publicly."""
         held = self._holds
         return {
             "ok": True,

@@ -107,7 +107,7 @@ async def _remove(config: "Config", registration: Registration) -> None:
             await operational_events.leave_out_pauses(db)
             found = await webhooks.set_active(db, tenant_id, webhook_id, active=False)
             if found is None:
-                return  # somebody has deleted it
+                return  # it has been deleted
             await _record(db, "deleteWebhook", registration)
         while await webhooks.delete_some_deliveries(db, webhook_id, limit=BATCH_SIZE):
             pass

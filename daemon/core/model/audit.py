@@ -29,7 +29,7 @@ class Actor:
     name: str
 
 
-NOBODY = Actor(ActorKind.UNKNOWN, "")
+UNKNOWN_ACTOR = Actor(ActorKind.UNKNOWN, "")
 
 
 @dataclass(frozen=True, slots=True)

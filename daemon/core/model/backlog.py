@@ -10,7 +10,7 @@ class Backlog:
 
     `inbox_oldest_seconds` is how long the first event of the inbox has been there, None if it is
     empty. `pending` attempts include those that are `due`. Webhooks `may_probe` or not, which are
-    failing; they are paused because of failures or by somebody.
+    failing; they are paused because of failures or on request.
     """
 
     inbox_events: int

@@ -46,7 +46,7 @@ class LeasedNotice:
     `leased_until` is the fence, and before the lease the time at which the notice was due.
     `failures` and `reason` were recorded with the notice; `attempts` (newest first) were made
     before it; the webhook's own columns are as of `leased_at`.
-    `unconfirmed_email` is the key of the address that the API stored and nobody has confirmed.
+    `unconfirmed_email` is the key of the address that the API stored and that is not confirmed.
     """
 
     id: NoticeId

@@ -20,7 +20,7 @@ class PortalLink:
     """
     `created_by` is the name of the operator's token that created it.
 
-    `entered_at` is when its code was used; None while nobody has.
+    `entered_at` is when its code was used; None until then.
     """
 
     id: TokenId

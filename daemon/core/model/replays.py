@@ -28,7 +28,7 @@ class ReplayRequest:
     A replay as a person asks for it: `from_time` is inclusive, `to_time` is not (None: until now).
 
     `event_types` may contain wildcards; None stands for all types. `only_undelivered` leaves out
-    what the webhook has had, and what nobody can tell of. `of_replay` restricts exhausted
+    what the webhook has had, and what it may have had. `of_replay` restricts exhausted
     deliveries to those that were given up in that replay. A `tenant_id` of None stands for any
     tenant.
     """
@@ -69,8 +69,8 @@ class EarlierDeliveries:
     """
     What is known of earlier deliveries of some events to one webhook.
 
-    `delivered` events succeeded before; of `unknown` ones nobody can tell, for they are older than
-    deliveries are kept. The data of `changed` events may differ from what was sent first;
+    `delivered` events succeeded before; of `unknown` ones this cannot be told, for they are older
+    than deliveries are kept. The data of `changed` events may differ from what was sent first;
     `changed_undelivered` of them are neither delivered nor unknown.
     """
 

@@ -43,7 +43,7 @@ class WebhookEntry:
     A row of `webhooks`; its secrets are as stored, each sealed or plain.
 
     `filter_error` is why its filter matches no event, `paused_reason` why it is paused,
-    `unconfirmed_email` the key of an address that the API stored and nobody has confirmed. While it
+    `unconfirmed_email` the key of an address that the API stored, not yet confirmed. While it
     is failing since `failing_since`, `failed_probes` attempts have failed, and `next_probe_at` is
     when the next one may begin; None if attempts are not spaced. `scope` may be none that there is:
     the application wrote it, and no event matches. One that `is_unmarked` has the scope of

@@ -2,7 +2,7 @@
 An endpoint's health: a count of failures in a row, and the transitions that it causes.
 
 Each transition causes one notice. What began before an endpoint was failing never pauses it: a
-burst of events into a short outage pauses nobody (contract, section 4).
+burst of events into a short outage pauses no webhook (contract, section 4).
 """
 
 from dataclasses import dataclass, replace
@@ -100,7 +100,7 @@ def _has_failures(health: Health, limits: HealthLimits) -> bool:
 
 
 def _failed_probes(health: Health, limits: HealthLimits) -> int:
-    """The probes that failed before; as many as there can be where nobody counted them."""
+    """The probes that failed before; as many as there can be where they were not counted."""
     if health.newly_failing or health.failing_since is not None:
         return health.failed_probes
     return max(0, health.consecutive_failures - limits.failing_after)

@@ -1,7 +1,7 @@
 """
 Whose fault an unreachable address is: its own, or that of a network of ours which is down.
 
-Ours is what worked before and does not work for anybody. A family that this machine never had, and
+Ours is what worked before and now works for no endpoint. A family that this machine never had, and
 an address without a route while others have one, are the endpoint's.
 """
 

@@ -1,7 +1,7 @@
 """
 How often an address may be asked for its owner's confirmation.
 
-An address that nobody confirmed may be a stranger's: neither one tenant nor many may flood it.
+An address without confirmation may be a third party's: neither one tenant nor many may flood it.
 """
 
 from dataclasses import dataclass

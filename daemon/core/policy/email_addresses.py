@@ -1,7 +1,7 @@
 """
 Email addresses: only those that every mail server accepts, in their ASCII form.
 
-Anybody enters them: text that is longer than an address is refused before it is parsed.
+They are untrusted input: text longer than an address is refused before it is parsed.
 """
 
 import re

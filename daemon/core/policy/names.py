@@ -20,7 +20,7 @@ NEVER_PUBLIC = frozenset(
         # IANA's special-use domain names (RFC 6761, 6762, 7686 and 9476); below `arpa` are the
         # reverse zones, home.arpa (RFC 8375) and other names for infrastructure, never for hosts.
         "alt", "arpa", "invalid", "local", "onion", "test",
-        # Reserved by ICANN for private use, or delegated to nobody because of such use.
+        # Reserved by ICANN for private use, or not delegated because of such use.
         "corp", "home", "internal", "mail",
         # Customary in private networks (RFC 6762, appendix G, and defaults of routers).
         "domain", "intra", "intranet", "lan", "localdomain", "localnet", "priv", "private",

@@ -1,8 +1,8 @@
 """
 How many attempts an event of each tenant brings, as its last events did.
 
-The rule: a tenant whose events go to many webhooks makes its own turns at the inbox shorter, and
-nobody else's.
+The rule: a tenant whose events go to many webhooks makes its own turns at the inbox shorter, and no
+others.
 """
 
 from collections import OrderedDict

@@ -6,8 +6,8 @@ that is not the order of commits: a row is new if its transaction began after th
 was still running in it. Where one scan does not read all of that, later scans read the rest beside
 what is newer. What other daemons took and did not finish is found by full scans.
 
-The rows of a transaction that is running are read by nobody: they are invisible, and a scan that
-passes a million of them takes a second each time.
+The rows of a running transaction are not worth reading: they are invisible, and a scan that passes
+a million of them takes a second each time.
 """
 
 from collections import Counter

@@ -111,7 +111,7 @@ class InboxTurns:
         `most_of` returns how many of a tenant's events are enough for one turn, at least one.
         """
         turns: list[InboxTurn] = []
-        # Who rests will be back soon: nobody takes their shares meanwhile.
+        # Tenants that rest will be back soon: no other takes their shares meanwhile.
         share = max(1, limit // max(1, len(self._line) + self._resting_count))
         while self._line and limit > 0:
             tenant_id, _ = self._line.popitem(last=False)

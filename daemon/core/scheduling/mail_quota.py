@@ -15,7 +15,7 @@ from daemon.core.model.notices import LeasedNotice, NoticeKind
 
 MAILS_PER_WEBHOOK = 3
 MAILS_PER_TENANT = 60
-# Somebody has to act before a paused webhook can be paused again.
+# A person has to act before a paused webhook can be paused again.
 NEVER_PUT_OFF = frozenset({NoticeKind.PAUSED, NoticeKind.GONE})
 
 

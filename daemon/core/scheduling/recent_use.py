@@ -1,7 +1,7 @@
 """
-How long each owner has used something of late; what is long ago counts ever less.
+How long each owner has recently used something; its weight decays exponentially.
 
-The rule: who has used little comes before who has used much, however many of the latter there are.
+The rule: owners that used little come before those that used much, however many the latter are.
 """
 
 from collections import OrderedDict
@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 HALF_LIFE_SECONDS = 5.0
-# Whoever has used less than this little more or less than another is its equal.
+# Owners whose use differs by less than this are equal.
 STEP_SECONDS = 0.02
 MOST_OWNERS = 1000  # that are remembered
 
@@ -42,7 +42,7 @@ class RecentUse:
             self._forget_first()
 
     def steps(self, owner: Hashable, *, now: float) -> int:
-        """The use of an owner of late, in steps."""
+        """The recent use of an owner, in steps."""
         use = self._uses.get(owner)
         if use is None:
             return 0

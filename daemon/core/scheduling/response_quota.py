@@ -3,7 +3,7 @@ How much of long responses is stored for one tenant in an hour.
 
 Rule: receivers decide how long their responses are, and customers how many retries and replays they
 ask for. Short responses are always stored as they are, and long ones until a tenant has had its
-share, so that nobody fills the disk with them.
+share, so that no tenant fills the disk with them.
 """
 
 from collections import OrderedDict

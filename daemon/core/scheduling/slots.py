@@ -3,8 +3,8 @@ Slots for attempts in flight, and the shares of them that tenants, hosts and unp
 
 Rule: a share is so many times what is free. Alone, a tenant or a host may hold most slots; each
 that holds many leaves fewer to the next, but always some (dynamic thresholds, Choudhury and Hahne,
-IEEE/ACM Transactions on Networking 6(2), 1998). So nobody's share must be known beforehand, and
-none is kept free for tenants that do not come.
+IEEE/ACM Transactions on Networking 6(2), 1998). So no share must be known beforehand, and none
+is kept free for tenants that do not come.
 
 A result that is not stored yet takes a slot of its tenant, like an attempt in flight: a batch of
 results that takes long to store must not keep others from beginning.

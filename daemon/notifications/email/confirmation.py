@@ -1,7 +1,7 @@
 """
 The email that asks the owner of an address to confirm it.
 
-It has no word of the tenant's: whoever entered the address may want to reach a stranger.
+It has no word of the tenant's, who could otherwise send text of its own to any mailbox.
 """
 
 from datetime import timedelta

@@ -30,7 +30,7 @@ class BacklogMetrics:
         )
         self._webhooks = gauges(
             "webhooks",
-            "Webhooks in trouble, and those that somebody paused; 20,000 are looked at.",
+            "Webhooks in trouble, and those paused on request; 20,000 are looked at.",
             label="state",
             values=("failing", "paused_by_failures", "paused_by_request"),
         )

@@ -15,7 +15,7 @@ class MetricsRegistry:
     """Declares counters, gauges and histograms, and renders them with the process's own metrics."""
 
     def __init__(self) -> None:
-        # Creation times would double the page, and nobody reads them.
+        # Creation times would double the page without a use.
         prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=self._registry)

@@ -37,8 +37,8 @@ ATTACKS = {
         "16 events of 1 MB that do not compress, for 32 webhooks that respond after 4.5 s",
         partial(event_attacks.large_bodies, text=event_attacks.random_text(1_000_000)),
     ),
-    "dear-filters": Attack(
-        "10 webhooks with filters of 100 paths, 50 events of 0.6 MB", event_attacks.dear_filters
+    "costly-filters": Attack(
+        "10 webhooks with filters of 100 paths, 50 events of 0.6 MB", event_attacks.costly_filters
     ),
     "many-events": Attack(
         "100,000 events of one tenant in one transaction", number_attacks.many_events

@@ -42,7 +42,7 @@ def random_text(size: int) -> str:
     return random.Random(1).randbytes(size // 2).hex()
 
 
-async def dear_filters(scene: Scene, *, webhooks: int = 10, events: int = 50) -> None:
+async def costly_filters(scene: Scene, *, webhooks: int = 10, events: int = 50) -> None:
     """Filters with 100 paths, all of which hold, but only by the last of 60,000 objects."""
     paths = {f"items.path_{number}": [number, "other"] for number in range(100)}
     wanted = orjson.dumps({"filters": paths}).decode()
