@@ -21,6 +21,9 @@ import hypothesis
 import pytest
 import structlog
 
+from daemon.admin.resources import undelivered_events
+from daemon.explain import event_fields, filter_preview
+from daemon.store import search
 from daemon.store.partitioning import Layout
 from tests.support.application import Application
 from tests.support.certificates import Authority
@@ -79,6 +82,7 @@ LAYOUT_TESTS = (
 
 # A slow example shows that the machine is busy, not that the code is slow.
 hypothesis.settings.register_profile("full", deadline=None)
+PAGE_SECONDS = 20.0
 # The same few examples in each ordinary run; `dev.py test --full` looks for others.
 hypothesis.settings.register_profile("short", deadline=None, max_examples=25, derandomize=True)
 
@@ -180,6 +184,20 @@ def trust_only_a_test_authority(tmp_path_factory: pytest.TempPathFactory) -> Ite
         patch.setenv("SSL_CERT_DIR", str(folder))
         # Each connection to the tests' PostgreSQL would ask for TLS first, which it does not have.
         patch.setenv("PGSSLMODE", "disable")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def give_pages_time() -> Iterator[None]:
+    """
+    Let no page of a search end because this machine is busy.
+
+    A page ends after a tenth of a second, full or not: the first one of a few rows may be empty.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "PAGE_SECONDS", PAGE_SECONDS)
+        for limited in (undelivered_events, event_fields, filter_preview):
+            patch.setattr(limited, "MOST_SECONDS", PAGE_SECONDS)
         yield
 
 
