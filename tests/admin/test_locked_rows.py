@@ -101,8 +101,14 @@ async def test_a_change_of_a_locked_row_is_refused_soon_and_made_once_it_is_free
 
 
 async def test_a_change_waits_for_a_row_that_is_locked_for_a_moment(
-    app: Application, database: str, own: UUID, holder: asyncpg.Connection
+    app: Application,
+    database: str,
+    own: UUID,
+    holder: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(session, "LIMIT_LOCK_WAITS", "SET lock_timeout = '8s'")
+
     async def one_waits() -> bool:
         return bool(await app.db.fetchval(WAITING))
 

@@ -148,5 +148,5 @@ async def test_events_for_locked_webhooks_pause_before_they_are_fanned_out_again
         await until(lambda: inbox_is_empty(app))
     await other.close()
 
-    assert tries < 10
+    assert tries < 50  # fewer than the events that were delivered meanwhile
     assert len(receiver.at("/locked")) == 1

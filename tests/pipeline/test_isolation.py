@@ -8,6 +8,7 @@ from daemon.service import Service
 from tests.support.application import Application
 from tests.support.daemons import metrics_of, serving, until
 from tests.support.deliveries import settled
+from tests.support.foreign_rows import Held
 from tests.support.receiver import Receiver, Reply
 
 
@@ -58,17 +59,19 @@ async def test_a_locked_webhook_delays_the_events_of_no_other(
 async def test_results_for_a_locked_webhook_are_stored_later_and_not_sent_again(
     app: Application, database: str, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda _: Reply(after=0.3)
+    held = Held(receiver)
     tenant = await app.tenant()
-    locked = await app.webhook(tenant, receiver.url + "/locked", types=["locked"])
+    locked = await app.webhook(tenant, receiver.url + "/held", types=["locked"])
     free = await app.webhook(tenant, receiver.url + "/free", types=["free"])
     other = await asyncpg.connect(database)
     async with serving(database):
         await app.event(tenant, type="locked")
-        await until(lambda: len(receiver.at("/locked")) == 1)
+        await held.ids(1)
         transaction = other.transaction()
         await transaction.start()
         await other.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", locked)
+        held.release()
+        await until(lambda: receiver.open_now == 0)
         await app.event(tenant, type="free")
         await until(lambda: settled(app, free, "success", 1), within=5)
         untouched = await app.deliveries(locked)
@@ -77,7 +80,7 @@ async def test_results_for_a_locked_webhook_are_stored_later_and_not_sent_again(
     await other.close()
 
     assert untouched == []
-    assert len(receiver.at("/locked")) == 1
+    assert len(receiver.at("/held")) == 1
 
 
 @pytest.mark.parametrize("few", [0, 8])
@@ -141,9 +144,9 @@ async def test_a_locked_webhook_does_not_occupy_all_slots(
 async def test_results_for_locked_rows_are_stored_later_and_delay_no_others(
     app: Application, database: str, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda request: Reply(after=0.3 if request.path == "/locked" else 0.0)
+    held = Held(receiver)
     tenant = await app.tenant()
-    locked = await app.webhook(tenant, receiver.url + "/locked", types=["locked"])
+    locked = await app.webhook(tenant, receiver.url + "/held", types=["locked"])
     free = await app.webhook(tenant, receiver.url + "/free", types=["free"])
     other = await asyncpg.connect(database)
     async with serving(database):
@@ -152,10 +155,11 @@ async def test_results_for_locked_rows_are_stored_later_and_delay_no_others(
             " VALUES ($1, gen_random_uuid(), 'locked', '{}')",
             locked,
         )
-        await until(lambda: len(receiver.at("/locked")) == 1)
+        await held.ids(1)
         transaction = other.transaction()
         await transaction.start()
         await other.execute("UPDATE webhook_deliveries SET error_message = 'seen by support'")
+        held.release()
         await until(lambda: receiver.open_now == 0)
         for n in range(5):
             await app.event(tenant, type="free")
@@ -166,7 +170,7 @@ async def test_results_for_locked_rows_are_stored_later_and_delay_no_others(
     await other.close()
 
     assert row["status"] == "pending_retry"
-    assert len(receiver.at("/locked")) == 1
+    assert len(receiver.at("/held")) == 1
 
 
 async def test_a_tenant_with_many_locked_webhooks_gets_no_more_attempts_until_they_are_free(

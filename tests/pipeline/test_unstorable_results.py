@@ -1,6 +1,6 @@
 """A result that cannot be stored, or takes too long, stops no other; large data are not moved."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from daemon.core.errors import STATEMENT_FAILURES, StatementError, StatementTimeoutError
 from daemon.core.model.attempts import AttemptResult
+from daemon.pipeline.held_results import HeldResults
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.store import plain_results, results
 from daemon.store.session import Connection
@@ -96,22 +97,31 @@ async def test_a_result_that_cannot_be_stored_even_bare_is_put_aside_until_it_ca
     assert len(receiver.at("/bad")) == 1
 
 
+@pytest.mark.parametrize("is_pending", [False, True], ids=["first attempt", "pending row"])
 async def test_a_moment_in_which_nothing_can_be_stored_costs_no_response(
-    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    app: Application, database: str, receiver: Receiver, *, is_pending: bool
 ) -> None:
     """As when the server's disk stands still: every statement takes too long, and then none."""
     webhook = await app.webhook(tenant := await app.tenant(), receiver.url)
-    with pytest.MonkeyPatch.context() as patched:
-        sizes = failing_for(patched, webhook, StatementTimeoutError, bare_too=True)
-        await insert_delivery(app, webhook, next_retry_at=None)
-        async with serving(database):
-            await app.event(tenant)
-            await until(lambda: 1 in sizes)
-            patched.undo()
-            await until(lambda: settled(app, webhook, "success", 2))
+    original = HeldResults.add
+    with pytest.MonkeyPatch.context() as moment:
 
-    assert {row["error_message"] for row in await app.deliveries(webhook)} == {None}
-    assert len(receiver.received) == 2
+        def add(self: HeldResults, batch: Iterable[AttemptResult]) -> None:
+            moment.undo()  # the result has been tried alone, too, and is put aside
+            original(self, batch)
+
+        sizes = failing_for(moment, webhook, StatementTimeoutError, bare_too=True)
+        moment.setattr(HeldResults, "add", add)
+        async with serving(database):
+            if is_pending:
+                await insert_delivery(app, webhook, next_retry_at=None)
+            else:
+                await app.event(tenant)
+            await until(lambda: settled(app, webhook, "success", 1))
+
+    assert 1 in sizes
+    assert [row["error_message"] for row in await app.deliveries(webhook)] == [None]
+    assert len(receiver.received) == 1
 
 
 async def test_data_that_are_too_large_are_not_moved_with_the_result_that_says_so(

@@ -1,5 +1,6 @@
 """Replays are cancelled, listed, and deleted with their webhook."""
 
+import asyncio
 from collections import Counter
 from uuid import uuid4
 
@@ -34,9 +35,11 @@ async def test_a_cancelled_replay_finishes_attempts_in_flight_and_starts_no_more
     async with serving(database):
         replay = await start(app, request_for(webhook))
         await until(lambda: len(receiver.received) >= 50)
-        receiver.answer = lambda _: Reply(after=0.5)
+        may_end = asyncio.Event()
+        receiver.answer = lambda _: Reply(when=may_end)
         await until(lambda: receiver.open_now >= 2)
         cancelled = await cancel(app, replay.id)
+        may_end.set()
         await until(lambda: nothing_pending(app))
         ended = await get_replay(app, replay.id)
         again = await cancel(app, replay.id)
