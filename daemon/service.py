@@ -17,7 +17,7 @@ from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.server.admin_port import AdminPort
 from daemon.admin.server.awaiting_adoption import AwaitingAdoption, awaiting_app
 from daemon.admin.server.database_wait import DatabaseWait
-from daemon.admin.server.manager_reports import keep_fed, keep_status
+from daemon.admin.server.manager_reports import feed_watchdog, report_status
 from daemon.config import Config
 from daemon.config.config import NEEDS_RESTART
 from daemon.config.policies import master_keys
@@ -194,8 +194,8 @@ class Service:
                     for loop in self._intake(components)
                 ]
                 reports = [
-                    group.create_task(keep_fed(components.readiness)),
-                    group.create_task(keep_status(components.readiness, components.metrics)),
+                    group.create_task(feed_watchdog(components.readiness)),
+                    group.create_task(report_status(components.readiness, components.metrics)),
                 ]
                 self._announce_start(components)
                 self._announce_ready(on_ready)
@@ -218,7 +218,7 @@ class Service:
         """Serve health alone, and touch nothing, until the database is ours or a stop comes."""
         awaiting = AwaitingAdoption(lambda: guard.reason or "")
         runner = await self._serve_app(awaiting_app(awaiting))
-        watchdog = asyncio.create_task(keep_fed(awaiting))
+        watchdog = asyncio.create_task(feed_watchdog(awaiting))
         log.error("installation.foreign", reason=guard.reason, port=self.port)
         systemd.notify("READY=1", f"STATUS={guard.reason}")
         self._announce_ready(on_ready)

@@ -114,7 +114,7 @@ class WebhookClient:
         _note_use(sent, connection)
         return KeptRequest(self, sent, connection, deadlines=self._deadlines, ended=ended)
 
-    async def post_anew(self, sent: RequestUnderWay) -> Outcome:
+    async def resend(self, sent: RequestUnderWay) -> Outcome:
         """
         Send a request on a new connection: the kept one brought no response.
 

@@ -28,7 +28,7 @@ class Client(Protocol):
     def failure(self, error: Exception, sent: RequestUnderWay) -> Failure:
         """Return the failure of a request. Raises PostponedError."""
 
-    async def post_anew(self, sent: RequestUnderWay) -> Outcome:
+    async def resend(self, sent: RequestUnderWay) -> Outcome:
         """Send a request again, on a new connection. Raises PostponedError."""
 
 
@@ -88,7 +88,7 @@ class KeptRequest:
         if isinstance(error, ResponseError) and not error.response_started:
             # The receiver was just closing the idle connection, which is no failure.
             self._connection.close()
-            self._task = asyncio.get_running_loop().create_task(self._post_anew())
+            self._task = asyncio.get_running_loop().create_task(self._resend())
             return
         try:
             outcome: Outcome | Exception = self._sent.outcome(self._result(self._response, error))
@@ -105,9 +105,9 @@ class KeptRequest:
             return self._client.failure(error, self._sent)
         raise error
 
-    async def _post_anew(self) -> None:
+    async def _resend(self) -> None:
         try:
-            outcome: Outcome | Exception = await self._client.post_anew(self._sent)
+            outcome: Outcome | Exception = await self._client.resend(self._sent)
         except Exception as error:  # noqa: BLE001  as above
             outcome = error
         self._end(outcome)

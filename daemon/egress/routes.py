@@ -12,7 +12,7 @@ import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from daemon.core.outcomes.network_faults import Route
-from daemon.egress.routing_table import Way, is_dead, way_to
+from daemon.egress.routing_table import TableRoute, is_dead, table_route_to
 
 # linux/sockios.h and if.h
 SIOCGIFFLAGS = 0x8913
@@ -45,20 +45,20 @@ def route_to(destination: SocketAddress) -> Route:
         source = sock.getsockname()[0]
     if ip.is_loopback or source == str(ip):
         return Route.LOCAL if _is_running("lo") else Route.NONE
-    way = way_to(ip)
-    return Route.REMOTE if way is None or _works(way) else Route.NONE
+    route = table_route_to(ip)
+    return Route.REMOTE if route is None or _works(route) else Route.NONE
 
 
 def default_route(family: str) -> Route:
     """Return REMOTE if the routing table leads from here to the internet, NONE if not."""
-    way = way_to(SOMEWHERE[family])
-    return Route.REMOTE if way is not None and _works(way) else Route.NONE
+    route = table_route_to(SOMEWHERE[family])
+    return Route.REMOTE if route is not None and _works(route) else Route.NONE
 
 
-def _works(way: Way) -> bool:
-    if way.rejects or not _is_running(way.interface):
+def _works(route: TableRoute) -> bool:
+    if route.rejects or not _is_running(route.interface):
         return False
-    return way.gateway is None or not is_dead(way.gateway)
+    return route.gateway is None or not is_dead(route.gateway)
 
 
 def _is_running(interface: str) -> bool:

@@ -1,5 +1,5 @@
 """
-The kernel's main routing tables, as Linux shows them in /proc/net: which way leads to an address.
+The kernel's main routing tables, as Linux shows them in /proc/net: the routes to addresses.
 
 They tell what a route's mere existence does not: its interface, which may be down, and its gateway,
 which may be dead.
@@ -20,7 +20,7 @@ INCOMPLETE = "0x0"  # the kernel has asked for the neighbour's hardware address,
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class TableRoute:
     """The table's route to a network: the lowest `metric` wins among equals."""
 
     network: IPv4Network | IPv6Network
@@ -30,12 +30,14 @@ class Way:
     rejects: bool
 
 
-def way_to(ip: IPv4Address | IPv6Address) -> Way | None:
+def table_route_to(ip: IPv4Address | IPv6Address) -> TableRoute | None:
     """Return the table's route to an address; None if it has none, or cannot be read."""
-    ways = _ipv4_ways(_read(IPV4_ROUTES)) if ip.version == 4 else _ipv6_ways(_read(IPV6_ROUTES))
+    routes = (
+        _ipv4_routes(_read(IPV4_ROUTES)) if ip.version == 4 else _ipv6_routes(_read(IPV6_ROUTES))
+    )
     return max(
-        (way for way in ways if ip in way.network),
-        key=lambda way: (way.network.prefixlen, -way.metric),
+        (route for route in routes if ip in route.network),
+        key=lambda route: (route.network.prefixlen, -route.metric),
         default=None,
     )
 
@@ -60,12 +62,12 @@ def _read(path: str) -> list[str]:
     return text.splitlines() if len(text) <= MAX_CHARACTERS else []
 
 
-def _ipv4_ways(lines: list[str]) -> Iterator[Way]:
+def _ipv4_routes(lines: list[str]) -> Iterator[TableRoute]:
     for line in lines[1:]:
         interface, destination, gateway, flags, _, _, metric, mask, *_ = line.split()
         bits = int(flags, 16)
         if bits & RTF_UP:
-            yield Way(
+            yield TableRoute(
                 IPv4Network((_ipv4(destination), str(_ipv4(mask)))),
                 interface,
                 _ipv4(gateway) if bits & RTF_GATEWAY else None,
@@ -74,14 +76,16 @@ def _ipv4_ways(lines: list[str]) -> Iterator[Way]:
             )
 
 
-def _ipv6_ways(lines: list[str]) -> Iterator[Way]:
+def _ipv6_routes(lines: list[str]) -> Iterator[TableRoute]:
     for line in lines:
         destination, length, _, _, _, metric, _, _, flags, interface = line.split()
         bits = int(flags, 16)
         # "Nothing has a route" is shown as a default route of loopback that is not up.
         if bits & RTF_UP:
             network = IPv6Network((int(destination, 16), int(length, 16)))
-            yield Way(network, interface, None, int(metric, 16), rejects=bits & RTF_REJECT != 0)
+            yield TableRoute(
+                network, interface, None, int(metric, 16), rejects=bits & RTF_REJECT != 0
+            )
 
 
 def _ipv4(written: str) -> IPv4Address:

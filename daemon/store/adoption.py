@@ -31,8 +31,8 @@ from daemon.store.adoption_tables import (
     DELIVERIES,
     EVENTS,
     OUR_OTHER_TABLES,
-    STAND_INS,
     TABLES,
+    TEMPORARY_INDEXES,
     TENANTS,
     foreign_key_name,
 )
@@ -200,7 +200,7 @@ async def _take_over(
     settled = Settled()
     for plan in plans:
         say(f"changing {plan.name}: waits for transactions that use it, and blocks no others")
-        await _stand_in(connection, plan)
+        await _create_temporary_indexes(connection, plan)
         await _change(connection, plan)
     if DELIVERIES in names:
         settled += await adoption_rows.settle(connection, send_pending=options.send_pending)
@@ -229,9 +229,9 @@ async def _change(connection: Connection, plan: TablePlan) -> None:
         await migrations.with_brief_locks(connection, change, name=plan.name)
 
 
-async def _stand_in(connection: Connection, plan: TablePlan) -> None:
+async def _create_temporary_indexes(connection: Connection, plan: TablePlan) -> None:
     """Create the indexes that serve queries while the others are rebuilt."""
-    for name, on in STAND_INS[plan.name].items() if plan.times else ():
+    for name, on in TEMPORARY_INDEXES[plan.name].items() if plan.times else ():
         await _create_index(connection, name, plan.name, on)
 
 
@@ -246,7 +246,7 @@ async def _build_indexes(connection: Connection, table: str) -> None:
     for index in prebuilt_indexes.INDEXES:
         if index.table == table and index.name not in built:
             await _create_index(connection, index.name, table, index.on)
-    for name in STAND_INS[table]:
+    for name in TEMPORARY_INDEXES[table]:
         await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
 

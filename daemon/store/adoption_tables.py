@@ -141,7 +141,7 @@ def foreign_key_name(table: str) -> str | None:
 
 
 # In place of the indexes on times, which are dropped when their columns change and built again.
-STAND_INS = {
+TEMPORARY_INDEXES = {
     WEBHOOKS: {},
     EVENTS: {"webhookd_stand_in_events": "(tenant_id, event_type)"},
     DELIVERIES: {

@@ -32,10 +32,10 @@ async def lock_health(
     those that another transaction holds, and those that are gone.
     """
     health = await _health(db, SHARE_HEALTH, [each for each in ids if each not in failed])
-    hurt = [webhook_id for webhook_id, each in health.items() if not each.unhurt]
-    for webhook_id in hurt:
+    with_failures = [webhook_id for webhook_id, each in health.items() if not each.has_no_failures]
+    for webhook_id in with_failures:
         del health[webhook_id]
-    return health | await _health(db, LOCK_HEALTH, [*hurt, *failed])
+    return health | await _health(db, LOCK_HEALTH, [*with_failures, *failed])
 
 
 async def _health(

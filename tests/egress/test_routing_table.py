@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.egress import routing_table
-from daemon.egress.routing_table import is_dead, way_to
+from daemon.egress.routing_table import is_dead, table_route_to
 
 pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="the samples are little-endian")
 
@@ -55,24 +55,24 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_longest_prefix_decides_and_then_the_metric(
     address: str, interface: str, gateway: str | None, rejects: bool
 ) -> None:
-    way = way_to(IPv4Address(address))
+    route = table_route_to(IPv4Address(address))
 
-    assert way is not None
-    assert (way.interface, way.rejects) == (interface, rejects)
-    assert way.gateway == (gateway and IPv4Address(gateway))
+    assert route is not None
+    assert (route.interface, route.rejects) == (interface, rejects)
+    assert route.gateway == (gateway and IPv4Address(gateway))
 
 
 def test_a_default_route_of_ipv6() -> None:
-    way = way_to(IPv6Address("2606::1"))
+    route = table_route_to(IPv6Address("2606::1"))
 
-    assert way is not None
-    assert (way.interface, way.rejects) == ("eth0", False)
+    assert route is not None
+    assert (route.interface, route.rejects) == ("eth0", False)
 
 
 def test_the_entry_that_says_that_ipv6_has_no_route_is_none(tables: Path) -> None:
     (tables / "IPV6_ROUTES").write_text(NONE_6)
 
-    assert way_to(IPv6Address("2606::1")) is None
+    assert table_route_to(IPv6Address("2606::1")) is None
 
 
 def test_a_gateway_is_dead_when_it_was_asked_in_vain() -> None:
@@ -87,5 +87,5 @@ def test_a_table_that_is_absent_or_very_long_tells_nothing(
     monkeypatch.setattr(routing_table, "MAX_CHARACTERS", len(IPV4) - 1)
     (tables / "IPV6_ROUTES").unlink()
 
-    assert way_to(IPv4Address("198.51.100.1")) is None
-    assert way_to(IPv6Address("2606::1")) is None
+    assert table_route_to(IPv4Address("198.51.100.1")) is None
+    assert table_route_to(IPv6Address("2606::1")) is None

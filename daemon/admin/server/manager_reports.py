@@ -22,7 +22,7 @@ class Figures:
     pending: int | None
 
 
-async def keep_fed(reporting: Reporting) -> None:
+async def feed_watchdog(reporting: Reporting) -> None:
     """Feed the watchdog until this is cancelled; returns at once if there is none."""
     interval = systemd.watchdog_interval()
     while interval is not None:
@@ -31,7 +31,7 @@ async def keep_fed(reporting: Reporting) -> None:
         await asyncio.sleep(interval.total_seconds() / 2)
 
 
-async def keep_status(reporting: Reporting, metrics: Metrics) -> None:
+async def report_status(reporting: Reporting, metrics: Metrics) -> None:
     """Send figures every few seconds until this is cancelled; returns at once without systemd."""
     clock = asyncio.get_running_loop().time
     made, since = metrics.attempts.made, clock()

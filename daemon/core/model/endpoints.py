@@ -23,7 +23,7 @@ class Health:
     newly_failing: bool = False
 
     @property
-    def unhurt(self) -> bool:
+    def has_no_failures(self) -> bool:
         """Whether there is nothing that a success would end."""
         return self.consecutive_failures == 0 and not self.is_failing
 

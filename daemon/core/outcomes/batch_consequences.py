@@ -60,7 +60,7 @@ def _after(
     change: HealthChange, result: AttemptResult, limits: HealthLimits
 ) -> tuple[HealthChange, Notice | None]:
     """The change so far with one more result, and the notice of a transition that it causes."""
-    if result.verdict.delivered and change.succeeded and change.health.unhurt:
+    if result.verdict.delivered and change.succeeded and change.health.has_no_failures:
         return change, None  # as it is for most results
     if result.verdict.delivered:
         health, kind = after_success(change.health), notice_of_success(change.health)

@@ -36,7 +36,7 @@ def transitions_of(
     and webhook that end together, the one counts whose last attempt began last.
     """
     ended = sorted(
-        (each for each in results if ends_in_vain(each.verdict)),
+        (each for each in results if ends_without_success(each.verdict)),
         key=lambda each: each.claim.claimed_at,
     )
     latest = {_delivery_of(each): each for each in ended}
@@ -47,7 +47,7 @@ def transitions_of(
     ]
 
 
-def ends_in_vain(verdict: Verdict) -> bool:
+def ends_without_success(verdict: Verdict) -> bool:
     """
     Whether a failed attempt is the last of its chain.
 

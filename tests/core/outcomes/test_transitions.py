@@ -8,7 +8,7 @@ from daemon.core.model.attempts import AttemptResult, Outcome, Response, Verdict
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.model.operational_events import OperationalType
 from daemon.core.outcomes.batch_consequences import consequences
-from daemon.core.outcomes.transitions import ends_in_vain, transitions_of
+from daemon.core.outcomes.transitions import ends_without_success, transitions_of
 from daemon.core.outcomes.verdict import judge
 from tests.core.outcomes.test_batch_consequences import LIMITS, NEW, NOW, A, B, result_of
 
@@ -20,12 +20,14 @@ def of_own_event(webhook_id: WebhookId, status: int, number: int) -> AttemptResu
     return replace(result, claim=replace(result.claim, event_id=EventId(UUID(int=number))))
 
 
-def test_a_delivery_ends_in_vain_with_a_failed_attempt_that_none_follows() -> None:
-    assert ends_in_vain(FAILED)
-    assert ends_in_vain(replace(FAILED, status=410, gone=True))
-    assert not ends_in_vain(replace(FAILED, status=410, gone=True, retry_in=timedelta(minutes=1)))
-    assert not ends_in_vain(replace(FAILED, too_large=True))
-    assert not ends_in_vain(Verdict(delivered=True, status=200, error=None, retry_in=None))
+def test_a_delivery_ends_without_success_by_a_failed_attempt_that_none_follows() -> None:
+    assert ends_without_success(FAILED)
+    assert ends_without_success(replace(FAILED, status=410, gone=True))
+    assert not ends_without_success(
+        replace(FAILED, status=410, gone=True, retry_in=timedelta(minutes=1))
+    )
+    assert not ends_without_success(replace(FAILED, too_large=True))
+    assert not ends_without_success(Verdict(delivered=True, status=200, error=None, retry_in=None))
 
 
 def test_what_ends_a_chain_is_the_place_in_the_schedule_or_a_status_that_is_final() -> None:
@@ -38,7 +40,7 @@ def test_what_ends_a_chain_is_the_place_in_the_schedule_or_a_status_that_is_fina
             now=NOW,
             client_errors_final=client_errors_final,
         )
-        return ends_in_vain(verdict)
+        return ends_without_success(verdict)
 
     retried = replace(result_of(A, 500).claim, attempt=7, chain_start=7)
     assert not ends(500, retried.place)
