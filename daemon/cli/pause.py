@@ -31,7 +31,7 @@ def pause(
     Its pending deliveries wait. Events that come meanwhile make none: a replay can send them later.
     """
     paused = asyncio.run(_set_active(load_config(config), webhook, tenant, active=False))
-    print(paused.as_json().decode() if json else f"{paused.id} is paused")
+    _report(paused, "is paused", as_json=json)
 
 
 @app.command()
@@ -48,7 +48,7 @@ def resume(
     Its count of consecutive failures is reset.
     """
     resumed = asyncio.run(_set_active(load_config(config), webhook, tenant, active=True))
-    print(resumed.as_json().decode() if json else f"{resumed.id} is active")
+    _report(resumed, "is active", as_json=json)
 
 
 async def _set_active(
@@ -75,3 +75,10 @@ async def _set_active(
     if changed is None:
         raise WebhookdError(f"there is no webhook {webhook}")
     return webhook_document(changed, config)
+
+
+def _report(webhook: "Webhook", state: str, *, as_json: bool) -> None:
+    from daemon.cli.support.console import plain_output
+
+    plain_output()
+    print(webhook.as_json().decode() if as_json else f"{webhook.id} {state}")

@@ -112,17 +112,17 @@ def test_after_the_pause_the_email_says_how_to_resume(kind: NoticeKind) -> None:
     for content in (text, shown.text):
         assert "Nothing is sent to the webhook until it is resumed." in content
         assert f"POST /api/webhooks/{WEBHOOK}/resume" in content
-        assert f"UPDATE webhooks SET is_active = true WHERE id = '{WEBHOOK}';" in content
+        assert f"webhookd resume {WEBHOOK}" in content
     assert ("410 Gone, which means that it no longer accepts deliveries" in text) == (
         kind is NoticeKind.GONE
     )
 
 
-def test_only_administrators_get_sql() -> None:
+def test_only_administrators_get_a_command() -> None:
     paused = replace(NOTICE, kind=NoticeKind.PAUSED, is_active=False)
 
     text = plain(paused, for_administrators=False)
-    assert "UPDATE" not in text
+    assert "webhookd resume" not in text
     assert "/resume" in text
 
 

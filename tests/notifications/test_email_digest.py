@@ -121,6 +121,7 @@ def test_both_bodies_contain_the_same_words() -> None:
 def test_only_administrators_get_shell_commands() -> None:
     notices = [notice(1), notice(2)]
 
+    assert "webhookd resume" in body(digest(notices), "plain")
     assert "webhookd replay" in body(digest(notices), "plain")
     assert "webhookd" not in body(digest(notices, for_administrators=False), "plain")
 

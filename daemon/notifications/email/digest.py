@@ -125,5 +125,8 @@ def _commands(*, for_administrators: bool) -> list[tuple[str, str]]:
         ("Replay", 'POST /api/replays {"webhookId": "<ID>", "from": "<time of the pause>"}'),
     ]
     if for_administrators:
-        commands.append(("Shell", "webhookd replay --webhook <ID> --from <time of the pause>"))
+        commands += [
+            ("Shell", "webhookd resume <ID>"),
+            ("Shell", "webhookd replay --webhook <ID> --from <time of the pause>"),
+        ]
     return commands

@@ -71,7 +71,7 @@ def _template_values(
         "facts": _facts(notice),
         "attempts": [_attempt_cells(attempt) for attempt in notice.attempts],
         "link": None if console is None else f"{console}/webhooks/{notice.webhook_id}",
-        "resume": _resume_commands(notice, sql=for_administrators) if explained else [],
+        "resume": _resume_commands(notice, shell=for_administrators) if explained else [],
         "replay": _replay_commands(notice, shell=for_administrators) if explained else [],
     }
 
@@ -96,11 +96,11 @@ def _attempt_cells(attempt: AttemptSummary) -> dict[str, str]:
     }
 
 
-def _resume_commands(notice: LeasedNotice, *, sql: bool) -> list[tuple[str, str]]:
+def _resume_commands(notice: LeasedNotice, *, shell: bool) -> list[tuple[str, str]]:
     """Alternative ways to resume the webhook, each with a label."""
     api = f"POST /api/webhooks/{notice.webhook_id}/resume"
-    update = f"UPDATE webhooks SET is_active = true WHERE id = '{notice.webhook_id}';"  # noqa: S608
-    return [("API", api), ("SQL", update)] if sql else [("API", api)]
+    command = f"webhookd resume {notice.webhook_id}"
+    return [("API", api), ("Shell", command)] if shell else [("API", api)]
 
 
 def _replay_commands(notice: LeasedNotice, *, shell: bool) -> list[tuple[str, str]]:
