@@ -102,16 +102,18 @@ async def _count_or_erase(
     from daemon.cli.support.databases import verified_pool
     from daemon.cli.support.erasure_report import progress_display
     from daemon.maintenance.erasure import Erasure
+    from daemon.maintenance.erasure_count import ErasureCount
+    from daemon.store.erasure import tenant_exists
 
     async with verified_pool(config) as database:
-        with progress_display() as show:
-            erasure = Erasure(database, target, on_progress=show)
-            if not await erasure.tenant_exists():
+        async with database.connection() as db:
+            if not await tenant_exists(db, target.tenant_id):
                 raise UsageError(f"--tenant: there is no tenant {target.tenant_id}")
+        with progress_display() as show:
             if not erase:
-                return await erasure.count()
+                return await ErasureCount(database, target, on_progress=show).count()
             await _record(database, target)
-            return await erasure.erase()
+            return await Erasure(database, target, on_progress=show).erase()
 
 
 async def _record(database: "Database", target: "ErasureTarget") -> None:

@@ -10,7 +10,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from daemon.core.model.erasure import ErasureTarget
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
-from daemon.store import erasure_deliveries, erasure_events
+from daemon.store import (
+    erasure_deliveries,
+    erasure_events,
+    erasure_operational,
+    erasure_webhooks,
+)
 from daemon.store.database import Database
 from daemon.store.erasure import TextCursor
 from daemon.store.erasure_deliveries import StoredDelivery
@@ -91,3 +96,23 @@ class ErasurePages:
             self._page_size.took(time.monotonic() - began)
             self._on_rows_read(len(page))
         return selected
+
+    async def webhook_ids(self) -> list[WebhookId]:
+        """The ids of the tenant's webhooks."""
+        async with self._database.connection() as db:
+            return await erasure_webhooks.list_ids(db, self._target.tenant_id)
+
+    async def operational_deliveries(
+        self,
+    ) -> AsyncIterator[tuple[WebhookId, list[StoredDelivery]]]:
+        """The deliveries of events about the tenant to operators' webhooks, page by page."""
+        tenant_id = self._target.tenant_id
+        async with self._database.connection() as db:
+            operators = await erasure_operational.list_operators(db, tenant_id)
+        for webhook_id in operators:
+            async for page in self.deliveries(webhook_id, since=TextCursor()):
+                ids = [each.id for each in page]
+                self._on_rows_read(len(ids))
+                async with self._database.connection() as db:
+                    found = await erasure_operational.find_about(db, ids, tenant_id)
+                yield webhook_id, [each for each in page if each.id in found]

@@ -4,6 +4,8 @@ import json
 from uuid import UUID, uuid4
 
 from daemon.core.model.erasure import ErasureCounts
+from daemon.core.model.ids import TenantId
+from daemon.store.erasure import tenant_exists
 from tests.support.aged_rows import (
     count_in,
     ids_in,
@@ -21,7 +23,7 @@ from tests.support.aged_rows import (
 )
 from tests.support.application import Application
 from tests.support.deliveries import insert_delivery
-from tests.support.erasure import about, counted, erased, erasure_of
+from tests.support.erasure import about, counted, erased
 from tests.support.operational import scoped_webhook
 
 
@@ -85,17 +87,13 @@ async def test_everything_of_a_tenant_is_erased_except_its_own_row(
     assert tenant in await ids_in(app, "tenants")
 
 
-async def test_a_tenant_exists_by_its_row_or_by_its_data(
-    app: Application, database: str, tenant: UUID
-) -> None:
+async def test_a_tenant_exists_by_its_row_or_by_its_data(app: Application, tenant: UUID) -> None:
     removed = uuid4()
     await stored_event(app, removed)
 
-    async def exists(each: UUID) -> bool:
-        async with erasure_of(database, each) as erasure:
-            return await erasure.tenant_exists()
+    found = [await tenant_exists(app.db, TenantId(each)) for each in (tenant, removed, uuid4())]
 
-    assert [await exists(each) for each in (tenant, removed, uuid4())] == [True, True, False]
+    assert found == [True, True, False]
 
 
 async def test_counting_changes_nothing_and_equals_what_erasing_erases(

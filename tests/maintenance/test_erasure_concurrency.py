@@ -8,7 +8,7 @@ import pytest
 
 from daemon.core.errors import WebhookdError
 from daemon.core.model.erasure import ErasureCounts
-from daemon.maintenance.erasure import Progress
+from daemon.maintenance.erasure_progress import Progress
 from tests.support.aged_rows import count_in, ids_in, stored_delivery, stored_event
 from tests.support.application import Application
 from tests.support.daemons import serving, until

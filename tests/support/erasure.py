@@ -11,19 +11,26 @@ import orjson
 from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.core.model.ids import TenantId
 from daemon.maintenance.erasure import Erasure
+from daemon.maintenance.erasure_count import ErasureCount
 from daemon.store.database import Database
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    database = Database(url, size=2)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close(within=timedelta(seconds=2))
 
 
 @asynccontextmanager
 async def erasure_of(
     url: str, tenant: UUID, contact: str | None = None, **options: Any
 ) -> AsyncIterator[Erasure]:
-    database = Database(url, size=2)
-    await database.open()
-    try:
+    async with opened(url) as database:
         yield Erasure(database, ErasureTarget(TenantId(tenant), contact), **options)
-    finally:
-        await database.close(within=timedelta(seconds=2))
 
 
 async def erased(url: str, tenant: UUID, contact: str | None = None) -> ErasureCounts:
@@ -34,8 +41,8 @@ async def erased(url: str, tenant: UUID, contact: str | None = None) -> ErasureC
 
 async def counted(url: str, tenant: UUID, contact: str | None = None) -> ErasureCounts:
     """Count without erasing."""
-    async with erasure_of(url, tenant, contact) as erasure:
-        return await erasure.count()
+    async with opened(url) as database:
+        return await ErasureCount(database, ErasureTarget(TenantId(tenant), contact)).count()
 
 
 def about(contact: object) -> str:

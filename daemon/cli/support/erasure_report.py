@@ -10,7 +10,7 @@ from daemon.cli.support.console import stderr_console
 from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 
 if TYPE_CHECKING:
-    from daemon.maintenance.erasure import Progress
+    from daemon.maintenance.erasure_progress import Progress
 
 
 def counts_as_text(counts: ErasureCounts, *, dry_run: bool) -> str:

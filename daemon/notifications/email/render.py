@@ -19,7 +19,7 @@ def render_email(
     earlier: Sequence[LeasedNotice] = (),
 ) -> Email:
     """
-    Render the email to these addresses; `for_administrators` adds SQL and shell commands.
+    Render the email to these addresses; `for_administrators` adds shell commands.
 
     `earlier` are notices of the same webhook that are mailed together with this one, which is the
     last.
