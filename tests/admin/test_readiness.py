@@ -215,7 +215,8 @@ async def test_results_of_several_tenants_that_cannot_be_stored_fail_the_lag_che
     tenants: int,
 ) -> None:
     monkeypatch.setattr(readiness, "MAX_LAG_SECONDS", 1.0)
-    receiver.answer = lambda _: Reply(after=1.0)
+    are_locked = asyncio.Event()
+    receiver.answer = lambda _: Reply(when=are_locked)
     webhooks = []
     for number in range(tenants):
         tenant = await app.tenant()
@@ -225,6 +226,7 @@ async def test_results_of_several_tenants_that_cannot_be_stored_fail_the_lag_che
     other = await asyncpg.connect(database)
     await other.execute("BEGIN")
     await other.execute("SELECT FROM webhooks FOR UPDATE")
+    are_locked.set()
 
     async def fails_only_for_several() -> bool:
         lag = (await probe.checks())["lag"]

@@ -157,13 +157,16 @@ async def test_erased_pending_deliveries_are_never_sent_and_others_are(
 async def test_the_result_of_a_delivery_erased_in_flight_is_dropped(
     app: Application, database: str, receiver: Receiver, tenant: UUID
 ) -> None:
-    receiver.answer = lambda request: Reply(500 if b"cont_1" in request.body else 200, after=0.5)
+    is_erased = asyncio.Event()
+    receiver.answer = lambda it: Reply(500, when=is_erased) if b"cont_1" in it.body else Reply()
     webhook = await app.webhook(tenant, receiver.url)
     async with serving(database, delivery={"retry_schedule": ["100ms"] * 5}):
         await app.event(tenant, {"contact": "cont_1"})
         await until(lambda: len(receiver.received) == 1)
 
         counts = await erased(database, tenant, "cont_1")
+        is_erased.set()
+        await until(lambda: receiver.open_now == 0)
 
         await app.event(tenant, {"contact": "cont_2"})
         await until(lambda: settled(app, webhook, "success", 1))

@@ -1,5 +1,6 @@
 """An event that changes while it is delivered is measured again before it is read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -54,7 +55,8 @@ async def claimed(db: Database, webhook: UUID) -> Sequence[Claim]:
 async def test_the_next_attempt_of_a_row_without_data_is_measured_when_it_is_made(
     app: Application, database: str, receiver: Receiver, text: str
 ) -> None:
-    receiver.answer = lambda request: Reply(500 if request.path == "/bad" else 200, after=0.5)
+    changed = asyncio.Event()
+    receiver.answer = lambda it: Reply(500, when=changed) if it.path == "/bad" else Reply()
     bad = await app.webhook(tenant := await app.tenant(), receiver.url + "/bad", types=["none"])
     good = await app.webhook(await app.tenant(), receiver.url + "/good", types=["none"])
     event = await app.event(tenant, text=text)
@@ -64,6 +66,7 @@ async def test_the_next_attempt_of_a_row_without_data_is_measured_when_it_is_mad
         )
         await until(lambda: len(receiver.at("/bad")) == 1)
         await app.db.execute(CHANGE, event, EXPLODING)
+        changed.set()
         await until(lambda: settled(app, bad, "failed", 2))
         for _ in range(3):
             await insert_delivery(app, good, next_retry_at=None)

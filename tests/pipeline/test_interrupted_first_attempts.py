@@ -1,5 +1,6 @@
 """Whatever ends between a first attempt and its row, each event arrives once."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,15 +79,18 @@ async def test_a_kill_between_the_results_of_one_event_loses_and_repeats_nothing
 async def test_a_result_whose_event_another_daemon_has_taken_changes_nothing(
     app: Application, database: str, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda it: Reply(after=0.5 if it.path == "/slow" else 0.0)
+    is_taken = asyncio.Event()
+    receiver.answer = lambda it: Reply(when=is_taken if it.path == "/slow" else None)
     tenant = await app.tenant()
     quick = await app.webhook(tenant, receiver.url + "/quick")
     slow = await app.webhook(tenant, receiver.url + "/slow")
     async with serving(database):
         await publish(app, tenant, 1)
+        await until(lambda: receiver.at("/slow"))
         await until(lambda: settled(app, quick, "success", 1))
         # Not the last result of its event: the quick webhook's row is there already.
         await app.db.execute("UPDATE webhook_event_inbox SET leased_by = 1, leased_until = now()")
+        is_taken.set()
         await until(lambda: settled(app, slow, "success", 1))
         await until(lambda: inbox_is_empty(app))
 
