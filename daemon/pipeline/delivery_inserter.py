@@ -21,7 +21,7 @@ from daemon.store import deliveries
 from daemon.store.database import Database
 from daemon.store.deliveries import Inserted, NewDelivery
 from daemon.store.delivery_ids import new_delivery_id
-from daemon.store.event_inbox import LeasedEvent, Leasing
+from daemon.store.leased_events import LeasedEvent, Leasing
 
 # Places; a full scan of the inbox finds the others.
 MOST_RETURNED = 100_000

@@ -36,7 +36,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.store import claims, pacing
 from daemon.store.claims import LaneClaims
 from daemon.store.database import Database
-from daemon.store.event_inbox import Leasing
+from daemon.store.leased_events import Leasing
 
 log = structlog.get_logger()
 

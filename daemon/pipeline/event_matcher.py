@@ -19,7 +19,7 @@ from daemon.pipeline.subscription_cache import FAILED
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import subscriptions
 from daemon.store.database import Database
-from daemon.store.event_inbox import LeasedEvent
+from daemon.store.leased_events import LeasedEvent
 
 log = structlog.get_logger()
 

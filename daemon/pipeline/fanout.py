@@ -33,7 +33,8 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store.database import Database
-from daemon.store.event_inbox import LeasedEvent, Leasing
+from daemon.store.endpoints import KnownEndpoints
+from daemon.store.leased_events import LeasedEvent, Leasing
 
 log = structlog.get_logger()
 
@@ -49,6 +50,8 @@ MANY_WEBHOOKS = 100
 TENANT_DELIVERIES = 200
 TENANT_BYTES = 1024 * 1024
 RETRY_SECONDS = 1.0
+# Attempts wait a little more before they begin: a change of a webhook is known within a second.
+ENDPOINT_SECONDS = 0.3
 
 
 @dataclass(slots=True)
@@ -123,11 +126,11 @@ class Fanout:
             most_of=self._first_attempts.events_of,
         )
         # A lease of our own may have lapsed: what is open goes on with the new one.
-        leased = [each for each in leased if not (each.again and self._events.renew(each))]
-        await self._fan_out(leased)
+        events = [e for e in leased.events if not (e.again and self._events.renew(e))]
+        await self._fan_out(events, leased.endpoints, read_at=began)
         now = time.monotonic()
         self._size.took(now - began)
-        if crowded and not leased:
+        if crowded and not events:
             return QUEUE_SECONDS
         if not complete:
             return 0.0
@@ -148,7 +151,9 @@ class Fanout:
             async with asyncio.timeout(RETRY_SECONDS):
                 await self._inbox.release_all()
 
-    async def _fan_out(self, leased: Sequence[LeasedEvent]) -> None:
+    async def _fan_out(
+        self, leased: Sequence[LeasedEvent], endpoints: KnownEndpoints, *, read_at: float
+    ) -> None:
         """Fan out what is quick, and hand over the rest."""
         if not leased:
             return
@@ -156,7 +161,11 @@ class Fanout:
         try:
             matched, dear = await self._match_quick(leased)
             try:
-                rest, many = _split(await self._first_attempts.begin(matched, self._dispatcher))
+                recent = time.monotonic() < read_at + ENDPOINT_SECONDS
+                left = await self._first_attempts.begin(
+                    matched, self._dispatcher, known=endpoints if recent else {}
+                )
+                rest, many = _split(left)
                 if rest:
                     await self._inserter.insert(rest)
             except STATEMENT_FAILURES:

@@ -29,8 +29,8 @@ from daemon.store import endpoints, results
 from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
 from daemon.store.delivery_ids import new_delivery_id
-from daemon.store.endpoints import Endpoint
-from daemon.store.event_inbox import Leasing
+from daemon.store.endpoints import Endpoint, KnownEndpoints
+from daemon.store.leased_events import Leasing
 
 log = structlog.get_logger()
 
@@ -117,12 +117,14 @@ class FirstAttempts:
         attempts = self._queue.soon if self._most_are_begun else STORED_AT_ONCE
         return max(1, int(attempts / self._per_event.of(tenant_id)))
 
-    async def begin(self, matched: Sequence[MatchedEvent], starter: Starter) -> list[MatchedEvent]:
+    async def begin(
+        self, matched: Sequence[MatchedEvent], starter: Starter, *, known: KnownEndpoints
+    ) -> list[MatchedEvent]:
         """
         Begin or queue first attempts of these events, which are leased.
 
-        Returns the events of which none was. Of others, what could not be queued becomes pending
-        rows.
+        Endpoints that were read with the events are `known`; the others are read. Returns the
+        events of which none was begun. Of others, what could not be queued becomes pending rows.
         """
         ids = {
             webhook_id
@@ -132,12 +134,7 @@ class FirstAttempts:
         }
         if not ids:
             return list(matched)
-        async with self._database.connection() as db:
-            ready = await endpoints.find_ready(
-                *(db, list(ids)),
-                within=self._leasing.lease,
-                installation=self._leasing.installation,
-            )
+        ready = await self._ready(ids, known)
         hosts = {webhook_id: starter.host_of(each.url) for webhook_id, each in ready.items()}
         rest: list[MatchedEvent] = []
         began = 0
@@ -154,6 +151,21 @@ class FirstAttempts:
             self.wake.set()
         self._learn(matched, begun=began)
         return rest
+
+    async def _ready(
+        self, ids: Collection[WebhookId], known: KnownEndpoints
+    ) -> dict[WebhookId, Endpoint]:
+        """The endpoints among these that may be called at once."""
+        ready = {each: endpoint for each in ids if (endpoint := known.get(each)) is not None}
+        unknown = [each for each in ids if each not in known]
+        if unknown:
+            async with self._database.connection() as db:
+                ready |= await endpoints.find_ready(
+                    *(db, unknown),
+                    within=self._leasing.lease,
+                    installation=self._leasing.installation,
+                )
+        return ready
 
     def take(self, webhook_id: WebhookId, limit: int) -> list[Claim]:
         """Remove and return up to `limit` of the webhook's attempts, the first ones."""

@@ -17,7 +17,7 @@ from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
 from daemon.store import inbox_leases, plain_results, results
 from daemon.store.contested_results import ContestedInsert, insert_contested
-from daemon.store.event_inbox import LeasedEvent, Leasing
+from daemon.store.leased_events import LeasedEvent, Leasing
 from daemon.store.session import Connection
 
 

@@ -16,9 +16,10 @@ from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserved
 from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
 from daemon.pipeline.subscription_cache import SubscriptionCache
-from daemon.store import event_inbox, inbox_leases
+from daemon.store import event_inbox, inbox_leases, leased_events
 from daemon.store.database import Database
-from daemon.store.event_inbox import LeasedEvent, Leasing, Scan
+from daemon.store.event_inbox import Scan
+from daemon.store.leased_events import Leased, LeasedEvent, Leasing
 from daemon.store.session import Connection
 
 log = structlog.get_logger()
@@ -52,7 +53,7 @@ class InboxReader:
         limit: int,
         held: Iterable[EventId],
         most_of: Callable[[TenantId], int] | None = None,
-    ) -> tuple[list[LeasedEvent], bool]:
+    ) -> tuple[Leased, bool]:
         """
         Lease about `limit` events; the caller still has those that are `held`.
 
@@ -107,19 +108,22 @@ class InboxReader:
 
     async def _lease(
         self, limit: int, most_of: Callable[[TenantId], int] | None
-    ) -> tuple[list[LeasedEvent], bool]:
+    ) -> tuple[Leased, bool]:
         """Lease first the events of tenants that have just come, then by turns."""
         now = time.monotonic()
         async with self._database.connection() as db:
-            leased: list[LeasedEvent] = []
+            leased = Leased([], [], {})
             complete = False  # as far as is known without a scan
             if not self.turns.in_line or now >= self._scan_at:
                 leased, complete = await self._scan_and_lease(db, limit)
                 self._scan_at = time.monotonic() + SCAN_SECONDS
-            leased += await self._lease_turns(db, limit - len(leased), most_of)
+            by_turns = await self._lease_turns(db, limit - len(leased.events), most_of)
+            leased = leased.joined(by_turns)
+            if leased.orphaned:
+                await inbox_leases.forget(db, leased.orphaned, daemon_key=self._leasing.daemon_key)
         return leased, complete and not self.turns.in_line
 
-    async def _scan_and_lease(self, db: Connection, limit: int) -> tuple[list[LeasedEvent], bool]:
+    async def _scan_and_lease(self, db: Connection, limit: int) -> tuple[Leased, bool]:
         began = time.monotonic()
         self._scan.keys_per_range = self._keys.size
         ranges = self._scan.ranges()
@@ -139,17 +143,15 @@ class InboxReader:
         self._seen = scan.snapshot
         self._cache.note_changes(scan.changed)
         self._note_waiting(scan, set(waiting), limit)
-        if scan.orphaned:
-            await inbox_leases.forget(db, scan.orphaned, daemon_key=self._leasing.daemon_key)
         return scan.leased, complete
 
     def _note_waiting(self, scan: Scan, waiting: set[TenantId], limit: int) -> None:
         """Put in line the tenants of which the scan leased only some events, or none."""
         now = time.monotonic()
-        last: dict[InboxKey, EventId] = {each.key: each.event.id for each in scan.leased}
+        last: dict[InboxKey, EventId] = {each.key: each.event.id for each in scan.leased.events}
         passed_over = waiting | scan.idle
         looked_for = [key for _, key in scan.keys if key.tenant_id not in passed_over]
-        leased = Counter(each.key for each in scan.leased)
+        leased = Counter(each.key for each in scan.leased.events)
         rest = unserved(looked_for, leased, limit=limit, per_key=EVENTS_PER_KEY)
         rest += [key for key, count in scan.unwanted.items() if count >= EVENTS_PER_KEY]
         if scan.cut_off:
@@ -159,19 +161,17 @@ class InboxReader:
 
     async def _lease_turns(
         self, db: Connection, limit: int, most_of: Callable[[TenantId], int] | None
-    ) -> list[LeasedEvent]:
+    ) -> Leased:
         turns = self.turns.next_turns(limit=limit, most_of=most_of) if limit > 0 else []
         if not turns:
-            return []
+            return Leased([], [], {})
         try:
-            leased, orphaned = await event_inbox.lease_turns(db, turns, self._leasing)
+            leased = await leased_events.lease_turns(db, turns, self._leasing)
         except BaseException:
             self.turns.failed(turns, now=time.monotonic())
             raise
-        if orphaned:
-            await inbox_leases.forget(db, orphaned, daemon_key=self._leasing.daemon_key)
         events = defaultdict(list)
-        for each in leased:
+        for each in leased.events:
             events[each.key].append(each.event.id)
         for turn in turns:
             self.turns.took(turn, events[turn.key], now=time.monotonic())

@@ -18,7 +18,7 @@ from daemon.pipeline.subscription_cache import FEW, PAGE, matcher_of
 from daemon.runtime.metrics import Metrics
 from daemon.store import deliveries
 from daemon.store.database import Database
-from daemon.store.event_inbox import LeasedEvent
+from daemon.store.leased_events import LeasedEvent
 from daemon.store.subscriptions import ALONE, BESIDE_OTHERS, by_id, paused_ids, paused_since
 
 MOST = 1000  # webhooks of a tenant that were paused since

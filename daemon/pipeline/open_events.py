@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
-from daemon.store.event_inbox import LeasedEvent
+from daemon.store.leased_events import LeasedEvent
 
 Row: TypeAlias = tuple[EventId, WebhookId | None]  # of the inbox
 

@@ -25,7 +25,7 @@ from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import inbox_leases
 from daemon.store.database import Database
-from daemon.store.event_inbox import LeasedEvent, Leasing
+from daemon.store.leased_events import LeasedEvent, Leasing
 from daemon.store.payload_size import event_data, measure_event
 
 log = structlog.get_logger()

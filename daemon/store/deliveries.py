@@ -14,7 +14,7 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_turns import InboxKey
 from daemon.store.columns import columns
-from daemon.store.event_inbox import LeasedEvent
+from daemon.store.leased_events import LeasedEvent
 from daemon.store.session import Connection
 
 

@@ -1,7 +1,8 @@
 """Endpoints that may be called at once, with what a request to them needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from daemon.core.model.delivery_options import AttemptOptions
 from daemon.core.model.ids import WebhookId
@@ -17,21 +18,59 @@ from daemon.store.webhook_columns import url_and_credentials
 # Of a chain and its key. Those of some hundred webhooks are read at once; larger ones with the
 # claims.
 MOST_CERTIFICATE_BYTES = 16 * 1024
+# Read together with events of their tenant: most tenants have no more.
+MOST_OF_TENANT = 4
+
+
+def _columns(row: str) -> str:
+    """SQL: what a request needs, of a row of `webhooks`. The casts are for adopted columns."""
+    return f"""
+           {row}.id::uuid AS id, {row}.secret_key::text AS secret_key,
+           CASE WHEN {row}.previous_secret_expires_at > now() THEN {row}.previous_secret_key::text
+                END AS previous_secret_key,
+           {url_and_credentials(row)}, {options(row)}"""
+
+
+COLUMNS = (
+    *("id", "secret_key", "previous_secret_key", "endpoint_url"),
+    *("custom_headers", "client_certificate", "client_key", "options"),
+)
+
+
+def _ready(row: str, *, lease: str, installation: str) -> str:
+    """SQL: whether attempts at the row's endpoint need nothing but the `lease` of their event."""
+    return f"""
+               {row}.is_active AND NOT {row}.is_failing
+           AND {may_be_sent(row, installation)}
+           AND coalesce(octet_length({row}.client_certificate), 0)
+               + coalesce(octet_length({row}.client_key), 0) <= {MOST_CERTIFICATE_BYTES}
+           AND {row}.max_per_second IS NULL AND {row}.max_in_flight IS NULL
+           AND {row_lease(row, lease)} = {lease}"""
+
 
 FIND_READY = f"""
-    SELECT w.id, w.secret_key, {url_and_credentials("w")}, {options("w")},
-           CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_key END
-               AS previous_secret_key
+    SELECT {_columns("w")}
       FROM pg_catalog.unnest($1::uuid[]) AS wanted (id)
      -- LIMIT: a plan that was made while there were no webhooks might read all that are active.
      CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE id = wanted.id LIMIT 1) AS w
-     WHERE w.is_active AND NOT w.is_failing
-       AND {may_be_sent("w", "$3")}
-       AND coalesce(octet_length(w.client_certificate), 0)
-           + coalesce(octet_length(w.client_key), 0) <= {MOST_CERTIFICATE_BYTES}
-       AND w.max_per_second IS NULL AND w.max_in_flight IS NULL
-       AND {row_lease("w", "$2")} = $2
+     WHERE {_ready("w", lease="$2", installation="$3")}
 """  # noqa: S608  made of constants only
+
+# Parts of statements that have the tenants as `owner`.
+OF_TENANTS = f"""
+    of_tenant AS MATERIALIZED (
+        SELECT w.*, {_ready("w", lease="$1", installation="$5")} AS is_ready
+          FROM owner
+         CROSS JOIN LATERAL (
+                SELECT * FROM webhooks
+                 WHERE tenant_id = owner.tenant_id AND is_active
+                 LIMIT {MOST_OF_TENANT}) AS w
+    )"""  # noqa: S608  made of constants only
+READ_OF_TENANTS = f"""
+           ARRAY(SELECT id::uuid FROM of_tenant WHERE is_ready IS NOT TRUE) AS not_ready,
+           ARRAY(SELECT ROW({", ".join(f"ready.{name}" for name in COLUMNS)})
+                   FROM (SELECT {_columns("w")}
+                           FROM of_tenant AS w WHERE is_ready) AS ready) AS ready"""  # noqa: S608
 
 
 @value(frozen=True, slots=True)
@@ -41,6 +80,10 @@ class Endpoint:
     url: str
     secrets: StoredSecrets
     options: AttemptOptions
+
+
+# None for a webhook of which every attempt is claimed.
+KnownEndpoints = dict[WebhookId, Endpoint | None]
 
 
 async def find_ready(
@@ -57,11 +100,22 @@ async def find_ready(
     with claims. Attempts that need a longer lease than `within`, that of their event, have one of
     their own. In a database of another `installation` none is ready.
     """
-    return {
-        WebhookId(row["id"]): Endpoint(
-            row["endpoint_url"],
-            stored_secrets(WebhookId(row["id"]), row),
-            attempt_options(delivery_options(row["options"])),
-        )
-        for row in await db.fetch(FIND_READY, ids, within, installation)
-    }
+    rows = await db.fetch(FIND_READY, ids, within, installation)
+    return {WebhookId(row["id"]): _endpoint(row) for row in rows}
+
+
+def endpoints_of_tenants(row: Any) -> KnownEndpoints:
+    """Return the endpoints in a row that has READ_OF_TENANTS."""
+    found: KnownEndpoints = dict.fromkeys(map(WebhookId, row["not_ready"]))
+    for each in row["ready"]:
+        ready = dict(zip(COLUMNS, each, strict=True))
+        found[WebhookId(ready["id"])] = _endpoint(ready)
+    return found
+
+
+def _endpoint(row: Mapping[str, Any]) -> Endpoint:
+    return Endpoint(
+        row["endpoint_url"],
+        stored_secrets(WebhookId(row["id"]), row),
+        attempt_options(delivery_options(row["options"])),
+    )

@@ -7,44 +7,16 @@ holds each event until all of its deliveries are inserted; see `inbox_leases` fo
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID
+from datetime import datetime
 
-from daemon.core.model.events import Event
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_scan import LAST_XID, Snapshot, XidRange
-from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
+from daemon.core.scheduling.inbox_turns import InboxKey
 from daemon.store.columns import columns
-from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
+from daemon.store.endpoints import READ_OF_TENANTS
+from daemon.store.leased_events import LEASE, OPENED, Leased, Leasing, leased_in
 from daemon.store.session import Connection
-
-RowId = tuple[int, int]  # where the row lies: block and offset (PostgreSQL's ctid)
-
-
-@value(frozen=True, slots=True)
-class LeasedEvent:
-    """
-    An event of which the inbox row is leased.
-
-    `payload_bytes` is the size of the data as PostgreSQL prints it, and `data` its JSON text; both
-    are None where measuring may take long. `served_up_to` is the last webhook, by id, that has its
-    delivery already. An event that was leased before (`again`) may have deliveries to any webhook;
-    `arrived_at` is when it was inserted, None for those of earlier versions. An event that was
-    changed since has another `version`.
-    """
-
-    event: Event
-    key: InboxKey
-    row: RowId
-    leased_until: datetime
-    served_up_to: WebhookId | None
-    payload_bytes: int | None
-    data: str | None
-    again: bool = False
-    arrived_at: datetime | None = None
-    version: str | None = None
 
 
 @value(frozen=True, slots=True)
@@ -61,8 +33,7 @@ class Scan:
     snapshot: Snapshot
     at: datetime
     keys: list[tuple[int, InboxKey]]
-    leased: list[LeasedEvent]
-    orphaned: list[RowId]
+    leased: Leased
     idle: set[TenantId]
     unwanted: Counter[InboxKey]
     changed: list[tuple[TenantId, WebhookId]] | None
@@ -73,34 +44,6 @@ class Scan:
         return self.unwanted.total() >= MOST_UNWANTED
 
 
-LEASE = f"""
-    leased AS (
-        UPDATE webhook_event_inbox
-           SET leased_until = now() + $1::interval, leased_by = $2, leases = leases + 1
-         -- By place: no plan to choose, whatever the statistics say.
-         WHERE ctid = ANY (ARRAY(SELECT row FROM locked))
-     RETURNING ctid AS row, xid, tenant_id, event_id, webhook_id, served_up_to, leased_until,
-               leases > 1 AS again, arrived_at
-    ), opened AS MATERIALIZED (
-        SELECT leased.*, e.id, e.tenant_id AS owner, coalesce(e.event_type, '') AS event_type,
-               -- A time that Python cannot represent would stop the whole inbox.
-               -- In place of none, or of that: when it came in, the same for each webhook.
-               CASE WHEN e.created_at BETWEEN '0001-01-02' AND '9999-12-30' THEN e.created_at
-                    ELSE coalesce(leased.arrived_at, now()) END AS created_at,
-               {quick_bytes("e.event_data", "$4")} AS payload_bytes,
-               e.event_data, e.xmin::text AS version
-          FROM leased
-          -- LIMIT: a join may read all events, by a plan that was made while there were none.
-          LEFT JOIN LATERAL (
-                SELECT *, xmin FROM webhook_events WHERE id = leased.event_id LIMIT 1) AS e ON true
-    )"""  # noqa: S608  made of constants only
-OPENED = """
-           opened.row, opened.xid::text, opened.tenant_id, opened.event_id, opened.webhook_id,
-           opened.served_up_to, opened.leased_until, opened.again, opened.arrived_at,
-           opened.id, opened.owner, opened.event_type, opened.created_at, opened.payload_bytes,
-           opened.version,
-           CASE WHEN opened.payload_bytes <= $3 THEN opened.event_data END AS data"""
-
 # The first rows at a `place` that no daemon has leased.
 FREE_ROWS = """
                 SELECT ctid AS row
@@ -108,7 +51,7 @@ FREE_ROWS = """
                  WHERE xid = place.xid AND tenant_id = place.tenant_id
                    AND (leased_until IS NULL OR leased_until < now())
                  ORDER BY event_id
-                 LIMIT $11
+                 LIMIT $12
                    FOR UPDATE SKIP LOCKED"""
 
 MOST_UNWANTED = 5000  # rows that one scan removes
@@ -117,7 +60,7 @@ SCAN = f"""
     -- A loose scan: one index probe for each transaction and tenant, however many events it has.
     WITH RECURSIVE key AS (
         SELECT range.number, range.last, found.xid, found.tenant_id, 1 AS count
-          FROM unnest($5::text[]::xid8[], $6::uuid[], $7::text[]::xid8[])
+          FROM unnest($6::text[]::xid8[], $7::uuid[], $8::text[]::xid8[])
                WITH ORDINALITY AS range (after_xid, after_tenant, last, number)
          CROSS JOIN LATERAL (
                 SELECT xid, tenant_id
@@ -138,9 +81,9 @@ SCAN = f"""
                  WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= key.last
                  ORDER BY xid, tenant_id
                  LIMIT 1) AS found
-         WHERE key.count < $8
+         WHERE key.count < $9
     ), fresh AS MATERIALIZED (
-        SELECT DISTINCT xid, tenant_id FROM key WHERE NOT tenant_id = ANY ($9::uuid[])
+        SELECT DISTINCT xid, tenant_id FROM key WHERE NOT tenant_id = ANY ($10::uuid[])
     ), earliest AS MATERIALIZED (
         -- One place of each tenant is looked at. What is in later transactions came after this one
         -- began, and one that is longer than an hour is not expected. Zeros are no tenant: an older
@@ -189,27 +132,27 @@ SCAN = f"""
          WHERE NOT tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))
     ), chosen AS MATERIALIZED (
         -- The first of each tenant comes before the second of any: `inbox_scan.unserved` knows.
-        SELECT xid, tenant_id FROM placed ORDER BY place, xid, tenant_id LIMIT $10
+        SELECT xid, tenant_id FROM placed ORDER BY place, xid, tenant_id LIMIT $11
     ), locked AS MATERIALIZED (
         SELECT found.row
           FROM chosen AS place
          CROSS JOIN LATERAL ({FREE_ROWS}) AS found
-         LIMIT $10
+         LIMIT $11
     ), {LEASE}, changed AS MATERIALIZED (
         (SELECT tenant_id, webhook_id
            FROM webhook_subscription_changes
-          WHERE xid >= $12::text::xid8
+          WHERE xid >= $13::text::xid8
           ORDER BY xid
-          LIMIT $14)
+          LIMIT $15)
         UNION ALL
         (SELECT tenant_id, webhook_id
            FROM webhook_subscription_changes
           WHERE xid = ANY (ARRAY(SELECT ended
-                                  FROM pg_catalog.unnest($13::text[]::xid8[]) AS ended
+                                  FROM pg_catalog.unnest($14::text[]::xid8[]) AS ended
                                  WHERE pg_catalog.pg_visible_in_snapshot(
                                            ended, pg_catalog.pg_current_snapshot())))
           ORDER BY xid
-          LIMIT $14)
+          LIMIT $15)
     )
     SELECT scan.*, {OPENED}
       FROM (SELECT pg_current_snapshot()::text AS snapshot, now() AS at,
@@ -223,38 +166,12 @@ SCAN = f"""
                    ARRAY(SELECT tenant_id FROM unwanted ORDER BY xid, tenant_id)
                        AS unwanted_tenants,
                    ARRAY(SELECT tenant_id FROM changed) AS changed_tenants,
-                   ARRAY(SELECT webhook_id FROM changed) AS changed_webhooks) AS scan
+                   ARRAY(SELECT webhook_id FROM changed) AS changed_webhooks,
+                   {READ_OF_TENANTS}) AS scan
       LEFT JOIN opened ON true
 """  # noqa: S608  made of constants only
 
 MOST_CHANGES = 2000
-LONG_LEASE = timedelta(seconds=60)
-
-
-@value(frozen=True, slots=True)
-class Leasing:
-    """
-    How events are leased: for how long, by which daemon, measured up to `most_bytes`.
-
-    Nothing is sent from a database of another `installation`; None is any.
-
-    An event that takes long is leased for `long_lease`: a dead daemon's is freed at once anyhow.
-    """
-
-    lease: timedelta
-    daemon_key: int
-    most_bytes: int
-    installation: str | None = None
-
-    @property
-    def long_lease(self) -> timedelta:
-        """For an event that is matched or inserted in pieces."""
-        return max(self.lease, LONG_LEASE)
-
-    @property
-    def arguments(self) -> tuple[object, ...]:
-        """The first four parameters of the statements."""
-        return self.lease, self.daemon_key, FETCHED_AT_ONCE, self.most_bytes
 
 
 async def scan(
@@ -284,13 +201,11 @@ async def scan(
     first = rows[0]
     found = zip(first["numbers"], first["xids"], first["tenants"], strict=True)
     changed = zip(first["changed_tenants"], first["changed_webhooks"], strict=True)
-    leased, orphaned = _leased(rows)
     return Scan(
         snapshot=Snapshot.parse(first["snapshot"]),
         at=first["at"],
         keys=[(number - 1, InboxKey(int(xid), TenantId(tenant))) for number, xid, tenant in found],
-        leased=leased,
-        orphaned=orphaned,
+        leased=leased_in(rows),
         idle={TenantId(each) for each in first["idle"]},
         unwanted=Counter(
             InboxKey(int(xid), TenantId(tenant))
@@ -300,67 +215,3 @@ async def scan(
         if len(first["changed_webhooks"]) >= MOST_CHANGES
         else [(TenantId(tenant), WebhookId(webhook)) for tenant, webhook in changed],
     )
-
-
-LEASE_TURNS = f"""
-    WITH locked AS MATERIALIZED (
-        SELECT found.row
-          FROM unnest($5::text[]::xid8[], $6::uuid[], $7::uuid[], $8::int[])
-               AS turn (xid, tenant_id, after_event, max_events)
-         CROSS JOIN LATERAL (
-                SELECT ctid AS row
-                  FROM webhook_event_inbox
-                 WHERE xid = turn.xid AND tenant_id = turn.tenant_id
-                   AND event_id >= turn.after_event
-                   AND (leased_until IS NULL OR leased_until < now())
-                 ORDER BY event_id
-                 LIMIT turn.max_events
-                   FOR UPDATE SKIP LOCKED) AS found
-    ), {LEASE}
-    SELECT {OPENED} FROM opened
-"""  # noqa: S608  made of constants only
-
-
-async def lease_turns(
-    db: Connection, turns: Sequence[InboxTurn], leasing: Leasing
-) -> tuple[list[LeasedEvent], list[RowId]]:
-    """Lease the events of these turns; returns them, and rows of which the event is gone."""
-    rows = await db.fetch(
-        LEASE_TURNS,
-        *leasing.arguments,
-        *columns([(str(t.key.xid), t.key.tenant_id, t.after_event, t.limit) for t in turns]),
-    )
-    return _leased(rows)
-
-
-def _leased(rows: Sequence[Any]) -> tuple[list[LeasedEvent], list[RowId]]:
-    leased = [_leased_event(row) for row in rows if row["id"] is not None]
-    orphaned = [row["row"] for row in rows if row["row"] is not None and row["id"] is None]
-    leased.sort(key=lambda each: (each.key.xid, each.event.id))
-    return leased, orphaned
-
-
-def _leased_event(row: Any) -> LeasedEvent:
-    return LeasedEvent(
-        event=Event(
-            id=row["id"],
-            tenant_id=row["owner"],
-            type=row["event_type"],
-            created_at=row["created_at"],
-            only=only(row["webhook_id"]),
-        ),
-        key=InboxKey(int(row["xid"]), row["tenant_id"]),
-        row=row["row"],
-        leased_until=row["leased_until"],
-        served_up_to=row["served_up_to"],
-        payload_bytes=row["payload_bytes"],
-        data=row["data"],
-        again=row["again"],
-        arrived_at=row["arrived_at"],
-        version=row["version"],
-    )
-
-
-def only(webhook_id: UUID) -> WebhookId | None:
-    """The one webhook that a row is for; zeros mean every webhook."""
-    return None if webhook_id.int == 0 else WebhookId(webhook_id)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from daemon.core.model.ids import EventId
 from daemon.core.model.value import value
-from daemon.store.event_inbox import LeasedEvent, RowId, only
+from daemon.store.leased_events import LeasedEvent, RowId, only
 from daemon.store.session import Connection
 
 FORGET = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[]) AND leased_by = $2"

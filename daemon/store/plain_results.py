@@ -13,7 +13,7 @@ from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.outcomes.durations import duration_bucket
 from daemon.store.attempt_chains import PENDING
 from daemon.store.columns import columns
-from daemon.store.event_inbox import LeasedEvent
+from daemon.store.leased_events import LeasedEvent
 from daemon.store.results import stored_response
 from daemon.store.session import LOCK_TIMEOUT, Connection
 

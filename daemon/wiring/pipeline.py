@@ -26,7 +26,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.stalls import StallWatch
 from daemon.runtime.tracing import Tracing
 from daemon.store import inbox_leases
-from daemon.store.event_inbox import Leasing
+from daemon.store.leased_events import Leasing
 from daemon.wiring.shared import SharedParts
 
 # An attempt may be postponed for as long as the longest step of the schedule, if there is one.

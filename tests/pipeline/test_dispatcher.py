@@ -27,7 +27,7 @@ from daemon.runtime.loop import Heartbeats, run_loop
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims
 from daemon.store.database import Database
-from daemon.store.event_inbox import Leasing
+from daemon.store.leased_events import Leasing
 from daemon.store.session import Connection
 from tests.support.application import Application
 from tests.support.daemons import until

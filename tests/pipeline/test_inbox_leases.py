@@ -22,7 +22,8 @@ from daemon.runtime.offload import Offload
 from daemon.store import event_inbox, inbox_leases, plain_results
 from daemon.store.database import Database
 from daemon.store.deliveries import Inserted
-from daemon.store.event_inbox import LEASE_TURNS, SCAN, LeasedEvent, Leasing
+from daemon.store.event_inbox import SCAN
+from daemon.store.leased_events import LEASE_TURNS, LeasedEvent, Leasing
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
@@ -71,7 +72,7 @@ async def lease(db: Database, *, key: int = 7, limit: int = 500) -> list[LeasedE
             limit=limit,
             per_key=limit,
         )
-    return found.leased
+    return found.leased.events
 
 
 def inserter(db: Database, *, key: int = 7) -> DeliveryInserter:

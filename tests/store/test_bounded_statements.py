@@ -10,7 +10,8 @@ from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.scheduling.lanes import LaneTurn
 from daemon.store import claims, deliveries, endpoints, subscriptions
 from daemon.store.deliveries import FIND_SERVED
-from daemon.store.event_inbox import SCAN, Leasing
+from daemon.store.event_inbox import SCAN
+from daemon.store.leased_events import Leasing
 from daemon.store.payload_size import UNPRINTABLE_BYTES
 from daemon.store.retries import MAX_REQUESTED
 from daemon.store.session import prepare

@@ -14,6 +14,7 @@ from daemon.store import (
     endpoints,
     event_inbox,
     lanes,
+    leased_events,
     payload_size,
     plain_results,
     replays,
@@ -27,7 +28,7 @@ STATEMENTS = (
     *(claims.LEASE_DUE, claims.NOTE_SIZE, claims.CLEAR_LEASES, claims.RELEASE_PROBES),
     *(claims.PROLONG_LEASES, claims.FIND_LEASED, results.STORE_RESULTS, results.FIND_STORED),
     *(plain_results.STORE_PLAIN, deliveries.INSERT_ALL, deliveries.INSERT_SOME),
-    *(event_inbox.SCAN, event_inbox.LEASE_TURNS),
+    *(event_inbox.SCAN, leased_events.LEASE_TURNS),
     *(payload_size.MEASURE_DELIVERY, payload_size.PENDING_DATA, endpoints.FIND_READY),
     *(lanes.FIND_DUE_LANES, retries.BRING_FORWARD, replays.DELETE_UNATTEMPTED),
 )

@@ -8,7 +8,8 @@ import orjson
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
 from daemon.store import event_inbox
 from daemon.store.columns import columns
-from daemon.store.event_inbox import SCAN, Leasing
+from daemon.store.event_inbox import SCAN
+from daemon.store.leased_events import Leasing
 from daemon.store.session import prepare
 from tests.support.application import Application
 
@@ -73,4 +74,4 @@ async def test_events_and_changes_of_a_running_transaction_are_not_passed(
     assert found.keys == []
     assert pages < MANY / 20
     assert pages_of_all < MANY / 20
-    assert len(committed.leased) == PER_KEY
+    assert len(committed.leased.events) == PER_KEY
