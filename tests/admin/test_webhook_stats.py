@@ -22,7 +22,7 @@ from tests.support.deliveries import (
 from tests.support.receiver import Receiver, Reply
 from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
-DELIVERY = SHORT | {"max_body_bytes": 2000, "timeout": "1s"}
+DELIVERY = SHORT | {"max_body_bytes": 2000}
 EMPTY: dict[str, Any] = {
     "successRate": None,
     "delivered": 0,

@@ -149,7 +149,8 @@ async def test_a_missing_daemon_and_a_paused_webhook_are_each_mentioned_once(
 async def test_ctrl_c_stops_the_watching_but_not_the_replay(
     tmp_path: Path, database: str, app: Application, receiver: Receiver, webhook: UUID
 ) -> None:
-    receiver.answer = lambda _: Reply(after=0.05)
+    may_go_on = asyncio.Event()
+    receiver.answer = lambda _: Reply(when=may_go_on if len(receiver.received) > 5 else None)
     env = {"DATABASE_URL": database}
     await store_events(app, await tenant_of(app, webhook), 100)
     arguments = ("replay", "--webhook", str(webhook), "--from", DAY)
@@ -158,6 +159,7 @@ async def test_ctrl_c_stops_the_watching_but_not_the_replay(
             [begun] = await watching.lines(1)
             await until(lambda: len(receiver.received) >= 5)
             code = await watching.stop(signal.SIGINT)
+        may_go_on.set()
         replay = UUID(begun.split()[1].removesuffix(":"))
         ended = await until_ended(app, ReplayId(replay))
 

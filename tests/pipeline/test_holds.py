@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +35,6 @@ from tests.support.replays import (
     until_ended,
 )
 
-SOON = timedelta(seconds=1)
-
 
 async def test_a_held_tenant_waits_whole_while_another_is_delivered_to(
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
@@ -48,12 +45,15 @@ async def test_a_held_tenant_waits_whole_while_another_is_delivered_to(
     neighbour = await app.webhook(other, receiver.url + "/other")
     answer = asyncio.Event()
     gate = Gate(receiver, first=Reply(when=answer))
-    await insert_delivery(app, webhook, payload='{"n": 20}', next_retry_at=datetime.now(UTC) + SOON)
+    later = await insert_delivery(app, webhook, payload='{"n": 20}')
     async with serving(database, delivery=ONE_AT_A_TIME):
         await publish(app, tenant, 15)
         await until(lambda: receiver.open_now == 1)
         await hold(app, tenant)
         await until(lambda: settled(app, webhook, "pending_retry", 15))  # 14 waited in memory
+        await app.db.execute(
+            "UPDATE webhook_deliveries SET next_retry_at = now() WHERE id = $1", later
+        )
         gate.open()
         answer.set()  # what is under way ends, and counts
         await until(lambda: settled(app, webhook, "success", 1))
@@ -112,12 +112,14 @@ async def test_a_replay_waits_with_its_tenant_and_ends_after_the_release(
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
     await store_events(app, tenant, 60)
-    receiver.answer = lambda _: Reply(after=0.01)
+    is_held = asyncio.Event()
+    receiver.answer = lambda _: Reply(when=is_held if len(receiver.received) > 5 else None)
     async with serving(database) as service:
         replay = await start(app, request_for(webhook))
         await until(lambda: len(receiver.received) >= 5)
         await hold(app, tenant)
         await until(lambda: holds_of(service, tenants=1))
+        is_held.set()
         await until(lambda: nothing_under_way(app))
         sent = len(receiver.received)
         running = await get_replay(app, replay.id)

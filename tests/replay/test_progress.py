@@ -1,5 +1,6 @@
 """A replay waits while it cannot go on, resumes where it was, and shows its progress."""
 
+import asyncio
 from datetime import UTC, datetime
 
 from daemon.core.model.replays import ReplayStatus
@@ -23,7 +24,8 @@ from tests.support.replays import (
 async def test_the_replay_of_a_paused_webhook_waits_until_it_is_resumed(
     app: Application, database: str, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda _: Reply(after=0.01)
+    is_paused = asyncio.Event()
+    receiver.answer = lambda _: Reply(when=is_paused if len(receiver.received) > 20 else None)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
     ids = await store_events(app, tenant, 200)
@@ -31,6 +33,7 @@ async def test_the_replay_of_a_paused_webhook_waits_until_it_is_resumed(
         replay = await start(app, request_for(webhook))
         await until(lambda: len(receiver.received) >= 20)
         await set_active(app, webhook, False)
+        is_paused.set()
         await until(lambda: nothing_leased(app))
         waiting, sent = await get_replay(app, replay.id), len(receiver.received)
         await set_active(app, webhook, True)
@@ -63,7 +66,8 @@ async def test_events_missed_during_a_pause_are_sent_by_a_replay(
 async def test_a_replay_waits_while_the_webhooks_filter_is_unusable(
     app: Application, database: str, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda _: Reply(after=0.01)
+    is_unusable = asyncio.Event()
+    receiver.answer = lambda _: Reply(when=is_unusable if len(receiver.received) > 20 else None)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
     ids = await store_events(app, tenant, 200)
@@ -72,6 +76,7 @@ async def test_a_replay_waits_while_the_webhooks_filter_is_unusable(
         replay = await start(app, request_for(webhook))
         await until(lambda: len(receiver.received) >= 20)
         await app.db.execute(change, webhook, '{"colour": "blue"}')
+        is_unusable.set()
         await until(lambda: nothing_leased(app))
         half_way = await get_replay(app, replay.id)
         await app.db.execute(change, webhook, None)

@@ -46,8 +46,9 @@ def held_by(holder: asyncpg.Connection) -> str:
 
 
 async def test_a_lock_is_waited_for_until_its_holder_lets_go(
-    app: Application, holder: asyncpg.Connection
+    app: Application, holder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(named_locks, "WAIT_SECONDS", 8.0)
     await hold(holder, "a")
     async with app.db.transaction():
         waiting = asyncio.create_task(named_locks.take(app.db, "a"))
