@@ -19,6 +19,7 @@ from daemon.core.errors import MigrationError, SchemaError
 from daemon.runtime.package_data import package_file
 from daemon.store import advisory_locks, prebuilt_indexes, schema_access, schema_trust, tenants
 from daemon.store.connection import connected
+from daemon.store.encoding import require_utf8
 from daemon.store.errors import describe
 from daemon.store.lock_blockers import Blockers
 from daemon.store.schema_trust import FoundTable
@@ -68,8 +69,8 @@ async def migrate(
 
     Several may run at once: one applies, the others wait and find nothing to do. Raises
     MigrationError for a migration that fails or was edited, or when it could run functions of other
-    roles; SchemaError for a schema newer than this program, DatabaseUnavailableError if there is
-    no connection.
+    roles; SchemaError for a schema newer than this program, ConfigError for a database that is not
+    in UTF-8, DatabaseUnavailableError if there is no connection.
     """
     async with exclusive(url, pooled=pooled) as connection:
         records = await refuse_foreign_tables(connection)
@@ -114,9 +115,11 @@ async def exclusive(url: str, *, pooled: bool = False) -> AsyncIterator[Connecti
     A connection for the length of the block, during which no other migration is under way.
 
     Behind a transaction pooler, an open transaction beside it holds the lock. Raises MigrationError
-    when another holds it for long, DatabaseUnavailableError.
+    when another holds it for long, DatabaseUnavailableError, or ConfigError for a database that is
+    not in UTF-8.
     """
     async with connected(url, plain=True, pooled=pooled) as connection:  # its end releases the lock
+        await require_utf8(connection)
         if not pooled:
             await _take_lock(connection, TRY_LOCK)
             yield connection

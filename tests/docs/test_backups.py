@@ -1,4 +1,4 @@
-"""The commands of "Backup and restore" in docs/databases.md, run against a server of their own."""
+"""The commands of docs/databases.md, run against a server of their own."""
 
 import re
 from pathlib import Path
@@ -25,10 +25,10 @@ pytestmark = needs_server_programs
 PAGE = Path(__file__).parents[2] / "docs" / "databases.md"
 
 
-def commands(about: str) -> str:
-    """The one block of commands that contains this word."""
-    section = PAGE.read_text().split("## Backup and restore")[1].split("\n## ")[0]
-    [block] = [each for each in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) if about in each]
+def commands(about: str, *, section: str = "Backup and restore") -> str:
+    """The one block of commands of a section that contains this word."""
+    text = PAGE.read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    [block] = [each for each in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if about in each]
     return str(block)
 
 
@@ -80,6 +80,41 @@ async def test_a_dump_is_restored_and_what_was_due_in_it_is_delivered(
 
     assert checked.code == 0, checked.out
     assert received == {f"evt_{event.hex}"}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("encoding", "about"), [("LATIN1", "custom"), ("SQL_ASCII", "plain")])
+async def test_a_database_in_another_encoding_is_moved_to_one_in_utf8(
+    encoding: str, about: str
+) -> None:
+    async with servers_folder() as folder:
+        server = await new_server(folder)
+        await server.start()
+        old, new = (server.url.replace("/postgres", f"/{n}") for n in ("old", "webhooks_utf8"))
+        await run_as_server(
+            *("createdb", f"--maintenance-db={server.url}", "--template=template0", "--locale=C"),
+            *(f"--encoding={encoding}", "old"),
+        )
+        await executed(old, "CREATE TABLE texts AS SELECT 'caf' || chr(233) AS text")
+
+        places = {"DATABASE_URL": old, "NEW_URL": new, "BACKUP": str(folder)}
+        moving = commands("createdb", section="Encoding")
+        create = moving.splitlines()[0]
+        script = (
+            moving if about == "custom" else create + "\n" + commands(about, section="Encoding")
+        )
+        await run_as_server("bash", "-euc", script, **places)
+        moved = await executed(new, "SELECT text FROM texts")
+
+    assert moved == "café"
+
+
+async def executed(url: str, statement: str) -> object:
+    db = await asyncpg.connect(url)
+    try:
+        return await db.fetchval(statement)
+    finally:
+        await db.close()
 
 
 @pytest.mark.full

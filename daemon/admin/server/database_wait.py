@@ -19,6 +19,7 @@ from daemon.runtime import systemd
 from daemon.runtime.loop import sleep_until_woken
 from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
+from daemon.store.encoding import require_utf8
 from daemon.store.errors import NONE_WRITABLE
 from daemon.store.writable import require_writable
 
@@ -49,7 +50,7 @@ class DatabaseWait:
         Open the database; False if `stop` is set first.
 
         Raises DatabaseUnavailableError when waiting does not help, ListenError, or ConfigError for
-        a pooler that is not configured.
+        a pooler that is not configured and for a database that is not in UTF-8.
         """
         give_up_at = asyncio.get_running_loop().time() + DATABASE_WAIT_SECONDS
         try:
@@ -83,6 +84,7 @@ class DatabaseWait:
         await self._database.open()
         try:
             async with self._database.connection() as db:
+                await require_utf8(db)
                 await require_writable(db)
         except DatabaseUnavailableError:
             await self._database.close(within=CLOSE_WITHIN)  # another host may have been promoted

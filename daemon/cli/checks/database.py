@@ -9,6 +9,7 @@ from daemon.core.model.webhook_inspection import MissingPrivilege
 from daemon.maintenance.installation_guard import foreign_sentence
 from daemon.store import (
     daemon_tables,
+    encoding,
     function_rights,
     history_partitions,
     installation,
@@ -29,11 +30,13 @@ MUCH_OF_QUEUE = 0.1  # usually it is empty
 
 
 async def check_version(db: Connection, loaded: Config) -> Finding:
-    """Whether PostgreSQL is recent enough, and no standby."""
+    """Whether PostgreSQL is recent enough, the database in UTF-8, and no standby."""
     version = await webhook_inspection.server_version(db)
     server = f"PostgreSQL {version.name}, {loaded.database.display_name()}"
     if version.major < OLDEST_POSTGRESQL:
         return error("database", f"{server}: must be {OLDEST_POSTGRESQL} or later")
+    if mistake := await encoding.encoding_mistake(db):
+        return error("database", f"{server}: {mistake}")
     try:
         await writable.require_writable(db)
     except ReadOnlyDatabaseError as failure:
