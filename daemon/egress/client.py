@@ -18,6 +18,7 @@ from daemon.core.model.secrets import ClientCertificate
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.refusal import Refusal
 from daemon.core.policy.urls import judge_url
+from daemon.egress.closing import ConnectionCloser
 from daemon.egress.connector import Connector
 from daemon.egress.deadline import Deadline, Deadlines
 from daemon.egress.failures import REQUEST_ERRORS, failure_of
@@ -61,7 +62,8 @@ class WebhookClient:
         self._stalls = stalls or StallWatch()
         self._budget = LoopBudget()
         self._network = OwnNetwork()
-        self._pool = ConnectionPool()
+        self._closer = ConnectionCloser()
+        self._pool = ConnectionPool(self._closer)
         self._deadlines = Deadlines(self._timeout_seconds, stalls=self._stalls, budget=self._budget)
         self._connector = Connector(
             policy,
@@ -129,7 +131,8 @@ class WebhookClient:
         if raw.reusable and 200 <= raw.status < 300:
             self._pool.put(sent.peer, connection)
         else:
-            connection.close()  # an endpoint in trouble gets a new connection the next time
+            # An endpoint in trouble gets a new connection the next time.
+            self._closer.close_after_response(connection)
         return response_of(raw)
 
     def failure(self, error: Exception, sent: RequestUnderWay) -> Failure:
@@ -155,6 +158,7 @@ class WebhookClient:
         self._stalls.close()
         self._deadlines.close()
         self._pool.close()
+        self._closer.close_all()
         await self._connector.close()
 
     def _new_peer(

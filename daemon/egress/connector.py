@@ -13,6 +13,7 @@ from functools import lru_cache
 import aiohappyeyeballs
 
 from daemon.core.policy.egress_policy import EgressPolicy
+from daemon.egress.failures import raise_shortage
 from daemon.egress.host_key import host_key
 from daemon.egress.http1 import HttpConnection
 from daemon.egress.lookups import Lookups
@@ -20,6 +21,7 @@ from daemon.egress.loop_budget import LoopBudget, OwnBudget
 from daemon.egress.network import OwnNetwork
 from daemon.egress.peer import Peer
 from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, open_tunnel
+from daemon.egress.resets import reset, reset_socket
 from daemon.egress.resolved_addresses import (
     address_info,
     addresses_of,
@@ -102,7 +104,7 @@ class Connector:
                 timings.enter("tls")
                 connection = await self._start_tls(sock, context, target.host, budget=budget)
         except BaseException:
-            sock.close()
+            reset_socket(sock)
             raise
         connection.destination = destination
         return connection
@@ -152,9 +154,9 @@ class Connector:
             try:
                 await open_tunnel(sock, proxy, address=address, port=port)
             except ReceiverUnreachableError:
-                sock.close()
+                reset_socket(sock)
             except BaseException:
-                sock.close()
+                reset_socket(sock)
                 raise
             else:
                 return sock
@@ -168,6 +170,7 @@ class Connector:
                 addresses = addresses[:MAX_ADDRESSES_TRIED]
                 return await self._connect_directly(addresses, proxy.port, tried)
         except (LookupFailedError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            raise_shortage(error)
             raise ProxyError("the egress proxy cannot be reached") from error
 
     async def _start_http(self, sock: socket.socket, budget: OwnBudget) -> HttpConnection:
@@ -186,7 +189,7 @@ class Connector:
         try:
             await transport.handshake
         except BaseException:
-            transport.abort()
+            reset(transport)
             raise
         return connection
 

@@ -72,6 +72,15 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
             return _tls_failure(error, target) or _network_failure(error)
 
 
+def raise_shortage(error: Exception) -> None:
+    """Raise PostponedError if the error says that this machine is short of something."""
+    number = getattr(error, "errno", None)
+    if number in RESOURCE_SHORTAGES:
+        reason = os.strerror(number).lower()
+        message = f"this machine has no sockets, ports or memory left: {reason}"
+        raise PostponedError(message) from error
+
+
 def _tls_failure(error: Exception, target: Target) -> Failure | None:
     match error:
         case ssl.SSLCertVerificationError():
@@ -94,9 +103,7 @@ def _network_failure(error: Exception) -> Failure:
 
     Raises PostponedError for a shortage of our own.
     """
+    raise_shortage(error)
     number = getattr(error, "errno", None)
     reason = os.strerror(number).lower() if number else "every address failed"
-    if number in RESOURCE_SHORTAGES:
-        message = f"this machine has no sockets, ports or memory left: {reason}"
-        raise PostponedError(message) from error
     return Failure(FailureKind.CONNECT, f"could not connect: {reason}")

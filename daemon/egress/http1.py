@@ -5,13 +5,17 @@ Rule: a receiver is untrusted. Bytes that no request asked for end the connectio
 """
 
 import asyncio
+import fcntl
 import select
+import struct
+import termios
 from collections.abc import Callable
 from functools import partial
 from typing import cast
 
 from daemon.egress.deadline import Deadline
 from daemon.egress.loop_budget import OwnBudget
+from daemon.egress.resets import reset
 from daemon.egress.response_reader import NO_RESPONSE, RawResponse, ResponseError, ResponseReader
 from daemon.egress.routes import SocketAddress
 
@@ -42,11 +46,7 @@ class HttpConnection(asyncio.Protocol):
         The operating system is asked too: an unread end of the connection, or unread bytes, which
         would pass for the next response, make it unusable.
         """
-        return (
-            self._transport is not None
-            and not self._transport.is_closing()
-            and not self._unread.poll(0)
-        )
+        return self.is_open and not self._unread.poll(0)
 
     async def exchange(self, request: bytes, *, deadline: Deadline) -> RawResponse:
         """
@@ -81,8 +81,33 @@ class HttpConnection(asyncio.Protocol):
         """Return the response to the last request, which is complete or truncated."""
         return response.result(reusable=response.keep_alive and self._is_reusable())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has closed it."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def awaits_receiver(self) -> bool:
+        """Whether its receiver, which has responded, will close it, or has not read everything."""
+        response = self._response
+        return (
+            self.is_open
+            and response is not None
+            and response.complete
+            and (not response.keep_alive or self._unacknowledged_bytes() > 0)
+        )
+
     def close(self) -> None:
-        """Close at once, unsent bytes too: a receiver that does not read must not hold memory."""
+        """
+        Reset it, unsent bytes too: a receiver that does not read must not hold memory.
+
+        What the request was sent for is read by then, or given up.
+        """
+        if self._transport is not None:
+            reset(self._transport)
+
+    def abort(self) -> None:
+        """Close it at once in the ordinary way, in which its port stays taken for a minute."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -124,11 +149,18 @@ class HttpConnection(asyncio.Protocol):
 
     def _is_reusable(self) -> bool:
         """Whether it is open, and the receiver did not respond before we had sent everything."""
-        return (
-            self._transport is not None
-            and not self._transport.is_closing()
-            and self._transport.get_write_buffer_size() == 0
-        )
+        return self.is_open and self._unsent_bytes() == 0
+
+    def _unsent_bytes(self) -> int:
+        """How much of the request the operating system has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def _unacknowledged_bytes(self) -> int:
+        """How much of the request has not reached the receiver's machine, as far as we know."""
+        assert self._transport is not None
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        queued = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+        return self._unsent_bytes() + int(struct.unpack("i", queued)[0])
 
 
 def _complete(completion: asyncio.Future[None], error: Exception | None) -> None:

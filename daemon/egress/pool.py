@@ -7,6 +7,7 @@ Rule: a connection is reused only while it is young and nothing was received on 
 import asyncio
 from collections import deque
 
+from daemon.egress.closing import ConnectionCloser
 from daemon.egress.http1 import HttpConnection
 from daemon.egress.peer import Peer, PeerKey
 
@@ -19,7 +20,8 @@ MAX_IDLE = 2048
 class ConnectionPool:
     """The idle connections of one daemon: `put` keeps one, `take` returns it for another use."""
 
-    def __init__(self) -> None:
+    def __init__(self, closer: ConnectionCloser) -> None:
+        self._closer = closer
         self._loop = asyncio.get_running_loop()
         self._idle: dict[PeerKey, deque[tuple[HttpConnection, float]]] = {}
         self._idle_count = 0
@@ -39,14 +41,14 @@ class ConnectionPool:
             self._idle_count -= 1
             if idle_since > oldest and connection.usable:
                 return connection
-            connection.close()
+            self._closer.close(connection)
         return None
 
     def put(self, peer: Peer, connection: HttpConnection) -> None:
         """Keep the connection for the next request to the same peer, or close it at the limit."""
         idle = self._idle.setdefault(peer.key, deque())
         if len(idle) >= MAX_IDLE_PER_PEER or self._idle_count >= MAX_IDLE:
-            connection.close()
+            self._closer.close(connection)
             return
         idle.append((connection, self._loop.time()))
         self._idle_count += 1
@@ -59,7 +61,7 @@ class ConnectionPool:
             self._sweep.cancel()
         for idle in self._idle.values():
             for connection, _ in idle:
-                connection.close()
+                self._closer.close(connection)
         self._idle.clear()
         self._idle_count = 0
 
@@ -70,7 +72,7 @@ class ConnectionPool:
         oldest = self._loop.time() - MAX_IDLE_SECONDS
         for key, idle in list(self._idle.items()):
             while idle and (idle[0][1] < oldest or not idle[0][0].usable):
-                idle.popleft()[0].close()
+                self._closer.close(idle.popleft()[0])
                 self._idle_count -= 1
             if not idle:
                 del self._idle[key]

@@ -71,6 +71,11 @@ class ResponseReader:
         self._known: tuple[KnownHead, bytes] | None = None
         self._parser: ResponseParser | None = None  # made for what is not known
 
+    @property
+    def complete(self) -> bool:
+        """Whether it was received to its end."""
+        return self._known is not None or (self._parser is not None and self._parser.complete)
+
     def feed(self, data: bytes) -> None:
         """Read more of the response, up to the limit on its size; nothing once it is done."""
         if self.done:

@@ -11,6 +11,7 @@ from typing import cast
 
 from daemon.egress.http1 import HttpConnection
 from daemon.egress.loop_budget import OwnBudget
+from daemon.egress.resets import reset
 from daemon.egress.server_hello import TOO_MANY_RECORDS
 from daemon.egress.tls_session import RefusedTlsError, TlsSession
 
@@ -122,19 +123,22 @@ class TlsTransport(asyncio.Protocol):
     def _fail(self, error: ssl.SSLError) -> None:
         if self._session.established:
             self._connection.connection_lost(error)
-            self.abort()
+            self._reset()
             return
         closed = isinstance(error, ssl.SSLZeroReturnError)
+        # Whoever waits for the handshake closes the connection, once the alert is on its way.
         self._fail_handshake(ConnectionResetError() if closed else error)
-        if self._tcp is not None:
-            self._tcp.close()
 
     def _refuse(self, error: RefusedTlsError) -> None:
         if self._session.established:
             self._connection.reject_response(str(error))
         else:
             self._fail_handshake(error)
-        self.abort()
+        self._reset()
+
+    def _reset(self) -> None:
+        if self._tcp is not None:
+            reset(self._tcp)
 
     def _fail_handshake(self, error: Exception) -> None:
         if not self.handshake.done():

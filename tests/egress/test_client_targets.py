@@ -14,6 +14,7 @@ from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind, Response
 from daemon.egress import connector
 from daemon.egress.failures import RESOURCE_SHORTAGES
+from daemon.egress.proxy import Proxy
 from daemon.egress.resolver import LookupFailedError, NoPublicAddressError
 from tests.support.certificates import Authority
 from tests.support.client import (
@@ -221,13 +222,15 @@ async def test_a_lookup_that_fails_for_another_reason_says_so() -> None:
 
 
 @pytest.mark.parametrize("number", sorted(RESOURCE_SHORTAGES), ids=errno.errorcode.get)
+@pytest.mark.parametrize("proxy", [None, Proxy("127.0.0.1", 3128)], ids=["directly", "by proxy"])
 async def test_a_shortage_on_this_machine_raises_postponed_error(
-    number: int, monkeypatch: pytest.MonkeyPatch
+    number: int, proxy: Proxy | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def start_connection(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
-    async with webhook_client(resolver=FakeResolver(receiver=["127.0.0.1"])) as client:
+    names = FakeResolver(receiver=["127.0.0.1"])
+    async with webhook_client(resolver=names, proxy=proxy) as client:
         with pytest.raises(PostponedError, match=os.strerror(number).lower()):
             await client.send(request_to("http://receiver.test/"))

@@ -6,11 +6,16 @@ from contextlib import asynccontextmanager
 
 
 class EgressProxy:
-    """`answer` returns the reply to a CONNECT, or None to tunnel; `requests` holds every head."""
+    """
+    `answer` returns the reply to a CONNECT, or None to tunnel; `requests` holds every head.
+
+    `open_now` counts the open connections.
+    """
 
     def __init__(self) -> None:
         self.answer: Callable[[str], bytes | None] = lambda _: None
         self.requests: list[str] = []
+        self.open_now = 0
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -26,6 +31,7 @@ class EgressProxy:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open_now += 1
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.requests.append(head)
@@ -38,6 +44,7 @@ class EgressProxy:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
+            self.open_now -= 1
             writer.close()
 
     async def _tunnel(
@@ -70,10 +77,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def egress_proxy(*, port: int = 0) -> AsyncIterator[EgressProxy]:
+async def egress_proxy(*, address: str = "127.0.0.1", port: int = 0) -> AsyncIterator[EgressProxy]:
     """Yield a proxy that listens on loopback."""
     proxy = EgressProxy()
-    server = await asyncio.start_server(proxy.receive, "127.0.0.1", port)
+    server = await asyncio.start_server(proxy.receive, address, port)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy
