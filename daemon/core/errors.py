@@ -109,8 +109,9 @@ class PostponedError(WebhookdError):
     """
     Raised when an attempt cannot be made for a reason of our own, not the endpoint's.
 
-    The attempt is given back uncounted, and its endpoint gets none for `pause_seconds`. The
-    operator reads the message in the log; a caller of the API reads it in a 503.
+    The attempt is given back uncounted, and its endpoint gets none for `pause_seconds`; longer if
+    this happens again. The operator reads the message in the log; a caller of the API reads it in
+    a 503.
     """
 
     pause_seconds = 2.0

@@ -20,7 +20,7 @@ from daemon.egress.lookups import Lookups
 from daemon.egress.loop_budget import LoopBudget, OwnBudget
 from daemon.egress.network import OwnNetwork
 from daemon.egress.peer import Peer
-from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, open_tunnel
+from daemon.egress.proxy import Proxy, ProxyError, ReceiverUnreachableError, Tunnels
 from daemon.egress.resets import reset, reset_socket
 from daemon.egress.resolved_addresses import (
     address_info,
@@ -68,7 +68,7 @@ class Connector:
         self._lookups = Lookups(resolver)
         self._proxy_resolver = proxy_resolver or resolver
         self._tls = tls
-        self._proxy = proxy
+        self._tunnels = None if proxy is None else Tunnels(proxy)
         self._budget = budget
         self._network = network
 
@@ -127,9 +127,9 @@ class Connector:
     async def _connect(
         self, addresses: Sequence[str], port: int, tried: list[SocketAddress]
     ) -> socket.socket:
-        if self._proxy is None:
+        if self._tunnels is None:
             return await self._connect_directly(addresses, port, tried)
-        return await self._connect_through(self._proxy, addresses, port, tried=tried)
+        return await self._connect_through(self._tunnels, addresses, port, tried=tried)
 
     async def _connect_directly(
         self, addresses: Sequence[str], port: int, tried: list[SocketAddress]
@@ -146,21 +146,23 @@ class Connector:
         return sock
 
     async def _connect_through(
-        self, proxy: Proxy, addresses: Sequence[str], port: int, *, tried: list[SocketAddress]
+        self, tunnels: Tunnels, addresses: Sequence[str], port: int, *, tried: list[SocketAddress]
     ) -> socket.socket:
         """Return a tunnel to the first of the addresses that the proxy can reach."""
+        unreachable = []
         for address in addresses:
-            sock = await self._connect_to_proxy(proxy, tried)
+            sock = await self._connect_to_proxy(tunnels.proxy, tried)
             try:
-                await open_tunnel(sock, proxy, address=address, port=port)
-            except ReceiverUnreachableError:
+                await tunnels.open(sock, address=address, port=port)
+            except ReceiverUnreachableError as error:
+                unreachable.append(error)
                 reset_socket(sock)
             except BaseException:
                 reset_socket(sock)
                 raise
             else:
                 return sock
-        raise ReceiverUnreachableError
+        raise unreachable[0]
 
     async def _connect_to_proxy(self, proxy: Proxy, tried: list[SocketAddress]) -> socket.socket:
         """The operator chose the proxy: the egress policy does not apply to its address."""

@@ -13,7 +13,11 @@ from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
 from daemon.egress.client_certificate import UnusableCertificateError
 from daemon.egress.network import NoSuchNetworkError
-from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
+from daemon.egress.proxy import (
+    UNREACHABLE_STATUSES,
+    ReceiverUnreachableError,
+    TargetForbiddenError,
+)
 from daemon.egress.resolver import LookupFailedError, NoPublicAddressError
 from daemon.egress.response_reader import InvalidResponseError, ResponseError
 from daemon.egress.tls_session import RefusedTlsError
@@ -59,8 +63,7 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
             message = f"the host name {target.host} could not be resolved: {error}"
             return Failure(FailureKind.LOOKUP, message)
         case ReceiverUnreachableError():
-            message = "could not connect: the receiver cannot be reached"
-            return Failure(FailureKind.CONNECT, message)
+            return Failure(FailureKind.CONNECT, _unreachable(error.status))
         case NoSuchNetworkError():
             message = f"could not connect: this service cannot reach {error} addresses"
             return Failure(FailureKind.CONNECT, message)
@@ -70,6 +73,12 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
             return Failure(FailureKind.DISCONNECTED, str(error))
         case _:
             return _tls_failure(error, target) or _network_failure(error)
+
+
+def _unreachable(status: int) -> str:
+    if status in UNREACHABLE_STATUSES:
+        return "could not connect: the receiver cannot be reached"
+    return f"could not connect: the egress proxy answered CONNECT with status {status}"
 
 
 def raise_shortage(error: Exception) -> None:

@@ -2,7 +2,8 @@
 Tunnels through the operator's egress proxy (HTTP CONNECT, RFC 9110, section 9.3.6).
 
 Rule: the proxy is asked for the address that was judged, never for the name. A fault of the proxy
-itself is our own, and no endpoint's.
+itself is our own, and no endpoint's; while it opens tunnels to others, its refusal is no such
+fault.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ END_OF_HEAD = b"\r\n\r\n"
 # With these a proxy says that it cannot reach the other side. (RFC 9110, sections 15.6.3 to 5.)
 UNREACHABLE_STATUSES = frozenset({502, 503, 504})
 FORBIDDEN_STATUS = 403
+# So long after a tunnel, other statuses speak of the receiver, too: tinyproxy answers 500 for one
+# that it cannot reach, and Smokescreen 407 for one that it forbids.
+WORKS_SECONDS = 300.0
 
 
 class ProxyError(PostponedError):
@@ -28,7 +32,11 @@ class ProxyError(PostponedError):
 
 
 class ReceiverUnreachableError(Exception):
-    """The proxy works, and could not reach the receiver."""
+    """The proxy works, and could not reach the receiver; `status` is its answer to CONNECT."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class TargetForbiddenError(Exception):
@@ -55,26 +63,34 @@ class Proxy:
         return cls(parts.hostname, parts.port or DEFAULT_PORT, authorization)
 
 
-async def open_tunnel(sock: socket.socket, proxy: Proxy, *, address: str, port: int) -> None:
-    """
-    Turn `sock`, which is connected to the proxy, into a connection to `address`.
+class Tunnels:
+    """Those through one proxy; create it inside the running loop."""
 
-    Raises ProxyError, ReceiverUnreachableError or TargetForbiddenError; the caller then closes
-    `sock`.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        await loop.sock_sendall(sock, _connect_request(proxy, address, port))
-        status = await _read_status(loop, sock)
-    except OSError as error:
-        raise ProxyError("the egress proxy closed the connection") from error
-    if 200 <= status < 300:
-        return
-    if status in UNREACHABLE_STATUSES:
-        raise ReceiverUnreachableError
-    if status == FORBIDDEN_STATUS:
-        raise TargetForbiddenError
-    raise ProxyError(f"the egress proxy answered CONNECT with status {status}")
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self._loop = asyncio.get_running_loop()
+        self._worked_at = float("-inf")
+
+    async def open(self, sock: socket.socket, *, address: str, port: int) -> None:
+        """
+        Turn `sock`, which is connected to the proxy, into a connection to `address`.
+
+        Raises ProxyError, ReceiverUnreachableError or TargetForbiddenError; the caller then closes
+        `sock`.
+        """
+        try:
+            await self._loop.sock_sendall(sock, _connect_request(self.proxy, address, port))
+            status = await _read_status(self._loop, sock)
+        except OSError as error:
+            raise ProxyError("the egress proxy closed the connection") from error
+        if 200 <= status < 300:
+            self._worked_at = self._loop.time()
+            return
+        if status == FORBIDDEN_STATUS:
+            raise TargetForbiddenError
+        if status in UNREACHABLE_STATUSES or self._loop.time() - self._worked_at < WORKS_SECONDS:
+            raise ReceiverUnreachableError(status)
+        raise ProxyError(f"the egress proxy answered CONNECT with status {status}")
 
 
 def _connect_request(proxy: Proxy, address: str, port: int) -> bytes:

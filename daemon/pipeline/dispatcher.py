@@ -319,7 +319,7 @@ class Dispatcher:
                 self._postponements.ended(claim)
                 self._finished(result, is_new_address=is_new_address)
             case MemoryBusyError():
-                self._rest(claim, result)
+                self._rest(claim, until=time.monotonic() + result.pause_seconds)
             case PostponedError():  # a fault of ours, not of the endpoint
                 self._postpone(claim, result)
             case _:  # a fault of ours too: the lease lapses, and no attempt is spent
@@ -363,17 +363,10 @@ class Dispatcher:
         Other lanes go on: they may not need the name server or the key that failed.
         """
         self._metrics.pipeline.postponed.inc()
-        log.warning(
-            "delivery.postponed",
-            delivery_id=str(claim.delivery_id),
-            webhook_id=str(claim.webhook_id),
-            reason=str(error),
-        )
-        self._postponements.postponed(claim, reason=str(error))
-        self._rest(claim, error)
+        self._rest(claim, until=self._postponements.postponed(claim, error))
 
-    def _rest(self, claim: Claim, error: PostponedError) -> None:
-        self._lanes.rest(claim.webhook_id, until=time.monotonic() + error.pause_seconds)
+    def _rest(self, claim: Claim, *, until: float) -> None:
+        self._lanes.rest(claim.webhook_id, until=until)
         self._return(claim)
 
     def _return(self, claim: Claim) -> None:

@@ -1,5 +1,5 @@
 """
-Deliveries that are postponed again and again, so that no fault of our own lasts unnoticed.
+Postponed attempts: when their lanes go on, and that no fault of our own lasts unnoticed.
 
 A postponed attempt is made again as if nothing had been, and its owner sees nothing. When one
 delivery waits like this for longer than the schedule's longest step, the operator is alerted.
@@ -11,8 +11,11 @@ from datetime import timedelta
 
 import structlog
 
+from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId
+from daemon.pipeline.lane_rests import LaneRests
+from daemon.pipeline.postponement_lines import PostponementLines
 
 log = structlog.get_logger()
 
@@ -32,10 +35,42 @@ class Postponements:
         # First and last time, in the order of the first.
         self._times: dict[DeliveryId, tuple[float, float]] = {}
         self._alerted_at = float("-inf")
+        self._rests = LaneRests()
+        self._lines = PostponementLines()
 
-    def postponed(self, claim: Claim, *, reason: str) -> None:
-        """Note one more postponement; log an error if this has gone on for too long."""
+    def postponed(self, claim: Claim, error: PostponedError) -> float:
+        """
+        Note and log one more postponement, as an error if this has gone on for too long.
+
+        Returns until when the lane rests, a time of `time.monotonic`.
+        """
+        now, reason = time.monotonic(), str(error)
+        self._lines.postponed(claim, reason=reason, now=now)
+        self._note(claim, reason, now)
+        return self._rests.begin(claim.webhook_id, least_seconds=error.pause_seconds, now=now)
+
+    def renamed(self, ids: Mapping[DeliveryId, DeliveryId]) -> None:
+        """Note new ids of deliveries, by the old ones."""
+        if not ids.keys().isdisjoint(self._times):
+            self._times = {ids.get(old, old): times for old, times in self._times.items()}
+
+    def ended(self, claim: Claim) -> None:
+        """Note that an attempt was made."""
+        self._rests.end(claim.webhook_id)
+        if self._times:
+            self._times.pop(claim.delivery_id, None)
+
+    def oldest_seconds(self) -> float:
+        """Return for how long the first of the postponed deliveries has been, 0 without any."""
         now = time.monotonic()
+        while self._times:
+            delivery_id, (first, last) = next(iter(self._times.items()))
+            if now - last < FORGET_AFTER_SECONDS:
+                return now - first
+            del self._times[delivery_id]
+        return 0.0
+
+    def _note(self, claim: Claim, reason: str, now: float) -> None:
         first, _ = self._times.get(claim.delivery_id, (now, now))
         if claim.delivery_id in self._times or len(self._times) < MAX_REMEMBERED:
             self._times[claim.delivery_id] = (first, now)
@@ -49,23 +84,3 @@ class Postponements:
                 postponed_s=round(now - first),
                 reason=reason,
             )
-
-    def renamed(self, ids: Mapping[DeliveryId, DeliveryId]) -> None:
-        """Note new ids of deliveries, by the old ones."""
-        if not ids.keys().isdisjoint(self._times):
-            self._times = {ids.get(old, old): times for old, times in self._times.items()}
-
-    def ended(self, claim: Claim) -> None:
-        """Note that an attempt was made."""
-        if self._times:
-            self._times.pop(claim.delivery_id, None)
-
-    def oldest_seconds(self) -> float:
-        """Return for how long the first of the postponed deliveries has been, 0 without any."""
-        now = time.monotonic()
-        while self._times:
-            delivery_id, (first, last) = next(iter(self._times.items()))
-            if now - last < FORGET_AFTER_SECONDS:
-                return now - first
-            del self._times[delivery_id]
-        return 0.0

@@ -1,10 +1,12 @@
 """Requests through an egress proxy, whose own faults are no failed attempts."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+import daemon.egress.proxy
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind, Response
 from daemon.egress.proxy import Proxy
@@ -159,6 +161,50 @@ async def test_the_attempt_is_postponed_when_the_proxy(answer: bytes) -> None:
     assert "p@ss" not in str(raised.value)
 
 
+REFUSED = "127.0.0.9"
+
+
+def refusing_one(status: int) -> Callable[[str], bytes | None]:
+    """Answer with a status for REFUSED, and tunnel to all others."""
+    answer = f"HTTP/1.1 {status} No\r\n\r\n".encode()
+    return lambda head: answer if head.startswith(f"CONNECT {REFUSED}:") else None
+
+
+@pytest.mark.parametrize("status", [302, 405, 407, 500])
+async def test_a_status_for_one_target_while_others_are_reached_is_a_failed_attempt(
+    status: int,
+) -> None:
+    async with (
+        egress_proxy() as proxy,
+        hostile(responding_with(OK)) as receiver,
+        webhook_client(proxy=through(proxy)) as client,
+    ):
+        proxy.answer = refusing_one(status)
+        reached = await client.send(request_to(receiver.url))
+        refused = await client.send(request_to(f"http://{REFUSED}:81/"))
+
+    assert isinstance(reached.result, Response)
+    assert refused.result == Failure(
+        FailureKind.CONNECT,
+        f"could not connect: the egress proxy answered CONNECT with status {status}",
+    )
+
+
+async def test_a_status_for_one_target_is_a_fault_of_the_proxy_if_none_was_reached_lately(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(daemon.egress.proxy, "WORKS_SECONDS", 0.0)
+    async with (
+        egress_proxy() as proxy,
+        hostile(responding_with(OK)) as receiver,
+        webhook_client(proxy=through(proxy)) as client,
+    ):
+        proxy.answer = refusing_one(500)
+        await client.send(request_to(receiver.url))
+        with pytest.raises(PostponedError, match="status 500"):
+            await client.send(request_to(f"http://{REFUSED}:81/"))
+
+
 async def test_the_attempt_is_postponed_when_the_proxy_is_down() -> None:
     async with webhook_client(proxy=Proxy("127.0.0.1", free_port())) as client:
         with pytest.raises(PostponedError, match="the egress proxy cannot be reached"):
@@ -174,6 +220,24 @@ async def test_the_attempt_is_postponed_when_the_proxy_s_name_has_no_address() -
 
 async def postponed(service: Service) -> bool:
     return "webhookd_postponed_total 0.0" not in await metrics_of(service)
+
+
+async def test_a_target_that_the_proxy_answers_with_500_fails_on_the_schedule(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenant, other = await app.tenant(), await app.tenant()
+    webhook = await app.webhook(tenant, receiver.url)
+    refused = await app.webhook(other, f"http://{REFUSED}:81/")
+    async with egress_proxy() as proxy:
+        proxy.answer = refusing_one(500)
+        async with serving(database, egress={"proxy": proxy.url}):
+            await app.event(tenant)
+            await until(lambda: settled(app, webhook, "success", 1))
+            await app.events(other, 3)
+            await until(lambda: settled(app, refused, "failed", 3))
+
+    assert (await app.health(refused))["consecutive_failures"] == 3
+    assert sum(REFUSED in head.splitlines()[0] for head in proxy.requests) == 3
 
 
 async def test_attempts_are_kept_while_the_proxy_is_down_and_made_once_it_is_back(

@@ -100,7 +100,7 @@ async def go_through_outage(folder: Path) -> dict[str, Any]:
         await until(lambda: rows_are(db, ["success"]))
         _shell("ip link set lo down")
         await app.events(tenant, 3)
-        await until(lambda: log.read_text().count("delivery.postponed") >= 3)
+        await until(lambda: "delivery.postponed" in log.read_text())
         # First attempts have rows from then on.
         await until(lambda: rows_are(db, ["pending_retry"] * 3 + ["success"]))
         during = await statuses(db)

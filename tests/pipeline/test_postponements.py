@@ -8,16 +8,18 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.core.errors import PostponedError, StalledError
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
-from daemon.pipeline import postponements
+from daemon.pipeline import postponement_lines, postponements
 from daemon.pipeline.postponements import FORGET_AFTER_SECONDS, MAX_REMEMBERED, Postponements
 from tests.support.application import Application
 from tests.support.daemons import free_port, metrics_of, serving, until
 from tests.support.deliveries import SHORT
 
 TOO_LONG = "delivery.postponed_too_long"
+NO_NETWORK = PostponedError("no network")
 
 
 class Clock:
@@ -63,7 +65,7 @@ def test_an_alert_is_raised_after_the_limit_and_once_in_each_interval(clock: Clo
 
     def postpone_for(seconds: int) -> None:
         for _ in range(seconds // 2):
-            kept.postponed(claim, reason="no network")
+            kept.postponed(claim, NO_NETWORK)
             clock.at += 2
 
     assert alerts(lambda: postpone_for(100)) == 0
@@ -74,20 +76,20 @@ def test_an_alert_is_raised_after_the_limit_and_once_in_each_interval(clock: Clo
 
 def test_what_was_made_begins_again(clock: Clock) -> None:
     kept, claim = Postponements(alert_after=timedelta(seconds=100)), a_claim()
-    kept.postponed(claim, reason="no network")
+    kept.postponed(claim, NO_NETWORK)
     clock.at += 101
 
     kept.ended(claim)
 
     assert kept.oldest_seconds() == 0
-    assert alerts(lambda: kept.postponed(claim, reason="no network")) == 0
+    assert alerts(lambda: kept.postponed(claim, NO_NETWORK)) == 0
 
 
 def test_what_another_daemon_made_is_forgotten(clock: Clock) -> None:
     kept, gone, waiting = Postponements(alert_after=timedelta(days=1)), a_claim(), a_claim()
-    kept.postponed(gone, reason="no network")
+    kept.postponed(gone, NO_NETWORK)
     clock.at += 10
-    kept.postponed(waiting, reason="no network")
+    kept.postponed(waiting, NO_NETWORK)
     clock.at += FORGET_AFTER_SECONDS - 5
 
     assert kept.oldest_seconds() == FORGET_AFTER_SECONDS - 5
@@ -98,14 +100,72 @@ def test_memory_is_bounded_and_keeps_the_oldest(
 ) -> None:
     monkeypatch.setattr(postponements, "MAX_REMEMBERED", 10)
     kept, oldest = Postponements(alert_after=timedelta(seconds=100)), a_claim()
-    kept.postponed(oldest, reason="no network")
+    kept.postponed(oldest, NO_NETWORK)
     for _ in range(20):
-        kept.postponed(a_claim(), reason="no network")
+        kept.postponed(a_claim(), NO_NETWORK)
     clock.at += 101
 
     assert MAX_REMEMBERED > 10
     assert len(kept._times) == 10
-    assert alerts(lambda: kept.postponed(oldest, reason="no network")) == 1
+    assert alerts(lambda: kept.postponed(oldest, NO_NETWORK)) == 1
+
+
+def test_a_lane_rests_twice_as_long_each_time_up_to_a_minute(clock: Clock) -> None:
+    kept, claim = Postponements(alert_after=timedelta(days=1)), a_claim()
+    rests = []
+    for _ in range(7):
+        until = kept.postponed(claim, NO_NETWORK)
+        rests.append(until - clock.at)
+        clock.at = until
+
+    assert rests == [2, 4, 8, 16, 32, 60, 60]
+
+
+def test_attempts_of_a_lane_that_are_postponed_together_prolong_its_rest_once(clock: Clock) -> None:
+    kept, claim = Postponements(alert_after=timedelta(days=1)), a_claim()
+    rests = {kept.postponed(claim, NO_NETWORK) for _ in range(100)}
+
+    assert rests == {2}
+
+
+def test_a_lane_rests_briefly_again_after_an_attempt_that_was_made(clock: Clock) -> None:
+    kept, claim, other = Postponements(alert_after=timedelta(days=1)), a_claim(), a_claim()
+    for _ in range(5):
+        clock.at = max(kept.postponed(claim, NO_NETWORK), kept.postponed(other, NO_NETWORK))
+    kept.ended(claim)
+
+    assert kept.postponed(claim, NO_NETWORK) - clock.at == 2
+    assert kept.postponed(other, NO_NETWORK) - clock.at == 60
+
+
+def test_a_stall_makes_no_lane_rest(clock: Clock) -> None:
+    kept, claim = Postponements(alert_after=timedelta(days=1)), a_claim()
+
+    assert [kept.postponed(claim, StalledError("late")) for _ in range(5)] == [0.0] * 5
+
+
+def test_the_log_has_one_line_for_each_reason_and_interval(clock: Clock) -> None:
+    kept = Postponements(alert_after=timedelta(days=1))
+    with capture_logs() as logs:
+        for _ in range(30):
+            for _ in range(100):
+                kept.postponed(a_claim(), NO_NETWORK)
+            kept.postponed(a_claim(), PostponedError("no proxy"))
+            clock.at += 1
+
+    lines = [(line["reason"], line["unlogged_before"]) for line in logs]
+    assert lines == [
+        *[("no network", 0), ("no proxy", 0)],
+        *[("no network", 999), ("no proxy", 9)] * 2,
+    ]
+
+
+def test_the_log_remembers_a_limited_number_of_reasons(clock: Clock) -> None:
+    kept = Postponements(alert_after=timedelta(days=1))
+    for number in range(1000):
+        kept.postponed(a_claim(), PostponedError(f"reason {number}"))
+
+    assert len(kept._lines._reasons) == postponement_lines.MAX_REASONS
 
 
 async def test_a_daemon_whose_proxy_is_down_shows_since_when_and_alerts(
