@@ -77,11 +77,9 @@ class FirstResults:
 
     async def store_plain(
         self, db: Connection, batch: Sequence[AttemptResult], *, succeeded: Collection[WebhookId]
-    ) -> set[DeliveryId]:
+    ) -> dict[DeliveryId, bool]:
         """
-        Store results that are plain; returns which were stored.
-
-        `last_success_at` of the `succeeded` webhooks is set.
+        Store results that are plain; returns which were stored, as `plain_results.store_plain`.
         """
         return await plain_results.store_plain(
             db,

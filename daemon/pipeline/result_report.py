@@ -1,6 +1,6 @@
 """What follows from stored results outside the database: metrics, log lines, next attempts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,6 +24,7 @@ class Stored:
     `renamed` has the ids of the rows of attempts whose own ids foreign rows have; `contested`
     says that there were such, or that rows of open transactions had them. `has_events` says that
     operational events were written. `closed` attempts were pending, and another one succeeded.
+    `successes` are the webhooks of which the last success was written.
     """
 
     free: Sequence[AttemptResult]
@@ -36,6 +37,7 @@ class Stored:
     has_events: bool = False
     contested: bool = False
     closed: int = 0
+    successes: Collection[WebhookId] = ()
 
 
 class ResultReport:

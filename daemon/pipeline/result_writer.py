@@ -153,10 +153,11 @@ class ResultWriter:
         self.wake.set()
 
     async def emptied(self) -> None:
-        """Wait until every result is stored that can be."""
+        """Wait until every result is stored that can be, and the last successes with them."""
         while self.backlog:
             self.wake.set()
             await asyncio.sleep(0.01)
+        await self._health.write_late(self._database, everything=True)
 
     async def run_once(self) -> float:
         if 0 < len(self._waiting) < WORTH_A_TRANSACTION <= self._lanes.in_flight:
@@ -169,10 +170,11 @@ class ResultWriter:
         if self._lanes.ready:
             self._waker.wake.set()  # stored results and released locks leave room for attempts
         await self._held.prolong()
+        await self._health.write_late(self._database)
         if self._waiting:
             return 0.0
         if not held[0]:
-            return 1.0
+            return min(1.0, self._health.late_in())
         return max(SHORTEST_REST_SECONDS, self._try_held_at - time.monotonic())
 
     async def _store_waiting(self) -> None:
@@ -280,10 +282,11 @@ class ResultWriter:
             if not batch or not self._first_results.are_plain(batch):
                 return batch
             webhooks = {each.claim.webhook_id for each in batch}
-            news = [each for each in webhooks if self._health.is_success_due(each)]
+            due = [each for each in webhooks if self._health.is_success_due(each)]
             try:
                 async with self._database.connection() as db:
-                    ids = await self._first_results.store_plain(db, batch, succeeded=news)
+                    at = time.monotonic()
+                    ids = await self._first_results.store_plain(db, batch, succeeded=due)
             except STATEMENT_FAILURES:
                 return batch
             except DatabaseBusyError:
@@ -292,6 +295,9 @@ class ResultWriter:
             stored = [each for each in batch if each.claim.delivery_id in ids]
             left = [each for each in batch if each.claim.delivery_id not in ids]
             self._first_results.settle(stored)
+            succeeded = {r.claim.webhook_id: ids[r.claim.delivery_id] for r in stored}
+            written = [webhook_id for webhook_id, is_written in succeeded.items() if is_written]
+            self._health.stored(succeeded, written=written, at=at)
         if stored:
             self._end(Stored(stored, (), dict.fromkeys(each.claim.key for each in stored)), began)
         return left
@@ -304,8 +310,11 @@ class ResultWriter:
         began = time.perf_counter()
         async with self._first_results.writing:
             async with self._database.transaction(for_all=True) as db:
+                at = time.monotonic()
                 stored = await self._write(db, batch, bare=bare, careful=careful)
             self._first_results.settle(stored.free)
+            succeeded = (each.webhook_id for each in stored.changes if each.succeeded)
+            self._health.stored(succeeded, written=stored.successes, at=at)
         self._end(stored, began)
         await self._wake_others(stored.recovered)
 
@@ -365,7 +374,7 @@ class ResultWriter:
         closed = await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
         await stats_batches.add_batch(db, ours)
         changes, transitions = consequences(ours, health, self._limits)
-        await self._health.write(db, changes, health)
+        successes = await self._health.write(db, changes, health)
         if transitions:
             await notices.write(db, transitions)
         renamed = {**first_stored.renamed, **claimed_stored.renamed}
@@ -380,6 +389,7 @@ class ResultWriter:
             has_events=has_events,
             contested=first_stored.contested or claimed_stored.is_contested,
             closed=closed,
+            successes=successes,
         )
 
 

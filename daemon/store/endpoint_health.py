@@ -1,18 +1,22 @@
 """The health columns of webhooks: locked, read and changed with a batch of results."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 
 from daemon.core.model.endpoints import Health, HealthChange
 from daemon.core.model.ids import WebhookId
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
-HEALTH = """
-    SELECT id, is_active, is_failing, consecutive_failures, failing_since, failed_probes
+# The next success is the first after a pause. A time of the future is the application's own.
+RESUMED = "coalesce(paused_at > last_success_at AND paused_at <= now(), false)"
+HEALTH = f"""
+    SELECT id, is_active, is_failing, consecutive_failures, failing_since, failed_probes,
+           {RESUMED} AS resumed
       FROM webhooks
      WHERE id = ANY ($1::uuid[])
      ORDER BY id
-"""
+"""  # noqa: S608  made of constants only
 # SKIP LOCKED: a transaction that holds one webhook, such as a deletion, delays only that webhook's
 # results. Not FOR UPDATE: that would conflict with the foreign-key check of every insert into
 # deliveries.
@@ -50,6 +54,7 @@ async def _health(
             consecutive_failures=row["consecutive_failures"],
             failing_since=row["failing_since"],
             failed_probes=row["failed_probes"],
+            resumed=row["resumed"],
         )
         for row in await db.fetch(statement, ids)
     }
@@ -58,8 +63,10 @@ async def _health(
 FIND_EXISTING = "SELECT id FROM webhooks WHERE id = ANY ($1::uuid[])"
 
 
-async def existing(db: Connection, ids: Sequence[WebhookId]) -> set[WebhookId]:
+async def existing(db: Connection, ids: Collection[WebhookId]) -> set[WebhookId]:
     """Return those of the webhooks that exist, locked or not."""
+    if not ids:
+        return set()
     return {WebhookId(row["id"]) for row in await db.fetch(FIND_EXISTING, ids)}
 
 
@@ -73,25 +80,36 @@ CHANGE_HEALTH = """
                                 WHEN new.probe_in IS NULL THEN w.next_probe_at
                                 WHEN new.probe_in > '0' THEN now() + new.probe_in END,
            requested_attempts = CASE WHEN new.is_failing THEN w.requested_attempts END,
-           last_success_at = CASE WHEN new.succeeded THEN now() ELSE w.last_success_at END,
+           last_success_at = CASE WHEN new.succeeded THEN now()
+                                  WHEN new.success_ago IS NULL THEN w.last_success_at
+                                  -- No later than the failure that is written with it.
+                                  ELSE greatest(w.last_success_at,
+                                           least(clock_timestamp() - new.success_ago, now())) END,
            last_failure_at = CASE WHEN new.failed THEN now() ELSE w.last_failure_at END,
            paused_reason = coalesce(new.paused_reason, w.paused_reason)
       FROM unnest($1::uuid[], $2::bool[], $3::bool[], $4::int[], $5::timestamptz[], $6::int[],
-                  $7::interval[], $8::bool[], $9::bool[], $10::text[])
+                  $7::interval[], $8::bool[], $9::bool[], $10::text[], $11::interval[])
            AS new (id, is_active, is_failing, consecutive_failures, failing_since, failed_probes,
-                   probe_in, succeeded, failed, paused_reason)
+                   probe_in, succeeded, failed, paused_reason, success_ago)
      WHERE w.id = new.id
 """
 
 
-async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None:
-    """Write the changed health of webhooks that `lock_health` locked; `changes` is not empty."""
+async def change_health(
+    db: Connection, changes: Sequence[HealthChange], *, earlier: Mapping[WebhookId, timedelta]
+) -> None:
+    """
+    Write the changed health of webhooks that `lock_health` locked; `changes` is not empty.
+
+    `earlier` says how long ago the last success was of those of which it is not written yet.
+    """
     rows = [
         (
             *(change.webhook_id, change.health.is_active, change.health.is_failing),
             *(change.health.consecutive_failures, change.health.failing_since),
             *(change.health.failed_probes, change.probe_in),
             *(change.succeeded, change.failed, change.paused_reason),
+            earlier.get(change.webhook_id),
         )
         for change in changes
     ]
@@ -99,15 +117,23 @@ async def change_health(db: Connection, changes: Sequence[HealthChange]) -> None
 
 
 NOTE_SUCCESS = """
-    UPDATE webhooks
-       SET last_success_at = now()
-     WHERE id = ANY (ARRAY(SELECT id FROM webhooks
-                            WHERE id = ANY ($1::uuid[])
-                            ORDER BY id
-                              FOR NO KEY UPDATE SKIP LOCKED))
+    UPDATE webhooks AS w
+       SET last_success_at = greatest(w.last_success_at, clock_timestamp() - success.ago)
+      FROM unnest($1::uuid[], $2::interval[]) AS success (id, ago)
+     WHERE w.id = success.id
+       AND w.id = ANY (ARRAY(SELECT id FROM webhooks
+                              WHERE id = ANY ($1::uuid[])
+                              ORDER BY id
+                                FOR NO KEY UPDATE SKIP LOCKED))
+ RETURNING w.id
 """
 
 
-async def note_success(db: Connection, ids: Sequence[WebhookId]) -> None:
-    """Write the last success of webhooks of which nothing else changes, unless they are locked."""
-    await db.execute(NOTE_SUCCESS, ids)
+async def note_success(db: Connection, ago: Mapping[WebhookId, timedelta]) -> set[WebhookId]:
+    """
+    Write how long `ago` the last success was of webhooks of which nothing else changes.
+
+    Returns those of which it is written: those that are locked are left out.
+    """
+    rows = await db.fetch(NOTE_SUCCESS, list(ago), list(ago.values()))
+    return {WebhookId(row["id"]) for row in rows}

@@ -13,6 +13,7 @@ from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.outcomes.durations import duration_bucket
 from daemon.store.attempt_chains import PENDING
 from daemon.store.columns import columns
+from daemon.store.endpoint_health import RESUMED
 from daemon.store.leased_events import LeasedEvent
 from daemon.store.results import stored_response
 from daemon.store.session import LOCK_TIMEOUT, Connection
@@ -46,6 +47,7 @@ STORE_PLAIN = f"""
         SELECT id
           FROM webhooks
          WHERE id = ANY ($2::uuid[]) AND NOT is_failing AND consecutive_failures = 0
+           AND NOT {RESUMED}
          ORDER BY id
            FOR KEY SHARE SKIP LOCKED
     ), held AS MATERIALIZED (
@@ -62,7 +64,7 @@ STORE_PLAIN = f"""
          WHERE ctid = ANY (ARRAY(SELECT row FROM held))
      RETURNING event_id, webhook_id AS only_webhook
     ), succeeded AS (
-        -- As NOTE_SUCCESS.
+        -- As in NOTE_SUCCESS.
         UPDATE webhooks
            SET last_success_at = now()
          WHERE id = ANY (ARRAY(SELECT id
@@ -71,6 +73,7 @@ STORE_PLAIN = f"""
                                   AND id = ANY ($20::uuid[])
                                 ORDER BY id
                                   FOR NO KEY UPDATE SKIP LOCKED))
+     RETURNING id
     ), stored AS MATERIALIZED (
         SELECT r.*
           FROM durable
@@ -94,7 +97,7 @@ STORE_PLAIN = f"""
            r.event_created_at, 1, 'success', NULL, r.attempted_at, r.signature, r.status_code,
            r.response_headers::jsonb, r.response_body, r.duration_ms, r.trace::json, false
       FROM stored AS r
- RETURNING id
+ RETURNING id, webhook_id = ANY (ARRAY(SELECT id FROM succeeded)) AS success_is_written
 """  # noqa: S608  made of constants only
 
 
@@ -104,15 +107,15 @@ async def store_plain(
     *,
     daemon_key: int,
     succeeded: Collection[WebhookId],
-) -> set[DeliveryId]:
+) -> dict[DeliveryId, bool]:
     """
     Insert the rows of these results and remove their events from the inbox; it is durable.
 
-    Returns which were stored. Not stored are those of events that are locked or whose lease is
-    lost, of webhooks that are locked, gone, or have failed lately, and those beside which another
-    attempt is pending. `last_success_at` of the
-    `succeeded` webhooks is set. Raises LockNotAvailableError where another transaction has a row
-    with the id of a result.
+    Returns which were stored, and whether `last_success_at` was set: that of the `succeeded`
+    webhooks is, unless they are locked. Not stored are those of events that are locked or whose
+    lease is lost, of webhooks that are locked, gone, or have failed or been paused since their last
+    success, and those beside which another attempt is pending. Raises LockNotAvailableError where
+    another transaction has a row with the id of a result.
     """
     rows = await db.fetch(
         STORE_PLAIN,
@@ -122,7 +125,7 @@ async def store_plain(
         succeeded,
         LOCK_TIMEOUT,
     )
-    return {DeliveryId(row["id"]) for row in rows}
+    return {DeliveryId(row["id"]): row["success_is_written"] for row in rows}
 
 
 def _row(result: AttemptResult, leased: LeasedEvent) -> tuple[object, ...]:

@@ -127,7 +127,7 @@ async def test_an_erased_row_whose_place_another_event_has_leaves_that_event_alo
         )
         await inbox_leases.release(connection, [stale], daemon_key=7)
 
-    assert (stored, prolonged) == (set(), [])
+    assert (stored, prolonged) == ({}, [])
     assert (locked.ours, locked.held) == ([], [])
     rows = await app.db.fetch("SELECT event_id, leased_until FROM webhook_event_inbox")
     assert [tuple(row) for row in rows] == [(other.event.id, other.leased_until)]

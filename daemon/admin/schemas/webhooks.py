@@ -151,6 +151,7 @@ class Webhook(ResponseModel):
     paused_reason: str | None
     """`failures` or `gone` when the daemon paused the webhook; null when a person did."""
     last_success_at: datetime | None
+    """While the webhook is healthy, up to ten seconds older than its newest success."""
     last_failure_at: datetime | None
     custom_headers: dict[str, str] | None
     """The header names; every value is shown as [hidden]."""

@@ -12,7 +12,8 @@ class Health:
     An endpoint's state, as stored in its row of `webhooks`.
 
     `failing_since` is the database's time of the transition, and `failed_probes` counts the failed
-    attempts that began since then. `newly_failing`: the transition is not stored yet.
+    attempts that began since then. `newly_failing`: the transition is not stored yet. `resumed`: it
+    was paused, by anybody, after its last success.
     """
 
     is_active: bool
@@ -21,11 +22,12 @@ class Health:
     failing_since: datetime | None = None
     failed_probes: int = 0
     newly_failing: bool = False
+    resumed: bool = False
 
     @property
     def has_no_failures(self) -> bool:
         """Whether there is nothing that a success would end."""
-        return self.consecutive_failures == 0 and not self.is_failing
+        return self.consecutive_failures == 0 and not self.is_failing and not self.resumed
 
 
 @dataclass(frozen=True, slots=True)
