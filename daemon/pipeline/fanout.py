@@ -93,7 +93,8 @@ class Fanout:
         self._dispatcher = dispatcher
         self._size = BatchSize(least=LEAST_EVENTS, most=MOST_EVENTS, seconds=TURN_SECONDS)
         self._cache = SubscriptionCache(database)
-        self._inbox = InboxReader(database, self._cache, leasing=leasing)
+        self._inbox = InboxReader(database, self._cache, wake=self.wake, leasing=leasing)
+        self.search = self._inbox.search
         self._matcher = EventMatcher(database)
         self._inserter = inserter
         self._tenant_fanout = TenantFanout(

@@ -5,16 +5,17 @@ It knows which part of the inbox it has read, and of which tenants events wait. 
 whose events have just come is served before the backlog of any other.
 """
 
+import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 
-import structlog
-
+from daemon.core.errors import StatementTimeoutError
 from daemon.core.model.ids import EventId, TenantId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserved
 from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
+from daemon.pipeline.inbox_search import InboxSearch
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.store import event_inbox, inbox_leases, leased_events
 from daemon.store.database import Database
@@ -22,9 +23,6 @@ from daemon.store.event_inbox import Scan
 from daemon.store.leased_events import Leased, LeasedEvent, Leasing
 from daemon.store.session import Connection
 
-log = structlog.get_logger()
-
-FULL_SCAN_SECONDS = 10.0
 SCAN_SECONDS = 0.05  # while known events wait
 # Places that one statement reads in each range: as many as it can within this time.
 LEAST_KEYS, MOST_KEYS = 100, 2000
@@ -33,17 +31,24 @@ EVENTS_PER_KEY = 32
 
 
 class InboxReader:
-    """Leases events; each scan tells `cache` which subscriptions changed."""
+    """
+    Leases events; each scan tells `cache` which subscriptions changed.
 
-    def __init__(self, database: Database, cache: SubscriptionCache, *, leasing: Leasing) -> None:
+    What `search` finds beside the scans is leased in turns; it sets `wake`.
+    """
+
+    def __init__(
+        self, database: Database, cache: SubscriptionCache, *, wake: asyncio.Event, leasing: Leasing
+    ) -> None:
         self._database = database
         self._cache = cache
         self._leasing = leasing
         self._keys = BatchSize(least=LEAST_KEYS, most=MOST_KEYS, seconds=STATEMENT_SECONDS)
         self._scan = InboxScan(keys_per_range=self._keys.size)
         self._seen = EMPTY_SNAPSHOT
+        self._begins = True  # before its first scan, and after one that took too long
         self.turns = InboxTurns()
-        self._full_scan_at = 0.0
+        self.search = InboxSearch(database, self._scan, self.turns, wake=wake, leasing=leasing)
         self._scan_at = 0.0
         self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
 
@@ -61,7 +66,7 @@ class InboxReader:
 
         Returns them, and whether nothing else was found that waits.
         """
-        await self._begin_full_scan_if_due(held)
+        await self._free_unknown_leases(held)
         try:
             return await self._lease(limit, most_of)
         except BaseException:
@@ -72,7 +77,7 @@ class InboxReader:
         """Give events back: this daemon, or another one, leases them again at once."""
         async with self._database.connection() as db:
             await inbox_leases.release(db, list(events), daemon_key=self._leasing.daemon_key)
-        self._full_scan_at = 0.0
+        self.search.begin_full_scan()
 
     def free_unknown_leases(self) -> None:
         """Before the next lease, free those of which the caller holds no event."""
@@ -83,28 +88,15 @@ class InboxReader:
         async with self._database.connection() as db:
             await inbox_leases.free_leases_except(db, [], daemon_key=self._leasing.daemon_key)
 
-    async def _begin_full_scan_if_due(self, held: Iterable[EventId]) -> None:
-        if self._lost_track:
-            async with self._database.connection() as db:
-                await inbox_leases.free_leases_except(
-                    db, list(held), daemon_key=self._leasing.daemon_key
-                )
-            self._lost_track = False
-            self._full_scan_at = 0.0
-        if self.turns.incomplete:
-            self.turns.incomplete = False
-            self._scan.begin_full_scan()
-        now = time.monotonic()
-        if now < self._full_scan_at or self._scan.full_scan_under_way:
+    async def _free_unknown_leases(self, held: Iterable[EventId]) -> None:
+        if not self._lost_track:
             return
         async with self._database.connection() as db:
-            freed = await inbox_leases.free_leases_of_dead_daemons(
-                db, daemon_key=self._leasing.daemon_key
+            await inbox_leases.free_leases_except(
+                db, list(held), daemon_key=self._leasing.daemon_key
             )
-        if freed:
-            log.info("fanout.leases_freed", events=freed)
-        self._scan.begin_full_scan()
-        self._full_scan_at = now + FULL_SCAN_SECONDS
+        self._lost_track = False
+        self.search.begin_full_scan()
 
     async def _lease(
         self, limit: int, most_of: Callable[[TenantId], int] | None
@@ -124,22 +116,32 @@ class InboxReader:
         return leased, complete and not self.turns.in_line
 
     async def _scan_and_lease(self, db: Connection, limit: int) -> tuple[Leased, bool]:
+        if self._begins:
+            self._scan.begin_from(await event_inbox.current_snapshot(db))
+            self._begins = False
         began = time.monotonic()
         self._scan.keys_per_range = self._keys.size
-        ranges = self._scan.ranges()
+        ranges = self._scan.ranges(now=began)
         waiting = self.turns.tenants  # as the statement knows them: some may be let go meanwhile
-        scan = await event_inbox.scan(
-            db,
-            ranges,
-            self._leasing,
-            seen=self._seen,
-            waiting=waiting,
-            keys=self._scan.keys_per_range,
-            limit=limit,
-            per_key=EVENTS_PER_KEY,
-        )
-        complete = self._scan.completed(ranges, scan.keys, scan.snapshot)
-        self._keys.took(time.monotonic() - began)
+        try:
+            scan = await event_inbox.scan(
+                db,
+                ranges,
+                self._leasing,
+                seen=self._seen,
+                waiting=waiting,
+                keys=self._scan.keys_per_range,
+                limit=limit,
+                per_key=EVENTS_PER_KEY,
+            )
+        except StatementTimeoutError:
+            self._begins = True
+            raise
+        now = time.monotonic()
+        complete = self._scan.completed(ranges, scan.keys, scan.snapshot, now=now)
+        if self._scan.waits_aside:
+            self.search.wake.set()
+        self._keys.took(now - began)
         self._seen = scan.snapshot
         self._cache.note_changes(scan.changed)
         self._note_waiting(scan, set(waiting), limit)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.value import value
-from daemon.core.scheduling.inbox_scan import LAST_XID, Snapshot, XidRange
+from daemon.core.scheduling.inbox_scan import LAST_TENANT, LAST_XID, Snapshot, XidRange
 from daemon.core.scheduling.inbox_turns import InboxKey
 from daemon.store.columns import columns
 from daemon.store.endpoints import READ_OF_TENANTS
@@ -58,10 +58,36 @@ MOST_UNWANTED = 5000  # rows that one scan removes
 
 SCAN = f"""
     -- A loose scan: one index probe for each transaction and tenant, however many events it has.
-    WITH RECURSIVE key AS (
+    WITH RECURSIVE given AS (
+        SELECT *
+          FROM unnest($6::text[]::xid8[], $7::uuid[], $8::text[]::xid8[], $16::bool[])
+               WITH ORDINALITY AS range (after_xid, after_tenant, last, is_single, number)
+    ), range AS (
+        -- A transaction that is running may have a million rows, which nobody sees.
+        SELECT number, after_xid, after_tenant, last
+          FROM given
+         WHERE last <> '{LAST_XID}'::xid8
+           AND pg_catalog.pg_visible_in_snapshot(last, pg_catalog.pg_current_snapshot())
+           -- Nor those that it left behind when it was rolled back.
+           AND NOT (is_single AND pg_catalog.pg_xact_status(last) = 'aborted'::text)
+        UNION ALL
+        -- The newest range: its parts between those that are running.
+        SELECT given.number, coalesce(part.running::text::xid8, given.after_xid),
+               CASE WHEN part.running IS NULL THEN given.after_tenant ELSE '{LAST_TENANT}' END,
+               (part.bound - 1)::text::xid8
+          FROM given
+         CROSS JOIN LATERAL (
+                SELECT bound, lag(bound) OVER (ORDER BY bound) AS running
+                  FROM (SELECT xip::text::bigint AS bound
+                          FROM pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) AS xip
+                        UNION ALL
+                        SELECT pg_catalog.pg_snapshot_xmax(
+                                   pg_catalog.pg_current_snapshot())::text::bigint) AS each
+                 WHERE bound > given.after_xid::text::bigint) AS part
+         WHERE given.last = '{LAST_XID}'::xid8
+    ), key AS (
         SELECT range.number, range.last, found.xid, found.tenant_id, 1 AS count
-          FROM unnest($6::text[]::xid8[], $7::uuid[], $8::text[]::xid8[])
-               WITH ORDINALITY AS range (after_xid, after_tenant, last, number)
+          FROM range
          CROSS JOIN LATERAL (
                 SELECT xid, tenant_id
                   FROM webhook_event_inbox
@@ -69,9 +95,6 @@ SCAN = f"""
                    AND xid <= range.last
                  ORDER BY xid, tenant_id
                  LIMIT 1) AS found
-         -- A transaction that is still running may have a million rows, which nobody sees.
-         WHERE range.last = '{LAST_XID}'::xid8
-            OR pg_catalog.pg_visible_in_snapshot(range.last, pg_catalog.pg_current_snapshot())
         UNION ALL
         SELECT key.number, key.last, found.xid, found.tenant_id, key.count + 1
           FROM key
@@ -197,6 +220,7 @@ async def scan(
         *columns([(str(each.after.xid), each.after.tenant_id, str(each.last)) for each in ranges]),
         *(keys, waiting, limit, per_key),
         *(str(seen.xmax), [str(xid) for xid in seen.running], MOST_CHANGES),
+        [each.is_single for each in ranges],
     )
     first = rows[0]
     found = zip(first["numbers"], first["xids"], first["tenants"], strict=True)
@@ -215,3 +239,44 @@ async def scan(
         if len(first["changed_webhooks"]) >= MOST_CHANGES
         else [(TenantId(tenant), WebhookId(webhook)) for tenant, webhook in changed],
     )
+
+
+FIND_PLACES = """
+    -- A loose scan, as in SCAN.
+    WITH RECURSIVE key AS (
+        (SELECT xid, tenant_id, 1 AS count
+           FROM webhook_event_inbox
+          WHERE (xid, tenant_id) > ($1::text::xid8, $2::uuid) AND xid <= $3::text::xid8
+            -- A sub-select is evaluated first: what was rolled back is not read at all.
+            AND (NOT $4::bool
+                 OR (SELECT pg_catalog.pg_xact_status($3::text::xid8)
+                         IS DISTINCT FROM 'aborted'::text))
+          ORDER BY xid, tenant_id
+          LIMIT 1)
+        UNION ALL
+        SELECT found.xid, found.tenant_id, key.count + 1
+          FROM key
+         CROSS JOIN LATERAL (
+                SELECT xid, tenant_id
+                  FROM webhook_event_inbox
+                 WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= $3::text::xid8
+                 ORDER BY xid, tenant_id
+                 LIMIT 1) AS found
+         WHERE key.count < $5
+    )
+    SELECT xid::text, tenant_id FROM key ORDER BY key.xid, tenant_id
+"""
+
+
+async def find_places(db: Connection, piece: XidRange, *, keys: int) -> list[InboxKey]:
+    """Find up to `keys` places in a range at which events lie, leased or not, in order."""
+    rows = await db.fetch(
+        FIND_PLACES,
+        *(str(piece.after.xid), piece.after.tenant_id, str(piece.last), piece.is_single, keys),
+    )
+    return [InboxKey(int(row["xid"]), TenantId(row["tenant_id"])) for row in rows]
+
+
+async def current_snapshot(db: Connection) -> Snapshot:
+    """Return which transactions are running."""
+    return Snapshot.parse(await db.fetchval("SELECT pg_catalog.pg_current_snapshot()::text"))

@@ -57,7 +57,7 @@ def build(config: Config, database: Database) -> Components:
     notifier = build_notifier(config, database, metrics)
     counts = UndeliveredCounts(database, deliveries=kept.deliveries, events=kept.events)
     intake: tuple[Loop, ...] = (
-        *(pipeline.dispatcher, pipeline.fanout, pipeline.first_attempts),
+        *(pipeline.dispatcher, pipeline.fanout, pipeline.fanout.search, pipeline.first_attempts),
         *(pipeline.lane_sync, pipeline.listener),
         OperationalFanout(database, shared.waker, wake=pipeline.results.wrote_events),
         *(_replayer(shared, pipeline), resealer, schema_watch, hold_watch, counts),

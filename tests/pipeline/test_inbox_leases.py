@@ -12,7 +12,7 @@ from daemon.core.errors import STATEMENT_FAILURES
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
 from daemon.core.scheduling.lanes import Lanes
-from daemon.pipeline import fanout, inbox_reader, tenant_fanout
+from daemon.pipeline import fanout, inbox_reader, inbox_search, tenant_fanout
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.subscription_cache import SubscriptionCache
@@ -45,7 +45,7 @@ async def db(database: str) -> AsyncIterator[Database]:
 
 async def scan_keys(db: Database) -> list[tuple[int, UUID]]:
     """The places that a scan finds: numbers of transactions, and tenants."""
-    ranges = InboxScan(keys_per_range=100).ranges()
+    ranges = InboxScan(keys_per_range=100).ranges(now=0.0)
     async with db.connection() as connection:
         found = await event_inbox.scan(
             *(connection, ranges, LEASING),
@@ -64,7 +64,7 @@ async def lease(db: Database, *, key: int = 7, limit: int = 500) -> list[LeasedE
     async with db.connection() as connection:
         found = await event_inbox.scan(
             connection,
-            scan.ranges(),
+            scan.ranges(now=0.0),
             replace(LEASING, daemon_key=key),
             seen=EMPTY_SNAPSHOT,
             waiting=[],
@@ -231,7 +231,7 @@ async def test_a_lease_reads_no_more_than_it_takes_with_statistics_of_an_empty_i
         SCAN,
         *arguments,
         *(["0"], [UUID(int=2**128 - 1)], [str(2**63 - 1)], 100, [], 50, 32),
-        *("0", [], 100),
+        *("0", [], 100, [False]),
     )
     turn = await most_rows_read(
         app.db, LEASE_TURNS, *arguments, [xid], [tenants[1]], [UUID(int=0)], [50]
@@ -248,7 +248,7 @@ async def test_every_event_of_many_tenants_leaves_the_inbox_without_a_full_scan(
     for tenant in tenants:
         await app.webhook(tenant, "http://127.0.0.1/", types=["other"])
     async with serving(database):
-        monkeypatch.setattr(inbox_reader, "FULL_SCAN_SECONDS", 3600.0)
+        monkeypatch.setattr(inbox_search, "FULL_SCAN_SECONDS", 3600.0)
         await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"))
         for _ in range(8):
             await app.db.execute(
@@ -383,7 +383,7 @@ async def test_more_unwanted_events_than_one_scan_removes_leave_the_inbox_too(
         )
     assert await app.db.fetchval(COUNT_INBOX) > event_inbox.MOST_UNWANTED
     # The first scan is a full one; what it leaves is found without another.
-    monkeypatch.setattr(inbox_reader, "FULL_SCAN_SECONDS", 3600.0)
+    monkeypatch.setattr(inbox_search, "FULL_SCAN_SECONDS", 3600.0)
     async with serving(database):
         await until(lambda: app.db.fetchval(f"SELECT ({COUNT_INBOX}) = 0"), within=20)
 

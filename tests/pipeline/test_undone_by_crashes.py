@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from daemon.pipeline import inbox_reader
+from daemon.pipeline import inbox_search
 from daemon.pipeline.delivery_inserter import DeliveryInserter
 from daemon.pipeline.first_attempts import MOST_TRIES
 from daemon.store import deliveries
@@ -92,7 +92,7 @@ async def test_rows_of_an_event_that_is_locked_are_inserted_later(
     locked_times: int,
 ) -> None:
     """At once if it was locked for a moment, as by another daemon; else with its next lease."""
-    monkeypatch.setattr(inbox_reader, "FULL_SCAN_SECONDS", 0.1)
+    monkeypatch.setattr(inbox_search, "FULL_SCAN_SECONDS", 0.1)
     original = DeliveryInserter.insert
     other = await asyncpg.connect(database)
     locked: list[int] = []

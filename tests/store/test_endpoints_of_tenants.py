@@ -37,7 +37,7 @@ OTHER_TYPES = """
 async def lease(app: Application, *, leasing: Leasing = LEASING, limit: int = 100) -> Leased:
     """Lease what a daemon that knows nothing yet finds first."""
     found = await event_inbox.scan(
-        *(app.db, InboxScan(keys_per_range=100).ranges(), leasing),
+        *(app.db, InboxScan(keys_per_range=100).ranges(now=0.0), leasing),
         seen=EMPTY_SNAPSHOT,
         waiting=[],
         keys=100,

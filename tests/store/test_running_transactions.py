@@ -1,11 +1,22 @@
-"""What a transaction inserts costs the scans of the inbox nothing while it is running."""
+"""What long transactions insert costs the scans of the inbox nothing, however they end."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
 import orjson
+import pytest
 
-from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
+from daemon.core.scheduling.inbox_scan import (
+    EMPTY_SNAPSHOT,
+    LAST_TENANT,
+    LONG_SECONDS,
+    InboxScan,
+    XidRange,
+)
+from daemon.core.scheduling.inbox_turns import InboxKey
 from daemon.store import event_inbox
 from daemon.store.columns import columns
 from daemon.store.event_inbox import SCAN
@@ -18,17 +29,28 @@ KEYS, LIMIT, PER_KEY = 100, 100, 32
 MANY = 4000
 
 
-async def scan(db: asyncpg.Connection, ranges: InboxScan) -> event_inbox.Scan:
-    read = ranges.ranges()
+@asynccontextmanager
+async def connected(database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def scan(
+    db: asyncpg.Connection, ranges: InboxScan, *, now: float = 0.0, limit: int = LIMIT
+) -> event_inbox.Scan:
+    read = ranges.ranges(now=now)
     found = await event_inbox.scan(
         *(db, read, LEASING),
         seen=EMPTY_SNAPSHOT,
         waiting=[],
         keys=KEYS,
-        limit=LIMIT,
+        limit=limit,
         per_key=PER_KEY,
     )
-    ranges.completed(read, found.keys, found.snapshot)
+    ranges.completed(read, found.keys, found.snapshot, now=now)
     return found
 
 
@@ -37,23 +59,27 @@ async def pages_read(db: asyncpg.Connection, found: event_inbox.Scan, ranges: In
     explained = await db.fetchval(
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {SCAN}",
         *LEASING.arguments,
-        *columns([(str(r.after.xid), r.after.tenant_id, str(r.last)) for r in ranges.ranges()]),
+        *columns(
+            [(str(r.after.xid), r.after.tenant_id, str(r.last)) for r in ranges.ranges(now=0.0)]
+        ),
         *(KEYS, [], LIMIT, PER_KEY),
         *(str(found.snapshot.xmax), [str(xid) for xid in found.snapshot.running], 100),
+        [each.is_single for each in ranges.ranges(now=0.0)],
     )
     plan = orjson.loads(explained)[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
+@pytest.mark.parametrize("later", [True, False])
 async def test_events_and_changes_of_a_running_transaction_are_not_passed(
-    app: Application, database: str
+    app: Application, database: str, *, later: bool
 ) -> None:
+    """Whether or not the scan before knew that it was running: if a `later` one had ended."""
     await prepare(app.db)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, "http://127.0.0.1/")
     ranges = InboxScan(keys_per_range=KEYS)
-    other = await asyncpg.connect(database)
-    try:
+    async with connected(database) as other:
         async with other.transaction():
             publisher = Application(other)
             await publisher.events(tenant, MANY)
@@ -62,16 +88,67 @@ async def test_events_and_changes_of_a_running_transaction_are_not_passed(
                 " SELECT $1, $2 FROM generate_series(1, $3::int)",
                 *(tenant, webhook, MANY),
             )
-            await app.db.execute("SELECT pg_current_xact_id()")  # a later one, which has ended
+            if later:
+                await app.db.execute("SELECT pg_current_xact_id()")
             found = await scan(app.db, ranges)
+            await app.event(tenant)
             pages = await pages_read(app.db, found, ranges)
-            ranges.begin_full_scan()
-            pages_of_all = await pages_read(app.db, found, ranges)
         committed = await scan(app.db, ranges)
-    finally:
-        await other.close()
 
     assert found.keys == []
     assert pages < MANY / 20
-    assert pages_of_all < MANY / 20
     assert len(committed.leased.events) == PER_KEY
+
+
+@pytest.mark.parametrize("with_savepoint", [False, True])
+async def test_what_a_transaction_rolled_back_is_not_passed(
+    app: Application, database: str, *, with_savepoint: bool
+) -> None:
+    await prepare(app.db)
+    await app.db.execute("ALTER TABLE webhook_event_inbox SET (autovacuum_enabled = false)")
+    tenant = await app.tenant()
+    await app.webhook(tenant, "http://127.0.0.1/")
+    ranges = InboxScan(keys_per_range=KEYS)
+    async with connected(database) as other:
+        await other.execute("BEGIN; SELECT pg_current_xact_id(); SAVEPOINT before")
+        await Application(other).events(tenant, MANY)
+        await app.db.execute("SELECT pg_current_xact_id()")  # a later one, which has ended
+        await scan(app.db, ranges, now=0.0)
+        await other.execute("ROLLBACK TO before; COMMIT" if with_savepoint else "ROLLBACK")
+    event = await app.event(tenant)
+
+    after = LONG_SECONDS if with_savepoint else 0.0
+    pages = await pages_read(app.db, await scan(app.db, ranges, now=after, limit=0), ranges)
+    found = await scan(app.db, ranges, now=after)
+
+    assert pages < MANY / 20
+    assert {each.event.id for each in found.leased.events} <= {event}
+    assert ranges.waits_aside is with_savepoint
+
+
+async def test_a_search_aside_finds_what_is_there_and_skips_what_was_rolled_back(
+    app: Application, database: str
+) -> None:
+    tenants = [await app.tenant() for _ in range(3)]
+    for tenant in tenants:
+        await app.events(tenant, 2)
+    async with connected(database) as other:
+        await other.execute("BEGIN")
+        await Application(other).events(tenants[0], MANY)
+        xid = int(await other.fetchval("SELECT pg_current_xact_id()::text"))
+        await other.execute("ROLLBACK")
+    everything = XidRange(InboxKey(0, LAST_TENANT))
+    rolled_back = XidRange(InboxKey(xid - 1, LAST_TENANT), last=xid)
+
+    first = await event_inbox.find_places(app.db, everything, keys=2)
+    rest = await event_inbox.find_places(app.db, replace(everything, after=first[-1]), keys=9)
+    explained = await app.db.fetchval(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {event_inbox.FIND_PLACES}",
+        *(str(xid - 1), LAST_TENANT, str(xid), rolled_back.is_single, 100),
+    )
+
+    assert {key.tenant_id for key in (*first, *rest)} == set(tenants)
+    assert first + rest == sorted(first + rest)
+    plan = orjson.loads(explained)[0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 10
+    assert await event_inbox.find_places(app.db, rolled_back, keys=9) == []

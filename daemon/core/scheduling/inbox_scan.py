@@ -4,13 +4,15 @@ Which part of the inbox the next scan reads: what may have become visible since 
 The rule: no committed event is missed. Rows are ordered by the number of their transaction, and
 that is not the order of commits: a row is new if its transaction began after the last snapshot, or
 was still running in it. Where one scan does not read all of that, later scans read the rest beside
-what is newer. What other daemons took and did not finish is found by full scans.
+what is newer.
 
-The rows of a running transaction are not worth reading: they are invisible, and a scan that passes
-a million of them takes a second each time.
+A scan must be quick: everybody's new events wait for it. A transaction that runs for long may leave
+a million rows, which are invisible, or dead once it is rolled back, and passing them takes seconds.
+So what it inserted is read *aside*, when it has ended, and so is all that was there before the
+first scan, and what full scans find: what other daemons took and did not finish.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -20,6 +22,7 @@ from daemon.core.scheduling.inbox_turns import InboxKey
 
 LAST_XID = 2**63 - 1
 PIECES_AT_ONCE = 8  # of what was found before; each has as many places as another range
+LONG_SECONDS = 0.1  # that a transaction runs, until what it inserts is read aside
 LAST_TENANT = TenantId(UUID(int=2**128 - 1))
 
 
@@ -47,9 +50,23 @@ class XidRange:
     after: InboxKey
     last: int = LAST_XID
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is about one transaction."""
+        return self.first == self.last
+
+    @property
+    def first(self) -> int:
+        """The number of the first transaction."""
+        return self.after.xid + (self.after.tenant_id == LAST_TENANT)
+
 
 def _from_xid(xid: int, last: int = LAST_XID) -> XidRange:
     return XidRange(InboxKey(xid - 1, LAST_TENANT), last)
+
+
+def _only_xid(xid: int) -> XidRange:
+    return _from_xid(xid, last=xid)
 
 
 def _without(whole: XidRange, running: Iterable[int]) -> list[XidRange]:
@@ -64,7 +81,11 @@ def _without(whole: XidRange, running: Iterable[int]) -> list[XidRange]:
 
 
 class InboxScan:
-    """The ranges of the next scan; each scan reads at most `keys_per_range` places in each."""
+    """
+    The ranges of the next scan, of which it reads at most `keys_per_range` places each.
+
+    What is read aside waits in a list of its own. Times are monotonic.
+    """
 
     def __init__(self, *, keys_per_range: int) -> None:
         self.keys_per_range = keys_per_range
@@ -73,27 +94,51 @@ class InboxScan:
         self._backlog: list[XidRange] = []
         # Transactions that were running when their place was read.
         self._late: dict[int, XidRange] = {}
-        self._full: list[XidRange] = []
+        self._running_since: dict[int, float] = {}
+        self._long: set[int] = set()  # those that run for long
+        # What is read aside: of long transactions that have ended, and everything.
+        self._ended: deque[XidRange] = deque()
+        self._full: deque[XidRange] = deque()
+        self._read_last = self._full
 
     @property
     def full_scan_under_way(self) -> bool:
         """Whether a full scan has not come to its end yet."""
         return bool(self._full)
 
-    def begin_full_scan(self) -> None:
-        """Read everything again, beside what is new."""
-        self._full = _without(_from_xid(1, last=self._newest.after.xid), self._late)
+    @property
+    def waits_aside(self) -> bool:
+        """Whether something is to be read aside now."""
+        return bool(self._ended or self._full)
 
-    def ranges(self) -> list[XidRange]:
+    def begin_from(self, snapshot: Snapshot) -> None:
+        """Leave to be read aside what is there now, and what is running."""
+        self._leave(XidRange(self._newest.after, last=snapshot.xmax - 1), snapshot.running)
+        self._full += self._backlog
+        self._backlog = []
+        self._long |= {*self._late, *snapshot.running}
+        self._late = {}
+        self._newest = _from_xid(snapshot.xmax)
+
+    def begin_full_scan(self) -> None:
+        """Read everything again, aside."""
+        self._leave(_from_xid(1, last=self._newest.after.xid), self._late.keys() | self._long)
+
+    def ranges(self, *, now: float) -> list[XidRange]:
         """What the next scan reads, except what is still running then."""
-        others = (*self._backlog[:PIECES_AT_ONCE], *self._full[:PIECES_AT_ONCE])
-        return [self._newest, *self._late.values(), *others]
+        for xid, since in self._running_since.items():
+            if now - since >= LONG_SECONDS and xid in self._late:
+                del self._late[xid]
+                self._long.add(xid)
+        return [self._newest, *self._late.values(), *self._backlog[:PIECES_AT_ONCE]]
 
     def completed(
         self,
         ranges: Sequence[XidRange],
         found: Iterable[tuple[int, InboxKey]],
         snapshot: Snapshot,
+        *,
+        now: float,
     ) -> bool:
         """
         Note what a scan of `ranges` found: places with the number of their range, in order.
@@ -103,10 +148,12 @@ class InboxScan:
         keys: dict[int, list[InboxKey]] = {}
         for number, key in found:
             keys.setdefault(number, []).append(key)
+        # The newest range is read in parts, each up to that number: before this one, all are found.
+        last = self.keys_per_range - 1
         rest = {
-            ranges[number]: replace(ranges[number], after=several[-1])
+            ranges[number]: replace(ranges[number], after=several[last])
             for number, several in keys.items()
-            if len(several) >= self.keys_per_range
+            if len(several) > last
         }
         self._backlog = _left(self._backlog, rest)
         newer = rest.get(ranges[0])
@@ -116,11 +163,51 @@ class InboxScan:
             whole = replace(first, last=snapshot.xmax - 1)
             self._backlog = _without(whole, snapshot.running)
         self._newest = _from_xid(snapshot.xmax)
-        self._late = {xid: rest[each] for xid, each in self._late.items() if each in rest} | {
-            xid: _from_xid(xid, last=xid) for xid in snapshot.running
+        late = {xid: rest[each] for xid, each in self._late.items() if each in rest}
+        self._note_running(snapshot, now)
+        self._late = late | {
+            xid: _only_xid(xid) for xid in snapshot.running if xid not in self._long
         }
-        self._full = _left(self._full, rest)
-        return not (rest or self._backlog or self._full)
+        return not (rest or self._backlog)
+
+    def next_aside(self) -> XidRange | None:
+        """Remove and return what is to be read aside next; one of the three below follows."""
+        first, other = self._full, self._ended
+        if self._read_last is self._full:
+            first, other = other, first
+        self._read_last = first or other
+        return self._read_last.popleft() if self._read_last else None
+
+    def read_aside(self, piece: XidRange, found: Sequence[InboxKey], *, most: int) -> None:
+        """Note which places were `found` in a piece; if they are the `most`, there may be more."""
+        if len(found) >= most:
+            self._read_last.appendleft(replace(piece, after=found[-1]))
+
+    def not_read_aside(self, piece: XidRange) -> None:
+        """Note that a piece was not read."""
+        self._read_last.appendleft(piece)
+
+    def took_too_long(self, piece: XidRange) -> bool:
+        """
+        Note that a piece took too long: its halves are read later, each by itself.
+
+        Returns whether it has halves; a single transaction is left to the next full scan.
+        """
+        if piece.is_single:
+            return False
+        middle = (piece.first + piece.last) // 2
+        self._read_last += [replace(piece, last=middle), _from_xid(middle + 1, last=piece.last)]
+        return True
+
+    def _leave(self, whole: XidRange, running: Iterable[int]) -> None:
+        self._full += _without(whole, {*running, *self._late, *self._long})
+
+    def _note_running(self, snapshot: Snapshot, now: float) -> None:
+        """Note since when transactions run; what those inserted that ran for long is left aside."""
+        running = set(snapshot.running)
+        self._running_since = {xid: self._running_since.get(xid, now) for xid in running}
+        self._ended += [_only_xid(xid) for xid in sorted(self._long - running)]
+        self._long &= running
 
 
 def _left(pieces: list[XidRange], rest: Mapping[XidRange, XidRange]) -> list[XidRange]:

@@ -1,12 +1,23 @@
 """No committed event is missed, in whatever order transactions commit."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.core.model.ids import TenantId
-from daemon.core.scheduling.inbox_scan import InboxScan, Snapshot, XidRange, unserved
+from daemon.core.scheduling.inbox_scan import (
+    LAST_TENANT,
+    LAST_XID,
+    LONG_SECONDS,
+    InboxScan,
+    Snapshot,
+    XidRange,
+    unserved,
+)
 from daemon.core.scheduling.inbox_turns import InboxKey
 
 steps = st.lists(
@@ -14,7 +25,11 @@ steps = st.lists(
         st.tuples(st.just("begin"), st.sets(st.integers(0, 4), min_size=1)),
         st.tuples(st.just("commit"), st.integers(0, 10)),
         st.tuples(st.just("roll back"), st.integers(0, 10)),
+        st.tuples(st.just("wait"), st.just(0)),
         st.tuples(st.just("scan"), st.just(0)),
+        st.tuples(st.just("scan takes too long"), st.just(0)),
+        st.tuples(st.just("read aside"), st.just(0)),
+        st.tuples(st.just("reading aside takes too long"), st.just(0)),
         st.tuples(st.just("scan fully"), st.just(0)),
     ),
     max_size=60,
@@ -40,117 +55,211 @@ class Inbox:
             keys = self.running.pop(sorted(self.running)[number % len(self.running)])
             self.committed += keys if commits else []
 
-    def read(
-        self, ranges: list[XidRange], limit: int
-    ) -> tuple[list[tuple[int, InboxKey]], Snapshot]:
-        found = [
+    @property
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.next_xid, tuple(sorted(self.running)))
+
+    def read(self, piece: XidRange, most: int) -> list[InboxKey]:
+        return sorted(k for k in self.committed if piece.after < k and k.xid <= piece.last)[:most]
+
+
+def parts(piece: XidRange, snapshot: Snapshot) -> Iterator[XidRange]:
+    """What the statement reads of a range, each part up to its number of places."""
+    if piece.last < LAST_XID:
+        yield from () if piece.last in snapshot.running else (piece,)
+        return
+    for bound in (*snapshot.running, snapshot.xmax):
+        if bound > piece.after.xid:
+            yield replace(piece, last=bound - 1)
+            piece = replace(piece, after=InboxKey(bound, LAST_TENANT))
+
+
+class Scanned:
+    """An inbox with the scans of it, and what they found; a statement finds `most` places."""
+
+    def __init__(self, *, most: int) -> None:
+        self.inbox, self.most, self.now = Inbox(), most, 0.0
+        self.scan = InboxScan(keys_per_range=most)
+        self.found: set[InboxKey] = set()
+
+    def read(self) -> bool:
+        """Scan what is new; returns whether all of it was read."""
+        ranges = self.scan.ranges(now=self.now)
+        keys = [
             (number, key)
             for number, each in enumerate(ranges)
-            if each.last not in self.running  # as the statement leaves them out
-            for key in sorted(k for k in self.committed if each.after < k and k.xid <= each.last)[
-                :limit
-            ]
+            for part in parts(each, self.inbox.snapshot)
+            for key in self.inbox.read(part, self.most)
         ]
-        return found, Snapshot(self.next_xid, tuple(sorted(self.running)))
+        self.found.update(key for _, key in keys)
+        return self.scan.completed(ranges, keys, self.inbox.snapshot, now=self.now)
+
+    def read_aside(self) -> bool:
+        """Read a piece aside; returns whether there was one."""
+        piece = self.scan.next_aside()
+        if piece is not None:
+            found = self.inbox.read(piece, self.most)
+            self.found.update(found)
+            self.scan.read_aside(piece, found, most=self.most)
+        return piece is not None
+
+    def take(self, step: str, argument: object) -> None:
+        match step, argument:
+            case "begin", set() as tenants:
+                self.inbox.begin(tenants)
+            case "commit" | "roll back", int() as number:
+                self.inbox.end(number, commits=step == "commit")
+            case "wait", _:
+                self.now += LONG_SECONDS
+            case "scan", _:
+                self.read()
+            case "scan takes too long", _:
+                self.scan.ranges(now=self.now)
+                self.scan.begin_from(self.inbox.snapshot)
+            case "read aside", _:
+                self.read_aside()
+            case "reading aside takes too long", _:
+                piece = self.scan.next_aside()
+                if piece is not None and not self.scan.took_too_long(piece):
+                    self.scan.not_read_aside(piece)  # as if the full scan came at once
+            case "scan fully", _ if not self.scan.full_scan_under_way:
+                self.scan.begin_full_scan()
+
+    def read_all(self) -> set[InboxKey]:
+        """Read until nothing is left; returns what was found meanwhile."""
+        self.found = set()
+        while not self.read() or self.read_aside():
+            pass
+        return self.found
 
 
 @given(steps, st.integers(1, 3))
 def test_every_committed_event_is_found_without_a_full_scan(
-    taken: list[tuple[str, object]], keys_per_range: int
+    taken: list[tuple[str, object]], most: int
 ) -> None:
-    inbox, scan = Inbox(), InboxScan(keys_per_range=keys_per_range)
-    found: set[InboxKey] = set()
-
-    def read() -> bool:
-        ranges = scan.ranges()
-        keys, snapshot = inbox.read(ranges, keys_per_range)
-        found.update(key for _, key in keys)
-        return scan.completed(ranges, keys, snapshot)
-
+    scanned = Scanned(most=most)
     for step, argument in taken:
-        match step, argument:
-            case "begin", set() as tenants:
-                inbox.begin(tenants)
-            case "commit" | "roll back", int() as number:
-                inbox.end(number, commits=step == "commit")
-            case "scan", _:
-                read()
-            case "scan fully", _ if not scan.full_scan_under_way:
-                scan.begin_full_scan()
-    while not read():
-        pass
+        scanned.take(step, argument)
+    before = set(scanned.found)
 
-    assert found == set(inbox.committed)
+    assert before | scanned.read_all() == set(scanned.inbox.committed)
 
 
 def test_what_comes_after_a_crowd_is_read_by_the_next_scan() -> None:
-    inbox, scan = Inbox(), InboxScan(keys_per_range=2)
-
-    def read() -> set[InboxKey]:
-        ranges = scan.ranges()
-        keys, snapshot = inbox.read(ranges, 2)
-        scan.completed(ranges, keys, snapshot)
-        return {key for _, key in keys}
-
-    inbox.begin(set(range(20)))
-    inbox.end(0, commits=True)
-    read()
+    scanned = Scanned(most=2)
+    scanned.inbox.begin(set(range(20)))
+    scanned.inbox.end(0, commits=True)
+    scanned.read()
     for tenant in range(100, 103):
-        inbox.begin({tenant})
-        inbox.end(0, commits=True)
+        scanned.inbox.begin({tenant})
+        scanned.inbox.end(0, commits=True)
+        scanned.read()
 
-        assert inbox.committed[-1] in read()
+        assert scanned.inbox.committed[-1] in scanned.found
 
 
 @given(st.lists(st.sets(st.integers(0, 4), min_size=1), min_size=1, max_size=10))
 def test_a_full_scan_finds_again_what_was_found_before(transactions: list[set[int]]) -> None:
-    inbox, scan = Inbox(), InboxScan(keys_per_range=2)
+    scanned = Scanned(most=2)
     for tenants in transactions:
-        inbox.begin(tenants)
-        inbox.end(0, commits=True)
+        scanned.inbox.begin(tenants)
+        scanned.inbox.end(0, commits=True)
 
-    def read_all() -> set[InboxKey]:
-        found: set[InboxKey] = set()
-        complete = False
-        while not complete:
-            ranges = scan.ranges()
-            keys, snapshot = inbox.read(ranges, 2)
-            found.update(key for _, key in keys)
-            complete = scan.completed(ranges, keys, snapshot)
-        return found
-
-    assert read_all() == set(inbox.committed)
-    assert read_all() == set()
-    scan.begin_full_scan()
-    assert read_all() == set(inbox.committed)
-    assert not scan.full_scan_under_way
+    assert scanned.read_all() == set(scanned.inbox.committed)
+    assert scanned.read_all() == set()
+    scanned.scan.begin_full_scan()
+    assert scanned.read_all() == set(scanned.inbox.committed)
+    assert not scanned.scan.full_scan_under_way
 
 
-def test_no_scan_passes_a_transaction_that_was_running_before() -> None:
-    inbox, scan = Inbox(), InboxScan(keys_per_range=2)
+def passed(scanned: Scanned, ranges: list[XidRange]) -> set[int]:
+    """The running transactions whose rows are passed when these are read."""
+    return {
+        xid
+        for each in ranges
+        for part in parts(each, scanned.inbox.snapshot)
+        for xid in scanned.inbox.running
+        if part.after.xid < xid <= part.last
+    }
 
-    def passed() -> set[int]:
-        ranges = scan.ranges()
-        keys, snapshot = inbox.read(ranges, 2)
-        scan.completed(ranges, keys, snapshot)
-        return {
-            xid
-            for each in ranges
-            for xid in inbox.running
-            if each.last not in inbox.running and each.after.xid < xid <= each.last
-        }
 
+@pytest.mark.parametrize("begins", [False, True])
+def test_nothing_that_is_read_passes_a_running_transaction(*, begins: bool) -> None:
+    scanned = Scanned(most=2)
     for _ in range(40):
-        inbox.begin({1, 2, 3})
-        inbox.begin({1})
-        inbox.end(len(inbox.running) - 1, commits=True)
-    assert len(passed()) == 40
-    scan.begin_full_scan()
+        scanned.inbox.begin({1, 2, 3})
+        scanned.inbox.begin({1})
+        scanned.inbox.end(len(scanned.inbox.running) - 1, commits=True)
+    if begins:
+        scanned.scan.begin_from(scanned.inbox.snapshot)
 
-    assert scan.full_scan_under_way
-    while scan.full_scan_under_way:
-        assert passed() == set()
-    assert len(scan.ranges()) == 1 + 40
+    for _ in range(3):
+        assert passed(scanned, scanned.scan.ranges(now=0.0)) == set()
+        scanned.read()
+        scanned.scan.begin_full_scan()
+        while (piece := scanned.scan.next_aside()) is not None:
+            assert passed(scanned, [piece]) == set()
+            scanned.scan.read_aside(piece, scanned.inbox.read(piece, 2), most=2)
+
+
+def test_a_transaction_that_runs_for_long_is_read_aside_when_it_has_ended() -> None:
+    scanned = Scanned(most=2)
+    for _ in range(2):
+        scanned.inbox.begin({1})
+    scanned.read()
+    scanned.inbox.end(0, commits=True)
+    scanned.read()
+    scanned.now += LONG_SECONDS
+    scanned.inbox.end(0, commits=True)
+    short, long = scanned.inbox.committed
+
+    assert scanned.found == {short}
+    assert not any(each.last == long.xid for each in scanned.scan.ranges(now=scanned.now))
+    scanned.read()
+    assert scanned.found == {short}
+    assert scanned.read_aside()
+    assert scanned.found == {short, long}
+
+
+def test_a_full_scan_and_what_has_ended_take_turns() -> None:
+    scanned = Scanned(most=1)
+    scanned.inbox.begin({1, 2, 3, 4, 5, 6})
+    scanned.inbox.end(0, commits=True)
+    scanned.read_all()
+    scanned.scan.begin_full_scan()
+    for _ in range(3):
+        scanned.inbox.begin({7})
+    scanned.read()
+    scanned.now += LONG_SECONDS
+    for _ in range(3):
+        scanned.inbox.end(0, commits=True)
+    scanned.read()
+
+    kinds = []
+    while (piece := scanned.scan.next_aside()) is not None:
+        kinds.append("ended" if piece.is_single and piece.last > 100 else "full")
+        scanned.scan.read_aside(piece, scanned.inbox.read(piece, 1), most=1)
+
+    assert kinds[:6] == ["ended", "full"] * 3
+
+
+def test_a_piece_that_takes_too_long_is_halved_down_to_single_transactions() -> None:
+    scan = InboxScan(keys_per_range=2)
+    scan.begin_from(Snapshot(xmax=10, running=(4,)))
+    left: list[int] = []
+    while (piece := scan.next_aside()) is not None:
+        if not scan.took_too_long(piece):
+            left.append(piece.last)
+
+    assert sorted(left) == [1, 2, 3, 5, 6, 7, 8, 9]
+
+
+def test_the_rest_of_a_transaction_and_another_one_are_not_taken_for_one() -> None:
+    rest = XidRange(InboxKey(5, TenantId(UUID(int=3))), last=6)
+
+    assert not rest.is_single
+    assert XidRange(InboxKey(5, TenantId(UUID(int=3))), last=5).is_single
+    assert XidRange(InboxKey(5, LAST_TENANT), last=6).is_single
 
 
 def test_a_snapshot_is_read_as_postgresql_prints_it() -> None:

@@ -1,0 +1,91 @@
+"""
+Finds what waits in the inbox aside from the scans for new events, which must be quick.
+
+That is what there was before the first scan, what transactions inserted that ran for long, and, at
+intervals, everything: what other daemons took and did not finish. Reading it may mean to pass a
+million dead rows: nobody waits for that. What is found is leased in turns, like any backlog.
+"""
+
+import asyncio
+import time
+
+import structlog
+
+from daemon.core.errors import StatementTimeoutError
+from daemon.core.scheduling.inbox_scan import InboxScan
+from daemon.core.scheduling.inbox_turns import InboxTurns
+from daemon.store import event_inbox, inbox_leases
+from daemon.store.database import Database
+from daemon.store.leased_events import Leasing
+
+log = structlog.get_logger()
+
+FULL_SCAN_SECONDS = 10.0
+KEYS = 1000  # places that one statement finds
+
+
+class InboxSearch:
+    """The loop; it adds places to `turns`, and wakes fan-out."""
+
+    name = "inbox_search"
+
+    def __init__(
+        self,
+        database: Database,
+        scan: InboxScan,
+        turns: InboxTurns,
+        *,
+        wake: asyncio.Event,
+        leasing: Leasing,
+    ) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._scan = scan
+        self._turns = turns
+        self._wake_fanout = wake
+        self._leasing = leasing
+        self._full_scan_at = 0.0
+
+    def begin_full_scan(self) -> None:
+        """Read everything again, soon."""
+        self._full_scan_at = 0.0
+        self.wake.set()
+
+    async def run_once(self) -> float:
+        await self._begin_full_scan_if_due()
+        piece = self._scan.next_aside()
+        if piece is None:
+            return max(0.0, self._full_scan_at - time.monotonic())
+        try:
+            async with self._database.connection() as db:
+                found = await event_inbox.find_places(db, piece, keys=KEYS)
+        except StatementTimeoutError as error:
+            halved = self._scan.took_too_long(piece)
+            log.warning("fanout.search_timed_out", reason=str(error), halved=halved)
+            return 0.0
+        except BaseException:
+            self._scan.not_read_aside(piece)
+            raise
+        self._scan.read_aside(piece, found, most=KEYS)
+        now = time.monotonic()
+        for key in found:
+            self._turns.add(key, now=now)
+        if found:
+            self._wake_fanout.set()
+        return 0.0
+
+    async def _begin_full_scan_if_due(self) -> None:
+        if self._scan.full_scan_under_way:
+            return
+        now = time.monotonic()
+        if now < self._full_scan_at and not self._turns.incomplete:
+            return
+        async with self._database.connection() as db:
+            freed = await inbox_leases.free_leases_of_dead_daemons(
+                db, daemon_key=self._leasing.daemon_key
+            )
+        if freed:
+            log.info("fanout.leases_freed", events=freed)
+        self._turns.incomplete = False
+        self._scan.begin_full_scan()
+        self._full_scan_at = now + FULL_SCAN_SECONDS
