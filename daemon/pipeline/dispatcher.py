@@ -2,7 +2,7 @@
 Leases due attempts, in the order of the lanes' turns, and makes each in a task of its own.
 
 A stop ends the claiming first; attempts in flight finish, and those that could not begin or end are
-given back. When the process is killed, their leases lapse instead.
+given back (`returned_claims`). When the process is killed, their leases lapse instead.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.postponements import Postponements
 from daemon.pipeline.result_writer import ResultWriter
+from daemon.pipeline.returned_claims import GIVE_BACK_TIME, ReturnedClaims
 from daemon.runtime.metrics import Metrics
 from daemon.store import claims, pacing
 from daemon.store.claims import LaneClaims
@@ -45,7 +46,6 @@ POLL_SECONDS = 1.0
 BUSY_IN_FLIGHT = 192
 LINGER_SECONDS = 0.005
 MAX_CLAIM = 256
-GIVE_BACK_SECONDS = 2.0
 FAILED_LANE_SECONDS = 30.0
 GONE_SECONDS = 1.0
 
@@ -84,17 +84,16 @@ class Dispatcher:
         self._leasing = leasing
         self._data = ClaimData(database, most_bytes=leasing.most_bytes)
         self._postponements = Postponements(alert_after=alert_after)
+        self._returned = ReturnedClaims(database, first_attempts, self._postponements)
         metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
         self._plain: dict[int, tuple[Claim, KeptRequest]] = {}  # by the claim's identity
         self._idle = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
-        self._unmade: list[Claim] = []
         self._stopping = False
 
     async def run_once(self) -> float:
-        if self._unmade:
-            await self._give_back()
+        await self._returned.give_back(stopping=self._stopping)
         if self._lanes.in_flight >= BUSY_IN_FLIGHT and not self._first_attempts:
             await asyncio.sleep(LINGER_SECONDS)
         if self._claiming is not None and self._claiming.done():
@@ -135,7 +134,7 @@ class Dispatcher:
     async def drain(self, *, within: timedelta) -> None:
         """Let attempts in flight finish `within` this time, then give the others back unmade."""
         if self._claiming is not None:
-            await asyncio.wait([self._claiming], timeout=GIVE_BACK_SECONDS)
+            await asyncio.wait([self._claiming], timeout=GIVE_BACK_TIME.total_seconds())
             self._claiming.cancel()
         self._idle.clear()
         with suppress(TimeoutError):
@@ -145,7 +144,7 @@ class Dispatcher:
         if self.in_flight:
             log.warning("dispatcher.drain_timed_out", interrupted=self.in_flight)
             await self._interrupt()
-        await self._give_back()
+        await self._returned.give_back(stopping=self._stopping)
 
     async def _interrupt(self) -> None:
         plain, self._plain = self._plain, {}
@@ -272,7 +271,7 @@ class Dispatcher:
     def start(self, claim: Claim) -> None:
         """Begin an attempt that has a slot."""
         if self._stopping:
-            self._unmade.append(claim)
+            self._returned.add(claim)
             self._lanes.returned(claim.webhook_id, now=time.monotonic())
             return
         self._observe_age(claim)
@@ -317,7 +316,7 @@ class Dispatcher:
             case AttemptResult():
                 self._results.add(result)
                 self._postponements.ended(claim)
-                self._finished(result, is_new_address=is_new_address)
+                self._finished(claim, result, is_new_address=is_new_address)
             case MemoryBusyError():
                 self._rest(claim, until=time.monotonic() + result.pause_seconds)
             case PostponedError():  # a fault of ours, not of the endpoint
@@ -326,7 +325,7 @@ class Dispatcher:
                 log.error("delivery.failed", delivery_id=str(claim.delivery_id), exc_info=result)
                 if claim.from_inbox:
                     self._first_attempts.abandon(claim)
-                self._lanes.returned(claim.webhook_id, now=time.monotonic())
+                self._end_without_result(claim)
         if self._lanes.ready:
             self.wake.set()
 
@@ -336,11 +335,11 @@ class Dispatcher:
         async with self._data.fetched(claim) as complete:
             return await self._attempts.attempt(complete)
 
-    def _finished(self, attempted: AttemptResult, *, is_new_address: bool) -> None:
-        webhook_id, now = attempted.claim.webhook_id, time.monotonic()
+    def _finished(self, claim: Claim, attempted: AttemptResult, *, is_new_address: bool) -> None:
         if attempted.verdict.too_large:
-            self._lanes.returned(webhook_id, now=now)
+            self._end_without_result(claim)
             return
+        webhook_id, now = claim.webhook_id, time.monotonic()
         self._lanes.finished(
             webhook_id,
             took_ms=attempted.outcome.took_ms,
@@ -370,22 +369,8 @@ class Dispatcher:
         self._return(claim)
 
     def _return(self, claim: Claim) -> None:
-        self._unmade.append(claim)
-        self._lanes.returned(claim.webhook_id, now=time.monotonic())
+        self._returned.add(claim)
+        self._end_without_result(claim)
 
-    async def _give_back(self) -> None:
-        if not self._unmade:
-            return
-        unmade, self._unmade = self._unmade, []
-        renamed = self._first_attempts.put_off(each for each in unmade if each.from_inbox)
-        self._postponements.renamed(renamed)
-        unmade = [each for each in unmade if not each.from_inbox]
-        try:
-            async with asyncio.timeout(GIVE_BACK_SECONDS):
-                if self._stopping:  # else the loop of first attempts stores them
-                    await self._first_attempts.store_put_off()
-                if unmade:
-                    async with self._database.transaction() as db:
-                        await claims.release(db, unmade)
-        except (TimeoutError, DatabaseUnavailableError):
-            log.warning("dispatcher.leases_left", count=len(unmade))  # they lapse by themselves
+    def _end_without_result(self, claim: Claim) -> None:
+        self._lanes.returned(claim.webhook_id, now=time.monotonic())
