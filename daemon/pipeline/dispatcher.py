@@ -23,6 +23,7 @@ from daemon.core.errors import (
 )
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.scheduling.attempt_ages import AttemptAges
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.egress.kept_requests import KeptRequest
@@ -88,6 +89,7 @@ class Dispatcher:
         metrics.pipeline.oldest_postponed_seconds.set_function(self.oldest_postponed_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
         self._plain: dict[int, tuple[Claim, KeptRequest]] = {}  # by the claim's identity
+        self._ages = AttemptAges()  # by the same
         self._idle = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
         self._stopping = False
@@ -100,6 +102,8 @@ class Dispatcher:
             claiming, self._claiming = self._claiming, None
             claiming.result()
         now = time.monotonic()
+        if now >= self._ages.none_slow_before:
+            self._note_slow(now)
         turns = self._lanes.next_turns(now=now, room=self._room(), claims=self._claiming is None)
         for turn in turns:
             if turn.queued:
@@ -166,6 +170,11 @@ class Dispatcher:
         unstored = self._results.backlog
         self._lanes.note_unstored(unstored, of_tenant=self._results.unstored_of)
         return min(MAX_CLAIM, self._lanes.slots - self._lanes.held - unstored)
+
+    def _note_slow(self, now: float) -> None:
+        """Let attempts that have been in flight for long count as slow before they end."""
+        for webhook_id in self._ages.take_slow(now=now):
+            self._lanes.slowed(webhook_id)
 
     def _claim_ended(self, claiming: asyncio.Task[None]) -> None:
         if not claiming.cancelled():
@@ -262,6 +271,8 @@ class Dispatcher:
         """Whether a first attempt may begin at once; it has a slot then, and `start` follows."""
         if self._stopping or self._room() <= 0:
             return False
+        if now >= self._ages.none_slow_before:
+            self._note_slow(now)
         return self._lanes.admit(webhook_id, tenant_id=tenant_id, now=now, host=host)
 
     def host_of(self, url: str) -> str | None:
@@ -274,6 +285,7 @@ class Dispatcher:
             self._returned.add(claim)
             self._lanes.returned(claim.webhook_id, now=time.monotonic())
             return
+        self._ages.begin(id(claim), claim.webhook_id, now=time.monotonic())
         self._observe_age(claim)
         try:
             request = self._attempts.begin(claim, partial(self._end_plain, claim))
@@ -346,6 +358,7 @@ class Dispatcher:
             delivered=attempted.verdict.delivered,
             now=now,
             host=self._attempts.host_of(attempted.claim.endpoint_url) if is_new_address else None,
+            was_slow=self._ages.end(id(claim)),
         )
         if attempted.verdict.gone:  # it is paused as soon as that is stored
             self._lanes.rest(webhook_id, until=now + GONE_SECONDS)
@@ -373,4 +386,5 @@ class Dispatcher:
         self._end_without_result(claim)
 
     def _end_without_result(self, claim: Claim) -> None:
-        self._lanes.returned(claim.webhook_id, now=time.monotonic())
+        was_slow = self._ages.end(id(claim))
+        self._lanes.returned(claim.webhook_id, now=time.monotonic(), was_slow=was_slow)

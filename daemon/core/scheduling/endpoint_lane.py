@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 FIRST_WINDOW = 2.0
 SLOW_MS = 1000.0
 NEWEST_WEIGHT = 0.3  # of the newest duration in the running mean
+# First attempts wait in memory for as many milliseconds, in a lane that goes on as it did lately.
+QUEUE_MS = 200.0
+SHORTEST_MS = 0.5
+MOST_QUEUED = 512
 
 
 @value(frozen=True, slots=True)
@@ -53,8 +57,9 @@ class Lane:
     way (`claiming`), what is heard of the lane is kept apart, and the `claimable` attempts hold
     slots already. `queued` first attempts wait in memory, and need no claim; `claimed_last` says
     whether its last turn was for one. Slots of an `unproven` lane may not come back soon: it has
-    never answered, is slow, or failed the last time. `host` is None until its address is known;
-    `line` is where the lane waits.
+    never answered, is slow, or failed the last time; nor may those of `slow_in_flight` attempts,
+    which have gone on for over a second. `host` is None until its address is known; `line` is where
+    the lane waits.
     """
 
     webhook_id: WebhookId
@@ -64,6 +69,7 @@ class Lane:
     heard_while_claiming: NextDue = NOTHING_DUE
     claiming: bool = False
     in_flight: int = 0
+    slow_in_flight: int = 0
     mean_ms: float = 0.0
     rests_until: float = -inf
     spaced_until: float = -inf
@@ -126,6 +132,13 @@ class Lane:
         if self.needs_claim(now=now) and self.free < int(self.window) // 4:
             return 0
         return self.free
+
+    def queue_room(self, *, now: float) -> int:
+        """How many more first attempts of a quick lane may wait in memory: they begin soon."""
+        soon = self.window * QUEUE_MS / max(self.mean_ms, SHORTEST_MS)
+        if self.next_due.due_at <= now:
+            soon /= 2
+        return int(min(MOST_QUEUED, max(self.window, soon))) - self.queued
 
     def knows(self, due: NextDue, *, now: float) -> bool:
         """Whether it is due by that time, from the same attempt on or an earlier one."""

@@ -63,6 +63,24 @@ class KnownLanes:
         for held in (self._slots, lane.tenant, lane.host):
             if held is not None:
                 held.unproven += change
+        self._count_slow(lane, -lane.slow_in_flight if lane.unproven else lane.slow_in_flight)
+
+    def begin_slow(self, lane: Lane) -> None:
+        """Note that one of its attempts in flight has become slow."""
+        lane.slow_in_flight += 1
+        if not lane.unproven:
+            self._count_slow(lane, 1)
+
+    def end_slow(self, lane: Lane) -> None:
+        """Note that one of its slow attempts ends; `hold` counts its slot."""
+        lane.slow_in_flight -= 1
+        if not lane.unproven:
+            self._count_slow(lane, -1)
+
+    def _count_slow(self, lane: Lane, change: int) -> None:
+        """Count slow attempts of a lane that is not unproven: those of others are that anyway."""
+        self._slots.slow += change
+        lane.tenant.slow += change
 
     def move(self, lane: Lane, key: str) -> None:
         """Note that a lane's attempts go to the host with this address from now on."""

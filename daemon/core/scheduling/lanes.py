@@ -28,10 +28,6 @@ from daemon.core.scheduling.slots import Slots
 from daemon.core.scheduling.waiting_lanes import WaitingLanes
 
 MAX_TURNS = 256
-# First attempts wait in memory for as many milliseconds, in a lane that goes on as it did lately.
-QUEUE_MS = 200.0
-SHORTEST_MS = 0.5
-MOST_QUEUED = 512
 
 
 @value(frozen=True, slots=True)
@@ -169,10 +165,7 @@ class Lanes:
         if lane.unproven:
             slots = self._slots.room_for(lane.tenant, unproven=True)
             return min(lane.free - lane.queued, slots - of_tenant)
-        soon = lane.window * QUEUE_MS / max(lane.mean_ms, SHORTEST_MS)
-        if lane.next_due.due_at <= now:
-            soon /= 2
-        return int(min(MOST_QUEUED, max(lane.window, soon))) - lane.queued
+        return lane.queue_room(now=now)
 
     def knows(self, webhook_id: WebhookId, due: NextDue, *, now: float) -> bool:
         """Whether a claim for this one will be made by that time, and will find what is due."""
@@ -271,6 +264,10 @@ class Lanes:
         for turn in turns:
             self._end_claim(self._lanes[turn.webhook_id], unused=turn.limit, now=now)
 
+    def slowed(self, webhook_id: WebhookId) -> None:
+        """Note that an attempt has been in flight for `SLOW_MS`; its end is to be `was_slow`."""
+        self._lanes.begin_slow(self._lanes[webhook_id])
+
     def finished(
         self,
         webhook_id: WebhookId,
@@ -279,6 +276,7 @@ class Lanes:
         delivered: bool,
         now: float,
         host: str | None = None,
+        was_slow: bool = False,
     ) -> None:
         """
         Note that an attempt has a result, from which its lane's window and mean are adjusted.
@@ -286,7 +284,7 @@ class Lanes:
         `host` is the address to which it went, None if unknown.
         """
         lane = self._lanes[webhook_id]
-        self._end_attempt(lane)
+        self._end_attempt(lane, was_slow=was_slow)
         if host is not None:
             self._locate(lane, host)
         self._lanes.record(lane, took_ms, delivered=delivered)
@@ -296,10 +294,10 @@ class Lanes:
         if self._waiting.lanes:
             self._waiting.unpark(lane.host, now=now)
 
-    def returned(self, webhook_id: WebhookId, *, now: float) -> None:
+    def returned(self, webhook_id: WebhookId, *, now: float, was_slow: bool = False) -> None:
         """Note that an attempt ended without a result: nothing is learnt about its endpoint."""
         lane = self._lanes[webhook_id]
-        self._end_attempt(lane)
+        self._end_attempt(lane, was_slow=was_slow)
         self._place(lane, now)
         self._waiting.unpark(lane.host, now=now)
 
@@ -366,7 +364,9 @@ class Lanes:
         self._place(lane, now)
         self._waiting.unpark(lane.host, now=now)
 
-    def _end_attempt(self, lane: Lane) -> None:
+    def _end_attempt(self, lane: Lane, *, was_slow: bool) -> None:
+        if was_slow:
+            self._lanes.end_slow(lane)
         lane.in_flight -= 1
         self.in_flight -= 1
         self._lanes.hold(lane, -1)

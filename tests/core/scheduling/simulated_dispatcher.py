@@ -8,6 +8,7 @@ from itertools import count
 from statistics import quantiles
 
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.scheduling.attempt_ages import SLOW_SECONDS, AttemptAges
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE
 from daemon.core.scheduling.lanes import Lanes
 from tests.core.scheduling.driven_lanes import at, endpoint, tenant
@@ -65,6 +66,7 @@ class Simulation:
         self._webhooks: dict[WebhookId, Webhook] = {}
         self._happenings: list[tuple[float, int, Callable[[], None]]] = []
         self._orders = count()
+        self._ages = AttemptAges()
 
     def webhook(self, of: int, answer: Answer, *, host: str | None = None) -> Webhook:
         """Add a webhook of this tenant; the lanes know its host once it was called."""
@@ -99,6 +101,8 @@ class Simulation:
         )
 
     def _dispatch(self) -> None:
+        for webhook_id in self._ages.take_slow(now=self.now):
+            self.lanes.slowed(webhook_id)
         while turns := self.lanes.next_turns(
             now=self.now, room=self.lanes.slots - self.lanes.in_flight
         ):
@@ -123,9 +127,13 @@ class Simulation:
         )
         seconds = webhook.answer(self.now)
         took = self._timeout if seconds is None else seconds
-        self._at(self.now + took, lambda: self._end(webhook, took, seconds is not None))
+        key = next(self._orders)
+        self._ages.begin(key, webhook.id, now=self.now)
+        if took > SLOW_SECONDS:
+            self._at(self.now + SLOW_SECONDS, lambda: None)  # the dispatcher looks
+        self._at(self.now + took, lambda: self._end(webhook, took, seconds is not None, key))
 
-    def _end(self, webhook: Webhook, took: float, delivered: bool) -> None:
+    def _end(self, webhook: Webhook, took: float, delivered: bool, key: int) -> None:
         self._in_flight[webhook.tenant_id] -= 1
         self.lanes.finished(
             webhook.id,
@@ -133,4 +141,5 @@ class Simulation:
             delivered=delivered,
             now=self.now,
             host=webhook.host,
+            was_slow=self._ages.end(key),
         )

@@ -30,6 +30,7 @@ class Row:
     number: int
     webhook_id: WebhookId
     due_at: float
+    slow: bool = False  # in flight for long
 
 
 class LanesMachine(RuleBasedStateMachine):
@@ -91,7 +92,7 @@ class LanesMachine(RuleBasedStateMachine):
             assert self._tenant(turn).unproven <= self._share(UNPROVEN_SHARE * 2 / 3)
         for turn in turns:
             host = self.lanes._lanes[turn.webhook_id].host
-            assert self._tenant(turn).in_flight <= self._share(7 / 8)
+            assert self._tenant(turn).in_flight <= self._share(3 / 4)
             assert host is None or host.in_flight <= self._share(3 / 4)
         self.turns = turns
 
@@ -162,7 +163,12 @@ class LanesMachine(RuleBasedStateMachine):
     def finish(self, index: int, took_ms: float, delivered: bool, host: str | None) -> None:
         row = self.in_flight.pop(index % len(self.in_flight))
         self.lanes.finished(
-            row.webhook_id, took_ms=took_ms, delivered=delivered, now=self.now, host=host
+            row.webhook_id,
+            took_ms=took_ms,
+            delivered=delivered,
+            now=self.now,
+            host=host,
+            was_slow=row.slow,
         )
         if row.webhook_id not in self.next_probe_at:
             return
@@ -171,6 +177,14 @@ class LanesMachine(RuleBasedStateMachine):
             self._mark_due(row.webhook_id, self.now, None, unspaced=True)
         else:
             self.begin_failing(row.webhook_id, 2.0)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(index=st.integers(0, 100))
+    def slow_down(self, index: int) -> None:
+        row = self.in_flight[index % len(self.in_flight)]
+        if not row.slow:
+            row.slow = True
+            self.lanes.slowed(row.webhook_id)
 
     @rule(
         webhook_ids=st.sets(st.sampled_from(endpoints), max_size=2),
@@ -193,7 +207,8 @@ class LanesMachine(RuleBasedStateMachine):
         row = self.in_flight.pop(index % len(self.in_flight))
         lane = self.lanes._lanes[row.webhook_id]
         before = (lane.window, lane.mean_ms)
-        self.lanes.returned(row.webhook_id, now=self.now)
+        self.lanes.returned(row.webhook_id, now=self.now, was_slow=row.slow)
+        row.slow = False
 
         assert (lane.window, lane.mean_ms) == before
         self.waiting.append(row)
@@ -213,16 +228,22 @@ class LanesMachine(RuleBasedStateMachine):
         held = Counter[object]()
         for lane in lanes:
             claimable = sum(t.limit for t in self.turns if t.webhook_id == lane.webhook_id)
-            assert lane.held == len(_rows_of(self.in_flight, lane.webhook_id)) + claimable
+            in_flight = _rows_of(self.in_flight, lane.webhook_id)
+            assert lane.held == len(in_flight) + claimable
+            assert lane.slow_in_flight == sum(row.slow for row in in_flight)
             for each in ("all", lane.tenant.id, lane.host and lane.host.key):
                 held[each] += lane.held
                 held[each, "unproven"] += lane.held if lane.unproven else 0
+                held[each, "slow"] += 0 if lane.unproven else lane.slow_in_flight
         hosts = self.lanes._lanes._hosts.values()
         groups: list[tuple[object, Held]] = [("all", slots)]
         groups += [(lane.tenant.id, lane.tenant) for lane in lanes]
         groups += [(host.key, host) for host in hosts]
         for key, group in groups:
             assert (group.in_flight, group.unproven) == (held[key], held[key, "unproven"])
+        slow: list[tuple[object, int]] = [("all", slots.slow)]
+        slow += [(lane.tenant.id, lane.tenant.slow) for lane in lanes]
+        assert all(count == held[key, "slow"] for key, count in slow)
         assert slots.in_flight <= self.slots
 
     @invariant()

@@ -3,8 +3,8 @@
 from math import inf
 
 from daemon.core.model.ids import TenantId, WebhookId
-from daemon.core.scheduling.endpoint_lane import NOTHING_DUE
-from daemon.core.scheduling.lanes import MOST_QUEUED, Lanes, LaneTurn
+from daemon.core.scheduling.endpoint_lane import MOST_QUEUED, NOTHING_DUE
+from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from tests.core.scheduling.driven_lanes import A, B, at, finish, lanes_of, mark_due, widen
 
 

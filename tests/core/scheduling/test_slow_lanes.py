@@ -17,6 +17,7 @@ from tests.core.scheduling.driven_lanes import (
     lanes_of,
     mark_due,
     slow_down,
+    tenant,
     widen,
 )
 
@@ -46,7 +47,7 @@ def test_one_slow_lane_alone_leaves_half_of_all_slots() -> None:
 
 
 def test_a_slow_lane_that_becomes_quick_counts_as_quick() -> None:
-    lanes = lanes_of(slots=4, widest=4)
+    lanes = lanes_of(slots=8, widest=6)
     slow_down(lanes, A)
     for _ in range(10):
         mark_due(lanes, A)
@@ -55,7 +56,42 @@ def test_a_slow_lane_that_becomes_quick_counts_as_quick() -> None:
     claim_nothing(lanes, lanes.next_turns(now=0.0, room=100))
     mark_due(lanes, A)
 
-    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [4]
+    assert [turn.limit for turn in lanes.next_turns(now=0.0, room=100)] == [6]
+
+
+@pytest.mark.parametrize(("timeout_ms", "answers"), [(30_000.0, 10), (5_000.0, 5)])
+def test_a_lane_that_has_timed_out_counts_as_quick_after_a_few_answers_not_after_the_first(
+    timeout_ms: float, answers: int
+) -> None:
+    lanes = lanes_of()
+    widen(lanes, A)
+    mark_due(lanes, A)
+    [turn] = claim_all(lanes)
+    finish(lanes, A, times=turn.limit, took_ms=timeout_ms, delivered=False)
+    needed = 0
+    while lanes._lanes[A].unproven:
+        needed += 1
+        claim_nothing(lanes, lanes.next_turns(now=0.0, room=100))
+        mark_due(lanes, A)
+        claim_all(lanes, room=1)
+        finish(lanes, A, took_ms=10.0)
+
+    assert needed == answers
+
+
+def test_attempts_in_flight_for_long_come_off_the_share_of_lanes_that_are_not_quick() -> None:
+    room = []
+    for slow in (0, 30):
+        lanes = lanes_of(slots=64, widest=30)
+        widen(lanes, A)
+        mark_due(lanes, A)
+        claim_all(lanes)
+        for _ in range(slow):
+            lanes.slowed(A)
+        mark_due(lanes, *[endpoint(n) for n in range(10, 20)], tenant_id=tenant(2))
+        room.append(sum(turn.limit for turn in claim_all(lanes)))
+
+    assert room == [14, 10]
 
 
 def test_a_slow_lane_is_not_starved_by_quick_ones_when_slots_come_free_one_at_a_time() -> None:

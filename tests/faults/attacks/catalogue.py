@@ -14,13 +14,15 @@ class Attack:
     """
     One attack.
 
-    With `by_name`, endpoints have names, and the daemon uses a name server on loopback.
+    With `by_name`, endpoints have names, and the daemon uses a name server on loopback. The healthy
+    endpoints respond after `reply_seconds`.
     """
 
     description: str
     run: Callable[[Scene], Awaitable[None]]
     max_p95_ms: float = MAX_P95_MS
     by_name: bool = False
+    reply_seconds: float = 0.0
 
 
 ATTACKS = {
@@ -58,6 +60,11 @@ ATTACKS = {
     ),
     "host-down": Attack(
         "600 quick webhooks of 60 tenants on one host, which goes down", endpoint_attacks.host_down
+    ),
+    "colluding-tenants": Attack(
+        "240 quick webhooks of 30 tenants that all begin to hang; healthy ones take 0.1 s",
+        endpoint_attacks.colluding,
+        reply_seconds=0.1,
     ),
     "slow-webhooks": Attack(
         "20 events/s for 90 webhooks that respond after 0.1 s", endpoint_attacks.slow

@@ -39,6 +39,24 @@ async def host_down(scene: Scene, *, webhooks: int = 600, tenants: int = 60) -> 
             await scene.publish(tenant, count=3)
 
 
+async def colluding(scene: Scene, *, webhooks: int = 8, tenants: int = 30) -> None:
+    """Webhooks of many tenants, at 60 addresses: quick until all hang, with the longest timeout."""
+    urls = scene.endpoints.urls("quick", webhooks * tenants, addresses=60)
+    theirs = [
+        await scene.tenant(urls[first : first + webhooks], timeout_ms=30_000)
+        for first in range(0, len(urls), webhooks)
+    ]
+    warm_up = 12
+    for tenant in theirs:
+        await scene.publish(tenant, count=warm_up)
+    await until(partial(scene.delivered, theirs, len(urls) * warm_up), every=0.1)
+    await scene.measure_alone()
+    async with scene.attack():
+        scene.endpoints.freeze()
+        for tenant in theirs:
+            await scene.publish(tenant, count=webhooks)
+
+
 async def slow(scene: Scene, *, webhooks: int = 90, per_second: int = 20) -> None:
     """Webhooks of one tenant, at 50 addresses, that respond after 0.1 s: all want every event."""
     tenant = await scene.tenant(scene.endpoints.urls("slow", webhooks, addresses=50))

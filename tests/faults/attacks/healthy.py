@@ -21,16 +21,20 @@ PACE_SECONDS = 0.05
 WEBHOOKS_PER_TENANT = (2, 2, 1)
 # An event that has not arrived this long after the last commit counts as never.
 STRAGGLERS_SECONDS = 10.0
-OK = Reply()
 
 Delays = list[float]  # from commit to receipt, in ms; infinite for what never arrived
 
 
 class HealthyTenants:
-    """Three tenants with five webhooks at `receiver`, and the arrivals of their events."""
+    """
+    Three tenants with five webhooks at `receiver`, and the arrivals of their events.
 
-    def __init__(self, app: Application, receiver: Receiver) -> None:
+    They respond after `reply_seconds`.
+    """
+
+    def __init__(self, app: Application, receiver: Receiver, *, reply_seconds: float = 0.0) -> None:
         self._app = app
+        self._reply = Reply(after=reply_seconds)
         self._received = receiver.received
         self._arrived: dict[Pair, float] = {}
         self._turns: Iterator[tuple[UUID, list[str]]] = iter(())
@@ -39,7 +43,7 @@ class HealthyTenants:
     def _answer(self, request: Received) -> Reply:
         self._received.clear()  # only the times are needed
         self._arrived.setdefault(request.pair, request.at)
-        return OK
+        return self._reply
 
     async def add_webhooks(self, url: Callable[[str], str]) -> None:
         """Add the tenants and their webhooks; `url` returns the URL for a path."""

@@ -90,7 +90,7 @@ async def setting(
         endpoints = stack.enter_context(running_endpoints())
         receiver = await stack.enter_async_context(receiving())
         attackers, others = [await stack.enter_async_context(application(database)) for _ in "ab"]
-        healthy = HealthyTenants(others, receiver)
+        healthy = HealthyTenants(others, receiver, reply_seconds=attack.reply_seconds)
         if attack.by_name:
             url, prefix = await stack.enter_async_context(named(receiver.url, folder))
         else:

@@ -15,8 +15,10 @@ from tests.support.application import SECRET, Application
 from tests.support.daemons import Daemon
 
 ADD_WEBHOOKS = """
-    INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key, event_filters)
-    SELECT gen_random_uuid(), $1, 'attacker', url, $2, filter
+    INSERT INTO webhooks (
+        id, tenant_id, name, endpoint_url, secret_key, event_filters, timeout_ms
+    )
+    SELECT gen_random_uuid(), $1, 'attacker', url, $2, filter, $5
       FROM unnest($3::text[], $4::jsonb[]) AS webhook (url, filter)
 """
 # The data is parsed once, however many events get it.
@@ -66,12 +68,16 @@ class Scene:
         self._alone_seconds = alone_seconds
 
     async def tenant(
-        self, urls: Sequence[str], *, filters: Sequence[str | None] | None = None
+        self,
+        urls: Sequence[str],
+        *,
+        filters: Sequence[str | None] | None = None,
+        timeout_ms: int | None = None,
     ) -> UUID:
         """Add a tenant with a webhook for each URL, and for each the filter as JSON text."""
         tenant = await self.app.tenant()
         filters = filters if filters is not None else [None] * len(urls)
-        await self.app.db.execute(ADD_WEBHOOKS, tenant, SECRET, urls, filters)
+        await self.app.db.execute(ADD_WEBHOOKS, tenant, SECRET, urls, filters, timeout_ms)
         return tenant
 
     async def publish(self, tenant: UUID, data: str = "{}", *, count: int = 1) -> None:
