@@ -2,8 +2,10 @@
 
 import asyncio
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
+from daemon.egress.connector import OPENING_SECONDS
 from daemon.egress.loop_budget import LoopBudget
 from tests.support.daemons import until
 
@@ -130,3 +132,20 @@ async def test_owners_have_the_budget_in_turn() -> None:
 
     assert done[0] == "d, which has none"
     assert done[1:] == ["a0", "b0", "c0", "a1", "b1", "c, after its work", "a2", "a3"]
+
+
+async def test_few_connections_are_opened_in_one_iteration() -> None:
+    budget, opened = LoopBudget(clock=Clock()), 0
+
+    async def open_one(owner: int) -> None:
+        nonlocal opened
+        await budget.of(owner).turn(OPENING_SECONDS)
+        opened += 1
+
+    tasks = [asyncio.create_task(open_one(owner)) for owner in range(30)]
+    counts = [0]
+    while opened < len(tasks):
+        await asyncio.sleep(0)
+        counts.append(opened)
+
+    assert max(after - before for before, after in pairwise(counts)) == 3
