@@ -260,10 +260,54 @@ async def test_hanging_tests_of_several_tenants_leave_room_for_another(
     assert status == 200
 
 
+async def test_a_tenant_without_a_test_has_a_place_when_others_hold_all(
+    app: Application,
+    database: str,
+    tenant: UUID,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(test_event_limit, "MAX_CONCURRENT", 2)
+    monkeypatch.setattr(test_event_limit, "RESERVE", 1)
+    async with (
+        serving_api(database, tenant) as api,
+        hostile(silent) as slow,
+        asyncio.TaskGroup() as group,
+    ):
+        callers = [api, api.as_tenant(await app.tenant())]
+        paths = [f"/api/webhooks/{(await c.create_webhook(slow.url))['id']}/test" for c in callers]
+        tests = [
+            group.create_task(caller.post(path))
+            for caller, path in zip(callers, paths, strict=True)
+        ]
+        await until(lambda: slow.open_now == 2)
+        second = await api.post(paths[0])
+        status, _, _ = await send_test(api.as_tenant(await app.tenant()), receiver.url)
+
+        for each in tests:
+            each.cancel()
+
+    assert (second.status, status) == (503, 200)
+
+
+@pytest.mark.parametrize(("allowed", "seconds"), [(0, 0.2), (48, 1)], ids=["crowded", "alone"])
+async def test_a_webhook_s_own_timeout_counts_until_many_tests_are_in_progress(
+    own_api: ApiClient, monkeypatch: pytest.MonkeyPatch, allowed: int, seconds: float
+) -> None:
+    monkeypatch.setattr(test_event_limit, "CROWDED", allowed)
+    monkeypatch.setattr(test_event_limit, "CROWDED_SECONDS", 0.2)
+    async with hostile(silent) as slow:
+        created = await own_api.create_webhook(slow.url, timeout="1s")
+        answer = await own_api.post(f"/api/webhooks/{created['id']}/test")
+
+    assert answer.error == f"no complete response within {seconds} s"
+
+
 async def test_a_test_beyond_the_limit_of_all_tenants_is_a_503(
     app: Application, database: str, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(test_event_limit, "MAX_CONCURRENT", 1)
+    monkeypatch.setattr(test_event_limit, "RESERVE", 0)
     async with (
         serving_api(database, tenant) as api,
         hostile(silent) as slow,

@@ -1,7 +1,7 @@
 """Test events: sent at once, under the same egress rules as deliveries."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -67,14 +67,14 @@ class TestEvents:
         when our own side failed, such as the egress proxy.
         """
         tenant_id = request.tenant_id
-        with self.limit.slot(tenant_id):
+        with self.limit.slot(tenant_id) as most_seconds:
             async with self.database.connection() as db:
                 found = await webhooks.get(db, tenant_id, WebhookId(request.id))
                 webhook = require_found(found, "webhook")
                 await refuse_if_held(db, tenant_id)
             event = await self._event_for(webhook, request.body)
             attempted = await self.attempts.attempt(
-                _claim(webhook, event), public_id=event.message_id
+                _claim(webhook, event, most_seconds), public_id=event.message_id
             )
             return await self.offload.run(
                 lambda: _response(attempted, event),
@@ -150,8 +150,12 @@ def _wanted(body: schemas.TestEventRequest, webhook: WebhookEntry) -> schemas.Te
     return body.model_copy(update={"event_type": event_type, "sample": sample})
 
 
-def _claim(webhook: WebhookEntry, event: TestEvent) -> Claim:
+def _claim(webhook: WebhookEntry, event: TestEvent, most_seconds: float | None) -> Claim:
     """The claim of an attempt that has no row."""
+    options = attempt_options(webhook.options)
+    own = options.timeout_seconds
+    if own is not None and most_seconds is not None:
+        options = replace(options, timeout_seconds=min(own, most_seconds))
     now = datetime.now(UTC)
     # Whole seconds, as in the specification's example.
     created_at = datetime.fromtimestamp(int(time.time()), UTC)
@@ -168,7 +172,7 @@ def _claim(webhook: WebhookEntry, event: TestEvent) -> Claim:
         leased_until=now,
         endpoint_url=webhook.settings.endpoint_url,
         secrets=webhook.secrets,
-        options=attempt_options(webhook.options),
+        options=options,
     )
 
 

@@ -48,3 +48,15 @@ def test_what_is_given_back_is_free() -> None:
     places.give_back("a")
 
     assert (taken, places.free, places.take("b")) == ([True, False], 1, True)
+
+
+@given(st.lists(st.integers(0, 30), max_size=60))
+def test_the_reserve_is_for_owners_without_a_place_one_each(owners: list[int]) -> None:
+    plain, places = OwnedPlaces(16), OwnedPlaces(16, reserve=8)
+    for owner in owners:
+        if plain.take(owner):
+            assert places.take(owner)
+    others = [places.take(("another", number)) for number in range(8 + plain.free + 1)]
+
+    assert others == [True] * (8 + plain.free) + [False]
+    assert not places.take(("another", 0))
