@@ -38,7 +38,7 @@ from daemon.store.leased_events import LeasedEvent, Leasing
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 2.0  # new events are announced
+POLL_SECONDS = 0.9  # events of sessions with webhookd.notify = 'off' are not announced
 LEAST_EVENTS, MOST_EVENTS = 100, 500  # of one turn
 TURN_SECONDS = 0.2
 QUEUE_SECONDS = 0.005  # until some first attempts have begun

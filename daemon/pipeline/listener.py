@@ -16,8 +16,8 @@ from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
 from daemon.store.lanes import tenants_of
 
-CHECK_SECONDS = 1.5
-USAGE_SECONDS = 5.0  # between two looks at PostgreSQL's queue
+CHECK_SECONDS = 5.0  # between two looks at PostgreSQL's queue, and at both connections
+LOCK_SECONDS = 1.0  # between two tries to take the lock
 PAUSED_SECONDS = 1.0  # while a channel is not listened to
 EVENTS, DUE, REPLAYS = "webhookd_events", "webhookd_due", "webhookd_replays"
 HOLDS = "webhookd_holds"
@@ -59,7 +59,7 @@ class Listener:
         self._metrics = metrics
         self._queue_usage = 0.0
         self._unknown: set[WebhookId] = set()
-        self._check_at = self._usage_at = self._hint_at = 0.0
+        self._check_at = self._hint_at = 0.0
         self._lock = database.daemon_lock(daemon_key)
         self._notifications = database.listening(
             {
@@ -91,13 +91,11 @@ class Listener:
         await self._lock.close()
 
     async def _check(self) -> None:
-        await self._lock.hold(on_lost=self._on_lock_lost)
-        now = time.monotonic()
-        if self._notifications.is_open and now >= self._usage_at:
-            self._usage_at = now + USAGE_SECONDS
+        is_held = await self._lock.hold(on_lost=self._on_lock_lost)
+        if self._notifications.is_open:
             self._queue_usage = await self._notifications.check()
             self._metrics.pipeline.notification_queue_usage.set(self._queue_usage)
-        self._check_at = time.monotonic() + CHECK_SECONDS
+        self._check_at = time.monotonic() + (CHECK_SECONDS if is_held else LOCK_SECONDS)
 
     @property
     def _must_poll(self) -> bool:

@@ -49,7 +49,7 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 LIST_SECONDS = 1.0
-IDLE_SECONDS = 5.0  # while no replay runs; a new one is announced
+IDLE_SECONDS = 10.0  # while no replay runs; a new one is announced
 ADD_UP_SECONDS = 10.0
 MAX_REPLAYS = 100
 # After a step that added deliveries: leaves the event loop and the database to others.

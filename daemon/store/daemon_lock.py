@@ -5,6 +5,7 @@ Nothing that others send may end this session: they would free the leases of thi
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import asyncpg
@@ -15,6 +16,21 @@ from daemon.store.tls_parameters import connect_parameters
 
 CHECK_SECONDS = 3.0
 TRY_LOCK = "SELECT pg_catalog.pg_try_advisory_lock($1)"
+# Of the connection, in seconds: other daemons would soon free the leases of one whose server is
+# another one by now.
+KEEP_ALIVE = {socket.TCP_KEEPIDLE: 1, socket.TCP_KEEPINTVL: 1, socket.TCP_KEEPCNT: 2}
+
+
+class _KeptAlive(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A connection that ends some seconds after its peer is gone, without any statement."""
+
+    def __init__(self, protocol: object, transport: asyncio.Transport, *more: object) -> None:
+        super().__init__(protocol, transport, *more)
+        own = transport.get_extra_info("socket")
+        if own.family != socket.AF_UNIX:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in KEEP_ALIVE.items():
+                own.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class DaemonLock:
@@ -26,9 +42,9 @@ class DaemonLock:
         self._is_held = False
         self._connection: asyncpg.Connection | None = None
 
-    async def hold(self, *, on_lost: Callable[[], None]) -> None:
+    async def hold(self, *, on_lost: Callable[[], None]) -> bool:
         """
-        Take the lock, or find out whether it is still held; to be repeated.
+        Take the lock, or find out whether it is still held; to be repeated, soon if it is not.
 
         `on_lost` is called when the connection ends. Raises DatabaseUnavailableError.
         """
@@ -40,6 +56,7 @@ class DaemonLock:
                 await self._connection.execute("SELECT 1")
             else:  # a former session of this daemon may hold it, until PostgreSQL has ended that
                 self._is_held = await self._connection.fetchval(TRY_LOCK, self._key)
+        return self._is_held
 
     async def close(self) -> None:
         """Terminate the connection at once."""
@@ -53,6 +70,7 @@ class DaemonLock:
                 self._is_held = False
                 self._connection = await asyncpg.connect(
                     **connect_parameters(self._url)._asdict(),
+                    connection_class=_KeptAlive,
                     timeout=CONNECT_SECONDS,
                     command_timeout=CHECK_SECONDS,
                     server_settings={"application_name": "webhookd lock"},

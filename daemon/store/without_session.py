@@ -36,8 +36,9 @@ class NoNotifications:
 class NoDaemonLock:
     """Holds nothing."""
 
-    async def hold(self, *, on_lost: Callable[[], None]) -> None:
-        """Hold nothing."""
+    async def hold(self, *, on_lost: Callable[[], None]) -> bool:  # noqa: ARG002
+        """Hold nothing, which need not be repeated soon."""
+        return True
 
     async def close(self) -> None:
         """Release nothing."""

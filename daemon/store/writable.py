@@ -10,14 +10,18 @@ from daemon.store.session import CONNECT_SECONDS, Connection
 from daemon.store.tls_parameters import connect_parameters
 
 IS_STANDBY = "SELECT pg_catalog.pg_is_in_recovery()"
-IS_READ_ONLY = "SELECT pg_catalog.current_setting('transaction_read_only'::text)::bool"
+STATE = """
+    SELECT pg_catalog.pg_is_in_recovery() AS is_standby,
+           pg_catalog.current_setting('transaction_read_only'::text)::bool AS is_read_only
+"""
 
 
 async def require_writable(db: Connection) -> None:
     """Raise ReadOnlyDatabaseError, which says why nothing can be stored."""
-    if await db.fetchval(IS_STANDBY):
+    state = await db.fetchrow(STATE)
+    if state["is_standby"]:
         raise ReadOnlyDatabaseError("the database is a standby, read-only until it is promoted")
-    if await db.fetchval(IS_READ_ONLY):
+    if state["is_read_only"]:
         raise ReadOnlyDatabaseError("the database is read-only (default_transaction_read_only)")
 
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from daemon.pipeline.fanout import Fanout
 from daemon.store import history_partitions
 from daemon.store.partitioning import Layout
 from tests.support.application import Application
@@ -115,8 +116,19 @@ async def test_a_pending_delivery_without_a_time_is_due_now(
 
 
 async def test_without_notifications_an_event_is_found_by_polling(
-    app: Application, database: str, role: asyncpg.Connection, receiver: Receiver
+    app: Application,
+    database: str,
+    role: asyncpg.Connection,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    rests, run_once = set[float](), Fanout.run_once
+
+    async def observed(self: Fanout) -> float:
+        rests.add(rest := await run_once(self))
+        return rest
+
+    monkeypatch.setattr(Fanout, "run_once", observed)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url + "/hook")
     heard: list[object] = []
@@ -133,6 +145,7 @@ async def test_without_notifications_an_event_is_found_by_polling(
                 assert heard == []
         await until(lambda: settled(app, webhook, "success", 2))
     await until(lambda: len(heard) == 1)
+    assert 0 < max(rests) < 1  # seconds: so soon it is promised to be found
 
 
 async def test_a_webhook_cannot_have_the_id_that_stands_for_all(

@@ -1,6 +1,8 @@
 """The lock by which other daemons know that this one is alive."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -59,3 +61,27 @@ async def test_a_lock_that_a_former_session_still_holds_is_taken_when_that_has_e
     await lock.hold(on_lost=lambda: None)
 
     assert not await is_free(app)
+
+
+async def test_a_peer_that_is_gone_is_noticed_without_a_statement(lock: DaemonLock) -> None:
+    before = kept_alive()
+    await lock.hold(on_lost=lambda: None)
+
+    assert len(kept_alive() - before) == 1
+
+
+def kept_alive() -> set[int]:
+    """The sockets of this process that ask each second whether their peer is there."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            copy = socket.socket(fileno=os.dup(int(name)))
+        except OSError:  # no socket, or closed by now
+            continue
+        with copy:
+            if copy.family == socket.AF_INET and copy.getsockopt(
+                socket.SOL_SOCKET, socket.SO_KEEPALIVE
+            ):
+                idle = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+                found |= {int(name)} if idle == 1 else set()
+    return found

@@ -15,7 +15,9 @@ from daemon.maintenance.hold_watch import HoldWatch
 from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.runtime.loop import Heartbeats, LoopState
 
-# The listener asks the database once a second; three misses are an absence.
+# Of these loops, one asks the database once a second, and the other every two seconds. Either may
+# take long with a statement of its own.
+ASKING_LOOPS = ("fanout", "lane_sync")
 DATABASE_SILENCE_SECONDS = 3.0
 # No loop sleeps longer than ten seconds, nor has a query that takes longer.
 LOOP_SILENCE_SECONDS = 25.0
@@ -141,8 +143,9 @@ class Readiness:
         )
 
     def _database_check(self) -> dict[str, object]:
-        listener = self._heartbeats.states().get("listener")
-        answers = listener is not None and listener.success_age < DATABASE_SILENCE_SECONDS
+        states = self._heartbeats.states()
+        ages = [states[name].success_age for name in ASKING_LOOPS if name in states]
+        answers = bool(ages) and min(ages) < DATABASE_SILENCE_SECONDS
         read_only = self._heartbeats.read_only
         if read_only is not None:
             return {"ok": False, "error": read_only}
