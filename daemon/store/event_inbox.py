@@ -77,7 +77,7 @@ SCAN = f"""
                (part.bound - 1)::text::xid8
           FROM given
          CROSS JOIN LATERAL (
-                SELECT bound, lag(bound) OVER (ORDER BY bound) AS running
+                SELECT bound, pg_catalog.lag(bound) OVER (ORDER BY bound) AS running
                   FROM (SELECT xip::text::bigint AS bound
                           FROM pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) AS xip
                         UNION ALL

@@ -41,7 +41,8 @@ PLANNING = """
 LOOK_TYPES_UP = "SET search_path = pg_catalog"
 ARRAYS = """
     SELECT $1::uuid[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bool[],
-           $7::interval[], $8::jsonb[], $9::tid[], $10::float8[], $11::varchar[], $12::name[]
+           $7::interval[], $8::jsonb[], $9::tid[], $10::float8[], $11::varchar[], $12::name[],
+           NULL::record[]
 """
 LOOK_TABLES_UP = "RESET search_path"
 

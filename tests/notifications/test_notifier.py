@@ -74,10 +74,10 @@ async def test_a_webhook_s_own_address_replaces_the_administrators(
     [to_owner], [to_usual] = host.to(OWNER), host.to(OPS)
     assert to_owner.recipients == (OWNER,)
     assert str(own) in to_owner.body("plain")
-    assert "UPDATE" not in to_owner.body("plain")
+    assert "webhookd resume" not in to_owner.body("plain")
     assert to_usual.recipients == (OPS, "eve@example.com")
     assert str(usual) in to_usual.body("plain")
-    assert "UPDATE" in to_usual.body("plain")
+    assert f"webhookd resume {usual}" in to_usual.body("plain")
 
 
 @pytest.mark.parametrize(
