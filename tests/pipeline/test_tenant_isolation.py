@@ -187,7 +187,7 @@ async def test_results_that_take_long_to_store_keep_no_other_tenant_from_beginni
             await until(lambda: nothing_pending(app))
             blocked = True
             await app.events(crowd, 3)
-            await until(lambda: len(crowded.received) >= CROWD + SLOTS * 5 // 8)
+            await until(lambda: len(crowded.received) >= CROWD + SLOTS * 3 // 4)
             await app.event(other)
             await until(lambda: receiver.received)
             begun = len(crowded.received) - CROWD

@@ -100,7 +100,8 @@ class Slots(Held):
         free = self.total - self._reserve - self.in_flight - self._unstored
         unstored = self._unstored_of(tenant.id) if self._unstored else 0
         held = tenant.in_flight + unstored
-        before_last = free - self._last
+        # Results that are not stored yet do not hang: they come off what is free, not off this.
+        before_last = free + self._unstored - self._last
         if unproven:
             free = min(free, self._left_to_unproven)
             held_for_long = tenant.unproven + tenant.slow + unstored
@@ -108,7 +109,7 @@ class Slots(Held):
         else:
             room = TENANT.room(held=held, free=free)
         if room > before_last:
-            room = min(room, max(0, before_last, self._few - held))
+            room = min(room, max(0, before_last, self._few - tenant.in_flight))
         if room == 0 and held == 0:
             return min(1, max(0, self.free_with_reserve(unproven=unproven)))
         return room
