@@ -9,8 +9,10 @@ reseal each other's secrets for ever.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 import structlog
 
@@ -37,6 +39,8 @@ ROUNDS_PER_COUNT = 60
 # Rounds after a change of keys that still search for rows which others had locked: one minute.
 MAX_LOCKED_ROW_ROUNDS = 60
 PLAIN = ""
+# Attempts that read secrets before they were bound have begun, or are read again.
+BEGUN_SECONDS = 2.0
 MOST_NAMED = 10  # key ids that are not configured: the application may write any
 
 
@@ -55,6 +59,7 @@ class Resealer:
         self._rounds = 0
         self._locked_row_rounds = 0
         self._refused: set[WebhookId] = set()
+        self._bound_at = -inf
         self._unmarking = Unmarking(database)
 
     def keys_changed(self) -> None:
@@ -94,7 +99,10 @@ class Resealer:
         async with self._database.transaction() as db:
             found = await unbound_secrets.lock(db, limit=BATCH_SIZE)
             await self._reseal(db, found)
-            if not found:
+            now = time.monotonic()
+            if found:
+                self._bound_at = now
+            elif now - self._bound_at >= BEGUN_SECONDS:
                 self._vault.binding_pending = await unbound_secrets.any_waiting(db)
         return len(found)
 
