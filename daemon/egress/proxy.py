@@ -24,7 +24,7 @@ UNREACHABLE_STATUSES = frozenset({502, 503, 504})
 FORBIDDEN_STATUS = 403
 # So long after a tunnel, other statuses speak of the receiver, too: tinyproxy answers 500 for one
 # that it cannot reach, and Smokescreen 407 for one that it forbids.
-WORKS_SECONDS = 300.0
+WORKS_SECONDS = 60.0
 
 
 class ProxyError(PostponedError):
