@@ -21,7 +21,7 @@ from daemon.store.leased_events import Leasing
 log = structlog.get_logger()
 
 FULL_SCAN_SECONDS = 10.0
-KEYS = 1000  # places that one statement finds
+KEYS = 1000  # places that one statement finds in each piece
 
 
 class InboxSearch:
@@ -53,22 +53,22 @@ class InboxSearch:
 
     async def run_once(self) -> float:
         await self._begin_full_scan_if_due()
-        piece = self._scan.next_aside()
-        if piece is None:
+        pieces = self._scan.next_aside()
+        if not pieces:
             return max(0.0, self._full_scan_at - time.monotonic())
         try:
             async with self._database.connection() as db:
-                found = await event_inbox.find_places(db, piece, keys=KEYS)
+                found = await event_inbox.find_places(db, pieces, keys=KEYS)
         except StatementTimeoutError as error:
-            halved = self._scan.took_too_long(piece)
-            log.warning("fanout.search_timed_out", reason=str(error), halved=halved)
+            log.warning("fanout.search_timed_out", reason=str(error), pieces=len(pieces))
+            self._scan.took_too_long(pieces)
             return 0.0
         except BaseException:
-            self._scan.not_read_aside(piece)
+            self._scan.not_read_aside(pieces)
             raise
-        self._scan.read_aside(piece, found, most=KEYS)
+        self._scan.read_aside(pieces, found, most=KEYS)
         now = time.monotonic()
-        for key in found:
+        for _, key in found:
             self._turns.add(key, now=now)
         if found:
             self._wake_fanout.set()

@@ -243,38 +243,51 @@ async def scan(
 
 FIND_PLACES = """
     -- A loose scan, as in SCAN.
-    WITH RECURSIVE key AS (
-        (SELECT xid, tenant_id, 1 AS count
-           FROM webhook_event_inbox
-          WHERE (xid, tenant_id) > ($1::text::xid8, $2::uuid) AND xid <= $3::text::xid8
-            -- A sub-select is evaluated first: what was rolled back is not read at all.
-            AND (NOT $4::bool
-                 OR (SELECT pg_catalog.pg_xact_status($3::text::xid8)
-                         IS DISTINCT FROM 'aborted'::text))
-          ORDER BY xid, tenant_id
-          LIMIT 1)
+    WITH RECURSIVE range AS MATERIALIZED (
+        SELECT *
+          FROM unnest($1::text[]::xid8[], $2::uuid[], $3::text[]::xid8[], $4::bool[])
+               WITH ORDINALITY AS given (after_xid, after_tenant, last, is_single, number)
+         -- What was rolled back is not read at all.
+         WHERE NOT (is_single AND pg_catalog.pg_xact_status(last) = 'aborted'::text)
+    ), key AS (
+        SELECT range.number, range.last, found.xid, found.tenant_id, 1 AS count
+          FROM range
+         CROSS JOIN LATERAL (
+                SELECT xid, tenant_id
+                  FROM webhook_event_inbox
+                 WHERE (xid, tenant_id) > (range.after_xid, range.after_tenant)
+                   AND xid <= range.last
+                 ORDER BY xid, tenant_id
+                 LIMIT 1) AS found
         UNION ALL
-        SELECT found.xid, found.tenant_id, key.count + 1
+        SELECT key.number, key.last, found.xid, found.tenant_id, key.count + 1
           FROM key
          CROSS JOIN LATERAL (
                 SELECT xid, tenant_id
                   FROM webhook_event_inbox
-                 WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= $3::text::xid8
+                 WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= key.last
                  ORDER BY xid, tenant_id
                  LIMIT 1) AS found
          WHERE key.count < $5
     )
-    SELECT xid::text, tenant_id FROM key ORDER BY key.xid, tenant_id
+    SELECT number::int, xid::text, tenant_id FROM key ORDER BY number, key.xid, tenant_id
 """
 
 
-async def find_places(db: Connection, piece: XidRange, *, keys: int) -> list[InboxKey]:
-    """Find up to `keys` places in a range at which events lie, leased or not, in order."""
-    rows = await db.fetch(
-        FIND_PLACES,
-        *(str(piece.after.xid), piece.after.tenant_id, str(piece.last), piece.is_single, keys),
+async def find_places(
+    db: Connection, ranges: Sequence[XidRange], *, keys: int
+) -> list[tuple[int, InboxKey]]:
+    """Find up to `keys` places in each range at which events lie, leased or not, in order."""
+    rows = await db.fetch(FIND_PLACES, *_columns_of(ranges), keys)
+    return [
+        (row["number"] - 1, InboxKey(int(row["xid"]), TenantId(row["tenant_id"]))) for row in rows
+    ]
+
+
+def _columns_of(ranges: Sequence[XidRange]) -> list[tuple[object, ...]]:
+    return columns(
+        [(str(r.after.xid), r.after.tenant_id, str(r.last), r.is_single) for r in ranges]
     )
-    return [InboxKey(int(row["xid"]), TenantId(row["tenant_id"])) for row in rows]
 
 
 async def current_snapshot(db: Connection) -> Snapshot:

@@ -22,6 +22,7 @@ from daemon.core.scheduling.inbox_turns import InboxKey
 
 LAST_XID = 2**63 - 1
 PIECES_AT_ONCE = 8  # of what was found before; each has as many places as another range
+PIECES_ASIDE = 32  # likewise, of what is read aside
 LONG_SECONDS = 0.1  # that a transaction runs, until what it inserts is read aside
 LAST_TENANT = TenantId(UUID(int=2**128 - 1))
 
@@ -100,6 +101,7 @@ class InboxScan:
         self._ended: deque[XidRange] = deque()
         self._full: deque[XidRange] = deque()
         self._read_last = self._full
+        self._alone = 0  # how many pieces are still to be read one by one
 
     @property
     def full_scan_under_way(self) -> bool:
@@ -170,34 +172,48 @@ class InboxScan:
         }
         return not (rest or self._backlog)
 
-    def next_aside(self) -> XidRange | None:
-        """Remove and return what is to be read aside next; one of the three below follows."""
+    def next_aside(self) -> list[XidRange]:
+        """Remove and return pieces to be read aside next; one of the three below follows."""
         first, other = self._full, self._ended
         if self._read_last is self._full:
             first, other = other, first
         self._read_last = first or other
-        return self._read_last.popleft() if self._read_last else None
+        count = 1 if self._alone else min(PIECES_ASIDE, len(self._read_last))
+        return [self._read_last.popleft() for _ in range(count if self._read_last else 0)]
 
-    def read_aside(self, piece: XidRange, found: Sequence[InboxKey], *, most: int) -> None:
-        """Note which places were `found` in a piece; if they are the `most`, there may be more."""
-        if len(found) >= most:
-            self._read_last.appendleft(replace(piece, after=found[-1]))
+    def read_aside(
+        self, pieces: Sequence[XidRange], found: Iterable[tuple[int, InboxKey]], *, most: int
+    ) -> None:
+        """Note the places found, with the number of their piece; of `most`, there may be more."""
+        self._alone = max(0, self._alone - 1)
+        keys: dict[int, list[InboxKey]] = {}
+        for number, key in found:
+            keys.setdefault(number, []).append(key)
+        for number, several in keys.items():
+            if len(several) >= most:
+                self._read_last.append(replace(pieces[number], after=several[-1]))
 
-    def not_read_aside(self, piece: XidRange) -> None:
-        """Note that a piece was not read."""
-        self._read_last.appendleft(piece)
+    def not_read_aside(self, pieces: Sequence[XidRange]) -> None:
+        """Note that these pieces were not read."""
+        self._read_last.extendleft(reversed(pieces))
 
-    def took_too_long(self, piece: XidRange) -> bool:
+    def took_too_long(self, pieces: Sequence[XidRange]) -> None:
         """
-        Note that a piece took too long: its halves are read later, each by itself.
+        Note that these pieces took too long: they are read one by one, and then in halves.
 
-        Returns whether it has halves; a single transaction is left to the next full scan.
+        A single transaction that takes too long is left to the next full scan.
         """
-        if piece.is_single:
-            return False
-        middle = (piece.first + piece.last) // 2
-        self._read_last += [replace(piece, last=middle), _from_xid(middle + 1, last=piece.last)]
-        return True
+        if len(pieces) > 1:
+            self._alone = len(pieces)
+            self.not_read_aside(pieces)
+            return
+        self._alone = max(0, self._alone - 1)
+        for piece in pieces:
+            if not piece.is_single:
+                middle = (piece.first + piece.last) // 2
+                halves = [replace(piece, last=middle), _from_xid(middle + 1, last=piece.last)]
+                self._read_last += halves
+                self._alone += len(halves)
 
     def _leave(self, whole: XidRange, running: Iterable[int]) -> None:
         self._full += _without(whole, {*running, *self._late, *self._long})

@@ -95,13 +95,17 @@ class Scanned:
         return self.scan.completed(ranges, keys, self.inbox.snapshot, now=self.now)
 
     def read_aside(self) -> bool:
-        """Read a piece aside; returns whether there was one."""
-        piece = self.scan.next_aside()
-        if piece is not None:
-            found = self.inbox.read(piece, self.most)
-            self.found.update(found)
-            self.scan.read_aside(piece, found, most=self.most)
-        return piece is not None
+        """Read pieces aside; returns whether there were any."""
+        pieces = self.scan.next_aside()
+        if pieces:
+            found = [
+                (number, key)
+                for number, piece in enumerate(pieces)
+                for key in self.inbox.read(piece, self.most)
+            ]
+            self.found.update(key for _, key in found)
+            self.scan.read_aside(pieces, found, most=self.most)
+        return bool(pieces)
 
     def take(self, step: str, argument: object) -> None:
         match step, argument:
@@ -119,9 +123,11 @@ class Scanned:
             case "read aside", _:
                 self.read_aside()
             case "reading aside takes too long", _:
-                piece = self.scan.next_aside()
-                if piece is not None and not self.scan.took_too_long(piece):
-                    self.scan.not_read_aside(piece)  # as if the full scan came at once
+                pieces = self.scan.next_aside()
+                if len(pieces) == 1 and pieces[0].is_single:
+                    self.scan.not_read_aside(pieces)  # as if the full scan came at once
+                else:
+                    self.scan.took_too_long(pieces)
             case "scan fully", _ if not self.scan.full_scan_under_way:
                 self.scan.begin_full_scan()
 
@@ -197,9 +203,9 @@ def test_nothing_that_is_read_passes_a_running_transaction(*, begins: bool) -> N
         assert passed(scanned, scanned.scan.ranges(now=0.0)) == set()
         scanned.read()
         scanned.scan.begin_full_scan()
-        while (piece := scanned.scan.next_aside()) is not None:
-            assert passed(scanned, [piece]) == set()
-            scanned.scan.read_aside(piece, scanned.inbox.read(piece, 2), most=2)
+        while pieces := scanned.scan.next_aside():
+            assert passed(scanned, pieces) == set()
+            scanned.scan.read_aside(pieces, [], most=2)
 
 
 def test_a_transaction_that_runs_for_long_is_read_aside_when_it_has_ended() -> None:
@@ -236,22 +242,36 @@ def test_a_full_scan_and_what_has_ended_take_turns() -> None:
     scanned.read()
 
     kinds = []
-    while (piece := scanned.scan.next_aside()) is not None:
-        kinds.append("ended" if piece.is_single and piece.last > 100 else "full")
-        scanned.scan.read_aside(piece, scanned.inbox.read(piece, 1), most=1)
+    while pieces := scanned.scan.next_aside():
+        kinds.append(["ended" if each.is_single and each.last > 100 else "full" for each in pieces])
+        found = [(n, k) for n, each in enumerate(pieces) for k in scanned.inbox.read(each, 1)]
+        scanned.scan.read_aside(pieces, found, most=1)
 
-    assert kinds[:6] == ["ended", "full"] * 3
+    assert kinds[:4] == [["ended"] * 3, ["full"], ["ended"] * 3, ["full"]]
 
 
-def test_a_piece_that_takes_too_long_is_halved_down_to_single_transactions() -> None:
+def test_pieces_that_take_too_long_are_read_one_by_one_and_halved() -> None:
     scan = InboxScan(keys_per_range=2)
     scan.begin_from(Snapshot(xmax=10, running=(4,)))
-    left: list[int] = []
-    while (piece := scan.next_aside()) is not None:
-        if not scan.took_too_long(piece):
-            left.append(piece.last)
+    read: list[list[tuple[int, int]]] = []
+    while pieces := scan.next_aside():
+        read.append([(each.first, each.last) for each in pieces])
+        if (5, 9) in read[-1] or (5, 7) in read[-1]:
+            scan.took_too_long(pieces)
+        else:
+            scan.read_aside(pieces, [], most=2)
 
-    assert sorted(left) == [1, 2, 3, 5, 6, 7, 8, 9]
+    assert read == [[(1, 3), (5, 9)], [(1, 3)], [(5, 9)], [(5, 7)], [(8, 9)], [(5, 6)], [(7, 7)]]
+
+
+def test_a_single_transaction_that_takes_too_long_is_left_to_the_next_full_scan() -> None:
+    scan = InboxScan(keys_per_range=2)
+    scan.begin_from(Snapshot(xmax=2, running=()))
+    scan.took_too_long(scan.next_aside())
+
+    assert scan.next_aside() == []
+    scan.begin_full_scan()
+    assert [(each.first, each.last) for each in scan.next_aside()] == [(1, 1)]
 
 
 def test_the_rest_of_a_transaction_and_another_one_are_not_taken_for_one() -> None:
