@@ -144,7 +144,7 @@ LEASE_TURNS = f"""
     ), {LEASE}
     SELECT endpoints.*, {OPENED}
       FROM (SELECT {READ_OF_TENANTS}) AS endpoints
-      LEFT JOIN opened ON true
+      FULL JOIN opened ON false
 """  # noqa: S608  made of constants only
 
 
@@ -166,7 +166,7 @@ def leased_in(rows: Sequence[Any]) -> Leased:
     return Leased(
         events,
         orphaned=[row["row"] for row in rows if row["row"] is not None and row["id"] is None],
-        endpoints=endpoints_of_tenants(rows[0]),
+        endpoints=endpoints_of_tenants(next(row for row in rows if row["ready"] is not None)),
     )
 
 
