@@ -56,8 +56,38 @@ FREE_ROWS = """
 
 MOST_UNWANTED = 5000  # rows that one scan removes
 
+
+def _places(*, most: str) -> str:
+    """
+    SQL: the places in each `range`, up to `most` of one, as `key`.
+
+    A loose scan: one index probe for each transaction and tenant, however many events it has.
+    """
+    return f"""
+    key AS (
+        SELECT range.number, range.last, found.xid, found.tenant_id, 1 AS count
+          FROM range
+         CROSS JOIN LATERAL (
+                SELECT xid, tenant_id
+                  FROM webhook_event_inbox
+                 WHERE (xid, tenant_id) > (range.after_xid, range.after_tenant)
+                   AND xid <= range.last
+                 ORDER BY xid, tenant_id
+                 LIMIT 1) AS found
+        UNION ALL
+        SELECT key.number, key.last, found.xid, found.tenant_id, key.count + 1
+          FROM key
+         CROSS JOIN LATERAL (
+                SELECT xid, tenant_id
+                  FROM webhook_event_inbox
+                 WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= key.last
+                 ORDER BY xid, tenant_id
+                 LIMIT 1) AS found
+         WHERE key.count < {most}
+    )"""  # noqa: S608  made of constants only
+
+
 SCAN = f"""
-    -- A loose scan: one index probe for each transaction and tenant, however many events it has.
     WITH RECURSIVE given AS (
         SELECT *
           FROM unnest($6::text[]::xid8[], $7::uuid[], $8::text[]::xid8[], $16::bool[])
@@ -85,27 +115,7 @@ SCAN = f"""
                                    pg_catalog.pg_current_snapshot())::text::bigint) AS each
                  WHERE bound > given.after_xid::text::bigint) AS part
          WHERE given.last = '{LAST_XID}'::xid8
-    ), key AS (
-        SELECT range.number, range.last, found.xid, found.tenant_id, 1 AS count
-          FROM range
-         CROSS JOIN LATERAL (
-                SELECT xid, tenant_id
-                  FROM webhook_event_inbox
-                 WHERE (xid, tenant_id) > (range.after_xid, range.after_tenant)
-                   AND xid <= range.last
-                 ORDER BY xid, tenant_id
-                 LIMIT 1) AS found
-        UNION ALL
-        SELECT key.number, key.last, found.xid, found.tenant_id, key.count + 1
-          FROM key
-         CROSS JOIN LATERAL (
-                SELECT xid, tenant_id
-                  FROM webhook_event_inbox
-                 WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= key.last
-                 ORDER BY xid, tenant_id
-                 LIMIT 1) AS found
-         WHERE key.count < $9
-    ), fresh AS MATERIALIZED (
+    ), {_places(most="$9")}, fresh AS MATERIALIZED (
         SELECT DISTINCT xid, tenant_id FROM key WHERE NOT tenant_id = ANY ($10::uuid[])
     ), earliest AS MATERIALIZED (
         -- One place of each tenant is looked at. What is in later transactions came after this one
@@ -215,13 +225,14 @@ async def scan(
     At most `limit` events are leased, and `per_key` of one place; none of tenants that are
     `waiting` for their turn. `seen` is the snapshot since which subscriptions have changed.
     """
+    *places, is_single = _columns_of(ranges)
     rows = await db.fetch(
         SCAN,
         *leasing.arguments,
-        *columns([(str(each.after.xid), each.after.tenant_id, str(each.last)) for each in ranges]),
+        *places,
         *(keys, waiting, limit, per_key),
         *(str(seen.xmax), [str(xid) for xid in seen.running], MOST_CHANGES),
-        [each.is_single for each in ranges],
+        is_single,
     )
     first = next(row for row in rows if row["snapshot"] is not None)
     found = zip(first["numbers"], first["xids"], first["tenants"], strict=True)
@@ -242,37 +253,16 @@ async def scan(
     )
 
 
-FIND_PLACES = """
-    -- A loose scan, as in SCAN.
+FIND_PLACES = f"""
     WITH RECURSIVE range AS MATERIALIZED (
         SELECT *
           FROM unnest($1::text[]::xid8[], $2::uuid[], $3::text[]::xid8[], $4::bool[])
                WITH ORDINALITY AS given (after_xid, after_tenant, last, is_single, number)
          -- What was rolled back is not read at all.
          WHERE NOT (is_single AND pg_catalog.pg_xact_status(last) = 'aborted'::text)
-    ), key AS (
-        SELECT range.number, range.last, found.xid, found.tenant_id, 1 AS count
-          FROM range
-         CROSS JOIN LATERAL (
-                SELECT xid, tenant_id
-                  FROM webhook_event_inbox
-                 WHERE (xid, tenant_id) > (range.after_xid, range.after_tenant)
-                   AND xid <= range.last
-                 ORDER BY xid, tenant_id
-                 LIMIT 1) AS found
-        UNION ALL
-        SELECT key.number, key.last, found.xid, found.tenant_id, key.count + 1
-          FROM key
-         CROSS JOIN LATERAL (
-                SELECT xid, tenant_id
-                  FROM webhook_event_inbox
-                 WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= key.last
-                 ORDER BY xid, tenant_id
-                 LIMIT 1) AS found
-         WHERE key.count < $5
-    )
+    ), {_places(most="$5")}
     SELECT number::int, xid::text, tenant_id FROM key ORDER BY number, key.xid, tenant_id
-"""
+"""  # noqa: S608  made of constants only
 
 
 async def find_places(

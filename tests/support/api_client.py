@@ -116,3 +116,10 @@ async def serving_api(
     sections.setdefault("database", FEW_CONNECTIONS)
     async with serving(database, **sections) as service, operator_client(service, tenant) as api:
         yield api
+
+
+async def send_test(api: ApiClient, url: str, body: Any = None) -> Any:
+    """Create a webhook and test it: the status, the body, and the webhook."""
+    created = await api.create_webhook(url)
+    answer = await api.post(f"/api/webhooks/{created['id']}/test", body)
+    return answer.status, answer.json, created
