@@ -16,6 +16,7 @@ MEASURES = {
     "ratio_aiohttp": Measure("  of the bare aiohttp loop", 2),
     "ratio_http": Measure("  of the rate over http", 2),
     "ratio_one": Measure("  of the rate of one daemon", 2),
+    "ratio_uncounted": Measure("  of the rate without counting for the stats", 2),
     "p50_ms": Measure("commit to receipt, median, ms", 1),
     "p99_ms": Measure("commit to receipt, p99, ms", 1),
     "worst_ms": Measure("commit to receipt, worst, ms", 1),

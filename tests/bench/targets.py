@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.bench.derived import BESIDE, SEVERAL
+from tests.bench.derived import ASKED, BESIDE, ROLLUPS, SEVERAL
 from tests.bench.results import Results
 
 
@@ -50,6 +50,7 @@ TARGETS = [
     Target("rate", "statements", 0.05),
     Target("rate", "row_versions", 1),
     Target("tls", "ratio_http", 0.9, least=True),
+    Target(ROLLUPS, "ratio_uncounted", 0.97, least=True),
     Target("fan-out", "cpu_us", 0.65, against=True),
     Target("payload", "cpu_us", 0.65, against=True),
     Target("paced-50", "p50_ms", 1.5),
@@ -61,6 +62,7 @@ TARGETS = [
     Target("paced-500", "p99_ms", 10),
     *(Target(workload, "p99_of_limit", 1) for workload in BESIDE),
     *(Target(workload, "missing", 0) for workload in BESIDE),
+    *(Target(workload, "slowest_page_p95_ms", 200) for workload in ASKED),
     Target("pending", "rss_mb", 150),
     *(Target(workload, "ratio_one", 1, least=True) for workload in SEVERAL),
     *(Target(workload, "duplicates", 0) for workload in SEVERAL),

@@ -17,6 +17,7 @@ from tests.bench.workloads import WORKLOADS
 SUBJECTS = {
     "rate": {"aiohttp", "sender"},
     "tls": {"aiohttp", "sender"},
+    "roll-ups": {"without-roll-ups"},
     "paced-50": {"publisher"},
     "paced-500": {"publisher"},
 }
