@@ -146,7 +146,12 @@ def test_never_received_misses_its_target() -> None:
 
 def test_what_counting_costs_is_judged_by_the_rate_without() -> None:
     results = results_of(
-        **{"roll-ups": {"daemon": {"rate": [98, 96]}, "without-roll-ups": {"rate": [100, 100]}}}
+        **{
+            "roll-ups": {
+                "daemon": {"rate": [98.0, 96.0]},
+                "without-roll-ups": {"rate": [100.0, 100.0]},
+            }
+        }
     )
 
     derive(results)
