@@ -72,7 +72,11 @@ class RunningReplay:
 
 
 class Replayer:
-    """The loop; it announces each webhook that got deliveries. `wake` is set with a new replay."""
+    """
+    The loop; it announces each webhook that got deliveries. `wake` is set with a new replay.
+
+    `completed` is set soon after one has ended, for the fan-out of its operational event.
+    """
 
     name = "replayer"
 
@@ -86,8 +90,10 @@ class Replayer:
         offload: Offload,
         metrics: Metrics,
         wake: asyncio.Event,
+        completed: asyncio.Event,
     ) -> None:
         self.wake = wake
+        self._completed = completed
         self._database = database
         self._lanes = lanes
         self._waker = waker
@@ -119,6 +125,8 @@ class Replayer:
     async def _list(self, now: float) -> None:
         async with self._database.connection() as db:
             ids = await replay_steps.list_running(db, limit=MAX_REPLAYS)
+        if not self._running.keys() <= set(ids):
+            self._completed.set()
         self._running = {each: self._running.get(each) or RunningReplay(now) for each in ids}
         self._list_at = now + LIST_SECONDS
 

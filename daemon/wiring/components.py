@@ -103,6 +103,7 @@ def _replayer(shared: SharedParts, pipeline: Pipeline) -> Replayer:
         offload=shared.offload,
         metrics=shared.metrics,
         wake=pipeline.listener.replay_created,
+        completed=pipeline.results.wrote_events,
     )
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from daemon.core.wire.verification import verify
+from daemon.pipeline import operational_fanout
 from tests.support.api_client import serving_api
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
@@ -198,10 +199,10 @@ async def test_a_body_that_is_too_large_is_not_exhausted(
         assert await waiting(app) == 0
 
 
-@pytest.mark.full
-async def test_a_completed_replay_is_reported_with_its_counts(
-    app: Application, database: str, receiver: Receiver
+async def test_a_completed_replay_is_reported_with_its_counts_before_the_next_poll(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(operational_fanout, "IDLE_SECONDS", 600.0)
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url)
     account = await scoped_webhook(app, tenant, f"{receiver.url}/pager", "account")
