@@ -62,10 +62,12 @@ def scope_sentence(scope: str) -> str:
 
 def pause_sentence(pause: Pause) -> str:
     """When a webhook was paused, by whom, and until when."""
-    since = "" if pause.since is None else f" since {moment(pause.since)}"
-    until = "and still is" if pause.until is None else f"until {moment(pause.until)}"
     by = PAUSED_BY.get(pause.by, escape(pause.by))
-    return f"The webhook was paused{since}, {by}, {until}."
+    if pause.until is None:
+        since = "" if pause.since is None else f" since {moment(pause.since)}"
+        return f"The webhook has been paused{since}, {by}."
+    since = "" if pause.since is None else f" from {moment(pause.since)}"
+    return f"The webhook was paused{since} until {moment(pause.until)}, {by}."
 
 
 def _either(values: Sequence[ShownValue]) -> str:
