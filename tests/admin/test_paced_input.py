@@ -134,7 +134,7 @@ async def test_a_head_that_does_not_end_is_refused() -> None:
 
 async def test_a_piece_waits_until_the_share_is_paid_for() -> None:
     connection = Connection()
-    connection.share.spend(0.02)
+    connection.share.spend("another peer", 0.02)
 
     connection.input.take(b"GET / HT")
     at_once = list(connection.received)
@@ -145,7 +145,7 @@ async def test_a_piece_waits_until_the_share_is_paid_for() -> None:
 
 async def test_a_piece_that_waits_is_dropped_with_its_connection() -> None:
     connection = Connection()
-    connection.share.spend(0.01)
+    connection.share.spend("another peer", 0.01)
     connection.input.take(b"GET / HT")
 
     connection.input.drop()

@@ -6,7 +6,13 @@ from functools import partial
 
 import pytest
 
-from daemon.runtime.loop_share import AT_ONCE_SECONDS, MOST_OWED_SECONDS, LoopShare
+from daemon.runtime.loop_share import (
+    AT_ONCE_SECONDS,
+    MOST_OWED_BY_ALL_SECONDS,
+    MOST_OWED_SECONDS,
+    SHARE,
+    LoopShare,
+)
 from daemon.runtime.timed_steps import TimedSteps
 
 STEP_SECONDS = 0.003
@@ -23,7 +29,8 @@ class Loop:
 
     async def work(self, owner: str, steps: int) -> None:
         turn = partial(self.share.turn, owner)
-        await TimedSteps(self._steps(owner, steps), lambda _: self.share.spend(STEP_SECONDS), turn)
+        spend = partial(self.share.spend, owner)
+        await TimedSteps(self._steps(owner, steps), lambda _: spend(STEP_SECONDS), turn)
 
     async def _steps(self, owner: str, steps: int) -> None:
         for _ in range(steps):
@@ -66,26 +73,63 @@ async def test_small_steps_wait_for_nothing() -> None:
 
     for _ in range(20):
         assert share.turn("a") is None
-        share.spend(AT_ONCE_SECONDS / 20)
+        share.spend("a", AT_ONCE_SECONDS / 20)
 
 
 async def test_a_step_that_took_very_long_is_not_owed_in_full() -> None:
     now = 0.0
     share = LoopShare(clock=lambda: now)
 
-    share.spend(60)
+    share.spend("a", 60)
     owed = share.turn("a")
-    now += 2 * MOST_OWED_SECONDS
+    now += MOST_OWED_SECONDS / SHARE
 
     assert owed is not None
     async with asyncio.timeout(5):
         await owed
 
 
+async def test_a_long_step_is_a_debt_of_its_owner_of_which_others_wait_for_a_part() -> None:
+    now = 0.0
+    share = LoopShare(clock=lambda: now)
+    order: list[str] = []
+
+    async def wait(owner: str) -> None:
+        if (turn := share.turn(owner)) is not None:
+            await turn
+        order.append(owner)
+
+    share.spend("a", 0.05)
+    waiting = [asyncio.create_task(wait(owner)) for owner in ("a", "b")]
+    await asyncio.sleep(0)
+    at_once = list(order)
+    now += MOST_OWED_BY_ALL_SECONDS / SHARE
+    await waiting[1]
+    beside = list(order)
+    now += 0.05 / SHARE
+    await asyncio.wait_for(waiting[0], 5)
+
+    assert (at_once, beside, order) == ([], ["b"], ["b", "a"])
+
+
+async def test_owners_who_wait_for_their_debt_hold_up_nobody_who_comes_later() -> None:
+    now = 0.0
+    share = LoopShare(clock=lambda: now)
+    share.spend("a", 0.05)
+    owed = share.turn("a")
+    now += MOST_OWED_BY_ALL_SECONDS / SHARE
+    other = share.turn("b")
+    await asyncio.sleep(0)
+
+    assert owed is not None
+    assert not owed.done()
+    assert other is None or other.done()
+
+
 async def test_work_that_is_cancelled_while_it_waits_ends_and_holds_up_nobody() -> None:
     now = 0.0
     share = LoopShare(clock=lambda: now)
-    share.spend(AT_ONCE_SECONDS * 2)
+    share.spend("a", AT_ONCE_SECONDS * 2)
     ended: list[str] = []
 
     async def work(name: str) -> None:
@@ -95,7 +139,9 @@ async def test_work_that_is_cancelled_while_it_waits_ends_and_holds_up_nobody() 
             ended.append(name)
 
     steps = [
-        asyncio.ensure_future(TimedSteps(work(name), share.spend, partial(share.turn, "a")))
+        asyncio.ensure_future(
+            TimedSteps(work(name), partial(share.spend, "a"), partial(share.turn, "a"))
+        )
         for name in ("first", "second")
     ]
     await asyncio.sleep(0)

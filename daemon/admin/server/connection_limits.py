@@ -164,7 +164,7 @@ class LimitedConnection(asyncio.BufferedProtocol):
 
     def spend(self, seconds: float) -> None:
         """Note how long a request was handled for which nothing else counts it."""
-        self._share.spend(seconds)
+        self._share.spend(self._place.peer, seconds)
 
     def end_request(self) -> None:
         """The response has been sent."""

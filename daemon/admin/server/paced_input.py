@@ -154,7 +154,7 @@ class PacedInput:
     def _give(self, piece: bytes) -> None:
         began = time.perf_counter()
         self._receive(piece)
-        self._share.spend(time.perf_counter() - began)
+        self._share.spend(self._owner, time.perf_counter() - began)
 
     def _read_on(self) -> None:
         if not (self._piece or self._paused or self._transport.is_closing()):

@@ -54,7 +54,7 @@ def limit_load(
 
         def spend(seconds: float) -> None:
             turns.spend(caller, seconds)
-            share.spend(seconds)
+            share.spend(caller, seconds)
 
         own_time = request[OWN_TIME] = OwnTime(spend, partial(share.turn, caller))
         with ExitStack() as turn:

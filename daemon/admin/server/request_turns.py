@@ -17,7 +17,7 @@ from daemon.core.scheduling.round_robin import RoundRobin
 SHARE = 0.25
 BURST_SECONDS = 0.05
 # What all callers wait for at most; the rest is a debt of the caller that spent it.
-MOST_OVERSPENT_SECONDS = 0.05
+MOST_OVERSPENT_SECONDS = 0.02
 # Reading the head and writing the response, which happen outside of the handler.
 OVERHEAD_SECONDS = 0.0003
 # Of one caller, so that its requests leave some of the API's database connections to others.

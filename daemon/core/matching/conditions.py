@@ -26,6 +26,11 @@ MEMBERS: dict[tuple[Path, ...], str] = {
 }
 
 
+# Built once: `dict | list | None` within a loop costs more than the comparison.
+_NO_SCALARS = (dict, list)
+_NO_IDS = (dict, list, bool, type(None))
+
+
 class MalformedFilterError(Exception):
     """A filter has the wrong shape; the message continues the words `event_filters`."""
 
@@ -90,7 +95,7 @@ def _ids(member: str, ids: object) -> frozenset[ComparisonKey]:
     if len(ids) > MOST_IDS:
         raise MalformedFilterError(f".{member}: at most {MOST_IDS} entries are allowed.")
     for each in ids:
-        if isinstance(each, dict | list | bool | None):
+        if isinstance(each, _NO_IDS):
             raise MalformedFilterError(
                 f".{member}: must contain strings or numbers, not {kind_of(each)}."
             )
@@ -134,7 +139,7 @@ def _values(dotted: str, values: list[object]) -> frozenset[ComparisonKey]:
             f".filters: the list of {_quoted(dotted)} is empty, so no event can match."
         )
     for value in values:
-        if isinstance(value, dict | list):
+        if isinstance(value, _NO_SCALARS):
             raise MalformedFilterError(
                 f".filters: {_quoted(dotted)} must be a string, a number, true, false, null, or a "
                 f"list of these, but contains {kind_of(value)}."
