@@ -14,7 +14,7 @@ from daemon.core.errors import MemoryBusyError, PostponedError
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import TenantId
 from daemon.pipeline.memory_budget import MemoryBudget
-from daemon.store import claims
+from daemon.store import claim_leases
 from daemon.store.database import Database
 from daemon.store.payload_size import measure_pending, pending_data
 
@@ -51,7 +51,7 @@ class ClaimData:
             async with self._statements, self._database.connection() as db:
                 data = await pending_data(db, claim, most_bytes=size)
                 if data is None:
-                    await claims.note_size(db, claim, None)
+                    await claim_leases.note_size(db, claim, None)
             if data is None:
                 raise PostponedError("the event's data were changed while they were read")
             yield replace(claim, data=data, fetched=True)
@@ -67,7 +67,7 @@ class ClaimData:
         try:
             async with self._statements, self._database.connection() as db:
                 size = await measure_pending(db, claim, most_bytes=self._most_bytes)
-                await claims.note_size(db, claim, size)
+                await claim_leases.note_size(db, claim, size)
         finally:
             self._measuring.discard(claim.tenant_id)
         return replace(claim, payload_bytes=size)

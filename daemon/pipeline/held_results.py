@@ -19,7 +19,7 @@ from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.waiting_results import MOST_BYTES, stored_bytes
-from daemon.store import claims
+from daemon.store import claim_leases
 from daemon.store.database import Database
 
 FIRST_PAUSE_SECONDS = 0.1
@@ -185,7 +185,7 @@ class HeldResults:
             first = [claim for claim in held if claim.from_inbox]
             await self._first_results.prolong(db, first, lease=self._lease)
             claimed = [claim for claim in held if not claim.from_inbox]
-            leases = await claims.prolong(db, claimed, lease=self._lease)
+            leases = await claim_leases.prolong(db, claimed, lease=self._lease)
         for webhook_id in {claim.webhook_id for claim in claimed}:
             results = self._webhooks[webhook_id].results
             for index, result in enumerate(results):

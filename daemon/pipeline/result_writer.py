@@ -38,7 +38,7 @@ from daemon.pipeline.result_report import ResultReport, Stored
 from daemon.pipeline.waiting_results import WaitingResult, WaitingResults
 from daemon.runtime.metrics import Metrics
 from daemon.store import (
-    claims,
+    claim_leases,
     endpoint_health,
     notices,
     notification_queue,
@@ -367,7 +367,7 @@ class ResultWriter:
             db, first, webhooks=health.keys(), bare=bare, careful=careful
         )
         next_due |= first_stored.next_due
-        locked_rows = await claims.still_leased(db, missed) | first_stored.locked
+        locked_rows = await claim_leases.still_leased(db, missed) | first_stored.locked
         ours = free
         if len(next_due) < len(free):
             ours = [result for result in free if result.claim.key in next_due]

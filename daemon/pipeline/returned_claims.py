@@ -13,7 +13,7 @@ from daemon.core.errors import DatabaseUnavailableError
 from daemon.core.model.attempts import Claim
 from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.postponements import Postponements
-from daemon.store import claims
+from daemon.store import claim_leases
 from daemon.store.database import Database
 
 log = structlog.get_logger()
@@ -50,6 +50,6 @@ class ReturnedClaims:
                     await self._first_attempts.store_put_off()
                 if returned:
                     async with self._database.transaction() as db:
-                        await claims.release(db, returned)
+                        await claim_leases.release(db, returned)
         except (TimeoutError, DatabaseUnavailableError):
             log.warning("dispatcher.leases_left", count=len(returned))  # they lapse by themselves

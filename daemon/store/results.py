@@ -108,7 +108,7 @@ async def store(
     Returns when the next attempt of each stored result is due; None if there is none. Of several
     results of one row, one is stored: that of the claim whose lease the row has. A result is
     missing if its lease lapsed and was taken over, if its webhook is gone, or if its row is locked:
-    `claims.still_leased` finds the locked ones. `bare` leaves out the receiver's response.
+    `claim_leases.still_leased` finds the locked ones. `bare` leaves out the receiver's response.
 
     Raises UniqueViolationError where a foreign row has the id in a partition of finished attempts;
     `renamed` has other ids for such results, by their own.

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.core.scheduling.lanes import LaneTurn
-from daemon.store import claims
+from daemon.store import claim_leases, claims
 from daemon.store.claims import BLOCKED_PROBE_SECONDS, LEASE_DUE, LaneClaims
 from daemon.store.retries import MAX_REQUESTED, retry_now
 from daemon.store.session import PLANNING, prepare
@@ -155,7 +155,7 @@ async def test_a_probe_that_is_given_back_may_be_made_at_once(
     await set_failing(app, webhook, probe_in=NOW)
     probe = await claim(app.db, webhook)
 
-    await claims.release(app.db, probe.claims)
+    await claim_leases.release(app.db, probe.claims)
 
     assert ids(await claim(app.db, webhook)) == [row]
 
@@ -169,7 +169,7 @@ async def test_a_release_waits_for_no_row_that_another_transaction_holds(
 
     async with other.transaction():
         await other.execute("SELECT FROM webhook_deliveries WHERE id = $1 FOR UPDATE", rows[1])
-        await claims.release(app.db, claimed.claims)
+        await claim_leases.release(app.db, claimed.claims)
 
     assert ids(await claim(app.db, webhook)) == [rows[0], rows[2]]
 
@@ -183,7 +183,7 @@ async def test_a_release_moves_no_time_that_a_result_has_set(
     await set_failing(app, webhook)
     at = await next_probe_at(app, webhook)
 
-    await claims.release(app.db, probe.claims)
+    await claim_leases.release(app.db, probe.claims)
 
     assert await next_probe_at(app, webhook) == at
 

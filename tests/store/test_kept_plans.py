@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from daemon.store import (
+    claim_leases,
     claims,
     deliveries,
     endpoints,
@@ -25,8 +26,9 @@ from daemon.store.session import PLANNING
 from tests.support.application import Application
 
 STATEMENTS = (
-    *(claims.LEASE_DUE, claims.NOTE_SIZE, claims.CLEAR_LEASES, claims.RELEASE_PROBES),
-    *(claims.PROLONG_LEASES, claims.FIND_LEASED, results.STORE_RESULTS, results.FIND_STORED),
+    *(claims.LEASE_DUE, claim_leases.NOTE_SIZE, claim_leases.CLEAR_LEASES),
+    *(claim_leases.RELEASE_PROBES, claim_leases.PROLONG_LEASES, claim_leases.FIND_LEASED),
+    *(results.STORE_RESULTS, results.FIND_STORED),
     *(plain_results.STORE_PLAIN, deliveries.INSERT_ALL, deliveries.INSERT_SOME),
     *(event_inbox.SCAN, leased_events.LEASE_TURNS),
     *(payload_size.MEASURE_DELIVERY, payload_size.PENDING_DATA, endpoints.FIND_READY),

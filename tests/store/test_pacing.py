@@ -11,7 +11,7 @@ import pytest
 from daemon.core.model.ids import WebhookId
 from daemon.core.policy.delivery_options import FASTEST, MOST_IN_FLIGHT
 from daemon.core.scheduling.lanes import LaneTurn
-from daemon.store import claims, endpoints, pacing
+from daemon.store import claim_leases, claims, endpoints, pacing
 from daemon.store.claims import LaneClaims
 from daemon.store.database import Database
 from daemon.store.pacing import NEW, NEW_SECONDS
@@ -181,7 +181,7 @@ async def test_no_more_are_in_flight_than_the_limit_until_a_result_a_release_or_
         finished.delivery_id,
     )
     second = await claim(app.db, webhook)
-    await claims.release(app.db, [released])
+    await claim_leases.release(app.db, [released])
     third = await claim(app.db, webhook)
     await app.db.execute(
         "UPDATE webhook_deliveries SET leased_until = now() WHERE id = $1", lapsed.delivery_id
