@@ -117,6 +117,10 @@ class PostponedError(WebhookdError):
     pause_seconds = 2.0
 
 
+class ShortageError(PostponedError):
+    """Raised when this machine has no sockets, ports or memory left; the operator must act."""
+
+
 class MemoryBusyError(PostponedError):
     """Raised when an attempt's large body must wait for others in flight: an ordinary wait."""
 

@@ -8,7 +8,7 @@ import errno
 import os
 import ssl
 
-from daemon.core.errors import PostponedError
+from daemon.core.errors import ShortageError
 from daemon.core.model.attempts import Failure, FailureKind
 from daemon.core.policy.urls import Target
 from daemon.egress.client_certificate import UnusableCertificateError
@@ -45,7 +45,7 @@ def failure_of(error: Exception, target: Target, *, timeout_seconds: float) -> F
 
     A TimeoutError means the request's deadline.
 
-    Raises PostponedError when this machine is short of sockets, ports or memory.
+    Raises ShortageError when this machine is short of sockets, ports or memory.
     """
     match error:
         case TimeoutError():
@@ -82,12 +82,12 @@ def _unreachable(status: int) -> str:
 
 
 def raise_shortage(error: Exception) -> None:
-    """Raise PostponedError if the error says that this machine is short of something."""
+    """Raise ShortageError if the error says that this machine is short of something."""
     number = getattr(error, "errno", None)
     if number in RESOURCE_SHORTAGES:
         reason = os.strerror(number).lower()
         message = f"this machine has no sockets, ports or memory left: {reason}"
-        raise PostponedError(message) from error
+        raise ShortageError(message) from error
 
 
 def _tls_failure(error: Exception, target: Target) -> Failure | None:
@@ -110,7 +110,7 @@ def _network_failure(error: Exception) -> Failure:
     """
     Name the reason by its errno: the text of an OSError may contain addresses.
 
-    Raises PostponedError for a shortage of our own.
+    Raises ShortageError for a shortage of our own.
     """
     raise_shortage(error)
     number = getattr(error, "errno", None)

@@ -127,6 +127,10 @@ class Dispatcher:
         """How long the first quick endpoint in line has waited for its turn, 0 if none does."""
         return self._lanes.waited(now=time.monotonic())
 
+    def shortage(self) -> str | None:
+        """As `Postponements.shortage`."""
+        return self._postponements.shortage()
+
     def oldest_postponed_seconds(self) -> float:
         """How long the delivery has waited that was postponed first, 0 if none is."""
         return self._postponements.oldest_seconds()

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import structlog
 
-from daemon.core.errors import PostponedError
+from daemon.core.errors import PostponedError, ShortageError
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId
 from daemon.pipeline.lane_rests import LaneRests
@@ -25,6 +25,8 @@ ALERT_INTERVAL_SECONDS = 600.0
 FORGET_AFTER_SECONDS = 600.0
 # The oldest are kept, which are the ones that matter.
 MAX_REMEMBERED = 10_000
+# A lane that is short of something rests for up to a minute before it is tried again.
+SHORTAGE_SECONDS = 90.0
 
 
 class Postponements:
@@ -35,6 +37,7 @@ class Postponements:
         # First and last time, in the order of the first.
         self._times: dict[DeliveryId, tuple[float, float]] = {}
         self._alerted_at = float("-inf")
+        self._shortage = ("", float("-inf"))  # the last, and its time
         self._rests = LaneRests()
         self._lines = PostponementLines()
 
@@ -45,6 +48,8 @@ class Postponements:
         Returns until when the lane rests, a time of `time.monotonic`.
         """
         now, reason = time.monotonic(), str(error)
+        if isinstance(error, ShortageError):
+            self._shortage = (reason, now)
         self._lines.postponed(claim, reason=reason, now=now)
         self._note(claim, reason, now)
         return self._rests.begin(claim.webhook_id, least_seconds=error.pause_seconds, now=now)
@@ -59,6 +64,11 @@ class Postponements:
         self._rests.end(claim.webhook_id)
         if self._times:
             self._times.pop(claim.delivery_id, None)
+
+    def shortage(self) -> str | None:
+        """Return what this machine lately had too little of, as a sentence; None if of nothing."""
+        reason, at = self._shortage
+        return reason if time.monotonic() - at < SHORTAGE_SECONDS else None
 
     def oldest_seconds(self) -> float:
         """Return for how long the first of the postponed deliveries has been, 0 without any."""

@@ -70,7 +70,11 @@ def build(config: Config, database: Database) -> Components:
         resealer=resealer,
         schema_watch=schema_watch,
         notifier=notifier,
-        readiness=Readiness(heartbeats, schema_watch, hold_watch, lag=lambda: lag_of(pipeline)),
+        readiness=Readiness(
+            *(heartbeats, schema_watch, hold_watch),
+            lag=lambda: lag_of(pipeline),
+            shortage=pipeline.dispatcher.shortage,
+        ),
         metrics=metrics,
         heartbeats=heartbeats,
         counts=counts,

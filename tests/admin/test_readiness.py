@@ -1,9 +1,12 @@
 """`/readyz`: each check fails in the condition that it is meant to detect."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohappyeyeballs
 import asyncpg
 import pytest
 
@@ -64,7 +67,7 @@ async def probe(
 
 
 async def test_a_daemon_that_works_passes_every_check(probe: Probe) -> None:
-    single = {"database", "schema", "lag", "holds"}
+    single = {"database", "schema", "lag", "holds", "resources"}
 
     async def passes() -> bool:  # a busy machine keeps the daemon from its database for a moment
         checks = await probe.checks()
@@ -75,6 +78,30 @@ async def test_a_daemon_that_works_passes_every_check(probe: Probe) -> None:
 
     assert {name for name in checks if name != "stopping"} == single | {"loops"}
     assert {"dispatcher", "fanout", "lane_sync", "listener"} <= set(checks["loops"])
+
+
+async def test_ports_that_are_used_up_are_named_with_the_remedy_and_the_daemon_is_ready(
+    probe: Probe, app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start_connection(*_: object, **__: object) -> None:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+    async def is_named() -> bool:
+        return (await probe.checks())["resources"]["shortage"] is not None
+
+    before = (await probe.checks())["resources"]
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
+    tenant = await app.tenant()
+    await app.webhook(tenant, "http://127.0.0.1:9/")
+    await app.event(tenant)
+    await until(is_named)
+    check = (await probe.checks())["resources"]
+
+    assert before == {"ok": True, "shortage": None, "remedy": None}
+    assert "ports" in str(check["shortage"])
+    assert "cannot assign requested address" in str(check["shortage"])
+    assert "docs/errors.md" in str(check["remedy"])
+    assert await probe.is_ready()
 
 
 async def test_a_schema_that_another_version_migrated_fails_the_schema_check_until_it_fits_again(
@@ -193,7 +220,9 @@ async def test_a_quick_endpoint_that_waits_too_long_for_its_turn_fails_the_lag_c
     schema, holds = watches(database)
 
     def ready(lag: Lag) -> bool:
-        report = Readiness(Heartbeats(), schema, holds, lag=lambda: lag).report()
+        report = Readiness(
+            Heartbeats(), schema, holds, lag=lambda: lag, shortage=lambda: None
+        ).report()
         return bool(report.checks["lag"]["ok"])  # type: ignore[index]
 
     assert ready(IN_STEP)
@@ -245,7 +274,7 @@ async def test_the_watchdog_is_fed_while_loops_fail_and_not_once_one_hangs(
 ) -> None:
     monkeypatch.setattr(readiness, "LOOP_SILENCE_SECONDS", 1.0)
     heartbeats = Heartbeats()
-    watch = Readiness(heartbeats, *watches(database), lag=lambda: IN_STEP)
+    watch = Readiness(heartbeats, *watches(database), lag=lambda: IN_STEP, shortage=lambda: None)
     heartbeats.succeeded("fanout")
     began = asyncio.get_running_loop().time()
     while asyncio.get_running_loop().time() < began + 1.5:

@@ -8,12 +8,17 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.core.errors import PostponedError, StalledError
+from daemon.core.errors import PostponedError, ShortageError, StalledError
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.pipeline import postponement_lines, postponements
-from daemon.pipeline.postponements import FORGET_AFTER_SECONDS, MAX_REMEMBERED, Postponements
+from daemon.pipeline.postponements import (
+    FORGET_AFTER_SECONDS,
+    MAX_REMEMBERED,
+    SHORTAGE_SECONDS,
+    Postponements,
+)
 from tests.support.application import Application
 from tests.support.daemons import free_port, metrics_of, serving, until
 from tests.support.deliveries import SHORT
@@ -166,6 +171,20 @@ def test_the_log_remembers_a_limited_number_of_reasons(clock: Clock) -> None:
         kept.postponed(a_claim(), PostponedError(f"reason {number}"))
 
     assert len(kept._lines._reasons) == postponement_lines.MAX_REASONS
+
+
+def test_a_shortage_is_named_until_it_has_not_recurred_for_a_while(clock: Clock) -> None:
+    kept = Postponements(alert_after=timedelta(days=1))
+    kept.postponed(a_claim(), NO_NETWORK)
+    none_yet = kept.shortage()
+
+    kept.postponed(a_claim(), ShortageError("no ports"))
+    kept.postponed(a_claim(), NO_NETWORK)
+    clock.at += SHORTAGE_SECONDS - 1
+    named = kept.shortage()
+    clock.at += 1
+
+    assert (none_yet, named, kept.shortage()) == (None, "no ports", None)
 
 
 async def test_a_daemon_whose_proxy_is_down_shows_since_when_and_alerts(

@@ -23,6 +23,7 @@ DATABASE_SILENCE_SECONDS = 3.0
 LOOP_SILENCE_SECONDS = 25.0
 LOOP_FAILING_SECONDS = 5.0
 MAX_LAG_SECONDS = 30.0
+SHORTAGE_REMEDY = "docs/errors.md#faults-of-this-service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,13 @@ class Readiness:
         holds: HoldWatch,
         *,
         lag: Callable[[], Lag],
+        shortage: Callable[[], str | None],
     ) -> None:
         self._heartbeats = heartbeats
         self._schema = schema
         self._holds = holds
         self._lag = lag
+        self._shortage = shortage
         self.stopping = False
         self.started_at = datetime.now(UTC)
 
@@ -135,6 +138,7 @@ class Readiness:
                 "loops": _loops_check(loops),
                 "lag": _lag_check(lag),
                 "holds": self._holds_check(),
+                "resources": self._resources_check(),
                 "stopping": self.stopping,
             },
             loops=loops,
@@ -155,6 +159,15 @@ class Readiness:
         error = self._schema.error
         check = {"ok": error is None, "version": self._schema.version}
         return check if error is None else check | {"error": error}
+
+    def _resources_check(self) -> dict[str, object]:
+        """
+        Name a shortage of this machine, and where its remedy is.
+
+        Ports are short for one destination: attempts to all others go on, so this decides nothing.
+        """
+        shortage = self._shortage()
+        return {"ok": True, "shortage": shortage, "remedy": shortage and SHORTAGE_REMEDY}
 
     def _holds_check(self) -> dict[str, object]:
         """A hold is intended, so it does not make us unready. Tenants are not named publicly."""
