@@ -65,6 +65,7 @@ REST_PER_TRY = 4.0
 # While other transactions have rows with ids of ours, each costs a moment: of a small batch.
 CAREFUL_SECONDS = 5.0
 CAREFUL_BATCH = 50
+LAST_HELD_SECONDS = 1.0  # at a stop: mostly another daemon holds a row, for a moment
 
 
 class ResultWriter:
@@ -153,8 +154,9 @@ class ResultWriter:
         self.wake.set()
 
     async def emptied(self) -> None:
-        """Wait until every result is stored that can be, and the last successes with them."""
-        while self.backlog:
+        """Wait until every result is stored that can be soon, and the last successes with them."""
+        give_up_at = time.monotonic() + LAST_HELD_SECONDS
+        while self.backlog or (self._held and time.monotonic() < give_up_at):
             self.wake.set()
             await asyncio.sleep(0.01)
         await self._health.write_late(self._database, everything=True)
