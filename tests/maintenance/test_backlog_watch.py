@@ -2,16 +2,19 @@
 
 from datetime import timedelta
 
+import asyncpg
+import pytest
 from structlog.testing import capture_logs
 
 from daemon.maintenance.backlog_watch import BacklogWatch
 from daemon.runtime.metrics import Metrics
-from daemon.store.backlog import FIND_BACKLOG
+from daemon.store import search
+from daemon.store.backlog import FIND_INBOX, FIND_PENDING
 from daemon.store.database import Database
 from tests.support.aged_rows import many_deliveries
 from tests.support.application import Application
 from tests.support.failing import set_failing
-from tests.support.postgres import most_rows_read
+from tests.support.postgres import most_rows_read, pages_read
 from tests.support.samples import samples
 
 HOUR = timedelta(hours=1)
@@ -79,7 +82,59 @@ async def test_finished_attempts_are_not_read(app: Application) -> None:
     await many_deliveries(app, webhook, 1000, at="now()")
     await many_deliveries(app, webhook, 3, at="now()", status="pending_retry")
 
-    assert await most_rows_read(app.db, FIND_BACKLOG) == 3
+    assert await most_rows_read(app.db, FIND_PENDING) == 3
+
+
+async def test_what_a_huge_transaction_inserts_is_not_passed_in_the_inbox(
+    app: Application, database: str
+) -> None:
+    tenant = await app.tenant()
+    publisher = await asyncpg.connect(database)
+    async with publisher.transaction():
+        await app.events(tenant, 2)
+        await Application(publisher).events(tenant, 4000)
+        await app.events(tenant, 3)
+        pages = await pages_read(app.db, FIND_INBOX, 2)
+        found = await app.db.fetchrow(FIND_INBOX, 2)
+    await publisher.close()
+
+    assert pages < 10
+    assert found["inbox_events"] == 5
+    assert 0 < found["inbox_oldest_seconds"] < 60
+
+
+async def test_all_of_a_small_inbox_is_counted_once(app: Application) -> None:
+    await app.events(await app.tenant(), 1000)
+
+    found = [await app.db.fetchval(FIND_INBOX, pages) for pages in (1, 10, 1000)]
+
+    assert found[0] < 1000
+    assert found[1:] == [1000, 1000]
+
+
+async def test_what_takes_too_long_to_count_stays_as_it_was_without_a_warning(
+    app: Application, pool: Database, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "LIMIT_STEP", "SET LOCAL statement_timeout = '20ms'")
+    tenant = await app.tenant()
+    webhook = await app.webhook(tenant, URL)
+    await many_deliveries(app, webhook, 3, at="now()", status="pending_retry")
+    metrics = Metrics()
+    watch = BacklogWatch(pool, metrics)
+    await watch.run_once()
+    watch._next_round_at = 0.0
+    await app.events(tenant, 2)
+    other = await asyncpg.connect(database)
+
+    with capture_logs() as lines:
+        async with other.transaction():
+            await other.execute("LOCK TABLE webhook_deliveries IN ACCESS EXCLUSIVE MODE")
+            await watch.run_once()
+    await other.close()
+
+    found = samples(metrics.render().decode())
+    assert (found["webhookd_pending_deliveries"], found["webhookd_inbox_events"]) == (3, 2)
+    assert lines == []
 
 
 async def test_figures_that_cannot_be_had_are_said_once_and_stop_nothing(

@@ -177,6 +177,14 @@ async def most_rows_read(connection: asyncpg.Connection, query: str, *args: obje
     return int(max(_rows_read(orjson.loads(explained)[0]["Plan"])))
 
 
+async def pages_read(connection: asyncpg.Connection, query: str, *args: object) -> int:
+    """How many pages a query reads; the same page may count several times."""
+    explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
+    explained = await connection.fetchval(f"{explain} {query}", *args)
+    plan = orjson.loads(explained)[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
 def _rows_read(node: dict[str, Any]) -> Iterator[float]:
     if "Relation Name" in node:
         removed = sum(count for name, count in node.items() if name.startswith("Rows Removed"))

@@ -59,17 +59,20 @@ class BacklogMetrics:
         )
 
     def observe(self, backlog: Backlog) -> None:
-        """Show what waits, and how webhooks are doing."""
-        self._inbox_events.set(backlog.inbox_events)
-        self._inbox_oldest.set(max(0.0, backlog.inbox_oldest_seconds or 0.0))
-        self.pending = backlog.pending
-        self._pending.set(backlog.pending)
-        self._due.set(backlog.due)
-        self._webhooks["failing"].set(backlog.failing)
-        self._webhooks["paused_by_failures"].set(backlog.paused_by_failures)
-        self._webhooks["paused_by_request"].set(backlog.paused_by_request)
-        self._circuits["open"].set(backlog.failing - backlog.may_probe)
-        self._circuits["half_open"].set(backlog.may_probe)
+        """Show what waits, and how webhooks are doing; what was not counted stays as it was."""
+        if backlog.inbox_events is not None:
+            self._inbox_events.set(backlog.inbox_events)
+            self._inbox_oldest.set(max(0.0, backlog.inbox_oldest_seconds or 0.0))
+        if backlog.pending is not None and backlog.due is not None:
+            self.pending = backlog.pending
+            self._pending.set(backlog.pending)
+            self._due.set(backlog.due)
+        if backlog.failing is not None and backlog.may_probe is not None:
+            self._webhooks["failing"].set(backlog.failing)
+            self._webhooks["paused_by_failures"].set(backlog.paused_by_failures or 0)
+            self._webhooks["paused_by_request"].set(backlog.paused_by_request or 0)
+            self._circuits["open"].set(backlog.failing - backlog.may_probe)
+            self._circuits["half_open"].set(backlog.may_probe)
 
     def observe_mails(self, queue: MailQueue) -> None:
         """Show what waits to be mailed."""
