@@ -63,7 +63,7 @@ class Service:
         self._api_database = Database(
             database_url, size=API_CONNECTIONS, for_requests=True, pooled=pooled
         )
-        # What was done and refused is recorded while all requests wait, for a lock of a row maybe.
+        # Actions and refusals are recorded while all requests wait, for a lock of a row maybe.
         self._audit_database = Database(database_url, size=AUDIT_CONNECTIONS, pooled=pooled)
         self._stop = asyncio.Event()
         self._api_is_open = False

@@ -1,1 +1,1 @@
-"""What the daemon serves over HTTP to its operators."""
+"""The HTTP side of the daemon: API, console, health and metrics."""

@@ -54,7 +54,7 @@ async def _adopt(config: "Config", name: str, *, yes: bool) -> None:
 
 
 async def _described(config: "Config", db: "Connection", name: str, found: str | None) -> str:
-    """What would be done, and what would go out then."""
+    """The changes to be made, and the deliveries that would go out then."""
     from daemon.store import holds, installation
 
     owner = "no installation" if found is None else f'the installation "{found}"'

@@ -91,7 +91,7 @@ def replay(
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """What the command does with a counted replay; `all_again` sends what was delivered, too."""
+    """The action for a counted replay; `all_again` sends delivered events, too."""
 
     dry_run: bool
     wait: bool

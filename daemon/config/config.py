@@ -21,7 +21,7 @@ from daemon.config.sections import (
     Tracing,
 )
 
-# What a running daemon cannot take over: its connections to the database, and its listening socket.
+# A running daemon cannot take these over: its connections to the database, its listening socket.
 NEEDS_RESTART = frozenset(
     {
         *(f"database.{name}" for name in Database.model_fields),

@@ -16,7 +16,8 @@ def database_name(url: str, environ: Mapping[str, str] = os.environ) -> str:
     """
     Return `postgresql://user@host:port/name`.
 
-    What the URL leaves out comes from PGHOST, PGPORT, PGUSER and PGDATABASE, as for the connection.
+    Parts that the URL leaves out come from PGHOST, PGPORT, PGUSER and PGDATABASE, as for the
+    connection.
     """
     parts = urlsplit(url)
     parameters = dict(parse_qsl(parts.query))

@@ -194,7 +194,7 @@ class Egress(Section):
 
 
 class Limits(Section):
-    """What tenants may create over the API; rows that the application inserts are served anyway."""
+    """Limits on what tenants create over the API; the application's rows are served anyway."""
 
     webhooks_per_tenant: Annotated[Count, Field(ge=0, le=1_000_000)] = 500
     """Maximum webhooks of one tenant; 0 is no limit."""

@@ -109,11 +109,11 @@ class Deadline:
 
 
 class Expiring(Protocol):
-    """What has a deadline among others."""
+    """A request with a deadline."""
 
     @property
     def tenant_id(self) -> TenantId | None:
-        """Whose request it is."""
+        """The tenant whose request it is."""
 
     def expire(self) -> None:
         """End it, without an answer."""

@@ -101,7 +101,7 @@ class HttpConnection(asyncio.Protocol):
         """
         Reset it, unsent bytes too: a receiver that does not read must not hold memory.
 
-        What the request was sent for is read by then, or given up.
+        The response is read by then, or given up.
         """
         if self._transport is not None:
             reset(self._transport)

@@ -18,7 +18,7 @@ from daemon.egress.response_reader import RawResponse, ResponseError, ResponseRe
 
 
 class Client(Protocol):
-    """What ends a request, however it was sent."""
+    """The client's part in the end of a request, however it was sent."""
 
     def received(
         self, sent: RequestUnderWay, connection: HttpConnection, raw: RawResponse
@@ -70,7 +70,7 @@ class KeptRequest:
 
     @property
     def tenant_id(self) -> TenantId | None:
-        """Whose request it is."""
+        """The tenant whose request it is."""
         return self._sent.peer.tenant_id
 
     def expire(self) -> None:

@@ -75,7 +75,7 @@ class LoopBudget:
 
 
 class OwnBudget:
-    """What one owner may do within the budget of all."""
+    """The part of one owner in the budget of all."""
 
     __slots__ = ("_all", "_owner")
 

@@ -1,5 +1,5 @@
 """
-What this process knows of its own network: where it had a route before, and what is left of that.
+Knowledge of our own network: where this process had a route before, and where it has one now.
 
 Rule: a receiver cannot influence any of it. Only the kernel's routes count, and no answer of the
 network, which could be forged.

@@ -1,7 +1,7 @@
 """
 Faults of our own that explain why a request has no response: a stall, or a network that is down.
 
-What the receiver or a policy said stands in spite of them. Silence, a broken connection and an
+Answers of the receiver and of a policy stand in spite of them. Silence, a broken connection and an
 unanswered lookup do not: they may be effects of our own absence.
 """
 

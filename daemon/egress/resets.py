@@ -1,8 +1,8 @@
 """
 Ends TCP connections with a reset, which leaves no port in TIME_WAIT.
 
-Whoever closes a TCP connection first keeps its port for a minute, and there are only some 28,000 of
-them for all connections to one address and port: that of the egress proxy, or of a CDN.
+The side that closes a TCP connection first keeps its port for a minute, and there are only some
+28,000 of them for all connections to one address and port: that of the egress proxy, or of a CDN.
 """
 
 import socket

@@ -165,7 +165,7 @@ class ResponseReader:
     def _end(self, error: Exception | None) -> None:
         if self._ended is None:
             return
-        # What refers to each other would be left to the garbage collector.
+        # Objects that refer to each other would be left to the garbage collector.
         ended, self._ended = self._ended, None
         self.done = True
         if self._parser is not None:

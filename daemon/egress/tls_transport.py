@@ -126,7 +126,7 @@ class TlsTransport(asyncio.Protocol):
             self._reset()
             return
         closed = isinstance(error, ssl.SSLZeroReturnError)
-        # Whoever waits for the handshake closes the connection, once the alert is on its way.
+        # The task that waits for the handshake closes the connection, once the alert is on its way.
         self._fail_handshake(ConnectionResetError() if closed else error)
 
     def _refuse(self, error: RefusedTlsError) -> None:

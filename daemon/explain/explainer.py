@@ -1,4 +1,4 @@
-"""What became of one event at one webhook, or at every webhook of its tenant."""
+"""The fate of one event at one webhook, or at every webhook of its tenant."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager

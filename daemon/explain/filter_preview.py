@@ -97,7 +97,7 @@ class _Preview:
             self._examples.append(PreviewedEvent(event, refusal))
 
     def result(self) -> FilterPreview:
-        """What was found."""
+        """The events found."""
         return FilterPreview(
             looked=self._kinds.total(),
             matched=self._kinds["matched"],

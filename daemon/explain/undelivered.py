@@ -28,7 +28,7 @@ from daemon.store.stored_events import quick_data
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    What one step found; `end` is where the next one begins, None after the last.
+    The events that one step found; the next one begins at `end`, None after the last.
 
     `unknown` counts events of which this is unknown: deliveries of their time are no longer kept,
     or their data are too large to be compared here.

@@ -17,7 +17,7 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 REST_SECONDS = 15.0  # as often as Prometheus usually asks
-# What changes slowly is looked at every so many rounds: an idle daemon asks few statements.
+# Slow changes are looked for every so many rounds: an idle daemon sends few statements.
 ROUNDS_OF_SLOW = 4
 # Counting a large backlog takes a while: one part in so many of the time, at most.
 REST_FACTOR = 50

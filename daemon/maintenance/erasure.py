@@ -127,7 +127,7 @@ class Erasure:
         return await webhook_history.erase(db, self._target.tenant_id, limit=RECORDS_PER_STEP)
 
     async def _erase_own_history(self, db: Connection) -> ErasureStep:
-        """What the erasure itself has added, by pausing and deleting webhooks: not counted."""
+        """Rows that the erasure itself added, by pausing and deleting webhooks: not counted."""
         return replace(await self._erase_history(db), erased=ErasureCounts())
 
     async def _erase_operational(self) -> None:

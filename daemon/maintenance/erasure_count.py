@@ -1,4 +1,4 @@
-"""What an erasure would erase, counted without changing anything."""
+"""Counts of an erasure, made without changing anything."""
 
 from collections.abc import Callable
 

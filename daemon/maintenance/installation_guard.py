@@ -16,7 +16,7 @@ WAITING_SECONDS = 1.0  # until the database is adopted
 
 
 def foreign_sentence(own_name: str, found: str | None) -> str:
-    """That the database belongs to another installation, and what to do."""
+    """The sentence that the database belongs to another installation, and the remedy."""
     owner = "no installation" if found is None else f'the installation "{found}"'
     return (
         f'the database belongs to {owner}, and installation.name is "{own_name}": nothing is sent'

@@ -30,7 +30,7 @@ CODE_BYTES = 24
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationMailContext:
-    """What all these mails share; `page_url` is the page that takes the code."""
+    """Shared by all these mails; `page_url` is the page that takes the code."""
 
     records: Records
     settings: EmailSettings

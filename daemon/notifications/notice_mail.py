@@ -30,7 +30,7 @@ NO_RECIPIENT = "neither the webhook nor notifications.to names an address"
 
 @dataclass(frozen=True, slots=True)
 class NoticeMailContext:
-    """What the mails of all recipients share."""
+    """Shared by the mails of all recipients."""
 
     records: Records
     settings: EmailSettings

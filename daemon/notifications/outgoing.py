@@ -1,4 +1,4 @@
-"""What the notifier sends: leased mails of any kind, and the sources that lease them."""
+"""Leased mails of any kind, and the sources that lease them."""
 
 from collections.abc import Sequence
 from typing import Protocol

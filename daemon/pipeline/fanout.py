@@ -44,7 +44,7 @@ TURN_SECONDS = 0.2
 QUEUE_SECONDS = 0.005  # until some first attempts have begun
 # So often events of others are looked for while some tenants' events stay in the inbox.
 CROWDED_SECONDS = 0.03
-# What a tenant's events may take of a turn, in seconds; the rest is handed over.
+# The share of a turn for one tenant's events, in seconds; the rest is handed over.
 TENANT_SECONDS = 0.02
 MANY_WEBHOOKS = 100
 TENANT_DELIVERIES = 200
@@ -56,7 +56,7 @@ ENDPOINT_SECONDS = 0.3
 
 @dataclass(slots=True)
 class HandedOver:
-    """What is to be done for one tenant beside the turns."""
+    """Work for one tenant beside the turns."""
 
     events: list[LeasedEvent] = field(default_factory=list)
     matched: list[MatchedEvent] = field(default_factory=list)
@@ -255,7 +255,7 @@ class Fanout:
         )
 
     def _work_for(self, tenant_id: TenantId) -> HandedOver:
-        """What the tenant's task does, which begins in the loop's next iteration."""
+        """The tenant's task, which begins in the loop's next iteration."""
         work = self._handed_over.get(tenant_id)
         if work is None:
             self._inbox.turns.hold(tenant_id)

@@ -1,7 +1,7 @@
 """
 First attempts that are made from the inbox, without a row before their result.
 
-Where nobody waits, an attempt begins at once; the others are queued in memory, and the dispatcher
+Where none waits, an attempt begins at once; the others are queued in memory, and the dispatcher
 begins them in their lanes' turns. The rule: only what is likely to begin soon is queued, within
 bounds by tenant; everything else, and what could not begin after all, becomes a pending row. So a
 change of a webhook is known to all of its attempts within a second, as it is to those that are
@@ -43,7 +43,7 @@ MOST_PUT_OFF = 4 * STORED_AT_ONCE  # rows that wait; more events stay in the inb
 
 
 class Starter(Protocol):
-    """What begins attempts: the dispatcher."""
+    """The dispatcher, which begins attempts."""
 
     def admits(
         self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float, host: str | None
@@ -288,7 +288,7 @@ class FirstAttempts:
         """
         The rows by event, with its present lease; it ends if these are its last.
 
-        What is `stored` is left out, and counts nevertheless.
+        Those that are `stored` are left out, and count nevertheless.
         """
         by_event: dict[OpenEvent, list[NewDelivery]] = defaultdict(list)
         for each in rows:

@@ -49,7 +49,7 @@ class HealthWriter:
         Write what changed since `before`, which `endpoint_health.lock_health` returned.
 
         Returns the webhooks of which the last success is written, once the caller's transaction is
-        committed: `stored` is to be told then.
+        committed: call `stored` then.
         """
         changed = [
             each for each in changes if each.failed or each.health != before[each.webhook_id]

@@ -3,7 +3,7 @@ Finds what waits in the inbox aside from the scans for new events, which must be
 
 That is what there was before the first scan, what transactions inserted that ran for long, and, at
 intervals, everything: what other daemons took and did not finish. Reading it may mean to pass a
-million dead rows: nobody waits for that. What is found is leased in turns, like any backlog.
+million dead rows, which delays no one. Events found are leased in turns, like any backlog.
 """
 
 import asyncio

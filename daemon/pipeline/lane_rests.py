@@ -1,7 +1,7 @@
 """
 How long a lane rests after a postponed attempt: twice as long each time, up to a minute.
 
-So a fault that lasts, or one that only some endpoints meet, costs little and delays nobody else.
+So a fault that lasts, or one that only some endpoints meet, costs little and delays no other lane.
 """
 
 from daemon.core.model.ids import WebhookId

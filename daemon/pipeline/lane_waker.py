@@ -9,7 +9,7 @@ from daemon.core.scheduling.lanes import Lanes
 
 
 class LaneWaker:
-    """What fan-out, retries, replays and notifications call; `wake` is the dispatcher's."""
+    """Called by fan-out, retries, replays and notifications; `wake` is the dispatcher's."""
 
     def __init__(self, lanes: Lanes) -> None:
         self.wake = asyncio.Event()

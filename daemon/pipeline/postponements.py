@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 # While a fault lasts, one line in this time is enough.
 ALERT_INTERVAL_SECONDS = 600.0
-# What was not postponed again by then was made, deleted or paused, here or by another daemon.
+# A delivery not postponed again by then was made, deleted or paused, here or by another daemon.
 FORGET_AFTER_SECONDS = 600.0
 # The oldest are kept, which are the ones that matter.
 MAX_REMEMBERED = 10_000

@@ -1,4 +1,4 @@
-"""What follows from stored results outside the database: metrics, log lines, next attempts."""
+"""Effects of stored results outside the database: metrics, log lines, next attempts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ PAUSED_SECONDS = 2.0
 @dataclass(frozen=True, slots=True)
 class Stored:
     """
-    What one transaction did: `next_due` has a time or None for every stored result.
+    The effects of one transaction: `next_due` has a time or None for every stored result.
 
     `renamed` has the ids of the rows of attempts whose own ids foreign rows have; `contested`
     says that there were such, or that rows of open transactions had them. `has_events` says that

@@ -37,7 +37,7 @@ class ReturnedClaims:
         self._claims.append(claim)
 
     async def give_back(self, *, stopping: bool) -> None:
-        """Give back all; when `stopping`, nobody else will store what is put off."""
+        """Give back all; when `stopping`, no loop will store what is put off."""
         if not self._claims:
             return
         returned, self._claims = self._claims, []

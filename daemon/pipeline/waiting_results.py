@@ -14,7 +14,7 @@ from daemon.core.model.ids import TenantId
 from daemon.core.model.value import value
 
 MOST_BYTES = 8 * 1024 * 1024  # that one transaction writes
-# What is too large to be sent is deleted, which takes as long. It was measured by its stored bytes,
+# Data too large to be sent are deleted, which takes as long. They were measured by stored bytes,
 # of which six may print as one.
 STORED_PER_MEASURED = 6
 

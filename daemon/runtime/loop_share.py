@@ -13,9 +13,9 @@ from collections.abc import Callable, Hashable
 from daemon.core.scheduling.round_robin import RoundRobin
 
 SHARE = 0.5
-# What steps may take before others have to wait; a long slice of patient work.
+# The time of steps before others have to wait: a long slice of patient work.
 AT_ONCE_SECONDS = 0.0025
-# What all owners wait for of what was taken beyond that; the rest is a debt of whoever took it.
+# The longest that all owners wait for time taken beyond that; the rest is a debt of its owner.
 MOST_OWED_BY_ALL_SECONDS = 0.005
 # A machine that stood still for longer than this is not the work's fault.
 MOST_OWED_SECONDS = 0.1
@@ -38,7 +38,7 @@ class LoopShare:
         self._has_begun = False  # a step, which is not counted yet
 
     def turn(self, owner: Hashable) -> asyncio.Future[None] | None:
-        """What a step of this owner has to wait for before it begins; None if it may at once."""
+        """The wait of this owner's next step before it begins; None if it may begin at once."""
         self._forget_paid_debts()
         if not self._waiting and self._wait() <= 0 and owner not in self._paid_at:
             return None

@@ -1,5 +1,5 @@
 """
-What systemd and its services agree on: notifications, passed sockets, the journal on stderr.
+systemd's protocols for services: notifications, passed sockets, the journal on stderr.
 
 The rule: without systemd all of this does nothing, and a failure to notify it is ignored.
 """

@@ -1,8 +1,8 @@
 """
 Open sealed headers and client keys, which open only for the origin of their webhook's URL.
 
-What an earlier version sealed without an origin is never used: the resealing loop binds it first,
-to the origin that its webhook had when the database was migrated.
+A value that an earlier version sealed without an origin is never used: the resealing loop binds it
+first, to the origin that its webhook had when the database was migrated.
 """
 
 from daemon.core.errors import SealMismatchError, UnboundSecretError
@@ -11,7 +11,7 @@ from daemon.secrets.associated_data import BoundData, client_key_data, header_da
 from daemon.secrets.custom_headers import parse_custom_headers
 from daemon.secrets.encryption import Vault
 
-# What the owner reads, by the member of the API that is to be set again.
+# Sentences for the owner, by the member of the API that is to be set again.
 SET_AGAIN = {
     "customHeaders": (
         "the custom headers were set for another origin than the URL's: set them again"

@@ -1,5 +1,5 @@
 """
-What the catalog says of the specification's tables that an application has made.
+Catalog facts about the specification's tables that an application has made.
 
 The rule: only the catalog is read, so that nothing of a table runs before it is known what it is.
 """

@@ -1,5 +1,5 @@
 """
-What changes in a table of the specification when it is taken over.
+Changes to a table of the specification when it is taken over.
 
 The rule: what is done under a lock takes as long as a few catalog entries, or `locks_for` says so.
 """

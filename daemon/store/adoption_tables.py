@@ -84,7 +84,7 @@ COLUMNS = {
     },
 }
 
-# What the first migration has beside the specification's columns.
+# The first migration's additions to the specification's columns.
 FIRST_ADDED = {
     WEBHOOKS: {
         "previous_secret_key": "VARCHAR(255)",
@@ -96,7 +96,7 @@ FIRST_ADDED = {
     DELIVERIES: {"event_created_at": "TIMESTAMPTZ", "leased_until": "TIMESTAMPTZ"},
 }
 
-# What later migrations add. An application's own column of that name would be taken for it.
+# The additions of later migrations. An application's own column of that name would be taken for it.
 LATER_ADDED = {
     WEBHOOKS: frozenset(
         {

@@ -24,7 +24,7 @@ FIND_HOLDER = """
 
 
 async def holder_of(db: Connection, key: int) -> str:
-    """Who holds the advisory lock of a key, see `session_sentence`."""
+    """The holder of the advisory lock of a key, see `session_sentence`."""
     return session_sentence(await db.fetchrow(FIND_HOLDER, key))
 
 

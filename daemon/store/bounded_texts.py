@@ -11,7 +11,7 @@ LONGEST_DESCRIPTION = 10_000  # as the API takes it
 # Of a response's body 16 KiB are kept. Each byte is at most one character; what hides a secret may
 # add a few.
 LONGEST_RESPONSE = 17 * 1024
-# What is stored of a request and a response as JSON: their heads.
+# The heads of a request and a response, as they are stored in JSON.
 MOST_HEAD_BYTES = 256 * 1024
 TOO_LONG = "too long to be shown"
 
@@ -20,7 +20,7 @@ def bounded(column: str, longest: int) -> str:
     """
     SQL: a text column, cut off after so many characters; TOO_LONG in place of one far longer.
 
-    What is stored is measured first, which reads nothing. Of a compressed text PostgreSQL
+    The stored size is measured first, which reads nothing. Of a compressed text PostgreSQL
     decompresses only what is asked for.
     """
     return f"""CASE WHEN pg_catalog.pg_column_size({column}) > {4 * longest + 4}

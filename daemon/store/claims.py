@@ -64,7 +64,7 @@ class LaneClaims:
 # While something else holds the endpoint's row or its due rows, it is looked at this often.
 BLOCKED_PROBE_SECONDS = 0.25
 
-# What the claims of a lane have in common.
+# Columns that the claims of a lane share.
 OF_LANE = """lane.id, lane.tenant_id, lane.endpoint_url, lane.secret_key, lane.previous_secret_key,
                lane.custom_headers, lane.client_certificate, lane.client_key, lane.failing_since,
                lane.lease"""

@@ -41,7 +41,7 @@ FIND_TAKEN = """
 @dataclass(slots=True)
 class ContestedInsert:
     """
-    What was stored: `next_due` as of `insert_first` and `store`, by the attempt's claim.
+    The stored results: `next_due` as of `insert_first` and `store`, by the attempt's claim.
 
     `locked` results were not stored: transactions that are open have rows with their ids.
     `renamed` ones have rows with other ids, because foreign rows have theirs.

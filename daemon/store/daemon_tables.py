@@ -1,5 +1,5 @@
 """
-Who else can write the tables by which operators decide.
+Other roles that can write the tables of operators' decisions.
 
 The rule: what the application writes into its own tables gives it no right of an operator. Marks of
 operators' webhooks, holds, the installation's name and sessions of the console are in tables that a

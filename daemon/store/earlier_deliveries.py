@@ -1,5 +1,5 @@
 """
-What is known of earlier deliveries of events to a webhook: which it has had, and with which data.
+Earlier deliveries of events to a webhook: which it has had, and with which data.
 
 The rule: a page of events is looked up by key, a bounded number of rows for each, and in no
 partition of before the event came in.

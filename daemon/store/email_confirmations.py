@@ -57,7 +57,7 @@ STATE = """
 async def state(
     db: Connection, tenant_id: TenantId, *, address: str, mailbox: str
 ) -> ConfirmationState:
-    """What was requested before for this address, and for others."""
+    """Earlier requests for this address, and for others."""
     row = await db.fetchrow(STATE, tenant_id, address, mailbox)
     return ConfirmationState(**row)
 

@@ -75,7 +75,7 @@ HAS_DATA = """
 async def tenant_exists(db: Connection, tenant_id: TenantId) -> bool:
     """Whether the tenant, or data of it, is stored: the application may have deleted its row."""
     has_data = await db.fetchval(HAS_DATA, tenant_id)
-    # What cannot be looked up may exist.
+    # An object that cannot be looked up may exist.
     return bool(has_data) or await tenants.exists(db, tenant_id) is not False
 
 

@@ -1,5 +1,5 @@
 """
-What recent events hold: types, campaigns and contacts, to pick from.
+Types, campaigns and contacts of recent events, to pick from.
 
 The rule: however many and however large the events are, a bounded number of bytes is read and
 returned, within a bounded time.
@@ -100,7 +100,7 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What the newest `looked` events hold, by how many hold it, at most MOST_OF_EACH of a kind."""
+    """Values in the newest `looked` events, by frequency, at most MOST_OF_EACH of a kind."""
 
     types: list[Facet]
     campaigns: list[Facet]

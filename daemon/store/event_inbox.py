@@ -93,7 +93,7 @@ SCAN = f"""
           FROM unnest($6::text[]::xid8[], $7::uuid[], $8::text[]::xid8[], $16::bool[])
                WITH ORDINALITY AS range (after_xid, after_tenant, last, is_single, number)
     ), range AS (
-        -- A transaction that is running may have a million rows, which nobody sees.
+        -- A transaction that is running may have a million rows, which no other sees.
         SELECT number, after_xid, after_tenant, last
           FROM given
          WHERE last <> '{LAST_XID}'::xid8

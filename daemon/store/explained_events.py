@@ -1,5 +1,5 @@
 """
-What is stored of one event at one webhook: the event, its attempts, and whether it still waits.
+Stored facts of one event at one webhook: the event, its attempts, and whether it still waits.
 
 Every statement names the tenant: other tenants' rows are not found.
 """

@@ -77,7 +77,7 @@ async def drop(db: Connection, *, retention: timedelta) -> Expired | None:
 
 @dataclass(frozen=True, slots=True)
 class Dependent:
-    """What keeps an expired partition from being dropped, and the role that owns it."""
+    """An obstacle to dropping an expired partition, and the role that owns it."""
 
     partition: str
     object: str
@@ -85,7 +85,7 @@ class Dependent:
 
     @property
     def sentence(self) -> str:
-        """What depends on what, for the operator."""
+        """The dependency, for the operator."""
         return (
             f"{self.object} of role {self.role} depends on the expired partition {self.partition}"
         )
@@ -99,7 +99,7 @@ FIND_DEPENDENTS = """
 
 
 async def dependents(db: Connection, *, retention: timedelta) -> list[Dependent]:
-    """What keeps partitions from being dropped that have expired. Raises StatementError."""
+    """The obstacles to dropping expired partitions. Raises StatementError."""
     with translated():
         return [Dependent(*row) for row in await db.fetch(FIND_DEPENDENTS, retention)]
 

@@ -96,7 +96,7 @@ LAST_RELEASE = """
 
 
 async def last_release(db: Connection, tenant_id: TenantId | None) -> tuple[str | None, str | None]:
-    """Who released this lately, and why, as the audit has it."""
+    """The latest release, with its author and reason, from the audit."""
     row = await db.fetchrow(LAST_RELEASE, tenant_id)
     return (None, None) if row is None else (row["actor"], row["reason"])
 

@@ -56,7 +56,7 @@ async def adopt(db: Connection, name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What would go out of a database: attempts that are due or will be, and events; bounded."""
+    """Bounded counts of unsent attempts, due now or later, and of unsent events."""
 
     due: int
     later: int

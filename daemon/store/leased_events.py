@@ -1,7 +1,7 @@
 """
 Events whose rows in the inbox are leased, with what a first attempt at them needs.
 
-What leases them brings the endpoints of tenants with few webhooks along: no other statement is
+The lease brings the endpoints of tenants with few webhooks along: no other statement is
 needed then.
 """
 

@@ -1,5 +1,5 @@
 """
-What the lists of events and of attempts have in common: filter, cursor, and bounded reading.
+Shared by the lists of events and of attempts: filter, cursor, and bounded reading.
 
 Lists go from the newest row to the oldest. A page continues where the last one ended, so that rows
 inserted meanwhile shift nothing.

@@ -34,7 +34,7 @@ FIND_BLOCKERS = """
 
 
 class Blockers:
-    """Who holds up one session's `name`d work; `last` is a sentence, empty if none was seen."""
+    """The sessions that block `name`d work of another; `last` is a sentence, empty if none did."""
 
     def __init__(self, connection: Connection, *, name: str) -> None:
         self._connection = connection

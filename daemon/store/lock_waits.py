@@ -24,7 +24,7 @@ Lend = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 class LockWaits:
-    """Who waits for which locks; `connection` lends a connection outside a transaction."""
+    """Sessions that wait for locks; `connection` lends a connection outside a transaction."""
 
     def __init__(self, connection: Lend) -> None:
         self._connection = connection

@@ -98,7 +98,7 @@ FIND_HOLDER = f"""
 
 
 async def holder_of(db: Connection, name: str) -> str:
-    """Who holds the lock of a name, for the operator: the session's pid, user and application."""
+    """The holder of a named lock, for the operator: the session's pid, user and application."""
     return session_sentence(await db.fetchrow(FIND_HOLDER, name))
 
 

@@ -16,7 +16,7 @@ PER_SECOND = 5_000.0
 AFTER_PAUSE = 1_000.0  # at once: a flood that goes on is noticed soon
 # A longer payload, which is none of ours, counts as several.
 USUAL_LENGTH = 256
-# What is read until a flood is noticed delays other events, so that tries to listen again become
+# Reading until a flood is noticed delays other events, so that tries to listen again become
 # rare while it goes on.
 PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0

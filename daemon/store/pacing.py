@@ -99,7 +99,7 @@ LIMITS = f"""
                          WHERE bound.in_flight IS NOT NULL) AS running ON true
                  WHERE w.max_per_second IS NOT NULL OR w.max_in_flight IS NOT NULL"""  # noqa: S608
 
-# What the claims of these lanes take of their limits.
+# The part of their limits that the claims of these lanes take.
 SPENT = f"""
         SELECT lane.id, lane.per_second, claimed.count,
                CASE WHEN lane.per_second IS NOT NULL

@@ -94,7 +94,7 @@ ADD_PARTITION = "SELECT webhook_add_history_partition(1)"
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """
-    What was done, or is to be done.
+    The changes that were made, or are to be made.
 
     With `obstacles`, clauses about the table `stays`, that one stays as it is.
     """

@@ -94,7 +94,7 @@ class Notifications:
         """
         Listen again to channels whose pause has ended; returns whether there was one.
 
-        What it announced meanwhile is unknown. Raises DatabaseUnavailableError.
+        Its notifications meanwhile are unknown. Raises DatabaseUnavailableError.
         """
         with self._translated():
             return await self._listen(self._connected())

@@ -1,5 +1,5 @@
 """
-What came of replays: outcomes of chains, appended by whatever ends them, and added up later.
+Outcomes of replays: those of chains, appended when these end, and added up later.
 
 The rule: what ends a chain locks no replay's row. So an outcome is a row of its own, in the
 transaction that ends the chain: it counts once, whichever daemon dies.
@@ -10,7 +10,7 @@ from uuid import UUID
 from daemon.store.attempt_chains import CHAIN_REPLAYS
 from daemon.store.session import Connection
 
-# What an erasure deletes, as `erased`, with whatever of it was pending counted for its replays.
+# Deliveries that an erasure deletes, as `erased`: pending ones count for their replays.
 COUNT_ERASED = """
     WITH erased AS (
         {delete}

@@ -1,5 +1,5 @@
 """
-Who else may create functions and operators where our SQL looks names up, and what they created.
+Other roles that may create functions and operators where our SQL looks names up, and theirs.
 
 PostgreSQL prefers a function or operator whose argument types fit better, in whatever schema of the
 search_path it is, and runs it with the rights of the role that called it.

@@ -1,10 +1,10 @@
 """
-Whether the tables that our SQL names are ours, and what of other roles would run in using them.
+Whether the tables that our SQL names are ours, and which code of other roles they would run.
 
-What has the name of our table may be another role's: a view, whose functions run with the rights of
-its reader; a table, whose triggers run with those of its writer, and whose policies and index
-predicates with those of its reader. The rule: a name is looked at here before the first statement
-that uses it. Each query is exactly typed, and without a type that asyncpg would look up.
+An object with the name of our table may be another role's: a view, whose functions run with the
+rights of its reader; a table, whose triggers run with those of its writer, and whose policies and
+index predicates with those of its reader. The rule: a name is looked at here before the first
+statement that uses it. Each query is exactly typed, and without a type that asyncpg would look up.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ TABLES = ",".join(NEEDED)
 @dataclass(frozen=True, slots=True)
 class FoundTable:
     """
-    What has the name of a table of ours; `name`, the `qualified` name and its owner are quoted.
+    An object named like a table of ours; `name`, the `qualified` name and its owner are quoted.
 
     `fault` says why it must not be used: "kind" (no ordinary table), "owner" (of a role that is not
     trusted), or "rows" (row security applies to this role). None if it may be used.
@@ -118,7 +118,7 @@ class ForeignCode:
 
     @property
     def sentence(self) -> str:
-        """What uses what, for the operator."""
+        """The dependency, for the operator."""
         return f"{self.part} of the table {self.table} uses {self.name} of role {self.role}"
 
 
@@ -180,7 +180,7 @@ FIND_FOREIGN_CODE = f"""
 
 
 async def foreign_code(db: Connection, tables: str = TABLES) -> list[ForeignCode]:
-    """What of untrusted roles the `tables` (names, separated by commas) would run."""
+    """Code of untrusted roles that the `tables` (names, separated by commas) would run."""
     return [
         ForeignCode(row["on_table"], row["part"], row["code"], row["role"])
         for row in await db.fetch(FIND_FOREIGN_CODE, tables)

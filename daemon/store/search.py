@@ -1,5 +1,5 @@
 """
-What searches share: a search looks at rows, newest first, in steps, until its time is over.
+Shared by searches: one looks at rows, newest first, in steps, until its time is over.
 
 The rule: whatever the rows are and however few match, a page costs a bounded time, and the next one
 continues where it ended.
@@ -42,7 +42,7 @@ class FoundPage(Generic[Row]):
 @dataclass(frozen=True, slots=True)
 class Looked(Generic[Row]):
     """
-    What one step found among the `count` rows that it looked at.
+    The matches of one step among the `count` rows that it looked at.
 
     `cursor` is that of the next step; None if no rows are left.
     """

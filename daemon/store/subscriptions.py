@@ -21,7 +21,7 @@ SUBSCRIPTION = f"""
 COLUMNS = """
                                    id, tenant_id, filter_error, is_active, paused_at, event_types,
                                    event_filters"""
-# What a tenant's subscriptions that are read beside others' may take in memory, and those that are
+# The most memory of a tenant's subscriptions that are read beside others', and of those that are
 # read alone.
 BESIDE_OTHERS = 64 * 1024
 ALONE = 2**62

@@ -1,5 +1,5 @@
 """
-What operators look at of the whole installation: database, mail queue, failing hosts.
+The state of the whole installation, for operators: database, mail queue, failing hosts.
 
 The rule: each statement reads a bounded number of rows, whatever the tables hold.
 """

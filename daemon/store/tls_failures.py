@@ -1,5 +1,5 @@
 """
-What is wrong with the TLS of a connection to PostgreSQL, for the operator.
+TLS failures of connections to PostgreSQL, in sentences for the operator.
 
 An SSLError is an OSError whose number is OpenSSL's: read as a system's error it would be nonsense.
 """

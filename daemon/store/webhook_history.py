@@ -1,7 +1,7 @@
 """
-What webhooks were before each change; a trigger on `webhooks` writes it (migration 0017).
+Former states of webhooks; a trigger on `webhooks` writes them (migration 0017).
 
-What is true now is in `webhooks`: a webhook that never changed has no history.
+The present state is in `webhooks`: a webhook that never changed has no history.
 """
 
 from collections.abc import Sequence

@@ -41,7 +41,7 @@ from daemon.wiring.notifications import CONFIRMATION_PATH
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """What the API stands on; the audit log has connections of its own."""
+    """Parts that the API uses; the audit log has connections of its own."""
 
     config: Config
     database: Database

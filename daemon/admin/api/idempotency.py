@@ -37,7 +37,7 @@ LONGEST_KEY = 255
 KEY = re.compile(r'"(?P<quoted>[ -~]+)"|(?P<bare>[!-~](?:[ -~]*[!-~])?)')
 # After that, a request whose daemon was killed has ended; most take milliseconds.
 LEASE = timedelta(seconds=60)
-# What a wait, or another token, may change. 5xx likewise.
+# A wait, or another token, may change these. 5xx likewise.
 NOT_STORED = frozenset({401, 403, 429})
 
 TRIES = 2  # to claim a key that the first request with it gives back at this moment

@@ -1,5 +1,5 @@
 """
-What is kept of requests with an idempotency key, sealed as secrets are, and repeated answers.
+Stored responses to requests with an idempotency key, sealed like secrets, and their repetition.
 
 Without a master key an answer that holds a credential is not kept.
 """
@@ -32,7 +32,7 @@ class KeptAnswers:
     def kept(
         self, claimed: IdempotencyClaim, response: web.Response, *, shows_credential: bool
     ) -> StoredAnswer:
-        """What to store of a response."""
+        """The part of a response to store."""
         body = response.body
         assert body is None or isinstance(body, bytes)
         holds_credential = response.status < 400 and shows_credential

@@ -1,7 +1,7 @@
 """
 The loop's time that a request takes, also in tasks of its own: it counts against its caller.
 
-What a handler does itself is measured where requests begin (`server.request_limits`).
+A handler's own time is measured where requests begin (`server.request_limits`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class OwnTime:
-    """What a request calls before and after each step of its work, as `TimedSteps` has it."""
+    """Calls of a request before and after each step of its work, as `TimedSteps` has it."""
 
     spend: Callable[[float], None]
     turn: Turn

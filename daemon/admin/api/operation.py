@@ -142,7 +142,7 @@ def routes_of(resource: object) -> list[Route]:
 
 
 def declarations_of(resource: object, attribute: str) -> list[tuple[Any, Any]]:
-    """What methods of an object have in this attribute, each with its method, as defined."""
+    """Values of this attribute of an object's methods, each with its method, as defined."""
     return [
         (vars(member)[attribute], getattr(resource, name))
         for name, member in vars(type(resource)).items()

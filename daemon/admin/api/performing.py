@@ -29,7 +29,7 @@ async def _audited(handler: Handler, request: ApiRequest, audit_log: AuditLog) -
             audit_log.refuse(replace(request.audit.record, status=problem.status))
         raise
     except BaseException as error:
-        # What was changed until then is unknown here.
+        # Changes until then are unknown here.
         audit_log.refuse(replace(request.audit.record, status=_status_of(error)))
         raise
     await audit_log.finish(request.audit, status=response.status)

@@ -12,12 +12,12 @@ from dataclasses import replace
 from daemon.core.model.audit import UNKNOWN_ACTOR, Actor, ActorKind, AuditRecord
 from daemon.core.model.ids import TenantId
 
-MAX_KINDS_OF_ONE = 10  # peer or caller, told apart by operation
+MAX_KINDS_OF_ONE = 10  # peer or caller, counted by operation
 MAX_KINDS = 200  # of unknown callers
 MAX_KINDS_OF_CALLERS = 500
 SEVERAL = "several"  # in place of an operation, where there were too many kinds
 
-# Whose budget a record uses: a peer's (or of no known address), a tenant's or an operator's.
+# The budget that a record uses: a peer's (or of no known address), a tenant's or an operator's.
 Owner = str | None | TenantId | Actor
 
 
@@ -25,7 +25,7 @@ class RefusedRequests:
     """
     Counts the requests of one window by peer, caller, operation and status.
 
-    An unknown caller is told apart by its peer; of the others, all tokens of a tenant count
+    An unknown caller is identified by its peer; of the others, all tokens of a tenant count
     together. One with too many kinds has the rest counted together by status, a known caller
     finally without its peer. When there are too many kinds in all, the rest is counted by status
     alone.

@@ -28,7 +28,7 @@ LETTERS = {scope: letter for letter, scope in SCOPES.items()}
 
 @dataclass(frozen=True, slots=True)
 class TenantToken:
-    """What a token says of itself; `expires_at` is in UTC, and in whole seconds."""
+    """The claims of a token; `expires_at` is in UTC, and in whole seconds."""
 
     id: TokenId
     tenant_id: TenantId
@@ -61,7 +61,7 @@ class TenantTokenSigner:
         return token, PREFIX + urlsafe_b64encode(signed + signature).decode()
 
     def read(self, text: str) -> TenantToken | None:
-        """What a token says; None for one that is forged, malformed or expired."""
+        """The claims of a token; None if it is forged, malformed or expired."""
         if not TOKEN_FORMAT.fullmatch(text):
             return None
         raw = urlsafe_b64decode(text.removeprefix(PREFIX))

@@ -1,5 +1,5 @@
 """
-What a page shows while the daemon cannot answer it: that, since when, and what was typed.
+Pages while the daemon cannot answer: the failure, since when, and the input kept.
 
 The rule: what was typed is never lost. It is in the form that tries again, with the token by
 which it acts once.

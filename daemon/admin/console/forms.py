@@ -38,7 +38,7 @@ def errors_of(problem: Problem, *, shown: frozenset[str]) -> FormErrors:
     """
     Divide a problem among the fields that the form has, which are `shown`.
 
-    What is about none of them is about the whole form. Raises the problem if it is not about the
+    An error about none of them is about the whole form. Raises the problem if it is not about the
     input.
     """
     if problem.status not in {400, 409, 422, 429}:

@@ -17,7 +17,7 @@ from daemon.admin.console.visible_text import visible_each, visible_lines
 # Some milliseconds of the event loop. White space is not counted; there is less of it.
 MOST_TOKENS = 2_000
 DEEPEST = 100
-# What is no token goes on to the end of the text, so that the matches are all of the text.
+# Text that is no token goes on to the end, so that the matches are all of the text.
 TOKEN = re.compile(
     r"""(?P<string>"(?:[^"\\\x00-\x1f]|\\.)*")(?P<key>(?=[ \t\r\n]*:))?"""
     r"""|(?P<number>-?\d[\d.eE+-]*|true|false|null)|(?P<open>[{\[])|(?P<close>[}\]])"""
@@ -29,7 +29,7 @@ SPANS = {
     "key": ('<span class="k">', "</span>"),
     "other": ("", ""),
 }
-# What a cut document may end with: a string without its end, or a part of a word.
+# The possible ends of a cut document: a string without its end, or a part of a word.
 UNFINISHED = re.compile(r"""("(?:[^"\\\x00-\x1f]|\\.)*\\?|-|[a-z]{1,4})""")
 AFTER_COLON = "<i> </i>"
 LINES = tuple("<i>\n" + "  " * depth + "</i>" for depth in range(DEEPEST + 1))

@@ -1,5 +1,5 @@
 """
-What a list of deliveries that is open in a browser does not show yet: new events, changed rows.
+Changes that an open list of deliveries does not show yet: new events, changed rows.
 
 A list names what it shows by tags: an event's id as 32 hexadecimal digits, a dot, and its latest
 attempt as its number and the first letter of its status.
@@ -45,7 +45,7 @@ class LiveView:
     """
     One open list: `shown` has the number and the letter of the latest attempt of each event.
 
-    What began before `begins` is too old for the list.
+    Deliveries that began before `begins` are too old for the list.
     """
 
     shown: dict[EventId, tuple[int, str]]
@@ -81,6 +81,6 @@ class LiveView:
 
 
 def read_tags(text: str) -> dict[EventId, tuple[int, str]]:
-    """What a list says that it shows; anything else is skipped."""
+    """The rows that a list says it shows; anything else is skipped."""
     found = [TAG.fullmatch(each) for each in text.split()[:MOST_SHOWN]]
     return {EventId(UUID(hex=each[1])): (int(each[2]), each[3]) for each in found if each}

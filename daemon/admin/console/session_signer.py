@@ -32,7 +32,7 @@ NO_TENANT = TenantId(UUID(int=0))
 
 
 class SessionKind(Enum):
-    """Whose session it is."""
+    """The owner of the session."""
 
     OPERATOR = b"o"
     PORTAL = b"p"
@@ -41,7 +41,7 @@ class SessionKind(Enum):
 @dataclass(frozen=True, slots=True)
 class SignedSession:
     """
-    What a cookie says; `operator` signed in, or made the portal link.
+    The claims of a cookie; `operator` signed in, or made the portal link.
 
     `expires_at` is in UTC, and in whole seconds. `tenant_id` is None for operators.
     """
@@ -85,7 +85,7 @@ class SessionSigner:
         return PREFIX + _encoded(signed + hmac.digest(key, signed, "sha256"))
 
     def read(self, text: str) -> SignedSession | None:
-        """What a cookie says; None for one that is forged, malformed or expired."""
+        """The claims of a cookie; None if it is forged, malformed or expired."""
         if not FORMAT.fullmatch(text):
             return None
         raw = urlsafe_b64decode(text.removeprefix(PREFIX) + "==")

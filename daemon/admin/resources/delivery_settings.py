@@ -12,7 +12,7 @@ from daemon.admin.views.durations import duration_text
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
     """
-    What customers need to know of the installation's settings, to set up receivers and webhooks.
+    Settings of the installation that customers need, to set up receivers and webhooks.
 
     `schedules` are those that a webhook can choose, `public_addresses` where requests come from.
     """

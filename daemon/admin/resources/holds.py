@@ -74,7 +74,7 @@ class Holds:
         operator_only=True,
     )
     async def release(self, request: ApiRequest) -> ApiResponse:
-        """What is still held."""
+        """The holds that remain."""
         async with self.database.transaction() as db:
             released = await holds.release(db, request.caller.tenant_id)
             return await self._changed(db, request, changed=released)
@@ -92,7 +92,7 @@ class Holds:
         tenant_optional=True,
     )
     async def retrieve(self, request: ApiRequest) -> ApiResponse:
-        """What is held."""
+        """The holds in force."""
         async with self.database.connection() as db:
             return await _held(db, request)
 

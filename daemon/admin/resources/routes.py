@@ -49,7 +49,7 @@ from daemon.store.database import Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceParts:
-    """What the resources need; `schedules` are the names of those in the configuration."""
+    """Dependencies of the resources; `schedules` are the names of those in the configuration."""
 
     database: Database
     attempts: AttemptMaker

@@ -1,5 +1,5 @@
 """
-Who may set which scope of a webhook, and see one of which scope.
+Permissions to set a scope of a webhook, and to see webhooks of that scope.
 
 The rule: webhooks of the scope `operator` are made, changed and seen by operators only.
 """

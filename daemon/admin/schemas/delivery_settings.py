@@ -4,7 +4,7 @@ from daemon.admin.schemas.base import ResponseModel
 
 
 class DeliverySettings(ResponseModel):
-    """What receivers and the options of webhooks depend on."""
+    """Settings on which receivers and the options of webhooks depend."""
 
     timeout: str
     """How long an attempt may take, unless the webhook sets it."""

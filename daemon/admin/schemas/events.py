@@ -91,7 +91,7 @@ class ContactFacet(ResponseModel):
 
 
 class EventFacets(ResponseModel):
-    """What recent events hold, with the number of events; at most 50 of each kind."""
+    """Values in recent events, with the number of events; at most 50 of each kind."""
 
     types: list[TypeFacet]
     campaigns: list[CampaignFacet]

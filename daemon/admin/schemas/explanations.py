@@ -46,7 +46,7 @@ class ExplainQuery(RequestModel):
 
 
 class Mismatch(ResponseModel):
-    """What kept a subscription from matching an event."""
+    """Why a subscription did not match an event."""
 
     member: str
     """The member of the webhook that did not match, such as `eventTypes` or `filters`."""
@@ -90,7 +90,7 @@ class PendingAttempt(ResponseModel):
 
 
 class Explanation(ResponseModel):
-    """What became of an event at a webhook, and why."""
+    """The fate of an event at a webhook, and its reason."""
 
     event_id: UUID
     message_id: str
@@ -123,14 +123,14 @@ class EventOutcomesQuery(RequestModel):
 
 
 class EventOutcome(Explanation):
-    """What became of an event at one of the tenant's webhooks, and why."""
+    """The fate of an event at one of the tenant's webhooks, and its reason."""
 
     webhook_name: str
 
 
 class EventOutcomes(ResponseModel):
     """
-    What became of an event at a page of webhooks: first where all attempts failed, then where one
+    The fate of an event at a page of webhooks: first where all attempts failed, then where one
     is to come, where none is stored, and where it was delivered; each by name.
     """
 

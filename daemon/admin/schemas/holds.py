@@ -15,7 +15,7 @@ class HoldRequest(RequestModel):
 
 
 class Hold(ResponseModel):
-    """What is held, and since when."""
+    """A hold, and when it began."""
 
     tenant_id: UUID | None
     """The tenant; null if everything is held."""
@@ -29,7 +29,7 @@ class Hold(ResponseModel):
 
 
 class Holds(ResponseModel):
-    """What is held now."""
+    """The holds in force now."""
 
     held: list[Hold]
     """The hold of everything first, then the newest; 100 at most."""

@@ -87,7 +87,7 @@ class FoundObject(ResponseModel):
 
 
 class FoundObjects(ResponseModel):
-    """What was found across all tenants."""
+    """Matches across all tenants."""
 
     found: list[FoundObject]
     complete: bool
@@ -95,7 +95,7 @@ class FoundObjects(ResponseModel):
 
 
 class SearchQuery(RequestModel):
-    """What to search for."""
+    """The text to search for."""
 
     text: Annotated[Text, Field(min_length=3, max_length=255)]
     """

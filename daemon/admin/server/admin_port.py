@@ -39,7 +39,7 @@ class AdminPort:
         for each in self._sockets:
             if each.family not in INTERNET or each.type != socket.SOCK_STREAM:
                 raise ListenError("the socket that systemd passed is not one of TCP: ListenStream=")
-        # What is served closes its copies; connections that come in between wait in the queue.
+        # The server closes its copies; connections that come in between wait in the queue.
         runner = await serve(app, [each.dup() for each in self._sockets], proxies=proxies)
         return runner, self._sockets[0].getsockname()[1]
 

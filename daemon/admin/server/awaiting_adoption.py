@@ -1,5 +1,5 @@
 """
-What the admin port serves while the database belongs to another installation.
+Responses of the admin port while the database belongs to another installation.
 
 The rule: nothing is changed in that database, so the API and the console are closed.
 """

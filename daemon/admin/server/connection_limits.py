@@ -248,7 +248,7 @@ class LimitedConnection(asyncio.BufferedProtocol):
 
 
 def _bytes_received(transport: asyncio.Transport) -> int:
-    """What the client's kernel has acknowledged: transports do not count parts of a write."""
+    """Bytes that the client's kernel has acknowledged: transports do not count parts of a write."""
     client = transport.get_extra_info("socket")
     info: bytes = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
     return int(BYTES_ACKED.unpack_from(info, BYTES_ACKED_OFFSET)[0])

@@ -1,4 +1,4 @@
-"""What every request passes: a log line, the translation of errors into problems, a Host check."""
+"""Middlewares of every request: a log line, errors translated into problems, a Host check."""
 
 import time
 

@@ -1,5 +1,5 @@
 """
-What a client sends, handed to aiohttp in small pieces, within a share of the event loop's time.
+A client's bytes, handed to aiohttp in small pieces, within a share of the event loop's time.
 
 Rule: input is untrusted, and its cost is its sender's choice. aiohttp takes seconds of the loop for
 a megabyte in chunks of a byte each, keeps heads of two megabytes, and reads ahead of a request that

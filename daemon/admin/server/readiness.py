@@ -82,7 +82,7 @@ class Report:
 
 
 class Reporting(Protocol):
-    """What health is read from; `alive` is for the watchdog."""
+    """The sources of health; `alive` is for the watchdog."""
 
     @property
     def alive(self) -> bool: ...

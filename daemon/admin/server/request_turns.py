@@ -16,7 +16,7 @@ from daemon.core.scheduling.round_robin import RoundRobin
 # Of the loop's time, on average and at once.
 SHARE = 0.25
 BURST_SECONDS = 0.05
-# What all callers wait for at most; the rest is a debt of the caller that spent it.
+# The longest that all callers wait; the rest is a debt of the caller that spent it.
 MOST_OVERSPENT_SECONDS = 0.02
 # Reading the head and writing the response, which happen outside of the handler.
 OVERHEAD_SECONDS = 0.0003

@@ -46,20 +46,20 @@ def undelivered_response(event: UndeliveredEvent) -> schemas.UndeliveredEvent:
 
 
 def _members(explained: ExplainedDelivery) -> dict[str, Any]:
-    told = explained.explanation
+    explanation = explained.explanation
     return {
         "event_id": explained.event_id,
         "message_id": public_event_id(explained.event_id),
         "webhook_id": explained.webhook.id,
         "received_at": None if explained.event is None else explained.event.at,
-        "outcome": told.outcome.value,
-        "reason": told.reason,
-        "mismatch": _mismatch(told.mismatch),
-        "pause": _pause(told),
-        "pending": _pending(told),
-        "at": told.since,
-        "error": told.error and escape(told.error),
-        "delivery_ids": list(told.deliveries),
+        "outcome": explanation.outcome.value,
+        "reason": explanation.reason,
+        "mismatch": _mismatch(explanation.mismatch),
+        "pause": _pause(explanation),
+        "pending": _pending(explanation),
+        "at": explanation.since,
+        "error": explanation.error and escape(explanation.error),
+        "delivery_ids": list(explanation.deliveries),
     }
 
 
@@ -93,15 +93,15 @@ def pause_response(pause: Pause) -> schemas.Pause:
     return schemas.Pause(by=pause.by, from_=pause.since, to=pause.until)
 
 
-def _pause(told: Explanation) -> schemas.Pause | None:
-    return None if told.pause is None else pause_response(told.pause)
+def _pause(explanation: Explanation) -> schemas.Pause | None:
+    return None if explanation.pause is None else pause_response(explanation.pause)
 
 
-def _pending(told: Explanation) -> schemas.PendingAttempt | None:
-    if told.pending is None:
+def _pending(explanation: Explanation) -> schemas.PendingAttempt | None:
+    if explanation.pending is None:
         return None
     return schemas.PendingAttempt(
-        attempt_number=told.pending.number,
-        waits_for=told.pending.waits_for.value,
-        due_at=told.pending.due_at,
+        attempt_number=explanation.pending.number,
+        waits_for=explanation.pending.waits_for.value,
+        due_at=explanation.pending.due_at,
     )

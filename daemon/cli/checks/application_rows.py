@@ -17,7 +17,7 @@ MOST_FOUND = 100
 
 
 async def check_application_rows(db: Connection) -> AsyncIterator[Finding]:
-    """What the application wrote wrongly, as far as it is found within seconds."""
+    """The application's mistakes in its rows, as far as they are found within seconds."""
     layout = await partitioning.layout(db)
     found: dict[Slip, list[WrongRow]] = {each: [] for each in Slip}
     searches: tuple[Callable[[], Awaitable[list[WrongRow]]], ...] = (

@@ -151,7 +151,7 @@ MOST_OVERLOADS = 10
 
 
 async def check_schema_access(db: Connection) -> AsyncIterator[Finding]:
-    """Who else may create what our SQL would call or run, and what of it exists already."""
+    """Other roles that may create objects that our SQL would run, and those that exist already."""
     for creator in await schema_access.creators(db):
         yield warning(
             "permissions",

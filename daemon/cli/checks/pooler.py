@@ -6,7 +6,7 @@ from daemon.store.pooler import pooler_mistake
 
 
 async def check_pooler(loaded: Config, url: str) -> Finding | None:
-    """What is wrong with the settings about the pooler at `url`; None if nothing is."""
+    """The fault in the settings about the pooler at `url`; None if there is none."""
     settings = loaded.database
     mistake = await pooler_mistake(url, pooled=settings.pooled, direct_url=settings.session_url())
     return None if mistake is None else error("pooler", mistake)

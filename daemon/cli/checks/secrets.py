@@ -3,7 +3,7 @@ Whether webhooks' secrets are sealed, and with which master keys.
 
 The rule: a master key that is lost is an error; single rows that name a key which is no key of this
 installation are their writer's, and warnings, and so is any number of them whose secrets are plain.
-What a row says proves nothing: the application may write any text there.
+The text of a row proves nothing: the application may write any there.
 """
 
 from collections.abc import AsyncIterator, Sequence

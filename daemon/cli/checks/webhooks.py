@@ -44,7 +44,7 @@ async def check_webhooks(
     db: Connection, policy: EgressPolicy, vault: Vault, *, schedules: Container[str]
 ) -> AsyncIterator[Finding]:
     """
-    What is wrong with each webhook, then how many webhooks there are.
+    The faults of each webhook, then how many webhooks there are.
 
     `schedules` are the names of the configured retry schedules.
     """

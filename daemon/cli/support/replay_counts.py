@@ -1,4 +1,4 @@
-"""What a replay would send, as `webhookd replay` prints it."""
+"""The counts of a replay before it is sent, as `webhookd replay` prints them."""
 
 from daemon.core.model.replays import CountedReplay
 

@@ -1,9 +1,9 @@
 """
-Why an event without a delivery has none, from what its webhook was when it came in.
+Why an event without a delivery has none, from the settings of its webhook when it came in.
 
-What counts is decided when the daemon takes the event (contract, section 3), normally milliseconds
-after it came in. Where the settings of that moment would have made a delivery, those of a change
-shortly after or before are named: the event was taken later, or the change was committed later.
+The settings that count are those of the moment when the daemon takes the event (contract,
+section 3), normally milliseconds after it came in. Where these would have made a delivery, a change
+shortly after or before is named: the event was taken later, or the change was committed later.
 """
 
 from collections.abc import Generator

@@ -13,7 +13,7 @@ class Health:
 
     `failing_since` is the database's time of the transition, and `failed_probes` counts the failed
     attempts that began since then. `newly_failing`: the transition is not stored yet. `resumed`: it
-    was paused, by anybody, after its last success.
+    was paused, by a person or the daemon, after its last success.
     """
 
     is_active: bool

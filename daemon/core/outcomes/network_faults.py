@@ -29,7 +29,7 @@ class Network(Enum):
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """
-    The routes that bear on one address.
+    The routes that concern one address.
 
     `now` is its own. `known` are the present ones of addresses of its family that had a route
     before; `reached_before` says that it is one of them.

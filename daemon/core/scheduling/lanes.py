@@ -114,7 +114,7 @@ class Lanes:
         self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float, host: str | None
     ) -> bool:
         """
-        Let a first attempt begin at once where nobody waits for a turn; returns whether it may.
+        Let a first attempt begin at once where no lane waits for a turn; returns whether it may.
 
         It is then in flight. What bounds turns bounds it, too: window, spacing, and the shares of
         its tenant and of its host. `host` is the address to which it goes, None if unknown.

@@ -15,7 +15,7 @@ LONGEST_INTEGER = 4299  # characters, the sign included; int() takes 4300 digits
 
 # orjson turns an integer beyond 64 bits into a double, and two different ids into equal ones.
 LONG_NUMBER = re.compile(r"[\s:,\[]-?[0-9]{19}")
-# What may be beyond the greatest double, for which `json` has no number, or has more digits than
+# Numbers that may exceed the greatest double, for which `json` has none, or have more digits than
 # int() takes.
 GREAT_NUMBER = re.compile(r"[0-9]{300}|[0-9][eE][+-]?[0-9]{3}")
 

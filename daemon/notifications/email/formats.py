@@ -17,7 +17,7 @@ _INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]"
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
-# What mail programs make links of: `http:`, `example.com`, `1.2.3.4` and `ops@example.com`. A dot
+# Mail programs make links of these: `http:`, `example.com`, `1.2.3.4` and `ops@example.com`. A dot
 # may also be one of those that browsers accept in its place.
 _LINK = re.compile(
     r"[a-z][a-z0-9+-]{1,30}:(?=\S)"

@@ -26,7 +26,7 @@ _TEMPLATES = Environment(
 
 @dataclass(frozen=True, slots=True)
 class EmailSettings:
-    """What all emails have in common; `console_url` has no trailing slash."""
+    """Settings of all emails; `console_url` has no trailing slash."""
 
     sender: Address
     limits: HealthLimits

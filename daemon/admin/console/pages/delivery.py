@@ -10,7 +10,7 @@ from daemon.admin.console.page import PageRequest, page
 
 
 class DeliveryPages:
-    """What can be done with an attempt."""
+    """The actions that an attempt permits."""
 
     @page("GET /deliveries/{id}")
     async def delivery(self, request: PageRequest) -> web.StreamResponse:

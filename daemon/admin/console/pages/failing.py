@@ -1,4 +1,4 @@
-"""What is failing now: the webhooks of all tenants, for operators."""
+"""The failing webhooks of all tenants, for operators."""
 
 from aiohttp import web
 

@@ -95,7 +95,7 @@ async def _show_new(request: PageRequest) -> web.StreamResponse:
 
 
 def _beside_field(request: PageRequest, problem: Problem) -> Problem:
-    """What is unknown was entered in a field."""
+    """An unknown value was entered in a field."""
     if problem.status != 404:
         return problem
     field = "tenantId" if request.tenant_id is None else "webhookId"

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from daemon.admin.console.page import PageRequest, page
 
-# What each loop does, for people; one that is not here is shown by its name alone.
+# The purpose of each loop, for people; one that is not here is shown by its name alone.
 LOOPS = {
     "application_rows": "looks for rows of the application that cannot be used",
     "dispatcher": "sends what is due",

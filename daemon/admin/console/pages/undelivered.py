@@ -1,4 +1,4 @@
-"""What a webhook ought to have got and did not, and why it did not get one event."""
+"""Undelivered events of a webhook, and the reason for each."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -43,7 +43,7 @@ class UndeliveredPages:
 
     @page("GET /webhooks/{id}/why")
     async def why(self, request: PageRequest) -> web.StreamResponse:
-        """What became of one event at this webhook."""
+        """The fate of one event at this webhook."""
         webhook = await request.api("retrieveWebhook", request.object_id)
         event = request.query.get("event", "").strip()
         explained: Any = None

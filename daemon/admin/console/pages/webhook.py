@@ -110,7 +110,7 @@ def _range(request: PageRequest) -> dict[str, str]:
 
 
 def _shown(rows: list[DeliveryRow]) -> str:
-    """What the list shows, as the live stream reads it; `-` for nothing."""
+    """The rows of the list, as the live stream reads them; `-` for none."""
     return " ".join(each.tag for each in rows) or "-"
 
 

@@ -1,4 +1,4 @@
-"""What is done with one webhook by a button: pause, resume, probe."""
+"""Buttons of one webhook: pause, resume, probe."""
 
 from aiohttp import web
 

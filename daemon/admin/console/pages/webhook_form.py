@@ -42,7 +42,7 @@ class WebhookForms:
 
     @page("POST /webhooks/check", reads=True)
     async def check(self, request: PageRequest) -> web.StreamResponse:
-        """What is wrong with the URL that is in the form, if something is."""
+        """The fault of the URL in the form, if it has one."""
         url = request.form.get("endpointUrl", "").strip()
         return await request.page("form_url.html", url=url, error=await _url_error(request, url))
 
@@ -83,7 +83,7 @@ async def refused_form(
 
 
 async def preview_of(request: PageRequest, form: Mapping[str, str]) -> dict[str, Any]:
-    """What the form's types and filters would match, and what is odd or wrong about them."""
+    """Recent events that the form's types and filters match, and faults of these."""
     try:
         body = {
             "eventTypes": subscription_fields.event_types(form),
@@ -101,7 +101,7 @@ async def preview_of(request: PageRequest, form: Mapping[str, str]) -> dict[str,
 
 
 async def _url_error(request: PageRequest, url: str) -> str | None:
-    """What is wrong with a URL; None if nothing is, or if there is none yet."""
+    """The fault of a URL; None if it has none, or is empty yet."""
     if not url:
         return None
     try:
