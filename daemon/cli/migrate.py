@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.store.adoption import Options
 
+FIRST = "0001_webhooks"
+# Daemons of before it take events from the inbox whoever has leased them.
+LEASES = "0006_inbox_leases"
+STOP_FIRST = (
+    f"stop the daemons of before {LEASES} before you start this version: beside it they would send"
+    " the same events. They may run while the schema is migrated"
+)
+
 
 @app.command()
 def migrate(
@@ -68,13 +76,20 @@ def _say(line: str) -> None:
 
 async def _apply(url: str, *, dry_run: bool, pooled: bool) -> None:
     from daemon.store.migrations import migrate
-    from daemon.store.partitioning import TABLE, convert
 
     missing = await migrate(url, dry_run=dry_run, pooled=pooled)
     for migration in missing:
         print(f"{'missing' if dry_run else 'applied'} {migration.name}")
-    if dry_run and missing:  # one of them may be what the conversion needs
-        return
+    if not (dry_run and missing):  # one of them may be what the conversion needs
+        await _convert(url, dry_run=dry_run, pooled=pooled, is_up_to_date=not missing)
+    names = [migration.name for migration in missing]
+    if LEASES in names and FIRST not in names:  # a new database has no daemons
+        print(STOP_FIRST)
+
+
+async def _convert(url: str, *, dry_run: bool, pooled: bool, is_up_to_date: bool) -> None:
+    from daemon.store.partitioning import TABLE, convert
+
     conversion = await convert(url, dry_run=dry_run, pooled=pooled)
     if conversion.obstacles:
         how = "stays one table" if conversion.stays == TABLE else "stays"
@@ -83,5 +98,5 @@ async def _apply(url: str, *, dry_run: bool, pooled: bool) -> None:
         print("unconverted webhook_deliveries: will become partitions")
     elif conversion.is_due:
         print("converted webhook_deliveries to partitions")
-    elif not missing:
+    elif is_up_to_date:
         print("the schema is up to date")

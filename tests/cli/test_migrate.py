@@ -11,7 +11,11 @@ from tests.support import specification
 from tests.support.catalog import catalog
 from tests.support.checked import checked
 from tests.support.commandline import CompletedCommand, running, webhookd
-from tests.support.layouts import migrate_before_partitions, stored_before_partitions
+from tests.support.layouts import (
+    migrate_before,
+    migrate_before_partitions,
+    stored_before_partitions,
+)
 from tests.support.roles import connected_as_other_role, name_of
 
 VIEW = "CREATE VIEW failures AS SELECT id FROM webhook_deliveries"
@@ -53,6 +57,18 @@ async def test_a_table_in_use_is_converted_after_the_files(
     )
     assert await migrate(tmp_path, empty_database) == ["converted webhook_deliveries to partitions"]
     assert await migrate(tmp_path, empty_database) == ["the schema is up to date"]
+
+
+async def test_daemons_that_have_to_stop_before_the_next_one_starts_are_named(
+    tmp_path: Path, empty_database: str
+) -> None:
+    await migrate_before(empty_database, "0006_inbox_leases")
+
+    foreseen = await migrate(tmp_path, empty_database, "--dry-run")
+    lines = await migrate(tmp_path, empty_database)
+
+    assert foreseen[-1] == lines[-1]
+    assert lines[-1].startswith("stop the daemons of before 0006_inbox_leases before you start")
 
 
 @pytest.mark.full

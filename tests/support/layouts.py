@@ -22,9 +22,14 @@ PARTITIONS = "0015_partitions"
 
 async def migrate_before_partitions(url: str) -> None:
     """Apply the migrations of the last version without partitions."""
+    await migrate_before(url, PARTITIONS)
+
+
+async def migrate_before(url: str, name: str) -> None:
+    """Apply the migrations that come before this one."""
     with tempfile.TemporaryDirectory() as folder:
         for file in package_file("migrations").glob("*.sql"):
-            if file.stem < PARTITIONS:
+            if file.stem < name:
                 (Path(folder) / file.name).write_text(file.read_text())
         await migrations.migrate(url, folder=Path(folder))
 
