@@ -119,7 +119,8 @@ class Fanout:
             return QUEUE_SECONDS
         self._look_at = began + CROWDED_SECONDS
         for key in self._inserter.due_again(now=began):
-            self._inbox.turns.add(key, now=began)
+            self._inbox.turns.look_at(key)
+            self.search.wake.set()
         handed_over = (work.event_ids for work in self._handed_over.values())
         leased, complete = await self._inbox.lease_next(
             limit=self._first_attempts.events_at_once(self._size.size),

@@ -177,4 +177,6 @@ class InboxReader:
             events[each.key].append(each.event.id)
         for turn in turns:
             self.turns.took(turn, events[turn.key], now=time.monotonic())
+        if self.turns.has_continuations:
+            self.search.wake.set()
         return leased

@@ -3,17 +3,19 @@ Finds what waits in the inbox aside from the scans for new events, which must be
 
 That is what there was before the first scan, what transactions inserted that ran for long, and, at
 intervals, everything: what other daemons took and did not finish. Reading it may mean to pass a
-million dead rows, which delays no one. Events found are leased in turns, like any backlog.
+million dead rows, which delays no one. Events found are leased in turns, like any backlog, one by
+one: only this search passes the dead rows between them.
 """
 
 import asyncio
 import time
+from collections.abc import Iterable
 
 import structlog
 
 from daemon.core.errors import StatementTimeoutError
 from daemon.core.scheduling.inbox_scan import InboxScan
-from daemon.core.scheduling.inbox_turns import InboxTurns
+from daemon.core.scheduling.inbox_turns import FoundEvents, InboxTurns
 from daemon.store import event_inbox, inbox_leases
 from daemon.store.database import Database
 from daemon.store.leased_events import Leasing
@@ -52,9 +54,12 @@ class InboxSearch:
         self.wake.set()
 
     async def run_once(self) -> float:
+        await self._find_more_events()
         await self._begin_full_scan_if_due()
         pieces = self._scan.next_aside()
         if not pieces:
+            if self._turns.has_continuations:
+                return 0.0
             return max(0.0, self._full_scan_at - time.monotonic())
         try:
             async with self._database.connection() as db:
@@ -66,13 +71,32 @@ class InboxSearch:
         except BaseException:
             self._scan.not_read_aside(pieces)
             raise
-        self._scan.read_aside(pieces, found, most=KEYS)
-        now = time.monotonic()
-        for _, key in found:
-            self._turns.add(key, now=now)
-        if found:
-            self._wake_fanout.set()
+        self._scan.read_aside(pieces, [(at, each.key) for at, each in found], most=KEYS)
+        self._found(each for _, each in found)
         return 0.0
+
+    async def _find_more_events(self) -> None:
+        """At one of the places of which those that were found have been leased."""
+        where = self._turns.next_continuation()
+        if where is None:
+            return
+        try:
+            async with self._database.connection() as db:
+                found = await event_inbox.find_events(db, where)
+        except StatementTimeoutError as error:  # left to the next full scan
+            log.warning("fanout.search_timed_out", reason=str(error), pieces=1)
+        except BaseException:
+            self._turns.continue_later(where)
+            raise
+        else:
+            self._found([found])
+
+    def _found(self, found: Iterable[FoundEvents]) -> None:
+        now = time.monotonic()
+        for each in found:
+            self._turns.add_found(each, now=now)
+        if self._turns.in_line:
+            self._wake_fanout.set()
 
     async def _begin_full_scan_if_due(self) -> None:
         if self._scan.full_scan_under_way:

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_scan import LAST_TENANT, LAST_XID, Snapshot, XidRange
-from daemon.core.scheduling.inbox_turns import InboxKey
+from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxKey
 from daemon.store.columns import columns
 from daemon.store.endpoints import READ_OF_TENANTS
 from daemon.store.leased_events import LEASE, OPENED, Leased, Leasing, leased_in
@@ -261,18 +261,58 @@ FIND_PLACES = f"""
          -- What was rolled back is not read at all.
          WHERE NOT (is_single AND pg_catalog.pg_xact_status(last) = 'aborted'::text)
     ), {_places(most="$5")}
-    SELECT number::int, xid::text, tenant_id FROM key ORDER BY number, key.xid, tenant_id
+    SELECT number::int, xid::text, tenant_id,
+           ARRAY(SELECT event_id
+                   FROM webhook_event_inbox
+                  WHERE xid = key.xid AND tenant_id = key.tenant_id
+                    AND (leased_until IS NULL OR leased_until < now())
+                  ORDER BY event_id
+                  LIMIT $6) AS events
+      FROM key
+     ORDER BY number, key.xid, tenant_id
 """  # noqa: S608  made of constants only
+FIRST_EVENTS = 32  # that are found with their place
 
 
 async def find_places(
     db: Connection, ranges: Sequence[XidRange], *, keys: int
-) -> list[tuple[int, InboxKey]]:
-    """Find up to `keys` places in each range at which events lie, leased or not, in order."""
-    rows = await db.fetch(FIND_PLACES, *_columns_of(ranges), keys)
+) -> list[tuple[int, FoundEvents]]:
+    """
+    Find up to `keys` places in each range at which events lie, leased or not, in order.
+
+    With each come its first events that are not leased.
+    """
+    rows = await db.fetch(FIND_PLACES, *_columns_of(ranges), keys, FIRST_EVENTS)
     return [
-        (row["number"] - 1, InboxKey(int(row["xid"]), TenantId(row["tenant_id"]))) for row in rows
+        (
+            row["number"] - 1,
+            _found(InboxKey(int(row["xid"]), row["tenant_id"]), row["events"], most=FIRST_EVENTS),
+        )
+        for row in rows
     ]
+
+
+FIND_EVENTS = """
+    SELECT event_id
+      FROM webhook_event_inbox
+     WHERE xid = $1::text::xid8 AND tenant_id = $2 AND event_id >= $3
+       AND (leased_until IS NULL OR leased_until < now())
+     ORDER BY event_id
+     LIMIT $4
+"""
+MORE_EVENTS = 500
+
+
+async def find_events(db: Connection, where: Continuation) -> FoundEvents:
+    """Find the next events at a place that are not leased."""
+    key = where.key
+    rows = await db.fetch(FIND_EVENTS, str(key.xid), key.tenant_id, where.after_event, MORE_EVENTS)
+    return _found(key, [row["event_id"] for row in rows], most=MORE_EVENTS)
+
+
+def _found(key: InboxKey, events: Sequence[EventId], *, most: int) -> FoundEvents:
+    # An event has a row for each webhook where it is for some only.
+    return FoundEvents(key, tuple(dict.fromkeys(events)), more=len(events) >= most)
 
 
 def _columns_of(ranges: Sequence[XidRange]) -> list[tuple[object, ...]]:

@@ -141,6 +141,18 @@ LEASE_TURNS = f"""
                  ORDER BY event_id
                  LIMIT turn.max_events
                    FOR UPDATE SKIP LOCKED) AS found
+        UNION ALL
+        -- One probe for each: dead rows that lie between them are not passed.
+        SELECT found.row
+          FROM unnest($10::text[]::xid8[], $11::uuid[], $12::uuid[])
+               AS event (xid, tenant_id, event_id)
+         CROSS JOIN LATERAL (
+                SELECT ctid AS row
+                  FROM webhook_event_inbox
+                 WHERE xid = event.xid AND tenant_id = event.tenant_id
+                   AND event_id = event.event_id
+                   AND (leased_until IS NULL OR leased_until < now())
+                   FOR UPDATE SKIP LOCKED) AS found
     ), {LEASE}
     SELECT endpoints.*, {OPENED}
       FROM (SELECT {READ_OF_TENANTS}) AS endpoints
@@ -150,11 +162,16 @@ LEASE_TURNS = f"""
 
 async def lease_turns(db: Connection, turns: Sequence[InboxTurn], leasing: Leasing) -> Leased:
     """Lease the events of these turns."""
+    ranges = [
+        (str(t.key.xid), t.key.tenant_id, t.after_event, t.limit) for t in turns if not t.events
+    ]
+    found = [(str(t.key.xid), t.key.tenant_id, each) for t in turns for each in t.events]
     return leased_in(
         await db.fetch(
             LEASE_TURNS,
             *leasing.arguments,
-            *columns([(str(t.key.xid), t.key.tenant_id, t.after_event, t.limit) for t in turns]),
+            *(columns(ranges) or ([], [], [], [])),
+            *(columns(found) or ([], [], [])),
         )
     )
 

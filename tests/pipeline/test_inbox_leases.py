@@ -234,7 +234,9 @@ async def test_a_lease_reads_no_more_than_it_takes_with_statistics_of_an_empty_i
         *("0", [], 100, [False]),
     )
     turn = await most_rows_read(
-        app.db, LEASE_TURNS, *arguments, [xid], [tenants[1]], [UUID(int=0)], [50]
+        *(app.db, LEASE_TURNS, *arguments),
+        *([xid], [tenants[1]], [UUID(int=0)], [50]),
+        *([], [], []),
     )
 
     assert scanned <= 200

@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
+from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.inbox_scan import (
     EMPTY_SNAPSHOT,
     LAST_TENANT,
@@ -16,12 +17,13 @@ from daemon.core.scheduling.inbox_scan import (
     InboxScan,
     XidRange,
 )
-from daemon.core.scheduling.inbox_turns import InboxKey
-from daemon.store import event_inbox
+from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxKey, InboxTurn
+from daemon.store import event_inbox, leased_events
 from daemon.store.columns import columns
 from daemon.store.event_inbox import SCAN
-from daemon.store.leased_events import Leasing
+from daemon.store.leased_events import LEASE_TURNS, Leasing
 from daemon.store.session import prepare
+from tests.support import postgres
 from tests.support.application import Application
 
 LEASING = Leasing(lease=timedelta(seconds=15), daemon_key=7, most_bytes=1000)
@@ -142,14 +144,66 @@ async def test_a_search_aside_finds_what_is_there_and_skips_what_was_rolled_back
 
     [*_, (_, last)] = first = await event_inbox.find_places(app.db, [everything], keys=2)
     rest = await event_inbox.find_places(
-        app.db, [rolled_back, replace(everything, after=last)], keys=9
+        app.db, [rolled_back, replace(everything, after=last.key)], keys=9
     )
     explained = await app.db.fetchval(
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {event_inbox.FIND_PLACES}",
-        *([str(xid - 1)], [LAST_TENANT], [str(xid)], [rolled_back.is_single], 100),
+        *([str(xid - 1)], [LAST_TENANT], [str(xid)], [rolled_back.is_single], 100, 32),
     )
 
     assert [number for number, _ in first + rest] == [0, 0, 1]
-    assert {key.tenant_id for _, key in first + rest} == set(tenants)
+    assert {found.key.tenant_id for _, found in first + rest} == set(tenants)
+    assert [(len(found.events), found.more) for _, found in first + rest] == [(2, False)] * 3
     plan = orjson.loads(explained)[0]["Plan"]
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 10
+
+
+@pytest.mark.parametrize("how", ["rolled back", "taken"])
+async def test_dead_rows_between_events_that_were_found_are_not_passed_by_their_turn(
+    app: Application, database: str, how: str
+) -> None:
+    """Beside an old snapshot, which keeps the rows that were taken."""
+    await prepare(app.db)
+    await app.db.execute("ALTER TABLE webhook_event_inbox SET (autovacuum_enabled = false)")
+    tenant = TenantId(await app.tenant())
+    async with connected(database) as old, connected(database) as other:
+        await old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM webhooks")
+        await other.execute("BEGIN; SELECT pg_current_xact_id(); SAVEPOINT before")
+        dead = await Application(other).events(tenant, MANY)
+        if how == "rolled back":
+            await other.execute("ROLLBACK TO before")
+        events = await Application(other).events(tenant, 3)
+        await other.execute("COMMIT")
+        if how == "taken":
+            await app.db.execute(
+                "DELETE FROM webhook_event_inbox WHERE event_id = ANY ($1::uuid[])", dead
+            )
+        everything = XidRange(InboxKey(0, LAST_TENANT))
+        [(_, found)] = await event_inbox.find_places(app.db, [everything], keys=9)
+        pages = await postgres.pages_read(app.db, LEASE_TURNS, *turn_arguments(found))
+        turn = InboxTurn(found.key, found.events[0], 3, found.events)
+        leased = await leased_events.lease_turns(app.db, [turn], LEASING)
+
+    assert (sorted(found.events), found.more) == (sorted(events), False)
+    assert pages < 100
+    assert {each.event.id for each in leased.events} == set(events)
+
+
+def turn_arguments(found: FoundEvents) -> list[object]:
+    xid, count = str(found.key.xid), len(found.events)
+    keys = ([xid] * count, [found.key.tenant_id] * count, list(found.events))
+    return [*LEASING.arguments, *([], [], [], []), *keys]
+
+
+async def test_more_events_at_a_place_are_found_from_the_last_one_on(app: Application) -> None:
+    await prepare(app.db)
+    events = sorted(await app.events(await app.tenant(), 700))
+    everything = XidRange(InboxKey(0, LAST_TENANT))
+
+    [(_, first)] = await event_inbox.find_places(app.db, [everything], keys=9)
+    second = await event_inbox.find_events(app.db, Continuation(first.key, first.events[-1]))
+    third = await event_inbox.find_events(app.db, Continuation(first.key, second.events[-1]))
+
+    assert list(first.events) == events[: len(first.events)]
+    assert sorted({*first.events, *second.events, *third.events}) == events
+    assert (first.more, second.more, third.more) == (True, True, False)

@@ -178,9 +178,18 @@ async def most_rows_read(connection: asyncpg.Connection, query: str, *args: obje
 
 
 async def pages_read(connection: asyncpg.Connection, query: str, *args: object) -> int:
-    """How many pages a query reads; the same page may count several times."""
-    explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
-    explained = await connection.fetchval(f"{explain} {query}", *args)
+    """
+    Run a query, and roll it back.
+
+    Returns how many pages it read; the same page may count several times.
+    """
+    trial = connection.transaction()
+    await trial.start()
+    try:
+        explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
+        explained = await connection.fetchval(f"{explain} {query}", *args)
+    finally:
+        await trial.rollback()
     plan = orjson.loads(explained)[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 

@@ -8,13 +8,15 @@ Times are seconds on the caller's clock.
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from daemon.core.model.ids import EventId, TenantId
+from daemon.core.scheduling.round_robin import RoundRobin
 
 MAX_KEYS_OF_TENANT = 100_000
 MAX_KEYS = 300_000
+MAX_FOUND = 2000  # places of which more than one found event is remembered
 FIRST_EVENT = EventId(UUID(int=0))
 NEWEST_WEIGHT = 0.3  # of the newest count in the running mean
 
@@ -29,11 +31,33 @@ class InboxKey:
 
 @dataclass(frozen=True, slots=True)
 class InboxTurn:
-    """Lease at most `limit` events from a place, from the event `after_event` on."""
+    """
+    Lease at most `limit` events from a place, from the event `after_event` on.
+
+    Where `events` were found before, these: what lies between them may be a million dead rows.
+    """
 
     key: InboxKey
     after_event: EventId
     limit: int
+    events: tuple[EventId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvents:
+    """The first events at a place that no daemon has leased; there may be `more` after them."""
+
+    key: InboxKey
+    events: tuple[EventId, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A place of which more events are to be found, from `after_event` on."""
+
+    key: InboxKey
+    after_event: EventId
 
 
 class _Waiting:
@@ -41,6 +65,7 @@ class _Waiting:
 
     def __init__(self) -> None:
         self.places: dict[int, EventId] = {}
+        self.found: dict[int, FoundEvents] = {}  # of some of the places
         self.events_per_place = 1.0
         self.incomplete = False  # there is more than is remembered
 
@@ -49,15 +74,38 @@ class _Waiting:
         count = min(len(self.places), max(1, int(share / self.events_per_place)))
         limit = max(1, share // count)
         oldest = [xid for xid, _ in zip(self.places, range(count), strict=False)]
-        return [InboxTurn(InboxKey(xid, tenant_id), self.places[xid], limit) for xid in oldest]
+        return [self._turn(InboxKey(xid, tenant_id), limit) for xid in oldest]
 
-    def took(self, turn: InboxTurn, events: Collection[EventId]) -> None:
-        """Note which events a turn leased; fewer than its limit were the last of their place."""
+    def took(self, turn: InboxTurn, events: Collection[EventId]) -> Continuation | None:
+        """
+        Note which events a turn leased; fewer than its limit were the last of their place.
+
+        Returns where to look for more, if they have to be found first.
+        """
         self.events_per_place += NEWEST_WEIGHT * (max(1, len(events)) - self.events_per_place)
+        xid = turn.key.xid
+        if turn.events:
+            return self._took_found(turn)
         if len(events) < turn.limit:
-            self.places.pop(turn.key.xid, None)
+            self.places.pop(xid, None)
         else:
-            self.places[turn.key.xid] = max(events)
+            self.places[xid] = max(events)
+        return None
+
+    def _turn(self, key: InboxKey, limit: int) -> InboxTurn:
+        found = self.found.get(key.xid)
+        if found is None:
+            return InboxTurn(key, self.places[key.xid], limit)
+        events = found.events[:limit]
+        return InboxTurn(key, events[0], len(events), events)
+
+    def _took_found(self, turn: InboxTurn) -> Continuation | None:
+        found = self.found.pop(turn.key.xid)
+        if rest := found.events[len(turn.events) :]:
+            self.found[turn.key.xid] = replace(found, events=rest)
+            return None
+        self.places.pop(turn.key.xid, None)
+        return Continuation(turn.key, turn.events[-1]) if found.more else None
 
 
 class InboxTurns:
@@ -75,6 +123,8 @@ class InboxTurns:
         self._resting: frozenset[TenantId] = frozenset()
         self._resting_count = 0  # of those of which events wait
         self._places = 0
+        self._found_places = 0
+        self._continuations: RoundRobin[Continuation] = RoundRobin()
         self.incomplete = False  # a tenant's remembered places ran out, and there were more
 
     @property
@@ -93,14 +143,46 @@ class InboxTurns:
 
     def add(self, key: InboxKey, *, now: float, after_event: EventId = FIRST_EVENT) -> None:
         """Note that events wait at a place, from `after_event` on."""
+        self._add(key, now=now, after_event=after_event)
+
+    def add_found(self, found: FoundEvents, *, now: float) -> None:
+        """Note events that wait at a place, unless it is in line already."""
+        if found.events and self._add(found.key, now=now, after_event=found.events[0]):
+            if self._found_places >= MAX_FOUND:
+                found = replace(found, events=found.events[:1], more=True)
+            self._found_places += 1
+            self._waiting[found.key.tenant_id].found[found.key.xid] = found
+
+    def look_at(self, key: InboxKey) -> None:
+        """Find events at a place before any is leased."""
+        self._continuations.add(key.tenant_id, Continuation(key, FIRST_EVENT))
+
+    @property
+    def has_continuations(self) -> bool:
+        """Whether more events of any place are to be found."""
+        return bool(self._continuations)
+
+    def next_continuation(self) -> Continuation | None:
+        """Remove and return where more events are to be found, tenants in turn; None if nowhere."""
+        first = self._continuations.take()
+        return None if first is None else first[1]
+
+    def continue_later(self, continuation: Continuation) -> None:
+        """Note that nothing was looked for there."""
+        self._continuations.add(continuation.key.tenant_id, continuation)
+
+    def _add(self, key: InboxKey, *, now: float, after_event: EventId) -> bool:
+        """Add a place; returns whether it is new."""
         waiting = self._waiting.setdefault(key.tenant_id, _Waiting())
-        if key.xid not in waiting.places:
+        is_new = key.xid not in waiting.places
+        if is_new:
             if len(waiting.places) >= MAX_KEYS_OF_TENANT or self._places >= MAX_KEYS:
                 waiting.incomplete = True
-                return
+                return False
             self._places += 1
             waiting.places[key.xid] = after_event
         self._place(key.tenant_id, now)
+        return is_new
 
     def next_turns(
         self, *, limit: int, most_of: Callable[[TenantId], int] | None = None
@@ -124,9 +206,12 @@ class InboxTurns:
         """Note which events were leased in a turn; its tenant goes to the end of the line."""
         tenant_id = turn.key.tenant_id
         waiting = self._waiting[tenant_id]
-        before = len(waiting.places)
-        waiting.took(turn, events)
-        self._places += len(waiting.places) - before
+        places, found = len(waiting.places), len(waiting.found)
+        continuation = waiting.took(turn, events)
+        self._places += len(waiting.places) - places
+        self._found_places += len(waiting.found) - found
+        if continuation is not None:
+            self.continue_later(continuation)
         if waiting.places:
             self._place(tenant_id, now)
             return

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from daemon.core.model.ids import EventId, TenantId
 from daemon.core.scheduling import inbox_turns
-from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn, InboxTurns
+from daemon.core.scheduling.inbox_turns import (
+    FIRST_EVENT,
+    Continuation,
+    FoundEvents,
+    InboxKey,
+    InboxTurn,
+    InboxTurns,
+)
 
 
 def tenant(number: int) -> TenantId:
@@ -159,3 +166,62 @@ def test_what_is_not_remembered_is_searched_for_again(monkeypatch: pytest.Monkey
 
     assert turns.incomplete
     assert len(inbox.events[InboxKey(3, tenant(1))]) == 1
+
+
+def found_at(number: int, events: int, *, more: bool = False) -> FoundEvents:
+    ids = tuple(EventId(UUID(int=n + 1)) for n in range(events))
+    return FoundEvents(InboxKey(number, tenant(number)), ids, more)
+
+
+def test_events_that_were_found_are_leased_by_name_and_more_are_looked_for_then() -> None:
+    turns = InboxTurns()
+    turns.add_found(found_at(1, 3, more=True), now=0.0)
+
+    [first] = turns.next_turns(limit=2)
+    turns.took(first, first.events, now=0.0)
+    [second] = turns.next_turns(limit=2)
+    before = turns.next_continuation()
+    turns.took(second, second.events, now=0.0)
+
+    assert [each.int for each in first.events + second.events] == [1, 2, 3]
+    assert before is None
+    assert turns.next_continuation() == Continuation(first.key, second.events[-1])
+    assert turns.in_line == 0
+
+
+def test_the_last_events_that_were_found_end_their_place() -> None:
+    turns = InboxTurns()
+    turns.add_found(found_at(1, 0), now=0.0)
+    nothing = turns.in_line
+    turns.add_found(found_at(1, 2), now=0.0)
+
+    [turn] = turns.next_turns(limit=9)
+    turns.took(turn, [], now=0.0)  # another daemon has leased them
+
+    assert nothing == 0
+    assert (turns.in_line, turns.next_continuation()) == (0, None)
+
+
+def test_of_most_places_only_the_first_event_that_was_found_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox_turns, "MAX_FOUND", 1)
+    turns = InboxTurns()
+    for number in (1, 2):
+        turns.add_found(found_at(number, 3), now=0.0)
+
+    both = turns.next_turns(limit=10)
+    for turn in both:
+        turns.took(turn, turn.events, now=0.0)
+
+    assert [len(turn.events) for turn in both] == [3, 1]
+    assert turns.next_continuation() == Continuation(both[1].key, both[1].events[0])
+
+
+def test_a_place_of_which_nothing_is_known_is_looked_at_first() -> None:
+    turns = InboxTurns()
+    turns.look_at(InboxKey(1, tenant(1)))
+
+    assert turns.in_line == 0
+    assert turns.next_continuation() == Continuation(InboxKey(1, tenant(1)), FIRST_EVENT)
+    assert not turns.has_continuations
