@@ -2,8 +2,8 @@
 Client certificates of webhooks: read, judged, and written again for OpenSSL.
 
 A customer chooses every number in them, and a signature holds the event loop. So OpenSSL gets only
-what is written here: a chain of bounded length, and a key of a known kind whose numbers are bounded
-and belong together. No pass phrase is ever derived.
+what is written here: a chain of bounded length whose public keys are all of known kinds, and a key
+of a known kind whose numbers are bounded and belong together. No pass phrase is ever derived.
 """
 
 import re
@@ -11,7 +11,7 @@ from binascii import a2b_base64
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -30,6 +30,9 @@ RSA_BITS = range(2048, 4096 + 1)
 LONGEST_EXPONENT = 64  # bits; OpenSSL raises to it for each signature
 UNEVEN_BITS = 32  # by which a factor may exceed half of the modulus
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+# Of the other certificates, with whose keys we sign nothing.
+ISSUER_RSA_BITS = range(2048, 8192 + 1)
+ISSUER_CURVES = (*CURVES, ec.BrainpoolP256R1, ec.BrainpoolP384R1, ec.BrainpoolP512R1)
 
 PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<label>(?:RSA |EC )?PRIVATE KEY)-----(?P<content>[A-Za-z0-9+/=\s]*)"
@@ -43,6 +46,7 @@ KINDS = frozenset(
         PublicKeyAlgorithmOID.ED25519,
     }
 )
+ISSUER_KINDS = KINDS | {PublicKeyAlgorithmOID.RSASSA_PSS, PublicKeyAlgorithmOID.ED448}
 # PKCS #8 (RFC 5958) up to the algorithm, one of KINDS. Merely loading a key of another kind, such
 # as DSA or Diffie-Hellman, takes a second with 8 KiB.
 PKCS_8 = re.compile(
@@ -77,6 +81,8 @@ def judge_client(client: ClientCertificate) -> ClientCertificate:
         key = _read_key(client.key)
         if key.public_key() != _public_key(chain[0]):
             raise UnusableCertificateError("the private key is not that of the first certificate")
+        for issuer in chain[1:]:
+            _judge_issuer(issuer)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise UnusableCertificateError(
@@ -107,6 +113,36 @@ def _public_key(certificate: x509.Certificate) -> PublicKey:
         case ed25519.Ed25519PublicKey():
             return key
     raise _wrong_kind()
+
+
+def _judge_issuer(certificate: x509.Certificate) -> None:
+    """
+    Raises UnusableCertificateError for a certificate of the chain whose key OpenSSL reads slowly.
+
+    It decodes the keys of all: a compressed point on a curve with explicit parameters takes a
+    second.
+    """
+    if not _has_ordinary_key(certificate):
+        raise UnusableCertificateError(
+            "the keys of the other certificates of its chain must be RSA of 2048 to 8192 bits,"
+            " ECDSA with P-256, P-384, P-521 or a Brainpool curve, Ed25519 or Ed448"
+        )
+
+
+def _has_ordinary_key(certificate: x509.Certificate) -> bool:
+    if certificate.public_key_algorithm_oid not in ISSUER_KINDS:
+        return False
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):  # such as a curve without a name
+        return False
+    match key:
+        case rsa.RSAPublicKey():
+            return key.key_size in ISSUER_RSA_BITS
+        case ec.EllipticCurvePublicKey():
+            return isinstance(key.curve, ISSUER_CURVES)
+        case _:
+            return isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
 
 
 def _read_key(text: str) -> PrivateKey:

@@ -57,9 +57,10 @@ class TlsContexts:
         """Make a context, and rest as long as that took: a tenant has half of a thread at most."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        context = await loop.run_in_executor(self._threads, self._make_with, client)
-        await asyncio.sleep(min(LONGEST_REST_SECONDS, loop.time() - began))
-        return context
+        try:
+            return await loop.run_in_executor(self._threads, self._make_with, client)
+        finally:
+            await asyncio.sleep(min(LONGEST_REST_SECONDS, loop.time() - began))
 
     def close(self) -> None:
         """End the threads."""

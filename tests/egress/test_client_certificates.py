@@ -11,7 +11,7 @@ from daemon.core.model.secrets import ClientCertificate
 from tests.support.application import Application
 from tests.support.certificates import Authority
 from tests.support.client import FakeResolver, webhook_client
-from tests.support.client_keys import encrypted_key
+from tests.support.client_keys import encrypted_key, slow_certificate
 from tests.support.daemons import serving, until
 from tests.support.deliveries import settled
 from tests.support.hostile import OK, Connection, HostileServer, hostile, responding_with
@@ -164,8 +164,32 @@ async def test_a_certificate_in_the_webhook_s_row_is_presented_and_its_key_seale
     assert len(receiver.requests) == 1
 
 
-async def test_a_hostile_key_that_was_written_by_sql_fails_its_attempt_at_once(
-    app: Application, database: str, authority: Authority
+OTHER_KEYS = (
+    "the keys of the other certificates of its chain must be RSA of 2048 to 8192 bits, ECDSA with"
+    " P-256, P-384, P-521 or a Brainpool curve, Ed25519 or Ed448"
+)
+
+
+@pytest.mark.parametrize(
+    ("chain", "key", "reason"),
+    [
+        (
+            "",
+            encrypted_key(iterations=2**31 - 1),
+            "its key has a pass phrase; give the key without one",
+        ),
+        (slow_certificate() * 9, None, OTHER_KEYS),
+    ],
+    ids=["a key with a pass phrase", "a chain that takes long to read"],
+)
+async def test_a_hostile_certificate_that_was_written_by_sql_fails_its_attempt_at_once(
+    app: Application,
+    database: str,
+    authority: Authority,
+    *,
+    chain: str,
+    key: str | None,
+    reason: str,
 ) -> None:
     client, tenant = authority.client("a-webhook"), await app.tenant()
     async with (
@@ -175,14 +199,13 @@ async def test_a_hostile_key_that_was_written_by_sql_fails_its_attempt_at_once(
         webhook = await app.webhook(tenant, f"https://localhost:{receiver.port}/")
         await app.db.execute(
             "UPDATE webhooks SET client_certificate = $2, client_key = $3 WHERE id = $1",
-            *(webhook, client.certificate, encrypted_key(iterations=2**31 - 1)),
+            *(webhook, client.certificate + chain, key or client.key),
         )
         await app.event(tenant)
         await until(lambda: settled(app, webhook, "failed", 1))
 
     assert receiver.connections == []
     failed = [each for each in await app.deliveries(webhook) if each["status"] == "failed"]
-    reason = "its key has a pass phrase; give the key without one"
     assert [each["error_message"] for each in failed] == [
         f"the webhook's client certificate cannot be used: {reason}"
     ]

@@ -93,39 +93,69 @@ def test_a_chain_has_ten_certificates_at_most() -> None:
         usable_client(ClientCertificate(chain + authority.pem, client.key))
 
 
-def _pairs(*, public: bytes, kind: bytes, parameters: bytes = b"\x05\x00") -> ClientCertificate:
-    """A certificate of P-256 whose issuer has the given public key."""
-    return ClientCertificate(OF_P_256 + keys.certificate(kind, parameters, public), pem_of(P_256))
+ISSUERS: dict[str, Callable[[], Key]] = {
+    "RSA 4096": lambda: rsa.generate_private_key(65537, 4096),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "brainpool": lambda: ec.generate_private_key(ec.BrainpoolP512R1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    "Ed448": ed448.Ed448PrivateKey.generate,
+}
 
 
-CHAINS = {
-    "RSA of 360,000 bits": _pairs(
-        kind=keys.RSA, public=keys.sequence(keys.integer(odd_number(360_000)), keys.integer(3))
+def _of_issuer(*, public: bytes, kind: bytes, parameters: bytes = b"\x05\x00") -> str:
+    """A certificate of an issuer with the given public key."""
+    return keys.certificate(kind, parameters, public)
+
+
+def _rsa_public(bits: int) -> bytes:
+    return keys.sequence(keys.integer(odd_number(bits)), keys.integer(65537))
+
+
+LARGEST_ISSUERS = {
+    "RSA 8192": _of_issuer(kind=keys.RSA, public=_rsa_public(8192)),
+    "RSA-PSS": _of_issuer(kind=keys.RSA_PSS, parameters=b"", public=_rsa_public(2048)),
+    "3,000 extensions": keys.certificate(keys.RSA, b"\x05\x00", _rsa_public(2048), extensions=3000),
+}
+
+
+@pytest.mark.parametrize("issuer", [*ISSUERS, *LARGEST_ISSUERS])
+def test_the_other_certificates_of_a_chain_may_have_any_ordinary_key(issuer: str) -> None:
+    other = LARGEST_ISSUERS.get(issuer) or certificate_with(ISSUERS[issuer]()).certificate
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    with at_most_cpu_seconds(5):
+        load_client(context, ClientCertificate(OF_P_256 + other, pem_of(P_256)))
+
+
+HOSTILE_ISSUERS = {
+    "explicit parameters of a slow curve": keys.slow_certificate(),
+    "a curve of its own": _of_issuer(
+        kind=keys.EC, parameters=keys.explicit_curve(521), public=b"\4" + bytes(132)
     ),
-    "DSA of 120,000 bits": _pairs(
+    "RSA of 8,208 bits": _of_issuer(kind=keys.RSA, public=_rsa_public(8208)),
+    "RSA of 360,000 bits": _of_issuer(kind=keys.RSA, public=_rsa_public(360_000)),
+    "DSA of 120,000 bits": _of_issuer(
         kind=keys.DSA,
         parameters=keys.sequence(*(keys.integer(odd_number(each)) for each in (120_000, 256, 9))),
         public=keys.integer(odd_number(120_000)),
     ),
-    "3,000 extensions": ClientCertificate(
-        OF_P_256
-        + keys.certificate(
-            keys.RSA,
-            b"\x05\x00",
-            keys.sequence(keys.integer(odd_number(2048)), keys.integer(3)),
-            extensions=3000,
-        ),
-        pem_of(P_256),
-    ),
 }
 
 
-@pytest.mark.parametrize("chain", CHAINS)
-def test_what_a_chain_holds_costs_nothing(chain: str) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+@pytest.mark.parametrize("issuer", HOSTILE_ISSUERS)
+@pytest.mark.parametrize("place", [1, 9])
+def test_a_chain_with_any_other_key_is_refused_before_openssl_reads_it(
+    issuer: str, place: int
+) -> None:
+    others = [OF_P_256] * 9
+    others[place - 1] = HOSTILE_ISSUERS[issuer]
+    client = ClientCertificate(OF_P_256 + "".join(others), pem_of(P_256))
 
-    with at_most_cpu_seconds(5):
-        load_client(context, CHAINS[chain])
+    with (
+        at_most_cpu_seconds(1),
+        pytest.raises(UnusableCertificateError, match="the keys of the other certificates"),
+    ):
+        usable_client(client)
 
 
 def composite(bits: int, *, beside: int = 1) -> int:

@@ -128,6 +128,23 @@ def explicit_curve(bits: int) -> bytes:
     return sequence(integer(1), field, curve, _tlv(4, point), integer(p - 2), integer(1))
 
 
+def slow_certificate() -> str:
+    """
+    A certificate in PEM that OpenSSL takes more than a second of CPU time to read.
+
+    Its curve is over a prime of the form k * 2**640 + 1, and its points are compressed: to find the
+    other half of each takes 100,000 squarings.
+    """
+    p = 1427991 * 2**640 + 1
+    size = (p.bit_length() + 7) // 8
+    field = sequence(_tlv(6, bytes.fromhex("2a8648ce3d0101")), integer(p))
+    curve = sequence(_tlv(4, (p - 3).to_bytes(size, "big")), _tlv(4, (7).to_bytes(size, "big")))
+    generator, point = (b"\2" + x.to_bytes(size, "big") for x in (3, 4))
+    order = 2 ** (p.bit_length() - 1) - 19
+    parameters = sequence(integer(1), field, curve, _tlv(4, generator), integer(order), integer(1))
+    return certificate(EC, parameters, point)
+
+
 def encrypted_key(*, iterations: int) -> str:
     """An encrypted PKCS #8 key in PEM, whose pass phrase costs so many iterations of PBKDF2."""
     hmac_sha256 = sequence(_tlv(6, bytes.fromhex("2a864886f70d0209")), b"\x05\x00")
