@@ -34,7 +34,7 @@ function listen() {
     again = setTimeout(listen, AGAIN_MS);
   });
   source.addEventListener("end", stop);
-  source.addEventListener("new", (event) => count(Number(event.data)));
+  source.addEventListener("new", (event) => { count(Number(event.data)); follow(); });
   source.addEventListener("changed", (event) => refresh(event.data.split(" ")));
 }
 
@@ -68,12 +68,52 @@ async function refresh(events) {
     // Elements stay, and with them the focus; a click on one that goes meanwhile is lost.
     if (old) await morph(old, row, list());
   }
-  const found = shown && (await page(location.href))?.getElementById("inspector");
+  const whole = shown && await page(location.href);
+  const found = whole?.getElementById("inspector");
   if (found && found.dataset.event === shown.dataset.event) {
     await morph(shown, found, shown);
   }
+  await (whole ? summarize(whole) : follow());
   document.dispatchEvent(new Event("live:refreshed"));
 }
+
+// The state and the figures above the list: a whole page is read for them, so seldom.
+const SUMMARY_MS = 15000;
+let summarized = Date.now();
+
+async function follow() {
+  if (Date.now() - summarized < SUMMARY_MS) return;
+  summarized = Date.now();
+  const whole = await page(location.href);
+  if (whole) await summarize(whole);
+}
+
+async function summarize(whole) {
+  summarized = Date.now();
+  for (const id of ["head", "overview"]) {
+    const shown = document.getElementById(id);
+    const found = whole.getElementById(id);
+    if (shown && found) await morph(shown, found, shown);
+  }
+}
+
+// The row of what is in the inspector; in a narrow window, the inspector is above the list.
+function choose() {
+  const inspector = document.getElementById("inspector");
+  if (!inspector) return;
+  for (const row of document.querySelectorAll(".row")) {
+    if (row.id === `e-${inspector.dataset.event}`) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
+}
+
+document.addEventListener("htmx:after:swap", (event) => {
+  choose();
+  const inspector = document.getElementById("inspector");
+  const top = inspector?.getBoundingClientRect().top ?? 0;
+  const chosen = event.detail?.ctx?.sourceElement?.matches?.(".row, .dot");
+  if (chosen && (top < 0 || top > innerHeight / 2)) inspector.scrollIntoView();
+});
 
 document.addEventListener("DOMContentLoaded", listen);
 document.addEventListener("htmx:after:swap", listen);

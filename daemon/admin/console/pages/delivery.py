@@ -7,6 +7,7 @@ from aiohttp import web
 from daemon.admin.api.problems import Problem
 from daemon.admin.console.downloads import text_file
 from daemon.admin.console.page import PageRequest, page
+from daemon.admin.console.url_query import with_query
 
 
 class DeliveryPages:
@@ -23,7 +24,8 @@ class DeliveryPages:
         """Make another attempt now, and show it."""
         delivery = await request.api("retrieveDelivery", request.object_id)
         started = await request.api("retryDelivery", request.object_id)
-        return request.redirect(f"/webhooks/{delivery.webhook_id}?delivery={started.id}")
+        query = with_query(request.query, delivery=started.id)
+        return request.redirect(f"/webhooks/{delivery.webhook_id}{query}")
 
     @page("GET /deliveries/{id}/request", document=False)
     async def request_body(self, request: PageRequest) -> web.StreamResponse:

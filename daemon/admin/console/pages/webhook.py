@@ -15,10 +15,11 @@ from daemon.core.event_types import EVENT_TYPES
 
 PER_PAGE = 50
 STATUSES = {
-    "success": "Delivered",
+    "": "All",
     "failed": "Failed",
     "exhausted": "Exhausted",
     "pending_retry": "Waiting",
+    "success": "Delivered",
 }
 FILTERS = {"status": "status", "type": "eventType", "from": "from", "to": "to"}
 RANGES = {"week": timedelta(days=7)}
