@@ -106,6 +106,27 @@ async def test_the_keyboard_reaches_search_rows_and_help(
     await page.wait_for_url("**/test")
 
 
+async def test_the_focus_goes_on_with_the_content_of_the_next_page(
+    operator_page: Page, console: Console
+) -> None:
+    webhook = (await console.api.create_webhook("https://hooks.example.com/", name="CRM"))["id"]
+    page = operator_page
+    await page.goto(console.page_url("/webhooks"))
+
+    await page.keyboard.press("n")
+    await expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    await page.goto(console.page_url(f"/webhooks/{webhook}"))
+    await page.keyboard.press("t")
+    await expect(page.get_by_role("button", name="Send test", exact=True)).to_be_visible()
+    await page.goto(console.page_url("/links"))
+    await page.get_by_role("button", name="Create link").press("Enter")
+    await expect(page.get_by_role("heading", name="The link is ready")).to_be_visible()
+    await expect(page.locator("main")).to_be_focused()
+    for name in ("Share access", "Copy"):
+        await page.keyboard.press("Tab")
+        await expect(page.locator("main").get_by_text(name, exact=True)).to_be_focused()
+
+
 @pytest.mark.parametrize("javascript", [True, False])
 async def test_a_button_that_is_clicked_twice_acts_once(
     pages: Pages, console: Console, *, javascript: bool

@@ -29,6 +29,22 @@ async def test_an_event_is_picked_by_campaign_from_what_is_stored_without_script
     assert receiver.received[0].event["data"] == {"campaign_id": "camp_1", "n": 1}
 
 
+async def test_the_type_of_a_test_is_one_that_the_webhook_gets(
+    console: Console, receiver: Receiver
+) -> None:
+    for kind in ("campaign.paused", "email.clicked"):
+        await console.app.event(console.tenant, type=kind)
+    chosen = []
+    async with console.operator() as operator:
+        for types in (["email.*"], ["contact.*"], ["own.type"], None):
+            webhook = await console.api.create_webhook(receiver.url, eventTypes=types)
+            page = await operator.get(console.path(f"/webhooks/{webhook['id']}/test"))
+            chosen.append(form_of(page.text, "/test")["eventType"])
+
+    assert chosen[:3] == ["email.clicked", "contact.created", "own.type"]
+    assert chosen[3] in {"campaign.paused", "email.clicked"}
+
+
 async def test_a_test_that_fails_shows_why_and_is_sent_once(
     console: Console, receiver: Receiver
 ) -> None:

@@ -84,6 +84,48 @@ async def test_without_scripts_buttons_fill_the_form_and_both_views_are_the_same
     assert not {"email.sent", "contact.created"} & set(webhook["eventTypes"])
 
 
+async def test_somebody_who_may_only_read_sees_what_the_stored_settings_match(
+    pages: Pages, console: Console
+) -> None:
+    await publish(console)
+    webhook = await console.api.create_webhook(
+        "https://hooks.example.com/", eventTypes=["email.sent"]
+    )
+    page = await console.enter(await pages.open(), scope="read")
+
+    await page.goto(console.page_url(f"/webhooks/{webhook['id']}/settings"))
+
+    await expect(page.locator("#preview")).to_contain_text("Would match 1 of the last 4 events.")
+    await expect(page.locator("#preview")).to_contain_text("Not of a chosen type: email.opened")
+    await page.wait_for_load_state("networkidle")
+    await expect(page.locator("#preview")).to_contain_text("Would match 1 of the last 4 events.")
+
+
+async def test_the_verdict_on_the_url_stays_while_other_fields_are_filled_by_buttons(
+    operator_page: Page, console: Console
+) -> None:
+    page = operator_page
+    await page.goto(console.page_url(NEW))
+    await page.get_by_label("URL", exact=True).fill("https://hooks.example.com/crm")
+    await expect(page.get_by_text("This URL can be used.")).to_be_visible()
+    await page.get_by_text("Only events with certain data").click()
+
+    await page.get_by_role("button", name="Add a condition").click()
+
+    await expect(page.get_by_label("Field, condition 1")).to_be_visible()
+    await expect(page.get_by_text("This URL can be used.")).to_be_visible()
+
+
+async def test_groups_that_a_wildcard_chooses_say_so(console: Console) -> None:
+    webhook = await console.api.create_webhook(
+        "https://hooks.example.com/", eventTypes=["email.*", "contact.created"]
+    )
+    async with console.operator() as client:
+        page = await client.get(console.path(f"/webhooks/{webhook['id']}/settings"))
+
+    assert page.shown.count("all are chosen, by the wildcard below") == 1
+
+
 async def test_what_is_wrong_stands_beside_the_field_and_what_was_typed_is_kept(
     console: Console,
 ) -> None:

@@ -9,13 +9,9 @@ def count(number: int) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """`99.98 %`, rounded down, so that 100 % is all; a dash for None."""
+    """`63 %`, `99.98 %`, rounded down, so that 100 % is all; a dash for None."""
     if fraction is None:
         return "—"
     hundredths = floor(fraction * 10_000 + 1e-6)
-    text = (
-        f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
-        if hundredths >= 9000
-        else str(hundredths // 100)
-    )
-    return f"{text} %"
+    is_nearly_all = 9900 <= hundredths < 10_000
+    return f"{hundredths / 100:.2f} %" if is_nearly_all else f"{hundredths // 100} %"

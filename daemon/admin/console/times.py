@@ -59,9 +59,11 @@ def seconds(count: float) -> str:
 
 
 def milliseconds(count: int | None) -> str:
-    """`142 ms`, `4.9 s`; a dash for None."""
+    """`142 ms`, `4.9 s`, `<1 ms` for less; a dash for None."""
     if count is None:
         return "—"
+    if count == 0:
+        return "<1 ms"
     return f"{count} ms" if count < 1000 else f"{count / 1000:.1f} s"
 
 

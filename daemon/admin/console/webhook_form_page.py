@@ -48,9 +48,14 @@ async def form_page(
     errors: FormErrors = NO_ERRORS,
     status: int = 200,
     preview: Any = None,
+    url_judged: bool = False,
     url_error: str | None = None,
 ) -> web.Response:
-    """The form of a webhook, of a new one if there is none, with these values of its fields."""
+    """
+    The form of a webhook, of a new one if there is none, with these values of its fields.
+
+    `url_error` is what is wrong with the URL, where it was judged.
+    """
     delivery = await request.api("retrieveDeliverySettings")
     return await request.page(
         "webhook_form.html",
@@ -69,6 +74,7 @@ async def form_page(
         delivery=delivery,
         schedules=_schedules(delivery),
         preview=preview,
+        url_judged=url_judged,
         url_error=errors.of("endpointUrl") or url_error,
     )
 

@@ -94,6 +94,14 @@ function showCurrent() {
 }
 setInterval(tick, 1000);
 
+// A page takes the place of another: a focus that went with that one goes on with the content.
+function goOn() {
+  if (document.activeElement !== document.body) return;
+  const main = document.getElementById("main");
+  (main?.querySelector("[autofocus]") ?? main)?.focus({ preventScroll: true });
+}
+document.addEventListener("htmx:after:history:update", () => requestAnimationFrame(goOn));
+
 document.addEventListener("DOMContentLoaded", localTimes);
 document.addEventListener("DOMContentLoaded", showCurrent);
 document.addEventListener("htmx:after:history:update", () => requestAnimationFrame(showCurrent));

@@ -64,6 +64,7 @@ async def edited_form(request: PageRequest, *, webhook: Any = None) -> web.Respo
         values,
         webhook=webhook,
         preview=await preview_of(request, values),
+        url_judged=True,
         url_error=await _url_error(request, values.get("endpointUrl", "").strip()),
     )
 

@@ -9,7 +9,7 @@ from daemon.admin.console.form_token import EDIT
 from daemon.admin.console.form_tokens import redirect_with_secret
 from daemon.admin.console.forms import FormErrors, text_member
 from daemon.admin.console.page import PageRequest, page
-from daemon.admin.console.pages.webhook_form import edited_form, refused_form
+from daemon.admin.console.pages.webhook_form import edited_form, preview_of, refused_form
 from daemon.admin.console.pages.webhook_secret import ROTATED, secret_page
 from daemon.admin.console.webhook_fields import changes_of, stored_fields
 from daemon.admin.console.webhook_form_page import form_page
@@ -24,7 +24,11 @@ class WebhookSettingsPages:
     async def settings(self, request: PageRequest) -> web.StreamResponse:
         """The form with the present settings."""
         webhook = await request.api("retrieveWebhook", request.object_id)
-        return await form_page(request, stored_fields(webhook), webhook=webhook)
+        fields = stored_fields(webhook)
+        # Who may change the form has it compared while it is filled in: it sends its fields.
+        may_change = request.session.may_change
+        preview = None if may_change else await preview_of(request, fields)
+        return await form_page(request, fields, webhook=webhook, preview=preview)
 
     @page("POST /webhooks/{id}/settings")
     async def change(self, request: PageRequest) -> web.StreamResponse:

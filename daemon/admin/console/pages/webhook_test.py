@@ -1,6 +1,6 @@
 """Test events: one is chosen, sent at once, and what came of it is shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +10,7 @@ from daemon.admin.api.problems import Problem
 from daemon.admin.console.forms import ON, FormErrors, errors_of, text_member
 from daemon.admin.console.page import PageRequest, page
 from daemon.core.event_types import EVENT_TYPES
+from daemon.core.matching.compiler import compile_types
 from daemon.core.model.operational_events import WebhookScope
 from daemon.core.operational_event_types import OPERATIONAL_TYPES
 from daemon.core.wire.event_ids import parse_event_id
@@ -63,19 +64,31 @@ async def _page(
 ) -> web.Response:
     webhook = await request.api("retrieveWebhook", request.object_id)
     gets_events = webhook.scope == WebhookScope.EVENTS
+    types = EVENT_TYPES if gets_events else OPERATIONAL_TYPES
+    facets = await request.api("listEventFacets") if gets_events else None
     return await request.page(
         "webhook_test.html",
         status=status,
         webhook=webhook,
         tab="test",
-        types=EVENT_TYPES if gets_events else OPERATIONAL_TYPES,
-        facets=await request.api("listEventFacets") if gets_events else None,
+        types=types,
+        facets=facets,
+        likely_type=_likely_type(
+            webhook.event_types, [each.name for each in (*(facets.types if facets else ()), *types)]
+        ),
         chosen=await _chosen(request, values),
         values=values,
         errors=errors or FormErrors(),
         result=result,
         error=error,
     )
+
+
+def _likely_type(wanted: Sequence[str] | None, known: Sequence[str]) -> str:
+    """The first of the known types that the webhook gets; without one, a type that it names."""
+    patterns = compile_types(wanted or ())
+    named = (each for each in wanted or () if not each.endswith("*"))
+    return next((each for each in known if patterns.matches(each)), next(named, known[0]))
 
 
 async def _chosen(request: PageRequest, values: Mapping[str, str]) -> Any:
