@@ -25,30 +25,41 @@ async def lock(db: Connection, tenant_id: TenantId) -> None:
     await named_locks.take(db, lock_name(tenant_id))
 
 
+# The application may have made any number.
+MOST_COUNTED = 10_000
 COUNT_OF_TENANT = """
-    SELECT count(*) FROM webhooks WHERE tenant_id = $1 AND scope::text <> 'operator'
+    SELECT count(*)
+      FROM (SELECT
+              FROM webhooks
+             WHERE tenant_id = $1 AND scope::text <> 'operator'
+             LIMIT $2) AS few
 """
 
 
-async def count_of_tenant(db: Connection, tenant_id: TenantId) -> int:
-    """Return how many webhooks the tenant has, those of operators left out."""
-    return int(await db.fetchval(COUNT_OF_TENANT, tenant_id))
+async def count_of_tenant(db: Connection, tenant_id: TenantId, *, most: int = MOST_COUNTED) -> int:
+    """Return how many webhooks the tenant has, `most` at most, those of operators left out."""
+    return int(await db.fetchval(COUNT_OF_TENANT, tenant_id, most))
 
 
 COUNT_AT_HOST = f"""
     SELECT count(*)
-      FROM webhooks
-     WHERE tenant_id = $1 AND scope::text <> 'operator' AND {HOST} = ANY ($2::text[])
+      FROM (SELECT endpoint_url
+              FROM webhooks
+             WHERE tenant_id = $1 AND scope::text <> 'operator'
+             LIMIT $3) AS few
+     WHERE {HOST} = ANY ($2::text[])
 """  # noqa: S608  HOST is a constant
 
 
-async def count_at_host(db: Connection, tenant_id: TenantId, spellings: Sequence[str]) -> int:
+async def count_at_host(
+    db: Connection, tenant_id: TenantId, spellings: Sequence[str], *, most: int = MOST_COUNTED
+) -> int:
     """
     Return how many webhooks the tenant has at a host, those of operators left out.
 
-    The host is given in all its lower-case spellings.
+    The host is given in all its lower-case spellings; `most` webhooks are looked at.
     """
-    return int(await db.fetchval(COUNT_AT_HOST, tenant_id, spellings))
+    return int(await db.fetchval(COUNT_AT_HOST, tenant_id, spellings, most))
 
 
 # The index of a tenant's history by time serves this; paused and changed ones are few.

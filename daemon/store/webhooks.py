@@ -120,21 +120,30 @@ TROUBLE = """CASE WHEN NOT $7 THEN 0
                  WHEN is_active AND is_failing THEN 0
                  WHEN NOT is_active AND paused_reason IS NOT NULL THEN 1
                  WHEN is_active AND consecutive_failures > 0 THEN 2 ELSE 3 END"""
+# Only what decides the order is sorted: whole rows of thousands of webhooks take much longer.
 LIST_PAGE = f"""
+    WITH page AS MATERIALIZED (
+        SELECT id
+          FROM webhooks
+         WHERE tenant_id = $1 AND ($6 OR scope::text <> 'operator')
+           AND ($2::uuid IS NULL
+                OR ({TROUBLE}, name::text, id)
+                 > (SELECT {TROUBLE}, name::text, id
+                      FROM webhooks
+                     WHERE id = $2 AND tenant_id = $1))
+           AND ($4::text IS NULL
+                OR $4 = CASE WHEN NOT is_active THEN 'paused' WHEN is_failing THEN 'failing'
+                             ELSE 'active' END)
+           AND ($5::text IS NULL
+                OR strpos(lower(name::text), lower($5)) > 0
+                OR strpos(lower(left(endpoint_url, {LONGEST_URL})), lower($5)) > 0)
+         ORDER BY {TROUBLE}, name, id
+         LIMIT $3
+    )
     SELECT {ENTRY}
       FROM webhooks AS w
-     WHERE tenant_id = $1 AND ($6 OR scope::text <> 'operator')
-       AND ($2::uuid IS NULL
-            OR ({TROUBLE}, name::text, id)
-             > (SELECT {TROUBLE}, name::text, id FROM webhooks WHERE id = $2 AND tenant_id = $1))
-       AND ($4::text IS NULL
-            OR $4 = CASE WHEN NOT is_active THEN 'paused' WHEN is_failing THEN 'failing'
-                         ELSE 'active' END)
-       AND ($5::text IS NULL
-            OR strpos(lower(name::text), lower($5)) > 0
-            OR strpos(lower(left(endpoint_url, {LONGEST_URL})), lower($5)) > 0)
+     WHERE id = ANY (ARRAY(SELECT id FROM page))
      ORDER BY {TROUBLE}, name, id
-     LIMIT $3
 """  # noqa: S608  made of constants only
 
 

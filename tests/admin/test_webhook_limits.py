@@ -7,10 +7,12 @@ from uuid import UUID
 import pytest
 
 from daemon.admin.resources import webhook_limits
+from daemon.store import webhook_limits as stored_limits
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.deliveries import settled
+from tests.support.postgres import most_rows_read
 from tests.support.receiver import Receiver
 
 
@@ -158,3 +160,14 @@ async def test_webhooks_moved_at_the_same_time_do_not_exceed_a_limit(
         )
 
     assert Counter(each.status for each in moved) == {200: 3, 409: 7}
+
+
+async def test_a_bounded_number_of_webhooks_is_counted(app: Application) -> None:
+    tenant = await app.tenant()
+    await insert(app, tenant, "127.0.0.1", 20)
+    at_host = (stored_limits.COUNT_AT_HOST, tenant, ["127.0.0.1"], 5)
+    of_tenant = (stored_limits.COUNT_OF_TENANT, tenant, 5)
+
+    assert await app.db.fetchval(*at_host) == await app.db.fetchval(*of_tenant) == 5
+    assert await most_rows_read(app.db, *at_host) <= 5
+    assert await most_rows_read(app.db, *of_tenant) <= 5

@@ -42,7 +42,7 @@ class WebhookQuota:
     async def count_new(self, db: Connection, tenant_id: TenantId, url: str) -> None:
         """Likewise, without a lock: another request may create one meanwhile."""
         if self.limits.per_tenant:
-            count = await webhook_limits.count_of_tenant(db, tenant_id)
+            count = await webhook_limits.count_of_tenant(db, tenant_id, most=self._most)
             if count >= self.limits.per_tenant:
                 raise _exceeded("this tenant has", count, self.limits.per_tenant)
         await self._check_host(db, tenant_id, self._host_of(url))
@@ -61,7 +61,7 @@ class WebhookQuota:
     async def _check_host(self, db: Connection, tenant_id: TenantId, host: str | None) -> None:
         if not self.limits.per_host or host is None:
             return
-        count = await webhook_limits.count_at_host(db, tenant_id, _spellings(host))
+        count = await webhook_limits.count_at_host(db, tenant_id, _spellings(host), most=self._most)
         if count >= self.limits.per_host:
             raise _exceeded(f"at {host}, this tenant has", count, self.limits.per_host)
 
@@ -74,6 +74,12 @@ class WebhookQuota:
                 f"{most} webhooks of this tenant were deleted within an hour: try again later",
                 headers={"Retry-After": "600"},
             )
+
+    @property
+    def _most(self) -> int:
+        """How many webhooks are counted: enough for each limit."""
+        limits = self.limits
+        return max(webhook_limits.MOST_COUNTED, limits.per_tenant, limits.per_host)
 
     def _host_of(self, url: str) -> str | None:
         target = judge_url(url, self.policy)
