@@ -58,6 +58,11 @@ class LoopBudget:
         self._waiting.add(owner, work)
         self._schedule_iteration()
 
+    def continue_later(self, owner: Hashable, work: Callable[[], None]) -> None:
+        """Run the rest of work in a later iteration, before all of its owner's that waits."""
+        self._waiting.add_first(owner, work)
+        self._schedule_iteration()
+
     def spend(self, seconds: float) -> None:
         """Count time of this iteration."""
         self._schedule_iteration()
@@ -108,6 +113,10 @@ class OwnBudget:
     def run_later(self, work: Callable[[], None]) -> None:
         """Run the work in a later iteration, after all of this owner's that waits already."""
         self._all.run_later(self._owner, work)
+
+    def continue_later(self, work: Callable[[], None]) -> None:
+        """Run the rest of work in a later iteration, before all of this owner's that waits."""
+        self._all.continue_later(self._owner, work)
 
     def run_after_waiting(self, work: Callable[[], None]) -> None:
         """Run small work now, or right after all of this owner's that waits already."""

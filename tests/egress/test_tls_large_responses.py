@@ -2,15 +2,19 @@
 
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
 from daemon.core.model.attempts import Failure, Outcome, Response
+from daemon.egress import client, tls_transport
+from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.response_parser import MAX_BODY_BYTES
 from daemon.egress.server_hello import TOO_MANY_RECORDS
 from daemon.egress.tls_records import MAX_RECORD_BYTES, RecordSplitter
-from daemon.egress.tls_session import MAX_DATA_RECORDS
+from daemon.egress.tls_session import MAX_DATA_RECORDS, TlsSession
+from daemon.egress.tls_transport import RECORDS_IN_A_PIECE
 from tests.egress.forged_records import DATA, shake_hands
 from tests.egress.loop_watch import MAX_ITERATION_SECONDS, watched_loop
 from tests.support.certificates import Authority
@@ -83,13 +87,19 @@ async def test_a_stock_node_server_that_answers_at_length_is_a_success(
     assert outcome.result.status == 200
 
 
-@pytest.fixture
-def version_1_3(authority: Authority, tmp_path: object) -> ssl.SSLContext:
+def logging_keys(authority: Authority, version: ssl.TLSVersion, folder: Path) -> ssl.SSLContext:
+    """A receiver's context for `shake_hands`."""
     context = authority.server("receiver.test")
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.minimum_version = context.maximum_version = version
+    context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")  # of TLS 1.2
     context.num_tickets = 0
-    context.keylog_filename = f"{tmp_path}/keys"
+    context.keylog_filename = str(folder / "keys")
     return context
+
+
+@pytest.fixture
+def version_1_3(authority: Authority, tmp_path: Path) -> ssl.SSLContext:
+    return logging_keys(authority, ssl.TLSVersion.TLSv1_3, tmp_path)
 
 
 async def outcome_of_records(
@@ -131,6 +141,42 @@ async def test_a_head_in_endless_records_is_refused(
 
     assert isinstance(outcome.result, Failure)
     assert outcome.result.message == TOO_MANY_RECORDS
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+@pytest.mark.parametrize("size", [1, 16, RECORD])
+async def test_all_that_one_read_brings_is_received_in_short_pieces(
+    size: int,
+    version: ssl.TLSVersion,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pieces: list[int] = []
+
+    class CountingBudget(LoopBudget):
+        def run(self, work: Callable[[], None]) -> None:
+            pieces.append(0)
+            super().run(work)
+
+    class CountingSession(TlsSession):
+        def receive(self, record: bytes) -> None:
+            if self.established:
+                pieces[-1] += 1
+            super().receive(record)
+
+    monkeypatch.setattr(client, "LoopBudget", CountingBudget)
+    monkeypatch.setattr(tls_transport, "TlsSession", CountingSession)
+    body = b"x" * min(3500 * size, RECORD)
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    parts = [response[start : start + size] for start in range(0, len(response), size)]
+    outcome = await outcome_of_records(
+        parts, logging_keys(authority, version, tmp_path), authority.trusted()
+    )
+
+    assert isinstance(outcome.result, Response), outcome
+    assert sum(pieces) > 0
+    assert max(pieces) <= RECORDS_IN_A_PIECE
 
 
 def record(length: int) -> bytes:

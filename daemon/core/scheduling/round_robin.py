@@ -43,6 +43,10 @@ class RoundRobin(Generic[T]):
         """Put an item behind all others of its owner."""
         self._waiting.setdefault(owner, deque()).append(item)
 
+    def add_first(self, owner: Hashable, item: T) -> None:
+        """Put an item before all others of its owner, whose turn comes when it would have."""
+        self._waiting.setdefault(owner, deque()).appendleft(item)
+
     def take(self, may_have: Callable[[Hashable], bool] = _any) -> tuple[Hashable, T] | None:
         """Remove the first item of the first owner that may have its turn; None without one."""
         for owner in self._waiting:

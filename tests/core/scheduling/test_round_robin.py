@@ -32,6 +32,14 @@ def test_owners_take_turns_and_each_one_s_items_keep_their_order() -> None:
     assert (len(waiting), bool(waiting), waiting.count("a")) == (0, False, 0)
 
 
+def test_an_item_before_all_others_of_its_owner_has_the_owner_s_turn() -> None:
+    waiting = filled("a1", "a2", "b1")
+    waiting.add_first("a", "a0")
+    waiting.add_first("c", "c0")
+
+    assert taken(waiting) == ["a0", "b1", "c0", "a1", "a2"]
+
+
 def test_an_owner_that_may_not_have_its_turn_is_passed_over_and_keeps_its_place() -> None:
     waiting = filled("a1", "b1", "b2")
 
