@@ -8,6 +8,7 @@ looked up a second time.
 
 import contextlib
 import socket
+from collections.abc import Sequence
 
 from daemon.core.policy.addresses import judge_address
 from daemon.core.policy.egress_policy import EgressPolicy
@@ -41,6 +42,18 @@ async def addresses_of(host: str, resolver: NameLookup) -> list[str]:
     Raises LookupFailedError and PostponedError as the resolver does.
     """
     return [host] if is_address(host) else await resolver.addresses(host)
+
+
+def first_of_each_family(addresses: Sequence[str], most: int) -> list[str]:
+    """Return up to `most` IPv6 and as many IPv4 addresses, the first ones, in their order."""
+    left = {True: most, False: most}
+    first: list[str] = []
+    for address in addresses:
+        is_ipv6 = ":" in address
+        if left[is_ipv6] > 0:
+            left[is_ipv6] -= 1
+            first.append(address)
+    return first
 
 
 def address_info(address: str, port: int) -> AddressInfo:

@@ -12,9 +12,10 @@ import pytest
 
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, FailureKind, Response
-from daemon.egress import connector
 from daemon.egress.failures import RESOURCE_SHORTAGES
+from daemon.egress.loop_budget import OwnBudget
 from daemon.egress.proxy import Proxy
+from daemon.egress.resolved_addresses import AddressInfo
 from daemon.egress.resolver import LookupFailedError, NoPublicAddressError
 from tests.support.certificates import Authority
 from tests.support.client import (
@@ -179,18 +180,44 @@ async def test_the_message_for_many_refused_connections_contains_no_address() ->
 
 
 async def test_only_a_few_of_very_many_addresses_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[object] = []
+    tried: list[AddressInfo] = []
 
-    async def start_connection(infos: Sequence[object], **_: object) -> None:
+    async def start_connection(infos: Sequence[AddressInfo], **_: object) -> None:
         tried.extend(infos)
         raise ConnectionRefusedError(errno.ECONNREFUSED, "no")
 
     monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
-    names = FakeResolver(receiver=[f"127.0.{n}.1" for n in range(256)])
+    names = FakeResolver(
+        receiver=[f"127.0.{n}.1" for n in range(256)] + [f"2606:4700::{n}" for n in range(1, 9)]
+    )
     async with webhook_client(resolver=names) as client:
         await client.send(request_to("http://receiver.test/"))
 
-    assert len(tried) == connector.MAX_ADDRESSES_TRIED
+    assert [info[4][0] for info in tried] == [
+        *("127.0.0.1", "127.0.1.1", "127.0.2.1"),
+        *("2606:4700::1", "2606:4700::2", "2606:4700::3"),
+    ]
+
+
+async def test_connecting_to_many_addresses_takes_more_of_the_loops_budget_than_to_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns: list[float] = []
+    turn = OwnBudget.turn
+
+    async def noting(budget: OwnBudget, seconds: float) -> None:
+        turns.append(seconds)
+        await turn(budget, seconds)
+
+    monkeypatch.setattr(OwnBudget, "turn", noting)
+    names = FakeResolver(receiver=[f"127.0.{n}.1" for n in range(100)], other=["127.0.0.1"])
+    async with webhook_client(resolver=names) as client:
+        await client.send(request_to("http://other.test:9/"))
+        of_one = sum(turns)
+        await client.send(request_to("http://receiver.test:9/"))
+        of_many = sum(turns) - of_one
+
+    assert of_many > 2 * of_one > 0
 
 
 @pytest.mark.parametrize(
