@@ -202,6 +202,9 @@ class Limits(Section):
     webhooks_per_host: Annotated[Count, Field(ge=0, le=1_000_000)] = 50
     """Maximum webhooks of one tenant at one host; 0 is no limit."""
 
+    replayed_mib_per_day: Annotated[Count, Field(ge=0, le=1_000_000_000)] = 4096
+    """MiB of event data that replays and retries copy for one tenant in a day; 0 is no limit."""
+
 
 class Admin(Section):
     """The server of health, metrics and the API."""

@@ -17,6 +17,7 @@ from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.cursor import FIRST_ID
 from daemon.core.model.ids import ReplayId
+from daemon.core.scheduling.copy_quota import CopyQuota
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.replay_pace import (
     EMPTY_BATCH,
@@ -91,9 +92,11 @@ class Replayer:
         metrics: Metrics,
         wake: asyncio.Event,
         completed: asyncio.Event,
+        copies: CopyQuota,
     ) -> None:
         self.wake = wake
         self._completed = completed
+        self._copies = copies
         self._database = database
         self._lanes = lanes
         self._waker = waker
@@ -151,6 +154,7 @@ class Replayer:
                 running.pace.idle()
                 return False
             made = await replay_batches.make(db, replay, batch, pending)
+        self._copies.note(replay.tenant_id, made.copied_bytes, now=time.monotonic())
         running.since = outstanding.oldest or made.due_at
         running.pace.added(batch)
         known = sum(each in pending.ours for each in batch.ids)
@@ -183,6 +187,8 @@ class Replayer:
         )
         if not candidates and outstanding.pending == 0:
             await _complete(db, replay)
+        if self._copies.wait(replay.tenant_id, now=time.monotonic()):
+            return EMPTY_BATCH, PendingAttempts()
         selected = await select_candidates(
             db, candidates, replay.filter, offload=self._offload, owner=replay.tenant_id
         )

@@ -104,7 +104,7 @@ MAKE = f"""
                CASE WHEN sent_first IS NULL THEN data ELSE sent_first END, payload_bytes,
                created_at, statement_timestamp(), number, number, $1::uuid, ARRAY[$1::uuid]
           FROM new
-     RETURNING id
+     RETURNING pg_catalog.pg_column_size(payload) AS size
     ), brought_forward AS (
         UPDATE webhook_deliveries AS d
            SET next_retry_at = least(d.next_retry_at, statement_timestamp()),
@@ -126,10 +126,11 @@ MAKE = f"""
            total = greatest(r.total, r.made + step.count),
            subscription_key = CASE WHEN $8::bool THEN NULL ELSE r.subscription_key END
       FROM (SELECT (SELECT count(*) FROM made) + (SELECT count(*) FROM brought_forward) AS count,
+                   (SELECT coalesce(sum(size), 0)::bigint FROM made) AS copied_bytes,
                    (SELECT count(*) FROM new
                      WHERE data_changed_at IS NOT NULL AND sent_first IS NULL) AS changed) AS step
      WHERE r.id = $1::uuid
- RETURNING step.count, statement_timestamp() AS due_at
+ RETURNING step.count, step.copied_bytes, statement_timestamp() AS due_at
 """  # noqa: S608
 MAKE_FROM = {
     ReplaySource.EVENTS: MAKE.format(new=NEW_FROM_EVENTS),
@@ -139,10 +140,15 @@ MAKE_FROM = {
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How many deliveries count for the replay now, and when new ones are due."""
+    """
+    How many deliveries count for the replay now, and when new ones are due.
+
+    New ones have `copied_bytes` of data, as PostgreSQL stores them.
+    """
 
     count: int
     due_at: datetime
+    copied_bytes: int
 
 
 async def make(
@@ -158,4 +164,4 @@ async def make(
         [pending.ours[each] for each in batch.ids if each in pending.ours],
         replay.subscription_changed,
     )
-    return Made(row["count"], row["due_at"])
+    return Made(row["count"], row["due_at"], row["copied_bytes"])

@@ -17,10 +17,15 @@ from daemon.store.session import Connection
 
 @dataclass(frozen=True, slots=True)
 class RetryDue:
-    """The attempt that is now due, or already in flight."""
+    """
+    The attempt that is now due, or already in flight.
+
+    For a new one, `copied_bytes` of data were copied, as PostgreSQL stores them.
+    """
 
     delivery_id: DeliveryId
     webhook_id: WebhookId
+    copied_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ INSERT_ATTEMPT = f"""
     SELECT $2, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
            number, number
       FROM new
+ RETURNING coalesce(pg_catalog.pg_column_size(payload), 0)
 """  # noqa: S608  made of constants only
 
 # Of one event at one webhook: each look at an attempt shows those beside it.
@@ -166,16 +172,18 @@ async def retry_now(
         return WebhookPaused(webhook_id)
     await retry_lock.lock(db, webhook_id)
     due = await _bring_forward(db, found["event_id"], webhook_id)
+    copied_bytes = 0
     if due is None:
         chain = found["event_id"], webhook_id
         if await db.fetchval(COUNT_ATTEMPTS, *chain, MAX_ATTEMPTS) == MAX_ATTEMPTS:
             return TooOften()
         due = new_delivery_id()
         attempt_of = (delivery_id, due, webhook_id, found["event_id"])
-        if await db.execute(INSERT_ATTEMPT, *attempt_of) == "INSERT 0 0":
+        copied_bytes = await db.fetchval(INSERT_ATTEMPT, *attempt_of)
+        if copied_bytes is None:
             return None  # it has just been deleted
     await _request(db, webhook_id, due)
-    return RetryDue(due, webhook_id)
+    return RetryDue(due, webhook_id, copied_bytes)
 
 
 FIND_WEBHOOK = """

@@ -105,6 +105,7 @@ def _routes(parts: ApiParts, access: Access) -> list[Route]:
             EventDataReader(components.offload),
         ),
         counts=components.counts,
+        copies=components.copies,
         readiness=components.readiness,
         sends_mail=components.notifier is not None,
         console_url=_public_url(config) + PREFIX,

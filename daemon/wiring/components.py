@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
+from daemon.core.scheduling.copy_quota import CopyQuota
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
 from daemon.maintenance.backlog_watch import BacklogWatch
@@ -42,6 +43,7 @@ class Components:
     metrics: Metrics
     heartbeats: Heartbeats
     counts: UndeliveredCounts
+    copies: CopyQuota
     intake: tuple[Loop, ...]  # the loops that take on new work; they stop first
 
 
@@ -78,6 +80,7 @@ def build(config: Config, database: Database) -> Components:
         metrics=metrics,
         heartbeats=heartbeats,
         counts=counts,
+        copies=shared.copies,
         intake=intake if notifier is None else (*intake, notifier),
     )
 
@@ -108,6 +111,7 @@ def _replayer(shared: SharedParts, pipeline: Pipeline) -> Replayer:
         metrics=shared.metrics,
         wake=pipeline.listener.replay_created,
         completed=pipeline.results.wrote_events,
+        copies=shared.copies,
     )
 
 

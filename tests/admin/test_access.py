@@ -67,6 +67,7 @@ PARTS = ResourceParts(
     schedules=frozenset(),
     explainer=UNUSED,
     counts=UNUSED,
+    copies=UNUSED,
     readiness=UNUSED,
     sends_mail=False,
     console_url="http://127.0.0.1/console",

@@ -1,7 +1,9 @@
 """Deliveries: list, retrieve, retry."""
 
+import time
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 
 from daemon.admin import schemas
 from daemon.admin.api.operation import ApiRequest, ApiResponse, Link, operation
@@ -10,6 +12,7 @@ from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.deliveries import delivery_detail_response, delivery_response
 from daemon.admin.views.events import MAX_DATA_BYTES
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
+from daemon.core.scheduling.copy_quota import CopyQuota
 from daemon.runtime.offload import Offload
 from daemon.store import attempts, retries, retry_lock, webhooks
 from daemon.store.database import Database
@@ -22,6 +25,7 @@ class Deliveries:
 
     database: Database
     offload: Offload
+    copies: CopyQuota
 
     @operation(
         "GET /api/webhooks/{id}/deliveries",
@@ -103,15 +107,21 @@ class Deliveries:
         ),
         id_of="delivery",
         responses={202: ("The attempt that is now due.", schemas.RetryStarted)},
-        problems=(409,),
+        problems=(409, 429),
         links={"retrieve": Link("retrieveDelivery")},
     )
     async def retry(self, request: ApiRequest) -> ApiResponse:
         """
         Raises Problem: 404 for an unknown delivery, 409 for a paused webhook, for a body that is
-        too large, and after very many attempts.
+        too large, and after very many attempts, 429 after very many bytes of the tenant's.
         """
         tenant_id, delivery_id = request.tenant_id, DeliveryId(request.id)
+        if wait := self.copies.wait(tenant_id, now=time.monotonic()):
+            raise Problem(
+                429,
+                "replays and retries have copied as much data of this tenant as they may in a day",
+                headers={"Retry-After": str(ceil(wait))},
+            )
         async with self.database.connection() as db:
             webhook_id = require_found(
                 await retries.webhook_of(db, tenant_id, delivery_id), "delivery"
@@ -120,6 +130,7 @@ class Deliveries:
             retried = await retries.retry_now(db, tenant_id, delivery_id)
             if isinstance(retried, retries.RetryDue):
                 await request.audit.write(db)
+                self.copies.note(tenant_id, retried.copied_bytes, now=time.monotonic())
         match retried:
             case None:
                 raise not_found("delivery")

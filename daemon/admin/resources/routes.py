@@ -39,6 +39,7 @@ from daemon.admin.resources.webhooks import Webhooks
 from daemon.admin.server.readiness import Readiness
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.webhook_limits import WebhookLimits
+from daemon.core.scheduling.copy_quota import CopyQuota
 from daemon.explain.explainer import Explainer
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.pipeline.attempt import AttemptMaker
@@ -63,6 +64,7 @@ class ResourceParts:
     deliveries_kept_for: timedelta
     explainer: Explainer
     counts: UndeliveredCounts
+    copies: CopyQuota
     readiness: Readiness
     sends_mail: bool
     console_url: str
@@ -96,7 +98,7 @@ def _delivery_resources(parts: ResourceParts) -> Iterator[object]:
     database, explainer = parts.database, parts.explainer
     replay_starter = ReplayStarter(database, parts.offload, kept_for=parts.deliveries_kept_for)
     yield DeliverySearch(database)
-    yield Deliveries(database, parts.offload)
+    yield Deliveries(database, parts.offload, parts.copies)
     yield EventFields(database)
     yield Events(database)
     yield EventTypes()
