@@ -140,7 +140,9 @@ async def test_a_pause_is_found_ended_and_what_came_in_meanwhile_is_sent(
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_text("Resumed.")).to_be_visible()
     await page.get_by_role("link", name="Replay what it missed").click()
-    await expect(page.get_by_label("Time ranges").locator("[aria-current]")).to_have_text("While it was paused")
+    await expect(page.get_by_label("Time ranges").locator("[aria-current]")).to_have_text(
+        "While it was paused"
+    )
     await page.get_by_role("button", name="Send the 2 undelivered").click()
     await expect(page.get_by_text("Completed").first).to_be_visible()
 
