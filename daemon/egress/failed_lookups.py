@@ -5,6 +5,7 @@ Rule: the memory is short enough that a name which comes back is used again with
 """
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from daemon.egress.resolver import LookupFailedError
@@ -24,30 +25,34 @@ class _Failure:
 
 
 class FailedLookups:
-    """The names whose last lookup failed; `now` is in seconds on the caller's clock."""
+    """
+    The lookups that failed the last time, by name, or by name and tenant.
+
+    `now` is in seconds on the caller's clock.
+    """
 
     def __init__(self) -> None:
-        self._failures: OrderedDict[str, _Failure] = OrderedDict()
+        self._failures: OrderedDict[Hashable, _Failure] = OrderedDict()
 
-    def get(self, host: str, *, now: float) -> LookupFailedError | None:
-        """A new error like the one that is remembered for this name, if there is one."""
-        failure = self._failures.get(host)
+    def get(self, key: Hashable, *, now: float) -> LookupFailedError | None:
+        """A new error like the one that is remembered, if there is one."""
+        failure = self._failures.get(key)
         if failure is None or now >= failure.until:
             return None
-        self._failures.move_to_end(host)
+        self._failures.move_to_end(key)
         return type(failure.error)(*failure.error.args)
 
-    def add(self, host: str, error: LookupFailedError, *, now: float, worked: bool) -> None:
+    def add(self, key: Hashable, error: LookupFailedError, *, now: float, worked: bool) -> None:
         """Remember a failure, twice as long as the one before; less at first if it `worked`."""
         seconds = FIRST_SECONDS_OF_WORKING_NAME if worked else FIRST_SECONDS
-        before = self._failures.get(host)
+        before = self._failures.get(key)
         if before is not None and now < before.until + FRESH_AFTER_SECONDS:
             seconds = min(LONGEST_SECONDS, before.seconds * 2)
-        self._failures[host] = _Failure(error, seconds, now + seconds)
-        self._failures.move_to_end(host)
+        self._failures[key] = _Failure(error, seconds, now + seconds)
+        self._failures.move_to_end(key)
         if len(self._failures) > MAX_NAMES:
             self._failures.popitem(last=False)
 
-    def forget(self, host: str) -> None:
+    def forget(self, key: Hashable) -> None:
         """Forget the failures of a name that works."""
-        self._failures.pop(host, None)
+        self._failures.pop(key, None)

@@ -54,14 +54,14 @@ class Lookups:
         servers cannot be reached, or when this tenant has too many lookups under way.
         """
         if host in self._working or host in self._under_way:
-            return await self._join(host)
-        self._raise_remembered(host)
+            return await self._join(host, tenant)
+        self._raise_remembered(host, tenant)
         async with self.places.place(host, tenant):
-            return await self._join(host)
+            return await self._join(host, tenant)
 
-    async def _join(self, host: str) -> list[str]:
+    async def _join(self, host: str, tenant: Hashable) -> list[str]:
         """Wait for the lookup of this name that is under way, or begin one."""
-        self._raise_remembered(host)
+        self._raise_remembered(host, tenant)
         lookup = self._under_way.get(host)
         if lookup is None:
             task = asyncio.create_task(self._look_up(host))
@@ -73,7 +73,7 @@ class Lookups:
         finally:
             lookup.waiters -= 1
             if lookup.waiters == 0 and not lookup.task.done():
-                self._give_up(host, lookup)
+                self._give_up(host, lookup, tenant)
 
     async def _look_up(self, host: str) -> list[str]:
         try:
@@ -89,20 +89,26 @@ class Lookups:
             self._working.popitem(last=False)
         return addresses
 
-    def _give_up(self, host: str, lookup: _Lookup) -> None:
-        """Stop a lookup that no attempt waits for any more: their time is over."""
+    def _give_up(self, host: str, lookup: _Lookup, tenant: Hashable) -> None:
+        """
+        Stop a lookup that no attempt waits for any more: their time is over.
+
+        Its tenant chose that time: to others, who may wait for longer, it says nothing.
+        """
         lookup.task.cancel()
         self._end(host, lookup)
         now = self._loop.time()
         if now - lookup.began >= UNANSWERED_SECONDS and host not in self._working:
-            self._failed.add(host, LookupFailedError("no reply"), now=now, worked=False)
+            error = LookupFailedError("no reply")
+            self._failed.add((host, tenant), error, now=now, worked=False)
 
     def _end(self, host: str, lookup: _Lookup) -> None:
         if self._under_way.get(host) is lookup:
             del self._under_way[host]
 
-    def _raise_remembered(self, host: str) -> None:
-        error = self._failed.get(host, now=self._loop.time())
+    def _raise_remembered(self, host: str, tenant: Hashable) -> None:
+        now = self._loop.time()
+        error = self._failed.get(host, now=now) or self._failed.get((host, tenant), now=now)
         if error is not None:
             raise error
 

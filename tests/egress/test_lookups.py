@@ -8,6 +8,7 @@ import pytest
 from daemon.core.errors import PostponedError
 from daemon.core.model.attempts import Failure, Response
 from daemon.egress import failed_lookups, lookup_places
+from daemon.egress import lookups as lookups_module
 from daemon.egress.lookup_places import PLACES, domain_of
 from daemon.egress.lookups import Lookups
 from daemon.egress.resolver import CaresResolver, LookupFailedError
@@ -206,6 +207,25 @@ async def test_a_name_without_a_reply_costs_its_time_once() -> None:
     assert isinstance(second.result, Failure)
     assert "could not be resolved" in second.result.message
     assert resolver.lookups == ["dead.test"]
+
+
+async def test_a_lookup_that_one_tenant_gave_up_is_made_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tenants choose timeouts: whoever waits for a second must not end the lookups of others."""
+    monkeypatch.setattr(lookups_module, "UNANSWERED_SECONDS", 0.0)
+    resolver = ScriptedResolver()
+    lookups = Lookups(resolver)
+    hurried = asyncio.ensure_future(lookups.addresses("dead.test", tenant=1))
+    await until(lambda: resolver.under_way)
+    await ended([hurried])
+
+    with pytest.raises(LookupFailedError, match="no reply"):
+        await lookups.addresses("dead.test", tenant=1)
+    patient = asyncio.ensure_future(lookups.addresses("dead.test", tenant=2))
+
+    await until(lambda: resolver.under_way == ["dead.test"])  # the check: it is made
+    await ended([patient])
 
 
 async def test_a_name_that_worked_before_is_used_again_within_seconds() -> None:
