@@ -76,7 +76,8 @@ async def _list(
     elif found:
         print("\n".join(fitted_table([HEADINGS, *map(_cells, found)])))
     else:
-        print("there is no such webhook")
+        is_by_state = wanted is not None and not search
+        print(f"no webhook is {wanted}" if is_by_state else "no webhook was found")
 
 
 def _cells(webhook: "ListedWebhook") -> list[str]:

@@ -67,14 +67,18 @@ async def _migrate(config: "Config", options: "Options", *, dry_run: bool) -> No
                 print(line)
             if adoption.obstacles:
                 raise MigrationError("the tables cannot be taken over as they are: see above")
-        await _apply(url, dry_run=dry_run, pooled=pooled)
+        missing = await _apply(url, dry_run=dry_run, pooled=pooled)
+        # A new database, or one whose tables are the application's, has no daemons.
+        if adoption is None and LEASES in missing and FIRST not in missing:
+            print(STOP_FIRST)
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
-async def _apply(url: str, *, dry_run: bool, pooled: bool) -> None:
+async def _apply(url: str, *, dry_run: bool, pooled: bool) -> list[str]:
+    """Apply, or list, the missing migrations; returns their names."""
     from daemon.store.migrations import migrate
 
     missing = await migrate(url, dry_run=dry_run, pooled=pooled)
@@ -82,9 +86,7 @@ async def _apply(url: str, *, dry_run: bool, pooled: bool) -> None:
         print(f"{'missing' if dry_run else 'applied'} {migration.name}")
     if not (dry_run and missing):  # one of them may be what the conversion needs
         await _convert(url, dry_run=dry_run, pooled=pooled, is_up_to_date=not missing)
-    names = [migration.name for migration in missing]
-    if LEASES in names and FIRST not in names:  # a new database has no daemons
-        print(STOP_FIRST)
+    return [migration.name for migration in missing]
 
 
 async def _convert(url: str, *, dry_run: bool, pooled: bool, is_up_to_date: bool) -> None:

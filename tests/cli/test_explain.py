@@ -109,7 +109,7 @@ async def test_webhooks_are_listed_by_tenant_and_by_state(
     ]
     assert members[str(failing)]["consecutiveFailures"] == 7
     assert "secret" not in everything.out + as_json.out
-    assert (mistyped.code, none.out) == (2, "there is no such webhook\n")
+    assert (mistyped.code, none.out) == (2, "no webhook was found\n")
 
 
 async def test_a_terminal_gets_lines_that_fit_it(

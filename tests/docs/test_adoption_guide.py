@@ -125,6 +125,7 @@ async def test_the_walk_takes_the_tables_over_and_the_daemon_delivers_with_the_r
     assert "locks: some milliseconds" in planned
     assert "history, not sent: events: 3, pending deliveries: 2" in done
     assert "converted webhook_deliveries to partitions" in done
+    assert "stop the daemons" not in planned + done
     assert "lacks" not in checked
     assert receiver.received[0].event["id"] == f"evt_{event.hex}"
 

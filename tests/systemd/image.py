@@ -10,12 +10,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 # Outside of the checkout: a fresh one finds it, too.
 FOLDER = CACHE / "penguinmails-webhooks" / "systemd-image"
+IN_MEMORY = Path("/dev/shm")
+NEEDED_BYTES = 2 * 1024**3
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "python3", "python3-venv"),
     *("postgresql", "curl", "ca-certificates", "adduser", "openssl"),
@@ -43,10 +46,21 @@ def make(folder: Path) -> None:
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-    done = subprocess.run([*command, "bookworm", str(unfinished)], check=False)
-    if done.returncode:
-        sys.exit("mmdebstrap failed: see its messages above.")
+    # dpkg waits for the disk after each file: in memory it takes half the time.
+    with tempfile.TemporaryDirectory(dir=_memory()) as memory:
+        made = Path(memory) / "image"
+        done = subprocess.run([*command, "bookworm", str(made)], check=False)
+        if done.returncode:
+            sys.exit("mmdebstrap failed: see its messages above.")
+        subprocess.run(["cp", "--archive", str(made), str(unfinished)], check=True)
     unfinished.rename(folder)
+
+
+def _memory() -> Path | None:
+    """A folder in memory with room for an image; None, for the usual one, if there is none."""
+    if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > NEEDED_BYTES:
+        return IN_MEMORY
+    return None
 
 
 def lock_of(folder: Path) -> Path:

@@ -44,6 +44,7 @@ def test_an_operator_installs_runs_reloads_upgrades_and_removes_the_package(
         "priorities": '"PRIORITY":"3" "PRIORITY":"6"',
         "sandbox": "1.1",
         "upgrade": "0 active",
+        "upgrade_with_migrations": "0 0",  # installed, and the same process goes on
         "remove": "0 inactive 0",
         "end": "0",
     }, errors

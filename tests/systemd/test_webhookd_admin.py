@@ -87,7 +87,7 @@ async def test_a_command_has_the_credentials_and_the_user_of_the_unit(
 
     name = urlsplit(database)
     options = (tmp_path / "options").read_text().splitlines()
-    assert (done.code, done.out) == (0, "there is no such webhook\n"), done
+    assert (done.code, done.out) == (0, "no webhook is active\n"), done
     assert done.err == (
         f"webhookd: database postgresql://{name.username}@{name.hostname}:{name.port}{name.path}\n"
     )

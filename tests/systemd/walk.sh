@@ -69,6 +69,13 @@ report priorities "$(journalctl -q -u $UNIT -o json --output-fields=PRIORITY,_CO
 report sandbox "$(systemd-analyze security --no-pager $UNIT | sed -n 's/.*exposure level for .*: \([0-9.]*\) .*/\1/p')"
 
 dpkg -i "$PACKAGE" >&2; report upgrade "$? $(systemctl is-active $UNIT)"
+dpkg-deb -R "$PACKAGE" newer
+folder=$(dirname "$(find newer -name '0001_*.sql')")
+echo "INSERT INTO webhookd_migrations (name) VALUES ('9999_newer')" > "$folder/9999_newer.sql"
+dpkg-deb -Zgzip -z1 --build newer newer.deb >&2
+pid=$(systemctl show --property=MainPID --value $UNIT)
+dpkg -i newer.deb >&2
+report upgrade_with_migrations "$? $([ "$pid" = "$(systemctl show --property=MainPID --value $UNIT)" ]; echo $?)"
 dpkg -r $UNIT >&2; report remove "$? $(systemctl is-active $UNIT) $(ls /usr/lib/$UNIT 2>/dev/null | wc -l)"
 journalctl -q --no-pager -u $UNIT | grep -v delivery.attempted >&2
 report end 0
