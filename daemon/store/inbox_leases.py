@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from daemon.core.model.ids import EventId
 from daemon.core.model.value import value
+from daemon.store.columns import array_text
 from daemon.store.leased_events import LeasedEvent, RowId, only
 from daemon.store.session import Connection
 
@@ -115,12 +116,13 @@ async def lock(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int
     return LockedEvents(rows[0]["at"] if rows else None, ours, held)
 
 
-REMOVE = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[])"
+# A subquery: the text is read once, whatever the plan is.
+REMOVE = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ((SELECT $1::text::tid[])::tid[])"
 
 
 async def remove(db: Connection, leased: Sequence[LeasedEvent]) -> None:
     """Remove the rows of events that this transaction has locked."""
-    await db.execute(REMOVE, [each.row for each in leased])
+    await db.execute(REMOVE, array_text([str(each.row) for each in leased]))
 
 
 # A daemon behind a transaction pooler can hold no lock. Its key is negative: its leases end only by

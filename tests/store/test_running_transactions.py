@@ -19,7 +19,7 @@ from daemon.core.scheduling.inbox_scan import (
 )
 from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxKey, InboxTurn
 from daemon.store import event_inbox, leased_events
-from daemon.store.columns import columns
+from daemon.store.columns import columns, text_columns
 from daemon.store.event_inbox import SCAN
 from daemon.store.leased_events import LEASE_TURNS, Leasing
 from daemon.store.session import prepare
@@ -190,9 +190,8 @@ async def test_dead_rows_between_events_that_were_found_are_not_passed_by_their_
 
 
 def turn_arguments(found: FoundEvents) -> list[object]:
-    xid, count = str(found.key.xid), len(found.events)
-    keys = ([xid] * count, [found.key.tenant_id] * count, list(found.events))
-    return [*LEASING.arguments, *([], [], [], []), *keys]
+    keys = text_columns([(found.key.xid, found.key.tenant_id, each) for each in found.events])
+    return [*LEASING.arguments, *["{}"] * 4, *keys]
 
 
 async def test_more_events_at_a_place_are_found_from_the_last_one_on(app: Application) -> None:
