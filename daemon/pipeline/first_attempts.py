@@ -350,14 +350,12 @@ class FirstAttempts:
 
     def _learn(self, matched: Sequence[MatchedEvent], *, begun: int) -> None:
         now = time.monotonic()
-        attempts: Counter[TenantId] = Counter()
-        events: Counter[TenantId] = Counter()
+        attempts: dict[TenantId, list[int]] = defaultdict(list)
         for each in matched:
-            attempts[each.leased.event.tenant_id] += len(each.webhooks)
-            events[each.leased.event.tenant_id] += 1
-        self._most_are_begun = 2 * begun >= attempts.total()
-        for tenant_id, count in events.items():
-            self._per_event.note(tenant_id, attempts=attempts[tenant_id], events=count, now=now)
+            attempts[each.leased.event.tenant_id].append(len(each.webhooks))
+        self._most_are_begun = 2 * begun >= sum(map(sum, attempts.values()))
+        for tenant_id, counts in attempts.items():
+            self._per_event.note(tenant_id, attempts=sum(counts), events=len(counts), now=now)
 
     def _has_room(self, matched: MatchedEvent, webhook_id: WebhookId, *, now: float) -> bool:
         tenant_id = matched.leased.event.tenant_id

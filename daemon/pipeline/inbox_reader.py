@@ -175,8 +175,9 @@ class InboxReader:
         events = defaultdict(list)
         for each in leased.events:
             events[each.key].append(each.event.id)
+        now = time.monotonic()
         for turn in turns:
-            self.turns.took(turn, events[turn.key], now=time.monotonic())
+            self.turns.took(turn, events[turn.key], now=now)
         if self.turns.has_continuations:
             self.search.wake.set()
         return leased

@@ -9,9 +9,12 @@ Times are seconds on the caller's clock.
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import NamedTuple
 from uuid import UUID
 
 from daemon.core.model.ids import EventId, TenantId
+from daemon.core.model.value import value
 from daemon.core.scheduling.round_robin import RoundRobin
 
 MAX_KEYS_OF_TENANT = 100_000
@@ -21,15 +24,14 @@ FIRST_EVENT = EventId(UUID(int=0))
 NEWEST_WEIGHT = 0.3  # of the newest count in the running mean
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class InboxKey:
+class InboxKey(NamedTuple):
     """A place in the inbox: the events that one transaction inserted for one tenant."""
 
     xid: int
     tenant_id: TenantId
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class InboxTurn:
     """
     Lease at most `limit` events from a place, from the event `after_event` on.
@@ -73,7 +75,7 @@ class _Waiting:
         """Turns for about `share` events, from the oldest places."""
         count = min(len(self.places), max(1, int(share / self.events_per_place)))
         limit = max(1, share // count)
-        oldest = [xid for xid, _ in zip(self.places, range(count), strict=False)]
+        oldest = islice(self.places, count)
         return [self._turn(InboxKey(xid, tenant_id), limit) for xid in oldest]
 
     def took(self, turn: InboxTurn, events: Collection[EventId]) -> Continuation | None:
@@ -248,8 +250,9 @@ class InboxTurns:
         self._resting_count = len(self._resting & self._waiting.keys())
 
     def _place(self, tenant_id: TenantId, now: float) -> None:
-        if tenant_id in self._waiting and not self._has_no_turns(tenant_id):
+        if (
+            tenant_id in self._waiting
+            and tenant_id not in self._held
+            and tenant_id not in self._resting
+        ):
             self._line.setdefault(tenant_id, now)
-
-    def _has_no_turns(self, tenant_id: TenantId) -> bool:
-        return tenant_id in self._held or tenant_id in self._resting
