@@ -83,11 +83,12 @@ class AttemptQueue:
     def take(self, webhook_id: WebhookId, limit: int) -> list[Claim]:
         """Remove and return up to `limit` of the webhook's attempts."""
         queue = self._queues.get(webhook_id, deque())
+        now = time.monotonic()
         if queue:
-            self._waited_seconds = time.monotonic() - queue[0][0]
+            self._waited_seconds = now - queue[0][0]
         taken = [queue.popleft()[1] for _ in range(min(limit, len(queue)))]
         self._count_out(webhook_id, taken)
-        self.note_begun(len(taken))
+        self.note_begun(len(taken), now=now)
         return taken
 
     def take_older(self, since: float) -> Iterator[tuple[WebhookId, list[Claim]]]:
@@ -111,10 +112,10 @@ class AttemptQueue:
                 self._count_out(webhook_id, taken)
                 yield webhook_id, taken
 
-    def note_begun(self, count: int) -> None:
+    def note_begun(self, count: int, *, now: float) -> None:
         """Measure the rate: so many attempts begin, from here or without waiting."""
         self._taken += count
-        seconds = time.monotonic() - self._counted_from
+        seconds = now - self._counted_from
         if seconds >= RATE_SECONDS:
             self._rate = (self._rate + self._taken / seconds) / 2
             self._taken = 0

@@ -22,7 +22,7 @@ from daemon.core.errors import (
     PostponedError,
 )
 from daemon.core.model.attempts import AttemptResult, Claim
-from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.attempt_ages import AttemptAges
 from daemon.core.scheduling.endpoint_lane import NOTHING_DUE, NextDue
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
@@ -269,15 +269,11 @@ class Dispatcher:
             host=None if url is None else self._attempts.host_of(url),
         )
 
-    def admits(
-        self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float, host: str | None
-    ) -> bool:
-        """Whether a first attempt may begin at once; it has a slot then, and `start` follows."""
-        if self._stopping or self._room() <= 0:
-            return False
+    def may_begin(self, *, now: float) -> bool:
+        """Whether first attempts that the lanes admit may begin, until other work has its turn."""
         if now >= self._ages.none_slow_before:
             self._note_slow(now)
-        return self._lanes.admit(webhook_id, tenant_id=tenant_id, now=now, host=host)
+        return not self._stopping and self._room() > 0
 
     def host_of(self, url: str) -> str | None:
         """The address of this URL's host, as far as it was looked up lately; None if unknown."""

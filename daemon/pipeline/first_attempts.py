@@ -40,18 +40,17 @@ AT_ONCE = 32  # events, before the responses to others are read
 STORED_AT_ONCE = 500  # rows; results wait meanwhile
 MOST_TRIES, TRY_AGAIN_SECONDS = 5, 0.05  # of rows whose event another transaction holds
 MOST_PUT_OFF = 4 * STORED_AT_ONCE  # rows that wait; more events stay in the inbox
+NOT_READY: tuple[None, None] = None, None
 
 
 class Starter(Protocol):
     """The dispatcher, which begins attempts."""
 
-    def admits(
-        self, webhook_id: WebhookId, *, tenant_id: TenantId, now: float, host: str | None
-    ) -> bool:
-        """Whether an attempt may begin at once; it has a slot then, and `start` follows."""
+    def may_begin(self, *, now: float) -> bool:
+        """Whether attempts that the lanes admit may begin, until other work has its turn."""
 
     def start(self, claim: Claim) -> None:
-        """Begin an attempt that was admitted."""
+        """Begin an attempt that a lane has admitted."""
 
     def host_of(self, url: str) -> str | None:
         """The address of this URL's host, None if unknown."""
@@ -134,18 +133,23 @@ class FirstAttempts:
         }
         if not ids:
             return list(matched)
-        ready = await self._ready(ids, known)
-        hosts = {webhook_id: starter.host_of(each.url) for webhook_id, each in ready.items()}
+        ready = {
+            webhook_id: (each, starter.host_of(each.url))
+            for webhook_id, each in (await self._ready(ids, known)).items()
+        }
         rest: list[MatchedEvent] = []
         began = 0
-        for number, each in enumerate(matched, 1):
-            begun = self._begin(each, ready, hosts, starter)
-            if begun is None:
-                rest.append(each)
-            else:
-                began += begun
-            if number % AT_ONCE == 0:
+        for first in range(0, len(matched), AT_ONCE):
+            if first:
                 await asyncio.sleep(0)
+            now = time.monotonic()
+            at_once = starter.may_begin(now=now)
+            for each in matched[first : first + AT_ONCE]:
+                begun = self._begin(each, ready, starter, at_once=at_once, now=now)
+                if begun is None:
+                    rest.append(each)
+                else:
+                    began += begun
         if self._queue or self._put_off:
             self._waker.wake.set()
             self.wake.set()
@@ -307,25 +311,27 @@ class FirstAttempts:
     def _begin(
         self,
         matched: MatchedEvent,
-        ready: Mapping[WebhookId, Endpoint],
-        hosts: Mapping[WebhookId, str | None],
+        ready: Mapping[WebhookId, tuple[Endpoint, str | None]],
         starter: Starter,
+        *,
+        at_once: bool,
+        now: float,
     ) -> int | None:
         """
-        Begin what may begin at once, and queue what else there is room for.
+        Begin what may begin `at_once`, and queue what else there is room for.
 
         Returns how many those are; None if there is none, and nothing is done.
         """
-        leased, now = matched.leased, time.monotonic()
+        leased = matched.leased
         tenant_id = leased.event.tenant_id
         admitted: list[Claim] = []
         queued: list[Claim] = []
         left: list[WebhookId] = []
         for webhook_id in matched.webhooks:
-            endpoint = None if leased.data is None else ready.get(webhook_id)
+            endpoint, host = NOT_READY if leased.data is None else ready.get(webhook_id, NOT_READY)
             if endpoint is None:
                 left.append(webhook_id)
-            elif starter.admits(webhook_id, tenant_id=tenant_id, now=now, host=hosts[webhook_id]):
+            elif at_once and self._lanes.admit(webhook_id, tenant_id=tenant_id, now=now, host=host):
                 admitted.append(self._claim(matched, webhook_id, endpoint))
             elif self._has_room(matched, webhook_id, now=now):
                 claim = self._claim(matched, webhook_id, endpoint)
@@ -343,7 +349,7 @@ class FirstAttempts:
         self._events.open(
             leased, [each.delivery_id for each in admitted + queued] + [each.id for each in rows]
         )
-        self._queue.note_begun(len(admitted))
+        self._queue.note_begun(len(admitted), now=now)
         for claim in admitted:
             starter.start(claim)
         return len(admitted) + len(queued)

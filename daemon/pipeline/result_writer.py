@@ -24,7 +24,7 @@ from daemon.core.errors import (
     WebhookdError,
 )
 from daemon.core.model.attempts import AttemptResult
-from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.batch_consequences import consequences, recovered
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.outcomes.transitions import transitions_of
@@ -97,6 +97,7 @@ class ResultWriter:
         self._metrics = metrics
         self._responses = ResponseQuota()
         self._waiting = WaitingResults()
+        self.unstored_of = self._waiting.of_tenant  # how many of the `backlog` are of a tenant
         # By identity: of one row, this daemon may have results of two claims.
         self._in_hand: dict[int, WaitingResult] = {}
         self._first_results = first_results
@@ -119,10 +120,6 @@ class ResultWriter:
     def backlog(self) -> int:
         """How many results wait to be stored, held ones excepted."""
         return len(self._waiting) + len(self._in_hand)
-
-    def unstored_of(self, tenant_id: TenantId) -> int:
-        """How many of those are of this tenant."""
-        return self._waiting.of_tenant(tenant_id)
 
     def oldest_seconds(self) -> float:
         """How long the oldest result waits to be stored, held ones excepted; 0 if none waits."""

@@ -54,7 +54,7 @@ class WaitingResults:
 
     def of_tenant(self, tenant_id: TenantId) -> int:
         """How many of this tenant wait, and were taken in the present turn."""
-        return len(self._queues.get(tenant_id, ())) + self._taken_of[tenant_id]
+        return len(self._queues.get(tenant_id, ())) + self._taken_of.get(tenant_id, 0)
 
     def add(self, result: AttemptResult) -> None:
         """Add a result that has come now."""
