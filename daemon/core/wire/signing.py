@@ -27,10 +27,9 @@ def sign(body: bytes, secret: str) -> str:
 
     The key is the whole secret as the user sees it, `whsec_` included.
     """
-    return f"sha256={_own_key(secret).digest(body).hex()}"
+    return _own_signature(_keys_of(secret)[0], body)
 
 
-@lru_cache(KEYS_KEPT)
 def standard_key(secret: str) -> bytes | None:
     """
     Return the Standard Webhooks key of a secret: what follows `whsec_`, base64-decoded.
@@ -52,8 +51,7 @@ def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes)
 
     Standard Webhooks 1.0, symmetric signatures.
     """
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    return f"v1,{b2a_base64(_prepared(key).digest(signed), newline=False).decode()}"
+    return _standard_signature(HmacKey(key), _standard_signed(message_id, timestamp, body))
 
 
 def header_lines(
@@ -77,45 +75,53 @@ def header_lines(
     `webhook-` headers are left out. A receiver that still verifies with the previous secret
     therefore keeps working when the current one is not base64.
     """
-    signature = sign(body, secret)
-    secrets: tuple[str, ...] = (secret,)
-    previous = ""
-    if previous_secret is not None:
-        secrets += (previous_secret,)
-        previous = f"X-PenguinMails-Signature-Previous: {sign(body, previous_secret)}\r\n"
+    own, standard = _keys_of(secret)
+    signature = _own_signature(own, body)
+    message_id = _header_safe(message_id)
+    signed = _standard_signed(message_id, timestamp, body)
+    standard_signatures = "" if standard is None else f" {_standard_signature(standard, signed)}"
     lines = (
         f"Content-Type: application/json\r\nUser-Agent: {USER_AGENT}\r\n"
-        f"X-PenguinMails-Event: {_header_safe(event_type)}\r\n"
+        f"X-PenguinMails-Event: {_header_safe_type(event_type)}\r\n"
         f"X-PenguinMails-Delivery-ID: {delivery_id}\r\n"
-        f"X-PenguinMails-Signature: {signature}\r\n{previous}"
-        f"{_standard_lines(_header_safe(message_id), timestamp, body, secrets)}"
+        f"X-PenguinMails-Signature: {signature}\r\n"
     )
+    if previous_secret is not None:
+        own, standard = _keys_of(previous_secret)
+        lines += f"X-PenguinMails-Signature-Previous: {_own_signature(own, body)}\r\n"
+        if standard is not None:
+            standard_signatures += f" {_standard_signature(standard, signed)}"
+    if standard_signatures:
+        lines += (
+            f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp}\r\n"
+            f"webhook-signature:{standard_signatures}\r\n"
+        )
     return lines, signature
 
 
-def _standard_lines(message_id: str, timestamp: int, body: bytes, secrets: tuple[str, ...]) -> str:
-    keys = [key for key in map(standard_key, secrets) if key is not None]
-    if not keys:
-        return ""
-    signatures = [standard_signature(key, message_id, timestamp, body) for key in keys]
-    return (
-        f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp}\r\n"
-        f"webhook-signature: {' '.join(signatures)}\r\n"
-    )
-
-
 @lru_cache(KEYS_KEPT)
-def _own_key(secret: str) -> HmacKey:
-    return HmacKey(secret.encode())
+def _keys_of(secret: str) -> tuple[HmacKey, HmacKey | None]:
+    """The prepared keys of a secret: our own, and that of Standard Webhooks if it has one."""
+    standard = standard_key(secret)
+    return HmacKey(secret.encode()), None if standard is None else HmacKey(standard)
 
 
-@lru_cache(KEYS_KEPT)
-def _prepared(key: bytes) -> HmacKey:
-    return HmacKey(key)
+def _own_signature(key: HmacKey, body: bytes) -> str:
+    return f"sha256={key.digest(body).hex()}"
 
 
-@lru_cache(64)  # the types of the events that are sent
+def _standard_signed(message_id: str, timestamp: int, body: bytes) -> bytes:
+    return f"{message_id}.{timestamp}.".encode() + body
+
+
+def _standard_signature(key: HmacKey, signed: bytes) -> str:
+    return f"v1,{b2a_base64(key.digest(signed), newline=False).decode()}"
+
+
 def _header_safe(value: str) -> str:
     if value.isascii() and value.isprintable() and value.strip(" ") == value:
         return value
     return UNFIT.sub(lambda unfit: quote(unfit[0], safe="", errors="surrogatepass"), value)
+
+
+_header_safe_type = lru_cache(64)(_header_safe)  # the types of the events that are sent
