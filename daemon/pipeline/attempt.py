@@ -23,7 +23,7 @@ from daemon.core.model.attempts import (
     Request,
 )
 from daemon.core.model.secrets import Credentials
-from daemon.core.outcomes.verdict import judge
+from daemon.core.outcomes.verdict import judge, success_of
 from daemon.core.wire import signing
 from daemon.core.wire.body import event_body, is_made_quickly
 from daemon.core.wire.body_size import too_large_message
@@ -149,15 +149,17 @@ class AttemptMaker:
             ended(result)
 
     def _judge(self, claim: Claim, outcome: Outcome, signature: str | None) -> AttemptResult:
-        options = claim.options
-        verdict = judge(
-            claim.place,
-            outcome,
-            schedule=self._schedules.get(options.retry_schedule or "", self._schedule),
-            client_errors_final=options.client_errors_final,
-            jitter=random.random(),  # noqa: S311  jitter need not be unpredictable
-            now=datetime.now(UTC),
-        )
+        verdict = success_of(outcome)  # that of most
+        if verdict is None:
+            options = claim.options
+            verdict = judge(
+                claim.place,
+                outcome,
+                schedule=self._schedules.get(options.retry_schedule or "", self._schedule),
+                client_errors_final=options.client_errors_final,
+                jitter=random.random(),  # noqa: S311  jitter need not be unpredictable
+                now=datetime.now(UTC),
+            )
         return AttemptResult(claim, outcome, verdict, signature)
 
     async def _send(

@@ -317,7 +317,7 @@ class Dispatcher:
     def _end_plain(self, claim: Claim, result: AttemptResult | Exception) -> None:
         del self._plain[id(claim)]
         self._end(claim, result, is_new_address=False)
-        if not self.in_flight:
+        if not self._plain and not self._tasks:
             self._idle.set()
 
     def _end(

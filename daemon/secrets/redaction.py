@@ -43,7 +43,10 @@ def redact(outcome: Outcome, credentials: Credentials) -> Outcome:
         return outcome
     secrets = _secrets(credentials)
     texts = [response.body, *[value for _, value in response.headers]]
-    hidden = _hidden(_without_cut_secrets(texts, secrets, response), secrets)
+    whole = texts
+    if response.truncated or max(map(len, texts)) >= LONGEST_HEADER_VALUE:
+        whole = _without_cut_secrets(texts, secrets, response)
+    hidden = _hidden(whole, secrets)
     if hidden == texts:
         return outcome
     body, *values = hidden
@@ -98,10 +101,7 @@ def _searchable(texts: Sequence[str], secrets: Sequence[str]) -> list[str]:
 def _without_cut_secrets(texts: list[str], secrets: Sequence[str], response: Response) -> list[str]:
     """Hide the secrets that were cut off at the end of what is kept of a response."""
     cut = [0] if response.truncated else []
-    if max(map(len, texts)) >= LONGEST_HEADER_VALUE:
-        cut += [at for at in range(1, len(texts)) if len(texts[at]) >= LONGEST_HEADER_VALUE]
-    if not cut:
-        return texts
+    cut += [at for at in range(1, len(texts)) if len(texts[at]) >= LONGEST_HEADER_VALUE]
     shown = texts.copy()
     examined = MOST_ENDS // max(1, len(secrets))
     for at in cut[:examined]:

@@ -21,8 +21,18 @@ WORTH_A_RETRY = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
 
+SUCCESSES = {
+    status: Verdict(delivered=True, status=status, error=None, retry_in=None)
+    for status in range(200, 300)
+}
+
 QUERY_OR_FRAGMENT = re.compile(r"([?#]).*", re.DOTALL)
 USERINFO = re.compile(r"[/\\]{2}[^/\\]*@")
+
+
+def success_of(outcome: Outcome) -> Verdict | None:
+    """Return the verdict on a success; None for any other outcome, which `judge` judges."""
+    return SUCCESSES.get(outcome.result.status) if isinstance(outcome.result, Response) else None
 
 
 def judge(
@@ -41,9 +51,9 @@ def judge(
     `now` is when the response came, for a Retry-After that is a date. `client_errors_final`: a
     status of 400 to 499 ends the delivery, except those that ask for another attempt.
     """
+    if (success := success_of(outcome)) is not None:
+        return success
     match outcome.result:
-        case Response(status=status) if 200 <= status < 300:
-            return Verdict(delivered=True, status=status, error=None, retry_in=None)
         case Response() as response:
             if client_errors_final and _is_final(response.status):
                 schedule = ()

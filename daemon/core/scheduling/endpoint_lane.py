@@ -175,10 +175,10 @@ class Lane:
         self.known = True
         self.mean_ms += weight * (took_ms - self.mean_ms)
         self.unproven = self.slow or not delivered
-        if delivered:
-            self._open(widest)
-        else:
+        if not delivered:
             self._narrow()
+        elif self.window != widest or self.width_before_failures is not None:
+            self._open(widest)
 
     def _open(self, widest: int) -> None:
         self.width_before_failures = None

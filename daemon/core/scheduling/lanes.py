@@ -290,7 +290,8 @@ class Lanes:
         self._lanes.record(lane, took_ms, delivered=delivered)
         if lane.host is not None and (delivered or took_ms <= SLOW_MS):
             lane.host.answered(now=now)
-        self._place(lane, now)
+        if lane.queued or lane.next_due is not NOTHING_DUE:
+            self._place(lane, now)
         if self._waiting.lanes:
             self._waiting.unpark(lane.host, now=now)
 
@@ -381,8 +382,6 @@ class Lanes:
     def _place(self, lane: Lane, now: float) -> None:
         """Put a lane in line if it is due and has room, or on the calendar if it is due later."""
         if lane.claiming:
-            return
-        if not lane.queued and lane.next_due is NOTHING_DUE:
             return
         due_at = lane.due_at
         if due_at == inf or self._is_blocked(lane):
