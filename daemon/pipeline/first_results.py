@@ -50,7 +50,7 @@ class FirstResults:
 
     def settle(self, batch: Iterable[AttemptResult]) -> None:
         """Note that the transaction with these results has ended, first ones or others."""
-        self._events.settle(each.claim.delivery_id for each in batch if each.claim.from_inbox)
+        self._events.settle([each.claim.delivery_id for each in batch if each.claim.from_inbox])
 
     async def prolong(self, db: Connection, claims: Iterable[Claim], *, lease: timedelta) -> None:
         """Prolong the leases of the events of these first attempts; the caller holds `writing`."""
@@ -139,8 +139,10 @@ class FirstResults:
 ByEvent: TypeAlias = Mapping[OpenEvent, Sequence[AttemptResult]]
 
 
-def _of(by_event: ByEvent, leased: Iterable[LeasedEvent]) -> ByEvent:
+def _of(by_event: ByEvent, leased: Sequence[LeasedEvent]) -> ByEvent:
     """The results of these events."""
+    if not leased:
+        return {}
     wanted = {id(each) for each in leased}
     return {event: each for event, each in by_event.items() if id(event.leased) in wanted}
 
@@ -151,7 +153,7 @@ def _ended(by_event: ByEvent, locked: Collection[DeliveryId]) -> list[LeasedEven
         event.leased
         for event, several in by_event.items()
         if event.unsettled == len(several)
-        and not any(each.claim.delivery_id in locked for each in several)
+        and not (locked and any(each.claim.delivery_id in locked for each in several))
     ]
 
 

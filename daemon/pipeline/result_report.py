@@ -60,7 +60,7 @@ class ResultReport:
         if len(stored.next_due) < len(stored.free):
             attempted = [each for each in stored.free if each.claim.key in stored.next_due]
             lost = [each.claim for each in stored.free if each.claim.key not in stored.next_due]
-        created = sum(each.claim.from_inbox for each in attempted)
+        created = len([each for each in attempted if each.claim.from_inbox])
         self._metrics.pipeline.deliveries_created.inc(created)
         for result in attempted:
             self._attempted(result, stored)

@@ -370,7 +370,7 @@ class ResultWriter:
         ours = free
         if len(next_due) < len(free):
             ours = [result for result in free if result.claim.key in next_due]
-        closed = await remaining_attempts.remove(db, (r.claim for r in ours if r.verdict.delivered))
+        closed = await remaining_attempts.remove(db, [r.claim for r in ours if r.verdict.delivered])
         await stats_batches.add_batch(db, ours)
         changes, transitions = consequences(ours, health, self._limits)
         successes = await self._health.write(db, changes, health)

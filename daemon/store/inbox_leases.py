@@ -106,8 +106,9 @@ async def lock(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int
         each for each in leased if found.get((each.event.id, each.event.only)) == each.leased_until
     ]
     held: list[LeasedEvent] = []
-    known = {id(each) for each in ours}
-    if left := [each for each in leased if id(each) not in known]:
+    if len(ours) < len(leased):
+        known = {id(each) for each in ours}
+        left = [each for each in leased if id(each) not in known]
         found_held = {
             (row["event_id"], only(row["webhook_id"]))
             for row in await db.fetch(FIND_LEASED, *_held(left), daemon_key)

@@ -140,15 +140,14 @@ async def insert_first(
     is missing. The caller has locked the webhooks and the events.
     """
     next_due: dict[ClaimKey, datetime | None] = {}
+    rows: list[tuple[object, ...]] = []
     for each in results:
-        wait = each.verdict.retry_in
-        next_due[each.claim.key] = None if wait is None else at + wait
-    rows = [_first_row(each, bare=bare) for each in results]
-    rows += [
-        _next_row(each.claim, due, at=at)
-        for each in results
-        if (due := next_due[each.claim.key]) is not None
-    ]
+        rows.append(_first_row(each, bare=bare))
+        wait, due = each.verdict.retry_in, None
+        if wait is not None:
+            due = at + wait
+            rows.append(_next_row(each.claim, due, at=at))
+        next_due[each.claim.key] = due
     if rows:
         # COPY costs PostgreSQL less than half of what a wide INSERT does.
         await db.copy_records_to_table("webhook_deliveries", columns=FIRST_COLUMNS, records=rows)

@@ -36,9 +36,13 @@ def consequences(
         webhook_id = result.claim.webhook_id
         if webhook_id not in health or result.verdict.too_large:
             continue
-        before = changes.get(webhook_id) or HealthChange(
-            webhook_id, health[webhook_id], succeeded=False, failed=False, paused_reason=None
-        )
+        before = changes.get(webhook_id)
+        if before is None:
+            before = HealthChange(
+                webhook_id, health[webhook_id], succeeded=False, failed=False, paused_reason=None
+            )
+        elif result.verdict.delivered and before.succeeded and before.health.has_no_failures:
+            continue  # as it is for most results
         changes[webhook_id], notice = _after(before, result, limits)
         if notice is not None:
             notices.append(notice)
@@ -60,8 +64,6 @@ def _after(
     change: HealthChange, result: AttemptResult, limits: HealthLimits
 ) -> tuple[HealthChange, Notice | None]:
     """The change so far with one more result, and the notice of a transition that it causes."""
-    if result.verdict.delivered and change.succeeded and change.health.has_no_failures:
-        return change, None  # as it is for most results
     if result.verdict.delivered:
         health, kind = after_success(change.health), notice_of_success(change.health)
         change = replace(change, health=health, succeeded=True, probe_in=None)

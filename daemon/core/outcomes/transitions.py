@@ -40,7 +40,8 @@ def transitions_of(
         key=lambda each: each.claim.claimed_at,
     )
     latest = {_delivery_of(each): each for each in ended}
-    exhausted = (each for each in results if latest.get(_delivery_of(each)) is each)
+    candidates = results if latest else ()
+    exhausted = (each for each in candidates if latest.get(_delivery_of(each)) is each)
     return [
         *(_of_notice(each) for each in notices if each.kind in TYPE_OF_NOTICE),
         *(_exhausted(each, row_ids) for each in exhausted),

@@ -1,7 +1,7 @@
 """Metrics of delivery attempts: results, responses, faults and durations."""
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import prometheus_client as prometheus
 
@@ -64,23 +64,22 @@ class AttemptMetrics:
             bounds=DELAY_SECONDS,
         )
 
-    def observe(self, batch: Iterable[AttemptResult]) -> None:
+    def observe(self, batch: Sequence[AttemptResult]) -> None:
         """Count the results, faults, status classes and durations of a batch of attempts."""
+        self.made += len(batch)
+        took_ms = collections.Counter([each.outcome.took_ms for each in batch])
+        for each, times in took_ms.items():
+            self._seconds.observe(each / 1000, times=times)
         counts: collections.Counter[prometheus.Counter] = collections.Counter()
-        delivered = 0
-        for attempt in batch:
+        failed = [each for each in batch if not each.verdict.delivered]
+        for attempt in failed:
             outcome = attempt.outcome
-            self._seconds.observe(outcome.took_ms / 1000)
-            self.made += 1
-            if attempt.verdict.delivered:
-                delivered += 1
-                continue
             counts[self._results[_failed(attempt.verdict)]] += 1
             counts[self._responses[_status_class(outcome)]] += 1
             if isinstance(outcome.result, Failure):
                 counts[self._faults[outcome.result.kind]] += 1
-        counts[self._results["success"]] += delivered
-        counts[self._responses["2xx"]] += delivered
+        counts[self._results["success"]] += len(batch) - len(failed)
+        counts[self._responses["2xx"]] += len(batch) - len(failed)
         for counter, count in counts.items():
             counter.inc(count)
 
