@@ -79,7 +79,9 @@ class HttpConnection(asyncio.Protocol):
 
     def result_of(self, response: ResponseReader) -> RawResponse:
         """Return the response to the last request, which is complete or truncated."""
-        return response.result(reusable=response.keep_alive and self._is_reusable())
+        # The receiver may have responded before we had sent everything.
+        reusable = response.keep_alive and self.is_open and self._unsent_bytes() == 0
+        return response.result(reusable=reusable)
 
     @property
     def is_open(self) -> bool:
@@ -146,10 +148,6 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             response.feed(data)
-
-    def _is_reusable(self) -> bool:
-        """Whether it is open, and the receiver did not respond before we had sent everything."""
-        return self.is_open and self._unsent_bytes() == 0
 
     def _unsent_bytes(self) -> int:
         """How much of the request the operating system has not taken yet."""

@@ -94,7 +94,7 @@ class KeptRequest:
             outcome: Outcome | Exception = self._sent.outcome(self._result(self._response, error))
         except Exception as fault:  # noqa: BLE001  the caller's to judge, like that of a task
             outcome = fault
-        self._end(outcome)
+        self._ended(outcome)
 
     def _result(self, response: ResponseReader, error: Exception | None) -> Response | Failure:
         if error is None:

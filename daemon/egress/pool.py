@@ -46,7 +46,9 @@ class ConnectionPool:
 
     def put(self, peer: Peer, connection: HttpConnection) -> None:
         """Keep the connection for the next request to the same peer, or close it at the limit."""
-        idle = self._idle.setdefault(peer.key, deque())
+        idle = self._idle.get(peer.key)
+        if idle is None:
+            idle = self._idle[peer.key] = deque()
         if len(idle) >= MAX_IDLE_PER_PEER or self._idle_count >= MAX_IDLE:
             self._closer.close(connection)
             return

@@ -59,7 +59,10 @@ class WaitingResults:
     def add(self, result: AttemptResult) -> None:
         """Add a result that has come now."""
         waiting = WaitingResult(time.monotonic(), result)
-        self._queues.setdefault(result.claim.tenant_id, deque()).append(waiting)
+        queue = self._queues.get(result.claim.tenant_id)
+        if queue is None:
+            queue = self._queues[result.claim.tenant_id] = deque()
+        queue.append(waiting)
         self._count += 1
 
     def put_back(self, results: Iterable[WaitingResult]) -> None:
