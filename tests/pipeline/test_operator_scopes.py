@@ -99,13 +99,44 @@ async def test_a_deleted_webhook_leaves_no_mark_for_one_with_its_id(
 ) -> None:
     tenant = await app.tenant()
     pager = await scoped_webhook(app, tenant, "https://example.com", "operator")
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await role.execute("UPDATE webhooks SET id = gen_random_uuid() WHERE id = $1", pager)
 
     await role.execute("DELETE FROM webhooks WHERE id = $1", pager)
     await role.execute(INSERT, pager, tenant, "https://example.com", SECRET, "operator")
 
     assert await app.db.fetch(MARKED) == []
+
+
+@pytest.mark.parametrize("column", ["id", "tenant_id"])
+async def test_the_application_cannot_give_a_webhook_of_operators_another_id_or_tenant(
+    app: Application, role: asyncpg.Connection, column: str
+) -> None:
+    pager = await scoped_webhook(app, await app.tenant(), "https://example.com", "operator")
+    other = await app.webhook(await app.tenant(), "https://example.com/other")
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="are not changed"):
+        await role.execute(f"UPDATE webhooks SET {column} = $2 WHERE id = $1", pager, uuid4())
+    await role.execute("UPDATE webhooks SET id = gen_random_uuid() WHERE id = $1", other)
+
+    assert [row["webhook_id"] for row in await app.db.fetch(MARKED)] == [pager]
+
+
+async def test_no_statement_puts_another_webhook_in_the_place_of_an_operators(
+    app: Application, role: asyncpg.Connection
+) -> None:
+    """The foreign key of the mark is checked only at the end of the statement."""
+    pager = await scoped_webhook(app, await app.tenant(), "https://example.com", "operator")
+    tenant = await app.tenant()
+    take_over = f"""
+        WITH away AS (UPDATE webhooks SET id = gen_random_uuid() WHERE id = $1 RETURNING true)
+        {INSERT.replace("VALUES ($1, $2, 'spy', $3, $4, $5)", "")}
+        SELECT $1, $2::uuid, 'spy', $3::text, $4::text, 'operator' FROM away
+    """
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await role.execute(take_over, pager, tenant, "https://example.com/spy", SECRET)
+
+    url = await app.db.fetchval("SELECT endpoint_url FROM webhooks WHERE id = $1", pager)
+    assert url == "https://example.com"
 
 
 @pytest.mark.parametrize("column", ["endpoint_url", "scope"])
