@@ -75,7 +75,8 @@ STORE_RESULTS = f"""
                (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
                 attempt_number, chain_start, chain_replays, next_retry_at)
         SELECT next_id, webhook_id, event_id, event_type, data, payload_bytes, event_created_at,
-               attempt_number + 1, chain_start, chain_replays, next_at
+               -- The application may insert any number.
+               greatest(attempt_number, 0) + 1, chain_start, chain_replays, next_at
           FROM stored
          WHERE next_id IS NOT NULL
     ), counting AS MATERIALIZED (

@@ -1,10 +1,11 @@
 """Deliveries that the application inserts itself, with and without a payload."""
 
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from tests.support.application import Application
 from tests.support.daemons import serving, until
-from tests.support.deliveries import SHORT, settled
+from tests.support.deliveries import SHORT, insert_delivery, nothing_pending, settled
 from tests.support.receiver import Receiver, Reply
 
 
@@ -86,3 +87,17 @@ async def insert_without_payload(app: Application, webhook: UUID, event: UUID) -
         " next_retry_at) VALUES ($1, $2, $3, 'email.opened', 'pending_retry', now())",
         *(uuid4(), webhook, event),
     )
+
+
+async def test_an_inserted_number_below_zero_adds_no_attempts_to_the_schedule(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(500)
+    webhook = await app.webhook(await app.tenant(), receiver.url)
+    await insert_delivery(app, webhook, attempt_number=-50, next_retry_at=datetime.now(UTC))
+    async with serving(database, delivery={"retry_schedule": ["1s"], "failing_backoff": "0s"}):
+        await until(lambda: settled(app, webhook, "failed", 3))
+        await until(lambda: nothing_pending(app))
+
+    numbers = [row["attempt_number"] for row in await app.deliveries(webhook)]
+    assert sorted(numbers) == [-50, 1, 2]
