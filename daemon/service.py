@@ -238,12 +238,21 @@ class Service:
     def _intake(self, components: Components) -> tuple[Loop, ...]:
         return components.intake if self._guard is None else (*components.intake, self._guard)
 
+    def _served(self) -> dict[str, str]:
+        """Whether there are an API and a console, and where."""
+        admin = self._config.admin
+        if not admin.tokens:
+            return {"api": "off: admin.tokens is empty"}
+        host = f"[{admin.host}]" if ":" in admin.host else admin.host
+        url = (admin.public_url or f"http://{host}:{self.port}").rstrip("/")
+        return {"api": "on", "console": f"{url}/console"}
+
     def _announce_start(self, components: Components) -> None:
         log.info(
             "service.started",
             port=self.port,
             schema=components.schema_watch.version,
-            api="on" if self._config.admin.tokens else "off: admin.tokens is empty",
+            **self._served(),
         )
         systemd.notify("READY=1", "STATUS=Delivering")
 

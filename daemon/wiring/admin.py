@@ -2,10 +2,13 @@
 
 from aiohttp import web
 
+from daemon.admin.api.problems import Problem
 from daemon.admin.server.app import make_app
 from daemon.config import Config
 from daemon.store.database import Database
 from daemon.wiring.components import Components
+
+OFF_WITHOUT_TOKENS = ("/console{below:(/.*)?}", "/api/{below:.*}")
 
 
 def admin_app(
@@ -19,4 +22,12 @@ def admin_app(
 
         parts = ApiParts(config, database, audit_database, components)
         add_api_and_console(app, parts)
+    else:
+        for path in OFF_WITHOUT_TOKENS:
+            app.router.add_route("*", path, _is_off)
     return app
+
+
+async def _is_off(_: web.Request) -> web.StreamResponse:
+    """Raises Problem (404): whoever looks for the console learns how to get it."""
+    raise Problem(404, "the API and the console are off: admin.tokens is empty")

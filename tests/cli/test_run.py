@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import asyncpg
 import pytest
 
@@ -21,10 +22,11 @@ from tests.support.postgres import FAST_SETTINGS
 UNIT = (ROOT / "systemd" / "penguinmails-webhooks.service").read_text().replace("\\\n", " ")
 
 
-@pytest.mark.parametrize(
-    ("tokens", "api"), [('["' + "t" * 20 + '"]', "on"), ("[]", "off: admin.tokens is empty")]
-)
-async def test_a_starting_daemon_logs_whether_it_serves_the_api(
+OFF = "off: admin.tokens is empty"
+
+
+@pytest.mark.parametrize(("tokens", "api"), [('["' + "t" * 20 + '"]', "on"), ("[]", OFF)])
+async def test_a_starting_daemon_says_whether_it_serves_api_and_console_and_where(
     tmp_path: Path, database: str, tokens: str, api: str
 ) -> None:
     env = {
@@ -33,9 +35,15 @@ async def test_a_starting_daemon_logs_whether_it_serves_the_api(
         "WEBHOOKD_ADMIN__TOKENS": tokens,
     }
     async with running("run", folder=tmp_path, env=env) as daemon:
-        line = await daemon.line(lambda line: "service.started" in line, err=True)
+        line = json.loads(await daemon.line(lambda line: "service.started" in line, err=True))
+        url = f"http://127.0.0.1:{line['port']}/console"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            text = await answer.text()
 
-    assert json.loads(line)["api"] == api
+    assert line["api"] == api
+    assert line.get("console") == (url if api == "on" else None)
+    assert answer.status == (200 if api == "on" else 404)
+    assert ("the API and the console are off: admin.tokens is empty" in text) == (api == OFF)
 
 
 @pytest.mark.parametrize(
