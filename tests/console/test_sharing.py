@@ -19,6 +19,31 @@ async def shared(page: Page, console: Console, **chosen: str) -> str:
     return await page.locator("#link").inner_text()
 
 
+async def test_operators_see_by_its_name_whose_tenant_they_share(
+    console: Console, operator_page: Page
+) -> None:
+    page = operator_page
+    await page.goto(console.page_url("/links"))
+    beginning = f"{str(console.tenant)[:8]}…"
+    await expect(page.locator(".side h2").first).to_have_text(beginning)
+    hostile = "Acme <b>\u202e"
+    await console.app.db.execute(
+        "UPDATE tenants SET name = $2 WHERE id = $1", console.other_tenant, hostile
+    )
+    await console.api.as_tenant(console.other_tenant).post(
+        "/api/portal-links", {"tenantId": str(console.other_tenant)}
+    )
+
+    await page.goto(console.page_url("/links", console.other_tenant))
+
+    for place in (".side h2", ".crumb"):
+        await expect(page.locator(place).first).to_contain_text("Acme <b>")
+    await page.get_by_role("link", name="Access links").click()
+    await expect(page.locator("tbody tr").first).to_contain_text("Acme <b>")
+    await page.goto(f"{console.url}/audit")
+    await expect(page.locator("tbody tr").first).to_contain_text("Acme <b>")
+
+
 async def test_a_link_lets_its_people_look_until_it_is_revoked(
     console: Console, pages: Pages
 ) -> None:

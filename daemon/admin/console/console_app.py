@@ -43,6 +43,7 @@ from daemon.admin.console.pages.webhooks import WebhookPages
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.routing import Console
 from daemon.admin.console.sessions import Sessions
+from daemon.admin.console.tenant_names import TenantNames
 from daemon.runtime.offload import Offload
 from daemon.store.database import Database
 
@@ -94,8 +95,15 @@ def add_console(
         proxies=settings.proxies,
         may_be_framed=bool(settings.allowed_origins),
     ).add_routes(app, prefix=PREFIX)
-    calls, form_tokens = ApiCalls(routes, access, audit_log), FormTokens(idempotency)
-    console = Console(sessions, calls, renderer, form_tokens, root=root, prefix=PREFIX)
+    console = Console(
+        sessions,
+        ApiCalls(routes, access, audit_log),
+        renderer,
+        FormTokens(idempotency),
+        TenantNames(database),
+        root=root,
+        prefix=PREFIX,
+    )
     feed = LiveFeed(database)
     app.on_shutdown.append(feed.close)
     for resource in (*PAGES, LiveDeliveries(feed, sessions)):

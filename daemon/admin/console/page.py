@@ -5,7 +5,7 @@ A page is a whole document at a URL of its own: it works without scripts, and it
 its URL.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +21,7 @@ from daemon.admin.api.request import NIL
 from daemon.admin.console.api_calls import ApiCalls
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.sessions import Session
+from daemon.admin.console.tenant_names import TenantNames
 from daemon.core.model.ids import TenantId
 from daemon.core.wire.event_ids import parse_event_id
 
@@ -49,6 +50,7 @@ class PageRequest:
     renderer: Renderer
     now: datetime
     form_tokens: "FormTokens"
+    tenant_names: TenantNames
     on_write: OnWrite | None = None
     held: schemas.Holds | None = None
 
@@ -96,9 +98,20 @@ class PageRequest:
         """This request, about that tenant."""
         return replace(self, tenant_id=tenant_id)
 
-    async def page(self, template: str, *, status: int = 200, **values: object) -> web.Response:
-        """Render a page."""
-        return await self.renderer.page(self, template, status=status, **values)
+    async def page(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        of_tenants: Iterable[UUID] = (),
+        **values: object,
+    ) -> web.Response:
+        """Render a page; operators see the names of its own tenant and of these."""
+        names: dict[TenantId, str] = {}
+        if self.session.is_operator and status < 500:
+            own = () if self.tenant_id is None else (self.tenant_id,)
+            names = await self.tenant_names.of([*own, *map(TenantId, of_tenants)])
+        return await self.renderer.page(self, template, status=status, tenant_names=names, **values)
 
     def redirect(self, path: str) -> web.Response:
         """Send the browser to a page below `base`, with GET."""

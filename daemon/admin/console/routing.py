@@ -23,6 +23,7 @@ from daemon.admin.console.form_tokens import FormTokens
 from daemon.admin.console.page import Page, PageHandler, PageRequest, now, tenant_in_path
 from daemon.admin.console.rendering import Renderer
 from daemon.admin.console.sessions import Session, Sessions
+from daemon.admin.console.tenant_names import TenantNames
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class Console:
         calls: ApiCalls,
         renderer: Renderer,
         form_tokens: FormTokens,
+        tenant_names: TenantNames,
         *,
         root: str,
         prefix: str,
@@ -44,6 +46,7 @@ class Console:
         self._calls = calls
         self._renderer = renderer
         self._form_tokens = form_tokens
+        self._tenant_names = tenant_names
         self._root = root
         self._prefix = prefix
 
@@ -84,6 +87,7 @@ class Console:
         return PageRequest(
             *(request, session, self._root, None, form, self._calls, self._renderer, now()),
             form_tokens=self._form_tokens,
+            tenant_names=self._tenant_names,
         )
 
     async def _without_session(self, request: web.Request) -> web.Response:

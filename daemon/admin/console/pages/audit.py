@@ -45,6 +45,7 @@ async def _page(request: PageRequest) -> web.Response:
     return await request.page(
         "audit.html",
         status=422 if errors.sentence or errors.fields else 200,
+        of_tenants=[each.tenant_id for each in records if each.tenant_id],
         records=records,
         next=following,
         errors=errors,

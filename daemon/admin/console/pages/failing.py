@@ -14,6 +14,7 @@ class FailingPages:
         listed = await request.api("listFailingWebhooks")
         return await request.page(
             "failing.html",
+            of_tenants=[each.tenant_id for each in listed.webhooks],
             webhooks=listed.webhooks,
             complete=listed.complete,
             webhooks_of=f"{request.root}/t",

@@ -120,6 +120,7 @@ async def _page(
     return await request.page(
         "links.html",
         status=status,
+        of_tenants=[each.tenant_id for each in listed.links],
         links=listed.links,
         next=listed.next,
         webhooks=await _webhooks(request),
