@@ -58,6 +58,7 @@ async def test_ten_seconds_show_every_event_type_failures_retries_and_a_pause(
     assert any("Old ERP will soon be PAUSED: 11 failed" in line for line in lines)
     assert any("Old ERP is PAUSED: 12 failed" in line for line in lines)
     assert re.search(r"Paused +Old ERP$", ended.out, re.MULTILINE)
+    assert any("Data Lake is FAILING" in line for line in lines)
     assert any("VIP Alerts" in line for line in deliveries)
     assert "(default: 1m, 5m, 15m, 1h" in ended.out
     assert re.search(rf"Signatures +{len(deliveries)} valid$", ended.out, re.MULTILINE)

@@ -14,6 +14,17 @@ def names_in(text: str, names: list[str]) -> list[str]:
     return sorted((name for name in names if name in text), key=text.index)
 
 
+async def test_a_click_anywhere_in_a_row_opens_it(console: Console, operator_page: Page) -> None:
+    webhook = await console.api.create_webhook("https://hooks.example.com/", name="CRM")
+    page = operator_page
+    await page.goto(console.page_url("/webhooks"))
+
+    # The link covers what is clicked.
+    await page.get_by_text("https://hooks.example.com/").click(force=True)
+
+    await expect(page).to_have_url(console.page_url(f"/webhooks/{webhook['id']}"))
+
+
 async def test_what_fails_stands_first_and_chips_search_and_pages_select(
     console: Console, operator_page: Page
 ) -> None:

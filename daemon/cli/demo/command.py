@@ -52,7 +52,7 @@ async def _demo(seconds: float | None, *, verbose: bool) -> None:
 
     screen, stop = Screen(), asyncio.Event()
     screen.title("PenguinMails Webhooks demo")
-    screen.aside("Starting PostgreSQL, the daemon and six sample endpoints …")
+    screen.aside("Starting PostgreSQL, the daemon and seven sample endpoints …")
     with temporary_folder() as folder:
         stop_on_signals(stop, at_once=lambda: remove_files(folder))
         async with temporary_postgres(folder / "postgres") as server:

@@ -26,11 +26,15 @@ DELIVERY = Delivery(
 async def running_daemon(
     database_url: str, *, endpoints_port: int, operator: OperatorToken
 ) -> AsyncIterator[Service]:
-    """Run the daemon during the block; it may call `endpoints_port` on 127.0.0.1 only."""
+    """
+    Run the daemon during the block.
+
+    It may call `endpoints_port` on 127.0.0.1, and what daemons may call by default.
+    """
     egress = Egress(
         allow_http=True,
         allow_networks=(ip_network("127.0.0.1/32"),),
-        allow_ports=((endpoints_port, endpoints_port),),
+        allow_ports=(*Egress().allow_ports, (endpoints_port, endpoints_port)),
     )
     # The console's links name the port, so it is chosen before.
     admin = Admin(port=ports.free_port(), tokens=(operator,))

@@ -13,6 +13,12 @@ from daemon.cli.receiver.signature_check import SignatureCheck, check_signatures
 
 # Accepts everything, for webhooks that people create in the console.
 OPEN_PATH = "/yours"
+# What endpoints answer that fail.
+FAILURES = {
+    500: '{"error": "out of disk space"}',
+    502: '{"error": "the server behind this one does not answer"}',
+    503: '{"error": "overloaded: try again later"}',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class Endpoints:
             began - published_at if published_at is not None and attempt == 1 else None,
         )
         self._on_attempt(received)
-        return web.Response(status=received.status)
+        return web.Response(status=received.status, text=FAILURES.get(received.status))
 
 
 class _AttemptCounter:

@@ -33,6 +33,11 @@ def sometimes_fail(event: int, attempt: int) -> int:
     return 503 if event % 3 == 2 and attempt == 1 else 200
 
 
+def mostly_fail(event: int, attempt: int) -> int:
+    """An overloaded endpoint: every second event succeeds at the third attempt, no other does."""
+    return 200 if event % 2 == 0 and attempt == 3 else 503
+
+
 def always_fail(_event: int, _attempt: int) -> int:
     """An endpoint that is down."""
     return 500
@@ -104,7 +109,11 @@ def sample_tenants() -> tuple[SampleTenant, SampleTenant, SampleTenant]:
                     event_filters=VIP_FILTER,
                 ),
                 SampleWebhook(
-                    acme, "/erp", "Old ERP", "email.*; is down", always_fail, EMAIL_TYPES
+                    acme, "/lake", "Data Lake", "campaign.*; mostly fails", mostly_fail,
+                    CAMPAIGN_TYPES,
+                ),
+                SampleWebhook(
+                    acme, "/erp", "Old ERP", "email.*; is down at first", always_fail, EMAIL_TYPES
                 ),
             ),
         ),
