@@ -38,7 +38,7 @@ async def test_a_burst_of_events_into_a_short_outage_pauses_nobody_and_loses_not
     tenant = await app.tenant()
     webhook = await app.webhook(tenant, receiver.url)
     # Attempts that are under way when the first ones fail will fail, too.
-    settings = {"retry_schedule": ["200ms"] * 20, "per_endpoint": 64}
+    settings = {"retry_schedule": ["200ms"] * 20, "per_endpoint": 32}
     async with serving(database, delivery=settings):
         await app.events(tenant, 100)  # which open the window
         await until(lambda: settled(app, webhook, "success", 100))
