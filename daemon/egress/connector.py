@@ -8,12 +8,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import aiohappyeyeballs
 
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.egress.failures import raise_shortage
+from daemon.egress.handshake_threads import HandshakeThreads
 from daemon.egress.host_key import host_key
 from daemon.egress.http1 import HttpConnection
 from daemon.egress.lookups import Lookups
@@ -31,8 +32,10 @@ from daemon.egress.resolved_addresses import (
 )
 from daemon.egress.resolver import LookupFailedError, Resolver
 from daemon.egress.routes import SocketAddress
+from daemon.egress.slow_chains import SlowChains
 from daemon.egress.timings import Timings
 from daemon.egress.tls_context import TlsContexts
+from daemon.egress.tls_session import TlsSession
 from daemon.egress.tls_transport import TlsTransport
 from daemon.runtime.metrics.egress import EgressMetrics
 
@@ -72,6 +75,8 @@ class Connector:
         self._lookups = Lookups(resolver)
         self._proxy_resolver = proxy_resolver or resolver
         self._tls = tls
+        self._threads = HandshakeThreads()
+        self._slow_chains = SlowChains()
         self._tunnels = None if proxy is None else Tunnels(proxy)
         self._budget = budget
         self._network = network
@@ -89,9 +94,10 @@ class Connector:
         OSError (ConnectionError when the receiver hangs up during the TLS handshake);
         PostponedError when the name servers or the proxy fail.
         """
+        target = peer.target
+        self._slow_chains.check(peer.tenant_id, target.host)
         budget = self._budget.of(peer.tenant_id)
         await budget.turn(OPENING_SECONDS)
-        target = peer.target
         context = None
         if target.tls:
             context = await self._tls.context_for(peer.client, tenant_id=peer.tenant_id)
@@ -109,7 +115,7 @@ class Connector:
                 connection = await self._start_http(sock, budget)
             else:
                 timings.enter("tls")
-                connection = await self._start_tls(sock, context, target.host, budget=budget)
+                connection = await self._start_tls(sock, context, peer, budget=budget)
         except BaseException:
             reset_socket(sock)
             raise
@@ -125,8 +131,9 @@ class Connector:
         self._lookups.places.follow_by(metrics)
 
     async def close(self) -> None:
-        """Close the resolvers, and end the threads that make TLS contexts."""
+        """Close the resolvers, and end the threads that make TLS contexts and shake hands."""
         self._tls.close()
+        self._threads.close()
         await self._resolver.close()
         if self._proxy_resolver is not self._resolver:
             await self._proxy_resolver.close()
@@ -189,11 +196,18 @@ class Connector:
         return connection
 
     async def _start_tls(
-        self, sock: socket.socket, context: ssl.SSLContext, host: str, *, budget: OwnBudget
+        self, sock: socket.socket, context: ssl.SSLContext, peer: Peer, *, budget: OwnBudget
     ) -> HttpConnection:
-        connection = HttpConnection()
+        connection, owner, host = HttpConnection(), peer.tenant_id, peer.target.host
         _, transport = await self._loop.create_connection(
-            lambda: TlsTransport(connection, context, host, budget=budget), sock=sock
+            lambda: TlsTransport(
+                connection,
+                TlsSession(context, host),
+                budget=budget,
+                run_step=partial(self._threads.run, owner),
+                report_slow=partial(self._slow_chains.add, owner, host),
+            ),
+            sock=sock,
         )
         try:
             await transport.handshake

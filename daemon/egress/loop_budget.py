@@ -1,8 +1,8 @@
 """
 A time budget for CPU work in each iteration of the event loop.
 
-A TLS handshake takes a millisecond, and so does opening a connection, or reading a response that
-never ends. When hundreds of receivers cause such work at once, most of it waits for later
+Opening a connection takes a millisecond, and so does reading a response that never ends, or one in
+small TLS records. When hundreds of receivers cause such work at once, most of it waits for later
 iterations, so that everything else gets its turn in between. An event needs several iterations, so
 the pieces are short. The rule: owners have the budget in turn, so that no tenant's work delays
 another's by more than a piece of each.

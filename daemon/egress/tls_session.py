@@ -69,8 +69,15 @@ class TlsSession:
         self._incoming.write(record)
 
     def handshake(self) -> None:
-        """Go on with the handshake. Raises ssl.SSLWantReadError, or another ssl.SSLError."""
+        """
+        Go on with the handshake, which may take a minute of CPU time: in a thread.
+
+        Raises ssl.SSLWantReadError, or another ssl.SSLError.
+        """
         self._tls.do_handshake()
+
+    def complete_handshake(self) -> None:
+        """Go over to requests and responses."""
         self.established = True
         self._renew_limits()
 

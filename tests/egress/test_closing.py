@@ -104,7 +104,7 @@ async def test_few_ports_stay_taken_by_connections_to_a_receiver_that(
     server = authority.server("receiver.test") if scheme == "https" else None
     async with (
         hostile(script, tls=server, at=(address, 0)) as receiver,
-        webhook_client(seconds=0.5, resolver=names, tls=authority.trusted()) as client,
+        webhook_client(seconds=1.5, resolver=names, tls=authority.trusted()) as client,
     ):
         await send_many(client, f"{scheme}://receiver.test:{receiver.port}/")
         await until(lambda: receiver.open_now == 0)

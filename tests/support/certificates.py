@@ -38,8 +38,8 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 class Authority:
     """Signs certificates, valid or not; OpenSSL distinguishes authorities by their `name`."""
 
-    def __init__(self, name: str = "An authority for tests") -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, name: str = "An authority for tests", *, key: Key | None = None) -> None:
+        self._key = key or ec.generate_private_key(ec.SECP256R1())
         self._name = _subject(name)
         self._certificate = (
             _unsigned(self._name, self._name, self._key, self._key, until=datetime.now(UTC) + DAY)

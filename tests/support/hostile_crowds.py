@@ -7,6 +7,7 @@ work would be measured as the client's.
 
 import asyncio
 import gzip
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from subprocess import PIPE, Popen
 
 import uvloop
 
+from tests.support.client_keys import slow_certificate
 from tests.support.hostile import (
     CHUNKED,
     HTTP,
@@ -71,6 +73,20 @@ SERVER_HELLO = (
     + b"\x00\xc0\x2b\x00\x00\x05\xff\x01\x00\x01\x00"
 )
 
+
+def certificate_message(*certificates: str) -> bytes:
+    """
+    The message after SERVER_HELLO, as a record: certificates in PEM.
+
+    They take 14 KiB at most.
+    """
+    ders = [ssl.PEM_cert_to_DER_cert(each) for each in certificates]
+    chain = b"".join(len(der).to_bytes(3) + der for der in ders)
+    message = len(chain).to_bytes(3) + chain
+    message = b"\x0b" + len(message).to_bytes(3) + message
+    return RECORD_STARTED[:3] + len(message).to_bytes(2) + message
+
+
 # None of these handshakes ends by itself.
 SLOW_HANDSHAKES = {
     "sends nothing": silent,
@@ -111,6 +127,14 @@ RESETS = [
     resetting_after(OK),
 ]
 
+
+def slow_chain(certificates: int) -> Script:
+    """A handshake that takes the client a second for each of its certificates, up to 14."""
+    return replying_to_hello(
+        SERVER_HELLO + certificate_message(*[slow_certificate()] * certificates)
+    )
+
+
 # The scripts of a crowd of receivers; each connection gets the next one.
 CROWDS: dict[str, list[Script]] = {
     "well-behaved": [responding_with(OK)],
@@ -127,6 +151,7 @@ CROWDS: dict[str, list[Script]] = {
     "with endless bodies": ENDLESS,
     "that reset": RESETS,
     "that never finish a handshake": list(SLOW_HANDSHAKES.values()),
+    "with slow certificates in a handshake": [slow_chain(1), slow_chain(14)],
     "that flood a handshake": list(HANDSHAKE_FLOODS.values()),
     "that reply to a handshake with garbage": [
         replying_to_hello(bytes(range(256)), again=bytes(range(256)) * 16),

@@ -86,6 +86,10 @@ ATTACKS = {
     "floods": Attack(
         "20 events for 100 webhooks whose responses never end", endpoint_attacks.floods
     ),
+    "slow-certificates": Attack(
+        "3 events for 5 webhooks of each of 20 tenants, whose certificates take seconds to read",
+        endpoint_attacks.slow_certificates,
+    ),
     "failing-endpoint": Attack(
         "20,000 events for one endpoint that responds with 500", endpoint_attacks.failing
     ),

@@ -12,6 +12,7 @@ from tests.support.hostile_crowds import hostile_process
 
 FLOODS = ("with endless bodies", "with endless interim responses")
 FLOODERS_ADDRESS = "127.0.2.1"
+SLOW_CERTIFICATES = "with slow certificates in a handshake"
 
 
 async def hanging(scene: Scene, *, webhooks: int = 600) -> None:
@@ -106,6 +107,19 @@ async def floods(scene: Scene, *, webhooks: int = 100, events: int = 20) -> None
         await scene.measure_alone()
         async with scene.attack():
             await scene.publish(tenant, count=events)
+
+
+async def slow_certificates(
+    scene: Scene, *, webhooks: int = 5, tenants: int = 20, events: int = 3
+) -> None:
+    """Webhooks of many tenants whose certificates take OpenSSL seconds to read."""
+    with hostile_process(SLOW_CERTIFICATES, address=FLOODERS_ADDRESS, niceness=NICENESS) as url:
+        urls = [f"{url.replace('http', 'https', 1)}{number}" for number in range(webhooks)]
+        theirs = [await scene.tenant(urls) for _ in range(tenants)]
+        await scene.measure_alone()
+        async with scene.attack():
+            for tenant in theirs:
+                await scene.publish(tenant, count=events)
 
 
 async def failing(scene: Scene, *, events: int = 20_000) -> None:
