@@ -2,7 +2,8 @@
 Finds what waits in the inbox aside from the scans for new events, which must be quick.
 
 That is what there was before the first scan, what transactions inserted that ran for long, and, at
-intervals, everything: what other daemons took and did not finish. Reading it may mean to pass a
+intervals, everything: what other daemons took and did not finish, and what came with a dump of
+another server. Reading it may mean to pass a
 million dead rows, which delays no one. Events found are leased in turns, like any backlog, one by
 one: only this search passes the dead rows between them.
 """
@@ -16,9 +17,10 @@ import structlog
 from daemon.core.errors import StatementTimeoutError
 from daemon.core.scheduling.inbox_scan import InboxScan
 from daemon.core.scheduling.inbox_turns import FoundEvents, InboxTurns
-from daemon.store import event_inbox, inbox_leases
+from daemon.store import event_inbox, inbox_leases, restored_events
 from daemon.store.database import Database
 from daemon.store.leased_events import Leasing
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
@@ -47,6 +49,7 @@ class InboxSearch:
         self._wake_fanout = wake
         self._leasing = leasing
         self._full_scan_at = 0.0
+        self._future_known = False  # that there are numbers of another server, and logged
 
     def begin_full_scan(self) -> None:
         """Read everything again, soon."""
@@ -108,8 +111,21 @@ class InboxSearch:
             freed = await inbox_leases.free_leases_of_dead_daemons(
                 db, daemon_key=self._leasing.daemon_key
             )
+            future = await self._find_future(db)
         if freed:
             log.info("fanout.leases_freed", events=freed)
         self._turns.incomplete = False
-        self._scan.begin_full_scan()
+        self._scan.begin_full_scan(future=future)
         self._full_scan_at = now + FULL_SCAN_SECONDS
+
+    async def _find_future(self, db: Connection) -> tuple[int, int] | None:
+        """The first and the last number in the inbox that this server has not reached, if any."""
+        try:
+            future = await restored_events.future_numbers(db)
+        except StatementTimeoutError as error:  # left to the next full scan
+            log.warning("fanout.search_timed_out", reason=str(error), pieces=1)
+            return None
+        if future is not None and not self._future_known:
+            log.info("fanout.restored_events_found", first_xid=future[0], last_xid=future[1])
+        self._future_known = future is not None
+        return future

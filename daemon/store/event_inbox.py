@@ -97,9 +97,12 @@ SCAN = f"""
         SELECT number, after_xid, after_tenant, last
           FROM given
          WHERE last <> '{LAST_XID}'::xid8
-           AND pg_catalog.pg_visible_in_snapshot(last, pg_catalog.pg_current_snapshot())
-           -- Nor those that it left behind when it was rolled back.
-           AND NOT (is_single AND pg_catalog.pg_xact_status(last) = 'aborted'::text)
+           -- Nor those that it left behind when it was rolled back. CASE: a number that this server
+           -- has not reached, as after a failover, has no status but an error.
+           AND CASE WHEN pg_catalog.pg_visible_in_snapshot(last, pg_catalog.pg_current_snapshot())
+                    THEN NOT is_single
+                         OR pg_catalog.pg_xact_status(last) IS DISTINCT FROM 'aborted'::text
+                    ELSE false END
         UNION ALL
         -- The newest range: its parts between those that are running.
         SELECT given.number, coalesce(part.running::text::xid8, given.after_xid),
@@ -175,6 +178,8 @@ SCAN = f"""
         (SELECT tenant_id, webhook_id
            FROM webhook_subscription_changes
           WHERE xid >= $13::text::xid8
+            -- A restored dump may have any number of them in this server's future.
+            AND xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
           ORDER BY xid
           LIMIT $15)
         UNION ALL
@@ -256,18 +261,16 @@ async def scan(
 FIND_PLACES = f"""
     WITH RECURSIVE range AS MATERIALIZED (
         SELECT *
-          FROM unnest($1::text[]::xid8[], $2::uuid[], $3::text[]::xid8[], $4::bool[])
-               WITH ORDINALITY AS given (after_xid, after_tenant, last, is_single, number)
-         -- What was rolled back is not read at all.
-         WHERE NOT (is_single AND pg_catalog.pg_xact_status(last) = 'aborted'::text)
-    ), {_places(most="$5")}
+          FROM unnest($1::text[]::xid8[], $2::uuid[], $3::text[]::xid8[])
+               WITH ORDINALITY AS given (after_xid, after_tenant, last, number)
+    ), {_places(most="$4")}
     SELECT number::int, xid::text, tenant_id,
            ARRAY(SELECT event_id
                    FROM webhook_event_inbox
                   WHERE xid = key.xid AND tenant_id = key.tenant_id
                     AND (leased_until IS NULL OR leased_until < now())
                   ORDER BY event_id
-                  LIMIT $6) AS events
+                  LIMIT $5) AS events
       FROM key
      ORDER BY number, key.xid, tenant_id
 """  # noqa: S608  made of constants only
@@ -280,9 +283,11 @@ async def find_places(
     """
     Find up to `keys` places in each range at which events lie, leased or not, in order.
 
-    With each come its first events that are not leased.
+    With each come its first events that are not leased. Transactions that were rolled back are read
+    like others: a dump that was restored may have brought rows with their numbers.
     """
-    rows = await db.fetch(FIND_PLACES, *_columns_of(ranges), keys, FIRST_EVENTS)
+    *places, _ = _columns_of(ranges)
+    rows = await db.fetch(FIND_PLACES, *places, keys, FIRST_EVENTS)
     return [
         (
             row["number"] - 1,

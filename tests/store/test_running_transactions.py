@@ -128,7 +128,7 @@ async def test_what_a_transaction_rolled_back_is_not_passed(
     assert ranges.waits_aside is with_savepoint
 
 
-async def test_a_search_aside_finds_what_is_there_and_skips_what_was_rolled_back(
+async def test_a_search_aside_finds_what_is_there_and_passes_what_was_rolled_back_once(
     app: Application, database: str
 ) -> None:
     tenants = [await app.tenant() for _ in range(3)]
@@ -148,14 +148,15 @@ async def test_a_search_aside_finds_what_is_there_and_skips_what_was_rolled_back
     )
     explained = await app.db.fetchval(
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {event_inbox.FIND_PLACES}",
-        *([str(xid - 1)], [LAST_TENANT], [str(xid)], [rolled_back.is_single], 100, 32),
+        *([str(xid - 1)], [LAST_TENANT], [str(xid)], 100, 32),
     )
 
     assert [number for number, _ in first + rest] == [0, 0, 1]
     assert {found.key.tenant_id for _, found in first + rest} == set(tenants)
     assert [(len(found.events), found.more) for _, found in first + rest] == [(2, False)] * 3
     plan = orjson.loads(explained)[0]["Plan"]
-    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 10
+    # Pages of the index, in which the dead rows are marked: the rows themselves are not read.
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < MANY / 20
 
 
 @pytest.mark.parametrize("how", ["rolled back", "taken"])

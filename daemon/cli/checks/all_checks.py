@@ -13,6 +13,7 @@ from daemon.cli.checks.database import (
     check_owner,
     check_partitions,
     check_permissions,
+    check_restored_events,
     check_schema,
     check_schema_access,
     check_version,
@@ -75,11 +76,13 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
 
 
 async def check_stored(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
-    """Check the installation, the partitions, the queue of notifications, and the rows."""
+    """Check the installation, the partitions, notifications, restored events, and the rows."""
     yield await check_owner(db, loaded)
     async for finding in check_partitions(db, loaded):
         yield finding
     async for finding in check_notifications(db):
+        yield finding
+    async for finding in check_restored_events(db):
         yield finding
     vault = Vault(master_keys(loaded))
     vault.binding_pending = await unbound_secrets.any_waiting(db)

@@ -17,6 +17,7 @@ from daemon.store import (
     notification_queue,
     partitioning,
     privileges,
+    restored_events,
     schema_access,
     schema_trust,
     webhook_inspection,
@@ -104,6 +105,18 @@ async def check_notifications(db: Connection) -> AsyncIterator[Finding]:
             f"PostgreSQL's queue of notifications is {usage:.0%} full: a session that listens has"
             " been in one transaction for long (pg_stat_activity). From 50% on, new events are"
             " found by polling",
+        )
+
+
+async def check_restored_events(db: Connection) -> AsyncIterator[Finding]:
+    """How many events wait that came with a dump of another server."""
+    if count := await restored_events.count(db):
+        number = f"{count}" if count < restored_events.MOST_COUNTED else f"{count} or more"
+        yield warning(
+            "inbox",
+            f"events that came with a dump of another server and wait for a daemon: {number}. One"
+            " that runs finds them within seconds; if they remain, its log says why"
+            " (`fanout.search_timed_out`)",
         )
 
 

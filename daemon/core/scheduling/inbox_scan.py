@@ -10,6 +10,10 @@ A scan must be quick: everybody's new events wait for it. A transaction that run
 a million rows, which are invisible, or dead once it is rolled back, and passing them takes seconds.
 So what it inserted is read *aside*, when it has ended, and so is all that was there before the
 first scan, and what full scans find: what other daemons took and did not finish.
+
+Where a dump was restored into this server, rows have numbers of the server that it came from. Such
+a number may lie in this server's future: full scans read those, too. Or a transaction of this
+server has it: whether that runs or was rolled back says nothing about the row, only reading does.
 """
 
 from collections import Counter, deque
@@ -116,15 +120,22 @@ class InboxScan:
     def begin_from(self, snapshot: Snapshot) -> None:
         """Leave to be read aside what is there now, and what is running."""
         self._leave(XidRange(self._newest.after, last=snapshot.xmax - 1), snapshot.running)
+        # Read once while they run, too: what is visible then came with a dump that was restored.
+        # By themselves, and after others: that may pass a million rows.
+        self._ended += [_only_xid(xid) for xid in snapshot.running]
+        self._read_last = self._ended
         self._full += self._backlog
         self._backlog = []
         self._long |= {*self._late, *snapshot.running}
         self._late = {}
         self._newest = _from_xid(snapshot.xmax)
 
-    def begin_full_scan(self) -> None:
-        """Read everything again, aside."""
+    def begin_full_scan(self, *, future: tuple[int, int] | None = None) -> None:
+        """Read everything again, aside; `future`: the first and last number that lie there."""
         self._leave(_from_xid(1, last=self._newest.after.xid), self._late.keys() | self._long)
+        if future is not None:
+            first, last = future
+            self._leave(_from_xid(first, last=last), ())
 
     def ranges(self, *, now: float) -> list[XidRange]:
         """What the next scan reads, except what is still running then."""
