@@ -17,7 +17,13 @@ from daemon.core.scheduling.inbox_scan import (
     InboxScan,
     XidRange,
 )
-from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxKey, InboxTurn
+from daemon.core.scheduling.inbox_turns import (
+    Continuation,
+    FoundEvents,
+    InboxKey,
+    InboxTurn,
+    InboxTurns,
+)
 from daemon.store import event_inbox, leased_events
 from daemon.store.columns import columns, text_columns
 from daemon.store.event_inbox import SCAN
@@ -188,6 +194,41 @@ async def test_dead_rows_between_events_that_were_found_are_not_passed_by_their_
     assert (sorted(found.events), found.more) == (sorted(events), False)
     assert pages < 100
     assert {each.event.id for each in leased.events} == set(events)
+
+
+@pytest.mark.parametrize("how", ["leased", "locked"])
+async def test_dead_rows_before_an_event_that_another_holds_are_not_passed_by_a_turn(
+    app: Application, database: str, how: str
+) -> None:
+    """However often a full search finds the place: its own statement passes them."""
+    await prepare(app.db)
+    await app.db.execute("ALTER TABLE webhook_event_inbox SET (autovacuum_enabled = false)")
+    tenant = TenantId(await app.tenant())
+    async with connected(database) as old, connected(database) as other:
+        await old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM webhooks")
+        *dead, last = sorted(await app.events(tenant, MANY))
+        await app.db.execute(
+            "DELETE FROM webhook_event_inbox WHERE event_id = ANY ($1::uuid[])", dead
+        )
+        if how == "leased":
+            await app.db.execute("UPDATE webhook_event_inbox SET leased_until = now() + '1 hour'")
+        else:
+            await other.execute("BEGIN; SELECT FROM webhook_event_inbox FOR UPDATE")
+        turns = InboxTurns()
+        named = []
+        for _ in range(2):
+            [(_, found)] = await event_inbox.find_places(
+                app.db, [XidRange(InboxKey(0, LAST_TENANT))], keys=9
+            )
+            turns.add_found(found, now=0.0)
+            for turn in turns.next_turns(limit=50):
+                named.append(turn.events)
+                pages = await postgres.pages_read(app.db, LEASE_TURNS, *turn_arguments(found))
+                turns.took(turn, [], now=0.0)
+                assert pages < 100
+
+    assert named == ([] if how == "leased" else [(last,), (last,)])
+    assert not turns.has_continuations
 
 
 def turn_arguments(found: FoundEvents) -> list[object]:
