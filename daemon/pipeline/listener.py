@@ -10,14 +10,21 @@ import time
 from itertools import islice
 from uuid import UUID
 
+import structlog
+
 from daemon.core.model.ids import WebhookId
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
 from daemon.store.lanes import tenants_of
 
+log = structlog.get_logger()
+
 CHECK_SECONDS = 5.0  # between two looks at PostgreSQL's queue, and at both connections
 LOCK_SECONDS = 1.0  # between two tries to take the lock
+LOCK_CONSEQUENCE = (
+    "if this daemon dies, its events wait until their leases end; end that session, or restart"
+)
 PAUSED_SECONDS = 1.0  # while a channel is not listened to
 EVENTS, DUE, REPLAYS = "webhookd_events", "webhookd_due", "webhookd_replays"
 HOLDS = "webhookd_holds"
@@ -61,6 +68,7 @@ class Listener:
         self._unknown: set[WebhookId] = set()
         self._check_at = self._hint_at = 0.0
         self._lock = database.daemon_lock(daemon_key)
+        self._lock_holder: str | None = None  # another session, as it was logged
         self._notifications = database.listening(
             {
                 EVENTS: self._on_events,
@@ -92,10 +100,20 @@ class Listener:
 
     async def _check(self) -> None:
         is_held = await self._lock.hold(on_lost=self._on_lock_lost)
+        self._log_lock_holder(self._lock.holder)
         if self._notifications.is_open:
             self._queue_usage = await self._notifications.check()
             self._metrics.pipeline.notification_queue_usage.set(self._queue_usage)
         self._check_at = time.monotonic() + (CHECK_SECONDS if is_held else LOCK_SECONDS)
+
+    def _log_lock_holder(self, holder: str | None) -> None:
+        if holder == self._lock_holder:
+            return
+        self._lock_holder = holder
+        if holder is None:
+            log.info("daemon_lock.free")
+        else:
+            log.warning("daemon_lock.held_by_another", holder=holder, consequence=LOCK_CONSEQUENCE)
 
     @property
     def _must_poll(self) -> bool:

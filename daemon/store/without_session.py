@@ -36,6 +36,8 @@ class NoNotifications:
 class NoDaemonLock:
     """Holds nothing."""
 
+    holder = None
+
     async def hold(self, *, on_lost: Callable[[], None]) -> bool:  # noqa: ARG002
         """Hold nothing, which need not be repeated soon."""
         return True

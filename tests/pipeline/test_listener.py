@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.lanes import Lanes
@@ -112,3 +113,24 @@ async def test_a_new_replay_is_announced_once_it_is_committed(
     async with listening(database) as parts:
         await start(app, request_for(webhook, tenant=tenant))
         await until(parts.listener.replay_created.is_set)
+
+
+async def test_another_session_that_took_the_daemon_s_lock_is_logged_once_and_its_end_too(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "LOCK_SECONDS", 0.05)
+    await app.db.execute("SELECT pg_advisory_lock(1)")
+
+    with capture_logs() as logs:
+        async with listening(database) as parts:
+            for _ in range(3):
+                tried = parts.listener._check_at
+                await until(lambda before=tried: parts.listener._check_at > before)
+            await app.db.execute("SELECT pg_advisory_unlock(1)")
+            await until(lambda: logs[-1]["event"] == "daemon_lock.free")
+
+    taken, free = (each for each in logs if each["event"].startswith("daemon_lock."))
+    pid = await app.db.fetchval("SELECT pg_backend_pid()")
+    assert taken["log_level"] == "warning"
+    assert taken["holder"].startswith(f"pid {pid} (role ")
+    assert free["event"] == "daemon_lock.free"

@@ -63,6 +63,39 @@ async def test_a_lock_that_a_former_session_still_holds_is_taken_when_that_has_e
     assert not await is_free(app)
 
 
+@pytest.mark.parametrize("key", [KEY, 2**62, 3 * 2**40 + 2**31 + 5])
+async def test_the_session_of_another_that_has_it_is_named(
+    app: Application, database: str, key: int
+) -> None:
+    lock = DaemonLock(database, key)
+    await app.db.execute("SELECT pg_advisory_lock($1)", key)
+
+    is_held = await lock.hold(on_lost=lambda: None)
+    holder = lock.holder
+    await app.db.execute("SELECT pg_advisory_unlock($1)", key)
+    is_held_then = await lock.hold(on_lost=lambda: None)
+    await lock.close()
+
+    assert (is_held, is_held_then) == (False, True)
+    pid, role = await app.db.fetchrow("SELECT pg_backend_pid(), current_user::text")
+    assert holder is not None
+    assert holder.startswith(f"pid {pid} (role {role}, ")
+    assert lock.holder is None
+
+
+async def test_a_former_session_of_its_own_is_no_other(database: str) -> None:
+    lock = DaemonLock(database, KEY)
+    await lock.hold(on_lost=lambda: None)
+    former, lock._connection = lock._connection, None  # as if its end were not known yet
+    assert former is not None
+
+    is_held = await lock.hold(on_lost=lambda: None)
+
+    await lock.close()
+    await former.close()
+    assert (is_held, lock.holder) == (False, None)
+
+
 async def test_a_peer_that_is_gone_is_noticed_without_a_statement(lock: DaemonLock) -> None:
     before = kept_alive()
     await lock.hold(on_lost=lambda: None)
