@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from daemon.core.model.ids import EventId
 from daemon.core.model.value import value
-from daemon.store.columns import array_text
 from daemon.store.leased_events import LeasedEvent, RowId, only
 from daemon.store.session import Connection
 
@@ -117,13 +116,12 @@ async def lock(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int
     return LockedEvents(rows[0]["at"] if rows else None, ours, held)
 
 
-# A subquery: the text is read once, whatever the plan is.
-REMOVE = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ((SELECT $1::text::tid[])::tid[])"
+REMOVE = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[])"
 
 
 async def remove(db: Connection, leased: Sequence[LeasedEvent]) -> None:
     """Remove the rows of events that this transaction has locked."""
-    await db.execute(REMOVE, array_text([str(each.row) for each in leased]))
+    await db.execute(REMOVE, [each.row for each in leased])
 
 
 # A daemon behind a transaction pooler can hold no lock. Its key is negative: its leases end only by

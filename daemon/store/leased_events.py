@@ -14,7 +14,7 @@ from daemon.core.model.events import Event
 from daemon.core.model.ids import WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
-from daemon.store.columns import text_columns
+from daemon.store.columns import columns
 from daemon.store.endpoints import OF_TENANTS, READ_OF_TENANTS, KnownEndpoints, endpoints_of_tenants
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.session import Connection
@@ -130,7 +130,7 @@ OPENED = """
 LEASE_TURNS = f"""
     WITH locked AS MATERIALIZED (
         SELECT found.row
-          FROM unnest($6::text::xid8[], $7::text::uuid[], $8::text::uuid[], $9::text::int[])
+          FROM unnest($6::text[]::xid8[], $7::uuid[], $8::uuid[], $9::int[])
                AS turn (xid, tenant_id, after_event, max_events)
          CROSS JOIN LATERAL (
                 SELECT ctid AS row
@@ -144,7 +144,7 @@ LEASE_TURNS = f"""
         UNION ALL
         -- One probe for each: dead rows that lie between them are not passed.
         SELECT found.row
-          FROM unnest($10::text::xid8[], $11::text::uuid[], $12::text::uuid[])
+          FROM unnest($10::text[]::xid8[], $11::uuid[], $12::uuid[])
                AS event (xid, tenant_id, event_id)
          CROSS JOIN LATERAL (
                 SELECT ctid AS row
@@ -162,14 +162,16 @@ LEASE_TURNS = f"""
 
 async def lease_turns(db: Connection, turns: Sequence[InboxTurn], leasing: Leasing) -> Leased:
     """Lease the events of these turns."""
-    ranges = [(t.key.xid, t.key.tenant_id, t.after_event, t.limit) for t in turns if not t.events]
-    found = [(t.key.xid, t.key.tenant_id, each) for t in turns for each in t.events]
+    ranges = [
+        (str(t.key.xid), t.key.tenant_id, t.after_event, t.limit) for t in turns if not t.events
+    ]
+    found = [(str(t.key.xid), t.key.tenant_id, each) for t in turns for each in t.events]
     return leased_in(
         await db.fetch(
             LEASE_TURNS,
             *leasing.arguments,
-            *(text_columns(ranges) or ["{}"] * 4),
-            *(text_columns(found) or ["{}"] * 3),
+            *(columns(ranges) or ([], [], [], [])),
+            *(columns(found) or ([], [], [])),
         )
     )
 

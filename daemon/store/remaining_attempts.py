@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 from daemon.core.model.attempts import Claim
 from daemon.store.attempt_chains import CHAIN_REPLAYS, PENDING
-from daemon.store.columns import text_columns
+from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 FIND = f"""
     -- The application may have inserted any number for one event.
     SELECT found.id
-      FROM unnest($1::text::uuid[], $2::text::uuid[]) AS delivered (event_id, webhook_id)
+      FROM unnest($1::uuid[], $2::uuid[]) AS delivered (event_id, webhook_id)
      CROSS JOIN LATERAL (
             SELECT id
               FROM webhook_deliveries
@@ -51,7 +51,7 @@ async def remove(db: Connection, delivered: Iterable[Claim]) -> int:
     Call in the transaction that has stored their successes. Returns how many attempts it were.
     """
     pairs = {(claim.event_id, claim.webhook_id) for claim in delivered}
-    found = await db.fetch(FIND, *text_columns(pairs)) if pairs else []
+    found = await db.fetch(FIND, *columns(pairs)) if pairs else []
     if found:
         await db.execute(REMOVE, [row["id"] for row in found])
     return len(found)

@@ -12,7 +12,6 @@ from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.attempt_kinds import kind_position
 from daemon.core.outcomes.durations import duration_bucket
-from daemon.store.columns import text_columns
 from daemon.store.session import Connection
 
 # Of `webhook_stats_batches.ended`: a kind times this, plus a bucket of duration.
@@ -21,8 +20,7 @@ MINUTE = timedelta(minutes=1)
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 ADD_BATCH = """
-    INSERT INTO webhook_stats_batches (minute, webhook_ids, ended, counts)
-    VALUES ($1, $2::text::uuid[], $3::text::int[], $4::text::int[])
+    INSERT INTO webhook_stats_batches (minute, webhook_ids, ended, counts) VALUES ($1, $2, $3, $4)
 """
 Counts = dict[tuple[WebhookId, int], int]
 
@@ -30,8 +28,9 @@ Counts = dict[tuple[WebhookId, int], int]
 async def add_batch(db: Connection, results: Iterable[AttemptResult]) -> None:
     """Count the attempts that the caller's transaction stores, each in the minute it began."""
     for minute, counts in _by_minute(results).items():
-        rows = [(webhook_id, ended, count) for (webhook_id, ended), count in counts.items()]
-        await db.execute(ADD_BATCH, minute, *text_columns(rows))
+        webhook_ids = [webhook_id for webhook_id, _ in counts]
+        ended = [each for _, each in counts]
+        await db.execute(ADD_BATCH, minute, webhook_ids, ended, list(counts.values()))
 
 
 def _by_minute(results: Iterable[AttemptResult]) -> Mapping[datetime, Counts]:

@@ -20,7 +20,6 @@ from daemon.pipeline.tenant_fanout import TenantFanout
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.store import event_inbox, inbox_leases, plain_results
-from daemon.store.columns import text_columns
 from daemon.store.database import Database
 from daemon.store.deliveries import Inserted
 from daemon.store.event_inbox import SCAN
@@ -236,8 +235,8 @@ async def test_a_lease_reads_no_more_than_it_takes_with_statistics_of_an_empty_i
     )
     turn = await most_rows_read(
         *(app.db, LEASE_TURNS, *arguments),
-        *text_columns([(xid, tenants[1], UUID(int=0), 50)]),
-        *(["{}"] * 3),
+        *([xid], [tenants[1]], [UUID(int=0)], [50]),
+        *([], [], []),
     )
 
     assert scanned <= 200

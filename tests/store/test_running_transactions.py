@@ -25,7 +25,7 @@ from daemon.core.scheduling.inbox_turns import (
     InboxTurns,
 )
 from daemon.store import event_inbox, leased_events
-from daemon.store.columns import columns, text_columns
+from daemon.store.columns import columns
 from daemon.store.event_inbox import SCAN
 from daemon.store.leased_events import LEASE_TURNS, Leasing
 from daemon.store.session import prepare
@@ -232,8 +232,9 @@ async def test_dead_rows_before_an_event_that_another_holds_are_not_passed_by_a_
 
 
 def turn_arguments(found: FoundEvents) -> list[object]:
-    keys = text_columns([(found.key.xid, found.key.tenant_id, each) for each in found.events])
-    return [*LEASING.arguments, *["{}"] * 4, *keys]
+    xid, count = str(found.key.xid), len(found.events)
+    keys = ([xid] * count, [found.key.tenant_id] * count, list(found.events))
+    return [*LEASING.arguments, *([], [], [], []), *keys]
 
 
 async def test_more_events_at_a_place_are_found_from_the_last_one_on(app: Application) -> None:
