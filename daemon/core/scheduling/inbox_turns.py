@@ -151,7 +151,8 @@ class InboxTurns:
         """Note events that wait at a place, unless it is in line already."""
         if found.events and self._add(found.key, now=now, after_event=found.events[0]):
             if self._found_places >= MAX_FOUND:
-                found = replace(found, events=found.events[:1], more=True)
+                more = found.more or len(found.events) > 1
+                found = replace(found, events=found.events[:1], more=more)
             self._found_places += 1
             self._waiting[found.key.tenant_id].found[found.key.xid] = found
 

@@ -218,6 +218,19 @@ def test_of_most_places_only_the_first_event_that_was_found_is_remembered(
     assert turns.next_continuation() == Continuation(both[1].key, both[1].events[0])
 
 
+def test_a_place_with_a_single_event_is_not_looked_at_again_however_many_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox_turns, "MAX_FOUND", 1)
+    turns = InboxTurns()
+    for number in (1, 2):
+        turns.add_found(found_at(number, 1), now=0.0)
+    for turn in turns.next_turns(limit=10):
+        turns.took(turn, turn.events, now=0.0)
+
+    assert not turns.has_continuations
+
+
 def test_a_place_of_which_nothing_is_known_is_looked_at_first() -> None:
     turns = InboxTurns()
     turns.look_at(InboxKey(1, tenant(1)))
