@@ -35,6 +35,9 @@ async def test_choosing_a_delivery_leaves_the_list_and_what_is_new_as_they_are(
     await page.goto(console.page_url(f"/webhooks/{webhook}"))
     await console.app.events(console.tenant, 3)
     await expect(page.get_by_role("link", name="3 new")).to_be_visible()
+    await page.locator(".row").first.click()
+    await expect(page.locator(".row").first).to_have_attribute("aria-current", "true")
+    assert await page.evaluate("scrollY") == 0
     last = page.locator(".row").last
     await last.scroll_into_view_if_needed()
     before = await top_of(last)

@@ -112,7 +112,7 @@ document.addEventListener("htmx:after:swap", (event) => {
   const inspector = document.getElementById("inspector");
   const top = inspector?.getBoundingClientRect().top ?? 0;
   const chosen = event.detail?.ctx?.sourceElement?.matches?.(".row, .dot");
-  if (chosen && (top < 0 || top > innerHeight / 2)) inspector.scrollIntoView();
+  if (chosen && (top < 0 || top > innerHeight)) inspector.scrollIntoView();
 });
 
 document.addEventListener("DOMContentLoaded", listen);

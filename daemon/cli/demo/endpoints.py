@@ -15,9 +15,9 @@ from daemon.cli.receiver.signature_check import SignatureCheck, check_signatures
 OPEN_PATH = "/yours"
 # What endpoints answer that fail.
 FAILURES = {
-    500: '{"error": "out of disk space"}',
-    502: '{"error": "the server behind this one does not answer"}',
-    503: '{"error": "overloaded: try again later"}',
+    500: "out of disk space",
+    502: "the server behind this one does not answer",
+    503: "overloaded: try again later",
 }
 
 
@@ -73,7 +73,10 @@ class Endpoints:
             began - published_at if published_at is not None and attempt == 1 else None,
         )
         self._on_attempt(received)
-        return web.Response(status=received.status, text=FAILURES.get(received.status))
+        failure = FAILURES.get(received.status)
+        if failure is None:
+            return web.Response(status=received.status)
+        return web.json_response({"error": failure}, status=received.status)
 
 
 class _AttemptCounter:

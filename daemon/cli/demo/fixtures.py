@@ -33,9 +33,16 @@ def sometimes_fail(event: int, attempt: int) -> int:
     return 503 if event % 3 == 2 and attempt == 1 else 200
 
 
-def mostly_fail(event: int, attempt: int) -> int:
-    """An overloaded endpoint: every second event succeeds at the third attempt, no other does."""
-    return 200 if event % 2 == 0 and attempt == 3 else 503
+@dataclass(slots=True)
+class MostlyFailing:
+    """An overloaded endpoint: every ninth request succeeds, so that it is failing, and not paused."""
+
+    requests: int = 0
+
+    def __call__(self, _event: int, _attempt: int) -> int:
+        """The status of the next answer."""
+        self.requests += 1
+        return 503 if self.requests % 9 else 200
 
 
 def always_fail(_event: int, _attempt: int) -> int:
@@ -109,7 +116,7 @@ def sample_tenants() -> tuple[SampleTenant, SampleTenant, SampleTenant]:
                     event_filters=VIP_FILTER,
                 ),
                 SampleWebhook(
-                    acme, "/lake", "Data Lake", "campaign.*; mostly fails", mostly_fail,
+                    acme, "/lake", "Data Lake", "campaign.*; mostly fails", MostlyFailing(),
                     CAMPAIGN_TYPES,
                 ),
                 SampleWebhook(
