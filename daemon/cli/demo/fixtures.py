@@ -35,7 +35,7 @@ def sometimes_fail(event: int, attempt: int) -> int:
 
 @dataclass(slots=True)
 class MostlyFailing:
-    """An overloaded endpoint: every ninth request succeeds, so that it is failing, and not paused."""
+    """An overloaded endpoint: every ninth request succeeds, so that it fails, and is not paused."""
 
     requests: int = 0
 
