@@ -46,6 +46,7 @@ COMMANDS = {
     "adopt": "adopt",
     "forget": "forget",
     "files": "files",
+    "capacity": "capacity",
 }
 
 
