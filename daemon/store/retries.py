@@ -5,7 +5,7 @@ The rule: an event has at most one pending attempt at a webhook, so a second req
 attempt of the first. Where none is pending, the retry begins a chain of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
@@ -25,7 +25,7 @@ class RetryDue:
 
     delivery_id: DeliveryId
     webhook_id: WebhookId
-    copied_bytes: int = 0
+    copied_bytes: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

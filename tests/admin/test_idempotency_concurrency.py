@@ -14,6 +14,7 @@ from tests.support.api_client import OPERATOR, ApiClient, operator_client, servi
 from tests.support.application import Application
 from tests.support.daemons import daemon, free_port, until
 from tests.support.idempotency import LEASE_IS_OVER, SECURE, WEBHOOK, keyed, webhooks
+from tests.support.locks import waits_for_lock
 from tests.support.receiver import Receiver
 
 
@@ -147,12 +148,8 @@ async def test_a_daemon_killed_before_the_change_leaves_it_to_a_repeat(
     assert await webhooks(app) == 1
 
 
-async def _waits_for_lock(app: Application) -> bool:
-    return bool(await app.db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-
 async def _nothing_waits(app: Application) -> bool:
-    return not await _waits_for_lock(app)
+    return not await waits_for_lock(app)
 
 
 async def test_a_request_whose_key_was_taken_over_changes_nothing(
@@ -164,7 +161,7 @@ async def test_a_request_whose_key_was_taken_over_changes_nothing(
     async with app.db.transaction():
         await app.db.execute("SELECT FROM webhooks FOR UPDATE")
         first = asyncio.create_task(keyed(api, path))
-        await until(lambda: _waits_for_lock(app))
+        await until(lambda: waits_for_lock(app))
         await app.db.execute("UPDATE webhook_idempotency_keys SET claim_id = gen_random_uuid()")
 
     late = await first

@@ -14,6 +14,7 @@ from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.deliveries import inbox_is_empty, settled
+from tests.support.locks import waits_for_lock
 from tests.support.receiver import Receiver, Reply
 from tests.support.shared_daemon import SharedDaemon, shared_daemon
 
@@ -260,8 +261,7 @@ async def test_a_replay_to_a_webhook_that_is_being_deleted_is_a_404(
             await app.db.execute("DELETE FROM webhooks WHERE id = $1", webhook)
             body = {"webhookId": webhook, "from": "2020-01-01T00:00:00Z"}
             request = asyncio.create_task(api.post("/api/replays", body))
-            await asyncio.sleep(0.3)
-            assert not request.done()
+            await until(lambda: waits_for_lock(app))
         answer = await request
 
     assert (answer.status, answer.error) == (404, "this tenant has no webhook with this id")

@@ -71,5 +71,7 @@ async def test_an_older_daemon_delivers_until_the_next_one_takes_over_under_load
 
     assert code == 0
     assert await load.stored("success") == Counter(load.expected())
-    assert (await load.stored("failed")).total() == load.failed.total()
+    # Older daemons drop results that cannot be stored at once when they stop.
+    failed = (await load.stored("failed")).total()
+    assert load.failed.total() - in_flight <= failed <= load.failed.total()
     assert load.repeated() <= in_flight

@@ -42,7 +42,7 @@ def test_an_operator_installs_runs_reloads_upgrades_and_removes_the_package(
         "delivered_after_reload": "0",
         "connection_during_restart": "0",
         "priorities": '"PRIORITY":"3" "PRIORITY":"6"',
-        "sandbox": "1.1",
+        "sandbox": "1.2",
         "upgrade": "0 active",
         "upgrade_with_migrations": "0 0",  # installed, and the same process goes on
         "remove": "0 inactive 0",

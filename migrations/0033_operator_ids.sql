@@ -34,4 +34,4 @@ BEGIN
         'ALTER FUNCTION webhook_keep_of_operator() SET search_path = %I, pg_temp', tables);
 END $$;
 
-INSERT INTO webhookd_migrations (name) VALUES ('0033_operators_webhooks_keep_their_ids');
+INSERT INTO webhookd_migrations (name) VALUES ('0033_operator_ids');
