@@ -12,7 +12,14 @@ from typing import Unpack
 
 import pytest
 
-from tests.bench.variants import UnusableVariantError, Variant, exported, migrate, this_checkout
+from tests.bench.variants import (
+    FailedProgramError,
+    UnusableVariantError,
+    Variant,
+    exported,
+    migrate,
+    this_checkout,
+)
 from tests.faults.older_daemons import SETTINGS, Load
 from tests.support.daemons import Daemon, StartOptions, daemon, free_port
 from tests.support.receiver import Receiver
@@ -21,7 +28,6 @@ pytestmark = pytest.mark.full
 
 # They know no leases in the inbox: beside a newer daemon, both would send each event.
 WITHOUT_LEASES = {
-    "945cfee917": "0002, the first that is started by a command",
     "5240dc9167": "0004",
     "292c8560a2": "0005, the last without leases",
 }
@@ -42,6 +48,17 @@ def older(revision: str, folder: Path) -> Variant:
         pytest.skip(f"this checkout has no such history: {error}")
 
 
+async def migrate_patiently(variant: Variant, database: str, folder: Path) -> None:
+    """Migrate, once more where daemons held the locks for two minutes, as its message says."""
+    try:
+        await migrate(variant, database, folder)
+    except FailedProgramError as error:
+        if "try again" not in str(error):
+            raise
+        await migrate(variant, database, folder)
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("revision", [*WITHOUT_LEASES, *WITH_LEASES])
 async def test_an_older_daemon_delivers_until_the_next_one_takes_over_under_load(
     empty_database: str, receiver: Receiver, tmp_path: Path, revision: str
@@ -57,7 +74,7 @@ async def test_an_older_daemon_delivers_until_the_next_one_takes_over_under_load
         first = await started(port=free_port(), settings=SETTINGS, cwd=old.root)
         async with load.running():
             await load.further(50)
-            await migrate(this_checkout(), empty_database, tmp_path)
+            await migrate_patiently(this_checkout(), empty_database, tmp_path)
             await load.further(50)
             if revision in WITH_LEASES:
                 await started(port=free_port(), settings=SETTINGS)
