@@ -1,11 +1,9 @@
 """Figures that follow from others: ratios to baselines, and shares without the publisher's."""
 
 from tests.bench.results import Results, Series, quotient
-from tests.bench.variants import WITHOUT_ROLLUPS
 
 RATE = "rate"
 ALONE = "alone"
-ROLLUPS = "roll-ups"
 ASKED = ("console", "questions")
 BESIDE = ("pending", "hostile", "storm", "replay", *ASKED, "old-transaction")
 SEVERAL = ("daemons-2", "daemons-4")
@@ -28,10 +26,6 @@ def derive(results: Results) -> None:
                 _against(results, workload, subject, ("postgres_ratio_one", "postgres_us"), RATE)
                 statements = ("statements_ratio_one", "statements_event")
                 _against(results, workload, subject, statements, RATE)
-            if workload == ROLLUPS and subject != WITHOUT_ROLLUPS:
-                without = Series(workload, WITHOUT_ROLLUPS, "rate")
-                rates = Series(workload, subject, "rate"), without
-                results.combine(Series(workload, subject, "ratio_uncounted"), quotient, *rates)
             if workload in BESIDE:
                 results.combine(
                     Series(workload, subject, "p99_of_limit"),

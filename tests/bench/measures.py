@@ -16,7 +16,6 @@ MEASURES = {
     "ratio_aiohttp": Measure("  of the bare aiohttp loop", 2),
     "ratio_http": Measure("  of the rate over http", 2),
     "ratio_one": Measure("  of the rate of one daemon", 2),
-    "ratio_uncounted": Measure("  of the rate without counting for the stats", 2),
     "p50_ms": Measure("commit to receipt, median, ms", 1),
     "p99_ms": Measure("commit to receipt, p99, ms", 1),
     "worst_ms": Measure("commit to receipt, worst, ms", 1),
@@ -59,4 +58,5 @@ MEASURES = {
     "share_results": Measure("  storing results, health, stats, %", 1),
     "share_logs": Measure("  log lines, metrics, %", 1),
     "share_driver": Measure("  the database's driver, %", 1),
+    "share_rollups": Measure("time in counting for the stats, with what that calls, %", 1),
 }

@@ -36,6 +36,9 @@ STAGES = {
     "share_driver": ("asyncpg/",),
 }  # fmt: skip
 
+# Counting attempts for the stats, which is to cost little of the throughput.
+ROLLUPS = ("daemon/store/stats_batches", "add_batch")
+
 Function = tuple[str, int, str]  # file, line, name
 
 
@@ -58,10 +61,16 @@ async def profiled(bench: Bench, variant: Variant) -> Figures:
 
 
 def shares(file: Path, *, deliveries: int) -> Figures:
-    """Return the calls of functions per delivery, and the percentage of time of each stage."""
-    calls, seconds = 0.0, Counter[str]()
+    """
+    Return the calls of functions per delivery, and the percentage of time of each stage.
+
+    That of the roll-ups includes all that they call, and so is part of others.
+    """
+    calls, rollups, seconds = 0.0, 0.0, Counter[str]()
     statistics = pstats.Stats(str(file)).stats  # type: ignore[attr-defined]
-    for function, (_, called, own, _, callers) in statistics.items():
+    for function, (_, called, own, cumulated, callers) in statistics.items():
+        if ROLLUPS[0] in function[0] and function[2] == ROLLUPS[1]:
+            rollups += cumulated
         if stage := _stage(function):
             calls += called
             seconds[stage] += own
@@ -71,7 +80,8 @@ def shares(file: Path, *, deliveries: int) -> Figures:
                     calls += called_by
                     seconds[stage] += own_by
     total = seconds.total()
-    return {"calls": calls / deliveries} | {stage: 100 * seconds[stage] / total for stage in STAGES}
+    of_stages = {stage: 100 * seconds[stage] / total for stage in STAGES}
+    return {"calls": calls / deliveries, "share_rollups": 100 * rollups / total} | of_stages
 
 
 def _stage(function: Function) -> str | None:

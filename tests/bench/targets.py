@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.bench.derived import ASKED, BESIDE, ROLLUPS, SEVERAL
+from tests.bench.derived import ASKED, BESIDE, SEVERAL
 from tests.bench.results import Results
 
 
@@ -50,7 +50,7 @@ TARGETS = [
     Target("rate", "statements", 0.05),
     Target("rate", "row_versions", 1),
     Target("tls", "ratio_http", 0.9, least=True),
-    Target(ROLLUPS, "ratio_uncounted", 0.97, least=True),
+    Target("profile", "share_rollups", 3),
     Target("fan-out", "cpu_us", 0.65, against=True),
     Target("payload", "cpu_us", 0.65, against=True),
     Target("paced-50", "p50_ms", 1.5),

@@ -17,7 +17,6 @@ from tests.bench.workloads import WORKLOADS
 SUBJECTS = {
     "rate": {"aiohttp", "sender"},
     "tls": {"aiohttp", "sender"},
-    "roll-ups": {"without-roll-ups"},
     "paced-50": {"publisher"},
     "paced-500": {"publisher"},
 }

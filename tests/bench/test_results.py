@@ -144,22 +144,6 @@ def test_never_received_misses_its_target() -> None:
     assert [each.reached for each in judge(results, subject="daemon", other=None)] == [False, False]
 
 
-def test_what_counting_costs_is_judged_by_the_rate_without() -> None:
-    results = results_of(
-        **{
-            "roll-ups": {
-                "daemon": {"rate": [98.0, 96.0]},
-                "without-roll-ups": {"rate": [100.0, 100.0]},
-            }
-        }
-    )
-
-    derive(results)
-
-    [judged] = judge(results, subject="daemon", other=None)
-    assert (judged.value, judged.reached) == (0.97, True)
-
-
 def test_every_target_is_about_a_known_workload_and_figure() -> None:
     assert {each.workload for each in TARGETS} <= WORKLOADS.keys()
     assert {each.figure for each in TARGETS} <= MEASURES.keys()

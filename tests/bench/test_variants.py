@@ -16,7 +16,6 @@ from tests.bench.variants import (
     exported,
     on_python,
     output_of,
-    without_rollups,
 )
 from tests.support.daemons import until
 
@@ -32,21 +31,6 @@ def test_another_revision_is_exported_with_its_own_code_and_migrations(tmp_path:
     done = subprocess.run(command, cwd=variant.root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(variant.root / "daemon" / "__init__.py")
     assert list((variant.root / "migrations").glob("0001_*.sql"))
-
-
-def test_the_daemon_without_roll_ups_differs_in_nothing_else(tmp_path: Path) -> None:
-    variant = without_rollups(tmp_path)
-
-    differing = [
-        file.relative_to(variant.root)
-        for file in variant.root.rglob("*.py")
-        if file.read_bytes() != (ROOT / file.relative_to(variant.root)).read_bytes()
-    ]
-    program = "from daemon.store.stats_batches import add_batch; print(add_batch.__doc__)"
-    command = [variant.python, "-c", program]
-    done = subprocess.run(command, cwd=variant.root, capture_output=True, text=True, check=True)
-    assert differing == [Path("daemon/store/stats_batches.py")]
-    assert done.stdout == "Count nothing.\n"
 
 
 @needs_git

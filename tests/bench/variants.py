@@ -7,7 +7,6 @@ The driver, the receiver and the loads are always those of this checkout.
 import asyncio
 import io
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,8 +17,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # An administrator's configuration in the current folder must not be read.
 NO_SETTINGS = "[admin]\nport = 0\n"
-WITHOUT_ROLLUPS = "without-roll-ups"
-NO_BYTECODE = shutil.ignore_patterns("__pycache__")
 
 
 class UnusableVariantError(Exception):
@@ -72,28 +69,6 @@ def exported(revision: str, folder: Path) -> Variant:
     with tarfile.open(fileobj=io.BytesIO(_git("archive", name))) as archive:
         archive.extractall(root, filter="data")
     return Variant(name, root, sys.executable)
-
-
-NOTHING_COUNTED = '''
-
-async def add_batch(db: Connection, results: Iterable[AttemptResult]) -> None:
-    """Count nothing."""
-'''
-
-
-def without_rollups(folder: Path) -> Variant:
-    """
-    Return the daemon of this checkout, whose batches of results count no attempts for the stats.
-
-    Beside it, the daemon shows what counting costs. Its files are written to `folder`.
-    """
-    root = folder / WITHOUT_ROLLUPS
-    if not root.exists():
-        for each in ("daemon", "migrations"):
-            shutil.copytree(ROOT / each, root / each, ignore=NO_BYTECODE)
-        with (root / "daemon/store/stats_batches.py").open("a") as module:
-            module.write(NOTHING_COUNTED)
-    return Variant(WITHOUT_ROLLUPS, root, sys.executable)
 
 
 async def migrate(variant: Variant, database: str, folder: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tests.bench.bench import Bench, Figures
-from tests.bench.derived import AIOHTTP, ALONE, PUBLISHER, RATE, ROLLUPS
+from tests.bench.derived import AIOHTTP, ALONE, PUBLISHER, RATE
 from tests.bench.live import live_events
 from tests.bench.paced import idle, paced, publisher_alone
 from tests.bench.profiled import profiled
@@ -22,7 +22,7 @@ from tests.bench.throughput import (
     publishers_share,
     statements,
 )
-from tests.bench.variants import Variant, without_rollups
+from tests.bench.variants import Variant
 
 SENDER = "sender"
 
@@ -75,11 +75,6 @@ def throughput(shape: Shape, *, baselines: bool = False, other_server: bool = Fa
             yield Step(name, subject, partial(delivered, *arguments))
 
     return steps
-
-
-def counting(name: str, bench: Bench, variants: Sequence[Variant]) -> Iterator[Step]:
-    """Return the steps of the first workload with the roll-ups of the stats, and without."""
-    return throughput(PLAIN)(name, bench, [variants[0], without_rollups(bench.folder)])
 
 
 def steady(per_second: int) -> Steps:
@@ -150,9 +145,6 @@ WORKLOADS = {
         "the same with four daemons",
         throughput(Shape(daemons=4)),
         needs=(RATE,),
-    ),
-    ROLLUPS: Workload(
-        "throughput", "the first workload, and the same without counting for the stats", counting
     ),
     "profile": Workload("profile", "the first workload under Python's profiler", profile),
     "paced-50": Workload(
