@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from daemon.store.adoption import Options
 
 FIRST = "0001_webhooks"
-# Daemons of before it take events from the inbox whoever has leased them.
+# Older daemons take events from the inbox although others have leased them.
 LEASES = "0006_inbox_leases"
 STOP_FIRST = (
     f"stop the daemons of before {LEASES} before you start this version: beside it they would send"

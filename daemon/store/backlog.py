@@ -18,7 +18,7 @@ MOST_PAGES = 1000  # of the inbox's first, and of its last
 MOST_PENDING = 100_000
 MOST_WEBHOOKS = 20_000
 
-# By pages, so that rows which nobody sees are bounded too.
+# By pages, so that rows which no snapshot sees are bounded, too.
 FIND_INBOX = f"""
     WITH inbox AS MATERIALIZED (
         SELECT pg_catalog.pg_relation_size('webhook_event_inbox'::regclass)

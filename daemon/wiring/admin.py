@@ -29,5 +29,5 @@ def admin_app(
 
 
 async def _is_off(_: web.Request) -> web.StreamResponse:
-    """Raises Problem (404): whoever looks for the console learns how to get it."""
+    """Raises Problem (404), which names the setting that turns the console on."""
     raise Problem(404, "the API and the console are off: admin.tokens is empty")
