@@ -29,6 +29,7 @@ from daemon.core.scheduling.lanes import Lanes, LaneTurn
 from daemon.egress.kept_requests import KeptRequest
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.claim_data import ClaimData
+from daemon.pipeline.claims_aside import ClaimsAside
 from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.postponements import Postponements
@@ -92,6 +93,7 @@ class Dispatcher:
         self._ages = AttemptAges()  # by the same
         self._idle = asyncio.Event()
         self._claiming: asyncio.Task[None] | None = None
+        self._aside = ClaimsAside(self._claim_aside, lanes.tenant_of)
         self._stopping = False
 
     async def run_once(self) -> float:
@@ -108,7 +110,7 @@ class Dispatcher:
         for turn in turns:
             if turn.queued:
                 self._begin_queued(turn, now)
-        if to_claim := [each for each in turns if not each.queued]:
+        if to_claim := self._aside.take([each for each in turns if not each.queued], now=now):
             # Queued attempts need not wait for the database.
             self._claiming = asyncio.create_task(self._claim(to_claim))
             self._claiming.add_done_callback(self._claim_ended)
@@ -144,6 +146,7 @@ class Dispatcher:
         if self._claiming is not None:
             await asyncio.wait([self._claiming], timeout=GIVE_BACK_TIME.total_seconds())
             self._claiming.cancel()
+        await self._aside.end(within=GIVE_BACK_TIME.total_seconds())
         self._idle.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(within.total_seconds()):
@@ -185,6 +188,12 @@ class Dispatcher:
             claiming.exception()  # for the next run, if there is one
         self.wake.set()
 
+    async def _claim_aside(self, turns: Sequence[LaneTurn]) -> None:
+        try:
+            await self._claim(turns)
+        finally:
+            self.wake.set()
+
     async def _claim(self, turns: Sequence[LaneTurn]) -> None:
         """Claim together, or in halves down to the one lane that makes that fail."""
         try:
@@ -223,6 +232,7 @@ class Dispatcher:
             raise
         self._metrics.pipeline.claim_seconds.observe(time.perf_counter() - began)
         now = time.monotonic()
+        self._aside.note({each: lane.seconds for each, lane in claimed.items()}, now=now)
         for turn in turns:
             self._tell_lane(turn, claimed.get(turn.webhook_id), now)
         for lane in claimed.values():

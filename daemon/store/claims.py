@@ -32,7 +32,9 @@ from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.retries import MAX_REQUESTED
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
+from daemon.store.timing import beginning, seconds_since
 from daemon.store.webhook_columns import url_and_credentials
+from daemon.store.webhook_rows import webhook
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class LaneClaims:
     endpoint is failing, it may be due, what a person asked for is claimed out of order, and
     `spaced_for` is in how many seconds the next attempt may begin; otherwise that is None. A limit
     of the webhook has the same effect; `limit_state` is one of those in `store.pacing`, None if it
-    does not matter.
+    does not matter. `seconds` is how long this lane alone took in the database.
     """
 
     upcoming: Upcoming | None
@@ -52,6 +54,7 @@ class LaneClaims:
     limit_state: str | None
     options: AttemptOptions
     lease: timedelta
+    seconds: float
     claims: list[Claim] = field(default_factory=list)
     last_due: datetime | None = None
 
@@ -82,10 +85,12 @@ LEASE_DUE = f"""
                CASE WHEN w.is_failing THEN w.next_probe_at END AS next_probe_at,
                probe.is_due AS probe_due, probe.requested,
                paced.allowed, paced.per_second, paced.in_flight AS most_in_flight, paced.running,
-               paced.known, paced.mine, paced.next_at, paced.continues
+               paced.known, paced.mine, paced.next_at, paced.continues,
+               {seconds_since("began.at")} AS seconds
           FROM unnest($1::uuid[], $2::int[], $3::timestamptz[])
                AS turn (webhook_id, max_claims, since)
-         CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE id = turn.webhook_id LIMIT 1) AS w
+         CROSS JOIN LATERAL ({beginning("turn.webhook_id")}) AS began
+         CROSS JOIN LATERAL ({webhook("began.id")}) AS w
           -- Only rows of failing endpoints are locked. Of two daemons one skips the row, or finds
           -- `next_probe_at` moved.
           LEFT JOIN LATERAL (
@@ -111,20 +116,26 @@ LEASE_DUE = f"""
           CROSS JOIN LATERAL pg_catalog.unnest(lane.requested[:lane.max_claims]) AS wanted (id)
           JOIN webhook_deliveries AS d ON {SAME_PENDING.format(row="d", id="wanted.id")}
            FOR UPDATE OF d SKIP LOCKED
+    ), searched AS MATERIALIZED (
+        SELECT lane.*, found.ids, lane.seconds + {seconds_since("began.at")} AS until_found
+          FROM lane
+         CROSS JOIN LATERAL ({beginning("lane.id")}) AS began
+         CROSS JOIN LATERAL (
+                SELECT pg_catalog.array_agg(d.id) AS ids
+                  FROM (SELECT id
+                          FROM webhook_deliveries
+                         WHERE webhook_id = began.id AND status::text = 'pending_retry'
+                           AND next_retry_at >= lane.since AND next_retry_at <= now()
+                           AND (leased_until IS NULL OR leased_until < now())
+                         ORDER BY next_retry_at
+                         LIMIT CASE WHEN lane.next_probe_at IS NULL THEN lane.max_claims
+                                    WHEN lane.probe_due AND lane.requested IS NULL
+                                    THEN least(1, lane.max_claims)
+                                    ELSE 0 END
+                           FOR UPDATE SKIP LOCKED) AS d) AS found
     ), due AS MATERIALIZED (
         SELECT {OF_LANE}, d.id AS delivery_id
-          FROM lane CROSS JOIN LATERAL (
-                SELECT id
-                  FROM webhook_deliveries
-                 WHERE webhook_id = lane.id AND status::text = 'pending_retry'
-                   AND next_retry_at >= lane.since AND next_retry_at <= now()
-                   AND (leased_until IS NULL OR leased_until < now())
-                 ORDER BY next_retry_at
-                 LIMIT CASE WHEN lane.next_probe_at IS NULL THEN lane.max_claims
-                            WHEN lane.probe_due AND lane.requested IS NULL
-                            THEN least(1, lane.max_claims)
-                            ELSE 0 END
-                   FOR UPDATE SKIP LOCKED) AS d
+          FROM searched AS lane CROSS JOIN LATERAL pg_catalog.unnest(lane.ids) AS d (id)
         UNION ALL
         SELECT {OF_LANE}, asked.id
           FROM lane
@@ -193,7 +204,7 @@ LEASE_DUE = f"""
            CASE WHEN d.event_created_at IS NOT NULL AND d.replay_id IS NULL
                 THEN d.attempted_at END AS inserted_at,
            NULL::float8 AS due_in, NULL::float8 AS spaced_for, NULL::float8 AS paced_for,
-           NULL::text AS limit_state, NULL::text[] AS options
+           NULL::text AS limit_state, NULL::text[] AS options, NULL::float8 AS seconds
       FROM measured AS d
     UNION ALL
     -- And one row for each lane, with the attempt that may begin there next.
@@ -208,13 +219,15 @@ LEASE_DUE = f"""
                 ELSE greatest({seconds_until("lane.next_probe_at")}, $7::float8)
                 END,
            CASE WHEN lane.allowed IS NOT NULL THEN {pacing.WAIT} END,
-           CASE WHEN lane.allowed IS NOT NULL THEN {pacing.STATE} END, lane.options
-      FROM lane
+           CASE WHEN lane.allowed IS NOT NULL THEN {pacing.STATE} END, lane.options,
+           lane.until_found + {seconds_since("began.at")}
+      FROM searched AS lane
       LEFT JOIN spent ON spent.id = lane.id
+     CROSS JOIN LATERAL ({beginning("lane.id")}) AS began
       LEFT JOIN LATERAL (
             SELECT next_retry_at
               FROM webhook_deliveries
-             WHERE webhook_id = lane.id AND status::text = 'pending_retry'
+             WHERE webhook_id = began.id AND status::text = 'pending_retry'
                AND next_retry_at >= CASE WHEN lane.next_probe_at IS NOT NULL
                                               OR coalesce(spent.count, 0) >= lane.max_claims
                                                  AND lane.allowed IS NOT NULL
@@ -267,6 +280,7 @@ def _lane(row: Any, lease: timedelta) -> LaneClaims:
         limit_state=row["limit_state"],
         options=options,
         lease=lease if timeout is None else max(lease, lease_of(timedelta(seconds=timeout))),
+        seconds=row["seconds"],
     )
 
 
