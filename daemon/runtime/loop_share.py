@@ -1,9 +1,10 @@
 """
 A share of the event loop's time for work that the rest of the loop must not wait for.
 
-Each step of such work begins in turn by owner, once the steps before it are paid for by as much
-time for everything else: however much of it runs at once, it takes half of the loop's time, or
-another share. A step that was long is a debt of its owner: others wait for a part of it only.
+Each step of such work begins once the steps before it are paid for by as much time for everything
+else: however much of it runs at once, it takes half of the loop's time, or another share. The owner
+that recently took least has the next step, so that one with little work waits for the present step
+of the others only. A step that was long is a debt of its owner: others wait for a part of it.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Hashable
 
 from daemon.core.scheduling.round_robin import RoundRobin
+from daemon.core.scheduling.time_account import TimeAccount
 
 SHARE = 0.5
 # The time of steps before others have to wait: a long slice of patient work.
@@ -27,20 +29,22 @@ class LoopShare:
     def __init__(
         self, share: float = SHARE, *, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self._share = share
         self._clock = clock
-        self._balance = AT_ONCE_SECONDS
-        self._balance_at = clock()
-        # When each owner with a debt has paid it.
-        self._paid_at: dict[Hashable, float] = {}
+        self._account = TimeAccount(
+            share,
+            at_once=AT_ONCE_SECONDS,
+            owed_by_all=MOST_OWED_BY_ALL_SECONDS,
+            most_owed=MOST_OWED_SECONDS,
+            now=clock(),
+        )
         self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
         self._timer: asyncio.TimerHandle | None = None
         self._has_begun = False  # a step, which is not counted yet
 
     def turn(self, owner: Hashable) -> asyncio.Future[None] | None:
         """The wait of this owner's next step before it begins; None if it may begin at once."""
-        self._forget_paid_debts()
-        if not self._waiting and self._wait() <= 0 and owner not in self._paid_at:
+        now, account = self._clock(), self._account
+        if not (self._waiting or account.wait(now=now) or account.wait_of(owner, now=now)):
             return None
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(owner, turn)
@@ -50,22 +54,21 @@ class LoopShare:
 
     def spend(self, owner: Hashable, seconds: float) -> None:
         """Note how long a step of this owner took."""
-        now = self._earn()
-        may_spend = max(0.0, self._balance + MOST_OWED_BY_ALL_SECONDS)
-        overspent = min(max(0.0, seconds - may_spend), MOST_OWED_SECONDS)
-        self._balance -= min(seconds, may_spend)
-        if overspent > 0:
-            begin = max(self._paid_at.get(owner, now), now)
-            self._paid_at[owner] = begin + overspent / self._share
+        self._account.spend(owner, seconds, now=self._clock())
 
     def _begin_next(self) -> None:
         self._has_begun = False
-        self._forget_paid_debts()
         if not self._waiting:
             return
-        if (wait := self._wait()) > 0:
+        now, account = self._clock(), self._account
+        if (wait := account.wait(now=now)) > 0:
             self._begin_later(wait)
-        elif (first := self._waiting.take(lambda owner: owner not in self._paid_at)) is not None:
+            return
+        first = self._waiting.take_least(
+            lambda owner: account.recent(owner, now=now),
+            lambda owner: not account.wait_of(owner, now=now),
+        )
+        if first is not None:
             _, turn = first
             if not turn.done():
                 turn.set_result(None)
@@ -73,29 +76,9 @@ class LoopShare:
             self._has_begun = True
             asyncio.get_running_loop().call_soon(self._begin_next)
         else:
-            paid_at = min(self._paid_at[owner] for owner in self._waiting.owners)
-            self._begin_later(paid_at - self._clock())
+            self._begin_later(min(account.wait_of(each, now=now) for each in self._waiting.owners))
 
     def _begin_later(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._begin_next)
-
-    def _forget_paid_debts(self) -> None:
-        if self._paid_at:
-            now = self._clock()
-            for owner in [each for each, paid_at in self._paid_at.items() if paid_at <= now]:
-                del self._paid_at[owner]
-
-    def _wait(self) -> float:
-        """The seconds until the steps so far are paid for by all."""
-        self._earn()
-        return max(0.0, -self._balance / self._share)
-
-    def _earn(self) -> float:
-        """Add the share of the time since the last call; return the present time."""
-        now = self._clock()
-        earned = (now - self._balance_at) * self._share
-        self._balance = min(self._balance + earned, AT_ONCE_SECONDS)
-        self._balance_at = now
-        return now

@@ -15,7 +15,7 @@ LARGE = 8 * 1024
 
 class Offload:
     """
-    The process's only thread for large work, whose owners have it in turn.
+    The process's only thread for large work, whose owners have turns at it.
 
     The thread shares the interpreter with the event loop and gives way to it every few
     milliseconds. The loop would have to wait for each of several such threads: with three of them
@@ -31,16 +31,16 @@ class Offload:
         return work() if size <= LARGE else await self.run_in_thread(work, owner=owner)
 
     async def run_in_thread(self, work: Callable[[], T], *, owner: Hashable) -> T:
-        """Return what `work` returns; an owner waits for one piece of each other's at most."""
+        """Return what `work` returns; the owner that recently used the thread least comes first."""
         await self._turns.begin(owner)
         loop = asyncio.get_running_loop()
         try:
             running = loop.run_in_executor(self._executor, work)
         except BaseException:
-            self._turns.end()
+            self._turns.end(owner)
             raise
         # Not when the caller ends, which may be cancelled: when the thread is free.
-        running.add_done_callback(lambda _: self._turns.end())
+        running.add_done_callback(lambda _: self._turns.end(owner))
         return await running
 
     def close(self) -> None:

@@ -1,22 +1,37 @@
 """
-Turns at something that one at a time may have: owners in turn, each with its requests in order.
+Turns at something of which there is one, or a few: the owner that recently used it least is next.
 
-The rule: an owner with many requests delays another owner's by one at most.
+Many owners with long turns must not delay one with short turns by all of theirs: that one waits
+for what is in use only. Of several an owner has a few, and the last is for an owner without any.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 
+from daemon.core.scheduling.recent_use import RecentUse
 from daemon.core.scheduling.round_robin import RoundRobin
+
+MOST_OF_ONE = 2
+# Owners whose recent use differs by less than this come in turn.
+STEP_SECONDS = 0.02
 
 
 class Turns:
-    """Lends one turn at a time."""
+    """
+    Lends `size` of a kind; `clock` returns seconds.
 
-    def __init__(self) -> None:
+    The owner None is the daemon itself, which may have all.
+    """
+
+    def __init__(self, size: int = 1, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._free = size
+        self._held: Counter[Hashable] = Counter()
         self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
-        self._busy = False
+        self._use = RecentUse(STEP_SECONDS)
 
     @asynccontextmanager
     async def of(self, owner: Hashable) -> AsyncIterator[None]:
@@ -25,27 +40,45 @@ class Turns:
         try:
             yield
         finally:
-            self.end()
+            self.end(owner)
 
     async def begin(self, owner: Hashable) -> None:
         """Wait for a turn; call `end` after it."""
-        if not self._busy:
-            self._busy = True
-            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(owner, turn)
+        self._begin_next()
         try:
             await turn
         except BaseException:
-            if turn.done() and not turn.cancelled():
-                self.end()  # it had just begun
+            if not turn.cancelled():
+                self.end(owner)  # it had just begun
             raise
 
-    def end(self) -> None:
-        """End the present turn, and begin the next owner's."""
-        while (first := self._waiting.take()) is not None:
-            _, turn = first
+    def end(self, owner: Hashable) -> None:
+        """End a turn of this owner, and begin the next."""
+        self._free += 1
+        self._use.change(owner, -1, now=self._clock())
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
+        self._begin_next()
+
+    def _begin_next(self) -> None:
+        now = self._clock()
+        while (
+            first := self._waiting.take_least(
+                lambda owner: self._use.steps(owner, now=now), self._may_begin
+            )
+        ) is not None:
+            owner, turn = first
             if not turn.done():
+                self._free -= 1
+                self._held[owner] += 1
+                self._use.change(owner, 1, now=now)
                 turn.set_result(None)
-                return
-        self._busy = False
+
+    def _may_begin(self, owner: Hashable) -> bool:
+        held = self._held[owner]
+        if owner is None or not held:
+            return self._free > 0
+        return held < MOST_OF_ONE and self._free > 1

@@ -6,16 +6,17 @@ Exceptions of asyncpg and of the network leave the block of a connection transla
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
 
 import asyncpg
 
 from daemon.core.errors import ConfigError, DatabaseUnavailableError
 from daemon.core.model.pool_usage import PoolUsage
+from daemon.runtime.turns import Turns
 from daemon.store import named_locks, type_lookup
-from daemon.store.connection_turns import OWNER, ConnectionTurns
 from daemon.store.daemon_lock import DaemonLock
 from daemon.store.errors import COMMAND_ERRORS, UNAVAILABLE, cannot_open, connecting, translated
 from daemon.store.lock_waits import LockWaits
@@ -45,6 +46,9 @@ from daemon.store.writable import only_standbys_answer
 BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
 BEGIN_FOR_ALL = f"{BEGIN_DURABLE}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
 
+# Whom a connection of one for requests is lent to; None is work of the daemon itself.
+CONNECTION_OWNER: ContextVar[Hashable | None] = ContextVar("CONNECTION_OWNER", default=None)
+
 
 class Database:
     """
@@ -70,7 +74,7 @@ class Database:
         self._direct_url = direct_url
         self._session_url = direct_url if pooled else url
         self._size = size
-        self._turns = ConnectionTurns(size) if for_requests else None
+        self._turns = Turns(size) if for_requests else None
         self._pool: asyncpg.Pool | None = None
         self._lock_waits = LockWaits(self.connection)
 
@@ -162,7 +166,7 @@ class Database:
         if self._turns is None:
             yield
             return
-        owner = OWNER.get()
+        owner = CONNECTION_OWNER.get()
         with connecting():
             async with asyncio.timeout(within):
                 await self._turns.begin(owner)

@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from daemon.runtime.turns import MOST_OF_ONE
 from daemon.store import session
-from daemon.store.connection_turns import MOST_OF_ONE
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until

@@ -111,6 +111,23 @@ async def test_callers_take_turns_once_the_time_is_spent() -> None:
     assert made.begun == ["a", "b", "c", "a", "c", "a"]
 
 
+async def test_many_callers_with_expensive_requests_delay_one_with_few_by_none_of_theirs() -> None:
+    clock = Clock()
+    turns = RequestTurns(clock=clock)
+    heavy = [f"heavy{number}" for number in range(20)]
+    async with requests(turns) as made:
+        for caller in heavy:
+            turns.spend(caller, 0.04)
+        clock.at += 1
+        turns.spend("x", BURST_SECONDS + 0.001)
+        await made.send(*heavy * 3, "rare")
+        clock.at += 1
+        await until(lambda: len(made.begun) == 61)
+
+    assert made.begun[0] == "rare"
+    assert set(made.begun[1:21]) == set(heavy)
+
+
 async def test_requests_wait_until_their_share_has_paid_for_what_was_spent() -> None:
     clock = Clock()
     turns = RequestTurns(clock=clock)

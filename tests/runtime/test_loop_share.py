@@ -68,6 +68,29 @@ async def test_owners_have_their_steps_in_turn() -> None:
     assert last <= 2 * 6 + 1
 
 
+async def test_many_owners_with_much_work_delay_one_with_little_by_their_present_step() -> None:
+    now = 0.0
+    share = LoopShare(clock=lambda: now)
+    order: list[str] = []
+
+    async def work(owner: str) -> None:
+        turn = share.turn(owner)
+        assert turn is not None
+        await turn
+        order.append(owner)
+
+    heavy = [f"heavy{number}" for number in range(20)]
+    for owner in heavy:
+        share.spend(owner, 0.02)
+    steps = [asyncio.create_task(work(owner)) for owner in (*heavy, *heavy, "rare")]
+    await asyncio.sleep(0)
+    now += 1.0
+    await asyncio.gather(*steps)
+
+    assert order[0] == "rare"
+    assert order[1:] == heavy * 2
+
+
 async def test_small_steps_wait_for_nothing() -> None:
     share = LoopShare(clock=lambda: 0.0)
 

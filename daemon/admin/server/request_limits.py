@@ -16,7 +16,7 @@ from daemon.admin.api.request_body import BODY_OWNER
 from daemon.admin.server.health_routes import PUBLIC_PATHS
 from daemon.admin.server.request_turns import RequestTurns, TooManyRequestsError
 from daemon.runtime.loop_share import LoopShare
-from daemon.store.connection_turns import OWNER
+from daemon.store.database import CONNECTION_OWNER
 
 REFUSAL_SECONDS = 1.0  # until a request is refused
 
@@ -60,7 +60,7 @@ def limit_load(
         with ExitStack() as turn:
             turn.callback(turns.end, caller)
             request[END_TURN] = partial(turn.close)
-            OWNER.set(caller)
+            CONNECTION_OWNER.set(caller)
             return await own_time.measured(handler(request))
 
     return limit

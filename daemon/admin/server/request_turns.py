@@ -1,9 +1,10 @@
 """
-The order in which API requests begin: callers in turn, within a share of the event loop's time.
+The order in which API requests begin, by caller, within a share of the event loop's time.
 
 Deliveries run on the same loop. Without a share, a client with many cheap requests at once would
-delay them. What a request takes beyond the share is a debt of its caller: others need not wait for
-that.
+delay them. The caller that recently took least of the time comes first: many callers with expensive
+requests must not delay one with few by one of each. What a request takes beyond the share is a debt
+of its caller: others need not wait for that.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 
 from daemon.core.scheduling.round_robin import RoundRobin
+from daemon.core.scheduling.time_account import TimeAccount
 
 # Of the loop's time, on average and at once.
 SHARE = 0.25
@@ -41,10 +43,9 @@ class RequestTurns:
         self._clock = clock
         self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
         self._running: Counter[Hashable] = Counter()
-        self._balance = BURST_SECONDS
-        self._balance_at = clock()
-        # When each caller with a debt has paid it.
-        self._paid_at: dict[Hashable, float] = {}
+        self._account = TimeAccount(
+            SHARE, at_once=BURST_SECONDS, owed_by_all=MOST_OVERSPENT_SECONDS, now=clock()
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._known_in_row = 0
 
@@ -76,18 +77,8 @@ class RequestTurns:
         self._begin_next()
 
     def spend(self, caller: Hashable, seconds: float) -> None:
-        """
-        Note how much of the loop's time a request of this caller has taken.
-
-        Others wait for what was spent at once. What comes on top before that is paid is a debt of
-        the caller: a request that goes on spending must not keep all others from beginning.
-        """
-        now = self._earn()
-        may_spend = self._balance + MOST_OVERSPENT_SECONDS if self._balance >= 0 else 0.0
-        overspent = max(0.0, seconds - may_spend)
-        self._balance -= seconds - overspent
-        if overspent > 0:
-            self._paid_at[caller] = max(self._paid_at.get(caller, now), now) + overspent / SHARE
+        """Note how much of the loop's time a request of this caller has taken."""
+        self._account.spend(caller, seconds, now=self._clock())
 
     def _add(self, caller: Hashable) -> asyncio.Future[None]:
         self._waiting.discard(caller, asyncio.Future.cancelled)
@@ -99,52 +90,42 @@ class RequestTurns:
         return turn
 
     def _begin_next(self) -> None:
-        self._forget_paid_debts()
-        while any(map(self._may_begin, self._waiting.owners)):
-            if (wait := self._wait()) > 0:
+        now = self._clock()
+        while any(self._may_begin(caller, now) for caller in self._waiting.owners):
+            if (wait := self._account.wait(now=now)) > 0:
                 self._begin_later(wait)
                 return
-            first = self._take()
+            first = self._take(now)
             assert first is not None
             caller, turn = first
             if not turn.cancelled():
                 turn.set_result(None)
                 self._running[caller] += 1
-                self.spend(caller, OVERHEAD_SECONDS)
-        waiting = self._waiting.owners
-        if debts := [self._paid_at[each] for each in waiting if each in self._paid_at]:
-            self._begin_later(min(debts) - self._clock())
+                self._account.spend(caller, OVERHEAD_SECONDS, now=now)
+        waits = (self._account.wait_of(caller, now=now) for caller in self._waiting.owners)
+        if (next_paid := min(filter(None, waits), default=None)) is not None:
+            self._begin_later(next_paid)
 
-    def _take(self) -> tuple[Hashable, asyncio.Future[None]] | None:
+    def _take(self, now: float) -> tuple[Hashable, asyncio.Future[None]] | None:
         """The next request: three of known callers before one of a stranger, who may be many."""
         first_known = self._known_in_row < KNOWN_BEFORE_STRANGERS
-        taken = self._waiting.take(
-            lambda caller: isinstance(caller, str) is first_known and self._may_begin(caller)
-        ) or self._waiting.take(self._may_begin)
+        taken = self._take_least(
+            lambda caller: isinstance(caller, str) is first_known, now
+        ) or self._take_least(lambda _: True, now)
         if taken is not None:
             self._known_in_row = self._known_in_row + 1 if isinstance(taken[0], str) else 0
         return taken
 
-    def _may_begin(self, caller: Hashable) -> bool:
-        return caller not in self._paid_at and self._running[caller] < MAX_RUNNING
+    def _take_least(
+        self, is_of_kind: Callable[[Hashable], bool], now: float
+    ) -> tuple[Hashable, asyncio.Future[None]] | None:
+        return self._waiting.take_least(
+            lambda caller: self._account.recent(caller, now=now),
+            lambda caller: is_of_kind(caller) and self._may_begin(caller, now),
+        )
 
-    def _forget_paid_debts(self) -> None:
-        now = self._clock()
-        for caller in [each for each, paid_at in self._paid_at.items() if paid_at <= now]:
-            del self._paid_at[caller]
-
-    def _wait(self) -> float:
-        """The seconds until the share of the loop's time allows another request."""
-        self._earn()
-        return max(0.0, -self._balance / SHARE)
-
-    def _earn(self) -> float:
-        """Add the share of the time since the last call; return the present time."""
-        now = self._clock()
-        earned = (now - self._balance_at) * SHARE
-        self._balance = min(self._balance + earned, BURST_SECONDS)
-        self._balance_at = now
-        return now
+    def _may_begin(self, caller: Hashable, now: float) -> bool:
+        return self._running[caller] < MAX_RUNNING and not self._account.wait_of(caller, now=now)
 
     def _begin_later(self, seconds: float) -> None:
         if self._timer is not None:

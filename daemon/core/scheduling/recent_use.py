@@ -9,8 +9,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 HALF_LIFE_SECONDS = 5.0
-# Owners whose use differs by less than this are equal.
-STEP_SECONDS = 0.02
 MOST_OWNERS = 1000  # that are remembered
 
 
@@ -27,19 +25,23 @@ class _Use:
 
 
 class RecentUse:
-    """The use of owners, each of which may hold several at once; times are the caller's clock."""
+    """
+    The use of owners, each of which may hold several at once; times are the caller's clock.
 
-    def __init__(self) -> None:
+    Owners whose use differs by less than `step_seconds` are equal.
+    """
+
+    def __init__(self, step_seconds: float) -> None:
+        self._step_seconds = step_seconds
         self._uses: OrderedDict[Hashable, _Use] = OrderedDict()
 
     def change(self, owner: Hashable, held: int, *, now: float) -> None:
         """Note that an owner holds so many more, or fewer if negative."""
-        use = self._uses.setdefault(owner, _Use(0.0, now))
-        use.advance(now)
-        use.held += held
-        self._uses.move_to_end(owner)
-        if len(self._uses) > MOST_OWNERS:
-            self._forget_first()
+        self._use_of(owner, now).held += held
+
+    def spend(self, owner: Hashable, seconds: float, *, now: float) -> None:
+        """Note that an owner has just used it for so long."""
+        self._use_of(owner, now).seconds += seconds
 
     def steps(self, owner: Hashable, *, now: float) -> int:
         """The recent use of an owner, in steps."""
@@ -47,7 +49,15 @@ class RecentUse:
         if use is None:
             return 0
         use.advance(now)
-        return int(use.seconds / STEP_SECONDS)
+        return int(use.seconds / self._step_seconds)
+
+    def _use_of(self, owner: Hashable, now: float) -> _Use:
+        use = self._uses.setdefault(owner, _Use(0.0, now))
+        use.advance(now)
+        self._uses.move_to_end(owner)
+        if len(self._uses) > MOST_OWNERS:
+            self._forget_first()
+        return use
 
     def _forget_first(self) -> None:
         first = next((owner for owner, use in self._uses.items() if not use.held), None)

@@ -3,13 +3,14 @@
 from daemon.core.scheduling.recent_use import (
     HALF_LIFE_SECONDS,
     MOST_OWNERS,
-    STEP_SECONDS,
     RecentUse,
 )
 
+STEP_SECONDS = 0.02
+
 
 def test_use_is_counted_while_it_lasts_and_by_how_much_is_held() -> None:
-    use = RecentUse()
+    use = RecentUse(STEP_SECONDS)
     for owner in ("a", "b", "b"):
         use.change(owner, 1, now=0.0)
 
@@ -19,7 +20,7 @@ def test_use_is_counted_while_it_lasts_and_by_how_much_is_held() -> None:
 
 
 def test_use_halves_once_it_is_over() -> None:
-    use = RecentUse()
+    use = RecentUse(STEP_SECONDS)
     use.change("a", 1, now=0.0)
     use.change("a", -1, now=1.0)
     at_once = use.steps("a", now=1.0)
@@ -29,7 +30,7 @@ def test_use_halves_once_it_is_over() -> None:
 
 
 def test_it_forgets_owners_that_hold_nothing() -> None:
-    use = RecentUse()
+    use = RecentUse(STEP_SECONDS)
     use.change("holds", 1, now=0.0)
     use.change("held", 1, now=0.0)
     use.change("held", -1, now=1.0)

@@ -1,18 +1,17 @@
-"""Connections are lent to owners in turn, a few to each."""
+"""Things of which there are a few are lent to owners, a few to each."""
 
 import asyncio
 from collections.abc import Hashable
 
-import pytest
-
-from daemon.store.connection_turns import MOST_OF_ONE, ConnectionTurns
+from daemon.runtime.turns import MOST_OF_ONE, Turns
 
 
 class Lent:
-    """Who has a connection, in the order in which they got it."""
+    """Who has one, in the order in which they got it; the clock is advanced by hand."""
 
     def __init__(self, size: int) -> None:
-        self.turns = ConnectionTurns(size)
+        self.now = 100.0
+        self.turns = Turns(size, clock=lambda: self.now)
         self.owners: list[Hashable | None] = []
 
     async def ask(self, *owners: Hashable | None) -> list[asyncio.Task[None]]:
@@ -64,15 +63,11 @@ async def test_owners_have_those_that_become_free_in_turn() -> None:
     assert lent.owners == ["a", "a", "b", "c", "a"]
 
 
-async def test_one_who_used_little_comes_before_many_who_used_much(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 100.0
-    monkeypatch.setattr("daemon.store.connection_turns.time.monotonic", lambda: now)
+async def test_one_who_used_little_comes_before_many_who_used_much() -> None:
     lent = Lent(1)
     await lent.ask("a", "b", "c")
     for owner in ("a", "b", "c"):
-        now += 1.0
+        lent.now += 1.0
         await lent.give_back(owner)
 
     await lent.ask("d", "a", "b", "c", "e")
