@@ -187,7 +187,9 @@ class Fanout:
         self, leased: Sequence[LeasedEvent]
     ) -> tuple[list[MatchedEvent], list[LeasedEvent]]:
         """Match the events that take no longer than others; returns them, and the rest."""
-        dear_tenants = await self._cache.load_few({each.event.tenant_id for each in leased})
+        tenants = {each.event.tenant_id for each in leased}
+        slow = {each for each in tenants if self._inbox.is_slow(each)}
+        dear_tenants = await self._cache.load_few(tenants, slow=slow)
         interrupted = await self._interrupted_among(leased)
         time_slice = TimeSlice()
         spent: dict[TenantId, float] = defaultdict(float)

@@ -15,6 +15,7 @@ from daemon.core.model.ids import EventId, TenantId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserved
 from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
+from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.inbox_search import InboxSearch
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.store import event_inbox, inbox_leases, leased_events
@@ -28,6 +29,9 @@ SCAN_SECONDS = 0.05  # while known events wait
 LEAST_KEYS, MOST_KEYS = 100, 2000
 STATEMENT_SECONDS = 0.05
 EVENTS_PER_KEY = 32
+# For the webhooks of one tenant. Those of an index in order take a hundredth of it.
+SLOW_SECONDS = 0.005
+NOTHING = Leased([], [], {}, {})
 
 
 class InboxReader:
@@ -51,6 +55,7 @@ class InboxReader:
         self.search = InboxSearch(database, self._scan, self.turns, wake=wake, leasing=leasing)
         self._scan_at = 0.0
         self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
+        self._slow = SlowTenants(slow_seconds=SLOW_SECONDS)
 
     async def lease_next(
         self,
@@ -79,6 +84,10 @@ class InboxReader:
             await inbox_leases.release(db, list(events), daemon_key=self._leasing.daemon_key)
         self.search.begin_full_scan()
 
+    def is_slow(self, tenant_id: TenantId) -> bool:
+        """Whether the database takes long to find the tenant's webhooks."""
+        return self._slow.is_slow(tenant_id, now=time.monotonic())
+
     def free_unknown_leases(self) -> None:
         """Before the next lease, free those of which the caller holds no event."""
         self._lost_track = True
@@ -104,7 +113,7 @@ class InboxReader:
         """Lease first the events of tenants that have just come, then by turns."""
         now = time.monotonic()
         async with self._database.connection() as db:
-            leased = Leased([], [], {})
+            leased = NOTHING
             complete = False  # as far as is known without a scan
             if not self.turns.in_line or now >= self._scan_at:
                 leased, complete = await self._scan_and_lease(db, limit)
@@ -133,6 +142,7 @@ class InboxReader:
                 keys=self._scan.keys_per_range,
                 limit=limit,
                 per_key=EVENTS_PER_KEY,
+                slow=self._slow.all(now=began),
             )
         except StatementTimeoutError:
             self._begins = True
@@ -142,10 +152,15 @@ class InboxReader:
         if self._scan.waits_aside:
             self.search.wake.set()
         self._keys.took(now - began)
+        self._note_slow(scan.leased, now)
         self._seen = scan.snapshot
         self._cache.note_changes(scan.changed)
         self._note_waiting(scan, set(waiting), limit)
         return scan.leased, complete
+
+    def _note_slow(self, leased: Leased, now: float) -> None:
+        for tenant_id, seconds in leased.took.items():
+            self._slow.note(tenant_id, seconds, now=now)
 
     def _note_waiting(self, scan: Scan, waiting: set[TenantId], limit: int) -> None:
         """Put in line the tenants of which the scan leased only some events, or none."""
@@ -166,9 +181,10 @@ class InboxReader:
     ) -> Leased:
         turns = self.turns.next_turns(limit=limit, most_of=most_of) if limit > 0 else []
         if not turns:
-            return Leased([], [], {})
+            return NOTHING
         try:
-            leased = await leased_events.lease_turns(db, turns, self._leasing)
+            slow = self._slow.all(now=time.monotonic())
+            leased = await leased_events.lease_turns(db, turns, self._leasing, slow=slow)
         except BaseException:
             self.turns.failed(turns, now=time.monotonic())
             raise
@@ -176,6 +192,7 @@ class InboxReader:
         for each in leased.events:
             events[each.key].append(each.event.id)
         now = time.monotonic()
+        self._note_slow(leased, now)
         for turn in turns:
             self.turns.took(turn, events[turn.key], now=now)
         if self.turns.has_continuations:

@@ -13,7 +13,9 @@ from daemon.store.delivery_options import delivery_options, options, row_lease
 from daemon.store.holds import may_be_sent
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
+from daemon.store.timing import beginning, seconds_since
 from daemon.store.webhook_columns import url_and_credentials
+from daemon.store.webhook_rows import webhook
 
 # Of a chain and its key. Those of some hundred webhooks are read at once; larger ones with the
 # claims.
@@ -51,20 +53,25 @@ def _ready(row: str, *, lease: str, installation: str) -> str:
 FIND_READY = f"""
     SELECT {_columns("w")}
       FROM pg_catalog.unnest($1::uuid[]) AS wanted (id)
-     -- LIMIT: a plan that was made while there were no webhooks might read all that are active.
-     CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE id = wanted.id LIMIT 1) AS w
+     CROSS JOIN LATERAL ({webhook("wanted.id")}) AS w
      WHERE {_ready("w", lease="$2", installation="$3")}
 """  # noqa: S608  made of constants only
 
-# Parts of statements that have the tenants as `owner`.
+# Parts of statements that have the tenants as `owner`. `looked` has how long that took for each.
 OF_TENANTS = f"""
-    of_tenant AS MATERIALIZED (
-        SELECT w.*, {_ready("w", lease="$1", installation="$5")} AS is_ready
+    looked AS MATERIALIZED (
+        SELECT owner.tenant_id, found.rows, {seconds_since("began.at")} AS seconds
           FROM owner
+         CROSS JOIN LATERAL ({beginning("owner.tenant_id")}) AS began
          CROSS JOIN LATERAL (
-                SELECT * FROM webhooks
-                 WHERE tenant_id = owner.tenant_id AND is_active
-                 LIMIT {MOST_OF_TENANT}) AS w
+                SELECT pg_catalog.array_agg(w.ctid) AS rows
+                  FROM (SELECT ctid FROM webhooks
+                         WHERE tenant_id = began.id AND is_active
+                         LIMIT {MOST_OF_TENANT}) AS w) AS found
+    ), of_tenant AS MATERIALIZED (
+        SELECT w.*, {_ready("w", lease="$1", installation="$5")} AS is_ready
+          FROM webhooks AS w
+         WHERE w.ctid = ANY (ARRAY(SELECT pg_catalog.unnest(looked.rows) FROM looked))
     )"""  # noqa: S608  made of constants only
 READ_OF_TENANTS = f"""
            ARRAY(SELECT id::uuid FROM of_tenant WHERE is_ready IS NOT TRUE) AS not_ready,

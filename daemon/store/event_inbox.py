@@ -15,8 +15,9 @@ from daemon.core.scheduling.inbox_scan import LAST_TENANT, LAST_XID, Snapshot, X
 from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxKey
 from daemon.store.columns import columns
 from daemon.store.endpoints import READ_OF_TENANTS
-from daemon.store.leased_events import LEASE, OPENED, Leased, Leasing, leased_in
+from daemon.store.leased_events import OPENED, Leased, Leasing, lease, leased_in
 from daemon.store.session import Connection
+from daemon.store.timing import beginning, read_took, seconds_since
 
 
 @value(frozen=True, slots=True)
@@ -128,6 +129,7 @@ SCAN = f"""
           FROM (SELECT DISTINCT ON (tenant_id) tenant_id, xid
                   FROM fresh
                  WHERE tenant_id <> '00000000-0000-0000-0000-000000000000'
+                   AND NOT tenant_id = ANY ($17::uuid[])
                  ORDER BY tenant_id, xid) AS first
          CROSS JOIN LATERAL (
                 SELECT arrived_at
@@ -135,23 +137,26 @@ SCAN = f"""
                  WHERE xid = first.xid AND tenant_id = first.tenant_id
                  ORDER BY event_id
                  LIMIT 1) AS event
-    ), idle AS MATERIALIZED (
+    ), probed AS MATERIALIZED (
         -- LIMIT keeps both probes within a tenant: a join might read all tenants' webhooks.
-        SELECT tenant_id
+        SELECT earliest.tenant_id, active.found IS NULL AND paused.found IS NULL AS is_idle,
+               {seconds_since("began.at")} AS seconds
           FROM earliest
+         CROSS JOIN LATERAL ({beginning("earliest.tenant_id")}) AS began
           LEFT JOIN LATERAL (
                 SELECT true AS found
                   FROM webhooks
-                 WHERE tenant_id = earliest.tenant_id AND is_active
+                 WHERE tenant_id = began.id AND is_active
                  LIMIT 1) AS active ON true
           -- Paused since the events came: first attempts may have been interrupted.
           LEFT JOIN LATERAL (
                 SELECT true AS found
                   FROM webhooks
-                 WHERE tenant_id = earliest.tenant_id AND NOT is_active
-                   AND paused_at > earliest.since
+                 WHERE tenant_id = began.id AND NOT is_active
+                   AND paused_at > earliest.since AND active.found IS NULL
                  LIMIT 1) AS paused ON true
-         WHERE active.found IS NULL AND paused.found IS NULL
+    ), idle AS MATERIALIZED (
+        SELECT tenant_id FROM probed WHERE is_idle
     ), unwanted AS (
         -- Their events match no webhook, and leave the inbox without a turn.
         DELETE FROM webhook_event_inbox
@@ -174,7 +179,9 @@ SCAN = f"""
           FROM chosen AS place
          CROSS JOIN LATERAL ({FREE_ROWS}) AS found
          LIMIT $11
-    ), {LEASE}, changed AS MATERIALIZED (
+    ), {lease(slow="$17")}, took AS MATERIALIZED (
+        SELECT tenant_id, seconds FROM probed UNION ALL SELECT tenant_id, seconds FROM looked
+    ), changed AS MATERIALIZED (
         (SELECT tenant_id, webhook_id
            FROM webhook_subscription_changes
           WHERE xid >= $13::text::xid8
@@ -205,7 +212,7 @@ SCAN = f"""
                        AS unwanted_tenants,
                    ARRAY(SELECT tenant_id FROM changed) AS changed_tenants,
                    ARRAY(SELECT webhook_id FROM changed) AS changed_webhooks,
-                   {READ_OF_TENANTS}) AS scan
+                   {READ_OF_TENANTS}, {read_took("took")}) AS scan
       -- Beside one another: the long arrays come once, not with each event.
       FULL JOIN opened ON false
 """  # noqa: S608  made of constants only
@@ -223,12 +230,14 @@ async def scan(
     keys: int,
     limit: int,
     per_key: int,
+    slow: Sequence[TenantId] = (),
 ) -> Scan:
     """
     Find where events lie in these ranges, up to `keys` places in each, and lease the first at once.
 
     At most `limit` events are leased, and `per_key` of one place; none of tenants that are
-    `waiting` for their turn. `seen` is the snapshot since which subscriptions have changed.
+    `waiting` for their turn. `seen` is the snapshot since which subscriptions have changed. Of
+    `slow` tenants no webhooks are looked up: neither are they idle, nor come their endpoints.
     """
     *places, is_single = _columns_of(ranges)
     rows = await db.fetch(
@@ -238,6 +247,7 @@ async def scan(
         *(keys, waiting, limit, per_key),
         *(str(seen.xmax), [str(xid) for xid in seen.running], MOST_CHANGES),
         is_single,
+        slow,
     )
     first = next(row for row in rows if row["snapshot"] is not None)
     found = zip(first["numbers"], first["xids"], first["tenants"], strict=True)

@@ -8,6 +8,7 @@ from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.holds import not_held
 from daemon.store.pacing import LONGEST_WAIT, rate
 from daemon.store.session import Connection
+from daemon.store.webhook_rows import webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,7 @@ FIND_DUE_LANES = f"""
            w.max_in_flight IS NOT NULL AS limited,
            {seconds_until("greatest(first.next_retry_at, probe.at, pace.next_at)")} AS due_in
       FROM endpoint
-     -- LIMIT: a plan that was made while there were no webhooks might read all that are active.
-     CROSS JOIN LATERAL (SELECT * FROM webhooks WHERE id = endpoint.id LIMIT 1) AS w
+     CROSS JOIN LATERAL ({webhook("endpoint.id")}) AS w
       CROSS JOIN LATERAL (
             SELECT CASE WHEN w.is_failing AND w.requested_attempts IS NULL
                         THEN w.next_probe_at END AS at) AS probe
@@ -125,7 +125,11 @@ async def sweep_lanes(
     return SweptLanes(lanes, last["number"], WebhookId(last["id"]))
 
 
-FIND_TENANTS = "SELECT id, tenant_id FROM webhooks WHERE id = ANY ($1::uuid[])"
+FIND_TENANTS = f"""
+    SELECT found.id, found.tenant_id
+      FROM pg_catalog.unnest($1::uuid[]) AS wanted (id)
+     CROSS JOIN LATERAL ({webhook("wanted.id")}) AS found
+"""  # noqa: S608  made of constants only
 
 
 async def tenants_of(

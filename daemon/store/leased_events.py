@@ -5,19 +5,20 @@ The lease brings the endpoints of tenants with few webhooks along: no other stat
 needed then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from daemon.core.model.events import Event
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
 from daemon.store.columns import columns
 from daemon.store.endpoints import OF_TENANTS, READ_OF_TENANTS, KnownEndpoints, endpoints_of_tenants
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.session import Connection
+from daemon.store.timing import read_took
 
 RowId = tuple[int, int]  # where the row lies: block and offset (PostgreSQL's ctid)
 
@@ -51,12 +52,14 @@ class Leased:
     """
     Events that one statement leased, and rows of which the event is gone.
 
-    `endpoints` has some of their tenants' webhooks, as they were at that moment.
+    `endpoints` has some of their tenants' webhooks, as they were at that moment, and `took` how
+    many seconds the database took to find the webhooks of each tenant.
     """
 
     events: list[LeasedEvent]
     orphaned: list[RowId]
     endpoints: KnownEndpoints
+    took: Mapping[TenantId, float]
 
     def joined(self, other: "Leased") -> "Leased":
         """Both together."""
@@ -64,6 +67,7 @@ class Leased:
             self.events + other.events,
             self.orphaned + other.orphaned,
             self.endpoints | other.endpoints,
+            {**self.took, **other.took},
         )
 
 
@@ -96,8 +100,13 @@ class Leasing:
         return self.lease, self.daemon_key, FETCHED_AT_ONCE, self.most_bytes, self.installation
 
 
-# Parts of statements that have the rows to lease as `locked`.
-LEASE = f"""
+def lease(slow: str) -> str:
+    """
+    SQL: parts of statements that have the rows to lease as `locked`.
+
+    No endpoints are read of the tenants in the array `slow`.
+    """
+    return f"""
     leased AS (
         UPDATE webhook_event_inbox
            SET leased_until = now() + $1::interval, leased_by = $2, leases = leases + 1
@@ -118,8 +127,10 @@ LEASE = f"""
           LEFT JOIN LATERAL (
                 SELECT *, xmin FROM webhook_events WHERE id = leased.event_id LIMIT 1) AS e ON true
     ), owner AS (
-        SELECT DISTINCT owner AS tenant_id FROM opened
+        SELECT DISTINCT owner AS tenant_id FROM opened WHERE NOT owner = ANY ({slow}::uuid[])
     ), {OF_TENANTS}"""  # noqa: S608  made of constants only
+
+
 OPENED = """
            opened.row, opened.xid::text, opened.tenant_id, opened.event_id, opened.webhook_id,
            opened.served_up_to, opened.leased_until, opened.again, opened.arrived_at,
@@ -153,15 +164,17 @@ LEASE_TURNS = f"""
                    AND event_id = event.event_id
                    AND (leased_until IS NULL OR leased_until < now())
                    FOR UPDATE SKIP LOCKED) AS found
-    ), {LEASE}
+    ), {lease(slow="$13")}
     SELECT endpoints.*, {OPENED}
-      FROM (SELECT {READ_OF_TENANTS}) AS endpoints
+      FROM (SELECT {READ_OF_TENANTS}, {read_took("looked")}) AS endpoints
       FULL JOIN opened ON false
 """  # noqa: S608  made of constants only
 
 
-async def lease_turns(db: Connection, turns: Sequence[InboxTurn], leasing: Leasing) -> Leased:
-    """Lease the events of these turns."""
+async def lease_turns(
+    db: Connection, turns: Sequence[InboxTurn], leasing: Leasing, *, slow: Sequence[TenantId] = ()
+) -> Leased:
+    """Lease the events of these turns; the endpoints of `slow` tenants are not read with them."""
     ranges = [
         (str(t.key.xid), t.key.tenant_id, t.after_event, t.limit) for t in turns if not t.events
     ]
@@ -172,18 +185,24 @@ async def lease_turns(db: Connection, turns: Sequence[InboxTurn], leasing: Leasi
             *leasing.arguments,
             *(columns(ranges) or ([], [], [], [])),
             *(columns(found) or ([], [], [])),
+            slow,
         )
     )
 
 
 def leased_in(rows: Sequence[Any]) -> Leased:
-    """Return what is leased by a statement that has LEASE, from its rows."""
+    """Return what is leased by a statement that has `lease` and `read_took`, from its rows."""
     events = [_leased_event(row) for row in rows if row["id"] is not None]
     events.sort(key=lambda each: (each.key.xid, each.event.id))
+    first = next(row for row in rows if row["ready"] is not None)
+    took: dict[TenantId, float] = {}
+    for tenant_id, seconds in zip(first["took_tenants"], first["took_seconds"], strict=True):
+        took[TenantId(tenant_id)] = took.get(TenantId(tenant_id), 0.0) + seconds
     return Leased(
         events,
         orphaned=[row["row"] for row in rows if row["row"] is not None and row["id"] is None],
-        endpoints=endpoints_of_tenants(next(row for row in rows if row["ready"] is not None)),
+        endpoints=endpoints_of_tenants(first),
+        took=took,
     )
 
 

@@ -13,6 +13,7 @@ from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.session import Connection
 from daemon.store.webhook_columns import event_types, filter_error, filters_text, reading_bytes
+from daemon.store.webhook_rows import webhook
 
 SUBSCRIPTION = f"""
            w.id, w.tenant_id, {filter_error("w")}, w.is_active, w.paused_at, w.takes_long,
@@ -73,9 +74,10 @@ async def active_ids(db: Connection, tenant_id: TenantId) -> list[WebhookId]:
     return [WebhookId(row["id"]) for row in await db.fetch(FIND_ACTIVE_IDS, tenant_id)]
 
 
-BY_ID = f"""SELECT {COLUMNS}
-                              FROM webhooks
-                             WHERE id = ANY ($1::uuid[]) AND scope::text = 'events'"""  # noqa: S608  COLUMNS is a constant
+BY_ID = f"""SELECT found.*
+                              FROM pg_catalog.unnest($1::uuid[]) AS wanted (id)
+                             CROSS JOIN LATERAL ({webhook("wanted.id")}) AS found
+                             WHERE found.scope::text = 'events'"""  # noqa: S608  made of constants only
 BOUNDED_BY_ID = _bounded(BY_ID, "$2")
 FIND_BY_ID = f"""
     SELECT {SUBSCRIPTION} FROM ({BOUNDED_BY_ID}) AS w

@@ -13,3 +13,10 @@ def beginning(id_: str) -> str:
 def seconds_since(at: str) -> str:
     """SQL: the seconds from then until the row is complete."""
     return f"extract(epoch FROM clock_timestamp() - {at})::float8"
+
+
+def read_took(measured: str) -> str:
+    """SQL: columns with the tenants and the seconds in the rows of this part of the statement."""
+    return f"""
+           ARRAY(SELECT {measured}.tenant_id FROM {measured}) AS took_tenants,
+           ARRAY(SELECT {measured}.seconds FROM {measured}) AS took_seconds"""  # noqa: S608

@@ -231,12 +231,12 @@ async def test_a_lease_reads_no_more_than_it_takes_with_statistics_of_an_empty_i
         SCAN,
         *arguments,
         *(["0"], [UUID(int=2**128 - 1)], [str(2**63 - 1)], 100, [], 50, 32),
-        *("0", [], 100, [False]),
+        *("0", [], 100, [False], []),
     )
     turn = await most_rows_read(
         *(app.db, LEASE_TURNS, *arguments),
         *([xid], [tenants[1]], [UUID(int=0)], [50]),
-        *([], [], []),
+        *([], [], [], []),
     )
 
     assert scanned <= 200

@@ -94,7 +94,7 @@ async def test_a_scan_reads_no_paused_webhook_for_each_place(app: Application) -
         SCAN,
         *LEASING.arguments,
         *(["0"], [UUID(int=2**128 - 1)], [str(2**63 - 1)], 2000, [], 500, 32),
-        *("0", [], 100, [False]),
+        *("0", [], 100, [False], []),
     )
 
     assert read <= 110

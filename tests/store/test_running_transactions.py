@@ -73,6 +73,7 @@ async def pages_read(db: asyncpg.Connection, found: event_inbox.Scan, ranges: In
         *(KEYS, [], LIMIT, PER_KEY),
         *(str(found.snapshot.xmax), [str(xid) for xid in found.snapshot.running], 100),
         [each.is_single for each in ranges.ranges(now=0.0)],
+        [],
     )
     plan = orjson.loads(explained)[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
@@ -234,7 +235,7 @@ async def test_dead_rows_before_an_event_that_another_holds_are_not_passed_by_a_
 def turn_arguments(found: FoundEvents) -> list[object]:
     xid, count = str(found.key.xid), len(found.events)
     keys = ([xid] * count, [found.key.tenant_id] * count, list(found.events))
-    return [*LEASING.arguments, *([], [], [], []), *keys]
+    return [*LEASING.arguments, *([], [], [], []), *keys, []]
 
 
 async def test_more_events_at_a_place_are_found_from_the_last_one_on(app: Application) -> None:
