@@ -205,6 +205,9 @@ class Limits(Section):
     replayed_mib_per_day: Annotated[Count, Field(ge=0, le=1_000_000_000)] = 4096
     """MiB of event data that replays and retries copy for one tenant in a day; 0 is no limit."""
 
+    changes_per_day: Annotated[Count, Field(ge=0, le=1_000_000_000)] = 10_000
+    """Changes in a day over the API and console by one tenant's tokens and links; 0 is no limit."""
+
 
 class Admin(Section):
     """The server of health, metrics and the API."""

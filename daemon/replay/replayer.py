@@ -17,7 +17,7 @@ from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.cursor import FIRST_ID
 from daemon.core.model.ids import ReplayId
-from daemon.core.scheduling.copy_quota import CopyQuota
+from daemon.core.scheduling.daily_quota import DailyQuota
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.replay_pace import (
     EMPTY_BATCH,
@@ -92,7 +92,7 @@ class Replayer:
         metrics: Metrics,
         wake: asyncio.Event,
         completed: asyncio.Event,
-        copies: CopyQuota,
+        copies: DailyQuota,
     ) -> None:
         self.wake = wake
         self._completed = completed

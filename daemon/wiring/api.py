@@ -9,6 +9,7 @@ from aiohttp import web
 
 from daemon.admin.api.audit import AuditLog
 from daemon.admin.api.auth import Access
+from daemon.admin.api.change_quota import ChangeQuota
 from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.api.idempotency import Idempotency
 from daemon.admin.api.kept_answers import KeptAnswers
@@ -55,7 +56,11 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
     access = _access(config, database)
     routes = _routes(parts, access)
     proxies = TrustedProxies(config.admin.trusted_proxies)
-    audit_log = AuditLog(parts.audit_database, peer_of=partial(peer_of, proxies=proxies))
+    audit_log = AuditLog(
+        parts.audit_database,
+        peer_of=partial(peer_of, proxies=proxies),
+        changes=ChangeQuota(config.limits.changes_per_day),
+    )
     idempotency = Idempotency(database, KeptAnswers(parts.components.vault), KeyQuota())
     sessions = Sessions(database, access, operators=config.admin.tokens, proxies=proxies)
     add_api(

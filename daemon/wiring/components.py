@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
-from daemon.core.scheduling.copy_quota import CopyQuota
+from daemon.core.scheduling.daily_quota import DailyQuota
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
 from daemon.maintenance.backlog_watch import BacklogWatch
@@ -43,7 +43,7 @@ class Components:
     metrics: Metrics
     heartbeats: Heartbeats
     counts: UndeliveredCounts
-    copies: CopyQuota
+    copies: DailyQuota
     intake: tuple[Loop, ...]  # the loops that take on new work; they stop first
 
 

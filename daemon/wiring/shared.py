@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from daemon.config import Config
 from daemon.config.policies import master_keys
-from daemon.core.scheduling.copy_quota import CopyQuota
+from daemon.core.scheduling.daily_quota import DailyQuota
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
@@ -24,7 +24,7 @@ class SharedParts:
     lanes: Lanes
     waker: LaneWaker
     metrics: Metrics
-    copies: CopyQuota
+    copies: DailyQuota
 
 
 def shared_parts(config: Config, database: Database) -> SharedParts:
@@ -38,5 +38,5 @@ def shared_parts(config: Config, database: Database) -> SharedParts:
         lanes=lanes,
         waker=LaneWaker(lanes),
         metrics=Metrics(),
-        copies=CopyQuota(config.limits.replayed_mib_per_day * 1024 * 1024),
+        copies=DailyQuota(config.limits.replayed_mib_per_day * 1024 * 1024),
     )

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from daemon.admin.api import refused_requests
 from daemon.admin.api.audit import AuditLog
+from daemon.admin.api.change_quota import ChangeQuota
 from daemon.core.model.audit import UNKNOWN_ACTOR, AuditRecord
 from daemon.store.database import Database
 from tests.admin.test_access import OPERATIONS
@@ -95,7 +96,7 @@ async def test_what_was_counted_is_written_at_the_end_of_the_window(
 ) -> None:
     pool = Database(database, size=2)
     await pool.open()
-    audit_log = AuditLog(pool, peer_of=lambda _: None, window_seconds=0.01)
+    audit_log = AuditLog(pool, peer_of=lambda _: None, changes=ChangeQuota(0), window_seconds=0.01)
     refused = AuditRecord("listWebhooks", UNKNOWN_ACTOR, "192.0.2.1", None, status=401)
     for _ in range(3):
         audit_log.refuse(refused)

@@ -5,6 +5,7 @@ A record names the caller, the operation and the object. It holds no body, secre
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from uuid import UUID
@@ -13,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from daemon.admin.api.auth import CALLER, Caller
+from daemon.admin.api.change_quota import ChangeQuota
 from daemon.admin.api.refused_requests import RefusedRequests
 from daemon.core.model.audit import UNKNOWN_ACTOR, AuditRecord
 from daemon.core.model.ids import TenantId
@@ -62,9 +64,9 @@ class RequestAudit:
 
 class AuditLog:
     """
-    Writes records: of changes at once, of refused requests a bounded number per minute.
+    Writes records: of changes at once, of refused requests a bounded number per minute and day.
 
-    `peer_of` names the client of a request by its address.
+    `peer_of` names the client of a request by its address. `changes` bounds the changes.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class AuditLog:
         database: Database,
         *,
         peer_of: Callable[[web.Request], str | None],
+        changes: ChangeQuota,
         window_seconds: float = WINDOW_SECONDS,
     ) -> None:
+        self.changes = changes
         self._database = database
         self._peer_of = peer_of
         self._window_seconds = window_seconds
@@ -93,6 +97,7 @@ class AuditLog:
 
     async def finish(self, request: RequestAudit, *, status: int) -> None:
         """Write the record of a change that was made, unless its handler did."""
+        self.changes.note(request.record)
         if request.is_written:
             _log(request.record)
             return
@@ -106,26 +111,29 @@ class AuditLog:
 
         Those that are alike are counted for a minute, and recorded together.
         """
-        if (first := self._refused.add(record)) is not None:
+        if (first := self._refused.add(record, now=time.monotonic())) is not None:
             self._write_in_background(first)
-        if self._window is None:
-            self._window = asyncio.create_task(self._end_window())
+        self._begin_window()
 
     async def close(self) -> None:
         """Write what was counted, and wait for what is being written."""
         if self._window is not None:
             self._window.cancel()
-        self._write_counted()
+        for record in self._refused.take_all():
+            self._write_in_background(record)
         await asyncio.gather(*self._writing)
+
+    def _begin_window(self) -> None:
+        if self._window is None:
+            self._window = asyncio.create_task(self._end_window())
 
     async def _end_window(self) -> None:
         await asyncio.sleep(self._window_seconds)
         self._window = None
-        self._write_counted()
-
-    def _write_counted(self) -> None:
-        for record in self._refused.take():
+        for record in self._refused.take(now=time.monotonic()):
             self._write_in_background(record)
+        if self._refused:
+            self._begin_window()
 
     def _write_in_background(self, record: AuditRecord) -> asyncio.Task[None]:
         task = asyncio.create_task(self._write(record))

@@ -19,7 +19,12 @@ async def perform(route: Route, request: ApiRequest, audit_log: AuditLog) -> Api
 
 
 async def _audited(handler: Handler, request: ApiRequest, audit_log: AuditLog) -> ApiResponse:
-    """Handle a request that changes something, and record it."""
+    """
+    Handle a request that changes something, and record it.
+
+    Raises Problem as the operation does, and 429 for a tenant that has made the changes of a day.
+    """
+    audit_log.changes.require_room(request.audit.record)
     try:
         response = await handler(request)
     except Problem as problem:
@@ -29,7 +34,8 @@ async def _audited(handler: Handler, request: ApiRequest, audit_log: AuditLog) -
             audit_log.refuse(replace(request.audit.record, status=problem.status))
         raise
     except BaseException as error:
-        # Changes until then are unknown here.
+        # Changes until then are unknown here: a client that disconnects may have made one.
+        audit_log.changes.note(request.audit.record)
         audit_log.refuse(replace(request.audit.record, status=_status_of(error)))
         raise
     await audit_log.finish(request.audit, status=response.status)

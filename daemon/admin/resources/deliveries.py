@@ -12,7 +12,7 @@ from daemon.admin.resources.cursor import next_cursor, page_start
 from daemon.admin.views.deliveries import delivery_detail_response, delivery_response
 from daemon.admin.views.events import MAX_DATA_BYTES
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
-from daemon.core.scheduling.copy_quota import CopyQuota
+from daemon.core.scheduling.daily_quota import DailyQuota
 from daemon.runtime.offload import Offload
 from daemon.store import attempts, retries, retry_lock, webhooks
 from daemon.store.database import Database
@@ -25,7 +25,7 @@ class Deliveries:
 
     database: Database
     offload: Offload
-    copies: CopyQuota
+    copies: DailyQuota
 
     @operation(
         "GET /api/webhooks/{id}/deliveries",

@@ -39,7 +39,7 @@ from daemon.admin.resources.webhooks import Webhooks
 from daemon.admin.server.readiness import Readiness
 from daemon.core.policy.egress_policy import EgressPolicy
 from daemon.core.policy.webhook_limits import WebhookLimits
-from daemon.core.scheduling.copy_quota import CopyQuota
+from daemon.core.scheduling.daily_quota import DailyQuota
 from daemon.explain.explainer import Explainer
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.pipeline.attempt import AttemptMaker
@@ -64,7 +64,7 @@ class ResourceParts:
     deliveries_kept_for: timedelta
     explainer: Explainer
     counts: UndeliveredCounts
-    copies: CopyQuota
+    copies: DailyQuota
     readiness: Readiness
     sends_mail: bool
     console_url: str

@@ -1,18 +1,18 @@
-"""The bytes that replays and retries copy, by tenant and day."""
+"""What owners may have in a day, such as the bytes that replays copy for a tenant."""
 
 from uuid import uuid4
 
 import pytest
 
 from daemon.core.model.ids import TenantId
-from daemon.core.scheduling import copy_quota
-from daemon.core.scheduling.copy_quota import DAY_SECONDS, CopyQuota
+from daemon.core.scheduling import daily_quota
+from daemon.core.scheduling.daily_quota import DAY_SECONDS, DailyQuota
 
 ONE, OTHER = TenantId(uuid4()), TenantId(uuid4())
 
 
-def test_a_days_amount_is_copied_at_once_and_what_exceeds_it_is_waited_for() -> None:
-    quota = CopyQuota(1000)
+def test_a_days_amount_is_had_at_once_and_what_exceeds_it_is_waited_for() -> None:
+    quota = DailyQuota(1000)
 
     quota.note(ONE, 1000, now=0.0)
     at_the_limit = quota.wait(ONE, now=0.0)
@@ -25,8 +25,19 @@ def test_a_days_amount_is_copied_at_once_and_what_exceeds_it_is_waited_for() -> 
     assert quota.wait(OTHER, now=0.0) == 0.0
 
 
+def test_an_amount_that_is_known_before_is_had_only_within_the_days() -> None:
+    quota = DailyQuota(2)
+
+    waits = []
+    for _ in range(3):
+        waits.append(quota.wait(ONE, 1, now=0.0))
+        quota.note(ONE, 1, now=0.0)
+
+    assert waits == [0.0, 0.0, DAY_SECONDS / 2]
+
+
 def test_room_does_not_add_up_over_days() -> None:
-    quota = CopyQuota(1000)
+    quota = DailyQuota(1000)
     quota.note(ONE, 100, now=0.0)
 
     quota.note(ONE, 2000, now=9 * DAY_SECONDS)
@@ -35,16 +46,16 @@ def test_room_does_not_add_up_over_days() -> None:
 
 
 def test_zero_is_no_limit() -> None:
-    quota = CopyQuota(0)
+    quota = DailyQuota(0)
 
     quota.note(ONE, 10**15, now=0.0)
 
     assert quota.wait(ONE, now=0.0) == 0.0
 
 
-def test_only_so_many_tenants_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copy_quota, "MOST_TENANTS", 2)
-    quota = CopyQuota(1000)
+def test_only_so_many_owners_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daily_quota, "MOST_OWNERS", 2)
+    quota = DailyQuota(1000)
 
     for tenant in (ONE, OTHER, TenantId(uuid4())):
         quota.note(tenant, 2000, now=0.0)
