@@ -24,6 +24,7 @@ STOP_FIRST = (
 @app.command()
 def migrate(
     config: ConfigOption = None,
+    *,
     dry_run: Annotated[bool, switch("--dry-run", "Only say what would be done.")] = False,
     time_zone: Annotated[
         str,
@@ -37,6 +38,10 @@ def migrate(
     ] = False,
     allow_rewrite: Annotated[
         bool, switch("--allow-rewrite", "Allow a lock for as long as a large table is rewritten.")
+    ] = False,
+    subscriber: Annotated[
+        bool,
+        switch("--subscriber", "Find rows that logical replication brings, from now on."),
     ] = False,
 ) -> None:
     """Bring the database's schema up to date, also where the application made the tables."""
@@ -52,10 +57,12 @@ def migrate(
             "webhook_deliveries": loaded.retention.deliveries,
         },
     )
-    asyncio.run(_migrate(loaded, options, dry_run=dry_run))
+    asyncio.run(_migrate(loaded, options, dry_run=dry_run, subscriber=subscriber))
 
 
-async def _migrate(config: "Config", options: "Options", *, dry_run: bool) -> None:
+async def _migrate(
+    config: "Config", options: "Options", *, dry_run: bool, subscriber: bool
+) -> None:
     from daemon.cli.support.databases import session_url
     from daemon.core.errors import MigrationError
     from daemon.store.adoption import adopt
@@ -68,6 +75,7 @@ async def _migrate(config: "Config", options: "Options", *, dry_run: bool) -> No
             if adoption.obstacles:
                 raise MigrationError("the tables cannot be taken over as they are: see above")
         missing = await _apply(url, dry_run=dry_run, pooled=pooled)
+        await _subscribe(url, asked=subscriber, dry_run=dry_run, pooled=pooled)
         # A new database, or one whose tables are the application's, has no daemons.
         if adoption is None and LEASES in missing and FIRST not in missing:
             print(STOP_FIRST)
@@ -102,3 +110,11 @@ async def _convert(url: str, *, dry_run: bool, pooled: bool, is_up_to_date: bool
         print("converted webhook_deliveries to partitions")
     elif is_up_to_date:
         print("the schema is up to date")
+
+
+async def _subscribe(url: str, *, asked: bool, dry_run: bool, pooled: bool) -> None:
+    from daemon.store import subscribers
+
+    if await subscribers.enable(url, asked=asked, dry_run=dry_run, pooled=pooled):
+        done = "missing" if dry_run else "created"
+        print(f"{done} triggers for rows that logical replication brings")

@@ -1,7 +1,8 @@
 """
-The loop that reports rows which the application wrote wrongly: each once, and few at a time.
+The loop that reports rows which the application wrote wrongly, and rows that no daemon finds.
 
-It reads what indexes and partitions find at once, some tenants each time, and changes nothing.
+Each is reported once, and few at a time. It reads what indexes and partitions find at once, some
+tenants each time, and changes nothing.
 `webhookd check` lists the rows of all tenants.
 """
 
@@ -15,9 +16,10 @@ import structlog
 from daemon.core.errors import StatementTimeoutError
 from daemon.core.model.application_rows import WrongRow
 from daemon.core.model.ids import TenantId
-from daemon.store import application_rows, partitioning
+from daemon.store import application_rows, partitioning, subscribers
 from daemon.store.database import Database
 from daemon.store.session import Connection
+from daemon.store.subscribers import Subscription
 
 log = structlog.get_logger()
 
@@ -42,6 +44,7 @@ class ApplicationRows:
         self._next_round_at = 0.0
         self._after = FIRST
         self._reported: OrderedDict[tuple[str, UUID], None] = OrderedDict()
+        self._reported_subscriptions: list[Subscription] = []
 
     async def run_once(self) -> float:
         """Look for wrong rows, if it is time; returns the seconds to rest."""
@@ -55,11 +58,23 @@ class ApplicationRows:
         try:
             async with self._database.transaction(durable=False) as db:
                 await application_rows.limit_time(db)
+                self._report_subscriptions(await subscribers.subscriptions_in_vain(db))
                 found = await self._look(db)
         except StatementTimeoutError:
             log.debug("application_rows.search_timed_out")
             return
         self._report(found)
+
+    def _report_subscriptions(self, in_vain: list[Subscription]) -> None:
+        for each in in_vain:
+            if each not in self._reported_subscriptions:
+                log.warning(
+                    "rows.not_found",
+                    table=each.table,
+                    subscription=each.name,
+                    reason=f"replication fires no trigger: run `{subscribers.COMMAND}`",
+                )
+        self._reported_subscriptions = in_vain
 
     async def _look(self, db: Connection) -> list[WrongRow]:
         limit = MOST_REPORTED

@@ -91,11 +91,14 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhook_add_history_partition",
             "webhook_create_partitions",
             "webhook_dependents",
+            "webhook_deletion_replicated",
+            "webhook_delivery_copied",
             "webhook_delivery_due_now",
             "webhook_delivery_of_application",
             "webhook_drop_history_partition",
             "webhook_due",
             "webhook_event_data_changed",
+            "webhook_event_replicated",
             "webhook_events_arrived",
             "webhook_exploded_bytes",
             "webhook_history_dependents",
@@ -107,6 +110,8 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhook_payload_bytes",
             "webhook_paused",
             "webhook_paused_by_person",
+            "webhook_replication_notifies",
+            "webhook_rows_are_copied",
             "webhook_subscription_changed",
             "webhooks_end_of_spacing",
             "webhooks_fresh_start",
@@ -130,13 +135,18 @@ BAIT_TRIGGERS = {
     "webhook_events_arrived": "CREATE TRIGGER t AFTER INSERT ON bait"
     " REFERENCING NEW TABLE AS arrived"
     " FOR EACH STATEMENT EXECUTE FUNCTION public.webhook_events_arrived()",
-    "webhook_keep_history": "CREATE TRIGGER t AFTER INSERT ON bait"
-    " FOR EACH ROW EXECUTE FUNCTION public.webhook_keep_history()",
-    "webhook_paused_by_person": "CREATE TRIGGER t AFTER INSERT ON bait"
-    " FOR EACH ROW EXECUTE FUNCTION public.webhook_paused_by_person()",
-    "webhook_subscription_changed": "CREATE TRIGGER t AFTER INSERT ON bait"
-    " FOR EACH ROW EXECUTE FUNCTION public.webhook_subscription_changed()",
+} | {
+    function: f"CREATE TRIGGER t AFTER INSERT ON bait FOR EACH ROW"
+    f" EXECUTE FUNCTION public.{function}()"
+    for function in (
+        "webhook_deletion_replicated",
+        "webhook_event_replicated",
+        "webhook_keep_history",
+        "webhook_paused_by_person",
+        "webhook_subscription_changed",
+    )
 }
+TRIGGER_FUNCTIONS = sorted(f"{each}()" for each in BAIT_TRIGGERS)
 PARTITION_FUNCTIONS = (
     "webhook_add_history_partition(integer)",
     "webhook_drop_history_partition(interval)",
@@ -212,7 +222,7 @@ async def test_who_may_execute_such_a_function_is_found(
 
     assert await function_rights.executors(app.db) == [
         Executor(function, each)
-        for function in (*PARTITION_FUNCTIONS, *(f"{each}()" for each in BAIT_TRIGGERS))
+        for function in sorted((*PARTITION_FUNCTIONS, *TRIGGER_FUNCTIONS))
         for each in ("PUBLIC", name)
     ]
 
@@ -225,13 +235,16 @@ async def test_a_daemon_s_role_may_make_and_drop_partitions_and_nothing_else_as_
         f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {name};"
         f" GRANT DELETE ON webhook_deliveries TO {name}"
     )
-    of_triggers = [Executor(f"{each}()", name) for each in BAIT_TRIGGERS]
-    of_partitions = [Executor(each, name) for each in PARTITION_FUNCTIONS]
-    assert await function_rights.executors(app.db) == of_partitions + of_triggers
+    every_function = sorted((*PARTITION_FUNCTIONS, *TRIGGER_FUNCTIONS))
+    assert await function_rights.executors(app.db) == [
+        Executor(each, name) for each in every_function
+    ]
 
     await app.db.execute(f"GRANT UPDATE ON webhook_event_inbox TO {name}")
 
-    assert await function_rights.executors(app.db) == of_triggers
+    assert await function_rights.executors(app.db) == [
+        Executor(each, name) for each in TRIGGER_FUNCTIONS
+    ]
 
 
 @pytest.mark.parametrize("days", [-(2**31), 2**31 - 1])

@@ -16,6 +16,7 @@ from daemon.cli.checks.database import (
     check_restored_events,
     check_schema,
     check_schema_access,
+    check_subscriptions,
     check_version,
 )
 from daemon.cli.checks.finding import Finding, Status, error
@@ -76,11 +77,13 @@ async def check_database(db: Connection, loaded: Config) -> AsyncIterator[Findin
 
 
 async def check_stored(db: Connection, loaded: Config) -> AsyncIterator[Finding]:
-    """Check the installation, the partitions, notifications, restored events, and the rows."""
+    """Check the installation, the partitions, notifications, replication, and the rows."""
     yield await check_owner(db, loaded)
     async for finding in check_partitions(db, loaded):
         yield finding
     async for finding in check_notifications(db):
+        yield finding
+    async for finding in check_subscriptions(db):
         yield finding
     async for finding in check_restored_events(db):
         yield finding

@@ -20,6 +20,7 @@ from daemon.store import (
     restored_events,
     schema_access,
     schema_trust,
+    subscribers,
     webhook_inspection,
     writable,
 )
@@ -105,6 +106,23 @@ async def check_notifications(db: Connection) -> AsyncIterator[Finding]:
             f"PostgreSQL's queue of notifications is {usage:.0%} full: a session that listens has"
             " been in one transaction for long (pg_stat_activity). From 50% on, new events are"
             " found by polling",
+        )
+
+
+async def check_subscriptions(db: Connection) -> AsyncIterator[Finding]:
+    """Whether rows that logical replication brings are found."""
+    for each in await subscribers.subscriptions(db):
+        if each.table == subscribers.INBOX:
+            yield warning(
+                "replication",
+                f"the subscription {each.name} replicates {each.table}, too: as long as it does,"
+                " this database is a copy of an installation, and no daemon is to run with it",
+            )
+    for each in await subscribers.subscriptions_in_vain(db):
+        yield error(
+            "replication",
+            f"{each.table} gets rows by the subscription {each.name}, and they will not be found:"
+            f" run `{subscribers.COMMAND}`",
         )
 
 

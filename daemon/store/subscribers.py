@@ -1,0 +1,132 @@
+"""
+Logical subscribers: whether the rows that replication brings are found, and what makes it so.
+
+The workers of a subscription fire no ordinary trigger, so that an event would get no row in the
+inbox. With `enable`, the triggers of the application's tables fire for them as well; what was there
+before the subscription is history, and is not sent. See `migrations/0034_subscribers.sql`.
+"""
+
+from dataclasses import dataclass
+
+from daemon.core.errors import MigrationError
+from daemon.store.migrations import exclusive, with_brief_locks
+from daemon.store.session import Connection
+
+INBOX = "webhook_event_inbox"
+TABLES = ("webhook_events", "webhooks", "webhook_deliveries")
+COMMAND = "webhookd migrate --subscriber"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A table that gets rows by a subscription; both names are quoted."""
+
+    table: str
+    name: str
+
+
+FIND_SUBSCRIPTIONS = """
+    SELECT r.srrelid::regclass::text AS table, pg_catalog.quote_ident(s.subname::text) AS name
+      FROM pg_catalog.unnest($1::text[]) AS ours (name)
+      JOIN pg_catalog.pg_subscription_rel AS r ON r.srrelid = to_regclass(ours.name)::oid
+      JOIN pg_catalog.pg_subscription AS s ON s.oid = r.srsubid
+     ORDER BY 1, 2
+"""
+
+
+async def subscriptions(db: Connection) -> list[Subscription]:
+    """Return what gets rows by subscriptions: tables of the application's, and the inbox."""
+    return [Subscription(*row) for row in await db.fetch(FIND_SUBSCRIPTIONS, [*TABLES, INBOX])]
+
+
+# Those of statements cannot fire, and those of the application are its own.
+ROW_TRIGGERS = """
+    row_triggers AS MATERIALIZED (
+        SELECT t.tgname AS name, t.tgrelid AS table_id, t.tgenabled AS fires
+          FROM pg_catalog.pg_trigger AS t
+          JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+         WHERE t.tgrelid IN (to_regclass('webhook_events'::text)::oid,
+                             to_regclass('webhooks'::text)::oid,
+                             to_regclass('webhook_deliveries'::text)::oid)
+           AND NOT t.tgisinternal AND (t.tgtype & '1'::smallint) <> '0'::smallint
+           AND p.proname::text LIKE 'webhook%'
+           AND p.pronamespace = (SELECT c.relnamespace FROM pg_catalog.pg_class AS c
+                                  WHERE c.oid = to_regclass('webhook_event_inbox'::text)::oid)
+    )"""
+
+IS_ENABLED = f"""
+    WITH {ROW_TRIGGERS}
+    SELECT NOT EXISTS (SELECT FROM row_triggers AS t WHERE t.fires = 'O'::"char")
+           AND EXISTS (SELECT FROM row_triggers AS t
+                        WHERE t.name::text = 'webhook_events_replicated'
+                          AND t.fires IN ('R'::"char", 'A'::"char"))
+"""  # noqa: S608  made of constants only
+
+
+async def is_enabled(db: Connection) -> bool:
+    """Whether rows that replication brings are found."""
+    return bool(await db.fetchval(IS_ENABLED))
+
+
+async def subscriptions_in_vain(db: Connection) -> list[Subscription]:
+    """Those whose rows are not found. None where the inbox is replicated: that is a copy."""
+    found = await subscriptions(db)
+    is_copy = any(each.table == INBOX for each in found)
+    return [] if not found or is_copy or await is_enabled(db) else found
+
+
+IS_WANTED = """
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
+                    WHERE t.tgrelid = to_regclass('webhook_events'::text)::oid
+                      AND t.tgname::text = 'webhook_events_replicated')
+"""
+
+# ENABLE REPLICA: where the application inserts rows itself, the ordinary triggers do the same.
+CREATE_TRIGGERS = """
+    CREATE OR REPLACE TRIGGER webhook_events_replicated AFTER INSERT ON webhook_events
+        FOR EACH ROW WHEN (NOT webhook_rows_are_copied('webhook_events'::regclass::oid))
+        EXECUTE FUNCTION webhook_event_replicated();
+    CREATE OR REPLACE TRIGGER webhook_deliveries_copied BEFORE INSERT ON webhook_deliveries
+        FOR EACH ROW WHEN (NEW.status::text = 'pending_retry'
+                           AND webhook_rows_are_copied('webhook_deliveries'::regclass::oid))
+        EXECUTE FUNCTION webhook_delivery_copied();
+    CREATE OR REPLACE TRIGGER webhooks_deletion_replicated AFTER DELETE ON webhooks
+        FOR EACH ROW EXECUTE FUNCTION webhook_deletion_replicated();
+    ALTER TABLE webhook_events ENABLE REPLICA TRIGGER webhook_events_replicated;
+    ALTER TABLE webhook_deliveries ENABLE REPLICA TRIGGER webhook_deliveries_copied;
+    ALTER TABLE webhooks ENABLE REPLICA TRIGGER webhooks_deletion_replicated;
+"""
+ALWAYS_FIRE = f"""
+    WITH {ROW_TRIGGERS}
+    SELECT pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I'::text,
+                             t.table_id::regclass, t.name) AS statement
+      FROM row_triggers AS t
+     WHERE t.fires = 'O'::"char"
+"""  # noqa: S608  made of constants only
+
+
+async def enable(url: str, *, asked: bool, dry_run: bool = False, pooled: bool = False) -> bool:
+    """
+    Let the triggers fire for replicated rows, too, if that was `asked` for now or earlier.
+
+    Migrations since then may have created triggers. Returns whether there was something to do; with
+    `dry_run` nothing is done. Raises MigrationError where the inbox is replicated as well.
+    """
+    async with exclusive(url, pooled=pooled) as connection:
+        if not (asked or await connection.fetchval(IS_WANTED)) or await is_enabled(connection):
+            return False
+        for each in await subscriptions(connection):
+            if each.table == INBOX:
+                raise MigrationError(
+                    f"the subscription {each.name} replicates {INBOX}, too: this database is a copy"
+                    " of an installation, and nothing is to be sent from it"
+                )
+        if not dry_run:
+            await with_brief_locks(connection, lambda: _create(connection), name=COMMAND)
+        return True
+
+
+async def _create(connection: Connection) -> None:
+    await connection.execute(CREATE_TRIGGERS)
+    for row in await connection.fetch(ALWAYS_FIRE):
+        await connection.execute(row["statement"])
