@@ -39,14 +39,17 @@ STATE = """
              WHERE mailbox::text = $3 AND requested_at > now() - interval '1 day'
                AND tenant_id = $1) AS of_tenant_mailbox_today,
            (SELECT count(*) FROM webhook_email_confirmations
-             WHERE mailbox::text = $3 AND requested_at > now() - interval '1 day')
-               AS of_mailbox_today,
+             WHERE mailbox::text = $3 AND requested_at > now() - interval '1 day'
+               AND confirmed_at IS NULL) AS unanswered_of_mailbox_today,
            (SELECT count(*) FROM webhook_email_confirmations
              WHERE requested_at > now() - interval '1 hour'
                AND tenant_id = $1) AS of_tenant_this_hour,
            (SELECT count(*) FROM webhook_email_confirmations
              WHERE requested_at > now() - interval '30 days' AND confirmed_at IS NULL
                AND tenant_id = $1) AS unanswered_of_tenant,
+           (SELECT count(*) FROM webhook_email_confirmations
+             WHERE requested_at > now() - interval '30 days' AND confirmed_at IS NULL
+               AND tenant_id = $1 AND address::text <> $2) AS unanswered_elsewhere,
            (SELECT count(*) FROM webhook_email_confirmations
              WHERE requested_at > now() - interval '1 hour') AS of_all_this_hour
       FROM (SELECT) AS one

@@ -131,3 +131,30 @@ async def test_a_tenant_whose_addresses_are_never_confirmed_may_enter_no_more(
     assert (refused.status, refused.headers["Retry-After"]) == (429, "86400")
     assert "not confirmed" in refused.error
     assert accepted.status == 201
+
+
+async def test_three_tenants_keep_no_mailbox_from_being_confirmed_for_a_fourth(
+    app: Application, database: str, tenant: UUID, host: MailHost
+) -> None:
+    tenants = [await app.tenant() for _ in range(12)]
+    async with confirming(database, tenant, host) as api:
+
+        async def enter(as_tenant: UUID, address: str) -> int:
+            entered = {"name": "x", "endpointUrl": URL, "notificationEmail": address}
+            return (await api.as_tenant(as_tenant).post("/api/webhooks", entered)).status
+
+        first = [
+            await enter(each, f"owner+{n}@customer.example") for n, each in enumerate(tenants[:3])
+        ]
+        again = await enter(tenants[3], "other@customer.example"), await enter(tenants[3], OWNER)
+        hook = await api.create_webhook(URL, notificationEmail=OWNER)
+        await submit(api, code_in(await mailed(host)))
+        confirmed = await is_confirmed(api, hook)
+        crowd = [await enter(each, OWNER) for each in tenants[3:]]
+
+    assert first == [201] * 3
+    # A tenant that waits for another answer is within the limit of all.
+    assert again == (201, 429)
+    assert confirmed
+    # Seven more that wait for none: what was confirmed does not count.
+    assert crowd == [429] + [201] * 7 + [429]

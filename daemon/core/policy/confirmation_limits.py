@@ -10,8 +10,11 @@ from enum import Enum, auto
 
 FIRST_WAIT = timedelta(days=1)
 LONGEST_WAIT = timedelta(days=30)
-# Two tenants may have the same owner.
+# Without an answer, for all tenants: two may have the same owner.
 PER_MAILBOX_AND_DAY = 3
+# With those of tenants that wait for no other answer: the others must not keep a mailbox from
+# being asked, and a tenant that takes part in that waits for an answer from then on.
+PER_MAILBOX_AND_DAY_AT_MOST = 10
 PER_TENANT_AND_HOUR = 10
 # Without an answer within thirty days: any number of addresses may lead to one person.
 UNANSWERED_PER_TENANT = 50
@@ -36,16 +39,18 @@ class ConfirmationState:
     """
     One tenant's address, and the requests before; of a mailbox, which may have several addresses.
 
-    `requested_ago` is None if the tenant never requested a mail to this very address.
+    `requested_ago` is None if the tenant never requested a mail to this very address. Unanswered
+    are those of thirty days; `unanswered_elsewhere` does not count this address.
     """
 
     is_confirmed: bool
     requested_ago: timedelta | None
     requests: int
     of_tenant_mailbox_today: int
-    of_mailbox_today: int
+    unanswered_of_mailbox_today: int
     of_tenant_this_hour: int
     unanswered_of_tenant: int
+    unanswered_elsewhere: int
     of_all_this_hour: int
 
 
@@ -55,7 +60,7 @@ def decide(state: ConfirmationState) -> Decision:
         return Decision.CONFIRMED
     if state.requested_ago is not None and state.requested_ago < _wait_after(state.requests):
         return Decision.WAIT
-    if state.of_tenant_mailbox_today or state.of_mailbox_today >= PER_MAILBOX_AND_DAY:
+    if state.of_tenant_mailbox_today or state.unanswered_of_mailbox_today >= _per_mailbox(state):
         return Decision.MAILBOX_LIMIT
     if state.of_tenant_this_hour >= PER_TENANT_AND_HOUR:
         return Decision.TENANT_LIMIT
@@ -64,6 +69,10 @@ def decide(state: ConfirmationState) -> Decision:
     if state.of_all_this_hour >= OF_ALL_PER_HOUR or state.of_tenant_this_hour >= _share(state):
         return Decision.OVERALL_LIMIT
     return Decision.REQUEST
+
+
+def _per_mailbox(state: ConfirmationState) -> int:
+    return PER_MAILBOX_AND_DAY if state.unanswered_elsewhere else PER_MAILBOX_AND_DAY_AT_MOST
 
 
 def _share(state: ConfirmationState) -> int:

@@ -8,6 +8,7 @@ import pytest
 from daemon.core.policy.confirmation_limits import (
     OF_ALL_PER_HOUR,
     PER_MAILBOX_AND_DAY,
+    PER_MAILBOX_AND_DAY_AT_MOST,
     PER_TENANT_AND_HOUR,
     UNANSWERED_PER_TENANT,
     ConfirmationState,
@@ -21,9 +22,10 @@ NEW = ConfirmationState(
     requested_ago=None,
     requests=0,
     of_tenant_mailbox_today=0,
-    of_mailbox_today=0,
+    unanswered_of_mailbox_today=0,
     of_tenant_this_hour=0,
     unanswered_of_tenant=0,
+    unanswered_elsewhere=0,
     of_all_this_hour=0,
 )
 
@@ -31,9 +33,10 @@ NEW = ConfirmationState(
 def test_an_address_that_was_never_asked_is_asked_up_to_the_limits() -> None:
     busy = replace(
         NEW,
-        of_mailbox_today=PER_MAILBOX_AND_DAY - 1,
+        unanswered_of_mailbox_today=PER_MAILBOX_AND_DAY - 1,
         of_tenant_this_hour=PER_TENANT_AND_HOUR - 1,
         unanswered_of_tenant=UNANSWERED_PER_TENANT - 1,
+        unanswered_elsewhere=UNANSWERED_PER_TENANT - 1,
         of_all_this_hour=PER_TENANT_AND_HOUR - 1,
     )
     last = replace(NEW, of_all_this_hour=OF_ALL_PER_HOUR - 1)
@@ -72,7 +75,14 @@ def test_a_tenant_at_its_share_is_refused_for_the_limit_of_all() -> None:
     ("state", "decision"),
     [
         (replace(NEW, of_tenant_mailbox_today=1), Decision.MAILBOX_LIMIT),
-        (replace(NEW, of_mailbox_today=PER_MAILBOX_AND_DAY), Decision.MAILBOX_LIMIT),
+        (
+            replace(NEW, unanswered_of_mailbox_today=PER_MAILBOX_AND_DAY_AT_MOST),
+            Decision.MAILBOX_LIMIT,
+        ),
+        (
+            replace(NEW, unanswered_of_mailbox_today=PER_MAILBOX_AND_DAY, unanswered_elsewhere=1),
+            Decision.MAILBOX_LIMIT,
+        ),
         (replace(NEW, of_tenant_this_hour=PER_TENANT_AND_HOUR), Decision.TENANT_LIMIT),
         (replace(NEW, unanswered_of_tenant=UNANSWERED_PER_TENANT), Decision.UNANSWERED_LIMIT),
         (replace(NEW, of_all_this_hour=OF_ALL_PER_HOUR), Decision.OVERALL_LIMIT),
@@ -86,6 +96,13 @@ def test_at_each_limit_nobody_else_is_asked_but_what_is_confirmed_or_asked_stays
     assert decide(state) is decision
     assert decide(replace(state, is_confirmed=True)) is Decision.CONFIRMED
     assert decide(asked) is Decision.WAIT
+
+
+def test_tenants_that_got_no_answer_keep_no_mailbox_from_being_asked_for_another() -> None:
+    asked_thrice = replace(NEW, unanswered_of_mailbox_today=PER_MAILBOX_AND_DAY)
+
+    assert decide(asked_thrice) is Decision.REQUEST
+    assert decide(replace(asked_thrice, unanswered_elsewhere=1)) is Decision.MAILBOX_LIMIT
 
 
 @pytest.mark.parametrize(
