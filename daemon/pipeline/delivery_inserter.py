@@ -73,7 +73,8 @@ class DeliveryInserter:
         """
         Insert all deliveries of these events; `matched` must not be empty.
 
-        Events of which the lease was lost are left to the daemon that has them now.
+        Events of which the lease was lost are left to the daemon that has them now; those whose
+        rows others hold are returned as `locked`.
         """
         may_be_undone = all(each.ends for each in matched)
         lent = self._database.connection() if may_be_undone else self._database.transaction()
@@ -95,7 +96,8 @@ class DeliveryInserter:
         """
         Insert the deliveries of an event to some of its webhooks, the next by id; others follow.
 
-        Returns the event with its new lease; None if the lease was lost, and nothing was inserted.
+        Returns the event with its new lease; None if nothing was inserted: the lease was lost, or
+        another transaction holds its row.
         """
         async with self._database.connection() as db:
             inserted = await deliveries.insert_some(

@@ -136,7 +136,8 @@ class Fanout:
             return QUEUE_SECONDS
         if not complete:
             return 0.0
-        return max(0.0, min(POLL_SECONDS, self._inserter.next_due_in(now=now)))
+        due_in = min(self._inserter.next_due_in(now=now), self._inbox.give_back_in(now=now))
+        return max(0.0, min(POLL_SECONDS, due_in))
 
     async def drain(self, *, within: float) -> None:
         """End the work that was handed over."""
@@ -169,13 +170,13 @@ class Fanout:
                 )
                 rest, many = _split(left)
                 if rest:
-                    await self._inserter.insert(rest)
+                    self._inbox.give_back((await self._inserter.insert(rest)).locked)
             except STATEMENT_FAILURES:
                 # One of them cannot be inserted: alone, it stops no others.
                 dear += [each.leased for each in matched if not self._events.has(each.leased)]
                 many = []
         except BaseException:
-            await self._release([each for each in leased if not self._events.has(each)])
+            self._inbox.give_back(each for each in leased if not self._events.has(each))
             raise
         self._metrics.pipeline.events_fanned_out.inc(len(leased) - len(dear))
         for each in dear:
@@ -272,11 +273,13 @@ class Fanout:
         try:
             while work.matched or work.events:
                 matched, events = list(work.matched), list(work.events)
-                await self._tenant_fanout.insert(matched)
+                left = await self._tenant_fanout.insert(matched)
                 del work.matched[: len(matched)]
+                self._inbox.give_back(left)
                 if events:
-                    await self._tenant_fanout.fan_out(events)
+                    left = await self._tenant_fanout.fan_out(events)
                     del work.events[: len(events)]
+                    self._inbox.give_back(left)
         except Exception as error:
             if isinstance(error, DatabaseUnavailableError):
                 log.warning("fanout.tenant_failed", tenant_id=str(tenant_id), reason=str(error))
@@ -288,12 +291,6 @@ class Fanout:
             del self._handed_over[tenant_id]
             self._inbox.turns.let_go(tenant_id, now=time.monotonic())
             self.wake.set()
-
-    async def _release(self, events: Sequence[LeasedEvent]) -> None:
-        """Give back what is still leased; if that fails, the leases lapse."""
-        with suppress(DatabaseUnavailableError, TimeoutError):
-            async with asyncio.timeout(RETRY_SECONDS):
-                await self._inbox.release(events)
 
 
 def _split(matched: Iterable[MatchedEvent]) -> tuple[list[MatchedEvent], list[MatchedEvent]]:

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -38,9 +39,10 @@ QUEUED_SECONDS = 0.4
 SWEEP_SECONDS = 0.2
 AT_ONCE = 32  # events, before the responses to others are read
 STORED_AT_ONCE = 500  # rows; results wait meanwhile
-MOST_TRIES, TRY_AGAIN_SECONDS = 5, 0.05  # of rows whose event another transaction holds
+# Pauses between tries of rows whose event another transaction holds, mostly for a moment.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 MOST_PUT_OFF = 4 * STORED_AT_ONCE  # rows that wait; more events stay in the inbox
-NOT_READY: tuple[None, None] = None, None
+NOT_READY = None, None
 
 
 class Starter(Protocol):
@@ -80,7 +82,8 @@ class FirstAttempts:
         self._waker = waker
         self._queue = AttemptQueue()
         self._put_off: list[NewDelivery] = []
-        self._tries: dict[DeliveryId, int] = {}  # of those put off that are tried again
+        self._locked: list[NewDelivery] = []  # others hold their events: put off again later
+        self._pause, self._try_locked_at = FIRST_PAUSE_SECONDS, 0.0
         self._per_event = AttemptsPerEvent()
         self._most_are_begun = True
         # Whether the last insert of these was interrupted, so that they may have been committed.
@@ -90,8 +93,8 @@ class FirstAttempts:
     def crowded(self) -> set[TenantId]:
         """The tenants of which fan-out should lease no more events."""
         crowded = self._queue.crowded
-        if len(self._put_off) >= MOST_PUT_OFF:
-            counts = Counter(each.leased.event.tenant_id for each in self._put_off)
+        if len(self._put_off) + len(self._locked) >= MOST_PUT_OFF:
+            counts = Counter(each.tenant_id for each in chain(self._put_off, self._locked))
             few = few_of_each(MOST_PUT_OFF, tenants=len(counts))
             crowded |= {tenant_id for tenant_id, count in counts.items() if count > few}
         return crowded
@@ -210,76 +213,80 @@ class FirstAttempts:
             self._lanes.unqueue(webhook_id, len(late))
             self.put_off(late)
         await self._store_some_put_off()
-        if len(self._put_off) > len(self._tries):  # fan-out may add to them all the time
+        if self._put_off:  # fan-out may add to them all the time
             return 0.0
-        if self._tries:
-            return TRY_AGAIN_SECONDS
-        return SWEEP_SECONDS if self._queue else 1.0
+        rest = SWEEP_SECONDS if self._queue else 1.0
+        return min(rest, self._locked_due_in) if self._locked else rest
 
     async def store_put_off(self) -> None:
         """Insert pending rows for attempts that were put off; they are due now."""
-        while self._put_off:
+        while self._put_off or self._locked:
             await self._store_some_put_off()
+            if not self._put_off:
+                await asyncio.sleep(self._locked_due_in)
+
+    @property
+    def _locked_due_in(self) -> float:
+        return max(0.0, self._try_locked_at - time.monotonic())
 
     async def _store_some_put_off(self) -> None:
+        if self._locked and not self._locked_due_in:
+            self._put_off += self._locked
+            self._locked = []
         async with self._events.writing:
             rows, self._put_off = self._put_off[:STORED_AT_ONCE], self._put_off[STORED_AT_ONCE:]
             if not rows:
                 return
+            ids = [each.id for each in rows]
             try:
                 # Ids of attempts that are over may be inserted again: nothing would stop that.
-                ids = [each.id for each in rows]
                 stored = await self._stored(ids) if self._end_unknown else set()
                 self._end_unknown = True
-                failed = await self._insert(self._by_event(rows, stored))
+                locked = await self._insert(self._by_event(rows, stored))
             except BaseException:
-                self._put_off = rows + self._put_off
+                left = [each for each in rows if self._events.is_open(each.id)]
+                self._put_off = left + self._put_off
                 raise
             self._end_unknown = False
-            again = self._try_again(rows, {each for event in failed for each in event.ids or ()})
-            self._put_off += [each for each in rows if each.id in again]
-            settled = [each.id for each in rows if each.id not in again]
+            self._put_aside([each for each in rows if each.id in locked])
+            settled = (each for each in ids if each not in locked)
             self._events.settle(each for each in settled if self._events.is_open(each))
 
-    def _try_again(
-        self, rows: Sequence[NewDelivery], failed: Collection[DeliveryId]
-    ) -> Collection[DeliveryId]:
-        """
-        Those of the rows that are to be inserted once more; others are left to the next lease.
+    def _put_aside(self, locked: Sequence[NewDelivery]) -> None:
+        """Try these again after a pause, which grows until there are none."""
+        self._locked += locked
+        if not locked:
+            self._pause = FIRST_PAUSE_SECONDS
+            return
+        self._try_locked_at = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
-        A statement of another daemon may lock a row of the inbox for a moment.
-        """
-        again: set[DeliveryId] = set()
-        for each in rows:
-            tries = self._tries.pop(each.id, 0) + 1
-            if each.id in failed and tries < MOST_TRIES:
-                self._tries[each.id] = tries
-                again.add(each.id)
-            elif each.id in failed:
-                self._events.abandon(each.id)
-        return again
-
-    async def _insert(self, matched: Sequence[MatchedEvent]) -> list[MatchedEvent]:
+    async def _insert(self, matched: Sequence[MatchedEvent]) -> set[DeliveryId]:
         """
         Insert rows together, or one event's after the other.
 
-        Returns the events for which nothing was inserted, to be left to their next lease: this one
-        was lost, their row in the inbox is locked, or it fails.
+        Returns the rows whose event another transaction holds. Events of which the lease was lost,
+        or whose rows cannot be inserted, are left to their next lease.
         """
         try:
             inserted = await self._inserter.insert(matched)
         except STATEMENT_FAILURES:
             if len(matched) > 1:
-                return [failed for each in matched for failed in await self._insert([each])]
+                return {locked for each in matched for locked in await self._insert([each])}
             [event] = matched
             ids = event.ids or ()
-            if await self._stored(ids) == set(ids):
-                return []
-            log.exception("event.not_fanned_out", event_id=str(event.leased.event.id))
-            self._tries.update(dict.fromkeys(ids, MOST_TRIES))  # it would fail again
-            return [event]
-        held = {id(each) for each in inserted.events}
-        return [each for each in matched if id(each.leased) not in held]
+            if await self._stored(ids) != set(ids):
+                log.exception("event.not_fanned_out", event_id=str(event.leased.event.id))
+                self._abandon([event])
+            return set()
+        locked = {id(each) for each in inserted.locked}
+        ours = locked | {id(each) for each in inserted.events}
+        self._abandon(each for each in matched if id(each.leased) not in ours)
+        return {i for each in matched if id(each.leased) in locked for i in each.ids or ()}
+
+    def _abandon(self, events: Iterable[MatchedEvent]) -> None:
+        for attempt in chain.from_iterable(each.ids or () for each in events):
+            self._events.abandon(attempt)
 
     async def _stored(self, ids: Sequence[DeliveryId]) -> set[DeliveryId]:
         """Those that have a row: the connection was lost while they were being committed."""

@@ -17,6 +17,7 @@ from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserve
 from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
 from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.inbox_search import InboxSearch
+from daemon.pipeline.returned_leases import ReturnedLeases
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.store import event_inbox, inbox_leases, leased_events
 from daemon.store.database import Database
@@ -56,6 +57,7 @@ class InboxReader:
         self._scan_at = 0.0
         self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
         self._slow = SlowTenants(slow_seconds=SLOW_SECONDS)
+        self._returned = ReturnedLeases(database, leasing=leasing)
 
     async def lease_next(
         self,
@@ -72,17 +74,25 @@ class InboxReader:
         Returns them, and whether nothing else was found that waits.
         """
         await self._free_unknown_leases(held)
+        await self._give_back()
         try:
             return await self._lease(limit, most_of)
         except BaseException:
             self._lost_track = True
             raise
 
-    async def release(self, events: Iterable[LeasedEvent]) -> None:
-        """Give events back: this daemon, or another one, leases them again at once."""
-        async with self._database.connection() as db:
-            await inbox_leases.release(db, list(events), daemon_key=self._leasing.daemon_key)
-        self.search.begin_full_scan()
+    def give_back(self, events: Iterable[LeasedEvent]) -> None:
+        """Let this daemon, or another one, lease events again that are still leased by this one."""
+        self._returned.add(events)
+
+    def give_back_in(self, *, now: float) -> float:
+        """Seconds until events can be given back; infinite if none are to be."""
+        return self._returned.due_in(now=now)
+
+    async def _give_back(self) -> None:
+        for key in await self._returned.give_back():
+            self.turns.look_at(key)
+            self.search.wake.set()
 
     def is_slow(self, tenant_id: TenantId) -> bool:
         """Whether the database takes long to find the tenant's webhooks."""

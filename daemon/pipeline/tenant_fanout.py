@@ -60,45 +60,56 @@ class TenantFanout:
         self._pieces = asyncio.Semaphore(PIECES_AT_ONCE)
         self._large_data = asyncio.Lock()
 
-    async def fan_out(self, events: Sequence[LeasedEvent]) -> None:
+    async def fan_out(self, events: Sequence[LeasedEvent]) -> list[LeasedEvent]:
         """
         Fan out events of one tenant.
 
-        An event that cannot be fanned out is logged and left to its lease: it comes again after
-        that, and stops no other event. Raises DatabaseUnavailableError.
+        Returns those that are left: their leases were lost, or others hold their rows. An event
+        that cannot be fanned out is logged and left to its lease: it comes again after that, and
+        stops no other event. Raises DatabaseUnavailableError.
         """
         tenant_id = events[0].event.tenant_id
         async with self._pieces:
             index = await self._cache.load(tenant_id)
+        left: list[LeasedEvent] = []
         for leased in events:
             try:
                 async with self._pieces:
-                    for ours in await self._still_ours([leased]):
-                        await self._fan_out_event(ours, await self._size_of(ours), index)
+                    ours = await self._still_ours(leased)
+                    if ours is None:
+                        left.append(leased)
+                    else:
+                        left += await self._fan_out_event(ours, await self._size_of(ours), index)
             except STATEMENT_FAILURES:
                 log.exception("event.not_fanned_out", event_id=str(leased.event.id))
+        return left
 
-    async def insert(self, matched: Sequence[MatchedEvent]) -> None:
+    async def insert(self, matched: Sequence[MatchedEvent]) -> list[LeasedEvent]:
         """
         Insert the deliveries of one tenant's events, of some events at a time.
 
-        Raises DatabaseUnavailableError.
+        Returns those that are left, as `fan_out`. Raises DatabaseUnavailableError.
         """
+        left: list[LeasedEvent] = []
         for piece in _pieces(matched):
             try:
                 async with self._pieces:
                     if len(piece) == 1:
-                        await self._insert(piece[0])
+                        left += await self._insert(piece[0])
                     else:
-                        await self._inserter.insert(piece)
+                        left += (await self._inserter.insert(piece)).locked
             except STATEMENT_FAILURES:
-                await self.fan_out([each.leased for each in piece])
+                left += await self.fan_out([each.leased for each in piece])
+        return left
 
-    async def _still_ours(self, piece: Sequence[LeasedEvent]) -> Sequence[LeasedEvent]:
+    async def _still_ours(self, leased: LeasedEvent) -> LeasedEvent | None:
         async with self._database.connection() as db:
-            return await inbox_leases.prolong(
-                db, piece, daemon_key=self._leasing.daemon_key, lease=self._leasing.long_lease
+            prolonged = await inbox_leases.prolong(
+                *(db, [leased]),
+                daemon_key=self._leasing.daemon_key,
+                lease=self._leasing.long_lease,
             )
+        return prolonged[0] if prolonged else None
 
     async def _size_of(self, leased: LeasedEvent) -> int:
         if leased.payload_bytes is not None:
@@ -108,7 +119,7 @@ class TenantFanout:
 
     async def _fan_out_event(
         self, leased: LeasedEvent, size: int, index: SubscriptionIndex
-    ) -> None:
+    ) -> list[LeasedEvent]:
         event = leased.event
         if (leased.again or index.needs_data(event.type)) and size <= MATCHED_BYTES:
             async with self._large_data if size > LARGE_DATA_BYTES else nullcontext():
@@ -117,7 +128,7 @@ class TenantFanout:
         else:
             # Too large data match no condition, as if there were none.
             matched = await self._match(leased, size, None, index)
-        await self._insert(matched)
+        return await self._insert(matched)
 
     async def _data_of(self, leased: LeasedEvent) -> object:
         text = leased.data
@@ -147,8 +158,12 @@ class TenantFanout:
         )
         return matched
 
-    async def _insert(self, matched: MatchedEvent) -> None:
-        """Insert an event's deliveries, in several transactions if they are many or large."""
+    async def _insert(self, matched: MatchedEvent) -> list[LeasedEvent]:
+        """
+        Insert an event's deliveries, in several transactions if they are many or large.
+
+        Returns the event if it is left.
+        """
         webhooks = matched.webhooks
         at_once = min(INSERTED_AT_ONCE, max(1, COPIED_AT_ONCE // max(1, matched.payload_bytes)))
         if matched.payload_bytes > self._leasing.most_bytes:  # their data are not copied
@@ -157,9 +172,9 @@ class TenantFanout:
             some, webhooks = webhooks[:at_once], webhooks[at_once:]
             leased = await self._inserter.insert_some(matched, some)
             if leased is None:
-                return
+                return [matched.leased]
             matched = MatchedEvent(leased, webhooks, matched.payload_bytes)
-        await self._inserter.insert([matched])
+        return (await self._inserter.insert([matched])).locked
 
 
 def _pieces(matched: Sequence[MatchedEvent]) -> Iterator[list[MatchedEvent]]:

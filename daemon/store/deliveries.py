@@ -6,7 +6,7 @@ results by the result writer (`results`).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_turns import InboxKey
 from daemon.store.columns import columns
+from daemon.store.inbox_leases import still_leased
 from daemon.store.leased_events import LeasedEvent
 from daemon.store.session import Connection
 
@@ -39,14 +40,16 @@ class Inserted:
     The deliveries that were inserted, due `at` the time of the statement.
 
     `events` are those of which the lease still held, with their new leases if they stay in the
-    inbox. `returned` has the places to which events went back, because webhooks are locked, and
-    after how many seconds all of them can be leased again.
+    inbox. Those that are `locked` are ours, too, but another transaction holds their rows: nothing
+    was inserted for them. `returned` has the places to which events went back, because webhooks are
+    locked, and after how many seconds all of them can be leased again.
     """
 
     at: datetime
     events: list[LeasedEvent]
     deliveries: list[NewDelivery]
     returned: dict[InboxKey, float]
+    locked: list[LeasedEvent] = field(default_factory=list)
 
 
 # By place, and fenced by the lease: the place may have a new row by now.
@@ -150,7 +153,11 @@ async def insert_all(
     of more than `most_bytes` get no payload: they are recorded, and never sent.
     """
     row = await db.fetchrow(INSERT_ALL, *_arguments(events, new, daemon_key, most_bytes), ends)
-    return _inserted(row, [events[number - 1] for number in row["places"]], new)
+    ours = set(row["places"])
+    left = [each for number, each in enumerate(events, 1) if number not in ours]
+    locked = await still_leased(db, left, daemon_key=daemon_key)
+    inserted = _inserted(row, [events[number - 1] for number in row["places"]], new)
+    return replace(inserted, locked=locked)
 
 
 async def insert_some(

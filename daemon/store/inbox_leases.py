@@ -56,16 +56,31 @@ async def prolong(
 
 
 RELEASE = """
+    WITH held AS MATERIALIZED (
+        SELECT ctid AS row
+          FROM webhook_event_inbox
+         WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[])
+           AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
+           FOR UPDATE SKIP LOCKED
+    )
     UPDATE webhook_event_inbox
        SET leased_until = NULL, leased_by = NULL
-     WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[])
-       AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
+     WHERE ctid = ANY (ARRAY(SELECT row FROM held))
 """
 
 
-async def release(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int) -> None:
-    """Give leases back: the events can be leased again at once."""
-    await db.execute(RELEASE, *_held(leased), daemon_key)
+async def release(
+    db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int
+) -> list[LeasedEvent]:
+    """
+    Give leases back: the events can be leased again at once.
+
+    Returns those that are still leased: another transaction holds their rows.
+    """
+    status = await db.execute(RELEASE, *_held(leased), daemon_key)
+    if int(status.split()[-1]) == len(leased):
+        return []
+    return await still_leased(db, leased, daemon_key=daemon_key)
 
 
 LOCK = """
@@ -75,12 +90,6 @@ LOCK = """
        AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
      ORDER BY ctid
        FOR UPDATE SKIP LOCKED
-"""
-FIND_LEASED = """
-    SELECT event_id, webhook_id
-      FROM webhook_event_inbox
-     WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[])
-       AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
 """
 
 
@@ -104,16 +113,29 @@ async def lock(db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int
     ours = [
         each for each in leased if found.get((each.event.id, each.event.only)) == each.leased_until
     ]
-    held: list[LeasedEvent] = []
-    if len(ours) < len(leased):
-        known = {id(each) for each in ours}
-        left = [each for each in leased if id(each) not in known]
-        found_held = {
-            (row["event_id"], only(row["webhook_id"]))
-            for row in await db.fetch(FIND_LEASED, *_held(left), daemon_key)
-        }
-        held = [each for each in left if (each.event.id, each.event.only) in found_held]
+    known = {id(each) for each in ours}
+    left = [each for each in leased if id(each) not in known]
+    held = await still_leased(db, left, daemon_key=daemon_key)
     return LockedEvents(rows[0]["at"] if rows else None, ours, held)
+
+
+FIND_LEASED = """
+    SELECT event_id, webhook_id
+      FROM webhook_event_inbox
+     WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[])
+       AND leased_until = ANY ($3::timestamptz[]) AND leased_by = $4
+"""
+
+
+async def still_leased(
+    db: Connection, leased: Sequence[LeasedEvent], *, daemon_key: int
+) -> list[LeasedEvent]:
+    """Return those of these events that are still ours, whether or not others hold their rows."""
+    if not leased:
+        return []
+    rows = await db.fetch(FIND_LEASED, *_held(leased), daemon_key)
+    found = {(row["event_id"], only(row["webhook_id"])) for row in rows}
+    return [each for each in leased if (each.event.id, each.event.only) in found]
 
 
 REMOVE = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[])"

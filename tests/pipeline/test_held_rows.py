@@ -1,7 +1,7 @@
 """Rows that another transaction holds delay nothing but their own webhook."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +11,10 @@ import pytest
 from daemon.core.errors import StalledError
 from daemon.core.model.attempts import AttemptResult, Claim
 from daemon.core.model.ids import WebhookId
-from daemon.pipeline import result_writer
+from daemon.pipeline import fanout, result_writer, tenant_fanout
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
-from daemon.store import endpoint_health
+from daemon.store import deliveries, endpoint_health, inbox_leases
 from daemon.store.deliveries import Inserted
 from tests.support.application import Application
 from tests.support.daemons import serving, until
@@ -76,6 +76,53 @@ async def test_an_inbox_row_that_another_transaction_holds_delays_no_other_resul
 
     assert stored_meanwhile == []
     assert len(receiver.at("/held")) == 1
+
+
+@pytest.mark.parametrize("way", ["together", "of one tenant", "one by one", "in pieces"])
+async def test_an_event_that_another_transaction_holds_is_fanned_out_once_that_ends(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Another daemon's lease statement may lock rows of ours: their leases are not awaited."""
+    match way:
+        case "of one tenant":
+            monkeypatch.setattr(fanout, "TENANT_DELIVERIES", 0)
+        case "one by one":
+            monkeypatch.setattr(fanout, "MANY_WEBHOOKS", 0)
+        case "in pieces":
+            monkeypatch.setattr(fanout, "TENANT_DELIVERIES", 0)
+            monkeypatch.setattr(tenant_fanout, "INSERTED_AT_ONCE", 1)
+    tenant = await app.tenant()
+    webhooks = [await app.webhook(tenant, f"{receiver.url}/{n}") for n in range(2)]
+    # Failing endpoints get their rows from fan-out.
+    await app.db.execute("UPDATE webhooks SET is_failing = TRUE")
+    other = await asyncpg.connect(database)
+    tried = asyncio.Event()
+
+    def holding(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def call(*args: Any, **options: Any) -> Any:
+            if not tried.is_set():
+                await other.execute("BEGIN")
+                await other.execute("SELECT FROM webhook_event_inbox FOR UPDATE")
+            try:
+                return await original(*args, **options)
+            finally:
+                tried.set()
+
+        return call
+
+    monkeypatch.setattr(deliveries, "insert_all", holding(deliveries.insert_all))
+    monkeypatch.setattr(deliveries, "insert_some", holding(deliveries.insert_some))
+    monkeypatch.setattr(inbox_leases, "prolong", holding(inbox_leases.prolong))
+    async with serving(database):
+        await app.event(tenant, {"n": 0})
+        await tried.wait()
+        await other.execute("ROLLBACK")
+        for webhook in webhooks:
+            await until(lambda w=webhook: settled(app, w, "success", 1), within=10)
+        await until(lambda: inbox_is_empty(app))
+    await other.close()
+
+    assert sorted(each.path for each in receiver.received) == ["/0", "/1"]
 
 
 async def test_results_that_are_held_take_no_room_from_others(
