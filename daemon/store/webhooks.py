@@ -120,6 +120,8 @@ TROUBLE = """CASE WHEN NOT $7 THEN 0
                  WHEN is_active AND is_failing THEN 0
                  WHEN NOT is_active AND paused_reason IS NOT NULL THEN 1
                  WHEN is_active AND consecutive_failures > 0 THEN 2 ELSE 3 END"""
+# Of the rows of a page in PostgreSQL's memory, besides the last; all are in the daemon's at once.
+MOST_PAGE_BYTES = 1024 * 1024
 # Only what decides the order is sorted: whole rows of thousands of webhooks take much longer.
 LIST_PAGE = f"""
     WITH page AS MATERIALIZED (
@@ -139,11 +141,19 @@ LIST_PAGE = f"""
                 OR strpos(lower(left(endpoint_url, {LONGEST_URL})), lower($5)) > 0)
          ORDER BY {TROUBLE}, name, id
          LIMIT $3
+    ), entries AS MATERIALIZED (
+        SELECT {ENTRY}, {TROUBLE} AS trouble
+          FROM webhooks AS w
+         WHERE id = ANY (ARRAY(SELECT id FROM page))
+    ), sized AS (
+        SELECT entries.*, pg_catalog.pg_column_size(entries) AS own_bytes,
+               sum(pg_catalog.pg_column_size(entries)) OVER (ORDER BY trouble, name, id) AS bytes
+          FROM entries
     )
-    SELECT {ENTRY}
-      FROM webhooks AS w
-     WHERE id = ANY (ARRAY(SELECT id FROM page))
-     ORDER BY {TROUBLE}, name, id
+    SELECT *, (SELECT count(*) FROM page) AS found
+      FROM sized
+     WHERE bytes - own_bytes < {MOST_PAGE_BYTES}
+     ORDER BY trouble, name, id
 """  # noqa: S608  made of constants only
 
 
@@ -157,9 +167,11 @@ async def list_page(
     search: str | None = None,
     trouble_first: bool = False,
     for_operators: bool = True,
-) -> list[WebhookEntry]:
+) -> tuple[list[WebhookEntry], bool]:
     """
-    Return a page of a tenant's webhooks, by name; it begins behind the webhook `after`.
+    Return a page of a tenant's webhooks, by name, and whether more follow.
+
+    It begins behind the webhook `after`, and is short where webhooks are large.
 
     With `trouble_first`, those that fail precede those that the daemon paused, then follow those
     whose last attempt failed, and the rest.
@@ -168,9 +180,10 @@ async def list_page(
     is `for_operators`, operators' webhooks are left out.
     """
     rows = await db.fetch(
-        LIST_PAGE, tenant_id, after, limit, state, search, for_operators, trouble_first
+        LIST_PAGE, tenant_id, after, limit + 1, state, search, for_operators, trouble_first
     )
-    return [_entry(row) for row in rows]
+    page = [_entry(row) for row in rows[:limit]]
+    return page, bool(page) and rows[0]["found"] > len(page)
 
 
 UPDATE_SETTINGS = f"""

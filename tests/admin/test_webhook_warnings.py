@@ -56,7 +56,7 @@ async def test_a_list_of_webhooks_with_the_most_unknown_types_takes_no_time() ->
     ]
     began = time.thread_time()
 
-    shown = await webhooks_response(page, VAULT, ALLOWED, schedules=(), next_id=None)
+    shown = await webhooks_response(page, VAULT, ALLOWED, schedules=())
 
     assert time.thread_time() - began < 3  # seconds; it took 20, and takes 0.1
     # One for each name, and that the two lists have none in common.

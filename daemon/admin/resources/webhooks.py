@@ -52,6 +52,7 @@ class Webhooks:
         operation_id="listWebhooks",
         tag="Webhooks",
         summary="List webhooks",
+        description="A page ends early where its webhooks are large: `next` says where it goes on.",
         query=schemas.WebhooksQuery,
         responses={200: ("A page of webhooks.", schemas.WebhookList)},
     )
@@ -65,28 +66,26 @@ class Webhooks:
                 place = await webhooks.get(db, tenant_id, after)
                 if place is None or is_hidden(place, request.caller):
                     raise Problem(404, "after: this tenant has no webhook with this id")
-            found = await webhooks.list_page(
+            page, more_follow = await webhooks.list_page(
                 *(db, tenant_id),
                 after=after,
-                limit=query.limit + 1,
+                limit=query.limit,
                 state=query.state,
                 search=query.search,
                 trouble_first=query.sort == "trouble",
                 for_operators=request.caller.is_operator,
             )
             # Without this check, a wrong X-Tenant-ID would look like a tenant without webhooks.
-            if not found and await tenants.exists(db, tenant_id) is False:
+            if not page and await tenants.exists(db, tenant_id) is False:
                 raise not_found("tenant")
-            page = found[: query.limit]
             ids = [each.id for each in page if query.include is not None]
             hourly = query.include == "hourly"
             stats = await summaries(db, ids, hourly=hourly) if ids else {}
-        next_id = str(page[-1].id) if len(found) > query.limit else None
         shown = await webhooks_response(
             *(page, self.vault, self.emails.allowed),
             schedules=self.schedules,
             stats=stats,
-            next_id=next_id,
+            more_follow=more_follow,
         )
         return ApiResponse(200, shown)
 

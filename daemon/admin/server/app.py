@@ -9,6 +9,7 @@ from daemon.admin.server import (
     middlewares,
 )
 from daemon.admin.server.readiness import Reporting
+from daemon.admin.server.unread_responses import UNREAD_RESPONSES, UnreadResponses
 from daemon.runtime.metrics import Metrics
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -41,6 +42,7 @@ def make_app(*, readiness: Reporting, metrics: Metrics) -> web.Application:
             "read_bufsize": READ_AHEAD_BYTES,
         },
     )
+    app[UNREAD_RESPONSES] = UnreadResponses()
     app.on_response_prepare.append(_add_headers)
     health_routes.add_routes(app, readiness=readiness, metrics=metrics)
     return app

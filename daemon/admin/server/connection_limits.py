@@ -34,6 +34,8 @@ IDLE_SECONDS = 30.0  # between two requests, including the head of the second on
 # A client that reads a response must read so much of it, or all that is left, within this time.
 STALLED_WRITE_SECONDS = 30.0
 STALLED_WRITE_BYTES = 48 * 1024
+# Of responses that are not read, in the system's memory; by default up to 4 MiB of a connection.
+KERNEL_BYTES = 128 * 1024
 # A connection that was accepted just before the end has so long to send its request.
 LAST_HEADS_SECONDS = 0.5
 
@@ -132,6 +134,9 @@ class LimitedConnection(asyncio.BufferedProtocol):
             transport.abort()
             return
         self._new.add(self)
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES
+        )
         # So that `pause_writing` says whether the client has left anything unread.
         transport.set_write_buffer_limits(high=0)
         self._http = self._make_http_protocol()
@@ -155,6 +160,11 @@ class LimitedConnection(asyncio.BufferedProtocol):
         self._new.discard(self)
         self._input.begin(body)
         return self._places.begin(self._place, is_probe=is_probe)
+
+    @property
+    def peer(self) -> Hashable:
+        """Whom the bound per peer counts; None for a trusted proxy."""
+        return self._place.peer
 
     async def turn(self) -> None:
         """Wait until a request may be handled, as far as the share of the loop's time allows."""

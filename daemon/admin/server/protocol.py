@@ -1,5 +1,5 @@
 """
-aiohttp's request handler, which reports the end of each response and answers malformed HTTP.
+aiohttp's request handler, which counts the responses that it sends and answers malformed HTTP.
 
 aiohttp's own error responses quote the malformed line, which may contain a token.
 """
@@ -12,8 +12,16 @@ from typing import Any
 from aiohttp import web
 from yarl import URL
 
+from daemon.admin.api.loop_time import END_TURN
 from daemon.admin.api.problems import Problem
 from daemon.admin.server.connection_limits import LimitedConnection
+from daemon.admin.server.response_writer import ResponseWriter
+from daemon.admin.server.unread_responses import (
+    RESPONSE_OWNER,
+    UNREAD_RESPONSES,
+    UnreadResponses,
+    bytes_of,
+)
 
 
 class AdminRunner(web.AppRunner):
@@ -26,25 +34,38 @@ class AdminRunner(web.AppRunner):
         if server is None:
             return None
         # aiohttp has no public way to replace the protocol class and keep the server's options.
-        return partial(_RequestHandler, server, loop=asyncio.get_running_loop(), **server._kwargs)
+        return partial(
+            _RequestHandler,
+            server,
+            unread=self.app[UNREAD_RESPONSES],
+            loop=asyncio.get_running_loop(),
+            **server._kwargs,
+        )
 
 
 class _RequestHandler(web.RequestHandler):
     """aiohttp's request handler, except for what happens outside the application's middlewares."""
 
-    __slots__ = ()
+    __slots__ = ("_unread",)
 
-    def __init__(self, manager: Any, **options: Any) -> None:
+    def __init__(self, manager: Any, *, unread: UnreadResponses, **options: Any) -> None:
         super().__init__(manager, **options)
+        self._unread = unread
         self._request_factory = partial(_request_of, manager.request_factory)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the response; the connection is idle when the client has read it."""
-        finished = await super().finish_response(request, resp, start_time)
-        connection = None if self.transport is None else self.transport.get_protocol()
-        if isinstance(connection, LimitedConnection):
+        connection = self._connection()
+        owner = request.get(RESPONSE_OWNER) or (connection and connection.peer)
+        try:
+            with self._unread.sending(owner, bytes_of(resp), self._abort):
+                finished = await super().finish_response(request, resp, start_time)
+        finally:
+            if (end_turn := request.get(END_TURN)) is not None:
+                end_turn()
+        if (connection := self._connection()) is not None:
             connection.end_request()
         return finished
 
@@ -64,15 +85,27 @@ class _RequestHandler(web.RequestHandler):
         response.force_close()
         return response
 
+    def _connection(self) -> LimitedConnection | None:
+        """The connection; None once it is closed."""
+        protocol = None if self.transport is None else self.transport.get_protocol()
+        return protocol if isinstance(protocol, LimitedConnection) else None
 
-def _request_of(factory: Callable[..., web.BaseRequest], message: Any, *rest: Any) -> Any:
-    """
-    The request of a message, also where the host in its target is no name, such as `xn--a`.
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
 
-    aiohttp would log such a one with its traceback, and leave it unanswered. The target itself
-    stays what it is, for the check of its host.
+
+def _request_of(factory: Callable[..., web.BaseRequest], message: Any, *parts: Any) -> Any:
     """
+    The request of a message, whose response is written in pieces.
+
+    Also where the host in its target is no name, such as `xn--a`: aiohttp would log such a one with
+    its traceback, and leave it unanswered. The target itself stays what it is, for the check of its
+    host.
+    """
+    payload, protocol, _writer, task = parts
+    parts = payload, protocol, ResponseWriter(protocol, asyncio.get_running_loop()), task
     try:
-        return factory(message, *rest)
+        return factory(message, *parts)
     except ValueError:
-        return factory(message._replace(url=URL("/")), *rest)
+        return factory(message._replace(url=URL("/")), *parts)

@@ -39,6 +39,7 @@ UNCONFIRMED = (
 
 
 MOST_SUGGESTIONS = 3  # of one webhook
+MOST_WARNINGS = 512 * 1024  # characters of all webhooks of a page
 _listed_warnings = KeptWarnings()
 NO_STATS: Mapping[WebhookId, schemas.StatsSummary] = MappingProxyType({})
 
@@ -65,15 +66,25 @@ async def webhooks_response(
     *,
     schedules: Container[str],
     stats: Mapping[WebhookId, schemas.StatsSummary] = NO_STATS,
-    next_id: str | None,
+    more_follow: bool = False,
 ) -> schemas.WebhookList:
-    """Show webhooks as `webhook_response` does, but without suggestions in their warnings."""
-    shown, time_slice = [], TimeSlice(patient=True)
+    """
+    Show webhooks as `webhook_response` does, but without suggestions in their warnings.
+
+    The page ends behind the webhook with which the warnings become too long, which are many times
+    as long as the settings that they are about.
+    """
+    shown, time_slice = list[schemas.ListedWebhook](), TimeSlice(patient=True)
+    left = MOST_WARNINGS
     for each in webhooks:
+        if left <= 0:
+            break
         members = _members(each, vault, allowed, schedules, warnings_of=_listed_type_warnings)
+        left -= sum(map(len, members["warnings"]))
         shown.append(schemas.ListedWebhook(**members, stats=stats.get(each.id)))
         await time_slice.yield_if_used()
-    return schemas.WebhookList(webhooks=shown, next=next_id)
+    more_follow = more_follow or len(shown) < len(webhooks)
+    return schemas.WebhookList(webhooks=shown, next=str(shown[-1].id) if more_follow else None)
 
 
 def created_webhook_response(

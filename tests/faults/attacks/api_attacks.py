@@ -1,5 +1,9 @@
 """Attacks by API requests."""
 
+import asyncio
+import socket
+from contextlib import ExitStack
+
 from tests.faults.attacks.api_clients import api_clients
 from tests.faults.attacks.scene import Scene
 from tests.support.api_client import OPERATOR
@@ -9,7 +13,7 @@ LIST_WEBHOOKS = (
     f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {{tenant}}\r\n\r\n"
 )
 
-
+DESCRIBE = "UPDATE webhooks SET description = $2 WHERE tenant_id = $1"
 TINY_CHUNKS = (
     "POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     f"Authorization: Bearer {OPERATOR}\r\nX-Tenant-ID: {{tenant}}\r\n"
@@ -33,6 +37,25 @@ async def tiny_chunks(scene: Scene, *, clients: int = 40) -> None:
     tenant = await scene.tenant([])
     await scene.measure_alone()
     await _attack(scene, TINY_CHUNKS.format(tenant=tenant), clients=clients)
+
+
+async def unread_responses(scene: Scene, *, clients: int = 400) -> None:
+    """Clients of one tenant ask for its 200 webhooks with long descriptions, and read nothing."""
+    tenant = await scene.tenant([f"http://127.0.0.1:9/{number}" for number in range(200)])
+    await scene.app.db.execute(DESCRIBE, tenant, "\U0001d4d0" * 10_000)
+    await scene.measure_alone()
+    request = LIST_WEBHOOKS.replace("/webhooks", "/webhooks?limit=200").format(tenant=tenant)
+    loop = asyncio.get_running_loop()
+    async with scene.attack():
+        with ExitStack() as stack:
+            for _ in range(clients):
+                client = stack.enter_context(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.setblocking(False)
+                await loop.sock_connect(client, ("127.0.0.1", scene.daemon.port))
+                await loop.sock_sendall(client, request.encode())
+                await asyncio.sleep(scene.attack_seconds / clients)
+            await scene.end_of_attack()
 
 
 async def _attack(scene: Scene, request: str, *, clients: int) -> dict[str, int]:

@@ -96,6 +96,10 @@ ATTACKS = {
     "api-requests": Attack(
         "50 clients of one tenant send API requests without a pause", api_attacks.requests
     ),
+    "unread-responses": Attack(
+        "400 clients ask for the API's longest responses and read nothing",
+        api_attacks.unread_responses,
+    ),
     "tiny-chunks": Attack(
         "40 clients send the API bodies of 400,000 chunks of a byte", api_attacks.tiny_chunks
     ),
