@@ -42,7 +42,7 @@ class ClaimsAside:
     ) -> None:
         self._claim = claim
         self._tenant_of = tenant_of
-        self._slow = SlowTenants(slow_seconds=SLOW_SECONDS)
+        self._slow = SlowTenants(slow_from=SLOW_SECONDS)
         self._seconds: defaultdict[TenantId, float] = defaultdict(float)
         self._waiting: dict[TenantId, list[LaneTurn]] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,6 +1,9 @@
 """
 Results that cannot be stored yet, because another transaction holds their row or webhook.
 
+Or that would take long: for its foreign key, each row reads all versions of its webhook, and those
+of `slow` tenants have many dead ones.
+
 They are tried apart from all others, by webhook, at intervals that grow. The rule: however many are
 held, they take a bounded memory and a try a bounded time, and a held result delays no result of
 another webhook.
@@ -17,6 +20,7 @@ from math import inf
 from daemon.core.model.attempts import AttemptResult, Claim, Response, header_characters
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
+from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.waiting_results import MOST_BYTES, stored_bytes
 from daemon.store import claim_leases
@@ -47,11 +51,17 @@ class HeldResults:
     """Keeps results, and prolongs their leases, so that their attempts are not made again."""
 
     def __init__(
-        self, database: Database, first_results: FirstResults, *, lease: timedelta
+        self,
+        database: Database,
+        first_results: FirstResults,
+        *,
+        lease: timedelta,
+        slow: SlowTenants,
     ) -> None:
         self._database = database
         self._first_results = first_results
         self._lease = lease
+        self._slow = slow
         self._webhooks: dict[WebhookId, _OfWebhook] = {}
         self._due: list[tuple[float, WebhookId]] = []
         self._tried: list[WebhookId] = []
@@ -75,9 +85,12 @@ class HeldResults:
         """The tenants of which so many results are kept that no more attempts should be made."""
         return frozenset(self._full_tenants)
 
-    def has(self, webhook_id: WebhookId) -> bool:
-        """Whether results of this webhook are kept: newer ones join them."""
-        return webhook_id in self._webhooks
+    def belongs(self, result: AttemptResult) -> bool:
+        """Whether results of this webhook are kept, or of this tenant each row takes long."""
+        claim = result.claim
+        return claim.webhook_id in self._webhooks or self._slow.is_slow(
+            claim.tenant_id, now=time.monotonic()
+        )
 
     def oldest_seconds(self) -> float:
         """How long the webhook has been held that has been so for longest; 0 if none is."""

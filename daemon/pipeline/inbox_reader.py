@@ -30,8 +30,9 @@ SCAN_SECONDS = 0.05  # while known events wait
 LEAST_KEYS, MOST_KEYS = 100, 2000
 STATEMENT_SECONDS = 0.05
 EVENTS_PER_KEY = 32
-# For the webhooks of one tenant. Those of an index in order take a hundredth of it.
-SLOW_SECONDS = 0.005
+# Of webhooks, read for one tenant. Some thousand versions of rows take a third of a millisecond,
+# and as long again for each row that is inserted for such a webhook.
+SLOW_PAGES = 100
 NOTHING = Leased([], [], {}, {})
 
 
@@ -39,11 +40,18 @@ class InboxReader:
     """
     Leases events; each scan tells `cache` which subscriptions changed.
 
-    What `search` finds beside the scans is leased in turns; it sets `wake`.
+    Of `slow` tenants no webhooks are looked up, and a tenant of which that read many pages is noted
+    as such. What `search` finds beside the scans is leased in turns; it sets `wake`.
     """
 
     def __init__(
-        self, database: Database, cache: SubscriptionCache, *, wake: asyncio.Event, leasing: Leasing
+        self,
+        database: Database,
+        cache: SubscriptionCache,
+        *,
+        wake: asyncio.Event,
+        leasing: Leasing,
+        slow: SlowTenants,
     ) -> None:
         self._database = database
         self._cache = cache
@@ -56,7 +64,7 @@ class InboxReader:
         self.search = InboxSearch(database, self._scan, self.turns, wake=wake, leasing=leasing)
         self._scan_at = 0.0
         self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
-        self._slow = SlowTenants(slow_seconds=SLOW_SECONDS)
+        self._slow = slow
         self._returned = ReturnedLeases(database, leasing=leasing)
 
     async def lease_next(
@@ -93,10 +101,6 @@ class InboxReader:
         for key in await self._returned.give_back():
             self.turns.look_at(key)
             self.search.wake.set()
-
-    def is_slow(self, tenant_id: TenantId) -> bool:
-        """Whether the database takes long to find the tenant's webhooks."""
-        return self._slow.is_slow(tenant_id, now=time.monotonic())
 
     def free_unknown_leases(self) -> None:
         """Before the next lease, free those of which the caller holds no event."""
@@ -169,8 +173,8 @@ class InboxReader:
         return scan.leased, complete
 
     def _note_slow(self, leased: Leased, now: float) -> None:
-        for tenant_id, seconds in leased.took.items():
-            self._slow.note(tenant_id, seconds, now=now)
+        for tenant_id, pages in leased.pages.items():
+            self._slow.note(tenant_id, pages, now=now)
 
     def _note_waiting(self, scan: Scan, waiting: set[TenantId], limit: int) -> None:
         """Put in line the tenants of which the scan leased only some events, or none."""

@@ -28,8 +28,10 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.batch_consequences import consequences, recovered
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.outcomes.transitions import transitions_of
+from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.response_quota import ResponseQuota
+from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.health_writer import HealthWriter, webhooks_locked_by_others
 from daemon.pipeline.held_results import HeldResults
@@ -59,7 +61,7 @@ LINGER_SECONDS = 0.02
 WORTH_A_TRANSACTION = 64
 FEW = 8  # results, which one statement stores
 # Held results that are tried at once, apart from others; tries take at most a fifth of the time.
-MOST_TRIED = 20
+MOST_TRIED, TRY_SECONDS = 20, 0.05
 SHORTEST_REST_SECONDS = 0.05
 REST_PER_TRY = 4.0
 # While other transactions have rows with ids of ours, each costs a moment: of a small batch.
@@ -87,6 +89,7 @@ class ResultWriter:
         limits: HealthLimits,
         lease: timedelta,
         metrics: Metrics,
+        slow: SlowTenants,
     ) -> None:
         self.wake = asyncio.Event()
         self.wrote_events = asyncio.Event()  # operational ones, for their fan-out
@@ -101,9 +104,10 @@ class ResultWriter:
         # By identity: of one row, this daemon may have results of two claims.
         self._in_hand: dict[int, WaitingResult] = {}
         self._first_results = first_results
-        self._held = HeldResults(database, first_results, lease=lease)
+        self._held = HeldResults(database, first_results, lease=lease, slow=slow)
         self._blocked = self._held.webhook_ids, self._held.full_tenants
         self._try_held_at = 0.0
+        self._tried = BatchSize(least=1, most=MOST_TRIED, seconds=TRY_SECONDS)
         self._careful_until = 0.0
         self._stored_at = time.monotonic()
         self._health = HealthWriter()
@@ -190,7 +194,7 @@ class ResultWriter:
     async def _try_held(self) -> None:
         """Try some of the held results, in a transaction without others."""
         began = time.monotonic()
-        batch = self._held.take_due(MOST_TRIED) if began >= self._try_held_at else ()
+        batch = self._held.take_due(self._tried.size) if began >= self._try_held_at else ()
         if not batch:
             return
         self._in_hand = {id(each): WaitingResult(began, each) for each in batch}
@@ -201,18 +205,18 @@ class ResultWriter:
             self._in_hand.clear()
             self._held.end_try()
             now = time.monotonic()
+            self._tried.took(now - began)
             self._try_held_at = now + max(SHORTEST_REST_SECONDS, REST_PER_TRY * (now - began))
 
     def _next_batch(self) -> list[AttemptResult]:
-        """As many of the waiting as fit; those of webhooks of which some are held join these."""
+        """As many of the waiting as fit; others belong to the held ones, and join these."""
         most = CAREFUL_BATCH if self._is_careful else MAX_BATCH
         while self._waiting and not self._in_hand:
-            taken = self._waiting.take(most)
-            if self._held:
-                joining = [w.result for w in taken if self._held.has(w.result.claim.webhook_id)]
-                taken = [w for w in taken if not self._held.has(w.result.claim.webhook_id)]
-                self._held.add(joining)
-            self._in_hand |= {id(waiting.result): waiting for waiting in taken}
+            for waiting in self._waiting.take(most):
+                if self._held.belongs(waiting.result):
+                    self._held.add([waiting.result])
+                else:
+                    self._in_hand[id(waiting.result)] = waiting
         return [each.result for each in self._in_hand.values()]
 
     @property

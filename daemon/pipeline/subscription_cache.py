@@ -7,7 +7,7 @@ what a tenant's events are matched against is as fresh as the scan that found th
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -80,14 +80,12 @@ class SubscriptionCache:
             if tenant := self._tenants.get(tenant_id):
                 tenant.changed.add(webhook_id)
 
-    async def load_few(
-        self, tenants: Iterable[TenantId], *, slow: Collection[TenantId] = ()
-    ) -> set[TenantId]:
+    async def load_few(self, tenants: Iterable[TenantId]) -> set[TenantId]:
         """
         Bring the tenants up to date of which that takes a moment.
 
         Returns the others, which need `load`: they have many subscriptions, large ones, or many
-        changes, there are too many tenants, or they are `slow` to read.
+        changes, or there are too many tenants.
         """
         time_slice = TimeSlice()
         wanted = set(tenants)
@@ -95,12 +93,10 @@ class SubscriptionCache:
         many = {
             each
             for each in known
-            if self._tenants[each].loading
-            or len(self._tenants[each].changed) > (0 if each in slow else FEW)
+            if self._tenants[each].loading or len(self._tenants[each].changed) > FEW
         }
-        many |= (wanted - known) & set(slow)
         pieces = [[each] for each in known - many if self._tenants[each].changed]
-        missing = list(wanted - known - many)
+        missing = list(wanted - known)
         pieces += [
             missing[start : start + FEW_TENANTS] for start in range(0, len(missing), FEW_TENANTS)
         ]

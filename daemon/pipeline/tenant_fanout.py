@@ -6,6 +6,7 @@ task of its own, piece by piece, while all others' go on; until then it gets no 
 """
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -35,6 +36,7 @@ COPIED_AT_ONCE = 8 * 1024 * 1024  # bytes of data: each delivery has its own cop
 LARGE_DATA_BYTES = 1024 * 1024  # parsed, data may take thirty times their size: one at a time
 # Pieces of different tenants that are worked on at once: each takes a connection.
 PIECES_AT_ONCE = 3
+LONGEST_REST_SECONDS = 1.0
 
 
 class TenantFanout:
@@ -60,9 +62,11 @@ class TenantFanout:
         self._pieces = asyncio.Semaphore(PIECES_AT_ONCE)
         self._large_data = asyncio.Lock()
 
-    async def fan_out(self, events: Sequence[LeasedEvent]) -> list[LeasedEvent]:
+    async def fan_out(
+        self, events: Sequence[LeasedEvent], *, rests: float = 0.0
+    ) -> list[LeasedEvent]:
         """
-        Fan out events of one tenant.
+        Fan out events of one tenant, and rest after each for `rests` times as long as it took.
 
         Returns those that are left: their leases were lost, or others hold their rows. An event
         that cannot be fanned out is logged and left to its lease: it comes again after that, and
@@ -73,8 +77,10 @@ class TenantFanout:
             index = await self._cache.load(tenant_id)
         left: list[LeasedEvent] = []
         for leased in events:
+            began = time.monotonic()
             try:
                 async with self._pieces:
+                    began = time.monotonic()
                     ours = await self._still_ours(leased)
                     if ours is None:
                         left.append(leased)
@@ -82,6 +88,8 @@ class TenantFanout:
                         left += await self._fan_out_event(ours, await self._size_of(ours), index)
             except STATEMENT_FAILURES:
                 log.exception("event.not_fanned_out", event_id=str(leased.event.id))
+            if rests:
+                await asyncio.sleep(min(rests * (time.monotonic() - began), LONGEST_REST_SECONDS))
         return left
 
     async def insert(self, matched: Sequence[MatchedEvent]) -> list[LeasedEvent]:

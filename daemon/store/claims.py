@@ -28,11 +28,11 @@ from daemon.store.columns import columns
 from daemon.store.delivery_options import delivery_options, options, row_lease
 from daemon.store.holds import may_be_sent
 from daemon.store.lanes import Upcoming, seconds_until
+from daemon.store.measuring import beginning, seconds_since
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.retries import MAX_REQUESTED
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
-from daemon.store.timing import beginning, seconds_since
 from daemon.store.webhook_columns import url_and_credentials
 from daemon.store.webhook_rows import webhook
 

@@ -11,9 +11,9 @@ from daemon.core.model.value import value
 from daemon.core.policy.delivery_options import attempt_options
 from daemon.store.delivery_options import delivery_options, options, row_lease
 from daemon.store.holds import may_be_sent
+from daemon.store.measuring import counting, pages_since
 from daemon.store.secrets import stored_secrets
 from daemon.store.session import Connection
-from daemon.store.timing import beginning, seconds_since
 from daemon.store.webhook_columns import url_and_credentials
 from daemon.store.webhook_rows import webhook
 
@@ -57,12 +57,12 @@ FIND_READY = f"""
      WHERE {_ready("w", lease="$2", installation="$3")}
 """  # noqa: S608  made of constants only
 
-# Parts of statements that have the tenants as `owner`. `looked` has how long that took for each.
+# Parts of statements that have the tenants as `owner`. `looked` has how much was read of each.
 OF_TENANTS = f"""
     looked AS MATERIALIZED (
-        SELECT owner.tenant_id, found.rows, {seconds_since("began.at")} AS seconds
+        SELECT owner.tenant_id, found.rows, {pages_since("began.before")} AS pages
           FROM owner
-         CROSS JOIN LATERAL ({beginning("owner.tenant_id")}) AS began
+         CROSS JOIN LATERAL ({counting("owner.tenant_id")}) AS began
          CROSS JOIN LATERAL (
                 SELECT pg_catalog.array_agg(w.ctid) AS rows
                   FROM (SELECT ctid FROM webhooks

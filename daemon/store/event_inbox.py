@@ -16,8 +16,8 @@ from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxK
 from daemon.store.columns import columns
 from daemon.store.endpoints import READ_OF_TENANTS
 from daemon.store.leased_events import OPENED, Leased, Leasing, lease, leased_in
+from daemon.store.measuring import counting, pages_since, read_pages
 from daemon.store.session import Connection
-from daemon.store.timing import beginning, read_took, seconds_since
 
 
 @value(frozen=True, slots=True)
@@ -140,9 +140,9 @@ SCAN = f"""
     ), probed AS MATERIALIZED (
         -- LIMIT keeps both probes within a tenant: a join might read all tenants' webhooks.
         SELECT earliest.tenant_id, active.found IS NULL AND paused.found IS NULL AS is_idle,
-               {seconds_since("began.at")} AS seconds
+               {pages_since("began.before")} AS pages
           FROM earliest
-         CROSS JOIN LATERAL ({beginning("earliest.tenant_id")}) AS began
+         CROSS JOIN LATERAL ({counting("earliest.tenant_id")}) AS began
           LEFT JOIN LATERAL (
                 SELECT true AS found
                   FROM webhooks
@@ -179,8 +179,8 @@ SCAN = f"""
           FROM chosen AS place
          CROSS JOIN LATERAL ({FREE_ROWS}) AS found
          LIMIT $11
-    ), {lease(slow="$17")}, took AS MATERIALIZED (
-        SELECT tenant_id, seconds FROM probed UNION ALL SELECT tenant_id, seconds FROM looked
+    ), {lease(slow="$17")}, pages AS MATERIALIZED (
+        SELECT tenant_id, pages FROM probed UNION ALL SELECT tenant_id, pages FROM looked
     ), changed AS MATERIALIZED (
         (SELECT tenant_id, webhook_id
            FROM webhook_subscription_changes
@@ -212,7 +212,7 @@ SCAN = f"""
                        AS unwanted_tenants,
                    ARRAY(SELECT tenant_id FROM changed) AS changed_tenants,
                    ARRAY(SELECT webhook_id FROM changed) AS changed_webhooks,
-                   {READ_OF_TENANTS}, {read_took("took")}) AS scan
+                   {READ_OF_TENANTS}, {read_pages("pages")}) AS scan
       -- Beside one another: the long arrays come once, not with each event.
       FULL JOIN opened ON false
 """  # noqa: S608  made of constants only

@@ -5,6 +5,7 @@ The lease brings the endpoints of tenants with few webhooks along: no other stat
 needed then.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,9 +17,9 @@ from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
 from daemon.store.columns import columns
 from daemon.store.endpoints import OF_TENANTS, READ_OF_TENANTS, KnownEndpoints, endpoints_of_tenants
+from daemon.store.measuring import read_pages
 from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.session import Connection
-from daemon.store.timing import read_took
 
 RowId = tuple[int, int]  # where the row lies: block and offset (PostgreSQL's ctid)
 
@@ -52,14 +53,14 @@ class Leased:
     """
     Events that one statement leased, and rows of which the event is gone.
 
-    `endpoints` has some of their tenants' webhooks, as they were at that moment, and `took` how
-    many seconds the database took to find the webhooks of each tenant.
+    `endpoints` has some of their tenants' webhooks, as they were at that moment, and `pages`
+    how many pages of webhooks were read to find those of each tenant.
     """
 
     events: list[LeasedEvent]
     orphaned: list[RowId]
     endpoints: KnownEndpoints
-    took: Mapping[TenantId, float]
+    pages: Mapping[TenantId, int]
 
     def joined(self, other: "Leased") -> "Leased":
         """Both together."""
@@ -67,7 +68,7 @@ class Leased:
             self.events + other.events,
             self.orphaned + other.orphaned,
             self.endpoints | other.endpoints,
-            {**self.took, **other.took},
+            {**self.pages, **other.pages},
         )
 
 
@@ -166,7 +167,7 @@ LEASE_TURNS = f"""
                    FOR UPDATE SKIP LOCKED) AS found
     ), {lease(slow="$13")}
     SELECT endpoints.*, {OPENED}
-      FROM (SELECT {READ_OF_TENANTS}, {read_took("looked")}) AS endpoints
+      FROM (SELECT {READ_OF_TENANTS}, {read_pages("looked")}) AS endpoints
       FULL JOIN opened ON false
 """  # noqa: S608  made of constants only
 
@@ -191,18 +192,18 @@ async def lease_turns(
 
 
 def leased_in(rows: Sequence[Any]) -> Leased:
-    """Return what is leased by a statement that has `lease` and `read_took`, from its rows."""
+    """Return what is leased by a statement that has `lease` and `read_pages`, from its rows."""
     events = [_leased_event(row) for row in rows if row["id"] is not None]
     events.sort(key=lambda each: (each.key.xid, each.event.id))
     first = next(row for row in rows if row["ready"] is not None)
-    took: dict[TenantId, float] = {}
-    for tenant_id, seconds in zip(first["took_tenants"], first["took_seconds"], strict=True):
-        took[TenantId(tenant_id)] = took.get(TenantId(tenant_id), 0.0) + seconds
+    pages: Counter[TenantId] = Counter()
+    for tenant_id, count in zip(first["read_tenants"], first["read_pages"], strict=True):
+        pages[TenantId(tenant_id)] += count
     return Leased(
         events,
         orphaned=[row["row"] for row in rows if row["row"] is not None and row["id"] is None],
         endpoints=endpoints_of_tenants(first),
-        took=took,
+        pages=pages,
     )
 
 

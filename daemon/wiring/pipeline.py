@@ -8,6 +8,7 @@ from daemon.admin.server.readiness import Lag
 from daemon.config import Config
 from daemon.config.policies import egress_policy, health_limits
 from daemon.core.scheduling.leases import lease_of
+from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.egress.client import WebhookClient
 from daemon.egress.proxy import Proxy
@@ -18,6 +19,7 @@ from daemon.pipeline.dispatcher import Dispatcher
 from daemon.pipeline.fanout import Fanout
 from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.first_results import FirstResults
+from daemon.pipeline.inbox_reader import SLOW_PAGES
 from daemon.pipeline.lane_sync import LaneSync
 from daemon.pipeline.listener import Listener
 from daemon.pipeline.open_events import OpenEvents
@@ -55,11 +57,13 @@ def build_pipeline(shared: SharedParts) -> Pipeline:
     client, tracing = _client(config, metrics), _tracing(config, metrics)
     attempts = _attempts(shared, client, tracing)
     leasing, events = _leasing(config), OpenEvents()
+    slow = SlowTenants(slow_from=SLOW_PAGES)
     results = ResultWriter(
         *(database, lanes, waker, FirstResults(events, leasing=leasing)),
         limits=health_limits(config),
         lease=leasing.lease,
         metrics=metrics,
+        slow=slow,
     )
     inserter = DeliveryInserter(database, waker, leasing=leasing, metrics=metrics)
     first_attempts = FirstAttempts(database, lanes, waker, inserter, events, leasing=leasing)
@@ -77,6 +81,7 @@ def build_pipeline(shared: SharedParts) -> Pipeline:
         leasing=leasing,
         offload=shared.offload,
         metrics=metrics,
+        slow=slow,
     )
     return Pipeline(
         client=client,

@@ -15,6 +15,7 @@ from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
+from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.delivery_inserter import DeliveryInserter
 from daemon.pipeline.dispatcher import Dispatcher
@@ -63,11 +64,13 @@ class Running:
         self.database = database
         self.lanes = Lanes(slots=100, widest=30)
         self.waker = LaneWaker(self.lanes)
+        self.slow = SlowTenants(slow_from=1)
         self.results = ResultWriter(
             *(database, self.lanes, self.waker, FirstResults(events, leasing=leasing)),
             limits=HealthLimits(),
             lease=LEASE,
             metrics=metrics,
+            slow=self.slow,
         )
         first_attempts = FirstAttempts(
             *(database, self.lanes, self.waker),

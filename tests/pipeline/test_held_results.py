@@ -10,6 +10,7 @@ import pytest
 
 from daemon.core.model.attempts import AttemptResult, Claim, Outcome, Response, Verdict
 from daemon.core.model.ids import DeliveryId, EventId, TenantId, WebhookId
+from daemon.core.scheduling.slow_tenants import FIRST_SECONDS, SlowTenants
 from daemon.pipeline import held_results
 from daemon.pipeline.held_results import (
     BYTES_KEPT,
@@ -35,9 +36,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def held(clock: Clock) -> HeldResults:
+def slow() -> SlowTenants:
+    return SlowTenants(slow_from=1)
+
+
+@pytest.fixture
+def held(clock: Clock, slow: SlowTenants) -> HeldResults:
     unused = cast("Any", None)  # only `prolong` asks the database
-    return HeldResults(unused, unused, lease=timedelta(seconds=30))
+    return HeldResults(unused, unused, lease=timedelta(seconds=30), slow=slow)
 
 
 def results(
@@ -111,13 +117,27 @@ def test_the_pauses_of_a_webhook_that_stays_locked_grow_up_to_a_bound(
     assert len(held) == 2
 
 
+def test_results_of_a_held_webhook_and_of_a_slow_tenant_join(
+    clock: Clock, held: HeldResults, slow: SlowTenants
+) -> None:
+    first, of_same, of_slow, other = [results(new_webhook(), 2) for _ in range(4)]
+    held.add(first[:1])
+    held.add(of_same[:1])
+    slow.note(of_slow[0].claim.tenant_id, 1, now=clock.now)
+
+    assert all(map(held.belongs, [*first, *of_same, *of_slow]))
+    assert not any(map(held.belongs, other))
+    clock.now += 2 * FIRST_SECONDS
+    assert not any(map(held.belongs, of_slow))
+
+
 def test_webhooks_that_stay_locked_leave_turns_to_others(clock: Clock, held: HeldResults) -> None:
     for _ in range(10):
         held.add(results(new_webhook(), 1))
     released = new_webhook()
     held.add(results(released, 1))
     tried: list[WebhookId] = []
-    while held.has(released):
+    while released in held.webhook_ids:
         clock.now += 0.1
         some = held.take_due(2)
         tried += [each.claim.webhook_id for each in some]

@@ -1,5 +1,5 @@
 """
-Tenants of which the database took long to read something lately: they are read apart from others.
+Tenants of which the database had much to read lately: they are read apart from others.
 
 The rule: what is slow for one tenant delays no other again. It is remembered for a minute, then all
 are read together once more; twice as long each time that it was slow after all.
@@ -22,15 +22,15 @@ class _Slow:
 
 
 class SlowTenants:
-    """Those that took `slow_seconds` or more; times are the caller's clock."""
+    """Those that took `slow_from` or more, of whatever is counted; times are the caller's clock."""
 
-    def __init__(self, *, slow_seconds: float) -> None:
-        self._slow_seconds = slow_seconds
+    def __init__(self, *, slow_from: float) -> None:
+        self._slow_from = slow_from
         self._slow: OrderedDict[TenantId, _Slow] = OrderedDict()
 
-    def note(self, tenant_id: TenantId, took_seconds: float, *, now: float) -> None:
-        """Note how long the database took for one tenant alone."""
-        if took_seconds < self._slow_seconds:
+    def note(self, tenant_id: TenantId, took: float, *, now: float) -> None:
+        """Note what was counted for one tenant alone."""
+        if took < self._slow_from:
             return
         slow = self._slow.pop(tenant_id, None)
         if slow is None or now > slow.until + slow.seconds:

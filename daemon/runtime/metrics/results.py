@@ -21,7 +21,8 @@ class ResultMetrics:
             "oldest_result_seconds", "How long the oldest result waits to be stored."
         )
         self.held_results = gauge(
-            "held_results", "Results that wait for rows which other transactions hold."
+            "held_results",
+            "Results stored apart: others hold their rows, or each reads many dead ones.",
         )
         self.leases_lost = counter(
             "leases_lost", "Results that came after the lease and were not stored."

@@ -15,7 +15,7 @@ TENANT, OTHER = TenantId(UUID(int=1)), TenantId(UUID(int=2))
 
 
 def slow_tenants() -> SlowTenants:
-    return SlowTenants(slow_seconds=SLOW)
+    return SlowTenants(slow_from=SLOW)
 
 
 def test_a_tenant_is_slow_for_a_while_after_it_took_long() -> None:
