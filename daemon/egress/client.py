@@ -35,7 +35,7 @@ from daemon.egress.request_under_way import RequestUnderWay
 from daemon.egress.resolver import CaresResolver, Resolver
 from daemon.egress.response_reader import RawResponse, ResponseError
 from daemon.egress.timings import Timings
-from daemon.egress.tls_context import TlsContexts, verifying_context
+from daemon.egress.tls_context import TlsSessions, verifying_context
 from daemon.runtime.metrics.egress import EgressMetrics
 from daemon.runtime.stalls import StallWatch
 
@@ -68,7 +68,7 @@ class WebhookClient:
         self._connector = Connector(
             policy,
             resolver=resolver or CaresResolver(denied=policy.deny_hosts),
-            tls=TlsContexts(tls),
+            tls=TlsSessions(tls),
             budget=self._budget,
             network=self._network,
             proxy=proxy,

@@ -6,7 +6,6 @@ Rule: the address that was judged is the address that is connected to.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Sequence
 from functools import lru_cache, partial
 
@@ -34,7 +33,7 @@ from daemon.egress.resolver import LookupFailedError, Resolver
 from daemon.egress.routes import SocketAddress
 from daemon.egress.slow_chains import SlowChains
 from daemon.egress.timings import Timings
-from daemon.egress.tls_context import TlsContexts
+from daemon.egress.tls_context import TlsSessions
 from daemon.egress.tls_session import TlsSession
 from daemon.egress.tls_transport import TlsTransport
 from daemon.runtime.metrics.egress import EgressMetrics
@@ -63,7 +62,7 @@ class Connector:
         policy: EgressPolicy,
         *,
         resolver: Resolver,
-        tls: TlsContexts,
+        tls: TlsSessions,
         budget: LoopBudget,
         network: OwnNetwork,
         proxy: Proxy | None = None,
@@ -98,9 +97,9 @@ class Connector:
         self._slow_chains.check(peer.tenant_id, target.host)
         budget = self._budget.of(peer.tenant_id)
         await budget.turn(OPENING_SECONDS)
-        context = None
+        session = None
         if target.tls:
-            context = await self._tls.context_for(peer.client, tenant_id=peer.tenant_id)
+            session = await self._tls.begin(target.host, peer.client, tenant_id=peer.tenant_id)
         timings.enter("lookup")
         lookups = self._lookups.of(peer.tenant_id)
         addresses = await permitted_addresses(target.host, self._policy, resolver=lookups)
@@ -111,11 +110,11 @@ class Connector:
         sock = await self._connect(few, target.port, tried)
         try:
             destination = _destination(sock)
-            if context is None:
+            if session is None:
                 connection = await self._start_http(sock, budget)
             else:
                 timings.enter("tls")
-                connection = await self._start_tls(sock, context, peer, budget=budget)
+                connection = await self._start_tls(sock, session, peer, budget=budget)
         except BaseException:
             reset_socket(sock)
             raise
@@ -131,7 +130,7 @@ class Connector:
         self._lookups.places.follow_by(metrics)
 
     async def close(self) -> None:
-        """Close the resolvers, and end the threads that make TLS contexts and shake hands."""
+        """Close the resolvers, and end the threads that load certificates and shake hands."""
         self._tls.close()
         self._threads.close()
         await self._resolver.close()
@@ -196,13 +195,13 @@ class Connector:
         return connection
 
     async def _start_tls(
-        self, sock: socket.socket, context: ssl.SSLContext, peer: Peer, *, budget: OwnBudget
+        self, sock: socket.socket, session: TlsSession, peer: Peer, *, budget: OwnBudget
     ) -> HttpConnection:
         connection, owner, host = HttpConnection(), peer.tenant_id, peer.target.host
         _, transport = await self._loop.create_connection(
             lambda: TlsTransport(
                 connection,
-                TlsSession(context, host),
+                session,
                 budget=budget,
                 run_step=partial(self._threads.run, owner),
                 report_slow=partial(self._slow_chains.add, owner, host),

@@ -4,73 +4,70 @@ TLS settings towards receivers: trusted authorities, versions, ciphers, client c
 A client's key reaches OpenSSL through memory alone; it is never written to a disk.
 """
 
-import asyncio
 import os
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from weakref import WeakValueDictionary
+
+from cryptography import x509
 
 from daemon.core.model.ids import TenantId
 from daemon.core.model.secrets import ClientCertificate
 from daemon.egress.client_certificate import UnusableCertificateError, judge_client
+from daemon.egress.tls_session import TlsSession
+from daemon.runtime.offload import Offload
 
-# Each takes a megabyte for the authorities.
-CONTEXTS_KEPT = 100
-THREADS = 2
-LONGEST_REST_SECONDS = 0.25
+# Of certificates that were judged; each takes up to 80 KiB.
+JUDGED_KEPT = 100
 
 
-class TlsContexts:
+class TlsSessions:
     """
-    One context without a client certificate, and one for each certificate in use.
+    Begins sessions from one context without a client certificate, and one for each kind of key.
 
-    Reading the system's authorities takes a twentieth of a second for each context: it is done in
-    threads, and for one certificate of a tenant at a time.
+    Reading the system's authorities takes a twentieth of a second and a megabyte for each context,
+    so none is made for a certificate. A session keeps the certificate that its context had when it
+    began: the next one is loaded over it, in a thread, by tenants in turn. The rule: a context has
+    the certificates of one kind of key only. OpenSSL keeps one of each kind, and would present
+    another customer's to a receiver that wants another kind.
     """
 
     def __init__(self, make_context: Callable[[], ssl.SSLContext]) -> None:
         self._make_context = make_context
         self._without_client = make_context()
-        self._with_client: OrderedDict[ClientCertificate, ssl.SSLContext] = OrderedDict()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tls-context")
-        self._locks: WeakValueDictionary[TenantId | None, asyncio.Lock] = WeakValueDictionary()
+        self._with_client: dict[x509.ObjectIdentifier, ssl.SSLContext] = {}
+        self._judged: OrderedDict[ClientCertificate, ClientCertificate] = OrderedDict()
+        self._thread = Offload()
 
-    async def context_for(
-        self, client: ClientCertificate | None, *, tenant_id: TenantId | None
-    ) -> ssl.SSLContext:
+    async def begin(
+        self, host: str, client: ClientCertificate | None, *, tenant_id: TenantId | None
+    ) -> TlsSession:
         """Raises UnusableCertificateError."""
         if client is None:
-            return self._without_client
-        lock = self._locks.get(tenant_id) or self._locks.setdefault(tenant_id, asyncio.Lock())
-        async with lock:
-            context = self._with_client.get(client)
-            if context is None:
-                context = self._with_client[client] = await self._make(client)
-            self._with_client.move_to_end(client)
-        if len(self._with_client) > CONTEXTS_KEPT:
-            self._with_client.popitem(last=False)
-        return context
-
-    async def _make(self, client: ClientCertificate) -> ssl.SSLContext:
-        """Make a context, and rest as long as that took: a tenant has half of a thread at most."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            return await loop.run_in_executor(self._threads, self._make_with, client)
-        finally:
-            await asyncio.sleep(min(LONGEST_REST_SECONDS, loop.time() - began))
+            return TlsSession(self._without_client, host)
+        return await self._thread.run_in_thread(
+            lambda: self._begin_with(client, host), owner=tenant_id
+        )
 
     def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End the thread."""
+        self._thread.close()
 
-    def _make_with(self, client: ClientCertificate) -> ssl.SSLContext:
-        judged = judge_client(client)
-        context = self._make_context()
+    def _begin_with(self, client: ClientCertificate, host: str) -> TlsSession:
+        judged = self._judge(client)
+        kind = x509.load_pem_x509_certificate(judged.certificate.encode()).public_key_algorithm_oid
+        if kind not in self._with_client:
+            self._with_client[kind] = self._make_context()
+        context = self._with_client[kind]
         _load(context, judged)
-        return context
+        return TlsSession(context, host)
+
+    def _judge(self, client: ClientCertificate) -> ClientCertificate:
+        judged = self._judged.pop(client, None) or judge_client(client)
+        self._judged[client] = judged
+        if len(self._judged) > JUDGED_KEPT:
+            self._judged.popitem(last=False)
+        return judged
 
 
 def verifying_context() -> ssl.SSLContext:

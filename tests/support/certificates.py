@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -32,7 +32,7 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
 class Authority:
@@ -53,9 +53,11 @@ class Authority:
         """The authority's own certificate in PEM."""
         return self._certificate.public_bytes(Encoding.PEM).decode()
 
-    def client(self, name: str, *, pass_phrase: bytes | None = None) -> ClientCertificate:
+    def client(
+        self, name: str, *, pass_phrase: bytes | None = None, key: Key | None = None
+    ) -> ClientCertificate:
         """Return a client certificate for `name`, its key encrypted if there is a pass phrase."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         certificate = _unsigned(
             _subject(name), self._name, key, self._key, until=datetime.now(UTC) + DAY
         ).sign(self._key, hashes.SHA256())
