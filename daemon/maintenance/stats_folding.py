@@ -6,6 +6,7 @@ nothing is lost and nothing waits: the counts stay in their batches until it goe
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from math import inf
 
@@ -15,6 +16,7 @@ from daemon.core.errors import DatabaseBusyError, StatementError, StatementTimeo
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.store import stats_folding
 from daemon.store.database import Database
+from daemon.store.session import end_of
 from daemon.store.stats_folding import SETTLED_AFTER, FoldedStep
 
 log = structlog.get_logger()
@@ -53,6 +55,8 @@ class StatsFolding:
         self._rounds = 0
         self._after_id: int | None = None  # where the next step of this round begins
         self._last_id = 0  # of the batches that were seen
+        self._server = ""  # that has given these ids
+        self._session_ended: Callable[[], bool] = bool  # that of the last step
         self._folded_at: float | None = None
 
     async def run_once(self) -> float:
@@ -76,6 +80,9 @@ class StatsFolding:
                 if counted_up_to is None:
                     self._missed(now)
                     return True
+                if self._session_ended():
+                    self._forget_ids()
+                self._session_ended = end_of(db)
                 step = await stats_folding.fold(
                     db, after_id=self._begin(counted_up_to), limit=self._step.size
                 )
@@ -92,8 +99,6 @@ class StatsFolding:
         self._folded_at = now
         if is_last:
             self._end_round()
-        else:
-            self._after_id = step.last_id
         return is_last
 
     def _begin(self, counted_up_to: int) -> int:
@@ -109,10 +114,20 @@ class StatsFolding:
     def _end_step(self, step: FoldedStep, *, began: float) -> bool:
         """Note what a step has done; returns whether it was the last one of its round."""
         is_last = step.batches < self._step.size
+        is_same = step.server == self._server
+        if not is_same:
+            self._forget_ids()
+            self._server = step.server
         if step.last_id is not None:
             self._last_id = max(self._last_id, step.last_id)
+            self._after_id = step.last_id if is_same else None
             self._step.took(asyncio.get_running_loop().time() - began)
         return is_last
+
+    def _forget_ids(self) -> None:
+        """Forget the ids of a server that may have lost the last of them, and gives them again."""
+        self._after_id = None
+        self._last_id = 0
 
     def _missed(self, now: float) -> None:
         """Another session has the lock: warn if that goes on."""

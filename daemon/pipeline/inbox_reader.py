@@ -8,12 +8,18 @@ whose events have just come is served before the backlog of any other.
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from daemon.core.errors import StatementTimeoutError
 from daemon.core.model.ids import EventId, TenantId
 from daemon.core.scheduling.batch_size import BatchSize
-from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan, unserved
+from daemon.core.scheduling.inbox_scan import (
+    EMPTY_SNAPSHOT,
+    InboxScan,
+    Snapshot,
+    XidRange,
+    unserved,
+)
 from daemon.core.scheduling.inbox_turns import FIRST_EVENT, InboxKey, InboxTurns
 from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.inbox_search import InboxSearch
@@ -23,7 +29,7 @@ from daemon.store import event_inbox, inbox_leases, leased_events
 from daemon.store.database import Database
 from daemon.store.event_inbox import Scan
 from daemon.store.leased_events import Leased, LeasedEvent, Leasing
-from daemon.store.session import Connection
+from daemon.store.session import Connection, end_of
 
 SCAN_SECONDS = 0.05  # while known events wait
 # Places that one statement reads in each range: as many as it can within this time.
@@ -60,6 +66,7 @@ class InboxReader:
         self._scan = InboxScan(keys_per_range=self._keys.size)
         self._seen = EMPTY_SNAPSHOT
         self._begins = True  # before its first scan, and after one that took too long
+        self._session_ended: Callable[[], bool] = bool  # that of the last scan
         self.turns = InboxTurns()
         self.search = InboxSearch(database, self._scan, self.turns, wake=wake, leasing=leasing)
         self._scan_at = 0.0
@@ -139,9 +146,9 @@ class InboxReader:
         return leased, complete and not self.turns.in_line
 
     async def _scan_and_lease(self, db: Connection, limit: int) -> tuple[Leased, bool]:
-        if self._begins:
-            self._scan.begin_from(await event_inbox.current_snapshot(db))
-            self._begins = False
+        if self._begins or self._session_ended():
+            await self._begin(db)
+        self._session_ended = end_of(db)
         began = time.monotonic()
         self._scan.keys_per_range = self._keys.size
         ranges = self._scan.ranges(now=began)
@@ -162,15 +169,42 @@ class InboxReader:
             self._begins = True
             raise
         now = time.monotonic()
-        complete = self._scan.completed(ranges, scan.keys, scan.snapshot, now=now)
+        complete = self._note_scanned(ranges, scan, now=now)
         if self._scan.waits_aside:
             self.search.wake.set()
         self._keys.took(now - began)
         self._note_slow(scan.leased, now)
-        self._seen = scan.snapshot
-        self._cache.note_changes(scan.changed)
         self._note_waiting(scan, set(waiting), limit)
         return scan.leased, complete
+
+    async def _begin(self, db: Connection) -> None:
+        """Leave to be read aside what is there now."""
+        snapshot = await event_inbox.current_snapshot(db)
+        if self._session_ended() or not snapshot.follows(self._seen):
+            self._begin_anew(snapshot)
+        else:
+            self._scan.begin_from(snapshot)
+        self._begins = False
+
+    def _begin_anew(self, snapshot: Snapshot) -> None:
+        """
+        Forget what was read: numbers are given again by a server that has lost the last ones.
+
+        That is a standby that is promoted, or the same server after a crash, which ends sessions.
+        """
+        self._scan.begin_anew(snapshot)
+        self.turns.forget()
+        self._cache.note_changes(None)
+        self._seen = snapshot
+
+    def _note_scanned(self, ranges: Sequence[XidRange], scan: Scan, *, now: float) -> bool:
+        """Note what a scan has read, and found changed; returns whether everything new was read."""
+        if not scan.snapshot.follows(self._seen):
+            self._begin_anew(scan.snapshot)
+            return False
+        self._seen = scan.snapshot
+        self._cache.note_changes(scan.changed)
+        return self._scan.completed(ranges, scan.keys, scan.snapshot, now=now)
 
     def _note_slow(self, leased: Leased, now: float) -> None:
         for tenant_id, pages in leased.pages.items():

@@ -6,8 +6,9 @@ holds each event until all of its deliveries are inserted; see `inbox_leases` fo
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.model.value import value
@@ -17,6 +18,7 @@ from daemon.store.columns import columns
 from daemon.store.endpoints import READ_OF_TENANTS
 from daemon.store.leased_events import OPENED, Leased, Leasing, lease, leased_in
 from daemon.store.measuring import counting, pages_since, read_pages
+from daemon.store.server_identity import SERVER, server_of
 from daemon.store.session import Connection
 
 
@@ -200,7 +202,7 @@ SCAN = f"""
           LIMIT $15)
     )
     SELECT scan.*, {OPENED}
-      FROM (SELECT pg_current_snapshot()::text AS snapshot, now() AS at,
+      FROM (SELECT pg_current_snapshot()::text AS snapshot, {SERVER}, now() AS at,
                    -- Qualified: `xid` alone would be the text, and 1000 come before 999.
                    ARRAY(SELECT number::int FROM key ORDER BY number, xid, tenant_id) AS numbers,
                    ARRAY(SELECT xid::text FROM key ORDER BY number, key.xid, tenant_id) AS xids,
@@ -253,7 +255,7 @@ async def scan(
     found = zip(first["numbers"], first["xids"], first["tenants"], strict=True)
     changed = zip(first["changed_tenants"], first["changed_webhooks"], strict=True)
     return Scan(
-        snapshot=Snapshot.parse(first["snapshot"]),
+        snapshot=_snapshot_of(first),
         at=first["at"],
         keys=[(number - 1, InboxKey(int(xid), TenantId(tenant))) for number, xid, tenant in found],
         leased=leased_in(rows),
@@ -336,6 +338,13 @@ def _columns_of(ranges: Sequence[XidRange]) -> list[tuple[object, ...]]:
     )
 
 
+CURRENT_SNAPSHOT = f"SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, {SERVER}"
+
+
 async def current_snapshot(db: Connection) -> Snapshot:
     """Return which transactions are running."""
-    return Snapshot.parse(await db.fetchval("SELECT pg_catalog.pg_current_snapshot()::text"))
+    return _snapshot_of(await db.fetchrow(CURRENT_SNAPSHOT))
+
+
+def _snapshot_of(row: Mapping[str, Any]) -> Snapshot:
+    return Snapshot.parse(row["snapshot"], server=server_of(row))

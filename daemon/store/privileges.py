@@ -52,6 +52,8 @@ FUNCTIONS = (
     "pg_notify(text, text)",
     "pg_notification_queue_usage()",
     "pg_current_snapshot()",
+    "pg_postmaster_start_time()",
+    "pg_relation_filepath(regclass)",
     "webhook_payload_bytes(jsonb, bigint)",
     "webhook_exploded_bytes(jsonb, bigint)",
     "webhook_add_history_partition(integer)",

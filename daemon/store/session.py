@@ -1,5 +1,6 @@
 """The settings and limits of a session with PostgreSQL, whether pooled or not."""
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import asyncpg
@@ -53,6 +54,13 @@ async def prepare(connection: Connection) -> None:
     await register_time_codec(connection)
     await connection.prepare(ARRAYS)
     await connection.execute(LOOK_TABLES_UP)
+
+
+def end_of(connection: Connection) -> Callable[[], bool]:
+    """Return a function that tells whether this session has ended, also when it is lent no more."""
+    own = connection._con if isinstance(connection, PoolConnectionProxy) else connection
+    is_closed: Callable[[], bool] = own.is_closed
+    return is_closed
 
 
 async def keep_plans(connection: Connection) -> None:

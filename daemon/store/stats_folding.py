@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from daemon.store.errors import translated
 from daemon.store.expired_rows import delete_rows
+from daemon.store.server_identity import SERVER, server_of
 from daemon.store.session import Connection
 
 MINUTE, HOUR = 1, 60
@@ -39,7 +40,7 @@ async def take_lock(db: Connection, *, statement_timeout: timedelta) -> int | No
     return counted_up_to
 
 
-FOLD = """
+FOLD = f"""
     WITH batch AS MATERIALIZED (
         SELECT id, minute, webhook_ids, ended, counts
           FROM webhook_stats_batches
@@ -136,16 +137,21 @@ FOLD = """
             ON CONFLICT (webhook_id, minutes, begins_at) DO UPDATE
            SET cells = excluded.cells, counts = excluded.counts
     )
-    SELECT pg_catalog.count(*) AS batches, pg_catalog.max(id) AS last_id FROM batch
-"""
+    SELECT pg_catalog.count(*) AS batches, pg_catalog.max(id) AS last_id, {SERVER} FROM batch
+"""  # noqa: S608  SERVER is a constant
 
 
 @dataclass(frozen=True, slots=True)
 class FoldedStep:
-    """How many `batches` one step has folded, and the id of the last one; None without any."""
+    """
+    How many `batches` one step has folded, and the id of the last one; None without any.
+
+    Ids are those of this `server`.
+    """
 
     batches: int
     last_id: int | None
+    server: str
 
 
 async def fold(db: Connection, *, after_id: int, limit: int) -> FoldedStep:
@@ -156,7 +162,7 @@ async def fold(db: Connection, *, after_id: int, limit: int) -> FoldedStep:
     """
     with translated():
         row = await db.fetchrow(FOLD, after_id, limit)
-    return FoldedStep(row["batches"], row["last_id"])
+    return FoldedStep(row["batches"], row["last_id"], server_of(row))
 
 
 NOTE_PROGRESS = """

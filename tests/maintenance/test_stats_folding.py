@@ -248,6 +248,26 @@ async def test_a_batch_of_a_transaction_that_was_open_is_folded_when_it_commits(
     assert await app.db.fetchval(BATCHES) == 0
 
 
+async def test_ids_that_a_standby_gives_again_are_counted_and_folded(
+    pool: Database, loop: StatsFolding, app: Application, webhook: UUID
+) -> None:
+    """It had not received the last ones when it was promoted; that takes longer than a session."""
+    await add_one(pool, webhook, count=50)
+    await loop.run_once()
+    async with pool.connection() as lost:
+        lost.terminate()
+    await app.db.execute("TRUNCATE webhook_stats, webhook_stats_batches RESTART IDENTITY")
+    await app.db.execute("UPDATE webhook_stats_progress SET counted_up_to = 0, noted_id = 0")
+    for _ in range(3):
+        await add_one(pool, webhook)
+        await loop.run_once()
+    await add_one(pool, webhook)
+
+    assert await delivered(pool, webhook) == 4
+    await loop.run_once()
+    assert await app.db.fetchval(BATCHES) == 0
+
+
 async def test_a_backlog_is_folded_in_steps(
     pool: Database, loop: StatsFolding, app: Application, webhook: UUID
 ) -> None:

@@ -33,16 +33,29 @@ LAST_TENANT = TenantId(UUID(int=2**128 - 1))
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot: transactions from `xmax` on, and those in `running`, are invisible in it."""
+    """
+    A snapshot: transactions from `xmax` on, and those in `running`, are invisible in it.
+
+    Its numbers say something only about the `server` that it comes from.
+    """
 
     xmax: int
     running: tuple[int, ...]
+    server: str = ""
 
     @classmethod
-    def parse(cls, snapshot: str) -> "Snapshot":
+    def parse(cls, snapshot: str, *, server: str = "") -> "Snapshot":
         """Read `xmin:xmax:xip,xip`, as PostgreSQL prints a pg_snapshot."""
         _, xmax, running = snapshot.split(":")
-        return cls(int(xmax), tuple(int(xid) for xid in running.split(",") if xid))
+        return cls(int(xmax), tuple(int(xid) for xid in running.split(",") if xid), server)
+
+    def follows(self, earlier: "Snapshot") -> bool:
+        """
+        Whether transactions have been numbered on from those of an earlier snapshot.
+
+        A standby that is promoted gives those numbers again that it had not received.
+        """
+        return self.server == earlier.server and self.xmax >= earlier.xmax
 
 
 EMPTY_SNAPSHOT = Snapshot(xmax=0, running=())
@@ -129,6 +142,15 @@ class InboxScan:
         self._long |= {*self._late, *snapshot.running}
         self._late = {}
         self._newest = _from_xid(snapshot.xmax)
+
+    def begin_anew(self, snapshot: Snapshot) -> None:
+        """Do so on another server: what was read before says nothing about its transactions."""
+        self._newest = _from_xid(1)
+        self._backlog, self._late, self._running_since, self._long = [], {}, {}, set()
+        self._ended.clear()
+        self._full.clear()
+        self._alone = 0
+        self.begin_from(snapshot)
 
     def begin_full_scan(self, *, future: tuple[int, int] | None = None) -> None:
         """Read everything again, aside; `future`: the first and last number that lie there."""

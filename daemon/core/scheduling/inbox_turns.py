@@ -227,6 +227,13 @@ class InboxTurns:
         for turn in turns:
             self._place(turn.key.tenant_id, now)
 
+    def forget(self) -> None:
+        """Forget all places, as on another server; no turn may be under way."""
+        self._waiting.clear()
+        self._line.clear()
+        self._places = self._found_places = self._resting_count = 0
+        self._continuations = RoundRobin()
+
     def hold(self, tenant_id: TenantId) -> None:
         """Give a tenant no turn until `let_go`."""
         self._held.add(tenant_id)

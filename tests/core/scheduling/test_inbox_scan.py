@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.inbox_scan import (
+    EMPTY_SNAPSHOT,
     LAST_TENANT,
     LAST_XID,
     LONG_SECONDS,
@@ -291,6 +292,28 @@ def test_numbers_that_the_server_has_not_reached_are_read_by_a_full_scan_alone()
     assert future == [(1000, 2000)]
     assert [(each.first, each.last) for each in scan.next_aside()] == [(1, 3), (5, 9)]
     assert [each.first for each in scan.ranges(now=0.0)] == [10, 4]
+
+
+def test_on_another_server_everything_is_read_again_aside() -> None:
+    scan = InboxScan(keys_per_range=2)
+    scan.begin_from(Snapshot(xmax=90, running=(70,)))
+    scan.completed(scan.ranges(now=0.0), [], Snapshot(xmax=95, running=(70, 93)), now=0.0)
+
+    scan.begin_anew(Snapshot(xmax=20, running=(15,)))
+
+    assert [(each.first, each.last) for each in scan.ranges(now=0.0)] == [(20, LAST_XID)]
+    pieces = scan.next_aside() + scan.next_aside()
+    assert [(each.first, each.last) for each in pieces] == [(1, 14), (16, 19), (15, 15)]
+
+
+def test_a_snapshot_follows_those_of_the_same_server_with_no_higher_number() -> None:
+    snapshot = Snapshot(20, (11, 14), "a")
+
+    assert snapshot.follows(Snapshot(20, (9,), "a"))
+    assert snapshot.follows(Snapshot(19, (), "a"))
+    assert not snapshot.follows(Snapshot(21, (), "a"))
+    assert not snapshot.follows(Snapshot(19, (), "b"))
+    assert not snapshot.follows(EMPTY_SNAPSHOT)
 
 
 def test_a_single_transaction_that_takes_too_long_is_left_to_the_next_full_scan() -> None:

@@ -155,6 +155,22 @@ def test_failed_turns_come_again() -> None:
     assert turns.next_turns(limit=10) == taken
 
 
+def test_places_that_are_forgotten_have_no_turn_until_they_are_found_again() -> None:
+    held, key = InboxKey(2, tenant(2)), InboxKey(1, tenant(1))
+    turns = InboxTurns()
+    turns.hold(held.tenant_id)
+    for each in (key, held):
+        turns.add(each, now=0.0, after_event=EventId(UUID(int=5)))
+    turns.look_at(key)
+
+    turns.forget()
+
+    assert (turns.next_turns(limit=9), turns.next_continuation()) == ([], None)
+    for each in (key, held):
+        turns.add(each, now=0.0)
+    assert turns.next_turns(limit=9) == [InboxTurn(key, FIRST_EVENT, 9)]
+
+
 def test_what_is_not_remembered_is_searched_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = InboxTurns()
     monkeypatch.setattr(inbox_turns, "MAX_KEYS_OF_TENANT", 2)
