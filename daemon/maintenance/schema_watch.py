@@ -1,17 +1,27 @@
-"""Notices when the database's schema is no longer the one that this program was made for."""
+"""
+Notices when the database's schema is no longer the one that this program was made for.
+
+Nor is it that if its triggers do not fire: rows would be stored, and no daemon would notice them.
+"""
 
 import asyncio
 
 import structlog
 
 from daemon.core.errors import SchemaError
-from daemon.store import migrations
+from daemon.store import migrations, trigger_state
 from daemon.store.database import Database
 from daemon.store.writable import require_writable
 
 log = structlog.get_logger()
 
 INTERVAL_SECONDS = 10.0
+MOST_NAMED = 3
+FIRES_NONE = (
+    "session_replication_role is 'replica' for this database, so that no trigger fires: events that"
+    " are committed now are not delivered"
+)
+SOME_DISABLED = "{}: what is written meanwhile is not noticed, and events are not delivered"
 
 
 class SchemaWatch:
@@ -47,4 +57,13 @@ class SchemaWatch:
                 await migrations.verify(db, self._known)
             except SchemaError as error:
                 return str(error)
+            disabled = await trigger_state.disabled_triggers(db)
+            own, fires_none = await trigger_state.fires_none(db)
+        if own:  # until sessions are replaced, those that this daemon has keep the setting
+            await self._database.renew_sessions()
+        if fires_none:
+            return FIRES_NONE
+        if disabled:
+            named = " and ".join(each.sentence for each in disabled[:MOST_NAMED])
+            return SOME_DISABLED.format(named)
         return None

@@ -6,14 +6,16 @@ Exceptions of asyncpg and of the network leave the block of a connection transla
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
+from math import inf
 
 import asyncpg
 
-from daemon.core.errors import ConfigError, DatabaseUnavailableError
+from daemon.core.errors import ConfigError, DatabaseUnavailableError, ReadOnlyDatabaseError
 from daemon.core.model.pool_usage import PoolUsage
 from daemon.runtime.turns import Turns
 from daemon.store import named_locks, type_lookup
@@ -48,6 +50,9 @@ BEGIN_FOR_ALL = f"{BEGIN_DURABLE}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
 
 # Whom a connection of one for requests is lent to; None is work of the daemon itself.
 CONNECTION_OWNER: ContextVar[Hashable | None] = ContextVar("CONNECTION_OWNER", default=None)
+# A session keeps the default_transaction_read_only with which it began, and the host that it is of.
+READ_ONLY = (asyncpg.ReadOnlySQLTransactionError, ReadOnlyDatabaseError)
+RENEWAL_SECONDS = 2.0  # between two renewals of all sessions, while the database is read-only
 
 
 class Database:
@@ -76,6 +81,7 @@ class Database:
         self._size = size
         self._turns = Turns(size) if for_requests else None
         self._pool: asyncpg.Pool | None = None
+        self._renewed_at = -inf
         self._lock_waits = LockWaits(self.connection)
 
     def usage(self) -> PoolUsage:
@@ -157,8 +163,17 @@ class Database:
                     with suppress(asyncpg.InterfaceError):  # asyncpg may have ended it already
                         connection.terminate()
                     raise
+                except READ_ONLY:
+                    await self.renew_sessions()
+                    raise
                 finally:
                     await pool.release(connection)
+
+    async def renew_sessions(self) -> None:
+        """Let others replace the present sessions, which keep settings, each when it is free."""
+        if self._pool is not None and time.monotonic() - self._renewed_at >= RENEWAL_SECONDS:
+            self._renewed_at = time.monotonic()
+            await self._pool.expire_connections()
 
     @asynccontextmanager
     async def _turn(self, within: float) -> AsyncIterator[None]:

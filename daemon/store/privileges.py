@@ -1,6 +1,6 @@
 """The rights that the daemon's role needs, and those that it lacks."""
 
-from daemon.core.model.webhook_inspection import DisabledTrigger, MissingPrivilege
+from daemon.core.model.webhook_inspection import MissingPrivilege
 from daemon.store.session import Connection
 
 # What the daemon's own statements do to each table.
@@ -98,39 +98,6 @@ async def missing_on_functions(db: Connection) -> list[MissingPrivilege]:
     return [
         MissingPrivilege(row["role"], row["name"], "EXECUTE")
         for row in await db.fetch(MISSING_ON_FUNCTIONS, FUNCTIONS)
-    ]
-
-
-# Without its triggers a table still takes rows, but no daemon is notified of them.
-DISABLED_TRIGGERS = """
-    SELECT wanted.name, wanted.on_table
-      FROM (VALUES ('webhook_events_arrived', 'webhook_events'),
-                   ('webhook_events_data_changed', 'webhook_events'),
-                   ('webhook_deliveries_due', 'webhook_deliveries'),
-                   ('webhook_deliveries_of_application', 'webhook_deliveries'),
-                   ('webhook_deliveries_due_now', 'webhook_deliveries'),
-                   ('webhooks_resumed', 'webhooks'),
-                   ('webhooks_subscribed', 'webhooks'),
-                   ('webhooks_switched', 'webhooks'),
-                   ('webhooks_subscription_changed', 'webhooks'),
-                   ('webhooks_history_of_state', 'webhooks'),
-                   ('webhooks_history_of_settings', 'webhooks'),
-                   ('webhooks_history_of_deletion', 'webhooks'),
-                   ('webhooks_scope_changed', 'webhooks'),
-                   ('webhooks_paused_by_person', 'webhooks'),
-                   ('webhooks_keep_of_operator', 'webhooks'),
-                   ('webhooks_secret_written', 'webhooks'),
-                   ('webhooks_fresh_start', 'webhooks'),
-                   ('webhooks_end_of_spacing', 'webhooks')) AS wanted (name, on_table)
-      LEFT JOIN pg_trigger AS t ON t.tgname = wanted.name AND t.tgrelid = to_regclass(on_table)::oid
-     WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
-"""
-
-
-async def disabled_triggers(db: Connection) -> list[DisabledTrigger]:
-    """The schema's triggers that are disabled or missing."""
-    return [
-        DisabledTrigger(row["name"], row["on_table"]) for row in await db.fetch(DISABLED_TRIGGERS)
     ]
 
 

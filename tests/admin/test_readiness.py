@@ -117,6 +117,37 @@ async def test_a_schema_that_another_version_migrated_fails_the_schema_check_unt
     await until(probe.is_ready)
 
 
+async def test_triggers_that_are_disabled_fail_the_schema_check_until_they_are_enabled(
+    probe: Probe, app: Application
+) -> None:
+    """Events that are committed meanwhile are noticed by no daemon."""
+    await app.db.execute("ALTER TABLE webhook_events DISABLE TRIGGER webhook_events_arrived")
+    await until(lambda: probe.fails("schema"))
+
+    assert await probe.is_not_ready()
+    assert "webhook_events_arrived on webhook_events" in str((await probe.checks())["schema"])
+
+    await app.db.execute("ALTER TABLE webhook_events ENABLE ALWAYS TRIGGER webhook_events_arrived")
+    await until(probe.is_ready)
+
+
+async def test_sessions_that_fire_no_trigger_fail_the_schema_check_and_are_replaced(
+    probe: Probe, app: Application, database: str
+) -> None:
+    name = database.rpartition("/")[2]
+    await app.db.execute(f"ALTER DATABASE {name} SET session_replication_role = replica")
+    await app.db.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await until(lambda: probe.fails("schema"))
+
+    assert "session_replication_role" in str((await probe.checks())["schema"])
+
+    await app.db.execute(f"ALTER DATABASE {name} RESET session_replication_role")
+    await until(probe.is_ready)
+
+
 @pytest.mark.parametrize(
     ("table", "failing"),
     [("webhook_event_inbox", ["fanout", "inbox_search"]), ("webhook_replays", ["replayer"])],

@@ -152,6 +152,7 @@ async def test_missing_privileges_and_disabled_triggers_are_named(
     await app.db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
     await app.db.execute(f"GRANT SELECT ON webhooks, webhookd_migrations TO {role}")
     await app.db.execute("ALTER TABLE webhook_events DISABLE TRIGGER USER")
+    await app.db.execute(f"ALTER DATABASE {name} SET session_replication_role = replica")
     try:
         url = re.sub("//[^@]*@", f"//{role}:x@", database)
         code, messages = await checked(tmp_path, url)
@@ -165,6 +166,7 @@ async def test_missing_privileges_and_disabled_triggers_are_named(
     function = "webhook_add_history_partition(integer)"
     assert any(f" ON FUNCTION {function} TO {role}" in line for line in messages["error"])
     assert any("trigger webhook_events_arrived" in line for line in messages["error"])
+    assert any("session_replication_role is 'replica'" in line for line in messages["error"])
     assert not any("SELECT on webhooks" in line for line in messages["error"])
     assert set(with_api["error"]) - set(messages["error"]) == {
         lacks(role, privilege, "webhooks") for privilege in ("INSERT", "DELETE")

@@ -7,6 +7,7 @@ from daemon.config import Config
 from daemon.core.errors import ReadOnlyDatabaseError, SchemaError
 from daemon.core.model.webhook_inspection import MissingPrivilege
 from daemon.maintenance.installation_guard import foreign_sentence
+from daemon.maintenance.schema_watch import FIRES_NONE
 from daemon.store import (
     daemon_tables,
     encoding,
@@ -21,6 +22,7 @@ from daemon.store import (
     schema_access,
     schema_trust,
     subscribers,
+    trigger_state,
     webhook_inspection,
     writable,
 )
@@ -142,10 +144,10 @@ async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[
     """Privileges that the role lacks (with `with_api`, the API's too), triggers, functions."""
     missing = await privileges.missing_on_tables(db, with_api=with_api)
     missing += await privileges.missing_on_functions(db)
-    messages = [_sentence(each) for each in missing] + [
-        f"the trigger {trigger.name} on {trigger.table} is disabled or missing"
-        for trigger in await privileges.disabled_triggers(db)
-    ]
+    messages = [_sentence(each) for each in missing]
+    messages += [each.sentence for each in await trigger_state.disabled_triggers(db)]
+    _, fires_none = await trigger_state.fires_none(db)
+    messages += [FIRES_NONE] if fires_none else []
     messages += [
         f"the function {function} runs as its owner and searches temporary tables first:"
         " ALTER FUNCTION … SET search_path = its schema, pg_temp"

@@ -31,6 +31,11 @@ class DisabledTrigger:
     name: str
     table: str
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong."""
+        return f"the trigger {self.name} on {self.table} is disabled or missing"
+
 
 @dataclass(frozen=True, slots=True)
 class InspectedWebhook:
