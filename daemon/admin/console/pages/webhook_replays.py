@@ -147,7 +147,7 @@ def presets(webhook: Any, pauses: list[Any], *, now: datetime) -> list[Preset]:
     for number, pause in enumerate([each for each in pauses if each.from_][:MOST_PAUSES]):
         name = "While it was paused" if pause.to else "Since it was paused"
         # The earlier ones differ by when they began.
-        when = "" if number == 0 else f", {pause.from_:%b %d %H:%M}"
+        when = "" if number == 0 else f", {pause.from_:%b %d %H:%M:%S}"
         key = f"pause-{number}" if number else "pause"
         found.append(Preset(key, f"{name}{when}", pause.from_, pause.to or now))
     if webhook.last_success_at:
