@@ -9,6 +9,7 @@ import asyncio
 import structlog
 
 from daemon.core.errors import STATEMENT_FAILURES
+from daemon.core.model.backlog import Backlog
 from daemon.runtime.metrics import Metrics
 from daemon.store import backlog, history_partitions, system_state
 from daemon.store.database import Database
@@ -17,6 +18,7 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 REST_SECONDS = 15.0  # as often as Prometheus usually asks
+UNCHANGED_REST_SECONDS = 30.0
 # Slow changes are looked for every so many rounds: an idle daemon sends few statements.
 ROUNDS_OF_SLOW = 4
 # Counting a large backlog takes a while: one part in so many of the time, at most.
@@ -38,6 +40,8 @@ class BacklogWatch:
         self._next_round_at = 0.0
         self._rounds = 0
         self._failed = False
+        self._last: Backlog | None = None
+        self._least_rest = REST_SECONDS
 
     async def run_once(self) -> float:
         """Count, if it is time; returns the seconds to rest."""
@@ -46,7 +50,7 @@ class BacklogWatch:
         if began >= self._next_round_at:
             await self._round()
             now = clock()
-            rest = min(max(REST_SECONDS, REST_FACTOR * (now - began)), LONGEST_REST_SECONDS)
+            rest = min(max(self._least_rest, REST_FACTOR * (now - began)), LONGEST_REST_SECONDS)
             self._next_round_at = now + rest
         return min(LONGEST_SLEEP_SECONDS, max(0.0, self._next_round_at - clock()))
 
@@ -64,7 +68,10 @@ class BacklogWatch:
             self._rounds += 1
 
     async def _observe(self, db: Connection) -> None:
-        self._metrics.observe(await backlog.backlog(db))
+        before, self._last = self._last, await backlog.backlog(db)
+        self._metrics.observe(self._last)
+        is_unchanged = self._last == before
+        self._least_rest = UNCHANGED_REST_SECONDS if is_unchanged else REST_SECONDS
         if self._rounds % ROUNDS_OF_SLOW == 0:
             self._metrics.observe_mails(await system_state.mail_queue(db))
             self._metrics.observe_partitions(await history_partitions.range_of(db))

@@ -17,7 +17,8 @@ from daemon.store.database import Database
 
 log = structlog.get_logger()
 
-REST_SECONDS = 60.0
+REST_SECONDS = 300.0
+BACK_OFF_SECONDS = 60.0  # doubled for each round that failed
 # Each try holds up others for a moment; partitions are made a week ahead.
 LONGEST_BACK_OFF_SECONDS = 900.0
 # Readiness expects every loop to return within seconds.
@@ -46,7 +47,8 @@ class HistoryPartitions:
         now = asyncio.get_running_loop().time()
         if now >= self._next_round_at:
             await self._round(now)
-            rest = min(REST_SECONDS * 2 ** min(self._failed_rounds, 10), LONGEST_BACK_OFF_SECONDS)
+            back_off = BACK_OFF_SECONDS * 2 ** min(self._failed_rounds, 10)
+            rest = min(back_off, LONGEST_BACK_OFF_SECONDS) if self._failed_rounds else REST_SECONDS
             self._next_round_at = now + rest
         return min(LONGEST_REST_SECONDS, max(0.0, self._next_round_at - now))
 

@@ -48,6 +48,8 @@ EXPIRED_STATS = (
     (partial(stats_folding.delete_expired, minutes=stats_folding.HOUR), HOURS_KEPT),
 )
 REST_BETWEEN_ROUNDS = timedelta(seconds=60)
+# An idle daemon sends few statements.
+ROUNDS_PER_ROUND_OF_ALL = 5
 # Readiness expects every loop to return within seconds.
 LONGEST_REST_SECONDS = 10.0
 REST_PER_WORK = 4.0
@@ -64,9 +66,9 @@ class Retention:
     """
     The loop; `deliveries`, `events` and `audit` are the ages at which each expire.
 
-    A round prunes every table. Between two rounds the loop rests for `rest`, or for the least of
-    the ages where that is shorter; so it does before the first one, because a daemon that has
-    just started has more urgent work.
+    A round prunes the large tables; the first one and every fifth, all of them. Between two rounds
+    the loop rests for `rest`, or for the least of the ages where that is shorter; so it does before
+    the first one, because a daemon that has just started has more urgent work.
     """
 
     name = "retention"
@@ -86,6 +88,7 @@ class Retention:
         self._metrics = metrics
         self._pruners = _pruners(deliveries=deliveries, events=events, audit=audit)
         self._remaining: deque[Pruner] = deque()  # of this round
+        self._rounds = 0
         self._rest_seconds = min(rest, deliveries, events, audit).total_seconds()
         self._next_round_at: float | None = None
         self._lock_watch = LockWatch(retention.LOCK, work="retention", patience=LOCK_PATIENCE)
@@ -107,12 +110,17 @@ class Retention:
             rest = self._seconds_until_round(began)
             if rest > 0:
                 return rest
-            self._remaining.extend(self._pruners)
+            self._begin_round()
         await self._prune_batch(self._remaining[0])
         now = loop.time()
         if self.resting:
             self._end_round(now)
         return min(LONGEST_REST_SECONDS, (now - began) * REST_PER_WORK)
+
+    def _begin_round(self) -> None:
+        is_of_all = self._rounds % ROUNDS_PER_ROUND_OF_ALL == 0
+        self._rounds += 1
+        self._remaining.extend(p for p in self._pruners if is_of_all or isinstance(p, PagedPruner))
 
     def _seconds_until_round(self, now: float) -> float:
         if self._next_round_at is None:

@@ -19,6 +19,7 @@ from daemon.store.database import Database
 from daemon.store.lanes import DueLane, sweep_lanes
 
 INTERVAL_SECONDS = 2.0
+EMPTY_INTERVAL_SECONDS = 5.0  # after a sweep that found nothing pending: what comes is announced
 PIECE = 250  # endpoints; some milliseconds of the database's time
 USUAL_SHARE = 0.05
 # Where the usual share would make a sweep of all endpoints longer than this, it takes more.
@@ -67,8 +68,11 @@ class LaneSync:
         if swept.last is not None and swept.looked_at == PIECE:
             self._after = swept.last
         else:
+            is_empty = self._after == FIRST_ID and swept.last is None
             self._end_sweep()
-            pause = max(pause, self._sweep_began + INTERVAL_SECONDS - time.monotonic())
+            is_announced = is_empty and self._database.can_listen
+            interval = EMPTY_INTERVAL_SECONDS if is_announced else INTERVAL_SECONDS
+            pause = max(pause, self._sweep_began + interval - time.monotonic())
         self._observe()
         return pause
 

@@ -20,7 +20,7 @@ from daemon.store.lanes import tenants_of
 
 log = structlog.get_logger()
 
-CHECK_SECONDS = 5.0  # between two looks at PostgreSQL's queue, and at both connections
+CHECK_SECONDS = 10.0  # between two looks at PostgreSQL's queue, and at both connections
 LOCK_SECONDS = 1.0  # between two tries to take the lock
 LOCK_CONSEQUENCE = (
     "if this daemon dies, its events wait until their leases end; end that session, or restart"

@@ -9,7 +9,6 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import structlog
 
@@ -51,7 +50,7 @@ log = structlog.get_logger()
 
 LIST_SECONDS = 1.0
 IDLE_SECONDS = 10.0  # while no replay runs; a new one is announced
-ADD_UP_SECONDS = 10.0
+ADD_UP_SECONDS, IDLE_ADD_UP_SECONDS = 10.0, 30.0  # the latter while there is nothing to add
 MAX_REPLAYS = 100
 # After a step that added deliveries: leaves the event loop and the database to others.
 PAUSE_SECONDS = 0.01
@@ -112,7 +111,8 @@ class Replayer:
         now = time.monotonic()
         if now >= self._add_up_at:
             self._add_up_at = now + ADD_UP_SECONDS
-            await self._add_up_results()
+            if not await self._add_up_results():
+                self._add_up_at = now + IDLE_ADD_UP_SECONDS
         if now >= self._list_at or not self._running:
             await self._list(now)
         if not self._running:
@@ -133,12 +133,13 @@ class Replayer:
         self._running = {each: self._running.get(each) or RunningReplay(now) for each in ids}
         self._list_at = now + LIST_SECONDS
 
-    async def _add_up_results(self) -> None:
-        """Add what came of replays, since the last time, to their counts."""
+    async def _add_up_results(self) -> bool:
+        """Add what came of replays, since the last time, to their counts; returns if anything."""
         async with self._database.connection() as db:
-            last: UUID | None = FIRST_ID
+            first = last = await replay_results.add_up_next(db, after=FIRST_ID)
             while last is not None:
                 last = await replay_results.add_up_next(db, after=last)
+        return first is not None
 
     async def _step(self, replay_id: ReplayId, running: RunningReplay) -> bool:
         """Add a replay's next batch if there is room for one; return whether it moved on."""

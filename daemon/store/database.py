@@ -230,6 +230,11 @@ class Database:
                         return
                 await self._lock_waits.until_free(held, give_up_at=give_up_at)
 
+    @property
+    def can_listen(self) -> bool:
+        """Whether there can be a session for notifications."""
+        return self._session_url is not None
+
     def listening(self, handlers: Mapping[str, Handler]) -> Notifications | NoNotifications:
         """Return a connection outside the pool for notifications, not yet open."""
         url = self._session_url

@@ -114,11 +114,13 @@ async def find_page(
 
 async def fetch_step(db: Connection, query: str, *args: object) -> list[Any] | None:
     """Fetch the rows of one step; None if it takes too long."""
+    outlives_step = db.is_in_transaction()
     try:
         async with db.transaction():
             await db.execute(LIMIT_STEP)
             rows: list[Any] = await db.fetch(query, *args)
-            await db.execute(RESET_LIMIT)
+            if outlives_step:
+                await db.execute(RESET_LIMIT)
             return rows
     except (asyncpg.QueryCanceledError, asyncpg.ProgramLimitExceededError):
         return None

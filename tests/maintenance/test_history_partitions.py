@@ -81,7 +81,7 @@ async def test_a_table_without_partitions_is_left_alone(app: Application, databa
 async def test_what_cannot_be_done_now_is_left_for_a_later_round_and_warned_of_each_hour(
     obstacle: str, app: Application, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_partitions, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(history_partitions, "BACK_OFF_SECONDS", 0.0)
     expired = await add_partition(app.db, today() - 40 * DAY)
     reader = await asyncpg.connect(database)
     async with keeping(database) as loop:
@@ -139,7 +139,7 @@ async def role(app: Application) -> AsyncIterator[str]:
 async def test_a_daemon_that_may_not_make_partitions_warns_once_and_delivers(
     app: Application, database: str, role: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_partitions, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(history_partitions, "BACK_OFF_SECONDS", 0.0)
     for name in await partitions(app.db):
         await app.db.execute(f"DROP TABLE {name}")
     tenant = await app.tenant()

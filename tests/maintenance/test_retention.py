@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from daemon.core.errors import StatementError, StatementTimeoutError
 from daemon.maintenance.pruning import PASSES_PER_FULL_PASS
+from daemon.maintenance.retention import ROUNDS_PER_ROUND_OF_ALL
 from daemon.runtime.metrics import Metrics
 from daemon.store import expired_deliveries, retention
 from daemon.store.expired_rows import ExpiredPage, LaneCursor
@@ -77,6 +78,19 @@ async def test_newly_expired_rows_are_deleted_next_and_rows_added_with_an_old_ti
     assert between == ({late[0]}, {late[1]})
     assert await count_in(app, "webhook_deliveries") == 0
     assert await count_in(app, "webhook_events") == 0
+
+
+async def test_small_tables_are_pruned_in_the_first_round_and_in_every_fifth(
+    app: Application, database: str, webhook: UUID
+) -> None:
+    left: list[int] = []
+    async with retention_of(database) as loop:
+        for _ in range(ROUNDS_PER_ROUND_OF_ALL + 1):
+            await stored_notice(app, webhook)
+            await one_round(loop)
+            left.append(await count_in(app, "webhook_notices"))
+
+    assert left == [0, *range(1, ROUNDS_PER_ROUND_OF_ALL), 0]
 
 
 async def test_a_table_whose_search_times_out_is_left_until_the_next_round(

@@ -84,6 +84,27 @@ async def insert_due(app: Application, webhook: UUID, due_in: timedelta) -> None
     await insert_delivery(app, webhook, next_retry_at=at, event_created_at=at)
 
 
+async def test_while_nothing_is_pending_sweeps_are_rare(app: Application, sync: Sync) -> None:
+    [webhook] = await webhooks(app, 1)
+
+    empty = await sync.loop.run_once()
+    await insert_due(app, webhook, timedelta(days=1))
+    pending = await sync.loop.run_once()
+
+    assert pending <= lane_sync.INTERVAL_SECONDS < empty <= lane_sync.EMPTY_INTERVAL_SECONDS
+
+
+async def test_where_nothing_is_announced_sweeps_that_find_nothing_are_no_rarer(
+    database: str,
+) -> None:
+    opened = Database(database, size=2, pooled=True)
+    await opened.open()
+    empty = await Sync(opened).loop.run_once()
+    await opened.close(within=timedelta(seconds=1))
+
+    assert empty <= lane_sync.INTERVAL_SECONDS
+
+
 async def test_what_is_due_or_will_be_soon_is_announced_and_nothing_else(
     app: Application, sync: Sync
 ) -> None:
