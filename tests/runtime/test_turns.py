@@ -98,3 +98,18 @@ async def test_a_wait_that_is_cancelled_keeps_none() -> None:
     await lent.ask("d")
 
     assert lent.owners[-1] == "d"
+
+
+async def test_one_who_used_much_before_many_began_waits_for_few_of_their_turns() -> None:
+    lent = Lent(1)
+    await lent.ask("before")
+    lent.now += 60.0
+    await lent.give_back("before")
+    others = [f"other{number}" for number in range(20)]
+
+    await lent.ask(*others * 3, "before")
+    while lent.owners.count("before") < 2:
+        lent.now += 0.1
+        await lent.give_back(lent.owners[-1])
+
+    assert len(lent.owners) <= 1 + 2 * len(others) + 1

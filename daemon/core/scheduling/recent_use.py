@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 HALF_LIFE_SECONDS = 5.0
 MOST_OWNERS = 1000  # that are remembered
+# Owners that used more are equal, and come in turn: one that used much before many others began
+# need not wait until each of them has used as much.
+MOST_STEPS = 12
 
 
 @dataclass(slots=True)
@@ -18,9 +21,10 @@ class _Use:
     at: float
     held: int = 0
 
-    def advance(self, now: float) -> None:
+    def advance(self, now: float, *, most: float) -> None:
         elapsed = now - self.at
-        self.seconds = self.seconds * 0.5 ** (elapsed / HALF_LIFE_SECONDS) + self.held * elapsed
+        faded = min(self.seconds, most) * 0.5 ** (elapsed / HALF_LIFE_SECONDS)
+        self.seconds = min(faded + self.held * elapsed, most)
         self.at = now
 
 
@@ -33,6 +37,7 @@ class RecentUse:
 
     def __init__(self, step_seconds: float) -> None:
         self._step_seconds = step_seconds
+        self._most = MOST_STEPS * step_seconds
         self._uses: OrderedDict[Hashable, _Use] = OrderedDict()
 
     def change(self, owner: Hashable, held: int, *, now: float) -> None:
@@ -44,16 +49,16 @@ class RecentUse:
         self._use_of(owner, now).seconds += seconds
 
     def steps(self, owner: Hashable, *, now: float) -> int:
-        """The recent use of an owner, in steps."""
+        """The recent use of an owner, in steps, up to MOST_STEPS."""
         use = self._uses.get(owner)
         if use is None:
             return 0
-        use.advance(now)
+        use.advance(now, most=self._most)
         return int(use.seconds / self._step_seconds)
 
     def _use_of(self, owner: Hashable, now: float) -> _Use:
         use = self._uses.setdefault(owner, _Use(0.0, now))
-        use.advance(now)
+        use.advance(now, most=self._most)
         self._uses.move_to_end(owner)
         if len(self._uses) > MOST_OWNERS:
             self._forget_first()

@@ -3,6 +3,7 @@
 from daemon.core.scheduling.recent_use import (
     HALF_LIFE_SECONDS,
     MOST_OWNERS,
+    MOST_STEPS,
     RecentUse,
 )
 
@@ -21,12 +22,19 @@ def test_use_is_counted_while_it_lasts_and_by_how_much_is_held() -> None:
 
 def test_use_halves_once_it_is_over() -> None:
     use = RecentUse(STEP_SECONDS)
-    use.change("a", 1, now=0.0)
-    use.change("a", -1, now=1.0)
-    at_once = use.steps("a", now=1.0)
+    use.spend("a", 6.1 * STEP_SECONDS, now=0.0)
 
-    assert use.steps("a", now=1.0 + HALF_LIFE_SECONDS) == at_once // 2
-    assert use.steps("a", now=1.0 + 20 * HALF_LIFE_SECONDS) == 0
+    assert use.steps("a", now=0.0) == 6
+    assert use.steps("a", now=HALF_LIFE_SECONDS) == 3
+    assert use.steps("a", now=20 * HALF_LIFE_SECONDS) == 0
+
+
+def test_much_use_is_as_much_as_more() -> None:
+    use = RecentUse(STEP_SECONDS)
+    use.spend("before", 60.0, now=0.0)
+    use.spend("now", (MOST_STEPS + 0.5) * STEP_SECONDS, now=0.0)
+
+    assert use.steps("before", now=0.0) == use.steps("now", now=0.0) == MOST_STEPS
 
 
 def test_it_forgets_owners_that_hold_nothing() -> None:
