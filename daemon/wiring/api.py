@@ -67,7 +67,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
         app,
         routes,
         access=access,
-        load_key=lambda request: access.load_key(request) or sessions.load_key(request),
+        find_caller=lambda request: access.load_key(request) or sessions.load_key(request),
         audit_log=audit_log,
         idempotency=idempotency,
         proxies=proxies,

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import AsyncExitStack
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -178,8 +179,8 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
     places = []
     begin = ConnectionPlaces.begin
 
-    def note(self: ConnectionPlaces, place: Place, *, is_probe: bool) -> bool:
-        has_place = begin(self, place, is_probe=is_probe)
+    def note(self: ConnectionPlaces, place: Place, *, is_probe: bool, **of: Any) -> bool:
+        has_place = begin(self, place, is_probe=is_probe, **of)
         if has_place and not is_probe:
             places.append(place)
         return has_place
@@ -270,3 +271,26 @@ async def asked(stack: AsyncExitStack, api: ApiClient, number: int) -> RawClient
 async def is_full(api: ApiClient) -> bool:
     """Whether a new request of this test's address is refused."""
     return await probe(api, "/openapi.json") == 503
+
+
+@pytest.mark.usefixtures("few_places")
+async def test_forms_of_strangers_that_do_not_come_leave_places_for_a_tenant_and_for_probes(
+    database: str, tenant: UUID, begun: list[Place]
+) -> None:
+    form = (
+        f"POST /console/sign-in HTTP/1.1\r\n{HOST}"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nto"
+    ).encode()
+    async with serving_api(database, tenant) as api, AsyncExitStack() as stack:
+        for number in range(8):
+            source = f"127.0.0.{number // 2 + 2}"
+            client = await stack.enter_async_context(connected(api, source=source))
+            client.send(form)
+        await until(lambda: len(begun) == 8)
+
+        answer = await api.get("/api/webhooks")
+
+        assert answer.status == 200
+        assert await probe_each(api) == [200] * 3
+        async with connected(api, source="127.0.0.9") as stranger:
+            assert await stranger.ask(OPENAPI) == 200

@@ -27,10 +27,10 @@ class Connections:
         self.places.end(place)
         return place
 
-    def busy(self, peer: Hashable = "a peer") -> Place:
-        """A connection with a request under way."""
+    def busy(self, peer: Hashable = "a peer", *, stranger: Hashable | None = None) -> Place:
+        """A connection with a request under way, of someone known or of a stranger."""
         place = self.connect(peer)
-        assert self.places.begin(place, is_probe=False)
+        assert self.places.begin(place, is_probe=False, stranger=stranger)
         return place
 
 
@@ -145,3 +145,60 @@ def test_a_peer_without_a_bound_uses_all_places(
         connections.busy(None)
 
     assert connections.evicted == []
+
+
+def test_strangers_whose_requests_wait_leave_places_for_those_who_are_known(
+    connections: Connections,
+) -> None:
+    known = [connections.busy() for _ in range(2)]
+    waiting = [connections.busy(stranger=stranger) for stranger in "abbbcc"]
+
+    known += [connections.busy() for _ in range(6)]
+
+    assert not {*known} & {*connections.evicted}
+    # Of the one with most first; of those with as many, the longest.
+    assert connections.evicted == [waiting[at] for at in (1, 2, 4, 0, 3, 5)]
+    newcomer = connections.connect()
+    assert not connections.places.begin(newcomer, is_probe=False)
+
+
+def test_a_stranger_has_a_place_beside_others_with_more(connections: Connections) -> None:
+    first, *_ = [connections.busy(stranger="greedy") for _ in range(8)]
+
+    connections.busy(stranger="another")
+    newcomer = connections.connect()
+
+    assert connections.evicted == [first]
+    assert not connections.places.begin(newcomer, is_probe=False, stranger="greedy")
+
+
+def test_strangers_never_take_the_place_of_those_who_are_known(connections: Connections) -> None:
+    for _ in range(8):
+        connections.busy()
+    newcomer = connections.connect()
+
+    assert not connections.places.begin(newcomer, is_probe=False, stranger="a stranger")
+    assert connections.evicted == []
+
+
+def test_a_stranger_whose_request_ended_is_idle_like_others(connections: Connections) -> None:
+    waiting = [connections.busy(stranger="a stranger") for _ in range(8)]
+    connections.places.end(waiting[5])
+
+    connections.busy()
+
+    assert connections.evicted == [waiting[5]]
+
+
+def test_one_who_is_known_evicts_strangers_of_its_own_peer(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_places, "NEARLY_FULL", 6)
+    monkeypatch.setattr(connection_places, "MAX_PER_PEER", 3)
+    waiting = [connections.busy("one house", stranger="one house") for _ in range(3)]
+    others = [connections.busy(number) for number in range(3)]
+
+    connections.busy("one house")
+
+    assert connections.evicted == waiting[:1]
+    assert not {*others} & {*connections.evicted}

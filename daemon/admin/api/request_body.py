@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
+from daemon.admin.api.known_caller import known_caller
 from daemon.admin.api.operation import Operation
 from daemon.admin.api.problems import FieldError, Problem
 from daemon.admin.api.validation import body_problem
@@ -24,10 +25,6 @@ LARGE_BYTES = 256 * 1024
 LARGE_AT_ONCE = 16
 
 large_bodies = OwnedPlaces(LARGE_AT_ONCE)
-
-# Whom a large body counts against, as `Access.load_key`; all requests without a genuine token or
-# session together are one owner.
-BODY_OWNER = web.RequestKey("body_owner", str)
 
 
 async def read_body(operation: Operation, request: web.Request) -> BaseModel | None:
@@ -86,8 +83,8 @@ async def _read(request: web.Request) -> bytes:
 
 @contextmanager
 def _place(request: web.Request) -> Iterator[None]:
-    """Raises Problem (503) if there is none for another large body of this owner."""
-    owner = request.get(BODY_OWNER)
+    """Raises Problem (503) if there is none for another large body; strangers are one owner."""
+    owner = known_caller(request)
     if not large_bodies.take(owner):
         raise Problem(503, "too many large requests at once: try again")
     try:

@@ -10,6 +10,7 @@ from daemon.admin.api.auth import Access
 from daemon.admin.api.client_address import TrustedProxies
 from daemon.admin.api.failed_logins import limit_failed_logins
 from daemon.admin.api.idempotency import Idempotency
+from daemon.admin.api.known_caller import FIND_CALLER, FindCaller
 from daemon.admin.api.operation import Route
 from daemon.admin.api.routing import add_routes
 from daemon.admin.server import cors, middlewares
@@ -22,7 +23,7 @@ def add_api(
     routes: Sequence[Route],
     *,
     access: Access,
-    load_key: Callable[[web.Request], str | None],
+    find_caller: FindCaller,
     audit_log: AuditLog,
     idempotency: Idempotency,
     proxies: TrustedProxies,
@@ -32,11 +33,12 @@ def add_api(
     """
     Add the API, its OpenAPI document and its reference page.
 
-    `load_key` returns the caller that the load of a request counts against, None if unknown.
+    `find_caller` returns the caller that the load of a request counts against, None if unknown.
     `on_overload` is called for each request that is refused because too many of its caller wait.
     """
     app.middlewares.append(middlewares.host_check(access))
-    app.middlewares.append(limit_load(load_key, proxies, on_refused=on_overload))
+    app[FIND_CALLER] = find_caller
+    app.middlewares.append(limit_load(proxies, on_refused=on_overload))
     app.middlewares.append(cors.allow_origins(app, allowed_origins))
     # Outside of the limit on wrong tokens: its 429 is recorded too.
     app.middlewares.append(record_refusals(audit_log, [each.operation for each in routes]))

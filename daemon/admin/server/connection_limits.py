@@ -17,6 +17,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from daemon.admin.api.client_address import TrustedProxies, network_of
+from daemon.admin.api.known_caller import known_caller
+from daemon.admin.api.peer import client_network
 from daemon.admin.api.problems import RETRY_SOON, Problem
 from daemon.admin.server.connection_places import ConnectionPlaces, Place
 from daemon.admin.server.health_routes import PUBLIC_PATHS
@@ -45,6 +47,10 @@ HEAD_REFUSAL = (
     b"X-Content-Type-Options: nosniff\r\n\r\n"
 )
 
+# Of connections that are not accepted yet. Beyond them the system drops others' first packets,
+# which clients repeat after one, three and seven seconds.
+BACKLOG = 1024
+
 # tcpi_bytes_acked in the tcp_info of linux/tcp.h
 TCP_INFO_BYTES = 192
 BYTES_ACKED = Struct("=Q")
@@ -65,7 +71,7 @@ class LimitedSite(web.BaseSite):
         share: LoopShare,
         proxies: TrustedProxies,
     ) -> None:
-        super().__init__(runner)
+        super().__init__(runner, backlog=BACKLOG)
         self._share = share
         self._socket = listening
         self._places = places
@@ -150,16 +156,23 @@ class LimitedConnection(asyncio.BufferedProtocol):
         self._http.connection_made(PacedTransport.of(transport, self._input))
         self._call_after(HEAD_SECONDS, self._abort)
 
-    def begin_request(self, body: Body, *, is_probe: bool) -> bool:
+    def begin_request(self, body: Body, *, is_probe: bool, stranger: Hashable | None) -> bool:
         """
         The head of a request is complete; return False if there is no place for the request.
 
-        From the first request on, aiohttp's keep-alive timeout applies.
+        `stranger` is the client that sent it without a genuine token or session. From the first
+        request on, aiohttp's keep-alive timeout applies.
         """
         self._cancel_deadline()
         self._new.discard(self)
         self._input.begin(body)
-        return self._places.begin(self._place, is_probe=is_probe)
+        return self._places.begin(self._place, is_probe=is_probe, stranger=stranger)
+
+    def stranger_of(self, request: web.Request) -> Hashable | None:
+        """The client that sent a request without a genuine token or session; None with one."""
+        if known_caller(request) is not None:
+            return None
+        return client_network(request, self._proxies) or "without an address"
 
     @property
     def peer(self) -> Hashable:
@@ -271,7 +284,8 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
     if not isinstance(connection, LimitedConnection):
         return await handler(request)
     is_probe = request.path in PUBLIC_PATHS
-    if not connection.begin_request(request.content, is_probe=is_probe):
+    stranger = connection.stranger_of(request)
+    if not connection.begin_request(request.content, is_probe=is_probe, stranger=stranger):
         problem = Problem(503, "too many connections are open: try again soon", headers=RETRY_SOON)
         refusal = problem.response()
         refusal.force_close()

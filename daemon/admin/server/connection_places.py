@@ -3,9 +3,11 @@ Which connections may stay when the admin port is full.
 
 A new connection takes the place of the one that has been idle longest. Some places are reserved
 for probes: connections that have asked for nothing but health and metrics. A connection with a
-request under way is never evicted.
+request under way is never evicted, with one exception: strangers, who sent no genuine token or
+session, may be any number, and let their requests wait. They use the places that nobody else needs.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 
@@ -38,6 +40,8 @@ class ConnectionPlaces:
         self._open: set[Place] = set()
         self._idle: dict[Place, None] = {}  # the longest idle first
         self._general: set[Place] = set()
+        # With a stranger's request under way, the longest first; with the stranger.
+        self._strangers: dict[Place, Hashable] = {}
 
     def open(self, place: Place) -> bool:
         """Add a new connection, which is idle; return False if there is no place for it."""
@@ -61,22 +65,29 @@ class ConnectionPlaces:
             del self._idle[place]
             self._idle[place] = None  # at the end
 
-    def begin(self, place: Place, *, is_probe: bool) -> bool:
-        """Note that a request is under way; return False if there is no place for it."""
+    def begin(self, place: Place, *, is_probe: bool, stranger: Hashable | None = None) -> bool:
+        """
+        Note that a request is under way; return False if there is no place for it.
+
+        `stranger` is the client of a request without a genuine token or session.
+        """
         if place not in self._open:
             return False
         if is_probe:
             place.is_probe = place not in self._general
         elif place not in self._general:
-            if not self._make_general_room(place):
+            if not self._make_general_room(place, stranger):
                 return False
             self._general.add(place)
             place.is_probe = False
         self._idle.pop(place, None)
+        if stranger is not None and not is_probe:
+            self._strangers[place] = stranger
         return True
 
     def end(self, place: Place) -> None:
         """Note that no request is under way any more."""
+        self._strangers.pop(place, None)
         if place in self._open and place not in self._idle:
             self._idle[place] = None
             place.has_sent = False
@@ -86,13 +97,30 @@ class ConnectionPlaces:
         self._open.discard(place)
         self._idle.pop(place, None)
         self._general.discard(place)
+        self._strangers.pop(place, None)
 
-    def _make_general_room(self, place: Place) -> bool:
+    def _make_general_room(self, place: Place, stranger: Hashable | None) -> bool:
         own = _of_peer(place, self._general)
         if _is_bounded(place, self._general, own):
-            return self._evict_first(own)
+            return self._evict_first(own) or self._evict_stranger(own, stranger)
         if len(self._general) >= MAX_CONNECTIONS - PROBE_PLACES:
-            return self._evict_first(self._general)
+            return self._evict_first(self._general) or self._evict_stranger(self._general, stranger)
+        return True
+
+    def _evict_stranger(self, candidates: Collection[Place], newcomer: Hashable | None) -> bool:
+        """
+        End the longest request of the stranger with most of them.
+
+        Returns False if there is none, or if the newcomer is a stranger that has as many.
+        """
+        busy = {each: owner for each, owner in self._strangers.items() if each in candidates}
+        counts = Counter(busy.values())
+        most = max(counts.values(), default=0)
+        if most <= (0 if newcomer is None else counts[newcomer]):
+            return False
+        longest = next(each for each, owner in busy.items() if counts[owner] == most)
+        self.close(longest)
+        longest.evict()
         return True
 
     def _evict_any_idle(self) -> bool:

@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from daemon.admin.api.client_address import TrustedProxies
+from daemon.admin.api.known_caller import known_caller
 from daemon.admin.api.loop_time import END_TURN, OWN_TIME, OwnTime
 from daemon.admin.api.peer import client_network
 from daemon.admin.api.problems import RETRY_SOON, Problem
-from daemon.admin.api.request_body import BODY_OWNER
 from daemon.admin.server.health_routes import PUBLIC_PATHS
 from daemon.admin.server.request_turns import RequestTurns, TooManyRequestsError
 from daemon.admin.server.unread_responses import (
@@ -35,14 +35,9 @@ TOO_MANY_WAIT = "too many of your requests are waiting: send fewer at once"
 TOO_MUCH_UNREAD = "too many of your responses are not read: read each to its end, or close it"
 
 
-def limit_load(
-    load_key: Callable[[web.Request], str | None],
-    proxies: TrustedProxies,
-    *,
-    on_refused: Callable[[], None],
-) -> Middleware:
+def limit_load(proxies: TrustedProxies, *, on_refused: Callable[[], None]) -> Middleware:
     """
-    Make the middleware; `load_key` is as `Access.load_key`.
+    Make the middleware.
 
     `on_refused` is called for each request that is answered with 429. Requests without a genuine
     token or session count against their client's address.
@@ -53,10 +48,8 @@ def limit_load(
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in PUBLIC_PATHS:
             return await handler(request)
-        key = load_key(request)
-        if key is not None:
-            request[BODY_OWNER] = key
-        caller = request[RESPONSE_OWNER] = key or client_network(request, proxies)
+        caller = known_caller(request) or client_network(request, proxies)
+        request[RESPONSE_OWNER] = caller
         await load.begin(caller)
         own_time = request[OWN_TIME] = load.own_time(caller)
         with ExitStack() as turn:
