@@ -6,13 +6,16 @@ that yield after every few hundred values; who is in no hurry exhausts them.
 """
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
 from daemon.core.matching.paths import Path, elements, members_of
 from daemon.core.wire.json_value import Scalar
 
-ComparisonKey = tuple[bool, object]
+ComparisonKey = tuple[int, object]
 
 AT_ONCE = 500  # values
+Number = int | float | Decimal
+LARGEST_EXACT = 2**53  # beyond it every double is an integer
 
 
 class EventData:
@@ -71,8 +74,23 @@ def keys_among(values: Iterable[object]) -> Iterator[ComparisonKey]:
 
 
 def comparison_key(value: object) -> ComparisonKey:
-    """Return a key that is equal for equal JSON scalars: 1 equals 1.0, but not true."""
+    """
+    Return a key that is equal for equal JSON scalars: 1 equals 1.0, but not true.
+
+    Python's hash of a number is its remainder by 2**61 - 1, so that a set of chosen ones would take
+    a time that grows with the square of their number. Those of texts are random.
+    """
+    if isinstance(value, Number) and not -LARGEST_EXACT <= value <= LARGEST_EXACT:
+        return 2, _digits(value)
     return isinstance(value, bool), value  # in Python, True == 1
+
+
+def _digits(value: Number) -> str:
+    """A number as it is written without an exponent, and without zeros after its last place."""
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return str(int(value))
 
 
 def comparison_keys(values: Iterable[object]) -> frozenset[ComparisonKey]:

@@ -14,7 +14,6 @@ from daemon.core.matching.matcher import Condition, Matcher, TypePatterns
 
 MOST_SHOWN = 10  # values, of what may be a thousand
 LONGEST_SHOWN = 100  # characters of a value
-LARGEST_EXACT = 2**53  # in JSON, larger integers lose digits in common parsers
 MOST_SORTED = 1000
 
 ShownValue = str | int | float | bool | None
@@ -88,10 +87,7 @@ def _shown(values: Iterable[object]) -> tuple[ShownValue, ...]:
 
 
 def _shown_value(value: object) -> ShownValue:
-    match value:
-        case None | bool() | float():
-            return value
-        case int() if abs(value) <= LARGEST_EXACT:
-            return value
+    if value is None or isinstance(value, int | float):  # numbers beyond 2**53 are texts already
+        return value
     text = str(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -84,7 +84,7 @@ def test_what_is_shown_is_bounded_and_is_json_that_every_parser_reads() -> None:
     assert isinstance(refused, ConditionMismatch)
     assert (len(refused.found), len(refused.wanted)) == (10, 10)
     assert large is not None
-    assert set(large.found) == {str(2**70), "1E+400", "y" * 100 + "…"}
+    assert set(large.found) == {str(2**70), "1" + "0" * 99 + "…", "y" * 100 + "…"}
 
 
 @given(
