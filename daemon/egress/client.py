@@ -58,7 +58,7 @@ class WebhookClient:
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = timeout.total_seconds()
         self._judge_url = lru_cache(URLS_REMEMBERED)(lambda url: judge_url(url, policy))
-        self._peer_of = lru_cache(URLS_REMEMBERED)(self._new_peer)
+        self._kept_peer_of = lru_cache(URLS_REMEMBERED)(self._new_peer)
         self._stalls = stalls or StallWatch()
         self._budget = LoopBudget()
         self._network = OwnNetwork()
@@ -160,6 +160,13 @@ class WebhookClient:
         self._pool.close()
         self._closer.close_all()
         await self._connector.close()
+
+    def _peer_of(
+        self, url: str, client: ClientCertificate | None, tenant_id: TenantId | None
+    ) -> Peer | Refusal:
+        # A certificate takes up to 128 KiB with its key, and may be replaced at any time.
+        make = self._kept_peer_of if client is None else self._new_peer
+        return make(url, client, tenant_id)
 
     def _new_peer(
         self, url: str, client: ClientCertificate | None, tenant_id: TenantId | None

@@ -23,6 +23,8 @@ from daemon.core.errors import SealMismatchError, UnreadableSecretError
 PREFIX = "sealed:1:"
 NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2.2: random, for fewer than 2^32 secrets a key
 OPENED_KEPT = 8192
+# Characters, as stored. A longer one, such as a header of 4 KiB, is opened again each time.
+LONGEST_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Vault:
         self.newest = keys[0].id if keys else None
         # Whether values that earlier versions sealed may still wait to be bound to their origin.
         self.binding_pending = True
-        # A secret is decrypted once, not at every attempt.
+        # Most secrets are decrypted once, not at every attempt.
         self._cached_decrypt: _Decrypt = lru_cache(OPENED_KEPT)(self._decrypt)
 
     @property
@@ -93,7 +95,8 @@ class Vault:
         """
         if not is_sealed(text):
             return text
-        return self._cached_decrypt(text, associated_data=associated_data)
+        decrypt = self._cached_decrypt if len(text) <= LONGEST_KEPT else self._decrypt
+        return decrypt(text, associated_data=associated_data)
 
     def open_once(self, text: str, *, associated_data: str) -> str:
         """Decrypt as `open` does, but keep nothing in memory: for texts that are large or many."""

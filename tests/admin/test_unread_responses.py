@@ -27,7 +27,8 @@ class Sending:
     """Responses to owners, until they are read or given up; `dropped` has the names of those."""
 
     def __init__(self) -> None:
-        self.responses = UnreadResponses()
+        self.drops = 0
+        self.responses = UnreadResponses(self._count)
         self.dropped: list[str] = []
         self._open: dict[str, AsyncExitStack] = {}
         self._stack = AsyncExitStack()
@@ -38,6 +39,9 @@ class Sending:
         stack.enter_context(
             self.responses.sending(name[0], size, partial(self.dropped.append, name))
         )
+
+    def _count(self) -> None:
+        self.drops += 1
 
     async def read(self, name: str) -> None:
         """The owner has read it."""
@@ -88,6 +92,7 @@ def test_one_that_exceeds_the_room_gives_up_its_own(sending: Sending) -> None:
         sending.send(f"a{number}")
 
     assert sending.dropped == ["a0", "a1", "a2"]
+    assert sending.drops == 3
 
 
 def test_a_response_that_is_larger_than_all_of_the_room_is_sent_alone(sending: Sending) -> None:
@@ -130,8 +135,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], UnreadResponses]:
     """The responses that the daemon which runs is sending, once there is one."""
     made: list[UnreadResponses] = []
 
-    def make() -> UnreadResponses:
-        made.append(UnreadResponses())
+    def make(on_dropped: Callable[[], None]) -> UnreadResponses:
+        made.append(UnreadResponses(on_dropped))
         return made[-1]
 
     monkeypatch.setattr(admin_app, "UnreadResponses", make)

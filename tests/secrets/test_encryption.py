@@ -2,6 +2,7 @@
 
 import re
 import string
+import tracemalloc
 from base64 import b64decode
 
 import pytest
@@ -109,3 +110,28 @@ def test_a_malformed_sealed_text_does_not_open(rest: str) -> None:
 
     with pytest.raises(UnreadableSecretError):
         vault.open("sealed:1:" + rest.format(id=vault.newest), associated_data=ASSOCIATED_DATA)
+
+
+def test_opened_texts_that_are_long_are_not_kept() -> None:
+    vault = Vault([NEW])
+    sealed = [
+        vault.seal(f"{number}" + "x" * 4000, associated_data="of a header") for number in range(300)
+    ]
+    tracemalloc.start()
+    try:
+        for text in sealed:
+            assert len(vault.open(text, associated_data="of a header")) > 4000
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert taken < 400_000  # 1,200,000 if they were
+
+
+def test_a_secret_of_usual_length_is_opened_once() -> None:
+    vault = Vault([NEW])
+    sealed = vault.seal("whsec_" + "x" * 44, associated_data="of a secret")
+
+    first = vault.open(sealed, associated_data="of a secret")
+
+    assert vault.open(sealed, associated_data="of a secret") is first

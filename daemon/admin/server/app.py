@@ -42,7 +42,7 @@ def make_app(*, readiness: Reporting, metrics: Metrics) -> web.Application:
             "read_bufsize": READ_AHEAD_BYTES,
         },
     )
-    app[UNREAD_RESPONSES] = UnreadResponses()
+    app[UNREAD_RESPONSES] = UnreadResponses(metrics.admin.api_responses_dropped.inc)
     app.on_response_prepare.append(_add_headers)
     health_routes.add_routes(app, readiness=readiness, metrics=metrics)
     return app

@@ -29,13 +29,13 @@ class _Unread:
 
 
 class UnreadResponses:
-    """The responses that are being sent; `dropped` counts those that were given up."""
+    """The responses that are being sent; `on_dropped` is called for each that is given up."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_dropped: Callable[[], None]) -> None:
+        self._on_dropped = on_dropped
         self._unread: dict[_Unread, None] = {}  # the longest unread first
         self._bytes: Counter[Hashable] = Counter()
         self._freed: asyncio.Future[None] | None = None
-        self.dropped = 0
 
     @property
     def bytes(self) -> int:
@@ -77,7 +77,7 @@ class UnreadResponses:
         most = max(self._bytes.values())
         longest = next(each for each in self._unread if self._bytes[each.owner] == most)
         self._forget(longest)
-        self.dropped += 1
+        self._on_dropped()
         longest.abort()
 
     def _forget(self, unread: _Unread) -> None:

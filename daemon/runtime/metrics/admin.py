@@ -10,3 +10,8 @@ class AdminMetrics:
         self.api_requests_refused = registry.counter(
             "api_requests_refused", "API requests refused because too many of their caller waited."
         )
+        self.api_responses_dropped = registry.counter(
+            "api_responses_dropped",
+            "Responses whose connections were aborted, because their clients left most of all"
+            " unread and others needed the memory.",
+        )
