@@ -69,15 +69,20 @@ class DeliveryInserter:
         """Seconds until events that went back are due again; infinite if none did."""
         return self._returned[0][0] - now if self._returned else inf
 
-    async def insert(self, matched: Sequence[MatchedEvent]) -> Inserted:
+    async def insert(self, matched: Sequence[MatchedEvent], *, for_all: bool = False) -> Inserted:
         """
         Insert all deliveries of these events; `matched` must not be empty.
 
         Events of which the lease was lost are left to the daemon that has them now; those whose
-        rows others hold are returned as `locked`.
+        rows others hold are returned as `locked`. One `for_all` waits for no table's lock longer
+        than a moment: DatabaseBusyError.
         """
-        may_be_undone = all(each.ends for each in matched)
-        lent = self._database.connection() if may_be_undone else self._database.transaction()
+        may_be_undone = all(each.ends for each in matched) and not for_all
+        lent = (
+            self._database.connection()
+            if may_be_undone
+            else self._database.transaction(for_all=for_all)
+        )
         async with lent as db:
             inserted = await deliveries.insert_all(
                 db,

@@ -269,7 +269,7 @@ class FirstAttempts:
         or whose rows cannot be inserted, are left to their next lease.
         """
         try:
-            inserted = await self._inserter.insert(matched)
+            inserted = await self._inserter.insert(matched, for_all=True)
         except STATEMENT_FAILURES:
             if len(matched) > 1:
                 return {locked for each in matched for locked in await self._insert([each])}
@@ -290,7 +290,7 @@ class FirstAttempts:
 
     async def _stored(self, ids: Sequence[DeliveryId]) -> set[DeliveryId]:
         """Those that have a row: the connection was lost while they were being committed."""
-        async with self._database.connection() as db:
+        async with self._database.transaction(for_all=True) as db:
             return await results.stored(db, ids)
 
     def _by_event(

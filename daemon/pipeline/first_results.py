@@ -9,10 +9,10 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
-from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey
+from daemon.core.model.attempts import AttemptResult, ClaimKey
 from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
 from daemon.store import inbox_leases, plain_results, results
@@ -51,20 +51,6 @@ class FirstResults:
     def settle(self, batch: Iterable[AttemptResult]) -> None:
         """Note that the transaction with these results has ended, first ones or others."""
         self._events.settle([each.claim.delivery_id for each in batch if each.claim.from_inbox])
-
-    async def prolong(self, db: Connection, claims: Iterable[Claim], *, lease: timedelta) -> None:
-        """Prolong the leases of the events of these first attempts; the caller holds `writing`."""
-        events = {self._events.of(each.delivery_id) for each in claims}
-        if not events:
-            return
-        prolonged = await inbox_leases.prolong(
-            db,
-            [each.leased for each in events],
-            daemon_key=self._leasing.daemon_key,
-            lease=lease,
-        )
-        for leased in prolonged:
-            self._events.renew(leased)
 
     def are_plain(self, batch: Iterable[AttemptResult]) -> bool:
         """Whether all are successes, each of them the last result of its event."""

@@ -21,8 +21,7 @@ from daemon.core.model.attempts import AttemptResult, Claim, Response, header_ch
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.scheduling.slow_tenants import SlowTenants
-from daemon.pipeline.first_results import FirstResults
-from daemon.pipeline.waiting_results import MOST_BYTES, stored_bytes
+from daemon.pipeline.waiting_results import MOST_BYTES, WaitingResults, renewed, stored_bytes
 from daemon.store import claim_leases
 from daemon.store.database import Database
 
@@ -46,6 +45,11 @@ class _OfWebhook:
     results: list[AttemptResult] = field(default_factory=list)
     held_again: bool = False
 
+    @property
+    def claims(self) -> list[Claim]:
+        """The claims of pending rows among the results'."""
+        return [each.claim for each in self.results if not each.claim.from_inbox]
+
 
 class HeldResults:
     """Keeps results, and prolongs their leases, so that their attempts are not made again."""
@@ -53,13 +57,11 @@ class HeldResults:
     def __init__(
         self,
         database: Database,
-        first_results: FirstResults,
         *,
         lease: timedelta,
         slow: SlowTenants,
     ) -> None:
         self._database = database
-        self._first_results = first_results
         self._lease = lease
         self._slow = slow
         self._webhooks: dict[WebhookId, _OfWebhook] = {}
@@ -182,29 +184,31 @@ class HeldResults:
         if not self._count[tenant_id]:
             del self._count[tenant_id], self._bytes[tenant_id]
 
-    async def prolong(self) -> None:
-        """Prolong the leases of all, a quarter of a lease after the last time."""
-        now = time.monotonic()
-        if not self._webhooks or now - self._prolonged_at < self._lease.total_seconds() / 4:
-            return
-        self._prolonged_at = now
-        held = [each for of_webhook in self._webhooks.values() for each in of_webhook.results]
-        for first in range(0, len(held), PROLONGED_AT_ONCE):
-            await self._prolong([each.claim for each in held[first : first + PROLONGED_AT_ONCE]])
+    async def prolong(self, waiting: WaitingResults) -> None:
+        """
+        Prolong the leases of all, and of those that wait, a quarter of a lease after the last time.
 
-    async def _prolong(self, held: Sequence[Claim]) -> None:
-        async with self._first_results.writing, self._database.connection() as db:
-            # The leases of first attempts are those of their events.
-            first = [claim for claim in held if claim.from_inbox]
-            await self._first_results.prolong(db, first, lease=self._lease)
-            claimed = [claim for claim in held if not claim.from_inbox]
-            leases = await claim_leases.prolong(db, claimed, lease=self._lease)
-        for webhook_id in {claim.webhook_id for claim in claimed}:
-            results = self._webhooks[webhook_id].results
-            for index, result in enumerate(results):
-                if leased_until := leases.get(result.claim.key):
-                    claim = replace(result.claim, leased_until=leased_until)
-                    results[index] = replace(result, claim=claim)
+        The leases of first attempts are those of their events: see `open_leases`.
+        """
+        now = time.monotonic()
+        quarter = self._lease.total_seconds() / 4
+        if now - self._prolonged_at < quarter:
+            return
+        oldest = waiting.oldest()
+        claims = [each for of_webhook in self._webhooks.values() for each in of_webhook.claims]
+        claims += waiting.claims() if oldest is not None and now - oldest >= quarter else []
+        if claims:
+            self._prolonged_at = now
+        for first in range(0, len(claims), PROLONGED_AT_ONCE):
+            await self._prolong(claims[first : first + PROLONGED_AT_ONCE], waiting)
+
+    async def _prolong(self, claims: Sequence[Claim], waiting: WaitingResults) -> None:
+        async with self._database.transaction(for_all=True) as db:
+            leases = await claim_leases.prolong(db, claims, lease=self._lease)
+        for webhook_id in {claim.webhook_id for claim in claims}:
+            if of_webhook := self._webhooks.get(webhook_id):
+                of_webhook.results = [renewed(each, leases) for each in of_webhook.results]
+        waiting.renew(leases)
 
 
 def _kept_bytes(result: AttemptResult) -> int:

@@ -6,6 +6,7 @@ the process is killed, the event is found there again, and only webhooks without
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,11 +19,12 @@ Row: TypeAlias = tuple[EventId, WebhookId | None]  # of the inbox
 
 @dataclass(slots=True, eq=False)
 class OpenEvent:
-    """A leased event, and how many of its webhooks have no row yet."""
+    """A leased event, how many of its webhooks have no row yet, and since when it has its lease."""
 
     leased: LeasedEvent
     row: Row
     unsettled: int
+    leased_at: float  # by the monotonic clock
 
 
 class OpenEvents:
@@ -47,7 +49,7 @@ class OpenEvents:
     def open(self, leased: LeasedEvent, attempts: Iterable[DeliveryId]) -> None:
         """Add an event with its attempts."""
         row = _row(leased)
-        event = self._by_row[row] = OpenEvent(leased, row, 0)
+        event = self._by_row[row] = OpenEvent(leased, row, 0, time.monotonic())
         for each in attempts:
             self._by_attempt[each] = event
             event.unsettled += 1
@@ -65,8 +67,12 @@ class OpenEvents:
         event = self._by_row.get(_row(leased))
         if event is None:
             return False
-        event.leased = leased
+        event.leased, event.leased_at = leased, time.monotonic()
         return True
+
+    def leased_before(self, at: float) -> list[OpenEvent]:
+        """The events whose leases began before this time."""
+        return [each for each in self._by_row.values() if each.leased_at < at]
 
     def has(self, leased: LeasedEvent) -> bool:
         """Whether this event is open."""

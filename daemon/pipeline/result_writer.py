@@ -46,10 +46,9 @@ from daemon.store import (
     notification_queue,
     operational_events,
     remaining_attempts,
-    results,
     stats_batches,
 )
-from daemon.store.contested_results import ContestedInsert, store_contested
+from daemon.store.contested_results import store_contested, store_uncontested
 from daemon.store.database import Database
 from daemon.store.session import Connection
 
@@ -104,7 +103,7 @@ class ResultWriter:
         # By identity: of one row, this daemon may have results of two claims.
         self._in_hand: dict[int, WaitingResult] = {}
         self._first_results = first_results
-        self._held = HeldResults(database, first_results, lease=lease, slow=slow)
+        self._held = HeldResults(database, lease=lease, slow=slow)
         self._blocked = self._held.webhook_ids, self._held.full_tenants
         self._try_held_at = 0.0
         self._tried = BatchSize(least=1, most=MOST_TRIED, seconds=TRY_SECONDS)
@@ -165,14 +164,16 @@ class ResultWriter:
     async def run_once(self) -> float:
         if 0 < len(self._waiting) < WORTH_A_TRANSACTION <= self._lanes.in_flight:
             await asyncio.sleep(LINGER_SECONDS)
-        await self._store_waiting()
+        try:
+            await self._store_waiting()
+        finally:  # whatever keeps them from being stored: no other daemon makes them again
+            await self._held.prolong(self._waiting)
         await self._try_held()
         if self._blocked != (held := (self._held.webhook_ids, self._held.full_tenants)):
             self._blocked = held
             self._lanes.block(held[0], tenants=held[1], now=time.monotonic())
         if self._lanes.ready:
             self._waker.wake.set()  # stored results and released locks leave room for attempts
-        await self._held.prolong()
         await self._health.write_late(self._database)
         if self._waiting:
             return 0.0
@@ -290,10 +291,9 @@ class ResultWriter:
                 async with self._database.connection() as db:
                     at = time.monotonic()
                     ids = await self._first_results.store_plain(db, batch, succeeded=due)
-            except STATEMENT_FAILURES:
-                return batch
-            except DatabaseBusyError:
-                self._be_careful()
+            except (*STATEMENT_FAILURES, DatabaseBusyError) as failure:
+                if isinstance(failure, StatementTimeoutError | DatabaseBusyError):  # a lock
+                    self._be_careful()
                 return batch
             stored = [each for each in batch if each.claim.delivery_id in ids]
             left = [each for each in batch if each.claim.delivery_id not in ids]
@@ -362,7 +362,7 @@ class ResultWriter:
         held = [r for r in batch if r.claim.webhook_id in locked_webhooks]
         claimed = [r for r in free if not r.claim.from_inbox]
         first = [r for r in free if r.claim.from_inbox]
-        store = store_contested if careful else _store
+        store = store_contested if careful else store_uncontested
         claimed_stored = await store(db, claimed, bare=bare)
         next_due = claimed_stored.next_due
         missed = [r.claim for r in claimed if r.claim.key not in next_due]
@@ -394,7 +394,3 @@ class ResultWriter:
             closed=closed,
             successes=successes,
         )
-
-
-async def _store(db: Connection, batch: Sequence[AttemptResult], *, bare: bool) -> ContestedInsert:
-    return ContestedInsert(await results.store(db, batch, bare=bare))

@@ -7,9 +7,17 @@ ones of one tenant delay the small ones of another by one transaction at most.
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 
-from daemon.core.model.attempts import AttemptResult, Response, header_characters
+from daemon.core.model.attempts import (
+    AttemptResult,
+    Claim,
+    ClaimKey,
+    Response,
+    header_characters,
+)
 from daemon.core.model.ids import TenantId
 from daemon.core.model.value import value
 
@@ -38,6 +46,14 @@ def stored_bytes(result: AttemptResult) -> int:
     if isinstance(response, Response):
         size += len(response.body) + header_characters(response.headers)
     return size
+
+
+def renewed(result: AttemptResult, leases: Mapping[ClaimKey, datetime]) -> AttemptResult:
+    """Return the result with the new lease of its claim, if that is among these."""
+    leased_until = leases.get(result.claim.key)
+    if leased_until is None:
+        return result
+    return replace(result, claim=replace(result.claim, leased_until=leased_until))
 
 
 class WaitingResults:
@@ -71,6 +87,17 @@ class WaitingResults:
             tenant_id = waiting.result.claim.tenant_id
             self._queues.setdefault(tenant_id, deque()).appendleft(waiting)
             self._count += 1
+
+    def claims(self) -> list[Claim]:
+        """The claims of pending rows among those of the results that wait."""
+        results = (each.result for queue in self._queues.values() for each in queue)
+        return [each.claim for each in results if not each.claim.from_inbox]
+
+    def renew(self, leases: Mapping[ClaimKey, datetime]) -> None:
+        """Note the new leases of claims."""
+        for queue in self._queues.values():
+            for index, each in enumerate(queue):
+                queue[index] = replace(each, result=renewed(each.result, leases))
 
     def oldest(self) -> float | None:
         """When the result came that has waited for longest; None if none waits."""

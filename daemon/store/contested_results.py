@@ -91,6 +91,13 @@ async def insert_contested(
     return done
 
 
+async def store_uncontested(
+    db: Connection, results: Sequence[AttemptResult], *, bare: bool = False
+) -> ContestedInsert:
+    """Store results as `results.store` does, which fails where foreign rows have their ids."""
+    return ContestedInsert(await store(db, results, bare=bare))
+
+
 async def store_contested(
     db: Connection, results: Sequence[AttemptResult], *, bare: bool = False
 ) -> ContestedInsert:

@@ -60,6 +60,7 @@ def build(config: Config, database: Database) -> Components:
     counts = UndeliveredCounts(database, deliveries=kept.deliveries, events=kept.events)
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.fanout.search, pipeline.first_attempts),
+        pipeline.open_leases,
         *(pipeline.lane_sync, pipeline.listener),
         OperationalFanout(database, shared.waker, wake=pipeline.results.wrote_events),
         *(_replayer(shared, pipeline), resealer, schema_watch, hold_watch, counts),

@@ -23,6 +23,7 @@ from daemon.pipeline.inbox_reader import SLOW_PAGES
 from daemon.pipeline.lane_sync import LaneSync
 from daemon.pipeline.listener import Listener
 from daemon.pipeline.open_events import OpenEvents
+from daemon.pipeline.open_leases import OpenLeases
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.stalls import StallWatch
@@ -46,6 +47,7 @@ class Pipeline:
     listener: Listener
     dispatcher: Dispatcher
     first_attempts: FirstAttempts
+    open_leases: OpenLeases
     results: ResultWriter
     tracing: Tracing | None
 
@@ -93,6 +95,7 @@ def build_pipeline(shared: SharedParts) -> Pipeline:
         ),
         dispatcher=dispatcher,
         first_attempts=first_attempts,
+        open_leases=OpenLeases(database, events, leasing=leasing),
         results=results,
         tracing=tracing,
     )

@@ -204,10 +204,12 @@ async def test_a_tenant_with_many_deliveries_to_insert_delays_no_other(
     original, ended = DeliveryInserter.insert, asyncio.Event()
     monkeypatch.setattr(fanout, "TENANT_DELIVERIES", 5)
 
-    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
+    async def insert(
+        self: DeliveryInserter, matched: Sequence[MatchedEvent], **options: Any
+    ) -> Inserted:
         if sum(len(each.webhooks) for each in matched) > 5:
             await ended.wait()
-        return await original(self, matched)
+        return await original(self, matched, **options)
 
     monkeypatch.setattr(DeliveryInserter, "insert", insert)
     crowded, other = await app.tenant(), await app.tenant()

@@ -43,7 +43,7 @@ def slow() -> SlowTenants:
 @pytest.fixture
 def held(clock: Clock, slow: SlowTenants) -> HeldResults:
     unused = cast("Any", None)  # only `prolong` asks the database
-    return HeldResults(unused, unused, lease=timedelta(seconds=30), slow=slow)
+    return HeldResults(unused, lease=timedelta(seconds=30), slow=slow)
 
 
 def results(

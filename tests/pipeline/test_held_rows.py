@@ -171,9 +171,11 @@ async def test_events_for_locked_webhooks_pause_before_they_are_fanned_out_again
     original = DeliveryInserter.insert
     inserted: list[UUID] = []
 
-    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
+    async def insert(
+        self: DeliveryInserter, matched: Sequence[MatchedEvent], **options: Any
+    ) -> Inserted:
         inserted.extend(webhook for each in matched for webhook in each.webhooks)
-        return await original(self, matched)
+        return await original(self, matched, **options)
 
     monkeypatch.setattr(DeliveryInserter, "insert", insert)
     locked = await app.webhook(tenant := await app.tenant(), receiver.url + "/locked")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -275,10 +276,12 @@ async def test_an_event_that_cannot_be_inserted_stops_no_other_of_its_tenant(
     first, bad, last = await app.events(tenant, 3)
     original = DeliveryInserter.insert
 
-    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
+    async def insert(
+        self: DeliveryInserter, matched: Sequence[MatchedEvent], **options: Any
+    ) -> Inserted:
         if any(each.leased.event.id == bad for each in matched):
             raise error("this event cannot be inserted")
-        return await original(self, matched)
+        return await original(self, matched, **options)
 
     monkeypatch.setattr(DeliveryInserter, "insert", insert)
     # None is sent before it has a row.

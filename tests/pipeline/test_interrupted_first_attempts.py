@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -178,10 +179,12 @@ async def test_rows_that_cannot_be_inserted_stop_no_others(
 ) -> None:
     original = DeliveryInserter.insert
 
-    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
+    async def insert(
+        self: DeliveryInserter, matched: Sequence[MatchedEvent], **options: Any
+    ) -> Inserted:
         if any('"n": 3' in (each.leased.data or "") for each in matched):
             raise error("this event cannot be inserted")
-        return await original(self, matched)
+        return await original(self, matched, **options)
 
     monkeypatch.setattr(DeliveryInserter, "insert", insert)
     gate = Gate(receiver, first=Reply(after=3.0))
@@ -224,8 +227,10 @@ async def test_rows_whose_commit_has_an_unknown_end_hold_up_no_others(
     original = DeliveryInserter.insert
     interrupted: list[bool] = []
 
-    async def insert(self: DeliveryInserter, matched: Sequence[MatchedEvent]) -> Inserted:
-        inserted = await original(self, matched)
+    async def insert(
+        self: DeliveryInserter, matched: Sequence[MatchedEvent], **options: Any
+    ) -> Inserted:
+        inserted = await original(self, matched, **options)
         if not interrupted and not all(each.ends for each in matched):
             interrupted.append(True)
             raise DatabaseUnavailableError("the connection was lost")

@@ -96,11 +96,11 @@ async def test_rows_of_an_event_that_is_locked_are_inserted_later(
     other = await asyncpg.connect(database)
     locked: list[int] = []
 
-    async def insert(self: DeliveryInserter, matched: Any) -> Any:
+    async def insert(self: DeliveryInserter, matched: Any, **options: Any) -> Any:
         async with other.transaction():
             if len(locked) < locked_times:
                 locked.append(len(await other.fetch("SELECT FROM webhook_event_inbox FOR UPDATE")))
-            return await original(self, matched)
+            return await original(self, matched, **options)
 
     monkeypatch.setattr(DeliveryInserter, "insert", insert)
     tenant, slow, failing = await slow_and_failing(app, receiver)
