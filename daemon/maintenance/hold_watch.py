@@ -20,7 +20,7 @@ from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
-INTERVAL_SECONDS = 30.0  # changes are announced
+INTERVAL_SECONDS = 15.0  # changes are announced; readiness expects a turn within 25
 MOST_KNOWN = 1000
 MOST_LOGGED = 100
 

@@ -16,6 +16,7 @@ from daemon.maintenance import schema_watch
 from daemon.maintenance.hold_watch import HoldWatch
 from daemon.maintenance.schema_watch import SchemaWatch
 from daemon.pipeline import fanout, lane_sync
+from daemon.runtime import loop
 from daemon.runtime.loop import Heartbeats
 from daemon.runtime.metrics import Metrics
 from daemon.service import Service
@@ -78,6 +79,25 @@ async def test_a_daemon_that_works_passes_every_check(probe: Probe) -> None:
 
     assert {name for name in checks if name != "stopping"} == single | {"loops"}
     assert {"dispatcher", "fanout", "lane_sync", "listener"} <= set(checks["loops"])
+
+
+async def test_no_loop_rests_for_as_long_as_readiness_waits_for_its_turn(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests, sleep = dict[asyncio.Event, float](), loop.sleep_until_woken
+
+    async def noted(wake: asyncio.Event, seconds: float) -> None:
+        rests[wake] = max(seconds, rests.get(wake, 0.0))
+        await sleep(wake, seconds)
+
+    monkeypatch.setattr(loop, "sleep_until_woken", noted)
+    async with serving(database) as service:
+        probe = Probe(service)
+        await until(probe.is_ready)
+        loops = len((await probe.checks())["loops"])
+        await until(lambda: len(rests) >= loops)
+
+    assert max(rests.values()) <= readiness.LOOP_SILENCE_SECONDS - 5
 
 
 async def test_ports_that_are_used_up_are_named_with_the_remedy_and_the_daemon_is_ready(
