@@ -5,9 +5,13 @@ This runs on the event loop for every response, and a customer chooses both side
 its work is bounded, and text that cannot be searched within the bounds is hidden as a whole.
 """
 
+import html
+import json
 from binascii import a2b_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from urllib.parse import quote
 
 from daemon.core.model.attempts import LONGEST_HEADER_VALUE, Outcome, Response
 from daemon.core.model.secrets import HIDDEN, Credentials
@@ -141,9 +145,20 @@ def _secrets(credentials: Credentials) -> Sequence[str]:
         return [credentials.secret] if len(credentials.secret) >= SHORTEST_HIDDEN else []
     secrets = [credentials.secret, credentials.previous_secret or ""]
     for _, value in credentials.headers:
-        secrets.extend(_secrets_in_header(value))
+        for secret in _secrets_in_header(value):
+            secrets += [secret, *_spellings(secret)]
     long_enough = [secret for secret in dict.fromkeys(secrets) if len(secret) >= SHORTEST_HIDDEN]
     return sorted(long_enough, key=len, reverse=True)
+
+
+@lru_cache(256)
+def _spellings(secret: str) -> tuple[str, ...]:
+    """Return how receivers print what was sent to them: in JSON, also PHP's, in URLs and HTML."""
+    if secret.isalnum():
+        return ()
+    in_json = json.dumps(secret, ensure_ascii=False)[1:-1]
+    in_url = quote(secret, safe="", errors="replace")
+    return in_json, in_json.replace("/", "\\/"), in_url, html.escape(secret)
 
 
 def _secrets_in_header(value: str) -> Iterator[str]:

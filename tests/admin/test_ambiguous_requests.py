@@ -188,3 +188,13 @@ async def test_a_chunked_body_is_served(shared_api: ApiClient) -> None:
         answer = await client.read_to_end()
 
     assert answer.split(b" ")[1] == b"201"
+
+
+@pytest.mark.parametrize("first", ["GET /healthz", "GET /healthz HTTP/0.9"])
+async def test_a_request_without_a_version_from_1_0_on_is_a_400(
+    shared_api: ApiClient, first: str
+) -> None:
+    _, answer = await answer_to(shared_api, first, HOST)
+
+    assert b" 400 " in answer
+    assert b"malformed HTTP request" in answer or b"names no version" in answer

@@ -98,7 +98,9 @@ async def test_what_the_application_wrote_is_quoted_without_unprintable_characte
     assert not UNPRINTABLE.search("".join(sentences))
 
 
-@pytest.mark.parametrize("name", [" ", "\u00a0", "\u3000 \u2003"], ids=ascii)
+@pytest.mark.parametrize(
+    "name", [" ", "\u00a0", "\u3000 \u2003", "\u200b\u2800", "\u3164", "\u0301" * 9], ids=ascii
+)
 async def test_a_blank_name_is_refused(shared_api: ApiClient, name: str) -> None:
     webhook = await shared_api.create_webhook(URL, name=" a name ")
     answers = [

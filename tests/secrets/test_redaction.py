@@ -54,6 +54,23 @@ def test_an_echoed_secret_is_hidden(echo: str) -> None:
     assert redacted.result == Response(200, (("x", "<[hidden]>"),), "a [hidden] b [hidden]")
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        r"ab\/cd+ef==\"<x>",  # as PHP prints JSON
+        r"ab/cd+ef==\"<x>",
+        "ab%2Fcd%2Bef%3D%3D%22%3Cx%3E",
+        "ab/cd+ef==&quot;&lt;x&gt;",
+    ],
+)
+def test_a_header_s_value_is_hidden_as_receivers_spell_it(echo: str) -> None:
+    credentials = Credentials(SECRET, None, (("Authorization", 'Bearer ab/cd+ef=="<x>'),))
+
+    redacted = redact(Outcome(Response(200, (), f"a {echo} b"), took_ms=1), credentials)
+
+    assert redacted.result == Response(200, (), "a [hidden] b")
+
+
 def test_a_response_without_secrets_is_returned_unchanged() -> None:
     outcome = Outcome(Response(200, (("x", "y"),), "short a: abc"), took_ms=1)
 

@@ -20,6 +20,12 @@ COMMON_URL = (
     r"^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,10}(:8?443)?(/[A-Za-z0-9._~/-]*)?$"
 )
 LINES = re.compile(r"[\t\n\r]")
+# Of characters in use: what is blank, joins or modifies others, and marks that combine with others.
+INVISIBLES = (
+    r"\u00ad\u0300-\u036f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u206f\u2800"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0"
+)
+VISIBLE = re.compile(rf"[^\s{INVISIBLES}]")
 # Of mail addresses (RFC 5321, section 4.1.2).
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -71,7 +77,7 @@ def _printable(text: str) -> str:
 
 
 def _not_blank(text: str) -> str:
-    if not text.strip():
+    if not VISIBLE.search(text):
         raise ValueError("must not be blank")
     return text
 
@@ -106,7 +112,7 @@ Name = Annotated[
         min_length=1,
         max_length=255,
         json_schema_extra={
-            "pattern": rf"^[^{UNPRINTABLES}]*[^\s{UNPRINTABLES}][^{UNPRINTABLES}]*$"
+            "pattern": rf"^[^{UNPRINTABLES}]*[^\s{UNPRINTABLES}{INVISIBLES}][^{UNPRINTABLES}]*$"
         },
     ),
     AfterValidator(_printable),

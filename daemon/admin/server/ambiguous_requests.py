@@ -7,7 +7,7 @@ malformed Content-Length or Transfer-Encoding. This adds what it lets through.
 
 from urllib.parse import urlsplit
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from daemon.admin.api.problems import Problem
@@ -56,6 +56,8 @@ def _with_port(authority: str, default_port: int) -> str:
 
 
 def _check_framing(request: web.Request) -> None:
+    if request.version < HttpVersion10:
+        raise Problem(400, "the request names no version of HTTP from 1.0 on")
     coding = request.headers.get("Transfer-Encoding")
     if coding is None:
         return
