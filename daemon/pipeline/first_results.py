@@ -17,6 +17,7 @@ from daemon.core.model.ids import DeliveryId, WebhookId
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
 from daemon.store import inbox_leases, plain_results, results
 from daemon.store.contested_results import ContestedInsert, insert_contested
+from daemon.store.inbox_leases import LockedEvents
 from daemon.store.leased_events import LeasedEvent, Leasing
 from daemon.store.session import Connection
 
@@ -94,9 +95,7 @@ class FirstResults:
         by_event: dict[OpenEvent, list[AttemptResult]] = defaultdict(list)
         for result in batch:
             by_event[self._events.of(result.claim.delivery_id)].append(result)
-        events = await inbox_leases.lock(
-            db, [each.leased for each in by_event], daemon_key=self._leasing.daemon_key
-        )
+        events = await self._lock(db, by_event)
         locked = {
             each.claim.delivery_id
             for several in _of(by_event, events.held).values()
@@ -120,6 +119,19 @@ class FirstResults:
             inserted.renamed,
             contested=inserted.is_contested,
         )
+
+    async def _lock(self, db: Connection, events: Collection[OpenEvent]) -> LockedEvents:
+        """Lock the rows of events, also of those that have been written to another place."""
+        key = self._leasing.daemon_key
+        locked = await inbox_leases.lock(db, [each.leased for each in events], daemon_key=key)
+        found = {id(each) for each in (*locked.ours, *locked.held)}
+        lost = [each.leased for each in events if id(each.leased) not in found]
+        moved = await inbox_leases.moved(db, lost, daemon_key=key)
+        if not moved:
+            return locked
+        for each in moved:
+            self._events.renew(each)
+        return await inbox_leases.lock(db, [each.leased for each in events], daemon_key=key)
 
 
 ByEvent: TypeAlias = Mapping[OpenEvent, Sequence[AttemptResult]]

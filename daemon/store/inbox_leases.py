@@ -12,15 +12,52 @@ from datetime import datetime, timedelta
 
 from daemon.core.model.ids import EventId
 from daemon.core.model.value import value
-from daemon.store.leased_events import LeasedEvent, RowId, only
+from daemon.store.columns import columns
+from daemon.store.leased_events import LeasedEvent, Orphan, RowId, only
 from daemon.store.session import Connection
 
-FORGET = "DELETE FROM webhook_event_inbox WHERE ctid = ANY ($1::tid[]) AND leased_by = $2"
+FORGET = """
+    DELETE FROM webhook_event_inbox
+     WHERE ctid = ANY ($1::tid[]) AND event_id = ANY ($2::uuid[]) AND leased_by = $3
+"""
 
 
-async def forget(db: Connection, rows: Sequence[RowId], *, daemon_key: int) -> None:
+async def forget(db: Connection, orphaned: Sequence[Orphan], *, daemon_key: int) -> None:
     """Remove rows, just leased by this daemon, of which the event is gone."""
-    await db.execute(FORGET, rows, daemon_key)
+    await db.execute(FORGET, *columns(orphaned), daemon_key)
+
+
+FIND_MOVED = """
+    SELECT row.event_id, row.webhook_id, row.place
+      FROM unnest($1::text[]::xid8[], $2::uuid[], $3::uuid[], $4::timestamptz[])
+           AS leased (xid, tenant_id, event_id, leased_until)
+     CROSS JOIN LATERAL (
+            SELECT event_id, webhook_id, ctid AS place
+              FROM webhook_event_inbox
+             WHERE xid = leased.xid AND tenant_id = leased.tenant_id
+               AND event_id = leased.event_id
+               AND leased_until = leased.leased_until AND leased_by = $5) AS row
+"""
+
+
+async def moved(
+    db: Connection, lost: Sequence[LeasedEvent], *, daemon_key: int
+) -> list[LeasedEvent]:
+    """
+    Return those of these events that have their lease at another place.
+
+    VACUUM FULL and CLUSTER write all rows anew.
+    """
+    if not lost:
+        return []
+    keys = [(str(e.key.xid), e.key.tenant_id, e.event.id, e.leased_until) for e in lost]
+    rows = await db.fetch(FIND_MOVED, *columns(keys), daemon_key)
+    places = {(row["event_id"], only(row["webhook_id"])): row["place"] for row in rows}
+    return [
+        replace(each, row=place)
+        for each in lost
+        if (place := places.get((each.event.id, each.event.only))) not in (None, each.row)
+    ]
 
 
 PROLONG = """

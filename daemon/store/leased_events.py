@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from daemon.core.model.events import Event
-from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.model.value import value
 from daemon.core.scheduling.inbox_turns import InboxKey, InboxTurn
 from daemon.store.columns import columns
@@ -22,6 +22,7 @@ from daemon.store.payload_size import FETCHED_AT_ONCE, quick_bytes
 from daemon.store.session import Connection
 
 RowId = tuple[int, int]  # where the row lies: block and offset (PostgreSQL's ctid)
+Orphan = tuple[RowId, EventId]
 
 
 @value(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Leased:
     """
 
     events: list[LeasedEvent]
-    orphaned: list[RowId]
+    orphaned: list[Orphan]
     endpoints: KnownEndpoints
     pages: Mapping[TenantId, int]
 
@@ -201,7 +202,11 @@ def leased_in(rows: Sequence[Any]) -> Leased:
         pages[TenantId(tenant_id)] += count
     return Leased(
         events,
-        orphaned=[row["row"] for row in rows if row["row"] is not None and row["id"] is None],
+        orphaned=[
+            (row["row"], EventId(row["event_id"]))
+            for row in rows
+            if row["row"] is not None and row["id"] is None
+        ],
         endpoints=endpoints_of_tenants(first),
         pages=pages,
     )
