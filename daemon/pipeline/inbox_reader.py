@@ -68,7 +68,9 @@ class InboxReader:
         self._begins = True  # before its first scan, and after one that took too long
         self._session_ended: Callable[[], bool] = bool  # that of the last scan
         self.turns = InboxTurns()
-        self.search = InboxSearch(database, self._scan, self.turns, wake=wake, leasing=leasing)
+        self.search = InboxSearch(
+            *(database, self._scan, self.turns), wake=wake, leasing=leasing, slow=slow
+        )
         self._scan_at = 0.0
         self._lost_track = False  # a lease was taken, perhaps, and its answer was lost
         self._slow = slow
@@ -243,6 +245,6 @@ class InboxReader:
         self._note_slow(leased, now)
         for turn in turns:
             self.turns.took(turn, events[turn.key], now=now)
-        if self.turns.has_continuations:
+        if self.turns.has_continuations or (self.turns.has_room and self._scan.waits_aside):
             self.search.wake.set()
         return leased

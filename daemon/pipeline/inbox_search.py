@@ -5,7 +5,11 @@ That is what there was before the first scan, what transactions inserted that ra
 intervals, everything: what other daemons took and did not finish, and what came with a dump of
 another server. Reading it may mean to pass a
 million dead rows, which delays no one. Events found are leased in turns, like any backlog, one by
-one: only this search passes the dead rows between them.
+one: only this search passes the dead rows between them. Those of tenants without webhooks are
+removed at once.
+
+The rule: what is kept of them is bounded, however many tenants a transaction had events of. The
+search goes on from where it was when enough of them have been leased.
 """
 
 import asyncio
@@ -15,9 +19,11 @@ from collections.abc import Iterable
 import structlog
 
 from daemon.core.errors import StatementTimeoutError
+from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.inbox_scan import InboxScan
-from daemon.core.scheduling.inbox_turns import FoundEvents, InboxTurns
-from daemon.store import event_inbox, inbox_leases, restored_events
+from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxTurns
+from daemon.core.scheduling.slow_tenants import SlowTenants
+from daemon.store import event_inbox, inbox_leases, restored_events, unwanted_events
 from daemon.store.database import Database
 from daemon.store.leased_events import Leasing
 from daemon.store.session import Connection
@@ -25,7 +31,8 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 FULL_SCAN_SECONDS = 10.0
-KEYS = 1000  # places that one statement finds in each piece
+KEYS = 1000  # places that one statement finds
+REMOVALS = 20  # of what is unwanted at these places; the rest is looked for place by place
 
 
 class InboxSearch:
@@ -41,6 +48,7 @@ class InboxSearch:
         *,
         wake: asyncio.Event,
         leasing: Leasing,
+        slow: SlowTenants,
     ) -> None:
         self.wake = asyncio.Event()
         self._database = database
@@ -48,6 +56,7 @@ class InboxSearch:
         self._turns = turns
         self._wake_fanout = wake
         self._leasing = leasing
+        self._slow = slow
         self._full_scan_at = 0.0
         self._future_known = False  # that there are numbers of another server, and logged
 
@@ -59,14 +68,16 @@ class InboxSearch:
     async def run_once(self) -> float:
         await self._find_more_events()
         await self._begin_full_scan_if_due()
-        pieces = self._scan.next_aside()
+        pieces = self._scan.next_aside() if self._turns.has_room else []
         if not pieces:
             if self._turns.has_continuations:
                 return 0.0
             return max(0.0, self._full_scan_at - time.monotonic())
+        keys = max(1, KEYS // len(pieces))
         try:
             async with self._database.connection() as db:
-                found = await event_inbox.find_places(db, pieces, keys=KEYS)
+                found = await event_inbox.find_places(db, pieces, keys=keys)
+                wanted = await self._without_unwanted(db, [each for _, each in found])
         except StatementTimeoutError as error:
             log.warning("fanout.search_timed_out", reason=str(error), pieces=len(pieces))
             self._scan.took_too_long(pieces)
@@ -74,8 +85,8 @@ class InboxSearch:
         except BaseException:
             self._scan.not_read_aside(pieces)
             raise
-        self._scan.read_aside(pieces, [(at, each.key) for at, each in found], most=KEYS)
-        self._found(each for _, each in found)
+        self._scan.read_aside(pieces, [(at, each.key) for at, each in found], most=keys)
+        self._found(wanted)
         return 0.0
 
     async def _find_more_events(self) -> None:
@@ -86,13 +97,38 @@ class InboxSearch:
         try:
             async with self._database.connection() as db:
                 found = await event_inbox.find_events(db, where)
+                wanted = await self._without_unwanted(db, [found])
         except StatementTimeoutError as error:  # left to the next full scan
             log.warning("fanout.search_timed_out", reason=str(error), pieces=1)
         except BaseException:
             self._turns.continue_later(where)
             raise
         else:
-            self._found([found])
+            self._found(wanted)
+
+    async def _without_unwanted(
+        self, db: Connection, found: Iterable[FoundEvents]
+    ) -> list[FoundEvents]:
+        """Remove the events of tenants without webhooks; returns what was found of others."""
+        wanted = [each for each in found if each.events]
+        places = [Continuation(each.key, each.events[0]) for each in wanted]
+        idle: set[TenantId] = set()
+        for _ in range(REMOVALS):
+            if not places:
+                break
+            now = time.monotonic()
+            try:
+                removed = await unwanted_events.remove(db, places, slow=self._slow.all(now=now))
+            except StatementTimeoutError as error:  # they are leased like others
+                log.warning("fanout.search_timed_out", reason=str(error), pieces=len(places))
+                break
+            for tenant_id, pages in removed.pages.items():
+                self._slow.note(tenant_id, pages, now=now)
+            idle |= removed.idle
+            places = removed.left
+        for place in places if idle else ():
+            self._turns.continue_later(place)
+        return [each for each in wanted if each.key.tenant_id not in idle]
 
     def _found(self, found: Iterable[FoundEvents]) -> None:
         now = time.monotonic()

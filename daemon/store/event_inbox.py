@@ -17,9 +17,10 @@ from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxK
 from daemon.store.columns import columns
 from daemon.store.endpoints import READ_OF_TENANTS
 from daemon.store.leased_events import OPENED, Leased, Leasing, lease, leased_in
-from daemon.store.measuring import counting, pages_since, read_pages
+from daemon.store.measuring import read_pages
 from daemon.store.server_identity import SERVER, server_of
 from daemon.store.session import Connection
+from daemon.store.unwanted_events import MOST_UNWANTED, NO_TENANT, unwanted
 
 
 @value(frozen=True, slots=True)
@@ -56,8 +57,6 @@ FREE_ROWS = """
                  ORDER BY event_id
                  LIMIT $12
                    FOR UPDATE SKIP LOCKED"""
-
-MOST_UNWANTED = 5000  # rows that one scan removes
 
 
 def _places(*, most: str) -> str:
@@ -122,7 +121,10 @@ SCAN = f"""
                  WHERE bound > given.after_xid::text::bigint) AS part
          WHERE given.last = '{LAST_XID}'::xid8
     ), {_places(most="$9")}, fresh AS MATERIALIZED (
-        SELECT DISTINCT xid, tenant_id FROM key WHERE NOT tenant_id = ANY ($10::uuid[])
+        -- Hashed, whatever the plan: many tenants may be waiting.
+        SELECT DISTINCT xid, tenant_id
+          FROM key
+         WHERE tenant_id NOT IN (SELECT pg_catalog.unnest($10::uuid[]))
     ), earliest AS MATERIALIZED (
         -- One place of each tenant is looked at. What is in later transactions came after this one
         -- began, and one that is longer than an hour is not expected. Zeros are no tenant: an older
@@ -130,7 +132,7 @@ SCAN = f"""
         SELECT first.tenant_id, coalesce(event.arrived_at - interval '1 hour', '-infinity') AS since
           FROM (SELECT DISTINCT ON (tenant_id) tenant_id, xid
                   FROM fresh
-                 WHERE tenant_id <> '00000000-0000-0000-0000-000000000000'
+                 WHERE tenant_id <> {NO_TENANT}
                    AND NOT tenant_id = ANY ($17::uuid[])
                  ORDER BY tenant_id, xid) AS first
          CROSS JOIN LATERAL (
@@ -139,40 +141,10 @@ SCAN = f"""
                  WHERE xid = first.xid AND tenant_id = first.tenant_id
                  ORDER BY event_id
                  LIMIT 1) AS event
-    ), probed AS MATERIALIZED (
-        -- LIMIT keeps both probes within a tenant: a join might read all tenants' webhooks.
-        SELECT earliest.tenant_id, active.found IS NULL AND paused.found IS NULL AS is_idle,
-               {pages_since("began.before")} AS pages
-          FROM earliest
-         CROSS JOIN LATERAL ({counting("earliest.tenant_id")}) AS began
-          LEFT JOIN LATERAL (
-                SELECT true AS found
-                  FROM webhooks
-                 WHERE tenant_id = began.id AND is_active
-                 LIMIT 1) AS active ON true
-          -- Paused since the events came: first attempts may have been interrupted.
-          LEFT JOIN LATERAL (
-                SELECT true AS found
-                  FROM webhooks
-                 WHERE tenant_id = began.id AND NOT is_active
-                   AND paused_at > earliest.since AND active.found IS NULL
-                 LIMIT 1) AS paused ON true
-    ), idle AS MATERIALIZED (
-        SELECT tenant_id FROM probed WHERE is_idle
-    ), unwanted AS (
-        -- Their events match no webhook, and leave the inbox without a turn.
-        DELETE FROM webhook_event_inbox
-         WHERE ctid = ANY (ARRAY(
-                SELECT found.row
-                  FROM fresh AS place
-                 CROSS JOIN LATERAL ({FREE_ROWS}) AS found
-                 WHERE place.tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))
-                 LIMIT {MOST_UNWANTED}))
-     RETURNING xid, tenant_id
-    ), placed AS MATERIALIZED (
+    ), {unwanted("fresh", rows=FREE_ROWS)}, placed AS MATERIALIZED (
         SELECT xid, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY xid) AS place
           FROM fresh
-         WHERE NOT tenant_id = ANY (ARRAY(SELECT tenant_id FROM idle))
+         WHERE tenant_id NOT IN (SELECT tenant_id FROM idle)
     ), chosen AS MATERIALIZED (
         -- The first of each tenant comes before the second of any: `inbox_scan.unserved` knows.
         SELECT xid, tenant_id FROM placed ORDER BY place, xid, tenant_id LIMIT $11

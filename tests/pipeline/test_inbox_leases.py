@@ -20,7 +20,7 @@ from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.pipeline.tenant_fanout import TenantFanout
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
-from daemon.store import event_inbox, inbox_leases, plain_results
+from daemon.store import event_inbox, inbox_leases, plain_results, unwanted_events
 from daemon.store.database import Database
 from daemon.store.deliveries import Inserted
 from daemon.store.event_inbox import SCAN
@@ -376,9 +376,11 @@ async def test_tenants_that_are_let_go_during_a_scan_confuse_nothing(
     assert [each for each in logs if each["log_level"] == "error"] == []
 
 
-async def test_more_unwanted_events_than_one_scan_removes_leave_the_inbox_too(
-    app: Application, database: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("removals", [1, inbox_search.REMOVALS])
+async def test_more_unwanted_events_than_one_statement_removes_leave_the_inbox_too(
+    app: Application, database: str, monkeypatch: pytest.MonkeyPatch, removals: int
 ) -> None:
+    monkeypatch.setattr(inbox_search, "REMOVALS", removals)
     tenant = await app.tenant()
     for _ in range(300):
         await app.db.execute(
@@ -386,7 +388,7 @@ async def test_more_unwanted_events_than_one_scan_removes_leave_the_inbox_too(
             " SELECT gen_random_uuid(), $1, 'x' FROM generate_series(1, 20)",
             tenant,
         )
-    assert await app.db.fetchval(COUNT_INBOX) > event_inbox.MOST_UNWANTED
+    assert await app.db.fetchval(COUNT_INBOX) > unwanted_events.MOST_UNWANTED
     # The first scan is a full one; what it leaves is found without another.
     monkeypatch.setattr(inbox_search, "FULL_SCAN_SECONDS", 3600.0)
     async with serving(database):

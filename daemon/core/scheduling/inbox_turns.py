@@ -20,6 +20,10 @@ from daemon.core.scheduling.round_robin import RoundRobin
 MAX_KEYS_OF_TENANT = 100_000
 MAX_KEYS = 300_000
 MAX_FOUND = 2000  # places of which more than one found event is remembered
+# Of those that are remembered from scans, and of those of which a search goes on finding events:
+# the inbox has the others.
+MAX_TENANTS = 5000
+MAX_FOUND_TENANTS = 2000
 FIRST_EVENT = EventId(UUID(int=0))
 NEWEST_WEIGHT = 0.3  # of the newest count in the running mean
 
@@ -64,6 +68,8 @@ class Continuation:
 
 class _Waiting:
     """What is known to wait of one tenant: transactions, and from which event on."""
+
+    __slots__ = ("events_per_place", "found", "incomplete", "places")
 
     def __init__(self) -> None:
         self.places: dict[int, EventId] = {}
@@ -126,8 +132,9 @@ class InboxTurns:
         self._resting_count = 0  # of those of which events wait
         self._places = 0
         self._found_places = 0
+        self._found_tenants: set[TenantId] = set()
         self._continuations: RoundRobin[Continuation] = RoundRobin()
-        self.incomplete = False  # a tenant's remembered places ran out, and there were more
+        self.incomplete = False  # what is remembered of a tenant ran out, and there was more
 
     @property
     def tenants(self) -> list[TenantId]:
@@ -139,13 +146,24 @@ class InboxTurns:
         """How many tenants wait for a turn."""
         return len(self._line)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more events are to be found; what rests does not keep others from it."""
+        return (
+            len(self._found_tenants - self._resting) < MAX_FOUND_TENANTS
+            and len(self._continuations) < MAX_FOUND
+        )
+
     def waited(self, *, now: float) -> float:
         """How many seconds the first tenant in line has waited for its turn; 0 if none does."""
         return now - next(iter(self._line.values())) if self._line else 0.0
 
     def add(self, key: InboxKey, *, now: float, after_event: EventId = FIRST_EVENT) -> None:
-        """Note that events wait at a place, from `after_event` on."""
-        self._add(key, now=now, after_event=after_event)
+        """Note that events wait at a place, from `after_event` on; some are left to a search."""
+        if key.tenant_id in self._waiting or len(self._waiting) < MAX_TENANTS:
+            self._add(key, now=now, after_event=after_event)
+        else:
+            self.incomplete = True
 
     def add_found(self, found: FoundEvents, *, now: float) -> None:
         """Note events that wait at a place, unless it is in line already."""
@@ -154,6 +172,7 @@ class InboxTurns:
                 more = found.more or len(found.events) > 1
                 found = replace(found, events=found.events[:1], more=more)
             self._found_places += 1
+            self._found_tenants.add(found.key.tenant_id)
             self._waiting[found.key.tenant_id].found[found.key.xid] = found
 
     def look_at(self, key: InboxKey) -> None:
@@ -176,16 +195,28 @@ class InboxTurns:
 
     def _add(self, key: InboxKey, *, now: float, after_event: EventId) -> bool:
         """Add a place; returns whether it is new."""
-        waiting = self._waiting.setdefault(key.tenant_id, _Waiting())
-        is_new = key.xid not in waiting.places
+        waiting = self._waiting.get(key.tenant_id)
+        is_new = waiting is None or key.xid not in waiting.places
+        if is_new and self._places >= MAX_KEYS:
+            self._note_incomplete(waiting)
+            return False
+        if waiting is None:
+            waiting = self._waiting[key.tenant_id] = _Waiting()
         if is_new:
-            if len(waiting.places) >= MAX_KEYS_OF_TENANT or self._places >= MAX_KEYS:
-                waiting.incomplete = True
+            if len(waiting.places) >= MAX_KEYS_OF_TENANT:
+                self._note_incomplete(waiting)
                 return False
             self._places += 1
             waiting.places[key.xid] = after_event
         self._place(key.tenant_id, now)
         return is_new
+
+    def _note_incomplete(self, waiting: _Waiting | None) -> None:
+        """Note that more waits than is remembered: of a tenant, once that has run out."""
+        if waiting is None:
+            self.incomplete = True
+        else:
+            waiting.incomplete = True
 
     def next_turns(
         self, *, limit: int, most_of: Callable[[TenantId], int] | None = None
@@ -213,6 +244,8 @@ class InboxTurns:
         continuation = waiting.took(turn, events)
         self._places += len(waiting.places) - places
         self._found_places += len(waiting.found) - found
+        if found and not waiting.found:
+            self._found_tenants.discard(tenant_id)
         if continuation is not None:
             self.continue_later(continuation)
         if waiting.places:
@@ -230,6 +263,7 @@ class InboxTurns:
     def forget(self) -> None:
         """Forget all places, as on another server; no turn may be under way."""
         self._waiting.clear()
+        self._found_tenants.clear()
         self._line.clear()
         self._places = self._found_places = self._resting_count = 0
         self._continuations = RoundRobin()

@@ -254,3 +254,49 @@ def test_a_place_of_which_nothing_is_known_is_looked_at_first() -> None:
     assert turns.in_line == 0
     assert turns.next_continuation() == Continuation(InboxKey(1, tenant(1)), FIRST_EVENT)
     assert not turns.has_continuations
+
+
+def test_tenants_of_a_scan_that_are_too_many_are_left_to_a_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox_turns, "MAX_TENANTS", 2)
+    turns = InboxTurns()
+    for number in (1, 2):
+        turns.add(InboxKey(number, tenant(number)), now=0.0)
+    turns.add(InboxKey(3, tenant(1)), now=0.0)  # known already
+    before = turns.incomplete
+    turns.add(InboxKey(4, tenant(3)), now=0.0)
+
+    assert (before, turns.incomplete) == (False, True)
+    assert set(turns.tenants) == {tenant(1), tenant(2)}
+
+
+def test_there_is_room_for_more_events_once_those_found_are_leased_or_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox_turns, "MAX_FOUND_TENANTS", 2)
+    turns = InboxTurns()
+    for number in (1, 2):
+        turns.add_found(found_at(number, 1), now=0.0)
+    full = not turns.has_room
+    turns.rest({tenant(1)}, now=0.0)
+    while_resting = turns.has_room
+    turns.rest((), now=0.0)
+    again_full = not turns.has_room
+    for turn in turns.next_turns(limit=1):
+        turns.took(turn, turn.events, now=0.0)
+
+    assert (full, while_resting, again_full) == (True, True, True)
+    assert turns.has_room
+
+
+def test_a_place_for_which_there_is_no_room_makes_its_tenant_wait_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox_turns, "MAX_KEYS", 1)
+    turns = InboxTurns()
+    for number in (1, 2):
+        turns.add_found(found_at(number, 1), now=0.0)
+
+    assert turns.tenants == [tenant(1)]
+    assert turns.incomplete

@@ -45,6 +45,9 @@ ATTACKS = {
     "many-events": Attack(
         "100,000 events of one tenant in one transaction", number_attacks.many_events
     ),
+    "many-tenants": Attack(
+        "100,000 events of as many tenants in one transaction", number_attacks.many_tenants
+    ),
     "many-filters": Attack(
         "10,000 webhooks of one tenant with a filter each, 50 events/s that match three",
         number_attacks.many_filters,

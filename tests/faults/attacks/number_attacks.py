@@ -32,6 +32,11 @@ ADD_PENDING = """
     SET session_replication_role = DEFAULT;
 """
 
+PUBLISH_FOR_MANY = """
+    INSERT INTO webhook_events (id, tenant_id, event_type, event_data)
+    SELECT gen_random_uuid(), gen_random_uuid(), 'email.opened', '{}' FROM generate_series(1, $1)
+"""
+
 
 async def many_events(scene: Scene, *, events: int = 100_000) -> None:
     """Events of one tenant in one transaction, for one quick endpoint."""
@@ -39,6 +44,13 @@ async def many_events(scene: Scene, *, events: int = 100_000) -> None:
     await scene.measure_alone()
     async with scene.attack():
         await scene.publish(tenant, count=events)
+
+
+async def many_tenants(scene: Scene, *, events: int = 100_000) -> None:
+    """Events in one transaction, each of another tenant, of which there is none."""
+    await scene.measure_alone()
+    async with scene.attack():
+        await scene.app.db.execute(PUBLISH_FOR_MANY, events)
 
 
 async def empty_statistics(scene: Scene, *, events: int = 40_000) -> None:
