@@ -32,7 +32,7 @@ async def db(database: str) -> AsyncIterator[Database]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds of a tenth."""
     monkeypatch.setattr(inbox_search, "KEYS", KEYS)
-    monkeypatch.setattr(inbox_turns, "MAX_FOUND_TENANTS", ROOM)
+    monkeypatch.setattr(inbox_turns, "MAX_UNSERVED", ROOM)
 
 
 class Daemon:

@@ -20,10 +20,8 @@ from daemon.core.scheduling.round_robin import RoundRobin
 MAX_KEYS_OF_TENANT = 100_000
 MAX_KEYS = 300_000
 MAX_FOUND = 2000  # places of which more than one found event is remembered
-# Of those that are remembered from scans, and of those of which a search goes on finding events:
-# the inbox has the others.
-MAX_TENANTS = 5000
-MAX_FOUND_TENANTS = 2000
+MAX_TENANTS = 5000  # of which events are remembered, from scans or found; the inbox has the others
+MAX_UNSERVED = 1000  # tenants that have had no turn since events of them were found
 FIRST_EVENT = EventId(UUID(int=0))
 NEWEST_WEIGHT = 0.3  # of the newest count in the running mean
 
@@ -133,6 +131,7 @@ class InboxTurns:
         self._places = 0
         self._found_places = 0
         self._found_tenants: set[TenantId] = set()
+        self._unserved: set[TenantId] = set()  # those of them that have had no turn since
         self._continuations: RoundRobin[Continuation] = RoundRobin()
         self.incomplete = False  # what is remembered of a tenant ran out, and there was more
 
@@ -148,9 +147,14 @@ class InboxTurns:
 
     @property
     def has_room(self) -> bool:
-        """Whether more events are to be found; what rests does not keep others from it."""
+        """
+        Whether more events are to be found.
+
+        Neither tenants that rest nor those with long backlogs keep others' from being found.
+        """
         return (
-            len(self._found_tenants - self._resting) < MAX_FOUND_TENANTS
+            len(self._unserved - self._resting) < MAX_UNSERVED
+            and len(self._found_tenants) < MAX_TENANTS
             and len(self._continuations) < MAX_FOUND
         )
 
@@ -173,6 +177,7 @@ class InboxTurns:
                 found = replace(found, events=found.events[:1], more=more)
             self._found_places += 1
             self._found_tenants.add(found.key.tenant_id)
+            self._unserved.add(found.key.tenant_id)
             self._waiting[found.key.tenant_id].found[found.key.xid] = found
 
     def look_at(self, key: InboxKey) -> None:
@@ -244,6 +249,7 @@ class InboxTurns:
         continuation = waiting.took(turn, events)
         self._places += len(waiting.places) - places
         self._found_places += len(waiting.found) - found
+        self._unserved.discard(tenant_id)
         if found and not waiting.found:
             self._found_tenants.discard(tenant_id)
         if continuation is not None:
@@ -264,6 +270,7 @@ class InboxTurns:
         """Forget all places, as on another server; no turn may be under way."""
         self._waiting.clear()
         self._found_tenants.clear()
+        self._unserved.clear()
         self._line.clear()
         self._places = self._found_places = self._resting_count = 0
         self._continuations = RoundRobin()

@@ -274,7 +274,7 @@ def test_tenants_of_a_scan_that_are_too_many_are_left_to_a_search(
 def test_there_is_room_for_more_events_once_those_found_are_leased_or_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inbox_turns, "MAX_FOUND_TENANTS", 2)
+    monkeypatch.setattr(inbox_turns, "MAX_UNSERVED", 2)
     turns = InboxTurns()
     for number in (1, 2):
         turns.add_found(found_at(number, 1), now=0.0)
@@ -288,6 +288,25 @@ def test_there_is_room_for_more_events_once_those_found_are_leased_or_rest(
 
     assert (full, while_resting, again_full) == (True, True, True)
     assert turns.has_room
+
+
+def test_tenants_with_long_backlogs_leave_room_for_others_once_they_have_had_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox_turns, "MAX_UNSERVED", 2)
+    turns = InboxTurns()
+    room = []
+    for number in range(1, 5):
+        turns.add_found(found_at(number, 9, more=True), now=0.0)
+        room.append(turns.has_room)
+        if not turns.has_room:
+            for turn in turns.next_turns(limit=2):
+                turns.took(turn, turn.events, now=0.0)
+    monkeypatch.setattr(inbox_turns, "MAX_TENANTS", 4)
+
+    assert room == [True, False, True, False]
+    assert len(turns.tenants) == 4
+    assert not turns.has_room  # whatever they had
 
 
 def test_a_place_for_which_there_is_no_room_makes_its_tenant_wait_for_nothing(
