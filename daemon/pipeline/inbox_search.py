@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 FULL_SCAN_SECONDS = 10.0
 KEYS = 1000  # places that one statement finds
+ROOM_SECONDS = 0.1  # until it looks whether there is room again; a lease wakes it before
 REMOVALS = 20  # of what is unwanted at these places; the rest is looked for place by place
 
 
@@ -72,6 +73,8 @@ class InboxSearch:
         if not pieces:
             if self._turns.has_continuations:
                 return 0.0
+            if self._scan.waits_aside:
+                return ROOM_SECONDS
             return max(0.0, self._full_scan_at - time.monotonic())
         keys = max(1, KEYS // len(pieces))
         try:
