@@ -4,8 +4,6 @@ Which webhooks want an event, by the indexed subscriptions of its tenant.
 A filter whose evaluation fails is noted on its webhook; it stops no other webhook.
 """
 
-from collections.abc import Sequence
-
 import structlog
 
 from daemon.core.matching.condition_index import Found
@@ -14,12 +12,10 @@ from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Event
 from daemon.core.model.ids import WebhookId
-from daemon.pipeline.interrupted_events import Interrupted
-from daemon.pipeline.subscription_cache import FAILED
+from daemon.pipeline.subscription_pages import FAILED
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import subscriptions
 from daemon.store.database import Database
-from daemon.store.leased_events import LeasedEvent
 
 log = structlog.get_logger()
 
@@ -40,29 +36,20 @@ class EventMatcher:
         """
         found: Found = {}
         await time_slice.run(index.search(event.type, data, found))
-        event_data = EventData(data)
+        return await self.subscribers_among(found, event, EventData(data), time_slice=time_slice)
+
+    async def subscribers_among(
+        self, matchers: Found, event: Event, data: EventData, *, time_slice: TimeSlice
+    ) -> list[WebhookId]:
+        """Ask each of these matchers; return the webhooks in the order of their ids."""
         wanted: list[WebhookId] = []
-        for webhook_id, matcher in found.items():
+        for webhook_id, matcher in matchers.items():
             if event.only is not None and webhook_id != event.only:
                 continue
-            if await self._matches(webhook_id, matcher, event.type, event_data, time_slice):
+            if await self._matches(webhook_id, matcher, event.type, data, time_slice):
                 wanted.append(webhook_id)
         await time_slice.yield_if_used()
         return sorted(wanted)
-
-    async def and_paused(
-        self,
-        leased: LeasedEvent,
-        data: object,
-        webhooks: Sequence[WebhookId],
-        interrupted: Interrupted,
-        *,
-        time_slice: TimeSlice,
-    ) -> list[WebhookId]:
-        """Return these webhooks, and those that were paused since the event came and want it."""
-        paused = interrupted.paused_since(leased)
-        also = await self.subscribers_of(leased.event, data, paused, time_slice=time_slice)
-        return sorted({*webhooks, *also})
 
     async def _matches(
         self,

@@ -17,6 +17,7 @@ from itertools import chain
 import structlog
 
 from daemon.core.errors import STATEMENT_FAILURES, DatabaseUnavailableError
+from daemon.core.matching.event_data import EventData
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.scheduling.slow_tenants import SlowTenants
@@ -259,9 +260,11 @@ class Fanout:
             if leased.event.only is None:
                 index.remember(leased.event.type, webhooks, version=version)
             return webhooks
-        return await self._matcher.and_paused(
-            leased, data, webhooks, interrupted, time_slice=time_slice
+        paused = interrupted.paused_since(leased)
+        also = await self._matcher.subscribers_among(
+            paused, leased.event, EventData(data), time_slice=time_slice
         )
+        return sorted({*webhooks, *also})
 
     def _work_for(self, tenant_id: TenantId) -> HandedOver:
         """The tenant's task, which begins in the loop's next iteration."""

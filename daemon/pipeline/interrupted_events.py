@@ -6,20 +6,22 @@ without a delivery get one, also those that wanted the event when it came and we
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from daemon.core.matching.index import SubscriptionIndex
+from daemon.core.matching.condition_index import Found
 from daemon.core.matching.matcher import Matcher
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.pipeline.delivery_inserter import MatchedEvent
-from daemon.pipeline.subscription_cache import FEW, PAGE, matcher_of
+from daemon.pipeline.subscription_cache import FEW
+from daemon.pipeline.subscription_pages import matcher_of, pages
 from daemon.runtime.metrics import Metrics
+from daemon.runtime.time_slice import TimeSlice
 from daemon.store import deliveries
 from daemon.store.database import Database
 from daemon.store.leased_events import LeasedEvent
-from daemon.store.subscriptions import ALONE, BESIDE_OTHERS, by_id, paused_ids, paused_since
+from daemon.store.subscriptions import BESIDE_OTHERS, paused_ids, paused_since
 
 MOST = 1000  # webhooks of a tenant that were paused since
 PAIRS_AT_ONCE = 1000  # of an event and a webhook
@@ -41,13 +43,13 @@ class Interrupted:
     paused: dict[TenantId, list[Paused]] = field(default_factory=dict)
     take_long: set[TenantId] = field(default_factory=set)
 
-    def paused_since(self, leased: LeasedEvent) -> SubscriptionIndex:
-        """Index the subscriptions of webhooks that were paused after this event came."""
-        index = SubscriptionIndex()
-        for each in self.paused.get(leased.event.tenant_id, ()):
-            if leased.arrived_at is not None and each.paused_at > leased.arrived_at:
-                index.put(each.webhook_id, each.matcher)
-        return index
+    def paused_since(self, leased: LeasedEvent) -> Found:
+        """The subscriptions of webhooks that were paused after this event came."""
+        return {
+            each.webhook_id: each.matcher
+            for each in self.paused.get(leased.event.tenant_id, ())
+            if leased.arrived_at is not None and each.paused_at > leased.arrived_at
+        }
 
 
 async def interrupted_among(database: Database, leased: Sequence[LeasedEvent]) -> Interrupted:
@@ -60,6 +62,7 @@ async def interrupted_among(database: Database, leased: Sequence[LeasedEvent]) -
     if not oldest:
         return Interrupted()
     paused: dict[TenantId, list[Paused]] = defaultdict(list)
+    time_slice = TimeSlice()
     async with database.connection() as db:
         found, take_long = await paused_since(db, oldest, limit=FEW + 1, most_bytes=BESIDE_OTHERS)
         for subscription, paused_at in found:
@@ -67,27 +70,22 @@ async def interrupted_among(database: Database, leased: Sequence[LeasedEvent]) -
                 paused[subscription.tenant_id].append(
                     Paused(subscription.webhook_id, paused_at, matcher)
                 )
+            await time_slice.yield_if_used()
     take_long |= {each for each, several in paused.items() if len(several) > FEW}
     return Interrupted(paused, take_long)
 
 
-async def interrupted(database: Database, leased: LeasedEvent) -> Interrupted:
+async def paused_pages(
+    database: Database, leased: LeasedEvent, time_slice: TimeSlice
+) -> AsyncIterator[Found]:
     """Find who may still be owed an event that was leased before, however many they are."""
     if leased.arrived_at is None:
-        return Interrupted()
+        return
     tenant_id = leased.event.tenant_id
-    paused: list[Paused] = []
     async with database.connection() as db:
-        times = await paused_ids(db, tenant_id, leased.arrived_at, limit=MOST)
-        ids = list(times)
-        for start in range(0, len(ids), PAGE):
-            several = await by_id(db, ids[start : start + PAGE], most_bytes=ALONE) or ()
-            paused += [
-                Paused(each.webhook_id, times[each.webhook_id], matcher)
-                for each in several
-                if each.tenant_id == tenant_id and (matcher := await matcher_of(db, each))
-            ]
-    return Interrupted({tenant_id: paused})
+        ids = await paused_ids(db, tenant_id, leased.arrived_at, limit=MOST)
+    async for page in pages(database, tenant_id, ids, time_slice, paused_too=True):
+        yield page
 
 
 async def without_served(

@@ -15,7 +15,8 @@ from uuid import UUID
 import structlog
 
 from daemon.core.errors import STATEMENT_FAILURES
-from daemon.core.matching.index import SubscriptionIndex
+from daemon.core.matching.condition_index import Found
+from daemon.core.matching.event_data import EventData
 from daemon.core.model.events import Event, Subscription
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.operational_events import OperationalEvent, OperationalType
@@ -23,7 +24,7 @@ from daemon.core.scheduling.operational_pace import OperationalPace
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.lane_waker import LaneWaker
-from daemon.pipeline.subscription_cache import matcher_of
+from daemon.pipeline.subscription_pages import matcher_of
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import operational_deliveries, operational_subscribers
 from daemon.store.database import Database
@@ -162,19 +163,20 @@ class OperationalFanout:
         self, events: Sequence[OperationalEvent], subscriptions: Sequence[Subscription]
     ) -> list[tuple[OperationalEvent, WebhookId]]:
         """Each event with each of its subscribers, by the rules for the application's events."""
-        time_slice, index = TimeSlice(patient=True), SubscriptionIndex()
+        time_slice = TimeSlice(patient=True)
+        matchers: Found = {}
         async with self._database.connection() as db:
             for each in subscriptions:
                 if matcher := await matcher_of(db, each):
-                    index.put(each.webhook_id, matcher)
+                    matchers[each.webhook_id] = matcher
                 await time_slice.yield_if_used()
         return [
             (event, webhook_id)
             for event in events
-            for webhook_id in await self._matcher.subscribers_of(
+            for webhook_id in await self._matcher.subscribers_among(
+                matchers,
                 Event(event.id, event.tenant_id, event.type, event.created_at),
-                _data_of(event),
-                index,
+                EventData(_data_of(event)),
                 time_slice=time_slice,
             )
         ]

@@ -1,42 +1,38 @@
 """
 Tenants' subscriptions, compiled and indexed, and kept as the database has them.
 
-Each scan of the inbox tells which subscriptions changed, and only these are read again. The rule:
-what a tenant's events are matched against is as fresh as the scan that found them.
+Each scan of the inbox tells which subscriptions changed, and only these are read again. The rules:
+what a tenant's events are matched against is as fresh as the scan that found them, and no tenant's
+subscriptions take more memory than its share: those that would are read for each event.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-import structlog
-
 from daemon.core.errors import STATEMENT_FAILURES
-from daemon.core.matching.compiler import UnusableFilter, compile_subscription
-from daemon.core.matching.coverage import reason_for_no_match
+from daemon.core.matching.condition_index import Found
 from daemon.core.matching.index import SubscriptionIndex
-from daemon.core.matching.matcher import Matcher
 from daemon.core.model.events import Subscription
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.pipeline.subscription_pages import PAGE, matcher_of, pages
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import subscriptions
 from daemon.store.database import Database
 from daemon.store.session import Connection
 
-log = structlog.get_logger()
-
 FEW = 200  # subscriptions of a tenant that are read along with those of others
 FEW_TENANTS = 25  # of which they are read at once
+QUICK_BYTES = 1024 * 1024  # of which so many are read at once of a tenant with more
 LOADING_SECONDS = 0.25  # for all tenants; the rest need `load`
-PAGE = 100
-MOST_SUBSCRIPTIONS = 200_000  # in all; the tenants that were used longest ago are forgotten
+# Of memory: a tenant with more is not kept, and all together are forgotten from so many on.
+TENANT_BYTES = 32 * 1024 * 1024
+MOST_BYTES = 96 * 1024 * 1024
 MOST_TENANTS = 20_000
 # Even if a change is never named, by a fault of ours or a disabled trigger, it counts from then on.
 FRESH_SECONDS = 600.0
-
-FAILED = UnusableFilter("event_filters: this cannot be used, because of a fault of ours.")
 
 
 @dataclass(slots=True)
@@ -44,6 +40,7 @@ class _Tenant:
     id: TenantId
     loaded_at: float
     loading: bool = False
+    too_large: bool = False  # to be kept: the index is empty
     index: SubscriptionIndex = field(default_factory=SubscriptionIndex)
     changed: set[WebhookId] = field(default_factory=set)
 
@@ -59,11 +56,26 @@ class SubscriptionCache:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tenants: OrderedDict[TenantId, _Tenant] = OrderedDict()
-        self._count = 0
+        self._bytes = 0
 
     def knows(self, tenant_id: TenantId) -> bool:
         """Whether the tenant's subscriptions are loaded."""
         return tenant_id in self._tenants
+
+    def is_loaded(self, tenant_id: TenantId) -> bool:
+        """Whether `load` takes but a moment, and returns an index."""
+        tenant = self._tenants.get(tenant_id)
+        return (
+            tenant is not None
+            and self._is_fresh(tenant_id)
+            and not (tenant.loading or tenant.too_large)
+            and len(tenant.changed) <= FEW
+        )
+
+    def is_too_large(self, tenant_id: TenantId) -> bool:
+        """Whether the tenant's subscriptions are known to be too large to be kept."""
+        tenant = self._tenants.get(tenant_id)
+        return tenant is not None and tenant.too_large
 
     def index_of(self, tenant_id: TenantId) -> SubscriptionIndex:
         """The subscriptions of a tenant that was loaded."""
@@ -77,7 +89,8 @@ class SubscriptionCache:
                 each.loaded_at = -inf
             return
         for tenant_id, webhook_id in changed:
-            if tenant := self._tenants.get(tenant_id):
+            tenant = self._tenants.get(tenant_id)
+            if tenant is not None and not tenant.too_large:
                 tenant.changed.add(webhook_id)
 
     async def load_few(self, tenants: Iterable[TenantId]) -> set[TenantId]:
@@ -90,30 +103,28 @@ class SubscriptionCache:
         time_slice = TimeSlice()
         wanted = set(tenants)
         known = {each for each in wanted if self._is_fresh(each)}
-        many = {
-            each
-            for each in known
-            if self._tenants[each].loading or len(self._tenants[each].changed) > FEW
-        }
+        many = {each for each in known if not self.is_loaded(each)}
         pieces = [[each] for each in known - many if self._tenants[each].changed]
         missing = list(wanted - known)
         pieces += [
             missing[start : start + FEW_TENANTS] for start in range(0, len(missing), FEW_TENANTS)
         ]
         many |= await self._load_pieces(pieces, time_slice)
+        many |= {each for each in known if self._tenants[each].too_large}
         for tenant_id in wanted - many:
             if tenant_id in self._tenants:
                 self._tenants.move_to_end(tenant_id)
         self._forget_oldest(wanted)
         return many
 
-    async def load(self, tenant_id: TenantId) -> SubscriptionIndex:
+    async def load(self, tenant_id: TenantId) -> SubscriptionIndex | None:
         """
         Bring a tenant up to date, however many subscriptions it has, page by page.
 
-        Returns them; they stay as they are when the tenant is forgotten meanwhile.
+        Returns them; they stay as they are when the tenant is forgotten meanwhile. None if they
+        take too much memory to be kept: see `pages`.
         """
-        time_slice = TimeSlice()
+        time_slice = TimeSlice(patient=True)
         if not self._is_fresh(tenant_id):
             self._forget(tenant_id)
             tenant = _Tenant(tenant_id, time.monotonic(), loading=True)
@@ -126,10 +137,18 @@ class SubscriptionCache:
                 raise
         else:
             tenant = self._tenants[tenant_id]
-        async with self._database.connection() as db:
-            await self._refresh(db, tenant, time_slice, most_bytes=subscriptions.ALONE)
+        if tenant.changed:
+            async with self._database.connection() as db:
+                await self._refresh(db, tenant, time_slice, most_bytes=subscriptions.ALONE)
         self._forget_oldest({tenant_id})
-        return tenant.index
+        return None if tenant.too_large else tenant.index
+
+    async def pages(self, tenant_id: TenantId, time_slice: TimeSlice) -> AsyncIterator[Found]:
+        """Yield the subscriptions of a tenant that is too large to be kept, page by page."""
+        async with self._database.connection() as db:
+            ids = await subscriptions.active_ids(db, tenant_id)
+        async for page in pages(self._database, tenant_id, ids, time_slice):
+            yield page
 
     def _is_fresh(self, tenant_id: TenantId) -> bool:
         tenant = self._tenants.get(tenant_id)
@@ -180,10 +199,15 @@ class SubscriptionCache:
     async def _load_pages(self, tenant: _Tenant, time_slice: TimeSlice) -> None:
         async with self._database.connection() as db:
             ids = await subscriptions.active_ids(db, tenant.id)
-        for start in range(0, len(ids), PAGE):
+        for start in range(0, len(ids), FEW):
+            few = ids[start : start + FEW]
             async with self._database.connection() as db:
-                page = ids[start : start + PAGE]
-                await self._read(db, tenant, page, time_slice, most_bytes=subscriptions.ALONE)
+                if await self._read(db, tenant, few, time_slice, most_bytes=QUICK_BYTES):
+                    continue
+            for first in range(0, len(few), PAGE):
+                page = few[first : first + PAGE]
+                async with self._database.connection() as db:
+                    await self._read(db, tenant, page, time_slice, most_bytes=subscriptions.ALONE)
 
     async def _refresh(
         self, db: Connection, tenant: _Tenant, time_slice: TimeSlice, *, most_bytes: int
@@ -212,6 +236,8 @@ class SubscriptionCache:
         most_bytes: int,
     ) -> bool:
         """Read these subscriptions as they are now; False if that takes more bytes."""
+        if tenant.too_large:
+            return True
         several = await subscriptions.by_id(db, ids, most_bytes=most_bytes)
         if several is None:
             return False
@@ -223,10 +249,13 @@ class SubscriptionCache:
             else:
                 await self._put(db, tenant, subscription)
             await time_slice.yield_if_used()
+            if tenant.index.bytes > TENANT_BYTES:
+                await self._empty(tenant, time_slice)
+                break
         return True
 
     async def _put(self, db: Connection, tenant: _Tenant, subscription: Subscription) -> None:
-        before = len(tenant.index)
+        before = tenant.index.bytes
         matcher = await matcher_of(db, subscription) if subscription.is_active else None
         if matcher is None:
             tenant.index.remove(subscription.webhook_id)
@@ -235,44 +264,32 @@ class SubscriptionCache:
         self._counted(tenant, before)
 
     def _remove(self, tenant: _Tenant, webhook_id: WebhookId) -> None:
-        before = len(tenant.index)
+        before = tenant.index.bytes
         tenant.index.remove(webhook_id)
         self._counted(tenant, before)
 
     def _counted(self, tenant: _Tenant, before: int) -> None:
         """Count what was added to, or removed from, a tenant that is not forgotten."""
         if self._tenants.get(tenant.id) is tenant:
-            self._count += len(tenant.index) - before
+            self._bytes += tenant.index.bytes - before
+
+    async def _empty(self, tenant: _Tenant, time_slice: TimeSlice) -> None:
+        """Forget the subscriptions of a tenant that has too many, in pieces."""
+        tenant.too_large = True
+        tenant.changed.clear()
+        for webhook_id in tenant.index.webhook_ids:
+            self._remove(tenant, webhook_id)
+            await time_slice.yield_if_used()
 
     def _forget(self, tenant_id: TenantId) -> None:
         if tenant := self._tenants.pop(tenant_id, None):
-            self._count -= len(tenant.index)
+            self._bytes -= tenant.index.bytes
 
     def _forget_oldest(self, keep: set[TenantId]) -> None:
-        for tenant_id in list(self._tenants):
-            if self._count <= MOST_SUBSCRIPTIONS and len(self._tenants) <= MOST_TENANTS:
-                return
-            if tenant_id not in keep:
-                self._forget(tenant_id)
-
-
-async def matcher_of(db: Connection, subscription: Subscription) -> Matcher | None:
-    """
-    Compile a subscription; None if no event can match it.
-
-    The webhook's row then says why, and the log once: it stops no other webhook.
-    """
-    webhook_id = subscription.webhook_id
-    try:
-        matcher = compile_subscription(subscription.event_types, subscription.event_filters)
-    except Exception:  # one customer's filter must not stop others' events
-        log.exception("webhook.filter_failed", webhook_id=str(webhook_id))
-        matcher = FAILED
-    reason = reason_for_no_match(matcher)
-    if reason != subscription.filter_error:
-        await subscriptions.note_filter_error(db, webhook_id, reason)
-        if reason is not None:
-            unusable = isinstance(matcher, UnusableFilter)
-            event = "webhook.filter_unusable" if unusable else "webhook.matches_nothing"
-            log.warning(event, webhook_id=str(webhook_id), reason=reason)
-    return None if isinstance(matcher, UnusableFilter) or reason is not None else matcher
+        """Forget who was used longest ago: first of those that take more than others do."""
+        for least in (self._bytes // max(1, len(self._tenants)), 0):
+            for tenant_id in list(self._tenants):
+                if self._bytes <= MOST_BYTES and len(self._tenants) <= MOST_TENANTS:
+                    return
+                if tenant_id not in keep and self._tenants[tenant_id].index.bytes >= least:
+                    self._forget(tenant_id)

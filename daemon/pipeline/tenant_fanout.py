@@ -7,23 +7,28 @@ task of its own, piece by piece, while all others' go on; until then it gets no 
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
 from daemon.core.errors import STATEMENT_FAILURES
+from daemon.core.matching.condition_index import Found
+from daemon.core.matching.event_data import EventData
 from daemon.core.matching.index import SubscriptionIndex
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.wire.body_size import MATCHED_BYTES
 from daemon.core.wire.json_value import parse_json
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
-from daemon.pipeline.interrupted_events import interrupted, without_served
+from daemon.pipeline.interrupted_events import paused_pages, without_served
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
+from daemon.runtime.turns import Turns
 from daemon.store import inbox_leases
 from daemon.store.database import Database
 from daemon.store.leased_events import LeasedEvent, Leasing
@@ -37,6 +42,27 @@ LARGE_DATA_BYTES = 1024 * 1024  # parsed, data may take thirty times their size:
 # Pieces of different tenants that are worked on at once: each takes a connection.
 PIECES_AT_ONCE = 3
 LONGEST_REST_SECONDS = 1.0
+# Subscriptions that are too large to be kept are read in a quarter of the time of the loop and of
+# one connection, for as many events as have few data together.
+READING_RESTS = 3.0
+READ_FOR_EVENTS, READ_FOR_BYTES = 100, 256 * 1024
+
+
+RENEWED_SECONDS = 20.0  # leases, while that is done
+
+
+@dataclass(slots=True)
+class _Event:
+    """An event with its size and its data, if they are needed; its lease is renewed."""
+
+    leased: LeasedEvent
+    size: int
+    data: object
+
+    @property
+    def up_to(self) -> WebhookId | None:
+        """The last webhook that has it."""
+        return self.leased.served_up_to
 
 
 class TenantFanout:
@@ -60,6 +86,8 @@ class TenantFanout:
         self._offload = offload
         self._matcher = EventMatcher(database)
         self._pieces = asyncio.Semaphore(PIECES_AT_ONCE)
+        # One tenant at a time compiles its filters: to keep them, and those too large to be kept.
+        self._loading, self._reading_again = Turns(), Turns()
         self._large_data = asyncio.Lock()
 
     async def fan_out(
@@ -73,21 +101,15 @@ class TenantFanout:
         stops no other event. Raises DatabaseUnavailableError.
         """
         tenant_id = events[0].event.tenant_id
-        async with self._pieces:
-            index = await self._cache.load(tenant_id)
         left: list[LeasedEvent] = []
-        for leased in events:
-            began = time.monotonic()
-            try:
-                async with self._pieces:
-                    began = time.monotonic()
-                    ours = await self._still_ours(leased)
-                    if ours is None:
-                        left.append(leased)
-                    else:
-                        left += await self._fan_out_event(ours, await self._size_of(ours), index)
-            except STATEMENT_FAILURES:
-                log.exception("event.not_fanned_out", event_id=str(leased.event.id))
+        rest = list(events)
+        while rest:
+            async with self._piece(tenant_id):
+                began = time.monotonic()
+                index = await self._cache.load(tenant_id)
+                count = 1 if index is not None else _small_among(rest)
+                some, rest = rest[:count], rest[count:]
+                left += await self._fan_out(some, index)
             if rests:
                 await asyncio.sleep(min(rests * (time.monotonic() - began), LONGEST_REST_SECONDS))
         return left
@@ -110,14 +132,41 @@ class TenantFanout:
                 left += await self.fan_out([each.leased for each in piece])
         return left
 
-    async def _still_ours(self, leased: LeasedEvent) -> LeasedEvent | None:
+    @asynccontextmanager
+    async def _piece(self, tenant_id: TenantId) -> AsyncIterator[None]:
+        """Work on a piece; where subscriptions must be read for it, those tenants take turns."""
+        async with self._pieces:
+            if is_loaded := self._cache.is_loaded(tenant_id):
+                yield
+        if not is_loaded:
+            is_too_large = self._cache.is_too_large(tenant_id)
+            async with (self._reading_again if is_too_large else self._loading).of(tenant_id):
+                yield
+
+    async def _fan_out(
+        self, events: Sequence[LeasedEvent], index: SubscriptionIndex | None
+    ) -> list[LeasedEvent]:
+        """Fan out some events, each alone if that fails; returns those that are left."""
+        try:
+            ours = await self._still_ours(events)
+            left = [each for each in events if not any(_is_same(each, other) for other in ours)]
+            sizes = [(each, await self._size_of(each)) for each in ours]
+            for matched in await self._matched(sizes, index):
+                left += await self._insert(matched)
+        except STATEMENT_FAILURES:
+            if len(events) > 1:
+                return [lost for each in events for lost in await self._fan_out([each], index)]
+            log.exception("event.not_fanned_out", event_id=str(events[0].event.id))
+            return []
+        return left
+
+    async def _still_ours(self, events: Sequence[LeasedEvent]) -> list[LeasedEvent]:
         async with self._database.connection() as db:
-            prolonged = await inbox_leases.prolong(
-                *(db, [leased]),
+            return await inbox_leases.prolong(
+                *(db, events),
                 daemon_key=self._leasing.daemon_key,
                 lease=self._leasing.long_lease,
             )
-        return prolonged[0] if prolonged else None
 
     async def _size_of(self, leased: LeasedEvent) -> int:
         if leased.payload_bytes is not None:
@@ -125,18 +174,21 @@ class TenantFanout:
         async with self._database.connection() as db:
             return await measure_event(db, leased.event.id, most_bytes=self._leasing.most_bytes)
 
-    async def _fan_out_event(
-        self, leased: LeasedEvent, size: int, index: SubscriptionIndex
-    ) -> list[LeasedEvent]:
-        event = leased.event
-        if (leased.again or index.needs_data(event.type)) and size <= MATCHED_BYTES:
-            async with self._large_data if size > LARGE_DATA_BYTES else nullcontext():
-                data = await self._data_of(leased)
-                matched = await self._match(leased, size, data, index)
-        else:
-            # Too large data match no condition, as if there were none.
-            matched = await self._match(leased, size, None, index)
-        return await self._insert(matched)
+    async def _matched(
+        self, sizes: Sequence[tuple[LeasedEvent, int]], index: SubscriptionIndex | None
+    ) -> list[MatchedEvent]:
+        """Read the data of these events, where they decide, and match them."""
+        read = [_needs_data(each, size, index) for each, size in sizes]
+        is_large = any(
+            needed and size > LARGE_DATA_BYTES
+            for (_, size), needed in zip(sizes, read, strict=True)
+        )
+        async with self._large_data if is_large else nullcontext():
+            events = [
+                _Event(each, size, await self._data_of(each) if needed else None)
+                for (each, size), needed in zip(sizes, read, strict=True)
+            ]
+            return await self._match(events, index)
 
     async def _data_of(self, leased: LeasedEvent) -> object:
         text = leased.data
@@ -148,23 +200,53 @@ class TenantFanout:
         )
 
     async def _match(
-        self, leased: LeasedEvent, size: int, data: object, index: SubscriptionIndex
-    ) -> MatchedEvent:
-        time_slice = TimeSlice(patient=True)
-        webhooks = await self._matcher.subscribers_of(
-            leased.event, data, index, time_slice=time_slice
-        )
-        if (up_to := leased.served_up_to) is not None:
-            webhooks = [each for each in webhooks if each > up_to]
-        if leased.again:
-            webhooks = await self._matcher.and_paused(
-                *(leased, data, webhooks, await interrupted(self._database, leased)),
-                time_slice=time_slice,
-            )
-        [matched] = await without_served(
-            self._database, [MatchedEvent(leased, webhooks, size)], self._metrics
-        )
-        return matched
+        self, events: Sequence[_Event], index: SubscriptionIndex | None
+    ) -> list[MatchedEvent]:
+        time_slice = TimeSlice(patient=True, rests=READING_RESTS if index is None else 1.0)
+        if index is None:
+            pages = self._cache.pages(events[0].leased.event.tenant_id, time_slice)
+            found = await self._among(pages, events, time_slice)
+        else:
+            found = [
+                await self._matcher.subscribers_of(
+                    each.leased.event, each.data, index, time_slice=time_slice
+                )
+                for each in events
+            ]
+        matched: list[MatchedEvent] = []
+        for each, webhooks in zip(events, found, strict=True):
+            wanted = {w for w in webhooks if each.up_to is None or w > each.up_to}
+            if each.leased.again:
+                pages = paused_pages(self._database, each.leased, time_slice)
+                wanted.update(*await self._among(pages, [each], time_slice))
+            matched.append(MatchedEvent(each.leased, sorted(wanted), each.size))
+        return await without_served(self._database, matched, self._metrics)
+
+    async def _among(
+        self, pages: AsyncIterator[Found], events: Sequence[_Event], time_slice: TimeSlice
+    ) -> list[list[WebhookId]]:
+        """The webhooks of all pages that want each event."""
+        data = [EventData(each.data) for each in events]
+        webhooks: list[list[WebhookId]] = [[] for _ in events]
+        renewed_at = time.monotonic()
+        async for page in pages:
+            if time.monotonic() - renewed_at > RENEWED_SECONDS:
+                await self._renew(events)
+                renewed_at = time.monotonic()
+            for each, of_event, found in zip(events, data, webhooks, strict=True):
+                found.extend(
+                    await self._matcher.subscribers_among(
+                        page, each.leased.event, of_event, time_slice=time_slice
+                    )
+                )
+        return webhooks
+
+    async def _renew(self, events: Sequence[_Event]) -> None:
+        """Prolong the leases of these events; one that was lost is noticed when it is inserted."""
+        for lease in await self._still_ours([each.leased for each in events]):
+            for each in events:
+                if _is_same(each.leased, lease):
+                    each.leased = lease
 
     async def _insert(self, matched: MatchedEvent) -> list[LeasedEvent]:
         """
@@ -183,6 +265,26 @@ class TenantFanout:
                 return [matched.leased]
             matched = MatchedEvent(leased, webhooks, matched.payload_bytes)
         return (await self._inserter.insert([matched])).locked
+
+
+def _is_same(one: LeasedEvent, other: LeasedEvent) -> bool:
+    return (one.event.id, one.event.only) == (other.event.id, other.event.only)
+
+
+def _needs_data(leased: LeasedEvent, size: int, index: SubscriptionIndex | None) -> bool:
+    """Whether the data decide who gets it; too large ones match no condition, as if none."""
+    by_data = leased.again or index is None or index.needs_data(leased.event.type)
+    return by_data and size <= MATCHED_BYTES
+
+
+def _small_among(events: Sequence[LeasedEvent]) -> int:
+    """How many of the first events have few data together; one at least."""
+    size = 0
+    for count, each in enumerate(events[:READ_FOR_EVENTS]):
+        size += READ_FOR_BYTES if each.payload_bytes is None else each.payload_bytes
+        if size > READ_FOR_BYTES:
+            return max(1, count)
+    return min(len(events), READ_FOR_EVENTS)
 
 
 def _pieces(matched: Sequence[MatchedEvent]) -> Iterator[list[MatchedEvent]]:

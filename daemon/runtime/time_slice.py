@@ -15,19 +15,23 @@ class TimeSlice:
     Counts from its creation, and again from each time that it gave way.
 
     `patient` work, which only its own tenant waits for, has short slices, and rests for as
-    long after each: it takes at most half of the loop's time.
+    long after each, or `rests` times as long: it takes at most half of the loop's time, or less.
     """
 
-    def __init__(self, *, patient: bool = False) -> None:
+    def __init__(self, *, patient: bool = False, rests: float = 1.0) -> None:
         self._seconds = SLICE_SECONDS / 4 if patient else SLICE_SECONDS
-        self._rest = self._seconds if patient else 0.0
+        self._rests = rests if patient else 0.0
         self._began = time.monotonic()
 
     async def yield_if_used(self) -> None:
         """Let the event loop run everything else, if the slice is used up."""
         if time.monotonic() - self._began >= self._seconds:
-            await asyncio.sleep(self._rest)
-            self._began = time.monotonic()
+            await self.rest_after(self._seconds)
+
+    async def rest_after(self, seconds: float) -> None:
+        """Rest, if the work is patient, after something else took so long, such as a statement."""
+        await asyncio.sleep(self._rests * seconds)
+        self._began = time.monotonic()
 
     async def run(self, steps: Generator[None, None, T]) -> T:
         """Run a generator to its end, giving way between its steps; return what it returns."""

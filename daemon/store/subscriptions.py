@@ -125,7 +125,7 @@ async def paused_since(
 
 
 FIND_PAUSED_IDS = """
-    SELECT id, paused_at
+    SELECT id
       FROM webhooks
      WHERE tenant_id = $1 AND NOT is_active AND paused_at > $2 AND scope::text = 'events'
      LIMIT $3
@@ -134,10 +134,10 @@ FIND_PAUSED_IDS = """
 
 async def paused_ids(
     db: Connection, tenant_id: TenantId, since: datetime, *, limit: int
-) -> dict[WebhookId, datetime]:
-    """Return the ids of a tenant's webhooks that were paused after this time, and when."""
+) -> list[WebhookId]:
+    """Return the ids of a tenant's webhooks that were paused after this time."""
     rows = await db.fetch(FIND_PAUSED_IDS, tenant_id, since, limit)
-    return {WebhookId(row["id"]): row["paused_at"] for row in rows}
+    return [WebhookId(row["id"]) for row in rows]
 
 
 def _quick(rows: Sequence[Any]) -> tuple[list[Any], set[TenantId]]:

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.core.matching import compiler
 from daemon.core.matching.matcher import Condition
-from daemon.pipeline import subscription_cache
+from daemon.pipeline import subscription_pages
 from daemon.runtime import time_slice
 from tests.support.application import Application
 from tests.support.daemons import serving, until
@@ -100,7 +100,7 @@ async def test_the_event_loop_has_turns_while_hundreds_of_filters_are_compiled(
 
     original, turn = compiler.compile_subscription, 0
     monkeypatch.setattr(time_slice, "SLICE_SECONDS", 0.0)
-    monkeypatch.setattr(subscription_cache, "compile_subscription", compile_and_count)
+    monkeypatch.setattr(subscription_pages, "compile_subscription", compile_and_count)
 
     async def count_turns() -> None:
         nonlocal turn

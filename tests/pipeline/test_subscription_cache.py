@@ -1,5 +1,6 @@
 """Subscriptions of one tenant that are many, large or unreadable are loaded apart from others'."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -8,9 +9,13 @@ from uuid import UUID
 import pytest
 
 from daemon.core.errors import STATEMENT_FAILURES
+from daemon.core.matching import compiler
+from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.model.ids import TenantId, WebhookId
-from daemon.pipeline import subscription_cache
+from daemon.pipeline import subscription_cache, subscription_pages
 from daemon.pipeline.subscription_cache import SubscriptionCache
+from daemon.runtime import time_slice
+from daemon.runtime.time_slice import TimeSlice
 from daemon.store import subscriptions
 from daemon.store.database import Database
 from daemon.store.session import Connection
@@ -37,6 +42,12 @@ async def tenants(app: Application, count: int) -> list[TenantId]:
 
 def sizes(cache: SubscriptionCache, loaded: Sequence[TenantId]) -> set[int]:
     return {len(cache.index_of(each)) for each in loaded}
+
+
+async def loaded(cache: SubscriptionCache, tenant: TenantId) -> SubscriptionIndex:
+    index = await cache.load(tenant)
+    assert index is not None
+    return index
 
 
 async def test_only_the_tenant_with_a_large_subscription_is_loaded_apart(
@@ -138,7 +149,7 @@ async def test_what_is_being_matched_stays_when_too_many_subscriptions_change(
     [tenant] = await tenants(app, 1)
     cache = SubscriptionCache(db)
     await cache.load_few([tenant])
-    kept = await cache.load(tenant)
+    kept = await loaded(cache, tenant)
     await app.webhook(tenant, "http://127.0.0.1/")
 
     cache.note_changes(None)  # by the next scan, while events of the last one are matched
@@ -163,7 +174,99 @@ async def test_a_tenant_that_is_forgotten_while_it_is_loaded_has_its_subscriptio
 
     monkeypatch.setattr(subscriptions, "by_id", forgotten)
 
-    index = await cache.load(first)
+    index = await loaded(cache, first)
 
     assert len(index) == 1
     assert (cache.knows(first), cache.knows(second)) == (False, True)
+
+
+async def add_filters(app: Application, tenant: TenantId, count: int, values: int) -> None:
+    await app.db.execute(
+        "INSERT INTO webhooks (tenant_id, name, endpoint_url, secret_key, event_filters)"
+        " SELECT $1, 'x', 'http://127.0.0.1/', 'whsec_x', jsonb_build_object('workspaces',"
+        "        (SELECT jsonb_agg(number || '.' || each) FROM generate_series(1, $3::int) each))"
+        "   FROM generate_series(1, $2::int) AS number",
+        *(tenant, count, values),
+    )
+
+
+async def test_a_tenant_that_takes_more_than_its_share_of_memory_is_read_in_pages(
+    app: Application, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription_cache, "TENANT_BYTES", 500_000)
+    large, other = await tenants(app, 2)
+    await add_filters(app, large, 60, 150)
+    cache = SubscriptionCache(db)
+
+    apart = await cache.load_few([large, other])
+    index = await cache.load(large)
+    pages = [page async for page in cache.pages(large, TimeSlice())]
+
+    assert (apart, index) == ({large}, None)
+    assert await cache.load_few([large, other]) == {large}
+    assert (cache.is_loaded(large), cache.is_too_large(large)) == (False, True)
+    assert len(cache.index_of(large)) == 0
+    assert sizes(cache, [other]) == {1}
+    assert [len(page) for page in pages] == [25, 25, 11]
+
+
+async def test_a_tenant_that_grows_beyond_its_share_is_not_kept_any_more(
+    app: Application, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription_cache, "TENANT_BYTES", 10_000)
+    [tenant] = await tenants(app, 1)
+    cache = SubscriptionCache(db)
+    await cache.load_few([tenant])
+    await add_filters(app, tenant, 1, 100)
+    ids = await app.db.fetch("SELECT id FROM webhooks WHERE tenant_id = $1", tenant)
+    cache.note_changes([(tenant, WebhookId(row["id"])) for row in ids])
+
+    assert await cache.load_few([tenant]) == {tenant}
+    assert await cache.load(tenant) is None
+
+
+async def test_the_tenants_that_take_most_are_forgotten_first(
+    app: Application, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, first, second = await tenants(app, 3)
+    for each in (first, second):
+        await add_filters(app, each, 10, 200)
+    cache = SubscriptionCache(db)
+    await cache.load_few([small])
+    await cache.load(first)
+    taken = cache.index_of(first).bytes
+    monkeypatch.setattr(subscription_cache, "MOST_BYTES", round(1.5 * taken))
+
+    await cache.load(second)
+
+    assert [cache.knows(each) for each in (small, first, second)] == [True, False, True]
+
+
+async def test_a_page_of_the_largest_filters_is_compiled_one_at_a_time(
+    app: Application, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_slice, "SLICE_SECONDS", 0.0)
+    [tenant] = await tenants(app, 1)
+    await add_filters(app, tenant, 10, 1000)
+    turn, turns = 0, list[int]()
+    original = compiler.compile_subscription
+
+    def compiled(*arguments: Any) -> Any:
+        turns.append(turn)
+        return original(*arguments)
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(subscription_pages, "compile_subscription", compiled)
+    counter = asyncio.create_task(count_turns())
+    cache = SubscriptionCache(db)
+
+    await cache.load(tenant)
+    _ = [page async for page in cache.pages(tenant, TimeSlice(patient=True))]
+    counter.cancel()
+
+    assert len(turns) == len(set(turns)) == 22

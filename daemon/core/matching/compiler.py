@@ -7,14 +7,11 @@ nothing and has a reason; compiling it never raises, and never widens what a cus
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from daemon.core.matching.conditions import MalformedFilterError, conditions, kind_of, type_names
 from daemon.core.matching.limits import LONGEST_TEXT, MOST_TYPES
 from daemon.core.matching.matcher import Matcher, TypePatterns
 from daemon.core.wire.json_value import parse_json
-
-SHORT = 512  # characters of a filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +24,14 @@ class UnusableFilter:
 def compile_subscription(
     event_types: tuple[str, ...] | None, event_filters: str | None
 ) -> Matcher | UnusableFilter:
-    """
-    Compile the columns of one webhook; `event_filters` is JSON text. Never raises.
-
-    Cached: a subscription is compiled once, not once for each event.
-    """
-    # Checked before the cache: hashing these values would be slow, or impossible.
+    """Compile the columns of one webhook; `event_filters` is JSON text. Never raises."""
     if event_types is not None and (reason := _reason_against(event_types)):
         return UnusableFilter(f"event_types: {reason}")
-    length = 0 if event_filters is None else len(event_filters)
-    if length > LONGEST_TEXT:
+    if event_filters is not None and len(event_filters) > LONGEST_TEXT:
         return UnusableFilter(
             f"event_filters: must be at most {LONGEST_TEXT} characters long, as JSON text."
         )
-    compile_cached = _compile_short if length <= SHORT else _compile_long
-    return compile_cached(event_types, event_filters)
+    return _compile(event_types, event_filters)
 
 
 def compile_types(names: Iterable[str | None]) -> TypePatterns:
@@ -84,8 +74,3 @@ def _compile(
         )
     except MalformedFilterError as error:
         return UnusableFilter(f"event_filters{error}")
-
-
-# A long filter may take a hundred times the memory of a short one, so fewer of them are kept.
-_compile_short = lru_cache(maxsize=4096)(_compile)
-_compile_long = lru_cache(maxsize=128)(_compile)

@@ -11,7 +11,8 @@ from decimal import Decimal
 from daemon.core.matching.paths import Path, elements, members_of
 from daemon.core.wire.json_value import Scalar
 
-ComparisonKey = tuple[int, object]
+# A scalar, or a tuple of a number for its kind and a boolean, or the digits of a large number.
+ComparisonKey = object
 
 AT_ONCE = 500  # values
 Number = int | float | Decimal
@@ -80,9 +81,18 @@ def comparison_key(value: object) -> ComparisonKey:
     Python's hash of a number is its remainder by 2**61 - 1, so that a set of chosen ones would take
     a time that grows with the square of their number. Those of texts are random.
     """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return 1, value  # in Python, True == 1
     if isinstance(value, Number) and not -LARGEST_EXACT <= value <= LARGEST_EXACT:
         return 2, _digits(value)
-    return isinstance(value, bool), value  # in Python, True == 1
+    return value
+
+
+def value_of(key: ComparisonKey) -> object:
+    """Return the scalar of a key; of a large number, its digits."""
+    return key[1] if isinstance(key, tuple) else key
 
 
 def _digits(value: Number) -> str:

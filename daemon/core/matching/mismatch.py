@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from daemon.core.matching.conditions import MEMBERS
-from daemon.core.matching.event_data import EventData
+from daemon.core.matching.event_data import EventData, value_of
 from daemon.core.matching.matcher import Condition, Matcher, TypePatterns
 
 MOST_SHOWN = 10  # values, of what may be a thousand
@@ -71,8 +71,8 @@ def _condition_mismatch(condition: Condition, data: EventData) -> ConditionMisma
     return ConditionMismatch(
         MEMBERS.get(condition.paths, "filters"),
         ".".join(path),
-        _shown(value for _, value in data.keys_at(path)),
-        _shown(value for _, value in condition.values),
+        _shown(map(value_of, data.keys_at(path))),
+        _shown(map(value_of, condition.values)),
     )
 
 

@@ -11,6 +11,8 @@ from functools import lru_cache
 
 Path = tuple[str, ...]  # segments, as written in the filter
 
+SHORT = 100  # characters; the spellings of a longer segment take too much memory to be kept
+
 
 def elements(values: Iterable[object]) -> Iterator[object]:
     """Yield the values, and the elements of an array in place of the array."""
@@ -23,20 +25,27 @@ def elements(values: Iterable[object]) -> Iterator[object]:
 
 def members_of(objects: Iterable[dict[str, object]], segment: str) -> list[object]:
     """Return the member that `segment` names of each of the objects that have it."""
-    return [member for value in objects for member in _member(value, segment)]
+    others = other_spellings(segment)
+    return [member for value in objects for member in _member(value, segment, others)]
 
 
-@lru_cache(maxsize=1024)
 def other_spellings(segment: str) -> tuple[str, str]:
     """Return the segment in camelCase and in snake_case."""
+    return _short_spellings(segment) if len(segment) <= SHORT else _spellings(segment)
+
+
+def _spellings(segment: str) -> tuple[str, str]:
     return _camel_case(segment), _snake_case(segment)
 
 
-def _member(value: dict[str, object], segment: str) -> list[object]:
+_short_spellings = lru_cache(maxsize=1024)(_spellings)
+
+
+def _member(value: dict[str, object], segment: str, others: tuple[str, str]) -> list[object]:
     """Return the member that `segment` names, as a list of one, or of none if it is missing."""
     if segment in value:
         return [value[segment]]
-    for name in other_spellings(segment):
+    for name in others:
         if name in value:
             return [value[name]]
     return []

@@ -56,3 +56,12 @@ def test_a_path_is_followed_in_data_of_any_depth() -> None:
 
     assert matcher_of(None, {"filters": {"a": 1}}).matches(OPENED, parse_json(deep))
     assert not matcher_of(None, {"filters": {"a": 2}}).matches(OPENED, parse_json(deep))
+
+
+def test_segments_of_any_length_match_in_their_other_spelling() -> None:
+    name = "very_" * 100 + "long"
+    camel_case = "very" + "Very" * 99 + "Long"
+
+    assert matches({"filters": {name: 1}}, {camel_case: 1})
+    assert matches({"filters": {camel_case: 1}}, {name: 1})
+    assert not matches({"filters": {name: 1}}, {camel_case + "er": 1})

@@ -53,6 +53,10 @@ ATTACKS = {
         number_attacks.many_filters,
         max_p95_ms=50.0,
     ),
+    "large-filters": Attack(
+        "500 webhooks of each of three tenants with filters of 1,860 values, one of 100 types",
+        number_attacks.large_filters,
+    ),
     "many-webhooks": Attack("one event for 10,000 webhooks", number_attacks.many_webhooks),
     "empty-statistics": Attack(
         "40,000 events, after the inbox was analysed while it was empty",

@@ -19,6 +19,16 @@ PAUSE = """
     UPDATE webhooks SET is_active = false
      WHERE id IN (SELECT id FROM webhooks WHERE tenant_id = $1 LIMIT $2)
 """
+LIST_TYPES = """
+    UPDATE webhooks SET event_types = $2::text[] || '{email.opened}'
+     WHERE id IN (SELECT DISTINCT ON (tenant_id) id FROM webhooks
+                   WHERE tenant_id = ANY ($1::uuid[]) ORDER BY tenant_id, id)
+"""
+CHANGE_FILTERS = """
+    UPDATE webhooks SET event_filters = event_filters || '{"event_types": []}'
+     WHERE id IN (SELECT DISTINCT ON (tenant_id) id FROM webhooks
+                   WHERE tenant_id = ANY ($1::uuid[]) ORDER BY tenant_id, id)
+"""
 # Without the foreign key's checks, and with ids that ascend: both only save time.
 ADD_PENDING = """
     SET session_replication_role = replica;
@@ -100,6 +110,36 @@ async def many_filters(scene: Scene, *, webhooks: int = 10_000, per_second: int 
     added = beside_many - beside_few
     if added > MAX_ADDED_CPU_MS:
         scene.broken.append(f"{added:.1f} of {MAX_ADDED_CPU_MS:.0f} ms of CPU added to an event")
+
+
+async def large_filters(scene: Scene, *, webhooks: int = 500, tenants: int = 3) -> None:
+    """
+    Webhooks of several tenants with filters of almost 16 KiB; one of each lists 100 types.
+
+    They take more memory than is kept for a tenant, and the one with types changes all the time.
+    """
+    owners = [
+        await scene.tenant(
+            scene.endpoints.urls("quick", webhooks),
+            filters=[large_filter(number) for number in range(webhooks)],
+        )
+        for _ in range(tenants)
+    ]
+    await scene.measure_alone()
+    async with scene.attack():
+        await scene.app.db.execute(LIST_TYPES, owners, [f"type.{n}" for n in range(99)])
+        for _ in range(round(scene.attack_seconds * 2)):
+            await scene.app.db.execute(CHANGE_FILTERS, owners)
+            for tenant in owners:
+                await scene.publish(tenant, '{"workspace_id": "none"}')
+            await asyncio.sleep(0.5)
+
+
+def large_filter(number: int) -> str:
+    """Return a filter of 16 KiB with 1,860 values."""
+    values = [f"{number % 10}{value:02x}" for value in range(650)]
+    paths = {f"path_{at}": values[at : at + 80] for at in range(7)}
+    return orjson.dumps({"workspaces": values, "campaign_ids": values, "filters": paths}).decode()
 
 
 def campaign(number: int) -> str:
