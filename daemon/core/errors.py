@@ -53,6 +53,10 @@ class DatabaseBusyError(DatabaseUnavailableError):
     """Another transaction holds what was needed; PostgreSQL itself is well. Try again."""
 
 
+class FullDatabaseError(DatabaseUnavailableError):
+    """PostgreSQL's disk is full: what needs no further page may still be stored. Try again."""
+
+
 class ReadOnlyDatabaseError(DatabaseUnavailableError):
     """PostgreSQL is a standby, or read-only by a setting. It may be promoted: try again."""
 

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from daemon.core.errors import FullDatabaseError
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
 from daemon.store import inbox_leases
 from daemon.store.database import Database
@@ -37,6 +38,16 @@ class OpenLeases:
         return self._quarter / 4
 
     async def _prolong(self, events: Sequence[OpenEvent]) -> None:
+        """Prolong leases; on a full disk in halves, down to those whose pages have room."""
+        try:
+            await self._prolong_together(events)
+        except FullDatabaseError:
+            if len(events) > 1:
+                middle = len(events) // 2
+                await self._prolong(events[:middle])
+                await self._prolong(events[middle:])
+
+    async def _prolong_together(self, events: Sequence[OpenEvent]) -> None:
         async with self._events.writing:
             leased = [each.leased for each in events if self._events.has(each.leased)]
             async with self._database.transaction(for_all=True) as db:

@@ -15,6 +15,7 @@ from daemon.core.errors import (
     ConstraintViolationError,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    FullDatabaseError,
     ReadOnlyDatabaseError,
     StatementError,
     StatementTimeoutError,
@@ -67,6 +68,8 @@ def translate(error: Exception) -> Exception:
             return ReadOnlyDatabaseError(NONE_WRITABLE)
         case error if isinstance(error, BUSY):
             return DatabaseBusyError(text)
+        case asyncpg.DiskFullError():
+            return FullDatabaseError(text)
         case error if isinstance(error, UNAVAILABLE):
             return DatabaseUnavailableError(text)
         case asyncpg.IntegrityConstraintViolationError():

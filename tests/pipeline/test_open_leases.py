@@ -1,6 +1,8 @@
 """What keeps results from being stored for long makes no other daemon send anything again."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -8,6 +10,9 @@ import pytest
 
 from daemon.core.scheduling import leases
 from daemon.pipeline import first_attempts, inbox_search
+from daemon.store import inbox_leases
+from daemon.store.leased_events import LeasedEvent
+from daemon.store.session import Connection
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import inbox_is_empty, insert_delivery, nothing_leased, settled
@@ -20,7 +25,7 @@ LEASES = """
      UNION
     SELECT leased_until FROM webhook_deliveries WHERE leased_until IS NOT NULL
 """
-RENEWALS = 10  # a quarter of a lease apart
+RENEWALS = 16  # a quarter of a lease apart
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +75,33 @@ async def test_of_two_daemons_neither_repeats_what_the_other_cannot_store(
 
     assert times(receiver, "/first") == dict.fromkeys(range(4), 1)
     assert len(receiver.at("/other")) == 1
+
+
+async def test_on_a_full_disk_the_leases_are_prolonged_for_which_there_is_room(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page has room for a few new versions; those of a transaction that failed are none."""
+    prolong = inbox_leases.prolong
+
+    async def of_few(db: Connection, events: Sequence[LeasedEvent], **options: Any) -> Any:
+        if len(events) > 2:
+            raise asyncpg.DiskFullError("could not extend file: no space left on device")
+        return await prolong(db, events, **options)
+
+    monkeypatch.setattr(inbox_leases, "prolong", of_few)
+    receiver.answer = lambda _: Reply(500)
+    tenant, first, _ = await two_webhooks(app, receiver)
+    locking = await asyncpg.connect(database)
+    async with serving(database, delivery=SHORT), serving(database, delivery=SHORT):
+        await locking.execute("BEGIN; LOCK TABLE webhook_stats_batches")
+        await publish(app, tenant, 5)
+        await until(lambda: len(receiver.received) == 5)
+        await outlast_leases(app)
+        await locking.execute("ROLLBACK")
+        await until(lambda: settled(app, first, "failed", 5))
+
+    await locking.close()
+    assert times(receiver, "/first") == dict.fromkeys(range(5), 1)
 
 
 async def test_pending_rows_that_a_table_s_lock_keeps_from_being_inserted_are_inserted_after_it(

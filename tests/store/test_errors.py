@@ -10,6 +10,7 @@ from daemon.core.errors import (
     ConstraintViolationError,
     DatabaseBusyError,
     DatabaseUnavailableError,
+    FullDatabaseError,
     StatementError,
     StatementTimeoutError,
 )
@@ -44,6 +45,12 @@ def test_a_lost_connection_or_a_server_that_refuses_is_an_unavailable_database(
 @pytest.mark.parametrize("error", BUSY, ids=lambda error: type(error).__name__)
 def test_a_lock_of_another_transaction_is_a_busy_database(error: Exception) -> None:
     assert type(translate(error)) is DatabaseBusyError
+
+
+def test_a_full_disk_is_told_from_a_lost_connection() -> None:
+    error = asyncpg.DiskFullError('could not extend file "base/16384/16522"')
+
+    assert type(translate(error)) is FullDatabaseError
 
 
 def test_an_error_that_is_not_the_databases_is_not_translated() -> None:
