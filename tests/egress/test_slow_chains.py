@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from daemon.core.model.attempts import Failure, FailureKind, Request, Response
 from daemon.core.model.ids import TenantId
-from daemon.egress import connector, slow_chains
+from daemon.egress import slow_chains, tls_context
 from daemon.egress.server_hello import HELLO_REQUEST
 from daemon.egress.slow_chains import SlowChains
 from daemon.egress.tls_session import RefusedTlsError, TlsSession
@@ -121,7 +121,7 @@ async def test_another_handshake_that_a_server_asks_for_runs_in_a_thread_too(
         await connection.send(sealer.record(DATA, OK))
         await connection.wait_closed()
 
-    monkeypatch.setattr(connector, "TlsSession", RecordingSession)
+    monkeypatch.setattr(tls_context, "TlsSession", RecordingSession)
     names = FakeResolver(good=["127.0.0.1"])
     async with (
         webhook_client(tls=authority.trusted(), resolver=names) as client,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.model.attempts import Failure, Outcome, Response
-from daemon.egress import client, connector
+from daemon.egress import client, tls_context
 from daemon.egress.loop_budget import LoopBudget
 from daemon.egress.response_parser import MAX_BODY_BYTES
 from daemon.egress.server_hello import TOO_MANY_RECORDS
@@ -166,7 +166,7 @@ async def test_all_that_one_read_brings_is_received_in_short_pieces(
             super().receive(record)
 
     monkeypatch.setattr(client, "LoopBudget", CountingBudget)
-    monkeypatch.setattr(connector, "TlsSession", CountingSession)
+    monkeypatch.setattr(tls_context, "TlsSession", CountingSession)
     body = b"x" * min(3500 * size, RECORD)
     response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     parts = [response[start : start + size] for start in range(0, len(response), size)]
