@@ -218,3 +218,19 @@ async def attachers(db: Connection) -> list[Attacher]:
     """Roles that may create triggers on our tables, or foreign keys that refer to them."""
     rows = await db.fetch(FIND_ATTACHERS, TABLES)
     return [Attacher(row["on_table"], row["role"], row["privilege"]) for row in rows]
+
+
+FIND_LESSER_OWNERS = f"""
+    WITH {OURS}
+    SELECT DISTINCT pg_catalog.quote_ident(r.rolname::text) AS role
+      FROM ours AS o
+      JOIN pg_catalog.pg_roles AS r ON r.oid = o.owner
+     CROSS JOIN me
+     WHERE me.rolsuper AND NOT r.rolsuper
+     ORDER BY 1
+"""  # noqa: S608  made of constants only
+
+
+async def lesser_owners(db: Connection) -> list[str]:
+    """Owners of our tables who are no superusers, if this role is one: it runs what they attach."""
+    return [row["role"] for row in await db.fetch(FIND_LESSER_OWNERS, TABLES)]

@@ -63,6 +63,17 @@ async def test_roles_that_may_attach_functions_to_a_table_are_named_with_the_rem
     assert await permissions(tmp_path, database, "warning") == []
 
 
+async def test_a_superuser_is_warned_of_owners_whose_triggers_would_have_its_rights(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(f"ALTER TABLE webhook_events OWNER TO {role}")
+    warnings = await permissions(tmp_path, database, "warning")
+    await app.db.execute("ALTER TABLE webhook_events OWNER TO CURRENT_USER")
+
+    [warning] = warnings
+    assert warning.startswith(f"permissions: tables belong to {role}, and this role is a superuser")
+
+
 async def test_the_daemon_s_own_role_and_the_owner_are_not_warned_about(
     tmp_path: Path, database: str, app: Application, role: str
 ) -> None:

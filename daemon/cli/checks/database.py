@@ -199,6 +199,12 @@ async def check_schema_access(db: Connection) -> AsyncIterator[Finding]:
             " rights of the daemon or the owner:"
             f" REVOKE {each.privilege} ON {each.table} FROM {each.role}",
         )
+    for owner in await schema_trust.lesser_owners(db):
+        yield warning(
+            "permissions",
+            f"tables belong to {owner}, and this role is a superuser: what {owner} attaches to them"
+            " runs with a superuser's rights. Connect as a role that is none (sql/roles.sql)",
+        )
     for code in await schema_trust.foreign_code(db):
         yield error("permissions", f"{code.sentence}: it runs with the rights of the daemon")
     overloads = await schema_access.foreign_overloads(db)
