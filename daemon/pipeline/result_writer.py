@@ -166,8 +166,10 @@ class ResultWriter:
             await asyncio.sleep(LINGER_SECONDS)
         try:
             await self._store_waiting()
-        finally:  # whatever keeps them from being stored: no other daemon makes them again
+        except Exception:  # whatever keeps them from being stored: no other daemon makes them again
             await self._held.prolong(self._waiting)
+            raise
+        await self._held.prolong(self._waiting)
         await self._try_held()
         if self._blocked != (held := (self._held.webhook_ids, self._held.full_tenants)):
             self._blocked = held
