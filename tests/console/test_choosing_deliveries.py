@@ -1,10 +1,13 @@
 """Looking at deliveries one after the other: the list stays as it is, the inspector beside it."""
 
+from typing import Any
 from uuid import UUID
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
+from daemon.admin.console.page import PageRequest
 from tests.support.browser import Pages
 from tests.support.console import Console
 from tests.support.daemons import until
@@ -91,6 +94,23 @@ async def test_the_state_above_the_list_follows_a_retry(
 
     await expect(page.locator("#overview")).to_contain_text("The last delivery succeeded")
     await expect(page.locator("#overview")).not_to_contain_text("in a row")
+
+
+async def test_the_state_above_the_list_is_read_after_the_list(
+    console: Console, webhook: UUID, operator_page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result that is stored between the two is then shown by both, or comes live."""
+    asked: list[str] = []
+    answer = PageRequest.api
+
+    async def noted(request: PageRequest, operation: str, *args: Any, **options: Any) -> Any:
+        asked.append(operation)
+        return await answer(request, operation, *args, **options)
+
+    monkeypatch.setattr(PageRequest, "api", noted)
+    await operator_page.goto(console.page_url(f"/webhooks/{webhook}"))
+
+    assert asked.index("listWebhookDeliveries") < asked.index("retrieveWebhook")
 
 
 async def test_failed_deliveries_are_one_click_away_and_a_retry_keeps_the_filter(

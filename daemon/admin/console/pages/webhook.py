@@ -34,13 +34,14 @@ class WebhookDeliveryPages:
     async def deliveries(self, request: PageRequest) -> web.StreamResponse:
         """The newest deliveries, or those of the filters in the URL."""
         webhook_id = request.object_id
-        webhook = await request.api("retrieveWebhook", webhook_id)
         filters, before = filters_of(request.query), request.query.get("before")
         listed = await request.api(
             "listWebhookDeliveries",
             webhook_id,
             query={"limit": str(PER_PAGE), **filters, **({"before": before} if before else {})},
         )
+        # After the list, whose later changes come live, and with them the state.
+        webhook = await request.api("retrieveWebhook", webhook_id)
         stats = await request.api("retrieveWebhookStats", webhook_id, query=_range(request))
         rows = rows_of(listed.deliveries)
         return await request.page(
