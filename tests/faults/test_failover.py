@@ -127,7 +127,9 @@ async def test_a_daemon_that_finds_only_standbys_says_so_once_and_waits(
         await primary.stop("fast")
 
         starting = asyncio.create_task(_deliver_one(named(primary, standby), receiver))
-        await until(says_so)
+        await until(lambda: says_so() or starting.done())
+        if starting.done():
+            await starting  # raises what ended it
         await asyncio.sleep(RETRY_SECONDS * 2)
         await standby.promote()
         await starting
