@@ -1,5 +1,5 @@
 """
-Keeps the leases of open events: nobody else makes their attempts while this daemon has them.
+Keeps the leases of open events: no other daemon makes their attempts meanwhile.
 
 Mostly an event is open for less than a second. It is for longer while its results cannot be stored:
 another session locks a table, or the server's disk is full. The rule: only a daemon that has died,

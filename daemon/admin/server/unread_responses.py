@@ -1,9 +1,9 @@
 """
 The memory of responses that clients have not read: a budget of bytes for all connections together.
 
-Whoever may ask for a response may leave it unread for minutes. The rule: the budget is never
-exceeded, and no caller keeps others from theirs. While nobody else needs it one may have all of it;
-then the caller with the most gives up the response that it has left unread longest.
+A client may leave a response unread for minutes. The rule: the budget is never exceeded, and no
+caller keeps others from theirs. While no other caller needs it, one may have all of it; then the
+caller with the most gives up the response that it has left unread longest.
 """
 
 import asyncio
