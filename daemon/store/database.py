@@ -42,7 +42,7 @@ from daemon.store.session import (
 )
 from daemon.store.tls_parameters import connect_parameters
 from daemon.store.without_session import NoDaemonLock, NoNotifications
-from daemon.store.writable import only_standbys_answer
+from daemon.store.writable import answers_read_only
 
 # One message, one round trip.
 BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
@@ -126,9 +126,9 @@ class Database:
         if mistake is not None:
             raise ConfigError([mistake])
 
-    async def only_standbys_answer(self) -> bool:
-        """Whether the URL asks for a host that accepts writes, and only others answer."""
-        return await only_standbys_answer(self._url)
+    async def answers_read_only(self) -> bool:
+        """After a failed connection: whether a host answers, but none that accepts writes."""
+        return await answers_read_only(self._url)
 
     async def close(self, *, within: timedelta) -> None:
         """Close the connections; terminate those that do not close `within` this time."""

@@ -9,7 +9,6 @@ from daemon.store.errors import COMMAND_ERRORS
 from daemon.store.session import CONNECT_SECONDS, Connection
 from daemon.store.tls_parameters import connect_parameters
 
-IS_STANDBY = "SELECT pg_catalog.pg_is_in_recovery()"
 STATE = """
     SELECT pg_catalog.pg_is_in_recovery() AS is_standby,
            pg_catalog.current_setting('transaction_read_only'::text)::bool AS is_read_only
@@ -28,11 +27,12 @@ async def require_writable(db: Connection) -> None:
 ASKS_FOR_WRITES = ("read-write", "primary")
 
 
-async def only_standbys_answer(url: str) -> bool:
+async def answers_read_only(url: str) -> bool:
     """
-    Whether the URL asks for a host that accepts writes, and those that answer do not.
+    Whether the URL asks for a host that accepts writes, and some host answers.
 
-    Of a primary that is down beside a standby, asyncpg reports only that nothing answers there.
+    For a failed connection: of a primary that is down beside a standby, asyncpg reports only that
+    nothing answers there. A standby that is promoted in between counts, the next attempt finds it.
     """
     wanted = parse_qs(urlsplit(url).query).get("target_session_attrs", [""])[-1]
     if wanted not in ASKS_FOR_WRITES:
@@ -46,11 +46,5 @@ async def only_standbys_answer(url: str) -> bool:
         )
     except COMMAND_ERRORS:
         return False
-    try:
-        is_standby: bool = await connection.fetchval(IS_STANDBY, timeout=CONNECT_SECONDS)
-    except COMMAND_ERRORS:
-        return False
-    else:
-        return is_standby
-    finally:
-        connection.terminate()
+    connection.terminate()
+    return True

@@ -18,6 +18,7 @@ from daemon.admin.server.database_wait import RETRY_SECONDS
 from daemon.core.errors import DatabaseUnavailableError
 from daemon.service import Service
 from daemon.store import migrations
+from daemon.store.writable import answers_read_only
 from tests.support.application import Application
 from tests.support.daemons import config, free_port, serving, until
 from tests.support.failover import Server, needs_server_programs, replicated
@@ -138,6 +139,13 @@ async def test_a_daemon_that_finds_only_standbys_says_so_once_and_waits(
     assert said.count("no host of database.url accepts writes until a standby is promoted") == 1
     assert "Traceback" not in said
     assert len(receiver.received) == 1
+
+
+async def test_a_host_that_was_promoted_since_the_attempt_is_tried_again(postgres_url: str) -> None:
+    host = f"127.0.0.1:{free_port()}"
+    writable = postgres_url.replace("@", f"@{host},", 1) + WRITABLE
+
+    assert await answers_read_only(writable)
 
 
 async def test_without_a_standby_that_answers_a_database_is_not_awaited_for_ever(

@@ -93,7 +93,7 @@ class DatabaseWait:
     async def _understood(self, error: DatabaseUnavailableError) -> DatabaseUnavailableError:
         """Of a primary that is down beside a standby: that a promotion is awaited."""
         is_clear = isinstance(error, ReadOnlyDatabaseError) or not error.transient
-        if is_clear or not await self._database.only_standbys_answer():
+        if is_clear or not await self._database.answers_read_only():
             return error
         return ReadOnlyDatabaseError(NONE_WRITABLE)
 
