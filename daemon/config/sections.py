@@ -107,8 +107,8 @@ class Installation(Section):
 class Delivery(Section):
     """How deliveries are attempted, and when they are given up."""
 
-    concurrency: Annotated[Count, Field(ge=1, le=20_000)] = 512
-    """Maximum concurrent requests of this daemon."""
+    concurrency: Annotated[Count, Field(ge=1, le=20_000)] = 1024
+    """Maximum concurrent requests of this daemon, those included whose results wait for storage."""
 
     per_endpoint: Annotated[Count, Field(ge=1, le=20_000)] = 32
     """Maximum concurrent requests of this daemon to one webhook."""

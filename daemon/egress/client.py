@@ -143,6 +143,11 @@ class WebhookClient:
             error = missing
         return failure_of(error, sent.peer.target, timeout_seconds=sent.timeout_seconds)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more connections are to be opened than the loop has time for."""
+        return self._connector.is_behind
+
     def host_of(self, url: str) -> str | None:
         """The key of the address that this URL's host had at its last lookup; None if unknown."""
         target = self._judge_url(url)

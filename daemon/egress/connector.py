@@ -46,6 +46,7 @@ PROXY_CONNECT_SECONDS = 2.0
 LITERALS_REMEMBERED = 4096
 # Of the event loop's time. Each address is judged, and a few are connected to.
 OPENING_SECONDS = 0.001
+MANY_WAIT = 32  # connections to be opened, some ten iterations of the loop
 JUDGING_SECONDS = 0.000012
 CONNECTING_SECONDS = 0.00018
 
@@ -79,6 +80,12 @@ class Connector:
         self._tunnels = None if proxy is None else Tunnels(proxy)
         self._budget = budget
         self._network = network
+        self._waiting = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more connections are to be opened than the loop has time for."""
+        return self._waiting >= MANY_WAIT
 
     async def open(
         self, peer: Peer, timings: Timings, *, tried: list[SocketAddress]
@@ -96,7 +103,11 @@ class Connector:
         target = peer.target
         self._slow_chains.check(peer.tenant_id, target.host)
         budget = self._budget.of(peer.tenant_id)
-        await budget.turn(OPENING_SECONDS)
+        self._waiting += 1
+        try:
+            await budget.turn(OPENING_SECONDS)
+        finally:
+            self._waiting -= 1
         session = None
         if target.tls:
             session = await self._tls.begin(target.host, peer.client, tenant_id=peer.tenant_id)

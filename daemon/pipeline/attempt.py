@@ -70,6 +70,11 @@ class AttemptMaker:
         self._max_body_bytes = max_body_bytes
         self._spans = spans
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more connections are to be opened than the loop has time for."""
+        return self._client.is_behind
+
     def host_of(self, url: str) -> str | None:
         """The address of this URL's host, as far as it was looked up lately; None if unknown."""
         return self._client.host_of(url)

@@ -7,10 +7,11 @@ given back (`returned_claims`). When the process is killed, their leases lapse i
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from itertools import chain, islice
 from math import inf
 
 import structlog
@@ -30,7 +31,7 @@ from daemon.egress.kept_requests import KeptRequest
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.claim_data import ClaimData
 from daemon.pipeline.claims_aside import ClaimsAside
-from daemon.pipeline.first_attempts import FirstAttempts
+from daemon.pipeline.first_attempts import AT_ONCE, FirstAttempts
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.postponements import Postponements
 from daemon.pipeline.result_writer import ResultWriter
@@ -107,13 +108,13 @@ class Dispatcher:
         if now >= self._ages.none_slow_before:
             self._note_slow(now)
         turns = self._lanes.next_turns(now=now, room=self._room(), claims=self._claiming is None)
-        for turn in turns:
-            if turn.queued:
-                self._begin_queued(turn, now)
         if to_claim := self._aside.take([each for each in turns if not each.queued], now=now):
             # Queued attempts need not wait for the database.
             self._claiming = asyncio.create_task(self._claim(to_claim))
             self._claiming.add_done_callback(self._claim_ended)
+        await self._start_all(
+            chain.from_iterable(self._queued(each) for each in turns if each.queued)
+        )
         if turns:
             await asyncio.sleep(0)
             return 0.0
@@ -176,6 +177,7 @@ class Dispatcher:
         """
         unstored = self._results.backlog
         self._lanes.note_unstored(unstored, of_tenant=self._results.unstored_of)
+        self._lanes.hold_back_unproven(self._attempts.is_behind)
         return min(MAX_CLAIM, self._lanes.slots - self._lanes.held - unstored)
 
     def _note_slow(self, now: float) -> None:
@@ -235,9 +237,7 @@ class Dispatcher:
         self._aside.note({each: lane.seconds for each, lane in claimed.items()}, now=now)
         for turn in turns:
             self._tell_lane(turn, claimed.get(turn.webhook_id), now)
-        for lane in claimed.values():
-            for claim in lane.claims:
-                self.start(claim)
+        await self._start_all(chain.from_iterable(lane.claims for lane in claimed.values()))
         if new := [each for each, lane in claimed.items() if lane.limit_state == pacing.NEW]:
             await self._begin_pacing(new)
 
@@ -252,13 +252,29 @@ class Dispatcher:
         for webhook_id in begun:
             self._waker.announce_if_known(webhook_id)
 
-    def _begin_queued(self, turn: LaneTurn, now: float) -> None:
-        """Begin first attempts, which need no claim."""
+    def _queued(self, turn: LaneTurn) -> list[Claim]:
+        """Take first attempts out of their queue; they need no claim."""
         taken = self._first_attempts.take(turn.webhook_id, turn.limit)
         host = self._attempts.host_of(taken[-1].endpoint_url) if taken else None
-        self._lanes.dequeued(turn, taken=len(taken), now=now, host=host)
-        for claim in taken:
-            self.start(claim)
+        self._lanes.dequeued(turn, taken=len(taken), now=time.monotonic(), host=host)
+        return taken
+
+    async def _start_all(self, claims: Iterable[Claim]) -> None:
+        """
+        Begin attempts, a few in each iteration of the loop.
+
+        So no more are in flight than the processor can serve: what is begun faster than it ends
+        makes each iteration longer, and with it the latency of all.
+        """
+        waiting = iter(claims)
+        try:
+            while few := list(islice(waiting, AT_ONCE)):
+                for claim in few:
+                    self.start(claim)
+                await asyncio.sleep(0)
+        finally:
+            for claim in waiting:  # it was cancelled
+                self._return(claim)
 
     def _tell_lane(self, turn: LaneTurn, claimed: LaneClaims | None, now: float) -> None:
         if claimed is None:  # paused or deleted: the lane sleeps until something is due again

@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 0.9  # events of sessions with webhookd.notify = 'off' are not announced
 LEAST_EVENTS, MOST_EVENTS = 100, 500  # of one turn
-TURN_SECONDS = 0.2
+TURN_SECONDS = 0.1
 QUEUE_SECONDS = 0.005  # until some first attempts have begun
 # So often events of others are looked for while some tenants' events stay in the inbox.
 CROWDED_SECONDS = 0.03
@@ -162,6 +162,22 @@ class Fanout:
 
     async def _fan_out(
         self, leased: Sequence[LeasedEvent], endpoints: KnownEndpoints, *, read_at: float
+    ) -> None:
+        """Fan out first the events of tenants whose subscriptions need not be read."""
+        tenants = {each.event.tenant_id for each in leased}
+        current = {each for each in tenants if self._cache.is_current(each)}
+        await_reading = [each for each in leased if each.event.tenant_id not in current]
+        try:
+            await self._fan_out_together(
+                [each for each in leased if each.event.tenant_id in current], endpoints, read_at
+            )
+        except BaseException:
+            self._inbox.give_back(await_reading)
+            raise
+        await self._fan_out_together(await_reading, endpoints, read_at)
+
+    async def _fan_out_together(
+        self, leased: Sequence[LeasedEvent], endpoints: KnownEndpoints, read_at: float
     ) -> None:
         """Fan out what is quick, and hand over the rest."""
         if not leased:

@@ -72,6 +72,10 @@ class SubscriptionCache:
             and len(tenant.changed) <= FEW
         )
 
+    def is_current(self, tenant_id: TenantId) -> bool:
+        """Whether `load_few` would read nothing for this tenant, and let it be used."""
+        return self.is_loaded(tenant_id) and not self._tenants[tenant_id].changed
+
     def is_too_large(self, tenant_id: TenantId) -> bool:
         """Whether the tenant's subscriptions are known to be too large to be kept."""
         tenant = self._tenants.get(tenant_id)
@@ -286,10 +290,20 @@ class SubscriptionCache:
             self._bytes -= tenant.index.bytes
 
     def _forget_oldest(self, keep: set[TenantId]) -> None:
-        """Forget who was used longest ago: first of those that take more than others do."""
+        """
+        Forget who was used longest ago, where these are too many.
+
+        If they take too much memory, first of those that take more than others do.
+        """
+        while (
+            len(self._tenants) > MOST_TENANTS and (oldest := next(iter(self._tenants))) not in keep
+        ):
+            self._forget(oldest)
         for least in (self._bytes // max(1, len(self._tenants)), 0):
+            if self._bytes <= MOST_BYTES:
+                return
             for tenant_id in list(self._tenants):
-                if self._bytes <= MOST_BYTES and len(self._tenants) <= MOST_TENANTS:
+                if self._bytes <= MOST_BYTES:
                     return
                 if tenant_id not in keep and self._tenants[tenant_id].index.bytes >= least:
                     self._forget(tenant_id)

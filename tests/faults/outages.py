@@ -18,7 +18,7 @@ from tests.support.postgres import FAST_SETTINGS
 
 # Crash recovery is under test, so PostgreSQL must write to disk.
 DURABLE = FAST_SETTINGS | {"fsync": "on", "full_page_writes": "on"}
-MAX_IN_FLIGHT = 512  # the default
+MAX_IN_FLIGHT = 1024  # the default
 # /readyz answers within this time at every moment of an outage.
 MAX_ANSWER_SECONDS = 1.0
 

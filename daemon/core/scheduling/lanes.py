@@ -72,6 +72,10 @@ class Lanes:
         """Note how many results take a slot because they are not stored, as `Slots` does."""
         self._slots.note_unstored(count, of_tenant=of_tenant)
 
+    def hold_back_unproven(self, held_back: bool) -> None:
+        """Let unproven lanes have slots, or none for now, as `Slots` does."""
+        self._slots.unproven_held_back = held_back
+
     @property
     def ready(self) -> int:
         """How many lanes wait for their turn."""

@@ -23,11 +23,16 @@ class TenantLine:
 
 
 class TenantLines:
-    """Lines of lanes of one kind, `to_claim` and `unproven` or not; an empty line is no line."""
+    """
+    Lines of lanes of one kind, `to_claim` and `unproven` or not; an empty line is no line.
+
+    `last_turn` is the number of the turn that one of them had last, -1 at first.
+    """
 
     def __init__(self, *, unproven: bool, to_claim: bool = False) -> None:
         self.to_claim = to_claim
         self.unproven = unproven
+        self.last_turn = -1
         self._lines: OrderedDict[TenantId, TenantLine] = OrderedDict()
         self._lanes = 0
 

@@ -1,11 +1,21 @@
 """First attempts in memory have turns like others, without a claim, beside what is due."""
 
+from collections import Counter
 from math import inf
 
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.scheduling.endpoint_lane import MOST_QUEUED, NOTHING_DUE
 from daemon.core.scheduling.lanes import Lanes, LaneTurn
-from tests.core.scheduling.driven_lanes import A, B, at, finish, lanes_of, mark_due, widen
+from tests.core.scheduling.driven_lanes import (
+    A,
+    B,
+    at,
+    endpoint,
+    finish,
+    lanes_of,
+    mark_due,
+    widen,
+)
 
 
 def queue(lanes: Lanes, *ids: WebhookId, now: float = 0.0) -> None:
@@ -79,6 +89,32 @@ def test_lanes_with_queues_take_turns_with_others() -> None:
     mark_due(lanes, B)
 
     assert [each.webhook_id for each in lanes.next_turns(now=0.0, room=2)] == [A, B]
+
+
+def test_first_attempts_do_not_wait_for_what_is_due_of_thousands_of_tenants() -> None:
+    lanes = lanes_of()
+    mark_due(lanes, *map(endpoint, range(10, 5_010)))
+    queue(lanes, A)
+
+    assert A in [each.webhook_id for each in lanes.next_turns(now=0.0, room=2)]
+
+
+def test_what_is_due_does_not_wait_for_first_attempts_of_thousands_of_tenants() -> None:
+    lanes = lanes_of()
+    queue(lanes, *map(endpoint, range(10, 5_010)))
+    mark_due(lanes, A)
+
+    assert A in [each.webhook_id for each in lanes.next_turns(now=0.0, room=2)]
+
+
+def test_half_of_the_turns_are_for_what_is_due_while_first_attempts_wait() -> None:
+    lanes = lanes_of(slots=400)
+    queue(lanes, *map(endpoint, range(10, 510)))
+    mark_due(lanes, *map(endpoint, range(1_000, 1_500)))
+
+    turns = [each.queued for each in lanes.next_turns(now=0.0, room=100)]
+
+    assert Counter(turns) == {True: 50, False: 50}
 
 
 def test_a_lane_whose_queue_was_emptied_has_no_turn() -> None:

@@ -48,6 +48,13 @@ ATTACKS = {
     "many-tenants": Attack(
         "100,000 events of as many tenants in one transaction", number_attacks.many_tenants
     ),
+    "new-tenants": Attack(
+        "40,000 events in one transaction, of as many tenants with a new webhook each",
+        number_attacks.new_tenants,
+    ),
+    "retries-of-many": Attack(
+        "20,000 retries of as many tenants, due at one moment", number_attacks.retries_of_many
+    ),
     "many-filters": Attack(
         "10,000 webhooks of one tenant with a filter each, 50 events/s that match three",
         number_attacks.many_filters,

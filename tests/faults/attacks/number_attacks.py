@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 
 from tests.faults.attacks.scene import Scene
+from tests.support.application import SECRET
 from tests.support.daemons import until
 
 MAX_ADDED_CPU_MS = 1.0
@@ -46,6 +47,25 @@ PUBLISH_FOR_MANY = """
     INSERT INTO webhook_events (id, tenant_id, event_type, event_data)
     SELECT gen_random_uuid(), gen_random_uuid(), 'email.opened', '{}' FROM generate_series(1, $1)
 """
+ADD_TENANTS_WITH_A_WEBHOOK = """
+    WITH added AS (
+        INSERT INTO tenants (id) SELECT gen_random_uuid() FROM generate_series(1, $1) RETURNING id
+    )
+    INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key)
+    SELECT gen_random_uuid(), id, 'attacker', ($2::text[])[row_number() OVER () % 60 + 1], $3
+      FROM added
+"""
+PUBLISH_TO_EACH = """
+    INSERT INTO webhook_events (id, tenant_id, event_type, event_data)
+    SELECT gen_random_uuid(), tenant_id, 'email.opened', '{}'
+      FROM webhooks WHERE name = 'attacker'
+"""
+ADD_RETRY_TO_EACH = """
+    INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, payload,
+                                    attempt_number, status, next_retry_at)
+    SELECT gen_random_uuid(), id, gen_random_uuid(), 'email.opened', '{}', 2, 'pending_retry', now()
+      FROM webhooks WHERE name = 'attacker'
+"""
 
 
 async def many_events(scene: Scene, *, events: int = 100_000) -> None:
@@ -61,6 +81,27 @@ async def many_tenants(scene: Scene, *, events: int = 100_000) -> None:
     await scene.measure_alone()
     async with scene.attack():
         await scene.app.db.execute(PUBLISH_FOR_MANY, events)
+
+
+async def new_tenants(scene: Scene, *, tenants: int = 40_000) -> None:
+    """Events in one transaction, each of another tenant, whose webhook has never had any."""
+    await _add_tenants_with_a_webhook(scene, tenants)
+    await scene.measure_alone()
+    async with scene.attack():
+        await scene.app.db.execute(PUBLISH_TO_EACH)
+
+
+async def retries_of_many(scene: Scene, *, tenants: int = 20_000) -> None:
+    """A retry of each of these tenants is due at one moment, as after an outage of all of them."""
+    await _add_tenants_with_a_webhook(scene, tenants)
+    await scene.measure_alone()
+    async with scene.attack():
+        await scene.app.db.execute(ADD_RETRY_TO_EACH)
+
+
+async def _add_tenants_with_a_webhook(scene: Scene, tenants: int) -> None:
+    urls = scene.endpoints.urls("quick", 60, addresses=60)
+    await scene.app.db.execute(ADD_TENANTS_WITH_A_WEBHOOK, tenants, urls, SECRET)
 
 
 async def empty_statistics(scene: Scene, *, events: int = 40_000) -> None:
