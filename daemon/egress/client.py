@@ -75,11 +75,13 @@ class WebhookClient:
             proxy_resolver=resolver or (CaresResolver(for_operator=True) if proxy else None),
         )
 
-    async def send(self, request: Request) -> Outcome:
+    async def send(self, request: Request, *, unproven: bool = False) -> Outcome:
         """
         Send one POST and return its outcome; an endpoint's behaviour never raises.
 
-        Cancelling it closes its connection and leaves nothing behind.
+        Where many connections are to be opened, that of an `unproven` endpoint, which has not shown
+        that it is quick, waits for others of its kind. Cancelling it closes its connection and
+        leaves nothing behind.
 
         Raises PostponedError for a fault of our own: this machine is out of sockets, ports or
         memory, its network is down or its name servers cannot be reached, the egress proxy fails,
@@ -88,7 +90,8 @@ class WebhookClient:
         peer = self._peer_of(request.url, request.client, request.tenant_id)
         if isinstance(peer, Refusal):
             return Outcome(Failure(FailureKind.REFUSED_TARGET, peer.reason), took_ms=0)
-        return await self._finish(self._start(request, peer), self._pool.take(peer))
+        sent = self._start(request, peer)
+        return await self._finish(sent, self._pool.take(peer), unproven=unproven)
 
     def take(
         self, url: str, client: ClientCertificate | None, tenant_id: TenantId | None
@@ -143,11 +146,6 @@ class WebhookClient:
             error = missing
         return failure_of(error, sent.peer.target, timeout_seconds=sent.timeout_seconds)
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether more connections are to be opened than the loop has time for."""
-        return self._connector.is_behind
-
     def host_of(self, url: str) -> str | None:
         """The key of the address that this URL's host had at its last lookup; None if unknown."""
         target = self._judge_url(url)
@@ -188,15 +186,19 @@ class WebhookClient:
             timeout_seconds=request.timeout_seconds or self._timeout_seconds,
         )
 
-    async def _finish(self, sent: RequestUnderWay, kept: HttpConnection | None) -> Outcome:
+    async def _finish(
+        self, sent: RequestUnderWay, kept: HttpConnection | None, *, unproven: bool = False
+    ) -> Outcome:
         result: Response | Failure
         try:
-            result = await self._post(sent, kept)
+            result = await self._post(sent, kept, unproven=unproven)
         except REQUEST_ERRORS as error:
             result = self.failure(error, sent)
         return sent.outcome(result)
 
-    async def _post(self, sent: RequestUnderWay, kept: HttpConnection | None) -> Response:
+    async def _post(
+        self, sent: RequestUnderWay, kept: HttpConnection | None, *, unproven: bool
+    ) -> Response:
         deadline = Deadline(
             sent.timeout_seconds,
             stalls=self._stalls,
@@ -213,7 +215,7 @@ class WebhookClient:
                 # The receiver was just closing the idle connection, which is no failure.
         async with deadline.limit():
             connection = await self._connector.open(
-                sent.peer, sent.timings, tried=sent.own_faults.tried
+                *(sent.peer, sent.timings), tried=sent.own_faults.tried, unproven=unproven
             )
         sent.timings.enter("answer")
         return await self._exchange(sent, connection, deadline)

@@ -46,7 +46,6 @@ PROXY_CONNECT_SECONDS = 2.0
 LITERALS_REMEMBERED = 4096
 # Of the event loop's time. Each address is judged, and a few are connected to.
 OPENING_SECONDS = 0.001
-MANY_WAIT = 32  # connections to be opened, some ten iterations of the loop
 JUDGING_SECONDS = 0.000012
 CONNECTING_SECONDS = 0.00018
 
@@ -80,20 +79,20 @@ class Connector:
         self._tunnels = None if proxy is None else Tunnels(proxy)
         self._budget = budget
         self._network = network
-        self._waiting = 0
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether more connections are to be opened than the loop has time for."""
-        return self._waiting >= MANY_WAIT
 
     async def open(
-        self, peer: Peer, timings: Timings, *, tried: list[SocketAddress]
+        self,
+        peer: Peer,
+        timings: Timings,
+        *,
+        tried: list[SocketAddress],
+        unproven: bool = False,
     ) -> HttpConnection:
         """
         Open a connection to the peer and complete its TLS handshake.
 
-        The destinations that it tries to reach, a proxy's too, are added to `tried`.
+        The destinations that it tries to reach, a proxy's too, are added to `tried`. An `unproven`
+        endpoint waits for its turn behind others of its kind.
 
         Raises TargetForbiddenError when the proxy forbids the target, LookupFailedError,
         ReceiverUnreachableError, UnusableCertificateError, RefusedTlsError, ssl.SSLError or another
@@ -103,11 +102,7 @@ class Connector:
         target = peer.target
         self._slow_chains.check(peer.tenant_id, target.host)
         budget = self._budget.of(peer.tenant_id)
-        self._waiting += 1
-        try:
-            await budget.turn(OPENING_SECONDS)
-        finally:
-            self._waiting -= 1
+        await budget.turn(OPENING_SECONDS, unproven=unproven)
         session = None
         if target.tls:
             session = await self._tls.begin(target.host, peer.client, tenant_id=peer.tenant_id)
@@ -116,7 +111,8 @@ class Connector:
         addresses = await permitted_addresses(target.host, self._policy, resolver=lookups)
         few = first_of_each_family(addresses, MAX_TRIED_OF_FAMILY)
         if len(addresses) > 1:
-            await budget.turn(JUDGING_SECONDS * len(addresses) + CONNECTING_SECONDS * len(few))
+            seconds = JUDGING_SECONDS * len(addresses) + CONNECTING_SECONDS * len(few)
+            await budget.turn(seconds, unproven=unproven)
         timings.enter("connect")
         sock = await self._connect(few, target.port, tried)
         try:

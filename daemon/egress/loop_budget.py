@@ -5,11 +5,13 @@ Opening a connection takes a millisecond, and so does reading a response that ne
 small TLS records. When hundreds of receivers cause such work at once, most of it waits for later
 iterations, so that everything else gets its turn in between. An event needs several iterations, so
 the pieces are short. The rule: owners have the budget in turn, so that no tenant's work delays
-another's by more than a piece of each.
+another's by more than a piece of each. Tenants may be hundreds, each with a new endpoint: so what
+is for unproven endpoints has a line of its own, and every other turn.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
 
 from daemon.core.scheduling.round_robin import RoundRobin
@@ -31,6 +33,8 @@ class LoopBudget:
         self._clock = clock
         self._spent = 0.0
         self._waiting: RoundRobin[Callable[[], None]] = RoundRobin()
+        self._for_unproven: RoundRobin[Callable[[], None]] = RoundRobin()
+        self._lines = deque((self._waiting, self._for_unproven))
         self._next: asyncio.Handle | None = None
 
     def of(self, owner: Hashable) -> "OwnBudget":
@@ -39,10 +43,10 @@ class LoopBudget:
 
     def has_room(self) -> bool:
         """Whether work may run now: none waits, and the budget is not spent."""
-        return not self._waiting and self._spent < self._seconds
+        return not any(self._lines) and self._spent < self._seconds
 
     def is_waiting(self, owner: Hashable) -> bool:
-        """Whether work of this owner waits."""
+        """Whether work of this owner waits, other than for unproven endpoints."""
         return self._waiting.count(owner) > 0
 
     def run(self, work: Callable[[], None]) -> None:
@@ -53,9 +57,11 @@ class LoopBudget:
         finally:
             self.spend(self._clock() - began)
 
-    def run_later(self, owner: Hashable, work: Callable[[], None]) -> None:
+    def run_later(
+        self, owner: Hashable, work: Callable[[], None], *, unproven: bool = False
+    ) -> None:
         """Run the work in a later iteration, after all of its owner's that waits already."""
-        self._waiting.add(owner, work)
+        (self._for_unproven if unproven else self._waiting).add(owner, work)
         self._schedule_iteration()
 
     def continue_later(self, owner: Hashable, work: Callable[[], None]) -> None:
@@ -74,9 +80,15 @@ class LoopBudget:
 
     def _begin_iteration(self) -> None:
         self._next, self._spent = None, 0.0
-        while self._spent < self._seconds and (first := self._waiting.take()) is not None:
-            _, work = first
+        while self._spent < self._seconds and (work := self._take()) is not None:
             self.run(work)
+
+    def _take(self) -> Callable[[], None] | None:
+        self._lines.rotate()
+        for line in self._lines:
+            if (first := line.take()) is not None:
+                return first[1]
+        return None
 
 
 class OwnBudget:
@@ -95,8 +107,12 @@ class OwnBudget:
         self._all.run(work)
         return True
 
-    async def turn(self, seconds: float) -> None:
-        """Wait, as work does, until the caller may do something that takes about so long."""
+    async def turn(self, seconds: float, *, unproven: bool = False) -> None:
+        """
+        Wait, as work does, until the caller may do something that takes about so long.
+
+        `unproven`: it is for an endpoint that has not shown that it is quick.
+        """
         if self._all.has_room():
             self._all.spend(seconds)
             return
@@ -107,7 +123,7 @@ class OwnBudget:
                 self._all.spend(seconds)
                 turn.set_result(None)
 
-        self.run_later(grant)
+        self._all.run_later(self._owner, grant, unproven=unproven)
         await turn
 
     def run_later(self, work: Callable[[], None]) -> None:

@@ -70,32 +70,32 @@ class AttemptMaker:
         self._max_body_bytes = max_body_bytes
         self._spans = spans
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether more connections are to be opened than the loop has time for."""
-        return self._client.is_behind
-
     def host_of(self, url: str) -> str | None:
         """The address of this URL's host, as far as it was looked up lately; None if unknown."""
         return self._client.host_of(url)
 
-    async def attempt(self, claim: Claim, *, public_id: str | None = None) -> AttemptResult:
+    async def attempt(
+        self, claim: Claim, *, public_id: str | None = None, unproven: bool = False
+    ) -> AttemptResult:
         """
         Sign the claimed event, send it, and judge what came back.
 
         `public_id` replaces the event's own id in the body and the headers; test events have one.
-        Raises PostponedError when the attempt cannot be made for a reason that is ours.
+        `unproven`: the endpoint has not shown that it is quick. Raises PostponedError when the
+        attempt cannot be made for a reason that is ours.
         """
         if self._spans is not None:
-            return await self._traced(claim, public_id, self._spans.begin(claim))
-        outcome, signature = await self._send(claim, public_id)
+            return await self._traced(claim, public_id, self._spans.begin(claim), unproven=unproven)
+        outcome, signature = await self._send(claim, public_id, unproven=unproven)
         return self._judge(claim, outcome, signature)
 
     async def _traced(
-        self, claim: Claim, public_id: str | None, span: AttemptSpan
+        self, claim: Claim, public_id: str | None, span: AttemptSpan, *, unproven: bool
     ) -> AttemptResult:
         try:
-            outcome, signature = await self._send(claim, public_id, headers=span.headers)
+            outcome, signature = await self._send(
+                claim, public_id, headers=span.headers, unproven=unproven
+            )
             result = self._judge(claim, outcome, signature)
         except Exception as error:
             span.ended(error)
@@ -168,7 +168,12 @@ class AttemptMaker:
         return AttemptResult(claim, outcome, verdict, signature)
 
     async def _send(
-        self, claim: Claim, public_id: str | None, *, headers: Headers = NO_HEADERS
+        self,
+        claim: Claim,
+        public_id: str | None,
+        *,
+        headers: Headers = NO_HEADERS,
+        unproven: bool,
     ) -> tuple[Outcome, str | None]:
         if not claim.fetched:
             return self._too_large(claim.payload_bytes or 0), None
@@ -182,7 +187,8 @@ class AttemptMaker:
             request, signature = await self._sign_in_thread(sign, claim)
         if len(request.body) > self._max_body_bytes:
             return self._too_large(len(request.body)), None
-        return redact(await self._client.send(request), credentials), signature
+        outcome = await self._client.send(request, unproven=unproven)
+        return redact(outcome, credentials), signature
 
     async def _sign_in_thread(
         self, sign: Callable[[], tuple[Request, str]], claim: Claim

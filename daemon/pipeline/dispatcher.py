@@ -177,7 +177,6 @@ class Dispatcher:
         """
         unstored = self._results.backlog
         self._lanes.note_unstored(unstored, of_tenant=self._results.unstored_of)
-        self._lanes.hold_back_unproven(self._attempts.is_behind)
         return min(MAX_CLAIM, self._lanes.slots - self._lanes.held - unstored)
 
     def _note_slow(self, now: float) -> None:
@@ -368,10 +367,11 @@ class Dispatcher:
             self.wake.set()
 
     async def _attempt(self, claim: Claim) -> AttemptResult:
+        unproven = self._lanes.is_unproven(claim.webhook_id)
         if claim.fetched:
-            return await self._attempts.attempt(claim)
+            return await self._attempts.attempt(claim, unproven=unproven)
         async with self._data.fetched(claim) as complete:
-            return await self._attempts.attempt(complete)
+            return await self._attempts.attempt(complete, unproven=unproven)
 
     def _finished(self, claim: Claim, attempted: AttemptResult, *, is_new_address: bool) -> None:
         if attempted.verdict.too_large:

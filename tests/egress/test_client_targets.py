@@ -205,9 +205,9 @@ async def test_connecting_to_many_addresses_takes_more_of_the_loops_budget_than_
     turns: list[float] = []
     turn = OwnBudget.turn
 
-    async def noting(budget: OwnBudget, seconds: float) -> None:
+    async def noting(budget: OwnBudget, seconds: float, *, unproven: bool) -> None:
         turns.append(seconds)
-        await turn(budget, seconds)
+        await turn(budget, seconds, unproven=unproven)
 
     monkeypatch.setattr(OwnBudget, "turn", noting)
     names = FakeResolver(receiver=[f"127.0.{n}.1" for n in range(100)], other=["127.0.0.1"])

@@ -105,6 +105,25 @@ async def test_turns_wait_like_work_and_count_as_long_as_they_say() -> None:
     assert done == [0, 1, 2, 3, 4]
 
 
+async def test_unproven_endpoints_of_many_owners_have_every_other_turn() -> None:
+    budget, done = LoopBudget(seconds=1.0, clock=Clock()), list[str]()
+
+    async def take(name: str, *, unproven: bool) -> None:
+        await budget.of(name).turn(2.0, unproven=unproven)
+        done.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(take("first", unproven=True))
+        for number in range(20):
+            group.create_task(take(f"new {number}", unproven=True))
+        for number in range(3):
+            group.create_task(take(f"known {number}", unproven=False))
+
+    places = [done.index(f"known {number}") for number in range(3)]
+    assert places[0] <= 2
+    assert [later - earlier for earlier, later in pairwise(places)] == [2, 2]
+
+
 async def test_a_turn_that_is_cancelled_holds_up_no_other() -> None:
     budget = LoopBudget(seconds=1.0, clock=Clock()).of("a")
     await budget.turn(2.0)

@@ -1,6 +1,7 @@
 """The dispatcher between lanes and results: a claim becomes a result, or is given back."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -19,7 +20,7 @@ from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.delivery_inserter import DeliveryInserter
 from daemon.pipeline.dispatcher import Dispatcher
-from daemon.pipeline.first_attempts import FirstAttempts
+from daemon.pipeline.first_attempts import AT_ONCE, FirstAttempts
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvents
@@ -50,7 +51,9 @@ class ScriptedAttempts(AttemptMaker):
     def begin(self, *_: object) -> None:
         """No attempt is plain."""
 
-    async def attempt(self, claim: Claim, *, public_id: str | None = None) -> AttemptResult:
+    async def attempt(
+        self, claim: Claim, *, public_id: str | None = None, unproven: bool = False
+    ) -> AttemptResult:
         self.made += 1
         return await self._make(claim)
 
@@ -146,6 +149,44 @@ async def test_a_claim_becomes_a_stored_result(app: Application, database: str) 
         await until(lambda: parts.results.backlog == 0)
 
         assert parts.lanes.in_flight == 0
+
+
+class CountedIterations(ScriptedAttempts):
+    """Counts how many attempts begin in each iteration of the loop."""
+
+    def __init__(self, make: Callable[[Claim], Awaitable[AttemptResult]]) -> None:
+        super().__init__(make)
+        self.begun = Counter[int]()
+        self._iteration = 0
+        self._count_iterations()
+
+    def begin(self, *_: object) -> None:
+        self.begun[self._iteration] += 1
+
+    def _count_iterations(self) -> None:
+        self._iteration += 1
+        if self.made < 60:
+            asyncio.get_running_loop().call_soon(self._count_iterations)
+
+
+async def test_a_few_attempts_begin_in_each_iteration_of_the_loop(
+    app: Application, database: str
+) -> None:
+    webhooks = [
+        WebhookId(await app.webhook(await app.tenant(), "https://receiver.example/"))
+        for _ in range(60)
+    ]
+    for webhook in webhooks:
+        await insert_pending(app, webhook)
+    attempts = CountedIterations(deliver)
+    async with running(database, attempts) as parts:
+        for number, webhook in enumerate(webhooks):
+            tenant_id = TenantId(UUID(int=number))
+            parts.waker.announce(webhook, 0.0, None, tenant_id=tenant_id)
+        await until(lambda: has_delivered(app, 60))
+
+    assert attempts.begun.total() == 60
+    assert max(attempts.begun.values()) == AT_ONCE
 
 
 @pytest.mark.parametrize("fault", [postpone, pytest.param(fail, marks=pytest.mark.full)])

@@ -1,6 +1,7 @@
 """Fan-out goes on for all tenants, whatever the subscriptions of one of them contain."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,9 @@ import pytest
 
 from daemon.core.matching import compiler
 from daemon.core.matching.matcher import Condition
+from daemon.core.model.ids import TenantId
 from daemon.pipeline import subscription_pages
+from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime import time_slice
 from tests.support.application import Application
 from tests.support.daemons import serving, until
@@ -50,6 +53,33 @@ async def test_an_unusable_subscription_is_shown_on_its_webhook_and_stops_no_oth
 
     assert (await app.health(bad))["filter_error"] == reason
     assert await app.deliveries(bad) == []
+
+
+async def test_a_tenant_whose_subscriptions_are_known_does_not_wait_for_anothers_to_be_read(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, new = await app.tenant(), await app.tenant()
+    for tenant, path in ((known, "/known"), (new, "/new")):
+        await app.webhook(tenant, receiver.url + path)
+    original, may_read = SubscriptionCache.load_few, asyncio.Event()
+
+    async def load_few(cache: SubscriptionCache, tenants: Iterable[TenantId]) -> set[TenantId]:
+        wanted = set(tenants)
+        if new in wanted:
+            await may_read.wait()
+        return await original(cache, wanted)
+
+    monkeypatch.setattr(SubscriptionCache, "load_few", load_few)
+    async with serving(database):
+        await app.event(known)
+        await until(lambda: receiver.at("/known"))
+        async with app.db.transaction():  # both are leased together
+            await app.event(new)
+            await app.event(known)
+        await until(lambda: len(receiver.at("/known")) == 2)
+        assert receiver.at("/new") == []
+        may_read.set()
+        await until(lambda: receiver.at("/new"))
 
 
 async def test_a_null_among_the_types_matches_no_type_and_stops_no_other(

@@ -72,10 +72,6 @@ class Lanes:
         """Note how many results take a slot because they are not stored, as `Slots` does."""
         self._slots.note_unstored(count, of_tenant=of_tenant)
 
-    def hold_back_unproven(self, held_back: bool) -> None:
-        """Let unproven lanes have slots, or none for now, as `Slots` does."""
-        self._slots.unproven_held_back = held_back
-
     @property
     def ready(self) -> int:
         """How many lanes wait for their turn."""
@@ -89,6 +85,11 @@ class Lanes:
         """The tenant of a lane that is known."""
         lane = self._lanes.get(webhook_id)
         return None if lane is None else lane.tenant.id
+
+    def is_unproven(self, webhook_id: WebhookId) -> bool:
+        """Whether this one has not shown that it is quick."""
+        lane = self._lanes.get(webhook_id)
+        return lane is None or lane.unproven
 
     def mark_due(
         self,

@@ -9,9 +9,6 @@ is kept free for tenants that do not come.
 The last quarter is for tenants that hold few slots. Endpoints may answer quickly for as long as it
 takes, and then all hang: shares alone would leave nothing to the next, once a few tenants did that.
 
-Unproven lanes mostly need a new connection. While more of these are to be opened than there is time
-for, they get no slots: what others begin would wait behind theirs, on the way to its receiver.
-
 A result that is not stored yet takes a slot of its tenant, like an attempt in flight: a batch of
 results that takes long to store must not keep others from beginning.
 """
@@ -69,14 +66,13 @@ class Slots(Held):
 
     __slots__ = (
         "_few", "_for_unproven", "_last", "_reserve", "_reserve_of_unproven", "_unstored",
-        "_unstored_of", "slow", "total", "unproven_held_back",
+        "_unstored_of", "slow", "total",
     )  # fmt: skip
 
     def __init__(self, total: int) -> None:
         super().__init__()
         self.total = total
         self.slow = 0
-        self.unproven_held_back = False
         self._unstored = 0
         self._unstored_of: Callable[[TenantId], int] = _none_of
         self._reserve = int(total * RESERVE_SHARE)
@@ -96,15 +92,11 @@ class Slots(Held):
 
     def free_with_reserve(self, *, unproven: bool) -> int:
         """Free slots for lanes of this kind, the reserve included."""
-        if unproven and self.unproven_held_back:
-            return 0
         free = self.total - self.in_flight - self._unstored
         return min(free, self._for_unproven - self.unproven) if unproven else free
 
     def room_for(self, tenant: Tenant, *, unproven: bool) -> int:
         """How many more slots this tenant may take for lanes of this kind."""
-        if unproven and self.unproven_held_back:
-            return 0
         free = self.total - self._reserve - self.in_flight - self._unstored
         unstored = self._unstored_of(tenant.id) if self._unstored else 0
         held = tenant.in_flight + unstored

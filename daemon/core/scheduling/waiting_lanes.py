@@ -127,7 +127,7 @@ class WaitingLanes:
                 self.add(lines.take(order=next(self._orders), now=now), now=now)
 
     def _first_line(self, *, claims: bool) -> tuple[TenantLines, TenantLine] | None:
-        """The line of the tenant that came first, of the kind whose last turn was before others'."""
+        """The line of the tenant that came first, of the kind whose last turn is longest ago."""
         firsts = [
             (lines, line)
             for lines in self._lines.values()

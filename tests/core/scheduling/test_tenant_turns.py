@@ -39,6 +39,17 @@ def test_a_tenant_with_thousands_of_lanes_has_as_many_turns_as_one_with_one_lane
     assert turns == {True: 50, False: 50}
 
 
+def test_a_lane_that_is_known_to_be_quick_does_not_wait_for_thousands_of_new_ones() -> None:
+    lanes = lanes_of(slots=10)
+    mark_due(lanes, A)
+    claim_all(lanes, room=1)
+    finish(lanes, A)
+    mark_due(lanes, *(endpoint(n) for n in range(10, 5_010)))
+    mark_due(lanes, A)
+
+    assert A in [each.webhook_id for each in lanes.next_turns(now=0.0, room=2)]
+
+
 def test_the_lanes_of_a_tenant_take_turns() -> None:
     lanes = lanes_of(slots=10)
     ids = [endpoint(n) for n in range(10, 15)]
