@@ -2,17 +2,21 @@
 The memory that large bodies in flight may take, by tenant.
 
 Small bodies need no leave: as many as there are slots take little. The rule: a tenant whose large
-bodies hang in the sending delays its own large bodies, and no other tenant's deliveries.
+bodies hang in the sending delays its own large bodies, and no other tenant's deliveries. Each may
+hold a third as many bytes as are free. So several that hold much leave some to the next, if not for
+the largest bodies: for these, nobody takes of the last quarter.
 """
 
 from collections import Counter
 
 from daemon.core.model.ids import TenantId
+from daemon.core.scheduling.slots import Share
 
 # Bytes of data as PostgreSQL prints it; an attempt takes about three times that.
 LARGE_BYTES = 64 * 1024
 BYTES_IN_FLIGHT = 48 * 1024 * 1024
-BYTES_OF_TENANT = 12 * 1024 * 1024
+LAST_BYTES = BYTES_IN_FLIGHT // 4
+SHARE = Share(1, 3)
 
 
 class MemoryBudget:
@@ -26,18 +30,21 @@ class MemoryBudget:
         """
         Count a body of `size` bytes that is in flight from now on; False if it must wait.
 
-        A tenant's only large body never waits for the tenant's own share, whatever its size.
+        A tenant's only large body may be larger than the tenant's share.
         """
         if size <= LARGE_BYTES:
             return True
-        own = self._of_tenant[tenant_id]
-        if own and own + size > BYTES_OF_TENANT:
-            return False
-        if self._total and self._total + size > BYTES_IN_FLIGHT:
+        if self._total and not self._has_room(tenant_id, size):
             return False
         self._total += size
         self._of_tenant[tenant_id] += size
         return True
+
+    def _has_room(self, tenant_id: TenantId, size: int) -> bool:
+        own, free = self._of_tenant[tenant_id], BYTES_IN_FLIGHT - self._total
+        if not own and size <= free - LAST_BYTES:
+            return True
+        return size <= SHARE.room(held=own, free=free)
 
     def free(self, tenant_id: TenantId, size: int) -> None:
         """Count a body for which `take` returned True, and that is not in flight any more."""
