@@ -79,6 +79,11 @@ class ConstraintViolationError(StatementError):
 
 # What one row may cause: a statement for many rows is tried again with fewer, so that others go on.
 STATEMENT_FAILURES = (StatementError, StatementTimeoutError)
+# Also a fault of ours, in working out what follows from a value that no row should have.
+ROW_FAILURES = (
+    *STATEMENT_FAILURES,
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError),
+)
 
 
 class SchemaError(WebhookdError):

@@ -17,6 +17,7 @@ from math import inf
 import structlog
 
 from daemon.core.errors import (
+    ROW_FAILURES,
     STATEMENT_FAILURES,
     DatabaseUnavailableError,
     MemoryBusyError,
@@ -199,7 +200,7 @@ class Dispatcher:
         """Claim together, or in halves down to the one lane that makes that fail."""
         try:
             await self._claim_together(turns)
-        except STATEMENT_FAILURES:
+        except ROW_FAILURES:
             if len(turns) > 1:
                 middle = len(turns) // 2
                 try:
@@ -226,7 +227,7 @@ class Dispatcher:
                     most_bytes=self._leasing.most_bytes,
                     installation=self._leasing.installation,
                 )
-        except STATEMENT_FAILURES:
+        except ROW_FAILURES:
             raise
         except BaseException:
             self._lanes.claim_failed(turns, now=time.monotonic())

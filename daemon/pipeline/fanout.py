@@ -16,7 +16,7 @@ from itertools import chain
 
 import structlog
 
-from daemon.core.errors import STATEMENT_FAILURES, DatabaseUnavailableError
+from daemon.core.errors import ROW_FAILURES, STATEMENT_FAILURES, DatabaseUnavailableError
 from daemon.core.matching.event_data import EventData
 from daemon.core.model.ids import EventId, TenantId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
@@ -184,7 +184,7 @@ class Fanout:
             return
         many: list[MatchedEvent] = []
         try:
-            matched, dear = await self._match_quick(leased)
+            matched, dear = await self._match(leased)
             try:
                 recent = time.monotonic() < read_at + ENDPOINT_SECONDS
                 left = await self._first_attempts.begin(
@@ -193,7 +193,7 @@ class Fanout:
                 rest, many = _split(left)
                 if rest:
                     self._inbox.give_back((await self._inserter.insert(rest)).locked)
-            except STATEMENT_FAILURES:
+            except ROW_FAILURES:
                 # One of them cannot be inserted: alone, it stops no others.
                 dear += [each.leased for each in matched if not self._events.has(each.leased)]
                 many = []
@@ -205,6 +205,16 @@ class Fanout:
             self._work_for(each.event.tenant_id).events.append(each)
         for event in many:
             self._work_for(event.leased.event.tenant_id).matched.append(event)
+
+    async def _match(
+        self, leased: Sequence[LeasedEvent]
+    ) -> tuple[list[MatchedEvent], list[LeasedEvent]]:
+        """As `_match_quick`; if one of them fails, each tenant's are worked on apart."""
+        try:
+            return await self._match_quick(leased)
+        except ROW_FAILURES:
+            log.exception("fanout.matching_failed", events=len(leased))
+            return [], list(leased)
 
     async def _match_quick(
         self, leased: Sequence[LeasedEvent]

@@ -16,12 +16,11 @@ from datetime import timedelta
 import structlog
 
 from daemon.core.errors import (
-    STATEMENT_FAILURES,
+    ROW_FAILURES,
     DatabaseBusyError,
     DatabaseUnavailableError,
     StatementError,
     StatementTimeoutError,
-    WebhookdError,
 )
 from daemon.core.model.attempts import AttemptResult
 from daemon.core.model.ids import WebhookId
@@ -237,7 +236,7 @@ class ResultWriter:
             return
         try:
             await self._store_together(batch)
-        except (*STATEMENT_FAILURES, DatabaseBusyError):
+        except (*ROW_FAILURES, DatabaseBusyError):
             # A webhook was deleted meanwhile, and now it is gone; or the connection was lost while
             # the results were being committed; or another transaction has rows with their ids; or
             # one of the results cannot be stored, or takes too long.
@@ -255,7 +254,7 @@ class ResultWriter:
         """
         try:
             await self._store_together(batch, careful=True)
-        except STATEMENT_FAILURES as failure:
+        except ROW_FAILURES as failure:
             if len(batch) > 1:
                 middle = len(batch) // 2
                 await self._store_carefully(batch[:middle], again=again)
@@ -263,16 +262,14 @@ class ResultWriter:
             else:
                 await self._store_bare(batch[0], failure, again=again)
 
-    async def _store_bare(
-        self, result: AttemptResult, failure: WebhookdError, *, again: bool
-    ) -> None:
+    async def _store_bare(self, result: AttemptResult, failure: Exception, *, again: bool) -> None:
         """Store what can be of a result that cannot be stored as it came; else it is held."""
         delivery_id = str(result.claim.delivery_id)
         if again or not isinstance(failure, StatementTimeoutError):
             log.error("result.unstorable", delivery_id=delivery_id, exc_info=failure)
             try:
                 await self._store_together([result], careful=True, bare=True)
-            except STATEMENT_FAILURES as failure_of_bare:
+            except ROW_FAILURES as failure_of_bare:
                 failure = failure_of_bare
             else:
                 return
@@ -293,7 +290,7 @@ class ResultWriter:
                 async with self._database.connection() as db:
                     at = time.monotonic()
                     ids = await self._first_results.store_plain(db, batch, succeeded=due)
-            except (*STATEMENT_FAILURES, DatabaseBusyError) as failure:
+            except (*ROW_FAILURES, DatabaseBusyError) as failure:
                 if isinstance(failure, StatementTimeoutError | DatabaseBusyError):  # a lock
                     self._be_careful()
                 return batch

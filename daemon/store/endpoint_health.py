@@ -53,7 +53,7 @@ async def _health(
             is_failing=row["is_failing"],
             consecutive_failures=row["consecutive_failures"],
             failing_since=row["failing_since"],
-            failed_probes=row["failed_probes"],
+            failed_probes=max(0, row["failed_probes"]),  # the application may write any number
             resumed=row["resumed"],
         )
         for row in await db.fetch(statement, ids)

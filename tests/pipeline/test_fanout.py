@@ -10,8 +10,10 @@ import pytest
 
 from daemon.core.matching import compiler
 from daemon.core.matching.matcher import Condition
+from daemon.core.model.events import Event
 from daemon.core.model.ids import TenantId
 from daemon.pipeline import subscription_pages
+from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime import time_slice
 from tests.support.application import Application
@@ -80,6 +82,29 @@ async def test_a_tenant_whose_subscriptions_are_known_does_not_wait_for_anothers
         assert receiver.at("/new") == []
         may_read.set()
         await until(lambda: receiver.at("/new"))
+
+
+async def test_an_event_whose_matching_fails_by_a_fault_of_ours_stops_no_other(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = await app.tenant(), await app.tenant()
+    await app.webhook(bad, receiver.url + "/bad", filters={"filters": {"a": 1}})
+    await app.webhook(good, receiver.url + "/good", filters={"filters": {"a": 1}})
+    original = EventMatcher.subscribers_of
+
+    async def subscribers_of(matcher: EventMatcher, event: Event, *rest: Any, **more: Any) -> Any:
+        if event.tenant_id == bad:
+            raise ValueError
+        return await original(matcher, event, *rest, **more)
+
+    monkeypatch.setattr(EventMatcher, "subscribers_of", subscribers_of)
+    async with serving(database):
+        async with app.db.transaction():  # they are leased together
+            await app.event(bad, {"a": 1})
+            await app.event(good, {"a": 1})
+        await until(lambda: receiver.at("/good"))
+
+    assert receiver.at("/bad") == []
 
 
 async def test_a_null_among_the_types_matches_no_type_and_stops_no_other(

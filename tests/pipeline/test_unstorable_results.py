@@ -17,7 +17,7 @@ from tests.support.api_client import serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import insert_delivery, settled
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, Reply
 
 UNSTORABLE = results.UNSTORABLE
 
@@ -50,7 +50,7 @@ def failing_for(
     return sizes
 
 
-@pytest.mark.parametrize("error", STATEMENT_FAILURES)
+@pytest.mark.parametrize("error", [*STATEMENT_FAILURES, ValueError])
 async def test_a_result_that_makes_its_transaction_fail_is_stored_bare_and_stops_no_other(
     app: Application,
     database: str,
@@ -74,6 +74,28 @@ async def test_a_result_that_makes_its_transaction_fail_is_stored_bare_and_stops
     assert {row["error_message"] for row in rows} == {UNSTORABLE}
     assert {row["status_code"] for row in rows} == {200}
     assert {row["error_message"] for row in await app.deliveries(good)} == {None}
+
+
+@pytest.mark.parametrize("number", [-100, -(2**31), 2**31 - 1])
+async def test_counts_of_failures_that_no_webhook_should_have_stop_no_other(
+    app: Application, database: str, receiver: Receiver, number: int
+) -> None:
+    receiver.answer = lambda request: Reply(500 if request.path == "/bad" else 200)
+    bad = await app.webhook(tenant := await app.tenant(), receiver.url + "/bad")
+    await app.db.execute(
+        "UPDATE webhooks SET is_failing = true, failing_since = now(), next_probe_at = now(),"
+        " consecutive_failures = 5, failed_probes = $2 WHERE id = $1",
+        *(bad, number),
+    )
+    good = await app.webhook(other := await app.tenant(), receiver.url + "/good")
+    async with serving(database):
+        await app.event(tenant)
+        await until(lambda: settled(app, bad, "failed", 1))
+        await app.event(other)
+        await until(lambda: settled(app, good, "success", 1))
+
+    health = await app.health(bad)
+    assert health["failed_probes"] == min(max(0, number) + 1, 2**31 - 1)
 
 
 async def test_a_result_that_cannot_be_stored_even_bare_is_put_aside_until_it_can(

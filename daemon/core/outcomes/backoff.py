@@ -47,7 +47,8 @@ def probe_wait(failed_probes: int, longest: timedelta) -> timedelta:
     `failed_probes` is how many attempts have failed since it is failing, and `longest` the longest
     wait, `delivery.failing_backoff`; zero turns the spacing off (contract, section 4).
     """
-    return min(FIRST_PROBE_WAIT * (1 << min(failed_probes, MOST_DOUBLINGS)), longest)
+    doublings = min(max(0, failed_probes), MOST_DOUBLINGS)
+    return min(FIRST_PROBE_WAIT * (1 << doublings), longest)
 
 
 def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
