@@ -71,11 +71,13 @@ class HeldResults:
         self._count: Counter[TenantId] = Counter()
         self._bytes: Counter[TenantId] = Counter()
         self._total_bytes = 0
+        self._total = 0
+        self.version = 0  # changes with `webhook_ids` and `full_tenants`
         self._full_tenants: set[TenantId] = set()
 
     def __len__(self) -> int:
         """How many results are kept."""
-        return sum(len(each.results) for each in self._webhooks.values())
+        return self._total
 
     @property
     def webhook_ids(self) -> frozenset[WebhookId]:
@@ -93,6 +95,11 @@ class HeldResults:
         return claim.webhook_id in self._webhooks or self._slow.is_slow(
             claim.tenant_id, now=time.monotonic()
         )
+
+    def take_long(self, results: Iterable[AttemptResult]) -> bool:
+        """Whether storing any of these takes long, although nothing holds it."""
+        now = time.monotonic()
+        return any(self._slow.is_slow(each.claim.tenant_id, now=now) for each in results)
 
     def oldest_seconds(self) -> float:
         """How long the webhook has been held that has been so for longest; 0 if none is."""
@@ -119,6 +126,7 @@ class HeldResults:
             of_webhook = self._webhooks.get(claim.webhook_id)
             if of_webhook is None:
                 of_webhook = self._webhooks[claim.webhook_id] = _OfWebhook(claim.tenant_id, now)
+                self.version += 1
                 heapq.heappush(self._due, (now + FIRST_PAUSE_SECONDS, claim.webhook_id))
             of_webhook.results.append(result)
             of_webhook.held_again = True
@@ -154,12 +162,15 @@ class HeldResults:
         """Note that what was taken is stored, or was put back."""
         now = time.monotonic()
         few = MOST_OF_TENANT // 2
-        self._full_tenants = {each for each in self._full_tenants if self._count[each] > few}
+        emptied = {each for each in self._full_tenants if self._count[each] <= few}
+        self._full_tenants -= emptied
+        self.version += len(emptied)
         tried, self._tried = self._tried, []
         for webhook_id in tried:
             of_webhook = self._webhooks[webhook_id]
             if not of_webhook.results:
                 del self._webhooks[webhook_id]
+                self.version += 1
                 continue
             due_at = now  # what is left has not been tried
             if of_webhook.held_again:
@@ -179,8 +190,10 @@ class HeldResults:
         self._count[tenant_id] += change
         self._bytes[tenant_id] += size
         self._total_bytes += size
-        if self._count[tenant_id] >= MOST_OF_TENANT:
+        self._total += change
+        if self._count[tenant_id] >= MOST_OF_TENANT and tenant_id not in self._full_tenants:
             self._full_tenants.add(tenant_id)
+            self.version += 1
         if not self._count[tenant_id]:
             del self._count[tenant_id], self._bytes[tenant_id]
 
@@ -194,11 +207,10 @@ class HeldResults:
         quarter = self._lease.total_seconds() / 4
         if now - self._prolonged_at < quarter:
             return
+        self._prolonged_at = now
         oldest = waiting.oldest()
         claims = [each for of_webhook in self._webhooks.values() for each in of_webhook.claims]
         claims += waiting.claims() if oldest is not None and now - oldest >= quarter else []
-        if claims:
-            self._prolonged_at = now
         for first in range(0, len(claims), PROLONGED_AT_ONCE):
             await self._prolong(claims[first : first + PROLONGED_AT_ONCE], waiting)
 

@@ -27,10 +27,10 @@ from daemon.core.model.ids import WebhookId
 from daemon.core.outcomes.batch_consequences import consequences, recovered
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.outcomes.transitions import transitions_of
-from daemon.core.scheduling.batch_size import BatchSize
 from daemon.core.scheduling.lanes import Lanes
 from daemon.core.scheduling.response_quota import ResponseQuota
 from daemon.core.scheduling.slow_tenants import SlowTenants
+from daemon.core.scheduling.try_pace import TryPace
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.health_writer import HealthWriter, webhooks_locked_by_others
 from daemon.pipeline.held_results import HeldResults
@@ -58,10 +58,6 @@ MAX_BATCH = 500
 LINGER_SECONDS = 0.02
 WORTH_A_TRANSACTION = 64
 FEW = 8  # results, which one statement stores
-# Held results that are tried at once, apart from others; tries take at most a fifth of the time.
-MOST_TRIED, TRY_SECONDS = 20, 0.05
-SHORTEST_REST_SECONDS = 0.05
-REST_PER_TRY = 4.0
 # While other transactions have rows with ids of ours, each costs a moment: of a small batch.
 CAREFUL_SECONDS = 5.0
 CAREFUL_BATCH = 50
@@ -103,9 +99,8 @@ class ResultWriter:
         self._in_hand: dict[int, WaitingResult] = {}
         self._first_results = first_results
         self._held = HeldResults(database, lease=lease, slow=slow)
-        self._blocked = self._held.webhook_ids, self._held.full_tenants
-        self._try_held_at = 0.0
-        self._tried = BatchSize(least=1, most=MOST_TRIED, seconds=TRY_SECONDS)
+        self._blocked_version = self._held.version
+        self._try_pace = TryPace()
         self._careful_until = 0.0
         self._stored_at = time.monotonic()
         self._health = HealthWriter()
@@ -170,17 +165,18 @@ class ResultWriter:
             raise
         await self._held.prolong(self._waiting)
         await self._try_held()
-        if self._blocked != (held := (self._held.webhook_ids, self._held.full_tenants)):
-            self._blocked = held
-            self._lanes.block(held[0], tenants=held[1], now=time.monotonic())
+        if self._blocked_version != self._held.version:
+            self._blocked_version = self._held.version
+            full = self._held.full_tenants
+            self._lanes.block(self._held.webhook_ids, tenants=full, now=time.monotonic())
         if self._lanes.ready:
             self._waker.wake.set()  # stored results and released locks leave room for attempts
         await self._health.write_late(self._database)
         if self._waiting:
             return 0.0
-        if not held[0]:
+        if not self._held:
             return min(1.0, self._health.late_in())
-        return max(SHORTEST_REST_SECONDS, self._try_held_at - time.monotonic())
+        return self._try_pace.wait(now=time.monotonic())
 
     async def _store_waiting(self) -> None:
         batch = self._next_batch()
@@ -196,9 +192,11 @@ class ResultWriter:
     async def _try_held(self) -> None:
         """Try some of the held results, in a transaction without others."""
         began = time.monotonic()
-        batch = self._held.take_due(self._tried.size) if began >= self._try_held_at else ()
+        size = self._try_pace.size(now=began)
+        batch = self._held.take_due(size) if size else ()
         if not batch:
             return
+        left = len(self._held)
         self._in_hand = {id(each): WaitingResult(began, each) for each in batch}
         try:
             await self._store_carefully(batch, again=True)
@@ -207,8 +205,8 @@ class ResultWriter:
             self._in_hand.clear()
             self._held.end_try()
             now = time.monotonic()
-            self._tried.took(now - began)
-            self._try_held_at = now + max(SHORTEST_REST_SECONDS, REST_PER_TRY * (now - began))
+            may_grow = len(self._held) == left and not self._held.take_long(batch)
+            self._try_pace.tried(len(batch), now - began, may_grow=may_grow, now=now)
 
     def _next_batch(self) -> list[AttemptResult]:
         """As many of the waiting as fit; others belong to the held ones, and join these."""

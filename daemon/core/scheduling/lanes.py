@@ -318,7 +318,7 @@ class Lanes:
         before, self._blocked = self._blocked, frozenset(webhook_ids)
         before_tenants, self._blocked_tenants = self._blocked_tenants, frozenset(tenants)
         changed = list(self._lanes.of_tenants(before_tenants ^ self._blocked_tenants))
-        changed += filter(None, map(self._lanes.get, before | self._blocked))
+        changed += filter(None, map(self._lanes.get, before ^ self._blocked))
         for lane in changed:
             if self._is_blocked(lane):
                 self._waiting.remove(lane)
