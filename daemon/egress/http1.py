@@ -9,7 +9,7 @@ import fcntl
 import select
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
@@ -48,9 +48,11 @@ class HttpConnection(asyncio.Protocol):
         """
         return self.is_open and not self._unread.poll(0)
 
-    async def exchange(self, request: bytes, *, deadline: Deadline) -> RawResponse:
+    async def exchange(self, request: Sequence[bytes], *, deadline: Deadline) -> RawResponse:
         """
-        Send a request and wait for its response; a second time only if the first was `reusable`.
+        Send the parts of a request and wait for its response.
+
+        A second time only if the first response was `reusable`.
 
         Raises ResponseError, or TimeoutError at the deadline; then, and when cancelled, the
         connection is closed.
@@ -59,6 +61,7 @@ class HttpConnection(asyncio.Protocol):
             raise ResponseError(NO_RESPONSE, response_started=False)
         completion: asyncio.Future[None] = self._loop.create_future()
         response = self.begin(request, partial(_complete, completion))
+        del request  # a copy, if it is short
         # Not `deadline.limit`: asyncio.timeout would cost a tenth of the whole exchange.
         deadline.start(response.expire)
         try:
@@ -70,11 +73,13 @@ class HttpConnection(asyncio.Protocol):
             deadline.stop()
         return self.result_of(response)
 
-    def begin(self, request: bytes, ended: Callable[[Exception | None], None]) -> ResponseReader:
-        """Send a request on a connection that is `usable`; `ended` as ResponseReader's."""
+    def begin(
+        self, request: Sequence[bytes], ended: Callable[[Exception | None], None]
+    ) -> ResponseReader:
+        """Send a request's parts on a connection that is `usable`; `ended` as ResponseReader's."""
         assert self._transport is not None
         response = self._response = ResponseReader(ended)
-        self._transport.write(request)
+        self._transport.writelines(request)
         return response
 
     def result_of(self, response: ResponseReader) -> RawResponse:

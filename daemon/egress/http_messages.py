@@ -3,14 +3,13 @@
 import codecs
 from functools import lru_cache
 
-from daemon.core.model.attempts import LONGEST_HEADER_VALUE, Request, Response
+from daemon.core.model.attempts import Request, Response
 from daemon.core.model.secrets import HIDDEN
 from daemon.core.policy.urls import Target
+from daemon.egress.response_parser import storable
 from daemon.egress.response_reader import RawResponse
 
-MAX_HEADERS = 100
 HEADS_KEPT = 64  # of 64 KiB at most
-MAX_HEADERS_LENGTH = 16 * 1024  # characters of names and values; larger ones are left out
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -49,7 +48,7 @@ def response_of(raw: RawResponse) -> Response:
         body = raw.body.decode("utf-8", "replace")
     return Response(
         status=raw.status,
-        headers=_stored_headers(raw.headers[:MAX_HEADERS]),
+        headers=_stored_headers(raw.headers),
         body=body.replace("\x00", "\ufffd"),
         truncated=raw.truncated,
     )
@@ -58,19 +57,4 @@ def response_of(raw: RawResponse) -> Response:
 # Responses of one endpoint differ in little but the date, which changes once a second.
 @lru_cache(HEADS_KEPT)
 def _stored_headers(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
-    stored: list[tuple[str, str]] = []
-    room = MAX_HEADERS_LENGTH
-    for raw_name, raw_value in headers:
-        name, value = _storable(raw_name.lower()), _storable(raw_value)[:LONGEST_HEADER_VALUE]
-        if len(name) + len(value) <= room:
-            stored.append((name, value))
-            room -= len(name) + len(value)
-    return tuple(stored)
-
-
-def _storable(text: bytes) -> str:
-    """Header bytes as text without NUL or surrogates, read as UTF-8 or else as Latin-1."""
-    try:
-        return text.decode("utf-8").replace("\x00", "\ufffd")
-    except UnicodeDecodeError:
-        return text.decode("latin-1").replace("\x00", "\ufffd")
+    return tuple((storable(name.lower()), storable(value)) for name, value in headers)

@@ -7,7 +7,7 @@ head declares, is taken for another one like it.
 """
 
 from daemon.core.model.value import value
-from daemon.egress.response_parser import ResponseParser
+from daemon.egress.response_parser import MAX_HEADERS, ResponseParser
 
 END = b"\r\n\r\n"
 LONGEST_RESPONSE = 1024  # bytes
@@ -46,6 +46,7 @@ class KnownHeads:
             len(data) > LONGEST_RESPONSE
             or not (parsed.complete and parsed.keep_alive)
             or bytes(parsed.body) != body
+            or len(parsed.headers) >= MAX_HEADERS  # there may have been more
             or b"transfer-encoding" in names
             or (b"content-length", b"%d" % len(body))
             not in zip(names, (text for _, text in parsed.headers), strict=True)

@@ -6,6 +6,8 @@ from daemon.egress.own_faults import OwnFaults
 from daemon.egress.peer import Peer
 from daemon.egress.timings import Timings
 
+SHORT_BYTES = 16 * 1024  # to copy so much costs less than to send two parts
+
 
 class RequestUnderWay:
     """A request with its peer, and what is measured and noted meanwhile."""
@@ -29,9 +31,14 @@ class RequestUnderWay:
         self._head = request_head(peer.target, request)
 
     @property
-    def data(self) -> bytes:
-        """Head and body, as they are sent."""
-        return self._head.encode("latin-1") + self.request.body
+    def data(self) -> tuple[bytes, ...]:
+        """
+        Head and body, as they are sent one after the other.
+
+        Only a short body is copied: a receiver that does not read makes the transport keep it.
+        """
+        head, body = self._head.encode("latin-1"), self.request.body
+        return (head + body,) if len(body) <= SHORT_BYTES else (head, body)
 
     def outcome(self, result: Response | Failure) -> Outcome:
         """Return the outcome; the request ends now."""

@@ -6,7 +6,7 @@ session tickets, key updates) without end, and they cost us more than they cost 
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from daemon.egress.server_hello import ServerHelloFilter
 from daemon.egress.tls_records import RecordSplitter
@@ -38,7 +38,8 @@ class TlsSession:
         self._overhead_left = MAX_HANDSHAKE_BYTES
         self._data_records_left = MAX_DATA_RECORDS
         self._record_cost = 0  # of the record that was received last
-        self._unsent = b""
+        self._unsent: list[memoryview] = []  # the pieces of a request, each for one record
+        self._records: list[bytes] = []
 
     @property
     def limit_exceeded(self) -> bool:
@@ -48,7 +49,7 @@ class TlsSession:
     @property
     def unsent_bytes(self) -> int:
         """How much of the plaintext is not encrypted yet."""
-        return len(self._unsent)
+        return sum(map(len, self._unsent))
 
     def records(self, data: bytes) -> Iterator[bytes]:
         """Yield the records that bytes from the network complete, for `receive`."""
@@ -81,16 +82,22 @@ class TlsSession:
         self.established = True
         self._renew_limits()
 
-    def queue(self, plaintext: bytes) -> None:
+    def queue(self, parts: Sequence[bytes]) -> None:
         """Take a request for `flush`, which renews the limits on what its response may cost."""
         self._renew_limits()
-        self._unsent = plaintext
+        self._unsent = [
+            memoryview(part)[at : at + MAX_PLAINTEXT_BYTES]
+            for part in parts
+            for at in range(0, len(part), MAX_PLAINTEXT_BYTES)
+        ]
 
     def flush(self) -> None:
         """Encrypt the queued request. Raises ssl.SSLWantReadError, or another ssl.SSLError."""
-        if self._unsent:
-            self._tls.write(self._unsent)
-            self._unsent = b""
+        while self._unsent:
+            self._tls.write(self._unsent[0])
+            del self._unsent[0]
+            # A memory buffer of OpenSSL never shrinks: what it held at once, it takes for ever.
+            self._records.append(self._outgoing.read())
 
     def read(self) -> bytes:
         """
@@ -105,9 +112,12 @@ class TlsSession:
             self._data_records_left -= 1
         return data
 
-    def records_to_send(self) -> bytes:
-        """Return the records that the network has to take next."""
-        return self._outgoing.read()
+    def records_to_send(self) -> list[bytes]:
+        """Return the records that the network has to take next, if there are any."""
+        records, self._records = self._records, []
+        if self._outgoing.pending:
+            records.append(self._outgoing.read())
+        return records
 
     def _renew_limits(self) -> None:
         self._overhead_left, self._data_records_left = MAX_OVERHEAD_BYTES, MAX_DATA_RECORDS

@@ -7,7 +7,7 @@ either waits, nothing more is read.
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from daemon.egress.handshake_threads import Step
@@ -81,10 +81,10 @@ class TlsTransport(asyncio.Protocol):
         else:
             self._fail_handshake(exc or ConnectionResetError())
 
-    def write(self, data: bytes) -> None:
+    def writelines(self, parts: Sequence[bytes]) -> None:
         """Encrypt and send one whole request."""
         self._steps_seconds = 0.0
-        self._session.queue(data)
+        self._session.queue(parts)
         if not self._in_step:
             self._advance()
 
@@ -230,7 +230,7 @@ class TlsTransport(asyncio.Protocol):
         if self._tcp is not None and not self._tcp.is_closing():
             records = self._session.records_to_send()
             if records:
-                self._tcp.write(records)
+                self._tcp.writelines(records)
 
     def _fail(self, error: Exception) -> None:
         if self._session.established:

@@ -13,9 +13,8 @@ import pytest
 from daemon.core.model.attempts import Failure, Outcome, Response
 from daemon.core.outcomes.verdict import judge
 from daemon.egress import client
-from daemon.egress.http_messages import MAX_HEADERS
 from daemon.egress.loop_budget import LoopBudget
-from daemon.egress.response_parser import MAX_BODY_BYTES, MAX_PIECES
+from daemon.egress.response_parser import MAX_BODY_BYTES, MAX_HEADERS, MAX_PIECES
 from tests.support.application import Application
 from tests.support.client import HEAD_TOO_LARGE, outcome_of, request_to, response_of, webhook_client
 from tests.support.daemons import until
