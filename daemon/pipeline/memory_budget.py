@@ -12,9 +12,9 @@ from collections import Counter
 from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.slots import Share
 
-# Bytes of data as PostgreSQL prints it; an attempt takes about three times that.
+# Bytes of data as PostgreSQL prints it; an attempt takes several times that.
 LARGE_BYTES = 64 * 1024
-BYTES_IN_FLIGHT = 48 * 1024 * 1024
+BYTES_IN_FLIGHT = 32 * 1024 * 1024
 LAST_BYTES = BYTES_IN_FLIGHT // 4
 SHARE = Share(1, 3)
 

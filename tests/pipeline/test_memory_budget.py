@@ -23,8 +23,8 @@ def take_all(memory: MemoryBudget, number: int, size: int) -> int:
 
 
 def test_a_tenant_alone_may_have_a_quarter() -> None:
-    assert take_all(MemoryBudget(), 1, 4 * MIB) == 3
-    assert take_all(MemoryBudget(), 1, MIB) == 12
+    assert take_all(MemoryBudget(), 1, 4 * MIB) == 2
+    assert take_all(MemoryBudget(), 1, MIB) == 8
 
 
 @pytest.mark.parametrize("tenants", [4, 8, 50])
@@ -46,11 +46,11 @@ def test_what_is_in_flight_is_never_more_than_the_budget() -> None:
 
 def test_the_only_body_of_a_tenant_may_be_larger_than_its_share() -> None:
     memory = MemoryBudget()
-    assert memory.take(tenant(1), 30 * MIB)
+    assert memory.take(tenant(1), 20 * MIB)
 
-    assert memory.take(tenant(2), 5 * MIB)
-    assert not memory.take(tenant(2), 5 * MIB)
-    assert not memory.take(tenant(3), 5 * MIB)
+    assert memory.take(tenant(2), 4 * MIB)
+    assert not memory.take(tenant(2), 4 * MIB)
+    assert not memory.take(tenant(3), 4 * MIB)
 
 
 def test_a_body_larger_than_the_whole_budget_goes_alone() -> None:
