@@ -2,6 +2,7 @@
 Notices when the database's schema is no longer the one that this program was made for.
 
 Nor is it that if its triggers do not fire: rows would be stored, and no daemon would notice them.
+Where this role is a superuser, it says once whose triggers would run with a superuser's rights.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import asyncio
 import structlog
 
 from daemon.core.errors import SchemaError
-from daemon.store import migrations, trigger_state
+from daemon.store import migrations, schema_trust, trigger_state
 from daemon.store.database import Database
 from daemon.store.writable import require_writable
 
@@ -39,6 +40,7 @@ class SchemaWatch:
         self.version = self._known[-1].name
         self.error: str | None = None
         self._database = database
+        self._owners_checked = False
 
     async def run_once(self) -> float:
         error = await self._verify()
@@ -59,6 +61,9 @@ class SchemaWatch:
                 return str(error)
             disabled = await trigger_state.disabled_triggers(db)
             own, fires_none = await trigger_state.fires_none(db)
+            if not self._owners_checked:
+                _warn_of_owners(await schema_trust.lesser_owners(db))
+                self._owners_checked = True
         if own:  # until sessions are replaced, those that this daemon has keep the setting
             await self._database.renew_sessions()
         if fires_none:
@@ -67,3 +72,8 @@ class SchemaWatch:
             named = " and ".join(each.sentence for each in disabled[:MOST_NAMED])
             return SOME_DISABLED.format(named)
         return None
+
+
+def _warn_of_owners(lesser_owners: list[str]) -> None:
+    if lesser_owners:
+        log.warning("schema.superuser_on_tables_of_others", owners=lesser_owners)
