@@ -5,7 +5,9 @@ from collections.abc import Hashable
 import pytest
 
 from daemon.admin.server import connection_places
-from daemon.admin.server.connection_places import ConnectionPlaces, Place
+from daemon.admin.server.connection_places import Caller, ConnectionPlaces, Place
+
+KNOWN = Caller("tenant", is_known=True)
 
 
 class Connections:
@@ -23,14 +25,23 @@ class Connections:
     def used(self, peer: Hashable = "a peer", *, is_probe: bool = False) -> Place:
         """A connection that has had an answer."""
         place = self.connect(peer)
-        assert self.places.begin(place, is_probe=is_probe)
+        assert self.places.begin(place, is_probe=is_probe, caller=KNOWN)
         self.places.end(place)
         return place
 
-    def busy(self, peer: Hashable = "a peer", *, stranger: Hashable | None = None) -> Place:
+    def busy(
+        self,
+        peer: Hashable = "a peer",
+        *,
+        stranger: Hashable | None = None,
+        known: Hashable = KNOWN.key,
+    ) -> Place:
         """A connection with a request under way, of someone known or of a stranger."""
         place = self.connect(peer)
-        assert self.places.begin(place, is_probe=False, stranger=stranger)
+        caller = Caller(known, is_known=True)
+        if stranger is not None:
+            caller = Caller(stranger, is_known=False)
+        assert self.places.begin(place, is_probe=False, caller=caller)
         return place
 
 
@@ -51,7 +62,7 @@ def test_nothing_is_evicted_while_there_is_room(connections: Connections) -> Non
 
 def test_the_longest_idle_is_evicted_first(connections: Connections) -> None:
     first, second, *_ = [connections.connect(number) for number in range(10)]
-    connections.places.begin(first, is_probe=False)
+    connections.places.begin(first, is_probe=False, caller=KNOWN)
     connections.places.end(first)
 
     connections.connect("another")
@@ -92,8 +103,8 @@ def test_busy_connections_leave_the_places_of_probes_free(connections: Connectio
     busy = [connections.busy(number) for number in range(8)]
     newcomer = connections.connect("newcomer")
 
-    refused = connections.places.begin(newcomer, is_probe=False)
-    served = connections.places.begin(newcomer, is_probe=True)
+    refused = connections.places.begin(newcomer, is_probe=False, caller=KNOWN)
+    served = connections.places.begin(newcomer, is_probe=True, caller=KNOWN)
 
     assert (refused, served) == (False, True)
     assert not {*busy} & {*connections.evicted}
@@ -103,7 +114,7 @@ def test_a_connection_is_refused_when_no_other_is_idle(connections: Connections)
     for number in range(8):
         connections.busy(number)
     for _ in range(2):
-        assert connections.places.begin(connections.connect(), is_probe=True)
+        assert connections.places.begin(connections.connect(), is_probe=True, caller=KNOWN)
 
     assert not connections.places.open(Place("another", connections.evicted.clear))
 
@@ -112,8 +123,8 @@ def test_an_evicted_connection_cannot_begin_a_request(connections: Connections) 
     first, *_ = [connections.connect() for _ in range(11)]
 
     assert connections.evicted == [first]
-    assert not connections.places.begin(first, is_probe=False)
-    assert not connections.places.begin(first, is_probe=True)
+    assert not connections.places.begin(first, is_probe=False, caller=KNOWN)
+    assert not connections.places.begin(first, is_probe=True, caller=KNOWN)
 
 
 def test_the_place_of_a_closed_connection_is_free(connections: Connections) -> None:
@@ -159,7 +170,7 @@ def test_strangers_whose_requests_wait_leave_places_for_those_who_are_known(
     # Of the one with most first; of those with as many, the longest.
     assert connections.evicted == [waiting[at] for at in (1, 2, 4, 0, 3, 5)]
     newcomer = connections.connect()
-    assert not connections.places.begin(newcomer, is_probe=False)
+    assert not connections.places.begin(newcomer, is_probe=False, caller=KNOWN)
 
 
 def test_a_stranger_has_a_place_beside_others_with_more(connections: Connections) -> None:
@@ -169,7 +180,9 @@ def test_a_stranger_has_a_place_beside_others_with_more(connections: Connections
     newcomer = connections.connect()
 
     assert connections.evicted == [first]
-    assert not connections.places.begin(newcomer, is_probe=False, stranger="greedy")
+    assert not connections.places.begin(
+        newcomer, is_probe=False, caller=Caller("greedy", is_known=False)
+    )
 
 
 def test_strangers_never_take_the_place_of_those_who_are_known(connections: Connections) -> None:
@@ -177,7 +190,35 @@ def test_strangers_never_take_the_place_of_those_who_are_known(connections: Conn
         connections.busy()
     newcomer = connections.connect()
 
-    assert not connections.places.begin(newcomer, is_probe=False, stranger="a stranger")
+    assert not connections.places.begin(
+        newcomer, is_probe=False, caller=Caller("a stranger", is_known=False)
+    )
+    assert connections.evicted == []
+
+
+def test_a_known_caller_with_most_requests_makes_room_for_others_with_fewer(
+    connections: Connections,
+) -> None:
+    waiting = [connections.busy(known="greedy") for _ in range(8)]
+
+    for _ in range(4):
+        connections.busy(known="another")
+
+    assert connections.evicted == waiting[:4]
+    for caller in ("greedy", "another"):
+        newcomer = connections.connect()
+        known = Caller(caller, is_known=True)
+        assert not connections.places.begin(newcomer, is_probe=False, caller=known)
+
+
+def test_known_callers_with_a_request_each_keep_their_places(connections: Connections) -> None:
+    for number in range(8):
+        connections.busy(known=number)
+    newcomer = connections.connect()
+
+    assert not connections.places.begin(
+        newcomer, is_probe=False, caller=Caller("another", is_known=True)
+    )
     assert connections.evicted == []
 
 

@@ -20,7 +20,7 @@ from daemon.admin.api.client_address import TrustedProxies, network_of
 from daemon.admin.api.known_caller import known_caller
 from daemon.admin.api.peer import client_network
 from daemon.admin.api.problems import RETRY_SOON, Problem
-from daemon.admin.server.connection_places import ConnectionPlaces, Place
+from daemon.admin.server.connection_places import Caller, ConnectionPlaces, Place
 from daemon.admin.server.health_routes import PUBLIC_PATHS
 from daemon.admin.server.paced_input import (
     PIECE_BYTES,
@@ -156,23 +156,22 @@ class LimitedConnection(asyncio.BufferedProtocol):
         self._http.connection_made(PacedTransport.of(transport, self._input))
         self._call_after(HEAD_SECONDS, self._abort)
 
-    def begin_request(self, body: Body, *, is_probe: bool, stranger: Hashable | None) -> bool:
+    def begin_request(self, body: Body, *, is_probe: bool, caller: Caller) -> bool:
         """
         The head of a request is complete; return False if there is no place for the request.
 
-        `stranger` is the client that sent it without a genuine token or session. From the first
-        request on, aiohttp's keep-alive timeout applies.
+        From the first request on, aiohttp's keep-alive timeout applies.
         """
         self._cancel_deadline()
         self._new.discard(self)
         self._input.begin(body)
-        return self._places.begin(self._place, is_probe=is_probe, stranger=stranger)
+        return self._places.begin(self._place, is_probe=is_probe, caller=caller)
 
-    def stranger_of(self, request: web.Request) -> Hashable | None:
-        """The client that sent a request without a genuine token or session; None with one."""
-        if known_caller(request) is not None:
-            return None
-        return client_network(request, self._proxies) or "without an address"
+    def caller_of(self, request: web.Request) -> Caller:
+        """Who sent a request: a caller with a genuine token or session, or the client's network."""
+        if (known := known_caller(request)) is not None:
+            return Caller(known, is_known=True)
+        return Caller(client_network(request, self._proxies), is_known=False)
 
     @property
     def peer(self) -> Hashable:
@@ -284,8 +283,8 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
     if not isinstance(connection, LimitedConnection):
         return await handler(request)
     is_probe = request.path in PUBLIC_PATHS
-    stranger = connection.stranger_of(request)
-    if not connection.begin_request(request.content, is_probe=is_probe, stranger=stranger):
+    caller = connection.caller_of(request)
+    if not connection.begin_request(request.content, is_probe=is_probe, caller=caller):
         problem = Problem(503, "too many connections are open: try again soon", headers=RETRY_SOON)
         refusal = problem.response()
         refusal.force_close()

@@ -3,8 +3,8 @@ Which connections may stay when the admin port is full.
 
 A new connection takes the place of the one that has been idle longest. Some places are reserved
 for probes: connections that have asked for nothing but health and metrics. A connection with a
-request under way is never evicted, with one exception: strangers, who sent no genuine token or
-session, may be any number, and let their requests wait. They use the places that nobody else needs.
+request under way is evicted only for another caller who has fewer, and would have no place. Those of
+strangers go first: without a genuine token or session, they may be any number.
 """
 
 from collections import Counter
@@ -17,6 +17,14 @@ PROBE_PLACES = 32  # of them, that other connections cannot use for requests
 # probes, it may have MAX_PER_PEER of these.
 NEARLY_FULL = 384
 MAX_PER_PEER = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request: a known caller, or a stranger from there."""
+
+    key: Hashable
+    is_known: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -40,8 +48,8 @@ class ConnectionPlaces:
         self._open: set[Place] = set()
         self._idle: dict[Place, None] = {}  # the longest idle first
         self._general: set[Place] = set()
-        # With a stranger's request under way, the longest first; with the stranger.
-        self._strangers: dict[Place, Hashable] = {}
+        # With a request under way, the longest first; with its caller.
+        self._busy: dict[Place, Caller] = {}
 
     def open(self, place: Place) -> bool:
         """Add a new connection, which is idle; return False if there is no place for it."""
@@ -65,29 +73,25 @@ class ConnectionPlaces:
             del self._idle[place]
             self._idle[place] = None  # at the end
 
-    def begin(self, place: Place, *, is_probe: bool, stranger: Hashable | None = None) -> bool:
-        """
-        Note that a request is under way; return False if there is no place for it.
-
-        `stranger` is the client of a request without a genuine token or session.
-        """
+    def begin(self, place: Place, *, is_probe: bool, caller: Caller) -> bool:
+        """Note that a request is under way; return False if there is no place for it."""
         if place not in self._open:
             return False
         if is_probe:
             place.is_probe = place not in self._general
         elif place not in self._general:
-            if not self._make_general_room(place, stranger):
+            if not self._make_general_room(place, caller):
                 return False
             self._general.add(place)
             place.is_probe = False
         self._idle.pop(place, None)
-        if stranger is not None and not is_probe:
-            self._strangers[place] = stranger
+        if not is_probe:
+            self._busy[place] = caller
         return True
 
     def end(self, place: Place) -> None:
         """Note that no request is under way any more."""
-        self._strangers.pop(place, None)
+        self._busy.pop(place, None)
         if place in self._open and place not in self._idle:
             self._idle[place] = None
             place.has_sent = False
@@ -97,28 +101,33 @@ class ConnectionPlaces:
         self._open.discard(place)
         self._idle.pop(place, None)
         self._general.discard(place)
-        self._strangers.pop(place, None)
+        self._busy.pop(place, None)
 
-    def _make_general_room(self, place: Place, stranger: Hashable | None) -> bool:
+    def _make_general_room(self, place: Place, caller: Caller) -> bool:
         own = _of_peer(place, self._general)
         if _is_bounded(place, self._general, own):
-            return self._evict_first(own) or self._evict_stranger(own, stranger)
+            return self._evict_first(own) or self._evict_busy(own, caller)
         if len(self._general) >= MAX_CONNECTIONS - PROBE_PLACES:
-            return self._evict_first(self._general) or self._evict_stranger(self._general, stranger)
+            return self._evict_first(self._general) or self._evict_busy(self._general, caller)
         return True
 
-    def _evict_stranger(self, candidates: Collection[Place], newcomer: Hashable | None) -> bool:
+    def _evict_busy(self, candidates: Collection[Place], newcomer: Caller) -> bool:
         """
-        End the longest request of the stranger with most of them.
+        End the longest request of the caller with most of them, a stranger if there is one.
 
-        Returns False if there is none, or if the newcomer is a stranger that has as many.
+        Returns False if that is the newcomer, if it has no more than the newcomer would have, or if
+        it is known and the newcomer is not.
         """
-        busy = {each: owner for each, owner in self._strangers.items() if each in candidates}
-        counts = Counter(busy.values())
-        most = max(counts.values(), default=0)
-        if most <= (0 if newcomer is None else counts[newcomer]):
+        counts = Counter(caller for place, caller in self._busy.items() if place in candidates)
+        strangers = [each for each in counts if not each.is_known]
+        crowd = strangers or (list(counts) if newcomer.is_known else [])
+        most = max(crowd, key=counts.__getitem__, default=newcomer)
+        is_favoured = newcomer.is_known and not most.is_known
+        fair = counts[newcomer] + most.is_known  # known callers with one each leave none to another
+        if most == newcomer or (not is_favoured and counts[most] <= fair):
             return False
-        longest = next(each for each, owner in busy.items() if counts[owner] == most)
+        busy = self._busy.items()
+        longest = next(each for each, caller in busy if caller == most and each in candidates)
         self.close(longest)
         longest.evict()
         return True
