@@ -16,6 +16,7 @@ from daemon.egress.failures import raise_shortage
 from daemon.egress.handshake_threads import HandshakeThreads
 from daemon.egress.host_key import host_key
 from daemon.egress.http1 import HttpConnection
+from daemon.egress.long_responses import LongResponses
 from daemon.egress.lookups import Lookups
 from daemon.egress.loop_budget import LoopBudget, OwnBudget
 from daemon.egress.network import OwnNetwork
@@ -79,6 +80,7 @@ class Connector:
         self._tunnels = None if proxy is None else Tunnels(proxy)
         self._budget = budget
         self._network = network
+        self._long_responses = LongResponses()
 
     async def open(
         self,
@@ -118,7 +120,7 @@ class Connector:
         try:
             destination = _destination(sock)
             if session is None:
-                connection = await self._start_http(sock, budget)
+                connection = await self._start_http(sock, peer, budget=budget)
             else:
                 timings.enter("tls")
                 connection = await self._start_tls(sock, session, peer, budget=budget)
@@ -195,16 +197,20 @@ class Connector:
             raise_shortage(error)
             raise ProxyError("the egress proxy cannot be reached") from error
 
-    async def _start_http(self, sock: socket.socket, budget: OwnBudget) -> HttpConnection:
+    async def _start_http(
+        self, sock: socket.socket, peer: Peer, *, budget: OwnBudget
+    ) -> HttpConnection:
+        long = self._long_responses.of(peer.tenant_id)
         _, connection = await self._loop.create_connection(
-            lambda: HttpConnection(budget=budget), sock=sock
+            lambda: HttpConnection(budget=budget, long=long), sock=sock
         )
         return connection
 
     async def _start_tls(
         self, sock: socket.socket, session: TlsSession, peer: Peer, *, budget: OwnBudget
     ) -> HttpConnection:
-        connection, owner, host = HttpConnection(), peer.tenant_id, peer.target.host
+        owner, host = peer.tenant_id, peer.target.host
+        connection = HttpConnection(long=self._long_responses.of(owner))
         _, transport = await self._loop.create_connection(
             lambda: TlsTransport(
                 connection,

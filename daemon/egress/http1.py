@@ -14,6 +14,7 @@ from functools import partial
 from typing import cast
 
 from daemon.egress.deadline import Deadline
+from daemon.egress.long_responses import OwnLongResponses
 from daemon.egress.loop_budget import OwnBudget
 from daemon.egress.resets import reset
 from daemon.egress.response_reader import NO_RESPONSE, RawResponse, ResponseError, ResponseReader
@@ -28,11 +29,15 @@ class HttpConnection(asyncio.Protocol):
     A connection to a receiver, over TCP, or over a TlsTransport.
 
     Large responses are read within the event loop's `budget`; a TlsTransport does so by itself.
+    `long` are its tenant's long responses.
     """
 
-    def __init__(self, *, budget: OwnBudget | None = None) -> None:
+    def __init__(
+        self, *, budget: OwnBudget | None = None, long: OwnLongResponses | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._budget = budget
+        self._long = long
         self.destination: SocketAddress | None = None  # set once the connection is open
         self._transport: asyncio.Transport | None = None
         self._unread = select.poll()
@@ -78,7 +83,7 @@ class HttpConnection(asyncio.Protocol):
     ) -> ResponseReader:
         """Send a request's parts on a connection that is `usable`; `ended` as ResponseReader's."""
         assert self._transport is not None
-        response = self._response = ResponseReader(ended)
+        response = self._response = ResponseReader(ended, long=self._long)
         self._transport.writelines(request)
         return response
 

@@ -27,8 +27,8 @@ class ResponseParser:
     """
 
     __slots__ = (
-        "_header_count", "_http", "_pieces", "_room", "body", "complete", "ends_with_connection",
-        "head_complete", "headers", "keep_alive", "status", "truncated",
+        "_header_bytes", "_header_count", "_http", "_pieces", "_room", "body", "complete",
+        "ends_with_connection", "head_complete", "headers", "keep_alive", "status", "truncated",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,6 +46,11 @@ class ResponseParser:
     def too_many_pieces(self) -> bool:
         """Whether MAX_PIECES is reached: parsing ends there."""
         return self._pieces >= MAX_PIECES
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept of a response whose head is complete."""
+        return self._header_bytes + len(self.body)
 
     def feed(self, data: bytes) -> None:
         """
@@ -110,6 +115,7 @@ class ResponseParser:
         self.headers: list[tuple[bytes, bytes]] = []
         self.ends_with_connection = True  # unless a header says where the body ends
         self._header_count = 0
+        self._header_bytes = 0
         self._room = MAX_HEADERS_LENGTH
 
     def _keep_header(self, name: bytes, value: bytes) -> None:
@@ -118,6 +124,7 @@ class ResponseParser:
         length = len(name) + (len(value) if value.isascii() else len(storable(value)))
         if length <= self._room:
             self._room -= length
+            self._header_bytes += len(name) + len(value)
             self.headers.append((name, value))
 
     def _count_piece(self) -> None:

@@ -11,6 +11,7 @@ import httptools
 
 from daemon.core.model.value import value
 from daemon.egress.known_heads import KNOWN_HEADS, KnownHead
+from daemon.egress.long_responses import ORDINARY_BYTES, OwnLongResponses
 from daemon.egress.response_parser import MAX_BODY_BYTES, ResponseParser
 
 # Interim responses, status line and headers together. Servers' own limits are 8 to 32 KiB.
@@ -58,16 +59,20 @@ class ResponseReader:
 
     `received_bytes` counts the bytes so far.
     `ended` gets None when the response is complete or truncated, and a ResponseError or a
-    TimeoutError when it has failed.
+    TimeoutError when it has failed. While it is unfinished, it is counted with its tenant's `long`
+    ones.
     """
 
-    __slots__ = ("_ended", "_known", "_parser", "done", "keep_alive", "received_bytes")
+    __slots__ = ("_ended", "_known", "_long", "_parser", "done", "keep_alive", "received_bytes")
 
-    def __init__(self, ended: Callable[[Exception | None], None]) -> None:
+    def __init__(
+        self, ended: Callable[[Exception | None], None], *, long: OwnLongResponses | None = None
+    ) -> None:
         self.done = False
         self.keep_alive = False  # whether it is complete, and another response may follow
         self.received_bytes = 0
         self._ended: Callable[[Exception | None], None] | None = ended
+        self._long = long
         self._known: tuple[KnownHead, bytes] | None = None
         self._parser: ResponseParser | None = None  # made for what is not known
 
@@ -111,6 +116,9 @@ class ResponseReader:
             self._end(None)
         elif len(data) >= room or parser.too_many_pieces:
             self._exceed_limit(parser)
+        elif self._long is not None and self.received_bytes > ORDINARY_BYTES:
+            kept = parser.kept_bytes if parser.head_complete else self.received_bytes
+            self._long.note(self.reject, kept)
 
     def end(self, *, reset: bool = False) -> None:
         """
@@ -136,7 +144,7 @@ class ResponseReader:
         self._end(TimeoutError())
 
     def reject(self, message: str) -> None:
-        """End the response because the connection below refuses to read on."""
+        """End the response because no more of it may be read."""
         self.keep_alive = False
         self._fail(message, InvalidResponseError)
 
@@ -170,4 +178,6 @@ class ResponseReader:
         self.done = True
         if self._parser is not None:
             self._parser.close()
+        if self._long is not None and self.received_bytes > ORDINARY_BYTES:
+            self._long.forget(self.reject)
         ended(error)
