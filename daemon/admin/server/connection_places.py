@@ -3,8 +3,8 @@ Which connections may stay when the admin port is full.
 
 A new connection takes the place of the one that has been idle longest. Some places are reserved
 for probes: connections that have asked for nothing but health and metrics. A connection with a
-request under way is evicted only for another caller who has fewer, and would have no place. Those of
-strangers go first: without a genuine token or session, they may be any number.
+request under way is evicted only for another caller who has fewer, and would have no place. Those
+of strangers go first: without a genuine token or session, they may be any number.
 """
 
 from collections import Counter
