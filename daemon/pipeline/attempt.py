@@ -195,7 +195,9 @@ class AttemptMaker:
     ) -> tuple[Request, str]:
         """Raises ThreadBusyError after so long a wait that another daemon may have the attempt."""
         began = time.monotonic()
-        signed = await self._offload.run_in_thread(sign, owner=claim.tenant_id)
+        signed = await self._offload.run_in_thread(
+            sign, size=len(claim.data or ""), owner=claim.tenant_id
+        )
         if time.monotonic() - began > MOST_WAIT_SECONDS:
             raise ThreadBusyError("this process is busy with large events")
         return signed

@@ -1,4 +1,4 @@
-"""One thread for work that would hold the event loop for long, one piece at a time."""
+"""Two threads for work that would hold the event loop for long: one for short, one for long work."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -11,27 +11,47 @@ T = TypeVar("T")
 
 # Characters of JSON; less takes at worst some milliseconds.
 LARGE = 8 * 1024
+# Up to so many take some hundredths of a second at worst; four megabytes, over a second.
+SHORT = 64 * 1024
 
 
 class Offload:
     """
-    The process's only thread for large work, whose owners have turns at it.
+    The process's only threads for large work, whose owners have turns at each of them.
 
-    The thread shares the interpreter with the event loop and gives way to it every few
-    milliseconds. The loop would have to wait for each of several such threads: with three of them
-    its turns come 70 to 195 ms late, with one 15 to 21 ms.
+    Short work does not wait for long work. A thread shares the interpreter with the event loop and
+    gives way to it every few milliseconds. The loop would have to wait for each of several such
+    threads: with three of them its turns come 70 to 195 ms late, with one 15 to 21 ms. So there is
+    but one for long work.
     """
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="offload")
-        self._turns = Turns()
+        self._short, self._long = _Thread("offload-short"), _Thread("offload")
 
     async def run(self, work: Callable[[], T], *, size: int, owner: Hashable) -> T:
         """Return what `work` on `size` characters returns; small work is done at once."""
-        return work() if size <= LARGE else await self.run_in_thread(work, owner=owner)
+        if size <= LARGE:
+            return work()
+        return await self.run_in_thread(work, size=size, owner=owner)
 
-    async def run_in_thread(self, work: Callable[[], T], *, owner: Hashable) -> T:
+    async def run_in_thread(
+        self, work: Callable[[], T], *, size: int = SHORT, owner: Hashable
+    ) -> T:
         """Return what `work` returns; the owner that recently used the thread least comes first."""
+        return await (self._short if size <= SHORT else self._long).run(work, owner)
+
+    def close(self) -> None:
+        """End the threads once their present work is done; work that has not begun is dropped."""
+        self._short.close()
+        self._long.close()
+
+
+class _Thread:
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._turns = Turns()
+
+    async def run(self, work: Callable[[], T], owner: Hashable) -> T:
         await self._turns.begin(owner)
         loop = asyncio.get_running_loop()
         try:
@@ -44,5 +64,4 @@ class Offload:
         return await running
 
     def close(self) -> None:
-        """End the thread once its present work is done; work that has not begun is dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)

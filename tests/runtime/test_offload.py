@@ -1,4 +1,4 @@
-"""Large work runs in another thread than the event loop, one piece at a time, by owner."""
+"""Large work runs in threads beside the event loop, one piece at a time in each, by owner."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from daemon.runtime.offload import LARGE, Offload
+from daemon.runtime.offload import LARGE, SHORT, Offload
 from tests.support.daemons import until
 
 
@@ -47,6 +47,17 @@ async def test_large_work_runs_one_piece_at_a_time_and_does_not_block_the_event_
     await asyncio.gather(*tasks)
 
     assert len(work.order) == 5
+
+
+async def test_short_work_does_not_wait_for_long_work() -> None:
+    offload, proceed = Offload(), threading.Event()
+    long = asyncio.create_task(offload.run(lambda: proceed.wait(30), size=SHORT + 1, owner="a"))
+    await asyncio.sleep(0)
+
+    assert await offload.run(lambda: "printed", size=SHORT, owner="b") == "printed"
+    assert not long.done()
+    proceed.set()
+    assert await long
 
 
 async def test_an_owner_with_much_work_delays_another_s_by_a_piece_or_two() -> None:
