@@ -1,4 +1,4 @@
-"""Two threads for work that would hold the event loop for long: one for short, one for long work."""
+"""Two threads for work that would hold up the event loop: one for short, one for long work."""
 
 import asyncio
 from collections.abc import Callable, Hashable

@@ -1,7 +1,7 @@
 """Fan-out goes on for all tenants, whatever the subscriptions of one of them contain."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,10 @@ from daemon.core.matching import compiler
 from daemon.core.matching.matcher import Condition
 from daemon.core.model.events import Event
 from daemon.core.model.ids import TenantId
-from daemon.pipeline import subscription_pages
+from daemon.pipeline import fanout, subscription_pages
+from daemon.pipeline.delivery_inserter import MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
+from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.subscription_cache import SubscriptionCache
 from daemon.runtime import time_slice
 from tests.support.application import Application
@@ -82,6 +84,35 @@ async def test_a_tenant_whose_subscriptions_are_known_does_not_wait_for_anothers
         assert receiver.at("/new") == []
         may_read.set()
         await until(lambda: receiver.at("/new"))
+
+
+async def test_of_more_deliveries_than_a_turn_begins_those_of_tenants_with_few_come_first(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "TURN_DELIVERIES", 10)
+    begun: list[int] = []
+    original = FirstAttempts.begin
+
+    async def begin(
+        self: FirstAttempts, matched: Sequence[MatchedEvent], *rest: Any, **more: Any
+    ) -> Any:
+        begun.extend(len(each.webhooks) for each in matched)
+        return await original(self, matched, *rest, **more)
+
+    monkeypatch.setattr(FirstAttempts, "begin", begin)
+    wide = [await app.tenant() for _ in range(3)]
+    narrow = await app.tenant()
+    for tenant in wide:
+        for number in range(6):
+            await app.webhook(tenant, f"{receiver.url}/wide/{number}")
+    await app.webhook(narrow, receiver.url + "/narrow")
+    async with serving(database):
+        async with app.db.transaction():  # they are leased together
+            for tenant in (*wide, narrow):
+                await app.event(tenant)
+        await until(lambda: len(receiver.received) == 19)
+
+    assert sorted(begun) == [1, 6]
 
 
 async def test_an_event_whose_matching_fails_by_a_fault_of_ours_stops_no_other(
