@@ -121,14 +121,16 @@ class SubscriptionCache:
         self._forget_oldest(wanted)
         return many
 
-    async def load(self, tenant_id: TenantId) -> SubscriptionIndex | None:
+    async def load(
+        self, tenant_id: TenantId, time_slice: TimeSlice | None = None
+    ) -> SubscriptionIndex | None:
         """
         Bring a tenant up to date, however many subscriptions it has, page by page.
 
         Returns them; they stay as they are when the tenant is forgotten meanwhile. None if they
         take too much memory to be kept: see `pages`.
         """
-        time_slice = TimeSlice(patient=True)
+        time_slice = time_slice or TimeSlice(patient=True)
         if not self._is_fresh(tenant_id):
             self._forget(tenant_id)
             tenant = _Tenant(tenant_id, time.monotonic(), loading=True)

@@ -2,15 +2,17 @@
 Fan-out of one tenant's events that take long: large ones, many, and those for hundreds of webhooks.
 
 The rule: a tenant whose events are expensive pays for them alone. They are fanned out here in a
-task of its own, piece by piece, while all others' go on; until then it gets no further turns.
+task of its own, piece by piece, while all others' go on; until then it gets no further turns. Here,
+too, those that recently took little come first, and what is quick to match waits for nothing long.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 import structlog
 
@@ -25,22 +27,32 @@ from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.interrupted_events import paused_pages, without_served
 from daemon.pipeline.subscription_cache import SubscriptionCache
+from daemon.runtime.loop_share import LoopShare
 from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
+from daemon.runtime.shared_slice import SharedSlice
+from daemon.runtime.stages import Stage, Stages
 from daemon.runtime.time_slice import TimeSlice
 from daemon.runtime.turns import Turns
 from daemon.store import inbox_leases
 from daemon.store.database import Database
 from daemon.store.leased_events import LeasedEvent, Leasing
 from daemon.store.payload_size import event_data, measure_event
+from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
 INSERTED_AT_ONCE = 500  # deliveries
 COPIED_AT_ONCE = 8 * 1024 * 1024  # bytes of data: each delivery has its own copy
-LARGE_DATA_BYTES = 1024 * 1024  # parsed, data may take thirty times their size: one at a time
-# Pieces of different tenants that are worked on at once: each takes a connection.
-PIECES_AT_ONCE = 3
+# Places to match in, by the data's largest size: parsed, they may take thirty times that, and each
+# place may keep subscriptions of 32 MiB. Large data are matched one at a time.
+LARGE_DATA_BYTES = 1024 * 1024
+PLACES = (
+    (64 * 1024, (Stage(3, 0.025), Stage(1, 0.5), Stage(2, inf))),
+    (LARGE_DATA_BYTES, (Stage(1, 0.1), Stage(1, inf))),
+    (inf, (Stage(1, inf),)),
+)
+STATEMENTS_AT_ONCE = 3  # for different tenants: each takes a connection
 LONGEST_REST_SECONDS = 1.0
 # Subscriptions that are too large to be kept are read in a quarter of the time of the loop and of
 # one connection, for as many events as have few data together.
@@ -65,6 +77,10 @@ class _Event:
         return self.leased.served_up_to
 
 
+_Sizes = Sequence[tuple[LeasedEvent, int]]
+_Match = Callable[[_Sizes], Awaitable[list[MatchedEvent]]]
+
+
 class TenantFanout:
     """Fans out the leased events of one tenant at a time, for several tenants at once."""
 
@@ -85,10 +101,11 @@ class TenantFanout:
         self._leasing = leasing
         self._offload = offload
         self._matcher = EventMatcher(database)
-        self._pieces = asyncio.Semaphore(PIECES_AT_ONCE)
+        self._share = LoopShare()
+        self._places = [(size, Stages(stages, self._share)) for size, stages in PLACES]
+        self._statements = Turns(STATEMENTS_AT_ONCE)
         # One tenant at a time compiles its filters: to keep them, and those too large to be kept.
         self._loading, self._reading_again = Turns(), Turns()
-        self._large_data = asyncio.Lock()
 
     async def fan_out(
         self, events: Sequence[LeasedEvent], *, rests: float = 0.0
@@ -104,12 +121,10 @@ class TenantFanout:
         left: list[LeasedEvent] = []
         rest = list(events)
         while rest:
-            async with self._piece(tenant_id):
-                began = time.monotonic()
-                index = await self._cache.load(tenant_id)
-                count = 1 if index is not None else _small_among(rest)
-                some, rest = rest[:count], rest[count:]
-                left += await self._fan_out(some, index)
+            began = time.monotonic()
+            count, again = await self._fan_out_first(tenant_id, rest)
+            left += again
+            del rest[:count]
             if rests:
                 await asyncio.sleep(min(rests * (time.monotonic() - began), LONGEST_REST_SECONDS))
         return left
@@ -123,45 +138,50 @@ class TenantFanout:
         left: list[LeasedEvent] = []
         for piece in _pieces(matched):
             try:
-                async with self._pieces:
-                    if len(piece) == 1:
-                        left += await self._insert(piece[0])
-                    else:
-                        left += (await self._inserter.insert(piece)).locked
+                left += await (
+                    self._insert(piece[0]) if len(piece) == 1 else self._insert_at_once(piece)
+                )
             except STATEMENT_FAILURES:
                 left += await self.fan_out([each.leased for each in piece])
         return left
 
-    @asynccontextmanager
-    async def _piece(self, tenant_id: TenantId) -> AsyncIterator[None]:
-        """Work on a piece; where subscriptions must be read for it, those tenants take turns."""
-        async with self._pieces:
-            if is_loaded := self._cache.is_loaded(tenant_id):
-                yield
-        if not is_loaded:
-            is_too_large = self._cache.is_too_large(tenant_id)
-            async with (self._reading_again if is_too_large else self._loading).of(tenant_id):
-                yield
+    async def _fan_out_first(
+        self, tenant_id: TenantId, events: Sequence[LeasedEvent]
+    ) -> tuple[int, list[LeasedEvent]]:
+        """Fan out the first of these events; returns how many, and those of them that are left."""
+        if not (self._cache.is_loaded(tenant_id) or self._cache.is_too_large(tenant_id)):
+            async with self._loading.of(tenant_id):
+                await self._cache.load(tenant_id, SharedSlice(self._share, tenant_id))
+        if not self._cache.is_too_large(tenant_id):
+            return 1, await self._fan_out(events[:1], self._matched)
+        async with self._reading_again.of(tenant_id):
+            if await self._cache.load(tenant_id, SharedSlice(self._share, tenant_id)) is not None:
+                return 0, []
+            some = events[: _small_among(events)]
+            return len(some), await self._fan_out(some, self._matched_by_reading)
 
-    async def _fan_out(
-        self, events: Sequence[LeasedEvent], index: SubscriptionIndex | None
-    ) -> list[LeasedEvent]:
+    async def _fan_out(self, events: Sequence[LeasedEvent], match: _Match) -> list[LeasedEvent]:
         """Fan out some events, each alone if that fails; returns those that are left."""
         try:
             ours = await self._still_ours(events)
             left = [each for each in events if not any(_is_same(each, other) for other in ours)]
-            sizes = [(each, await self._size_of(each)) for each in ours]
-            for matched in await self._matched(sizes, index):
-                left += await self._insert(matched)
+            if ours:
+                for matched in await match([(each, await self._size_of(each)) for each in ours]):
+                    left += await self._insert(matched)
         except STATEMENT_FAILURES:
             if len(events) > 1:
-                return [lost for each in events for lost in await self._fan_out([each], index)]
+                return [lost for each in events for lost in await self._fan_out([each], match)]
             log.exception("event.not_fanned_out", event_id=str(events[0].event.id))
             return []
         return left
 
+    @asynccontextmanager
+    async def _connection(self, tenant_id: TenantId) -> AsyncIterator[Connection]:
+        async with self._statements.of(tenant_id), self._database.connection() as db:
+            yield db
+
     async def _still_ours(self, events: Sequence[LeasedEvent]) -> list[LeasedEvent]:
-        async with self._database.connection() as db:
+        async with self._connection(events[0].event.tenant_id) as db:
             return await inbox_leases.prolong(
                 *(db, events),
                 daemon_key=self._leasing.daemon_key,
@@ -171,38 +191,69 @@ class TenantFanout:
     async def _size_of(self, leased: LeasedEvent) -> int:
         if leased.payload_bytes is not None:
             return leased.payload_bytes
-        async with self._database.connection() as db:
+        async with self._connection(leased.event.tenant_id) as db:
             return await measure_event(db, leased.event.id, most_bytes=self._leasing.most_bytes)
 
-    async def _matched(
-        self, sizes: Sequence[tuple[LeasedEvent, int]], index: SubscriptionIndex | None
+    async def _matched(self, sizes: _Sizes) -> list[MatchedEvent]:
+        """Match these events of a tenant whose subscriptions are kept, in a place for that."""
+        tenant_id = sizes[0][0].event.tenant_id
+        index = self._cache.index_of(tenant_id) if self._cache.knows(tenant_id) else None
+        places = self._places_for(_data_size(sizes, index))
+        renewed_at = time.monotonic()
+
+        async def match(time_slice: TimeSlice) -> list[MatchedEvent]:
+            nonlocal sizes, renewed_at
+            if time.monotonic() - renewed_at > RENEWED_SECONDS:
+                leased = await self._renewed([each for each, _ in sizes])
+                sizes = [(each, size) for each, (_, size) in zip(leased, sizes, strict=True)]
+                renewed_at = time.monotonic()
+            # It may have been forgotten meanwhile: what waits for a place keeps none in memory.
+            index = await self._cache.load(tenant_id, time_slice)
+            return await self._match(sizes, index, time_slice)
+
+        return await self._unserved(tenant_id, await places.run(tenant_id, match))
+
+    async def _matched_by_reading(self, sizes: _Sizes) -> list[MatchedEvent]:
+        """Match these events of a tenant whose subscriptions are read for them."""
+        tenant_id = sizes[0][0].event.tenant_id
+        time_slice = SharedSlice(self._share, tenant_id, rests=READING_RESTS)
+        size = _data_size(sizes, None)
+        if size > LARGE_DATA_BYTES:
+            matched = await self._places_for(size).run(
+                tenant_id, lambda _: self._match(sizes, None, time_slice)
+            )
+        else:
+            matched = await self._match(sizes, None, time_slice)
+        return await self._unserved(tenant_id, matched)
+
+    def _places_for(self, size: int) -> Stages:
+        return next(stages for most, stages in self._places if size <= most)
+
+    async def _unserved(
+        self, tenant_id: TenantId, matched: Sequence[MatchedEvent]
     ) -> list[MatchedEvent]:
-        """Read the data of these events, where they decide, and match them."""
-        read = [_needs_data(each, size, index) for each, size in sizes]
-        is_large = any(
-            needed and size > LARGE_DATA_BYTES
-            for (_, size), needed in zip(sizes, read, strict=True)
-        )
-        async with self._large_data if is_large else nullcontext():
-            events = [
-                _Event(each, size, await self._data_of(each) if needed else None)
-                for (each, size), needed in zip(sizes, read, strict=True)
-            ]
-            return await self._match(events, index)
+        async with self._statements.of(tenant_id):
+            return await without_served(self._database, matched, self._metrics)
 
     async def _data_of(self, leased: LeasedEvent) -> object:
         text = leased.data
         if text is None:
-            async with self._database.connection() as db:
+            async with self._connection(leased.event.tenant_id) as db:
                 _, text = await event_data(db, leased.event.id, most_bytes=MATCHED_BYTES)
         return await self._offload.run(
             partial(parse_json, text), size=len(text or ""), owner=leased.event.tenant_id
         )
 
     async def _match(
-        self, events: Sequence[_Event], index: SubscriptionIndex | None
+        self, sizes: _Sizes, index: SubscriptionIndex | None, time_slice: TimeSlice
     ) -> list[MatchedEvent]:
-        time_slice = TimeSlice(patient=True, rests=READING_RESTS if index is None else 1.0)
+        """Read the data of these events, where they decide, and match them."""
+        events = [
+            _Event(
+                each, size, await self._data_of(each) if _needs_data(each, size, index) else None
+            )
+            for each, size in sizes
+        ]
         if index is None:
             pages = self._cache.pages(events[0].leased.event.tenant_id, time_slice)
             found = await self._among(pages, events, time_slice)
@@ -220,7 +271,7 @@ class TenantFanout:
                 pages = paused_pages(self._database, each.leased, time_slice)
                 wanted.update(*await self._among(pages, [each], time_slice))
             matched.append(MatchedEvent(each.leased, sorted(wanted), each.size))
-        return await without_served(self._database, matched, self._metrics)
+        return matched
 
     async def _among(
         self, pages: AsyncIterator[Found], events: Sequence[_Event], time_slice: TimeSlice
@@ -231,7 +282,9 @@ class TenantFanout:
         renewed_at = time.monotonic()
         async for page in pages:
             if time.monotonic() - renewed_at > RENEWED_SECONDS:
-                await self._renew(events)
+                leased = await self._renewed([each.leased for each in events])
+                for each, renewed in zip(events, leased, strict=True):
+                    each.leased = renewed
                 renewed_at = time.monotonic()
             for each, of_event, found in zip(events, data, webhooks, strict=True):
                 found.extend(
@@ -241,12 +294,10 @@ class TenantFanout:
                 )
         return webhooks
 
-    async def _renew(self, events: Sequence[_Event]) -> None:
+    async def _renewed(self, events: Sequence[LeasedEvent]) -> list[LeasedEvent]:
         """Prolong the leases of these events; one that was lost is noticed when it is inserted."""
-        for lease in await self._still_ours([each.leased for each in events]):
-            for each in events:
-                if _is_same(each.leased, lease):
-                    each.leased = lease
+        ours = await self._still_ours(events)
+        return [next((own for own in ours if _is_same(own, each)), each) for each in events]
 
     async def _insert(self, matched: MatchedEvent) -> list[LeasedEvent]:
         """
@@ -254,17 +305,22 @@ class TenantFanout:
 
         Returns the event if it is left.
         """
-        webhooks = matched.webhooks
+        webhooks, tenant_id = matched.webhooks, matched.leased.event.tenant_id
         at_once = min(INSERTED_AT_ONCE, max(1, COPIED_AT_ONCE // max(1, matched.payload_bytes)))
         if matched.payload_bytes > self._leasing.most_bytes:  # their data are not copied
             at_once = INSERTED_AT_ONCE
         while len(webhooks) > at_once:
             some, webhooks = webhooks[:at_once], webhooks[at_once:]
-            leased = await self._inserter.insert_some(matched, some)
+            async with self._statements.of(tenant_id):
+                leased = await self._inserter.insert_some(matched, some)
             if leased is None:
                 return [matched.leased]
             matched = MatchedEvent(leased, webhooks, matched.payload_bytes)
-        return (await self._inserter.insert([matched])).locked
+        return await self._insert_at_once([matched])
+
+    async def _insert_at_once(self, matched: Sequence[MatchedEvent]) -> list[LeasedEvent]:
+        async with self._statements.of(matched[0].leased.event.tenant_id):
+            return (await self._inserter.insert(matched)).locked
 
 
 def _is_same(one: LeasedEvent, other: LeasedEvent) -> bool:
@@ -275,6 +331,11 @@ def _needs_data(leased: LeasedEvent, size: int, index: SubscriptionIndex | None)
     """Whether the data decide who gets it; too large ones match no condition, as if none."""
     by_data = leased.again or index is None or index.needs_data(leased.event.type)
     return by_data and size <= MATCHED_BYTES
+
+
+def _data_size(sizes: _Sizes, index: SubscriptionIndex | None) -> int:
+    """The bytes of the largest data that are needed."""
+    return max(size if _needs_data(each, size, index) else 0 for each, size in sizes)
 
 
 def _small_among(events: Sequence[LeasedEvent]) -> int:

@@ -54,6 +54,13 @@ class Turns:
                 self.end(owner)  # it had just begun
             raise
 
+    def begin_at_once(self, owner: Hashable) -> bool:
+        """Begin a turn if no wait is needed; returns whether it has begun, and needs its `end`."""
+        if self._waiting or not self._may_begin(owner):
+            return False
+        self._begin_turn(owner, now=self._clock())
+        return True
+
     def end(self, owner: Hashable) -> None:
         """End a turn of this owner, and begin the next."""
         self._free += 1
@@ -72,10 +79,13 @@ class Turns:
         ) is not None:
             owner, turn = first
             if not turn.done():
-                self._free -= 1
-                self._held[owner] += 1
-                self._use.change(owner, 1, now=now)
+                self._begin_turn(owner, now=now)
                 turn.set_result(None)
+
+    def _begin_turn(self, owner: Hashable, *, now: float) -> None:
+        self._free -= 1
+        self._held[owner] += 1
+        self._use.change(owner, 1, now=now)
 
     def _may_begin(self, owner: Hashable) -> bool:
         held = self._held[owner]
