@@ -49,7 +49,7 @@ class ResponseParser:
 
     @property
     def kept_bytes(self) -> int:
-        """How much is kept of a response whose head is complete."""
+        """How much is kept of complete headers and of the body."""
         return self._header_bytes + len(self.body)
 
     def feed(self, data: bytes) -> None:

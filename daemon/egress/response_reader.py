@@ -63,7 +63,10 @@ class ResponseReader:
     ones.
     """
 
-    __slots__ = ("_ended", "_known", "_long", "_parser", "done", "keep_alive", "received_bytes")
+    __slots__ = (
+        "_ended", "_known", "_line_bytes", "_long", "_parser", "done", "keep_alive",
+        "received_bytes",
+    )  # fmt: skip
 
     def __init__(
         self, ended: Callable[[Exception | None], None], *, long: OwnLongResponses | None = None
@@ -73,6 +76,7 @@ class ResponseReader:
         self.received_bytes = 0
         self._ended: Callable[[Exception | None], None] | None = ended
         self._long = long
+        self._line_bytes = 0  # of the head's last line, while it has not ended
         self._known: tuple[KnownHead, bytes] | None = None
         self._parser: ResponseParser | None = None  # made for what is not known
 
@@ -116,9 +120,8 @@ class ResponseReader:
             self._end(None)
         elif len(data) >= room or parser.too_many_pieces:
             self._exceed_limit(parser)
-        elif self._long is not None and self.received_bytes > ORDINARY_BYTES:
-            kept = parser.kept_bytes if parser.head_complete else self.received_bytes
-            self._long.note(self.reject, kept)
+        elif self._long is not None:
+            self._count_kept(self._long, parser, data)
 
     def end(self, *, reset: bool = False) -> None:
         """
@@ -157,6 +160,15 @@ class ResponseReader:
         assert parser is not None
         headers, body = tuple(parser.headers), bytes(parser.body)
         return RawResponse(parser.status, headers, body, parser.truncated, reusable)
+
+    def _count_kept(self, long: OwnLongResponses, parser: ResponseParser, data: bytes) -> None:
+        """Count what is kept: the last line of a head whole until it ends, however long it is."""
+        line = 0
+        if not parser.head_complete:
+            end = data.rfind(b"\n")
+            line = len(data) - end - 1 if end >= 0 else self._line_bytes + len(data)
+        self._line_bytes = line
+        long.note(self.reject, parser.kept_bytes + line)
 
     def _exceed_limit(self, parser: ResponseParser) -> None:
         if parser.head_complete:

@@ -12,6 +12,7 @@ from daemon.core.model.ids import TenantId
 from daemon.egress import long_responses
 from daemon.egress.client import WebhookClient
 from daemon.egress.long_responses import GIVEN_UP, MOST_BYTES, ORDINARY_BYTES, LongResponses
+from daemon.egress.response_reader import ResponseReader
 from tests.support.client import request_to, webhook_client
 from tests.support.hostile import HTTP, Connection, hostile
 
@@ -74,7 +75,7 @@ async def test_any_number_of_ordinary_responses_may_be_unfinished(kept: Kept) ->
 EMOJIS = b"X: " + "😀".encode() * 2000 + b"\r\n"
 BEGINNINGS = {
     "a long header": HTTP + b"200 OK\r\nX: " + b"x" * 60 * KB,
-    "many headers": HTTP + b"200 OK\r\n" + (b"X: " + b"x" * 40 + b"\r\n") * 900,
+    "large headers and a long one": HTTP + b"200 OK\r\n" + EMOJIS * 3 + b"X: " + b"x" * 30 * KB,
     "a complete head": HTTP + b"200 OK\r\n" + EMOJIS * 7 + b"\r\n" + b"x" * KB,
 }
 
@@ -116,6 +117,20 @@ async def test_a_tenant_whose_responses_do_not_end_loses_its_own(
     assert [each.result().result for each in done] == [
         Failure(FailureKind.PROTOCOL, GIVEN_UP)
     ] * len(done)
+
+
+@pytest.mark.parametrize("piece", [65_536, 700, 1])
+def test_headers_of_which_little_is_kept_make_no_response_long(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_responses, "MOST_BYTES", 0)  # the first long one would be given up
+    head = HTTP + b"200 OK\r\n" + (b"X: " + b"x" * 50 + b"\r\n") * 990
+    own = LongResponses().of("any")
+    reader = ResponseReader(lambda _: None, long=own)
+    for start in range(0, len(head), piece):
+        reader.feed(head[start : start + piece])  # would fail: there is no event loop here
+
+    assert not reader.done
 
 
 async def post(client: WebhookClient, url: str, tenant_id: TenantId) -> Outcome:
