@@ -7,11 +7,11 @@ given back (`returned_claims`). When the process is killed, their leases lapse i
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from math import inf
 
 import structlog
@@ -32,8 +32,9 @@ from daemon.egress.kept_requests import KeptRequest
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.claim_data import ClaimData
 from daemon.pipeline.claims_aside import ClaimsAside
-from daemon.pipeline.first_attempts import AT_ONCE, FirstAttempts
+from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.pipeline.paced_starts import start_all
 from daemon.pipeline.postponements import Postponements
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.pipeline.returned_claims import GIVE_BACK_TIME, ReturnedClaims
@@ -82,6 +83,7 @@ class Dispatcher:
         self._database = database
         self._lanes = lanes
         self._attempts = attempts
+        self.host_of = attempts.host_of
         self._first_attempts = first_attempts
         self._results = results
         self._metrics = metrics
@@ -106,16 +108,14 @@ class Dispatcher:
             claiming, self._claiming = self._claiming, None
             claiming.result()
         now = time.monotonic()
-        if now >= self._ages.none_slow_before:
-            self._note_slow(now)
+        self._note_slow(now)
         turns = self._lanes.next_turns(now=now, room=self._room(), claims=self._claiming is None)
         if to_claim := self._aside.take([each for each in turns if not each.queued], now=now):
             # Queued attempts need not wait for the database.
             self._claiming = asyncio.create_task(self._claim(to_claim))
             self._claiming.add_done_callback(self._claim_ended)
-        await self._start_all(
-            chain.from_iterable(self._queued(each) for each in turns if each.queued)
-        )
+        queued = chain.from_iterable(map(self._queued, turns))
+        await start_all(queued, start=self.start, give_back=self._return)
         if turns:
             await asyncio.sleep(0)
             return 0.0
@@ -182,6 +182,8 @@ class Dispatcher:
 
     def _note_slow(self, now: float) -> None:
         """Let attempts that have been in flight for long count as slow before they end."""
+        if now < self._ages.none_slow_before:
+            return
         for webhook_id in self._ages.take_slow(now=now):
             self._lanes.slowed(webhook_id)
 
@@ -227,17 +229,17 @@ class Dispatcher:
                     most_bytes=self._leasing.most_bytes,
                     installation=self._leasing.installation,
                 )
-        except ROW_FAILURES:
-            raise
-        except BaseException:
-            self._lanes.claim_failed(turns, now=time.monotonic())
+        except BaseException as error:
+            if not isinstance(error, ROW_FAILURES):
+                self._lanes.claim_failed(turns, now=time.monotonic())
             raise
         self._metrics.pipeline.claim_seconds.observe(time.perf_counter() - began)
         now = time.monotonic()
         self._aside.note({each: lane.seconds for each, lane in claimed.items()}, now=now)
         for turn in turns:
             self._tell_lane(turn, claimed.get(turn.webhook_id), now)
-        await self._start_all(chain.from_iterable(lane.claims for lane in claimed.values()))
+        taken = chain.from_iterable(lane.claims for lane in claimed.values())
+        await start_all(taken, start=self.start, give_back=self._return)
         if new := [each for each, lane in claimed.items() if lane.limit_state == pacing.NEW]:
             await self._begin_pacing(new)
 
@@ -253,28 +255,13 @@ class Dispatcher:
             self._waker.announce_if_known(webhook_id)
 
     def _queued(self, turn: LaneTurn) -> list[Claim]:
-        """Take first attempts out of their queue; they need no claim."""
+        """Take first attempts out of their queue, which need no claim, if it is such a turn."""
+        if not turn.queued:
+            return []
         taken = self._first_attempts.take(turn.webhook_id, turn.limit)
         host = self._attempts.host_of(taken[-1].endpoint_url) if taken else None
         self._lanes.dequeued(turn, taken=len(taken), now=time.monotonic(), host=host)
         return taken
-
-    async def _start_all(self, claims: Iterable[Claim]) -> None:
-        """
-        Begin attempts, a few in each iteration of the loop.
-
-        So no more are in flight than the processor can serve: what is begun faster than it ends
-        makes each iteration longer, and with it the latency of all.
-        """
-        waiting = iter(claims)
-        try:
-            while few := list(islice(waiting, AT_ONCE)):
-                for claim in few:
-                    self.start(claim)
-                await asyncio.sleep(0)
-        finally:
-            for claim in waiting:  # it was cancelled
-                self._return(claim)
 
     def _tell_lane(self, turn: LaneTurn, claimed: LaneClaims | None, now: float) -> None:
         if claimed is None:  # paused or deleted: the lane sleeps until something is due again
@@ -297,13 +284,8 @@ class Dispatcher:
 
     def may_begin(self, *, now: float) -> bool:
         """Whether first attempts that the lanes admit may begin, until other work has its turn."""
-        if now >= self._ages.none_slow_before:
-            self._note_slow(now)
+        self._note_slow(now)
         return not self._stopping and self._room() > 0
-
-    def host_of(self, url: str) -> str | None:
-        """The address of this URL's host, as far as it was looked up lately; None if unknown."""
-        return self._attempts.host_of(url)
 
     def start(self, claim: Claim) -> None:
         """Begin an attempt that has a slot."""

@@ -26,6 +26,7 @@ from daemon.pipeline.attempt_queue import AttemptQueue, few_of_each
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
+from daemon.pipeline.paced_starts import AT_ONCE
 from daemon.store import endpoints, results
 from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
@@ -37,7 +38,6 @@ log = structlog.get_logger()
 
 QUEUED_SECONDS = 0.4
 SWEEP_SECONDS = 0.2
-AT_ONCE = 32  # events, before the responses to others are read
 STORED_AT_ONCE = 500  # rows; results wait meanwhile
 # Pauses between tries of rows whose event another transaction holds, mostly for a moment.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
@@ -142,7 +142,7 @@ class FirstAttempts:
         }
         rest: list[MatchedEvent] = []
         began = 0
-        for first in range(0, len(matched), AT_ONCE):
+        for first in range(0, len(matched), AT_ONCE):  # one each, mostly
             if first:
                 await asyncio.sleep(0)
             now = time.monotonic()

@@ -20,10 +20,11 @@ from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.attempt import AttemptMaker
 from daemon.pipeline.delivery_inserter import DeliveryInserter
 from daemon.pipeline.dispatcher import Dispatcher
-from daemon.pipeline.first_attempts import AT_ONCE, FirstAttempts
+from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvents
+from daemon.pipeline.paced_starts import AT_ONCE
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.loop import Heartbeats, run_loop
 from daemon.runtime.metrics import Metrics
