@@ -11,9 +11,10 @@ from collections import Counter
 
 from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.slots import Share
+from daemon.store.payload_size import FETCHED_AT_ONCE
 
-# Bytes of data as PostgreSQL prints it; an attempt takes several times that.
-LARGE_BYTES = 64 * 1024
+# Bytes of data as PostgreSQL prints them; an attempt takes several times that: as text, each
+# character takes four bytes if one of them is an emoji.
 BYTES_IN_FLIGHT = 32 * 1024 * 1024
 LAST_BYTES = BYTES_IN_FLIGHT // 4
 SHARE = Share(1, 3)
@@ -32,7 +33,7 @@ class MemoryBudget:
 
         A tenant's only large body may be larger than the tenant's share.
         """
-        if size <= LARGE_BYTES:
+        if size <= FETCHED_AT_ONCE:
             return True
         if self._total and not self._has_room(tenant_id, size):
             return False
@@ -48,7 +49,7 @@ class MemoryBudget:
 
     def free(self, tenant_id: TenantId, size: int) -> None:
         """Count a body for which `take` returned True, and that is not in flight any more."""
-        if size <= LARGE_BYTES:
+        if size <= FETCHED_AT_ONCE:
             return
         self._total -= size
         self._of_tenant[tenant_id] -= size

@@ -20,7 +20,7 @@ from daemon.store.session import Connection
 QUICK_BYTES = 16 * 1024
 # Compressed, this is at most some hundred kilobytes, which are decompressed in no time.
 QUICK_COMPRESSED_BYTES = 4096
-FETCHED_AT_ONCE = 64 * 1024  # printed bytes; larger data is fetched one by one
+FETCHED_AT_ONCE = 32 * 1024  # printed bytes; larger data is fetched one by one
 UNPRINTABLE_BYTES = 2**62  # the size of data that cannot be measured in time
 MEASURE_SECONDS = 8
 

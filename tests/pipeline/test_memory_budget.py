@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 
 from daemon.core.model.ids import TenantId
-from daemon.pipeline.memory_budget import BYTES_IN_FLIGHT, LARGE_BYTES, MemoryBudget
+from daemon.pipeline.memory_budget import BYTES_IN_FLIGHT, MemoryBudget
+from daemon.store.payload_size import FETCHED_AT_ONCE
 
 MIB = 1024 * 1024
 
@@ -66,4 +67,4 @@ def test_small_bodies_need_no_leave() -> None:
     memory = MemoryBudget()
     memory.take(tenant(1), 2 * BYTES_IN_FLIGHT)
 
-    assert memory.take(tenant(2), LARGE_BYTES)
+    assert memory.take(tenant(2), FETCHED_AT_ONCE)
