@@ -129,7 +129,7 @@ async def test_certificates_are_judged_beside_the_event_loop(
     webhook = await own_api.create_webhook(URL, clientCertificate=given)
     await own_api.patch(f"/api/webhooks/{webhook['id']}", {"clientCertificate": given})
 
-    assert {thread.name.partition("_")[0] for thread in threads} == {"offload"}
+    assert {thread.name.partition("_")[0] for thread in threads} == {"offload-short"}
 
 
 async def test_secrets_are_sealed_before_they_are_stored(
