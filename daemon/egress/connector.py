@@ -55,7 +55,8 @@ class Connector:
     """
     Opens the connections of one daemon, directly or through the egress proxy.
 
-    `proxy_resolver` looks up the proxy's own name, which the operator chose.
+    `proxy_resolver` looks up the proxy's own name, which the operator chose. Connections to
+    `unproven` endpoints, which have not shown that they are quick, wait in a line of their own.
     """
 
     def __init__(
@@ -93,8 +94,7 @@ class Connector:
         """
         Open a connection to the peer and complete its TLS handshake.
 
-        The destinations that it tries to reach, a proxy's too, are added to `tried`. An `unproven`
-        endpoint waits for its turn behind others of its kind.
+        The destinations that it tries to reach, a proxy's too, are added to `tried`.
 
         Raises TargetForbiddenError when the proxy forbids the target, LookupFailedError,
         ReceiverUnreachableError, UnusableCertificateError, RefusedTlsError, ssl.SSLError or another

@@ -3,8 +3,8 @@ The memory that large bodies in flight may take, by tenant.
 
 Small bodies need no leave: as many as there are slots take little. The rule: a tenant whose large
 bodies hang in the sending delays its own large bodies, and no other tenant's deliveries. Each may
-hold a third as many bytes as are free. So several that hold much leave some to the next, if not for
-the largest bodies: for these, nobody takes of the last quarter.
+hold a third as many bytes as are free, so that several that hold much leave some to the next. A
+tenant's only body may be larger than that, but then it leaves the last quarter free.
 """
 
 from collections import Counter
