@@ -37,13 +37,13 @@ from daemon.runtime.turns import Turns
 from daemon.store import inbox_leases
 from daemon.store.database import Database
 from daemon.store.leased_events import LeasedEvent, Leasing
-from daemon.store.payload_size import event_data, measure_event
+from daemon.store.payload_size import UNPRINTABLE_BYTES, event_data, measure_event
 from daemon.store.session import Connection
 
 log = structlog.get_logger()
 
 INSERTED_AT_ONCE = 500  # deliveries
-COPIED_AT_ONCE = 8 * 1024 * 1024  # bytes of data: each delivery has its own copy
+COPIED_AT_ONCE = 2 * 1024 * 1024  # bytes of data: each delivery has its own copy
 # Places to match in, by the data's largest size: parsed, they may take thirty times that, and each
 # place may keep subscriptions of 32 MiB. Large data are matched one at a time.
 LARGE_DATA_BYTES = 1024 * 1024
@@ -52,7 +52,10 @@ PLACES = (
     (LARGE_DATA_BYTES, (Stage(1, 0.1), Stage(1, inf))),
     (inf, (Stage(1, inf),)),
 )
-STATEMENTS_AT_ONCE = 3  # for different tenants: each takes a connection
+# Each takes a connection: those for different tenants that are short, and one that may be long.
+SHORT_STATEMENTS = 2
+SHORT_COPY_BYTES = 256 * 1024
+SHORT_MEASURE_SECONDS = 0.1
 LONGEST_REST_SECONDS = 1.0
 # Subscriptions that are too large to be kept are read in a quarter of the time of the loop and of
 # one connection, for as many events as have few data together.
@@ -103,7 +106,7 @@ class TenantFanout:
         self._matcher = EventMatcher(database)
         self._share = LoopShare()
         self._places = [(size, Stages(stages, self._share)) for size, stages in PLACES]
-        self._statements = Turns(STATEMENTS_AT_ONCE)
+        self._statements, self._long_statements = Turns(SHORT_STATEMENTS), Turns()
         # One tenant at a time compiles its filters: to keep them, and those too large to be kept.
         self._loading, self._reading_again = Turns(), Turns()
 
@@ -191,8 +194,14 @@ class TenantFanout:
     async def _size_of(self, leased: LeasedEvent) -> int:
         if leased.payload_bytes is not None:
             return leased.payload_bytes
-        async with self._connection(leased.event.tenant_id) as db:
-            return await measure_event(db, leased.event.id, most_bytes=self._leasing.most_bytes)
+        tenant_id, most_bytes = leased.event.tenant_id, self._leasing.most_bytes
+        measure = partial(measure_event, event_id=leased.event.id, most_bytes=most_bytes)
+        async with self._connection(tenant_id) as db:
+            size = await measure(db, seconds=SHORT_MEASURE_SECONDS)
+        if size < UNPRINTABLE_BYTES:
+            return size
+        async with self._long_statements.of(tenant_id), self._database.connection() as db:
+            return await measure(db)
 
     async def _matched(self, sizes: _Sizes) -> list[MatchedEvent]:
         """Match these events of a tenant whose subscriptions are kept, in a place for that."""
@@ -306,12 +315,11 @@ class TenantFanout:
         Returns the event if it is left.
         """
         webhooks, tenant_id = matched.webhooks, matched.leased.event.tenant_id
-        at_once = min(INSERTED_AT_ONCE, max(1, COPIED_AT_ONCE // max(1, matched.payload_bytes)))
-        if matched.payload_bytes > self._leasing.most_bytes:  # their data are not copied
-            at_once = INSERTED_AT_ONCE
+        size = self._copied_of(matched)
+        at_once = min(INSERTED_AT_ONCE, max(1, COPIED_AT_ONCE // max(1, size)))
         while len(webhooks) > at_once:
             some, webhooks = webhooks[:at_once], webhooks[at_once:]
-            async with self._statements.of(tenant_id):
+            async with self._copying(len(some) * size).of(tenant_id):
                 leased = await self._inserter.insert_some(matched, some)
             if leased is None:
                 return [matched.leased]
@@ -319,8 +327,18 @@ class TenantFanout:
         return await self._insert_at_once([matched])
 
     async def _insert_at_once(self, matched: Sequence[MatchedEvent]) -> list[LeasedEvent]:
-        async with self._statements.of(matched[0].leased.event.tenant_id):
+        copied = sum(len(each.webhooks) * self._copied_of(each) for each in matched)
+        async with self._copying(copied).of(matched[0].leased.event.tenant_id):
             return (await self._inserter.insert(matched)).locked
+
+    def _copied_of(self, matched: MatchedEvent) -> int:
+        """The bytes that a delivery gets: what is too large to be sent is not copied."""
+        size = matched.payload_bytes
+        return size if size <= self._leasing.most_bytes else 0
+
+    def _copying(self, size: int) -> Turns:
+        """Places to copy so many bytes in."""
+        return self._statements if size <= SHORT_COPY_BYTES else self._long_statements
 
 
 def _is_same(one: LeasedEvent, other: LeasedEvent) -> bool:

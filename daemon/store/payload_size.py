@@ -72,13 +72,16 @@ MEASURE_DELIVERY = f"""
 """
 
 
-async def measure_event(db: Connection, event_id: UUID, *, most_bytes: int) -> int:
+async def measure_event(
+    db: Connection, event_id: UUID, *, most_bytes: int, seconds: float = MEASURE_SECONDS
+) -> int:
     """
     Measure an event's data by itself, in the caller's transaction if there is one.
 
-    Returns the size in bytes, exact up to `most_bytes`; 0 if there is no such event.
+    Returns the size in bytes, exact up to `most_bytes`; 0 if there is no such event, and
+    UNPRINTABLE_BYTES if it takes longer than so many seconds.
     """
-    return await _measure(db, MEASURE_EVENT, event_id, most_bytes)
+    return await _measure(db, seconds, MEASURE_EVENT, event_id, most_bytes)
 
 
 async def event_data(db: Connection, event_id: UUID, *, most_bytes: int) -> tuple[int, str | None]:
@@ -96,18 +99,25 @@ async def event_data(db: Connection, event_id: UUID, *, most_bytes: int) -> tupl
 async def measure_pending(db: Connection, claim: Claim, *, most_bytes: int) -> int:
     """Measure the data of a pending delivery by themselves, as `measure_event` does."""
     return await _measure(
-        *(db, MEASURE_DELIVERY, claim.delivery_id, claim.webhook_id, claim.tenant_id),
+        *(
+            db,
+            MEASURE_SECONDS,
+            MEASURE_DELIVERY,
+            claim.delivery_id,
+            claim.webhook_id,
+            claim.tenant_id,
+        ),
         most_bytes,
     )
 
 
-async def _measure(db: Connection, query: str, *args: object) -> int:
-    size = await within_seconds(db, MEASURE_SECONDS, query, *args, otherwise=UNPRINTABLE_BYTES)
+async def _measure(db: Connection, seconds: float, query: str, *args: object) -> int:
+    size = await within_seconds(db, seconds, query, *args, otherwise=UNPRINTABLE_BYTES)
     return int(size or 0)
 
 
 async def within_seconds(
-    db: Connection, seconds: int, query: str, *args: object, otherwise: object = None
+    db: Connection, seconds: float, query: str, *args: object, otherwise: object = None
 ) -> Any:
     """
     Return what a query returns, or `otherwise` if it takes longer, or prints too much.
@@ -123,7 +133,7 @@ async def within_seconds(
 LATE = object()
 
 
-async def _within_seconds(db: Connection, seconds: int, query: str, *args: object) -> Any:
+async def _within_seconds(db: Connection, seconds: float, query: str, *args: object) -> Any:
     """Return the first row of a query, None if it has none, or LATE."""
     begin, undo = PIECE if db.is_in_transaction() else WHOLE
     await db.execute(f"{begin}; {LIMIT_TIME.format(seconds)}")

@@ -8,14 +8,14 @@ from daemon.core.errors import MemoryBusyError
 from daemon.core.model.attempts import Claim
 from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.lanes import LaneTurn
-from daemon.pipeline.claim_data import STATEMENTS_AT_ONCE, ClaimData
+from daemon.pipeline.claim_data import MEASURED_TENANTS, ClaimData
 from daemon.store import claims
 from daemon.store.database import Database
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.deliveries import insert_delivery
 
-TENANTS = 4
+TENANTS = MEASURED_TENANTS + 2
 POOL = 4
 MOST_BYTES = 10**6
 MEDIUM = '"' + "x" * 20_000 + '"'  # not measured beside others
@@ -51,7 +51,7 @@ async def test_measuring_takes_few_connections_and_one_for_a_tenant(
         async with app.db.transaction():  # measuring takes until its end
             await app.db.execute("LOCK TABLE webhook_deliveries IN ACCESS EXCLUSIVE MODE")
             tasks = [asyncio.create_task(fetched(each)) for each in waiting]
-            refused = len(tasks) - STATEMENTS_AT_ONCE
+            refused = len(tasks) - MEASURED_TENANTS
             await until(lambda: sum(task.done() for task in tasks) >= refused)
             async with db.connection(within=1.0) as free:
                 assert await free.fetchval("SELECT 1") == 1
@@ -60,7 +60,7 @@ async def test_measuring_takes_few_connections_and_one_for_a_tenant(
         await db.close(within=timedelta(seconds=1))
 
     complete = [each for each in ended if isinstance(each, Claim)]
-    assert len(complete) == len({each.tenant_id for each in complete}) == STATEMENTS_AT_ONCE
+    assert len(complete) == len({each.tenant_id for each in complete}) == MEASURED_TENANTS
     assert all(each.data == MEDIUM for each in complete)
     assert sum(isinstance(each, MemoryBusyError) for each in ended) == refused
 

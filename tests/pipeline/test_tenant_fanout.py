@@ -146,3 +146,42 @@ async def _delivered(app: Application) -> list[UUID]:
         "SELECT tenant_id FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id"
     )
     return [row["tenant_id"] for row in rows]
+
+
+BLOCK_LARGE_INSERTS = """
+    CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(1);
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER wait BEFORE INSERT ON webhook_deliveries FOR EACH ROW
+    WHEN (length(NEW.payload::text) > 500000) EXECUTE FUNCTION wait_for_the_test()
+"""
+INSERTS_THAT_WAIT = """
+    SELECT count(*) FROM pg_locks
+     WHERE locktype = 'advisory' AND objid = 1 AND NOT granted
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+VERY_LARGE = {"text": "x" * 600_000}
+
+
+async def test_an_event_does_not_wait_for_large_ones_to_be_copied(
+    app: Application, db: Database, tenants: TenantFanout
+) -> None:
+    await app.db.execute(BLOCK_LARGE_INSERTS)
+    copied, other = [await app.tenant() for _ in range(COSTLY)], await app.tenant()
+    for tenant in (*copied, other):
+        await app.webhook(tenant, "http://127.0.0.1/")
+        await app.event(tenant, data=LARGE if tenant == other else VERY_LARGE)
+    leased = await lease(db)
+    async with asyncio.timeout(20), app.db.transaction():
+        await app.db.execute("SELECT pg_advisory_xact_lock(1)")
+        large = [asyncio.create_task(tenants.fan_out(leased[each])) for each in copied]
+        await until(lambda: app.db.fetchval(INSERTS_THAT_WAIT))
+
+        left = await tenants.fan_out(leased[other])
+
+        waiting = await app.db.fetchval(INSERTS_THAT_WAIT)
+    await asyncio.gather(*large)
+    assert (left, waiting) == ([], 1)
+    assert await app.db.fetchval("SELECT count(*) FROM webhook_deliveries") == COSTLY + 1
