@@ -1,6 +1,7 @@
 """Two threads for work that would hold up the event loop: one for short, one for long work."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -14,18 +15,21 @@ LARGE = 8 * 1024
 # Up to so many take some hundredths of a second at worst; four megabytes, over a second.
 SHORT = 64 * 1024
 
+# A thread at work gives way to the loop after as long. The loop waits for that at each system call
+# and each socket that is ready: with Python's 5 ms, tens of milliseconds in an iteration.
+SWITCH_SECONDS = 0.0005
+
 
 class Offload:
     """
     The process's only threads for large work, whose owners have turns at each of them.
 
-    Short work does not wait for long work. A thread shares the interpreter with the event loop and
-    gives way to it every few milliseconds. The loop would have to wait for each of several such
-    threads: with three of them its turns come 70 to 195 ms late, with one 15 to 21 ms. So there is
-    but one for long work.
+    Short work does not wait for long work. A thread shares the interpreter with the event loop,
+    which would have to wait for each of several such threads: so there is but one for long work.
     """
 
     def __init__(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._short, self._long = _Thread("offload-short"), _Thread("offload")
 
     async def run(self, work: Callable[[], T], *, size: int, owner: Hashable) -> T:
