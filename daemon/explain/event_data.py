@@ -15,7 +15,7 @@ from daemon.core.errors import MemoryBusyError
 from daemon.core.matching.event_data import EventData
 from daemon.core.model.ids import EventId, TenantId
 from daemon.core.wire.body_size import MATCHED_BYTES
-from daemon.core.wire.json_value import parse_json
+from daemon.core.wire.json_value import parse_json, parse_matched
 from daemon.runtime.offload import Offload
 from daemon.store import stored_events
 from daemon.store.payload_size import event_data, measure_event
@@ -53,7 +53,7 @@ class EventDataReader:
         try:
             async with self._large:
                 _, text = await event_data(db, event_id, most_bytes=MATCHED_BYTES)
-                parse = partial(parse_json, text)
+                parse = partial(parse_matched, text)
                 yield EventData(
                     await self._offload.run(parse, size=len(text or ""), owner=tenant_id)
                 )

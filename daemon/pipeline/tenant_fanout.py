@@ -22,7 +22,7 @@ from daemon.core.matching.event_data import EventData
 from daemon.core.matching.index import SubscriptionIndex
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.wire.body_size import MATCHED_BYTES
-from daemon.core.wire.json_value import parse_json
+from daemon.core.wire.json_value import parse_matched
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.event_matcher import EventMatcher
 from daemon.pipeline.interrupted_events import paused_pages, without_served
@@ -250,7 +250,7 @@ class TenantFanout:
             async with self._connection(leased.event.tenant_id) as db:
                 _, text = await event_data(db, leased.event.id, most_bytes=MATCHED_BYTES)
         return await self._offload.run(
-            partial(parse_json, text), size=len(text or ""), owner=leased.event.tenant_id
+            partial(parse_matched, text), size=len(text or ""), owner=leased.event.tenant_id
         )
 
     async def _match(

@@ -8,7 +8,7 @@ from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.ids import EventId, TenantId
 from daemon.core.scheduling.replay_pace import Candidate
 from daemon.core.wire.body_size import MATCHED_BYTES
-from daemon.core.wire.json_value import parse_json
+from daemon.core.wire.json_value import parse_matched
 from daemon.runtime.offload import Offload
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
@@ -41,7 +41,9 @@ async def select_candidates(
     for start in range(0, len(by_type), DATA_READ_AT_ONCE):
         page = [EventId(each) for each in by_type[start : start + DATA_READ_AT_ONCE]]
         async for event_id, text in readable_data(db, page, most_bytes=MATCHED_BYTES):
-            data = await offload.run(partial(parse_json, text), size=len(text or ""), owner=owner)
+            data = await offload.run(
+                partial(parse_matched, text), size=len(text or ""), owner=owner
+            )
             if await time_slice.run(replay_filter.decide(data)):
                 selected.add(event_id)
     return selected

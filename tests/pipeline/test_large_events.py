@@ -1,5 +1,6 @@
 """Events that are too large to be sent, or to be printed, and the largest that are sent."""
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.core.errors import ThreadBusyError
+from daemon.core.wire import postgres_json
 from daemon.pipeline import attempt
 from tests.support.api_client import serving_api
 from tests.support.application import Application
@@ -232,3 +234,30 @@ async def test_what_has_waited_too_long_to_be_signed_is_made_under_another_lease
 
     assert sent_meanwhile == 0
     assert len(receiver.received) == 1
+
+
+async def test_a_large_body_does_not_wait_for_one_that_takes_long_to_print(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, proceed = threading.Event(), threading.Event()
+    original = postgres_json.print_in_pieces
+
+    def print_in_pieces(text: str) -> bytes | None:
+        began.set()
+        assert proceed.wait(30)
+        return original(text)
+
+    monkeypatch.setattr("daemon.core.wire.body.print_in_pieces", print_in_pieces)
+    long, ordinary = [await app.tenant() for _ in range(2)]
+    for tenant, path in ((long, "/long"), (ordinary, "/ordinary")):
+        await app.webhook(tenant, receiver.url + path)
+    async with serving(database):
+        await app.event(long, text=f"[{', '.join(['[]'] * 60_000)}]")
+        await until(began.is_set)
+        await app.event(ordinary, {"text": "x" * 200_000})
+        await until(lambda: receiver.received)
+        first = receiver.received[0].path
+        proceed.set()
+        await until(lambda: len(receiver.received) == 2)
+
+    assert first == "/ordinary"

@@ -35,7 +35,7 @@ def to_javascript_json(text: str) -> bytes:
     not JSON.
     """
     try:
-        return _print_at_once(text) or _print_with_hooks(text)
+        return print_at_once(text) or _print_with_hooks(text)
     except (ValueError, TypeError, RecursionError):
         # Too deep, a number beyond a double, a lone surrogate; or not JSON at all.
         return _print_without_recursion(text)
@@ -44,13 +44,17 @@ def to_javascript_json(text: str) -> bytes:
 def prints_quickly(text: str) -> bool:
     """Whether the quickest printer prints this text; the others take up to 100 times longer."""
     try:
-        return _print_at_once(text) is not None
+        return print_at_once(text) is not None
     except (ValueError, TypeError):
         return False
 
 
-def _print_at_once(text: str) -> bytes | None:
-    """None where the printer may differ from JavaScript. Raises ValueError or TypeError."""
+def print_at_once(text: str) -> bytes | None:
+    """
+    Print text by orjson, as `to_javascript_json` does; None where it may differ from JavaScript.
+
+    Raises ValueError or TypeError, too, where it cannot read or print the text.
+    """
     printed = orjson.dumps(orjson.loads(text))
     return None if _may_differ(printed) else printed
 
@@ -133,11 +137,12 @@ def _print_without_recursion(text: str) -> bytes:
 
 def _in_javascript_order(members: dict[str, T]) -> dict[str, T]:
     """Array indexes first, ascending; then the others in their order (ECMA-262, 10.1.11.1)."""
-    indexes = sorted(filter(_is_array_index, members), key=int)
+    indexes = sorted(filter(is_array_index, members), key=int)
     return {key: members[key] for key in indexes} | members if indexes else members
 
 
-def _is_array_index(key: str) -> bool:
+def is_array_index(key: str) -> bool:
+    """Whether a key is one by which JavaScript orders members."""
     if not key.isdecimal():  # false for most keys, and quick
         return False
     return ARRAY_INDEX.fullmatch(key) is not None and int(key) <= LAST_ARRAY_INDEX

@@ -9,7 +9,6 @@ replaces recursion.
 import json
 import re
 from collections.abc import Callable
-from itertools import islice
 
 Tree = dict[str, "Tree"] | list["Tree"] | object
 
@@ -45,69 +44,74 @@ def unquote(token: str) -> str:
 
 
 class _Reader:
-    """The tokens of a text, all at once: a call for each would take most of the time."""
+    """Takes one token after another: all at once would take ten times the text's memory."""
 
     def __init__(self, text: str, convert_scalar: Callable[[str], object]) -> None:
         self._text = text
         self._convert = convert_scalar
-        self._tokens = [*TOKEN.findall(text), END]
-        self._next = 0
+        self._found = TOKEN.finditer(text)
+        self._last: re.Match[str] | None = None
 
     def read(self) -> Tree:
-        tokens, convert = self._tokens, self._convert
+        take, convert = self._take, self._convert
         # The open containers around the present one, each with the key of the value that is read.
         outer: list[tuple[list[Tree] | dict[str, Tree] | None, str | None]] = []
         container: list[Tree] | dict[str, Tree] | None = None
         key: str | None = None  # of the present container, if it is an object
+        token = take()
         while True:
-            token = tokens[self._next]
-            self._next += 1
             value: Tree
             if token[:1] in BEGINS_SCALAR and token not in INVALID:
                 value = convert(token)
-            elif token not in ("[", "{"):
-                raise self._unexpected()
-            elif tokens[self._next] == ("]" if token == "[" else "}"):
-                self._next += 1
-                value = [] if token == "[" else {}
+            elif token in ("[", "{"):
+                opened, token = token, take()
+                if token != ("]" if opened == "[" else "}"):
+                    outer.append((container, key))
+                    container, key, token = self._first_of(opened, token)
+                    continue
+                value = [] if opened == "[" else {}
             else:
-                outer.append((container, key))
-                container, key = ([], None) if token == "[" else ({}, self._take_key())
-                continue
+                raise self._unexpected()
             while container is not None:
                 if isinstance(container, list):
                     container.append(value)
                 else:
                     assert key is not None
                     container[key] = value
-                token = tokens[self._next]
-                self._next += 1
+                token = take()
                 if token == ",":
-                    key = None if key is None else self._take_key()
+                    key = None if key is None else self._take_key(take())
                     break
                 if token != ("]" if key is None else "}"):
                     raise self._unexpected()
                 value = container
                 container, key = outer.pop()
             else:
-                self._next += 1
-                if tokens[self._next - 1] != END:
+                if take() != END:
                     raise self._unexpected()
                 return value
+            token = take()
 
-    def _take_key(self) -> str:
-        """Take an object's key and the colon after it. Raises ValueError."""
-        token = self._tokens[self._next]
-        self._next += 1
-        if token[:1] != '"' or len(token) == 1:
-            raise self._unexpected()
-        self._next += 1
-        if self._tokens[self._next - 1] != ":":
+    def _take(self) -> str:
+        self._last = found = next(self._found, None)
+        return END if found is None else found[0]
+
+    def _first_of(
+        self, opened: str, token: str
+    ) -> tuple[list[Tree] | dict[str, Tree], str | None, str]:
+        """Return a new container, the key of its first value, and the token that begins it."""
+        if opened == "[":
+            return [], None, token
+        key = self._take_key(token)
+        return {}, key, self._take()
+
+    def _take_key(self, token: str) -> str:
+        """Return the key that a token is, and take the colon after it. Raises ValueError."""
+        if token[:1] != '"' or len(token) == 1 or self._take() != ":":
             raise self._unexpected()
         return unquote(token)
 
     def _unexpected(self) -> ValueError:
         """Return the error for the token that was taken last."""
-        found = next(islice(TOKEN.finditer(self._text), self._next - 1, None), None)
-        position = len(self._text) if found is None else found.start()
+        position = len(self._text) if self._last is None else self._last.start()
         return ValueError(f"not JSON, near character {position}")

@@ -20,6 +20,33 @@ LONG_NUMBER = re.compile(r"[\s:,\[]-?[0-9]{19}")
 GREAT_NUMBER = re.compile(r"[0-9]{300}|[0-9][eE][+-]?[0-9]{3}")
 
 
+# Parsed, each takes 56 to 232 bytes and more: a million of them are no event's data.
+MATCHED_CONTAINERS = 250_000
+# What parsers written in C give up on takes microseconds a token.
+SLOWLY_PARSED_CHARACTERS = 1024 * 1024
+
+
+def containers_in(text: str) -> int:
+    """How many arrays and objects JSON text has at most; brackets in strings count too."""
+    return text.count("[") + text.count("{")
+
+
+def parse_matched(text: str | None) -> object:
+    """
+    As `parse_json`; null where that takes too much memory or seconds, so that no condition holds.
+
+    Raises ValueError when `text` is not JSON, unless it is large.
+    """
+    if text is None or containers_in(text) > MATCHED_CONTAINERS:
+        return None
+    if len(text) <= SLOWLY_PARSED_CHARACTERS:
+        return parse_json(text)
+    try:
+        return _parse_quickly(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def parse_json(text: str | None) -> object:
     """
     Return the value of JSON text, for `Matcher.matches`; None (SQL's NULL) is null.
@@ -30,13 +57,18 @@ def parse_json(text: str | None) -> object:
     if text is None:
         return None
     try:
-        if not LONG_NUMBER.search(text):
-            return orjson.loads(text)
-        if not GREAT_NUMBER.search(text):
-            return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):  # too deep for these parsers, or not JSON
-        pass
-    return json_reader.read(text, _convert_scalar)
+        return _parse_quickly(text)
+    except (ValueError, RecursionError):  # too deep or too great for these parsers, or not JSON
+        return json_reader.read(text, _convert_scalar)
+
+
+def _parse_quickly(text: str) -> object:
+    """Raises ValueError and RecursionError."""
+    if not LONG_NUMBER.search(text):
+        return orjson.loads(text)
+    if not GREAT_NUMBER.search(text):
+        return json.loads(text, parse_constant=_refuse)
+    raise ValueError("a number is too great")
 
 
 def _refuse(constant: str) -> None:
