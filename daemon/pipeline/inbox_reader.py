@@ -25,11 +25,12 @@ from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.pipeline.inbox_search import InboxSearch
 from daemon.pipeline.returned_leases import ReturnedLeases
 from daemon.pipeline.subscription_cache import SubscriptionCache
-from daemon.store import event_inbox, inbox_leases, leased_events
+from daemon.store import event_inbox, inbox_leases, leased_events, subscription_changes
 from daemon.store.database import Database
 from daemon.store.event_inbox import Scan
 from daemon.store.leased_events import Leased, LeasedEvent, Leasing
 from daemon.store.session import Connection, end_of
+from daemon.store.subscription_changes import Change
 
 SCAN_SECONDS = 0.05  # while known events wait
 # Places that one statement reads in each range: as many as it can within this time.
@@ -171,10 +172,13 @@ class InboxReader:
             self._begins = True
             raise
         now = time.monotonic()
-        complete = self._note_scanned(ranges, scan, now=now)
+        self._keys.took(now - began)
+        changed: Sequence[Change] | None = scan.changed
+        if changed is None and scan.snapshot.follows(self._seen):
+            changed = await self._many_changes(db, scan.snapshot)
+        complete = self._note_scanned(ranges, scan, changed, now=now)
         if self._scan.waits_aside:
             self.search.wake.set()
-        self._keys.took(now - began)
         self._note_slow(scan.leased, now)
         self._note_waiting(scan, set(waiting), limit)
         return scan.leased, complete
@@ -199,13 +203,27 @@ class InboxReader:
         self._cache.note_changes(None)
         self._seen = snapshot
 
-    def _note_scanned(self, ranges: Sequence[XidRange], scan: Scan, *, now: float) -> bool:
+    async def _many_changes(self, db: Connection, now: Snapshot) -> Sequence[Change] | None:
+        """What changed since the last scan, where that is much; None if it cannot be named."""
+        try:
+            return await subscription_changes.find(db, seen=self._seen, now=now)
+        except StatementTimeoutError:
+            return None
+
+    def _note_scanned(
+        self,
+        ranges: Sequence[XidRange],
+        scan: Scan,
+        changed: Sequence[Change] | None,
+        *,
+        now: float,
+    ) -> bool:
         """Note what a scan has read, and found changed; returns whether everything new was read."""
         if not scan.snapshot.follows(self._seen):
             self._begin_anew(scan.snapshot)
             return False
         self._seen = scan.snapshot
-        self._cache.note_changes(scan.changed)
+        self._cache.note_changes(changed)
         return self._scan.completed(ranges, scan.keys, scan.snapshot, now=now)
 
     def _note_slow(self, leased: Leased, now: float) -> None:

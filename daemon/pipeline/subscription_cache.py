@@ -22,6 +22,7 @@ from daemon.runtime.time_slice import TimeSlice
 from daemon.store import subscriptions
 from daemon.store.database import Database
 from daemon.store.session import Connection
+from daemon.store.subscription_changes import Change
 
 FEW = 200  # subscriptions of a tenant that are read along with those of others
 FEW_TENANTS = 25  # of which they are read at once
@@ -31,6 +32,8 @@ LOADING_SECONDS = 0.25  # for all tenants; the rest need `load`
 TENANT_BYTES = 32 * 1024 * 1024
 MOST_BYTES = 96 * 1024 * 1024
 MOST_TENANTS = 20_000
+# Of a tenant whose events do not come. With more, all its subscriptions are read again.
+MOST_CHANGED = 2000
 # Even if a change is never named, by a fault of ours or a disabled trigger, it counts from then on.
 FRESH_SECONDS = 600.0
 
@@ -43,6 +46,20 @@ class _Tenant:
     too_large: bool = False  # to be kept: the index is empty
     index: SubscriptionIndex = field(default_factory=SubscriptionIndex)
     changed: set[WebhookId] = field(default_factory=set)
+
+    def note_change(self, webhook_id: WebhookId | None) -> None:
+        """Note a subscription that is to be read again; None stands for all."""
+        if self.too_large or self.loaded_at == -inf:
+            return
+        if webhook_id is None or len(self.changed) >= MOST_CHANGED:
+            self.expire()
+        else:
+            self.changed.add(webhook_id)
+
+    def expire(self) -> None:
+        """Let all be read again, and stay meanwhile: events found before are just being matched."""
+        self.loaded_at = -inf
+        self.changed.clear()
 
 
 class SubscriptionCache:
@@ -85,17 +102,16 @@ class SubscriptionCache:
         """The subscriptions of a tenant that was loaded."""
         return self._tenants[tenant_id].index
 
-    def note_changes(self, changed: Iterable[tuple[TenantId, WebhookId]] | None) -> None:
+    def note_changes(self, changed: Iterable[Change] | None) -> None:
         """Note subscriptions that are to be read again; None stands for all."""
         if changed is None:
-            # Not removed: events that were found before are just being matched.
             for each in self._tenants.values():
-                each.loaded_at = -inf
+                each.expire()
             return
         for tenant_id, webhook_id in changed:
             tenant = self._tenants.get(tenant_id)
-            if tenant is not None and not tenant.too_large:
-                tenant.changed.add(webhook_id)
+            if tenant is not None:
+                tenant.note_change(webhook_id)
 
     async def load_few(self, tenants: Iterable[TenantId]) -> set[TenantId]:
         """

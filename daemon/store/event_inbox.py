@@ -17,6 +17,7 @@ from daemon.core.scheduling.inbox_turns import Continuation, FoundEvents, InboxK
 from daemon.store.columns import columns
 from daemon.store.endpoints import READ_OF_TENANTS
 from daemon.store.leased_events import OPENED, Leased, Leasing, lease, leased_in
+from daemon.store.loose_scan import places
 from daemon.store.measuring import read_pages
 from daemon.store.server_identity import SERVER, server_of
 from daemon.store.session import Connection
@@ -31,7 +32,7 @@ class Scan:
     `at` is the time of the statement. `idle` tenants have no active webhook: their events,
     `unwanted`, left the inbox, up to a number at each place and in all; `cut_off` says that there
     are more. `changed` has the subscriptions that changed since the last scan; None if there are
-    too many to name.
+    too many of them: `subscription_changes` finds those.
     """
 
     snapshot: Snapshot
@@ -57,36 +58,6 @@ FREE_ROWS = """
                  ORDER BY event_id
                  LIMIT $12
                    FOR UPDATE SKIP LOCKED"""
-
-
-def _places(*, most: str) -> str:
-    """
-    SQL: the places in each `range`, up to `most` of one, as `key`.
-
-    A loose scan: one index probe for each transaction and tenant, however many events it has.
-    """
-    return f"""
-    key AS (
-        SELECT range.number, range.last, found.xid, found.tenant_id, 1 AS count
-          FROM range
-         CROSS JOIN LATERAL (
-                SELECT xid, tenant_id
-                  FROM webhook_event_inbox
-                 WHERE (xid, tenant_id) > (range.after_xid, range.after_tenant)
-                   AND xid <= range.last
-                 ORDER BY xid, tenant_id
-                 LIMIT 1) AS found
-        UNION ALL
-        SELECT key.number, key.last, found.xid, found.tenant_id, key.count + 1
-          FROM key
-         CROSS JOIN LATERAL (
-                SELECT xid, tenant_id
-                  FROM webhook_event_inbox
-                 WHERE (xid, tenant_id) > (key.xid, key.tenant_id) AND xid <= key.last
-                 ORDER BY xid, tenant_id
-                 LIMIT 1) AS found
-         WHERE key.count < {most}
-    )"""  # noqa: S608  made of constants only
 
 
 SCAN = f"""
@@ -120,7 +91,7 @@ SCAN = f"""
                                    pg_catalog.pg_current_snapshot())::text::bigint) AS each
                  WHERE bound > given.after_xid::text::bigint) AS part
          WHERE given.last = '{LAST_XID}'::xid8
-    ), {_places(most="$9")}, fresh AS MATERIALIZED (
+    ), {places("webhook_event_inbox", most="$9")}, fresh AS MATERIALIZED (
         -- Hashed, whatever the plan: many tenants may be waiting.
         SELECT DISTINCT xid, tenant_id
           FROM key
@@ -247,7 +218,7 @@ FIND_PLACES = f"""
         SELECT *
           FROM unnest($1::text[]::xid8[], $2::uuid[], $3::text[]::xid8[])
                WITH ORDINALITY AS given (after_xid, after_tenant, last, number)
-    ), {_places(most="$4")}
+    ), {places("webhook_event_inbox", most="$4")}
     SELECT number::int, xid::text, tenant_id,
            ARRAY(SELECT event_id
                    FROM webhook_event_inbox

@@ -21,6 +21,7 @@ from daemon.store import (
     replays,
     results,
     retries,
+    subscription_changes,
 )
 from daemon.store.session import PLANNING
 from tests.support.application import Application
@@ -30,11 +31,14 @@ STATEMENTS = (
     *(claim_leases.RELEASE_PROBES, claim_leases.PROLONG_LEASES, claim_leases.FIND_LEASED),
     *(results.STORE_RESULTS, results.FIND_STORED),
     *(plain_results.STORE_PLAIN, deliveries.INSERT_ALL, deliveries.INSERT_SOME),
-    *(event_inbox.SCAN, leased_events.LEASE_TURNS),
+    *(event_inbox.SCAN, leased_events.LEASE_TURNS, subscription_changes.FIND_CHANGES),
     *(payload_size.MEASURE_DELIVERY, payload_size.PENDING_DATA, endpoints.FIND_READY),
     *(lanes.FIND_DUE_LANES, retries.BRING_FORWARD, replays.DELETE_UNATTEMPTED),
 )
-LARGE_TABLES = ("webhook_deliveries", "webhook_events", "webhooks")
+LARGE_TABLES = (
+    *("webhook_deliveries", "webhook_events", "webhooks"),
+    "webhook_subscription_changes",
+)
 # What they read is bounded otherwise: by a number of rows, or by the partition.
 CONDITIONS = ("Index Cond", "TID Cond", "Recheck Cond")
 

@@ -98,6 +98,13 @@ def _without(whole: XidRange, running: Iterable[int]) -> list[XidRange]:
     return [each for each in (*parts, rest) if each.after < InboxKey(each.last, LAST_TENANT)]
 
 
+def newly_visible(earlier: Snapshot, later: Snapshot) -> list[XidRange]:
+    """Return the transactions that one snapshot shows and an earlier one of that server did not."""
+    ended = set(earlier.running) - set(later.running)
+    newest = _without(_from_xid(earlier.xmax, last=later.xmax - 1), later.running)
+    return [*newest, *map(_only_xid, sorted(ended))]
+
+
 class InboxScan:
     """
     The ranges of the next scan, of which it reads at most `keys_per_range` places each.

@@ -17,6 +17,7 @@ from daemon.core.scheduling.inbox_scan import (
     InboxScan,
     Snapshot,
     XidRange,
+    newly_visible,
     unserved,
 )
 from daemon.core.scheduling.inbox_turns import InboxKey
@@ -367,3 +368,19 @@ def test_no_place_is_forgotten_at_which_a_scan_left_events(
     assert {key for key in counts if counts[key] > leased.get(key, 0)} <= set(rest)
     if limit > 5 * len(counts) and per_key > 3:
         assert len(rest) <= sum(count >= per_key for count in counts.values())
+
+
+@given(earlier=st.sets(st.integers(1, 9)), later=st.sets(st.integers(1, 9)), more=st.integers(0, 5))
+def test_what_one_snapshot_shows_and_an_earlier_one_did_not_is_what_became_visible(
+    earlier: set[int], later: set[int], more: int
+) -> None:
+    """The first one shows what was not running of nine transactions; some end, and others begin."""
+    first = Snapshot(10, tuple(sorted(earlier)))
+    new = range(10, 10 + more)
+    running = later & earlier | {xid for xid in new if xid - 9 in later}
+    second = Snapshot(10 + more, tuple(sorted(running)))
+
+    ranges = newly_visible(first, second)
+
+    found = [xid for each in ranges for xid in range(each.first, each.last + 1)]
+    assert sorted(found) == [xid for xid in (*sorted(earlier), *new) if xid not in running]
