@@ -1,6 +1,8 @@
 """`webhookd explain`: what became of an event, and why."""
 
 import asyncio
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -62,21 +64,25 @@ async def _explain(
     """The event's id, and what is said. Raises WebhookdError for what the tenant does not have."""
     from daemon.cli.support.databases import verified_connection
     from daemon.core.model.ids import EventId, TenantId, WebhookId
-    from daemon.explain.event_data import EventDataReader
     from daemon.explain.explainer import Explainer, UnknownObject
     from daemon.runtime.offload import Offload
+    from daemon.store.event_data_reader import EventDataReader
 
     retention, reader = config.retention, EventDataReader(Offload())
     explainer = Explainer(retention.deliveries, retention.events, reader)
     async with verified_connection(config) as db:
+        connect = partial(nullcontext, db)
         event_id, webhook = await _event_and_webhook(db, given_id, webhook)
         owner = await _tenant_of(db, event_id, webhook)
         if owner is None or tenant not in {None, owner}:
             raise WebhookdError(f"there is no event {public_event_id(event_id)}")
         if webhook is None:
-            everywhere = await explainer.explain_everywhere(db, TenantId(owner), EventId(event_id))
-            return event_id, everywhere
-        found = await explainer.explain(db, TenantId(owner), EventId(event_id), WebhookId(webhook))
+            return event_id, await explainer.explain_everywhere(
+                connect, TenantId(owner), EventId(event_id)
+            )
+        found = await explainer.explain(
+            connect, TenantId(owner), EventId(event_id), WebhookId(webhook)
+        )
     if isinstance(found, UnknownObject):
         public_id = public_event_id(event_id)
         is_event = found.kind == "event"

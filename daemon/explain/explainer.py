@@ -1,4 +1,8 @@
-"""The fate of one event at one webhook, or at every webhook of its tenant."""
+"""
+The fate of one event at one webhook, or at every webhook of its tenant.
+
+The rule: no connection is held while data are waited for, parsed or compared.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,10 +22,10 @@ from daemon.core.model.explanations import (
 )
 from daemon.core.model.holds import Hold
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.explain.event_data import EventDataReader
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import erasure_webhooks, explained_events, holds, webhook_history
-from daemon.store.session import Connection
+from daemon.store.event_data_reader import EventDataReader
+from daemon.store.session import Connect, Connection
 
 READ_AT_ONCE = 50  # webhooks: their histories may be large
 MOST_DELETED = 100  # deleted webhooks of a tenant that are explained too
@@ -53,29 +57,32 @@ class Explainer:
     reader: EventDataReader
 
     async def explain(
-        self, db: Connection, tenant_id: TenantId, event_id: EventId, webhook_id: WebhookId
+        self, connect: Connect, tenant_id: TenantId, event_id: EventId, webhook_id: WebhookId
     ) -> ExplainedDelivery | UnknownObject:
         """
         Explain an event at a webhook of the tenant, deleted ones included.
 
         Raises MemoryBusyError as `EventDataReader` does.
         """
-        if await webhook_history.get(db, tenant_id, webhook_id) is None:
+        async with connect() as db:
+            history = await webhook_history.get(db, tenant_id, webhook_id)
+        if history is None:
             return UnknownObject("webhook")
-        explained = await self.explain_at(db, tenant_id, event_id, [webhook_id])
+        explained = await self.explain_at(connect, tenant_id, event_id, [webhook_id])
         return explained[0] if explained else UnknownObject("event")
 
     async def explain_everywhere(
-        self, db: Connection, tenant_id: TenantId, event_id: EventId
+        self, connect: Connect, tenant_id: TenantId, event_id: EventId
     ) -> list[ExplainedDelivery]:
         """Explain a stored event at each webhook that its tenant has, or had lately."""
-        present = await erasure_webhooks.list_ids(db, tenant_id)
-        deleted = await webhook_history.deleted_ids(db, tenant_id, limit=MOST_DELETED)
-        return await self.explain_at(db, tenant_id, event_id, [*present, *deleted])
+        async with connect() as db:
+            present = await erasure_webhooks.list_ids(db, tenant_id)
+            deleted = await webhook_history.deleted_ids(db, tenant_id, limit=MOST_DELETED)
+        return await self.explain_at(connect, tenant_id, event_id, [*present, *deleted])
 
     async def explain_at(
         self,
-        db: Connection,
+        connect: Connect,
         tenant_id: TenantId,
         event_id: EventId,
         webhooks: Sequence[WebhookId],
@@ -86,11 +93,12 @@ class Explainer:
         Raises MemoryBusyError as `EventDataReader` does.
         """
         explained = []
-        async with self._asked(db, tenant_id, event_id, webhooks) as asked:
+        async with self._asked(connect, tenant_id, event_id, webhooks) as asked:
             for start in range(0, len(webhooks), READ_AT_ONCE):
                 some = webhooks[start : start + READ_AT_ONCE]
-                histories = await webhook_history.get_each(db, tenant_id, some)
-                attempts = await explained_events.attempts(db, event_id, list(histories))
+                async with connect() as db:
+                    histories = await webhook_history.get_each(db, tenant_id, some)
+                    attempts = await explained_events.attempts(db, event_id, list(histories))
                 for each, webhook in histories.items():
                     found = await _explain(asked, webhook, attempts[each])
                     if found is not None:
@@ -104,21 +112,22 @@ class Explainer:
     @asynccontextmanager
     async def _asked(
         self,
-        db: Connection,
+        connect: Connect,
         tenant_id: TenantId,
         event_id: EventId,
         webhooks: Sequence[WebhookId],
     ) -> AsyncIterator["_AskedEvent"]:
         """Read for the block what the explanations of one event have in common."""
-        kept = await self.kept(db)
-        event = await explained_events.get(db, tenant_id, event_id)
-        holding = await holds.list_of(db, tenant_id)
         waiting: dict[WebhookId, Waiting] = {}
-        if event is not None:
-            waiting = await explained_events.waiting_at(db, tenant_id, event_id, webhooks)
+        async with connect() as db:
+            kept = await self.kept(db)
+            event = await explained_events.get(db, tenant_id, event_id)
+            holding = await holds.list_of(db, tenant_id)
+            if event is not None:
+                waiting = await explained_events.waiting_at(db, tenant_id, event_id, webhooks)
         async with AsyncExitStack() as lent:
             yield _AskedEvent(
-                *(db, event, kept, waiting),
+                *(connect, event, kept, waiting),
                 hold=next(iter(holding), None),
                 reader=self.reader,
                 lent=lent,
@@ -129,7 +138,7 @@ class Explainer:
 class _AskedEvent:
     """An event that is asked about, its data once they are needed."""
 
-    db: Connection
+    connect: Connect
     event: ExplainedEvent | None
     kept: Kept
     waiting: dict[WebhookId, Waiting]
@@ -143,7 +152,7 @@ class _AskedEvent:
         """The data of the event; None if they are larger than fan-out compares."""
         if not self._is_read:
             self._data = await self.lent.enter_async_context(
-                self.reader.data_of(self.db, event.tenant_id, event.id)
+                self.reader.data_of(self.connect, event.tenant_id, event.id)
             )
             self._is_read = True
         return self._data

@@ -2,7 +2,8 @@
 The events that ought to have been delivered to a webhook and were not, step by step.
 
 An event ought to have been delivered if the webhook wants it as it is now, or if attempts were made
-and all failed. It was, if one attempt succeeded; it still may be while one is pending.
+and all failed. It was, if one attempt succeeded; it still may be while one is pending. No
+connection is held while data are compared.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from daemon.core.wire.json_value import parse_json
 from daemon.runtime.time_slice import TimeSlice
 from daemon.store import explained_events, undelivered
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE, read_in_order
-from daemon.store.session import Connection
+from daemon.store.session import Connect
 from daemon.store.stored_events import quick_data
 
 
@@ -40,47 +41,49 @@ class Step:
 
 
 async def read_step(
-    db: Connection,
+    connect: Connect,
     question: UndeliveredQuestion,
     webhook: ExplainedWebhook,
     kept: Kept,
     *,
     before: Cursor,
 ) -> Step:
-    """Look at some hundred events before a place; a connection in no transaction."""
-    async with db.transaction():
+    """Look at some hundred events before a place; `connect` lends connections in no transaction."""
+    async with connect() as db, db.transaction():
         await read_in_order(db)
         page = await undelivered.read_page(db, question, before=before)
-    wanted, too_large = await _select_wanted(db, webhook, page.events)
+    wanted, too_large = await _select_wanted(connect, webhook, page.events)
     missed = [each for each in wanted if not _is_old(each, kept)]
     return Step(missed, len(wanted) - len(missed) + too_large, page.end)
 
 
 async def explain_missed(
-    db: Connection, webhook: ExplainedWebhook, kept: Kept, missed: ProbedEvent
+    connect: Connect, webhook: ExplainedWebhook, kept: Kept, missed: ProbedEvent
 ) -> UndeliveredEvent:
     """Say why an event was not delivered."""
-    explanation = await _explain(db, webhook, kept, missed)
+    explanation = await _explain(connect, webhook, kept, missed)
     return UndeliveredEvent(missed.event, missed.created_at, explanation)
 
 
 async def _explain(
-    db: Connection, webhook: ExplainedWebhook, kept: Kept, missed: ProbedEvent
+    connect: Connect, webhook: ExplainedWebhook, kept: Kept, missed: ProbedEvent
 ) -> Explanation:
     event, data = missed.event, None
     if missed.has_failed:
-        attempts = await explained_events.attempts(db, event.id, [webhook.id])
+        async with connect() as db:
+            attempts = await explained_events.attempts(db, event.id, [webhook.id])
         if attempts[webhook.id]:
             return explain_attempts(attempts[webhook.id], webhook, now=kept.now)
     if any(each.event_filters is not None for each in webhook.versions):
-        texts = await quick_data(db, [event.id])
+        async with connect() as db:
+            texts = await quick_data(db, [event.id])
         data = EventData(parse_json(texts[event.id])) if event.id in texts else None
     steps = explain_settings(Question(event, webhook, data), waiting=Waiting.NO, kept=kept)
     return await TimeSlice(patient=True).run(steps)
 
 
 async def _select_wanted(
-    db: Connection, webhook: ExplainedWebhook, events: Sequence[ProbedEvent]
+    connect: Connect, webhook: ExplainedWebhook, events: Sequence[ProbedEvent]
 ) -> tuple[list[ProbedEvent], int]:
     """
     Those of the events that failed, or that the webhook wants as it is now.
@@ -99,12 +102,12 @@ async def _select_wanted(
     ]
     if not matcher.needs_data:
         return _in_order([*failed, *candidates]), 0
-    matching, too_large = await _select_by_data(db, matcher, candidates)
+    matching, too_large = await _select_by_data(connect, matcher, candidates)
     return _in_order([*failed, *matching]), too_large
 
 
 async def _select_by_data(
-    db: Connection, matcher: Matcher, candidates: Sequence[ProbedEvent]
+    connect: Connect, matcher: Matcher, candidates: Sequence[ProbedEvent]
 ) -> tuple[list[ProbedEvent], int]:
     """Those whose data match, and how many were not compared. Parsed, one is kept at a time."""
     matching: list[ProbedEvent] = []
@@ -112,7 +115,8 @@ async def _select_by_data(
     time_slice = TimeSlice(patient=True)
     for start in range(0, len(candidates), DATA_READ_AT_ONCE):
         some = candidates[start : start + DATA_READ_AT_ONCE]
-        texts = await quick_data(db, [each.event.id for each in some])
+        async with connect() as db:
+            texts = await quick_data(db, [each.event.id for each in some])
         compared += len(texts)
         for each in some:
             if each.event.id in texts:

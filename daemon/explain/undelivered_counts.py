@@ -111,9 +111,9 @@ class UndeliveredCounts:
         assert count.before is not None
         async with self._database.connection() as db:
             kept = await explained_events.kept(db, deliveries=self._deliveries, events=self._events)
-            step = await undelivered.read_step(
-                db, job.question, job.webhook, kept, before=count.before
-            )
+        step = await undelivered.read_step(
+            self._database.connection, job.question, job.webhook, kept, before=count.before
+        )
         return UndeliveredCount(
             count.total + len(step.missed), count.unknown + step.unknown, step.end
         )

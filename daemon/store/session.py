@@ -1,6 +1,7 @@
 """The settings and limits of a session with PostgreSQL, whether pooled or not."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 import asyncpg
@@ -9,6 +10,8 @@ from asyncpg.pool import PoolConnectionProxy
 from daemon.store.timestamps import register_time_codec
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
+# Lends a connection for a block, outside any transaction.
+Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 
 QUERY_SECONDS = 10.0
 CONNECT_SECONDS = 5.0

@@ -32,10 +32,10 @@ from daemon.config.policies import (
     webhook_limits,
 )
 from daemon.core.model.ids import TenantId, TokenId
-from daemon.explain.event_data import EventDataReader
 from daemon.explain.explainer import Explainer
 from daemon.store import tenant_tokens, webhook_scopes
 from daemon.store.database import Database
+from daemon.store.event_data_reader import EventDataReader
 from daemon.wiring.components import Components
 from daemon.wiring.notifications import CONFIRMATION_PATH
 

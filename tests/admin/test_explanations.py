@@ -1,5 +1,7 @@
 """Explanations, previews of filters and undelivered events over the API."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -7,6 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from daemon.core.wire.json_value import parse_matched
+from daemon.service import API_CONNECTIONS
+from daemon.store import event_data_reader
 from tests.support.api_client import ApiClient, serving_api
 from tests.support.application import Application
 from tests.support.daemons import until
@@ -14,6 +19,8 @@ from tests.support.deliveries import settled
 from tests.support.failing import set_failing
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import YESTERDAY, store_events
+
+URL = "http://127.0.0.1:9/"
 
 
 @pytest.fixture
@@ -52,6 +59,41 @@ async def test_an_event_is_explained_by_either_id_also_at_a_deleted_webhook(
     assert at_paused["pause"]["by"] == "person"
     assert at_paused["pause"]["from"] < at_paused["receivedAt"]
     assert at_paused["pause"]["to"] is None
+
+
+async def test_large_events_that_many_tenants_explain_leave_connections_to_everyone_else(
+    api: ApiClient, app: Application, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_data_reader, "WAIT_SECONDS", 0.2)
+    may_parse = threading.Event()
+    monkeypatch.setattr(
+        event_data_reader,
+        "parse_matched",
+        lambda text: (may_parse.wait(60), parse_matched(text))[1],
+    )
+    await app.db.execute("ALTER TABLE webhook_events DISABLE TRIGGER webhook_events_arrived")
+    asked = []
+    for _ in range(API_CONNECTIONS + 2):
+        other = await app.tenant()
+        webhook = await app.webhook(other, URL, filters={"filters": {"a": "1"}})
+        event = await app.event(other, {"a": "2", "x": "x" * 100_000})
+        asked.append((api.as_tenant(other), f"/api/webhooks/{webhook}/explain", event))
+    try:
+        waiting = [
+            asyncio.create_task(each.get(path, eventId=event)) for each, path, event in asked
+        ]
+        # Those that wait for their turn are refused; one is being parsed.
+        await until(lambda: sum(each.done() for each in waiting) == len(asked) - 1)
+        listed = await api.get("/api/webhooks")
+    finally:
+        may_parse.set()
+    answers = [await each for each in waiting]
+
+    assert listed.status == 200
+    assert sorted(each.status for each in answers) == [200, *[503] * (len(asked) - 1)]
+    assert {each.headers.get("Retry-After") for each in answers} == {None, "5"}
+    [explained] = [each.json["outcome"] for each in answers if each.status == 200]
+    assert explained == "filtered"
 
 
 async def test_what_is_unknown_or_another_tenant_s_is_a_404_and_an_odd_id_a_422(

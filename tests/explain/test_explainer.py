@@ -1,7 +1,8 @@
 """What became of an event at a webhook: each outcome, from what is stored."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,9 +14,10 @@ from daemon.core.errors import MemoryBusyError
 from daemon.core.matching.mismatch import ConditionMismatch, TypeMismatch
 from daemon.core.model.explanations import Explanation, Outcome, Pause, WaitsFor
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.explain.event_data import EventDataReader
 from daemon.explain.explainer import Explainer, UnknownObject
 from daemon.runtime.offload import Offload
+from daemon.store import event_data_reader
+from daemon.store.event_data_reader import EventDataReader
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.deliveries import SHORT, insert_delivery, settled
@@ -33,12 +35,26 @@ Explain = Callable[[UUID, UUID], Awaitable[Explanation]]
 def explain(app: Application, tenant: UUID) -> Explain:
     async def explained(event: UUID, webhook: UUID) -> Explanation:
         found = await EXPLAINER.explain(
-            app.db, TenantId(tenant), EventId(event), WebhookId(webhook)
+            app.lend, TenantId(tenant), EventId(event), WebhookId(webhook)
         )
         assert not isinstance(found, UnknownObject)
         return found.explanation
 
     return explained
+
+
+class Lending:
+    """Lends a connection, and counts how often it is lent now."""
+
+    def __init__(self, db: asyncpg.Connection) -> None:
+        self.db = db
+        self.lent = 0
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[asyncpg.Connection]:
+        self.lent += 1
+        yield self.db
+        self.lent -= 1
 
 
 async def taken(app: Application, tenant: UUID, data: Any = None, **columns: Any) -> UUID:
@@ -195,21 +211,37 @@ async def test_large_data_are_compared_of_one_event_at_a_time_and_by_tenant_in_t
     other = TenantId(await app.tenant())
     theirs = await app.webhook(other, URL, filters={"filters": {"a": 1}})
     their_large = EventId(await taken(app, other, {"x": "x" * 100_000}))
-    connection = await asyncpg.connect(database)
-    async with READER.data_of(app.db, TenantId(tenant), EventId(large)):
+    lending = Lending(await asyncpg.connect(database))
+    async with READER.data_of(app.lend, TenantId(tenant), EventId(large)):
         of_small = await explain(small, webhook)
         with pytest.raises(MemoryBusyError, match="try again"):
             await explain(large, webhook)
         waiting = asyncio.create_task(
-            EXPLAINER.explain(connection, other, their_large, WebhookId(theirs))
+            EXPLAINER.explain(lending.lend, other, their_large, WebhookId(theirs))
         )
         await until(lambda: other in READER._in_line)
         assert not waiting.done()
+        assert lending.lent == 0
 
     assert not isinstance(await waiting, UnknownObject)
     assert of_small.outcome is Outcome.FILTERED
     assert (await explain(large, webhook)).outcome is Outcome.FILTERED
-    await connection.close()
+    await lending.db.close()
+
+
+async def test_a_large_event_is_refused_when_those_of_others_take_long(
+    app: Application, tenant: UUID, explain: Explain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_data_reader, "WAIT_SECONDS", 0.01)
+    webhook = await app.webhook(tenant, URL, filters={"filters": {"a": 1}})
+    large = await taken(app, tenant, {"a": 2, "x": "x" * 100_000})
+    other = TenantId(await app.tenant())
+    their_large = EventId(await taken(app, other, {"x": "x" * 100_000}))
+    async with READER.data_of(app.lend, other, their_large):
+        with pytest.raises(MemoryBusyError, match="other large events"):
+            await explain(large, webhook)
+
+    assert (await explain(large, webhook)).outcome is Outcome.FILTERED
 
 
 async def test_an_event_that_waits_is_pending_unless_the_webhook_refuses_it(
@@ -299,10 +331,10 @@ async def test_another_tenant_s_webhook_or_event_is_unknown(app: Application, te
 
     for asked, kind in (((event, theirs), "webhook"), ((their_event, webhook), "event")):
         found = await EXPLAINER.explain(
-            app.db, TenantId(tenant), EventId(asked[0]), WebhookId(asked[1])
+            app.lend, TenantId(tenant), EventId(asked[0]), WebhookId(asked[1])
         )
         assert found == UnknownObject(kind)
-    everywhere = await EXPLAINER.explain_everywhere(app.db, TenantId(tenant), EventId(event))
+    everywhere = await EXPLAINER.explain_everywhere(app.lend, TenantId(tenant), EventId(event))
     assert [each.webhook.id for each in everywhere] == [webhook]
 
 
@@ -317,7 +349,7 @@ async def test_an_event_is_explained_everywhere_with_as_many_statements_as_at_on
         statements.clear()
         with app.db.query_logger(lambda each: statements.append(each.query)):
             found = await EXPLAINER.explain_at(
-                *(app.db, TenantId(tenant), EventId(event), [WebhookId(each) for each in some])
+                *(app.lend, TenantId(tenant), EventId(event), [WebhookId(each) for each in some])
             )
         assert [each.webhook.id for each in found] == some
         return len(statements)

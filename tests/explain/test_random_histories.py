@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from daemon.core.model.ids import EventId, TenantId, WebhookId
-from daemon.explain.event_data import EventDataReader
 from daemon.explain.explainer import Explainer, UnknownObject
 from daemon.runtime.offload import Offload
+from daemon.store.event_data_reader import EventDataReader
 from tests.support.application import Application
 from tests.support.daemons import serving, until
 from tests.support.receiver import Receiver
@@ -138,7 +138,7 @@ async def test_each_event_is_explained_at_each_webhook_as_it_was_then(
     found = {}
     for event, webhook in history.expected:
         explained = await EXPLAINER.explain(
-            app.db, TenantId(history.tenant), EventId(event), WebhookId(webhook)
+            app.lend, TenantId(history.tenant), EventId(event), WebhookId(webhook)
         )
         assert not isinstance(explained, UnknownObject)
         found[event, webhook] = explained.explanation.outcome.value

@@ -11,13 +11,13 @@ from daemon.core.model.cursor import Cursor
 from daemon.core.model.explanations import Outcome
 from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.undelivered import UndeliveredEvent, UndeliveredQuestion
-from daemon.explain.event_data import EventDataReader
 from daemon.explain.explainer import Explainer
 from daemon.explain.undelivered import explain_missed, read_step
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.runtime.offload import Offload
 from daemon.store import undelivered, webhook_history
 from daemon.store.database import Database
+from daemon.store.event_data_reader import EventDataReader
 from daemon.store.undelivered import ProbedPage
 from tests.support.application import Application
 from tests.support.deliveries import insert_delivery
@@ -54,8 +54,8 @@ async def read(
     found, unknown, steps = [], 0, 0
     before: Cursor | None = Cursor()
     while before is not None:
-        step = await read_step(app.db, question, webhook, kept, before=before)
-        found += [await explain_missed(app.db, webhook, kept, each) for each in step.missed]
+        step = await read_step(app.lend, question, webhook, kept, before=before)
+        found += [await explain_missed(app.lend, webhook, kept, each) for each in step.missed]
         unknown, before, steps = unknown + step.unknown, step.end, steps + 1
     return found, unknown, steps
 

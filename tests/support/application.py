@@ -1,5 +1,6 @@
 """The main application of the specification, which reaches the daemon only through SQL tables."""
 
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +16,10 @@ class Application:
 
     def __init__(self, connection: Any) -> None:
         self.db = connection
+
+    def lend(self) -> AbstractAsyncContextManager[Any]:
+        """Lend the connection, as `Database.connection` does."""
+        return nullcontext(self.db)
 
     async def tenant(self) -> UUID:
         tenant_id = uuid4()

@@ -43,8 +43,9 @@ class Explanations:
         """Raises Problem (404) for an unknown webhook, and for an unknown event."""
         query: schemas.ExplainQuery = request.query
         event_id, webhook_id = EventId(query.event_id), WebhookId(request.id)
-        async with self.database.connection() as db:
-            explained = await self.explainer.explain(db, request.tenant_id, event_id, webhook_id)
+        explained = await self.explainer.explain(
+            self.database.connection, request.tenant_id, event_id, webhook_id
+        )
         if isinstance(explained, UnknownObject):
             if explained.kind == "webhook":
                 raise not_found("webhook")
@@ -77,8 +78,10 @@ class Explanations:
                 search=query.search,
                 for_operators=request.caller.is_operator,
             )
-            page = [each.id for each in found[: query.limit]]
-            explained = await self.explainer.explain_at(db, tenant_id, event_id, page)
+        page = [each.id for each in found[: query.limit]]
+        explained = await self.explainer.explain_at(
+            self.database.connection, tenant_id, event_id, page
+        )
         return ApiResponse(
             200,
             schemas.EventOutcomes(

@@ -88,19 +88,17 @@ class UndeliveredEvents:
         limit: int,
     ) -> tuple[list[UndeliveredEvent], Cursor | None]:
         """The next events, and where they end: after `limit` of them, or when time is up."""
-        ends = time.monotonic() + MOST_SECONDS
+        ends, connect = time.monotonic() + MOST_SECONDS, self.database.connection
         found: list[ProbedEvent] = []
         before: Cursor | None = start
         while before is not None and len(found) < limit and time.monotonic() < ends:
-            async with self.database.connection() as db:
-                step = await read_step(db, question, webhook, kept, before=before)
+            step = await read_step(connect, question, webhook, kept, before=before)
             found += step.missed
             before = step.end
         if len(found) > limit:
             last = found[limit - 1]
             before = Cursor(last.created_at, last.event.id)
-        async with self.database.connection() as db:
-            events = [await explain_missed(db, webhook, kept, each) for each in found[:limit]]
+        events = [await explain_missed(connect, webhook, kept, each) for each in found[:limit]]
         return events, before
 
 
