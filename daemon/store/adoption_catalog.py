@@ -33,7 +33,11 @@ class FoundColumn:
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A primary or foreign key; the names are not quoted, `quoted` is."""
+    """
+    A primary or foreign key; the names are not quoted, `quoted` is.
+
+    `refers_to` is None for a table that this name does not lead to.
+    """
 
     name: str
     quoted: str
@@ -109,7 +113,8 @@ FIND_KEYS = """
                    JOIN pg_catalog.pg_attribute AS a
                      ON a.attrelid = k.conrelid AND a.attnum = part.attnum
                   ORDER BY part.place) AS columns,
-           r.relname::text AS refers_to, k.confdeltype = 'c'::"char" AS cascades,
+           CASE WHEN pg_catalog.pg_table_is_visible(r.oid) THEN r.relname::text END AS refers_to,
+           k.confdeltype = 'c'::"char" AS cascades,
            k.convalidated AS is_valid
       FROM pg_catalog.pg_constraint AS k
       LEFT JOIN pg_catalog.pg_class AS r ON r.oid = k.confrelid AND k.contype = 'f'::"char"

@@ -2,10 +2,17 @@
 
 from datetime import timedelta
 
-from daemon.store import schema_trust
+from daemon.store import schema_trust, tenants
 from daemon.store.adoption_catalog import FoundTable
 from daemon.store.adoption_plan import Counts
-from daemon.store.adoption_tables import COLUMNS, DELIVERIES, EVENTS, FOREIGN_KEYS, TENANTS
+from daemon.store.adoption_tables import (
+    COLUMNS,
+    DELIVERIES,
+    EVENTS,
+    FOREIGN_KEYS,
+    TENANTS,
+    WEBHOOKS,
+)
 from daemon.store.session import Connection
 
 TIMES = {EVENTS: "created_at", DELIVERIES: "attempted_at"}
@@ -32,6 +39,7 @@ async def count(connection: Connection, table: FoundTable, *, kept_for: timedelt
         without=dict(zip(nullable, row[1:-2], strict=True)),
         pending=row[-2],
         orphans=await _orphans(connection, table),
+        distrust=await _distrust_of_tenants(connection) if table.name == WEBHOOKS else None,
         expired=row[-1],
     )
 
@@ -45,7 +53,7 @@ async def _orphans(connection: Connection, table: FoundTable) -> int:
         if key.kind == "f" and key.columns == (column,) and key.refers_to == other and key.is_valid:
             return 0
     if other == TENANTS and not await _may_read_tenants(connection):
-        return 0  # found when the foreign key is validated, with the rights of the owner
+        return 0  # where it may be validated, its check finds them
     return int(
         await connection.fetchval(
             f"SELECT count(*) FROM {table.name} AS t"  # noqa: S608  names are constants
@@ -56,4 +64,21 @@ async def _orphans(connection: Connection, table: FoundTable) -> int:
 
 async def _may_read_tenants(connection: Connection) -> bool:
     found = await schema_trust.find_tables(connection, strict=True, tables=TENANTS)
-    return all(each.fault is None for each in found)
+    return (
+        all(each.fault is None for each in found) and await _distrust_of_tenants(connection) is None
+    )
+
+
+async def _distrust_of_tenants(connection: Connection) -> str | None:
+    """
+    Why no foreign key to `tenants` may be validated.
+
+    PostgreSQL would plan a query of it in this session, often with this role's rights, and so call
+    functions that are attached to it.
+    """
+    for each in await schema_trust.find_tables(connection, strict=True, tables=TENANTS):
+        if each.fault == "owner":
+            return f"{each.name} belongs to the role {each.role}, which is not trusted"
+    for code in await tenants.code_in_reads(connection):
+        return code.sentence
+    return None

@@ -12,10 +12,12 @@ from daemon.store.adoption_tables import (
     COLUMNS,
     DELIVERIES,
     FIRST_ADDED,
+    FOREIGN_KEYS,
     LATER_ADDED,
     REPLACED_INDEXES,
     TIME,
     WEBHOOKS,
+    foreign_key_name,
 )
 
 KINDS = {
@@ -91,6 +93,14 @@ def _of_keys(table: FoundTable) -> Iterator[str]:
     elif primary[0].columns != ("id",):
         columns = ", ".join(primary[0].columns)
         yield f"the primary key of {table.name} is ({columns}): make it (id)"
+    for key in table.keys:
+        if key.kind == "f" and key.name == foreign_key_name(table.name):
+            _, other, _ = FOREIGN_KEYS[table.name]
+            if key.refers_to != other:
+                yield (
+                    f"the foreign key {key.quoted} of {table.name} refers to another table than"
+                    f" {other}: ALTER TABLE {table.name} DROP CONSTRAINT {key.quoted}"
+                )
     if table.name == DELIVERIES:
         for index in table.indexes:
             if index.is_unique:
@@ -103,6 +113,14 @@ def _of_keys(table: FoundTable) -> Iterator[str]:
 def _of_dependents(table: FoundTable) -> Iterator[str]:
     changed = changed_columns(table)
     depending = [(each, name) for name in changed for each in table.dependents.get(name, ())]
+    # PostgreSQL makes these again, and checks them with the rights of this role.
+    depending += [
+        (f"foreign key {key.quoted}", name)
+        for key in table.keys
+        if key.kind == "f"
+        for name in changed
+        if name in key.columns
+    ]
     # An expression may have no constant result any more once its column has a time zone.
     depending += [
         (f"index {index.name}", name)

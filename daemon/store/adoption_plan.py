@@ -25,12 +25,17 @@ SAME_AS_UTC = frozenset({"utc", "etc/utc", "gmt", "etc/gmt", "etc/uct", "uct", "
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The rows of a table, and those among them that are special."""
+    """
+    The rows of a table, and those among them that are special.
+
+    `distrust` says why the table must not be compared with the one to which it refers.
+    """
 
     rows: int
     without: Mapping[str, int]
     pending: int = 0
     orphans: int = 0
+    distrust: str | None = None
     expired: int = 0
 
 
@@ -102,6 +107,13 @@ class TablePlan:
         if any(key.cascades or not action for key in found if key.name == name):
             return None
         return name, found
+
+    @property
+    def unchecked(self) -> str | None:
+        """Why the foreign key holds for new rows only; None if it holds for all."""
+        name = foreign_key_name(self.name)
+        is_valid = any(key.is_valid for key in self.table.keys if key.name == name)
+        return None if is_valid else self.counts.distrust
 
     def _indexes_on_times(self) -> list[FoundIndex]:
         return [each for each in self.table.indexes if each.columns & {*self.times}]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from daemon.store.adoption_plan import TablePlan
-from daemon.store.adoption_tables import COLUMNS, DELIVERIES, EVENTS, FOREIGN_KEYS
+from daemon.store.adoption_tables import COLUMNS, DELIVERIES, EVENTS, FOREIGN_KEYS, foreign_key_name
 
 BYTES_PER_SECOND = 30 * 1024**2  # of a table that is rewritten, with its indexes
 
@@ -38,12 +38,24 @@ def _columns(plan: TablePlan) -> Iterator[str]:
 
 
 def _keys(plan: TablePlan) -> Iterator[str]:
-    if plan.foreign_key is not None:
+    if plan.unchecked is not None:
+        yield unchecked(plan)
+    elif plan.foreign_key is not None:
         column, other, action = FOREIGN_KEYS[plan.name]
         yield f"{column}: refers to {other}{action}, checked without a lock on the table"
     if plan.dropped:
         names = ", ".join(index.name for index in plan.dropped)
         yield f"indexes that are dropped, and rebuilt where wanted, concurrently: {names}"
+
+
+def unchecked(plan: TablePlan) -> str:
+    """That rows which are there are not compared with the table to which they refer."""
+    column, other, _ = FOREIGN_KEYS[plan.name]
+    name = foreign_key_name(plan.name)
+    return (
+        f"{column}: refers to {other}, checked for new rows only, because {plan.unchecked}."
+        f" Once that has changed: ALTER TABLE {plan.name} VALIDATE CONSTRAINT {name}"
+    )
 
 
 def _history(plan: TablePlan, *, send_pending: bool) -> Iterator[str]:

@@ -16,7 +16,8 @@ from daemon.store.adoption_tables import (
     WEBHOOKS,
 )
 
-FILL = "UPDATE webhooks SET {name} = {fill} WHERE {name} IS NULL"
+# One statement: a row that its transaction writes twice has its foreign keys checked again.
+FILL = "UPDATE webhooks SET {values} WHERE {missing}"
 
 
 def statements(plan: TablePlan) -> Iterator[str]:
@@ -24,14 +25,22 @@ def statements(plan: TablePlan) -> Iterator[str]:
     for index in plan.dropped:
         yield f"DROP INDEX {index.name}"
     if plan.name == WEBHOOKS:  # few rows; those of deliveries are filled page by page
-        for name in plan.constrained:
-            if (fill := COLUMNS[WEBHOOKS][name].fill) is not None:
-                yield FILL.format(name=name, fill=fill)
+        yield from _fill(plan)
     yield from _columns(plan)
     yield from _keys(plan)
     options = [f"{name} = {value}" for name, value in STORAGE[plan.name].items()]
     if missing := [o for o in options if o.replace(" ", "") not in plan.table.options]:
         yield f"ALTER TABLE {plan.name} SET ({', '.join(missing)})"
+
+
+def _fill(plan: TablePlan) -> Iterator[str]:
+    fills = {name: COLUMNS[WEBHOOKS][name].fill for name in plan.constrained}
+    names = [name for name, fill in fills.items() if fill is not None]
+    if names:
+        yield FILL.format(
+            values=", ".join(f"{name} = COALESCE({name}, {fills[name]})" for name in names),
+            missing=" OR ".join(f"{name} IS NULL" for name in names),
+        )
 
 
 def _columns(plan: TablePlan) -> Iterator[str]:

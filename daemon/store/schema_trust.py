@@ -121,6 +121,11 @@ class ForeignCode:
         """The dependency, for the operator."""
         return f"{self.part} of the table {self.table} uses {self.name} of role {self.role}"
 
+    @property
+    def runs_in_reads(self) -> bool:
+        """Whether it may run when the table is only read, or a foreign key to it is checked."""
+        return not self.part.startswith(("trigger ", "rule "))
+
 
 # Whatever runs for a row is attached to its table by one of these, and depends on what it calls.
 FIND_FOREIGN_CODE = f"""
@@ -144,6 +149,10 @@ FIND_FOREIGN_CODE = f"""
           FROM ours AS o
           JOIN pg_catalog.pg_index AS x ON x.indrelid = o.oid
           JOIN pg_catalog.pg_class AS c ON c.oid = x.indexrelid
+         UNION ALL
+        SELECT s.stxrelid, 'statistics '::text, s.stxname,
+               'pg_catalog.pg_statistic_ext'::regclass::oid, s.oid
+          FROM ours AS o JOIN pg_catalog.pg_statistic_ext AS s ON s.stxrelid = o.oid
          UNION ALL
         SELECT d.adrelid, 'column '::text, a.attname, 'pg_catalog.pg_attrdef'::regclass::oid, d.oid
           FROM ours AS o

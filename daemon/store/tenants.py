@@ -3,7 +3,8 @@
 
 Its owner may attach functions to it that would run with our rights: policies and the predicates of
 indexes when it is read, triggers when it is written. The rule: unless a role that is trusted owns
-it, it is neither read nor written. PostgreSQL checks foreign keys to it with the owner's rights.
+it, it is neither read nor written. PostgreSQL checks foreign keys to it all the same: see
+`foreign_keys`.
 """
 
 import time
@@ -15,6 +16,7 @@ import asyncpg
 from daemon.core.errors import WebhookdError
 from daemon.core.model.ids import TenantId
 from daemon.store import schema_trust
+from daemon.store.schema_trust import ForeignCode
 from daemon.store.session import Connection
 
 TABLE = "tenants"
@@ -200,6 +202,14 @@ async def _require_readable(db: Connection) -> None:
                 f"{table.name} belongs to role {table.role}, and is not used with other rights than"
                 f" its own: name a tenant, or create one as {table.role}"
             )
+    for code in await code_in_reads(db):
+        raise UnreadableTenantsError(f"tenants is not read, because {code.sentence}")
+
+
+async def code_in_reads(db: Connection) -> list[ForeignCode]:
+    """Code of untrusted roles that runs when `tenants` is read, or a foreign key is checked."""
+    attached = await schema_trust.foreign_code(db, tables=TABLE)
+    return [code for code in attached if code.runs_in_reads]
 
 
 async def _require_writable(db: Connection) -> None:

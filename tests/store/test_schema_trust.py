@@ -133,6 +133,7 @@ ATTACHED = {
     "column more": "ALTER TABLE webhook_audit ADD COLUMN more text DEFAULT hostile()",
     "constraint c": "ALTER TABLE webhook_audit ADD CONSTRAINT c CHECK (hostile() = 'x') NOT VALID",
     "index i": "CREATE INDEX i ON webhook_audit (id) WHERE hostile() = 'x'",
+    "statistics s": "CREATE STATISTICS s ON (hostile() || action), action FROM webhook_audit",
     "column typed": "ALTER TABLE webhook_audit ADD COLUMN typed hostile_name",
     "constraint o": "ALTER TABLE webhook_audit ADD CONSTRAINT o CHECK (at === at)",
 }

@@ -1,4 +1,4 @@
-"""The application's own table: nothing that its owner attached to it runs with our rights."""
+"""The application's own table: reading or writing it runs nothing that its owner attached."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -66,7 +66,11 @@ async def test_nothing_that_is_attached_to_tenants_runs_when_it_is_read_or_writt
 async def test_webhooks_refer_to_tenants_of_the_application_whatever_is_attached_to_it(
     scene: Squatted,
 ) -> None:
-    """As the owner of the tables, over the API, with all that its owner may attach to it."""
+    """
+    As the owner of the tables, over the API, with all that its owner may attach to it.
+
+    The foreign key's check runs it with the rights of its owner, in the session of the daemon.
+    """
     tenant, unknown = uuid4(), uuid4()
     await scene.squatter.execute("; ".join(ATTACHED[each] for each in ATTACHED if each != "a view"))
     await scene.squatter.execute("INSERT INTO tenants (id) VALUES ($1)", tenant)
@@ -106,6 +110,17 @@ async def test_a_trigger_of_another_role_on_tenants_is_not_fired(scene: Squatted
             UnreadableTenantsError, match="trigger t of the table tenants uses hostile_trigger"
         ):
             await tenants.create(db)
+    assert not await scene.calls()
+
+
+async def test_tenants_is_not_read_with_what_its_former_owner_attached(scene: Squatted) -> None:
+    await scene.squatter.execute(ATTACHED["an index"])
+    await scene.admin.execute(f"ALTER TABLE tenants OWNER TO {urlsplit(scene.owner).username}")
+
+    async with connected(scene.owner) as db:
+        assert await tenants.exists(db, TenantId(uuid4())) is None
+        with pytest.raises(UnreadableTenantsError, match="index tenants_name_idx of the table"):
+            await tenants.some(db, limit=10)
     assert not await scene.calls()
 
 
