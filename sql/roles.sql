@@ -35,7 +35,9 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I'
                    ' TO webhookd_daemon, webhookd_application, webhookd_support', current_schema());
     -- `webhooks` refers to the application's table, if there is one. To show the names of tenants to
-    -- operators: GRANT SELECT ON tenants TO webhookd_daemon.
+    -- operators: GRANT SELECT ON tenants TO webhookd_daemon. PostgreSQL checks the foreign key in the
+    -- daemon's sessions, where the owner of `tenants` can take the daemon's rights. If it must not:
+    -- ALTER TABLE tenants OWNER TO webhookd_owner, and GRANT what the application needs on it.
     IF to_regclass('tenants') IS NOT NULL THEN
         GRANT REFERENCES ON tenants TO webhookd_owner;
         GRANT SELECT (id) ON tenants TO webhookd_daemon, webhookd_support;

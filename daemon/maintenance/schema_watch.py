@@ -2,7 +2,8 @@
 Notices when the database's schema is no longer the one that this program was made for.
 
 Nor is it that if its triggers do not fire: rows would be stored, and no daemon would notice them.
-Where this role is a superuser, it says once whose triggers would run with a superuser's rights.
+It says once whose triggers would run with a superuser's rights, where this role is a superuser, and
+whose tables foreign keys lead to, where that role is not trusted.
 """
 
 import asyncio
@@ -10,8 +11,9 @@ import asyncio
 import structlog
 
 from daemon.core.errors import SchemaError
-from daemon.store import migrations, schema_trust, trigger_state
+from daemon.store import foreign_keys, migrations, schema_trust, trigger_state
 from daemon.store.database import Database
+from daemon.store.foreign_keys import ForeignKey
 from daemon.store.writable import require_writable
 
 log = structlog.get_logger()
@@ -63,6 +65,7 @@ class SchemaWatch:
             own, fires_none = await trigger_state.fires_none(db)
             if not self._owners_checked:
                 _warn_of_owners(await schema_trust.lesser_owners(db))
+                _warn_of_foreign_keys(await foreign_keys.untrusted(db))
                 self._owners_checked = True
         if own:  # until sessions are replaced, those that this daemon has keep the setting
             await self._database.renew_sessions()
@@ -77,3 +80,12 @@ class SchemaWatch:
 def _warn_of_owners(lesser_owners: list[str]) -> None:
     if lesser_owners:
         log.warning("schema.superuser_on_tables_of_others", owners=lesser_owners)
+
+
+def _warn_of_foreign_keys(found: list[ForeignKey]) -> None:
+    if found:
+        log.warning(
+            "schema.foreign_keys_to_tables_of_others",
+            owners=sorted({each.role for each in found}),
+            keys=sorted({f"{each.table}.{each.name}" for each in found}),
+        )

@@ -74,6 +74,49 @@ async def test_a_superuser_is_warned_of_owners_whose_triggers_would_have_its_rig
     assert warning.startswith(f"permissions: tables belong to {role}, and this role is a superuser")
 
 
+async def test_a_foreign_key_to_a_table_of_another_role_is_named_with_two_remedies(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    key = "webhooks_tenant_id_fkey"
+    for remedy in ("ALTER TABLE tenants OWNER TO .*(?=, and)", "ALTER TABLE webhooks DROP.*"):
+        await app.db.execute(f"ALTER TABLE tenants OWNER TO {role}")
+        [warning] = await permissions(tmp_path, database, "warning")
+        await app.db.execute(re.search(remedy, warning)[0])  # type: ignore[index]
+
+        assert warning.startswith(f"permissions: tenants belongs to {role}, and PostgreSQL")
+        assert f"the foreign key {key} of webhooks in sessions of the daemon" in warning
+        assert await permissions(tmp_path, database, "warning") == []
+    await app.db.execute("ALTER TABLE tenants OWNER TO CURRENT_USER")
+
+
+async def test_a_table_of_another_role_that_refers_to_ours_is_named_likewise(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(
+        "CREATE TABLE campaigns (webhook_id uuid REFERENCES webhooks ON DELETE CASCADE);"
+        f"ALTER TABLE campaigns OWNER TO {role}"
+    )
+    [warning] = await permissions(tmp_path, database, "warning")
+
+    assert warning.startswith(f"permissions: campaigns belongs to {role}, and PostgreSQL")
+    assert warning.endswith("ALTER TABLE campaigns DROP CONSTRAINT campaigns_webhook_id_fkey")
+
+
+async def test_what_the_former_owner_attached_to_tenants_is_an_error(
+    tmp_path: Path, database: str, app: Application, role: str
+) -> None:
+    await app.db.execute(
+        f"CREATE SCHEMA others AUTHORIZATION {role}; SET ROLE {role};"
+        " CREATE FUNCTION others.x() RETURNS text IMMUTABLE LANGUAGE sql RETURN 'x'; RESET ROLE;"
+        " CREATE STATISTICS attached ON (others.x() || name), name FROM tenants"
+    )
+    [found] = await permissions(tmp_path, database, "error")
+    await app.db.execute("DROP STATISTICS attached")
+
+    assert found.startswith("permissions: statistics attached of the table tenants uses others.x()")
+    assert await permissions(tmp_path, database, "error") == []
+
+
 async def test_the_daemon_s_own_role_and_the_owner_are_not_warned_about(
     tmp_path: Path, database: str, app: Application, role: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""A daemon that is a superuser says on whose tables it is, once."""
+"""A daemon says once whose code can take its rights: as a superuser, and by foreign keys."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -35,6 +35,23 @@ async def test_a_superuser_on_tables_of_a_role_that_is_none_warns_once(
         await app.db.execute(f"ALTER TABLE webhook_events OWNER TO CURRENT_USER; DROP ROLE {role}")
 
     assert [each["owners"] for each in logs if each["event"] == WARNING] == [[role]]
+    assert watch.error is None
+
+
+async def test_a_foreign_key_to_a_table_of_another_role_is_warned_of_once(
+    app: Application, watch: SchemaWatch
+) -> None:
+    role = f"owner_{secrets.token_hex(4)}"
+    await app.db.execute(f"CREATE ROLE {role}; ALTER TABLE tenants OWNER TO {role}")
+    try:
+        with capture_logs() as logs:
+            await watch.run_once()
+            await watch.run_once()
+    finally:
+        await app.db.execute(f"ALTER TABLE tenants OWNER TO CURRENT_USER; DROP ROLE {role}")
+
+    [line] = [each for each in logs if each["event"] == "schema.foreign_keys_to_tables_of_others"]
+    assert (line["owners"], line["keys"]) == ([role], ["webhooks.webhooks_tenant_id_fkey"])
     assert watch.error is None
 
 

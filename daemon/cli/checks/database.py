@@ -11,6 +11,7 @@ from daemon.maintenance.schema_watch import FIRES_NONE
 from daemon.store import (
     daemon_tables,
     encoding,
+    foreign_keys,
     function_rights,
     history_partitions,
     installation,
@@ -22,6 +23,7 @@ from daemon.store import (
     schema_access,
     schema_trust,
     subscribers,
+    tenants,
     trigger_state,
     webhook_inspection,
     writable,
@@ -205,7 +207,9 @@ async def check_schema_access(db: Connection) -> AsyncIterator[Finding]:
             f"tables belong to {owner}, and this role is a superuser: what {owner} attaches to them"
             " runs with a superuser's rights. Connect as a role that is none (sql/roles.sql)",
         )
-    for code in await schema_trust.foreign_code(db):
+    for key in await foreign_keys.untrusted(db):
+        yield warning("permissions", key.sentence)
+    for code in (*await schema_trust.foreign_code(db), *await tenants.code_in_reads(db)):
         yield error("permissions", f"{code.sentence}: it runs with the rights of the daemon")
     overloads = await schema_access.foreign_overloads(db)
     for overload in overloads[:MOST_OVERLOADS]:
