@@ -309,3 +309,29 @@ async def test_a_filter_can_contain_integers_of_any_length(
 
     assert answer.status == 201, answer
     assert str(number) in answer.text
+
+
+async def test_a_body_of_very_many_arrays_is_refused_before_it_is_parsed(
+    shared_api: ApiClient,
+) -> None:
+    nested = ",".join(["[" * 900 + "]" * 900] * 500)
+
+    answers = [
+        await shared_api.call(
+            *("POST", "/api/webhooks"),
+            data=f'{{"name": [{nested}{end}',
+            headers={"Content-Type": "application/json"},
+        )
+        for end in ("]}", "")  # which is no JSON
+    ]
+
+    error = "the body has too many members or elements"
+    assert [(each.status, each.error) for each in answers] == [(422, error)] * 2
+
+
+async def test_a_description_may_be_brackets_alone(shared_api: ApiClient) -> None:
+    body = {"name": "x", "endpointUrl": URL, "description": "[{" * 5000}
+
+    answer = await shared_api.post("/api/webhooks", body)
+
+    assert (answer.status, answer.json["description"]) == (201, "[{" * 5000)

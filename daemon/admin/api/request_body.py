@@ -20,6 +20,9 @@ BODY_SECONDS = 10.0
 # More than a valid body has of anything; the cost of judging a body grows with it.
 MOST_MEMBERS = 100
 MOST_ELEMENTS = 10_000
+# Brackets, of which a text of a valid body may have some thousand too: to parse a megabyte of them
+# would hold up the loop, and take a hundred megabytes.
+MOST_BRACKETS = 2 * MOST_ELEMENTS
 # A valid body is smaller, even with a certificate and everything else at its limit.
 LARGE_BYTES = 256 * 1024
 LARGE_AT_ONCE = 16
@@ -104,6 +107,8 @@ def _check_headers(request: web.Request) -> None:
 def _parse_object(raw: bytes) -> dict[str, Any]:
     if not raw:
         raise Problem(400, "the body is empty: send a JSON object")
+    if raw.count(b"[") + raw.count(b"{") > MOST_BRACKETS:
+        raise _too_many("#")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
