@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 
 from daemon.store import type_lookup
+from daemon.store.identifiers import register_id_codec
 from daemon.store.session import (
     ARRAYS,
     LIMIT_LOCK_WAITS,
@@ -118,4 +119,5 @@ async def prepare_pooled(connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute(local(LOOK_TYPES_UP))
         await register_time_codec(connection)
+        await register_id_codec(connection)
         await connection.fetchrow(ARRAYS, *[None] * ARRAY_COUNT)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from daemon.store.identifiers import register_id_codec
 from daemon.store.timestamps import register_time_codec
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
@@ -52,9 +53,10 @@ LOOK_TABLES_UP = "RESET search_path"
 
 
 async def prepare(connection: Connection) -> None:
-    """Plan and bound the queries of this session, and read its timestamps without overflow."""
+    """Plan and bound the queries of this session; read times and ids by our codecs."""
     await connection.execute(f"{PLANNING}; {REFUSE_POLICIES}; {LOOK_TYPES_UP}")
     await register_time_codec(connection)
+    await register_id_codec(connection)
     await connection.prepare(ARRAYS)
     await connection.execute(LOOK_TABLES_UP)
 
