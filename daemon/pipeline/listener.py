@@ -8,7 +8,6 @@ connection is down, or while a channel is not listened to because it is flooded.
 import asyncio
 import time
 from itertools import islice
-from uuid import UUID
 
 import structlog
 
@@ -16,6 +15,7 @@ from daemon.core.model.ids import WebhookId
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
+from daemon.store.identifiers import read_id
 from daemon.store.lanes import tenants_of
 
 log = structlog.get_logger()
@@ -145,7 +145,7 @@ class Listener:
 
     def _on_due(self, payload: str) -> None:
         try:
-            webhook_id = WebhookId(UUID(payload))
+            webhook_id = WebhookId(read_id(payload))
         except ValueError:
             return  # NOTIFY payloads are untrusted
         if not self._waker.announce_if_known(webhook_id) and len(self._unknown) < MAX_UNKNOWN:

@@ -4,13 +4,13 @@ The codec for UUIDs: no choice of ids makes a dict or a set of them slow.
 Python's hash of a UUID is that of its number, its remainder by 2**61 - 1. The application chooses
 the ids of its tenants and webhooks, so that it could give thousands of them one hash: a dict that
 has these takes a time that grows with the square of their number. No two honest ids ever have one
-hash. The rule: from the second id with a hash on, ids with it are read as ones whose hash is keyed.
+hash. The rule: of all ids that are in use and have one hash, all but one have a keyed hash in place
+of it. While an id is in use, it is always read as the same object.
 """
 
-import os
-from array import array
+import weakref
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 import asyncpg
@@ -18,45 +18,70 @@ from asyncpg.pgproto import pgproto
 from asyncpg.pool import PoolConnectionProxy
 
 IDS_KEPT = 16 * 1024  # those read last, as tenants and webhooks are again and again
-SLOTS = 1 << 16  # of hashes that are remembered
-MOST_SHARED = 100_000
 
 
 class KeyedUUID(UUID):
     """A UUID whose hash nobody can choose: Python's hash of bytes has a random key."""
 
+    __slots__ = ("_keyed_hash",)
+    _keyed_hash: int
+
+    def __init__(self, wire: bytes) -> None:
+        super().__init__(bytes=wire)
+        object.__setattr__(self, "_keyed_hash", hash(wire))  # a UUID refuses the usual way
+
     def __hash__(self) -> int:
-        return hash(self.bytes)
+        return self._keyed_hash
+
+
+class _InUse(weakref.ref[UUID]):
+    """A reference to an id; `key` is that by which it is found."""
+
+    __slots__ = ("key",)
+    key: int | bytes
 
 
 class Identifiers:
-    """Reads UUIDs, and remembers the hashes of those that it has read last."""
+    """Reads UUIDs, and knows those that are in use."""
 
     def __init__(self) -> None:
-        self._key = int.from_bytes(os.urandom(8)) | 1
-        # By slot, a hash and that of the bytes: as much memory for any number of ids.
-        self._hashes = array("q", bytes(8 * SLOTS))
-        self._ids = array("q", bytes(8 * SLOTS))
-        self._shared: set[int] = set()
+        self._plain: dict[int | bytes, _InUse] = {}  # by hash
+        self._keyed: dict[int | bytes, _InUse] = {}  # by their bytes
 
     def decode(self, wire: bytes) -> UUID:
         """Return the UUID that 16 bytes are."""
+        if self._keyed and (known := _value_of(self._keyed.get(wire))) is not None:
+            return known
         value: UUID = pgproto.UUID(wire)
         own = hash(value)
-        slot = (own * self._key >> 40) % SLOTS
-        if self._hashes[slot] != own:
-            self._hashes[slot], self._ids[slot] = own, hash(wire)
-        elif self._ids[slot] != hash(wire):
-            self._note_shared(own)
-        return KeyedUUID(bytes=wire) if self._shared and own in self._shared else value
+        found = self._plain.get(own)
+        if found is None:
+            return _note(value, own, self._plain)
+        known = found()
+        return known if known == value else _note(KeyedUUID(wire), wire, self._keyed)
 
-    def _note_shared(self, own: int) -> None:
-        if len(self._shared) == MOST_SHARED:
-            self._shared.clear()
-        self._shared.add(own)
+
+def _value_of(reference: _InUse | None) -> UUID | None:
+    return None if reference is None else reference()
+
+
+def _note(value: UUID, key: int | bytes, in_use: dict[int | bytes, _InUse]) -> UUID:
+    reference = in_use[key] = _InUse(value, partial(_forget, in_use))
+    reference.key = key
+    return value
+
+
+def _forget(in_use: dict[int | bytes, _InUse], reference: _InUse) -> None:
+    if in_use.get(reference.key) is reference:
+        del in_use[reference.key]
 
 
 _decode: Callable[[bytes], UUID] = lru_cache(IDS_KEPT)(Identifiers().decode)
+
+
+def read_id(text: str) -> UUID:
+    """Return the UUID that a text is, as the codec does. Raises ValueError."""
+    return _decode(UUID(text).bytes)
 
 
 def _encode(value: UUID | str) -> bytes:

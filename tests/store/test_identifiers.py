@@ -1,38 +1,59 @@
 """Ids that were chosen to have one hash are told apart as quickly as others."""
 
+import gc
 from uuid import UUID, uuid4
 
-import pytest
-
-from daemon.store import identifiers
 from daemon.store.connection import connected
-from daemon.store.identifiers import Identifiers, KeyedUUID
+from daemon.store.identifiers import Identifiers, KeyedUUID, read_id
 
 MODULUS = 2**61 - 1  # of Python's hash of a number: sys.hash_info.modulus
 SAME_HASH = [UUID(int=12345 + number * MODULUS) for number in range(2000)]
 
 
 def test_ids_that_share_a_hash_are_read_as_ids_that_do_not() -> None:
-    assert len(set(map(hash, SAME_HASH))) == 1
-
-    read = [Identifiers().decode(each.bytes) for each in SAME_HASH[:1]]
     ids = Identifiers()
+
     read = [ids.decode(each.bytes) for each in SAME_HASH]
 
+    assert len(set(map(hash, SAME_HASH))) == 1
     assert read == SAME_HASH
-    assert len(set(map(hash, read))) > len(read) - 5
-    assert dict.fromkeys(read[1:], 1) == {ids.decode(each.bytes): 1 for each in SAME_HASH[1:]}
+    assert len(set(map(hash, read))) == len(read)
 
 
-def test_they_are_noticed_among_many_others() -> None:
+def test_an_id_that_is_in_use_is_always_the_same_object() -> None:
     ids = Identifiers()
-    read = []
-    for each in SAME_HASH[:20]:
-        read.append(ids.decode(each.bytes))
-        for _ in range(1000):
-            ids.decode(uuid4().bytes)
+    held = [ids.decode(each.bytes) for each in SAME_HASH[::2]]
+    for _ in range(2):
+        for each in SAME_HASH[1::2]:
+            ids.decode(each.bytes)
 
-    assert sum(isinstance(each, KeyedUUID) for each in read) >= len(read) - 3
+    again = [ids.decode(each.bytes) for each in SAME_HASH[::2]]
+
+    assert all(one is other for one, other in zip(held, again, strict=True))
+
+
+def test_an_id_stays_the_same_object_when_the_other_with_its_hash_is_forgotten() -> None:
+    ids = Identifiers()
+    other = ids.decode(SAME_HASH[0].bytes)
+    held = ids.decode(SAME_HASH[1].bytes)
+    del other
+    gc.collect()
+
+    assert ids.decode(SAME_HASH[1].bytes) is held
+    assert ids.decode(SAME_HASH[2].bytes) != held
+    assert ids.decode(SAME_HASH[1].bytes) is held
+
+
+def test_what_is_not_in_use_any_more_is_forgotten() -> None:
+    ids = Identifiers()
+    for each in (*SAME_HASH[:10], *(uuid4() for _ in range(10))):
+        ids.decode(each.bytes)
+    gc.collect()
+
+    alone = ids.decode(SAME_HASH[5].bytes)
+
+    assert not isinstance(alone, KeyedUUID)
+    assert (len(ids._plain), len(ids._keyed)) == (1, 0)
 
 
 def test_other_ids_are_read_as_before() -> None:
@@ -45,27 +66,15 @@ def test_other_ids_are_read_as_before() -> None:
     assert set(read) == set(others)
 
 
-def test_no_more_hashes_are_remembered_than_there_is_memory_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(identifiers, "MOST_SHARED", 10)
-    ids = Identifiers()
-    for number in range(100):
-        for times in (1, 2):
-            ids.decode(UUID(int=number + times * MODULUS).bytes)
-
-    assert len(ids._shared) <= 10
-    assert isinstance(ids.decode(UUID(int=99 + 5 * MODULUS).bytes), KeyedUUID)
-
-
 async def test_a_connection_reads_and_writes_them_as_columns_and_in_arrays(database: str) -> None:
+    some = [*SAME_HASH[:3], None]
     async with connected(database) as db:
         row = await db.fetchrow(
-            "SELECT $1::uuid, $2::uuid[], $3::uuid",
-            *(SAME_HASH[7], [*SAME_HASH[:3], None], str(SAME_HASH[8])),
+            "SELECT $1::uuid, $2::uuid[], $3::uuid", SAME_HASH[7], some, str(SAME_HASH[8])
         )
         again = await db.fetchval("SELECT $1::uuid[]", [*row[1][:3], row[0]])
 
-    assert list(row) == [SAME_HASH[7], [*SAME_HASH[:3], None], SAME_HASH[8]]
+    assert list(row) == [SAME_HASH[7], some, SAME_HASH[8]]
     assert again == [*SAME_HASH[:3], SAME_HASH[7]]
     assert len({hash(each) for each in again}) == len(again)
+    assert read_id(str(SAME_HASH[7])) is again[3]
