@@ -272,6 +272,7 @@ class Service:
         _, stuck = await asyncio.wait(intake, timeout=LAST_RUN_SECONDS)
         for task in stuck:
             task.cancel()
+        await components.replayer.close()
         await components.pipeline.fanout.drain(within=LAST_RUN_SECONDS)
         await dispatcher.drain(within=self._config.delivery.drain)
 

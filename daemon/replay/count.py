@@ -1,8 +1,13 @@
-"""How many deliveries a replay would make, counted page by page in short transactions."""
+"""
+How many deliveries a replay would make, counted page by page in short transactions.
+
+The rule: a turn, with its connection, is one page without data, or a read of the data of some
+events: all that are small, or one that is large. Nothing is parsed in it.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -23,11 +28,10 @@ from daemon.core.model.replays import (
 from daemon.replay import selection
 from daemon.runtime.offload import Offload
 from daemon.store import earlier_deliveries, replay_candidates, replays
-from daemon.store.session import Connection
+from daemon.store.event_data_reader import EventDataReader
+from daemon.store.session import Connect, Connection
 
 READ_AT_ONCE = 500  # events of which data are read, or earlier deliveries looked up
-
-Turn = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 async def count_replay(
@@ -35,26 +39,27 @@ async def count_replay(
 ) -> CountedReplay | None:
     """Count as `count_in_turns` does, on one connection that is in no transaction."""
     turn, offload = partial(nullcontext, db), Offload()
+    reader = EventDataReader(offload)
     try:
         return await count_in_turns(
-            turn, request, offload=offload, kept_for=kept_for, compare=compare
+            turn, request, reader=reader, kept_for=kept_for, compare=compare
         )
     finally:
         offload.close()
 
 
 async def count_in_turns(
-    turn: Turn,
+    turn: Connect,
     request: ReplayRequest,
     *,
-    offload: Offload,
+    reader: EventDataReader,
     kept_for: timedelta,
     compare: bool = False,
 ) -> CountedReplay | None:
     """
     Count what a replay would send, and change nothing.
 
-    Each page is read in a `turn`, and in a transaction, of its own. With `compare`, and for only
+    What is read at once has a `turn` of its own. With `compare`, and for only
     what is undelivered, earlier deliveries are counted, too; they are `kept_for` so long. Returns
     None if the tenant has no such webhook. Raises UnusableFilterError if the webhook's filter
     cannot be used.
@@ -67,12 +72,10 @@ async def count_in_turns(
     if isinstance(replay_filter, UnusableFilter):
         raise UnusableFilterError(f"the webhook wants no event: {replay_filter.reason}")
     compare = (compare or scope.only_undelivered) and scope.source is ReplaySource.EVENTS
-    count = _Count(scope, replay_filter, offload, kept_for if compare else None)
+    count = _Count(scope, replay_filter, reader, kept_for if compare else None)
     after: Cursor | None = cursor_before(scope.from_time)
     while after is not None:
-        async with turn() as db, db.transaction():
-            await replay_candidates.read_in_order(db)
-            after = await count.add_page(db, after)
+        after = await count.add_page(turn, after)
     return count.result()
 
 
@@ -82,42 +85,54 @@ class _Count:
 
     scope: ReplayScope
     filter: ReplayFilter
-    offload: Offload
+    reader: EventDataReader
     kept_for: timedelta | None
     events: CountedEvents = field(default_factory=CountedEvents)
     earlier: EarlierDeliveries = field(default_factory=EarlierDeliveries)
 
-    async def add_page(self, db: Connection, after: Cursor) -> Cursor | None:
+    async def add_page(self, turn: Connect, after: Cursor) -> Cursor | None:
         """Count a page; return the cursor of the next one, None after the last."""
-        if self.scope.source is ReplaySource.EXHAUSTED:
-            page = await replay_candidates.count_exhausted(
-                db,
-                self.scope.webhook_id,
-                after=after,
-                before=self.scope.to_time,
-                of_replay=self.scope.of_replay,
-            )
-        elif self.filter.needs_data or self.kept_for is not None:
-            return await self._add_events(db, after)
-        else:
-            page = await replay_candidates.count_events(
-                db, self.scope.tenant_id, after=after, before=self.scope.to_time
-            )
+        is_by_type = self.scope.source is ReplaySource.EXHAUSTED or not (
+            self.filter.needs_data or self.kept_for is not None
+        )
+        return await (self._add_types(turn, after) if is_by_type else self._add_events(turn, after))
+
+    async def _add_types(self, turn: Connect, after: Cursor) -> Cursor | None:
+        scope = self.scope
+        async with turn() as db, db.transaction():
+            await replay_candidates.read_in_order(db)
+            if scope.source is ReplaySource.EXHAUSTED:
+                page = await replay_candidates.count_exhausted(
+                    db,
+                    scope.webhook_id,
+                    after=after,
+                    before=scope.to_time,
+                    of_replay=scope.of_replay,
+                )
+            else:
+                page = await replay_candidates.count_events(
+                    db, scope.tenant_id, after=after, before=scope.to_time
+                )
         self._add(page.by_type)
         return page.end
 
-    async def _add_events(self, db: Connection, after: Cursor) -> Cursor | None:
-        page = await replay_candidates.list_events(
-            db, self.scope.tenant_id, after=after, before=self.scope.to_time, limit=READ_AT_ONCE
-        )
+    async def _add_events(self, turn: Connect, after: Cursor) -> Cursor | None:
+        scope = self.scope
+        async with turn() as db, db.transaction():
+            await replay_candidates.read_in_order(db)
+            page = await replay_candidates.list_events(
+                db, scope.tenant_id, after=after, before=scope.to_time, limit=READ_AT_ONCE
+            )
         selected = await selection.select_candidates(
-            db, page, self.filter, offload=self.offload, owner=self.scope.tenant_id
+            turn, page, self.filter, reader=self.reader, owner=scope.tenant_id
         )
         self._add(Counter(each.event_type for each in page), selected)
         if selected and self.kept_for is not None:
-            self.earlier += await earlier_deliveries.count(
-                db, self.scope.webhook_id, list(selected), kept_for=self.kept_for
-            )
+            async with turn() as db, db.transaction():
+                await replay_candidates.read_in_order(db)
+                self.earlier += await earlier_deliveries.count(
+                    db, scope.webhook_id, list(selected), kept_for=self.kept_for
+                )
         return page[-1].cursor if len(page) == READ_AT_ONCE else None
 
     def _add(self, by_type: Counter[str], selected: Collection[UUID] | None = None) -> None:

@@ -1,38 +1,45 @@
 """
 The replayer: makes the deliveries of running replays, batch by batch, in the room new events leave.
 
-Every daemon takes part in all replays, one step of one replay at a time. Their progress is in their
-rows; the pace that a daemon remembers is a hint, and is lost with it.
+Every daemon takes part in all replays, one step of one replay at a time; what their filters decide
+by data is found beside the steps (`replay.decisions`). Of those that are due, the tenant that
+recently took least time comes first. Their progress is in their rows; the pace and the decisions
+that a daemon remembers are hints, and are lost with it.
 """
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
+from uuid import UUID
 
 import structlog
 
 from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.cursor import FIRST_ID
-from daemon.core.model.ids import ReplayId
+from daemon.core.model.ids import ReplayId, TenantId
 from daemon.core.scheduling.daily_quota import DailyQuota
 from daemon.core.scheduling.lanes import Lanes
+from daemon.core.scheduling.recent_use import RecentUse
 from daemon.core.scheduling.replay_pace import (
     EMPTY_BATCH,
     MAX_READ,
     SLOT_SHARE,
     Batch,
+    Candidate,
     Outstanding,
     Pace,
     before,
     next_batch,
 )
 from daemon.pipeline.lane_waker import LaneWaker
+from daemon.replay.decisions import Decisions
 from daemon.replay.reasons import reason_for_fewer
-from daemon.replay.selection import select_candidates
+from daemon.replay.selection import select_by_type
 from daemon.runtime.metrics import Metrics
-from daemon.runtime.offload import Offload
 from daemon.store import (
     operational_events,
     replay_batches,
@@ -41,6 +48,7 @@ from daemon.store import (
     replays,
 )
 from daemon.store.database import Database
+from daemon.store.event_data_reader import EventDataReader
 from daemon.store.replay_batches import PendingAttempts
 from daemon.store.replay_candidates import DATA_READ_AT_ONCE
 from daemon.store.replay_steps import LockedReplay
@@ -54,6 +62,10 @@ ADD_UP_SECONDS, IDLE_ADD_UP_SECONDS = 10.0, 30.0  # the latter while there is no
 MAX_REPLAYS = 100
 # After a step that added deliveries: leaves the event loop and the database to others.
 PAUSE_SECONDS = 0.01
+# Stored bytes of data that one step copies: other replays wait meanwhile. One event may have more.
+COPIED_AT_ONCE = 2 * 1024 * 1024
+# Tenants whose recent steps took equally long, up to this, come in turn.
+STEP_SECONDS = 0.02
 # Before a replay whose step raised an error is tried again: the others come first.
 RETRY_SECONDS = 1.0
 
@@ -61,14 +73,24 @@ RETRY_SECONDS = 1.0
 @dataclass(slots=True)
 class RunningReplay:
     """
-    A replay as this daemon remembers it.
+    A replay of a tenant as this daemon remembers it.
 
     `next_at` is when its next step is due; pending deliveries are counted from `since` on.
     """
 
+    tenant_id: TenantId
     next_at: float
     pace: Pace = field(default_factory=Pace)
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """The next batch, or, if it is empty, the events whose data decide what is in it."""
+
+    batch: Batch = EMPTY_BATCH
+    pending: PendingAttempts = field(default_factory=PendingAttempts)
+    undecided: Sequence[UUID] = ()
 
 
 class Replayer:
@@ -87,7 +109,7 @@ class Replayer:
         waker: LaneWaker,
         *,
         kept_for: timedelta,
-        offload: Offload,
+        reader: EventDataReader,
         metrics: Metrics,
         wake: asyncio.Event,
         completed: asyncio.Event,
@@ -100,9 +122,10 @@ class Replayer:
         self._lanes = lanes
         self._waker = waker
         self._kept_for = kept_for
-        self._offload = offload
+        self._decisions = Decisions(database, reader, on_made=wake.set)
         self._metrics = metrics
         self._running: dict[ReplayId, RunningReplay] = {}
+        self._use = RecentUse(STEP_SECONDS)
         self._list_at = 0.0
         self._add_up_at = 0.0
 
@@ -117,20 +140,42 @@ class Replayer:
             await self._list(now)
         if not self._running:
             return IDLE_SECONDS
-        replay_id, running = min(self._running.items(), key=lambda item: item[1].next_at)
-        if running.next_at > now:
-            return min(running.next_at, self._list_at) - now
+        waiting = {k: v for k, v in self._running.items() if not self._decisions.is_deciding(k)}
+        next_at = min((each.next_at for each in waiting.values()), default=inf)
+        if next_at > now:
+            return min(next_at, self._list_at) - now
+        replay_id, running = self._first_of(waiting, now)
         running.next_at = now + RETRY_SECONDS
+        self._decisions.take_result(replay_id)
         added = await self._step(replay_id, running)
-        running.next_at = time.monotonic() + running.pace.rest_seconds
+        ended = time.monotonic()
+        self._use.spend(running.tenant_id, ended - now, now=ended)
+        running.next_at = ended + running.pace.rest_seconds
         return PAUSE_SECONDS if added else 0.0
+
+    def _first_of(
+        self, waiting: Mapping[ReplayId, RunningReplay], now: float
+    ) -> tuple[ReplayId, RunningReplay]:
+        """The one that is due of the tenant that recently took least; one at least is due."""
+        return min(
+            ((k, each) for k, each in waiting.items() if each.next_at <= now),
+            key=lambda item: (self._use.steps(item[1].tenant_id, now=now), item[1].next_at),
+        )
+
+    async def close(self) -> None:
+        """End what was begun beside the steps."""
+        await self._decisions.close()
 
     async def _list(self, now: float) -> None:
         async with self._database.connection() as db:
-            ids = await replay_steps.list_running(db, limit=MAX_REPLAYS)
-        if not self._running.keys() <= set(ids):
+            tenants = await replay_steps.list_running(db, limit=MAX_REPLAYS)
+        if not self._running.keys() <= tenants.keys():
             self._completed.set()
-        self._running = {each: self._running.get(each) or RunningReplay(now) for each in ids}
+        self._running = {
+            each: self._running.get(each) or RunningReplay(tenant_id, now)
+            for each, tenant_id in tenants.items()
+        }
+        self._decisions.keep(tenants)
         self._list_at = now + LIST_SECONDS
 
     async def _add_up_results(self) -> bool:
@@ -150,11 +195,16 @@ class Replayer:
                 running.pace.idle()
                 return False
             outstanding = await replay_steps.outstanding(db, replay, since=running.since)
-            batch, pending = await self._next_batch(db, replay, running.pace, outstanding)
-            if batch.end is None:
-                running.pace.idle()
-                return False
-            made = await replay_batches.make(db, replay, batch, pending)
+            found = await self._next_batch(db, replay, running.pace, outstanding)
+            batch, pending = found.batch, found.pending
+            if batch.end is not None:
+                made = await replay_batches.make(db, replay, batch, pending)
+        if found.undecided:
+            self._decisions.begin(replay, replay.filter, found.undecided)
+            return False
+        if batch.end is None:
+            running.pace.idle()
+            return False
         self._copies.note(replay.tenant_id, made.copied_bytes, now=time.monotonic())
         running.since = outstanding.oldest or made.due_at
         running.pace.added(batch)
@@ -171,7 +221,7 @@ class Replayer:
 
     async def _next_batch(
         self, db: Connection, replay: LockedReplay, pace: Pace, outstanding: Outstanding
-    ) -> tuple[Batch, PendingAttempts]:
+    ) -> _Next:
         """Read the batch that there is room for; complete a replay that has nothing left."""
         room = pace.room(
             outstanding,
@@ -180,7 +230,7 @@ class Replayer:
             failing=replay.failing,
         )
         if room == 0:
-            return EMPTY_BATCH, PendingAttempts()
+            return _Next()
         assert isinstance(replay.filter, ReplayFilter)
         max_read = DATA_READ_AT_ONCE if replay.filter.needs_data else MAX_READ
         candidates = await replay_steps.next_candidates(
@@ -189,19 +239,37 @@ class Replayer:
         if not candidates and outstanding.pending == 0:
             await _complete(db, replay)
         if self._copies.wait(replay.tenant_id, now=time.monotonic()):
-            return EMPTY_BATCH, PendingAttempts()
-        selected = await select_candidates(
-            db, candidates, replay.filter, offload=self._offload, owner=replay.tenant_id
-        )
-        batch = next_batch(candidates, selected, most=room)
-        pending = await replay_batches.lock_pending(db, replay, batch.ids)
-        if pending.held:
-            batch = next_batch(before(candidates, pending.held), selected, most=room)
-        return batch, pending
+            return _Next()
+        wanted = select_by_type(candidates, replay.filter)
+        if replay.filter.needs_data:
+            decided = self._decisions.of(replay)
+            undecided = [each for each in wanted if each not in decided]
+            known = before(candidates, undecided)
+            if undecided and not known:
+                return _Next(undecided=undecided)
+            wanted = [each for each in wanted if decided.get(each)]
+            return await _batch_of(db, replay, known, set(wanted), room)
+        return await _batch_of(db, replay, candidates, set(wanted), room)
 
     def _slots_of_each(self) -> int:
         """An equal part of the slots that all replays may hold together."""
         return max(1, int(self._lanes.slots * SLOT_SHARE) // len(self._running))
+
+
+async def _batch_of(
+    db: Connection,
+    replay: LockedReplay,
+    candidates: Sequence[Candidate],
+    wanted: set[UUID],
+    room: int,
+) -> _Next:
+    """The first of the candidates, up to one whose pending attempt others have locked."""
+    batch = next_batch(candidates, wanted, most=room, most_bytes=COPIED_AT_ONCE)
+    pending = await replay_batches.lock_pending(db, replay, batch.ids)
+    if pending.held:
+        free = before(candidates, pending.held)
+        batch = next_batch(free, wanted, most=room, most_bytes=COPIED_AT_ONCE)
+    return _Next(batch, pending)
 
 
 async def _complete(db: Connection, replay: LockedReplay) -> None:

@@ -7,7 +7,7 @@ fewest, and is given back before a thread parses them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -24,13 +24,15 @@ from daemon.store.session import Connect
 
 WAIT_SECONDS = 3.0  # of a caller, who had better ask again
 
+SMALL_AT_ONCE = 2  # pages of events
+
 
 class EventDataReader:
     """Reads the data of one large event at a time."""
 
     def __init__(self, offload: Offload) -> None:
         self._offload = offload
-        self._turns = Turns()
+        self._turns, self._small_turns = Turns(), Turns(SMALL_AT_ONCE)
         self._in_line: set[TenantId] = set()
 
     @asynccontextmanager
@@ -60,6 +62,34 @@ class EventDataReader:
         finally:
             self._in_line.discard(tenant_id)
 
+    @asynccontextmanager
+    async def small(
+        self, connect: Connect, tenant_id: TenantId, event_ids: Sequence[EventId]
+    ) -> AsyncIterator[dict[EventId, str | None]]:
+        """Lend those of some events' data, as JSON texts, that are small, in the tenant's turn."""
+        async with self._small_turns.of(tenant_id):
+            async with connect() as db:
+                texts = await stored_events.quick_data(db, event_ids)
+            yield texts
+
+    @asynccontextmanager
+    async def large(
+        self, connect: Connect, tenant_id: TenantId, event_id: EventId
+    ) -> AsyncIterator[EventData | None]:
+        """
+        Lend large data for the block, in the tenant's turn, however long that takes to come.
+
+        None if they are larger than fan-out compares, or if there is no such event.
+        """
+        async with self._turns.of(tenant_id):
+            yield await self._read(connect, tenant_id, event_id)
+
+    async def parse(self, text: str | None, *, owner: TenantId) -> object:
+        """Return the data of JSON text, parsed in a thread if they are not small."""
+        return await self._offload.run(
+            partial(parse_matched, text), size=len(text or ""), owner=owner
+        )
+
     async def _begin_soon(self, tenant_id: TenantId) -> None:
         try:
             async with asyncio.timeout(WAIT_SECONDS):
@@ -71,8 +101,5 @@ class EventDataReader:
         self, connect: Connect, tenant_id: TenantId, event_id: EventId
     ) -> EventData | None:
         async with connect() as db:
-            size, text = await event_data(db, event_id, most_bytes=MATCHED_BYTES)
-        if size > MATCHED_BYTES:
-            return None
-        parse = partial(parse_matched, text)
-        return EventData(await self._offload.run(parse, size=len(text or ""), owner=tenant_id))
+            _, text = await event_data(db, event_id, most_bytes=MATCHED_BYTES)
+        return None if text is None else EventData(await self.parse(text, owner=tenant_id))

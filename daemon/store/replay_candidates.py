@@ -34,7 +34,8 @@ async def read_in_order(db: Connection) -> None:
 
 
 SELECT_EVENTS = """
-    SELECT id, created_at AS at, coalesce(event_type, '') AS event_type, true AS eligible
+    SELECT id, created_at AS at, coalesce(event_type, '') AS event_type, true AS eligible,
+           coalesce(pg_catalog.pg_column_size(event_data), 0) AS size
       FROM webhook_events
      WHERE tenant_id = $1 AND (created_at, id) > ($2, $3) AND created_at < $4
      ORDER BY created_at, id
@@ -52,7 +53,7 @@ async def list_events(
 SELECT_ATTEMPTS = f"""
     WITH page AS MATERIALIZED (
         SELECT id, event_id, webhook_id, event_type, attempted_at, status, too_large,
-               chain_replays
+               chain_replays, coalesce(pg_catalog.pg_column_size(payload), 0) AS size
           FROM webhook_deliveries
          WHERE webhook_id = $1 AND (attempted_at, id) > ($2, $3) AND attempted_at < $4
          ORDER BY attempted_at, id
@@ -60,7 +61,8 @@ SELECT_ATTEMPTS = f"""
     )
     SELECT id, attempted_at AS at, coalesce(event_type, '') AS event_type,
            CASE WHEN $6::uuid IS NULL OR $6 = ANY (d.chain_replays) THEN {EXHAUSTED}
-                ELSE false END AS eligible
+                ELSE false END AS eligible,
+           size
       FROM page AS d
      ORDER BY attempted_at, id
 """  # noqa: S608  made of constants only
@@ -86,7 +88,8 @@ async def list_attempts(
 
 def _candidates(rows: Sequence[Any]) -> list[Candidate]:
     return [
-        Candidate(Cursor(row["at"], row["id"]), row["event_type"], row["eligible"]) for row in rows
+        Candidate(Cursor(row["at"], row["id"]), row["event_type"], row["eligible"], row["size"])
+        for row in rows
     ]
 
 

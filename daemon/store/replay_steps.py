@@ -25,8 +25,9 @@ LIST_RUNNING = f"""
     -- Replays of one webhook share its window and gain nothing side by side: only its oldest runs.
     -- The first of each tenant comes before the second of any, and chance decides between equals:
     -- with any limit, and whatever keeps some replays from going on, each has its turn.
-    SELECT id
-      FROM (SELECT id, row_number() OVER (PARTITION BY tenant_id ORDER BY created_at) AS place
+    SELECT id, tenant_id
+      FROM (SELECT id, tenant_id,
+                   row_number() OVER (PARTITION BY tenant_id ORDER BY created_at) AS place
               FROM (SELECT DISTINCT ON (r.webhook_id) r.id, r.tenant_id, r.created_at
                       FROM webhook_replays AS r
                       JOIN webhooks AS w ON w.id = r.webhook_id AND w.is_active
@@ -37,9 +38,14 @@ LIST_RUNNING = f"""
 """  # noqa: S608  made of constants only
 
 
-async def list_running(db: Connection, *, limit: int) -> list[ReplayId]:
-    """Return replays that can go on: one of each webhook, none of paused or held ones."""
-    return [ReplayId(row["id"]) for row in await db.fetch(LIST_RUNNING, limit)]
+async def list_running(db: Connection, *, limit: int) -> dict[ReplayId, TenantId]:
+    """
+    Return replays that can go on, with their tenants.
+
+    One of each webhook, and none of paused or held ones.
+    """
+    rows = await db.fetch(LIST_RUNNING, limit)
+    return {ReplayId(row["id"]): TenantId(row["tenant_id"]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,9 @@ class LockedReplay:
     A running replay, locked until the transaction ends.
 
     It has passed every candidate up to `cursor`, and ends before `to_time`. With an unusable
-    `filter` it waits. `failing` says that the endpoint's last attempt failed, and
-    `subscription_changed` that the webhook's types or filters are not those of the count any more.
+    `filter` it waits. `failing` says that the endpoint's last attempt failed. `subscription_key`
+    stands for the webhook's types and filters, and `subscription_changed` says that they are not
+    those of the count any more.
     """
 
     id: ReplayId
@@ -62,6 +69,7 @@ class LockedReplay:
     failing: bool
     only_undelivered: bool
     of_replay: ReplayId | None
+    subscription_key: str
     subscription_changed: bool
 
 
@@ -108,6 +116,7 @@ def _locked_replay(row: Any) -> LockedReplay:
         failing=row["consecutive_failures"] > 0,
         only_undelivered=row["only_undelivered"],
         of_replay=None if row["of_replay"] is None else ReplayId(row["of_replay"]),
+        subscription_key=key,
         # Replays of earlier versions have no keys.
         subscription_changed=row["request_key"] is not None and row["subscription_key"] != key,
     )

@@ -1,7 +1,7 @@
 """Stored events, read by id, by page, and as samples for test events."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,18 +37,6 @@ async def quick_data(db: Connection, ids: Sequence[EventId]) -> dict[EventId, st
         for row in rows
         if row["bytes"] is not None and row["bytes"] <= FETCHED_AT_ONCE
     }
-
-
-async def readable_data(
-    db: Connection, ids: Sequence[EventId], *, most_bytes: int
-) -> AsyncIterator[tuple[EventId, str | None]]:
-    """Yield the data of those of these events that print at most `most_bytes`, one by one."""
-    for row in await db.fetch(QUICK_DATA, ids, most_bytes, FETCHED_AT_ONCE):
-        size, data = row["bytes"], row["data"]
-        if size is None or FETCHED_AT_ONCE < size <= most_bytes:
-            size, data = await event_data(db, row["id"], most_bytes=most_bytes)
-        if size <= most_bytes:
-            yield EventId(row["id"]), data
 
 
 @dataclass(frozen=True, slots=True)

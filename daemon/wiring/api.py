@@ -92,6 +92,7 @@ def add_api_and_console(app: web.Application, parts: ApiParts) -> None:
 
 def _routes(parts: ApiParts, access: Access) -> list[Route]:
     config, components = parts.config, parts.components
+    reader = EventDataReader(components.offload)
     resource_parts = ResourceParts(
         database=parts.database,
         attempts=components.pipeline.attempts,
@@ -105,10 +106,8 @@ def _routes(parts: ApiParts, access: Access) -> list[Route]:
         ),
         deliveries_kept_for=config.retention.deliveries,
         schedules=config.delivery.retry_schedules.keys(),
-        explainer=Explainer(
-            *(config.retention.deliveries, config.retention.events),
-            EventDataReader(components.offload),
-        ),
+        explainer=Explainer(config.retention.deliveries, config.retention.events, reader),
+        reader=reader,
         counts=components.counts,
         copies=components.copies,
         readiness=components.readiness,

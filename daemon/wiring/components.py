@@ -24,6 +24,7 @@ from daemon.runtime.metrics import Metrics
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
+from daemon.store.event_data_reader import EventDataReader
 from daemon.wiring.notifications import build_notifier
 from daemon.wiring.pipeline import Pipeline, build_pipeline, lag_of
 from daemon.wiring.shared import SharedParts, shared_parts
@@ -39,6 +40,7 @@ class Components:
     resealer: Resealer
     schema_watch: SchemaWatch
     notifier: Notifier | None
+    replayer: Replayer
     readiness: Readiness
     metrics: Metrics
     heartbeats: Heartbeats
@@ -58,12 +60,13 @@ def build(config: Config, database: Database) -> Components:
     resealer = Resealer(database, vault, metrics=metrics)
     notifier = build_notifier(config, database, metrics)
     counts = UndeliveredCounts(database, deliveries=kept.deliveries, events=kept.events)
+    replayer = _replayer(shared, pipeline)
     intake: tuple[Loop, ...] = (
         *(pipeline.dispatcher, pipeline.fanout, pipeline.fanout.search, pipeline.first_attempts),
         pipeline.open_leases,
         *(pipeline.lane_sync, pipeline.listener),
         OperationalFanout(database, shared.waker, wake=pipeline.results.wrote_events),
-        *(_replayer(shared, pipeline), resealer, schema_watch, hold_watch, counts),
+        *(replayer, resealer, schema_watch, hold_watch, counts),
         *_upkeep(shared),
     )
     return Components(
@@ -73,6 +76,7 @@ def build(config: Config, database: Database) -> Components:
         resealer=resealer,
         schema_watch=schema_watch,
         notifier=notifier,
+        replayer=replayer,
         readiness=Readiness(
             *(heartbeats, schema_watch, hold_watch),
             lag=lambda: lag_of(pipeline),
@@ -108,7 +112,7 @@ def _replayer(shared: SharedParts, pipeline: Pipeline) -> Replayer:
     return Replayer(
         *(shared.database, shared.lanes, shared.waker),
         kept_for=shared.config.retention.deliveries,
-        offload=shared.offload,
+        reader=EventDataReader(shared.offload),
         metrics=shared.metrics,
         wake=pipeline.listener.replay_created,
         completed=pipeline.results.wrote_events,

@@ -66,6 +66,7 @@ PARTS = ResourceParts(
     deliveries_kept_for=timedelta(days=30),
     schedules=frozenset(),
     explainer=UNUSED,
+    reader=UNUSED,
     counts=UNUSED,
     copies=UNUSED,
     readiness=UNUSED,

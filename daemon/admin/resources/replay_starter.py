@@ -1,8 +1,8 @@
 """
 Counting and starting replays, for events and for exhausted deliveries alike.
 
-A count may read every event of a time range. So few of them read at once, and they take turns page
-by page: a tenant has one count among those that do, and waits for a page of each other's.
+A count may read every event of a time range. So few of them read at once, and they take turns read
+by read, the tenant that recently read least first; a tenant has one count among those that do.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from functools import partial
 from weakref import WeakValueDictionary
 
 from daemon.admin.api.audit import RequestAudit
@@ -25,13 +26,14 @@ from daemon.core.model.ids import TenantId
 from daemon.core.model.replays import CountedReplay, Replay, ReplayRequest
 from daemon.replay.count import count_in_turns
 from daemon.replay.reasons import reason_for_nothing
-from daemon.runtime.offload import Offload
+from daemon.runtime.turns import Turns
 from daemon.store import replays
 from daemon.store.database import Database
+from daemon.store.event_data_reader import EventDataReader
 from daemon.store.replays import AlreadyRunning
 from daemon.store.session import Connection
 
-CONCURRENT_PAGES = 2
+CONCURRENT_READS = 2
 MAX_COUNTS_OF_TENANT = 2  # the one that takes turns, and one that waits for it
 COUNT_SECONDS = 60.0
 MOST_RUNNING = 100  # of a webhook; one of them runs, and the others wait for it
@@ -40,12 +42,11 @@ MOST_RUNNING = 100  # of a webhook; one of them runs, and the others wait for it
 class ReplayStarter:
     """Counts what a replay would send, and starts it."""
 
-    def __init__(self, database: Database, offload: Offload, *, kept_for: timedelta) -> None:
+    def __init__(self, database: Database, reader: EventDataReader, *, kept_for: timedelta) -> None:
         self._database = database
-        self._offload = offload
+        self._reader = reader
         self._kept_for = kept_for
-        # Places are given in the order in which they were asked for: that makes the turns.
-        self._places = asyncio.Semaphore(CONCURRENT_PAGES)
+        self._turns = Turns(CONCURRENT_READS)
         self._in_progress: Counter[TenantId] = Counter()
         self._tenant_locks: WeakValueDictionary[TenantId, asyncio.Lock] = WeakValueDictionary()
 
@@ -98,9 +99,9 @@ class ReplayStarter:
                 try:
                     async with asyncio.timeout(COUNT_SECONDS):
                         return await count_in_turns(
-                            self._turn,
+                            partial(self._turn, request.tenant_id),
                             request,
-                            offload=self._offload,
+                            reader=self._reader,
                             kept_for=self._kept_for,
                             compare=compare,
                         )
@@ -112,8 +113,8 @@ class ReplayStarter:
                     ) from None
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[Connection]:
-        async with self._places, self._database.connection() as db:
+    async def _turn(self, tenant_id: TenantId) -> AsyncIterator[Connection]:
+        async with self._turns.of(tenant_id), self._database.connection() as db:
             yield db
 
     @contextmanager

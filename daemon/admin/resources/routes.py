@@ -46,6 +46,7 @@ from daemon.pipeline.attempt import AttemptMaker
 from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
+from daemon.store.event_data_reader import EventDataReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class ResourceParts:
     schedules: AbstractSet[str]
     deliveries_kept_for: timedelta
     explainer: Explainer
+    reader: EventDataReader
     counts: UndeliveredCounts
     copies: DailyQuota
     readiness: Readiness
@@ -96,7 +98,7 @@ def _webhook_resources(parts: ResourceParts) -> Iterator[object]:
 
 def _delivery_resources(parts: ResourceParts) -> Iterator[object]:
     database, explainer = parts.database, parts.explainer
-    replay_starter = ReplayStarter(database, parts.offload, kept_for=parts.deliveries_kept_for)
+    replay_starter = ReplayStarter(database, parts.reader, kept_for=parts.deliveries_kept_for)
     yield DeliverySearch(database)
     yield Deliveries(database, parts.offload, parts.copies)
     yield EventFields(database)

@@ -7,9 +7,9 @@ hold at most a share of the slots; so a new event finds a free slot, whichever e
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from math import ceil
+from math import ceil, inf
 from uuid import UUID
 
 from daemon.core.model.cursor import Cursor
@@ -29,15 +29,17 @@ class Candidate:
     A row that a replay reads: an event, or an attempt.
 
     `eligible` says that its state allows it to be sent; its type and data are still to be matched.
+    Its data take `stored_bytes` in the database.
     """
 
     cursor: Cursor
     event_type: str
     eligible: bool
+    stored_bytes: int = 0
 
     def left_out(self) -> "Candidate":
         """The same, but not to be sent."""
-        return Candidate(self.cursor, self.event_type, eligible=False)
+        return replace(self, eligible=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,26 @@ def before(candidates: Sequence[Candidate], held: Collection[UUID]) -> Sequence[
     return candidates
 
 
-def next_batch(candidates: Sequence[Candidate], wanted: Collection[UUID], *, most: int) -> Batch:
-    """The first `most` candidates that are `wanted`, with all that precede them in the list."""
+def next_batch(
+    candidates: Sequence[Candidate], wanted: Collection[UUID], *, most: int, most_bytes: float = inf
+) -> Batch:
+    """
+    The first `most` candidates that are `wanted`, with all that precede them in the list.
+
+    Fewer if they have more than `most_bytes` of data, but one at least.
+    """
     ids: list[UUID] = []
     end: Cursor | None = None
-    read = 0
+    read, size = 0, 0
     for candidate in candidates:
         if len(ids) == most:
             break
+        if candidate.cursor.id in wanted:
+            size += candidate.stored_bytes
+            if ids and size > most_bytes:
+                break
+            ids.append(candidate.cursor.id)
         read, end = read + 1, candidate.cursor
-        if end.id in wanted:
-            ids.append(end.id)
     return Batch(tuple(ids), end, read)
 
 

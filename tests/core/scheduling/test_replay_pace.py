@@ -1,5 +1,6 @@
 """A replay takes the capacity left over, and passes every candidate once."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -76,6 +77,16 @@ def test_successive_batches_contain_every_wanted_candidate_once_and_in_order(
 
 def test_at_the_end_there_is_no_batch_of() -> None:
     assert next_batch([], set(), most=5) == Batch((), None, 0)
+
+
+def test_a_batch_ends_before_more_bytes_than_may_be_copied_but_has_one_event() -> None:
+    page = [replace(candidate(number), stored_bytes=40) for number in range(5)]
+    wanted = {UUID(int=number) for number in (1, 2, 4)}
+
+    found = [next_batch(page, wanted, most=9, most_bytes=most) for most in (0, 80, 119, 120)]
+
+    assert [[each.int for each in batch.ids] for batch in found] == [[1], [1, 2], [1, 2], [1, 2, 4]]
+    assert [batch.read for batch in found] == [2, 4, 4, 5]
 
 
 def test_unwanted_candidates_are_passed_even_if_none_is_wanted() -> None:
