@@ -49,6 +49,18 @@ async def test_an_event_is_shown_with_data_up_to_1_mib(
     assert shown.json["data"] == (None if cut else orjson.loads(text))
 
 
+@pytest.mark.parametrize(("arrays", "as_text"), [(49_999, False), (50_000, True)])
+async def test_data_of_more_arrays_than_anyone_reads_are_shown_as_text(
+    api: ApiClient, app: Application, tenant: UUID, arrays: int, as_text: bool
+) -> None:
+    text = f"[{', '.join(['[]'] * arrays)}]"
+    event = await app.event(tenant, text=text)
+
+    shown = await api.get(f"/api/events/{event}")
+
+    assert shown.json["data"] == (text if as_text else orjson.loads(text))
+
+
 async def test_texts_that_the_application_wrote_are_shown_up_to_a_length(
     api: ApiClient, app: Application, tenant: UUID, receiver: Receiver
 ) -> None:

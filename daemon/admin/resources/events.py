@@ -16,6 +16,7 @@ from daemon.admin.views.events import (
 )
 from daemon.core.model.cursor import Cursor
 from daemon.core.model.ids import EventId, TenantId
+from daemon.runtime.offload import Offload
 from daemon.store import attempts, stored_events
 from daemon.store.database import Database
 from daemon.store.event_facets import find_facets
@@ -30,6 +31,7 @@ class Events:
     """Operations on stored events."""
 
     database: Database
+    offload: Offload
 
     @operation(
         "GET /api/events",
@@ -109,7 +111,11 @@ class Events:
             found = await attempts.list_for_event(
                 *(db, request.tenant_id, event_id), for_operators=request.caller.is_operator
             )
-        return ApiResponse(200, event_detail_response(event, found))
+        return await self.offload.run(
+            lambda: ApiResponse(200, event_detail_response(event, found)),
+            size=len(event.data or ""),
+            owner=request.tenant_id,
+        )
 
 
 async def _find(

@@ -102,7 +102,7 @@ def _delivery_resources(parts: ResourceParts) -> Iterator[object]:
     yield DeliverySearch(database)
     yield Deliveries(database, parts.offload, parts.copies)
     yield EventFields(database)
-    yield Events(database)
+    yield Events(database, parts.offload)
     yield EventTypes()
     yield Explanations(database, explainer)
     yield UndeliveredEvents(database, explainer, parts.counts)

@@ -4,7 +4,10 @@ from typing import Any
 
 import orjson
 
+from daemon.core.wire.json_value import containers_in
+
 NOT_READABLE = object()
+MOST_CONTAINERS = 50_000
 
 
 def json_fragment(text: str | None) -> orjson.Fragment | str | None:
@@ -12,11 +15,13 @@ def json_fragment(text: str | None) -> orjson.Fragment | str | None:
     JSON text that a response contains verbatim, digit for digit.
 
     Numbers beyond doubles and very deep nesting break common JSON parsers. Such text becomes a
-    string, because one such row would otherwise make a whole list unreadable.
+    string, because one such row would otherwise make a whole list unreadable. So does one with more
+    arrays and objects than anyone reads, which takes long to parse.
     """
     if text is None:
         return None
-    return text if _parse(text) is NOT_READABLE else orjson.Fragment(text)
+    readable = containers_in(text) <= MOST_CONTAINERS and _parse(text) is not NOT_READABLE
+    return orjson.Fragment(text) if readable else text
 
 
 def json_object(text: str | None) -> dict[str, Any]:
