@@ -10,7 +10,8 @@ of it. While an id is in use, it is always read as the same object.
 
 import weakref
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
+from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -45,35 +46,33 @@ class Identifiers:
     """Reads UUIDs, and knows those that are in use."""
 
     def __init__(self) -> None:
-        self._plain: dict[int | bytes, _InUse] = {}  # by hash
-        self._keyed: dict[int | bytes, _InUse] = {}  # by their bytes
+        # By hash; and those whose hash another has, by their bytes.
+        self._in_use: dict[int | bytes, _InUse] = {}
+        self._keyed = 0
 
     def decode(self, wire: bytes) -> UUID:
         """Return the UUID that 16 bytes are."""
-        if self._keyed and (known := _value_of(self._keyed.get(wire))) is not None:
+        if self._keyed and (found := self._in_use.get(wire)) and (known := found()):
             return known
         value: UUID = pgproto.UUID(wire)
-        own = hash(value)
-        found = self._plain.get(own)
-        if found is None:
-            return _note(value, own, self._plain)
-        known = found()
-        return known if known == value else _note(KeyedUUID(wire), wire, self._keyed)
+        own: int | bytes = hash(value)
+        found = self._in_use.get(own)
+        if found is not None:
+            known = found()
+            if known == value:
+                return known
+            self._keyed += 1
+            value, own = KeyedUUID(wire), wire
+        reference = self._in_use[own] = _InUse(value, self._forget)
+        reference.key = own
+        return value
 
-
-def _value_of(reference: _InUse | None) -> UUID | None:
-    return None if reference is None else reference()
-
-
-def _note(value: UUID, key: int | bytes, in_use: dict[int | bytes, _InUse]) -> UUID:
-    reference = in_use[key] = _InUse(value, partial(_forget, in_use))
-    reference.key = key
-    return value
-
-
-def _forget(in_use: dict[int | bytes, _InUse], reference: _InUse) -> None:
-    if in_use.get(reference.key) is reference:
-        del in_use[reference.key]
+    def _forget(self, reference: _InUse) -> None:
+        key = reference.key
+        if self._in_use.get(key) is reference:
+            del self._in_use[key]
+        if type(key) is bytes:
+            self._keyed -= 1
 
 
 _decode: Callable[[bytes], UUID] = lru_cache(IDS_KEPT)(Identifiers().decode)
@@ -84,12 +83,8 @@ def read_id(text: str) -> UUID:
     return _decode(UUID(text).bytes)
 
 
-def _encode(value: UUID | str) -> bytes:
-    return (UUID(value) if isinstance(value, str) else value).bytes
-
-
 async def register_id_codec(connection: asyncpg.Connection | PoolConnectionProxy) -> None:
     """Make a connection read UUIDs with this codec; takes no round trip."""
     await connection.set_type_codec(
-        "uuid", schema="pg_catalog", encoder=_encode, decoder=_decode, format="binary"
+        "uuid", schema="pg_catalog", encoder=attrgetter("bytes"), decoder=_decode, format="binary"
     )

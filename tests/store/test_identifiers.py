@@ -53,7 +53,7 @@ def test_what_is_not_in_use_any_more_is_forgotten() -> None:
     alone = ids.decode(SAME_HASH[5].bytes)
 
     assert not isinstance(alone, KeyedUUID)
-    assert (len(ids._plain), len(ids._keyed)) == (1, 0)
+    assert (len(ids._in_use), ids._keyed) == (1, 0)
 
 
 def test_other_ids_are_read_as_before() -> None:
@@ -70,7 +70,7 @@ async def test_a_connection_reads_and_writes_them_as_columns_and_in_arrays(datab
     some = [*SAME_HASH[:3], None]
     async with connected(database) as db:
         row = await db.fetchrow(
-            "SELECT $1::uuid, $2::uuid[], $3::uuid", SAME_HASH[7], some, str(SAME_HASH[8])
+            "SELECT $1::uuid, $2::uuid[], $3::uuid", SAME_HASH[7], some, SAME_HASH[8]
         )
         again = await db.fetchval("SELECT $1::uuid[]", [*row[1][:3], row[0]])
 
