@@ -11,7 +11,6 @@ of it. While an id is in use, it is always read as the same object.
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
-from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -83,8 +82,12 @@ def read_id(text: str) -> UUID:
     return _decode(UUID(text).bytes)
 
 
+def _encode(value: UUID | str) -> bytes:
+    return UUID(value).bytes if isinstance(value, str) else value.bytes
+
+
 async def register_id_codec(connection: asyncpg.Connection | PoolConnectionProxy) -> None:
     """Make a connection read UUIDs with this codec; takes no round trip."""
     await connection.set_type_codec(
-        "uuid", schema="pg_catalog", encoder=attrgetter("bytes"), decoder=_decode, format="binary"
+        "uuid", schema="pg_catalog", encoder=_encode, decoder=_decode, format="binary"
     )

@@ -70,7 +70,7 @@ async def test_a_connection_reads_and_writes_them_as_columns_and_in_arrays(datab
     some = [*SAME_HASH[:3], None]
     async with connected(database) as db:
         row = await db.fetchrow(
-            "SELECT $1::uuid, $2::uuid[], $3::uuid", SAME_HASH[7], some, SAME_HASH[8]
+            "SELECT $1::uuid, $2::uuid[], $3::uuid", SAME_HASH[7], some, str(SAME_HASH[8])
         )
         again = await db.fetchval("SELECT $1::uuid[]", [*row[1][:3], row[0]])
 
