@@ -39,6 +39,10 @@ ATTACKS = {
         "16 events of 1 MB that do not compress, for 32 webhooks that respond after 4.5 s",
         partial(event_attacks.large_bodies, text=event_attacks.random_text(1_000_000)),
     ),
+    "nested-events": Attack(
+        "events of 4 and 8 MB that are arrays in arrays, one a second, of three tenants",
+        event_attacks.nested_events,
+    ),
     "costly-filters": Attack(
         "10 webhooks with filters of 100 paths, 50 events of 0.6 MB", event_attacks.costly_filters
     ),
@@ -54,6 +58,10 @@ ATTACKS = {
     ),
     "retries-of-many": Attack(
         "20,000 retries of as many tenants, due at one moment", number_attacks.retries_of_many
+    ),
+    "one-hash": Attack(
+        "10,000 webhooks of one tenant whose ids have one hash in Python, a retry due for each",
+        number_attacks.one_hash,
     ),
     "many-filters": Attack(
         "10,000 webhooks of one tenant with a filter each, 50 events/s that match three",

@@ -1,5 +1,6 @@
-"""Attacks by the contents of events: numbers that explode, large bodies, dear filters."""
+"""Attacks by the contents of events: exploding numbers, large or nested bodies, costly filters."""
 
+import asyncio
 import random
 
 import orjson
@@ -35,6 +36,27 @@ async def large_bodies(scene: Scene, *, text: str, events: int = 16, webhooks: i
     async with scene.attack():
         for _ in range(events):
             await scene.publish(tenant, data)
+
+
+async def nested_events(scene: Scene, *, tenants: int = 3, events: int = 10) -> None:
+    """Events of 4 MB that are arrays in arrays, and of 8 MB for a filter on data, one a second."""
+    urls = scene.endpoints.urls("quick", tenants)
+    filters = [None] * (tenants - 1) + ['{"filters": {"campaign_id": "c1"}}']
+    owners = [
+        await scene.tenant([url], filters=[each]) for url, each in zip(urls, filters, strict=True)
+    ]
+    await scene.measure_alone()
+    async with scene.attack():
+        for number in range(events):
+            size = 8_000_000 if number % tenants == tenants - 1 else 4_000_000
+            await scene.publish(owners[number % tenants], nested_text(size))
+            await asyncio.sleep(1.0)
+
+
+def nested_text(size: int, *, depth: int = 900) -> str:
+    """Return JSON of about as many characters: arrays that nest so deep, side by side."""
+    one = "[" * depth + "]" * depth
+    return '{"a": [' + ", ".join([one] * (size // (len(one) + 2))) + "]}"
 
 
 def random_text(size: int) -> str:

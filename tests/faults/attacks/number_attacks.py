@@ -1,6 +1,7 @@
 """Attacks by numbers: of events, of webhooks, of pending deliveries."""
 
 import asyncio
+import sys
 from functools import partial
 from uuid import UUID
 
@@ -60,6 +61,11 @@ PUBLISH_TO_EACH = """
     SELECT gen_random_uuid(), tenant_id, 'email.opened', '{}'
       FROM webhooks WHERE name = 'attacker'
 """
+ADD_WEBHOOKS_BY_ID = """
+    INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key)
+    SELECT id, $2, 'attacker', ($3::text[])[number % 60 + 1], $4
+      FROM unnest($1::uuid[]) WITH ORDINALITY AS webhook (id, number)
+"""
 ADD_RETRY_TO_EACH = """
     INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, payload,
                                     attempt_number, status, next_retry_at)
@@ -94,6 +100,17 @@ async def new_tenants(scene: Scene, *, tenants: int = 40_000) -> None:
 async def retries_of_many(scene: Scene, *, tenants: int = 20_000) -> None:
     """A retry of each of these tenants is due at one moment, as after an outage of all of them."""
     await _add_tenants_with_a_webhook(scene, tenants)
+    await scene.measure_alone()
+    async with scene.attack():
+        await scene.app.db.execute(ADD_RETRY_TO_EACH)
+
+
+async def one_hash(scene: Scene, *, webhooks: int = 10_000) -> None:
+    """Webhooks of one tenant whose ids have one hash in Python, and a retry due for each."""
+    ids = [UUID(int=1 + number * sys.hash_info.modulus) for number in range(webhooks)]
+    urls = scene.endpoints.urls("quick", 60, addresses=60)
+    tenant = await scene.app.tenant()
+    await scene.app.db.execute(ADD_WEBHOOKS_BY_ID, ids, tenant, urls, SECRET)
     await scene.measure_alone()
     async with scene.attack():
         await scene.app.db.execute(ADD_RETRY_TO_EACH)
