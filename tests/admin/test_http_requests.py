@@ -26,7 +26,8 @@ URL = "http://127.0.0.1:9/hook"
         (b'{"name":"\\u0000","endpointUrl":"x"}', "application/json", 422, "NUL"),
         (b'{"name":"\\ud800","endpointUrl":"x"}', "application/json", 400, "not valid JSON"),
         (b" " * (1024 * 1024 + 1), "application/json", 413, "larger than 1 MiB"),
-        (b"[" * 100_000, "application/json", 400, "not valid JSON"),
+        (b"[" * 20_000, "application/json", 400, "not valid JSON"),
+        (b"[" * 100_000, "application/json", 422, "too many members"),
     ],
 )
 async def test_an_unreadable_body_is_rejected(
