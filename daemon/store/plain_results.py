@@ -131,7 +131,7 @@ async def store_plain(
 def _row(result: AttemptResult, leased: LeasedEvent) -> tuple[object, ...]:
     """The columns of `r` in STORE_PLAIN, in its order."""
     claim, outcome = result.claim, result.outcome
-    headers, body, trace = stored_response(outcome)
+    headers, body, trace = stored_response(result, row_id=claim.delivery_id)
     return (
         *(claim.delivery_id, claim.webhook_id, claim.event_id),
         *(leased.event.only or EVERY_WEBHOOK, leased.row, claim.event_type),

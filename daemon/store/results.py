@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 import orjson
 
-from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey, Outcome, Response, Trace
+from daemon.core.model.attempts import AttemptResult, Claim, ClaimKey, Response, Trace
 from daemon.core.model.ids import DeliveryId
+from daemon.core.wire.short_head import Known, shorten
 from daemon.store.attempt_chains import CHAIN_REPLAYS, SAME_PENDING
 from daemon.store.columns import columns
 from daemon.store.delivery_ids import new_delivery_id
@@ -160,9 +161,16 @@ async def stored(db: Connection, ids: Sequence[DeliveryId]) -> set[DeliveryId]:
     return {DeliveryId(row["id"]) for row in await db.fetch(FIND_STORED, ids)}
 
 
-def stored_response(outcome: Outcome) -> tuple[str | None, str | None, str | None]:
-    """The response's headers as JSON and its body, if there is one, and the trace as JSON."""
-    trace = None if outcome.trace is None else _trace_json(outcome.trace)
+def stored_response(
+    result: AttemptResult, *, row_id: DeliveryId
+) -> tuple[str | None, str | None, str | None]:
+    """
+    The response's headers as JSON and its body, if there is one, and the trace as JSON.
+
+    `row_id` is the id of the result's row.
+    """
+    outcome = result.outcome
+    trace = None if outcome.trace is None else _trace_json(outcome.trace, result, row_id)
     response = outcome.result
     if not isinstance(response, Response):
         return None, None, trace
@@ -172,7 +180,9 @@ def stored_response(outcome: Outcome) -> tuple[str | None, str | None, str | Non
 def _first_row(result: AttemptResult, *, bare: bool) -> tuple[object, ...]:
     """A finished first attempt in FIRST_COLUMNS."""
     claim, outcome, verdict = result.claim, result.outcome, result.verdict
-    headers, body, trace = (None, None, None) if bare else stored_response(outcome)
+    headers, body, trace = (
+        (None, None, None) if bare else stored_response(result, row_id=claim.delivery_id)
+    )
     return (
         *(claim.delivery_id, claim.webhook_id, claim.event_id, claim.event_type),
         *(claim.data, claim.payload_bytes, claim.event_created_at, claim.attempt),
@@ -203,7 +213,8 @@ def _row(
 ) -> tuple[object, ...]:
     """The columns of `r` in STORE_RESULTS, in its order."""
     claim, outcome, verdict = result.claim, result.outcome, result.verdict
-    headers, body, trace = (None, None, None) if bare else stored_response(outcome)
+    row_id = renamed.get(claim.delivery_id, claim.delivery_id)
+    headers, body, trace = (None, None, None) if bare else stored_response(result, row_id=row_id)
     return (
         claim.delivery_id,
         claim.leased_until,
@@ -219,13 +230,16 @@ def _row(
         verdict.retry_in,
         None if verdict.retry_in is None else new_delivery_id(),
         verdict.too_large,
-        renamed.get(claim.delivery_id, claim.delivery_id),
+        row_id,
         claim.webhook_id,
     )
 
 
-def _trace_json(trace: Trace) -> str:
-    return orjson.dumps({"head": trace.head, "stagesMs": dict(trace.stages)}).decode()
+def _trace_json(trace: Trace, result: AttemptResult, row_id: DeliveryId) -> str:
+    claim = result.claim
+    known = Known(row_id, claim.event_id, claim.event_type, result.signature)
+    short = shorten(trace.head, known)
+    return orjson.dumps({"shortHead": short, "stagesMs": dict(trace.stages)}).decode()
 
 
 @lru_cache(64)  # see `egress.http_messages`

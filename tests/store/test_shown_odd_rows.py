@@ -118,6 +118,8 @@ ODD_ATTEMPTS = {
     "a trace in an array": {"trace": "[]"},
     "a trace in a deep nest": {"trace": nested(1100)},
     "a head that is none": {"trace": '{"head": 5}'},
+    "a short head that is none": {"trace": '{"shortHead": 5}'},
+    "a short head of one word": {"trace": '{"shortHead": "x\ue002"}'},
     "a head of one word": {"trace": '{"head": "x"}'},
     "a head of an odd line": {"trace": '{"head": "x\\r\\ny"}'},
     "a head without a host": {"trace": '{"head": "POST / HTTP/1.1\\r\\n\\r\\n"}'},

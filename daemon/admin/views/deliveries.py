@@ -1,6 +1,6 @@
 """Delivery attempts in responses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,6 +11,7 @@ from daemon.admin.views.json_text import json_object
 from daemon.core.unprintable import escape
 from daemon.core.wire import body as wire_body
 from daemon.core.wire.event_ids import public_event_id
+from daemon.core.wire.short_head import Known, expand
 from daemon.store.attempts import Attempt, AttemptDetails
 
 
@@ -29,7 +30,7 @@ def delivery_detail_response(
         **_members(attempt),
         signature=stored.signature,
         timing=timing(trace.get("stagesMs"), attempt.duration_ms),
-        request=_request(stored, trace.get("head")),
+        request=_request(stored, _head(stored, trace)),
         response=_response(stored),
         siblings=[delivery_response(each) for each in attempts if each.id != attempt.id],
     )
@@ -52,6 +53,15 @@ def _members(attempt: Attempt) -> dict[str, Any]:
         "replay_id": attempt.replay_id,
         "exhausted": attempt.exhausted,
     }
+
+
+def _head(stored: AttemptDetails, trace: Mapping[str, object]) -> object:
+    """The request's head, whole in rows of earlier versions; None if the row has none."""
+    short, attempt = trace.get("shortHead"), stored.attempt
+    if not isinstance(short, str):
+        return trace.get("head")
+    known = Known(attempt.id, attempt.event_id, attempt.event_type, stored.signature)
+    return expand(short, known)
 
 
 def _request(stored: AttemptDetails, head: object) -> schemas.SentRequest | None:
