@@ -77,6 +77,10 @@ class ConstraintViolationError(StatementError):
     """A row would break a constraint, such as one that refers to a row that is gone."""
 
 
+class LeaseLostError(StatementError):
+    """A lease that a result needs is not ours any more; the others of its batch may still hold."""
+
+
 # What one row may cause: a statement for many rows is tried again with fewer, so that others go on.
 STATEMENT_FAILURES = (StatementError, StatementTimeoutError)
 # Also a fault of ours, in working out what follows from a value that no row should have.

@@ -21,6 +21,8 @@ from daemon.store.inbox_leases import LockedEvents
 from daemon.store.leased_events import LeasedEvent, Leasing
 from daemon.store.session import Connection
 
+ByEvent: TypeAlias = Mapping[OpenEvent, Sequence[AttemptResult]]
+
 
 @dataclass(frozen=True, slots=True)
 class FirstStored:
@@ -95,6 +97,8 @@ class FirstResults:
         by_event: dict[OpenEvent, list[AttemptResult]] = defaultdict(list)
         for result in batch:
             by_event[self._events.of(result.claim.delivery_id)].append(result)
+        if not careful and all(e.unsettled == len(several) for e, several in by_event.items()):
+            return await self._store_last(db, by_event, webhooks=webhooks, bare=bare)
         events = await self._lock(db, by_event)
         locked = {
             each.claim.delivery_id
@@ -120,6 +124,25 @@ class FirstResults:
             contested=inserted.is_contested,
         )
 
+    async def _store_last(
+        self,
+        db: Connection,
+        by_event: ByEvent,
+        *,
+        webhooks: Collection[WebhookId],
+        bare: bool,
+    ) -> FirstStored:
+        """Insert rows for the last results of their events, all of which must still be ours."""
+        leased = [each.leased for each in by_event]
+        at = await inbox_leases.end(db, leased, daemon_key=self._leasing.daemon_key)
+        new = [
+            result
+            for several in by_event.values()
+            for result in several
+            if result.claim.webhook_id in webhooks
+        ]
+        return FirstStored(await results.insert_first(db, new, at=at, bare=bare))
+
     async def _lock(self, db: Connection, events: Collection[OpenEvent]) -> LockedEvents:
         """Lock the rows of events, also of those that have been written to another place."""
         key = self._leasing.daemon_key
@@ -132,9 +155,6 @@ class FirstResults:
         for each in moved:
             self._events.renew(each)
         return await inbox_leases.lock(db, [each.leased for each in events], daemon_key=key)
-
-
-ByEvent: TypeAlias = Mapping[OpenEvent, Sequence[AttemptResult]]
 
 
 def _of(by_event: ByEvent, leased: Sequence[LeasedEvent]) -> ByEvent:

@@ -57,6 +57,7 @@ MAX_BATCH = 500
 # Under load a short wait makes one transaction of many; alone, a result is stored at once.
 LINGER_SECONDS = 0.02
 WORTH_A_TRANSACTION = 64
+IDLE_SECONDS = 5.0  # whatever comes wakes the loop
 FEW = 8  # results, which one statement stores
 # While other transactions have rows with ids of ours, each costs a moment: of a small batch.
 CAREFUL_SECONDS = 5.0
@@ -175,7 +176,7 @@ class ResultWriter:
         if self._waiting:
             return 0.0
         if not self._held:
-            return min(1.0, self._health.late_in())
+            return min(IDLE_SECONDS, self._health.late_in())
         return self._try_pace.wait(now=time.monotonic())
 
     async def _store_waiting(self) -> None:
@@ -234,10 +235,13 @@ class ResultWriter:
             return
         try:
             await self._store_together(batch)
-        except (*ROW_FAILURES, DatabaseBusyError):
-            # A webhook was deleted meanwhile, and now it is gone; or the connection was lost while
-            # the results were being committed; or another transaction has rows with their ids; or
-            # one of the results cannot be stored, or takes too long.
+        except (*ROW_FAILURES, DatabaseBusyError) as failure:
+            # A webhook was deleted meanwhile, and now it is gone; or a lease was lost; or the
+            # connection was, while the results were being committed; or another transaction has an
+            # event of theirs, or rows with their ids; or one of them cannot be stored, or takes too
+            # long.
+            if isinstance(failure, DatabaseBusyError):
+                self._be_careful()
             for first in range(0, len(batch), CAREFUL_BATCH):
                 await self._store_carefully(batch[first : first + CAREFUL_BATCH])
 

@@ -78,6 +78,48 @@ async def test_an_inbox_row_that_another_transaction_holds_delays_no_other_resul
     assert len(receiver.at("/held")) == 1
 
 
+LOCK_ROW = "SELECT FROM webhook_event_inbox WHERE event_id = $1 FOR UPDATE"
+LEASE_TO_ANOTHER = """
+    UPDATE webhook_event_inbox SET leased_by = 7, leased_until = 'infinity' WHERE event_id = $1
+"""
+
+
+@pytest.mark.parametrize("loses_it", [False, True], ids=["held", "lost"])
+async def test_one_event_that_is_held_or_lost_delays_no_other_of_its_batch(
+    app: Application,
+    database: str,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    loses_it: bool,
+) -> None:
+    monkeypatch.setattr(result_writer, "FEW", 0)  # only transactions of several statements
+    held = Held(receiver)
+    tenants = [await app.tenant() for _ in range(12)]
+    webhooks = [await app.webhook(each, f"{receiver.url}/held/{each}") for each in tenants]
+    other = await asyncpg.connect(database)
+    async with serving(database):
+        events = [await app.event(each) for each in tenants]
+        await held.ids(12)
+        await other.execute("BEGIN")
+        await other.execute(LOCK_ROW, events[5])
+        if loses_it:
+            await other.execute(LEASE_TO_ANOTHER, events[5])
+            await other.execute("COMMIT")
+        held.release()
+        for webhook in webhooks[:5] + webhooks[6:]:
+            await until(lambda w=webhook: settled(app, w, "success", 1))
+        stored_meanwhile = await app.deliveries(webhooks[5])
+        await other.execute("ROLLBACK")
+        if not loses_it:
+            await until(lambda: inbox_is_empty(app))
+    await other.close()
+
+    assert stored_meanwhile == []
+    assert len(await app.deliveries(webhooks[5])) == (0 if loses_it else 1)
+    assert await inbox_is_empty(app) is not loses_it
+    assert len(receiver.received) == 12
+
+
 @pytest.mark.parametrize("way", ["together", "of one tenant", "one by one", "in pieces"])
 async def test_an_event_that_another_transaction_holds_is_fanned_out_once_that_ends(
     app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, way: str
