@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -31,6 +30,7 @@ from tests.support.closing_loop import ClosingLoop
 from tests.support.layouts import make
 from tests.support.postgres import (
     ClonedDatabases,
+    DailyTemplate,
     run_in_new_loop,
     temporary_database,
     temporary_server,
@@ -212,43 +212,47 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres_url: str) -> Iterator[str]:
-    """The name of a database with all migrations applied and no rows in it, to be cloned."""
-    with _template(postgres_url, Layout.PARTITIONED) as name:
-        yield name
+def daily_template(postgres_url: str) -> Iterator[DailyTemplate]:
+    """A database with all migrations applied and no rows in it, to be cloned."""
+    with _template(postgres_url, Layout.PARTITIONED) as template:
+        yield template
+
+
+@pytest.fixture(scope="module")
+def migrated_template(daily_template: DailyTemplate) -> str:
+    """Its name."""
+    return daily_template.name()
 
 
 @contextmanager
-def _template(server: str, layout: Layout) -> Iterator[str]:
-    with temporary_database(server) as url:
-        run_in_new_loop(make(url, layout))
-        yield urlsplit(url).path.removeprefix("/")
+def _template(server: str, layout: Layout) -> Iterator[DailyTemplate]:
+    template = DailyTemplate(server, lambda url: run_in_new_loop(make(url, layout)))
+    yield template
+    template.close()
 
 
 @contextmanager
-def _cloned(server: str, layout: Layout) -> Iterator[ClonedDatabases]:
-    with _template(server, layout) as template:
-        databases = ClonedDatabases(server, template)
-        yield databases
-        databases.close()
-
-
-@pytest.fixture(scope="session")
-def partitioned_databases(postgres_url: str, migrated_template: str) -> Iterator[ClonedDatabases]:
-    databases = ClonedDatabases(postgres_url, migrated_template)
+def _clones_of(template: DailyTemplate) -> Iterator[ClonedDatabases]:
+    databases = ClonedDatabases(template)
     yield databases
     databases.close()
 
 
 @pytest.fixture(scope="session")
+def partitioned_databases(daily_template: DailyTemplate) -> Iterator[ClonedDatabases]:
+    with _clones_of(daily_template) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
 def plain_databases(postgres_url: str) -> Iterator[ClonedDatabases]:
-    with _cloned(postgres_url, Layout.PLAIN) as databases:
+    with _template(postgres_url, Layout.PLAIN) as template, _clones_of(template) as databases:
         yield databases
 
 
 @pytest.fixture(scope="session")
 def converted_databases(postgres_url: str) -> Iterator[ClonedDatabases]:
-    with _cloned(postgres_url, Layout.CONVERTED) as databases:
+    with _template(postgres_url, Layout.CONVERTED) as template, _clones_of(template) as databases:
         yield databases
 
 

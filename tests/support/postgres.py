@@ -4,10 +4,12 @@ import asyncio
 import secrets
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +28,11 @@ FAST_SETTINGS = {
     "max_connections": "200",
     "max_wal_size": "256MB",
 }
+
+
+def today_in_utc() -> date:
+    """The day by which history is partitioned."""
+    return datetime.now(UTC).date()
 
 
 @contextmanager
@@ -71,6 +78,39 @@ def temporary_database(server: str, *, template: str = "template0") -> Iterator[
         _drop(server, url)
 
 
+class DailyTemplate:
+    """
+    A database to be cloned, made again after midnight: its partitions are those of its first days.
+
+    `make` gives the empty database of its URL what the clones are to have.
+    """
+
+    def __init__(
+        self, server: str, make: Callable[[str], None], *, today: Callable[[], date] = today_in_utc
+    ) -> None:
+        self.server = server
+        self.today = today
+        self._make = make
+        self._made_on: date | None = None
+        self._urls: list[str] = []  # those of earlier days may be being cloned
+        self._lock = Lock()
+
+    def name(self) -> str:
+        """The name of a database that was made today."""
+        with self._lock:
+            today = self.today()
+            if self._made_on != today:
+                self._urls.append(_create(self.server, "template0"))
+                self._make(self._urls[-1])
+                self._made_on = today
+            return urlsplit(self._urls[-1]).path.removeprefix("/")
+
+    def close(self) -> None:
+        """Drop it."""
+        for each in self._urls:
+            _drop(self.server, each)
+
+
 class ClonedDatabases:
     """
     Clones of a template database, one per test.
@@ -79,17 +119,19 @@ class ClonedDatabases:
     such work is left when the test ends.
     """
 
-    def __init__(self, server: str, template: str) -> None:
-        self._server = server
+    def __init__(self, template: DailyTemplate) -> None:
         self._template = template
         self._thread = ThreadPoolExecutor(1)
-        self._next = self._thread.submit(_create, server, template)
+        self._next = self._thread.submit(self._create)
         self._used: str | None = None
 
     @contextmanager
     def database(self) -> Iterator[str]:
         """Yield the URL of a new clone; it is dropped during the next test."""
-        url = self._next.result()
+        cloned_on, url = self._next.result()
+        if cloned_on != self._template.today():
+            _drop(self._template.server, url)
+            _, url = self._create()
         self._next = self._thread.submit(self._replace, self._used)
         self._used = url
         try:
@@ -99,15 +141,20 @@ class ClonedDatabases:
 
     def close(self) -> None:
         """Drop the remaining clones."""
-        for url in (self._next.result(), self._used):
-            if url is not None:
-                _drop(self._server, url)
+        _, url = self._next.result()
+        for each in (url, self._used):
+            if each is not None:
+                _drop(self._template.server, each)
         self._thread.shutdown()
 
-    def _replace(self, used: str | None) -> str:
+    def _replace(self, used: str | None) -> tuple[date, str]:
         if used is not None:
-            _drop(self._server, used)
-        return _create(self._server, self._template)
+            _drop(self._template.server, used)
+        return self._create()
+
+    def _create(self) -> tuple[date, str]:
+        today = self._template.today()
+        return today, _create(self._template.server, self._template.name())
 
 
 def _create(server: str, template: str) -> str:
