@@ -178,12 +178,13 @@ class WebhookClient:
         return target if isinstance(target, Refusal) else Peer(target, client, tenant_id)
 
     def _start(self, request: Request, peer: Peer) -> RequestUnderWay:
+        timeout_seconds = request.timeout_seconds or self._timeout_seconds
         return RequestUnderWay(
             request,
             peer,
             timings=Timings(self._stalls.running_time, "answer"),
-            own_faults=OwnFaults(self._stalls, self._network),
-            timeout_seconds=request.timeout_seconds or self._timeout_seconds,
+            own_faults=OwnFaults(self._stalls, self._network, timeout_seconds=timeout_seconds),
+            timeout_seconds=timeout_seconds,
         )
 
     async def _finish(

@@ -10,6 +10,7 @@ import ssl
 
 from daemon.core.errors import StalledError
 from daemon.egress.client_certificate import UnusableCertificateError
+from daemon.egress.deadline import MAX_GRACE_SECONDS
 from daemon.egress.network import OwnNetwork
 from daemon.egress.proxy import ReceiverUnreachableError, TargetForbiddenError
 from daemon.egress.resolver import NoPublicAddressError
@@ -32,15 +33,19 @@ SIGNS_OF_LIFE = (ResponseError, ConnectionResetError, ReceiverUnreachableError)
 
 
 class OwnFaults:
-    """Those during one request; `tried` are the destinations that it has tried to reach."""
+    """
+    Those during one request, which has `timeout_seconds`.
+
+    `tried` are the destinations that it has tried to reach.
+    """
 
     __slots__ = ("_began_at", "_network", "_stalls", "_stalls_before", "tried")
 
-    def __init__(self, stalls: StallWatch, network: OwnNetwork) -> None:
+    def __init__(self, stalls: StallWatch, network: OwnNetwork, *, timeout_seconds: float) -> None:
         self.tried: list[SocketAddress] = []
         self._stalls = stalls
         self._network = network
-        self._stalls_before = stalls.count()
+        self._stalls_before = stalls.watch(timeout_seconds + 2 * MAX_GRACE_SECONDS)
         self._began_at = asyncio.get_running_loop().time()
 
     def check(self, error: Exception) -> None:

@@ -84,8 +84,10 @@ class Resealer:
                     return 0.0
                 if self._rounds % ROUNDS_PER_COUNT == 0:
                     await self._report(db)
-        self._rounds += 1
-        return REST_SECONDS
+        # Without a key there is nothing to seal.
+        rounds = 1 if newest is not None else ROUNDS_PER_REMOVAL
+        self._rounds += rounds
+        return rounds * REST_SECONDS
 
     def _restart(self) -> None:
         self._keys_changed = False

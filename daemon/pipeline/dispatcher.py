@@ -46,7 +46,7 @@ from daemon.store.leased_events import Leasing
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 1.0
+POLL_SECONDS, IDLE_SECONDS = 1.0, 5.0  # with anything in flight, and without
 # With this much in flight, a claim for one free slot costs more than it brings.
 BUSY_IN_FLIGHT = 192
 LINGER_SECONDS = 0.005
@@ -119,8 +119,9 @@ class Dispatcher:
         if turns:
             await asyncio.sleep(0)
             return 0.0
+        longest = POLL_SECONDS if self.in_flight else IDLE_SECONDS
         soon = self._lanes.next_due_in(now=now)
-        return POLL_SECONDS if soon is None else min(soon, POLL_SECONDS) + 0.0005
+        return longest if soon is None else min(soon, longest) + 0.0005
 
     @property
     def in_flight(self) -> int:

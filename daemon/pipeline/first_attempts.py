@@ -37,7 +37,7 @@ from daemon.store.leased_events import Leasing
 log = structlog.get_logger()
 
 QUEUED_SECONDS = 0.4
-SWEEP_SECONDS = 0.2
+SWEEP_SECONDS, IDLE_SECONDS = 0.2, 5.0  # while some wait, and while none does
 STORED_AT_ONCE = 500  # rows; results wait meanwhile
 # Pauses between tries of rows whose event another transaction holds, mostly for a moment.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
@@ -215,7 +215,7 @@ class FirstAttempts:
         await self._store_some_put_off()
         if self._put_off:  # fan-out may add to them all the time
             return 0.0
-        rest = SWEEP_SECONDS if self._queue else 1.0
+        rest = SWEEP_SECONDS if self._queue else IDLE_SECONDS
         return min(rest, self._locked_due_in) if self._locked else rest
 
     async def store_put_off(self) -> None:

@@ -30,7 +30,8 @@ _boot_time = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 class StallWatch:
     """
-    A heartbeat of the event loop; a beat that comes too late was a stall.
+    A heartbeat of the event loop while requests are under way; a beat that comes too late was a
+    stall.
 
     `clock` returns seconds and goes on while the machine is suspended. `on_stall` is called with
     the length of each stall in seconds.
@@ -49,13 +50,20 @@ class StallWatch:
         self._recent: deque[tuple[float, float]] = deque()
         self._alerted_at = self._ended_at = float("-inf")
         self._beat_at = self._beat_at_monotonic = 0.0
+        self._watch_until = 0.0
         self._count = 0
         self._stalled_seconds = 0.0
 
-    def count(self) -> int:
-        """Return how many stalls there were so far; the first call starts the heartbeat."""
+    def watch(self, seconds: float) -> int:
+        """Go on for so long from now; returns how many stalls were noticed so far."""
+        self._watch_until = max(self._watch_until, time.monotonic() + seconds)
         if self._timer is None:
-            self._beat()
+            self._expect_beat()
+            self._timer = self._loop.call_later(BEAT_SECONDS, self._beat)
+        return self.count()
+
+    def count(self) -> int:
+        """Return how many stalls were noticed so far."""
         self._measure()
         return self._count
 
@@ -78,8 +86,10 @@ class StallWatch:
             self._timer.cancel()
 
     def _beat(self) -> None:
-        if self._timer is not None:
-            self._measure()
+        self._measure()
+        if time.monotonic() > self._watch_until:
+            self._timer = None
+            return
         self._expect_beat()
         self._timer = self._loop.call_later(BEAT_SECONDS, self._beat)
 

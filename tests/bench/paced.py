@@ -67,7 +67,7 @@ async def idle(bench: Bench, variant: Variant, on: Databases) -> Figures:
         await load.run(TENANTS)
         await bench.receiver.wait(KIND, TENANTS, within=sizes.patience_seconds)
         await run.wait_recorded(db, within=sizes.patience_seconds)
-        await asyncio.sleep(sizes.paced_warm_up_seconds)
+        await asyncio.sleep(sizes.idle_after_seconds)
         figures: Figures = {}
         if on.server.counts_statements:
             await db.execute("SELECT pg_stat_statements_reset()")

@@ -14,6 +14,7 @@ class Sizes:
     paced_seconds: float = 20.0
     paced_warm_up_seconds: float = 3.0
     publisher_seconds: float = 10.0
+    idle_after_seconds: float = 16.0  # connections are kept, and stalls watched, for a while
     idle_seconds: float = 20.0
     live_events: int = 3_000
     live_warm_up: int = 200
@@ -39,6 +40,7 @@ QUICK = Sizes(
     paced_seconds=2.0,
     paced_warm_up_seconds=1.0,
     publisher_seconds=1.0,
+    idle_after_seconds=1.0,
     idle_seconds=2.0,
     live_events=100,
     live_warm_up=20,

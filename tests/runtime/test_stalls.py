@@ -33,7 +33,7 @@ def clock() -> Clock:
 
 async def test_a_late_turn_counts_before_the_next_beat() -> None:
     watch = StallWatch()
-    before = watch.count()
+    before = watch.watch(60)
 
     stand_still(0.7)
 
@@ -44,7 +44,7 @@ async def test_a_late_turn_counts_before_the_next_beat() -> None:
 
 async def test_turns_that_are_a_little_late_do_not_count(clock: Clock) -> None:
     watch = StallWatch(clock=clock)
-    before = watch.count()
+    before = watch.watch(60)
 
     for _ in range(6):
         clock.at += stalls.BEAT_SECONDS + stalls.STALL_SECONDS / 2
@@ -57,7 +57,7 @@ async def test_turns_that_are_a_little_late_do_not_count(clock: Clock) -> None:
 
 async def test_the_running_time_leaves_stalls_out() -> None:
     watch = StallWatch()
-    watch.count()
+    watch.watch(60)
     began = watch.running_time()
 
     stand_still(1.5)
@@ -72,7 +72,7 @@ async def test_a_suspended_machine_is_a_stall_that_the_loop_s_own_clock_does_not
 ) -> None:
     lengths: list[float] = []
     watch = StallWatch(clock=clock, on_stall=lengths.append)
-    before, began = watch.count(), watch.running_time()
+    before, began = watch.watch(60), watch.running_time()
 
     clock.at += 3600
     watch.count()
@@ -85,7 +85,7 @@ async def test_a_suspended_machine_is_a_stall_that_the_loop_s_own_clock_does_not
 
 async def test_the_grace_ends_a_moment_after_the_stall(clock: Clock) -> None:
     watch = StallWatch(clock=clock)
-    watch.count()
+    watch.watch(60)
 
     clock.at += 10
     after_stall = watch.grace_left()
@@ -110,7 +110,7 @@ async def test_before_the_first_attempt_nothing_counts(clock: Clock) -> None:
 async def test_the_heartbeat_goes_on() -> None:
     lengths: list[float] = []
     watch = StallWatch(on_stall=lengths.append)
-    watch.count()
+    watch.watch(60)
 
     stand_still(0.7)
     await until(lambda: len(lengths) == 1)
@@ -120,9 +120,26 @@ async def test_the_heartbeat_goes_on() -> None:
     watch.close()
 
 
+async def test_the_heartbeat_rests_while_no_request_needs_it_and_begins_again() -> None:
+    lengths: list[float] = []
+    watch = StallWatch(on_stall=lengths.append)
+    watch.watch(0.05)
+
+    await asyncio.sleep(3 * stalls.BEAT_SECONDS)
+    stand_still(0.7)
+    await asyncio.sleep(2 * stalls.BEAT_SECONDS)
+    unwatched = list(lengths)
+    before = watch.watch(60)
+    stand_still(0.7)
+    await until(lambda: len(lengths) == 1)
+
+    assert (unwatched, before, watch.count()) == ([], 0, 1)
+    watch.close()
+
+
 async def test_a_loop_that_stalls_again_and_again_is_reported_once_a_minute(clock: Clock) -> None:
     watch = StallWatch(clock=clock)
-    watch.count()
+    watch.watch(60)
 
     with capture_logs() as logs:
         for _ in range(20):
@@ -137,7 +154,7 @@ async def test_a_loop_that_stalls_again_and_again_is_reported_once_a_minute(cloc
 
 async def test_a_single_long_stall_is_no_overload(clock: Clock) -> None:
     watch = StallWatch(clock=clock)
-    watch.count()
+    watch.watch(60)
 
     with capture_logs() as logs:
         clock.at += 3600
