@@ -7,7 +7,14 @@ import asyncpg
 
 from daemon.store import type_lookup
 from daemon.store.errors import COMMAND_ERRORS, cannot_open, reported
-from daemon.store.pooled_session import OPTIONS, PooledForCommands, PooledPlain, prepare_pooled
+from daemon.store.pooled_session import (
+    OPTIONS,
+    PooledForCommands,
+    PooledPlain,
+    fix_path,
+    prepare_pooled,
+)
+from daemon.store.search_path import FIX_PATH
 from daemon.store.session import (
     CONNECT_SECONDS,
     QUERY_SECONDS,
@@ -69,9 +76,11 @@ async def _prepare(connection: asyncpg.Connection, url: str, *, plain: bool) -> 
     if isinstance(connection, PlainConnection):
         connection.url = url
         if plain:
-            await connection.execute(REFUSE_POLICIES)
+            await connection.execute(f"{REFUSE_POLICIES}; {FIX_PATH}")
         else:
             await prepare(connection)
             await connection.execute("RESET synchronous_commit")
-    elif not plain:
+    elif plain:
+        await fix_path(connection)
+    else:
         await prepare_pooled(connection)

@@ -13,6 +13,7 @@ import asyncpg
 
 from daemon.store import type_lookup
 from daemon.store.identifiers import register_id_codec
+from daemon.store.search_path import FIND_PATH
 from daemon.store.session import (
     ARRAYS,
     LIMIT_LOCK_WAITS,
@@ -121,3 +122,13 @@ async def prepare_pooled(connection: Connection) -> None:
         await register_time_codec(connection)
         await register_id_codec(connection)
         await connection.fetchrow(ARRAYS, *[None] * ARRAY_COUNT)
+    await fix_path(connection)
+
+
+async def fix_path(connection: Connection) -> None:
+    """Search the same schemas in every transaction from now on, as `search_path` says."""
+    assert isinstance(connection, PooledConnection)
+    async with connection.transaction():
+        await connection.execute("SET LOCAL search_path TO DEFAULT")
+        path = await connection.fetchval(FIND_PATH)
+    connection.settings = f"{connection.settings}; SET LOCAL search_path = {path}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from daemon.store.privileges import NEEDED
 from daemon.store.session import Connection
+from daemon.store.trusted_roles import TRUSTED
 
 TABLES = ",".join(NEEDED)
 
@@ -44,20 +45,6 @@ class FoundTable:
                     f" ALTER TABLE {self.name} DISABLE ROW LEVEL SECURITY"
                 )
 
-
-# Superusers, the database's owner, this role and those from which it inherits. (To pg_has_role, a
-# superuser has every role.)
-TRUSTED = """
-    me AS MATERIALIZED (
-        SELECT r.oid, r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user
-    ), trusted AS MATERIALIZED (
-        SELECT r.oid
-          FROM pg_catalog.pg_roles AS r CROSS JOIN me
-         WHERE r.rolsuper OR r.oid = me.oid
-            OR NOT me.rolsuper AND pg_catalog.pg_has_role(r.oid, 'USAGE'::text)
-            OR EXISTS (SELECT FROM pg_catalog.pg_database AS d
-                        WHERE d.datdba = r.oid AND d.datname = pg_catalog.current_database())
-    )"""
 
 # The tables with these names, and their partitions and other children. The owner of the schema in
 # which `webhookd migrate` creates tables is trusted too, unless it has this role's name: such a

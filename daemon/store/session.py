@@ -8,6 +8,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from daemon.store.identifiers import register_id_codec
+from daemon.store.search_path import FIX_PATH
 from daemon.store.timestamps import register_time_codec
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
@@ -49,7 +50,6 @@ ARRAYS = """
            $7::interval[], $8::jsonb[], $9::tid[], $10::float8[], $11::varchar[], $12::name[],
            NULL::record[]
 """
-LOOK_TABLES_UP = "RESET search_path"
 
 
 async def prepare(connection: Connection) -> None:
@@ -58,7 +58,7 @@ async def prepare(connection: Connection) -> None:
     await register_time_codec(connection)
     await register_id_codec(connection)
     await connection.prepare(ARRAYS)
-    await connection.execute(LOOK_TABLES_UP)
+    await connection.execute(FIX_PATH)
 
 
 def end_of(connection: Connection) -> Callable[[], bool]:
