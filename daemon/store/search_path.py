@@ -13,13 +13,14 @@ from daemon.store.trusted_roles import TRUSTED
 # Every name and type is exact: the path that is in force meanwhile is not ours.
 FIND_PATH = f"""
     WITH {TRUSTED}
-    SELECT pg_catalog.array_to_string(ARRAY(
-               SELECT pg_catalog.quote_ident(s.name::text)
-                 FROM ROWS FROM (pg_catalog.unnest(pg_catalog.current_schemas(false)))
+    SELECT coalesce((
+               SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.name::text), ', '::text
+                                            ORDER BY s.number) || ', '::text
+                 FROM pg_catalog.unnest(pg_catalog.current_schemas(false))
                       WITH ORDINALITY AS s (name, number)
                  JOIN pg_catalog.pg_namespace AS n ON n.nspname = s.name
                 WHERE n.nspname <> current_user OR n.nspowner IN (SELECT t.oid FROM trusted AS t)
-                ORDER BY s.number) || 'pg_temp'::text, ', '::text) AS path
+           ), ''::text) || 'pg_temp'::text AS path
 """  # noqa: S608  made of constants only
 # In one message: the second statement sees the effect of the first.
 FIX_PATH = f"""
