@@ -336,7 +336,7 @@ class FirstAttempts:
         left: list[WebhookId] = []
         for webhook_id in matched.webhooks:
             endpoint, host = NOT_READY if leased.data is None else ready.get(webhook_id, NOT_READY)
-            if endpoint is None:
+            if endpoint is None or endpoint.tenant_id != tenant_id:  # its id may have a new owner
                 left.append(webhook_id)
             elif at_once and self._lanes.admit(webhook_id, tenant_id=tenant_id, now=now, host=host):
                 admitted.append(self._claim(matched, webhook_id, endpoint))

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from daemon.core.model.attempts import AttemptResult, ClaimKey
-from daemon.core.model.ids import DeliveryId, WebhookId
+from daemon.core.model.ids import DeliveryId, TenantId, WebhookId
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
 from daemon.store import inbox_leases, plain_results, results
 from daemon.store.contested_results import ContestedInsert, insert_contested
@@ -22,6 +22,7 @@ from daemon.store.leased_events import LeasedEvent, Leasing
 from daemon.store.session import Connection
 
 ByEvent: TypeAlias = Mapping[OpenEvent, Sequence[AttemptResult]]
+Owners: TypeAlias = Mapping[WebhookId, TenantId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,15 @@ class FirstResults:
         db: Connection,
         batch: Sequence[AttemptResult],
         *,
-        webhooks: Collection[WebhookId],
+        owners: Owners,
         bare: bool,
         careful: bool,
     ) -> FirstStored:
         """
-        Insert rows for results whose event is still ours and whose webhook is among `webhooks`.
+        Insert rows for results whose event is still ours and whose webhook is still its tenant's.
 
+        `owners` are the tenants of the webhooks that exist. One that was deleted may have been
+        inserted again, with the same id, for another tenant: it gets nothing of the former one's.
         `careful`: there may be rows with their ids, foreign ones, or ours by a transaction whose
         end is not known.
         """
@@ -98,7 +101,7 @@ class FirstResults:
         for result in batch:
             by_event[self._events.of(result.claim.delivery_id)].append(result)
         if not careful and all(e.unsettled == len(several) for e, several in by_event.items()):
-            return await self._store_last(db, by_event, webhooks=webhooks, bare=bare)
+            return await self._store_last(db, by_event, owners, bare=bare)
         events = await self._lock(db, by_event)
         locked = {
             each.claim.delivery_id
@@ -108,12 +111,7 @@ class FirstResults:
         if events.at is None:
             return FirstStored(locked=frozenset(locked))
         ours = _of(by_event, events.ours)
-        new = [
-            result
-            for several in ours.values()
-            for result in several
-            if result.claim.webhook_id in webhooks
-        ]
+        new = _of_owners(ours, owners)
         insert = insert_contested if careful else _insert
         inserted = await insert(db, new, at=events.at, bare=bare)
         await inbox_leases.remove(db, _ended(ours, inserted.locked))
@@ -125,22 +123,12 @@ class FirstResults:
         )
 
     async def _store_last(
-        self,
-        db: Connection,
-        by_event: ByEvent,
-        *,
-        webhooks: Collection[WebhookId],
-        bare: bool,
+        self, db: Connection, by_event: ByEvent, owners: Owners, *, bare: bool
     ) -> FirstStored:
         """Insert rows for the last results of their events, all of which must still be ours."""
         leased = [each.leased for each in by_event]
         at = await inbox_leases.end(db, leased, daemon_key=self._leasing.daemon_key)
-        new = [
-            result
-            for several in by_event.values()
-            for result in several
-            if result.claim.webhook_id in webhooks
-        ]
+        new = _of_owners(by_event, owners)
         return FirstStored(await results.insert_first(db, new, at=at, bare=bare))
 
     async def _lock(self, db: Connection, events: Collection[OpenEvent]) -> LockedEvents:
@@ -163,6 +151,16 @@ def _of(by_event: ByEvent, leased: Sequence[LeasedEvent]) -> ByEvent:
         return {}
     wanted = {id(each) for each in leased}
     return {event: each for event, each in by_event.items() if id(event.leased) in wanted}
+
+
+def _of_owners(by_event: ByEvent, owners: Owners) -> list[AttemptResult]:
+    """The results of webhooks that still belong to the tenant of the event."""
+    return [
+        result
+        for several in by_event.values()
+        for result in several
+        if owners.get(result.claim.webhook_id) == result.claim.tenant_id
+    ]
 
 
 def _ended(by_event: ByEvent, locked: Collection[DeliveryId]) -> list[LeasedEvent]:

@@ -353,7 +353,7 @@ class ResultWriter:
         self, db: Connection, batch: Sequence[AttemptResult], *, bare: bool, careful: bool
     ) -> Stored:
         """Write results, health and notices within the caller's transaction."""
-        health = await endpoint_health.lock_health(
+        health, owners = await endpoint_health.lock_health(
             db,
             {result.claim.webhook_id for result in batch},
             failed={r.claim.webhook_id for r in batch if not r.verdict.delivered},
@@ -368,7 +368,7 @@ class ResultWriter:
         next_due = claimed_stored.next_due
         missed = [r.claim for r in claimed if r.claim.key not in next_due]
         first_stored = await self._first_results.store(
-            db, first, webhooks=health.keys(), bare=bare, careful=careful
+            db, first, owners=owners, bare=bare, careful=careful
         )
         next_due |= first_stored.next_due
         locked_rows = await claim_leases.still_leased(db, missed) | first_stored.locked

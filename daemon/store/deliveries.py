@@ -69,44 +69,48 @@ INSERT_FOR_HELD = """
         {end_or_prolong}
     ), ours AS MATERIALIZED (
         SELECT new.*
-          FROM unnest($5::uuid[], $6::uuid[], $7::int[], $8::timestamptz[], $9::bigint[])
-               AS new (id, webhook_id, place, created_at, payload_bytes)
+          FROM unnest($5::uuid[], $6::uuid[], $7::int[], $8::timestamptz[], $9::bigint[],
+                      $10::int[])
+               AS new (id, webhook_id, place, created_at, payload_bytes, owned)
          WHERE new.place = ANY (ARRAY(SELECT number FROM place))
     ), insertable AS MATERIALIZED (
         -- An insert for another webhook would wait for the transaction that is deleting or locking
-        -- it, and the events of all other webhooks would wait too.
-        SELECT id
-          FROM webhooks
-         WHERE id = ANY (ARRAY(SELECT DISTINCT webhook_id FROM ours))
-           FOR KEY SHARE SKIP LOCKED
+        -- it, and the events of all other webhooks would wait too. With the id of one that was
+        -- deleted, another tenant may have one: it gets nothing of the former one's.
+        SELECT wanted.number
+          FROM unnest($11::uuid[], $12::uuid[]) WITH ORDINALITY AS wanted (id, tenant_id, number)
+         CROSS JOIN LATERAL (
+                SELECT FROM webhooks
+                 WHERE id = wanted.id AND tenant_id = wanted.tenant_id
+                   FOR KEY SHARE SKIP LOCKED) AS webhook
     ), inserted AS (
         INSERT INTO webhook_deliveries
                (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at)
         SELECT ours.id, ours.webhook_id, e.id, coalesce(e.event_type, ''),
                -- What is too large to be sent is not copied, nor what was changed since it was
                -- measured: it is measured again, with its claim.
-               CASE WHEN ours.payload_bytes <= $10 AND e.is_measured THEN e.event_data END,
+               CASE WHEN ours.payload_bytes <= $13 AND e.is_measured THEN e.event_data END,
                CASE WHEN e.is_measured THEN ours.payload_bytes END, ours.created_at
           FROM ours
          CROSS JOIN LATERAL (
-               SELECT *, xmin::text = ($12::text[])[ours.place] AS is_measured
+               SELECT *, xmin::text = ($15::text[])[ours.place] AS is_measured
                  FROM webhook_events
                 WHERE id = ($4::uuid[])[ours.place]
                 -- A join may read all events, by a plan that was made while there were none.
                 LIMIT 1) AS e
-         WHERE ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
+         WHERE ours.owned = ANY (ARRAY(SELECT number FROM insertable))
      RETURNING id
     ), returned AS (
         -- A lease without a daemon: it is tried again at intervals that grow with its age.
         INSERT INTO webhook_event_inbox (event_id, webhook_id, tenant_id, arrived_at, leased_until)
-        SELECT ($4::uuid[])[ours.place], ours.webhook_id, ($11::uuid[])[ours.place],
+        SELECT ($4::uuid[])[ours.place], ours.webhook_id, ($14::uuid[])[ours.place],
                event.arrived_at,
                now() + greatest(interval '{shortest}', least(interval '{longest}',
                                 (now() - event.arrived_at) / 2::float8))
           FROM ours
          CROSS JOIN LATERAL (SELECT coalesce(place.arrived_at, now()) AS arrived_at
                                FROM place WHERE place.number = ours.place) AS event
-         WHERE NOT ours.webhook_id = ANY (ARRAY(SELECT id FROM insertable))
+         WHERE NOT ours.owned = ANY (ARRAY(SELECT number FROM insertable))
      RETURNING xid, tenant_id, leased_until
     )
     SELECT now() AS at, ARRAY(SELECT number FROM place) AS places,
@@ -124,14 +128,14 @@ INSERT_ALL = INSERT_FOR_HELD.format(
     **PAUSES,
     still_ours=STILL_OURS.strip(),
     end_or_prolong="""DELETE FROM webhook_event_inbox
-         WHERE ctid = ANY (ARRAY(SELECT row FROM place WHERE ($13::bool[])[number]))
+         WHERE ctid = ANY (ARRAY(SELECT row FROM place WHERE ($16::bool[])[number]))
      RETURNING ctid AS row, leased_until""",
 )
 INSERT_SOME = INSERT_FOR_HELD.format(
     **PAUSES,
     still_ours=STILL_OURS.strip(),
     end_or_prolong="""UPDATE webhook_event_inbox
-           SET leased_until = now() + $13::interval, served_up_to = $14
+           SET leased_until = now() + $16::interval, served_up_to = $17
          WHERE ctid = ANY (ARRAY(SELECT row FROM place))
      RETURNING ctid AS row, leased_until""",
 )
@@ -208,10 +212,13 @@ def _arguments(
     events: Sequence[LeasedEvent], new: Sequence[NewDelivery], daemon_key: int, most_bytes: int
 ) -> tuple[object, ...]:
     place = {id(each): number for number, each in enumerate(events, 1)}
+    pairs = dict.fromkeys((each.webhook_id, each.tenant_id) for each in new)
+    number_of = {pair: number for number, pair in enumerate(pairs, 1)}
     rows = [
         (
             *(each.id, each.webhook_id, place[id(each.leased)]),
             *(each.leased.event.created_at, each.payload_bytes),
+            number_of[each.webhook_id, each.tenant_id],
         )
         for each in new
     ]
@@ -220,7 +227,8 @@ def _arguments(
         list({each.leased_until for each in events}),
         daemon_key,
         [each.event.id for each in events],
-        *(columns(rows) if rows else ((),) * 5),
+        *(columns(rows) if rows else ((),) * 6),
+        *(columns(pairs) if pairs else ((),) * 2),
         most_bytes,
         [each.event.tenant_id for each in events],
         [each.version for each in events],

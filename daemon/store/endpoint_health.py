@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from daemon.core.model.endpoints import Health, HealthChange
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.store.columns import columns
 from daemon.store.session import Connection
 
 # The next success is the first after a pause. A time of the future is the application's own.
 RESUMED = "coalesce(paused_at > last_success_at AND paused_at <= now(), false)"
 HEALTH = f"""
-    SELECT id, is_active, is_failing, consecutive_failures, failing_since, failed_probes,
+    SELECT id, tenant_id, is_active, is_failing, consecutive_failures, failing_since, failed_probes,
            {RESUMED} AS resumed
       FROM webhooks
      WHERE id = ANY ($1::uuid[])
@@ -27,37 +28,38 @@ SHARE_HEALTH = HEALTH + "FOR KEY SHARE SKIP LOCKED"
 
 async def lock_health(
     db: Connection, ids: Collection[WebhookId], *, failed: Collection[WebhookId]
-) -> dict[WebhookId, Health]:
+) -> tuple[dict[WebhookId, Health], dict[WebhookId, TenantId]]:
     """
-    Lock the webhooks until the transaction ends, and return the health of each.
+    Lock the webhooks until the transaction ends, and return the health and the tenant of each.
 
     Those that succeeded only, and have nothing that a success would end, are locked no further than
     against their deletion: their health must not be changed. `failed` are among `ids`. Missing are
     those that another transaction holds, and those that are gone.
     """
-    health = await _health(db, SHARE_HEALTH, [each for each in ids if each not in failed])
-    with_failures = [webhook_id for webhook_id, each in health.items() if not each.has_no_failures]
+    rows = await _rows(db, SHARE_HEALTH, [each for each in ids if each not in failed])
+    found = {WebhookId(row["id"]): _health(row) for row in rows}
+    with_failures = [webhook_id for webhook_id, each in found.items() if not each.has_no_failures]
     for webhook_id in with_failures:
-        del health[webhook_id]
-    return health | await _health(db, LOCK_HEALTH, [*with_failures, *failed])
+        del found[webhook_id]
+    locked = await _rows(db, LOCK_HEALTH, [*with_failures, *failed])
+    found |= {WebhookId(row["id"]): _health(row) for row in locked}
+    owners = {WebhookId(row["id"]): TenantId(row["tenant_id"]) for row in (*rows, *locked)}
+    return found, {webhook_id: owners[webhook_id] for webhook_id in found}
 
 
-async def _health(
-    db: Connection, statement: str, ids: Sequence[WebhookId]
-) -> dict[WebhookId, Health]:
-    if not ids:
-        return {}
-    return {
-        WebhookId(row["id"]): Health(
-            is_active=row["is_active"],
-            is_failing=row["is_failing"],
-            consecutive_failures=row["consecutive_failures"],
-            failing_since=row["failing_since"],
-            failed_probes=max(0, row["failed_probes"]),  # the application may write any number
-            resumed=row["resumed"],
-        )
-        for row in await db.fetch(statement, ids)
-    }
+async def _rows(db: Connection, statement: str, ids: Sequence[WebhookId]) -> Sequence[Any]:
+    return await db.fetch(statement, ids) if ids else ()
+
+
+def _health(row: Any) -> Health:
+    return Health(
+        is_active=row["is_active"],
+        is_failing=row["is_failing"],
+        consecutive_failures=row["consecutive_failures"],
+        failing_since=row["failing_since"],
+        failed_probes=max(0, row["failed_probes"]),  # the application may write any number
+        resumed=row["resumed"],
+    )
 
 
 FIND_EXISTING = "SELECT id FROM webhooks WHERE id = ANY ($1::uuid[])"

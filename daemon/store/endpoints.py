@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from daemon.core.model.delivery_options import AttemptOptions
-from daemon.core.model.ids import WebhookId
+from daemon.core.model.ids import TenantId, WebhookId
 from daemon.core.model.secrets import StoredSecrets
 from daemon.core.model.value import value
 from daemon.core.policy.delivery_options import attempt_options
@@ -27,14 +27,15 @@ MOST_OF_TENANT = 4
 def _columns(row: str) -> str:
     """SQL: what a request needs, of a row of `webhooks`. The casts are for adopted columns."""
     return f"""
-           {row}.id::uuid AS id, {row}.secret_key::text AS secret_key,
+           {row}.id::uuid AS id, {row}.tenant_id::uuid AS tenant_id,
+           {row}.secret_key::text AS secret_key,
            CASE WHEN {row}.previous_secret_expires_at > now() THEN {row}.previous_secret_key::text
                 END AS previous_secret_key,
            {url_and_credentials(row)}, {options(row)}"""
 
 
 COLUMNS = (
-    *("id", "secret_key", "previous_secret_key", "endpoint_url"),
+    *("id", "tenant_id", "secret_key", "previous_secret_key", "endpoint_url"),
     *("custom_headers", "client_certificate", "client_key", "options"),
 )
 
@@ -82,8 +83,9 @@ READ_OF_TENANTS = f"""
 
 @value(frozen=True, slots=True)
 class Endpoint:
-    """Where requests of a webhook go, its stored secrets, and how attempts are made."""
+    """Whose webhook it is, where its requests go, its stored secrets, and how they are made."""
 
+    tenant_id: TenantId
     url: str
     secrets: StoredSecrets
     options: AttemptOptions
@@ -122,6 +124,7 @@ def endpoints_of_tenants(row: Any) -> KnownEndpoints:
 
 def _endpoint(row: Mapping[str, Any]) -> Endpoint:
     return Endpoint(
+        TenantId(row["tenant_id"]),
         row["endpoint_url"],
         stored_secrets(WebhookId(row["id"]), row),
         attempt_options(delivery_options(row["options"])),

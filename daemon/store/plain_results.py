@@ -30,10 +30,11 @@ STORE_PLAIN = f"""
           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::tid[], $6::text[],
                       $7::text[], $8::bigint[], $9::timestamptz[], $10::timestamptz[],
                       $11::text[], $12::int[], $13::text[], $14::text[], $15::int[], $16::text[],
-                      $17::int[])
+                      $17::int[], $22::uuid[])
                AS r (id, webhook_id, event_id, only_webhook, place, event_type, payload,
                      payload_bytes, event_created_at, attempted_at, signature, status_code,
-                     response_headers, response_body, duration_ms, trace, duration_bucket)
+                     response_headers, response_body, duration_ms, trace, duration_bucket,
+                     tenant_id)
          -- Such an attempt is removed with the success: by the usual transaction.
          WHERE (SELECT true
                   FROM webhook_deliveries AS other
@@ -44,17 +45,21 @@ STORE_PLAIN = f"""
                  LIMIT 1) IS NULL
     ), webhook AS MATERIALIZED (
         -- As in SHARE_HEALTH; the health of these does not change by a success.
-        SELECT id
+        SELECT id, tenant_id
           FROM webhooks
          WHERE id = ANY ($2::uuid[]) AND NOT is_failing AND consecutive_failures = 0
            AND NOT {RESUMED}
          ORDER BY id
            FOR KEY SHARE SKIP LOCKED
+    ), storable AS MATERIALIZED (
+        -- The id may be another tenant's by now: its webhook gets nothing of the former one's.
+        SELECT result.place, webhook.id
+          FROM result JOIN webhook ON webhook.id = result.webhook_id
+                                  AND webhook.tenant_id = result.tenant_id
     ), held AS MATERIALIZED (
         SELECT ctid AS row
           FROM webhook_event_inbox
-         WHERE ctid = ANY (ARRAY(SELECT place FROM result
-                                  WHERE webhook_id = ANY (ARRAY(SELECT id FROM webhook))))
+         WHERE ctid = ANY (ARRAY(SELECT place FROM storable))
            -- Where a row was erased meanwhile, its place may have another event's.
            AND event_id = ANY ($3::uuid[])
            AND leased_until = ANY ($18::timestamptz[]) AND leased_by = $19
@@ -69,7 +74,7 @@ STORE_PLAIN = f"""
            SET last_success_at = now()
          WHERE id = ANY (ARRAY(SELECT id
                                  FROM webhooks
-                                WHERE id = ANY (ARRAY(SELECT id FROM webhook))
+                                WHERE id = ANY (ARRAY(SELECT id FROM storable))
                                   AND id = ANY ($20::uuid[])
                                 ORDER BY id
                                   FOR NO KEY UPDATE SKIP LOCKED))
@@ -124,6 +129,7 @@ async def store_plain(
         daemon_key,
         succeeded,
         LOCK_TIMEOUT,
+        [leased.event.tenant_id for _, leased in results],
     )
     return {DeliveryId(row["id"]): row["success_is_written"] for row in rows}
 
