@@ -1,6 +1,7 @@
 """Subscriptions of one tenant that are many, large or unreadable are loaded apart from others'."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -270,3 +271,37 @@ async def test_a_page_of_the_largest_filters_is_compiled_one_at_a_time(
     counter.cancel()
 
     assert len(turns) == len(set(turns)) == 22
+
+
+async def test_the_ids_of_very_many_webhooks_are_read_in_several_turns_of_the_loop(
+    app: Application, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "IDS_AT_ONCE", 10)
+    tenant = TenantId(await app.tenant())
+    await app.db.execute(
+        "INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key)"
+        " SELECT gen_random_uuid(), $1, 'a webhook', 'https://example.com', 'whsec_x'"
+        " FROM generate_series(1, 95)",
+        tenant,
+    )
+    turns = 0
+    read_in: Counter[int] = Counter()
+
+    def read(webhook_id: UUID) -> WebhookId:
+        read_in[turns] += 1
+        return WebhookId(webhook_id)
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    monkeypatch.setattr(subscriptions, "WebhookId", read)
+    counting = asyncio.create_task(count_turns())
+    async with db.connection() as connection:
+        ids = await subscriptions.active_ids(connection, tenant)
+    counting.cancel()
+
+    assert len(set(ids)) == 95
+    assert max(read_in.values()) <= 10
