@@ -8,21 +8,28 @@ from daemon.core.model.capacity import Usage
 from daemon.core.policy.webhook_limits import WebhookLimits
 from daemon.store.session import Connection
 from daemon.store.system_state import MOST_COUNTED, database_state
-from daemon.store.webhook_limits import HOST
+from daemon.store.webhook_limits import HOST, URL
 
 # PostgreSQL assigns no transaction number when only three million are left before they wrap around.
 LAST_TRANSACTION_ID = 2**31 - 3_000_000
 # Beyond it nothing notifies: daemons find events by polling (migration 0023).
 NOTIFIES_UP_TO_PERCENT = 50
 
+# The application may have made any number, with URLs of any length.
+MOST_WEBHOOKS = 50_000
+
 FIND_USAGE = f"""
-    WITH of_tenant AS MATERIALIZED (
-        SELECT tenant_id, pg_catalog.count(*) AS count
+    WITH looked_at AS MATERIALIZED (
+        SELECT tenant_id, {URL} AS endpoint_url
           FROM webhooks WHERE scope::text <> 'operator'
+         LIMIT $1
+    ), of_tenant AS MATERIALIZED (
+        SELECT tenant_id, pg_catalog.count(*) AS count
+          FROM looked_at
          GROUP BY tenant_id ORDER BY count DESC LIMIT 1
     ), at_host AS MATERIALIZED (
         SELECT tenant_id, {HOST} AS host, pg_catalog.count(*) AS count
-          FROM webhooks WHERE scope::text <> 'operator'
+          FROM looked_at
          GROUP BY tenant_id, host ORDER BY count DESC LIMIT 1
     )
     SELECT pg_catalog.current_setting('max_connections'::text)::int
@@ -34,6 +41,7 @@ FIND_USAGE = f"""
                   + pg_catalog.current_setting('max_prepared_transactions'::text)::bigint)
                AS most_locks,
            pg_catalog.age(d.datfrozenxid) AS transaction_ids,
+           (SELECT pg_catalog.count(*) FROM looked_at) AS webhooks,
            (SELECT count FROM of_tenant) AS webhooks_of_tenant,
            (SELECT tenant_id FROM of_tenant) AS tenant,
            (SELECT count FROM at_host) AS webhooks_at_host,
@@ -48,9 +56,12 @@ async def usages(
     db: Connection, limits: WebhookLimits, *, connections_of_daemon: int
 ) -> list[Usage]:
     """Return what is used of each limit, those with a limit first."""
-    state, row = await database_state(db), await db.fetchrow(FIND_USAGE)
+    state, row = await database_state(db), await db.fetchrow(FIND_USAGE, MOST_WEBHOOKS)
     age = state.oldest_transaction_seconds
     counted = "at least" if state.waiting_events == MOST_COUNTED else ""
+    most = (
+        f"the most of {MOST_WEBHOOKS} webhooks" if row["webhooks"] == MOST_WEBHOOKS else "the most"
+    )
     return [
         Usage(
             *("connections of the server", state.connections, row["connections"]),
@@ -72,11 +83,11 @@ async def usages(
         ),
         Usage(
             *("webhooks of a tenant", row["webhooks_of_tenant"] or 0, limits.per_tenant or None),
-            note=f"the most: {row['tenant'] or 'none'}",
+            note=f"{most}: {row['tenant'] or 'none'}",
         ),
         Usage(
             *("webhooks at one host", row["webhooks_at_host"] or 0, limits.per_host or None),
-            note=f"the most: {row['host'] or 'none'}, of {row['tenant_at_host'] or 'none'}",
+            note=f"{most}: {row['host'] or 'none'}, of {row['tenant_at_host'] or 'none'}",
         ),
         Usage("events in the inbox", state.waiting_events, None, note=counted),
         Usage("oldest transaction", round(age or 0.0, 1), None, unit="seconds"),

@@ -2,8 +2,14 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from daemon.core.policy.webhook_limits import WebhookLimits
+from daemon.store import capacity
+from daemon.store.database import Database
 from tests.support.application import Application
 from tests.support.commandline import CompletedCommand, webhookd
 
@@ -49,3 +55,22 @@ async def test_an_empty_installation_has_its_limits(tmp_path: Path, database: st
 
     assert done.code == 0
     assert "webhooks of a tenant" in done.out
+
+
+async def test_no_more_webhooks_are_looked_at_than_can_be_in_a_moment(
+    database: str, app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "MOST_WEBHOOKS", 3)
+    tenant = await app.tenant()
+    for number in range(5):
+        await app.webhook(tenant, f"https://a.example/{number}")
+    opened = Database(database, size=1)
+    await opened.open()
+
+    async with opened.connection() as db:
+        found = await capacity.usages(db, WebhookLimits(), connections_of_daemon=1)
+    await opened.close(within=timedelta(seconds=1))
+
+    counted = [each for each in found if each.name.startswith("webhooks")]
+    assert [each.used for each in counted] == [3, 3]
+    assert all("of 3 webhooks" in (each.note or "") for each in counted)
