@@ -114,10 +114,12 @@ class Replayer:
         wake: asyncio.Event,
         completed: asyncio.Event,
         copies: DailyQuota,
+        most_bytes: int,
     ) -> None:
         self.wake = wake
         self._completed = completed
         self._copies = copies
+        self._most_bytes = most_bytes
         self._database = database
         self._lanes = lanes
         self._waker = waker
@@ -198,7 +200,9 @@ class Replayer:
             found = await self._next_batch(db, replay, running.pace, outstanding)
             batch, pending = found.batch, found.pending
             if batch.end is not None:
-                made = await replay_batches.make(db, replay, batch, pending)
+                made = await replay_batches.make(
+                    db, replay, batch, pending, most_bytes=self._most_bytes
+                )
         if found.undecided:
             self._decisions.begin(replay, replay.filter, found.undecided)
             return False

@@ -92,6 +92,8 @@ NEW_FROM_EXHAUSTED = f"""
                                       -- Others may have rows with this id.
                                       AND d.webhook_id IS NOT DISTINCT FROM $2
            FOR KEY SHARE OF d"""  # noqa: S608
+# Bytes as PostgreSQL stores them for each that it prints, at most: see `webhook_payload_bytes`.
+STORED_PER_PRINTED = 6
 MAKE = f"""
     -- The statement's time, not the transaction's: deliveries inserted later under the lock are due
     -- later, so `outstanding` can start from the due time of the earliest pending one.
@@ -101,7 +103,10 @@ MAKE = f"""
                (id, webhook_id, event_id, event_type, payload, payload_bytes, event_created_at,
                 next_retry_at, attempt_number, chain_start, replay_id, chain_replays)
         SELECT new_id, $2, event_id, event_type,
-               CASE WHEN sent_first IS NULL THEN data ELSE sent_first END, payload_bytes,
+               -- Not what is far too large to be sent: its claim reads the event, and finds that.
+               CASE WHEN sent_first IS NOT NULL THEN sent_first
+                    WHEN pg_catalog.pg_column_size(data) <= {STORED_PER_PRINTED} * $9::bigint
+                    THEN data END, payload_bytes,
                created_at, statement_timestamp(), number, number, $1::uuid, ARRAY[$1::uuid]
           FROM new
      RETURNING pg_catalog.pg_column_size(payload) AS size
@@ -152,9 +157,18 @@ class Made:
 
 
 async def make(
-    db: Connection, replay: LockedReplay, batch: Batch, pending: PendingAttempts
+    db: Connection,
+    replay: LockedReplay,
+    batch: Batch,
+    pending: PendingAttempts,
+    *,
+    most_bytes: int,
 ) -> Made:
-    """Make the deliveries of a batch that is not empty, and move the cursor to its end."""
+    """
+    Make the deliveries of a batch that is not empty, and move the cursor to its end.
+
+    Data that would print more than `most_bytes` in any case are not copied.
+    """
     assert batch.end is not None
     ids = [each for each in batch.ids if each not in pending.ours]
     row = await db.fetchrow(
@@ -163,5 +177,6 @@ async def make(
         *(batch.end.at, batch.end.id),
         [pending.ours[each] for each in batch.ids if each in pending.ours],
         replay.subscription_changed,
+        most_bytes,
     )
     return Made(row["count"], row["due_at"], row["copied_bytes"])

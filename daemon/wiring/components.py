@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from daemon.admin.server.readiness import Readiness
 from daemon.config import Config
 from daemon.core.scheduling.daily_quota import DailyQuota
+from daemon.core.wire.body_size import PRINTED_PER_BODY
 from daemon.explain.undelivered_counts import UndeliveredCounts
 from daemon.maintenance.application_rows import ApplicationRows
 from daemon.maintenance.backlog_watch import BacklogWatch
@@ -117,6 +118,7 @@ def _replayer(shared: SharedParts, pipeline: Pipeline) -> Replayer:
         wake=pipeline.listener.replay_created,
         completed=pipeline.results.wrote_events,
         copies=shared.copies,
+        most_bytes=shared.config.delivery.max_body_bytes * PRINTED_PER_BODY,
     )
 
 

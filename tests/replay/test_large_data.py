@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from secrets import token_hex
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,11 +12,13 @@ import pytest
 from daemon.core.model.replays import ReplayStatus
 from daemon.core.wire.json_value import parse_matched
 from daemon.replay import decisions
-from daemon.store import event_data_reader
+from daemon.store import event_data_reader, replay_batches
 from daemon.store.payload_size import FETCHED_AT_ONCE
+from daemon.store.replay_batches import Made
 from tests.support.api_client import serving_api
 from tests.support.application import Application
 from tests.support.daemons import serving, until
+from tests.support.deliveries import nothing_pending
 from tests.support.receiver import Receiver
 from tests.support.replays import (
     YESTERDAY,
@@ -160,3 +164,32 @@ async def test_what_a_former_filter_decided_is_not_sent(
 
     assert received(receiver) == public_ids([after])
     assert replay.sent == 1
+
+
+async def test_data_that_can_never_be_sent_are_not_copied(
+    app: Application, database: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest data that may be sent are; both attempts say what became of them."""
+    copied: list[int] = []
+    original = replay_batches.make
+
+    async def make(*arguments: Any, **options: Any) -> Made:
+        made = await original(*arguments, **options)
+        copied.append(made.copied_bytes)
+        return made
+
+    monkeypatch.setattr(replay_batches, "make", make)
+    webhook = await app.webhook(tenant := await app.tenant(), receiver.url + "/hook")
+    fitting, beyond = (f'{{"a":"{token_hex(size // 2)}"}}' for size in (900, 100_000))
+    [sent] = await store_events(app, tenant, 1, data=fitting)
+    await store_events(app, tenant, 1, data=beyond)
+    async with serving(database, delivery={"max_body_bytes": 1024}):
+        ended = await until_ended(app, (await start(app, request_for(webhook))).id)
+        await until(lambda: nothing_pending(app))
+
+    rows = await app.deliveries(webhook)
+    assert received(receiver, "/hook") == public_ids([sent])
+    assert ended.sent == 2
+    assert sum(copied) < 2000
+    assert sorted(each["status"] for each in rows) == ["failed", "success"]
+    assert [each["too_large"] for each in rows if each["status"] == "failed"] == [True]
