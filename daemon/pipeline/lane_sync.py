@@ -1,22 +1,21 @@
 """
 Looks in the database for lanes that are due, so that a lost wake-up never matters.
 
-It also learns how late the oldest due delivery is. It goes through all endpoints in small pieces,
-and takes a small fixed share of the time, however many endpoints there are.
+It also learns how late the oldest due delivery is. It goes through all endpoints in small pieces
+(`lane_search.py`), and takes a small fixed share of the time, however many endpoints there are.
 """
 
 import time
 from asyncio import Event
 from datetime import timedelta
-from uuid import UUID
 
-from daemon.core.model.ids import WebhookId
 from daemon.core.scheduling.endpoint_lane import NextDue
 from daemon.core.scheduling.lanes import Lanes
+from daemon.pipeline.lane_search import LaneSearch
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
 from daemon.store.database import Database
-from daemon.store.lanes import DueLane, sweep_lanes
+from daemon.store.lanes import DueLane
 
 INTERVAL_SECONDS = 2.0
 EMPTY_INTERVAL_SECONDS = 5.0  # after a sweep that found nothing pending: what comes is announced
@@ -28,7 +27,6 @@ MAX_SHARE = 0.25
 FIRST_SHARE = 0.5  # a daemon that has just started knows no lane yet
 MAX_PAUSE_SECONDS = 1.0
 SOON = timedelta(seconds=LONGEST_SWEEP_SECONDS)
-FIRST_ID = WebhookId(UUID(int=0))
 
 
 class LaneSync:
@@ -46,7 +44,7 @@ class LaneSync:
         self._waker = waker
         self._metrics = metrics.pipeline
         self._share = FIRST_SHARE
-        self._after = FIRST_ID
+        self._search = LaneSearch()
         self._sweep_began = 0.0
         self._took_in_sweep = 0.0
         self._oldest_in_sweep = 0.0
@@ -56,21 +54,18 @@ class LaneSync:
 
     async def run_once(self) -> float:
         began = time.monotonic()
-        if self._after == FIRST_ID:
+        if self._search.begins:
             self._sweep_began, self._took_in_sweep, self._oldest_in_sweep = began, 0.0, 0.0
         async with self._database.connection() as db:
-            swept = await sweep_lanes(db, after=self._after, limit=PIECE, soon=SOON)
+            due = await self._search.look(db, limit=PIECE, soon=SOON)
         took = time.monotonic() - began
         self._took_in_sweep += took
-        for lane in swept.due:
+        for lane in due:
             self._announce(lane)
         pause = min(took / self._share - took, MAX_PAUSE_SECONDS)
-        if swept.last is not None and swept.looked_at == PIECE:
-            self._after = swept.last
-        else:
-            is_empty = self._after == FIRST_ID and swept.last is None
+        if self._search.begins:
             self._end_sweep()
-            is_announced = is_empty and self._database.can_listen
+            is_announced = not self._search.found_any and self._database.can_listen
             interval = EMPTY_INTERVAL_SECONDS if is_announced else INTERVAL_SECONDS
             pause = max(pause, self._sweep_began + interval - time.monotonic())
         self._observe()
@@ -78,7 +73,7 @@ class LaneSync:
 
     def begin_again(self) -> None:
         """Begin a sweep at once: endpoints that were held may have anything due."""
-        self._after = FIRST_ID
+        self._search.begin_again()
         self.wake.set()
 
     def _announce(self, lane: DueLane) -> None:
@@ -96,7 +91,6 @@ class LaneSync:
 
     def _end_sweep(self) -> None:
         self.oldest_due_seconds = self._oldest_in_sweep
-        self._after = FIRST_ID
         self._share = max(USUAL_SHARE, min(MAX_SHARE, self._took_in_sweep / LONGEST_SWEEP_SECONDS))
         self._lanes.forget_idle()
 

@@ -1,19 +1,24 @@
 """The lane sync finds what is due without a notification, and reads little of what is not."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from daemon.core.model.cursor import FIRST_ID, LAST_ID
 from daemon.core.model.ids import TenantId, WebhookId
+from daemon.core.scheduling import slow_webhooks
 from daemon.core.scheduling.endpoint_lane import NextDue
 from daemon.core.scheduling.lanes import Lanes
 from daemon.pipeline import lane_sync
 from daemon.pipeline.lane_sync import LONGEST_SWEEP_SECONDS, LaneSync
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.runtime.metrics import Metrics
+from daemon.store import lanes as store
 from daemon.store.database import Database
 from daemon.store.lanes import FIND_DUE_LANES
 from daemon.store.session import PLANNING
@@ -24,6 +29,7 @@ from tests.support.failing import HOUR, set_failing
 from tests.support.receiver import Receiver
 
 MINUTE = timedelta(minutes=1)
+MANY = 60_000  # rows of one webhook, of which a scan passes the index entries
 
 
 class Waker(LaneWaker):
@@ -49,6 +55,21 @@ class Waker(LaneWaker):
         )
 
 
+async def insert_many(db: asyncpg.Connection, webhook: UUID) -> None:
+    """Insert one attempt that is due, and many that are not, in a transaction that stays open."""
+    await db.execute("SET session_replication_role = replica; BEGIN")  # nothing is notified
+    await db.execute(
+        """
+        INSERT INTO webhook_deliveries
+               (id, webhook_id, event_id, event_type, payload, status, next_retry_at)
+        SELECT gen_random_uuid(), $1, gen_random_uuid(), 'x', '{}', 'pending_retry',
+               now() + interval '1 day' * random() * sign(number)
+          FROM generate_series(0, $2::int) AS number
+        """,
+        *(webhook, MANY),
+    )
+
+
 class Sync:
     """A lane sync that runs when the test says so."""
 
@@ -62,7 +83,7 @@ class Sync:
         self.waker.announced.clear()
         while True:
             await self.loop.run_once()
-            if self.loop._after == lane_sync.FIRST_ID:
+            if self.loop._search.begins:
                 return list(self.waker.announced)
 
 
@@ -148,7 +169,7 @@ async def test_a_sweep_goes_through_all_endpoints_in_pieces(
 
     by_id = sorted(expected)
     assert pieces == [by_id[:3], by_id[3:6], by_id[6:], []]
-    assert sync.loop._after == lane_sync.FIRST_ID
+    assert sync.loop._search.begins
 
 
 async def test_a_lane_that_is_known_to_be_due_is_not_announced_again(
@@ -187,6 +208,108 @@ async def test_a_lane_that_waits_for_a_probe_for_no_reason_is_woken(
     assert await sync.sweep() == [webhook]
     due = NextDue(time.monotonic(), datetime.now(UTC))
     assert sync.lanes.knows(WebhookId(webhook), due, now=time.monotonic())
+
+
+@pytest.fixture
+async def other(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[asyncpg.Connection]:
+    """Another connection. To pass MANY entries takes too long for a sweep, by twice as much."""
+    limits = "SET LOCAL statement_timeout = '10ms'; SET LOCAL lock_timeout = '5ms'"
+    monkeypatch.setattr(store, "LIMIT_TIME", limits)
+    # On a busy machine, any may take so long: it is looked at again in the next sweep.
+    monkeypatch.setattr(slow_webhooks, "FIRST_SECONDS", 0.0)
+    connection = await asyncpg.connect(database)
+    yield connection
+    await connection.close()
+
+
+async def sweep_until_announced(sync: Sync, expected: Collection[UUID]) -> set[UUID]:
+    """Sweep until all of these were announced; return all that were."""
+    announced: set[UUID] = set()
+    while not announced >= set(expected):
+        announced |= set(await sync.sweep())
+    return announced
+
+
+def passed(sync: Sync) -> UUID | None:
+    """The first webhook that is remembered as slow."""
+    return sync.loop._search._slow.first_after(FIRST_ID)
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_many_rows_of_a_transaction_that_stays_open_delay_their_own_webhook_alone(
+    app: Application, sync: Sync, other: asyncpg.Connection, end: str
+) -> None:
+    slow, *others = sorted(await webhooks(app, 4))
+    for webhook in others:
+        await insert_due(app, webhook, -MINUTE)
+    await insert_many(other, slow)
+
+    announced = await sweep_until_announced(sync, others)
+    known = passed(sync)
+    for webhook in others:
+        await insert_due(app, webhook, -HOUR)
+    again = await sweep_until_announced(sync, others)
+    await other.execute(end)
+    await insert_due(app, slow, -MINUTE)
+    # Each look removes entries that are dead for all, so that a later one passes fewer.
+    finally_announced = await sweep_until_announced(sync, [slow])
+
+    assert (announced, known) == (set(others), slow)
+    assert (again, finally_announced) == (set(others), {slow})
+
+
+async def test_many_rows_of_a_webhook_that_is_not_committed_itself_keep_no_sweep_from_its_end(
+    app: Application, sync: Sync, other: asyncpg.Connection
+) -> None:
+    both = await webhooks(app, 2)
+    for webhook in both:
+        await insert_due(app, webhook, -MINUTE)
+    await insert_many(other, UUID(int=1))
+
+    assert await sweep_until_announced(sync, both) == set(both)
+    assert passed(sync) is None
+
+
+async def test_a_webhook_with_very_many_attempts_that_are_seen_is_not_passed(
+    app: Application, sync: Sync, other: asyncpg.Connection
+) -> None:
+    both = sorted(await webhooks(app, 2))
+    await insert_many(other, both[0])
+    await other.execute("COMMIT")
+    await insert_due(app, both[1], -MINUTE)
+
+    assert await sync.sweep() == both
+    assert passed(sync) is None
+
+
+async def test_no_webhook_is_passed_because_a_table_is_locked(
+    app: Application, sync: Sync, other: asyncpg.Connection
+) -> None:
+    [webhook] = await webhooks(app, 1)
+    await insert_due(app, webhook, -MINUTE)
+    await other.execute("BEGIN; LOCK TABLE webhook_deliveries IN ACCESS EXCLUSIVE MODE")
+    sweep = asyncio.create_task(sync.loop.run_once())
+    await asyncio.sleep(0.1)  # several times as long as a sweep may read
+    await other.execute("ROLLBACK")
+    await sweep
+
+    assert (sync.waker.announced, passed(sync)) == ([webhook], None)
+
+
+async def test_while_nothing_is_pending_a_sweep_is_one_statement(
+    app: Application, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [webhook] = await webhooks(app, 1)
+    await sync.sweep()
+    monkeypatch.setattr(store, "LIMIT_TIME", "SELECT 1 / 0")  # is not executed
+    await sync.sweep()
+    monkeypatch.undo()
+    await insert_due(app, webhook, -MINUTE)
+
+    assert await sync.sweep() == [webhook]
+    assert sync.loop._search.found_any
 
 
 async def test_the_age_of_the_oldest_due_attempt_is_that_of_all_pieces(
@@ -237,9 +360,9 @@ async def test_the_sweep_reads_by_the_indexes_made_for_it_if_the_tables_were_emp
     app: Application,
 ) -> None:
     await app.db.execute(f"{PLANNING}; ANALYZE webhook_deliveries; ANALYZE webhooks")
-    await app.db.execute(f"PREPARE sweep (uuid, int, interval) AS {FIND_DUE_LANES}")
+    await app.db.execute(f"PREPARE sweep (uuid, int, interval, uuid) AS {FIND_DUE_LANES}")
     for _ in range(7):  # the last one has the generic plan
-        rows = await app.db.fetch(f"EXPLAIN EXECUTE sweep ('{UUID(int=0)}', 250, '10 s')")
+        rows = await app.db.fetch(f"EXPLAIN EXECUTE sweep ('{FIRST_ID}', 250, '10 s', '{LAST_ID}')")
 
     scans = [row[0] for row in rows if " on webhook" in row[0] and "Scan" in row[0]]
     deliveries = [line for line in scans if " on webhook_deliveries" in line]

@@ -33,7 +33,8 @@ STATEMENTS = (
     *(plain_results.STORE_PLAIN, deliveries.INSERT_ALL, deliveries.INSERT_SOME),
     *(event_inbox.SCAN, leased_events.LEASE_TURNS, subscription_changes.FIND_CHANGES),
     *(payload_size.MEASURE_DELIVERY, payload_size.PENDING_DATA, endpoints.FIND_READY),
-    *(lanes.FIND_DUE_LANES, retries.BRING_FORWARD, replays.DELETE_UNATTEMPTED),
+    *(lanes.FIND_DUE_LANES, lanes.FIND_DUE_LANES_OF, lanes.FIND_WEBHOOKS),
+    *(retries.BRING_FORWARD, replays.DELETE_UNATTEMPTED),
 )
 LARGE_TABLES = (
     *("webhook_deliveries", "webhook_events", "webhooks"),

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from daemon.core.model.cursor import FIRST_ID, LAST_ID
 from daemon.core.model.ids import TenantId
 from daemon.core.scheduling.inbox_scan import EMPTY_SNAPSHOT, InboxScan
 from daemon.core.scheduling.inbox_turns import InboxTurn
@@ -14,7 +15,7 @@ from daemon.store import event_inbox, leased_events
 from daemon.store.claims import LEASE_DUE
 from daemon.store.endpoints import FIND_READY
 from daemon.store.event_inbox import SCAN
-from daemon.store.lanes import FIND_DUE_LANES, FIND_TENANTS
+from daemon.store.lanes import FIND_DUE_LANES, FIND_DUE_LANES_OF, FIND_TENANTS
 from daemon.store.leased_events import LEASE_TURNS, Leasing
 from daemon.store.session import prepare
 from daemon.store.subscriptions import ALONE, FIND_BY_ID
@@ -76,7 +77,8 @@ def by_id(changed: Changed) -> dict[str, list[object]]:
         FIND_READY: [ids, LEASE, None],
         FIND_BY_ID: [ids, ALONE],
         FIND_TENANTS: [ids],
-        FIND_DUE_LANES: [UUID(int=0), 10, LEASE],
+        FIND_DUE_LANES: [FIRST_ID, 10, LEASE, LAST_ID],
+        FIND_DUE_LANES_OF: [ids, LEASE],
     }
 
 
