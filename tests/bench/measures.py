@@ -19,6 +19,7 @@ MEASURES = {
     "p50_ms": Measure("commit to receipt, median, ms", 1),
     "p99_ms": Measure("commit to receipt, p99, ms", 1),
     "worst_ms": Measure("commit to receipt, worst, ms", 1),
+    "request_ms": Measure("a request of a bare loop, median, ms", 1),
     "p99_of_limit": Measure("  p99 / (the larger of 2 x alone, alone + 15 ms)", 2),
     "cpu_us": Measure("CPU per delivery, daemon + PostgreSQL, µs", 1),
     "daemon_us": Measure("  daemon, or bare loop", 1),

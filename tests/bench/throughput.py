@@ -81,19 +81,24 @@ LARGE = Shape(data=LARGE_EVENT_DATA, large=True)
 BURSTS = Shape(bursts=True)
 
 
-async def bare(bench: Bench, kind: str, *, tls: bool = False) -> Figures:
-    """Measure a process that only sends, `aiohttp` or `sender`."""
+async def bare(bench: Bench, kind: str, *, tls: bool = False, per_second: int = 0) -> Figures:
+    """Measure a process that only sends, `aiohttp` or `sender`; at a pace, if one is given."""
     await bench.receiver.reset()
-    url, count = bench.receiver.tls_url if tls else bench.receiver.url, bench.sizes.events
+    sizes, url = bench.sizes, bench.receiver.tls_url if tls else bench.receiver.url
+    count = round(per_second * sizes.publisher_seconds) if per_second else sizes.events
     authority = bench.folder / "authority.pem"
     authority.write_text(bench.receiver.authority)
-    command = [sys.executable, "-m", "tests.bench.bare", kind, f"{url}/{KIND}/0", str(count)]
+    arguments = (kind, f"{url}/{KIND}/0", str(count), str(per_second))
+    command = [sys.executable, "-m", "tests.bench.bare", *arguments]
     environment = os.environ | {"SSL_CERT_FILE": str(authority)}
     async with asyncio.timeout(bench.sizes.patience_seconds):
         run = json.loads(await output_of(command, cwd=ROOT, environment=environment))
     received = (await bench.receiver.counts(KIND)).requests
     bench.check(f"requests of the bare {kind} loop", received, count + CONCURRENCY)
-    return {"rate": count / run["seconds"], "daemon_us": run["cpu"] / count * 1e6}
+    cpu_us = run["cpu"] / count * 1e6
+    if per_second:
+        return {"request_ms": run["median_ms"], "daemon_us": cpu_us}
+    return {"rate": count / run["seconds"], "daemon_us": cpu_us}
 
 
 async def delivered(bench: Bench, variant: Variant, shape: Shape, on: Databases) -> Figures:

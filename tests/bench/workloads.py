@@ -78,10 +78,12 @@ def throughput(shape: Shape, *, baselines: bool = False, other_server: bool = Fa
 
 
 def steady(per_second: int) -> Steps:
-    """Return the steps of a steady load: the publisher alone, and every variant."""
+    """Return the steps of a steady load: bare loops, the publisher alone, and every variant."""
 
     def steps(name: str, bench: Bench, variants: Sequence[Variant]) -> Iterator[Step]:
         arguments = (bench, variants[0], per_second, bench.databases)
+        for kind in (AIOHTTP, SENDER):
+            yield Step(name, kind, partial(bare, bench, kind, per_second=per_second))
         yield Step(name, PUBLISHER, partial(publisher_alone, *arguments))
         for variant in variants:
             yield Step(
