@@ -24,12 +24,11 @@ from daemon.store.lanes import FIND_DUE_LANES
 from daemon.store.session import PLANNING
 from tests.support.application import Application
 from tests.support.daemons import serving, until
-from tests.support.deliveries import insert_delivery, settled
+from tests.support.deliveries import insert_delivery, insert_many, settled
 from tests.support.failing import HOUR, set_failing
 from tests.support.receiver import Receiver
 
 MINUTE = timedelta(minutes=1)
-MANY = 60_000  # rows of one webhook, of which a scan passes the index entries
 
 
 class Waker(LaneWaker):
@@ -53,21 +52,6 @@ class Waker(LaneWaker):
         super().announce(
             *(webhook_id, due_in, since), tenant_id=tenant_id, failing=failing, unspaced=unspaced
         )
-
-
-async def insert_many(db: asyncpg.Connection, webhook: UUID) -> None:
-    """Insert one attempt that is due, and many that are not, in a transaction that stays open."""
-    await db.execute("SET session_replication_role = replica; BEGIN")  # nothing is notified
-    await db.execute(
-        """
-        INSERT INTO webhook_deliveries
-               (id, webhook_id, event_id, event_type, payload, status, next_retry_at)
-        SELECT gen_random_uuid(), $1, gen_random_uuid(), 'x', '{}', 'pending_retry',
-               now() + interval '1 day' * random() * sign(number)
-          FROM generate_series(0, $2::int) AS number
-        """,
-        *(webhook, MANY),
-    )
 
 
 class Sync:
@@ -214,7 +198,7 @@ async def test_a_lane_that_waits_for_a_probe_for_no_reason_is_woken(
 async def other(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[asyncpg.Connection]:
-    """Another connection. To pass MANY entries takes too long for a sweep, by twice as much."""
+    """Another connection. To pass many entries takes too long for a sweep, by twice as much."""
     limits = "SET LOCAL statement_timeout = '10ms'; SET LOCAL lock_timeout = '5ms'"
     monkeypatch.setattr(store, "LIMIT_TIME", limits)
     # On a busy machine, any may take so long: it is looked at again in the next sweep.

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
+
 from tests.support.application import Application
 
 # An endpoint that counts as failing gets its attempts on this schedule, too.
@@ -10,6 +12,8 @@ SHORT = {
     "retry_schedule": ["300ms", "300ms", "300ms", "300ms", "300ms"],
     "failing_backoff": "0s",
 }
+
+MANY = 60_000  # rows of one webhook, of which a scan passes the index entries
 
 
 async def settled(app: Application, webhook_id: object, status: str, count: int) -> bool:
@@ -61,3 +65,18 @@ async def insert_delivery(app: Application, webhook: UUID, **columns: object) ->
         *values.values(),
     )
     return UUID(str(row["id"]))
+
+
+async def insert_many(db: asyncpg.Connection, webhook: UUID) -> None:
+    """Insert one attempt that is due, and many that are not, in a transaction that stays open."""
+    await db.execute("SET session_replication_role = replica; BEGIN")  # nothing is notified
+    await db.execute(
+        """
+        INSERT INTO webhook_deliveries
+               (id, webhook_id, event_id, event_type, payload, status, next_retry_at)
+        SELECT gen_random_uuid(), $1, gen_random_uuid(), 'x', '{}', 'pending_retry',
+               now() + interval '1 day' * random() * sign(number)
+          FROM generate_series(0, $2::int) AS number
+        """,
+        *(webhook, MANY),
+    )

@@ -49,7 +49,7 @@ class Tenant(ResponseModel):
     oldest_due_seconds: float | None
     """
     How late the oldest attempt is that is due; of the first 500 active webhooks. Null if none is
-    due.
+    due, or if finding it takes too long.
     """
     last_event_at: datetime | None
     warnings: list[str]

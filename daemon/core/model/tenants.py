@@ -28,7 +28,8 @@ class TenantOverview:
     One tenant; `name` is None where the application has none, or it may not be read.
 
     `webhooks` stops at a bound, as do `failing` and `paused`. `oldest_due_seconds` is how late the
-    oldest attempt is that is due at an active webhook; None if none is.
+    oldest attempt is that is due at an active webhook; None if none is. It and `last_event_at` are
+    None, too, if finding them takes too long.
     """
 
     id: TenantId
