@@ -58,6 +58,8 @@ SMALLEST_BATCH, LARGEST_BATCH = 100, 500
 # Where many rows were deleted and not yet vacuumed, a search could take arbitrarily long.
 STATEMENT_TIMEOUT = timedelta(seconds=2)
 
+MOST_TIMEOUTS = 4  # of one table in a round: the others have their turn, and it goes on in the next
+
 # Another daemon prunes in short transactions, so that a lock is rarely missed twice.
 LOCK_PATIENCE = timedelta(minutes=10)
 
@@ -89,6 +91,7 @@ class Retention:
         self._pruners = _pruners(deliveries=deliveries, events=events, audit=audit)
         self._remaining: deque[Pruner] = deque()  # of this round
         self._rounds = 0
+        self._timeouts = 0  # of the present table's statements in this round
         self._rest_seconds = min(rest, deliveries, events, audit).total_seconds()
         self._next_round_at: float | None = None
         self._lock_watch = LockWatch(retention.LOCK, work="retention", patience=LOCK_PATIENCE)
@@ -139,8 +142,10 @@ class Retention:
         except StatementTimeoutError:
             log.warning("retention.statement_timed_out", table=pruner.table)
             self._batch_size.took(inf)
-            is_last = True
+            self._timeouts += 1
+            is_last = pruner.is_done or self._timeouts == MOST_TIMEOUTS
         if is_last:
+            self._timeouts = 0
             self._remaining.popleft()
 
     async def _prune(self, db: Connection, pruner: Pruner) -> bool:
@@ -166,10 +171,15 @@ def _pruners(*, deliveries: timedelta, events: timedelta, audit: timedelta) -> t
             "deliveries",
             find=expired_deliveries.find,
             delete=partial(expired_deliveries.delete, older_than=deliveries),
+            lane_behind=expired_deliveries.lane_behind,
             older_than=deliveries,
         ),
         PagedPruner(
-            "events", find=expired_events.find, delete=expired_events.delete, older_than=events
+            "events",
+            find=expired_events.find,
+            delete=expired_events.delete,
+            lane_behind=expired_events.lane_behind,
+            older_than=events,
         ),
         OldestFirstPruner("replays", retention.delete_replays, RECORDS_AGE),
         OldestFirstPruner("notices", retention.delete_notices, RECORDS_AGE),

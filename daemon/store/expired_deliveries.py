@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from daemon.store.errors import translated
 from daemon.store.expired_rows import ExpiredPage, LaneCursor, delete_rows, find_page
 from daemon.store.history_partitions import kept_longer
 from daemon.store.session import Connection
@@ -15,11 +16,11 @@ EXPIRED = """expired AS MATERIALIZED (
                       THEN '0'::interval ELSE {kept_longer}::interval END AS before
     )"""
 FIND = f"""
-    WITH {EXPIRED.format(older_than="$5", kept_longer="$7")}, lane AS MATERIALIZED (
+    WITH {EXPIRED.format(older_than="$5", kept_longer="$8")}, lane AS MATERIALIZED (
         SELECT id, CASE WHEN id < $1 THEN $4::text ELSE $2::text END::timestamptz AS after_at,
                CASE WHEN id < $1 THEN '00000000-0000-0000-0000-000000000000' ELSE $3::uuid
                 END AS after_id
-          FROM webhooks WHERE id <= $1 ORDER BY id DESC LIMIT 1000
+          FROM webhooks WHERE id <= $1 ORDER BY id DESC LIMIT $7::bigint
     ), seen AS MATERIALIZED (
         -- Whatever their status: otherwise a webhook with a million old pending attempts would be
         -- read through each time for the few that are finished.
@@ -40,20 +41,26 @@ FIND = f"""
            next.lane, next.at::text, next.id
       FROM (SELECT) AS one
       LEFT JOIN LATERAL (
-            -- A full page ends at its last row, any other at the last of its 1000 webhooks.
+            -- A full page ends at its last row, any other at the last of its webhooks.
             (SELECT webhook_id AS lane, at, id FROM seen
               ORDER BY webhook_id DESC, at, id OFFSET $6 - 1)
             UNION ALL
-            (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET 999)
+            (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET $7::bigint - 1)
             LIMIT 1) AS next ON true
 """  # noqa: S608  made of constants only
 
 
 async def find(
-    db: Connection, cursor: LaneCursor, *, floor: str, older_than: timedelta, limit: int
+    db: Connection,
+    cursor: LaneCursor,
+    *,
+    floor: str,
+    older_than: timedelta,
+    limit: int,
+    lanes: int,
 ) -> ExpiredPage:
     """
-    Read up to `limit` deliveries older than that, webhook by webhook, from `cursor` on.
+    Read up to `limit` deliveries older than that, of `lanes` webhooks at most, from `cursor` on.
 
     Raises StatementTimeoutError.
     """
@@ -65,7 +72,18 @@ async def find(
         floor=floor,
         older_than=older_than,
         limit=limit,
+        lanes=lanes,
     )
+
+
+FIND_LANE_BEHIND = "SELECT id FROM webhooks WHERE id < $1 ORDER BY id DESC LIMIT 1"
+
+
+async def lane_behind(db: Connection, webhook_id: UUID) -> UUID | None:
+    """Return the next webhook, without a look at its deliveries; None if there is none."""
+    with translated():
+        found: UUID | None = await db.fetchval(FIND_LANE_BEHIND, webhook_id)
+    return found
 
 
 DELETE = f"""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from daemon.store.errors import translated
 from daemon.store.expired_rows import ExpiredPage, LaneCursor, delete_rows, find_page
 from daemon.store.session import Connection
 
@@ -24,7 +25,7 @@ FIND = """
         SELECT id, CASE WHEN id < $1 THEN $4::text ELSE $2::text END::timestamptz AS after_at,
                CASE WHEN id < $1 THEN '00000000-0000-0000-0000-000000000000' ELSE $3::uuid
                 END AS after_id
-          FROM tenant WHERE id IS NOT NULL LIMIT 300
+          FROM tenant WHERE id IS NOT NULL LIMIT $7::bigint
     ), seen AS MATERIALIZED (
         SELECT e.*
           FROM lane CROSS JOIN LATERAL (
@@ -45,36 +46,62 @@ FIND = """
                count(*) AS rows_read
           FROM (SELECT event_id, (event_id IN (SELECT id FROM seen)) IS TRUE AS is_seen
                   FROM webhook_event_inbox
-                 LIMIT $7::bigint) AS inbox
+                 LIMIT $8::bigint) AS inbox
     )
     SELECT ARRAY(SELECT id FROM seen
                   -- Beyond this backlog the comparison would cost too much; fan-out goes first.
-                  WHERE (SELECT rows_read FROM waiting) < $7::bigint
+                  WHERE (SELECT rows_read FROM waiting) < $8::bigint
                     AND id <> ALL ((SELECT ids FROM waiting)::uuid[])) AS ids,
            (now() - $5::interval - interval '1 minute')::text AS floor,
            next.lane, next.at::text, next.id
       FROM (SELECT) AS one
       LEFT JOIN LATERAL (
-            -- A full page ends at its last row, any other at the last of its 300 tenants.
+            -- A full page ends at its last row, any other at the last of its tenants.
             (SELECT tenant_id AS lane, at, id FROM seen
               ORDER BY tenant_id DESC, at, id OFFSET $6 - 1)
             UNION ALL
-            (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET 299)
+            (SELECT id, 'infinity', id FROM lane ORDER BY id DESC OFFSET $7::bigint - 1)
             LIMIT 1) AS next ON true
 """
 
 
 async def find(
-    db: Connection, cursor: LaneCursor, *, floor: str, older_than: timedelta, limit: int
+    db: Connection,
+    cursor: LaneCursor,
+    *,
+    floor: str,
+    older_than: timedelta,
+    limit: int,
+    lanes: int,
 ) -> ExpiredPage:
     """
-    Read up to `limit` events older than that, tenant by tenant, from `cursor` on.
+    Read up to `limit` events older than that, of `lanes` tenants at most, from `cursor` on.
 
     Raises StatementTimeoutError.
     """
     return await find_page(
-        *(db, FIND, cursor, MOST_WAITING + 1), floor=floor, older_than=older_than, limit=limit
+        *(db, FIND, cursor, MOST_WAITING + 1),
+        floor=floor,
+        older_than=older_than,
+        limit=limit,
+        lanes=lanes,
     )
+
+
+FIND_LANE_BEHIND = """
+    SELECT tenant_id FROM webhooks WHERE tenant_id < $1 ORDER BY tenant_id DESC LIMIT 1
+"""
+
+
+async def lane_behind(db: Connection, tenant_id: UUID) -> UUID | None:
+    """
+    Return the next tenant with a webhook, without a look at its events; None if there is none.
+
+    For a tenant of which the scan above passes too much: events of an open transaction, or dead.
+    """
+    with translated():
+        found: UUID | None = await db.fetchval(FIND_LANE_BEHIND, tenant_id)
+    return found
 
 
 DELETE = """

@@ -2,9 +2,9 @@
 Pages and batches of expired rows: found in bounded reads, deleted by id.
 
 A table is read lane by lane (the rows of one webhook or tenant), in the order of time and id. A
-read covers at most `limit` rows, whether or not they may be deleted, and returns the position of
-the next one. Deleted rows leave dead index entries until vacuum; so a lane is not read from its
-beginning each time. A row without a time never expires.
+read covers at most `limit` rows of so many `lanes`, whether or not they may be deleted, and returns
+the position of the next one. Deleted rows leave dead index entries until vacuum; so a lane is not
+read from its beginning each time. A row without a time never expires.
 """
 
 from dataclasses import dataclass
@@ -54,6 +54,7 @@ async def find_page(
     floor: str,
     older_than: timedelta,
     limit: int,
+    lanes: int,
 ) -> ExpiredPage:
     """
     Run a page's query, which reads the lanes after that of `cursor` from `floor` on.
@@ -62,7 +63,7 @@ async def find_page(
     """
     with translated():
         row = await db.fetchrow(
-            query, cursor.lane, cursor.at, cursor.id, floor, older_than, limit, *more
+            query, cursor.lane, cursor.at, cursor.id, floor, older_than, limit, lanes, *more
         )
     following = LaneCursor(row["lane"], row["at"], row["id"]) if row["lane"] else None
     return ExpiredPage(row["ids"], following, row["floor"])
