@@ -2,20 +2,24 @@
 Threads for steps of TLS handshakes, beside the event loop.
 
 Rule: a receiver decides how long a step takes, up to a minute, and nothing can end it. So a tenant
-has one step at a time, for which its others wait. One that takes long gets the lowest priority, and
-another thread replaces its own. No end of the process waits for one.
+has one step at a time, for which its others wait, and those that took little lately come before
+those that took much, however many the latter are. A step that takes long gets the lowest priority,
+and another thread replaces its own. No end of the process waits for one.
 """
 
 import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
+from typing import TypeAlias
 
+from daemon.core.scheduling.recent_use import RecentUse
 from daemon.core.scheduling.round_robin import RoundRobin
 
 # With the priority of the event loop, so that busy processors make no handshake wait for long.
@@ -26,6 +30,9 @@ QUICK_SECONDS = 0.01  # of CPU time. Honest servers' steps take one or two milli
 LOWEST_PRIORITY = 19
 # Of one tenant, which a thread does in a row: between them, it need not be woken.
 STEPS_IN_A_ROW = 8
+ROW_SECONDS = 0.004  # of CPU time, after which the rest of them waits for another turn
+STEP_SECONDS = 0.05  # tenants whose recent use differs by less are equal
+MOST_COMPARED = 200  # of the tenants that wait, the first ones in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,10 @@ class Step:
     wanted: Callable[[], bool]
 
 
+# What is left of a row of steps, and the CPU time that it took.
+RowEnded: TypeAlias = Callable[[Sequence[Step], float], None]
+
+
 class HandshakeThreads:
     """Runs steps; create it inside the running loop."""
 
@@ -51,6 +62,7 @@ class HandshakeThreads:
         self._busy: dict[Hashable, _Thread] = {}  # by owner
         self._idle: list[_Thread] = []
         self._slow = 0
+        self._use = RecentUse(STEP_SECONDS)
         self._closed = False
 
     def run(self, owner: Hashable, step: Step) -> None:
@@ -71,7 +83,12 @@ class HandshakeThreads:
 
     def _begin_waiting(self) -> None:
         while self._idle or len(self._busy) - self._slow < MOST_QUICK:
-            first = self._waiting.take(lambda owner: owner not in self._busy)
+            now = self._loop.time()
+            first = self._waiting.take_least(
+                partial(self._use.steps, now=now),
+                lambda owner: owner not in self._busy,
+                among=MOST_COMPARED,
+            )
             if first is None:
                 return
             owner, step = first
@@ -99,9 +116,13 @@ class HandshakeThreads:
             os.setpriority(os.PRIO_PROCESS, thread.native_id, LOWEST_PRIORITY)
         self._begin_waiting()
 
-    def _end(self, owner: Hashable) -> None:
+    def _end(self, owner: Hashable, rest: Sequence[Step], seconds: float) -> None:
+        """The owner's thread is free after so much CPU time, and has left the `rest` undone."""
         if self._closed:
             return
+        self._use.spend(owner, seconds, now=self._loop.time())
+        for step in reversed(rest):
+            self._waiting.add_first(owner, step)
         thread = self._busy.pop(owner)
         if thread.timer is not None:
             thread.timer.cancel()
@@ -120,7 +141,7 @@ class _Thread:
         self.slow = False
         self.timer: asyncio.TimerHandle | None = None
         self._loop = loop
-        self._work: SimpleQueue[tuple[list[Step], Callable[[], None]] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[list[Step], RowEnded] | None] = SimpleQueue()
         self._began_at = 0.0
         # A daemon thread: the interpreter does not wait for it when the process ends.
         self._thread = threading.Thread(target=self._serve, name="tls-handshake", daemon=True)
@@ -134,8 +155,8 @@ class _Thread:
         assert self._thread.native_id is not None
         return self._thread.native_id
 
-    def begin(self, steps: list[Step], ended: Callable[[], None]) -> None:
-        """Do steps in a row; after the last one, the loop calls `ended`."""
+    def begin(self, steps: list[Step], ended: RowEnded) -> None:
+        """Do steps in a row, for some time; the loop calls `ended` with the rest of them."""
         self._began_at = time.clock_gettime(self._clock)
         self._work.put((steps, ended))
 
@@ -156,12 +177,15 @@ class _Thread:
         if (next_one := self._work.get()) is None:
             return False
         steps, ended = next_one
+        rest, row_began = deque(steps), time.thread_time()
         try:
-            for step in (each for each in steps if each.wanted()):
-                self._began_at = began = time.thread_time()
-                step.work()
-                self._loop.call_soon_threadsafe(step.ended, time.thread_time() - began)
-            self._loop.call_soon_threadsafe(ended)
+            while rest and time.thread_time() - row_began < ROW_SECONDS:
+                step = rest.popleft()
+                if step.wanted():
+                    self._began_at = began = time.thread_time()
+                    step.work()
+                    self._loop.call_soon_threadsafe(step.ended, time.thread_time() - began)
+            self._loop.call_soon_threadsafe(ended, tuple(rest), time.thread_time() - row_began)
         except RuntimeError:  # the loop is closed
             return False
         return True

@@ -164,3 +164,46 @@ async def test_the_end_of_a_process_waits_for_no_step() -> None:
     )
 
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.fixture
+def quickly_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant's use counts from some milliseconds on."""
+    monkeypatch.setattr(handshake_threads, "STEP_SECONDS", 0.003)
+
+
+async def test_who_took_little_lately_comes_before_many_who_took_much(
+    quickly_noticed: None, steps: Steps
+) -> None:
+    """Steps just below what counts as slow, of more tenants than there are threads."""
+    crowd = "abcdefghijklmnopqrst"
+
+    def work() -> None:
+        ends = time.thread_time() + 0.003
+        burn(lambda: time.thread_time() > ends)
+
+    for owner in crowd:
+        for number in range(STEPS_IN_A_ROW):
+            steps.run_work(f"{owner}{number}", work)
+    await until(lambda: len(steps.ended) > 6 * len(crowd), within=60)
+    steps.run_work("z", lambda: None)
+    before = len(steps.ended)
+    await until(lambda: "z" in steps.ended)
+
+    # It would be behind one of each, without that rule.
+    assert steps.ended.index("z") - before <= len(crowd) // 2
+
+
+async def test_a_row_of_steps_ends_after_some_time(steps: Steps) -> None:
+    def work() -> None:
+        ends = time.thread_time() + handshake_threads.ROW_SECONDS
+        burn(lambda: time.thread_time() > ends)
+
+    for number in range(4):
+        steps.run_work(f"a{number}", work)
+    steps.run_work("b", work)
+    steps.run_work("c", lambda: None)
+    await until(lambda: len(steps.ended) == 6)
+
+    assert [each for each in steps.ended if each[0] == "a"] == ["a0", "a1", "a2", "a3"]
+    assert steps.ended.index("c") < steps.ended.index("a3")

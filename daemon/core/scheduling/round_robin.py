@@ -6,6 +6,7 @@ The rule: an owner with many items delays another owner's next one by a single i
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -55,10 +56,18 @@ class RoundRobin(Generic[T]):
         return None
 
     def take_least(
-        self, cost: Callable[[Hashable], float], may_have: Callable[[Hashable], bool]
+        self,
+        cost: Callable[[Hashable], float],
+        may_have: Callable[[Hashable], bool],
+        *,
+        among: int | None = None,
     ) -> tuple[Hashable, T] | None:
-        """As `take`, from the owner with the least cost; of equal ones, from the first."""
-        owner = min(filter(may_have, self._waiting), key=cost, default=_NOBODY)
+        """
+        As `take`, from the owner with the least cost; of equal ones, from the first.
+
+        If so many are given, only the first owners are compared.
+        """
+        owner = min(filter(may_have, islice(self._waiting, among)), key=cost, default=_NOBODY)
         return None if owner is _NOBODY else (owner, self._take_of(owner))
 
     def _take_of(self, owner: Hashable) -> T:
