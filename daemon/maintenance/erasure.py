@@ -7,11 +7,12 @@ next attempts of deliveries whose results are being stored.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
-from daemon.core.errors import WebhookdError
+from daemon.core.errors import StatementTimeoutError, WebhookdError
 from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.maintenance.erasure_pages import ErasurePages
 from daemon.maintenance.erasure_progress import Progress, RunningCounts, ignore_progress
@@ -30,12 +31,14 @@ from daemon.store.database import Database
 from daemon.store.erasure import ErasureStep, TextCursor
 from daemon.store.session import Connection
 
-DELIVERIES_PER_STEP = 1000
+ROWS_PER_STEP = DELIVERIES_PER_STEP = 1000
 RECORDS_PER_STEP = 1000
 LOCK_POLL_SECONDS = 0.1
 LOCK_PATIENCE_SECONDS = 30.0
 # How often rows that were added during the erasure are followed up.
 MAX_FOLLOW_UPS = 10
+
+T = TypeVar("T")
 
 
 class Erasure:
@@ -58,6 +61,7 @@ class Erasure:
         self._target = target
         self._patience_seconds = patience_seconds
         self._running = RunningCounts(on_progress)
+        self._at_once = ROWS_PER_STEP
         self._pages = ErasurePages(database, target, on_rows_read=self._running.add_rows_read)
 
     async def erase(self) -> ErasureCounts:
@@ -104,7 +108,7 @@ class Erasure:
             erasure_events.erase, tenant_id=self._target.tenant_id, limit=DELIVERIES_PER_STEP
         )
         async for events in self._pages.events():
-            await self._repeat(partial(erase, ids=events))
+            await self._erase_some(events, erase)
 
     async def _erase_deliveries(self, *, since: TextCursor) -> int:
         """Erase the target's deliveries from `since` on; returns how many there were."""
@@ -113,9 +117,7 @@ class Erasure:
             async for page in self._pages.deliveries(webhook_id, since=since):
                 ids = list(await self._pages.select_target(webhook_id, page))
                 erase = partial(erasure_deliveries.erase, webhook_id=webhook_id)
-                for start in range(0, len(ids), DELIVERIES_PER_STEP):
-                    batch = ids[start : start + DELIVERIES_PER_STEP]
-                    await self._repeat(partial(erase, ids=batch))
+                await self._erase_some(ids, erase)
         return self._running.counts.deliveries - before
 
     async def _erase_webhooks(self) -> None:
@@ -141,11 +143,24 @@ class Erasure:
         )
         async for webhook_id, page in self._pages.operational_deliveries():
             ids = [each.id for each in page]
-            for start in range(0, len(ids), DELIVERIES_PER_STEP):
-                batch = ids[start : start + DELIVERIES_PER_STEP]
-                await self._repeat(
-                    partial(erasure_deliveries.erase, webhook_id=webhook_id, ids=batch)
-                )
+            await self._erase_some(ids, partial(erasure_deliveries.erase, webhook_id=webhook_id))
+
+    async def _erase_some(
+        self, ids: Sequence[T], erase: Callable[..., Awaitable[ErasureStep]]
+    ) -> None:
+        """Erase rows in steps; in smaller ones after one that took too long, of megabytes each."""
+        left = list(ids)
+        while left:
+            some = left[: self._at_once]
+            try:
+                await self._repeat(partial(erase, ids=some))
+            except StatementTimeoutError:
+                if len(some) == 1:
+                    raise
+                self._at_once = max(1, len(some) // 8)
+                continue
+            del left[: len(some)]
+            self._at_once = min(ROWS_PER_STEP, 2 * self._at_once)
 
     async def _repeat(self, step: Callable[[Connection], Awaitable[ErasureStep]]) -> None:
         """Repeat the step, each in a transaction of its own, until no rows remain."""

@@ -1,12 +1,17 @@
 """
 Pages of the rows that an erasure covers.
 
-Their size follows the time that it takes to read them, so that no query runs long.
+Their size follows the time that it takes to read them, so that no query runs long: a page that
+nevertheless took too long is read again as smaller ones, down to single rows.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from math import inf
+from typing import TypeVar
 
+from daemon.core.errors import StatementTimeoutError
 from daemon.core.model.erasure import ErasureTarget
 from daemon.core.model.ids import DeliveryId, EventId, WebhookId
 from daemon.core.scheduling.batch_size import BatchSize
@@ -19,9 +24,12 @@ from daemon.store import (
 from daemon.store.database import Database
 from daemon.store.erasure import TextCursor
 from daemon.store.erasure_deliveries import StoredDelivery
+from daemon.store.session import Connection
+
+T = TypeVar("T")
 
 # Pages are of rows with their data; one event may hold megabytes.
-SMALLEST_PAGE, LARGEST_PAGE = 50, 2000
+FIRST_PAGE, LARGEST_PAGE = 50, 2000
 PAGE_SECONDS = 0.2
 # Deliveries per page without their data.
 DELIVERIES_PER_PAGE = 10_000
@@ -36,18 +44,14 @@ class ErasurePages:
         self._database = database
         self._target = target
         self._on_rows_read = on_rows_read
-        self._page_size = BatchSize(least=SMALLEST_PAGE, most=LARGEST_PAGE, seconds=PAGE_SECONDS)
+        self._page_size = BatchSize(least=1, most=LARGEST_PAGE, seconds=PAGE_SECONDS)
+        self._page_size.size = FIRST_PAGE
 
     async def events(self) -> AsyncIterator[list[EventId]]:
         """The target's events, page by page."""
         cursor = TextCursor()
         while True:
-            began = time.monotonic()
-            async with self._database.connection() as db:
-                page = await erasure_events.find(
-                    db, self._target, cursor, limit=self._page_size.size
-                )
-            self._page_size.took(time.monotonic() - began)
+            page = await self._read(partial(self._find_events, cursor))
             self._on_rows_read(page.rows_read)
             if not page.rows_read:
                 return
@@ -85,17 +89,38 @@ class ErasurePages:
             self._on_rows_read(len(ids))
             return set(ids)
         selected: set[DeliveryId] = set()
+
+        async def find_first(db: Connection, size: int) -> tuple[int, set[DeliveryId]]:
+            page = ids[:size]
+            found = await erasure_deliveries.find_of_contact(db, webhook_id, page, contact)
+            return len(page), set(found)
+
         while ids:
-            size = self._page_size.size
-            page, ids = ids[:size], ids[size:]
-            began = time.monotonic()
-            async with self._database.connection() as db:
-                selected.update(
-                    await erasure_deliveries.find_of_contact(db, webhook_id, page, contact)
-                )
-            self._page_size.took(time.monotonic() - began)
-            self._on_rows_read(len(page))
+            count, found = await self._read(find_first)
+            del ids[:count]
+            selected |= found
+            self._on_rows_read(count)
         return selected
+
+    async def _find_events(
+        self, cursor: TextCursor, db: Connection, size: int
+    ) -> erasure_events.EventPage:
+        return await erasure_events.find(db, self._target, cursor, limit=size)
+
+    async def _read(self, find: Callable[[Connection, int], Awaitable[T]]) -> T:
+        """Read a page of the present size. Raises StatementTimeoutError for a single row."""
+        while True:
+            size, began = self._page_size.size, time.monotonic()
+            try:
+                async with self._database.connection() as db:
+                    page = await find(db, size)
+            except StatementTimeoutError:
+                self._page_size.took(inf)
+                if size == 1:
+                    raise
+                continue
+            self._page_size.took(time.monotonic() - began)
+            return page
 
     async def webhook_ids(self) -> list[WebhookId]:
         """The ids of the tenant's webhooks."""
