@@ -57,7 +57,7 @@ MAX_BATCH = 500
 # Under load a short wait makes one transaction of many; alone, a result is stored at once.
 LINGER_SECONDS = 0.02
 WORTH_A_TRANSACTION = 64
-IDLE_SECONDS = 5.0  # whatever comes wakes the loop
+IDLE_SECONDS = 5.0  # a new result wakes the loop
 FEW = 8  # results, which one statement stores
 # While other transactions have rows with ids of ours, each costs a moment: of a small batch.
 CAREFUL_SECONDS = 5.0

@@ -33,7 +33,7 @@ def shorten(head: str, known: Known) -> str:
 
 
 def expand(short: str, known: Known) -> str:
-    """Return the head that `shorten` was given; each character counts once, whoever wrote it."""
+    """Return the head that `shorten` was given; each character is replaced once, if at all."""
     for character, text in _meanings(known):
         short = short.replace(character, text, 1)
     return short
