@@ -6,6 +6,7 @@ If `WEBHOOKD_TEST_DATABASE_URL` is set, a superuser's URL, the tests use that se
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import threading
@@ -168,6 +169,16 @@ def pytest_runtest_call() -> Iterator[None]:
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Tests run on the loop that the daemon runs on."""
     return {"uvloop": ClosingLoop}
+
+
+@pytest.fixture(autouse=True)
+def restore_logging() -> Iterator[None]:
+    """Undo what commands that run in this process do to the logs of all later tests."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="session", autouse=True)
