@@ -33,7 +33,7 @@ log = structlog.get_logger()
 BATCH_SIZE = 100
 REST_SECONDS = 1.0
 # Previous secrets, which no attempt uses any more, are removed every so many rounds.
-ROUNDS_PER_REMOVAL = 10
+ROUNDS_PER_REMOVAL = 15
 # Secrets are counted for the metrics every so many rounds: a multiple of the former.
 ROUNDS_PER_COUNT = 60
 # Rounds after a change of keys that still search for rows which others had locked: one minute.

@@ -61,18 +61,17 @@ class SchemaWatch:
                 await migrations.verify(db, self._known)
             except SchemaError as error:
                 return str(error)
-            disabled = await trigger_state.disabled_triggers(db)
-            own, fires_none = await trigger_state.fires_none(db)
+            triggers = await trigger_state.read(db)
             if not self._owners_checked:
                 _warn_of_owners(await schema_trust.lesser_owners(db))
                 _warn_of_foreign_keys(await foreign_keys.untrusted(db))
                 self._owners_checked = True
-        if own:  # until sessions are replaced, those that this daemon has keep the setting
+        if triggers.own_sessions_fire_none:  # they keep the setting until they are replaced
             await self._database.renew_sessions()
-        if fires_none:
+        if triggers.fires_none:
             return FIRES_NONE
-        if disabled:
-            named = " and ".join(each.sentence for each in disabled[:MOST_NAMED])
+        if triggers.disabled:
+            named = " and ".join(each.sentence for each in triggers.disabled[:MOST_NAMED])
             return SOME_DISABLED.format(named)
         return None
 

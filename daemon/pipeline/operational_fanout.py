@@ -32,7 +32,7 @@ from daemon.store.database import Database
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0  # while some wait
-IDLE_SECONDS = 10.0  # this daemon's new ones wake the loop
+IDLE_SECONDS = 15.0  # this daemon's new ones wake the loop
 PAUSE_SECONDS = 0.01  # leaves the event loop and the database to others
 MOST_TENANTS = 100  # in one run, which ends after so many seconds
 RUN_SECONDS = 5.0

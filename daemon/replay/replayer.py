@@ -57,7 +57,7 @@ from daemon.store.session import Connection
 log = structlog.get_logger()
 
 LIST_SECONDS = 1.0
-IDLE_SECONDS = 10.0  # while no replay runs; a new one is announced
+IDLE_SECONDS = 15.0  # while no replay runs; a new one is announced
 ADD_UP_SECONDS, IDLE_ADD_UP_SECONDS = 10.0, 30.0  # the latter while there is nothing to add
 MAX_REPLAYS = 100
 # After a step that added deliveries: leaves the event loop and the database to others.

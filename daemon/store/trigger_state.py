@@ -4,6 +4,8 @@ The triggers by which daemons notice rows, and what keeps them from firing.
 Without them a table still takes rows, and nothing shows that these are noticed by no daemon.
 """
 
+from dataclasses import dataclass
+
 from daemon.core.model.webhook_inspection import DisabledTrigger
 from daemon.store.session import Connection
 
@@ -31,17 +33,11 @@ DISABLED_TRIGGERS = """
      WHERE t.tgenabled IS DISTINCT FROM 'O' AND t.tgenabled IS DISTINCT FROM 'A'
 """
 
-
-async def disabled_triggers(db: Connection) -> list[DisabledTrigger]:
-    """The schema's triggers that are disabled or missing."""
-    return [
-        DisabledTrigger(row["name"], row["on_table"]) for row in await db.fetch(DISABLED_TRIGGERS)
-    ]
-
-
-# Of the ordinary triggers. `migrate --subscriber` makes one for such sessions.
-FIRES_NONE = """
-    SELECT pg_catalog.current_setting('session_replication_role'::text) = 'replica'::text
+# One statement, for an idle daemon asks again and again. `is_own` and `is_all`: ordinary triggers
+# do not fire in this session, and in new ones. `migrate --subscriber` makes one for such sessions.
+STATE = f"""
+    SELECT ARRAY(SELECT ARRAY[name, on_table] FROM ({DISABLED_TRIGGERS}) AS found) AS disabled,
+           pg_catalog.current_setting('session_replication_role'::text) = 'replica'::text
            AS is_own,
            EXISTS (SELECT
                      FROM pg_catalog.pg_db_role_setting AS s
@@ -54,16 +50,29 @@ FIRES_NONE = """
                     WHERE t.tgname = 'webhook_events_replicated'::name
                       AND t.tgrelid = to_regclass('webhook_events'::text)::oid
                       AND t.tgenabled IN ('R'::"char", 'A'::"char")) AS is_subscriber
-"""
+"""  # noqa: S608  made of constants only
 
 
-async def fires_none(db: Connection) -> tuple[bool, bool]:
+@dataclass(frozen=True, slots=True)
+class TriggerState:
     """
-    Whether `session_replication_role` keeps triggers from firing: in this session, and in new ones.
+    The schema's triggers that are `disabled` or missing, and whether none fires.
 
-    New ones of any role: by a setting of the database.
+    `own_sessions_fire_none`: in this session, because of its `session_replication_role`.
+    `fires_none`: there, or in new sessions of any role, by a setting of the database.
     """
-    row = await db.fetchrow(FIRES_NONE)
-    if row["is_subscriber"]:
-        return False, False
-    return row["is_own"], row["is_all"] or row["is_own"]
+
+    disabled: list[DisabledTrigger]
+    own_sessions_fire_none: bool
+    fires_none: bool
+
+
+async def read(db: Connection) -> TriggerState:
+    """Return the state of this database's triggers."""
+    row = await db.fetchrow(STATE)
+    matters = not row["is_subscriber"]
+    return TriggerState(
+        [DisabledTrigger(name, on_table) for name, on_table in row["disabled"]],
+        own_sessions_fire_none=matters and row["is_own"],
+        fires_none=matters and (row["is_own"] or row["is_all"]),
+    )

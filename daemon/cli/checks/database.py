@@ -147,9 +147,9 @@ async def check_permissions(db: Connection, *, with_api: bool) -> AsyncIterator[
     missing = await privileges.missing_on_tables(db, with_api=with_api)
     missing += await privileges.missing_on_functions(db)
     messages = [_sentence(each) for each in missing]
-    messages += [each.sentence for each in await trigger_state.disabled_triggers(db)]
-    _, fires_none = await trigger_state.fires_none(db)
-    messages += [FIRES_NONE] if fires_none else []
+    triggers = await trigger_state.read(db)
+    messages += [each.sentence for each in triggers.disabled]
+    messages += [FIRES_NONE] if triggers.fires_none else []
     messages += [
         f"the function {function} runs as its owner and searches temporary tables first:"
         " ALTER FUNCTION … SET search_path = its schema, pg_temp"
