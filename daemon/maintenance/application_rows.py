@@ -1,5 +1,5 @@
 """
-The loop that reports rows which the application wrote wrongly, and rows that no daemon finds.
+The loop that reports rows of the application that are wrong, not found, or do not come.
 
 Each is reported once, and few at a time. It reads what indexes and partitions find at once, some
 tenants each time, and changes nothing.
@@ -16,10 +16,11 @@ import structlog
 from daemon.core.errors import StatementTimeoutError
 from daemon.core.model.application_rows import WrongRow
 from daemon.core.model.ids import TenantId
+from daemon.runtime.metrics import Metrics
 from daemon.store import application_rows, partitioning, subscribers
 from daemon.store.database import Database
 from daemon.store.session import Connection
-from daemon.store.subscribers import Subscription
+from daemon.store.subscribers import StoppedSubscription, Subscription
 
 log = structlog.get_logger()
 
@@ -37,14 +38,19 @@ class ApplicationRows:
 
     name = "application_rows"
 
-    def __init__(self, database: Database, *, rest_seconds: float = REST_SECONDS) -> None:
+    def __init__(
+        self, database: Database, metrics: Metrics, *, rest_seconds: float = REST_SECONDS
+    ) -> None:
         self.wake = asyncio.Event()
         self._database = database
+        self._metrics = metrics
         self._rest_seconds = rest_seconds
         self._next_round_at = 0.0
         self._after = FIRST
         self._reported: OrderedDict[tuple[str, UUID], None] = OrderedDict()
         self._reported_subscriptions: list[Subscription] = []
+        self._stopped: set[StoppedSubscription] = set()  # at the last look
+        self._reported_stopped: set[StoppedSubscription] = set()
 
     async def run_once(self) -> float:
         """Look for wrong rows, if it is time; returns the seconds to rest."""
@@ -59,6 +65,7 @@ class ApplicationRows:
             async with self._database.transaction(durable=False) as db:
                 await application_rows.limit_time(db)
                 self._report_subscriptions(await subscribers.subscriptions_in_vain(db))
+                self._report_stopped(set(await subscribers.stopped(db)))
                 found = await self._look(db)
         except StatementTimeoutError:
             log.debug("application_rows.search_timed_out")
@@ -75,6 +82,17 @@ class ApplicationRows:
                     reason=f"replication fires no trigger: run `{subscribers.COMMAND}`",
                 )
         self._reported_subscriptions = in_vain
+
+    def _report_stopped(self, stopped: set[StoppedSubscription]) -> None:
+        """Report what has stopped for two looks: a worker may just be starting at one."""
+        lasting = stopped & self._stopped
+        self._stopped = stopped
+        self._metrics.pipeline.subscriptions_stopped.set(len(lasting))
+        for each in lasting - self._reported_stopped:
+            log.error("replication.stopped", subscription=each.name, reason=each.reason)
+        for each in self._reported_stopped - stopped:
+            log.info("replication.goes_on", subscription=each.name)
+        self._reported_stopped = lasting | (self._reported_stopped & stopped)
 
     async def _look(self, db: Connection) -> list[WrongRow]:
         limit = MOST_REPORTED

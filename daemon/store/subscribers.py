@@ -39,6 +39,39 @@ async def subscriptions(db: Connection) -> list[Subscription]:
     return [Subscription(*row) for row in await db.fetch(FIND_SUBSCRIPTIONS, [*TABLES, INBOX])]
 
 
+# A worker that fails is started again every few seconds, and ends at once.
+FIND_STOPPED = """
+    SELECT DISTINCT pg_catalog.quote_ident(s.subname::text) AS name, s.subenabled AS is_enabled
+      FROM pg_catalog.unnest($1::text[]) AS ours (name)
+      JOIN pg_catalog.pg_subscription_rel AS r ON r.srrelid = to_regclass(ours.name)::oid
+      JOIN pg_catalog.pg_subscription AS s ON s.oid = r.srsubid
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_subscription(s.oid) AS worker
+                        WHERE worker.relid IS NULL AND worker.pid IS NOT NULL)
+     ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedSubscription:
+    """A subscription without a worker; the name is quoted. It fails, or is not `is_enabled`."""
+
+    name: str
+    is_enabled: bool
+
+    @property
+    def reason(self) -> str:
+        """Why nothing comes by it."""
+        if not self.is_enabled:
+            return "it is disabled (ALTER SUBSCRIPTION … ENABLE)"
+        return "its worker does not run; PostgreSQL's log says why"
+
+
+async def stopped(db: Connection) -> list[StoppedSubscription]:
+    """Return the subscriptions of our tables by which nothing comes."""
+    rows = await db.fetch(FIND_STOPPED, [*TABLES, INBOX])
+    return [StoppedSubscription(*row) for row in rows]
+
+
 # Those of statements cannot fire, and those of the application are its own.
 ROW_TRIGGERS = """
     row_triggers AS MATERIALIZED (
@@ -57,15 +90,15 @@ ROW_TRIGGERS = """
 IS_ENABLED = f"""
     WITH {ROW_TRIGGERS}
     SELECT NOT EXISTS (SELECT FROM row_triggers AS t WHERE t.fires = 'O'::"char")
-           AND EXISTS (SELECT FROM row_triggers AS t
-                        WHERE t.name::text = 'webhook_events_replicated'
-                          AND t.fires IN ('R'::"char", 'A'::"char"))
+           AND NOT EXISTS (SELECT FROM pg_catalog.unnest($1::text[]) AS ours (name)
+                             LEFT JOIN row_triggers AS t ON t.name::text = ours.name
+                            WHERE t.fires IS NULL OR t.fires NOT IN ('R'::"char", 'A'::"char"))
 """  # noqa: S608  made of constants only
 
 
 async def is_enabled(db: Connection) -> bool:
     """Whether rows that replication brings are found."""
-    return bool(await db.fetchval(IS_ENABLED))
+    return bool(await db.fetchval(IS_ENABLED, list(TRIGGERS)))
 
 
 async def subscriptions_in_vain(db: Connection) -> list[Subscription]:
@@ -81,21 +114,37 @@ IS_WANTED = """
                       AND t.tgname::text = 'webhook_events_replicated')
 """
 
-# ENABLE REPLICA: where the application inserts rows itself, the ordinary triggers do the same.
-CREATE_TRIGGERS = """
-    CREATE OR REPLACE TRIGGER webhook_events_replicated AFTER INSERT ON webhook_events
-        FOR EACH ROW WHEN (NOT webhook_rows_are_copied('webhook_events'::regclass::oid))
-        EXECUTE FUNCTION webhook_event_replicated();
-    CREATE OR REPLACE TRIGGER webhook_deliveries_copied BEFORE INSERT ON webhook_deliveries
-        FOR EACH ROW WHEN (NEW.status::text = 'pending_retry'
-                           AND webhook_rows_are_copied('webhook_deliveries'::regclass::oid))
-        EXECUTE FUNCTION webhook_delivery_copied();
-    CREATE OR REPLACE TRIGGER webhooks_deletion_replicated AFTER DELETE ON webhooks
-        FOR EACH ROW EXECUTE FUNCTION webhook_deletion_replicated();
-    ALTER TABLE webhook_events ENABLE REPLICA TRIGGER webhook_events_replicated;
-    ALTER TABLE webhook_deliveries ENABLE REPLICA TRIGGER webhook_deliveries_copied;
-    ALTER TABLE webhooks ENABLE REPLICA TRIGGER webhooks_deletion_replicated;
-"""
+IS_OLD_EVENT = "webhook_rows_are_copied('webhook_events'::regclass::oid)"
+IS_OLD_DELIVERY = "webhook_rows_are_copied('webhook_deliveries'::regclass::oid)"
+# By name: their table, when they fire, and the function they call.
+TRIGGERS = {
+    "webhook_events_replicated": (
+        "webhook_events",
+        "AFTER INSERT",
+        f"WHEN (NOT {IS_OLD_EVENT})",
+        "webhook_event_replicated",
+    ),
+    "webhook_events_known": ("webhook_events", "BEFORE INSERT", "", "webhook_event_known"),
+    "webhook_deliveries_copied": (
+        "webhook_deliveries",
+        "BEFORE INSERT",
+        f"WHEN (NEW.status::text = 'pending_retry' AND {IS_OLD_DELIVERY})",
+        "webhook_delivery_copied",
+    ),
+    "webhooks_replicated": ("webhooks", "BEFORE INSERT OR UPDATE", "", "webhook_replicated"),
+    "webhooks_deletion_replicated": (
+        "webhooks",
+        "AFTER DELETE",
+        "",
+        "webhook_deletion_replicated",
+    ),
+    "webhooks_new_id_replicated": (
+        "webhooks",
+        "AFTER UPDATE",
+        "WHEN (NEW.id <> OLD.id)",
+        "webhook_deletion_replicated",
+    ),
+}
 ALWAYS_FIRE = f"""
     WITH {ROW_TRIGGERS}
     SELECT pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I'::text,
@@ -127,6 +176,12 @@ async def enable(url: str, *, asked: bool, dry_run: bool = False, pooled: bool =
 
 
 async def _create(connection: Connection) -> None:
-    await connection.execute(CREATE_TRIGGERS)
+    for name, (table, event, condition, function) in TRIGGERS.items():
+        await connection.execute(
+            f"CREATE OR REPLACE TRIGGER {name} {event} ON {table}"
+            f" FOR EACH ROW {condition} EXECUTE FUNCTION {function}()"
+        )
+        # Where the application inserts rows itself, the ordinary triggers do the same.
+        await connection.execute(f"ALTER TABLE {table} ENABLE REPLICA TRIGGER {name}")
     for row in await connection.fetch(ALWAYS_FIRE):
         await connection.execute(row["statement"])

@@ -104,7 +104,7 @@ def _upkeep(shared: SharedParts) -> tuple[Loop, ...]:
         ),
         HistoryPartitions(database, retention=kept.deliveries),
         StatsFolding(database),
-        ApplicationRows(database),
+        ApplicationRows(database, metrics),
         BacklogWatch(database, metrics),
     )
 

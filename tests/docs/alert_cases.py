@@ -95,6 +95,7 @@ CASES: dict[str, Case] = {
         {"mails_failed_total": "0+1x90", "mails_sent_total": "0+1x90"},
     ),
     "WebhookdNotificationQueue": gauge("notification_queue_usage", "0.2+0", "0+0"),
+    "WebhookdReplicationStopped": gauge("subscriptions_stopped", "1+0", "0+0"),
     "WebhookdSecretsUnreadable": gauge("webhooks_unreadable", "1+0", "0+0"),
     "WebhookdMemoryHigh": gauge("process_resident_memory_bytes", "2e9+0", "9e7+0"),
     "WebhookdFilesUsedUp": Case(

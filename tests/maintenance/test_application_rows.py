@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from daemon.core.model.application_rows import Slip
 from daemon.maintenance import application_rows as loop_module
 from daemon.maintenance.application_rows import ApplicationRows
+from daemon.runtime.metrics import Metrics
 from daemon.store import application_rows
 from daemon.store.database import Database
 from tests.support.application import Application
@@ -78,7 +79,7 @@ async def test_the_loop_logs_each_row_once_and_few_in_a_round(
     rows = await write_wrongly(app, await app.tenant())
     for _ in range(4):
         await insert_delivery(app, webhook, status=None)
-    loop = ApplicationRows(pool, rest_seconds=0)
+    loop = ApplicationRows(pool, Metrics(), rest_seconds=0)
     rounds = []
     for _ in range(3):
         with capture_logs() as logs:
@@ -103,7 +104,7 @@ async def test_every_tenant_has_its_turn(
         row = await app.event(tenant)
         await app.db.execute("UPDATE webhook_events SET created_at = NULL WHERE id = $1", row)
         rows.add(str(row))
-    loop = ApplicationRows(pool, rest_seconds=0)
+    loop = ApplicationRows(pool, Metrics(), rest_seconds=0)
 
     with capture_logs() as logs:
         for _ in range(3):
@@ -134,7 +135,7 @@ async def test_a_statement_that_takes_too_long_ends_and_the_loop_goes_on(
     # An earlier test of this process may have configured logs without debug lines.
     every_line = structlog.make_filtering_bound_logger(0)
     monkeypatch.setattr(loop_module, "log", structlog.wrap_logger(None, wrapper_class=every_line))
-    loop = ApplicationRows(pool, rest_seconds=0)
+    loop = ApplicationRows(pool, Metrics(), rest_seconds=0)
 
     with capture_logs() as logs:
         assert await loop.run_once() == 0

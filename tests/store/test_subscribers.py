@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.maintenance.application_rows import ApplicationRows
+from daemon.runtime.metrics import Metrics
 from daemon.store import migrations, subscribers
 from daemon.store.database import Database
 from daemon.store.partitioning import Layout
@@ -28,6 +29,9 @@ from tests.support.specification import create_tables
 INBOX_IS_EMPTY = "SELECT WHERE NOT EXISTS (SELECT FROM webhook_event_inbox)"
 NO_WEBHOOKS = "SELECT WHERE NOT EXISTS (SELECT FROM webhooks)"
 
+RUNS = "SELECT FROM pg_stat_subscription WHERE relid IS NULL AND pid IS NOT NULL"
+STOPPED = f"SELECT WHERE NOT EXISTS ({RUNS})"
+
 REFERRING = """
     SELECT conrelid::regclass::text AS name, attname AS column
       FROM pg_constraint AS k
@@ -36,9 +40,16 @@ REFERRING = """
 """
 
 
+NIL = UUID(int=0)
 NOT_FOUND = (
     "replication: webhook_events gets rows by the subscription copies, and they will not be found:"
     " run `webhookd migrate --subscriber`"
+)
+
+
+NOT_RUNNING = (
+    "replication: nothing comes by the subscription copies: its worker does not run;"
+    " PostgreSQL's log says why"
 )
 
 
@@ -164,7 +175,7 @@ async def test_without_the_option_check_and_the_log_say_that_rows_are_not_found(
         await until(lambda: fetch(database, "SELECT FROM webhook_events WHERE id = $1", missed))
         inbox = await fetch(database, "SELECT FROM webhook_event_inbox")
         code, messages = await checked(tmp_path, database)
-        loop = ApplicationRows(pool, rest_seconds=0.0)
+        loop = ApplicationRows(pool, Metrics(), rest_seconds=0.0)
         with capture_logs() as logs:
             await loop.run_once()
             await loop.run_once()
@@ -210,6 +221,133 @@ async def test_replicated_webhooks_are_matched_as_they_change_and_deleted_with_w
         left = await fetch(database, f"SELECT FROM {table['name']}")
         assert (table["name"], left) == (table["name"], [])
     assert await fetch(database, "SELECT FROM webhook_history") != []
+
+
+async def test_a_webhook_that_gets_another_id_loses_what_it_had_under_the_former_one(
+    tmp_path: Path, published: str, database: str, app: Application, receiver: Receiver
+) -> None:
+    await migrate(tmp_path, database, "--subscriber")
+
+    async with (
+        subscribed(published, database, "webhooks", "webhook_events"),
+        serving(database),
+    ):
+        webhook = await app.webhook(await app.tenant(), "http://127.0.0.1:9/")
+        await until(lambda: fetch(database, "SELECT FROM webhooks"))
+        db = await asyncpg.connect(database)
+        await insert_delivery(Application(db), webhook)
+        await db.close()
+        await app.db.execute(
+            "UPDATE webhooks SET id = $2, endpoint_url = $3 WHERE id = $1",
+            *(webhook, uuid4(), receiver.url),
+        )
+        other = await app.tenant()
+        await app.webhook(other, receiver.url, webhook_id=webhook)
+        event = await insert_event(app, other)
+        await until(lambda: receiver.received)
+        left = await fetch(database, "SELECT event_id FROM webhook_deliveries")
+
+    assert received_events(receiver) == wire_ids([event])
+    assert [row["event_id"] for row in left] in ([event], [])
+
+
+async def test_what_constraints_refuse_elsewhere_does_not_stop_replication(
+    tmp_path: Path, published: str, database: str, app: Application, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    await migrate(tmp_path, database, "--subscriber")
+
+    async with (
+        subscribed(published, database, "webhooks", "webhook_events"),
+        serving(database),
+    ):
+        await app.webhook(tenant, receiver.url, webhook_id=NIL)
+        unset = await app.webhook(tenant, receiver.url)
+        await app.db.execute(
+            "UPDATE webhooks SET is_active = NULL, is_failing = NULL, consecutive_failures = NULL"
+            " WHERE id = $1",
+            unset,
+        )
+        db = await asyncpg.connect(database)
+        [here] = await Application(db).events(tenant, 1)
+        await db.close()
+        await insert_event(app, tenant, here)
+        later = await insert_event(app, tenant)
+        await until(lambda: len(receiver.received) == 2)
+
+    assert received_events(receiver) == wire_ids([here, later])
+    assert [row["id"] for row in await fetch(database, "SELECT id FROM webhooks")] == [unset]
+
+
+async def test_the_publisher_does_not_change_where_an_operator_s_webhook_leads(
+    tmp_path: Path, published: str, database: str, app: Application, receiver: Receiver
+) -> None:
+    tenant = await app.tenant()
+    await migrate(tmp_path, database, "--subscriber")
+
+    async with subscribed(published, database, "webhooks", "webhook_events"), serving(database):
+        webhook = await app.webhook(tenant, receiver.url, types=["email.opened"])
+        await until(lambda: fetch(database, "SELECT FROM webhooks"))
+        await fetch(
+            database,
+            "WITH accepted AS (INSERT INTO webhook_operator_scopes (webhook_id) VALUES ($1))"
+            " UPDATE webhooks SET scope = 'operator' WHERE id = $1",
+            webhook,
+        )
+        await app.db.execute(
+            "UPDATE webhooks SET endpoint_url = 'http://127.0.0.1:9/', name = 'Renamed'"
+            " WHERE id = $1",
+            webhook,
+        )
+        await app.db.execute("UPDATE webhooks SET id = $2 WHERE id = $1", webhook, uuid4())
+        await app.webhook(tenant, receiver.url, webhook_id=webhook)
+        own = await app.webhook(tenant, receiver.url)
+        await insert_event(app, tenant)
+        await until(lambda: receiver.received)
+        query = "SELECT endpoint_url, scope, name FROM webhooks WHERE id = $1"
+        [kept] = await fetch(database, query, webhook)
+
+    assert tuple(kept) == (receiver.url, "operator", "Renamed")
+    assert len(await fetch(database, "SELECT FROM webhooks WHERE id = $1", own)) == 1
+
+
+async def test_a_subscription_that_stops_is_reported(
+    tmp_path: Path, published: str, database: str, app: Application
+) -> None:
+    tenant = await app.tenant()
+    await migrate(tmp_path, database, "--subscriber")
+    pool, metrics = Database(database, size=1), Metrics()
+    await pool.open()
+    loop = ApplicationRows(pool, metrics, rest_seconds=0.0)
+    logged = []
+    async with subscribed(published, database, "webhook_events"):
+        before = await checked(tmp_path, database)
+        await app.db.execute("ALTER TABLE webhook_events ADD COLUMN note text")
+        await insert_event(app, tenant)
+        await until(lambda: fetch(database, STOPPED))
+        code, messages = await checked(tmp_path, database)
+        for _ in range(3):
+            with capture_logs() as logs:
+                await loop.run_once()
+            logged.append([each["event"] for each in logs])
+        text = metrics.render().decode()
+        await fetch(database, "ALTER TABLE webhook_events ADD COLUMN note text")
+        await until(lambda: fetch(database, "SELECT FROM webhook_events"))
+        await until(lambda: fetch(database, RUNS))
+        with capture_logs() as logs:
+            await loop.run_once()
+        logged.append([each["event"] for each in logs])
+        await fetch(database, "ALTER SUBSCRIPTION copies DISABLE")
+        await until(lambda: fetch(database, STOPPED))
+        disabled = await checked(tmp_path, database)
+    await pool.close(within=timedelta(seconds=1))
+
+    assert before[0] == 0
+    assert (code, messages["error"]) == (1, [NOT_RUNNING])
+    assert logged == [[], ["replication.stopped"], [], ["replication.goes_on"]]
+    assert "webhookd_subscriptions_stopped 1.0" in text
+    assert disabled[0] == 0
+    assert any("it is disabled" in each for each in disabled[1]["warning"])
 
 
 async def test_every_table_that_refers_to_a_webhook_is_emptied_with_it(database: str) -> None:
@@ -354,6 +492,7 @@ async def test_triggers_that_later_migrations_create_fire_for_replicated_rows_to
 ) -> None:
     await migrate(tmp_path, database, "--subscriber")
     await fetch(database, "ALTER TABLE webhooks ENABLE TRIGGER webhooks_switched")
+    await fetch(database, "DROP TRIGGER webhooks_replicated ON webhooks")  # 0034 had none
 
     said = await migrate(tmp_path, database)
 

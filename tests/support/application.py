@@ -34,8 +34,9 @@ class Application:
         types: list[str] | None = None,
         filters: Any = None,
         secret: str = SECRET,
+        webhook_id: UUID | None = None,
     ) -> UUID:
-        webhook_id = uuid4()
+        webhook_id = webhook_id or uuid4()
         await self.db.execute(
             "INSERT INTO webhooks (id, tenant_id, name, endpoint_url, secret_key, event_types,"
             " event_filters) VALUES ($1, $2, 'a webhook', $3, $4, $5, $6)",

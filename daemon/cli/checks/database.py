@@ -114,7 +114,7 @@ async def check_notifications(db: Connection) -> AsyncIterator[Finding]:
 
 
 async def check_subscriptions(db: Connection) -> AsyncIterator[Finding]:
-    """Whether rows that logical replication brings are found."""
+    """Whether logical replication brings rows, and whether these are found."""
     for each in await subscribers.subscriptions(db):
         if each.table == subscribers.INBOX:
             yield warning(
@@ -127,6 +127,10 @@ async def check_subscriptions(db: Connection) -> AsyncIterator[Finding]:
             "replication",
             f"{each.table} gets rows by the subscription {each.name}, and they will not be found:"
             f" run `{subscribers.COMMAND}`",
+        )
+    for stopped in await subscribers.stopped(db):
+        yield (error if stopped.is_enabled else warning)(
+            "replication", f"nothing comes by the subscription {stopped.name}: {stopped.reason}"
         )
 
 

@@ -28,6 +28,10 @@ class PipelineMetrics:
             "notification_queue_usage",
             "Part of PostgreSQL's queue of notifications that is in use, from 0 to 1.",
         )
+        self.subscriptions_stopped = gauge(
+            "subscriptions_stopped",
+            "Subscriptions of logical replication by which no rows come, for a minute or longer.",
+        )
         self.in_flight_limit = gauge(
             "in_flight_limit", "Most requests in flight: `delivery.concurrency`."
         )

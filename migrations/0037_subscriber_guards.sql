@@ -1,0 +1,69 @@
+-- What the publisher of a subscription writes, and must not stop or change here.
+--
+-- An error in a worker stops the replication of everything: it tries the same transaction again and
+-- again. So what constraints refuse elsewhere is left out of a subscriber, or is mended. And no trigger
+-- did what a foreign key does elsewhere when a webhook gets another id: its deliveries went on with the
+-- former id, and were sent to the next webhook that got it.
+
+-- Called for replicated rows only.
+CREATE FUNCTION webhook_replicated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.id = '00000000-0000-0000-0000-000000000000'::uuid THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' OR NEW.id <> OLD.id THEN
+        IF EXISTS (SELECT FROM webhooks AS w WHERE w.id = NEW.id) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    NEW.is_active := COALESCE(NEW.is_active, true);
+    NEW.is_failing := COALESCE(NEW.is_failing, false);
+    NEW.consecutive_failures := COALESCE(NEW.consecutive_failures, 0);
+    RETURN NEW;
+END $$;
+
+-- An event that is here already has been found, or was history.
+CREATE FUNCTION webhook_event_known() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM webhook_events AS e WHERE e.id = NEW.id) THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- As before. A replicated change is not refused, and leaves the operators' columns as they are: a
+-- worker has the rights of a superuser, or of the table's owner.
+CREATE OR REPLACE FUNCTION webhook_keep_of_operator() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('session_replication_role'::text) = 'replica' THEN
+        NEW.id := OLD.id;
+        NEW.tenant_id := OLD.tenant_id;
+        NEW.endpoint_url := OLD.endpoint_url;
+        NEW.scope := OLD.scope;
+        RETURN NEW;
+    END IF;
+    IF NOT pg_catalog.has_table_privilege(
+               'webhook_operator_scopes'::regclass::oid, 'INSERT'::text) THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = 'the URL and the scope of a webhook of operators are changed over the API,'
+                            ' and its id and its tenant are not changed';
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- CREATE OR REPLACE drops a function's search_path.
+DO $$
+DECLARE
+    tables CONSTANT name := (SELECT n.nspname
+                               FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                              WHERE c.oid = 'webhook_event_inbox'::regclass::oid);
+    found regprocedure;
+BEGIN
+    FOREACH found IN ARRAY '{webhook_replicated(), webhook_event_known(),
+                             webhook_keep_of_operator()}'::regprocedure[]
+    LOOP
+        EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp', found, tables);
+    END LOOP;
+END $$;
+
+INSERT INTO webhookd_migrations (name) VALUES ('0037_subscriber_guards');
