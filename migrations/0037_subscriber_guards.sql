@@ -31,6 +31,51 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- As before, but asked once in a transaction, whose settings end with it: a worker applies one after
+-- another, so that each row of a large one delays all other tenants'.
+CREATE OR REPLACE FUNCTION webhook_rows_are_copied(copied_table oid) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    setting CONSTANT text := pg_catalog.format('webhookd.copied_%s'::text, copied_table);
+    known CONSTANT text := current_setting(setting, true);
+    is_copied boolean;
+BEGIN
+    IF known <> '' THEN
+        RETURN known = 'yes';
+    END IF;
+    is_copied := EXISTS (
+        SELECT FROM pg_catalog.pg_stat_get_subscription(NULL::oid) AS worker
+          JOIN pg_catalog.pg_subscription_rel AS copied
+            ON copied.srsubid = worker.subid AND copied.srrelid = copied_table
+         WHERE worker.pid = pg_backend_pid() AND worker.relid = copied_table
+           AND copied.srsubstate = 'd'::"char");
+    PERFORM set_config(setting, CASE WHEN is_copied THEN 'yes'::text ELSE 'no'::text END, true);
+    RETURN is_copied;
+END $$;
+
+CREATE OR REPLACE FUNCTION webhook_event_replicated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF TG_RELID <> 'webhook_events'::regclass::oid THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = 'webhook_event_replicated() is only for the table webhook_events';
+    END IF;
+    -- An event that was deleted and inserted again in one transaction has its row. An error would stop
+    -- the replication of everything.
+    INSERT INTO webhook_event_inbox (event_id, tenant_id) VALUES (NEW.id, NEW.tenant_id)
+        ON CONFLICT DO NOTHING;
+    IF current_setting('webhookd.notified'::text, true) = 'yes' THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('webhookd.notified'::text, 'yes'::text, true);
+    IF current_setting('webhookd.notify'::text, true) IS DISTINCT FROM 'off'
+       AND pg_notification_queue_usage() < '0.5'::double precision
+       AND webhook_replication_notifies() THEN
+        PERFORM pg_notify('webhookd_events'::text, ''::text);
+    END IF;
+    RETURN NULL;
+END $$;
+
 -- As before. A replicated change is not refused, and leaves the operators' columns as they are: a
 -- worker has the rights of a superuser, or of the table's owner.
 CREATE OR REPLACE FUNCTION webhook_keep_of_operator() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -59,8 +104,9 @@ DECLARE
                               WHERE c.oid = 'webhook_event_inbox'::regclass::oid);
     found regprocedure;
 BEGIN
-    FOREACH found IN ARRAY '{webhook_replicated(), webhook_event_known(),
-                             webhook_keep_of_operator()}'::regprocedure[]
+    FOREACH found IN ARRAY '{webhook_replicated(), webhook_event_known(), webhook_keep_of_operator(),
+                             webhook_rows_are_copied(oid),
+                             webhook_event_replicated()}'::regprocedure[]
     LOOP
         EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp', found, tables);
     END LOOP;
