@@ -4,11 +4,8 @@ Name lookups through c-ares, which needs no threads.
 A customer's name is looked up exactly as it is written, and by DNS alone.
 """
 
-import socket
-from asyncio import Future
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Protocol
 
 import aiodns
@@ -16,6 +13,7 @@ from pycares import AddrInfoResult
 
 from daemon.core.errors import PostponedError
 from daemon.core.policy.names import is_listed, normal_name
+from daemon.egress.dns_channel import DnsChannel
 from daemon.egress.long_replies import MAX_ADDRESSES, REPLY_SECONDS, LongReplies
 
 # c-ares waits at least 0.25 s for a first reply and twice as long each time: 3.75 s in all.
@@ -24,9 +22,8 @@ LOOKUP_TRIES = 4
 # bytes: 75 IPv4 or 43 IPv6 addresses.
 ARES_FLAG_IGNTC = 1 << 2
 ARES_FLAG_EDNS = 1 << 8
-# pycares has no name for it. To sort addresses by RFC 6724, c-ares calls connect() on each of them,
-# if only on a UDP socket: no packet is sent, but nothing may use an address before it is judged.
-ARES_AI_NOSORT = 1 << 7
+# Replies that are kept for a moment: of 1,232 bytes, which take 100 KB at most, and of 64 KiB.
+MOST_KEPT, MOST_LONG_KEPT = 64, 1
 # A name that ends in it is absolute: c-ares applies neither the search list nor HOSTALIASES, and
 # finds it in the hosts file only if it ends in a dot there too; the egress policy refuses those.
 # (c-ares's option `lookups` is of no use: pycares passes freed memory, and some lookups then fail.)
@@ -83,11 +80,16 @@ class CaresResolver:
     ) -> None:
         self._denied = denied
         self._suffix = "" if for_operator else ROOT
-        self._over_udp = aiodns.DNSResolver(
-            nameservers, tries=LOOKUP_TRIES, flags=ARES_FLAG_EDNS | ARES_FLAG_IGNTC
+        self._over_udp = DnsChannel(
+            nameservers,
+            most_kept=MOST_KEPT,
+            tries=LOOKUP_TRIES,
+            flags=ARES_FLAG_EDNS | ARES_FLAG_IGNTC,
         )
-        self._over_tcp = aiodns.DNSResolver(nameservers, tries=1, timeout=REPLY_SECONDS)
-        self._long_replies = LongReplies(partial(_look_up, self._over_tcp))
+        self._over_tcp = DnsChannel(
+            nameservers, most_kept=MOST_LONG_KEPT, tries=1, timeout=REPLY_SECONDS
+        )
+        self._long_replies = LongReplies(self._over_tcp.look_up)
 
     async def addresses(self, host: str) -> list[str]:
         """
@@ -118,7 +120,7 @@ class CaresResolver:
 
     async def _found(self, name: str) -> AddrInfoResult:
         try:
-            return await _look_up(self._over_udp, name)
+            return await self._over_udp.look_up(name)
         except aiodns.error.DNSError as error:
             if error.args[0] != aiodns.error.ARES_ENODATA:
                 raise
@@ -126,12 +128,6 @@ class CaresResolver:
             with suppress(aiodns.error.DNSError):
                 return await self._long_replies.look_up(name)
             raise
-
-
-def _look_up(channel: aiodns.DNSResolver, name: str) -> Future[AddrInfoResult]:
-    return channel.getaddrinfo(
-        name, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=ARES_AI_NOSORT
-    )
 
 
 def _text(address: bytes | str) -> str:
