@@ -1,4 +1,4 @@
--- What the publisher of a subscription writes, and must not stop or change here.
+-- What the publisher of a subscription writes, and must not stop or change here; and ids of webhooks.
 --
 -- An error in a worker stops the replication of everything: it tries the same transaction again and
 -- again. So what constraints refuse elsewhere is left out of a subscriber, or is mended. And no trigger
@@ -96,6 +96,20 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- One statement could give a webhook another id and insert one of another tenant with the former: the
+-- foreign keys are checked at its end, and were satisfied by the new row, which so got the pending
+-- deliveries and the history. A replicated change counts as a deletion: see webhooks_new_id_replicated.
+CREATE FUNCTION webhook_keep_id() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('session_replication_role'::text) <> 'replica' THEN
+        RAISE integrity_constraint_violation
+            USING MESSAGE = 'the id of a webhook is not changed: delete it, and insert another one';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER webhooks_keep_id BEFORE UPDATE OF id ON webhooks
+    FOR EACH ROW WHEN (NEW.id <> OLD.id) EXECUTE FUNCTION webhook_keep_id();
+
 -- CREATE OR REPLACE drops a function's search_path.
 DO $$
 DECLARE
@@ -105,7 +119,7 @@ DECLARE
     found regprocedure;
 BEGIN
     FOREACH found IN ARRAY '{webhook_replicated(), webhook_event_known(), webhook_keep_of_operator(),
-                             webhook_rows_are_copied(oid),
+                             webhook_keep_id(), webhook_rows_are_copied(oid),
                              webhook_event_replicated()}'::regprocedure[]
     LOOP
         EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path = %I, pg_temp', found, tables);

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import structlog
 
+from daemon.core.errors import ROW_FAILURES, DatabaseBusyError, WebhookdError
 from daemon.core.matching.compiler import UnusableFilter
 from daemon.core.matching.replay_filter import ReplayFilter
 from daemon.core.model.cursor import FIRST_ID
@@ -66,8 +67,10 @@ PAUSE_SECONDS = 0.01
 COPIED_AT_ONCE = 2 * 1024 * 1024
 # Tenants whose recent steps took equally long, up to this, come in turn.
 STEP_SECONDS = 0.02
-# Before a replay whose step raised an error is tried again: the others come first.
-RETRY_SECONDS = 1.0
+# Before a replay is tried again of which others hold rows, or a step failed: others come first.
+RETRY_SECONDS, LONGEST_RETRY_SECONDS, MOST_DOUBLED = 1.0, 30.0, 5
+# Of a statement in a step, and twice as long after each failure in a row: other replays wait.
+STATEMENT_TIME, LONGEST_STATEMENT_TIME = timedelta(seconds=1), timedelta(seconds=8)
 
 
 @dataclass(slots=True)
@@ -75,13 +78,15 @@ class RunningReplay:
     """
     A replay of a tenant as this daemon remembers it.
 
-    `next_at` is when its next step is due; pending deliveries are counted from `since` on.
+    `next_at` is when its next step is due, after `failures` in a row; pending deliveries are
+    counted from `since` on.
     """
 
     tenant_id: TenantId
     next_at: float
     pace: Pace = field(default_factory=Pace)
     since: datetime | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +152,11 @@ class Replayer:
         if next_at > now:
             return min(next_at, self._list_at) - now
         replay_id, running = self._first_of(waiting, now)
-        running.next_at = now + RETRY_SECONDS
         self._decisions.take_result(replay_id)
-        added = await self._step(replay_id, running)
+        added = await self._try_step(replay_id, running)
         ended = time.monotonic()
         self._use.spend(running.tenant_id, ended - now, now=ended)
-        running.next_at = ended + running.pace.rest_seconds
+        running.next_at = ended + _rest_of(running)
         return PAUSE_SECONDS if added else 0.0
 
     def _first_of(
@@ -188,10 +192,28 @@ class Replayer:
                 last = await replay_results.add_up_next(db, after=last)
         return first is not None
 
+    async def _try_step(self, replay_id: ReplayId, running: RunningReplay) -> bool:
+        """As `_step`; what fails, or is held by others, is this replay's alone."""
+        try:
+            moved = await self._step(replay_id, running)
+        except (*ROW_FAILURES, DatabaseBusyError) as error:
+            running.failures += 1
+            log.warning(
+                "replay.step_failed",
+                replay_id=str(replay_id),
+                tenant_id=str(running.tenant_id),
+                reason=str(error),
+                exc_info=None if isinstance(error, WebhookdError) else error,
+            )
+            return False
+        running.failures = 0
+        return moved
+
     async def _step(self, replay_id: ReplayId, running: RunningReplay) -> bool:
         """Add a replay's next batch if there is room for one; return whether it moved on."""
         # Need not be durable: deliveries and cursor that a crash undoes are made again together.
-        async with self._database.transaction(durable=False) as db:
+        async with self._database.transaction(durable=False, for_all=True) as db:
+            await replay_steps.limit_time(db, _most_time_of(running))
             replay = await replay_steps.lock(db, replay_id)
             if replay is None or isinstance(replay.filter, UnusableFilter):
                 running.pace.idle()
@@ -258,6 +280,20 @@ class Replayer:
     def _slots_of_each(self) -> int:
         """An equal part of the slots that all replays may hold together."""
         return max(1, int(self._lanes.slots * SLOT_SHARE) // len(self._running))
+
+
+def _rest_of(running: RunningReplay) -> float:
+    """The seconds until its next step."""
+    if not running.failures:
+        return running.pace.rest_seconds
+    doubled = min(running.failures - 1, MOST_DOUBLED)
+    return min(RETRY_SECONDS * (1 << doubled), LONGEST_RETRY_SECONDS)
+
+
+def _most_time_of(running: RunningReplay) -> timedelta:
+    """How long one of its statements may take."""
+    doubled = min(running.failures, MOST_DOUBLED)
+    return min(STATEMENT_TIME * (1 << doubled), LONGEST_STATEMENT_TIME)
 
 
 async def _batch_of(

@@ -45,8 +45,8 @@ from daemon.store.without_session import NoDaemonLock, NoNotifications
 from daemon.store.writable import answers_read_only
 
 # One message, one round trip.
-BEGIN_DURABLE = "BEGIN; SET LOCAL synchronous_commit = on"
-BEGIN_FOR_ALL = f"{BEGIN_DURABLE}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+DURABLE = "; SET LOCAL synchronous_commit = on"
+FOR_ALL = f"; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
 
 # Whom a connection of one for requests is lent to; None is work of the daemon itself.
 CONNECTION_OWNER: ContextVar[Hashable | None] = ContextVar("CONNECTION_OWNER", default=None)
@@ -202,8 +202,9 @@ class Database:
         and raises DatabaseBusyError then. Raises as `connection` does.
         """
         async with self.connection() as connection:
-            begin_durable = BEGIN_FOR_ALL if for_all else BEGIN_DURABLE
-            await connection.execute(begin_durable if durable else "BEGIN")
+            await connection.execute(
+                "BEGIN" + (DURABLE if durable else "") + (FOR_ALL if for_all else "")
+            )
             try:
                 yield connection
             except (TimeoutError, asyncio.CancelledError):

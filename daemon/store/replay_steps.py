@@ -87,6 +87,12 @@ LOCK_REPLAY = f"""
 """  # noqa: S608  made of constants only
 
 
+async def limit_time(db: Connection, most: timedelta) -> None:
+    """Bound each of the following statements of this transaction."""
+    milliseconds = most // timedelta(milliseconds=1)
+    await db.execute(f"SET LOCAL statement_timeout = {milliseconds}")
+
+
 async def lock(db: Connection, replay_id: ReplayId) -> LockedReplay | None:
     """
     Lock a replay until the transaction ends, and let the transaction read in order.

@@ -7,6 +7,7 @@ before the subscription is history, and is not sent. See `migrations/0034_subscr
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from daemon.core.errors import MigrationError
 from daemon.store.migrations import exclusive, with_brief_locks
@@ -15,6 +16,7 @@ from daemon.store.session import Connection
 INBOX = "webhook_event_inbox"
 TABLES = ("webhook_events", "webhooks", "webhook_deliveries")
 COMMAND = "webhookd migrate --subscriber"
+LONG_WAIT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +43,47 @@ async def subscriptions(db: Connection) -> list[Subscription]:
 
 # A worker that fails is started again every few seconds, and ends at once.
 FIND_STOPPED = """
-    SELECT DISTINCT pg_catalog.quote_ident(s.subname::text) AS name, s.subenabled AS is_enabled
-      FROM pg_catalog.unnest($1::text[]) AS ours (name)
-      JOIN pg_catalog.pg_subscription_rel AS r ON r.srrelid = to_regclass(ours.name)::oid
-      JOIN pg_catalog.pg_subscription AS s ON s.oid = r.srsubid
-     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_subscription(s.oid) AS worker
-                        WHERE worker.relid IS NULL AND worker.pid IS NOT NULL)
+    SELECT name, is_enabled, pids IS NOT NULL AS waits
+      FROM (SELECT DISTINCT pg_catalog.quote_ident(s.subname::text) AS name,
+                            s.subenabled AS is_enabled,
+                            (SELECT pg_catalog.array_agg(worker.pid)
+                               FROM pg_catalog.pg_stat_get_subscription(s.oid) AS worker
+                              WHERE worker.relid IS NULL AND worker.pid IS NOT NULL) AS pids
+              FROM pg_catalog.unnest($1::text[]) AS ours (name)
+              JOIN pg_catalog.pg_subscription_rel AS r ON r.srrelid = to_regclass(ours.name)::oid
+              JOIN pg_catalog.pg_subscription AS s ON s.oid = r.srsubid) AS subscription
+     WHERE pids IS NULL
+        OR EXISTS (SELECT FROM pg_catalog.pg_locks AS awaited
+                    WHERE awaited.pid = ANY (pids) AND awaited.waitstart < now() - $2::interval)
      ORDER BY 1
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StoppedSubscription:
-    """A subscription without a worker; the name is quoted. It fails, or is not `is_enabled`."""
+    """
+    A subscription by which nothing comes; the name is quoted.
+
+    It is not `is_enabled`, or its worker fails, or the worker `waits` for a lock.
+    """
 
     name: str
     is_enabled: bool
+    waits: bool
 
     @property
     def reason(self) -> str:
         """Why nothing comes by it."""
         if not self.is_enabled:
             return "it is disabled (ALTER SUBSCRIPTION … ENABLE)"
+        if self.waits:
+            return "its worker waits for a lock of another session (pg_locks, pg_blocking_pids)"
         return "its worker does not run; PostgreSQL's log says why"
 
 
 async def stopped(db: Connection) -> list[StoppedSubscription]:
     """Return the subscriptions of our tables by which nothing comes."""
-    rows = await db.fetch(FIND_STOPPED, [*TABLES, INBOX])
+    rows = await db.fetch(FIND_STOPPED, [*TABLES, INBOX], LONG_WAIT)
     return [StoppedSubscription(*row) for row in rows]
 
 

@@ -26,6 +26,7 @@ DISABLED_TRIGGERS = """
                    ('webhooks_scope_changed', 'webhooks'),
                    ('webhooks_paused_by_person', 'webhooks'),
                    ('webhooks_keep_of_operator', 'webhooks'),
+                   ('webhooks_keep_id', 'webhooks'),
                    ('webhooks_secret_written', 'webhooks'),
                    ('webhooks_fresh_start', 'webhooks'),
                    ('webhooks_end_of_spacing', 'webhooks')) AS wanted (name, on_table)

@@ -9,7 +9,7 @@ import pytest
 from daemon.pipeline import fanout, result_writer
 from tests.support.application import SECRET, Application
 from tests.support.daemons import serving, until
-from tests.support.deliveries import inbox_is_empty, settled
+from tests.support.deliveries import inbox_is_empty, insert_delivery, settled
 from tests.support.foreign_rows import Held
 from tests.support.receiver import Receiver
 
@@ -100,3 +100,23 @@ async def test_events_that_were_published_during_the_swap_are_not_sent_to_the_ot
     await application.close()
 
     assert [each.event["id"] for each in receiver.at("/other")] == [f"evt_{own.hex}"]
+
+
+async def test_no_statement_gives_a_webhooks_deliveries_to_another_one(app: Application) -> None:
+    """The foreign keys are checked at the end of a statement only."""
+    former, other = await app.tenant(), await app.tenant()
+    webhook = await app.webhook(former, "https://example.com/former")
+    delivery = await insert_delivery(app, webhook)
+    take_over = f"""
+        WITH away AS (UPDATE webhooks SET id = gen_random_uuid() WHERE id = $1 RETURNING true)
+        {INSERT.replace("VALUES ($1, $2, 'another', $3, $4)", "")}
+        SELECT $1, $2::uuid, 'another', $3::text, $4::text FROM away
+    """
+
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="is not changed"):
+        await app.db.execute(take_over, webhook, other, "https://example.com/other", SECRET)
+    await app.db.execute("UPDATE webhooks SET id = id, name = 'renamed' WHERE id = $1", webhook)
+
+    rows = await app.deliveries(webhook)
+    assert [row["id"] for row in rows] == [delivery]
+    assert await app.db.fetchval("SELECT tenant_id FROM webhooks WHERE id = $1", webhook) == former

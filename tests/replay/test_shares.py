@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 
 from daemon.core.model.replays import ReplayStatus
 from daemon.service import Service
 from tests.support.application import Application
-from tests.support.daemons import metrics_of, serving, until
+from tests.support.daemons import get_json, metrics_of, serving, until
 from tests.support.receiver import Receiver, Reply
 from tests.support.replays import (
     get_replay,
@@ -153,3 +154,27 @@ async def test_a_replay_runs_beside_hundreds_that_cannot(
 
     assert (ended.status, ended.sent) == (ReplayStatus.COMPLETED, 5)
     assert receiver.at("/stuck") == []
+
+
+async def test_events_that_others_have_locked_stop_no_replay_of_another_tenant(
+    app: Application, database: str, receiver: Receiver
+) -> None:
+    tenants = [await app.tenant() for _ in range(2)]
+    of_locked = [await app.webhook(tenants[0], f"{receiver.url}/{n}") for n in range(3)]
+    other = await app.webhook(tenants[1], f"{receiver.url}/other")
+    locked, free = [await store_events(app, each, 5) for each in tenants]
+    locker = await asyncpg.connect(database)
+    await locker.execute("BEGIN")
+    await locker.fetch("SELECT FROM webhook_events WHERE id = ANY ($1) FOR UPDATE", locked)
+    async with serving(database) as service:
+        waiting = [await start(app, request_for(each)) for each in of_locked]
+        done = await until_ended(app, (await start(app, request_for(other))).id)
+        ready, _ = await asyncio.to_thread(get_json, f"http://127.0.0.1:{service.port}/readyz")
+        await locker.execute("ROLLBACK")
+        later = [await until_ended(app, each.id) for each in waiting]
+    await locker.close()
+
+    assert (done.sent, done.status, ready) == (len(free), ReplayStatus.COMPLETED, 200)
+    assert [each.sent for each in later] == [len(locked)] * 3
+    came = [each.event["id"] for each in receiver.received]
+    assert sorted(came) == sorted(public_ids([*locked * 3, *free]))

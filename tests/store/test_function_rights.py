@@ -105,6 +105,7 @@ async def test_every_function_names_its_schema_and_then_the_temporary_one(
             "webhook_history_dependents",
             "webhook_history_partitions",
             "webhook_keep_history",
+            "webhook_keep_id",
             "webhook_keep_of_operator",
             "webhook_partition_deliveries",
             "webhook_partition_obstacles",

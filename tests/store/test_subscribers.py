@@ -350,6 +350,39 @@ async def test_a_subscription_that_stops_is_reported(
     assert any("it is disabled" in each for each in disabled[1]["warning"])
 
 
+async def test_a_worker_that_waits_for_a_lock_is_reported(
+    tmp_path: Path,
+    published: str,
+    database: str,
+    app: Application,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscribers, "LONG_WAIT", timedelta(seconds=0.1))
+    await migrate(tmp_path, database, "--subscriber")
+    async with subscribed(published, database, "webhooks", "webhook_events"):
+        webhook = await app.webhook(await app.tenant(), "http://127.0.0.1:9/")
+        await until(lambda: fetch(database, "SELECT FROM webhooks"))
+        holder = await asyncpg.connect(database)
+        await holder.execute("BEGIN")
+        await holder.fetch("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", webhook)
+        before = await subscribers.stopped(holder)
+        await app.db.execute("UPDATE webhooks SET name = 'Renamed' WHERE id = $1", webhook)
+
+        async def found() -> list[str]:
+            db = await asyncpg.connect(database)  # the holder's now() stands still
+            try:
+                return [each.reason for each in await subscribers.stopped(db)]
+            finally:
+                await db.close()
+
+        await until(found)
+        reasons = await found()
+        await holder.close()
+
+    assert before == []
+    assert [each.partition(" of")[0] for each in reasons] == ["its worker waits for a lock"]
+
+
 async def test_every_table_that_refers_to_a_webhook_is_emptied_with_it(database: str) -> None:
     await migrations.migrate(database)
     body = (
