@@ -301,8 +301,7 @@ async def _store_last_results(components: Components) -> None:
 
 
 async def _close(components: Components) -> None:
-    if components.notifier is not None:
-        await components.notifier.close()
+    await asyncio.gather(*(each.close() for each in components.notifiers))
     components.pipeline.results.close()
     await components.pipeline.listener.close()
     await components.pipeline.client.close()

@@ -5,7 +5,7 @@ Nothing in such a mail was written by the tenant who entered the address: its re
 stranger. The code exists in the mail only; its hash is stored before the mail is sent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -14,8 +14,10 @@ import structlog
 
 from daemon.core.errors import MailError
 from daemon.core.model.confirmations import LeasedConfirmation
+from daemon.core.model.ids import TenantId
 from daemon.core.model.notices import Email
 from daemon.notifications.email import EmailSettings, render_confirmation
+from daemon.notifications.outgoing import Share
 from daemon.notifications.records import Records
 from daemon.notifications.smtp_session import RefusedRecipient
 from daemon.notifications.timing import Timing
@@ -45,6 +47,10 @@ class ConfirmationMail:
 
     request: LeasedConfirmation
     context: ConfirmationMailContext
+
+    @property
+    def tenants(self) -> Collection[TenantId]:
+        return (self.request.tenant_id,)
 
     @property
     def to_all(self) -> bool:
@@ -109,10 +115,14 @@ class ConfirmationMails:
     def __init__(self, context: ConfirmationMailContext) -> None:
         self._context = context
 
-    async def lease(self, db: Connection, *, limit: int) -> list[ConfirmationMail]:
-        """Lease the requests that are due."""
+    async def lease(self, db: Connection, share: Share, *, limit: int) -> list[ConfirmationMail]:
+        """Lease the requests of the share that are due."""
         timing = self._context.timing
         leased = await email_confirmations.lease_due(
-            db, limit=limit, lease=timing.lease, max_age=timing.max_age
+            *(db, share.slow),
+            of_these=share.is_of_slow,
+            limit=limit,
+            lease=timing.lease,
+            max_age=timing.max_age,
         )
         return [ConfirmationMail(request, self._context) for request in leased]

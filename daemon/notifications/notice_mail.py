@@ -5,15 +5,16 @@ An accepted mail is recorded at once. An outcome that cannot be recorded while t
 lost, and the notices are mailed a second time; the same notices have the same Message-ID.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from daemon.core.errors import MailError
+from daemon.core.model.ids import TenantId
 from daemon.core.model.notices import Email, LeasedNotice
 from daemon.notifications.email import EmailSettings, render_digest, render_email
-from daemon.notifications.recipients import Recipients, has_unusable_address
+from daemon.notifications.recipients import Recipients, has_unusable_address, tenants_of
 from daemon.notifications.records import Records
 from daemon.notifications.smtp_session import RefusedRecipient
 from daemon.notifications.timing import Timing
@@ -45,6 +46,10 @@ class NoticeMail:
     to: Recipients
     notices: Sequence[LeasedNotice]
     context: NoticeMailContext
+
+    @property
+    def tenants(self) -> Collection[TenantId]:
+        return tenants_of(self.to, self.notices)
 
     @property
     def to_all(self) -> bool:

@@ -5,16 +5,20 @@ The first mail to a recipient is sent at once. What follows is put off until the
 over, and then comes as one mail, whatever the number of webhooks.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 import structlog
 
+from daemon.core.model.ids import TenantId
 from daemon.core.model.notices import LeasedNotice
 from daemon.core.scheduling.mail_quota import MailQuota
 from daemon.notifications.notice_mail import NoticeMail, NoticeMailContext
-from daemon.notifications.recipients import RecipientPolicy, Recipients
+from daemon.notifications.outgoing import Share
+from daemon.notifications.recipients import RecipientPolicy, Recipients, tenants_of
 from daemon.store import mail_recipients, notices
 from daemon.store.mail_recipients import Window
 from daemon.store.named_locks import LockWatch
@@ -35,6 +39,11 @@ class _Group:
     to: Recipients
     notices: list[LeasedNotice] = field(default_factory=list)
 
+    @property
+    def tenants(self) -> frozenset[TenantId]:
+        """Those who chose the recipient."""
+        return tenants_of(self.to, self.notices)
+
 
 class NoticeMails:
     """Leases notices as mails, one for each recipient."""
@@ -46,7 +55,7 @@ class NoticeMails:
             mail_recipients.LOCK, work="leasing of notices", patience=LOCK_PATIENCE
         )
 
-    async def lease(self, db: Connection, *, limit: int) -> list[NoticeMail]:
+    async def lease(self, db: Connection, share: Share, *, limit: int) -> list[NoticeMail]:
         """Lease the notices of up to `limit` recipients, and put off those that come too early."""
         if not await mail_recipients.take_lock(db):
             await self._lock_watch.missed(db)
@@ -55,7 +64,7 @@ class NoticeMails:
         due = await notices.find_due(db, limit=MOST_NOTICES, max_age=self._context.timing.max_age)
         if not due:
             return []
-        groups = self._grouped(due)
+        groups = {key: each for key, each in self._grouped(due).items() if share.has(each.tenants)}
         windows = await mail_recipients.windows(db, groups.keys())
         await self._put_off(db, [(groups[key], w.opens_at) for key, w in windows.items()])
         now, later = await self._split_by_quota(
@@ -64,7 +73,7 @@ class NoticeMails:
         await self._put_off(
             db, [(g, due[0].leased_at + self._context.timing.window) for g in later]
         )
-        return await self._lease(db, now[:limit])
+        return await self._lease(db, _in_turn(now)[:limit])
 
     def _grouped(self, due: Sequence[LeasedNotice]) -> Mapping[str, _Group]:
         groups: dict[str, _Group] = {}
@@ -128,3 +137,13 @@ class NoticeMails:
             db, webhooks, limit=MOST_NOTICES, max_age=self._context.timing.max_age
         )
         return sorted([*group.notices, *waiting], key=lambda notice: notice.id)
+
+
+def _in_turn(groups: Sequence[_Group]) -> list[_Group]:
+    """The first mail of each tenant before the second of any."""
+    places: Counter[frozenset[TenantId]] = Counter()
+    turns: list[tuple[int, _Group]] = []
+    for group in groups:
+        turns.append((places[group.tenants], group))
+        places[group.tenants] += 1
+    return [group for _, group in sorted(turns, key=itemgetter(0))]

@@ -1,16 +1,34 @@
 """Leased mails of any kind, and the sources that lease them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.core.errors import MailError
+from daemon.core.model.ids import TenantId
 from daemon.core.model.notices import Email
 from daemon.notifications.smtp_session import RefusedRecipient
 from daemon.store.session import Connection
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Whose mails one loop sends: those of the `slow` tenants, or all others."""
+
+    slow: frozenset[TenantId]
+    is_of_slow: bool
+
+    def has(self, tenants: Collection[TenantId]) -> bool:
+        """Whether it has the mail with notices of these tenants; none: of the administrators."""
+        return (bool(tenants) and self.slow.issuperset(tenants)) == self.is_of_slow
+
+
 class OutgoingMail(Protocol):
     """A leased mail; `lease_ends_at` is a time on the event loop's clock."""
+
+    @property
+    def tenants(self) -> Collection[TenantId]:
+        """Those who chose the recipient; none where the operator did."""
 
     @property
     def to_all(self) -> bool:
@@ -34,5 +52,5 @@ class OutgoingMail(Protocol):
 class MailSource(Protocol):
     """Leases mails of one kind."""
 
-    async def lease(self, db: Connection, *, limit: int) -> Sequence[OutgoingMail]:
-        """Lease up to `limit` mails that are due, within the caller's transaction."""
+    async def lease(self, db: Connection, share: Share, *, limit: int) -> Sequence[OutgoingMail]:
+        """Lease up to `limit` mails of the share that are due, within the caller's transaction."""

@@ -5,10 +5,11 @@ An address that a caller of the API entered is mailed only if operators allow it
 confirmed it. Until then the notice goes to the administrators, as if there were no address.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from email.headerregistry import Address
 
+from daemon.core.model.ids import TenantId
 from daemon.core.model.notices import LeasedNotice
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.mail_recipients import (
@@ -51,6 +52,11 @@ class RecipientPolicy:
 
     def _is_unconfirmed(self, own: Address, notice: LeasedNotice) -> bool:
         return needs_confirmation(own, notice.unconfirmed_email) and not self.allowed.allow(own)
+
+
+def tenants_of(to: Recipients, notices: Collection[LeasedNotice]) -> frozenset[TenantId]:
+    """The tenants who chose this recipient; none for the administrators."""
+    return frozenset() if to.are_administrators else frozenset(n.tenant_id for n in notices)
 
 
 def has_unusable_address(notice: LeasedNotice) -> bool:

@@ -5,7 +5,7 @@ A confirmation is one tenant's for one address, however many webhooks name it. O
 only the hash is stored. A lease moves `due_at`, and is the fence, as for notices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from daemon.core.model.confirmations import ConfirmedAddress, LeasedConfirmation
@@ -104,6 +104,7 @@ LEASE_DUE = """
           FROM webhook_email_confirmations
          WHERE due_at < 'infinity' AND due_at <= now() AND confirmed_at IS NULL
            AND requested_at > now() - $3::interval
+           AND (tenant_id = ANY ($4::uuid[])) = $5
          ORDER BY due_at
          LIMIT $1
            FOR UPDATE SKIP LOCKED
@@ -117,9 +118,15 @@ LEASE_DUE = """
 
 
 async def lease_due(
-    db: Connection, *, limit: int, lease: timedelta, max_age: timedelta
+    db: Connection,
+    tenants: Collection[TenantId],
+    *,
+    of_these: bool,
+    limit: int,
+    lease: timedelta,
+    max_age: timedelta,
 ) -> list[LeasedConfirmation]:
-    """Lease requests younger than `max_age` whose mail is to be sent."""
+    """Lease requests younger than `max_age` to be mailed, of these tenants or of all others."""
     return [
         LeasedConfirmation(
             TenantId(row["tenant_id"]),
@@ -128,7 +135,7 @@ async def lease_due(
             row["leased_at"],
             row["leased_until"],
         )
-        for row in await db.fetch(LEASE_DUE, limit, lease, max_age)
+        for row in await db.fetch(LEASE_DUE, limit, lease, max_age, list(tenants), of_these)
     ]
 
 

@@ -111,7 +111,7 @@ def _routes(parts: ApiParts, access: Access) -> list[Route]:
         counts=components.counts,
         copies=components.copies,
         readiness=components.readiness,
-        sends_mail=components.notifier is not None,
+        sends_mail=bool(components.notifiers),
         console_url=_public_url(config) + PREFIX,
         delivery_settings=_delivery_settings(config),
     )

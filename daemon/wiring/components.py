@@ -26,7 +26,7 @@ from daemon.runtime.offload import Offload
 from daemon.secrets.encryption import Vault
 from daemon.store.database import Database
 from daemon.store.event_data_reader import EventDataReader
-from daemon.wiring.notifications import build_notifier
+from daemon.wiring.notifications import build_notifiers
 from daemon.wiring.pipeline import Pipeline, build_pipeline, lag_of
 from daemon.wiring.shared import SharedParts, shared_parts
 
@@ -40,7 +40,7 @@ class Components:
     offload: Offload
     resealer: Resealer
     schema_watch: SchemaWatch
-    notifier: Notifier | None
+    notifiers: tuple[Notifier, ...]  # none without a mail server
     replayer: Replayer
     readiness: Readiness
     metrics: Metrics
@@ -59,7 +59,7 @@ def build(config: Config, database: Database) -> Components:
     schema_watch = SchemaWatch(database)
     hold_watch = _hold_watch(database, pipeline, metrics)
     resealer = Resealer(database, vault, metrics=metrics)
-    notifier = build_notifier(config, database, metrics)
+    notifiers = build_notifiers(config, database, metrics)
     counts = UndeliveredCounts(database, deliveries=kept.deliveries, events=kept.events)
     replayer = _replayer(shared, pipeline)
     intake: tuple[Loop, ...] = (
@@ -76,7 +76,7 @@ def build(config: Config, database: Database) -> Components:
         offload=shared.offload,
         resealer=resealer,
         schema_watch=schema_watch,
-        notifier=notifier,
+        notifiers=notifiers,
         replayer=replayer,
         readiness=Readiness(
             *(heartbeats, schema_watch, hold_watch),
@@ -87,7 +87,7 @@ def build(config: Config, database: Database) -> Components:
         heartbeats=heartbeats,
         counts=counts,
         copies=shared.copies,
-        intake=intake if notifier is None else (*intake, notifier),
+        intake=(*intake, *notifiers),
     )
 
 

@@ -6,12 +6,13 @@ from daemon.config.policies import (
     health_limits,
 )
 from daemon.core.policy.email_addresses import parse_address
+from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.notifications.confirmation_mails import ConfirmationMailContext, ConfirmationMails
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.mail_server import MailServer
 from daemon.notifications.notice_mail import NoticeMailContext
 from daemon.notifications.notice_mails import NoticeMails
-from daemon.notifications.notifier import Notifier
+from daemon.notifications.notifier import SLOW_SECONDS, Notifier
 from daemon.notifications.outgoing import MailSource
 from daemon.notifications.recipients import RecipientPolicy
 from daemon.notifications.records import Records
@@ -24,12 +25,12 @@ from daemon.store.database import Database
 CONFIRMATION_PATH = "confirm-email"
 
 
-def build_notifier(config: Config, database: Database, metrics: Metrics) -> Notifier | None:
-    """None when no mail server is configured."""
+def build_notifiers(config: Config, database: Database, metrics: Metrics) -> tuple[Notifier, ...]:
+    """The loops that send mails; none when no mail server is configured."""
     notifications = config.notifications
     mailer = configured_mailer(config)
     if mailer is None or notifications.from_ is None:
-        return None
+        return ()
     settings = EmailSettings(
         parse_address(notifications.from_), health_limits(config), _linked_pages(config)
     )
@@ -45,7 +46,11 @@ def build_notifier(config: Config, database: Database, metrics: Metrics) -> Noti
         page_url = f"{config.admin.public_url}/{CONFIRMATION_PATH}"
         context = ConfirmationMailContext(records, settings, metrics, timing, page_url)
         sources.append(ConfirmationMails(context))
-    return Notifier(database, mailer, sources, timing=timing)
+    slow = SlowTenants(slow_from=SLOW_SECONDS)
+    return tuple(
+        Notifier(database, mailer, sources, timing=timing, slow=slow, for_slow=for_slow)
+        for for_slow in (False, True)
+    )
 
 
 def _linked_pages(config: Config) -> str | None:

@@ -45,7 +45,8 @@ class MailHost:
     """
     The server's behaviour and mailbox.
 
-    `refusals` maps recipients to the replies that refuse them; `answer` is the reply to every
+    `refusals` maps recipients to the replies that refuse them, `delays` to the seconds that a reply
+    takes; `answer` is the reply to every
     message. While `answering` is false, messages get no reply; `begun` counts all of them.
     """
 
@@ -53,6 +54,7 @@ class MailHost:
         self.port = port
         self.mails: list[Mail] = []
         self.refusals: dict[str, str] = {}
+        self.delays: dict[str, float] = {}
         self.answer = "250 taken"
         self.answering = True
         self.begun = 0
@@ -68,6 +70,7 @@ class MailHost:
     async def handle_RCPT(  # noqa: N802  named by aiosmtpd
         self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any
     ) -> str:
+        await asyncio.sleep(self.delays.get(address, 0.0))
         if address in self.refusals:
             return self.refusals[address]
         envelope.rcpt_tos.append(address)

@@ -12,11 +12,12 @@ import asyncpg
 from daemon.core.outcomes.endpoint_health import HealthLimits
 from daemon.core.policy.email_addresses import parse_address
 from daemon.core.policy.mail_recipients import AllowedRecipients
+from daemon.core.scheduling.slow_tenants import SlowTenants
 from daemon.notifications.email import EmailSettings
 from daemon.notifications.mail_server import MailServer
 from daemon.notifications.notice_mail import NoticeMailContext
 from daemon.notifications.notice_mails import NoticeMails
-from daemon.notifications.notifier import Notifier
+from daemon.notifications.notifier import SLOW_SECONDS, Notifier
 from daemon.notifications.recipients import RecipientPolicy
 from daemon.notifications.records import Records
 from daemon.notifications.smtp import Mailer
@@ -62,28 +63,38 @@ async def notifying(
     to: Sequence[str] = (OPS,),
     allowed: Sequence[str] = (),
     seconds: float = 5.0,
+    slow_from: float = SLOW_SECONDS,
 ) -> AsyncIterator[Notifier]:
-    """Run a notifier without a daemon until the block ends."""
+    """Run both notifiers without a daemon until the block ends; yields that of quick tenants."""
     settings = EmailSettings(parse_address("hooks@example.com"), HealthLimits())
     context = NoticeMailContext(
         Records(database, poll_seconds=timing.poll_seconds), settings, Metrics(), timing
     )
     policy = RecipientPolicy([parse_address(each) for each in to], AllowedRecipients.of(allowed))
-    notifier = Notifier(
-        database,
-        Mailer(MailServer.from_url(url), step_seconds=seconds, message_seconds=seconds),
-        [NoticeMails(context, policy)],
-        timing=timing,
-    )
+    slow = SlowTenants(slow_from=slow_from)
+    quick, other = [
+        Notifier(
+            database,
+            Mailer(MailServer.from_url(url), step_seconds=seconds, message_seconds=seconds),
+            [NoticeMails(context, policy)],
+            timing=timing,
+            slow=slow,
+            for_slow=for_slow,
+        )
+        for for_slow in (False, True)
+    ]
     stop = asyncio.Event()
-    running = asyncio.create_task(run_loop(notifier, stop=stop, heartbeats=Heartbeats()))
+    loops = [run_loop(each, stop=stop, heartbeats=Heartbeats()) for each in (quick, other)]
+    running = [asyncio.create_task(each) for each in loops]
     try:
-        yield notifier
+        yield quick
     finally:
         stop.set()
-        notifier.wake.set()
-        await running
-        await notifier.close()
+        for notifier in (quick, other):
+            notifier.wake.set()
+        await asyncio.gather(*running)
+        for notifier in (quick, other):
+            await notifier.close()
 
 
 async def webhook(app: Application, *, email: str | None = None, name: str = "a webhook") -> UUID:

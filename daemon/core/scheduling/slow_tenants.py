@@ -1,8 +1,8 @@
 """
-Tenants of which the database had much to read lately: they are read apart from others.
+Tenants whose reads or mails took long lately: they are served apart from others.
 
 The rule: what is slow for one tenant delays no other again. It is remembered for a minute, then all
-are read together once more; twice as long each time that it was slow after all.
+are served together once more; twice as long each time that it was slow after all.
 """
 
 from collections import OrderedDict
@@ -44,7 +44,7 @@ class SlowTenants:
             self._slow.popitem(last=False)
 
     def is_slow(self, tenant_id: TenantId, *, now: float) -> bool:
-        """Whether to read this tenant apart from others."""
+        """Whether to serve this tenant apart from others."""
         slow = self._slow.get(tenant_id)
         return slow is not None and now <= slow.until
 

@@ -16,6 +16,7 @@ LOOPS = {
     "lane_sync": "finds endpoints with something due",
     "listener": "listens for new events",
     "notifier": "mails notices",
+    "slow_notifier": "mails to recipients that take long",
     "open_leases": "keeps what is being sent from other daemons",
     "operational_events": "sends operational events",
     "replayer": "runs replays",
