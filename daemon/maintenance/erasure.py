@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from daemon.core.errors import StatementTimeoutError, WebhookdError
+from daemon.core.errors import DatabaseBusyError, StatementTimeoutError, WebhookdError
 from daemon.core.model.erasure import ErasureCounts, ErasureTarget
 from daemon.maintenance.erasure_pages import ErasurePages
 from daemon.maintenance.erasure_progress import Progress, RunningCounts, ignore_progress
@@ -166,8 +166,11 @@ class Erasure:
         """Repeat the step, each in a transaction of its own, until no rows remain."""
         deadline = time.monotonic() + self._patience_seconds
         while True:
-            async with self._database.transaction() as db:
-                done = await step(db)
+            try:
+                async with self._database.transaction() as db:
+                    done = await step(db)
+            except DatabaseBusyError:  # such as a deadlock with the application
+                done = ErasureStep(ErasureCounts(), remaining=1)
             self._running.add(done.erased)
             if not done.remaining:
                 return

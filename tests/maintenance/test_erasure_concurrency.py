@@ -57,6 +57,34 @@ async def test_only_locked_rows_are_waited_for(
     assert counts.deliveries == 2
 
 
+# A sequence keeps its number when the transaction is rolled back.
+DEADLOCK_ONCE = """
+    CREATE SEQUENCE tries;
+    CREATE FUNCTION deadlock_once() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF nextval('tries') = 1 THEN
+            RAISE deadlock_detected;
+        END IF;
+        RETURN OLD;
+    END $$;
+    CREATE TRIGGER deadlock_once BEFORE DELETE ON webhook_events
+        FOR EACH ROW EXECUTE FUNCTION deadlock_once();
+"""
+
+
+async def test_a_step_that_deadlocks_is_done_again(
+    app: Application, database: str, tenant: UUID
+) -> None:
+    for _ in range(3):
+        await stored_event(app, tenant, data=about("cont_1"))
+    await app.db.execute(DEADLOCK_ONCE)
+
+    counts = await erased(database, tenant, "cont_1")
+
+    assert counts.events == 3
+    assert await app.db.fetchval("SELECT last_value FROM tries") == 4
+
+
 async def is_only_one(app: Application, delivery: UUID) -> bool:
     return await ids_in(app, "webhook_deliveries") == {delivery}
 
