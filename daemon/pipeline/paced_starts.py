@@ -11,7 +11,7 @@ from itertools import islice
 
 from daemon.core.model.attempts import Claim
 
-AT_ONCE = 32
+AT_ONCE = 8
 
 
 async def start_all(
