@@ -34,7 +34,7 @@ from daemon.pipeline.claim_data import ClaimData
 from daemon.pipeline.claims_aside import ClaimsAside
 from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.lane_waker import LaneWaker
-from daemon.pipeline.paced_starts import start_all
+from daemon.pipeline.paced_starts import CLAIMED_AT_ONCE, FIRST_AT_ONCE, start_all
 from daemon.pipeline.postponements import Postponements
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.pipeline.returned_claims import GIVE_BACK_TIME, ReturnedClaims
@@ -115,7 +115,7 @@ class Dispatcher:
             self._claiming = asyncio.create_task(self._claim(to_claim))
             self._claiming.add_done_callback(self._claim_ended)
         queued = chain.from_iterable(map(self._queued, turns))
-        await start_all(queued, start=self.start, give_back=self._return)
+        await start_all(queued, FIRST_AT_ONCE, start=self.start, give_back=self._return)
         if turns:
             await asyncio.sleep(0)
             return 0.0
@@ -240,7 +240,7 @@ class Dispatcher:
         for turn in turns:
             self._tell_lane(turn, claimed.get(turn.webhook_id), now)
         taken = chain.from_iterable(lane.claims for lane in claimed.values())
-        await start_all(taken, start=self.start, give_back=self._return)
+        await start_all(taken, CLAIMED_AT_ONCE, start=self.start, give_back=self._return)
         if new := [each for each, lane in claimed.items() if lane.limit_state == pacing.NEW]:
             await self._begin_pacing(new)
 

@@ -26,7 +26,7 @@ from daemon.pipeline.attempt_queue import AttemptQueue, few_of_each
 from daemon.pipeline.delivery_inserter import DeliveryInserter, MatchedEvent
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvent, OpenEvents
-from daemon.pipeline.paced_starts import AT_ONCE
+from daemon.pipeline.paced_starts import FIRST_AT_ONCE
 from daemon.store import endpoints, results
 from daemon.store.database import Database
 from daemon.store.deliveries import NewDelivery
@@ -142,12 +142,12 @@ class FirstAttempts:
         }
         rest: list[MatchedEvent] = []
         began = 0
-        for first in range(0, len(matched), AT_ONCE):  # one each, mostly
+        for first in range(0, len(matched), FIRST_AT_ONCE):  # one each, mostly
             if first:
                 await asyncio.sleep(0)
             now = time.monotonic()
             at_once = starter.may_begin(now=now)
-            for each in matched[first : first + AT_ONCE]:
+            for each in matched[first : first + FIRST_AT_ONCE]:
                 begun = self._begin(each, ready, starter, at_once=at_once, now=now)
                 if begun is None:
                     rest.append(each)

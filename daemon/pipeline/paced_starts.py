@@ -11,19 +11,22 @@ from itertools import islice
 
 from daemon.core.model.attempts import Claim
 
-AT_ONCE = 8
+# Of any number of claimed attempts, which may be due at one moment, a new event passes a few only.
+# Fewer first attempts at once would make smaller batches of results.
+FIRST_AT_ONCE, CLAIMED_AT_ONCE = 32, 2
 
 
 async def start_all(
     claims: Iterable[Claim],
+    at_once: int,
     *,
     start: Callable[[Claim], None],
     give_back: Callable[[Claim], None],
 ) -> None:
-    """Begin these attempts; those that are left when it is cancelled are given back."""
+    """Begin these, `at_once` in each iteration; if it is cancelled, the others are given back."""
     waiting = iter(claims)
     try:
-        while few := list(islice(waiting, AT_ONCE)):
+        while few := list(islice(waiting, at_once)):
             for claim in few:
                 start(claim)
             await asyncio.sleep(0)
