@@ -24,7 +24,7 @@ from daemon.pipeline.first_attempts import FirstAttempts
 from daemon.pipeline.first_results import FirstResults
 from daemon.pipeline.lane_waker import LaneWaker
 from daemon.pipeline.open_events import OpenEvents
-from daemon.pipeline.paced_starts import AT_ONCE
+from daemon.pipeline.paced_starts import CLAIMED_AT_ONCE
 from daemon.pipeline.result_writer import ResultWriter
 from daemon.runtime.loop import Heartbeats, run_loop
 from daemon.runtime.metrics import Metrics
@@ -187,7 +187,7 @@ async def test_a_few_attempts_begin_in_each_iteration_of_the_loop(
         await until(lambda: has_delivered(app, 60))
 
     assert attempts.begun.total() == 60
-    assert max(attempts.begun.values()) == AT_ONCE
+    assert max(attempts.begun.values()) == CLAIMED_AT_ONCE
 
 
 @pytest.mark.parametrize("fault", [postpone, pytest.param(fail, marks=pytest.mark.full)])
