@@ -1,5 +1,11 @@
 """One tenant's recipients at whom the mail server takes long delay no other tenant's notices."""
 
+from datetime import timedelta
+
+import pytest
+
+from daemon.core.model.ids import TenantId
+from daemon.store import email_confirmations
 from tests.support.application import Application
 from tests.support.daemons import until
 from tests.support.mailserver import mail_host
@@ -44,3 +50,24 @@ async def test_a_mail_server_that_is_slow_for_all_gets_every_mail_once(
             await until(lambda: all_sent(app))
 
     assert sorted(mail.recipients[0] for mail in host.mails) == recipients
+
+
+@pytest.mark.parametrize("of_slow", [False, True])
+async def test_requests_for_confirmation_are_leased_by_the_loop_of_their_tenant(
+    app: Application, of_slow: bool
+) -> None:
+    slow, other = [TenantId(await app.tenant()) for _ in range(2)]
+    for tenant_id in (slow, other):
+        await email_confirmations.request(
+            app.db, tenant_id, address="owner@example.com", mailbox="owner@example.com"
+        )
+
+    leased = await email_confirmations.lease_due(
+        *(app.db, [slow]),
+        of_these=of_slow,
+        limit=10,
+        lease=timedelta(minutes=3),
+        max_age=timedelta(days=1),
+    )
+
+    assert [each.tenant_id for each in leased] == [slow if of_slow else other]
